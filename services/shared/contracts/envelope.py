@@ -1,0 +1,56 @@
+"""The one shape every event has: CloudEvents 1.0, structured JSON mode.
+
+The body is self-contained: the broker, the outbox, the audit log and the stream all keep the same bytes.
+Attributes beyond the CloudEvents core are extensions in the sense of its specification
+(lower-case letters, at most 20 of them).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+DataT = TypeVar("DataT")
+
+
+class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of what an event says. Unknown fields are ignored on reading, so a publisher may add some."""
+
+    TYPE: ClassVar[str]
+    """CloudEvents `type`, and at the same time the routing key."""
+
+
+Catalogue = Mapping[str, type[EventData]]
+"""Event type to the structure of its data."""
+
+
+class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defaults=True):
+    """One event as it travels.
+
+    `id` is new for each event; `logicalid` is shared by the versions of one fact and is what consumers
+    deduplicate by. `sourcesequence` counts the events of one source about one subject from 1 without a gap.
+    """
+
+    specversion: str
+    id: UUID
+    source: str
+    type: str
+    subject: UUID
+    time: datetime
+    datacontenttype: str = ""
+    logicalid: UUID
+    sourcesequence: int
+    reference: str | None = None
+    """What people call the subject: the customer's own order number."""
+    causationid: UUID | None = None
+    """`id` of the event that led to this one."""
+    traceparent: str | None = None
+    """W3C trace context."""
+    data: DataT
+
+
+AnyEvent = Event[Any]

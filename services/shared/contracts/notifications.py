@@ -1,0 +1,21 @@
+"""What the notification service asks its channel workers to deliver."""
+
+from typing import ClassVar
+
+from services.shared.contracts.envelope import EventData
+from services.shared.contracts.orders import Contact
+
+
+class NotificationRequested(EventData, frozen=True, kw_only=True, rename="camel"):
+    """One message to one customer. Every channel worker receives it and delivers it if `contact` has an
+    address for its channel. `topic` is the event that it tells of."""
+
+    TYPE: ClassVar[str] = "notification.requested"
+    customer: str
+    contact: Contact
+    topic: str
+    title: str
+    text: str
+
+
+EVENTS = (NotificationRequested,)

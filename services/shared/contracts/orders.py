@@ -1,0 +1,119 @@
+"""What the order service says."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+from services.shared.contracts.envelope import EventData
+
+
+class CancelReason(StrEnum):
+    OUT_OF_STOCK = "out_of_stock"
+    PAYMENT_FAILED = "payment_failed"
+    PAYMENT_TIMEOUT = "payment_timeout"
+    FRAUD = "fraud"
+    CUSTOMER = "customer"
+
+
+class Participant(StrEnum):
+    """Services that take part in cancelling an order; each asked one answers, even when it had done nothing."""
+
+    INVENTORY = "inventory"
+    PAYMENT = "payment"
+    SHIPPING = "shipping"
+
+
+class Line(msgspec.Struct, frozen=True, rename="camel"):
+    """So many pieces of one article."""
+
+    sku: str
+    quantity: int
+
+
+class Contact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Where the customer wants to hear from us; an absent channel stays silent."""
+
+    email: str | None = None
+    phone: str | None = None
+
+
+class OrderCreated(EventData, frozen=True, kw_only=True, rename="camel"):
+    TYPE: ClassVar[str] = "order.created"
+    customer: str
+    lines: list[Line]
+    total_cents: int
+    currency: str
+    payment_token: str
+    express: bool = False
+    contact: Contact = Contact()
+
+
+class OrderConfirmed(EventData, frozen=True, kw_only=True, rename="camel"):
+    TYPE: ClassVar[str] = "order.confirmed"
+    customer: str
+
+
+class OrderPaid(EventData, frozen=True, kw_only=True, rename="camel"):
+    TYPE: ClassVar[str] = "order.paid"
+    customer: str
+    total_cents: int
+    currency: str
+
+
+class OrderShipped(EventData, frozen=True, kw_only=True, rename="camel"):
+    TYPE: ClassVar[str] = "order.shipped"
+    customer: str
+    tracking: str
+
+
+class OrderCompleted(EventData, frozen=True, kw_only=True, rename="camel"):
+    TYPE: ClassVar[str] = "order.completed"
+    customer: str
+
+
+class OrderCancelling(EventData, frozen=True, kw_only=True, rename="camel"):
+    """Asks `participants` to undo what they did. Those not named do nothing.
+
+    Shipping is asked alone first: its refusal must come before anything is released or refunded.
+    """
+
+    TYPE: ClassVar[str] = "order.cancelling"
+    customer: str
+    reason: CancelReason
+    participants: list[Participant]
+
+
+class OrderCancelled(EventData, frozen=True, kw_only=True, rename="camel"):
+    """Every compensation has reported."""
+
+    TYPE: ClassVar[str] = "order.cancelled"
+    customer: str
+    reason: CancelReason
+
+
+class OrderDeliveryConfirmed(EventData, frozen=True, kw_only=True, rename="camel"):
+    """The customer says that the parcel has arrived."""
+
+    TYPE: ClassVar[str] = "order.delivery_confirmed"
+    customer: str
+
+
+class OrderCancelRequested(EventData, frozen=True, kw_only=True, rename="camel"):
+    """Another service asks for an order to be cancelled; the order service decides."""
+
+    TYPE: ClassVar[str] = "order.cancel_requested"
+    reason: CancelReason
+
+
+EVENTS = (
+    OrderCreated,
+    OrderConfirmed,
+    OrderPaid,
+    OrderShipped,
+    OrderCompleted,
+    OrderCancelling,
+    OrderCancelled,
+    OrderDeliveryConfirmed,
+    OrderCancelRequested,
+)
