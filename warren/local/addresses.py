@@ -1,0 +1,50 @@
+"""Where a running server is and how its administrator gets in. All of it is TLS on loopback."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+__all__ = ["BrokerAddress", "DatabaseAddress"]
+
+
+@dataclass(frozen=True)
+class BrokerAddress:
+    """RabbitMQ: AMQP, streams, management API and metrics, none of them without TLS."""
+
+    host: str
+    amqps_port: int
+    management_url: str
+    stream_port: int
+    metrics_url: str
+    admin_username: str
+    admin_password: str = field(repr=False)
+    ca_file: Path
+
+    def amqps_url(self, username: str | None = None, password: str | None = None, vhost: str = "/") -> str:
+        """An AMQP URL, of the administrator unless another user is given; the CA has to be passed apart."""
+        user = quote(username if username is not None else self.admin_username, safe="")
+        secret = quote(password if password is not None else self.admin_password, safe="")
+        return f"amqps://{user}:{secret}@{self.host}:{self.amqps_port}/{quote(vhost, safe='')}"
+
+
+@dataclass(frozen=True)
+class DatabaseAddress:
+    """PostgreSQL; `database` is empty after the first start."""
+
+    host: str
+    port: int
+    admin_username: str
+    admin_password: str = field(repr=False)
+    ca_file: Path
+    database: str = "warren"
+
+    def dsn(
+        self, database: str | None = None, username: str | None = None, password: str | None = None
+    ) -> str:
+        """A libpq URL that verifies the server; understood by asyncpg, dbmate and psql alike."""
+        user = quote(username if username is not None else self.admin_username, safe="")
+        secret = quote(password if password is not None else self.admin_password, safe="")
+        return (
+            f"postgresql://{user}:{secret}@{self.host}:{self.port}/{quote(database or self.database, safe='')}"
+            f"?sslmode=verify-full&sslrootcert={quote(str(self.ca_file), safe='/')}"
+        )

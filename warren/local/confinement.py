@@ -1,0 +1,147 @@
+"""Runs one command inside a private root. A script, started by path with nothing but the standard library.
+
+    python -I -S confinement.py '{"root": …, "argv": …, …}'     (see `Confined` in debian_root.py)
+
+It is the parent of the command and guarantees:
+
+- The command sees the root as `/`, has its own mounts and process ids, and ends together with everything it
+  ever started, daemons included, because it is process 1 of its own namespace.
+- When the supervisor dies, even by SIGKILL, this script dies, and with it the command. Death signals do this;
+  each is armed after the last change of identity, since such a change silently disarms it.
+- SIGTERM and SIGINT are passed on; SIGUSR1 kills the command at once. Its exit code becomes ours, `128 + signal` if
+  it was killed. Exit code 97 means that the command could not be started; the reason is on standard error.
+
+As root the command runs as an unprivileged user. As a plain user it runs as that user, in a user namespace that
+gives the right to mount. Where mounts are forbidden even to root (plain containers), `"namespaces": false` falls
+back to chroot: the same guarantees, except that /proc is missing and stragglers are hunted by parenthood.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
+CANNOT_START = 97
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def checked(result: int, doing: str) -> None:
+    if result != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{doing}: {os.strerror(error)}")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    encoded = [text.encode() if text is not None else None for text in (source, target, kind, options)]
+    result = libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3])
+    checked(result, f"mount {source} on {target}")
+
+
+def die_with_parent() -> None:
+    checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+
+
+def enter_namespaces() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    flags = CLONE_NEWNS | CLONE_NEWPID | (CLONE_NEWUSER if uid != 0 else 0)
+    checked(libc.unshare(flags), "unshare")
+    if uid != 0:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+
+
+def mount_everything(root: str, binds: dict[str, str]) -> None:
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
+    mount("/dev", f"{root}/dev", None, MS_BIND | MS_REC)
+    try:
+        mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV)
+    except OSError:  # a container that hides parts of /proc forbids a fresh one; the outer one will do
+        mount("/proc", f"{root}/proc", None, MS_BIND | MS_REC)
+    mount("tmpfs", f"{root}/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    for inside, outside in binds.items():
+        mount(outside, f"{root}{inside}", None, MS_BIND | MS_REC)
+
+
+def become(spec: dict[str, Any], alive: int) -> NoReturn:
+    """In the child: take on root, identity and environment, then turn into the command."""
+    if spec["namespaces"]:
+        mount_everything(spec["root"], spec["binds"])
+    os.chroot(spec["root"])
+    os.chdir(spec["cwd"])
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(spec["uid"])
+        os.setuid(spec["uid"])
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    die_with_parent()
+    os.set_blocking(alive, False)
+    try:
+        os.read(alive, 1)  # end of file: the parent died before the death signal was armed
+        os._exit(CANNOT_START)
+    except BlockingIOError:
+        pass
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
+    os.umask(0o077)
+    os.execve(spec["argv"][0], spec["argv"], spec["env"])
+
+
+def reap_stragglers() -> None:
+    """Without a PID namespace: end what the command left behind, which the kernel has handed to us."""
+    while True:
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def main() -> int:
+    spec = json.loads(sys.argv[1])
+    die_with_parent()
+    if os.getppid() != spec["supervisor"]:
+        return CANNOT_START
+    read_end, _write_end = os.pipe()
+    try:
+        if spec["namespaces"]:
+            enter_namespaces()
+        else:
+            libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        child = os.fork()
+    except OSError as error:
+        print(f"cannot start {spec['argv'][0]}: {error.strerror}", file=sys.stderr)
+        return CANNOT_START
+    if child == 0:
+        os.close(_write_end)
+        try:
+            become(spec, read_end)
+        except BaseException as error:  # noqa: BLE001 (a forked child must never return into the parent's code)
+            print(f"cannot start {spec['argv'][0]}: {error}", file=sys.stderr, flush=True)
+            os._exit(CANNOT_START)
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        os.kill(child, signal.SIGKILL if number == signal.SIGUSR1 else number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, forward)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if not spec["namespaces"]:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
+        reap_stragglers()
+    return 128 - code if code < 0 else code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

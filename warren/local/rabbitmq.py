@@ -1,0 +1,140 @@
+"""A private RabbitMQ 4.3: everything over TLS, everything on loopback, its data kept between runs.
+
+Erlang's own two ports, the node's and its name server's (epmd), have numbers per instance too, so that any number of
+brokers run beside each other and beside one that the machine may already have.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from warren.local.addresses import BrokerAddress
+from warren.local.certificates import Certificates
+from warren.local.enclosure import Enclosure
+from warren.local.ports import LOOPBACK
+from warren.local.secret import remembered_secret
+from warren.local.server import Server
+
+__all__ = ["PORTS", "RabbitMQ", "render_configuration"]
+
+PORTS = ("amqps", "management", "stream", "metrics", "epmd", "distribution", "tool")
+SCRIPTS = "/usr/lib/rabbitmq/bin"
+ADMIN = "admin"
+PLUGINS = (
+    "rabbitmq_management",
+    "rabbitmq_prometheus",
+    "rabbitmq_shovel",
+    "rabbitmq_shovel_management",
+    "rabbitmq_stream",
+    "rabbitmq_stream_management",
+)
+TLS_KEYS = ("ssl_options", "management.ssl", "prometheus.ssl")
+CONFIGURATION = """\
+# Written at every start; changes are lost.
+listeners.tcp = none
+listeners.ssl.1 = {host}:{amqps}
+ssl_options.verify = verify_none
+ssl_options.fail_if_no_peer_cert = false
+ssl_options.versions.1 = tlsv1.3
+ssl_options.versions.2 = tlsv1.2
+stream.listeners.tcp = none
+stream.listeners.ssl.1 = {host}:{stream}
+stream.advertised_host = {advertised}
+stream.advertised_tls_host = {advertised}
+stream.advertised_tls_port = {stream}
+management.ssl.ip = {host}
+management.ssl.port = {management}
+prometheus.tcp.listener = none
+prometheus.ssl.ip = {host}
+prometheus.ssl.port = {metrics}
+default_user = {admin}
+default_pass = {password}
+default_user_tags.administrator = true
+collect_statistics_interval = 1000
+cluster_name = warren
+log.file = false
+log.console = true
+log.console.level = info
+vm_memory_high_watermark.absolute = 2GB
+disk_free_limit.absolute = 200MB
+"""
+
+
+class RabbitMQ(Server):
+    """The broker `address` describes; `start` makes the administrator on its first run."""
+
+    name = "RabbitMQ"
+    ready_line = re.compile(rb"Server startup complete")
+
+    def __init__(
+        self, enclosure: Enclosure, instance_dir: Path, ports: Mapping[str, int], certificates: Certificates
+    ) -> None:
+        super().__init__(instance_dir / "logs" / "rabbitmq.log")
+        self._enclosure = enclosure
+        self._ports = dict(ports)
+        self._certificates = certificates
+        self.address = BrokerAddress(
+            host=LOOPBACK,
+            amqps_port=ports["amqps"],
+            management_url=f"https://{LOOPBACK}:{ports['management']}",
+            stream_port=ports["stream"],
+            metrics_url=f"https://{LOOPBACK}:{ports['metrics']}/metrics",
+            admin_username=ADMIN,
+            admin_password=remembered_secret(instance_dir / "secrets" / "rabbitmq-admin"),
+            ca_file=certificates.ca_file,
+        )
+        self._cookie = remembered_secret(instance_dir / "secrets" / "erlang-cookie")
+
+    def rabbitmqctl(self, *arguments: str, tool: str = "rabbitmqctl", time_limit: float = 60.0) -> str:
+        """Output of one command (about 1.5 s); `tool` may be `rabbitmq-queues` or another of its family."""
+        return self._enclosure.run([f"{SCRIPTS}/{tool}", *arguments], self._environment(), time_limit)
+
+    def _prepare(self) -> list[str]:
+        server = self._certificates.server("rabbitmq")
+        files = {
+            "cacertfile": self._enclosure.write(self._certificates.ca_file.read_bytes(), "rabbitmq", "ca.pem"),
+            "certfile": self._enclosure.write(server.chain_file.read_bytes(), "rabbitmq", "server.pem"),
+            "keyfile": self._enclosure.write(server.key_file.read_bytes(), "rabbitmq", "server.key"),
+        }
+        text = render_configuration(LOOPBACK, LOOPBACK, self._ports, self.address.admin_password, files)
+        self._enclosure.write(text, "rabbitmq", "rabbitmq.conf")
+        self._enclosure.write(f"[{','.join(PLUGINS)}].\n", "rabbitmq", "enabled_plugins")
+        self._enclosure.folder("rabbitmq", "data")
+        cookie = self._enclosure.outside / "rabbitmq" / ".erlang.cookie"
+        if not cookie.exists():
+            self._enclosure.write(self._cookie, "rabbitmq", ".erlang.cookie")
+            cookie.chmod(0o400)
+        return self._enclosure.command([f"{SCRIPTS}/rabbitmq-server"], self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        home = self._enclosure.path("rabbitmq")
+        loopback_only = "-kernel inet_dist_use_interface {127,0,0,1}"
+        tool_port = str(self._ports["tool"])
+        return {
+            "HOME": str(home),
+            "RABBITMQ_NODENAME": "warren@localhost",
+            "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_MNESIA_BASE": str(home / "data"),
+            "RABBITMQ_LOG_BASE": str(home / "data"),
+            "RABBITMQ_DIST_PORT": str(self._ports["distribution"]),
+            "RABBITMQ_CTL_DIST_PORT_MIN": tool_port,
+            "RABBITMQ_CTL_DIST_PORT_MAX": tool_port,
+            "ERL_EPMD_PORT": str(self._ports["epmd"]),
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            # Several brokers share few cores: neither pin schedulers to them nor let idle ones spin.
+            "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback_only} +sbwt none +sbwtdcpu none +sbwtdio none",
+            "RABBITMQ_CTL_ERL_ARGS": loopback_only,
+            # Makes the start script become the Erlang VM instead of staying as its parent.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+
+def render_configuration(
+    host: str, advertised: str, ports: Mapping[str, int], password: str, tls_files: Mapping[str, Path]
+) -> str:
+    """`rabbitmq.conf`; `tls_files` are paths as the broker sees them."""
+    text = CONFIGURATION.format(host=host, advertised=advertised, admin=ADMIN, password=password, **ports)
+    return text + "".join(f"{key}.{kind} = {file}\n" for key in TLS_KEYS for kind, file in tls_files.items())

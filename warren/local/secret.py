@@ -1,0 +1,18 @@
+"""Passwords of one instance: random, made once, in files that only their owner may read."""
+
+import secrets
+from pathlib import Path
+
+__all__ = ["remembered_secret"]
+
+
+def remembered_secret(file: Path) -> str:
+    """The password in `file`, which is made on the first call."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = file.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)
+        partial.write_text(secrets.token_urlsafe(24))
+        partial.rename(file)
+    return file.read_text()

@@ -1,0 +1,78 @@
+"""PostgreSQL and RabbitMQ of one instance, started and stopped together."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from warren.local import rabbitmq
+from warren.local.certificates import Certificates
+from warren.local.debian_root import debian_root
+from warren.local.enclosure import Enclosure
+from warren.local.ports import remembered_ports
+from warren.local.postgres import Postgres
+from warren.local.rabbitmq import RabbitMQ
+from warren.local.report import Report, SilentReport
+from warren.local.server import Server
+
+__all__ = ["Servers"]
+
+
+class Servers:
+    """Both servers of the instance in `instance_dir`; entering starts them in parallel, leaving stops them.
+
+    Data, passwords, certificates and ports stay for the next run unless `fresh`. Whatever becomes of this process,
+    no server process outlives it. Raises MachineError, RootError or ServerError.
+    """
+
+    broker: RabbitMQ
+    postgres: Postgres
+
+    def __init__(self, instance_dir: Path, *, report: Report | None = None, fresh: bool = False) -> None:
+        self.instance_dir = instance_dir
+        self._report = report or SilentReport()
+        self._fresh = fresh
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        root = debian_root(self._report)
+        self.instance_dir.mkdir(parents=True, exist_ok=True)
+        enclosure = Enclosure(root, self.instance_dir)
+        if self._fresh:
+            enclosure.erase()
+            shutil.rmtree(self.instance_dir / "logs", ignore_errors=True)
+        certificates = Certificates(self.instance_dir / "certificates")
+        ports = remembered_ports(self.instance_dir / "ports.json", ("postgres", *rabbitmq.PORTS))
+        self.postgres = Postgres(enclosure, self.instance_dir, ports["postgres"], certificates)
+        self.broker = RabbitMQ(enclosure, self.instance_dir, ports, certificates)
+        with self._report.step("Starting PostgreSQL and RabbitMQ"):
+            try:
+                _all_at_once("start", self.postgres, self.broker)
+            except BaseException:
+                self.kill()
+                raise
+
+    def stop(self) -> None:
+        """A clean shutdown of both, a few seconds at most."""
+        _all_at_once("stop", self.postgres, self.broker)
+
+    def kill(self) -> None:
+        """SIGKILL to both."""
+        _all_at_once("kill", self.postgres, self.broker)
+
+
+def _all_at_once(what: str, *servers: Server) -> None:
+    """Calls the method on each server in parallel; raises the first error once all have returned."""
+    with ThreadPoolExecutor(len(servers)) as pool:
+        calls = [pool.submit(getattr(server, what)) for server in servers]
+    for call in calls:
+        call.result()

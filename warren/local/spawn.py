@@ -1,0 +1,83 @@
+"""Starts child processes that cannot outlive the supervisor.
+
+The kernel's death signal fires when the *thread* that forked ends, not only when its process does. Servers are
+started from short-lived threads, so every fork happens on one thread that lives as long as the process.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any
+
+__all__ = ["spawn", "tethered", "end"]
+
+# Arms the death signal, makes sure that the supervisor has not died before that, becomes the command.
+TETHER = (
+    "import ctypes,os,sys\n"
+    "ctypes.CDLL(None).prctl(1,9,0,0,0)\n"
+    "os.getppid()==int(sys.argv[1]) or sys.exit(97)\n"
+    "os.execvpe(sys.argv[2],sys.argv[2:],os.environ)"
+)
+
+_Job = tuple["Future[subprocess.Popen[bytes]]", Sequence[str], dict[str, Any]]
+_jobs: SimpleQueue[_Job] = SimpleQueue()
+_start_lock = threading.Lock()
+_spawner: threading.Thread | None = None
+
+
+def tethered(argv: Sequence[str]) -> list[str]:
+    """`argv` such that the process is killed when the supervisor ends, however that ends."""
+    return [sys.executable, "-I", "-S", "-c", TETHER, str(os.getpid()), *argv]
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdout: int | IO[Any] | None = None,
+    stderr: int | IO[Any] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Starts `argv` in a session of its own, so that Ctrl-C reaches the supervisor alone; no standard input."""
+    global _spawner  # noqa: PLW0603 (one per process by nature)
+    with _start_lock:
+        if _spawner is None or not _spawner.is_alive():
+            _spawner = threading.Thread(target=_serve, name="spawner", daemon=True)
+            _spawner.start()
+    answer: Future[subprocess.Popen[bytes]] = Future()
+    options = {
+        "env": None if env is None else dict(env),
+        "cwd": cwd,
+        "stdin": subprocess.DEVNULL,
+        "stdout": stdout,
+        "stderr": stderr,
+        "start_new_session": True,
+    }
+    _jobs.put((answer, argv, options))
+    return answer.result()
+
+
+def end(process: subprocess.Popen[bytes], grace: float) -> int:
+    """SIGTERM, and SIGKILL after `grace` seconds; returns the exit code."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+def _serve() -> None:
+    while True:
+        answer, argv, options = _jobs.get()
+        try:
+            answer.set_result(subprocess.Popen(argv, **options))
+        except BaseException as error:  # noqa: BLE001 (handed to the caller, who waits for it)
+            answer.set_exception(error)
