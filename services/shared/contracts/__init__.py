@@ -4,9 +4,7 @@ from services.shared.contracts import inventory, notifications, orders, payments
 from services.shared.contracts.envelope import CONTENT_TYPE, AnyEvent, Catalogue, Event, EventData
 
 CATALOGUE: Catalogue = {
-    data.TYPE: data
-    for module in (orders, inventory, payments, shipping, notifications)
-    for data in module.EVENTS
+    data.TYPE: data for module in (orders, inventory, payments, shipping, notifications) for data in module.EVENTS
 }
 """Every event type of the system."""
 

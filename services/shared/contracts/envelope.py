@@ -41,7 +41,6 @@ class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defa
     type: str
     subject: UUID
     time: datetime
-    datacontenttype: str = ""
     logicalid: UUID
     sourcesequence: int
     reference: str | None = None

@@ -17,7 +17,7 @@ class CancelReason(StrEnum):
 
 
 class Participant(StrEnum):
-    """Services that take part in cancelling an order; each asked one answers, even when it had done nothing."""
+    """Services that undo their part of an order; each one asked answers, even when it had done nothing."""
 
     INVENTORY = "inventory"
     PAYMENT = "payment"

@@ -1,0 +1,174 @@
+"""Connections to the broker.
+
+Publishing and consuming use one connection each: when the broker raises an alarm it stops reading from
+connections that publish, and an acknowledgement must never queue behind that.
+
+The driver's self-healing connections are not used. A consumer or publisher owns its connection, sees it end,
+and opens a new one, so nothing (a consumer, a confirm) can be silently left behind on the way. Every await
+here that a half-open socket could leave hanging has a time limit.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import aiormq
+import aiormq.abc
+import msgspec
+from aiormq import exceptions as amqp
+
+from services.shared.messaging.errors import (
+    AccessRefused,
+    BrokerTooOld,
+    BrokerUnavailable,
+    ConfigurationError,
+    TopologyMissing,
+)
+
+OLDEST_BROKER = (4, 3, 1)
+CONNECT_TIMEOUT = 10.0  # seconds
+CLOSE_TIMEOUT = 3.0  # seconds
+HEARTBEAT = 10  # seconds; the driver gives up after three missed ones
+
+
+class BrokerAddress(msgspec.Struct, frozen=True):
+    """Where the broker is and who we are there.
+
+    `credentials` is a folder with the files `username` and `password` as Kubernetes mounts a Secret. They and
+    `ca_file` are read again for each connection, so a rotated password or certificate needs no restart.
+    """
+
+    url: str
+    """amqps://host:port/vhost, without credentials."""
+    credentials: Path
+    ca_file: Path | None = None
+
+    def _secret(self, name: str) -> str:
+        path = self.credentials / name
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the broker {name} from {path}: {error.strerror}") from error
+
+    @property
+    def username(self) -> str:
+        """Raises ConfigurationError when the file is not readable."""
+        return self._secret("username")
+
+    def with_credentials(self) -> str:
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+            raise ConfigurationError(f"broker address {self.url!r} is not amqps://host:port/vhost")
+        login = f"{quote(self.username, safe='')}:{quote(self._secret('password'), safe='')}"
+        return f"{parts.scheme}://{login}@{parts.netloc}{parts.path}"
+
+    def tls(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"cannot read the broker's CA from {self.ca_file}: {error}") from error
+
+
+async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConnection:
+    """Open one connection, shown as `name` in the broker's management pages.
+
+    Raises BrokerUnavailable when nobody answers, AccessRefused for wrong credentials or vhost, BrokerTooOld
+    before anything is sent to a broker that lacks delayed retry.
+    """
+    url = f"{address.with_credentials()}?heartbeat={HEARTBEAT}&name={quote(name)}"
+    connection = aiormq.Connection(url, context=address.tls())
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await connection.connect()
+    except amqp.AuthenticationError as error:
+        raise AccessRefused(_refused(address)) from error
+    except amqp.ProbableAuthenticationError as error:
+        raise AccessRefused(_refused(address)) from error
+    except amqp.ConnectionNotAllowed as error:
+        raise AccessRefused(f"broker at {address.url} refused {address.username!r}: {error}") from error
+    except ssl.SSLCertVerificationError as error:
+        raise ConfigurationError(
+            f"broker at {address.url} has a certificate that {address.ca_file} does not vouch for: {error}"
+        ) from error
+    except (OSError, TimeoutError, amqp.AMQPError, asyncio.CancelledError) as error:
+        # A driver that finds its socket stuck cancels the waiting task: tell that from our own cancellation.
+        if isinstance(error, asyncio.CancelledError) and _cancelled():
+            raise
+        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+            raise ConfigurationError(
+                f"broker at {address.url} has a certificate that {address.ca_file} does not vouch for:"
+                f" {error.__cause__}"
+            ) from error
+        raise BrokerUnavailable(f"broker at {address.url} does not answer: {error!r}") from error
+    try:
+        _require_version(connection, address)
+    except BrokerTooOld:
+        await close(connection)
+        raise
+    return connection
+
+
+@asynccontextmanager
+async def opened(address: BrokerAddress, name: str) -> AsyncIterator[aiormq.abc.AbstractConnection]:
+    """A connection for the length of a block. Driver errors leave the block as errors of this package."""
+    connection = await connect(address, name)
+    try:
+        with translated(address):
+            yield connection
+    finally:
+        await close(connection)
+
+
+async def close(connection: aiormq.abc.AbstractConnection) -> None:
+    """Close within CLOSE_TIMEOUT, whatever state the peer is in."""
+    with suppress(Exception):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await connection.close()
+
+
+class translated:  # noqa: N801 - reads as a phrase: `with translated(address)`
+    """Turns the driver's errors into this package's; a stuck connection's cancellation included."""
+
+    def __init__(self, address: BrokerAddress) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        match error:
+            case amqp.ChannelAccessRefused():
+                raise AccessRefused(f"broker user {self._address.username!r} lacks a permission: {error}") from error
+            case amqp.ChannelNotFoundEntity():
+                raise TopologyMissing(f"{error}. Apply the topology first: python -m broker_topology apply") from error
+            case amqp.AMQPError() | OSError() | amqp.ChannelInvalidStateError():
+                raise BrokerUnavailable(f"connection to {self._address.url} ended: {error!r}") from error
+            case asyncio.CancelledError() if not _cancelled():
+                raise BrokerUnavailable(f"connection to {self._address.url} was stuck") from error
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _refused(address: BrokerAddress) -> str:
+    return (
+        f"broker at {address.url} refused the user {address.username!r}:"
+        f" check the files in {address.credentials} and that the topology has been applied"
+    )
+
+
+def _require_version(connection: aiormq.abc.AbstractConnection, address: BrokerAddress) -> None:
+    found = connection.server_properties.get("version", "?")
+    found = found.decode() if isinstance(found, bytes) else str(found)
+    digits = tuple(int(part) for part in found.split("-")[0].split("+")[0].split(".") if part.isdigit())
+    if digits < OLDEST_BROKER:
+        wanted = ".".join(map(str, OLDEST_BROKER))
+        raise BrokerTooOld(
+            f"broker at {address.url} is RabbitMQ {found}; Warren needs {wanted} or newer, since older ones"
+            " accept delayed-retry queues and then do not delay. Upgrade the broker."
+        )

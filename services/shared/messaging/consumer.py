@@ -1,0 +1,212 @@
+"""One queue, consumed by one process: prefetch, batches, settlement, reconnect, pause, drain.
+
+Deliveries gather while a batch is being processed, and the next batch is all that have gathered: batches are as
+large as the load makes them, and a lone message never waits for company. Every delivery is settled by hand, after
+its verdict. A session ends when its connection, channel or subscription ends, and the next one starts from
+nothing, so no subscription can be left behind.
+"""
+
+import asyncio
+import contextlib
+import random
+import uuid
+from collections import deque
+from typing import Any
+
+import aiormq
+import aiormq.abc
+import msgspec
+from aiormq.abc import DeliveredMessage
+
+from services.shared.messaging.connection import BrokerAddress, opened
+from services.shared.messaging.database import Database
+from services.shared.messaging.errors import BrokerUnavailable, Unavailable
+from services.shared.messaging.processor import Delivery, Processor
+from services.shared.messaging.settlement import Settlement
+from services.shared.messaging.telemetry import Telemetry
+
+RPC_TIMEOUT = 10.0  # seconds, for each answer the broker owes us
+
+
+class ConsumerSettings(msgspec.Struct, frozen=True):
+    queue: str
+    prefetch: int = 200
+    """Deliveries that the broker lets us hold: twice a batch keeps the next one ready."""
+    batch: int = 100
+    longest_pause_seconds: float = 5.0
+    """Between two attempts to reach a server that is away."""
+
+
+class Consumer:
+    """Run `run()` as a task; `stop()` drains it."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        database: Database,
+        processor: Processor[Any],
+        settings: ConsumerSettings,
+        telemetry: Telemetry,
+    ) -> None:
+        self._address = address
+        self._database = database
+        self._processor = processor
+        self._settings = settings
+        self._telemetry = telemetry
+        self._stopping = asyncio.Event()
+        self.consuming = False
+        """Whether the broker is handing us messages at the moment."""
+
+    def stop(self) -> None:
+        """Take no further messages; `run` returns once those under way are settled."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Consume until `stop`. Raises ConfigurationError when the first session shows that none can work."""
+        pause = 0.1
+        consumed_before = False
+        while not self._stopping.is_set():
+            try:
+                await self._session()
+            except Unavailable as error:
+                self._telemetry.state(self._settings.queue, f"paused: {error}")
+            except Exception as error:
+                if not consumed_before and not self.consuming:
+                    raise
+                self._telemetry.state(self._settings.queue, f"paused: {error!r}")
+            finally:
+                consumed_before, was_consuming = consumed_before or self.consuming, self.consuming
+                self.consuming = False
+            pause = 0.1 if was_consuming else min(pause * 2, self._settings.longest_pause_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):  # noqa: S311 - spreads reconnects
+                    await self._stopping.wait()
+
+    async def _session(self) -> None:
+        # No message is taken that could not be processed: the database is asked first.
+        await self._database.probe()
+        async with opened(self._address, self._settings.queue) as connection:
+            session = _Session(connection, self._processor, self._settings, self._stopping)
+            await session.open()
+            self.consuming = True
+            self._telemetry.state(self._settings.queue, "consuming")
+            await session.run()
+
+
+class _Session:
+    """One subscription, from basic.consume to the last settlement."""
+
+    def __init__(
+        self,
+        connection: aiormq.abc.AbstractConnection,
+        processor: Processor[Any],
+        settings: ConsumerSettings,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._connection = connection
+        self._processor = processor
+        self._settings = settings
+        self._stopping = stopping
+        self._waiting: deque[Delivery] = deque()
+        self._news = asyncio.Event()
+        self._ended: str | None = None
+        self._away: Unavailable | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        async with asyncio.timeout(RPC_TIMEOUT):
+            self._channel = await self._connection.channel(publisher_confirms=False)
+            await self._channel.basic_qos(prefetch_count=self._settings.prefetch)
+            # Passive: only asks whether the queue exists, which needs no permission to configure.
+            await self._channel.queue_declare(self._settings.queue, passive=True)
+            self._settlement = Settlement(self._channel)
+            self._channel.on_consumer_cancel_callbacks.add(lambda _: self._end("the broker ended the subscription"))
+            # A tag of its own: the broker may still hold the one of a session that it ended.
+            self._tag = f"{self._settings.queue}-{uuid.uuid4().hex[:8]}"
+            await self._channel.basic_consume(self._settings.queue, self._on_message, consumer_tag=self._tag)
+        self._channel.closing.add_done_callback(lambda _: self._end("the channel ended"))
+        self._connection.closing.add_done_callback(lambda _: self._end("the connection ended"))
+
+    async def run(self) -> None:
+        """Until stopped or lost. What is not settled in the end goes back to the queue uncounted."""
+        stopped = asyncio.create_task(self._stopping.wait())
+        stopped.add_done_callback(lambda _: self._news.set())
+        try:
+            while self._ended is None and self._away is None and not self._stopping.is_set():
+                await self._news.wait()
+                self._news.clear()
+                while self._waiting and self._ended is None and self._away is None and not self._stopping.is_set():
+                    await self._next_batch()
+            await self._finish()
+        finally:
+            stopped.cancel()
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _next_batch(self) -> None:
+        size = min(len(self._waiting), self._settings.batch)
+        batch = [self._waiting.popleft() for _ in range(size)]
+        if self._processor.has_effects():
+            # Slow calls overlap with the batches after them; prefetch bounds how many are under way.
+            task = asyncio.create_task(self._process(batch))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            await asyncio.sleep(0)
+        else:
+            await self._process(batch)
+
+    async def _process(self, batch: list[Delivery]) -> None:
+        try:
+            await self._processor.process(batch, self._settlement.note)
+        except* Unavailable as group:
+            self._away = next(error for error in _leaves(group) if isinstance(error, Unavailable))
+            self._news.set()
+        await self._flush()
+
+    async def _flush(self) -> None:
+        try:
+            async with asyncio.timeout(RPC_TIMEOUT):
+                await self._settlement.flush()
+        except TimeoutError:
+            self._end("the broker took no settlement in time")
+
+    async def _finish(self) -> None:
+        if self._ended is None:
+            async with asyncio.timeout(RPC_TIMEOUT):
+                await self._channel.basic_cancel(self._tag)
+        if self._away is None:
+            await asyncio.gather(*self._running)
+        if self._ended is not None:
+            raise BrokerUnavailable(self._ended)
+        self._settlement.release_rest()
+        await self._flush()
+        if self._away is not None:
+            raise self._away
+
+    async def _on_message(self, message: DeliveredMessage) -> None:
+        properties = message.header.properties
+        tag = message.delivery_tag
+        if tag is None:
+            return
+        self._settlement.expect(tag)
+        self._waiting.append(
+            Delivery(
+                tag=tag,
+                body=message.body,
+                user_id=properties.user_id,
+                returned=bool(message.redelivered),
+            )
+        )
+        self._news.set()
+
+    def _end(self, why: str) -> None:
+        self._ended = self._ended or why
+        self._news.set()
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return leaves

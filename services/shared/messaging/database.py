@@ -1,0 +1,162 @@
+"""The service's database, seen as a place for transactions that may be away for a while."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from services.shared.messaging.errors import ConfigurationError, DatabaseUnavailable
+from services.shared.messaging.transaction import Connection
+
+ACQUIRE_TIMEOUT = 10.0  # seconds
+STATEMENT_TIMEOUT = 30.0  # seconds
+LOCK_TIMEOUT = 10  # seconds
+
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+_WRONG = (
+    asyncpg.InvalidPasswordError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+class DatabaseAddress(msgspec.Struct, frozen=True):
+    """Where the database is and who we are there; files are read again for each connection."""
+
+    url: str
+    """postgresql://role@host:port/database, without the password."""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+
+    def password(self) -> str:
+        if self.password_file is None:
+            return ""
+        try:
+            return self.password_file.read_text().strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot read the database password from {self.password_file}: {error.strerror}"
+            ) from error
+
+    def tls(self) -> ssl.SSLContext | None:
+        if self.ca_file is None:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"cannot read the database's CA from {self.ca_file}: {error}") from error
+
+
+class Database:
+    """A pool of connections. Every error that means "the server is away" leaves as DatabaseUnavailable."""
+
+    def __init__(self, address: DatabaseAddress, *, connections: int = 4) -> None:
+        self._address = address
+        self._connections = connections
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    async def open(self) -> None:
+        """Raises ConfigurationError for a wrong address, role or schema, DatabaseUnavailable when away."""
+        with self._translated():
+            self._pool = await asyncpg.create_pool(
+                self._address.url,
+                password=self._address.password,
+                ssl=self._address.tls(),
+                min_size=0,
+                max_size=self._connections,
+                timeout=ACQUIRE_TIMEOUT,
+                command_timeout=STATEMENT_TIMEOUT,
+                # Nothing here changes a session's state, so the usual reset is a round trip for nothing.
+                reset=_keep,
+                server_settings={
+                    "application_name": "warren",
+                    "lock_timeout": f"{LOCK_TIMEOUT}s",
+                    "idle_in_transaction_session_timeout": "60s",
+                    "jit": "off",
+                },
+            )
+        await self.probe()
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            with suppress(Exception):
+                async with asyncio.timeout(5):
+                    await pool.close()
+            pool.terminate()
+
+    async def probe(self) -> None:
+        """Raises DatabaseUnavailable unless the server answers and has our tables."""
+        async with self.connection() as connection:
+            await connection.execute("SELECT FROM outbox LIMIT 0", timeout=ACQUIRE_TIMEOUT)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection without a transaction, for single statements."""
+        if self._pool is None:
+            raise DatabaseUnavailable("the database pool is closed")
+        with self._translated():
+            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT)
+        try:
+            with self._translated(connection):
+                yield connection
+        finally:
+            with suppress(Exception):
+                await asyncio.shield(self._pool.release(connection, timeout=ACQUIRE_TIMEOUT))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Committed when the block ends, rolled back when it raises.
+
+        When the server goes away during the commit its result is unknown: DatabaseUnavailable is raised, and
+        only the inbox can tell, when the delivery comes again.
+        """
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    def _translated(self, connection: Connection | None = None) -> "_Translated":
+        return _Translated(self._address, connection)
+
+
+class _Translated:
+    def __init__(self, address: DatabaseAddress, connection: Connection | None) -> None:
+        self._address = address
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        match error:
+            case ssl.SSLCertVerificationError():
+                raise ConfigurationError(
+                    f"database at {self._address.url} has a certificate that {self._address.ca_file}"
+                    f" does not vouch for: {error}"
+                ) from error
+            case _ if isinstance(error, _WRONG):
+                raise ConfigurationError(
+                    f"database at {self._address.url} refused: {error}. Check role, password file and that the"
+                    " migrations have run: python -m services.shared.chassis.migrations"
+                ) from error
+            case _ if isinstance(error, _AWAY) or (isinstance(error, TimeoutError) and self._connection is None):
+                raise DatabaseUnavailable(f"database at {self._address.url} is away: {error!r}") from error
+            case asyncpg.InterfaceError() if self._connection is None or self._connection.is_closed():
+                raise DatabaseUnavailable(f"connection to {self._address.url} ended: {error!r}") from error
+
+
+async def _keep(connection: object) -> None:
+    """Leave a released connection as it is."""

@@ -1,0 +1,120 @@
+"""The outbox: events commit with the state they tell of, and reach the broker after that.
+
+`Outbox.transaction` is the only way to change state and announce it. Within the transaction the events get
+their sequence numbers and are stored; a place in the relay's queue is taken before COMMIT is sent and filled
+when it has succeeded. Since two transactions about one subject exclude each other until the commit, one process
+publishes the events of a subject in the order of their commits. After a crash, between replicas and after a
+retry that order may differ.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+from uuid import UUID
+
+from services.shared.contracts import AnyEvent, Event
+from services.shared.messaging import codec
+from services.shared.messaging.database import Database
+from services.shared.messaging.relay import Entry, Place, Relay, message_of
+from services.shared.messaging.transaction import Announcement, Connection, Transaction
+
+T = TypeVar("T", bound=Transaction)
+
+
+class Outbox:
+    """State changes and their events, together or not at all.
+
+    `source` names the service in its events; `exchange` is where they go unless an announcement says otherwise.
+    """
+
+    def __init__(self, database: Database, relay: Relay, *, source: str, exchange: str) -> None:
+        self._database = database
+        self._relay = relay
+        self._source = source
+        self._exchange = exchange
+
+    @asynccontextmanager
+    async def transaction(self, kind: Callable[[Connection], T]) -> AsyncIterator[T]:
+        """Run a block in a transaction; what it announced is stored with it and handed to the relay after it.
+
+        Raises DatabaseUnavailable when the server goes away; see Database.transaction for the unknown commit.
+        """
+        place: Place | None = None
+        entries: list[Entry] = []
+        try:
+            async with self._database.transaction() as connection:
+                work = kind(connection)
+                yield work
+                await work.save()
+                if work.announcements:
+                    sequences = await _next_sequences(connection, work.announcements)
+                    place = self._relay.reserve()
+                    entries = self._entries(work.announcements, sequences)
+                    await _store(connection, entries, place)
+        except BaseException:
+            if place is not None:
+                place.abandon()
+            raise
+        if place is not None:
+            place.fill(entries)
+
+    def _entries(self, announcements: Sequence[Announcement], sequences: dict[UUID, int]) -> list[Entry]:
+        entries = []
+        for announcement in announcements:
+            sequences[announcement.subject] += 1
+            event = self._event(announcement, sequences[announcement.subject])
+            exchange = announcement.exchange or self._exchange
+            body = codec.encode(event)
+            message = message_of(event, body, exchange, announcement.priority, announcement.expires_ms)
+            entries.append(Entry(event=event, message=message))
+        return entries
+
+    def _event(self, announcement: Announcement, sequence: int) -> AnyEvent:
+        cause = announcement.cause
+        identity = codec.new_id()
+        return Event(
+            specversion="1.0",
+            id=identity,
+            source=self._source,
+            type=announcement.data.TYPE,
+            subject=announcement.subject,
+            time=codec.now(),
+            logicalid=identity,
+            sourcesequence=sequence,
+            reference=announcement.reference,
+            causationid=None if cause is None else cause.id,
+            traceparent=None if cause is None else cause.traceparent,
+            data=announcement.data,
+        )
+
+
+async def _next_sequences(connection: Connection, announcements: Sequence[Announcement]) -> dict[UUID, int]:
+    """The number before the first new one of each subject; locks the subjects in the order of their keys."""
+    counts: dict[UUID, int] = {}
+    for announcement in announcements:
+        counts[announcement.subject] = counts.get(announcement.subject, 0) + 1
+    subjects = sorted(counts)
+    rows = await connection.fetch(
+        "INSERT INTO sequences AS s (subject, last) SELECT * FROM unnest($1::uuid[], $2::int[])"
+        " ON CONFLICT (subject) DO UPDATE SET last = s.last + excluded.last RETURNING subject, last",
+        subjects,
+        [counts[subject] for subject in subjects],
+    )
+    return {subject: last - counts[subject] for subject, last in rows}
+
+
+async def _store(connection: Connection, entries: list[Entry], place: Place) -> None:
+    rows = await connection.fetch(
+        "INSERT INTO outbox (exchange, body, priority, expires_ms, owner, leased_until)"
+        " SELECT e, b, p, x, $5, now() + make_interval(secs => $6)"
+        " FROM unnest($1::text[], $2::bytea[], $3::smallint[], $4::int[]) AS t (e, b, p, x)"
+        " RETURNING position",
+        [entry.message.exchange for entry in entries],
+        [entry.message.body for entry in entries],
+        [entry.message.priority for entry in entries],
+        [entry.message.expires_ms for entry in entries],
+        place.owner,
+        place.lease_seconds,
+    )
+    for entry, row in zip(entries, rows, strict=True):
+        entry.position = row[0]

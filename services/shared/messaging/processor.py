@@ -1,0 +1,298 @@
+"""From deliveries to verdicts: the part of a consumer that knows nothing of AMQP.
+
+A batch of deliveries shares one transaction: inbox, handlers, state, outbox. When it fails, each delivery gets a
+transaction of its own, so only the one that is to blame is retried or parked and its neighbours pass.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+import msgspec
+
+from services.shared.contracts import AnyEvent
+from services.shared.messaging import failures, inbox
+from services.shared.messaging.codec import Codec
+from services.shared.messaging.database import Database
+from services.shared.messaging.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    MalformedEvent,
+    PermanentError,
+    Unavailable,
+)
+from services.shared.messaging.failures import RetryPolicy
+from services.shared.messaging.handlers import Effect, Handler, Handlers, handler_of
+from services.shared.messaging.outbox import Outbox
+from services.shared.messaging.telemetry import Telemetry
+from services.shared.messaging.transaction import Connection, Transaction
+
+T = TypeVar("T", bound=Transaction)
+
+TRANSACTION_TIMEOUT = 60.0  # seconds; far below the broker's consumer timeout
+EFFECT_TIMEOUT = 30.0  # seconds
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One message as a queue handed it out."""
+
+    tag: int
+    body: bytes
+    user_id: str | None = None
+    returned: bool = False
+    """It was delivered before."""
+
+
+class Verdict(Enum):
+    """What to tell the broker about a delivery."""
+
+    DONE = auto()
+    """Acknowledge: its effect is committed."""
+    RETRY = auto()
+    """Reject and requeue: the queue waits, counts, and delivers it again."""
+    PARK = auto()
+    """Reject: the queue's dead-letter exchange takes it to the parking lot."""
+    RELEASE = auto()
+    """Return at once and uncounted: it was not to blame."""
+
+
+Settle = Callable[[Delivery, Verdict], None]
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A delivery that could be read."""
+
+    delivery: Delivery
+    event: AnyEvent
+
+
+class Processor(Generic[T]):
+    """Runs a service's handlers with the library's guarantees.
+
+    `concurrency` bounds the effects under way at one time in this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer: str,
+        handlers: Handlers[T],
+        transaction: Callable[[Connection], T],
+        codec: Codec,
+        database: Database,
+        outbox: Outbox,
+        telemetry: Telemetry,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+        concurrency: int = 16,
+    ) -> None:
+        self._consumer = consumer
+        self._handlers = handlers
+        self._transaction = transaction
+        self._codec = codec
+        self._database = database
+        self._outbox = outbox
+        self._telemetry = telemetry
+        self._retry = retry
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def process(self, deliveries: Sequence[Delivery], settle: Settle) -> None:
+        """Process all and call `settle` once for each whose outcome is known.
+
+        Raises Unavailable when a server is away: those not yet settled are to be released, none is to blame.
+        """
+        plain: list[Task] = []
+        effects: list[Task] = []
+        for delivery in deliveries:
+            try:
+                event = self._read(delivery)
+            except PermanentError as error:
+                settle(delivery, await self._failed(delivery, None, error))
+                continue
+            is_effect = isinstance(handler_of(self._handlers, event), Effect)
+            (effects if is_effect else plain).append(Task(delivery, event))
+        if plain:
+            await self._batch(plain, self._handle, settle)
+        if effects:
+            await self._run_effects(effects, settle)
+
+    def has_effects(self) -> bool:
+        return any(isinstance(handler, Effect) for handler in self._handlers.values())
+
+    # Reading
+
+    def _read(self, delivery: Delivery) -> AnyEvent:
+        event = self._codec.decode(delivery.body)
+        if handler_of(self._handlers, event) is None:
+            raise MalformedEvent(f"{self._consumer} has no handler for {event.type!r}")
+        if delivery.user_id is not None:
+            # The broker vouches for the user: a service cannot speak in another's name. A rotated user has a
+            # generation after a dot; a replayed message carries no user.
+            sender, source = delivery.user_id.split(".")[0], event.source.rsplit("/", 1)[-1]
+            if sender != source:
+                raise PermanentError(f"sent by user {delivery.user_id!r} in the name of {event.source!r}")
+        return event
+
+    # Handlers
+
+    async def _batch(
+        self,
+        tasks: Sequence[Task],
+        run: Callable[[Sequence[Task]], Any],
+        settle: Settle,
+    ) -> None:
+        """All in one transaction, or else each in its own."""
+        try:
+            await run(tasks)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is a verdict on its message
+            if len(tasks) == 1:
+                settle(tasks[0].delivery, await self._failed(tasks[0].delivery, tasks[0].event, error))
+                return
+            for task in tasks:
+                await self._batch([task], run, settle)
+            return
+        for task in tasks:
+            settle(task.delivery, Verdict.DONE)
+
+    async def _handle(self, tasks: Sequence[Task]) -> None:
+        started = time.perf_counter()
+        done: list[tuple[AnyEvent, list[str]]] = []
+        async with asyncio.timeout(TRANSACTION_TIMEOUT), self._outbox.transaction(self._transaction) as work:
+            fresh = await self._fresh(work.connection, tasks, remember=True)
+            await work.load([task.event for task in fresh])
+            for task in fresh:
+                handler: Handler[T] = handler_of(self._handlers, task.event)  # type: ignore[assignment]
+                before = len(work.announcements)
+                for data in await handler(task.event, work):
+                    work.announce(data, cause=task.event)
+                done.append((task.event, [each.data.TYPE for each in work.announcements[before:]]))
+            await self._note_recovered(work.connection, tasks)
+        self._report(done, tasks, time.perf_counter() - started)
+
+    async def _fresh(self, connection: Connection, tasks: Sequence[Task], *, remember: bool) -> list[Task]:
+        """The first task of each logical event that the inbox has not seen."""
+        first: dict[Any, Task] = {}
+        for task in tasks:
+            first.setdefault(task.event.logicalid, task)
+        if remember:
+            new = await inbox.remember(connection, self._consumer, first)
+        else:
+            new = first.keys() - await inbox.known(connection, self._consumer, first)
+        return [task for key, task in first.items() if key in new]
+
+    async def _note_recovered(self, connection: Connection, tasks: Sequence[Task]) -> None:
+        keys = [str(task.event.logicalid) for task in tasks if task.delivery.returned]
+        if keys:
+            await failures.succeeded(connection, self._consumer, keys)
+
+    def _report(self, done: list[tuple[AnyEvent, list[str]]], tasks: Sequence[Task], seconds: float) -> None:
+        seen = {id(event) for event, _ in done}
+        for event, led_to in done:
+            self._telemetry.processed(self._consumer, event, led_to, seconds)
+        for task in tasks:
+            if id(task.event) not in seen:
+                self._telemetry.repeated(self._consumer, task.event)
+
+    # Effects
+
+    async def _run_effects(self, tasks: Sequence[Task], settle: Settle) -> None:
+        intents: dict[int, Any] = {}
+
+        async def prepare(batch: Sequence[Task]) -> None:
+            intents.update(await self._prepare(batch))
+
+        ready: list[Task] = []
+        prepared = {task.delivery.tag: task for task in tasks}
+
+        def sort_out(delivery: Delivery, verdict: Verdict) -> None:
+            if verdict is Verdict.DONE and delivery.tag in intents:
+                ready.append(prepared[delivery.tag])
+            else:
+                settle(delivery, verdict)
+
+        await self._batch(tasks, prepare, sort_out)
+        async with asyncio.TaskGroup() as group:
+            for task in ready:
+                group.create_task(self._effect(task, intents[task.delivery.tag], settle))
+
+    async def _prepare(self, tasks: Sequence[Task]) -> dict[int, Any]:
+        """The intents by delivery tag; a delivery that has nothing to do has none and is remembered."""
+        started = time.perf_counter()
+        intents: dict[int, Any] = {}
+        idle: list[Task] = []
+        async with asyncio.timeout(TRANSACTION_TIMEOUT), self._outbox.transaction(self._transaction) as work:
+            fresh = await self._fresh(work.connection, tasks, remember=False)
+            await work.load([task.event for task in fresh])
+            for task in fresh:
+                effect: Effect[T, Any, Any] = handler_of(self._handlers, task.event)  # type: ignore[assignment]
+                intent = await effect.prepare(task.event, work)
+                if intent is None:
+                    idle.append(task)
+                else:
+                    intents[task.delivery.tag] = intent
+            await inbox.remember(work.connection, self._consumer, {task.event.logicalid for task in idle})
+        for task in tasks:
+            if task not in fresh:
+                self._telemetry.repeated(self._consumer, task.event)
+        for task in idle:
+            self._telemetry.processed(self._consumer, task.event, [], time.perf_counter() - started)
+        return intents
+
+    async def _effect(self, task: Task, intent: Any, settle: Settle) -> None:
+        effect: Effect[T, Any, Any] = handler_of(self._handlers, task.event)  # type: ignore[assignment]
+        started = time.perf_counter()
+        try:
+            async with self._slots, asyncio.timeout(EFFECT_TIMEOUT):
+                result = await effect.perform(intent)
+        except Exception as error:  # noqa: BLE001 - whatever a call raises is a verdict on its message
+            settle(task.delivery, await self._failed(task.delivery, task.event, error))
+            return
+
+        async def finish(_: Sequence[Task]) -> None:
+            done: list[tuple[AnyEvent, list[str]]] = []
+            async with asyncio.timeout(TRANSACTION_TIMEOUT), self._outbox.transaction(self._transaction) as work:
+                if await self._fresh(work.connection, [task], remember=True):
+                    await work.load([task.event])
+                    for data in await effect.settle(task.event, intent, result, work):
+                        work.announce(data, cause=task.event)
+                    done.append((task.event, [each.data.TYPE for each in work.announcements]))
+                await self._note_recovered(work.connection, [task])
+            self._report(done, [task], time.perf_counter() - started)
+
+        await self._batch([task], finish, settle)
+
+    # Failures
+
+    async def _failed(self, delivery: Delivery, event: AnyEvent | None, error: Exception) -> Verdict:
+        """Count the failure where a person finds it, and decide between another try and the parking lot."""
+        permanent = isinstance(error, PermanentError)
+        key = str(event.logicalid) if event else hashlib.sha256(delivery.body).hexdigest()
+        reason = _reason(error)
+        try:
+            async with self._database.connection() as connection:
+                attempts, parked = await failures.record(
+                    connection,
+                    self._consumer,
+                    key,
+                    reason,
+                    event_type=event.type if event else None,
+                    subject=event.subject if event else None,
+                    limit=None if permanent else self._retry.attempts,
+                )
+        except (TimeoutError, ConfigurationError) as away:
+            raise DatabaseUnavailable(f"cannot record a failure: {away}") from away
+        self._telemetry.failed(self._consumer, key, reason, attempts, parked=parked)
+        return Verdict.PARK if parked else Verdict.RETRY
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "took too long"
+    if isinstance(error, PermanentError | asyncpg.PostgresError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

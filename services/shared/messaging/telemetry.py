@@ -1,0 +1,64 @@
+"""Where the library tells what it does. Logs are one listener; metrics and traces are others."""
+
+from typing import Protocol
+
+import structlog
+
+from services.shared.contracts import AnyEvent
+from services.shared.messaging.publisher import Outcome
+
+
+class Telemetry(Protocol):
+    """All calls are made on the hot path: they must not block or raise."""
+
+    def published(self, event: AnyEvent, outcome: Outcome) -> None:
+        """The broker has answered for one event."""
+
+    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
+        """A delivery's transaction is committed; `effects` are the event types it led to."""
+
+    def repeated(self, consumer: str, event: AnyEvent) -> None:
+        """A delivery had been processed before and changed nothing."""
+
+    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
+        """A delivery failed; it is parked, or will be tried again."""
+
+    def state(self, component: str, text: str) -> None:
+        """Something that an operator should read: connected, paused, resumed, server away."""
+
+
+class LogTelemetry:
+    """Readable lines: what came in, what it led to, for which order."""
+
+    def __init__(self, service: str) -> None:
+        self._log = structlog.get_logger(service=service)
+
+    def published(self, event: AnyEvent, outcome: Outcome) -> None:
+        if outcome is Outcome.CONFIRMED:
+            self._log.info("published", event_type=event.type, order=event.reference or str(event.subject))
+        else:
+            self._log.error(
+                f"{outcome.name.lower()} by the broker, kept in the outbox",
+                event_type=event.type,
+                order=event.reference or str(event.subject),
+                id=str(event.id),
+            )
+
+    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
+        self._log.info(
+            "processed",
+            event_type=event.type,
+            led_to=",".join(effects) or None,
+            order=event.reference or str(event.subject),
+            ms=round(seconds * 1000, 1),
+        )
+
+    def repeated(self, consumer: str, event: AnyEvent) -> None:
+        self._log.info("repeated, no effect", event_type=event.type, order=event.reference or str(event.subject))
+
+    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
+        text = "parked" if parked else "failed, will be tried again"
+        self._log.warning(text, consumer=consumer, key=key, reason=reason, attempts=attempts)
+
+    def state(self, component: str, text: str) -> None:
+        self._log.warning(text, component=component)

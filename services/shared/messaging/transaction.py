@@ -1,0 +1,67 @@
+"""The transaction that a handler works in."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from services.shared.contracts import AnyEvent, EventData
+
+Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """What a transaction will say once it is committed: data plus what only the sayer knows."""
+
+    data: EventData
+    subject: UUID
+    reference: str | None = None
+    cause: AnyEvent | None = None
+    exchange: str | None = None
+    """None: the service's own exchange."""
+    priority: int | None = None
+    """0 to 31, 4 when not given; higher is delivered first."""
+    expires_ms: int | None = None
+
+
+class Transaction:
+    """One database transaction, shared by a batch of deliveries.
+
+    A service derives its own class: `load` reads and locks in one statement every row that the events of the
+    batch touch, handlers then work on objects in memory, and `save` writes what changed in one statement a
+    table. Rows must be locked in the order of their keys, or two batches may wait for each other.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.announcements: list[Announcement] = []
+
+    async def load(self, events: Sequence[AnyEvent]) -> None:
+        """Called once before the first handler, with the batch's new events."""
+
+    async def save(self) -> None:
+        """Called once after the last handler, before the commit."""
+
+    def announce(
+        self,
+        data: EventData,
+        *,
+        cause: AnyEvent | None = None,
+        subject: UUID | None = None,
+        reference: str | None = None,
+        exchange: str | None = None,
+        priority: int | None = None,
+        expires_ms: int | None = None,
+    ) -> Self:
+        """Publish `data` when, and only when, this transaction commits.
+
+        Subject, reference and trace are taken from `cause` unless given.
+        """
+        if cause is not None:
+            subject, reference = subject or cause.subject, reference or cause.reference
+        if subject is None:
+            raise ValueError(f"{data.TYPE} is about nothing: give a cause or a subject")
+        self.announcements.append(Announcement(data, subject, reference, cause, exchange, priority, expires_ms))
+        return self
