@@ -151,7 +151,7 @@ class _Session:
             # Slow calls overlap with the batches after them; prefetch bounds how many are under way.
             task = asyncio.create_task(self._process(batch))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._done)
             await asyncio.sleep(0)
         else:
             await self._process(batch)
@@ -163,6 +163,11 @@ class _Session:
             self._away = next(error for error in _leaves(group) if isinstance(error, Unavailable))
             self._news.set()
         await self._flush()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._end(f"processing failed: {error!r}")
 
     async def _flush(self) -> None:
         try:

@@ -1,0 +1,74 @@
+"""Settings from the environment, read once, all mistakes reported together."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from services.shared.messaging.connection import BrokerAddress
+from services.shared.messaging.database import DatabaseAddress
+from services.shared.messaging.errors import ConfigurationError
+
+PREFIX = "WARREN_"
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process needs. A field `log_level` is read from WARREN_LOG_LEVEL."""
+
+    database_url: str
+    """postgresql://role@host:port/database"""
+    database_password_file: Path
+    database_ca_file: Path
+    database_connections: int = 4
+    broker_url: str
+    """amqps://host:port/vhost"""
+    broker_credentials: Path
+    """Folder with the files `username` and `password`."""
+    broker_ca_file: Path
+    http_host: str = "127.0.0.1"
+    http_port: int = 0
+    """0 takes any free port."""
+    log_format: str = "console"
+    """console or json"""
+    log_level: str = "info"
+    startup_seconds: float = 30.0
+    """How long servers may be away when the process starts, before it gives up."""
+    shutdown_seconds: float = 20.0
+    """How long work under way may take after SIGTERM."""
+
+    @property
+    def database(self) -> DatabaseAddress:
+        return DatabaseAddress(self.database_url, self.database_password_file, self.database_ca_file)
+
+    @property
+    def broker(self) -> BrokerAddress:
+        return BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file)
+
+
+def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
+    """Raises ConfigurationError that names every variable that is missing or wrong."""
+    values: dict[str, object] = {}
+    mistakes: list[str] = []
+    for field in msgspec.structs.fields(kind):
+        name = PREFIX + field.name.upper()
+        if name not in environment:
+            if field.required:
+                mistakes.append(f"{name} is not set")
+            continue
+        try:
+            values[field.name] = _convert(environment[name], field.type)
+        except msgspec.ValidationError as error:
+            mistakes.append(f"{name}={environment[name]!r}: {error}")
+    if mistakes:
+        raise ConfigurationError("settings: " + "; ".join(mistakes))
+    return kind(**values)
+
+
+def _convert(text: str, wanted: object) -> object:
+    if wanted is Path:
+        return Path(text)
+    return msgspec.convert(text, wanted, strict=False)  # type: ignore[call-overload]

@@ -1,0 +1,137 @@
+"""HTTP as every service speaks it: RFC 9457 problems, OpenAPI, limits, and a server that stops tidily."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import msgspec
+import structlog
+import uvicorn
+from litestar import Litestar, Request, Response, get
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.types import ControllerRouterHandler
+
+from services.shared.messaging.errors import Unavailable
+
+MAX_BODY = 64 * 1024  # bytes
+
+
+class Problem(HTTPException):
+    """An error answer in the form of RFC 9457. `title` is the same for all errors of a kind, `detail` says what
+    happened this time, and further members carry what a program may want."""
+
+    def __init__(self, status: int, title: str, detail: str, **members: object) -> None:
+        super().__init__(status_code=status, detail=detail)
+        self.title = title
+        self.members = members
+
+
+def application(routes: list[ControllerRouterHandler], *, title: str, version: str = "1.0.0") -> Litestar:
+    """A Litestar application with the house's error answers and its OpenAPI document at /schema/openapi.json."""
+    return Litestar(
+        route_handlers=[livez, *routes],
+        request_max_body_size=MAX_BODY,
+        openapi_config=OpenAPIConfig(title=title, version=version, render_plugins=[JsonRenderPlugin()]),
+        exception_handlers={Unavailable: _unavailable, HTTPException: _http_error, Exception: _unexpected},
+    )
+
+
+@get("/livez", include_in_schema=False, sync_to_thread=False)
+def livez() -> str:
+    """The process answers; it says nothing of its servers."""
+    return "ok"
+
+
+def _problem(
+    request: Request[Any, Any, Any],
+    status: int,
+    title: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    **members: object,
+) -> Response[bytes]:
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        **members,
+    }
+    return Response(
+        msgspec.json.encode(body), status_code=status, media_type="application/problem+json", headers=headers
+    )
+
+
+def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    headers = dict(error.headers or {})
+    if isinstance(error, Problem):
+        return _problem(request, error.status_code, error.title, error.detail, headers, **error.members)
+    title = _titles.get(error.status_code, "Request failed")
+    members: dict[str, object] = {}
+    detail = error.detail
+    if isinstance(error, ValidationException):
+        # Litestar's own text repeats the request line; what helps is which field is wrong and why.
+        members = {"errors": error.extra}
+        detail = "; ".join(_complaint(each) for each in error.extra or []) or detail
+    return _problem(request, error.status_code, title, detail, headers, **members)
+
+
+def _complaint(item: Any) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    return f"{item.get('key') or 'body'}: {item.get('message', '')}"
+
+
+_titles = {
+    400: "Bad request",
+    401: "Not authenticated",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Body too large",
+    415: "Unsupported media type",
+    429: "Too many requests",
+}
+
+
+def _unavailable(request: Request[Any, Any, Any], error: Unavailable) -> Response[bytes]:
+    structlog.get_logger().warning("request refused", path=request.url.path, reason=str(error))
+    return _problem(
+        request,
+        HTTP_503_SERVICE_UNAVAILABLE,
+        "Temporarily unavailable",
+        "A server that this needs is away. Nothing was changed; send the request again.",
+        {"Retry-After": "2"},
+    )
+
+
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    structlog.get_logger().error("request failed", path=request.url.path, exc_info=error)
+    return _problem(
+        request, HTTP_500_INTERNAL_SERVER_ERROR, "Internal error", "The error was logged; the request may be retried."
+    )
+
+
+class Server:
+    """uvicorn inside the process's own event loop; signals stay with the process."""
+
+    def __init__(self, app: Litestar, host: str, port: int) -> None:
+        config = uvicorn.Config(
+            app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=10
+        )
+        self._server = _Quiet(config)
+
+    async def run(self) -> None:
+        await self._server.serve()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+
+class _Quiet(uvicorn.Server):
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """The process handles signals."""
+        return nullcontext()

@@ -1,0 +1,45 @@
+"""Logs: readable lines for people, JSON for machines. Messages and bodies are never logged."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+
+def configure(service: str, *, log_format: str, level: str) -> None:
+    """Set up structlog and the standard library's logging for this process.
+
+    Colours are used only when standard output is a terminal.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    render: Any = _line if log_format == "console" else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if log_format == "console" else "iso", utc=True),
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries log through the standard library. The driver reports each lost connection with a stack trace
+    # of its own; ours say it in a line.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def _line(_: Any, __: str, event: dict[str, Any]) -> str:
+    """12:00:00.123 inventory     processed order.created -> inventory.reserved  order=123 ms=3.1"""
+    stamp, level, service = event.pop("timestamp")[:12], event.pop("level"), event.pop("service", "")
+    text, trace = event.pop("event"), event.pop("exception", "")
+    kind, led_to = event.pop("event_type", None), event.pop("led_to", None)
+    subject = f" {kind}" if kind else ""
+    subject += f" -> {led_to}" if led_to else ""
+    mark = "" if level in {"info", "debug"} else f"{level.upper()} "
+    rest = "".join(f" {key}={value}" for key, value in event.items() if value is not None)
+    return f"{stamp} {service:<12} {mark}{text}{subject} {rest}".rstrip() + (f"\n{trace}" if trace else "")

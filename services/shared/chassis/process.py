@@ -1,0 +1,180 @@
+"""One service process: what it consumes, serves and does by the clock, started and stopped in the right order."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import structlog
+import uvloop
+from litestar import Litestar
+
+from services.shared.chassis import logs
+from services.shared.chassis.environment import ProcessSettings, read
+from services.shared.chassis.http import Server
+from services.shared.contracts import CATALOGUE
+from services.shared.messaging.codec import Codec
+from services.shared.messaging.connection import close, connect
+from services.shared.messaging.consumer import Consumer, ConsumerSettings
+from services.shared.messaging.database import Database
+from services.shared.messaging.errors import ConfigurationError, MessagingError, Unavailable
+from services.shared.messaging.failures import RetryPolicy
+from services.shared.messaging.handlers import Handlers
+from services.shared.messaging.outbox import Outbox
+from services.shared.messaging.processor import Processor
+from services.shared.messaging.publisher import Publisher
+from services.shared.messaging.relay import Relay
+from services.shared.messaging.telemetry import LogTelemetry
+from services.shared.messaging.ticker import Ticker
+from services.shared.messaging.transaction import Connection, Transaction
+
+T = TypeVar("T", bound=Transaction)
+S = TypeVar("S", bound=ProcessSettings)
+
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
+EXIT_CONFIGURATION = 78  # EX_CONFIG
+
+
+class Process:
+    """The parts of one process. A service's `app.py` names them, `run` runs them.
+
+    `service` is who it is to the broker, the database and in its events; `exchange` is where it publishes.
+    """
+
+    def __init__(self, service: str, settings: ProcessSettings, *, exchange: str = "order.exchange") -> None:
+        self.service = service
+        self.settings = settings
+        self.telemetry = LogTelemetry(service)
+        self.database = Database(settings.database, connections=settings.database_connections)
+        self.relay = Relay(self.database, Publisher(settings.broker, service), self.telemetry)
+        self.outbox = Outbox(self.database, self.relay, source=f"/warren/{service}", exchange=exchange)
+        self._consumers: list[Consumer] = []
+        self._tickers: list[Ticker[Transaction]] = []
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+        self._server: Server | None = None
+
+    def consume(
+        self,
+        queue: str,
+        handlers: Handlers[T],
+        transaction: Callable[[Connection], T],
+        *,
+        prefetch: int = 200,
+        batch: int = 100,
+        concurrency: int = 16,
+        tolerant: bool = False,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+    ) -> None:
+        """Consume `queue` with `handlers`; see ConsumerSettings and Processor for the numbers."""
+        processor = Processor(
+            consumer=self.service,
+            handlers=handlers,
+            transaction=transaction,
+            codec=Codec(CATALOGUE, tolerant=tolerant),
+            database=self.database,
+            outbox=self.outbox,
+            telemetry=self.telemetry,
+            retry=retry,
+            concurrency=concurrency,
+        )
+        settings = ConsumerSettings(queue=queue, prefetch=prefetch, batch=batch)
+        self._consumers.append(Consumer(self.settings.broker, self.database, processor, settings, self.telemetry))
+
+    def every(
+        self, seconds: float, name: str, transaction: Callable[[Connection], T], work: Callable[[T], Awaitable[int]]
+    ) -> None:
+        """Do `work` every so many seconds; see Ticker."""
+        ticker = Ticker(name, seconds, self.outbox, transaction, work, self.telemetry)
+        self._tickers.append(ticker)  # type: ignore[arg-type]
+
+    def serve(self, application: Litestar) -> None:
+        """Answer HTTP on the port of the settings."""
+        self._server = Server(application, self.settings.http_host, self.settings.http_port)
+
+    def finally_(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` when everything else has ended."""
+        self._closing.append(close)
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT; then stop consuming, finish what is under way, flush confirms, return.
+
+        Raises ConfigurationError or Unavailable when the process cannot start.
+        """
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await self._require_servers(stop)
+        running = [asyncio.create_task(self.relay.run(), name="relay")]
+        running += [asyncio.create_task(consumer.run(), name="consumer") for consumer in self._consumers]
+        running += [asyncio.create_task(ticker.run(), name="ticker") for ticker in self._tickers]
+        if self._server is not None:
+            running.append(asyncio.create_task(self._server.run(), name="http"))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
+            await self._drain(running)
+        finally:
+            for task in [stopped, *running]:
+                task.cancel()
+            ended = await asyncio.gather(*running, return_exceptions=True)
+            for close_part in self._closing:
+                with suppress(Exception):
+                    await close_part()
+            await self.database.close()
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+    async def _drain(self, running: list[asyncio.Task[None]]) -> None:
+        """Consumers and the server first, then what their last transactions left to publish."""
+        grace = self.settings.shutdown_seconds
+        for consumer in self._consumers:
+            consumer.stop()
+        if self._server is not None:
+            self._server.stop()
+        ending = [task for task in running if task.get_name() in {"consumer", "http"}]
+        if ending:
+            await asyncio.wait(ending, timeout=grace * 0.7)
+        await self.relay.stop(grace * 0.3)
+
+    async def _require_servers(self, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.startup_seconds
+        while not stop.is_set():
+            try:
+                await self.database.open()
+                if self._consumers:
+                    await close(await connect(self.settings.broker, f"{self.service} start"))
+            except Unavailable as error:
+                await self.database.close()
+                if loop.time() > deadline:
+                    raise
+                self.telemetry.state("start", f"waiting: {error}")
+                await asyncio.sleep(1)
+            else:
+                return
+
+
+def main(build: Callable[[S], Process], kind: type[S], service: str) -> None:
+    """Run a service as a program: settings from the environment, a line and an exit code for each mistake.
+
+    Exits with 0 after a tidy stop, 78 for a wrong setting, permission or topology, 69 when a server that it
+    cannot start without stayed away.
+    """
+    try:
+        settings = read(kind)
+        logs.configure(service, log_format=settings.log_format, level=settings.log_level)
+        uvloop.run(build(settings).run())
+    except ConfigurationError as error:
+        _die(service, error, EXIT_CONFIGURATION)
+    except MessagingError as error:
+        _die(service, error, EXIT_UNAVAILABLE)
+    except KeyboardInterrupt:
+        structlog.get_logger().info("stopped")
+
+
+def _die(service: str, error: Exception, code: int) -> None:
+    sys.stderr.write(f"{service}: {error}\n")
+    sys.exit(code)
