@@ -38,9 +38,7 @@ class DatabaseAddress:
     ca_file: Path
     database: str = "warren"
 
-    def dsn(
-        self, database: str | None = None, username: str | None = None, password: str | None = None
-    ) -> str:
+    def dsn(self, database: str | None = None, username: str | None = None, password: str | None = None) -> str:
         """A libpq URL that verifies the server; understood by asyncpg, dbmate and psql alike."""
         user = quote(username if username is not None else self.admin_username, safe="")
         secret = quote(password if password is not None else self.admin_password, safe="")

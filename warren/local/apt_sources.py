@@ -15,7 +15,7 @@ __all__ = ["AptSource", "debian_mirrors", "parse_deb822", "parse_one_line"]
 
 # The names a Debian main archive has been offered under; derivatives use others.
 DEBIAN_SUITES = frozenset(
-    "stable testing unstable oldstable sid buster bullseye bookworm trixie forky duke".split()
+    ["stable", "testing", "unstable", "oldstable", "sid", "buster", "bullseye", "bookworm", "trixie", "forky", "duke"]
 )
 UPDATE_SUFFIXES = ("-updates", "-backports", "-proposed-updates")
 

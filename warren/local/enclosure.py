@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -75,9 +76,7 @@ class Enclosure:
         binds = {str(self.inside): str(self.outside)} if self.namespaces else {}
         return _confined(self.root, argv, namespaces=self.namespaces, binds=binds, env=env or {}, cwd=str(self.inside))
 
-    def run(
-        self, argv: Sequence[str], env: Mapping[str, str] | None = None, time_limit: float = 60.0
-    ) -> str:
+    def run(self, argv: Sequence[str], env: Mapping[str, str] | None = None, time_limit: float = 60.0) -> str:
         """Runs `argv` to its end and returns its standard output. Raises ServerError if it fails."""
         process = spawn(self.command(argv, env), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
@@ -103,8 +102,6 @@ def _confined(
     env: Mapping[str, str],
     cwd: str,
 ) -> list[str]:
-    import sys  # noqa: PLC0415
-
     specification = {
         "supervisor": os.getpid(),
         "root": str(root),

@@ -39,7 +39,7 @@ def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
     with ExitStack() as stack:
         for purpose in purposes:
             port = known.get(purpose, 0)
-            while not FIRST_PORT <= port or port in chosen.values() or not _hold(stack, port, LOOPBACK):
+            while port < FIRST_PORT or port in chosen.values() or not _hold(stack, port, LOOPBACK):
                 port = random.randrange(FIRST_PORT, _first_ephemeral_port())  # noqa: S311 (not a secret)
             chosen[purpose] = port
     file.write_text(json.dumps(chosen, indent=1) + "\n")

@@ -75,9 +75,7 @@ class Postgres(Server):
         server = self._certificates.server("postgres")
         certificate = self._enclosure.write(server.chain_file.read_bytes(), "postgres", "server.pem")
         key = self._enclosure.write(server.key_file.read_bytes(), "postgres", "server.key")
-        text = CONFIGURATION.format(
-            host=self.address.host, port=self.address.port, certificate=certificate, key=key
-        )
+        text = CONFIGURATION.format(host=self.address.host, port=self.address.port, certificate=certificate, key=key)
         configuration = self._enclosure.write(text, "postgres", "postgresql.conf")
         access = self._enclosure.write(ACCESS, "postgres", "pg_hba.conf")
         data = self._enclosure.path("postgres", "data")

@@ -17,7 +17,7 @@ from warren.local.server import Server
 
 __all__ = ["PORTS", "RabbitMQ", "render_configuration"]
 
-PORTS = ("amqps", "management", "stream", "metrics", "epmd", "distribution", "tool")
+PORTS = ("amqps", "management", "stream", "metrics", "epmd", "distribution")
 SCRIPTS = "/usr/lib/rabbitmq/bin"
 ADMIN = "admin"
 PLUGINS = (
@@ -109,7 +109,6 @@ class RabbitMQ(Server):
     def _environment(self) -> dict[str, str]:
         home = self._enclosure.path("rabbitmq")
         loopback_only = "-kernel inet_dist_use_interface {127,0,0,1}"
-        tool_port = str(self._ports["tool"])
         return {
             "HOME": str(home),
             "RABBITMQ_NODENAME": "warren@localhost",
@@ -119,8 +118,7 @@ class RabbitMQ(Server):
             "RABBITMQ_MNESIA_BASE": str(home / "data"),
             "RABBITMQ_LOG_BASE": str(home / "data"),
             "RABBITMQ_DIST_PORT": str(self._ports["distribution"]),
-            "RABBITMQ_CTL_DIST_PORT_MIN": tool_port,
-            "RABBITMQ_CTL_DIST_PORT_MAX": tool_port,
+            "RABBITMQ_LOG": "-color",
             "ERL_EPMD_PORT": str(self._ports["epmd"]),
             "ERL_EPMD_ADDRESS": LOOPBACK,
             # Several brokers share few cores: neither pin schedulers to them nor let idle ones spin.

@@ -6,20 +6,22 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import ClassVar
 
 from warren.local.errors import ServerError, describe_exit
-from warren.local.spawn import spawn
+from warren.local.spawn import spawn, tail
 
-__all__ = ["Server", "tail"]
+__all__ = ["Server", "kill_all", "start_all", "stop_all"]
 
 POLL_INTERVAL = 0.02  # seconds
 LOG_LIMIT = 20 * 2**20  # bytes; a longer log is set aside at the next start
 
 
 class Server(ABC):
-    """One server process. Methods may be called from any thread, one at a time per server."""
+    """One server process. Methods may be called from any thread."""
 
     name: ClassVar[str]
     ready_line: ClassVar[re.Pattern[bytes]]  # written to the log once clients are served
@@ -30,7 +32,8 @@ class Server(ABC):
     def __init__(self, log_file: Path) -> None:
         self.log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.RLock()
+        self._abandoned = threading.Event()
+        self._starting = threading.Lock()
 
     @abstractmethod
     def _prepare(self) -> list[str]:
@@ -48,9 +51,10 @@ class Server(ABC):
 
     def start(self) -> None:
         """Returns when clients are served. Does nothing if it runs. Raises ServerError with the log's end."""
-        with self._lock:
+        with self._starting:
             if self.running:
                 return
+            self._abandoned.clear()
             command = self._prepare()
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
             if self.log_file.exists() and self.log_file.stat().st_size > LOG_LIMIT:
@@ -65,45 +69,34 @@ class Server(ABC):
                 raise
 
     def stop(self) -> None:
-        """A clean shutdown; killed if it takes longer than `stop_limit`. Does nothing while stopped."""
-        with self._lock:
-            process = self._process
-            if process is None:
-                return
-            if process.poll() is None:
-                process.send_signal(self.stop_signal)
-                try:
-                    process.wait(self.stop_limit)
-                except subprocess.TimeoutExpired:
-                    self.kill()
-            self._process = None
+        """A clean shutdown; killed if it takes longer than `stop_limit` seconds. Does nothing while stopped."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(self.stop_signal)
+            try:
+                process.wait(self.stop_limit)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would be. On return every process of the server is gone."""
-        with self._lock:
-            process = self._process
-            if process is None:
-                return
-            if process.poll() is None:
-                process.send_signal(signal.SIGUSR1)
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-            self._process = None
+        """SIGKILL, as a crash would be; ends a start under way too. On return all its processes are gone."""
+        self._abandoned.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGUSR1)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def restart(self, *, kill: bool = False) -> None:
         """Stops, by SIGKILL if `kill`, and starts on the same ports with the same data."""
-        with self._lock:
-            if kill:
-                self.kill()
-            else:
-                self.stop()
-            self.start()
-
-    def log_tail(self, lines: int = 25) -> str:
-        return tail(self.log_file, lines)
+        if kill:
+            self.kill()
+        else:
+            self.stop()
+        self.start()
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], offset: int) -> None:
         deadline = time.monotonic() + self.start_limit
@@ -111,27 +104,43 @@ class Server(ABC):
             ended = process.poll()
             with self.log_file.open("rb") as log:
                 log.seek(offset)
-                if self.ready_line.search(log.read()):
+                if self.ready_line.search(log.read()) and ended is None:
                     return
+            if self._abandoned.is_set():
+                raise ServerError(f"The start of {self.name} was interrupted.")
             if ended is not None:
-                raise ServerError(
-                    f"{self.name} did not start ({describe_exit(ended)}). Its log, {self.log_file}, ends:",
-                    self.log_tail(),
-                )
+                self._fail(f"did not start ({describe_exit(ended)})")
             if time.monotonic() > deadline:
-                raise ServerError(
-                    f"{self.name} was not ready within {self.start_limit:.0f} s. Its log, {self.log_file}, ends:",
-                    self.log_tail(),
-                )
+                self._fail(f"was not ready within {self.start_limit:.0f} s")
             time.sleep(POLL_INTERVAL)
 
+    def _fail(self, what: str) -> None:
+        raise ServerError(f"{self.name} {what}. Its log, {self.log_file}, ends:", tail(self.log_file, 25))
 
-def tail(file: Path, lines: int) -> str:
-    """The last `lines` lines of a log that may be long, or may not exist."""
-    try:
-        with file.open("rb") as log:
-            log.seek(max(0, file.stat().st_size - 400 * lines))
-            text = log.read().decode(errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(text.splitlines()[-lines:])
+
+def start_all(servers: Iterable[Server]) -> None:
+    """Starts all in parallel. On an error or an interruption none is left running."""
+    servers = list(servers)
+    with ThreadPoolExecutor(len(servers)) as pool:
+        calls = [pool.submit(server.start) for server in servers]
+        try:
+            wait(calls)
+            for call in calls:
+                call.result()
+        except BaseException:
+            for server in servers:
+                server.kill()
+            raise
+
+
+def stop_all(servers: Iterable[Server]) -> None:
+    """Stops all in parallel."""
+    servers = list(servers)
+    with ThreadPoolExecutor(len(servers)) as pool:
+        for call in [pool.submit(server.stop) for server in servers]:
+            call.result()
+
+
+def kill_all(servers: Iterable[Server]) -> None:
+    for server in servers:
+        server.kill()

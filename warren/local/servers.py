@@ -1,7 +1,6 @@
 """PostgreSQL and RabbitMQ of one instance, started and stopped together."""
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +13,7 @@ from warren.local.ports import remembered_ports
 from warren.local.postgres import Postgres
 from warren.local.rabbitmq import RabbitMQ
 from warren.local.report import Report, SilentReport
-from warren.local.server import Server
+from warren.local.server import kill_all, start_all, stop_all
 
 __all__ = ["Servers"]
 
@@ -55,24 +54,12 @@ class Servers:
         self.postgres = Postgres(enclosure, self.instance_dir, ports["postgres"], certificates)
         self.broker = RabbitMQ(enclosure, self.instance_dir, ports, certificates)
         with self._report.step("Starting PostgreSQL and RabbitMQ"):
-            try:
-                _all_at_once("start", self.postgres, self.broker)
-            except BaseException:
-                self.kill()
-                raise
+            start_all((self.postgres, self.broker))
 
     def stop(self) -> None:
         """A clean shutdown of both, a few seconds at most."""
-        _all_at_once("stop", self.postgres, self.broker)
+        stop_all((self.postgres, self.broker))
 
     def kill(self) -> None:
         """SIGKILL to both."""
-        _all_at_once("kill", self.postgres, self.broker)
-
-
-def _all_at_once(what: str, *servers: Server) -> None:
-    """Calls the method on each server in parallel; raises the first error once all have returned."""
-    with ThreadPoolExecutor(len(servers)) as pool:
-        calls = [pool.submit(getattr(server, what)) for server in servers]
-    for call in calls:
-        call.result()
+        kill_all((self.postgres, self.broker))

@@ -5,7 +5,6 @@ started from short-lived threads, so every fork happens on one thread that lives
 """
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-__all__ = ["spawn", "tethered", "end"]
+__all__ = ["spawn", "tail", "tethered"]
 
 # Arms the death signal, makes sure that the supervisor has not died before that, becomes the command.
 TETHER = (
@@ -63,21 +62,22 @@ def spawn(
     return answer.result()
 
 
-def end(process: subprocess.Popen[bytes], grace: float) -> int:
-    """SIGTERM, and SIGKILL after `grace` seconds; returns the exit code."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(grace)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    return process.wait()
+def tail(file: Path, lines: int) -> str:
+    """The last `lines` lines of a log that may be long, or may not exist."""
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, file.stat().st_size - 400 * lines))
+            text = log.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
 
 
 def _serve() -> None:
     while True:
         answer, argv, options = _jobs.get()
         try:
-            answer.set_result(subprocess.Popen(argv, **options))
+            process: subprocess.Popen[bytes] = subprocess.Popen(argv, **options)
+            answer.set_result(process)
         except BaseException as error:  # noqa: BLE001 (handed to the caller, who waits for it)
             answer.set_exception(error)

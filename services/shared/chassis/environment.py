@@ -71,4 +71,4 @@ def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
 def _convert(text: str, wanted: object) -> object:
     if wanted is Path:
         return Path(text)
-    return msgspec.convert(text, wanted, strict=False)  # type: ignore[call-overload]
+    return msgspec.convert(text, wanted, strict=False)
