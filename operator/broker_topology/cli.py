@@ -1,0 +1,187 @@
+"""The command line: the same engine and the same files, for people and for CI.
+
+Exit codes: 0 nothing to do, or done; 1 an error, or something stays blocked; 2 wrong usage; 3 `plan` or `check` found
+differences. Findings and errors go to standard error, the plan to standard output. A user's mistake never shows a
+stack trace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from broker_topology import rendering
+from broker_topology.apply import apply, preview
+from broker_topology.errors import TopologyError
+from broker_topology.management_api import ManagementApi
+from broker_topology.manifests import load, with_vhost
+from broker_topology.model import Loaded
+from broker_topology.plan import Plan, Step
+from broker_topology.secrets import SecretDirectory
+from broker_topology.validation import validate
+
+DONE, FAILED, USAGE, DIFFERENT = 0, 1, 2, 3
+ENVIRONMENT = "BROKER_TOPOLOGY_"
+
+EXIT_CODES = """\
+exit codes:
+  0  nothing to do, or done
+  1  an error, or something stays blocked
+  2  wrong usage
+  3  plan or check found differences
+"""
+
+EXAMPLES = {
+    "plan": """\
+example:
+  python -m broker_topology plan charts/warren/topology \\
+      --url https://localhost:15671 --username admin --password-file admin.password \\
+      --ca-file ca.pem --secrets-dir secrets
+""",
+    "apply": """\
+example (waits up to a minute for a broker that is still starting):
+  python -m broker_topology apply charts/warren/topology \\
+      --url https://localhost:15671 --username admin --password-file admin.password \\
+      --ca-file ca.pem --secrets-dir secrets --wait 60
+""",
+    "check": """\
+examples (the files alone; and the files against a broker):
+  python -m broker_topology check charts/warren/topology
+  python -m broker_topology check charts/warren/topology \\
+      --url https://localhost:15671 --username admin --password-file admin.password \\
+      --ca-file ca.pem --secrets-dir secrets
+""",
+}
+
+DESCRIPTIONS = {
+    "plan": "Show what apply would change. Writes nothing.",
+    "apply": "Bring the broker to what the files say. Applying again writes nothing.",
+    "check": "Check the files; with --url also whether the broker holds them. Writes nothing.",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code. Raises SystemExit(2) on wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return asyncio.run(_run(options, parser.error))
+    except TopologyError as exc:
+        print(f"error: {exc}" if "\n" not in str(exc) else str(exc), file=sys.stderr)  # noqa: T201
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted; running again continues", file=sys.stderr)  # noqa: T201
+        return FAILED
+
+
+async def _run(options: argparse.Namespace, usage_error: Callable[[str], NoReturn]) -> int:
+    topologies = load(options.paths)
+    if options.vhost:
+        topologies = with_vhost(topologies, options.vhost)
+    validate(topologies)
+    if options.command == "check" and not options.url:
+        _say(f"{_counted(topologies)}: no complaint (files only; give --url to compare with a broker)")
+        return DONE
+    for name in ("url", "username", "password_file", "secrets_dir"):
+        if not getattr(options, name):
+            usage_error(f"--{name.replace('_', '-')} is required (or {ENVIRONMENT}{name.upper()})")
+    api = ManagementApi(options.url, options.username, _password(options.password_file), ca_file=options.ca_file)
+    secrets = SecretDirectory(options.secrets_dir)
+    await api.wait(options.wait)
+    try:
+        if options.command == "apply":
+            return await _apply(topologies, api, secrets)
+        plan = await preview(topologies, api, secrets)
+    finally:
+        await api.__aexit__(None, None, None)
+    _show(plan)
+    return DIFFERENT if plan else DONE
+
+
+async def _apply(topologies: list[Loaded], api: ManagementApi, secrets: SecretDirectory) -> int:
+    applied = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None)
+    if applied.plan.blocked:
+        _show(Plan(applied.plan.blocked))
+    written = len(applied.plan.writes)
+    _say(f"{_counted(topologies)}: {f'{written} objects written' if written else 'nothing to do'}")
+    return FAILED if applied.plan.blocked else DONE
+
+
+def _progress(step: Step, done: int, total: int) -> None:
+    print(f"\r\033[K{done}/{total} {rendering.title(step)[:90]}", end="" if done < total else "\n", file=sys.stderr)  # noqa: T201
+
+
+def _show(plan: Plan) -> None:
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for line in rendering.lines(plan, colour=colour):
+        _say(line)
+    _say(rendering.summary(plan))
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201
+
+
+def _counted(topologies: list[Loaded]) -> str:
+    objects = sum(
+        len(section)
+        for item in topologies
+        for section in (
+            item.spec.exchanges,
+            item.spec.queues,
+            item.spec.bindings,
+            item.spec.users,
+            item.spec.policies,
+            item.spec.operator_policies,
+        )
+    )
+    return f"{len(topologies)} {'topology' if len(topologies) == 1 else 'topologies'}, {objects} objects"
+
+
+def _password(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
+        raise TopologyError(f"the password file {file} cannot be read: {reason}") from exc
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m broker_topology",
+        description="Apply Topology resources to a RabbitMQ broker, or show the difference.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="plan|apply|check")
+    for name, description in DESCRIPTIONS.items():
+        command = commands.add_parser(
+            name,
+            help=description,
+            description=description,
+            epilog=EXAMPLES[name] + "\n" + EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _options(command)
+    return parser
+
+
+def _options(command: argparse.ArgumentParser) -> None:
+    def option(flag: str, text: str, metavar: str | None = None, kind: type = str, default: object = None) -> None:
+        variable = ENVIRONMENT + flag.removeprefix("--").replace("-", "_").upper()
+        default = os.environ.get(variable) or default
+        command.add_argument(flag, default=default, type=kind, metavar=metavar, help=f"{text} [{variable}]")
+
+    command.add_argument("paths", nargs="+", metavar="FILE_OR_DIR", help="Topology files, or folders of them")
+    option("--url", "address of the management API, https://host:port")
+    option("--username", "an administrator of the broker")
+    option("--password-file", "file with that user's password", "FILE")
+    option("--ca-file", "certificate authority that signed the broker's certificate", "FILE")
+    option("--secrets-dir", "folder with the users' passwords; missing ones are generated there", "DIR")
+    option("--vhost", "use this virtual host instead of the files'", "NAME")
+    option("--wait", "how long to wait for a broker that does not answer", "SECONDS", float, 0.0)

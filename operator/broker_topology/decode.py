@@ -1,0 +1,130 @@
+"""Plain data -> struct, reporting everything that is wrong at once.
+
+`msgspec.convert` stops at its first complaint. An author with three typos should see three messages, so this walks
+the struct types itself and leaves only single values to msgspec.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from broker_topology.findings import Finding, Origin, did_you_mean
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def decode(data: object, struct: type[T], origin: Origin) -> tuple[T | None, list[Finding]]:
+    """The struct, or None together with every reason why `data` is not one."""
+    findings = [Finding(origin, path, message) for path, message in _complaints(data, inspect.type_info(struct), "")]
+    if findings:
+        return None, findings
+    return msgspec.convert(data, struct, strict=True), []
+
+
+def _complaints(value: object, expected: inspect.Type, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(expected, inspect.UnionType):
+        if value is None and any(isinstance(kind, inspect.NoneType) for kind in expected.types):
+            return
+        (expected,) = (kind for kind in expected.types if not isinstance(kind, inspect.NoneType))
+    if isinstance(expected, inspect.StructType):
+        yield from _struct_complaints(value, expected, path)
+    elif isinstance(expected, inspect.DictType):
+        yield from _mapping_complaints(value, expected, path)
+    elif isinstance(expected, inspect.ListType):
+        if not isinstance(value, list):
+            yield path, f"must be a list, not {_kind(value)}"
+            return
+        for position, item in enumerate(value):
+            yield from _complaints(item, expected.item_type, f"{path}[{position}]")
+    elif not isinstance(expected, inspect.AnyType):
+        yield from _value_complaints(value, expected, path)
+
+
+def _struct_complaints(value: object, expected: inspect.StructType, path: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, dict):
+        yield path, f"must be a mapping, not {_kind(value)}"
+        return
+    fields = {field.encode_name: field for field in expected.fields}
+    for name, item in value.items():
+        here = f"{path}.{name}" if path else str(name)
+        if name not in fields:
+            yield here, f"unknown field{did_you_mean(str(name), fields)}"
+        else:
+            yield from _complaints(item, fields[name].type, here)
+    for name, field in fields.items():
+        if field.required and name not in value:
+            yield f"{path}.{name}" if path else name, "is required"
+
+
+def _mapping_complaints(value: object, expected: inspect.DictType, path: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, dict):
+        yield path, f"must be a mapping, not {_kind(value)}"
+        return
+    for name, item in value.items():
+        if not isinstance(name, str):
+            yield path, f"the key {name!r} must be a string; put it in quotes"
+        else:
+            yield from _complaints(item, expected.value_type, f"{path}.{name}")
+
+
+def _value_complaints(value: object, expected: inspect.Type, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(expected, inspect.LiteralType):
+        if value not in expected.values:
+            allowed = ", ".join(str(item) for item in expected.values)
+            yield path, f"{value!r} is not one of {allowed}{did_you_mean(str(value), map(str, expected.values))}"
+        return
+    check = _SCALARS.get(type(expected))
+    if check is not None and (problem := check(value, expected)):
+        yield path, problem
+
+
+def _string_problem(value: object, expected: Any) -> str | None:
+    if not isinstance(value, str):
+        return f"must be a string, not {_kind(value)}"
+    if expected.pattern and not re.search(expected.pattern, value):
+        return f"{value!r} does not match {expected.pattern}"
+    return None
+
+
+def _number_problem(value: object, expected: Any) -> str | None:
+    whole = isinstance(expected, inspect.IntType)
+    wanted = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return f"must be {wanted}, not {_kind(value)}"
+    if expected.ge is not None and value < expected.ge:
+        return f"must be at least {expected.ge}, not {value}"
+    if expected.gt is not None and value <= expected.gt:
+        return f"must be more than {expected.gt}, not {value}"
+    return None
+
+
+def _boolean_problem(value: object, expected: Any) -> str | None:
+    return None if isinstance(value, bool) else f"must be true or false, not {_kind(value)}"
+
+
+_SCALARS: dict[type, Callable[[object, Any], str | None]] = {
+    inspect.StrType: _string_problem,
+    inspect.IntType: _number_problem,
+    inspect.FloatType: _number_problem,
+    inspect.BoolType: _boolean_problem,
+}
+
+
+def _kind(value: object) -> str:
+    """What a YAML author would call this value."""
+    if value is None:
+        return "empty"
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "a mapping",
+    }
+    return names.get(type(value), type(value).__name__)

@@ -1,0 +1,79 @@
+"""Everything that can go wrong, as one tree.
+
+TopologyError                 base; its text is one message a person can act on
+├── InvalidTopology           the files are refused; carries every finding
+├── SecretError               a credential cannot be read, or contradicts the files
+├── BrokerError               the broker could not do what was asked
+│   ├── BrokerUnreachable     nothing answers, or not in time; worth waiting for
+│   ├── CertificateRefused    the broker's certificate is not signed by the given CA
+│   ├── NotRabbitMQ           something answers, but not a RabbitMQ management API
+│   ├── BrokerTooOld          a version that would accept our arguments and ignore them
+│   ├── AccessRefused         401 or 403: wrong password, or rights missing
+│   └── RequestFailed         any other refusal, with the broker's own reason
+└── ApplyIncomplete           some steps of a plan failed; names each with its reason
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from broker_topology.findings import Finding
+
+
+class TopologyError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InvalidTopology(TopologyError):
+    """The topology is refused. Nothing was written."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class SecretError(TopologyError):
+    """A credential cannot be read or written, or it names another user."""
+
+
+class BrokerError(TopologyError):
+    """The broker could not do what was asked."""
+
+
+class BrokerUnreachable(BrokerError):
+    """Nothing answers at the address, or not within the time limit."""
+
+
+class CertificateRefused(BrokerError):
+    """The broker's certificate does not verify against the given CA and host name."""
+
+
+class NotRabbitMQ(BrokerError):
+    """The address answers, but not as a RabbitMQ management API."""
+
+
+class BrokerTooOld(BrokerError):
+    """The broker is older than this engine's arguments."""
+
+
+class AccessRefused(BrokerError):
+    """The broker refused the user name and password, or this user's rights do not suffice."""
+
+
+class RequestFailed(BrokerError):
+    """The broker refused one request; the text carries the broker's reason."""
+
+
+class ApplyIncomplete(BrokerError):
+    """Some steps failed. Every step that could be done is done; running again continues."""
+
+    def __init__(self, failures: Sequence[tuple[str, str]], skipped: int) -> None:
+        self.failures = tuple(failures)
+        self.skipped = skipped
+        lines = [f"{len(self.failures)} of the planned steps failed:"]
+        lines += [f"  {step}: {reason}" for step, reason in self.failures]
+        if skipped:
+            lines.append(f"  ({skipped} later steps were not tried, because they build on these)")
+        super().__init__("\n".join(lines))

@@ -1,0 +1,224 @@
+"""The only door to RabbitMQ: its management HTTP API.
+
+Guarantees to everyone behind it: a password travels only over verified TLS (or over loopback); no request outlives its
+time limit; no more than `concurrency` requests are open at once; every failure is one of this package's errors, with
+a text that says what to do. Opening the door checks that it is RabbitMQ and new enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+
+from broker_topology.errors import (
+    AccessRefused,
+    BrokerError,
+    BrokerTooOld,
+    BrokerUnreachable,
+    CertificateRefused,
+    NotRabbitMQ,
+    RequestFailed,
+)
+
+MINIMUM_VERSION = (4, 3, 1)
+WHY_MINIMUM = (
+    "older brokers accept the arguments of 4.3 (delayed retry, consumer time-outs) without an error and ignore them"
+)
+TIME_LIMIT_SECONDS = 30.0  # one request; declaring a quorum queue takes milliseconds, listing 100,000 of them seconds
+CONNECT_LIMIT_SECONDS = 5.0
+CONCURRENCY = 32  # measured: more gains nothing on two cores
+WAIT_INTERVAL_SECONDS = 0.5
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def path(*segments: str) -> str:
+    """`/api/…` with every segment escaped: names may hold slashes, percent signs, anything."""
+    return "/api/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+class ManagementApi:
+    """One broker's management API, as an async context manager.
+
+    Raises at entry: `BrokerUnreachable`, `CertificateRefused`, `AccessRefused`, `NotRabbitMQ`, `BrokerTooOld`.
+    `requests` counts what was sent, by HTTP method: that a second apply writes nothing is tested by it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        password: str,
+        *,
+        ca_file: str | Path | None = None,
+        time_limit: float = TIME_LIMIT_SECONDS,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
+        self.url = _checked_url(url)
+        self.version = ""
+        self.requests: Counter[str] = Counter()
+        self._authorization = aiohttp.BasicAuth(username, password, encoding="utf-8").encode()
+        self._username = username
+        self._ca_file = ca_file
+        self._time_limit = time_limit
+        self.concurrency = concurrency
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls(), limit=self.concurrency),
+            timeout=aiohttp.ClientTimeout(total=self._time_limit, sock_connect=CONNECT_LIMIT_SECONDS),
+            headers={"Authorization": self._authorization},
+        )
+        try:
+            self.version = await self._checked_version()
+        except BaseException:
+            await self._session.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def wait(self, seconds: float) -> Self:
+        """Enters, and for `seconds` takes "nothing answers" as "not yet". Every other error is final."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            try:
+                return await self.__aenter__()
+            except BrokerUnreachable:
+                if loop.time() >= until:
+                    raise
+            await asyncio.sleep(min(WAIT_INTERVAL_SECONDS, max(0.0, until - loop.time())))
+
+    async def get(self, target: str) -> Any:
+        return await self._send("GET", target)
+
+    async def put(self, target: str, body: object) -> None:
+        await self._send("PUT", target, body)
+
+    async def post(self, target: str, body: object) -> None:
+        await self._send("POST", target, body)
+
+    async def delete(self, target: str) -> None:
+        """Succeeds as well when the object is already gone."""
+        try:
+            await self._send("DELETE", target)
+        except RequestFailed as exc:
+            if exc.__notes__ != ["404"]:
+                raise
+
+    def _tls(self) -> ssl.SSLContext:
+        """Made at each entry, so a renewed CA file is picked up."""
+        try:
+            return ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file is not None else None)
+        except (OSError, ssl.SSLError) as exc:
+            raise CertificateRefused(f"the CA file {self._ca_file} cannot be used: {exc}") from exc
+
+    async def _checked_version(self) -> str:
+        overview = await self._send("GET", "/api/overview")
+        version = overview.get("rabbitmq_version") if isinstance(overview, dict) else None
+        if not isinstance(version, str):
+            raise NotRabbitMQ(f"{self.url} answers, but /api/overview names no RabbitMQ version")
+        if _numbers(version) < MINIMUM_VERSION:
+            needed = ".".join(map(str, MINIMUM_VERSION))
+            raise BrokerTooOld(
+                f"the broker at {self.url} is RabbitMQ {version}; {needed} or newer is needed, because {WHY_MINIMUM}"
+            )
+        return version
+
+    async def _send(self, method: str, target: str, body: object | None = None) -> Any:
+        if self._session is None:
+            raise RuntimeError("use ManagementApi as an async context manager")
+        self.requests[method] += 1
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        try:
+            # `target` is escaped already; aiohttp must not touch its percent signs
+            async with self._session.request(
+                method, _encoded(self.url + target), data=data, headers=headers, allow_redirects=False
+            ) as answer:
+                payload = await answer.read()
+        except aiohttp.ClientConnectorCertificateError as exc:
+            raise CertificateRefused(
+                f"the certificate of {self.url} is not trusted ({_reason(exc)}); give the CA that signed it"
+            ) from exc
+        except aiohttp.ClientSSLError as exc:
+            raise CertificateRefused(f"no TLS connection to {self.url}: {_reason(exc)}") from exc
+        except TimeoutError as exc:
+            raise BrokerUnreachable(f"{self.url} does not answer within {self._time_limit:g} s") from exc
+        except (aiohttp.ClientConnectionError, OSError) as exc:
+            raise BrokerUnreachable(f"nothing answers at {self.url}: {_reason(exc)}") from exc
+        except aiohttp.ClientError as exc:
+            raise NotRabbitMQ(f"{self.url} does not speak HTTP as RabbitMQ does: {_reason(exc)}") from exc
+        return self._answer(method, target, answer.status, payload)
+
+    def _answer(self, method: str, target: str, status: int, payload: bytes) -> Any:
+        if status < 300:
+            try:
+                return json.loads(payload) if payload else None
+            except ValueError as exc:
+                raise NotRabbitMQ(f"{self.url} answers, but not with JSON; is it a management API?") from exc
+        reason = _broker_reason(payload)
+        if status == 401:
+            raise AccessRefused(f"{self.url} refuses user {self._username}: {reason or 'wrong user name or password'}")
+        if status == 403:
+            raise AccessRefused(f"user {self._username} may not {method} {target}: {reason}")
+        if target == "/api/overview":
+            raise NotRabbitMQ(f"{self.url} answers {status} to /api/overview; is it a management API?")
+        failed = RequestFailed(reason or f"the broker answered {status} to {method} {target}")
+        failed.add_note(str(status))
+        raise failed
+
+
+def _encoded(url: str) -> Any:
+    from yarl import URL  # noqa: PLC0415 - aiohttp's own URL type, needed only here
+
+    return URL(url, encoded=True)
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BrokerError(f"{url!r} is not an address; write https://host:port")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise BrokerError(f"{url} would send the password unencrypted; use https")
+    if parts.username or parts.password:
+        raise BrokerError("the address must not hold a password; use --username and --password-file")
+    return url.rstrip("/").removesuffix("/api")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers: `4.3.1-rc.2+8` counts as 4.3.1."""
+    return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[-+]", version, maxsplit=1)[0]))
+
+
+def _broker_reason(payload: bytes) -> str:
+    try:
+        body = json.loads(payload)
+    except ValueError:
+        return ""
+    if not isinstance(body, dict):
+        return ""
+    reason = body.get("reason") or body.get("error") or ""
+    return reason if isinstance(reason, str) else json.dumps(reason)
+
+
+def _reason(exc: BaseException) -> str:
+    """The operating system's or OpenSSL's words without the library's wrapping."""
+    inner = getattr(exc, "os_error", None) or getattr(exc, "certificate_error", None) or exc
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return inner.verify_message
+    return getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
