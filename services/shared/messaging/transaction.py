@@ -1,7 +1,7 @@
 """The transaction that a handler works in."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 import asyncpg
@@ -9,7 +9,10 @@ import msgspec
 
 from services.shared.contracts import AnyEvent, EventData
 
-Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
+else:  # the classes are generic only in their stubs
+    Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 class Announcement(msgspec.Struct, frozen=True):
