@@ -4,6 +4,7 @@ The root is shared and read-only to servers. What an instance owns lies in its o
 `/instances/<key>`. Where mounts are forbidden that path is a real folder of the root instead.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -31,9 +32,8 @@ class Enclosure:
         self.namespaces = _namespaces_work(root)
         key = short_hash(str(instance_dir.resolve()))
         self.inside = Path("/instances") / key
-        mount_point = root / "instances" / key
-        self.outside = instance_dir / "servers" if self.namespaces else mount_point
-        mount_point.mkdir(exist_ok=True)
+        self._mount_point = root / "instances" / key
+        self.outside = instance_dir / "servers" if self.namespaces else self._mount_point
         self.outside.mkdir(parents=True, exist_ok=True)
         self.own(self.outside)
 
@@ -71,8 +71,15 @@ class Enclosure:
         self.outside.mkdir(parents=True, exist_ok=True)
         self.own(self.outside)
 
+    def release(self) -> None:
+        """Takes the empty mount point out of the shared root; the next command puts it back."""
+        if self.namespaces:
+            with contextlib.suppress(OSError):
+                self._mount_point.rmdir()
+
     def command(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> list[str]:
         """The command line that runs `argv` inside; it dies with this process."""
+        self._mount_point.mkdir(exist_ok=True)
         binds = {str(self.inside): str(self.outside)} if self.namespaces else {}
         return _confined(self.root, argv, namespaces=self.namespaces, binds=binds, env=env or {}, cwd=str(self.inside))
 

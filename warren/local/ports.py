@@ -9,7 +9,7 @@ import random
 import re
 import socket
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from warren.local.errors import PortTakenError
@@ -32,7 +32,7 @@ def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
     Addresses that people noted down, and clients that reconnect, therefore survive a restart.
     """
     known: dict[str, int] = {}
-    if file.exists():
+    with suppress(OSError, ValueError):  # missing or damaged: all are chosen anew
         known = json.loads(file.read_text())
     chosen: dict[str, int] = {}
     # All are held until the last is chosen, so that no number is given out twice.

@@ -45,7 +45,7 @@ class Servers:
     def start(self) -> None:
         root = debian_root(self._report)
         self.instance_dir.mkdir(parents=True, exist_ok=True)
-        enclosure = Enclosure(root, self.instance_dir)
+        self._enclosure = enclosure = Enclosure(root, self.instance_dir)
         if self._fresh:
             enclosure.erase()
             shutil.rmtree(self.instance_dir / "logs", ignore_errors=True)
@@ -59,6 +59,7 @@ class Servers:
     def stop(self) -> None:
         """A clean shutdown of both, a few seconds at most."""
         stop_all((self.postgres, self.broker))
+        self._enclosure.release()
 
     def kill(self) -> None:
         """SIGKILL to both."""

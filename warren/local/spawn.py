@@ -77,7 +77,7 @@ def _serve() -> None:
     while True:
         answer, argv, options = _jobs.get()
         try:
-            process = subprocess.Popen[bytes](argv, **options)
+            process: Any = subprocess.Popen(argv, **options)
             answer.set_result(process)
         except BaseException as error:  # noqa: BLE001 (handed to the caller, who waits for it)
             answer.set_exception(error)

@@ -1,0 +1,208 @@
+"""Both servers for real, from the one cached root, in a folder of their own."""
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import aio_pika
+import aiormq
+import asyncpg
+import pytest
+
+from warren.local.errors import ServerError
+from warren.local.instance import ProcessIdentity
+from warren.local.paths import short_hash
+from warren.local.servers import Servers
+
+SUPERVISOR = """
+import sys, time
+from pathlib import Path
+from warren.local.servers import Servers
+servers = Servers(Path(sys.argv[1]))
+servers.start()
+print("ready", flush=True)
+time.sleep(120)
+"""
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with Servers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
+
+
+def tls(servers: Servers) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(servers.broker.address.ca_file))
+
+
+def processes_that_mention(text: str) -> list[int]:
+    """Living processes with `text` in their command line or among their environment."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                content = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            except OSError:
+                continue
+            if text.encode() in content and ProcessIdentity.of(int(process.name)):
+                found.append(int(process.name))
+    return found
+
+
+async def answers(servers: Servers) -> bool:
+    database = await asyncpg.connect(servers.postgres.address.dsn())
+    await database.close()
+    broker = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
+    await broker.close()
+    return True
+
+
+def wait_until_gone(text: str) -> None:
+    deadline = time.monotonic() + 5
+    while left := processes_that_mention(text):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)
+
+
+async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
+    connection = await asyncpg.connect(servers.postgres.address.dsn())
+    try:
+        assert connection.get_server_version().major >= 16
+        assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        settings = dict(await connection.fetch("SELECT name, setting FROM pg_settings"))
+        assert settings["fsync"] == settings["synchronous_commit"] == settings["full_page_writes"] == "on"
+        assert settings["listen_addresses"] == "127.0.0.1"
+        assert await connection.fetchval("SELECT current_database()") == "warren"
+    finally:
+        await connection.close()
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="no encryption"):
+        await asyncpg.connect(servers.postgres.address.dsn().split("?")[0], ssl=False)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await asyncpg.connect(servers.postgres.address.dsn().split("?")[0], ssl=ssl.create_default_context())
+
+
+async def test_wrong_password_is_refused(servers: Servers) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(servers.postgres.address.dsn(password="wrong"))
+
+
+async def test_broker_is_new_enough_and_serves_verified_tls(servers: Servers) -> None:
+    connection = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
+    async with connection:
+        transport = connection.transport
+        assert transport is not None
+        version = str(transport.connection.server_properties["version"])
+        assert tuple(int(part) for part in version.split(".")) >= (4, 3, 1)
+        channel = await connection.channel()
+        queue = await channel.declare_queue("roundtrip", durable=True, arguments={"x-queue-type": "quorum"})
+        await channel.default_exchange.publish(aio_pika.Message(b"hello", delivery_mode=2), "roundtrip")
+        message = await queue.get(timeout=5)
+        assert message is not None
+        await message.ack()
+    with pytest.raises(aiormq.exceptions.AMQPConnectionError):
+        await aiormq.connect(servers.broker.address.amqps_url(), context=ssl.create_default_context())
+
+
+def test_only_our_administrator_exists(servers: Servers) -> None:
+    users = servers.broker.rabbitmqctl("--silent", "list_users", "--formatter=json")
+    assert json.loads(users) == [{"user": "admin", "tags": ["administrator"]}]
+
+
+def test_management_and_metrics_answer_over_https(servers: Servers) -> None:
+    address = servers.broker.address
+    credentials = b64encode(f"{address.admin_username}:{address.admin_password}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310 (an address of our own)
+        f"{address.management_url}/api/overview", headers={"Authorization": f"Basic {credentials}"}
+    )
+    with urllib.request.urlopen(request, context=tls(servers)) as answer:  # noqa: S310
+        overview = json.load(answer)
+    protocols = {listener["protocol"] for listener in overview["listeners"]}
+    assert {"amqp/ssl", "stream/ssl", "https", "https/prometheus"} <= protocols
+    assert not protocols & {"amqp", "stream", "http", "http/prometheus"}
+    with urllib.request.urlopen(address.metrics_url, context=tls(servers)) as answer:  # noqa: S310
+        assert b"rabbitmq_build_info" in answer.read()
+
+
+def test_stream_port_speaks_tls(servers: Servers) -> None:
+    address = servers.broker.address
+    with (
+        socket.create_connection((address.host, address.stream_port)) as plain,
+        tls(servers).wrap_socket(plain, server_hostname=address.host) as wrapped,
+    ):
+        assert wrapped.version() == "TLSv1.3"
+
+
+def test_passwords_and_keys_are_for_their_owner_only(servers: Servers) -> None:
+    secret = [*servers.instance_dir.rglob("*.key"), *(servers.instance_dir / "secrets").iterdir()]
+    secret += list(servers.instance_dir.rglob("rabbitmq.conf"))
+    assert len(secret) >= 6
+    assert [file for file in secret if file.stat().st_mode & 0o077] == []
+
+
+async def test_confirmed_message_and_committed_row_survive_a_kill(servers: Servers) -> None:
+    database = await asyncpg.connect(servers.postgres.address.dsn())
+    await database.execute("CREATE TABLE kept (id int); INSERT INTO kept VALUES (1)")
+    connection = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
+    channel = await connection.channel()
+    await channel.declare_queue("kept", durable=True, arguments={"x-queue-type": "quorum"})
+    await asyncio.sleep(2.5)  # a quorum queue younger than that may lose its log in a kill
+    await channel.default_exchange.publish(aio_pika.Message(b"kept", delivery_mode=2), "kept")
+    before = servers.broker.address, servers.postgres.address
+
+    servers.broker.kill()
+    servers.postgres.kill()
+    assert not servers.broker.running
+    assert not servers.postgres.running
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncpg.connect(servers.postgres.address.dsn())
+    await connection.close()
+    database.terminate()
+    servers.broker.start()
+    servers.postgres.start()
+
+    assert (servers.broker.address, servers.postgres.address) == before
+    database = await asyncpg.connect(servers.postgres.address.dsn())
+    assert await database.fetchval("SELECT count(*) FROM kept") == 1
+    await database.close()
+    connection = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
+    async with connection:
+        queue = await (await connection.channel()).get_queue("kept")
+        message = await queue.get(timeout=10)
+        assert message is not None
+        assert message.body == b"kept"
+
+
+def test_failed_start_shows_the_end_of_the_servers_log(servers: Servers) -> None:
+    servers.postgres.stop()
+    address = servers.postgres.address
+    with socket.create_server((address.host, address.port)), pytest.raises(ServerError) as failure:
+        servers.postgres.start()
+    assert "PostgreSQL did not start (exit code 1)" in str(failure.value)
+    assert "Address already in use" in failure.value.log_tail
+    assert not servers.postgres.running
+    servers.postgres.start()
+
+
+def test_two_instances_side_by_side_and_nothing_outlives_a_killed_supervisor(servers: Servers, tmp_path: Path) -> None:
+    inside = f"/instances/{short_hash(str(tmp_path.resolve()))}"  # in every server process's command line
+    command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stdout.readline() == "ready\n"
+        assert len(processes_that_mention(inside)) >= 4
+        assert asyncio.run(answers(servers))
+        supervisor.kill()
+    wait_until_gone(inside)
+    with Servers(tmp_path) as again:
+        assert asyncio.run(answers(again))
+        assert asyncio.run(answers(servers))
+    wait_until_gone(inside)
