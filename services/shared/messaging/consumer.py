@@ -180,6 +180,9 @@ class _Session:
         if self._ended is None:
             async with asyncio.timeout(RPC_TIMEOUT):
                 await self._channel.basic_cancel(self._tag)
+            # The driver runs each delivery's callback as a task: let those that arrived before the answer run,
+            # or their messages would be returned by the closing channel, which counts as a failure.
+            await asyncio.sleep(0)
         if self._away is None:
             await asyncio.gather(*self._running)
         if self._ended is not None:

@@ -7,6 +7,7 @@ repeat some, and none is lost.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -293,9 +294,10 @@ class Relay:
                 self._settings.lease_seconds,
             )
         mine = {row[0] for row in rows}
-        for position in mine:
+        for position in positions:
             if entry := self._held.get(position):
-                entry.leased_at = began
+                # A row that is no longer ours is asked for once more before it is published.
+                entry.leased_at = began if position in mine else -math.inf
         return mine
 
 

@@ -1,0 +1,28 @@
+"""The real servers, started once for the whole run. See tests/stage.py for what tests put on them."""
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from warren.local.paths import instance_dir
+from warren.local.servers import Servers
+
+SEED = int(os.environ.get("WARREN_TEST_SEED", "20261122"))
+
+
+def pytest_report_header() -> str:
+    return f"random seed: {SEED} (set WARREN_TEST_SEED to change it)"
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    random.seed(SEED)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """A private PostgreSQL and RabbitMQ over TLS, with nothing in them."""
+    with Servers(instance_dir(f"test-{os.getpid()}"), fresh=True) as running:
+        yield running

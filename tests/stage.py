@@ -1,0 +1,290 @@
+"""A stage for tests of the messaging library: a vhost, a queue with its parking lot, a user, a database."""
+
+import asyncio
+import secrets
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiormq
+import asyncpg
+import httpx
+from aiormq import spec
+
+from services.shared.chassis import migrations
+from services.shared.contracts import CATALOGUE, AnyEvent, Event, EventData
+from services.shared.messaging import codec
+from services.shared.messaging.codec import Codec
+from services.shared.messaging.connection import BrokerAddress
+from services.shared.messaging.consumer import Consumer, ConsumerSettings
+from services.shared.messaging.database import Database, DatabaseAddress
+from services.shared.messaging.failures import RetryPolicy
+from services.shared.messaging.outbox import Outbox
+from services.shared.messaging.processor import Processor
+from services.shared.messaging.publisher import Outcome, Publisher
+from services.shared.messaging.relay import Relay, RelaySettings
+from services.shared.messaging.transaction import Transaction
+from warren.local.servers import Servers
+
+ARGUMENTS: dict[str, Any] = {
+    "x-queue-type": "quorum",
+    "x-delivery-limit": 100,
+    "x-delayed-retry-type": "failed",
+    "x-delayed-retry-min": 100,
+    "x-delayed-retry-max": 2000,
+}
+
+
+@dataclass
+class Record:
+    """Telemetry that remembers."""
+
+    published_: list[tuple[str, Outcome]] = field(default_factory=list)
+    processed_: list[tuple[str, list[str]]] = field(default_factory=list)
+    repeated_: list[str] = field(default_factory=list)
+    failed_: list[tuple[str, int, bool]] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+
+    def published(self, event: AnyEvent, outcome: Outcome) -> None:
+        self.published_.append((event.type, outcome))
+
+    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
+        self.processed_.append((event.type, effects))
+
+    def repeated(self, consumer: str, event: AnyEvent) -> None:
+        self.repeated_.append(event.type)
+
+    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
+        self.failed_.append((reason, attempts, parked))
+
+    def state(self, component: str, text: str) -> None:
+        self.states.append(f"{component}: {text}")
+
+
+class Stage:
+    """One vhost and one database, both fresh; the service on stage is called `probe`."""
+
+    def __init__(self, servers: Servers, folder: Path) -> None:
+        self.servers = servers
+        self.folder = folder
+        self.vhost = f"test-{secrets.token_hex(4)}"
+        self.database_name = f"test_{secrets.token_hex(4)}"
+        self.record = Record()
+        self.broker_url = ""
+        self.broker_port = servers.broker.address.amqps_port
+        self.database_port = servers.postgres.address.port
+
+    async def set_up(self) -> None:
+        broker, postgres = self.servers.broker.address, self.servers.postgres.address
+        self.broker_url = f"amqps://{broker.host}:{self.broker_port}/{self.vhost}"
+        async with self.api() as api:
+            await self._put(api, f"vhosts/{self.vhost}", {})
+            await self._put(api, f"permissions/{self.vhost}/{broker.admin_username}", _permissions(".*", ".*", ".*"))
+        await self.add_user("probe", write="^order.exchange$", read="^probe.queue$")
+        async with self.channel() as channel:
+            await channel.exchange_declare("order.exchange", exchange_type="topic", durable=True)
+            await channel.exchange_declare("orders.dlx", exchange_type="direct", durable=True)
+            await channel.queue_declare(
+                "probe.queue",
+                durable=True,
+                arguments=ARGUMENTS
+                | {"x-dead-letter-exchange": "orders.dlx", "x-dead-letter-routing-key": "probe.dlq"},
+            )
+            await channel.queue_declare(
+                "probe.dlq", durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": -1}
+            )
+            await channel.queue_bind("probe.dlq", "orders.dlx", "probe.dlq")
+            await channel.queue_bind("probe.queue", "order.exchange", "order.*")
+        url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database_name}"
+        secret = self.folder / "probe-postgres" / "password"
+        secret.parent.mkdir(parents=True, exist_ok=True)
+        # Roles belong to the whole server: tests share one password.
+        secret.write_text("probe-password")
+        await migrations.prepare(url, postgres.admin_password, postgres.ca_file, self.folder, ["probe"])
+
+    async def tear_down(self) -> None:
+        async with self.api() as api:
+            await api.delete(f"vhosts/{self.vhost}")
+        admin = await asyncpg.connect(self.servers.postgres.address.dsn("postgres"))
+        await admin.execute(f'DROP DATABASE IF EXISTS "{self.database_name}" WITH (FORCE)')
+        await admin.close()
+
+    # The broker
+
+    @asynccontextmanager
+    async def api(self) -> AsyncIterator[httpx.AsyncClient]:
+        broker = self.servers.broker.address
+        async with httpx.AsyncClient(
+            base_url=f"{broker.management_url}/api/",
+            auth=(broker.admin_username, broker.admin_password),
+            verify=ssl.create_default_context(cafile=broker.ca_file),
+            timeout=20,
+        ) as client:
+            yield client
+
+    @staticmethod
+    async def _put(api: httpx.AsyncClient, path: str, body: object) -> None:
+        (await api.put(path, json=body)).raise_for_status()
+
+    async def add_user(self, name: str, *, write: str, read: str) -> None:
+        folder = self.folder / f"{name}-rabbitmq"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "username").write_text(name)
+        (folder / "password").write_text("probe-password")
+        async with self.api() as api:
+            await self._put(api, f"users/{name}", {"password": "probe-password", "tags": ""})
+            await self._put(api, f"permissions/{self.vhost}/{name}", _permissions("^$", write, read))
+
+    def address(self, user: str = "probe") -> BrokerAddress:
+        return BrokerAddress(self.broker_url, self.folder / f"{user}-rabbitmq", self.servers.broker.address.ca_file)
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[Any]:
+        """An administrator's channel in the vhost."""
+        broker = self.servers.broker.address
+        url = broker.amqps_url(vhost=self.vhost) + f"?cafile={broker.ca_file}"
+        connection = await aiormq.connect(url)
+        try:
+            yield await connection.channel()
+        finally:
+            await connection.close()
+
+    async def send(self, *bodies: bytes, queue: str = "probe.queue", user_id: str | None = None) -> None:
+        """Put raw bodies straight into a queue, as a stranger would."""
+        async with self.channel() as channel:
+            for body in bodies:
+                await channel.basic_publish(
+                    body, routing_key=queue, properties=spec.Basic.Properties(delivery_mode=2, user_id=user_id)
+                )
+
+    async def drain(self, queue: str) -> list[Any]:
+        """Take and return every message that is ready."""
+        found = []
+        async with self.channel() as channel:
+            while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
+                found.append(message)
+        return found
+
+    async def depth(self, queue: str) -> int:
+        """Messages that are ready, as the broker itself counts them."""
+        async with self.channel() as channel:
+            return int((await channel.queue_declare(queue, passive=True)).message_count or 0)
+
+    # The database
+
+    def database(self, **options: Any) -> Database:
+        postgres = self.servers.postgres.address
+        url = f"postgresql://probe@{postgres.host}:{self.database_port}/{self.database_name}"
+        secret = self.folder / "probe-postgres" / "password"
+        return Database(DatabaseAddress(url, secret, postgres.ca_file), **options)
+
+    async def sql(self, statement: str, *arguments: object) -> list[Any]:
+        """As the owner, in the service's schema."""
+        dsn = self.servers.postgres.address.dsn(self.database_name)
+        connection = await asyncpg.connect(dsn, server_settings={"search_path": "probe"})
+        try:
+            return list(await connection.fetch(statement, *arguments))
+        finally:
+            await connection.close()
+
+    # The library
+
+    @asynccontextmanager
+    async def outbox(self, settings: RelaySettings | None = None, name: str = "probe") -> AsyncIterator[Outbox]:
+        """An outbox whose relay runs."""
+        database = self.database()
+        await database.open()
+        relay = Relay(database, Publisher(self.address(name), name), self.record, settings or FAST)
+        running = asyncio.create_task(relay.run())
+        try:
+            outbox = Outbox(database, relay, source=f"/warren/{name}", exchange="order.exchange")
+            outbox.relay = relay  # type: ignore[attr-defined]
+            yield outbox
+        finally:
+            await relay.stop(2)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await database.close()
+
+    @asynccontextmanager
+    async def consumer(
+        self,
+        handlers: Any,
+        *,
+        transaction: Any = Transaction,
+        attempts: int = 3,
+        tolerant: bool = False,
+        queue: str = "probe.queue",
+        prefetch: int = 200,
+    ) -> AsyncIterator[Consumer]:
+        """A consumer that is consuming."""
+        async with self.outbox() as outbox:
+            database = self.database()
+            await database.open()
+            processor = Processor(
+                consumer="probe",
+                handlers=handlers,
+                transaction=transaction,
+                codec=Codec(CATALOGUE, tolerant=tolerant),
+                database=database,
+                outbox=outbox,
+                telemetry=self.record,
+                retry=RetryPolicy(attempts=attempts),
+            )
+            settings = ConsumerSettings(queue=queue, prefetch=prefetch)
+            consumer = Consumer(self.address(), database, processor, settings, self.record)
+            running = asyncio.create_task(consumer.run())
+            try:
+                await eventually(lambda: consumer.consuming or running.done())
+                if running.done():
+                    await running
+                yield consumer
+            finally:
+                consumer.stop()
+                async with asyncio.timeout(10):
+                    await asyncio.gather(running, return_exceptions=True)
+                await database.close()
+
+
+FAST = RelaySettings(lease_seconds=2.0, sweep_seconds=0.2)
+
+
+def event_of(data: EventData, *, source: str = "/warren/order", **fields: Any) -> AnyEvent:
+    identity = codec.new_id()
+    defaults = {
+        "specversion": "1.0",
+        "id": identity,
+        "source": source,
+        "type": data.TYPE,
+        "subject": uuid.uuid4(),
+        "time": datetime.now(UTC),
+        "logicalid": identity,
+        "sourcesequence": 1,
+        "data": data,
+    }
+    return Event(**(defaults | fields))
+
+
+async def eventually(
+    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 20.0, what: str = ""
+) -> None:
+    """Wait until a condition holds; fails with `what` when it does not within the time."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        held = condition()
+        if not isinstance(held, bool):
+            held = await held
+        if held:
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(what or f"still not so after {seconds} s")
+        await asyncio.sleep(0.03)
+
+
+def _permissions(configure: str, write: str, read: str) -> dict[str, str]:
+    return {"configure": configure, "write": write, "read": read}
