@@ -1,5 +1,8 @@
 """Telling the broker what became of each delivery, in as few frames as that takes."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 import aiormq.abc
 
 from services.shared.messaging.processor import Delivery, Verdict
@@ -37,20 +40,30 @@ class Settlement:
                 break
             if noted[tag] is Verdict.DONE:
                 up_to = tag
+        frames: list[Callable[[bool], Awaitable[None]]] = []
         # An acknowledgement of "all up to here" must not cover a rejected one: those go first.
         for tag, verdict in noted.items():
             del self._open[tag]
-            match verdict:
-                case Verdict.DONE:
-                    if up_to is None or tag > up_to:
-                        await self._channel.basic_ack(tag, wait=False)
-                case Verdict.RETRY:
-                    # reject, not nack: only reject waits in the queue's delayed retry and is counted there.
-                    await self._channel.basic_reject(tag, requeue=True, wait=False)
-                case Verdict.PARK:
-                    await self._channel.basic_reject(tag, requeue=False, wait=False)
-                case Verdict.RELEASE:
-                    # nack, not reject: it returns at once and is not held against the message.
-                    await self._channel.basic_nack(tag, requeue=True, wait=False)
+            if verdict is not Verdict.DONE or up_to is None or tag > up_to:
+                frames.append(partial(self._send, tag, verdict))
         if up_to is not None:
-            await self._channel.basic_ack(up_to, multiple=True, wait=False)
+            frames.append(partial(self._acknowledge_up_to, up_to))
+        # Waiting for the last one to be written waits for all: closing the connection drops what is not.
+        for index, send in enumerate(frames, start=1):
+            await send(index == len(frames))
+
+    async def _acknowledge_up_to(self, tag: int, wait: bool) -> None:
+        await self._channel.basic_ack(tag, multiple=True, wait=wait)
+
+    async def _send(self, tag: int, verdict: Verdict, wait: bool) -> None:
+        match verdict:
+            case Verdict.DONE:
+                await self._channel.basic_ack(tag, wait=wait)
+            case Verdict.RETRY:
+                # reject, not nack: only reject waits in the queue's delayed retry and is counted there.
+                await self._channel.basic_reject(tag, requeue=True, wait=wait)
+            case Verdict.PARK:
+                await self._channel.basic_reject(tag, requeue=False, wait=wait)
+            case Verdict.RELEASE:
+                # nack, not reject: it returns at once and is not held against the message.
+                await self._channel.basic_nack(tag, requeue=True, wait=wait)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -108,7 +109,7 @@ async def test_a_transient_failure_is_retried_later_and_then_succeeds(stage: Sta
     async with stage.consumer({OrderConfirmed: flaky}, attempts=6):
         await eventually(lambda: is_seen(stage, 1))
         await eventually(lambda: recovered(stage))
-    waits = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(times)]
     assert len(waits) == 3
     assert waits[0] >= 0.09
     assert waits == sorted(waits), f"waits should grow: {waits}"
