@@ -98,7 +98,7 @@ async def _run(options: argparse.Namespace, usage_error: Callable[[str], NoRetur
             return await _apply(topologies, api, secrets)
         plan = await preview(topologies, api, secrets)
     finally:
-        await api.__aexit__(None, None, None)
+        await api.close()
     _show(plan)
     return DIFFERENT if plan else DONE
 

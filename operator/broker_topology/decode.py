@@ -76,7 +76,8 @@ def _value_complaints(value: object, expected: inspect.Type, path: str) -> Itera
     if isinstance(expected, inspect.LiteralType):
         if value not in expected.values:
             allowed = ", ".join(str(item) for item in expected.values)
-            yield path, f"{value!r} is not one of {allowed}{did_you_mean(str(value), map(str, expected.values))}"
+            found = "empty" if value is None else repr(value)
+            yield path, f"must be one of {allowed}, not {found}{did_you_mean(str(value), map(str, expected.values))}"
         return
     check = _SCALARS.get(type(expected))
     if check is not None and (problem := check(value, expected)):

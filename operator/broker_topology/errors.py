@@ -65,6 +65,10 @@ class AccessRefused(BrokerError):
 class RequestFailed(BrokerError):
     """The broker refused one request; the text carries the broker's reason."""
 
+    def __init__(self, message: str, status: int) -> None:
+        self.status = status
+        super().__init__(message)
+
 
 class ApplyIncomplete(BrokerError):
     """Some steps failed. Every step that could be done is done; running again continues."""

@@ -74,7 +74,9 @@ def _topic(topic: TopicPermission, user: User, graph: Graph) -> Iterator[tuple[s
     ):
         if (problem := _problem(TEMPLATE.sub("x", expression))) is not None:
             yield where, problem
-        elif expression != NOTHING and _problem(base) is None and not re.search(base, topic.exchange):
+        elif (
+            kind == "topic" and expression != NOTHING and _problem(base) is None and not re.search(base, topic.exchange)
+        ):
             yield where, f"has no effect: permissions.{where} ({base}) does not match {topic.exchange}"
 
 

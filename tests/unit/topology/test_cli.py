@@ -1,0 +1,86 @@
+"""The command line without a broker: usage, exit codes, messages for people."""
+
+import pytest
+
+from broker_topology.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    for name in ("URL", "USERNAME", "PASSWORD_FILE", "CA_FILE", "SECRETS_DIR", "VHOST", "WAIT"):
+        monkeypatch.delenv(f"BROKER_TOPOLOGY_{name}", raising=False)
+
+
+@pytest.fixture
+def file(tmp_path, text):
+    path = tmp_path / "shop.yaml"
+    path.write_text(text({"queues": {"q": {}}}))
+    return path
+
+
+def test_check_without_a_broker_checks_the_files(file, capsys):
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("1 topology, 1 objects: no complaint")
+
+
+def test_findings_go_to_standard_error_without_a_stack_trace(tmp_path, text, capsys):
+    broken = tmp_path / "shop.yaml"
+    broken.write_text(text({"queus": {}, "bindings": [{"source": "a", "queues": "q"}]}))
+    assert main(["check", str(broken)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        f"{broken}: spec.bindings[0].queues: unknown field, did you mean queue?",
+        f"{broken}: spec.queus: unknown field, did you mean queues?",
+    ]
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "check"])
+def test_help_has_an_example_and_the_exit_codes(command, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "--help"])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    assert f"python -m broker_topology {command} charts/warren/topology" in out
+    assert "3  plan or check found differences" in out
+    assert "BROKER_TOPOLOGY_URL" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["destroy"], ["plan"], ["plan", "x", "--sideways"], ["apply", "x", "--wait", "long"]],
+)
+def test_wrong_usage_ends_with_two(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_a_missing_option_is_named_with_its_variable(file, capsys, monkeypatch):
+    monkeypatch.setenv("BROKER_TOPOLOGY_URL", "https://localhost:1")
+    with pytest.raises(SystemExit) as exit_:
+        main(["plan", str(file)])
+    assert exit_.value.code == 2
+    assert "--username is required (or BROKER_TOPOLOGY_USERNAME)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("broker:15671", "is not an address"),
+        ("http://broker.example:15672", "would send the password unencrypted"),
+        ("https://u:p@broker:15671", "must not hold a password"),
+    ],
+)
+def test_addresses_that_are_refused(file, tmp_path, capsys, url, message):
+    (tmp_path / "password").write_text("p")
+    options = ["--username", "u", "--password-file", str(tmp_path / "password"), "--secrets-dir", str(tmp_path)]
+    assert main(["plan", str(file), "--url", url, *options]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_password_file(file, tmp_path, capsys):
+    options = ["--url", "https://localhost:1", "--username", "u", "--secrets-dir", str(tmp_path)]
+    assert main(["plan", str(file), *options, "--password-file", str(tmp_path / "none")]) == 1
+    assert "cannot be read: No such file or directory" in capsys.readouterr().err

@@ -1,0 +1,87 @@
+"""The files that ship: they hold together, and say what the design says."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import broker_topology
+
+FOLDER = Path(__file__).parents[3] / "charts" / "warren" / "topology"
+SERVICES = ("order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit")
+
+
+@pytest.fixture(scope="module")
+def files():
+    return {item.origin.name: item.spec for item in broker_topology.load([FOLDER])}
+
+
+def test_they_validate():
+    assert broker_topology.findings(broker_topology.load([FOLDER])) == []
+
+
+def test_the_kustomization_lists_every_file():
+    listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted(file.name for file in FOLDER.glob("*.yaml") if file.name != "kustomization.yaml")
+    assert len(listed) == len(set(listed))
+
+
+def test_every_file_is_named_after_its_resource(files):
+    assert set(files) == {file.stem for file in FOLDER.glob("*.yaml")} - {"kustomization"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_has_its_queue_parking_lot_and_user(files, service):
+    spec = files[service]
+    assert set(spec.queues) == {f"{service}.queue", f"{service}.dlq"}
+    queue, parking = spec.queues[f"{service}.queue"], spec.queues[f"{service}.dlq"]
+    assert (queue.dead_letter.exchange, queue.dead_letter.routing_key) == ("orders.dlx", f"{service}.dlq")
+    assert (queue.type, queue.retry.min_seconds, queue.retry.max_seconds) == ("quorum", 1, 60)
+    assert (parking.type, parking.delivery_limit, parking.message_ttl_seconds) == ("quorum", -1, None)
+    routes = {(binding.source, binding.routing_key, binding.queue) for binding in spec.bindings}
+    assert ("redrive.exchange", f"{service}.queue", f"{service}.queue") in routes
+    assert ("orders.dlx", f"{service}.dlq", f"{service}.dlq") in routes
+    assert set(spec.users) == {service}
+    assert spec.users[service].secret_name == f"{service}-rabbitmq"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_user_has_the_least_rights(files, service):
+    user = files[service].users[service]
+    assert user.tags == []
+    assert (user.permissions.configure, user.permissions.read) == ("^$", rf"^{service}\.queue$")
+    writes = {"notification": r"^notification\.exchange$", "email": "^$", "sms": "^$", "audit": "^$"}
+    assert user.permissions.write == writes.get(service, r"^order\.exchange$")
+    keys = [(topic.exchange, topic.write, topic.read) for topic in user.topic_permissions]
+    assert keys == ([] if service in writes else [("order.exchange", rf"^{service}\.", "^$")])
+
+
+def test_nobody_may_use_the_default_exchange(files):
+    """The broker checks its permissions under the name amq.default."""
+    for spec in files.values():
+        for user in spec.users.values():
+            assert not re.search(user.permissions.write, "amq.default")
+            assert not re.search(user.permissions.write, "") or user.permissions.write == "^$"
+
+
+def test_every_known_event_has_a_taker(files):
+    published = {
+        "order": "created confirmed paid shipped completed cancelling cancelled delivery_confirmed cancel_requested",
+        "inventory": "reserved out_of_stock committed released",
+        "payment": "success failed voided refunded",
+        "shipping": "prepared delivered stopped refused",
+    }
+    keys = {f"{source}.{name}" for source, names in published.items() for name in names.split()}
+    bound = {
+        binding.routing_key
+        for spec in files.values()
+        for binding in spec.bindings
+        if binding.source == "workflow.exchange"
+    }
+    assert bound == keys, "an unbound event is unrouted, an unknown key is never sent"
+
+
+def test_no_secret_is_shared(files):
+    names = [user.secret_name for spec in files.values() for user in spec.users.values()]
+    assert len(names) == len(set(names))

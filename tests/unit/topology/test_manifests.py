@@ -1,0 +1,94 @@
+"""Files and folders: every message names the file, the document and the line."""
+
+import pytest
+
+import broker_topology
+from broker_topology import InvalidTopology, load
+
+
+def test_a_folder_is_read_in_order_without_its_kustomization(tmp_path, text):
+    (tmp_path / "b.yaml").write_text(text({}, metadata={"name": "b"}))
+    (tmp_path / "a.yml").write_text(text({}, metadata={"name": "a"}))
+    (tmp_path / "kustomization.yaml").write_text("resources: [a.yml]")
+    (tmp_path / "notes.txt").write_text("not yaml: [")
+    assert [item.origin.name for item in load([tmp_path])] == ["a", "b"]
+
+
+def test_a_file_named_twice_is_read_once(tmp_path, text):
+    file = tmp_path / "a.yaml"
+    file.write_text(text({}))
+    assert len(load([file, tmp_path])) == 1
+
+
+def test_several_documents_in_one_file(tmp_path, text):
+    file = tmp_path / "a.yaml"
+    file.write_text(f"{text({})}---\n{text({'queue': {}}, metadata={'name': 'second'})}---\n")
+    with pytest.raises(InvalidTopology) as refused:
+        load([file])
+    assert str(refused.value) == f"{file} (document 2): spec.queue: unknown field, did you mean queues?"
+
+
+def test_malformed_yaml_is_one_line_with_its_place(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("spec:\n  queues: {a: [}\n")
+    with pytest.raises(InvalidTopology) as refused:
+        load([file])
+    message = str(refused.value)
+    assert message.startswith(f"{file}: not valid YAML: line 2, column ")
+    assert "\n" not in message
+
+
+def test_all_files_are_read_before_anything_is_refused(tmp_path, text):
+    (tmp_path / "a.yaml").write_text("{")
+    (tmp_path / "b.yaml").write_text(text({"vhots": "x"}))
+    with pytest.raises(InvalidTopology) as refused:
+        load([tmp_path, tmp_path / "missing.yaml"])
+    assert len(refused.value.findings) == 3
+
+
+def test_a_key_written_twice_is_refused(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("spec:\n  queues: {q: {}, q: {}}\n")
+    with pytest.raises(InvalidTopology, match=r"line 2.*the key 'q' is written twice"):
+        load([file])
+
+
+def test_python_tags_are_not_executed(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("!!python/object/apply:os.getcwd []\n")
+    with pytest.raises(InvalidTopology, match="not valid YAML: line 1"):
+        load([file])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe\x00", "cannot be read: is not UTF-8 text"),
+        (b"", "holds no Topology"),
+        (b"- a\n- b\n", "must be a mapping, not a list"),
+        (b"[" * 5000, "not valid YAML"),
+    ],
+    ids=["not text", "empty", "a list", "nested deeply"],
+)
+def test_files_that_are_no_topology(tmp_path, content, message):
+    file = tmp_path / "a.yaml"
+    file.write_bytes(content)
+    with pytest.raises(InvalidTopology, match=message):
+        load([file])
+
+
+def test_an_empty_folder_is_an_error(tmp_path):
+    with pytest.raises(InvalidTopology, match=r"the folder holds no .yaml file"):
+        load([tmp_path])
+
+
+def test_merge_keys_work(tmp_path, text):
+    file = tmp_path / "a.yaml"
+    file.write_text(text({}) + "  queues:\n    a: &defaults {deliveryLimit: 5}\n    b: {<<: *defaults, maxLength: 3}\n")
+    (item,) = load([file])
+    assert (item.spec.queues["b"].delivery_limit, item.spec.queues["b"].max_length) == (5, 3)
+
+
+def test_the_vhost_can_be_replaced(loaded):
+    (item,) = broker_topology.with_vhost(loaded({}), "other")
+    assert item.spec.vhost == "other"

@@ -1,0 +1,203 @@
+"""Plans are pure: two states in, ordered steps out."""
+
+from copy import deepcopy
+
+import pytest
+
+from broker_topology.desired import desired
+from broker_topology.passwords import WRITTEN_ALGORITHM, hash_password
+from broker_topology.plan import STAGES, Action, plan
+from broker_topology.rendering import lines, summary
+from broker_topology.secrets import Credentials
+from broker_topology.state import Kind, empty, key
+
+SPEC = {
+    "vhostLimits": {"maxQueues": 10},
+    "exchanges": {"events": {"type": "topic"}, "dlx": {"type": "fanout"}},
+    "queues": {"q": {"deadLetter": {"exchange": "dlx"}, "deliveryLimit": 20}, "parking": {"deliveryLimit": -1}},
+    "bindings": [{"source": "events", "queue": "q", "routingKey": "a.*"}, {"source": "dlx", "queue": "parking"}],
+    "users": {
+        "u": {
+            "secretName": "s",
+            "permissions": {"write": "^events$"},
+            "topicPermissions": [{"exchange": "events", "write": "^u\\."}],
+            "limits": {"maxConnections": 4},
+        }
+    },
+    "policies": {"p": {"pattern": "^q$", "definition": {"max-length": 5}}},
+}
+KNOWN = {"u": Credentials("u", "right")}
+
+
+@pytest.fixture
+def wanted(loaded):
+    return desired(loaded(SPEC))
+
+
+@pytest.fixture
+def observed(wanted):
+    """A broker that holds all of it."""
+    state = deepcopy(wanted)
+    state[Kind.USER][key("u")] = {
+        "tags": [],
+        "password_hash": hash_password("right"),
+        "hashing_algorithm": WRITTEN_ALGORITHM,
+    }
+    return state
+
+
+def test_everything_is_created_in_dependency_order(wanted):
+    steps = plan(wanted, empty(), {"u": None}).steps
+    assert {step.action for step in steps} == {Action.CREATE}
+    position = {kind: number for number, stage in enumerate(STAGES) for kind in stage}
+    assert [position[step.kind] for step in steps] == sorted(position[step.kind] for step in steps)
+    assert set(position) == set(Kind)
+
+
+def test_permissions_come_last_because_topic_permissions_fail_open(wanted):
+    kinds = [step.kind for step in plan(wanted, empty(), KNOWN).steps]
+    assert kinds.index(Kind.PERMISSION) > kinds.index(Kind.TOPIC_PERMISSION) > kinds.index(Kind.EXCHANGE)
+
+
+def test_nothing_to_do(wanted, observed):
+    steps = plan(wanted, observed, KNOWN)
+    assert not steps
+    assert summary(steps) == "nothing to do"
+
+
+def test_nothing_unnamed_is_ever_touched(wanted, observed):
+    stranger = key("stranger", "v")
+    for kind in (Kind.QUEUE, Kind.EXCHANGE, Kind.POLICY, Kind.PERMISSION):
+        observed[kind][stranger] = next(iter(observed[kind].values()))
+    assert not plan(wanted, observed, KNOWN)
+
+
+def test_a_queue_with_other_arguments_is_blocked_with_the_exact_difference(wanted, observed):
+    arguments = observed[Kind.QUEUE][key("q", "v")]["arguments"]
+    arguments["x-delivery-limit"] = 5
+    arguments["x-max-length"] = 100
+    (step,) = plan(wanted, observed, KNOWN).blocked
+    assert [str(change) for change in step.changes] == [
+        "x-delivery-limit: 5 -> 20",
+        "x-max-length: 100 -> (not set)",
+    ]
+    assert list(lines(plan(wanted, observed, KNOWN))) == [
+        "! blocked queue q (quorum)",
+        "    x-delivery-limit: 5 -> 20",
+        "    x-max-length: 100 -> (not set)",
+        "    type and arguments of an existing queue cannot be changed",
+    ]
+
+
+def test_an_exchange_of_another_type_is_blocked(wanted, observed):
+    observed[Kind.EXCHANGE][key("events", "v")]["type"] = "direct"
+    (step,) = plan(wanted, observed, KNOWN).steps
+    assert (step.action, str(step.changes[0])) == (Action.BLOCKED, "type: direct -> topic")
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (Kind.POLICY, "pattern", "^other$"),
+        (Kind.PERMISSION, "write", ".*"),
+        (Kind.TOPIC_PERMISSION, "write", ".*"),
+        (Kind.USER_LIMIT, "value", 1),
+        (Kind.VHOST_LIMIT, "value", 1),
+        (Kind.USER, "tags", ["administrator"]),
+    ],
+)
+def test_what_the_broker_can_change_is_updated(wanted, observed, kind, field, value):
+    ((identity, body),) = observed[kind].items()
+    observed[kind][identity] = {**body, field: value}
+    (step,) = plan(wanted, observed, KNOWN).steps
+    assert (step.action, step.kind, [change.field for change in step.changes]) == (Action.UPDATE, kind, [field])
+
+
+def test_a_changed_password_is_an_update_that_shows_no_password(wanted, observed):
+    (step,) = plan(wanted, observed, {"u": Credentials("u", "other")}).steps
+    assert str(step.changes[0]) == "password: another -> as in secret s"
+    assert "other" not in str(step.body)
+    assert "password_hash" not in step.body
+
+
+def test_changed_tags_keep_the_password(wanted, observed):
+    user = observed[Kind.USER][key("u")]
+    user["tags"] = ["administrator"]
+    (step,) = plan(wanted, observed, KNOWN).steps
+    assert step.body["password_hash"] == user["password_hash"]
+
+
+def test_a_missing_secret_of_an_existing_user_is_a_new_password(wanted, observed):
+    (step,) = plan(wanted, observed, {"u": None}).steps
+    assert str(step.changes[0]) == "password: unknown -> generated into secret s"
+
+
+def test_true_is_not_one(wanted, observed):
+    observed[Kind.QUEUE][key("q", "v")]["durable"] = 1
+    assert plan(wanted, observed, KNOWN).blocked
+
+
+def test_arguments_in_the_brokers_words(loaded):
+    spec = {
+        "queues": {
+            "q": {
+                "deadLetter": {"exchange": "dlx", "routingKey": "park"},
+                "retry": {"minSeconds": 0.5, "maxSeconds": 60},
+                "deliveryLimit": -1,
+                "messageTtlSeconds": 86400,
+                "maxLength": 10,
+                "consumerTimeoutSeconds": 30,
+                "singleActiveConsumer": True,
+                "arguments": {"x-expires": 1000},
+            },
+            "s": {"type": "stream", "maxAge": "7D", "maxLengthBytes": 5000},
+            "c": {"type": "classic", "deadLetter": {"exchange": "dlx"}, "overflow": "reject-publish-dlx"},
+            "once": {"deadLetter": {"exchange": "dlx", "strategy": "at-most-once"}},
+        }
+    }
+    queues = desired(loaded(spec))[Kind.QUEUE]
+    assert {identity.name[0]: body["arguments"] for identity, body in queues.items()} == {
+        "q": {
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": "dlx",
+            "x-dead-letter-routing-key": "park",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+            "x-delayed-retry-type": "failed",
+            "x-delayed-retry-min": 500,
+            "x-delayed-retry-max": 60000,
+            "x-delivery-limit": -1,
+            "x-message-ttl": 86400000,
+            "x-max-length": 10,
+            "x-consumer-timeout": 30000,
+            "x-single-active-consumer": True,
+            "x-expires": 1000,
+        },
+        "s": {"x-queue-type": "stream", "x-max-age": "7D", "x-max-length-bytes": 5000},
+        "c": {"x-queue-type": "classic", "x-dead-letter-exchange": "dlx", "x-overflow": "reject-publish-dlx"},
+        "once": {
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": "dlx",
+            "x-dead-letter-strategy": "at-most-once",
+        },
+    }
+
+
+def test_lines_for_people(wanted):
+    shown = list(lines(plan(wanted, empty(), {"u": None})))
+    assert shown == [
+        "+ vhost v",
+        "+ user u (secret s)",
+        "+ vhost limit v max-queues (10)",
+        "+ user limit u max-connections (4)",
+        "+ exchange dlx (fanout)",
+        "+ exchange events (topic)",
+        "+ policy p",
+        "+ queue parking (quorum)",
+        "+ queue q (quorum)",
+        "+ binding events --a.*--> q",
+        "+ binding dlx --> parking",
+        "+ topic permission u on events (write ^u\\., read ^$)",
+        "+ permission u (configure ^$, write ^events$, read ^$)",
+    ]
+    assert next(lines(plan(wanted, empty(), {}), colour=True)) == "\033[32m+ vhost v\033[0m"

@@ -1,0 +1,63 @@
+"""One resource by itself: everything wrong with its structure is said at once, with its path."""
+
+import pytest
+
+
+def test_a_typo_is_refused_with_its_path_and_the_right_name(complaints):
+    spec = {"queues": {"inventory.queue": {"deadLettr": {"exchange": "x"}}}}
+    assert complaints(spec) == ["spec.queues.inventory.queue.deadLettr: unknown field, did you mean deadLetter?"]
+
+
+def test_all_findings_come_at_once(complaints):
+    spec = {
+        "exchange": {},
+        "exchanges": {"e": {"type": "topik"}, "f": {}},
+        "queues": {"q": {"deliveryLimit": "many", "durable": "yes", "maxAge": "7 days"}},
+        "bindings": {"a": "b"},
+        "users": {"u": {"tags": "monitoring", "topicPermissions": [{"write": 5}]}},
+    }
+    assert complaints(spec) == [
+        "spec.bindings: must be a list, not a mapping",
+        "spec.exchange: unknown field, did you mean exchanges?",
+        "spec.exchanges.e.type: must be one of direct, fanout, headers, topic, x-consistent-hash, x-local-random, "
+        "x-modulus-hash, not 'topik', did you mean topic?",
+        "spec.exchanges.f.type: is required",
+        "spec.queues.q.deliveryLimit: must be a whole number, not a string",
+        "spec.queues.q.durable: must be true or false, not a string",
+        "spec.queues.q.maxAge: '7 days' does not match ^[1-9][0-9]*[YMDhms]$",
+        "spec.users.u.tags: must be a list, not a string",
+        "spec.users.u.topicPermissions[0].write: must be a string, not a number",
+        "spec.users.u.topicPermissions[0].exchange: is required",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("queue", "complaint"),
+    [
+        ({"deliveryLimit": -2}, "deliveryLimit: must be at least -1, not -2"),
+        ({"deliveryLimit": True}, "deliveryLimit: must be a whole number, not true or false"),
+        ({"deliveryLimit": 1.5}, "deliveryLimit: must be a whole number, not a number"),
+        ({"retry": {"minSeconds": 0, "maxSeconds": 1}}, "retry.minSeconds: must be more than 0, not 0"),
+        ({"retry": {"minSeconds": 1}}, "retry.maxSeconds: is required"),
+        ({"messageTtlSeconds": -1}, "messageTtlSeconds: must be at least 0, not -1"),
+        ({"deadLetter": None, "retry": None}, None),
+        ({"type": None}, "type: must be one of classic, quorum, stream, not empty"),
+    ],
+)
+def test_values_out_of_range(complaints, queue, complaint):
+    expected = [] if complaint is None else [f"spec.queues.q.{complaint}"]
+    assert complaints({"queues": {"q": queue}}) == expected
+
+
+def test_a_foreign_kind_is_refused_and_not_skipped(text):
+    import broker_topology
+
+    with pytest.raises(broker_topology.InvalidTopology, match="did you mean Topology"):
+        broker_topology.parse(text({}, kind="Toplogy"))
+
+
+def test_resources_are_values(loaded):
+    (one,), (two,) = loaded({}), loaded({})
+    assert one.topology == two.topology
+    with pytest.raises(AttributeError):
+        one.topology.spec.vhost = "other"

@@ -1,0 +1,271 @@
+"""The whole graph: what the broker would take, and what would then not work, is refused."""
+
+import pytest
+
+DLX = {
+    "exchanges": {"dlx": {"type": "direct"}, "events": {"type": "topic"}},
+    "queues": {"parking": {}},
+    "bindings": [{"source": "dlx", "queue": "parking", "routingKey": "park"}],
+}
+
+
+def with_queue(**queue):
+    return DLX | {"queues": {"parking": {}, "q": queue}}
+
+
+def with_user(**user):
+    return DLX | {"users": {"u": {"secretName": "s"} | user}}
+
+
+def test_a_sound_topology_has_no_findings(complaints):
+    spec = with_queue(deadLetter={"exchange": "dlx", "routingKey": "park"}, retry={"minSeconds": 1, "maxSeconds": 9})
+    user = {"secretName": "s", "permissions": {"read": "^q$", "write": "^events$"}}
+    spec["users"] = {"u": user | {"topicPermissions": [{"exchange": "events", "write": "^u\\."}]}}
+    assert complaints(spec) == []
+
+
+def test_a_reference_may_be_to_another_resource(complaints):
+    queue = {"queues": {"q": {"deadLetter": {"exchange": "dlx", "routingKey": "park"}}}}
+    assert complaints(queue, DLX) == []
+
+
+def test_dangling_bindings(complaints):
+    spec = DLX | {
+        "bindings": [
+            *DLX["bindings"],
+            {"source": "evnts", "queue": "parking", "routingKey": "a"},
+            {"source": "events", "queue": "praking", "routingKey": "a"},
+            {"source": "events", "exchange": "nowhere", "routingKey": "a"},
+            {"source": "events", "routingKey": "a"},
+            {"source": "", "queue": "parking"},
+        ]
+    }
+    assert complaints(spec) == [
+        "spec.bindings[1].source: no Topology declares exchange evnts, did you mean events?",
+        "spec.bindings[2].queue: no Topology declares queue praking, did you mean parking?",
+        "spec.bindings[3].exchange: no Topology declares exchange nowhere",
+        "spec.bindings[4]: needs exactly one of queue and exchange",
+        "spec.bindings[5].source: the default exchange takes no bindings",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dead_letter", "complaint"),
+    [
+        ({"exchange": "dlq"}, "deadLetter.exchange: no Topology declares exchange dlq, did you mean dlx?"),
+        (
+            {"exchange": "dlx", "routingKey": "parc"},
+            "deadLetter.routingKey: parc reaches no queue through dlx",
+        ),
+        ({"exchange": "events"}, "deadLetter.exchange: no queue is bound to exchange events"),
+        ({"exchange": "", "routingKey": "nobody"}, "deadLetter.routingKey: no Topology declares queue nobody"),
+    ],
+)
+def test_dead_letters_that_end_nowhere(complaints, dead_letter, complaint):
+    assert complaints(with_queue(deadLetter=dead_letter)) == [f"spec.queues.q.{complaint}"]
+
+
+def test_a_dead_letter_route_back_to_its_own_queue(complaints):
+    spec = with_queue(deadLetter={"exchange": "dlx", "routingKey": "self"})
+    spec["bindings"] = [{"source": "dlx", "queue": "q", "routingKey": "self"}]
+    assert complaints(spec) == ["spec.queues.q.deadLetter: leads back to this same queue"]
+
+
+@pytest.mark.parametrize(
+    ("alternate", "complaint"),
+    [
+        ("nowhere", "no Topology declares exchange nowhere"),
+        ("events", "is the exchange itself"),
+        ("lonely", "no queue is bound to exchange lonely"),
+    ],
+)
+def test_alternate_exchanges(complaints, alternate, complaint):
+    exchanges = DLX["exchanges"] | {"lonely": {"type": "fanout"}}
+    exchanges["events"] = {"type": "topic", "alternateExchange": alternate}
+    assert complaints(DLX | {"exchanges": exchanges}) == [f"spec.exchanges.events.alternateExchange: {complaint}"]
+
+
+@pytest.mark.parametrize(
+    ("queue", "complaint"),
+    [
+        (
+            {"arguments": {"x-max-priority": 5}},
+            "arguments.x-max-priority: RabbitMQ 4.3 does not know this argument on quorum queues: quorum queues of "
+            "4.3 order by priority without it (0 to 31, 4 when a message has none)",
+        ),
+        (
+            {"arguments": {"x-queue-leader-lokator": "balanced"}},
+            "arguments.x-queue-leader-lokator: RabbitMQ 4.3 does not know this argument on quorum queues, "
+            "did you mean x-queue-leader-locator?",
+        ),
+        ({"arguments": {"x-delivery-limit": 5}}, "arguments.x-delivery-limit: use the field deliveryLimit"),
+        ({"durable": False}, "durable: quorum queues are always durable"),
+        ({"autoDelete": True}, "autoDelete: quorum queues cannot delete themselves"),
+        ({"maxAge": "7D"}, "maxAge: quorum queues do not support it"),
+        ({"overflow": "reject-publish-dlx"}, "overflow: quorum queues do not support reject-publish-dlx"),
+        ({"retry": {"minSeconds": 9, "maxSeconds": 1}}, "retry.maxSeconds: is less than minSeconds (9)"),
+        (
+            {"overflow": "drop-head", "deadLetter": {"exchange": "dlx", "routingKey": "park"}},
+            "overflow: at-least-once dead-lettering needs reject-publish; anything else silently turns it off",
+        ),
+        ({"type": "stream", "deliveryLimit": 3}, "deliveryLimit: stream queues do not support it"),
+        ({"type": "stream", "maxLength": 3}, "maxLength: stream queues do not support it"),
+        ({"type": "classic", "deliveryLimit": 3}, "deliveryLimit: classic queues do not support it"),
+        (
+            {"type": "classic", "consumerTimeoutSeconds": 3},
+            "consumerTimeoutSeconds: classic queues do not support it",
+        ),
+        (
+            {
+                "type": "classic",
+                "deadLetter": {"exchange": "dlx", "routingKey": "park", "strategy": "at-least-once"},
+            },
+            "deadLetter.strategy: at-least-once needs a quorum queue",
+        ),
+        (
+            {"type": "classic", "durable": False},
+            "durable: 4.3 deprecates transient queues that are shared; make it durable",
+        ),
+    ],
+)
+def test_queue_arguments_the_broker_refuses_or_ignores(complaints, queue, complaint):
+    assert complaints(with_queue(**queue)) == [f"spec.queues.q.{complaint}"]
+
+
+@pytest.mark.parametrize(
+    "queue",
+    [
+        {"type": "stream", "maxAge": "7D", "maxLengthBytes": 10**9},
+        {"type": "classic", "arguments": {"x-max-priority": 5}},
+        {"overflow": "drop-head", "deadLetter": {"exchange": "dlx", "routingKey": "park", "strategy": "at-most-once"}},
+        {"arguments": {"x-expires": 60000, "owner": "shop"}, "singleActiveConsumer": True, "deliveryLimit": -1},
+    ],
+)
+def test_queue_arguments_the_broker_takes(complaints, queue):
+    assert complaints(with_queue(**queue)) == []
+
+
+def test_a_definition_has_one_owner(complaints):
+    one = DLX | {"policies": {"p": {"pattern": ".*", "definition": {}}}}
+    two = {
+        "exchanges": {"dlx": {"type": "fanout"}},
+        "bindings": DLX["bindings"],
+        "policies": {"p": {"pattern": "^a", "definition": {}}},
+    }
+    assert complaints(one, two) == [
+        "b.yaml: spec.exchanges.dlx: is already defined at a.yaml: spec.exchanges.dlx",
+        "b.yaml: spec.policies.p: is already defined at a.yaml: spec.policies.p",
+        "b.yaml: spec.bindings[0]: is already defined at a.yaml: spec.bindings[0]",
+    ]
+
+
+def test_the_same_names_in_two_virtual_hosts_are_no_conflict(complaints):
+    assert complaints(DLX, DLX | {"vhost": "other"}) == []
+
+
+def test_a_user_of_two_virtual_hosts_is_one_user(complaints):
+    one, two = with_user(tags=["management"]), with_user(tags=[]) | {"vhost": "other"}
+    assert complaints(one, one | {"vhost": "other"}) == []
+    assert complaints(one, two) == [
+        "b.yaml: spec.users.u: users belong to the whole broker, and a.yaml gives this one another secretName, "
+        "tags or limits"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("user", "complaint"),
+    [
+        ({"secretName": None}, "secretName: is required: it holds the user's password"),
+        ({"secretName": "../s"}, "secretName: '../s' is not a name"),
+        (
+            {"permissions": {"read": "^(q$"}},
+            "permissions.read: '^(q$' is not a regular expression: missing ), unterminated subpattern at position 1",
+        ),
+        (
+            {"permissions": {"configure": "*"}},
+            "permissions.configure: '*' is not a regular expression: nothing to repeat at position 0",
+        ),
+        (
+            {"permissions": {"read": "^praking$"}},
+            "permissions.read: ^praking$ matches no declared exchange or queue",
+        ),
+        (
+            {"permissions": {"write": "^event$"}},
+            "permissions.write: ^event$ matches no declared exchange or queue",
+        ),
+        (
+            {"permissions": {"write": "^events$"}},
+            "topicPermissions: permissions.write allows topic exchange events, and without a topic permission there "
+            "every routing key is allowed; add one",
+        ),
+        (
+            {"topicPermissions": [{"exchange": "evnts", "write": ".*"}]},
+            "topicPermissions[0].exchange: no Topology declares exchange evnts, did you mean events?",
+        ),
+        (
+            {"permissions": {"write": "^dlx$"}, "topicPermissions": [{"exchange": "dlx", "write": ".*"}]},
+            "topicPermissions[0].exchange: dlx is a direct exchange; topic permissions hold on topic exchanges only",
+        ),
+        (
+            {"topicPermissions": [{"exchange": "events", "write": "^u\\."}]},
+            "topicPermissions[0].write: has no effect: permissions.write (^$) does not match events",
+        ),
+        (
+            {"permissions": {"write": "^events$"}, "topicPermissions": [{"exchange": "events", "write": "("}]},
+            "topicPermissions[0].write: '(' is not a regular expression: missing ), unterminated subpattern "
+            "at position 0",
+        ),
+        (
+            {"permissions": {"write": "^events$"}, "topicPermissions": [{"exchange": "events", "write": "a"}] * 2},
+            "topicPermissions[1].exchange: events is named twice",
+        ),
+    ],
+)
+def test_users_that_could_not_work_or_could_do_too_much(complaints, user, complaint):
+    assert complaints(with_user(**user)) == [f"spec.users.u.{complaint}"]
+
+
+def test_topic_permissions_may_name_the_user_by_template(complaints):
+    user = with_user(
+        permissions={"write": "^events$"}, topicPermissions=[{"exchange": "events", "write": "^{username}\\."}]
+    )
+    assert complaints(user) == []
+
+
+def test_names_have_a_length_in_bytes(complaints):
+    fits, too_long = "ä" * 127 + "a", "ä" * 128
+    binding = {"source": "events", "queue": "parking", "routingKey": too_long}
+    spec = DLX | {"exchanges": DLX["exchanges"] | {fits: {"type": "fanout"}, too_long: {"type": "fanout"}}}
+    spec["bindings"] = [*DLX["bindings"], binding]
+    size = "is 256 bytes long; the broker takes at most 255"
+    assert complaints(spec) == [f"spec.exchanges.{too_long}: {size}", f"spec.bindings[1].routingKey: {size}"]
+
+
+def test_reserved_and_empty_names(complaints):
+    assert complaints({"queues": {"amq.mine": {}, "": {}}}) == [
+        "spec.queues.: the name is empty",
+        "spec.queues.amq.mine: names beginning with amq. are reserved by the broker",
+    ]
+
+
+def test_bindings_their_exchange_would_not_understand(complaints):
+    exchanges = DLX["exchanges"] | {"by-header": {"type": "headers"}}
+    bindings = [
+        *DLX["bindings"],
+        {"source": "by-header", "queue": "parking"},
+        {"source": "by-header", "queue": "parking", "arguments": {"x-match": "some", "tier": "gold"}},
+        {"source": "events", "queue": "parking"},
+    ]
+    assert complaints(DLX | {"exchanges": exchanges, "bindings": bindings}) == [
+        "spec.bindings[1].arguments: a headers exchange matches on headers; name at least one",
+        "spec.bindings[2].arguments.x-match: 'some' is not one of all, any, all-with-x, any-with-x",
+        "spec.bindings[3].routingKey: is required: exchange events routes by it (topic)",
+    ]
+
+
+def test_policy_patterns_must_compile(complaints):
+    policies = {"p": {"pattern": "(", "definition": {"max-length": 5}}}
+    assert complaints({"operatorPolicies": policies}) == [
+        "spec.operatorPolicies.p.pattern: '(' is not a regular expression: missing ), unterminated subpattern "
+        "at position 0"
+    ]
