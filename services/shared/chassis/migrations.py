@@ -20,16 +20,20 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 
 SERVICES = ("order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit")
+SCHEMAS = (*SERVICES, "gateway")
+"""Each has a role of the same name. `gateway` holds the books of the simulated payment gateway, out of the payment
+service's reach."""
 
 _ROOT = Path(__file__).resolve().parents[2]  # services/
 _SHARED = _ROOT / "shared" / "messaging" / "migrations"
+_GATEWAY = _ROOT / "payment" / "gateway_migrations"
 
 
 class MigrationError(Exception):
     """The database could not be prepared; the message says which step and why."""
 
 
-async def prepare(url: str, password: str, ca_file: Path, secrets: Path, services: Sequence[str] = SERVICES) -> None:
+async def prepare(url: str, password: str, ca_file: Path, secrets: Path, services: Sequence[str] = SCHEMAS) -> None:
     """Create roles and schemas, then migrate.
 
     `url` is postgresql://owner@host:port/database; the database is created when it does not exist. A service's
@@ -47,9 +51,16 @@ async def prepare(url: str, password: str, ca_file: Path, secrets: Path, service
     except (OSError, TimeoutError, asyncpg.PostgresError, ssl.SSLError) as error:
         raise MigrationError(f"cannot prepare the database at {url}: {error!r}") from error
     for service in services:
-        for table, folder in (("messaging_migrations", _SHARED), ("migrations", _ROOT / service / "migrations")):
+        for table, folder in _migrations_of(service):
             if folder.is_dir():
                 await asyncio.to_thread(_migrate, url, password, ca_file, service, table, folder)
+
+
+def _migrations_of(service: str) -> list[tuple[str, Path]]:
+    """Pairs of the table that remembers and the folder. The gateway is no service and sends no messages."""
+    if service == "gateway":
+        return [("migrations", _GATEWAY)]
+    return [("messaging_migrations", _SHARED), ("migrations", _ROOT / service / "migrations")]
 
 
 async def _create_database(url: str, password: str, ca_file: Path) -> None:
@@ -110,7 +121,7 @@ def _tls(ca_file: Path) -> ssl.SSLContext:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m services.shared.chassis.migrations", description=__doc__)
-    parser.add_argument("services", nargs="*", default=list(SERVICES), help="which services; all by default")
+    parser.add_argument("services", nargs="*", default=list(SCHEMAS), help="which services; all by default")
     parser.add_argument("--url", required=True, help="postgresql://owner@host:port/database")
     parser.add_argument("--password-file", type=Path, required=True, help="the owner's password")
     parser.add_argument("--ca-file", type=Path, required=True)
