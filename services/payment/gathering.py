@@ -1,0 +1,52 @@
+"""Questions asked at the same time share one round trip.
+
+While one round is under way the next questions gather, and all of them make the next round: a lone question is
+asked at once, and under load the rounds grow by themselves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, TypeVar
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+
+class Gathering(Generic[Question, Answer]):
+    """`answer` is given questions by key and returns an answer for each key. Its error is raised to all who asked.
+
+    Those who ask with the same key in one round share the answer to the first of them. Who is cancelled while
+    waiting does not hear the answer; the question is asked all the same.
+    """
+
+    def __init__(self, answer: Callable[[Mapping[str, Question]], Awaitable[Mapping[str, Answer]]]) -> None:
+        self._answer = answer
+        self._waiting: dict[str, tuple[Question, asyncio.Future[Answer]]] = {}
+        self._rounds: asyncio.Task[None] | None = None
+
+    async def ask(self, key: str, question: Question) -> Answer:
+        if key not in self._waiting:
+            self._waiting[key] = (question, asyncio.get_running_loop().create_future())
+        _, answer = self._waiting[key]
+        if self._rounds is None or self._rounds.done():
+            self._rounds = asyncio.create_task(self._run())
+        return await asyncio.shield(answer)
+
+    async def close(self) -> None:
+        """Wait for the round under way."""
+        if self._rounds is not None:
+            await self._rounds
+
+    async def _run(self) -> None:
+        while self._waiting:
+            asked, self._waiting = self._waiting, {}
+            try:
+                answers = await self._answer({key: question for key, (question, _) in asked.items()})
+                for key, (_, future) in asked.items():
+                    future.set_result(answers[key])
+            except Exception as error:  # noqa: BLE001 - it is raised again where the question was asked
+                for _, future in asked.values():
+                    if not future.done():
+                        future.set_exception(error)
+                        # Who asked may be gone; nobody has to hear it.
+                        future.exception()
