@@ -6,8 +6,8 @@ It is the parent of the command and guarantees:
 
 - The command sees the root as `/`, has its own mounts and process ids, and ends together with everything it
   ever started, daemons included, because it is process 1 of its own namespace.
-- When the supervisor dies, even by SIGKILL, this script dies, and with it the command. Death signals do this;
-  each is armed after the last change of identity, since such a change silently disarms it.
+- When the supervisor dies, even by SIGKILL, the command is killed; when this script dies, likewise. Death signals do
+  this; each is armed after the last change of identity, since such a change silently disarms it.
 - SIGTERM and SIGINT are passed on; SIGUSR1 kills the command at once. Its exit code becomes ours, `128 + signal` if
   it was killed. Exit code 97 means that the command could not be started; the reason is on standard error.
 
@@ -19,7 +19,9 @@ back to chroot: the same guarantees, except that /proc is missing and stragglers
 import ctypes
 import json
 import os
+import resource
 import signal
+import stat
 import sys
 from pathlib import Path
 from types import FrameType
@@ -29,6 +31,8 @@ CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 CANNOT_START = 97
+DEVICES = {"null": 3, "zero": 5, "random": 8, "urandom": 9}  # minor numbers of major number 1
+OPEN_FILES = 65536  # Erlang closes every possible descriptor when it starts: seconds, if a million are allowed
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -45,8 +49,8 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str |
     checked(result, f"mount {source} on {target}")
 
 
-def die_with_parent() -> None:
-    checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+def at_parents_death(number: signal.Signals) -> None:
+    checked(libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl")
 
 
 def enter_namespaces() -> None:
@@ -71,10 +75,26 @@ def mount_everything(root: str, binds: dict[str, str]) -> None:
         mount(outside, f"{root}{inside}", None, MS_BIND | MS_REC)
 
 
+def make_devices(root: str) -> None:
+    """The few that programs cannot do without, where the machine's own cannot be mounted."""
+    for name, minor in DEVICES.items():
+        device = Path(root, "dev", name)
+        if not device.exists():
+            os.mknod(device, stat.S_IFCHR, os.makedev(1, minor))
+            device.chmod(0o666)
+    shared_memory = Path(root, "dev", "shm")
+    shared_memory.mkdir(exist_ok=True)
+    shared_memory.chmod(0o1777)
+
+
 def become(spec: dict[str, Any], alive: int) -> NoReturn:
     """In the child: take on root, identity and environment, then turn into the command."""
     if spec["namespaces"]:
         mount_everything(spec["root"], spec["binds"])
+    else:
+        make_devices(spec["root"])
+    most_files = min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     os.chroot(spec["root"])
     os.chdir(spec["cwd"])
     if os.getuid() == 0:
@@ -82,7 +102,7 @@ def become(spec: dict[str, Any], alive: int) -> NoReturn:
         os.setgid(spec["uid"])
         os.setuid(spec["uid"])
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    die_with_parent()
+    at_parents_death(signal.SIGKILL)
     os.set_blocking(alive, False)
     try:
         os.read(alive, 1)  # end of file: the parent died before the death signal was armed
@@ -109,7 +129,7 @@ def reap_stragglers() -> None:
 
 def main() -> int:
     spec = json.loads(sys.argv[1])
-    die_with_parent()
+    at_parents_death(signal.SIGUSR1)
     if os.getppid() != spec["supervisor"]:
         return CANNOT_START
     read_end, _write_end = os.pipe()

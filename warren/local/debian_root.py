@@ -44,8 +44,8 @@ def debian_root(report: Report) -> Path:
 
     Several callers may ask at once: one builds, the others wait. Raises MachineError or RootError.
     """
-    key = hashlib.sha256(f"{RECIPE} {SUITE} {SERVERS} {COMPANY}".encode()).hexdigest()[:10]
-    root = roots_dir() / f"{SUITE}-{key}"
+    key = hashlib.sha256(f"{RECIPE} {SUITE} {SERVERS} {COMPANY} {os.getuid()}".encode()).hexdigest()[:10]
+    root = roots_dir() / f"{SUITE}-{key}"  # one per user too: /etc/passwd names them
     if root.is_dir():
         return root
     apt.require_tools()

@@ -21,6 +21,7 @@ from warren.local.spawn import spawn
 
 __all__ = ["Enclosure"]
 
+ORIGIN = "belongs-to"
 SCRIPT = Path(__file__).with_name("confinement.py")
 
 
@@ -36,6 +37,8 @@ class Enclosure:
         self.outside = instance_dir / "servers" if self.namespaces else self._mount_point
         self.outside.mkdir(parents=True, exist_ok=True)
         self.own(self.outside)
+        if not self.namespaces:
+            _prune(root / "instances", self.outside, instance_dir)
 
     def path(self, *parts: str) -> Path:
         """A path as the servers see it."""
@@ -98,6 +101,15 @@ class Enclosure:
                 (errors + output).decode(errors="replace").strip(),
             )
         return output.decode(errors="replace")
+
+
+def _prune(instances: Path, mine: Path, instance_dir: Path) -> None:
+    """Deletes data that lies in the root although the folder of its instance is gone."""
+    (mine / ORIGIN).write_text(str(instance_dir.absolute()))
+    for folder in instances.iterdir():
+        origin = folder / ORIGIN
+        if origin.exists() and not Path(origin.read_text()).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _confined(

@@ -55,6 +55,9 @@ cluster_name = warren
 log.file = false
 log.console = true
 log.console.level = info
+log.console.use_colors = off
+# Unlike the default it needs no /proc, which not every machine lets us have.
+vm_memory_calculation_strategy = allocated
 vm_memory_high_watermark.absolute = 2GB
 disk_free_limit.absolute = 200MB
 """
@@ -118,7 +121,6 @@ class RabbitMQ(Server):
             "RABBITMQ_MNESIA_BASE": str(home / "data"),
             "RABBITMQ_LOG_BASE": str(home / "data"),
             "RABBITMQ_DIST_PORT": str(self._ports["distribution"]),
-            "RABBITMQ_LOG": "-color",
             "ERL_EPMD_PORT": str(self._ports["epmd"]),
             "ERL_EPMD_ADDRESS": LOOPBACK,
             # Several brokers share few cores: neither pin schedulers to them nor let idle ones spin.

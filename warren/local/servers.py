@@ -54,12 +54,22 @@ class Servers:
         self.postgres = Postgres(enclosure, self.instance_dir, ports["postgres"], certificates)
         self.broker = RabbitMQ(enclosure, self.instance_dir, ports, certificates)
         with self._report.step("Starting PostgreSQL and RabbitMQ"):
-            start_all((self.postgres, self.broker))
+            try:
+                start_all((self.postgres, self.broker))
+            except BaseException:
+                enclosure.release()
+                raise
 
     def stop(self) -> None:
         """A clean shutdown of both, a few seconds at most."""
         stop_all((self.postgres, self.broker))
         self._enclosure.release()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Processes to write down in the instance's state, by name."""
+        pids = {server.name: server.pid for server in (self.postgres, self.broker)}
+        return {name: pid for name, pid in pids.items() if pid is not None}
 
     def kill(self) -> None:
         """SIGKILL to both."""

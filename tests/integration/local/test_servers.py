@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import os
 import socket
 import ssl
 import subprocess
 import sys
-import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import aio_pika
 import aiormq
@@ -19,19 +18,24 @@ import asyncpg
 import pytest
 
 from warren.local.errors import ServerError
-from warren.local.instance import ProcessIdentity
-from warren.local.paths import short_hash
 from warren.local.servers import Servers
 
 SUPERVISOR = """
 import sys, time
 from pathlib import Path
+from typing import Protocol
 from warren.local.servers import Servers
 servers = Servers(Path(sys.argv[1]))
 servers.start()
 print("ready", flush=True)
 time.sleep(120)
 """
+
+
+class Processes(Protocol):
+    def __call__(self) -> list[int]: ...
+
+    def wait_until_gone(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -44,33 +48,12 @@ def tls(servers: Servers) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(servers.broker.address.ca_file))
 
 
-def processes_that_mention(text: str) -> list[int]:
-    """Living processes with `text` in their command line or among their environment."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                content = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-            except OSError:
-                continue
-            if text.encode() in content and ProcessIdentity.of(int(process.name)):
-                found.append(int(process.name))
-    return found
-
-
 async def answers(servers: Servers) -> bool:
     database = await asyncpg.connect(servers.postgres.address.dsn())
     await database.close()
     broker = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
     await broker.close()
     return True
-
-
-def wait_until_gone(text: str) -> None:
-    deadline = time.monotonic() + 5
-    while left := processes_that_mention(text):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.02)
 
 
 async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
@@ -192,17 +175,18 @@ def test_failed_start_shows_the_end_of_the_servers_log(servers: Servers) -> None
     servers.postgres.start()
 
 
-def test_two_instances_side_by_side_and_nothing_outlives_a_killed_supervisor(servers: Servers, tmp_path: Path) -> None:
-    inside = f"/instances/{short_hash(str(tmp_path.resolve()))}"  # in every server process's command line
+def test_two_instances_side_by_side_and_nothing_outlives_a_killed_supervisor(
+    servers: Servers, tmp_path: Path, processes: Processes
+) -> None:
     command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
         assert supervisor.stdout is not None
         assert supervisor.stdout.readline() == "ready\n"
-        assert len(processes_that_mention(inside)) >= 4
+        assert len(processes()) >= 4
         assert asyncio.run(answers(servers))
         supervisor.kill()
-    wait_until_gone(inside)
+    processes.wait_until_gone()
     with Servers(tmp_path) as again:
         assert asyncio.run(answers(again))
         assert asyncio.run(answers(servers))
-    wait_until_gone(inside)
+    processes.wait_until_gone()
