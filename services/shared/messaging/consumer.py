@@ -180,15 +180,13 @@ class _Session:
         if self._ended is None:
             async with asyncio.timeout(RPC_TIMEOUT):
                 await self._channel.basic_cancel(self._tag)
-            # The driver runs each delivery's callback as a task: let those that arrived before the answer run,
-            # or their messages would be returned by the closing channel, which counts as a failure.
-            await asyncio.sleep(0)
         if self._away is None:
             await asyncio.gather(*self._running)
         if self._ended is not None:
             raise BrokerUnavailable(self._ended)
-        self._settlement.release_rest()
         await self._flush()
+        async with asyncio.timeout(RPC_TIMEOUT):
+            await self._settlement.release_rest()
         if self._away is not None:
             raise self._away
 

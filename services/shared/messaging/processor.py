@@ -56,8 +56,6 @@ class Verdict(Enum):
     """Reject and requeue: the queue waits, counts, and delivers it again."""
     PARK = auto()
     """Reject: the queue's dead-letter exchange takes it to the parking lot."""
-    RELEASE = auto()
-    """Return at once and uncounted: it was not to blame."""
 
 
 Settle = Callable[[Delivery, Verdict], None]

@@ -26,10 +26,16 @@ class Settlement:
             raise AssertionError(f"delivery {delivery.tag} is settled twice")
         self._noted[delivery.tag] = verdict
 
-    def release_rest(self) -> None:
-        """Return every delivery that has no verdict."""
-        for tag in self._open:
-            self._noted.setdefault(tag, Verdict.RELEASE)
+    async def release_rest(self) -> None:
+        """Return every delivery that has no verdict, uncounted, those included that we have not seen yet.
+
+        The broker may send deliveries after it has confirmed the end of the subscription, and the driver drops
+        those. Left alone they would be returned by the closing channel, which counts as a failure of each.
+        """
+        self._open.clear()
+        for _ in range(2):
+            await self._channel.basic_nack(0, multiple=True, requeue=True)  # 0: all that are outstanding
+            await self._channel.basic_qos(prefetch_count=1)  # its answer comes after what was on its way
 
     async def flush(self) -> None:
         """Send what is noted. Tags that are done from the oldest open one on share one acknowledgement."""
@@ -64,6 +70,3 @@ class Settlement:
                 await self._channel.basic_reject(tag, requeue=True, wait=wait)
             case Verdict.PARK:
                 await self._channel.basic_reject(tag, requeue=False, wait=wait)
-            case Verdict.RELEASE:
-                # nack, not reject: it returns at once and is not held against the message.
-                await self._channel.basic_nack(tag, requeue=True, wait=wait)
