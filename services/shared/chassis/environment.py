@@ -69,6 +69,5 @@ def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
 
 
 def _convert(text: str, wanted: object) -> object:
-    if wanted is Path:
-        return Path(text)
-    return msgspec.convert(text, wanted, strict=False)
+    # The hook makes what msgspec does not know from its text: a Path, an optional one too.
+    return msgspec.convert(text, wanted, strict=False, dec_hook=lambda kind, value: kind(value))
