@@ -72,7 +72,8 @@ class Process:
             consumer=self.service,
             handlers=handlers,
             transaction=transaction,
-            codec=Codec(CATALOGUE, tolerant=tolerant),
+            # Who takes everything gets the data as it came: typed, it would lose the fields we do not know.
+            codec=Codec({} if tolerant else CATALOGUE, tolerant=tolerant),
             database=self.database,
             outbox=self.outbox,
             telemetry=self.telemetry,
