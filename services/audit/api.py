@@ -1,0 +1,112 @@
+"""The log over HTTP, to read only."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, QueryParameter
+from litestar.types import ControllerRouterHandler
+
+from services.audit import cursor as cursors
+from services.audit.domain import Gap
+from services.audit.reading import Kept, Reader, Story, Wanted
+from services.shared.chassis.http import Problem
+
+MOST_PER_PAGE = 1000
+
+Name = Annotated[str | None, QueryParameter(max_length=200)]
+Moment = Annotated[datetime | None, QueryParameter(description="ISO 8601; without an offset it is UTC")]
+Limit = Annotated[int, QueryParameter(ge=1, le=MOST_PER_PAGE)]
+
+
+class Page(msgspec.Struct, frozen=True, rename="camel"):
+    """Events by time, oldest first. `cursor` asks for the next page; null at the end."""
+
+    events: list[Kept]
+    cursor: str | None
+
+
+class Gaps(msgspec.Struct, frozen=True, rename="camel"):
+    """Missing numbers. `more` says that there are further ones than `limit` let through."""
+
+    gaps: list[Gap]
+    more: bool
+
+
+class ProblemBody(msgspec.Struct, frozen=True):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+
+
+def _problem(description: str) -> ResponseSpec:
+    return ResponseSpec(
+        ProblemBody, description=description, media_type="application/problem+json", generate_examples=False
+    )
+
+
+BAD_REQUEST = {400: _problem("A parameter cannot be read; `detail` names it.")}
+UNAVAILABLE = {503: _problem("The database is away; ask again.")}
+
+
+def routes(reader: Reader) -> list[ControllerRouterHandler]:
+    @get(
+        "/audit/orders/{order:uuid}",
+        summary="The story of one order",
+        description="All events about the order by time, the numbers that are missing, and contradictory events.",
+        responses={404: _problem("No event about this order is known.")} | UNAVAILABLE,
+        tags=["audit"],
+    )
+    async def story(order: FromPath[UUID]) -> Story:
+        found = await reader.story(order)
+        if not found.events and not found.contradictions:
+            raise Problem(404, "Unknown order", f"No event about the order {order} is in the log.")
+        return found
+
+    @get(
+        "/audit/events",
+        summary="Events by time",
+        description="Oldest first. Filters combine; `since` is included, `until` is not.",
+        responses=BAD_REQUEST | UNAVAILABLE,
+        tags=["audit"],
+    )
+    async def events(
+        type: Name = None,  # noqa: A002 - the name of the query parameter
+        source: Name = None,
+        since: Moment = None,
+        until: Moment = None,
+        limit: Limit = 100,
+        cursor: Annotated[str | None, QueryParameter(max_length=cursors.LENGTH)] = None,
+    ) -> Page:
+        try:
+            after = None if cursor is None else cursors.from_text(cursor)
+        except ValueError as error:
+            raise Problem(400, "Bad request", f"cursor: {error}") from error
+        wanted = Wanted(type=type, source=source, since=_in_utc(since), until=_in_utc(until), after=after, limit=limit)
+        found, further = await reader.page(wanted)
+        return Page(found, None if further is None else cursors.to_text(further))
+
+    @get(
+        "/audit/gaps",
+        summary="Missing events",
+        description="Numbers that sources skipped, of all subjects or of those with an event since then. An event "
+        "that is still on its way looks like a gap for a moment: ask again.",
+        responses=BAD_REQUEST | UNAVAILABLE,
+        tags=["audit"],
+    )
+    async def gaps(since: Moment = None, limit: Limit = 100) -> Gaps:
+        found = await reader.gaps(_in_utc(since), limit + 1)
+        return Gaps(found[:limit], len(found) > limit)
+
+    return [story, events, gaps]
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time

@@ -1,0 +1,18 @@
+-- migrate:up
+
+-- What became of each notification on this channel; `id` is the notification's logical id.
+CREATE TABLE deliveries (
+    id           uuid        PRIMARY KEY,
+    order_id     uuid        NOT NULL,
+    topic        text        NOT NULL,
+    state        text        NOT NULL CHECK (state IN ('skipped', 'sending', 'sent')),
+    number_hash  bytea,
+    noted_at     timestamptz NOT NULL DEFAULT now(),
+    sent_at      timestamptz CHECK ((sent_at IS NOT NULL) = (state = 'sent'))
+);
+
+-- What did the customer of this order get?
+CREATE INDEX deliveries_order_id ON deliveries (order_id);
+
+-- migrate:down
+DROP TABLE deliveries;

@@ -1,0 +1,32 @@
+"""Settings of the sms service."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from services.shared.chassis.environment import ProcessSettings
+from services.shared.messaging.errors import ConfigurationError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Settings(ProcessSettings, frozen=True, kw_only=True):
+    sms_url: str
+    """https://…; plain http only to this machine."""
+    sms_ca_file: Path | None = None
+    """The CA that vouches for the gateway; None trusts the authorities that the system trusts."""
+    sms_token_file: Path | None = None
+    """The gateway's bearer token, read again for each message; None sends none."""
+    sms_seconds: float = 10.0
+    """The longest that the gateway may keep us waiting, for the connection and for each part of its answer."""
+    sms_connections: int = 8
+    """Messages under way at one time."""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.sms_url)
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise ConfigurationError(
+                f"settings: WARREN_SMS_URL={self.sms_url!r} leads to another machine, and telephone numbers must not"
+                " travel in the clear: use https"
+            )
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigurationError(f"settings: WARREN_SMS_URL={self.sms_url!r} is not an http address")

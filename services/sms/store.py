@@ -1,0 +1,54 @@
+"""The record of text messages in the database."""
+
+import hashlib
+from enum import StrEnum
+from uuid import UUID
+
+from services.shared.contracts import Event
+from services.shared.contracts.notifications import NotificationRequested
+from services.shared.messaging.transaction import Connection, Transaction
+
+
+class State(StrEnum):
+    SKIPPED = "skipped"
+    """The customer has no telephone number."""
+    SENDING = "sending"
+    """Being sent, waiting for another try, or parked: the table `failures` says which, under the same id."""
+    SENT = "sent"
+    """The gateway has taken it."""
+
+
+class Deliveries(Transaction):
+    """The records that a batch touches."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._noted: dict[UUID, tuple[Event[NotificationRequested], State]] = {}
+
+    def note(self, event: Event[NotificationRequested], state: State) -> None:
+        self._noted[event.logicalid] = (event, state)
+
+    async def save(self) -> None:
+        """What is sent stays sent, whatever a repetition notes."""
+        if not self._noted:
+            return
+        noted = [self._noted[key] for key in sorted(self._noted)]
+        await self.connection.execute(
+            "INSERT INTO deliveries AS d (id, order_id, topic, state, number_hash, sent_at)"
+            " SELECT id, order_id, topic, state, number_hash, CASE state WHEN 'sent' THEN now() END"
+            " FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[])"
+            " AS n (id, order_id, topic, state, number_hash)"
+            " ON CONFLICT (id) DO UPDATE SET state = excluded.state, sent_at = excluded.sent_at"
+            " WHERE d.state <> 'sent'",
+            [event.logicalid for event, _ in noted],
+            [event.subject for event, _ in noted],
+            [event.data.topic for event, _ in noted],
+            [state.value for _, state in noted],
+            [_hash(event.data.contact.phone) for event, _ in noted],
+        )
+
+
+def _hash(number: str | None) -> bytes | None:
+    """Enough to find out whether somebody got a message. It keeps numbers out of sight, not safe: there are few
+    enough of them to try all."""
+    return None if number is None else hashlib.sha256("".join(filter(str.isdigit, number)).encode()).digest()
