@@ -8,7 +8,7 @@ write is idempotent and running again continues where it stopped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -88,21 +88,35 @@ async def execute(
                 if progress is not None:
                     progress(step, done, len(writes))
 
-        await _all(todo, carry_out, api.concurrency)
+        await _all(_lanes(todo), carry_out, api.concurrency)
         if failures:
             later = [step for step in writes if any(step.kind in each for each in STAGES[position + 1 :])]
             raise ApplyIncomplete(failures, len(later))
 
 
-async def _all(steps: Sequence[Step], carry_out: Callable[[Step], Any], workers: int) -> None:
+def _lanes(steps: Sequence[Step]) -> list[list[Step]]:
+    """What may run side by side; within a lane, one after the other.
+
+    All limits of one owner are one record at the broker, read, changed and written back by each request: measured on
+    4.3.6, one of two at the same time is lost.
+    """
+    lanes: dict[object, list[Step]] = {}
+    for step in steps:
+        one_record = step.kind in {Kind.VHOST_LIMIT, Kind.USER_LIMIT}
+        lanes.setdefault((step.kind, step.key.name[0] if one_record else step.key), []).append(step)
+    return list(lanes.values())
+
+
+async def _all(lanes: Sequence[Sequence[Step]], carry_out: Callable[[Step], Awaitable[None]], workers: int) -> None:
     """A few workers over one list: thousands of steps make no thousands of tasks. The first fatal error ends all."""
-    queue = iter(steps)
+    queue = iter(lanes)
 
     async def work() -> None:
-        for step in queue:
-            await carry_out(step)
+        for lane in queue:
+            for step in lane:
+                await carry_out(step)
 
-    tasks = [asyncio.create_task(work()) for _ in range(min(workers, len(steps)))]
+    tasks = [asyncio.create_task(work()) for _ in range(min(workers, len(lanes)))]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -107,8 +107,8 @@ async def _apply(topologies: list[Loaded], api: ManagementApi, secrets: SecretDi
     applied = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None)
     if applied.plan.blocked:
         _show(Plan(applied.plan.blocked))
-    written = len(applied.plan.writes)
-    _say(f"{_counted(topologies)}: {f'{written} objects written' if written else 'nothing to do'}")
+    outcome = f"{len(applied.plan.writes)} objects written" if applied.plan else "nothing to do"
+    _say(f"{_counted(topologies)}: {outcome}")
     return FAILED if applied.plan.blocked else DONE
 
 

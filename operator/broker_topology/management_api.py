@@ -39,6 +39,7 @@ CONNECT_LIMIT_SECONDS = 5.0
 CONCURRENCY = 32  # measured: more gains nothing on two cores
 WAIT_INTERVAL_SECONDS = 0.5
 NOT_FOUND = 404
+OVERVIEW = "/api/overview"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -137,7 +138,7 @@ class ManagementApi:
             raise CertificateRefused(f"the CA file {self._ca_file} cannot be used: {exc}") from exc
 
     async def _checked_version(self) -> str:
-        overview = await self._send("GET", "/api/overview")
+        overview = await self._send("GET", OVERVIEW)
         version = overview.get("rabbitmq_version") if isinstance(overview, dict) else None
         if not isinstance(version, str):
             raise NotRabbitMQ(f"{self.url} answers, but /api/overview names no RabbitMQ version")
@@ -181,11 +182,11 @@ class ManagementApi:
             except ValueError as exc:
                 raise NotRabbitMQ(f"{self.url} answers, but not with JSON; is it a management API?") from exc
         reason = _broker_reason(payload)
-        if status == 401:
+        if status == 401 and target == OVERVIEW:
             raise AccessRefused(f"{self.url} refuses user {self._username}: {reason or 'wrong user name or password'}")
-        if status == 403:
+        if status in {401, 403}:  # for want of a tag RabbitMQ answers 401 as well
             raise AccessRefused(f"user {self._username} may not {method} {target}: {reason}")
-        if target == "/api/overview":
+        if target == OVERVIEW:
             raise NotRabbitMQ(f"{self.url} answers {status} to /api/overview; is it a management API?")
         raise RequestFailed(reason or f"the broker answered {status} to {method} {target}", status)
 

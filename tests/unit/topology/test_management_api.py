@@ -62,7 +62,11 @@ async def test_a_broker_new_enough(version):
         (web.Response(status=404), NotRabbitMQ, "answers 404 to /api/overview"),
         (web.Response(status=302, headers={"Location": "/login"}), NotRabbitMQ, "answers 302"),
         (web.Response(status=401), AccessRefused, "refuses user u: wrong user name or password"),
-        (web.Response(status=403, text='{"reason": "no tag"}'), AccessRefused, "user u may not GET .*: no tag"),
+        (
+            web.Response(status=403, text='{"reason": "no tag"}'),
+            AccessRefused,
+            "u may not GET /api/overview: no tag",
+        ),
     ],
     ids=["other JSON", "HTML", "404", "redirect", "401", "403"],
 )
@@ -95,15 +99,10 @@ async def test_something_else_than_http_listens():
 
 
 async def test_a_broker_that_hangs_is_given_up():
-    async def hang(_reader, writer):
-        await asyncio.sleep(5)
-        writer.close()
-
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    api = ManagementApi(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "u", "p", time_limit=0.2)
-    with pytest.raises(BrokerUnreachable, match=r"does not answer within 0.2 s"):
-        await api.wait(0)
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never answers
+        api = ManagementApi(f"http://127.0.0.1:{silent.getsockname()[1]}", "u", "p", time_limit=0.2)
+        with pytest.raises(BrokerUnreachable, match=r"does not answer within 0.2 s"):
+            await api.wait(0)
 
 
 async def test_waiting_for_a_broker_that_comes_up():

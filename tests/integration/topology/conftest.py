@@ -1,0 +1,103 @@
+"""A virtual host and user names of its own for every test: users belong to the whole broker."""
+
+import secrets
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiormq
+import msgspec
+import pytest
+import yaml
+from aiormq.abc import AbstractChannel
+
+import broker_topology
+from broker_topology import Loaded, ManagementApi, SecretDirectory
+from broker_topology.management_api import path
+from warren.local.addresses import BrokerAddress
+from warren.local.servers import Servers
+
+replace = msgspec.structs.replace
+
+
+class Broker:
+    """The real broker, seen by one test: `vhost` and every user whose name goes through `own` are its own."""
+
+    def __init__(self, address: BrokerAddress, folder: Path) -> None:
+        self.address = address
+        self.suffix = secrets.token_hex(4)
+        self.vhost = f"test-{self.suffix}"
+        self.secrets = SecretDirectory(folder / "secrets")
+        self.secrets_dir = folder / "secrets"
+        self.password_file = folder / "admin.password"
+        self.password_file.write_text(address.admin_password)
+        self._users: set[str] = set()
+
+    def own(self, user: str) -> str:
+        self._users.add(f"{user}-{self.suffix}")
+        return f"{user}-{self.suffix}"
+
+    def topology(self, spec: dict[str, Any], name: str = "test") -> list[Loaded]:
+        """One resource in this test's virtual host, its users renamed."""
+        head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology", "metadata": {"name": name}}
+        return self.mine(broker_topology.parse(yaml.safe_dump(head | {"spec": {"vhost": "v"} | spec}), name))
+
+    def mine(self, topologies: list[Loaded]) -> list[Loaded]:
+        """The same resources in this test's virtual host, with users of its own."""
+        moved = broker_topology.with_vhost(topologies, self.vhost)
+        return [
+            replace(
+                item,
+                topology=replace(
+                    item.topology,
+                    spec=replace(item.spec, users={self.own(name): user for name, user in item.spec.users.items()}),
+                ),
+            )
+            for item in moved
+        ]
+
+    def api(self, **options: Any) -> ManagementApi:
+        address = self.address
+        options = {"ca_file": address.ca_file} | options
+        return ManagementApi(address.management_url, address.admin_username, address.admin_password, **options)
+
+    @asynccontextmanager
+    async def channel(self, user: str, password: str) -> AsyncIterator[AbstractChannel]:
+        """An AMQP channel of this user in the test's virtual host."""
+        context = ssl.create_default_context(cafile=self.address.ca_file)
+        url = self.address.amqps_url(user, password, self.vhost)
+        connection = await aiormq.connect(url, context=context)
+        try:
+            yield await connection.channel()
+        finally:
+            await connection.close()
+
+    def options(self) -> list[str]:
+        """What every command needs to reach it."""
+        address = self.address
+        return [
+            *("--url", address.management_url, "--ca-file", str(address.ca_file)),
+            *("--username", address.admin_username, "--password-file", str(self.password_file)),
+            *("--secrets-dir", str(self.secrets_dir)),
+        ]
+
+    async def clean(self) -> None:
+        async with self.api() as api:
+            for user in self._users:
+                await api.delete(path("users", user))
+            await api.delete(path("vhosts", self.vhost))
+
+
+@pytest.fixture
+async def broker(servers: Servers, tmp_path: Path) -> AsyncIterator[Broker]:
+    broker = Broker(servers.broker.address, tmp_path)
+    yield broker
+    await broker.clean()
+
+
+@pytest.fixture
+async def api(broker: Broker) -> AsyncIterator[ManagementApi]:
+    async with broker.api() as api:
+        yield api

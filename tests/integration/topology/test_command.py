@@ -1,0 +1,98 @@
+"""The command line at the real broker: exit codes, and one message for each way to fail."""
+
+import asyncio
+
+import pytest
+import trustme
+import yaml
+
+from broker_topology.cli import main
+from broker_topology.management_api import path
+
+SPEC = {"vhost": "v", "exchanges": {"e": {"type": "fanout"}}, "queues": {"q": {}}}
+
+
+@pytest.fixture
+def run(broker, tmp_path, capsys):
+    """Runs a command on one file; returns exit code, output and errors."""
+
+    async def run(command, *more, spec=SPEC, options=None):
+        file = tmp_path / "shop.yaml"
+        head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology", "metadata": {"name": "shop"}}
+        file.write_text(yaml.safe_dump(head | {"spec": spec}) if isinstance(spec, dict) else spec)
+        arguments = [command, str(file), *(broker.options() if options is None else options)]
+        code = await asyncio.to_thread(main, [*arguments, "--vhost", broker.vhost, *more])
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), err.splitlines()
+
+    return run
+
+
+async def test_plan_apply_check(broker, run):
+    code, out, _ = await run("plan")
+    assert (code, out) == (3, [f"+ vhost {broker.vhost}", "+ exchange e (fanout)", "+ queue q (quorum)", "3 to create"])
+    assert await run("apply") == (0, ["1 topology, 2 objects: 3 objects written"], [])
+    assert await run("apply") == (0, ["1 topology, 2 objects: nothing to do"], [])
+    assert await run("check") == (0, ["nothing to do"], [])
+
+
+async def test_check_finds_drift(broker, api, run):
+    await run("apply")
+    await api.delete(path("queues", broker.vhost, "q"))
+    assert await run("check") == (3, ["+ queue q (quorum)", "1 to create"], [])
+
+
+async def test_what_stays_blocked_is_an_error(run):
+    await run("apply")
+    code, out, _ = await run("apply", spec=SPEC | {"queues": {"q": {"deliveryLimit": 5}}})
+    assert code == 1
+    assert out == [
+        "! blocked queue q (quorum)",
+        "    x-delivery-limit: (not set) -> 5",
+        "    type and arguments of an existing queue cannot be changed",
+        "1 blocked",
+        "1 topology, 2 objects: 0 objects written",
+    ]
+
+
+async def test_a_dangling_binding(run):
+    spec = SPEC | {"bindings": [{"source": "e", "queue": "p"}]}
+    code, out, (message,) = await run("apply", spec=spec)
+    assert (code, out) == (1, [])
+    assert message.endswith("spec.bindings[0].queue: no Topology declares queue p")
+
+
+async def test_a_malformed_file(run):
+    code, _, (message,) = await run("apply", spec="spec: [\n")
+    assert code == 1
+    assert "shop.yaml: not valid YAML: line 2, column 1" in message
+
+
+async def test_a_wrong_password(broker, run):
+    broker.password_file.write_text("wrong")
+    code, _, (message,) = await run("apply")
+    assert code == 1
+    assert message.startswith(f"error: {broker.address.management_url} refuses user {broker.address.admin_username}")
+
+
+async def test_another_certificate_authority(broker, run, tmp_path):
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    code, _, (message,) = await run("apply", "--ca-file", str(tmp_path / "other.pem"))
+    assert code == 1
+    assert message.startswith(f"error: the certificate of {broker.address.management_url} is not trusted")
+
+
+async def test_no_certificate_authority(broker, run):
+    options = [each for each in broker.options() if each not in ("--ca-file", str(broker.address.ca_file))]
+    code, _, (message,) = await run("apply", options=options)
+    assert code == 1
+    assert "is not trusted" in message
+
+
+async def test_a_user_that_may_not_administer(broker, api, run):
+    nobody = broker.own("nobody")
+    await api.put(path("users", nobody), {"password": "p", "tags": "management"})
+    broker.password_file.write_text("p")
+    code, _, (message,) = await run("apply", "--username", nobody)
+    assert code == 1
+    assert f"user {nobody} may not GET /api/" in message

@@ -1,0 +1,200 @@
+"""The shipped files at the real broker: each user can do its work, and nothing else."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiormq
+import pytest
+from aiormq import spec
+
+import broker_topology
+from broker_topology import ManagementApi
+from broker_topology.errors import AccessRefused
+from broker_topology.management_api import path
+
+FOLDER = Path(__file__).parents[3] / "charts" / "warren" / "topology"
+PERSISTENT = spec.Basic.Properties(delivery_mode=2)
+SERVICES = ["order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit"]
+PUBLISHERS = ["order", "inventory", "payment", "shipping"]
+
+
+@pytest.fixture
+async def shop(broker, api):
+    """The broker with all shipped files applied; `shop(user)` opens that user's channel."""
+    await broker_topology.apply(broker.mine(broker_topology.load([FOLDER])), api, broker.secrets)
+
+    @asynccontextmanager
+    async def channel(user):
+        credentials = await broker.secrets.read(f"{user}-rabbitmq")
+        async with broker.channel(credentials.username, credentials.password) as opened:
+            yield opened
+
+    return channel
+
+
+async def publish(channel, exchange, routing_key, body=b"{}"):
+    return await channel.basic_publish(
+        body, exchange=exchange, routing_key=routing_key, mandatory=True, properties=PERSISTENT
+    )
+
+
+async def get(shop, user, queue):
+    """One message, acknowledged."""
+    async with shop(user) as channel:
+        message = await channel.basic_get(queue)
+        if message.delivery_tag is not None:
+            await channel.basic_ack(message.delivery_tag)
+        return message.body if message.delivery_tag is not None else None
+
+
+def refused():
+    return pytest.raises(aiormq.exceptions.ChannelAccessRefused)
+
+
+async def test_applying_the_shipped_files_twice_writes_nothing(broker, api, shop):
+    api.requests.clear()
+    again = await broker_topology.apply(broker.mine(broker_topology.load([FOLDER])), api, broker.secrets)
+    assert not again.plan
+    assert set(api.requests) == {"GET"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_finds_and_consumes_its_queue(shop, service):
+    async with shop(service) as channel:
+        await channel.queue_declare(f"{service}.queue", passive=True)
+        consumer = await channel.basic_consume(f"{service}.queue", lambda _message: None)
+        await channel.basic_cancel(consumer.consumer_tag)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_declares_nothing(shop, service):
+    for name in ("mine", f"{service}.queue.2"):
+        async with shop(service) as channel:
+            with refused():
+                await channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
+    async with shop(service) as channel:
+        with refused():
+            await channel.exchange_declare("mine", exchange_type="topic")
+    async with shop(service) as channel:
+        with refused():
+            await channel.queue_bind(f"{service}.queue", "order.exchange", "#")
+    async with shop(service) as channel:
+        with refused():
+            await channel.queue_delete(f"{service}.queue")
+    async with shop(service) as channel:
+        with refused():
+            await channel.queue_purge("order.queue" if service != "order" else "audit.queue")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_reads_nobody_elses_queue(shop, service):
+    others = [f"{other}.queue" for other in SERVICES if other != service]
+    for queue in (*others, f"{service}.dlq", "unrouted.queue"):
+        async with shop(service) as channel:
+            with refused():
+                await channel.basic_get(queue)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_writes_to_nobody_elses_exchange(shop, service):
+    own = {"notification": "notification.exchange"} | dict.fromkeys(PUBLISHERS, "order.exchange")
+    exchanges = {"", "order.exchange", "workflow.exchange", "audit.fanout.exchange", "orders.dlx", "redrive.exchange"}
+    for exchange in (exchanges | {"notification.exchange"}) - {own.get(service)}:
+        async with shop(service) as channel:
+            with refused():
+                await publish(channel, exchange, f"{service}.queue")
+
+
+@pytest.mark.parametrize("service", PUBLISHERS)
+async def test_a_publisher_speaks_only_for_itself(shop, service):
+    async with shop(service) as channel:
+        assert isinstance(await publish(channel, "order.exchange", f"{service}.something"), spec.Basic.Ack)
+    for key in ("fraud.flagged", f"x{service}.created", *(f"{other}.x" for other in PUBLISHERS if other != service)):
+        async with shop(service) as channel:
+            with refused():
+                await publish(channel, "order.exchange", key)
+
+
+async def test_an_event_reaches_its_takers_and_the_audit(shop):
+    async with shop("order") as channel:
+        await publish(channel, "order.exchange", "order.created", b"created")
+    for service in ("inventory", "notification", "audit"):
+        assert await get(shop, service, f"{service}.queue") == b"created"
+    for service in ("order", "payment", "shipping"):
+        assert await get(shop, service, f"{service}.queue") is None
+    assert await get(shop, "dlq", "unrouted.queue") is None
+
+
+async def test_an_event_nobody_bound_is_audited_and_unrouted(shop):
+    async with shop("order") as channel:
+        await publish(channel, "order.exchange", "order.renamed", b"new")
+    assert await get(shop, "dlq", "unrouted.queue") == b"new"
+    assert await get(shop, "audit", "audit.queue") == b"new"
+
+
+async def test_a_notification_reaches_every_channel(shop):
+    async with shop("notification") as channel:
+        await publish(channel, "notification.exchange", "", b"hello")
+    for service in ("email", "sms"):
+        assert await get(shop, service, f"{service}.queue") == b"hello"
+
+
+async def test_a_rejected_message_is_parked_and_replayed_to_its_own_queue(shop):
+    async with shop("order") as channel:
+        await publish(channel, "order.exchange", "order.created", b"poison")
+    async with shop("inventory") as channel:
+        message = await channel.basic_get("inventory.queue")
+        await channel.basic_reject(message.delivery_tag, requeue=False)
+    body = None
+    async with shop("dlq") as channel:
+        for _ in range(100):
+            parked = await channel.basic_get("inventory.dlq")
+            if parked.delivery_tag is not None:
+                body = parked.body
+                await publish(channel, "redrive.exchange", "inventory.queue", body)
+                await channel.basic_ack(parked.delivery_tag)
+                break
+            await asyncio.sleep(0.1)
+    assert body == b"poison"
+    assert await get(shop, "inventory", "inventory.queue") == b"poison"
+    assert await get(shop, "notification", "notification.queue") == b"poison"  # the original
+    assert await get(shop, "notification", "notification.queue") is None  # and no second one
+
+
+async def test_the_dlq_user_replays_and_does_nothing_else(shop):
+    for exchange in ("", "order.exchange", "workflow.exchange", "orders.dlx", "notification.exchange"):
+        async with shop("dlq") as channel:
+            with refused():
+                await publish(channel, exchange, "order.created")
+    async with shop("dlq") as channel:
+        with refused():
+            await channel.basic_get("order.queue")
+    async with shop("dlq") as channel:
+        with refused():
+            await channel.queue_declare("mine.dlq", durable=True, arguments={"x-queue-type": "quorum"})
+
+
+@pytest.mark.parametrize("user", ["monitoring", "scaler"])
+async def test_monitoring_and_scaler_see_numbers_and_no_message(broker, shop, user):
+    credentials = await broker.secrets.read(f"{user}-rabbitmq")
+    address = broker.address
+    async with ManagementApi(
+        address.management_url, credentials.username, credentials.password, ca_file=address.ca_file
+    ) as api:
+        queue = await api.get(path("queues", broker.vhost, "order.queue"))
+        assert queue["name"] == "order.queue"
+        for write in (
+            api.put(path("queues", broker.vhost, "mine"), {"durable": True}),
+            api.put(path("users", "mine"), {"password": "p", "tags": "administrator"}),
+            api.delete(path("queues", broker.vhost, "order.queue")),
+            api.post(
+                path("queues", broker.vhost, "order.queue", "get"),
+                {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"},
+            ),
+        ):
+            with pytest.raises(AccessRefused):
+                await write
+    async with shop(user) as channel:
+        with refused():
+            await channel.basic_get("order.queue")
