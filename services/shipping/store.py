@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from services.shared.contracts import AnyEvent, EventData
+from services.shared.contracts import AnyEvent
 from services.shared.messaging.transaction import Connection, Transaction
-from services.shipping.domain import Outcome, Pace, Shipment, State, concerns
+from services.shipping.domain import Pace, Shipment, State, concerns
 
 ROUND = 200  # shipments a tick takes in one transaction
 
@@ -49,11 +49,9 @@ class Shipments(Transaction):
     def of(self, order_id: UUID) -> Shipment:
         return self._current[order_id]
 
-    def put(self, outcome: Outcome) -> list[EventData]:
-        """Keep the shipment, written by `save` if it differs from what is stored; returns what is to be said."""
-        shipment, said = outcome
+    def put(self, shipment: Shipment) -> None:
+        """Keep it; written by `save` if it differs from what is stored."""
         self._current[shipment.order_id] = shipment
-        return said
 
     async def load(self, events: Sequence[AnyEvent]) -> None:
         references = {event.subject: event.reference for event in events if concerns(event.data)}

@@ -1,0 +1,55 @@
+import asyncio
+from collections.abc import Mapping
+
+from services.payment.gathering import Gathering
+
+
+class Rounds:
+    """Answers with the question doubled, when told to."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+        self.go = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def answer(self, questions: Mapping[str, int]) -> dict[str, int]:
+        self.seen.append(list(questions))
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+        return {key: question * 2 for key, question in questions.items()}
+
+
+async def test_questions_asked_during_a_round_share_the_next_one() -> None:
+    rounds = Rounds()
+    gathering = Gathering(rounds.answer)
+    first = asyncio.create_task(gathering.ask("a", 1))
+    await asyncio.sleep(0.01)
+    others = [asyncio.create_task(gathering.ask(key, 2)) for key in ("b", "c", "b")]
+    await asyncio.sleep(0.01)
+    rounds.go.set()
+    assert await first == 2
+    assert await asyncio.gather(*others) == [4, 4, 4]
+    assert rounds.seen == [["a"], ["b", "c"]]
+
+
+async def test_one_who_gives_up_does_not_stop_the_others() -> None:
+    rounds = Rounds()
+    gathering = Gathering(rounds.answer)
+    impatient, patient = (asyncio.create_task(gathering.ask(key, 1)) for key in ("a", "b"))
+    await asyncio.sleep(0.01)
+    impatient.cancel()
+    rounds.go.set()
+    assert await patient == 2
+    await gathering.close()
+
+
+async def test_an_error_reaches_all_who_asked_and_the_next_round_goes_on() -> None:
+    rounds = Rounds()
+    rounds.go.set()
+    rounds.error = RuntimeError("books on fire")
+    gathering = Gathering(rounds.answer)
+    both = await asyncio.gather(gathering.ask("a", 1), gathering.ask("b", 1), return_exceptions=True)
+    assert [str(error) for error in both] == ["books on fire"] * 2
+    rounds.error = None
+    assert await gathering.ask("a", 1) == 2

@@ -1,0 +1,127 @@
+"""One order's payment, with everything around it in memory and every step of every delivery under control."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from services.payment.domain import Blocked, ChargeAnswer, Charged, Declined, Payment, Refunded, VoidAnswer, Voided
+from services.payment.gateway import GatewayTrouble, NotConfirmed
+from services.payment.handlers import handlers
+from services.payment.store import Payments
+from services.shared.contracts import AnyEvent, Event, EventData
+from services.shared.contracts.inventory import InventoryReserved
+from services.shared.contracts.orders import CancelReason, OrderCancelling, Participant
+from services.shared.messaging import codec
+from services.shared.messaging.errors import TransientError
+from services.shared.messaging.handlers import Effect
+
+DEMAND = InventoryReserved(customer="gayal", total_cents=1250, currency="EUR", payment_token="tok", express=True)
+CANCELLING = OrderCancelling(
+    customer="gayal", reason=CancelReason.CUSTOMER, participants=[Participant.INVENTORY, Participant.PAYMENT]
+)
+
+
+class FakeGateway:
+    """Keeps the contract of Gateway for one key. `plan` says what the first calls of `charge` come to."""
+
+    def __init__(self, plan: Sequence[str]) -> None:
+        self._plan = list(plan)
+        self._answer: ChargeAnswer | None = None
+        self.entries: list[int] = []
+
+    async def charge(self, key: str, amount_cents: int, currency: str, token: str) -> ChargeAnswer:
+        fate = self._plan.pop(0) if self._plan else "ok"
+        if fate == "trouble":
+            raise GatewayTrouble("503")
+        if self._answer is None and fate == "unconfirmed":
+            raise NotConfirmed("not yet")
+        if self._answer is None:
+            self._answer = Declined("card_declined") if fate == "declined" else Charged("ch_1")
+            if isinstance(self._answer, Charged):
+                self.entries.append(amount_cents)
+        if fate == "lost":
+            raise GatewayTrouble("no answer")
+        return self._answer
+
+    async def void(self, key: str) -> VoidAnswer:
+        if isinstance(self._answer, Charged):
+            self.entries.append(-self.entries[0])
+            self._answer = Blocked()
+        elif self._answer is None:
+            self._answer = Blocked()
+        return Refunded("ch_1", self.entries[0], "EUR") if self.entries else Voided()
+
+
+class InMemory(Payments):
+    """A transaction on the world's one row."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(None)  # type: ignore[arg-type]
+        self._world = world
+        self._current[world.order_id] = world.payment
+
+    async def save(self) -> None:
+        self._world.payment = self._current[self._world.order_id]
+
+
+class World:
+    """`deliver` yields after each step of one delivery, as the library takes them; dropping it half-way is a crash."""
+
+    def __init__(self, plan: Sequence[str] = ()) -> None:
+        self.order_id = uuid4()
+        self.payment = Payment(self.order_id)
+        self.gateway = FakeGateway(plan)
+        self.said: list[EventData] = []
+        self.said_before_cancelling: list[EventData] | None = None
+        self.done: set[UUID] = set()
+        self._handlers: dict[Any, Any] = dict(handlers(self.gateway))
+
+    def event(self, data: EventData) -> AnyEvent:
+        identity = codec.new_id()
+        return Event(
+            specversion="1.0",
+            id=identity,
+            source="/warren/test",
+            type=data.TYPE,
+            subject=self.order_id,
+            time=codec.now(),
+            logicalid=identity,
+            sourcesequence=1,
+            data=data,
+        )
+
+    async def deliver(self, event: AnyEvent) -> AsyncIterator[str]:
+        """One delivery from prepare to settle. It ends early when the call asks to be made again later."""
+        effect: Effect[Any, Any, Any] = self._handlers[type(event.data)]
+        if event.logicalid in self.done:
+            return
+        work = InMemory(self)
+        intent = await effect.prepare(event, work)
+        await work.save()
+        if isinstance(event.data, OrderCancelling) and self.said_before_cancelling is None:
+            self.said_before_cancelling = list(self.said)
+        if intent is None:
+            self.done.add(event.logicalid)
+            return
+        yield "prepared"
+        try:
+            answer = await effect.perform(intent)
+        except TransientError:
+            return
+        yield "performed"
+        if event.logicalid not in self.done:
+            work = InMemory(self)
+            for data in await effect.settle(event, intent, answer, work):
+                work.announce(data, cause=event)
+            await work.save()
+            self.said += [each.data for each in work.announcements]
+            self.done.add(event.logicalid)
+
+    async def finish(self, *events: AnyEvent) -> None:
+        """Deliver again what is not done, as the broker would."""
+        for _ in range(10):
+            for event in events:
+                if event.logicalid not in self.done:
+                    async for _ in self.deliver(event):
+                        pass
+        assert all(event.logicalid in self.done for event in events)
