@@ -74,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TopologyError as exc:
         print(f"error: {exc}" if "\n" not in str(exc) else str(exc), file=sys.stderr)  # noqa: T201
         return FAILED
+    except BrokenPipeError:  # `… | head`: whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
         print("interrupted; running again continues", file=sys.stderr)  # noqa: T201
         return FAILED

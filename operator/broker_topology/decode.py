@@ -6,6 +6,7 @@ the struct types itself and leaves only single values to msgspec.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -41,7 +42,9 @@ def _complaints(value: object, expected: inspect.Type, path: str) -> Iterator[tu
             return
         for position, item in enumerate(value):
             yield from _complaints(item, expected.item_type, f"{path}[{position}]")
-    elif not isinstance(expected, inspect.AnyType):
+    elif isinstance(expected, inspect.AnyType):
+        yield from _plain_complaints(value, path)
+    else:
         yield from _value_complaints(value, expected, path)
 
 
@@ -70,6 +73,23 @@ def _mapping_complaints(value: object, expected: inspect.DictType, path: str) ->
             yield path, f"the key {name!r} must be a string; put it in quotes"
         else:
             yield from _complaints(item, expected.value_type, f"{path}.{name}")
+
+
+def _plain_complaints(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Free-form arguments travel as JSON; YAML knows more than that (dates, sets, infinities)."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                yield path, f"the key {name!r} must be a string; put it in quotes"
+            else:
+                yield from _plain_complaints(item, f"{path}.{name}")
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _plain_complaints(item, f"{path}[{position}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path, f"must be a finite number, not {value}"
+    elif not isinstance(value, str | int | float | bool | None):
+        yield path, f"must be a string, a number, a list or a mapping, not {_kind(value)}; put it in quotes"
 
 
 def _value_complaints(value: object, expected: inspect.Type, path: str) -> Iterator[tuple[str, str]]:

@@ -39,6 +39,7 @@ CONNECT_LIMIT_SECONDS = 5.0
 CONCURRENCY = 32  # measured: more gains nothing on two cores
 WAIT_INTERVAL_SECONDS = 0.5
 NOT_FOUND = 404
+NOT_READY = frozenset({502, 503, 504})  # a proxy without a broker behind it, or one that starts or stops
 OVERVIEW = "/api/overview"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -186,6 +187,8 @@ class ManagementApi:
             raise AccessRefused(f"{self.url} refuses user {self._username}: {reason or 'wrong user name or password'}")
         if status in {401, 403}:  # for want of a tag RabbitMQ answers 401 as well
             raise AccessRefused(f"user {self._username} may not {method} {target}: {reason}")
+        if status in NOT_READY:
+            raise BrokerUnreachable(f"{self.url} is not ready: it answers {status}")
         if target == OVERVIEW:
             raise NotRabbitMQ(f"{self.url} answers {status} to /api/overview; is it a management API?")
         raise RequestFailed(reason or f"the broker answered {status} to {method} {target}", status)

@@ -75,23 +75,25 @@ def parse(text: str, name: str = "<text>") -> list[Loaded]:
 def _files(paths: Iterable[str | Path], findings: list[Finding]) -> Iterator[Path]:
     seen: set[Path] = set()
     for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(
-                file
-                for file in path.iterdir()
-                if file.suffix in {".yaml", ".yml"} and file.name not in KUSTOMIZATION_NAMES
-            )
-            if not inside:
-                findings.append(Finding(Origin(str(path)), "", "the folder holds no .yaml file"))
-        elif path.is_file():
-            inside = [path]
-        else:
-            findings.append(Finding(Origin(str(path)), "", "no such file or folder"))
+        try:
+            inside = _inside(path)
+        except OSError as exc:
+            findings.append(Finding(Origin(str(path)), "", f"cannot be read: {exc.strerror}"))
             continue
+        if not inside:
+            findings.append(Finding(Origin(str(path)), "", "the folder holds no .yaml file"))
         for file in inside:
             if file.resolve() not in seen:
                 seen.add(file.resolve())
                 yield file
+
+
+def _inside(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        file for file in path.iterdir() if file.suffix in {".yaml", ".yml"} and file.name not in KUSTOMIZATION_NAMES
+    )
 
 
 def _documents(file: Path, findings: list[Finding]) -> Iterator[Loaded]:

@@ -40,16 +40,16 @@ def permission_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
 
 
 def _permissions(permissions: Permissions, graph: Graph) -> Iterator[tuple[str, str]]:
-    exchanges = {*graph.exchanges, *PREDECLARED}
-    queues = set(graph.queues)
+    names = {*graph.exchanges, *PREDECLARED, *graph.queues}
+    declares = permissions.configure != NOTHING  # such a user may as well mean what it will declare itself
     # Writing is publishing (exchanges) and being bound (queues, exchanges); reading is consuming and binding from.
     for where, expression in (("write", permissions.write), ("read", permissions.read)):
         if (problem := _problem(expression)) is not None:
             yield where, problem
-        elif expression not in {NOTHING, ""} and not _any_match(expression, exchanges | queues):
+        elif expression != NOTHING and not declares and not _any_match(expression, names):
             yield where, f"{expression} matches no declared exchange or queue"
     if (problem := _problem(permissions.configure)) is not None:
-        yield "configure", problem  # may well match what only the user itself will declare
+        yield "configure", problem
 
 
 def _topics(item: Loaded, path: str, user: User, graph: Graph) -> Iterator[Finding]:

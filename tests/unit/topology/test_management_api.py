@@ -60,6 +60,7 @@ async def test_a_broker_new_enough(version):
         ({"name": "something else"}, NotRabbitMQ, "names no RabbitMQ version"),
         (web.Response(text="<html>"), NotRabbitMQ, "not with JSON"),
         (web.Response(status=404), NotRabbitMQ, "answers 404 to /api/overview"),
+        (web.Response(status=503), BrokerUnreachable, "is not ready: it answers 503"),
         (web.Response(status=302, headers={"Location": "/login"}), NotRabbitMQ, "answers 302"),
         (web.Response(status=401), AccessRefused, "refuses user u: wrong user name or password"),
         (
@@ -68,7 +69,7 @@ async def test_a_broker_new_enough(version):
             "u may not GET /api/overview: no tag",
         ),
     ],
-    ids=["other JSON", "HTML", "404", "redirect", "401", "403"],
+    ids=["other JSON", "HTML", "404", "503", "redirect", "401", "403"],
 )
 async def test_what_is_no_usable_management_api(overview, error, message):
     async with fake_management(overview) as url:

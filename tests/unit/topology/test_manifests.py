@@ -82,6 +82,11 @@ def test_an_empty_folder_is_an_error(tmp_path):
         load([tmp_path])
 
 
+def test_a_missing_file(tmp_path):
+    with pytest.raises(InvalidTopology, match=r"none.yaml: cannot be read: No such file or directory"):
+        load([tmp_path / "none.yaml"])
+
+
 def test_merge_keys_work(tmp_path, text):
     file = tmp_path / "a.yaml"
     file.write_text(text({}) + "  queues:\n    a: &defaults {deliveryLimit: 5}\n    b: {<<: *defaults, maxLength: 3}\n")

@@ -2,6 +2,8 @@
 
 import pytest
 
+import broker_topology
+
 
 def test_a_typo_is_refused_with_its_path_and_the_right_name(complaints):
     spec = {"queues": {"inventory.queue": {"deadLettr": {"exchange": "x"}}}}
@@ -49,9 +51,26 @@ def test_values_out_of_range(complaints, queue, complaint):
     assert complaints({"queues": {"q": queue}}) == expected
 
 
-def test_a_foreign_kind_is_refused_and_not_skipped(text):
-    import broker_topology
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ("2026-01-01", ".since: must be a string, a number, a list or a mapping, not date; put it in quotes"),
+        (".inf", ".since: must be a finite number, not inf"),
+        ("[1, {1: a}]", ".since[1]: the key 1 must be a string; put it in quotes"),
+        ("{a: [true, null, 1.5, b]}", None),
+    ],
+)
+def test_arguments_are_what_json_can_carry(text, value, complaint):
+    plain = text({"queues": {"q": {"arguments": {"since": "HERE"}}}}).replace("HERE", value)
+    if complaint is None:
+        assert broker_topology.parse(plain)
+        return
+    with pytest.raises(broker_topology.InvalidTopology) as refused:
+        broker_topology.parse(plain, "a.yaml")
+    assert str(refused.value) == f"a.yaml: spec.queues.q.arguments{complaint}"
 
+
+def test_a_foreign_kind_is_refused_and_not_skipped(text):
     with pytest.raises(broker_topology.InvalidTopology, match="did you mean Topology"):
         broker_topology.parse(text({}, kind="Toplogy"))
 

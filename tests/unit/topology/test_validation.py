@@ -232,6 +232,11 @@ def test_topic_permissions_may_name_the_user_by_template(complaints):
     assert complaints(user) == []
 
 
+def test_who_declares_queues_of_its_own_may_name_them(complaints):
+    reply = "^rpc\\.reply\\.u\\."
+    assert complaints(with_user(permissions={"configure": reply, "write": reply, "read": reply})) == []
+
+
 def test_names_have_a_length_in_bytes(complaints):
     fits, too_long = "ä" * 127 + "a", "ä" * 128
     binding = {"source": "events", "queue": "parking", "routingKey": too_long}
