@@ -1,6 +1,6 @@
 """Runs one command inside a private root. A script, started by path with nothing but the standard library.
 
-    python -I -S confinement.py '{"root": …, "argv": …, …}'     (see `Confined` in debian_root.py)
+    python -I -S confinement.py '{"root": …, "argv": …, …}'     (made in enclosure.py)
 
 It is the parent of the command and guarantees:
 
@@ -112,7 +112,7 @@ def become(spec: dict[str, Any], alive: int) -> NoReturn:
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o077)
-    os.execve(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 (an argument list)
+    os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 (an argument list)
 
 
 def reap_stragglers() -> None:

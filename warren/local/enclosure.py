@@ -1,7 +1,7 @@
-"""One instance's view of the private root: which folder its servers write to, and how commands run inside.
+"""A place for one server inside the private root.
 
-The root is shared and read-only to servers. What an instance owns lies in its own folder, seen by the servers under
-`/instances/<key>`. Where mounts are forbidden that path is a real folder of the root instead.
+The root is shared and read-only to servers. What a server owns lies in its own folder of the instance, which it
+sees as `/instances/<key>`. Where mounts are forbidden that path is a real folder of the root instead.
 """
 
 import contextlib
@@ -9,98 +9,106 @@ import functools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from warren.local.debian_root import SERVICE_UID
 from warren.local.errors import MachineError, ServerError
 from warren.local.paths import short_hash
+from warren.local.ports import LOOPBACK
 from warren.local.spawn import spawn
 
 __all__ = ["Enclosure"]
 
-ORIGIN = "belongs-to"
 SCRIPT = Path(__file__).with_name("confinement.py")
+PROGRAMS = "/usr/lib/rabbitmq/bin:/usr/lib/postgresql/18/bin:/usr/sbin:/usr/bin"
+ORIGIN = "belongs-to"
 
 
 class Enclosure:
-    """Commands in `root`, with the data of one instance. Raises MachineError where the machine forbids it."""
+    """The server `name` of the instance in `instance_dir`. Raises MachineError where the machine forbids it."""
 
-    def __init__(self, root: Path, instance_dir: Path) -> None:
-        self.root = root
-        self.namespaces = _namespaces_work(root)
-        key = short_hash(str(instance_dir.resolve()))
-        self.inside = Path("/instances") / key
+    listen_host = LOOPBACK
+
+    def __init__(self, root: Path, instance_dir: Path, name: str) -> None:
+        self._root = root
+        self._namespaces = _namespaces_work(root)
+        key = f"{short_hash(str(instance_dir.resolve()))}-{name}"
+        self._inside = PurePosixPath("/instances") / key
         self._mount_point = root / "instances" / key
-        self.outside = instance_dir / "servers" if self.namespaces else self._mount_point
-        self.outside.mkdir(parents=True, exist_ok=True)
-        self.own(self.outside)
-        if not self.namespaces:
-            _prune(root / "instances", self.outside, instance_dir)
+        self._outside = instance_dir / name if self._namespaces else self._mount_point
+        self._make_folder()
+        if not self._namespaces:
+            _prune(root / "instances", self._outside, instance_dir)
 
-    def path(self, *parts: str) -> Path:
-        """A path as the servers see it."""
-        return self.inside.joinpath(*parts)
+    @property
+    def data(self) -> PurePosixPath:
+        return self._inside / "data"
 
-    def folder(self, *parts: str) -> Path:
-        """The same path as this process sees it, made if need be and owned by the servers' user."""
-        folder = self.outside
-        for part in parts:
-            folder = folder / part
-            folder.mkdir(mode=0o700, exist_ok=True)
-            self.own(folder)
-        return folder
+    def file(self, name: str) -> PurePosixPath:
+        return self._inside / name
 
-    def write(self, content: str | bytes, *parts: str) -> Path:
-        """Writes a file that only the servers' user may read; returns its path as the servers see it."""
-        file = self.folder(*parts[:-1]) / parts[-1]
-        partial = file.with_name(f".{file.name}.partial")
-        partial.unlink(missing_ok=True)
-        partial.touch(mode=0o600)
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        self.own(partial)
-        partial.rename(file)
-        return self.path(*parts)
+    def launch(
+        self, argv: Sequence[str], env: Mapping[str, str], files: Mapping[str, bytes], ports: Sequence[int]
+    ) -> list[str]:
+        """`ports` needs no care here: servers share this machine's network."""
+        del ports
+        for name, content in files.items():
+            self._write(name, content)
+        return self._command(argv, env)
 
-    def own(self, path: Path) -> None:
-        if os.getuid() == 0:
-            os.chown(path, SERVICE_UID, SERVICE_UID)
+    def send(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        process.send_signal(signal.SIGUSR1 if number == signal.SIGKILL else number)
 
-    def erase(self) -> None:
-        """Deletes everything the servers ever wrote."""
-        shutil.rmtree(self.outside, ignore_errors=True)
-        self.outside.mkdir(parents=True, exist_ok=True)
-        self.own(self.outside)
-
-    def release(self) -> None:
-        """Takes the empty mount point out of the shared root; the next command puts it back."""
-        if self.namespaces:
-            with contextlib.suppress(OSError):
-                self._mount_point.rmdir()
-
-    def command(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> list[str]:
-        """The command line that runs `argv` inside; it dies with this process."""
-        self._mount_point.mkdir(exist_ok=True)
-        binds = {str(self.inside): str(self.outside)} if self.namespaces else {}
-        return _confined(self.root, argv, namespaces=self.namespaces, binds=binds, env=env or {}, cwd=str(self.inside))
-
-    def run(self, argv: Sequence[str], env: Mapping[str, str] | None = None, time_limit: float = 60.0) -> str:
-        """Runs `argv` to its end and returns its standard output. Raises ServerError if it fails."""
-        process = spawn(self.command(argv, env), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def run(self, argv: Sequence[str], env: Mapping[str, str], time_limit: float = 60.0) -> str:
+        process = spawn(self._command(argv, env), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             output, errors = process.communicate(timeout=time_limit)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            raise ServerError(f"{argv[0]} did not end within {time_limit:.0f} s") from None
+            raise ServerError(f"{argv[0]} did not end within {time_limit:.0f} s.") from None
         if process.returncode != 0:
-            raise ServerError(
-                f"{' '.join(argv[:3])} failed with exit code {process.returncode}",
-                (errors + output).decode(errors="replace").strip(),
-            )
+            text = (errors + output).decode(errors="replace").strip()
+            raise ServerError(f"{' '.join(argv)} failed with exit code {process.returncode}.", text)
         return output.decode(errors="replace")
+
+    def erase(self) -> None:
+        shutil.rmtree(self._outside, ignore_errors=True)
+        self._make_folder()
+
+    def release(self) -> None:
+        """Takes the empty mount point out of the shared root; the next command puts it back."""
+        if self._namespaces:
+            with contextlib.suppress(OSError):
+                self._mount_point.rmdir()
+
+    def _make_folder(self) -> None:
+        for folder in (self._outside, self._outside / "data"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._give_to_server(folder)
+
+    def _write(self, name: str, content: bytes) -> None:
+        """A file that only the server's user may read."""
+        partial = self._outside / f"{name}.partial"
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)
+        partial.write_bytes(content)
+        self._give_to_server(partial)
+        partial.rename(self._outside / name)
+
+    def _give_to_server(self, path: Path) -> None:
+        if os.getuid() == 0:
+            os.chown(path, SERVICE_UID, SERVICE_UID)
+
+    def _command(self, argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
+        self._mount_point.mkdir(exist_ok=True)
+        binds = {str(self._inside): str(self._outside)} if self._namespaces else {}
+        env = {"HOME": str(self._inside), **env}
+        return _confined(self._root, argv, namespaces=self._namespaces, binds=binds, env=env, cwd=str(self._inside))
 
 
 def _prune(instances: Path, mine: Path, instance_dir: Path) -> None:
@@ -121,6 +129,7 @@ def _confined(
     env: Mapping[str, str],
     cwd: str,
 ) -> list[str]:
+    """The command line of confinement.py, whose docstring says what it does."""
     specification = {
         "supervisor": os.getpid(),
         "root": str(root),
@@ -129,7 +138,7 @@ def _confined(
         "uid": SERVICE_UID,
         "cwd": cwd,
         "argv": list(argv),
-        "env": {"PATH": "/usr/sbin:/usr/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", **env},
+        "env": {"PATH": PROGRAMS, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", **env},
     }
     return [sys.executable, "-I", "-S", str(SCRIPT), json.dumps(specification)]
 
@@ -140,7 +149,7 @@ def _namespaces_work(root: Path) -> bool:
     as_root = os.getuid() == 0
     complaints = []
     for namespaces in (True, False) if as_root else (True,):
-        command = _confined(root, ["/usr/bin/true"], namespaces=namespaces, binds={}, env={}, cwd="/")
+        command = _confined(root, ["true"], namespaces=namespaces, binds={}, env={}, cwd="/")
         process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         complaint = process.communicate()[1].decode(errors="replace").strip()
         if process.returncode == 0:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from warren.local.errors import ServerError, describe_exit
+from warren.local.place import Place
 from warren.local.spawn import spawn, tail
 
 __all__ = ["Server", "kill_all", "start_all", "stop_all"]
@@ -29,15 +30,16 @@ class Server(ABC):
     start_limit: float = 90.0  # seconds
     stop_limit: float = 20.0  # seconds
 
-    def __init__(self, log_file: Path) -> None:
+    def __init__(self, place: Place, log_file: Path) -> None:
+        self._place = place
         self.log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
         self._abandoned = threading.Event()
         self._starting = threading.Lock()
 
     @abstractmethod
-    def _prepare(self) -> list[str]:
-        """Writes configuration, makes the data folder if there is none, and returns the command line."""
+    def _launch(self) -> list[str]:
+        """Has the place write the configuration; returns the command line that runs the server."""
 
     @property
     def pid(self) -> int | None:
@@ -55,7 +57,7 @@ class Server(ABC):
             if self.running:
                 return
             self._abandoned.clear()
-            command = self._prepare()
+            command = self._launch()
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
             if self.log_file.exists() and self.log_file.stat().st_size > LOG_LIMIT:
                 self.log_file.replace(self.log_file.with_suffix(".old.log"))
@@ -72,7 +74,7 @@ class Server(ABC):
         """A clean shutdown; killed if it takes longer than `stop_limit` seconds. Does nothing while stopped."""
         process = self._process
         if process is not None and process.poll() is None:
-            process.send_signal(self.stop_signal)
+            self._place.send(process, self.stop_signal)
             try:
                 process.wait(self.stop_limit)
             except subprocess.TimeoutExpired:
@@ -83,12 +85,20 @@ class Server(ABC):
         self._abandoned.set()
         process = self._process
         if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGUSR1)
+            self._place.send(process, signal.SIGKILL)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def erase(self) -> None:
+        """Deletes all data of the stopped server."""
+        self._place.erase()
+
+    def release(self) -> None:
+        """Tidies up after a stop; `start` works as before."""
+        self._place.release()
 
     def restart(self, *, kill: bool = False) -> None:
         """Stops, by SIGKILL if `kill`, and starts on the same ports with the same data."""

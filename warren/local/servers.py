@@ -13,7 +13,7 @@ from warren.local.ports import remembered_ports
 from warren.local.postgres import Postgres
 from warren.local.rabbitmq import RabbitMQ
 from warren.local.report import Report, SilentReport
-from warren.local.server import kill_all, start_all, stop_all
+from warren.local.server import Server, kill_all, start_all, stop_all
 
 __all__ = ["Servers"]
 
@@ -45,32 +45,42 @@ class Servers:
     def start(self) -> None:
         root = debian_root(self._report)
         self.instance_dir.mkdir(parents=True, exist_ok=True)
-        self._enclosure = enclosure = Enclosure(root, self.instance_dir)
-        if self._fresh:
-            enclosure.erase()
-            shutil.rmtree(self.instance_dir / "logs", ignore_errors=True)
         certificates = Certificates(self.instance_dir / "certificates")
         ports = remembered_ports(self.instance_dir / "ports.json", ("postgres", *rabbitmq.PORTS))
-        self.postgres = Postgres(enclosure, self.instance_dir, ports["postgres"], certificates)
-        self.broker = RabbitMQ(enclosure, self.instance_dir, ports, certificates)
+        self.postgres = Postgres(
+            Enclosure(root, self.instance_dir, "postgres"), self.instance_dir, ports["postgres"], certificates
+        )
+        self.broker = RabbitMQ(Enclosure(root, self.instance_dir, "rabbitmq"), self.instance_dir, ports, certificates)
+        if self._fresh:
+            shutil.rmtree(self.instance_dir / "logs", ignore_errors=True)
+            for server in self._all:
+                server.erase()
         with self._report.step("Starting PostgreSQL and RabbitMQ"):
             try:
-                start_all((self.postgres, self.broker))
+                start_all(self._all)
             except BaseException:
-                enclosure.release()
+                self._release()
                 raise
 
     def stop(self) -> None:
         """A clean shutdown of both, a few seconds at most."""
-        stop_all((self.postgres, self.broker))
-        self._enclosure.release()
+        stop_all(self._all)
+        self._release()
+
+    def _release(self) -> None:
+        for server in self._all:
+            server.release()
+
+    @property
+    def _all(self) -> tuple[Server, ...]:
+        return (self.postgres, self.broker)
 
     @property
     def pids(self) -> dict[str, int]:
         """Processes to write down in the instance's state, by name."""
-        pids = {server.name: server.pid for server in (self.postgres, self.broker)}
+        pids = {server.name: server.pid for server in self._all}
         return {name: pid for name, pid in pids.items() if pid is not None}
 
     def kill(self) -> None:
         """SIGKILL to both."""
-        kill_all((self.postgres, self.broker))
+        kill_all(self._all)

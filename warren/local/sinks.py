@@ -1,0 +1,90 @@
+"""Where mails and text messages end in demos and tests: both sinks, as one program.
+
+    python -m warren.local.sinks --mail-port 2525 --sms-port 8025 --folder /some/folder
+
+GET /messages on the SMS port lists the mails and the text messages received since the start; the folder keeps them
+as JSON lines. Ends with 0 on SIGTERM and SIGINT.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from warren.local.certificates import ServerCertificate
+from warren.local.mail_sink import MailSink, ReceivedMail
+from warren.local.sms_sink import ReceivedSms, SmsSink
+
+__all__ = ["MailSink", "ReceivedMail", "ReceivedSms", "Sinks", "SmsSink"]
+
+
+class Sinks:
+    """Both sinks, started and stopped together. See MailSink and SmsSink for whom they refuse."""
+
+    def __init__(
+        self,
+        *,
+        mail_port: int = 0,
+        sms_port: int = 0,
+        folder: Path | None = None,
+        certificate: ServerCertificate | None = None,
+    ) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self.mail = MailSink(port=mail_port, folder=folder, certificate=certificate)
+        self.sms = SmsSink(port=sms_port, folder=folder, also={"mails": lambda: self.mail.mails})
+
+    def start(self) -> None:
+        """Raises OSError when a port is taken; then neither runs."""
+        self.mail.start()
+        try:
+            self.sms.start()
+        except OSError:
+            self.mail.stop()
+            raise
+
+    def stop(self) -> None:
+        self.sms.stop()
+        self.mail.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m warren.local.sinks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--mail-port", type=int, default=0, help="0, the default, takes any free port")
+    parser.add_argument("--sms-port", type=int, default=0, help="0, the default, takes any free port")
+    parser.add_argument("--folder", type=Path, help="where mails.jsonl and sms.jsonl are written")
+    parser.add_argument("--certificate", type=Path, help="PEM chain; with --key, mail is taken after STARTTLS only")
+    parser.add_argument("--key", type=Path)
+    options = parser.parse_args()
+    if (options.certificate is None) != (options.key is None):
+        parser.error("--certificate and --key belong together")
+    certificate = None if options.key is None else ServerCertificate(options.certificate, options.key)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with Sinks(
+            mail_port=options.mail_port, sms_port=options.sms_port, folder=options.folder, certificate=certificate
+        ) as sinks:
+            print(f"mail at {sinks.mail.host}:{sinks.mail.port}, SMS and listing at {sinks.sms.url}", flush=True)
+            stop.wait()
+    except OSError as error:
+        sys.exit(f"sinks: cannot start: {error}")
+
+
+if __name__ == "__main__":
+    main()
