@@ -1,0 +1,39 @@
+"""Puts the two processes together."""
+
+from functools import partial
+
+from services.order import api, retention, store
+from services.order.backlog import Backlog
+from services.order.desk import Desk
+from services.order.handlers import HANDLERS
+from services.order.intake import Intake
+from services.order.prices import PriceList
+from services.order.queries import Queries
+from services.order.settings import ApiSettings, WorkerSettings
+from services.order.store import OrderBook
+from services.shared.chassis.http import application
+from services.shared.chassis.identity import Gate
+from services.shared.chassis.process import Process
+from services.shared.messaging.transaction import Transaction
+
+
+def build_api(settings: ApiSettings) -> Process:
+    process = Process("order", settings)
+    backlog = Backlog(process.database, settings.outbox_limit)
+    desk = Desk(
+        intake=Intake(process.outbox, backlog, deadline_seconds=settings.payment_deadline_seconds),
+        outbox=process.outbox,
+        queries=Queries(process.database),
+        prices=PriceList.read(settings.prices_file),
+    )
+    process.serve(application([api.routes(desk, Gate(settings))], title="Warren orders"))
+    return process
+
+
+def build_worker(settings: WorkerSettings) -> Process:
+    process = Process("order", settings)
+    process.consume("order.queue", HANDLERS, OrderBook)
+    process.every(settings.deadline_tick_seconds, "deadlines", OrderBook, store.expire_overdue)
+    forget = partial(retention.forget_keys, days=settings.idempotency_days)
+    process.every(3600, "idempotency keys", Transaction, forget)
+    return process

@@ -1,0 +1,109 @@
+"""What a customer may send, with every limit, and what becomes of it."""
+
+import hashlib
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from services.order.answers import PricedLine
+from services.order.prices import PriceList, Sku
+from services.shared.chassis.http import Problem
+from services.shared.contracts.orders import Contact
+
+MOST_PIECES = 1000  # of one article in one order
+
+# A `$` alone would let a line break pass at the end.
+_TEXT = r"^[^\x00-\x1f\x7f]+$(?!\n)"
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_TEXT)]
+Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$(?!\n)")]
+Phone = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$(?!\n)")]
+PaymentToken = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^tok_[A-Za-z0-9_-]+$(?!\n)")]
+
+
+class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sku: Sku
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=MOST_PIECES)] = 1
+
+
+class ContactDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the customer wants to hear from the shop; an absent channel stays silent."""
+
+    email: Email | None = None
+    phone: Phone | None = None
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """An order as a customer sends it."""
+
+    user: Name | None = None
+    """The customer. With a token it may be left out; if given, it must be the token's subject."""
+    items: Annotated[list[Sku | Item], msgspec.Meta(min_length=1, max_length=100)]
+    """A bare article number means one piece. The same article given twice counts together."""
+    order_id: Name | None = None
+    """The customer's own number for it; at most one order of a customer has it."""
+    payment_token: PaymentToken = "tok_ok"  # noqa: S105 - a name for a means of payment, not a secret of ours
+    express: bool = False
+    contact: ContactDetails = ContactDetails()
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is in order by itself, priced, and ready to be stored."""
+
+    id: UUID
+    customer: str
+    reference: str | None
+    key: str | None
+    """Idempotency-Key."""
+    fingerprint: bytes
+    """Equal for equal requests, however they were written down."""
+    lines: list[PricedLine]
+    total_cents: int
+    currency: str
+    payment_token: str
+    express: bool
+    contact: Contact
+
+
+def placement_of(
+    request: PlaceOrder, *, identity: UUID, customer: str, key: str | None, prices: PriceList
+) -> Placement:
+    """Raises Problem 422 that names an unknown article or one with too many pieces."""
+    quantities: dict[str, int] = {}
+    for each in request.items:
+        sku, quantity = (each, 1) if isinstance(each, str) else (each.sku, each.quantity)
+        quantities[sku] = quantities.get(sku, 0) + quantity
+    if unknown := [sku for sku in quantities if sku not in prices.articles]:
+        raise Problem(422, "Unknown article", f"There is no article {', '.join(map(repr, unknown))}.", unknown=unknown)
+    if excess := [sku for sku, quantity in quantities.items() if quantity > MOST_PIECES]:
+        raise Problem(
+            422, "Too many pieces", f"More than {MOST_PIECES} pieces of {', '.join(map(repr, excess))}.", excess=excess
+        )
+    lines = [PricedLine(sku, quantities[sku], prices.articles[sku]) for sku in sorted(quantities)]
+    return Placement(
+        id=identity,
+        customer=customer,
+        reference=request.order_id,
+        key=key,
+        fingerprint=_fingerprint(request, customer, quantities),
+        lines=lines,
+        total_cents=sum(line.quantity * line.unit_cents for line in lines),
+        currency=prices.currency,
+        payment_token=request.payment_token,
+        express=request.express,
+        contact=Contact(email=request.contact.email, phone=request.contact.phone),
+    )
+
+
+def _fingerprint(request: PlaceOrder, customer: str, quantities: dict[str, int]) -> bytes:
+    contact = [request.contact.email, request.contact.phone]
+    said: list[Any] = [
+        customer,
+        request.order_id,
+        sorted(quantities.items()),
+        request.payment_token,
+        request.express,
+        contact,
+    ]
+    return hashlib.sha256(msgspec.json.encode(said)).digest()

@@ -1,0 +1,23 @@
+"""Settings of the two processes."""
+
+from pathlib import Path
+
+from services.shared.chassis.environment import ProcessSettings
+from services.shared.chassis.identity import IdentitySettings
+
+SHIPPED_PRICES = Path(__file__).with_name("prices.json")
+
+
+class ApiSettings(IdentitySettings, frozen=True, kw_only=True):
+    prices_file: Path = SHIPPED_PRICES
+    payment_deadline_seconds: float = 900.0
+    """How long after it was placed an order may stay unpaid."""
+    outbox_limit: int = 100_000
+    """With more events than this waiting for the broker, no order is taken."""
+
+
+class WorkerSettings(ProcessSettings, frozen=True, kw_only=True):
+    deadline_tick_seconds: float = 1.0
+    """How often orders past their deadline are looked for."""
+    idempotency_days: int = 30
+    """How long a repeated request is recognized by its Idempotency-Key."""

@@ -1,0 +1,30 @@
+"""How error answers appear in the OpenAPI document."""
+
+from typing import Annotated
+
+import msgspec
+from litestar.openapi.datastructures import ResponseSpec
+
+
+class ProblemAnswer(msgspec.Struct, frozen=True):
+    """RFC 9457, as `application/problem+json`. Further members carry what a program may want."""
+
+    type: str
+    title: Annotated[str, msgspec.Meta(description="the same for all errors of a kind")]
+    status: int
+    detail: Annotated[str, msgspec.Meta(description="what happened this time")]
+    instance: str
+
+
+def problems(descriptions: dict[int, str]) -> dict[int, ResponseSpec]:
+    """For `responses=` of a route: status to what it means there. 401 and 503 are possible everywhere."""
+    everywhere = {
+        401: "no token, or one that is expired or not valid",
+        503: "a server is away; send the request again after Retry-After",
+    }
+    return {
+        status: ResponseSpec(
+            ProblemAnswer, description=text, media_type="application/problem+json", generate_examples=False
+        )
+        for status, text in sorted((everywhere | descriptions).items())
+    }
