@@ -1,0 +1,202 @@
+"""The service's effects on the real database, through the library, with two replicas."""
+
+import asyncio
+import random
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.payment.simulated_gateway import SimulatedGateway
+from services.shared.contracts import AnyEvent
+from services.shared.contracts.inventory import InventoryReserved
+from services.shared.contracts.orders import CancelReason, OrderCancelling, Participant
+from services.shared.contracts.payments import PaymentRefunded, PaymentSuccess
+from services.shared.messaging.processor import Verdict
+from tests.replica import Base, Replica, again, types
+from tests.stage import event_of
+
+Replicas = tuple[Replica, Replica]
+
+
+def reserved(order: UUID, token: str = "tok_ok", *, express: bool = False) -> AnyEvent:  # noqa: S107
+    data = InventoryReserved(customer="gayal", total_cents=990, currency="EUR", payment_token=token, express=express)
+    return event_of(data, source="/warren/inventory", subject=order, reference="123")
+
+
+def cancelling(order: UUID, *asked: Participant) -> AnyEvent:
+    participants = list(asked) or [Participant.INVENTORY, Participant.PAYMENT]
+    data = OrderCancelling(customer="gayal", reason=CancelReason.CUSTOMER, participants=participants)
+    return event_of(data, subject=order, reference="123")
+
+
+async def net(base: Base, order: UUID) -> tuple[int, int]:
+    """Charges, and what is kept of them."""
+    [row] = await base.sql(
+        "SELECT count(*) FILTER (WHERE kind = 'charge'), coalesce(sum(amount_cents), 0)"
+        " FROM gateway.entries WHERE key = $1",
+        str(order),
+    )
+    return row[0], int(row[1])
+
+
+async def state(base: Base, order: UUID) -> str | None:
+    rows = await base.sql("SELECT state FROM payment.payments WHERE order_id = $1", order)
+    return rows[0][0] if rows else None
+
+
+async def until_done(replica: Replica, event: AnyEvent) -> list[Verdict]:
+    """As the broker does: deliver again as long as it is rejected."""
+    verdicts: list[Verdict] = []
+    while not verdicts or verdicts[-1] is Verdict.RETRY:
+        verdicts += await replica.process(event, returned=bool(verdicts))
+        await asyncio.sleep(0.05 if verdicts[-1] is Verdict.RETRY else 0)
+    return verdicts
+
+
+async def test_a_batch_of_orders_is_charged_once_each(base: Base, replicas: Replicas) -> None:
+    orders = [uuid4() for _ in range(60)]
+    events = [reserved(order) for order in orders]
+    assert set(await replicas[0].process(*events)) == {Verdict.DONE}
+    assert set(await replicas[1].process(*events, returned=True)) == {Verdict.DONE}
+    said = await base.said("payment")
+    for order in orders:
+        assert types(said, order) == ["payment.success"]
+        assert await net(base, order) == (1, 990)
+    success = next(event for event in said if event.subject == orders[0])
+    [charge_id] = (await base.sql("SELECT charge_id FROM payment.payments WHERE order_id = $1", orders[0]))[0]
+    assert success.reference == "123"
+    assert success.data == PaymentSuccess(customer="gayal", charge_id=charge_id, amount_cents=990, currency="EUR")
+
+
+async def test_success_of_an_express_order_overtakes(base: Base, replicas: Replicas) -> None:
+    express, standard = uuid4(), uuid4()
+    await replicas[0].process(reserved(express, express=True), reserved(standard))
+    rows = await base.sql("SELECT body, priority FROM payment.outbox ORDER BY position DESC LIMIT 2")
+    priorities = {str(order): row[1] for order in (express, standard) for row in rows if str(order).encode() in row[0]}
+    assert priorities == {str(express): 8, str(standard): None}
+
+
+@pytest.mark.parametrize(("token", "code"), [("tok_declined", "card_declined"), ("tok_nonsense", "invalid_token")])
+async def test_a_declined_order_fails_with_the_gateways_word(
+    base: Base, replicas: Replicas, token: str, code: str
+) -> None:
+    order = uuid4()
+    await replicas[0].process(reserved(order, token))
+    [event] = [event for event in await base.said("payment") if event.subject == order]
+    assert (event.type, event.data.code) == ("payment.failed", code)
+    await replicas[0].process(cancelling(order))
+    assert types(await base.said("payment"), order) == ["payment.failed", "payment.voided"]
+    assert await net(base, order) == (0, 0)
+
+
+@pytest.mark.parametrize(("token", "tries"), [("tok_flaky", 3), ("tok_lost_answer", 2)])
+async def test_trouble_is_retried_until_it_is_charged_once(
+    base: Base, replicas: Replicas, token: str, tries: int
+) -> None:
+    order = uuid4()
+    verdicts = await until_done(replicas[0], reserved(order, token))
+    assert verdicts == [Verdict.RETRY] * (tries - 1) + [Verdict.DONE]
+    assert types(await base.said("payment"), order) == ["payment.success"]
+    assert await net(base, order) == (1, 990)
+
+
+async def test_an_unconfirmed_charge_is_tried_until_the_order_is_cancelled(base: Base, replicas: Replicas) -> None:
+    order = uuid4()
+    charge = reserved(order, "tok_abandoned")
+    for _ in range(10):
+        assert await replicas[0].process(charge, returned=True) == [Verdict.RETRY]
+    assert await replicas[1].process(cancelling(order)) == [Verdict.DONE]
+    assert await replicas[0].process(charge, returned=True) == [Verdict.DONE]
+    assert types(await base.said("payment"), order) == ["payment.voided"]
+    assert await state(base, order) == "voided"
+
+
+async def test_cancelling_a_paid_order_refunds_it_and_answers_each_request(base: Base, replicas: Replicas) -> None:
+    order = uuid4()
+    cancel = cancelling(order)
+    await replicas[0].process(reserved(order))
+    for event in (cancel, cancel, again(cancel)):
+        assert await replicas[1].process(event) == [Verdict.DONE]
+    said = [event for event in await base.said("payment") if event.subject == order]
+    assert [event.type for event in said] == ["payment.success", "payment.refunded", "payment.refunded"]
+    assert [event.sourcesequence for event in said] == [1, 2, 3]
+    assert isinstance(said[1].data, PaymentRefunded)
+    assert said[1].data == said[2].data
+    assert (said[1].data.amount_cents, said[1].data.currency) == (990, "EUR")
+    assert await net(base, order) == (1, 0)
+
+
+async def test_a_cancelling_that_does_not_name_payment_leaves_no_trace(base: Base, replicas: Replicas) -> None:
+    order = uuid4()
+    assert await replicas[0].process(cancelling(order, Participant.SHIPPING)) == [Verdict.DONE]
+    assert await state(base, order) is None
+    assert types(await base.said("payment"), order) == []
+
+
+async def test_a_late_reservation_of_a_cancelled_order_charges_nothing(base: Base, replicas: Replicas) -> None:
+    order = uuid4()
+    await replicas[0].process(cancelling(order))
+    await replicas[1].process(reserved(order))
+    assert types(await base.said("payment"), order) == ["payment.voided"]
+    assert await net(base, order) == (0, 0)
+    assert await state(base, order) == "voided"
+
+
+async def test_a_cancelling_during_a_charge_in_another_replica_settles_it(
+    base: Base, replicas: Replicas, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The charge is made, its answer on the way, when the cancelling is processed from end to end elsewhere."""
+    order = uuid4()
+    answered, go = asyncio.Event(), asyncio.Event()
+    original = gateway.charge
+
+    async def slow(*arguments: object) -> object:
+        answer = await original(*arguments)  # type: ignore[arg-type]
+        answered.set()
+        await go.wait()
+        return answer
+
+    monkeypatch.setattr(gateway, "charge", slow)
+    charging = asyncio.create_task(replicas[0].process(reserved(order)))
+    await answered.wait()
+    assert await replicas[1].process(cancelling(order)) == [Verdict.DONE]
+    go.set()
+    assert await charging == [Verdict.DONE]
+    assert types(await base.said("payment"), order) == ["payment.refunded"]
+    assert await net(base, order) == (1, 0)
+
+
+async def test_shuffled_and_repeated_events_on_two_replicas_converge(base: Base, replicas: Replicas) -> None:
+    kept, cancelled = [uuid4() for _ in range(25)], [uuid4() for _ in range(50)]
+    events = [reserved(order, random.choice(["tok_ok", "tok_flaky"])) for order in kept]
+    for order in cancelled:
+        token = random.choice(["tok_ok", "tok_flaky", "tok_declined", "tok_abandoned"])
+        events += [reserved(order, token), cancelling(order, Participant.SHIPPING), cancelling(order)]
+
+    async def consume(replica: Replica) -> None:
+        # Each replica sees every event twice; what is rejected comes again behind the others.
+        queue = random.sample(events * 2, len(events) * 2)
+        for _ in range(12):
+            rejected = []
+            for start in range(0, len(queue), 20):
+                batch = queue[start : start + 20]
+                verdicts = await replica.process(*batch, returned=True)
+                rejected += [event for event, verdict in zip(batch, verdicts, strict=True) if verdict is Verdict.RETRY]
+            queue = rejected
+        assert queue == []
+
+    await asyncio.gather(*(consume(replica) for replica in replicas))
+    said = await base.said("payment")
+    for order in kept:
+        assert types(said, order) == ["payment.success"]
+        assert await net(base, order) == (1, 990)
+        assert await state(base, order) == "paid"
+    for order in cancelled:
+        charges, money = await net(base, order)
+        answer = types(said, order)[-1]
+        assert money == 0
+        assert answer == ("payment.refunded" if charges else "payment.voided")
+        assert await state(base, order) == answer.removeprefix("payment.")
+        assert len([kind for kind in types(said, order) if kind in ("payment.refunded", "payment.voided")]) == 1
+    failures = await base.sql("SELECT DISTINCT state FROM payment.failures")
+    assert {row[0] for row in failures} <= {"succeeded", "retrying"}

@@ -1,0 +1,118 @@
+"""One replica of a service on the real database, without a broker: deliveries in, verdicts and events out."""
+
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from services.shared.chassis import migrations
+from services.shared.contracts import CATALOGUE, AnyEvent
+from services.shared.messaging import codec
+from services.shared.messaging.codec import Codec
+from services.shared.messaging.connection import BrokerAddress
+from services.shared.messaging.database import Database, DatabaseAddress
+from services.shared.messaging.failures import RetryPolicy
+from services.shared.messaging.outbox import Outbox
+from services.shared.messaging.processor import Delivery, Processor, Verdict
+from services.shared.messaging.publisher import Publisher
+from services.shared.messaging.relay import Relay
+from services.shared.messaging.transaction import Connection, Transaction
+from tests.stage import Record
+from warren.local.servers import Servers
+
+_tags = itertools.count(1)
+_codec = Codec(CATALOGUE)
+
+
+class Base:
+    """A fresh database with the schemas of some services, and addresses for their roles."""
+
+    def __init__(self, servers: Servers, folder: Path) -> None:
+        self._postgres = servers.postgres.address
+        self._folder = folder
+        self.name = f"test_{secrets.token_hex(4)}"
+
+    async def prepare(self, *schemas: str) -> None:
+        for schema in schemas:
+            secret = self._folder / f"{schema}-postgres" / "password"
+            secret.parent.mkdir(parents=True)
+            # Roles belong to the whole server: tests share one password.
+            secret.write_text("test-password")
+        postgres = self._postgres
+        url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.name}"
+        await migrations.prepare(url, postgres.admin_password, postgres.ca_file, self._folder, schemas)
+
+    def address(self, role: str) -> DatabaseAddress:
+        url = f"postgresql://{role}@{self._postgres.host}:{self._postgres.port}/{self.name}"
+        return DatabaseAddress(url, self._folder / f"{role}-postgres" / "password", self._postgres.ca_file)
+
+    async def sql(self, statement: str, *arguments: object) -> list[Any]:
+        """As the owner; table names need their schema."""
+        connection = await asyncpg.connect(self._postgres.dsn(self.name))
+        try:
+            return list(await connection.fetch(statement, *arguments))
+        finally:
+            await connection.close()
+
+    async def said(self, service: str) -> list[AnyEvent]:
+        """Everything that the service has announced, in the order of its commits as far as there is one."""
+        rows = await self.sql(f"SELECT body FROM {service}.outbox ORDER BY position")  # noqa: S608
+        return [_codec.decode(row[0]) for row in rows]
+
+
+class Replica:
+    """Processes deliveries as a consumer would; nothing leaves the outbox."""
+
+    def __init__(self, service: str, database: Database, handlers: Any, transaction: Any) -> None:
+        self.record = Record()
+        self.database = database
+        relay = Relay(database, Publisher(BrokerAddress("", Path(), Path()), service), self.record)
+        self.outbox = Outbox(database, relay, source=f"/warren/{service}", exchange="order.exchange")
+        self._transaction: Callable[[Connection], Transaction] = transaction
+        self._processor = Processor(
+            consumer=service,
+            handlers=handlers,
+            transaction=transaction,
+            codec=_codec,
+            database=database,
+            outbox=self.outbox,
+            telemetry=self.record,
+            retry=RetryPolicy(attempts=100),
+        )
+
+    async def process(self, *events: AnyEvent, returned: bool = False) -> list[Verdict]:
+        """One batch; the verdict on each event."""
+        deliveries = [Delivery(tag=next(_tags), body=codec.encode(event), returned=returned) for event in events]
+        verdicts: dict[int, Verdict] = {}
+        await self._processor.process(deliveries, lambda delivery, verdict: verdicts.update({delivery.tag: verdict}))
+        return [verdicts[delivery.tag] for delivery in deliveries]
+
+    async def tick(self, work: Callable[[Any], Any]) -> int:
+        """One round of a Ticker."""
+        async with self.outbox.transaction(self._transaction) as transaction:
+            return int(await work(transaction))
+
+
+@asynccontextmanager
+async def replica(base: Base, service: str, handlers: Any, transaction: Any) -> AsyncIterator[Replica]:
+    database = Database(base.address(service))
+    await database.open()
+    try:
+        yield Replica(service, database, handlers, transaction)
+    finally:
+        await database.close()
+
+
+def again(event: AnyEvent) -> AnyEvent:
+    """The same words said anew: another event, not a repetition."""
+    identity = codec.new_id()
+    return msgspec.structs.replace(event, id=identity, logicalid=identity)
+
+
+def types(events: Sequence[AnyEvent], subject: object) -> list[str]:
+    return [event.type for event in events if event.subject == subject]
