@@ -1,0 +1,132 @@
+# `make` alone prints what there is. Everything below .venv is made when it is first needed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+export PYTHON
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+.PHONY: help
+help: ## print this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nPYTHON=/path/to/python chooses the interpreter (3.11 or newer).\n'
+
+##@ Run
+
+.PHONY: demo
+demo: $(VENV)/.local ## start everything, place orders of every kind, check the outcome, stop (private servers)
+	@$(BIN)/warren demo
+
+.PHONY: up
+up: $(VENV)/.local ## start everything and keep it running; prints every URL
+	@$(BIN)/warren up
+
+.PHONY: down
+down: ## stop what `make up` started, from any terminal
+	@if [ -x $(BIN)/warren ]; then $(BIN)/warren down; else echo 'Nothing runs: there is no environment yet.'; fi
+
+##@ Check
+
+# Every part runs, whatever the ones before it found, and the tests come last: their summary is the last line.
+.PHONY: test
+test: $(VENV)/.dev ## every check and every test but the long ones (private servers)
+	@code=0; \
+	for part in guards lint types; do $(MAKE) $$part || code=1; done; \
+	$(BIN)/python -m pytest --durations=15 || code=1; \
+	exit $$code
+
+.PHONY: test-long
+test-long: $(VENV)/.dev ## the tests that take minutes: soak, chaos, large tables
+	@$(BIN)/python -m pytest -m long --durations=15
+
+.PHONY: lint
+lint: $(VENV)/.dev ## style, formatting, and who may import whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+.PHONY: types
+types: $(VENV)/.dev ## mypy, strict
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## bring the code into the project's format, mending what can be mended
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+# Here and not among the tests, because with operator/__init__.py Python itself no longer starts in this folder.
+# The letters in brackets keep the patterns from finding themselves.
+HOSTS := pyp[i]\.org|pythonh[o]sted\.|npmj[s]\.|proxy\.gol[a]ng|deb\.debi[a]n
+PATHS := (^|[^[:alnum:]])/(w[o]rk/(main|shared|steering|\.library)|r[o]ot/\.)
+
+.PHONY: guards
+guards: ## files that must not exist, and words that must not be in any
+	@code=0; \
+	for file in operator/__init__.py $$(find tests -name __init__.py); do \
+	  [ ! -e $$file ] || { echo "guards: $$file must not exist (CONTRIBUTING.md, \"Layout\")"; code=1; }; \
+	done; \
+	if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then \
+	  ! git grep -nIE '$(HOSTS)' || { echo 'guards: a registry is named above; the machine chooses its own'; code=1; }; \
+	  ! git grep -nIE '$(PATHS)' || { echo 'guards: a path of one machine is named above'; code=1; }; \
+	fi; \
+	[ $$code -ne 0 ] || echo 'guards: all well'; \
+	exit $$code
+
+##@ Maintain
+
+# uv lives in an environment of its own, which is thrown away. Both files name packages and hashes, never a registry.
+COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make requirements'
+
+.PHONY: requirements
+requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest versions
+	@python=$$(warren/environment.sh python); \
+	folder=$$(mktemp -d); \
+	trap 'rm -rf "$$folder"' EXIT; \
+	"$$python" -m venv "$$folder"; \
+	"$$folder/bin/python" -m pip --disable-pip-version-check --no-input --quiet install uv==$(UV_VERSION); \
+	compile() { "$$folder/bin/uv" pip compile pyproject.toml --extra local $(COMPILE) $(if $(UPGRADE),--upgrade) "$$@"; }; \
+	compile --group build --output-file requirements.txt; \
+	compile --group dev --constraints requirements.txt --output-file requirements-dev.txt; \
+	grep -c == requirements.txt requirements-dev.txt
+
+.PHONY: clean
+clean: ## stop this checkout's instances; remove .venv, caches, and their data
+	@python=$$(warren/environment.sh python) && "$$python" -m warren.local.clean
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The environment. A mark is written when its step has succeeded, and is older than what the step depends on when that
+# has changed. A .venv that is half made, moved, or made by another Python than the one asked for is made anew.
+
+INTACT := $(shell warren/environment.sh intact && echo yes)
+ifneq ($(INTACT),yes)
+.PHONY: $(VENV)/.created
+endif
+
+$(VENV)/.created:
+	@warren/environment.sh create
+	@touch $@
+
+$(VENV)/.packages: requirements.txt $(VENV)/.created
+	@warren/environment.sh install requirements.txt
+	@touch $@
+
+$(VENV)/.local: pyproject.toml $(VENV)/.packages
+	@warren/environment.sh project
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.local
+	@warren/environment.sh install requirements-dev.txt
+	@touch $@
