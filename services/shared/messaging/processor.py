@@ -234,6 +234,7 @@ class Processor(Generic[T]):
                 else:
                     intents[task.delivery.tag] = intent
             await inbox.remember(work.connection, self._consumer, {task.event.logicalid for task in idle})
+            await self._note_recovered(work.connection, [task for task in tasks if task.delivery.tag not in intents])
         for task in tasks:
             if task not in fresh:
                 self._telemetry.repeated(self._consumer, task.event)
