@@ -116,14 +116,52 @@ async def test_a_publisher_speaks_only_for_itself(shop, service):
                 await publish(channel, "order.exchange", key)
 
 
-async def test_an_event_reaches_its_takers_and_the_audit(shop):
-    async with shop("order") as channel:
-        await publish(channel, "order.exchange", "order.created", b"created")
-    for service in ("inventory", "notification", "audit"):
-        assert await get(shop, service, f"{service}.queue") == b"created"
-    for service in ("order", "payment", "shipping"):
-        assert await get(shop, service, f"{service}.queue") is None
-    assert await get(shop, "dlq", "unrouted.queue") is None
+async def drain(shop, user, queue):
+    """Every body in the queue, oldest first."""
+    bodies = []
+    async with shop(user) as channel:
+        while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
+            bodies.append(message.body.decode())
+    return bodies
+
+
+TAKERS = {
+    "order.created": {"inventory", "notification"},
+    "order.confirmed": {"notification"},
+    "order.paid": {"notification"},
+    "order.shipped": {"notification"},
+    "order.completed": {"notification"},
+    "order.cancelling": {"inventory", "payment", "shipping", "notification"},
+    "order.cancelled": {"notification"},
+    "order.delivery_confirmed": {"shipping", "notification"},
+    "order.cancel_requested": {"order"},
+    "inventory.reserved": {"order", "payment", "notification"},
+    "inventory.out_of_stock": {"order", "notification"},
+    "inventory.committed": {"order"},
+    "inventory.released": {"order"},
+    "payment.success": {"order", "inventory", "shipping"},
+    "payment.failed": {"order"},
+    "payment.voided": {"order"},
+    "payment.refunded": {"order"},
+    "shipping.prepared": {"order"},
+    "shipping.delivered": {"order"},
+    "shipping.stopped": {"order"},
+    "shipping.refused": {"order"},
+}
+"""Who hears what, as the design says it."""
+
+
+async def test_every_event_reaches_its_takers_and_the_audit_once(shop):
+    for publisher in PUBLISHERS:
+        async with shop(publisher) as channel:
+            for key in TAKERS:
+                if key.startswith(f"{publisher}."):
+                    await publish(channel, "order.exchange", key, key.encode())
+    assert sorted(await drain(shop, "audit", "audit.queue")) == sorted(TAKERS)
+    assert await drain(shop, "dlq", "unrouted.queue") == []
+    for service in ("order", "inventory", "payment", "shipping", "notification"):
+        expected = sorted(key for key, takers in TAKERS.items() if service in takers)
+        assert sorted(await drain(shop, service, f"{service}.queue")) == expected
 
 
 async def test_an_event_nobody_bound_is_audited_and_unrouted(shop):
