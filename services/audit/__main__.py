@@ -1,6 +1,6 @@
 from services.audit.app import build
-from services.shared.chassis.environment import ProcessSettings
+from services.shared.chassis.identity import IdentitySettings
 from services.shared.chassis.process import main
 
 if __name__ == "__main__":
-    main(build, ProcessSettings, "audit")
+    main(build, IdentitySettings, "audit")

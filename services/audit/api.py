@@ -6,16 +6,17 @@ from uuid import UUID
 
 import msgspec
 from litestar import get
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, Guard
 
 from services.audit import cursor as cursors
 from services.audit.domain import Gap
 from services.audit.reading import Kept, Reader, Story, Wanted
 from services.shared.chassis.http import Problem
+from services.shared.chassis.problems import problems
 
 MOST_PER_PAGE = 1000
+FORBIDDEN = "the token is not one of the staff"
 
 Name = Annotated[str | None, QueryParameter(max_length=200)]
 Moment = Annotated[datetime | None, QueryParameter(description="ISO 8601; without an offset it is UTC")]
@@ -36,32 +37,15 @@ class Gaps(msgspec.Struct, frozen=True, rename="camel"):
     more: bool
 
 
-class ProblemBody(msgspec.Struct, frozen=True):
-    """RFC 9457."""
+def routes(reader: Reader, gate: Guard) -> list[ControllerRouterHandler]:
+    """The routes; `gate` decides who may pass."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-
-
-def _problem(description: str) -> ResponseSpec:
-    return ResponseSpec(
-        ProblemBody, description=description, media_type="application/problem+json", generate_examples=False
-    )
-
-
-BAD_REQUEST = {400: _problem("A parameter cannot be read; `detail` names it.")}
-UNAVAILABLE = {503: _problem("The database is away; ask again.")}
-
-
-def routes(reader: Reader) -> list[ControllerRouterHandler]:
     @get(
         "/audit/orders/{order:uuid}",
         summary="The story of one order",
         description="All events about the order by time, the numbers that are missing, and contradictory events.",
-        responses={404: _problem("No event about this order is known.")} | UNAVAILABLE,
+        guards=[gate],
+        responses=problems({403: FORBIDDEN, 404: "no event about this order is known"}),
         tags=["audit"],
     )
     async def story(order: FromPath[UUID]) -> Story:
@@ -74,7 +58,8 @@ def routes(reader: Reader) -> list[ControllerRouterHandler]:
         "/audit/events",
         summary="Events by time",
         description="Oldest first. Filters combine; `since` is included, `until` is not.",
-        responses=BAD_REQUEST | UNAVAILABLE,
+        guards=[gate],
+        responses=problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN}),
         tags=["audit"],
     )
     async def events(
@@ -98,7 +83,8 @@ def routes(reader: Reader) -> list[ControllerRouterHandler]:
         summary="Missing events",
         description="Numbers that sources skipped, of all subjects or of those with an event since then. An event "
         "that is still on its way looks like a gap for a moment: ask again.",
-        responses=BAD_REQUEST | UNAVAILABLE,
+        guards=[gate],
+        responses=problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN}),
         tags=["audit"],
     )
     async def gaps(since: Moment = None, limit: Limit = 100) -> Gaps:

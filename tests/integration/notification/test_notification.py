@@ -1,0 +1,129 @@
+"""The conversations on the real database, with two replicas at a time."""
+
+import asyncio
+import random
+from collections import Counter
+from uuid import UUID, uuid4
+
+from services.shared.contracts import AnyEvent
+from services.shared.contracts.inventory import InventoryReserved
+from services.shared.contracts.orders import (
+    Contact,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderCreated,
+    OrderDeliveryConfirmed,
+    OrderPaid,
+    OrderShipped,
+)
+from services.shared.messaging.processor import Verdict
+from tests.replica import Base, Replica, again
+from tests.stage import event_of
+
+Replicas = tuple[Replica, Replica]
+
+TOPICS = ("order.confirmed", "order.paid", "order.shipped", "order.completed")
+
+
+def created(order: UUID, contact: Contact = Contact(email="ada@example.test")) -> AnyEvent:  # noqa: B008
+    data = OrderCreated(
+        customer="ada", lines=[], total_cents=100, currency="EUR", payment_token="tok_ok", contact=contact
+    )
+    return event_of(data, subject=order, reference="A-1")
+
+
+def history(order: UUID) -> list[AnyEvent]:
+    facts = (
+        InventoryReserved(customer="ada", total_cents=100, currency="EUR", payment_token="tok_ok"),
+        OrderConfirmed(customer="ada"),
+        OrderPaid(customer="ada", total_cents=100, currency="EUR"),
+        OrderShipped(customer="ada", tracking="T"),
+        OrderDeliveryConfirmed(customer="ada"),
+        OrderCompleted(customer="ada"),
+    )
+    return [created(order), *(event_of(data, subject=order, reference="A-1") for data in facts)]
+
+
+async def told(base: Base, order: UUID) -> Counter[str]:
+    return Counter(event.data.topic for event in await base.said("notification") if event.subject == order)
+
+
+async def test_a_batch_of_many_orders_is_told(base: Base, replicas: Replicas) -> None:
+    orders = [uuid4() for _ in range(20)]
+    events = [event for order in orders for event in history(order)]
+    random.shuffle(events)
+    assert set(await replicas[0].process(*events)) == {Verdict.DONE}
+    said = Counter((event.subject, event.data.topic) for event in await base.said("notification"))
+    assert {key: count for key, count in said.items() if key[0] in orders} == {
+        (order, topic): 1 for order in orders for topic in TOPICS
+    }
+    assert await base.sql("SELECT FROM notification.waiting WHERE order_id = ANY($1::uuid[])", orders) == []
+
+
+async def test_any_order_any_repetition_and_two_replicas_tell_the_same(base: Base, replicas: Replicas) -> None:
+    orders = [uuid4() for _ in range(15)]
+    events = [event for order in orders for event in history(order)]
+    events += [again(event) for event in events]
+    random.shuffle(events)
+
+    async def work(replica: Replica) -> None:
+        while events:
+            batch, events[:7] = events[:7], []
+            assert set(await replica.process(*batch)) == {Verdict.DONE}
+
+    await asyncio.gather(*(work(replica) for replica in replicas))
+    for order in orders:
+        assert await told(base, order) == Counter(TOPICS)
+
+
+async def test_news_and_its_contact_at_the_same_moment_are_not_lost(base: Base, replicas: Replicas) -> None:
+    """Whichever transaction is second must see what the first has stored while it waited."""
+    for _ in range(60):
+        order = uuid4()
+        news = event_of(OrderConfirmed(customer="ada"), subject=order)
+        await asyncio.gather(replicas[0].process(news), replicas[1].process(created(order)))
+        assert await told(base, order) == Counter(["order.confirmed"])
+
+
+async def test_what_waited_is_told_with_its_own_cause_and_an_end(base: Base, replicas: Replicas) -> None:
+    order = uuid4()
+    news = event_of(OrderPaid(customer="ada", total_cents=1, currency="EUR"), subject=order, traceparent="00-a-b-01")
+    await replicas[0].process(news)
+    assert [row[0] for row in await base.sql("SELECT topic FROM notification.waiting WHERE order_id = $1", order)] == [
+        "order.paid"
+    ]
+    await replicas[1].process(created(order))
+    [message] = [event for event in await base.said("notification") if event.subject == order]
+    assert (message.causationid, message.traceparent) == (news.id, "00-a-b-01")
+    [(expires,)] = await base.sql(
+        "SELECT expires_ms FROM notification.outbox WHERE convert_from(body, 'UTF8')::json ->> 'subject' = $1",
+        str(order),
+    )
+    assert expires == 24 * 60 * 60 * 1000
+
+
+async def test_a_customer_without_a_contact_is_written_to_at_the_domain(base: Base, replicas: Replicas) -> None:
+    order = uuid4()
+    await replicas[0].process(created(order, Contact()), event_of(OrderConfirmed(customer="ada"), subject=order))
+    [message] = [event for event in await base.said("notification") if event.subject == order]
+    assert message.data.contact == Contact(email="ada@shop.test")
+
+
+async def test_silent_events_leave_no_trace(base: Base, replicas: Replicas) -> None:
+    order = uuid4()
+    await replicas[0].process(event_of(OrderDeliveryConfirmed(customer="ada"), subject=order))
+    assert await base.sql("SELECT FROM notification.conversations WHERE order_id = $1", order) == []
+
+
+async def test_what_is_old_is_forgotten_and_nothing_else(base: Base, replicas: Replicas) -> None:
+    old, young = uuid4(), uuid4()
+    for order in (old, young):
+        await replicas[0].process(event_of(OrderConfirmed(customer="ada"), subject=order))
+    await base.sql("UPDATE notification.waiting SET since = now() - interval '25 hours' WHERE order_id = $1", old)
+    assert await replicas[0].tick(lambda conversations: conversations.forget(90)) == 1
+    left = await base.sql("SELECT order_id FROM notification.waiting WHERE order_id = ANY($1::uuid[])", [old, young])
+    assert [row[0] for row in left] == [young]
+    await base.sql("UPDATE notification.conversations SET last_at = now() - interval '91 days' WHERE order_id = $1", old)
+    assert await replicas[0].tick(lambda conversations: conversations.forget(90)) == 1
+    assert await base.sql("SELECT FROM notification.conversations WHERE order_id = $1", old) == []
+    assert await replicas[0].tick(lambda conversations: conversations.forget(90)) == 0
