@@ -18,7 +18,7 @@ from typing import Self
 
 import broker_topology
 from services.shared.chassis import migrations
-
+from warren.local.certificates import Certificates
 from warren.local.errors import LocalError
 from warren.local.paths import CHECKOUT
 from warren.local.ports import remembered_ports
@@ -121,7 +121,7 @@ class System:
     def urls(self) -> dict[str, str]:
         """What a person may open, by name."""
         broker = self.servers.broker.address
-        urls = {
+        return {
             "orders": f"{self.url('order-api')}/orders",
             "API document": f"{self.url('order-api')}/schema/openapi.json",
             "stock": f"{self.url('inventory')}/stock",
@@ -129,7 +129,6 @@ class System:
             "sent mail and SMS": f"http://127.0.0.1:{self._ports['sms']}/messages",
             "RabbitMQ": broker.management_url,
         }
-        return urls
 
     def url(self, process: str) -> str:
         """The HTTP address of a process that has one."""
@@ -152,7 +151,7 @@ class System:
 
     def _settings(self, name: str) -> dict[str, str]:
         broker, database = self.servers.broker.address, self.servers.postgres.address
-        service = name.split("-")[0]
+        service = name.split("-", maxsplit=1)[0]
         settings = {
             "WARREN_DATABASE_URL": f"postgresql://{service}@{database.host}:{database.port}/{database.database}",
             "WARREN_DATABASE_PASSWORD_FILE": str(self.secrets / f"{service}-postgres" / "password"),
@@ -182,9 +181,10 @@ class System:
         return settings
 
     def _sinks(self) -> Process:
-        certificates = self.servers.broker.address.ca_file.parent
+        certificate = Certificates(self.folder / "certificates").server("mail")
         arguments = ["--mail-port", str(self._ports["mail"]), "--sms-port", str(self._ports["sms"])]
-        arguments += ["--folder", str(self.folder / "sent"), "--certificates", str(certificates)]
+        arguments += ["--folder", str(self.folder / "sent")]
+        arguments += ["--certificate", str(certificate.chain_file), "--key", str(certificate.key_file)]
         return Process("sinks", [sys.executable, "-m", "warren.local.sinks", *arguments], {}, CHECKOUT)
 
     # Bringing it up
