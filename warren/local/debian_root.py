@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from warren.local import apt
-from warren.local.errors import RootError
+from warren.local.errors import MachineError, RootError
 from warren.local.paths import roots_dir
 from warren.local.report import Report, Step
 
@@ -48,6 +49,10 @@ def debian_root(report: Report) -> Path:
     root = roots_dir() / f"{SUITE}-{key}"  # one per user too: /etc/passwd names them
     if root.is_dir():
         return root
+    if sys.platform != "linux":
+        raise MachineError(
+            f"Private servers need Linux, this is {sys.platform}. Start Docker to run them in containers."
+        )
     apt.require_tools()
     try:
         roots_dir().mkdir(parents=True, exist_ok=True)

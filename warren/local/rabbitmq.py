@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from warren.local.addresses import BrokerAddress
 from warren.local.certificates import Certificates
+from warren.local.errors import ServerError
 from warren.local.place import Place
 from warren.local.ports import LOOPBACK
 from warren.local.secret import remembered_secret
@@ -20,6 +21,7 @@ __all__ = ["PORTS", "RabbitMQ", "render_configuration"]
 PUBLIC_PORTS = ("amqps", "management", "stream", "metrics")
 PORTS = (*PUBLIC_PORTS, "epmd", "distribution")
 ADMIN = "admin"
+MINIMUM_VERSION = (4, 3, 1)
 PLUGINS = (
     "rabbitmq_management",
     "rabbitmq_prometheus",
@@ -109,6 +111,14 @@ class RabbitMQ(Server):
         }
         ports = [self._ports[purpose] for purpose in PUBLIC_PORTS]
         return self._place.launch(["rabbitmq-server"], self._environment(), files, ports)
+
+    def _check(self, output: bytes) -> None:
+        found = re.search(rb"Starting RabbitMQ (\d+)\.(\d+)\.(\d+)", output)
+        if found is None or tuple(int(part) for part in found.groups()) < MINIMUM_VERSION:
+            version = b".".join(found.groups()).decode() if found else "unknown"
+            raise ServerError(
+                f"This is RabbitMQ {version}; 4.3.1 or newer is needed: older ones accept delayed retry and ignore it."
+            )
 
     def _environment(self) -> dict[str, str]:
         loopback_only = "-kernel inet_dist_use_interface {127,0,0,1}"

@@ -41,6 +41,9 @@ class Server(ABC):
     def _launch(self) -> list[str]:
         """Has the place write the configuration; returns the command line that runs the server."""
 
+    def _check(self, output: bytes) -> None:  # noqa: B027 (a server may have nothing to object to)
+        """Raises ServerError if the log of this start shows that the server, though ready, will not do."""
+
     @property
     def pid(self) -> int | None:
         """The process to watch, in this machine's numbering; None while stopped."""
@@ -114,8 +117,10 @@ class Server(ABC):
             ended = process.poll()
             with self.log_file.open("rb") as log:
                 log.seek(offset)
-                if self.ready_line.search(log.read()) and ended is None:
-                    return
+                output = log.read()
+            if self.ready_line.search(output) and ended is None:
+                self._check(output)
+                return
             if self._abandoned.is_set():
                 raise ServerError(f"The start of {self.name} was interrupted.")
             if ended is not None:

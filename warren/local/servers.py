@@ -7,8 +7,7 @@ from typing import Self
 
 from warren.local import rabbitmq
 from warren.local.certificates import Certificates
-from warren.local.debian_root import debian_root
-from warren.local.enclosure import Enclosure
+from warren.local.docker_servers import choose_places
 from warren.local.ports import remembered_ports
 from warren.local.postgres import Postgres
 from warren.local.rabbitmq import RabbitMQ
@@ -43,14 +42,12 @@ class Servers:
         self.stop()
 
     def start(self) -> None:
-        root = debian_root(self._report)
         self.instance_dir.mkdir(parents=True, exist_ok=True)
+        places = choose_places(self.instance_dir, self._report)
         certificates = Certificates(self.instance_dir / "certificates")
         ports = remembered_ports(self.instance_dir / "ports.json", ("postgres", *rabbitmq.PORTS))
-        self.postgres = Postgres(
-            Enclosure(root, self.instance_dir, "postgres"), self.instance_dir, ports["postgres"], certificates
-        )
-        self.broker = RabbitMQ(Enclosure(root, self.instance_dir, "rabbitmq"), self.instance_dir, ports, certificates)
+        self.postgres = Postgres(places.postgres, self.instance_dir, ports["postgres"], certificates)
+        self.broker = RabbitMQ(places.broker, self.instance_dir, ports, certificates)
         if self._fresh:
             shutil.rmtree(self.instance_dir / "logs", ignore_errors=True)
             for server in self._all:

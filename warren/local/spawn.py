@@ -40,10 +40,11 @@ def spawn(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
     stdout: int | IO[Any] | None = None,
     stderr: int | IO[Any] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts `argv` in a session of its own, so that Ctrl-C reaches the supervisor alone; no standard input."""
+    """Starts `argv` in a session of its own, so that Ctrl-C reaches the supervisor alone."""
     global _spawner  # noqa: PLW0603 (one per process by nature)
     with _start_lock:
         if _spawner is None or not _spawner.is_alive():
@@ -53,7 +54,7 @@ def spawn(
     options = {
         "env": None if env is None else dict(env),
         "cwd": cwd,
-        "stdin": subprocess.DEVNULL,
+        "stdin": stdin,
         "stdout": stdout,
         "stderr": stderr,
         "start_new_session": True,
