@@ -22,8 +22,11 @@ from broker_topology.passwords import WRITTEN_ALGORITHM, hash_password
 from broker_topology.plan import STAGES, Plan, Step, plan, user_names
 from broker_topology.rendering import title
 from broker_topology.secrets import Credentials, SecretStore, ensured, stored
-from broker_topology.state import Kind, State
+from broker_topology.state import Kind, State, key
 from broker_topology.validation import validate
+
+DECLARED = frozenset({Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING})
+"""What the broker lets only those declare who have permissions in the virtual host, administrators included."""
 
 Progress = Callable[[Step, int, int], None]
 """Called after each write with the step, how many are done, and how many there are."""
@@ -60,6 +63,7 @@ async def apply(
     observed = await _observed(api, wanted)
     credentials = {name: await ensured(secrets, secret, name) for name, secret in user_names(wanted).items()}
     steps = plan(wanted, observed, credentials)
+    _check_rights(api.username, steps, observed)
     await execute(steps, api, credentials, progress)
     return Applied(steps)
 
@@ -92,6 +96,16 @@ async def execute(
         if failures:
             later = [step for step in writes if any(step.kind in each for each in STAGES[position + 1 :])]
             raise ApplyIncomplete(failures, len(later))
+
+
+def _check_rights(username: str, steps: Plan, observed: State) -> None:
+    """One message instead of one for each object. Who makes a virtual host gets rights in it; others need a grant."""
+    for vhost in sorted({step.key.vhost for step in steps.writes if step.kind in DECLARED}):
+        if key(vhost) in observed[Kind.VHOST] and key(username, vhost) not in observed[Kind.PERMISSION]:
+            raise AccessRefused(
+                f"user {username} has no permissions in virtual host {vhost}, which exists already; grant them first: "
+                f"rabbitmqctl set_permissions -p {vhost} {username} '.*' '.*' '.*'"
+            )
 
 
 def _lanes(steps: Sequence[Step]) -> list[list[Step]]:

@@ -110,7 +110,7 @@ async def _apply(topologies: list[Loaded], api: ManagementApi, secrets: SecretDi
     applied = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None)
     if applied.plan.blocked:
         _show(Plan(applied.plan.blocked))
-    outcome = f"{len(applied.plan.writes)} objects written" if applied.plan else "nothing to do"
+    outcome = f"{_objects(len(applied.plan.writes))} written" if applied.plan else "nothing to do"
     _say(f"{_counted(topologies)}: {outcome}")
     return FAILED if applied.plan.blocked else DONE
 
@@ -143,7 +143,12 @@ def _counted(topologies: list[Loaded]) -> str:
             item.spec.operator_policies,
         )
     )
-    return f"{len(topologies)} {'topology' if len(topologies) == 1 else 'topologies'}, {objects} objects"
+    files = "1 topology" if len(topologies) == 1 else f"{len(topologies)} topologies"
+    return f"{files}, {_objects(objects)}"
+
+
+def _objects(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"
 
 
 def _password(file: str) -> str:

@@ -70,7 +70,7 @@ class ManagementApi:
         self.version = ""
         self.requests: Counter[str] = Counter()
         self._authorization = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._username = username
+        self.username = username
         self._ca_file = ca_file
         self._time_limit = time_limit
         self.concurrency = concurrency
@@ -184,9 +184,9 @@ class ManagementApi:
                 raise NotRabbitMQ(f"{self.url} answers, but not with JSON; is it a management API?") from exc
         reason = _broker_reason(payload)
         if status == 401 and target == OVERVIEW:
-            raise AccessRefused(f"{self.url} refuses user {self._username}: {reason or 'wrong user name or password'}")
+            raise AccessRefused(f"{self.url} refuses user {self.username}: {reason or 'wrong user name or password'}")
         if status in {401, 403}:  # for want of a tag RabbitMQ answers 401 as well
-            raise AccessRefused(f"user {self._username} may not {method} {target}: {reason}")
+            raise AccessRefused(f"user {self.username} may not {method} {target}: {reason}")
         if status in NOT_READY:
             raise BrokerUnreachable(f"{self.url} is not ready: it answers {status}")
         if target == OVERVIEW:

@@ -96,3 +96,11 @@ async def test_a_user_that_may_not_administer(broker, api, run):
     code, _, (message,) = await run("apply", "--username", nobody)
     assert code == 1
     assert f"user {nobody} may not GET /api/" in message
+
+
+async def test_a_virtual_host_where_the_administrator_has_no_rights(broker, api, run):
+    await api.put(path("vhosts", broker.vhost), {})
+    await api.delete(path("permissions", broker.vhost, broker.address.admin_username))
+    code, _, (message,) = await run("apply")
+    assert code == 1
+    assert f"has no permissions in virtual host {broker.vhost}, which exists already; grant them first" in message

@@ -1,0 +1,152 @@
+"""Carrying out a plan, at a fake management API that records and refuses."""
+
+import asyncio
+from copy import deepcopy
+
+import pytest
+
+from broker_topology.apply import execute
+from broker_topology.desired import desired
+from broker_topology.errors import ApplyIncomplete, BrokerUnreachable, RequestFailed
+from broker_topology.passwords import is_password
+from broker_topology.plan import plan
+from broker_topology.secrets import Credentials
+from broker_topology.state import empty
+
+SPEC = {
+    "vhostLimits": {"maxQueues": 10, "maxConnections": 10},
+    "exchanges": {"a": {"type": "topic"}, "b": {"type": "fanout"}},
+    "queues": {"q": {}, "r": {}},
+    "bindings": [{"source": "a", "queue": "q", "routingKey": "x"}, {"source": "b", "exchange": "a", "routingKey": ""}],
+    "users": {
+        "u": {
+            "secretName": "s",
+            "permissions": {"write": "^a$"},
+            "topicPermissions": [{"exchange": "a", "write": "^u"}],
+            "limits": {"maxConnections": 1, "maxChannels": 2},
+        }
+    },
+}
+KNOWN = {"u": Credentials("u", "right")}
+
+
+class FakeManagementApi:
+    """Takes every write, except where `refuse` names an error for a path; knows how many ran at once."""
+
+    def __init__(self, concurrency=4, refuse=None):
+        self.concurrency = concurrency
+        self.refuse = refuse or {}
+        self.written = []
+        self.bodies = {}
+        self.running = set()
+        self.most_at_once = 0
+        self.overlaps = []
+
+    async def put(self, target, body):
+        if target in self.refuse:
+            raise self.refuse[target]
+        self.overlaps += [(target, other) for other in self.running]
+        self.running.add(target)
+        self.most_at_once = max(self.most_at_once, len(self.running))
+        await asyncio.sleep(0.001)
+        self.running.discard(target)
+        self.written.append(target)
+        self.bodies[target] = deepcopy(body)
+
+    post = put
+
+
+@pytest.fixture
+def steps(loaded):
+    return plan(desired(loaded(SPEC)), empty(), {"u": None})
+
+
+async def test_every_step_is_one_write_and_is_reported(steps):
+    api, reported = FakeManagementApi(), []
+    await execute(steps, api, KNOWN, lambda step, done, total: reported.append((step, done, total)))
+    assert len(api.written) == len(steps.writes)
+    assert [done for _, done, _ in reported] == list(range(1, len(steps.writes) + 1))
+    assert {total for _, _, total in reported} == {len(steps.writes)}
+
+
+async def test_dependencies_are_written_first(steps):
+    api = FakeManagementApi()
+    await execute(steps, api, KNOWN)
+    order = [target.split("/")[2] for target in api.written]
+    for earlier, later in (
+        ("vhosts", "exchanges"),
+        ("exchanges", "queues"),
+        ("queues", "bindings"),
+        ("users", "topic-permissions"),
+        ("topic-permissions", "permissions"),
+    ):
+        assert max(i for i, each in enumerate(order) if each == earlier) < order.index(later)
+
+
+async def test_concurrency_is_bounded_and_used(loaded):
+    spec = {"exchanges": {f"e{number}": {"type": "fanout"} for number in range(50)}}
+    api = FakeManagementApi(concurrency=7)
+    await execute(plan(desired(loaded(spec)), empty(), {}), api, {})
+    assert api.most_at_once == 7
+
+
+async def test_limits_of_one_owner_never_overlap(steps):
+    """The broker keeps them in one record, and of two written at once one is lost."""
+    api = FakeManagementApi(concurrency=32)
+    await execute(steps, api, KNOWN)
+    limits = [
+        (one, other)
+        for one, other in api.overlaps
+        if "-limits/" in one and one.rsplit("/", 1)[0] == other.rsplit("/", 1)[0]
+    ]
+    assert limits == []
+
+
+async def test_a_refused_step_ends_after_its_stage_and_says_what_is_left(steps):
+    api = FakeManagementApi(refuse={"/api/exchanges/v/a": RequestFailed("no such type", 400)})
+    with pytest.raises(ApplyIncomplete) as failed:
+        await execute(steps, api, KNOWN)
+    assert failed.value.failures == (("exchange a (topic)", "no such type"),)
+    assert "/api/exchanges/v/b" in api.written
+    assert not [target for target in api.written if target.startswith(("/api/queues", "/api/bindings"))]
+    assert failed.value.skipped == len([step for step in steps.writes if step.kind.value in LATER])
+    assert str(failed.value).splitlines()[:2] == [
+        "1 of the planned steps failed:",
+        "  exchange a (topic): no such type",
+    ]
+
+
+LATER = {"queue", "binding", "topic permission", "permission"}
+
+
+async def test_a_broker_that_is_gone_ends_everything_at_once(steps):
+    api = FakeManagementApi(concurrency=1, refuse={"/api/users/u": BrokerUnreachable("gone")})
+    with pytest.raises(BrokerUnreachable, match=r"^gone$"):
+        await execute(steps, api, KNOWN)
+    assert api.written == ["/api/vhosts/v"]
+
+
+async def test_the_password_is_sent_as_a_hash(steps):
+    api = FakeManagementApi()
+    await execute(steps, api, KNOWN)
+    body = api.bodies["/api/users/u"]
+    assert set(body) == {"tags", "password_hash", "hashing_algorithm"}
+    assert is_password("right", body["password_hash"], body["hashing_algorithm"])
+
+
+async def test_names_are_escaped_in_every_path(loaded):
+    spec = {
+        "vhost": "a/b",
+        "exchanges": {"x y": {"type": "direct"}},
+        "queues": {"q%": {}},
+        "bindings": [{"source": "x y", "queue": "q%", "routingKey": "k/k"}],
+    }
+    api = FakeManagementApi()
+    await execute(plan(desired(loaded(spec)), empty(), {}), api, {})
+    assert api.written == [
+        "/api/vhosts/a%2Fb",
+        "/api/exchanges/a%2Fb/x%20y",
+        "/api/queues/a%2Fb/q%25",
+        "/api/bindings/a%2Fb/e/x%20y/q/q%25",
+    ]
+    assert api.bodies["/api/bindings/a%2Fb/e/x%20y/q/q%25"] == {"routing_key": "k/k", "arguments": {}}
