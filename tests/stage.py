@@ -62,7 +62,7 @@ class Record:
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
         self.failed_.append((reason, attempts, parked))
 
-    def state(self, component: str, text: str) -> None:
+    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
         self.states.append(f"{component}: {text}")
 
 

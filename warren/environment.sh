@@ -56,11 +56,22 @@ intact() {
     [ -f $VENV/.origin ] && [ ! -e $VENV/.filling ] || return 1
     local interpreter=$VENV/bin/python
     [ -x $interpreter ] && [ "$(origin $interpreter 2>/dev/null)" = "$(cat $VENV/.origin)" ] || return 1
-    [ -z "${PYTHON:-}" ] || [ "$(origin "$(find_python)")" = "$(cat $VENV/.origin)" ]
+    [ -n "${PYTHON:-}" ] || return 0
+    interpreter=$(find_python 2>/dev/null) && [ "$(origin "$interpreter")" = "$(cat $VENV/.origin)" ]
+}
+
+# One run at a time, in this and every other terminal. The lock is inherited by what the run has started: the rest of
+# one that was killed is waited for. It is on this file, since .venv comes and goes.
+lock() {
+    exec 9<"$0"
+    flock --nonblock 9 && return
+    [ "$1" != create ] || say "waiting for another run that fills $VENV"
+    flock 9
 }
 
 create() {
     local python version new whole
+    ! intact || return 0 # another run has made it meanwhile
     python=$(find_python)
     read -r version new whole <<<"$(describe "$python")"
     say "creating $VENV with Python $version ($python)"
@@ -113,16 +124,17 @@ follow() {
         done
         printf '\r\033[K'
     else
-        say "$text (the first time this takes a minute or less)"
+        printf 'environment: %s (under a minute, usually) ... ' "$text"
     fi
     wait $worker || code=$?
     trap - INT TERM
     if [ $code -ne 0 ]; then
+        [ -t 1 ] || echo
         tail -n 20 $log >&2
         die "$text failed after $((SECONDS - started)) s; the whole output is in $log"
     fi
     rm -f $VENV/.filling
-    say "$text: done in $((SECONDS - started)) s"
+    if [ -t 1 ]; then say "$text: done in $((SECONDS - started)) s"; else echo "done in $((SECONDS - started)) s"; fi
 }
 
 install() {
@@ -132,11 +144,13 @@ install() {
 }
 
 project() {
-    follow "installing this checkout" 1 pip --no-index --no-deps --no-build-isolation --editable .
+    pip --quiet --no-index --no-deps --no-build-isolation --editable . ||
+        die "this checkout could not be installed into $VENV"
 }
 
 case "${1:-}" in
     python) find_python ;;
-    intact | create | install | project) "$@" ;;
+    intact) intact ;;
+    create | install | project) lock "$1" && "$@" ;;
     *) die "usage: $0 python | intact | create | install REQUIREMENTS.txt | project" ;;
 esac

@@ -153,7 +153,7 @@ class MailSink:
                 recipient=recipient,
                 sender=envelope.mail_from or "",
                 subject=headers.get("Subject", ""),
-                text="" if body is None else body.get_content(),
+                text="" if body is None else body.get_content().replace("\r\n", "\n"),
                 headers=headers,
                 received_at=datetime.now(UTC),
             )

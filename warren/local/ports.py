@@ -18,6 +18,8 @@ __all__ = ["is_free", "remembered_ports", "require_free_port"]
 
 FIRST_PORT = 20000
 LOOPBACK = "127.0.0.1"
+# Whoever seeds the usual generator, as tests do, must not draw the same ports as all others with that seed.
+_random = random.SystemRandom()
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -40,7 +42,7 @@ def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
         for purpose in purposes:
             port = known.get(purpose, 0)
             while port < FIRST_PORT or port in chosen.values() or not _hold(stack, port, LOOPBACK):
-                port = random.randrange(FIRST_PORT, _first_ephemeral_port())  # noqa: S311 (not a secret)
+                port = _random.randrange(FIRST_PORT, _first_ephemeral_port())
             chosen[purpose] = port
     file.write_text(json.dumps(chosen, indent=1) + "\n")
     return chosen

@@ -161,7 +161,8 @@ class System:
             "WARREN_BROKER_CA_FILE": str(broker.ca_file),
         }
         if name in self._ports:
-            settings["WARREN_HTTP_PORT"] = str(self._ports[name])
+            # On loopback only, where the caller is believed to be whom the body names.
+            settings |= {"WARREN_HTTP_PORT": str(self._ports[name]), "WARREN_AUTH": "local"}
         match name:
             case "payment":
                 settings["WARREN_GATEWAY_DATABASE_PASSWORD_FILE"] = str(self.secrets / "gateway-postgres" / "password")

@@ -89,7 +89,7 @@ class Consumer:
             session = _Session(connection, self._processor, self._settings, self._stopping)
             await session.open()
             self.consuming = True
-            self._telemetry.state(self._settings.queue, "consuming")
+            self._telemetry.state(self._settings.queue, "consuming", trouble=False)
             await session.run()
 
 

@@ -23,8 +23,8 @@ class Telemetry(Protocol):
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
         """A delivery failed; it is parked, or will be tried again."""
 
-    def state(self, component: str, text: str) -> None:
-        """Something that an operator should read: connected, paused, resumed, server away."""
+    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
+        """Something that an operator should read: a server is away, or all is well again."""
 
 
 class LogTelemetry:
@@ -60,5 +60,5 @@ class LogTelemetry:
         text = "parked" if parked else "failed, will be tried again"
         self._log.warning(text, consumer=consumer, key=key, reason=reason, attempts=attempts)
 
-    def state(self, component: str, text: str) -> None:
-        self._log.warning(text, component=component)
+    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
+        (self._log.warning if trouble else self._log.info)(text, component=component)
