@@ -46,9 +46,9 @@ class MailServer:
         except TimeoutError as error:
             raise TransientError(f"the mail server took over {self._settings.smtp_seconds} s") from error
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _verdict("the recipient", error.recipients[0]) from error
+            raise _verdict("the recipient", error.recipients[0], message) from error
         except aiosmtplib.SMTPDataError as error:
-            raise _verdict("the mail", error) from error
+            raise _verdict("the mail", error, message) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise TransientError(f"the mail server failed: {error}") from error
 
@@ -135,9 +135,13 @@ class _Connection:
         self._smtp.close()
 
 
-def _verdict(what: str, answer: aiosmtplib.SMTPResponseException) -> PermanentError | TransientError:
+def _verdict(
+    what: str, answer: aiosmtplib.SMTPResponseException, message: EmailMessage
+) -> PermanentError | TransientError:
+    """Servers like to repeat the address; the reason is kept where no address belongs."""
+    words = answer.message.replace(message["To"].addresses[0].addr_spec, "the recipient")
     kind = PermanentError if answer.code >= 500 else TransientError
-    return kind(f"the mail server refused {what}: {answer.code} {answer.message}")
+    return kind(f"the mail server refused {what}: {answer.code} {words}")
 
 
 def _login(settings: Settings) -> tuple[str | None, str | None]:

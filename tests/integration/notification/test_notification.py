@@ -123,7 +123,9 @@ async def test_what_is_old_is_forgotten_and_nothing_else(base: Base, replicas: R
     assert await replicas[0].tick(lambda conversations: conversations.forget(90)) == 1
     left = await base.sql("SELECT order_id FROM notification.waiting WHERE order_id = ANY($1::uuid[])", [old, young])
     assert [row[0] for row in left] == [young]
-    await base.sql("UPDATE notification.conversations SET last_at = now() - interval '91 days' WHERE order_id = $1", old)
+    await base.sql(
+        "UPDATE notification.conversations SET last_at = now() - interval '91 days' WHERE order_id = $1", old
+    )
     assert await replicas[0].tick(lambda conversations: conversations.forget(90)) == 1
     assert await base.sql("SELECT FROM notification.conversations WHERE order_id = $1", old) == []
     assert await replicas[0].tick(lambda conversations: conversations.forget(90)) == 0

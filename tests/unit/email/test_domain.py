@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from services.email.domain import Mail, checked_address, domain_of
 
 NOTIFICATION = UUID("0198c0de-0000-7000-8000-000000000001")

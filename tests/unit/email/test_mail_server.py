@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+
 from services.email import mail_server
 from services.email.domain import Mail
 from services.email.mail_server import MailServer
@@ -45,8 +46,8 @@ async def server_at(port: int, **fields: Any) -> AsyncIterator[MailServer]:
         await server.close()
 
 
-async def send(server: MailServer, address: str = "ada@example.test", id: UUID | None = None) -> None:
-    mail = Mail(id or uuid4(), datetime.now(UTC), address, "Title", "Text")
+async def send(server: MailServer, address: str = "ada@example.test", identity: UUID | None = None) -> None:
+    mail = Mail(identity or uuid4(), datetime.now(UTC), address, "Title", "Text")
     await server.send(mail.compose(server.sender))
 
 

@@ -170,7 +170,5 @@ def test_money(cents: int, text: str) -> None:
 def test_a_customer_without_a_contact_gets_one_of_the_domain(
     customer: str, given_: Contact, domain: str | None, expected: Contact
 ) -> None:
-    created = OrderCreated(
-        customer=customer, lines=[], total_cents=0, currency="EUR", payment_token="", contact=given_
-    )
+    created = OrderCreated(customer=customer, lines=[], total_cents=0, currency="EUR", payment_token="", contact=given_)
     assert contact_of(created, domain) == expected

@@ -26,7 +26,8 @@ def test_a_domain_is_taken(domain: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("CONTACT_DOMAIN", "a@b"), ("CONTACT_DOMAIN", ""), ("CONTACT_DAYS", "0"), ("CONTACT_DAYS", "x")]
+    ("field", "value"),
+    [("CONTACT_DOMAIN", "a@b"), ("CONTACT_DOMAIN", ""), ("CONTACT_DAYS", "0")],
 )
 def test_a_wrong_setting_is_named(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"WARREN_{field}"):

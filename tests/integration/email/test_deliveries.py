@@ -1,0 +1,133 @@
+"""Mails through the library on the real database, to a real SMTP server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+
+from services.email.handlers import handlers
+from services.email.mail_server import MailServer
+from services.email.settings import Settings
+from services.email.store import Deliveries
+from services.shared.contracts import AnyEvent
+from services.shared.contracts.notifications import NotificationRequested
+from services.shared.contracts.orders import Contact
+from services.shared.messaging.processor import Verdict
+from tests.replica import Base, Replica, replica
+from tests.stage import event_of
+from warren.local.mail_sink import MailSink
+from warren.local.servers import Servers
+
+
+@pytest.fixture(scope="module")
+def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
+    base = Base(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(base.prepare("email"))
+    yield base
+
+
+@pytest.fixture
+def sink() -> Iterator[MailSink]:
+    with MailSink() as running:
+        yield running
+
+
+@pytest.fixture
+async def email(base: Base, sink: MailSink) -> AsyncIterator[Replica]:
+    address = base.address("email")
+    assert address.password_file is not None
+    assert address.ca_file is not None
+    server = MailServer(
+        Settings(
+            database_url=address.url,
+            database_password_file=address.password_file,
+            database_ca_file=address.ca_file,
+            broker_url="",
+            broker_credentials=address.password_file.parent,
+            broker_ca_file=address.ca_file,
+            smtp_host=sink.host,
+            smtp_port=sink.port,
+        )
+    )
+    async with replica(base, "email", handlers(server), Deliveries) as running:
+        yield running
+    await server.close()
+
+
+def notification(address: str | None) -> AnyEvent:
+    data = NotificationRequested(
+        customer="ada", contact=Contact(email=address), topic="order.paid", title="Paid", text="Thank you"
+    )
+    return event_of(data, source="/warren/notification")
+
+
+async def state(base: Base, event: AnyEvent) -> str | None:
+    rows = await base.sql("SELECT state FROM email.deliveries WHERE id = $1", event.logicalid)
+    return rows[0][0] if rows else None
+
+
+async def test_a_notification_is_one_mail_however_often_it_comes(base: Base, email: Replica, sink: MailSink) -> None:
+    event = notification("ada@example.test")
+    for _ in range(3):
+        assert await email.process(event, returned=True) == [Verdict.DONE]
+    [mail] = sink.mails
+    assert (mail.recipient, mail.subject, mail.text.strip()) == ("ada@example.test", "Paid", "Thank you")
+    [(order, topic, how, at)] = await base.sql(
+        "SELECT order_id, topic, state, sent_at FROM email.deliveries WHERE id = $1", event.logicalid
+    )
+    assert (order, topic, how) == (event.subject, "order.paid", "sent")
+    assert at is not None
+
+
+async def test_a_customer_without_an_address_is_skipped_and_counted(base: Base, email: Replica, sink: MailSink) -> None:
+    event = notification(None)
+    assert await email.process(event) == [Verdict.DONE]
+    assert await email.process(event) == [Verdict.DONE]
+    assert not sink.mails
+    assert await state(base, event) == "skipped"
+
+
+async def test_a_bounce_is_parked_and_its_neighbours_pass(base: Base, email: Replica, sink: MailSink) -> None:
+    good, bounce, broken, last = (
+        notification(address) for address in ("a@example.test", "bounce-1@example.test", "no address", "z@example.test")
+    )
+    verdicts = await email.process(good, bounce, broken, last)
+    assert verdicts == [Verdict.DONE, Verdict.PARK, Verdict.PARK, Verdict.DONE]
+    assert sorted(mail.recipient for mail in sink.mails) == ["a@example.test", "z@example.test"]
+    assert [await state(base, event) for event in (good, bounce, broken)] == ["sent", "sending", "sending"]
+    [(reason,)] = await base.sql("SELECT reason FROM email.failures WHERE key = $1", str(bounce.logicalid))
+    assert "550" in reason
+    assert "bounce-1" not in reason
+
+
+async def test_a_temporary_refusal_is_tried_again_and_sent_once(base: Base, email: Replica, sink: MailSink) -> None:
+    event = notification("tempfail-1@example.test")
+    verdicts = [(await email.process(event, returned=True))[0] for _ in range(3)]
+    assert verdicts == [Verdict.RETRY, Verdict.RETRY, Verdict.DONE]
+    assert len(sink.mails) == 1
+    assert await state(base, event) == "sent"
+    [(how,)] = await base.sql("SELECT state FROM email.failures WHERE key = $1", str(event.logicalid))
+    assert how == "succeeded"
+
+
+async def test_no_title_adds_a_header(email: Replica, sink: MailSink) -> None:
+    data = NotificationRequested(
+        customer="ada",
+        contact=Contact(email="ada@example.test"),
+        topic="order.paid",
+        title="Paid\r\nBcc: eve@example.test\r\n\r\nBody",
+        text="Thank you",
+    )
+    assert await email.process(event_of(data, source="/warren/notification")) == [Verdict.DONE]
+    [mail] = sink.mails
+    assert mail.subject == "Paid Bcc: eve@example.test Body"
+    assert mail.text.strip() == "Thank you"
+    assert "Bcc" not in mail.headers
+
+
+async def test_the_database_holds_no_address(base: Base, email: Replica) -> None:
+    event = notification(f"{uuid4().hex}@example.test")
+    await email.process(event)
+    [(row,)] = await base.sql("SELECT to_jsonb(d)::text FROM email.deliveries d WHERE id = $1", event.logicalid)
+    assert "example" not in row
