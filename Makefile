@@ -110,7 +110,7 @@ clean: ## stop this checkout's instances; remove .venv, caches, and their data
 # The environment. A mark is written when its step has succeeded, and is older than what the step depends on when that
 # has changed. A .venv that is half made, moved, or made by another Python than the one asked for is made anew.
 
-INTACT := $(shell warren/environment.sh intact && echo yes)
+INTACT := $(shell PYTHON='$(PYTHON)' warren/environment.sh intact && echo yes)
 ifneq ($(INTACT),yes)
 .PHONY: $(VENV)/.created
 endif
