@@ -19,6 +19,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
+from yarl import URL  # aiohttp's own
 
 from broker_topology.errors import (
     AccessRefused,
@@ -159,7 +160,7 @@ class ManagementApi:
         try:
             # `target` is escaped already; aiohttp must not touch its percent signs
             async with self._session.request(
-                method, _encoded(self.url + target), data=data, headers=headers, allow_redirects=False
+                method, URL(self.url + target, encoded=True), data=data, headers=headers, allow_redirects=False
             ) as answer:
                 payload = await answer.read()
         except aiohttp.ClientConnectorCertificateError as exc:
@@ -192,12 +193,6 @@ class ManagementApi:
         if target == OVERVIEW:
             raise NotRabbitMQ(f"{self.url} answers {status} to /api/overview; is it a management API?")
         raise RequestFailed(reason or f"the broker answered {status} to {method} {target}", status)
-
-
-def _encoded(url: str) -> Any:
-    from yarl import URL  # noqa: PLC0415 - aiohttp's own URL type, needed only here
-
-    return URL(url, encoded=True)
 
 
 def _checked_url(url: str) -> str:
