@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from uuid import UUID, uuid4
 
 from services.shared.contracts import AnyEvent
@@ -12,7 +13,8 @@ from services.shared.contracts.payments import PaymentSuccess
 from services.shared.messaging.processor import Verdict
 from services.shipping import store
 from services.shipping.domain import Pace
-from services.shipping.handlers import deliver_due, prepare_due
+from services.shipping.handlers import deliver_due, on_payment_success, prepare_due
+from services.shipping.store import Shipments
 from services.shipping.tracking import tracking_number
 from tests.replica import Base, Replica, again, types
 from tests.stage import event_of
@@ -89,6 +91,21 @@ async def test_payment_and_cancelling_racing_on_two_replicas_agree(base: Base, s
     said = await base.said("shipping")
     for order in orders:
         assert types(said, order) in (["shipping.stopped"], ["shipping.prepared", "shipping.refused"])
+
+
+async def test_a_decision_about_a_known_parcel_waits_for_the_one_under_way(base: Base, start: Start) -> None:
+    order = uuid4()
+    async with start(AT_ONCE) as one, start(AT_ONCE) as two:
+        await one.process(confirmed(order))
+        payment = paid(order)
+        async with one.outbox.transaction(partial(Shipments, pace=AT_ONCE)) as work:
+            await work.load([payment])
+            stopping = asyncio.create_task(two.process(cancelling(order)))
+            await asyncio.sleep(0.3)
+            assert not stopping.done()
+            await on_payment_success(payment, work)
+        assert await stopping == [Verdict.DONE]
+    assert types(await base.said("shipping"), order) == ["shipping.prepared", "shipping.delivered", "shipping.refused"]
 
 
 async def test_cancelling_before_the_payment_stops_the_parcel_for_good(base: Base, start: Start) -> None:
