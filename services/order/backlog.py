@@ -26,7 +26,8 @@ class Backlog:
             self._counted_at = now  # before the wait: one request counts, the others go by the last count
             async with self._database.connection() as connection:
                 self._full = await connection.fetchval(
-                    "SELECT count(*) > $1::bigint FROM (SELECT FROM outbox LIMIT $1::bigint + 1) AS some", self._limit
+                    "SELECT count(*) > $1::bigint FROM (SELECT FROM outbox LIMIT $1::bigint + 1) AS waiting",
+                    self._limit,
                 )
         if self._full:
             raise Overloaded(f"more than {self._limit} events wait for the broker")

@@ -10,6 +10,7 @@ circle.
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -32,68 +33,81 @@ Outcome = OrderAnswer | Refusal | None
 """None: not decided yet."""
 
 
+class _Known(msgspec.Struct, frozen=True):
+    """What is stored under a name, and what the request that stored it said."""
+
+    fingerprint: bytes
+    answer: OrderAnswer
+
+    def answer_to(self, placement: Placement) -> OrderAnswer | None:
+        """None when the placement says something else."""
+        return self.answer if self.fingerprint == placement.fingerprint else None
+
+
+_Names = dict[tuple[str, str | None], _Known]
+
+_OF_ORDER = ", ".join(f"o.{name.strip()}" for name in COLUMNS.split(","))
+
+
 class Placements(Transaction):
     async def decide(self, placements: Sequence[Placement], deadline_seconds: float) -> list[Outcome]:
         """One outcome for each placement; new orders are stored and announced."""
-        keys, references = await self._known(placements)
-        outcomes: dict[int, Outcome] = {}
-        news: list[int] = []
+        keys, numbers = await self._known(placements)
+        outcomes: dict[UUID, Outcome] = {}
+        claims: list[tuple[Placement, OrderAnswer | None]] = []
         taken: set[tuple[str, str, str]] = set()
-        for index, placement in enumerate(placements):
-            by_key = keys.get((placement.customer, placement.key or ""))
-            by_reference = references.get((placement.customer, placement.reference or ""))
+        for each in placements:
+            by_key = keys.get((each.customer, each.key))
+            by_number = numbers.get((each.customer, each.reference))
             if by_key is not None:
-                outcomes[index] = _repetition(placement, by_key, Refusal.KEY_REUSED)
-            elif by_reference is not None and by_reference[0] != placement.fingerprint:
-                outcomes[index] = Refusal.REFERENCE_TAKEN
-            elif taken.isdisjoint(names := _names(placement)):
+                outcomes[each.id] = by_key.answer_to(each) or Refusal.KEY_REUSED
+            elif by_number is not None and by_number.answer_to(each) is None:
+                outcomes[each.id] = Refusal.REFERENCE_TAKEN
+            elif by_number is not None and each.key is None:
+                outcomes[each.id] = by_number.answer
+            elif taken.isdisjoint(names := _names(each, known=by_number is not None)):
                 taken.update(names)
-                news.append(index)
-        won = await self._claim_keys([(placements[index], references) for index in news])
+                claims.append((each, None if by_number is None else by_number.answer))
+        won = await self._claim_keys(claims)
         fresh: list[Placement] = []
-        for index in news:
-            placement = placements[index]
-            if placement.key is not None and (placement.customer, placement.key) not in won:
-                continue
-            by_reference = references.get((placement.customer, placement.reference or ""))
-            if by_reference is not None:
-                outcomes[index] = by_reference[1]
-            else:
-                fresh.append(placement)
-        stored = await self._store(fresh, deadline_seconds)
-        for index in news:
-            if (created := stored.get(placements[index].id)) is not None:
-                outcomes[index] = created
-        return [outcomes.get(index) for index in range(len(placements))]
+        for each, known in claims:
+            if each.key is None or (each.customer, each.key) in won:
+                if known is None:
+                    fresh.append(each)
+                else:
+                    outcomes[each.id] = known
+        outcomes.update(await self._store(fresh, deadline_seconds))
+        return [outcomes.get(each.id) for each in placements]
 
-    async def _known(self, placements: Sequence[Placement]) -> tuple[dict[Any, Any], dict[Any, Any]]:
-        """By (customer, key) and by (customer, reference): fingerprint and answer of what is stored already."""
-        keys: dict[tuple[str, str], tuple[bytes, OrderAnswer]] = {}
-        references: dict[tuple[str, str], tuple[bytes, OrderAnswer]] = {}
-        if named := sorted({(each.customer, each.key) for each in placements if each.key is not None}):
+    async def _known(self, placements: Sequence[Placement]) -> tuple[_Names, _Names]:
+        """What is stored already, by (customer, key) and by (customer, reference)."""
+        keys: _Names = {}
+        numbers: _Names = {}
+        if wanted := sorted({(each.customer, each.key) for each in placements if each.key is not None}):
             for row in await self.connection.fetch(
-                f"SELECT k.key, k.fingerprint AS said, {_of_order} FROM unnest($1::text[], $2::text[])"  # noqa: S608
+                f"SELECT k.key, k.fingerprint AS said, {_OF_ORDER} FROM unnest($1::text[], $2::text[])"  # noqa: S608
                 " AS wanted (customer, key) JOIN idempotency_keys k USING (customer, key)"
                 " JOIN orders o ON o.id = k.order_id",
-                *_columns(named),
+                *_columns(wanted),
             ):
-                keys[row["customer"], row["key"]] = row["said"], as_placed(answer_of(row))
-        if named := sorted({(each.customer, each.reference) for each in placements if each.reference is not None}):
+                keys[row["customer"], row["key"]] = _Known(row["said"], as_placed(answer_of(row)))
+        if wanted := sorted({(each.customer, each.reference) for each in placements if each.reference is not None}):
             for row in await self.connection.fetch(
-                f"SELECT o.fingerprint AS said, {_of_order} FROM unnest($1::text[], $2::text[])"  # noqa: S608
+                f"SELECT o.fingerprint AS said, {_OF_ORDER} FROM unnest($1::text[], $2::text[])"  # noqa: S608
                 " AS wanted (customer, reference) JOIN orders o USING (customer, reference)",
-                *_columns(named),
+                *_columns(wanted),
             ):
-                references[row["customer"], row["reference"]] = row["said"], as_placed(answer_of(row))
-        return keys, references
+                numbers[row["customer"], row["reference"]] = _Known(row["said"], as_placed(answer_of(row)))
+        return keys, numbers
 
-    async def _claim_keys(self, news: Sequence[tuple[Placement, dict[Any, Any]]]) -> set[tuple[str, str]]:
-        """Store the keys of these placements; returns those that were not stored by anybody else meanwhile."""
-        rows = []
-        for each, references in news:
-            if each.key is not None:
-                known = references.get((each.customer, each.reference or ""))
-                rows.append((each.customer, each.key, each.fingerprint, each.id if known is None else known[1].id))
+    async def _claim_keys(self, claims: Sequence[tuple[Placement, OrderAnswer | None]]) -> set[tuple[str, str]]:
+        """Store the keys of these placements, for the known order or the one to come; returns those that nobody
+        else has stored meanwhile."""
+        rows = [
+            (each.customer, each.key, each.fingerprint, each.id if known is None else known.id)
+            for each, known in claims
+            if each.key is not None
+        ]
         if not rows:
             return set()
         won = await self.connection.fetch(
@@ -104,7 +118,7 @@ class Placements(Transaction):
         )
         return {(row[0], row[1]) for row in won}
 
-    async def _store(self, fresh: Sequence[Placement], deadline_seconds: float) -> dict[Any, OrderAnswer]:
+    async def _store(self, fresh: Sequence[Placement], deadline_seconds: float) -> dict[UUID, OrderAnswer]:
         if not fresh:
             return {}
         ordered = sorted(fresh, key=lambda each: (each.customer, each.reference or "", each.id))
@@ -157,20 +171,12 @@ class Placements(Transaction):
         )
 
 
-_of_order = ", ".join(f"o.{name.strip()}" for name in COLUMNS.split(","))
-
-
-def _repetition(placement: Placement, known: tuple[bytes, OrderAnswer], refusal: Refusal) -> Outcome:
-    fingerprint, answer = known
-    return answer if fingerprint == placement.fingerprint else refusal
-
-
-def _names(placement: Placement) -> set[tuple[str, str, str]]:
-    """Under what a placement must be the only one of its batch."""
+def _names(placement: Placement, *, known: bool) -> set[tuple[str, str, str]]:
+    """Under what a placement must be the only one of its batch: the number of a known order is no longer one."""
     names = set()
     if placement.key is not None:
         names.add(("key", placement.customer, placement.key))
-    if placement.reference is not None:
+    if placement.reference is not None and not known:
         names.add(("reference", placement.customer, placement.reference))
     return names
 

@@ -1,0 +1,234 @@
+"""Following orders on the real database: batches, replicas, deadlines, and what customers ask for."""
+
+import asyncio
+import random
+import secrets
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.order.handlers import HANDLERS
+from services.order.retention import forget_keys
+from services.order.store import expire_overdue
+from services.shared.contracts import EventData
+from services.shared.contracts.inventory import (
+    InventoryCommitted,
+    InventoryOutOfStock,
+    InventoryReleased,
+    InventoryReserved,
+)
+from services.shared.contracts.orders import CancelReason, OrderCancelling, OrderCancelRequested
+from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentSuccess, PaymentVoided
+from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped
+from services.shared.messaging.processor import Verdict
+from tests.replica import Base, Replica, again, types
+from tests.stage import event_of
+
+Workers = tuple[Replica, Replica]
+
+RESERVED = InventoryReserved(customer="gayal", total_cents=950, currency="EUR", payment_token="tok_ok")
+SUCCESS = PaymentSuccess(customer="gayal", charge_id="ch_1", amount_cents=950, currency="EUR")
+PREPARED, DELIVERED = ShippingPrepared(tracking="T1"), ShippingDelivered(tracking="T1")
+HAPPY: list[EventData] = [RESERVED, SUCCESS, InventoryCommitted(lines=[]), PREPARED, DELIVERED]
+ROAD = ["order.created", "order.confirmed", "order.paid", "order.shipped", "order.completed"]
+
+
+async def placed(shop: Any, **body: Any) -> UUID:
+    answer = await shop.place(**({"user": secrets.token_hex(6)} | body))
+    assert answer.status_code == 202, answer.text
+    return UUID(answer.json()["id"])
+
+
+async def read(shop: Any, order_id: UUID) -> dict[str, Any]:
+    answer = await shop.http.get(f"/orders/{order_id}")
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+async def said(base: Base, order_id: UUID) -> list[str]:
+    return types(await base.said('"order"'), order_id)
+
+
+async def happened(worker: Replica, order_id: UUID, *data: EventData) -> None:
+    for each in data:
+        assert await worker.process(event_of(each, subject=order_id)) == [Verdict.DONE]
+
+
+async def test_a_batch_of_many_orders_shuffled_and_repeated_completes_each_once(
+    base: Base, shop: Any, workers: Workers
+) -> None:
+    ids = await asyncio.gather(*(placed(shop) for _ in range(40)))
+    events = [event_of(data, subject=order_id) for order_id in ids for data in HAPPY]
+    deliveries = events + random.sample(events, 60) + [again(event) for event in random.sample(events, 60)]
+    random.shuffle(deliveries)
+    half = len(deliveries) // 2
+    await asyncio.gather(
+        *(workers[0].process(*deliveries[start : start + 50]) for start in range(0, half, 50)),
+        *(workers[1].process(*deliveries[start : start + 50]) for start in range(half, len(deliveries), 50)),
+    )
+    everything = await base.said('"order"')
+    for order_id in ids:
+        body = await read(shop, order_id)
+        assert (body["state"], body["tracking"]) == ("COMPLETED", "T1")
+        mine = [event for event in everything if event.subject == order_id]
+        assert [event.type for event in mine] == ROAD
+        assert [event.sourcesequence for event in mine] == [1, 2, 3, 4, 5]
+    assert not workers[0].record.failed_
+    assert not workers[1].record.failed_
+    assert (
+        await base.sql('SELECT count(*) FROM "order".orders WHERE deadline IS NOT NULL AND state = $1', "COMPLETED")
+    )[0][0] == 0
+
+
+ANSWERS: list[EventData] = [ShippingStopped(), InventoryReleased(lines=[]), PaymentVoided()]
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (InventoryOutOfStock(customer="gayal", missing=[]), "out_of_stock"),
+        (PaymentFailed(code="card_declined"), "payment_failed"),
+        (OrderCancelRequested(reason=CancelReason.FRAUD), "fraud"),
+    ],
+)
+async def test_a_cancellation_runs_in_two_phases(
+    base: Base, shop: Any, workers: Workers, cause: EventData, reason: str
+) -> None:
+    order_id = await placed(shop)
+    await happened(workers[0], order_id, cause)
+    assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLING", reason)
+    await happened(workers[1], order_id, *ANSWERS)
+    assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLED", reason)
+    assert await said(base, order_id) == ["order.created", "order.cancelling", "order.cancelling", "order.cancelled"]
+    await happened(workers[0], order_id, *HAPPY)
+    assert (await read(shop, order_id))["state"] == "CANCELLED"
+
+
+async def test_a_refusal_withdraws_the_cancellation(base: Base, shop: Any, workers: Workers) -> None:
+    order_id = await placed(shop)
+    await happened(workers[0], order_id, RESERVED, SUCCESS)
+    assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 202
+    await happened(workers[0], order_id, ShippingRefused(tracking="T1"))
+    body = await read(shop, order_id)
+    assert (body["state"], body["reason"], body["tracking"]) == ("SHIPPED", None, "T1")
+    await happened(workers[0], order_id, PREPARED, DELIVERED)
+    assert await said(base, order_id) == [*ROAD[:3], "order.cancelling", *ROAD[3:]]
+
+
+async def test_events_about_an_order_that_was_never_placed_are_parked_and_harm_no_neighbour(
+    shop: Any, workers: Workers
+) -> None:
+    order_id = await placed(shop)
+    verdicts = await workers[0].process(event_of(RESERVED, subject=uuid4()), event_of(RESERVED, subject=order_id))
+    assert verdicts == [Verdict.PARK, Verdict.DONE]
+    assert (await read(shop, order_id))["state"] == "CONFIRMED"
+
+
+async def test_unpaid_orders_expire_by_the_databases_clock_and_only_once(
+    base: Base, open_shop: Any, workers: Workers
+) -> None:
+    hasty, patient = await open_shop(payment_deadline_seconds=0.0), await open_shop()
+    late = [await placed(hasty) for _ in range(30)]
+    paid, fine = await placed(hasty), await placed(patient)
+    await happened(workers[0], paid, SUCCESS)
+    while sum(await asyncio.gather(*(worker.tick(lambda book: expire_overdue(book, 4)) for worker in workers))):
+        pass
+    for order_id in late:
+        assert (await read(hasty, order_id))["reason"] == "payment_timeout"
+        assert await said(base, order_id) == ["order.created", "order.cancelling"]
+    assert (await read(hasty, paid))["state"] == "PENDING"
+    assert (await read(hasty, fine))["state"] == "PENDING"
+    event = next(
+        event for event in await base.said('"order"') if event.subject == late[0] and event.sourcesequence == 2
+    )
+    assert isinstance(event.data, OrderCancelling)
+    assert event.data.reason is CancelReason.PAYMENT_TIMEOUT
+    # The money arrives after all: it is given back, and the order stays cancelled.
+    refunded = PaymentRefunded(charge_id="ch_1", amount_cents=950, currency="EUR")
+    await happened(workers[0], late[0], SUCCESS, ShippingStopped(), refunded, InventoryReleased(lines=[]))
+    assert (await read(hasty, late[0]))["state"] == "CANCELLED"
+
+
+async def test_cancelling_over_http(base: Base, shop: Any, workers: Workers) -> None:
+    order_id = await placed(shop)
+    first, second = [await shop.http.post(f"/orders/{order_id}/cancel") for _ in range(2)]
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json() == second.json()
+    assert (first.json()["state"], first.json()["reason"]) == ("CANCELLING", "customer")
+    assert await said(base, order_id) == ["order.created", "order.cancelling"]
+    await happened(workers[0], order_id, *ANSWERS)
+    assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 409
+    shipped = await placed(shop)
+    await happened(workers[0], shipped, RESERVED, SUCCESS, PREPARED)
+    refused = await shop.http.post(f"/orders/{shipped}/cancel")
+    assert (refused.status_code, refused.json()["state"]) == (409, "SHIPPED")
+    assert (await shop.http.post(f"/orders/{uuid4()}/cancel")).status_code == 404
+
+
+async def test_confirming_a_delivery_over_http(base: Base, shop: Any, workers: Workers) -> None:
+    order_id = await placed(shop)
+    url = f"/orders/{order_id}/delivery-confirmation"
+    assert (await shop.http.post(url)).status_code == 409
+    await happened(workers[0], order_id, RESERVED, SUCCESS, PREPARED)
+    answers = await asyncio.gather(*(shop.http.post(url) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.text for answer in answers}) == 1
+    await happened(workers[0], order_id, DELIVERED)
+    assert (await shop.http.post(url)).status_code == 202
+    assert await said(base, order_id) == [*ROAD[:4], "order.delivery_confirmed", "order.completed"]
+
+
+async def test_express_orders_stay_ahead(base: Base, shop: Any, workers: Workers) -> None:
+    order_id = await placed(shop, express=True)
+    await happened(workers[0], order_id, RESERVED)
+    rows = await base.sql('SELECT body, priority FROM "order".outbox ORDER BY position DESC LIMIT 1')
+    assert b"order.confirmed" in rows[0]["body"]
+    assert rows[0]["priority"] == 8
+
+
+async def test_listing_walks_all_orders_newest_first(shop: Any, workers: Workers) -> None:
+    user = secrets.token_hex(6)
+    ids = [await placed(shop, user=user, orderId=str(number)) for number in range(7)]
+    await happened(workers[0], ids[3], RESERVED)
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = (
+            await shop.http.get(
+                "/orders", params={"customer": user, "limit": 3} | ({"cursor": cursor} if cursor else {})
+            )
+        ).json()
+        seen += [order["id"] for order in page["orders"]]
+        if (cursor := page["next"]) is None:
+            break
+    assert seen == [str(order_id) for order_id in reversed(ids)]
+
+    async def found(**parameters: Any) -> list[str]:
+        answer = await shop.http.get("/orders", params={"customer": user} | parameters)
+        assert answer.status_code == 200, answer.text
+        return [order["orderId"] for order in answer.json()["orders"]]
+
+    assert await found(state="CONFIRMED") == ["3"]
+    assert await found(orderId="5") == ["5"]
+    assert await found(orderId="nothing") == []
+    for wrong in ({"cursor": "!!"}, {"cursor": "AAAA"}, {"limit": 0}, {"limit": 101}, {"state": "LOST"}):
+        assert (await shop.http.get("/orders", params=wrong)).status_code == 400, wrong
+
+
+async def test_old_keys_are_forgotten_and_their_orders_stay(base: Base, shop: Any, workers: Workers) -> None:
+    user, headers = secrets.token_hex(6), {"Idempotency-Key": secrets.token_hex(6)}
+    first = await shop.place(headers, user=user)
+    await base.sql(
+        "UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days' WHERE customer = $1", user
+    )
+    while await workers[0].tick(lambda work: forget_keys(work, days=30)):
+        pass
+    assert (await shop.place(headers, user=user)).json()["id"] != first.json()["id"]
+    assert (await shop.http.get(first.headers["location"])).status_code == 200
+
+
+def test_every_event_of_the_queue_has_a_handler() -> None:
+    wanted = {type(data) for data in (*HAPPY, *ANSWERS)}
+    wanted |= {InventoryOutOfStock, PaymentFailed, PaymentRefunded, ShippingRefused, OrderCancelRequested}
+    assert set(HANDLERS) == wanted

@@ -1,0 +1,248 @@
+"""Placing orders: one order for one wish, however often and from wherever it is sent."""
+
+import asyncio
+import secrets
+import time
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.order.intake import Intake
+from services.order.placements import Placements
+from services.shared.contracts.orders import Line, OrderCreated
+from tests.replica import Base
+
+SEED_BODY = '{"orderId": "123", "user": "gayal", "items": ["item1", "item2"]}'
+
+
+def word() -> str:
+    return secrets.token_hex(6)
+
+
+async def orders_of(base: Base, customer: str) -> int:
+    return int((await base.sql('SELECT count(*) FROM "order".orders WHERE customer = $1', customer))[0][0])
+
+
+async def test_the_request_of_the_seed_works_as_written(base: Base, shop: Any) -> None:
+    answer = await shop.http.post("/orders", content=SEED_BODY, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 202, answer.text
+    body = answer.json()
+    assert answer.headers["location"] == f"/orders/{body['id']}"
+    assert (body["orderId"], body["customer"], body["state"], body["version"]) == ("123", "gayal", "PENDING", 1)
+    assert (body["totalCents"], body["currency"], body["reason"]) == (2500, "EUR", None)
+    assert (await shop.http.get(answer.headers["location"])).json() == body
+    event = next(each for each in await base.said('"order"') if each.subject == UUID(body["id"]))
+    assert (event.reference, event.sourcesequence) == ("123", 1)
+    assert event.data == OrderCreated(
+        customer="gayal",
+        lines=[Line("item1", 1), Line("item2", 1)],
+        total_cents=2500,
+        currency="EUR",
+        payment_token="tok_ok",
+    )
+    again = await shop.http.post("/orders", content=SEED_BODY, headers={"Content-Type": "application/json"})
+    assert (again.status_code, again.json(), again.headers["location"]) == (202, body, answer.headers["location"])
+
+
+async def test_an_order_number_is_taken_by_its_first_body(shop: Any) -> None:
+    user = word()
+    first = await shop.place(user=user, orderId="7", items=["mug", {"sku": "mug", "quantity": 2}])
+    same = await shop.place(user=user, orderId="7", items=[{"sku": "mug", "quantity": 3}])
+    other = await shop.place(user=user, orderId="7", items=["mug"])
+    somebody_else = await shop.place(user=word(), orderId="7", items=["mug"])
+    assert (first.status_code, same.json()) == (202, first.json())
+    assert (other.status_code, other.headers["content-type"]) == (409, "application/problem+json")
+    assert somebody_else.status_code == 202
+
+
+async def test_a_key_gives_the_first_answer_even_when_the_order_has_moved_on(base: Base, shop: Any) -> None:
+    user, headers = word(), {"Idempotency-Key": word()}
+    first = await shop.place(headers, user=user)
+    await base.sql("UPDATE \"order\".orders SET state = 'PAID', version = 9 WHERE customer = $1", user)
+    again = await shop.place(headers, user=user)
+    assert (again.status_code, again.json(), again.headers["location"]) == (
+        202,
+        first.json(),
+        first.headers["location"],
+    )
+    assert (await shop.place(headers, user=user, items=["teapot"])).status_code == 422
+    assert (await shop.place(headers, user=word())).json()["id"] != first.json()["id"]
+    assert await orders_of(base, user) == 1
+
+
+async def test_a_key_and_a_number_together(base: Base, shop: Any) -> None:
+    user, key = word(), {"Idempotency-Key": word()}
+    bare = await shop.place(user=user, orderId="1")
+    adopted = await shop.place(key, user=user, orderId="1")
+    assert adopted.json() == bare.json()
+    assert (await shop.place(key, user=user, orderId="2")).status_code == 422
+    refused = {"Idempotency-Key": word()}
+    assert (await shop.place(refused, user=user, orderId="1", items=["teapot"])).status_code == 409
+    # A refusal leaves nothing behind: the key is free.
+    assert (await shop.place(refused, user=user, orderId="3", items=["teapot"])).status_code == 202
+
+
+@pytest.mark.parametrize("named_by", ["key", "number", "both", "number and many keys"])
+async def test_fifty_equal_requests_at_once_over_two_replicas_make_one_order(
+    base: Base, open_shop: Any, named_by: str
+) -> None:
+    shops = [await open_shop(), await open_shop()]
+    user, name = word(), word()
+
+    def headers(number: int) -> dict[str, str]:
+        if named_by == "number":
+            return {}
+        return {"Idempotency-Key": f"{name}-{number}" if named_by == "number and many keys" else name}
+
+    body = {"user": user} if named_by == "key" else {"user": user, "orderId": name}
+    answers = await asyncio.gather(*(shops[number % 2].place(headers(number), **body) for number in range(50)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.text for answer in answers}) == 1
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert await orders_of(base, user) == 1
+    subject = UUID(answers[0].json()["id"])
+    assert len([event for event in await base.said('"order"') if event.subject == subject]) == 1
+
+
+async def test_contradicting_requests_at_once_have_one_winner(base: Base, open_shop: Any) -> None:
+    shops = [await open_shop(), await open_shop()]
+    user, headers = word(), {"Idempotency-Key": word()}
+    by_key = await asyncio.gather(
+        *(shops[n % 2].place(headers, user=user, items=[{"sku": "mug", "quantity": n + 1}]) for n in range(20))
+    )
+    assert sorted(answer.status_code for answer in by_key) == [202] + [422] * 19
+    by_number = await asyncio.gather(
+        *(
+            shops[n % 2].place(
+                {"Idempotency-Key": word()}, user=user, orderId="x", items=[{"sku": "mug", "quantity": n + 1}]
+            )
+            for n in range(20)
+        )
+    )
+    assert sorted(answer.status_code for answer in by_number) == [202] + [409] * 19
+    assert await orders_of(base, user) == 2
+    kept = await base.sql(
+        'SELECT count(*), count(o.id) FROM "order".idempotency_keys k'
+        ' LEFT JOIN "order".orders o ON o.id = k.order_id WHERE k.customer = $1',
+        user,
+    )
+    assert tuple(kept[0]) == (2, 2), "a key points at nothing"
+
+
+async def test_requests_that_arrive_together_share_transactions(
+    base: Base, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    decide = Placements.decide
+
+    async def counted(self: Placements, placements: Any, seconds: float) -> Any:
+        sizes.append(len(placements))
+        return await decide(self, placements, seconds)
+
+    monkeypatch.setattr(Placements, "decide", counted)
+    user = word()
+    answers = await asyncio.gather(*(shop.place(user=user) for _ in range(250)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert sum(sizes) == 250
+    assert max(sizes) <= 100
+    assert len(sizes) < 10
+    assert await orders_of(base, user) == 250
+
+
+async def test_a_caller_that_hangs_up_harms_nobody(base: Base, shop: Any) -> None:
+    user = word()
+    calls = [asyncio.create_task(shop.place(user=user, orderId=str(number))) for number in range(60)]
+    await asyncio.sleep(0.005)
+    for call in calls[::2]:
+        call.cancel()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert {answer.status_code for answer in answers[1::2]} == {202}  # type: ignore[union-attr]
+    assert (await shop.place(user=user)).status_code == 202
+
+
+async def test_a_value_that_the_database_refuses_fails_alone(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    decide = Intake._decide
+
+    async def picky(self: Intake, placements: Any) -> Any:
+        if any(placement.customer == "bad" for placement in placements):
+            raise asyncpg.DataError("not this one")
+        return await decide(self, placements)
+
+    monkeypatch.setattr(Intake, "_decide", picky)
+    answers = await asyncio.gather(*(shop.place(user="bad" if n == 5 else "good") for n in range(12)))
+    assert [answer.status_code for answer in answers] == [202] * 5 + [500] + [202] * 6
+
+
+async def test_express_goes_first_and_contact_travels(base: Base, shop: Any) -> None:
+    contact = {"email": "gayal@shop.test", "phone": "+94 11 234"}
+    answer = await shop.place(user=word(), express=True, contact=contact, paymentToken="tok_visa")
+    rows = await base.sql('SELECT body, priority FROM "order".outbox ORDER BY position DESC LIMIT 1')
+    assert rows[0]["priority"] == 8
+    assert answer.json()["express"] is True
+    event = (await base.said('"order"'))[-1]
+    assert (event.data.contact.email, event.data.payment_token) == (contact["email"], "tok_visa")
+
+
+async def test_an_outbox_that_is_full_refuses_orders_until_it_drains(base: Base, open_shop: Any) -> None:
+    shop = await open_shop(outbox_limit=0)
+    await base.sql(
+        "INSERT INTO \"order\".outbox (exchange, body, owner, leased_until) VALUES ('x', '', $1, now())", UUID(int=0)
+    )
+    try:
+        refused = await shop.place()
+        assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    finally:
+        await base.sql('DELETE FROM "order".outbox')
+    await asyncio.sleep(1.1)
+    assert (await shop.place()).status_code == 202
+
+
+async def test_without_a_database_every_waiting_caller_is_told_to_come_again(shop: Any) -> None:
+    await shop.parts.database.close()
+    started = time.monotonic()
+    answers = await asyncio.gather(*(shop.place() for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert all("retry-after" in answer.headers for answer in answers)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({"items": ["mug"], "colour": "red"}, 400, "colour"),
+        ({"items": [{"sku": "mug", "size": 3}]}, 400, "size"),
+        ({"items": []}, 400, "items"),
+        ({"items": ["mug"] * 101}, 400, "items"),
+        ({"items": [{"sku": "mug", "quantity": 0}]}, 400, "quantity"),
+        ({"items": [{"sku": "mug", "quantity": 1001}]}, 400, "quantity"),
+        ({"items": ["mug", {"sku": "mug", "quantity": 1000}]}, 422, "mug"),
+        ({"items": ["unicorn"]}, 422, "unicorn"),
+        ({"items": ["mug"], "user": "a\x00b"}, 400, "user"),
+        ({"items": ["mug"], "user": "a\n"}, 400, "user"),
+        ({"items": ["mug"], "user": "x" * 101}, 400, "user"),
+        ({"items": ["mug"], "paymentToken": "4111 1111"}, 400, "paymentToken"),
+        ({"items": ["mug"], "contact": {"email": "a@b\r\nBcc: c@d"}}, 400, "email"),
+        ({"items": ["mug"], "totalCents": 1}, 400, "totalCents"),
+        ({"items": ["mug"], "user": None}, 422, "user"),
+        ({}, 400, "items"),
+    ],
+)
+async def test_what_is_wrong_is_refused_and_named(shop: Any, body: dict[str, Any], status: int, named: str) -> None:
+    answer = await shop.http.post("/orders", json={"user": "gayal"} | body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert named in answer.text
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"', '{"user": "a\\ud800", "items": ["mug"]}'])
+async def test_what_cannot_be_read_is_refused(shop: Any, body: str) -> None:
+    answer = await shop.http.post("/orders", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9"])
+async def test_a_key_has_limits(shop: Any, key: str) -> None:
+    answer = await shop.place({"Idempotency-Key": key.encode("latin-1")})
+    assert answer.status_code == 400, answer.text
+    assert "Idempotency-Key" in answer.text or "idempotency_key" in answer.text

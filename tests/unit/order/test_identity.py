@@ -1,0 +1,93 @@
+"""The gate does not open by mistake, and its key can be changed."""
+
+import os
+import time
+from pathlib import Path
+
+import jwt
+import msgspec
+import pytest
+
+from services.shared.chassis.environment import read
+from services.shared.chassis.http import Problem
+from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
+from services.shared.messaging.errors import ConfigurationError
+
+KEYS = ("a" * 40, "b" * 40)
+
+
+def settings(**fields: object) -> IdentitySettings:
+    nowhere = Path()
+    base = IdentitySettings(
+        database_url="",
+        database_password_file=nowhere,
+        database_ca_file=nowhere,
+        broker_url="",
+        broker_credentials=nowhere,
+        broker_ca_file=nowhere,
+    )
+    return msgspec.structs.replace(base, **fields)
+
+
+def token(key: str, **claims: object) -> str:
+    return "Bearer " + jwt.encode({"sub": "gayal", "exp": time.time() + 60} | claims, key)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "shop.test", ""])  # noqa: S104
+def test_the_local_profile_is_for_loopback_only(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="loopback"):
+        Gate(settings(auth="local", http_host=host))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_the_local_profile_believes_everybody(host: str) -> None:
+    identity = Gate(settings(auth="local", http_host=host), role=STAFF).identify(None)
+    assert identity.may_act_for("anybody")
+
+
+def test_tokens_need_a_key_that_is_there_and_long_enough(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="WARREN_TOKEN_KEY_FILE"):
+        Gate(settings())
+    with pytest.raises(ConfigurationError, match="No such file"):
+        Gate(settings(token_key_file=tmp_path / "key"))
+    (tmp_path / "key").write_text("short")
+    with pytest.raises(ConfigurationError, match="shorter than 32 bytes"):
+        Gate(settings(token_key_file=tmp_path / "key"))
+
+
+def test_a_changed_key_takes_effect_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(KEYS[0])
+    gate = Gate(settings(token_key_file=path))
+    assert gate.identify(token(KEYS[0])).subject == "gayal"
+    path.write_text(KEYS[1])
+    os.utime(path, (1, 1))
+    assert gate.identify(token(KEYS[1])).subject == "gayal"
+    with pytest.raises(Problem):
+        gate.identify(token(KEYS[0]))
+
+
+@pytest.mark.parametrize(("claims", "passes"), [({"role": STAFF}, True), ({"role": "customer"}, False), ({}, False)])
+def test_a_role_is_asked_for(tmp_path: Path, claims: dict[str, object], passes: bool) -> None:
+    (tmp_path / "key").write_text(KEYS[0])
+    gate = Gate(settings(token_key_file=tmp_path / "key"), role=STAFF)
+    if passes:
+        assert gate.identify(token(KEYS[0], **claims)).role == STAFF
+    else:
+        with pytest.raises(Problem) as refused:
+            gate.identify(token(KEYS[0], **claims))
+        assert refused.value.status_code == 403
+
+
+def test_the_default_is_tokens() -> None:
+    environment = {
+        "WARREN_DATABASE_URL": "x",
+        "WARREN_DATABASE_PASSWORD_FILE": "x",
+        "WARREN_DATABASE_CA_FILE": "x",
+        "WARREN_BROKER_URL": "x",
+        "WARREN_BROKER_CREDENTIALS": "x",
+        "WARREN_BROKER_CA_FILE": "x",
+    }
+    assert read(IdentitySettings, environment).auth == "token"
+    with pytest.raises(ConfigurationError, match="WARREN_AUTH='open'"):
+        read(IdentitySettings, environment | {"WARREN_AUTH": "open"})

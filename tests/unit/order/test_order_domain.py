@@ -1,0 +1,196 @@
+"""The order's rules. Whatever sequence its facts arrive in, it ends in the same state and says the same."""
+
+import itertools
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.order import domain
+from services.order.domain import Decision, Fact, Order, State
+from services.shared.contracts import EventData
+from services.shared.contracts.orders import CancelReason, OrderCancelling, OrderShipped, Participant
+
+Step = Callable[[Order], Decision]
+
+
+def order(**fields: object) -> Order:
+    return Order(**({"id": uuid.UUID(int=1), "customer": "gayal", "total_cents": 100, "currency": "EUR"} | fields))
+
+
+def fact(name: Fact, tracking: str | None = None) -> Step:
+    return lambda each: domain.learn(each, name, tracking)
+
+
+def cancel(reason: CancelReason) -> Step:
+    return lambda each: domain.cancel(each, reason)
+
+
+def run(steps: Iterable[Step], start: Order | None = None) -> tuple[Order, list[EventData]]:
+    current, said = start or order(), []
+    for step in steps:
+        current, events = step(current)
+        said += events
+    return current, said
+
+
+def names(events: Iterable[EventData]) -> list[str]:
+    return [
+        f"{each.TYPE}({','.join(each.participants)})" if isinstance(each, OrderCancelling) else each.TYPE
+        for each in events
+    ]
+
+
+RESERVED, CHARGED, COMMITTED = fact(Fact.RESERVED), fact(Fact.CHARGED), fact(Fact.COMMITTED)
+PREPARED, DELIVERED = fact(Fact.PREPARED, "T1"), fact(Fact.DELIVERED, "T1")
+STOPPED, RELEASED, UNDONE = fact(Fact.SHIPPING_STOPPED), fact(Fact.STOCK_RELEASED), fact(Fact.PAYMENT_UNDONE)
+ROAD = ["order.confirmed", "order.paid", "order.shipped", "order.completed"]
+ASK_SHIPPING, ASK_REST = "order.cancelling(shipping)", "order.cancelling(inventory,payment)"
+
+
+def test_each_state_is_announced_when_it_is_reached() -> None:
+    current = order()
+    for step, state, said in (
+        (RESERVED, State.CONFIRMED, "order.confirmed"),
+        (CHARGED, State.PAID, "order.paid"),
+        (PREPARED, State.SHIPPED, "order.shipped"),
+        (DELIVERED, State.COMPLETED, "order.completed"),
+    ):
+        before = current.version
+        current, events = step(current)
+        assert (current.state, names(events)) == (state, [said])
+        assert current.version == before + 1
+
+
+@pytest.mark.parametrize("repeated", [1, 2])
+def test_every_arrival_order_of_a_completed_order_says_the_same_in_the_order_of_the_states(repeated: int) -> None:
+    facts = [RESERVED, CHARGED, COMMITTED, PREPARED, DELIVERED]
+    for arrival in itertools.permutations(facts):
+        steps = [step for step in arrival for _ in range(repeated)] + list(arrival[: repeated - 1])
+        current, said = run(steps)
+        assert current.state is State.COMPLETED
+        assert names(said) == ROAD
+
+
+def test_a_parcel_known_before_the_payment_waits_and_then_both_are_told() -> None:
+    current, said = run([RESERVED, PREPARED])
+    assert (current.state, names(said)) == (State.CONFIRMED, ["order.confirmed"])
+    current, said = run([CHARGED], current)
+    assert names(said) == ["order.paid", "order.shipped"]
+    assert isinstance(said[1], OrderShipped)
+    assert said[1].tracking == "T1"
+
+
+REASONS = [CancelReason.OUT_OF_STOCK, CancelReason.PAYMENT_FAILED, CancelReason.FRAUD, CancelReason.CUSTOMER]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_cancelling_asks_shipping_alone_first(reason: CancelReason) -> None:
+    current, said = run([cancel(reason)])
+    assert (current.state, current.reason) == (State.CANCELLING, reason)
+    assert said == [OrderCancelling(customer="gayal", reason=reason, participants=[Participant.SHIPPING])]
+
+
+def test_a_cancelled_order_says_the_same_whatever_the_order_of_the_answers() -> None:
+    for arrival in itertools.permutations([STOPPED, RELEASED, UNDONE, RESERVED, CHARGED, COMMITTED]):
+        current, said = run([cancel(CancelReason.CUSTOMER), *arrival, *arrival])
+        assert (current.state, current.reason) == (State.CANCELLED, CancelReason.CUSTOMER)
+        assert names(said) == [ASK_SHIPPING, ASK_REST, "order.cancelled"]
+
+
+def test_a_cancellation_at_any_moment_before_the_parcel_has_left_ends_cancelled() -> None:
+    road = [RESERVED, CHARGED, COMMITTED]
+    for moment in range(len(road) + 1):
+        steps = [*road[:moment], cancel(CancelReason.FRAUD), *road[moment:], STOPPED, UNDONE, RELEASED]
+        current, said = run(steps)
+        assert current.state is State.CANCELLED
+        assert names(said)[-3:] == [ASK_SHIPPING, ASK_REST, "order.cancelled"]
+
+
+def test_a_refusal_withdraws_the_cancellation_and_the_order_goes_on() -> None:
+    # A refusal is the fact that the parcel has left, so it comes to us as PREPARED.
+    for arrival in itertools.permutations([RESERVED, CHARGED, PREPARED, DELIVERED]):
+        current, said = run([cancel(CancelReason.CUSTOMER), *arrival, PREPARED])
+        assert (current.state, current.reason) == (State.COMPLETED, None)
+        assert names(said) == [ASK_SHIPPING, *ROAD]
+
+
+def test_no_second_cancellation_starts_once_the_parcel_is_known_to_have_left() -> None:
+    current, _ = run([cancel(CancelReason.CUSTOMER), PREPARED])
+    assert (current.state, current.reason) == (State.PENDING, None)
+    assert not current.cancellable
+    for again in (cancel(CancelReason.FRAUD), domain.expire):
+        assert again(current) == (current, [])
+
+
+@pytest.mark.parametrize("final", [[RESERVED, CHARGED, PREPARED], [RESERVED, CHARGED, PREPARED, DELIVERED]])
+def test_a_shipped_order_is_not_cancelled(final: list[Step]) -> None:
+    current, _ = run(final)
+    assert cancel(CancelReason.FRAUD)(current) == (current, [])
+
+
+def test_the_first_reason_stands() -> None:
+    current, said = run([cancel(CancelReason.PAYMENT_TIMEOUT), cancel(CancelReason.PAYMENT_FAILED)])
+    assert current.reason is CancelReason.PAYMENT_TIMEOUT
+    assert names(said) == [ASK_SHIPPING]
+
+
+def test_a_payment_that_came_in_time_is_not_timed_out_though_the_reservation_is_not_known_yet() -> None:
+    current, _ = run([CHARGED])
+    assert not current.awaits_payment
+    assert domain.expire(current) == (current, [])
+    assert domain.expire(order())[0].reason is CancelReason.PAYMENT_TIMEOUT
+
+
+def test_a_receipt_is_confirmed_once_and_only_when_shipped() -> None:
+    assert domain.confirm_receipt(order()) == (order(), [])
+    current, _ = run([RESERVED, CHARGED, PREPARED])
+    current, said = run([domain.confirm_receipt, domain.confirm_receipt, DELIVERED, domain.confirm_receipt], current)
+    assert names(said) == ["order.delivery_confirmed", "order.completed"]
+    assert current.receivable
+
+
+def test_completed_by_the_carrier_there_is_nothing_left_to_confirm() -> None:
+    current, _ = run([RESERVED, CHARGED, PREPARED, DELIVERED])
+    assert not current.receivable
+
+
+STEPS = {
+    "reserved": RESERVED,
+    "charged": CHARGED,
+    "committed": COMMITTED,
+    "prepared": PREPARED,
+    "delivered": DELIVERED,
+    "stopped": STOPPED,
+    "released": RELEASED,
+    "undone": UNDONE,
+    "expire": domain.expire,
+    "receipt": domain.confirm_receipt,
+    **{reason.value: cancel(reason) for reason in REASONS},
+}
+
+
+@given(st.lists(st.sampled_from(sorted(STEPS)), max_size=14))
+def test_no_sequence_whatever_breaks_a_rule(sequence: list[str]) -> None:
+    current, said = order(), []
+    for name in sequence:
+        before = current
+        current, events = STEPS[name](before)
+        said += events
+        # Terminal states are final, the version tells every change, and repeating a step changes nothing.
+        if before.state in {State.CANCELLED, State.COMPLETED}:
+            assert current.state is before.state
+        assert (current.version > before.version) == (current != before)
+        assert STEPS[name](current) == (current, [])
+    spoken = names(said)
+    assert max(Counter(spoken).values(), default=1) == 1
+    forward = [name for name in spoken if name in ROAD]
+    assert forward == ROAD[: len(forward)]
+    assert ("order.cancelled" in spoken) == (current.state is State.CANCELLED)
+    if ASK_REST in spoken:
+        assert ASK_SHIPPING in spoken
+        assert spoken.index(ASK_SHIPPING) < spoken.index(ASK_REST)
+    assert (current.reason is None) == (current.state not in {State.CANCELLING, State.CANCELLED})
