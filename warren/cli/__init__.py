@@ -1,0 +1,47 @@
+"""The command line: `warren --help`.
+
+Exit codes: 0 done, 1 the command failed or an invariant is broken, 2 wrong usage, 130 interrupted.
+"""
+
+import sys
+
+from cyclopts import App
+from rich.console import Console
+
+from warren.cli import order, system
+from warren.cli.client import ClientError
+from warren.cli.demo import demo
+from warren.local.errors import LocalError
+
+app = App(
+    name="warren",
+    help="""Run Warren on this machine, and place and follow orders.
+
+    Examples:
+
+        warren demo                                   # a tour, with invariants checked at the end
+        warren up                                     # everything, until Ctrl-C
+        warren order place --user gayal item1 item2 --watch
+    """,
+    version_flags=["--version"],
+)
+app.command(demo)
+app.command(system.up)
+app.command(system.down)
+app.command(order.app)
+
+
+def main() -> None:
+    """Entry point: mistakes of the user end in one line, never in a stack trace."""
+    try:
+        code = app()
+    except (LocalError, ClientError) as error:
+        Console(stderr=True, highlight=False).print(f"[red]warren:[/red] {_escaped(error)}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _escaped(error: Exception) -> str:
+    return str(error).replace("[", "\\[")

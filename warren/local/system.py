@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 import broker_topology
+from broker_topology.rendering import title
 from services.shared.chassis import migrations
 from warren.local.certificates import Certificates
 from warren.local.errors import LocalError
@@ -164,6 +165,8 @@ class System:
             # On loopback only, where the caller is believed to be whom the body names.
             settings |= {"WARREN_HTTP_PORT": str(self._ports[name]), "WARREN_AUTH": "local"}
         match name:
+            case "inventory":
+                settings["WARREN_OPENING_STOCK_FILE"] = str(CHECKOUT / "services" / "inventory" / "opening_stock.json")
             case "payment":
                 settings["WARREN_GATEWAY_DATABASE_PASSWORD_FILE"] = str(self.secrets / "gateway-postgres" / "password")
             case "shipping":
@@ -208,7 +211,12 @@ class System:
         topologies = broker_topology.load([TOPOLOGY])
         login = (broker.admin_username, broker.admin_password)
         async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
-            await broker_topology.apply(topologies, api, broker_topology.SecretDirectory(self.secrets))
+            applied = await broker_topology.apply(topologies, api, broker_topology.SecretDirectory(self.secrets))
+        if applied.plan.blocked:
+            raise StartError(
+                "The broker holds queues or exchanges that differ from the topology files in what cannot be changed:"
+                f" {'; '.join(title(step) for step in applied.plan.blocked)}. Start from empty: warren up --fresh"
+            )
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS

@@ -1,0 +1,5 @@
+"""`python -m warren` is `warren`."""
+
+from warren.cli import main
+
+main()

@@ -1,0 +1,101 @@
+"""`warren up` and `warren down`."""
+
+import signal
+import sys
+import threading
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from warren.local.instance import Instance
+from warren.local.ports import require_free_port
+from warren.local.report import ConsoleReport
+from warren.local.system import System
+
+PORT = 8080
+COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta", "white")
+
+_out = Console(highlight=False, soft_wrap=True)
+
+
+def up(
+    *,
+    port: Annotated[int, Parameter(help="Port of the order API.")] = PORT,
+    fresh: Annotated[bool, Parameter(help="Start from empty databases and queues.")] = False,
+    quiet: Annotated[bool, Parameter(help="Do not show the services' logs.")] = False,
+) -> None:
+    """Run everything on this machine until Ctrl-C, or `warren down` from another terminal.
+
+    Data stay for the next time unless --fresh is given.
+
+    Examples:
+
+        warren up
+
+        warren up --fresh --port 8090
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set() if stop.is_set() or running else _interrupt())
+    running: list[bool] = []
+    with Instance("up") as instance:
+        require_free_port(port, "the order API")
+        on_line = None if quiet else Lines()
+        with System(instance.dir, report=ConsoleReport(), fresh=fresh, http_port=port, on_line=on_line) as system:
+            running.append(True)
+            instance.record(system.urls, system.processes.pids)
+            _describe(system)
+            system.processes.wait(stop)
+            _out.print("stopping …")
+
+
+def down() -> None:
+    """Stop what `warren up` started in this checkout.
+
+    Example: warren down
+    """
+    stopped = Instance("up").stop()
+    _out.print("stopped" if stopped else "nothing is running")
+
+
+class Lines:
+    """Prints the services' lines, each in its service's colour; safe for the threads that read them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._colours: dict[str, str] = {}
+
+    def __call__(self, process: str, line: str) -> None:
+        with self._lock:
+            colour = self._colours.setdefault(process, COLOURS[len(self._colours) % len(COLOURS)])
+            if _out.is_terminal:
+                _out.print(line, style=colour, markup=False)
+            else:
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
+
+
+def _describe(system: System) -> None:
+    user, password = system.broker_login("monitoring")
+    table = Table(show_header=False, box=None)
+    for name, url in system.urls.items():
+        table.add_row(name, url)
+    table.add_row("", f"login {user} / {password}")
+    table.add_row("logs", str(system.folder / "logs"))
+    table.add_row("CA", str(system.servers.broker.address.ca_file))
+    _out.print()
+    _out.print(table)
+    _out.print(
+        "\nTry, in another terminal:\n"
+        f"  curl -X POST {system.urls['orders']} -H 'Content-Type: application/json'"
+        ' -d \'{"orderId": "1", "user": "you", "items": ["mug"]}\'\n'
+        "  .venv/bin/warren order place mug:2 --user you --watch\n"
+        "Stop with Ctrl-C, or `make down`.\n",
+        markup=False,
+    )
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,140 @@
+"""The orders of the demo: what each is meant to show, and how it must end."""
+
+import base64
+import json
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from warren.cli.client import FINAL, Client, Order
+from warren.local.addresses import BrokerAddress
+
+MAIL = {"email": "ann@customers.example"}
+BOTH = {"email": "gayal@customers.example", "phone": "+94 11 234 5678"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One order and its expected end, as "STATE" or "STATE (reason)". `cancel_in` is the state in which the
+    customer changes their mind."""
+
+    title: str
+    body: dict[str, Any]
+    expected: str
+    cancel_in: str | None = None
+
+
+SCENES = (
+    Scene(
+        "an ordinary order",
+        {"orderId": "123", "user": "gayal", "items": ["item1", "item2"], "contact": BOTH},
+        "COMPLETED",
+    ),
+    Scene(
+        "an express order",
+        {"orderId": "express-1", "user": "bela", "items": ["espresso-beans"], "express": True},
+        "COMPLETED",
+    ),
+    Scene(
+        "an article that is sold out",
+        {"orderId": "too-late", "user": "ann", "items": ["mug", "sold-out"], "contact": MAIL},
+        "CANCELLED (out_of_stock)",
+    ),
+    Scene(
+        "a card that is declined",
+        {"orderId": "no-money", "user": "carl", "items": ["teapot"], "paymentToken": "tok_declined"},
+        "CANCELLED (payment_failed)",
+    ),
+    Scene(
+        "a gateway that fails twice",
+        {"orderId": "flaky", "user": "dora", "items": ["kettle"], "paymentToken": "tok_flaky"},
+        "COMPLETED",
+    ),
+    Scene(
+        "a charge whose answer is lost",
+        {"orderId": "lost", "user": "emil", "items": ["mug"], "paymentToken": "tok_lost_answer"},
+        "COMPLETED",
+    ),
+    Scene(
+        "a customer who cancels at once",
+        {"orderId": "oops", "user": "fay", "items": ["notebook"]},
+        "CANCELLED (customer)",
+        cancel_in="PENDING",
+    ),
+    Scene(
+        "a customer who cancels after paying",
+        {"orderId": "regret", "user": "gus", "items": [{"sku": "french-press", "quantity": 2}]},
+        "CANCELLED (customer)",
+        cancel_in="PAID",
+    ),
+)
+
+POISON = b'{"specversion": "1.0", "type": "order.created", "data": "this is no order"}'
+
+
+@dataclass
+class Act:
+    """A scene under way."""
+
+    scene: Scene
+    order: Order
+    path: list[str] = field(default_factory=list)
+    cancelled: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.order.state in FINAL and (self.scene.cancel_in is None or self.cancelled)
+
+    @property
+    def as_expected(self) -> bool:
+        return self.order.shown_state == self.scene.expected
+
+
+def place(client: Client, scene: Scene) -> Act:
+    act = Act(scene, client.place(scene.body))
+    _note(act)
+    return act
+
+
+def follow(client: Client, acts: list[Act], show: Callable[[], None], seconds: float) -> None:
+    """Watch every order until it is over, playing the customers' parts; gives up after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not all(act.over for act in acts):
+        for act in acts:
+            if act.scene.cancel_in == act.order.state and not act.cancelled:
+                act.order = client.cancel(act.order.id)
+                act.cancelled = True
+            elif not act.over:
+                act.order = client.find(str(act.order.id))
+            _note(act)
+        show()
+        time.sleep(0.05)
+
+
+def send_poison(broker: BrokerAddress, queue: str, vhost: str = "orders") -> None:
+    """Put a message that nobody can read into a queue, as the administrator."""
+    login = base64.b64encode(f"{broker.admin_username}:{broker.admin_password}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310 - https, ours
+        f"{broker.management_url}/api/exchanges/{vhost}/redrive.exchange/publish",
+        data=json.dumps(
+            {
+                "routing_key": queue,
+                "payload": POISON.decode(),
+                "payload_encoding": "string",
+                "properties": {"delivery_mode": 2},
+            }
+        ).encode(),
+        headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+    )
+    tls = ssl.create_default_context(cafile=broker.ca_file)
+    with urllib.request.urlopen(request, timeout=10, context=tls) as answer:  # noqa: S310
+        if not json.loads(answer.read())["routed"]:
+            raise RuntimeError(f"{queue} took no message")
+
+
+def _note(act: Act) -> None:
+    if not act.path or act.path[-1] != act.order.state:
+        act.path.append(act.order.state)
