@@ -1,0 +1,163 @@
+"""Agreements about the repository itself: what exists where, and that the documents say what is so."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = sorted(
+    folder.name for folder in (ROOT / "services").iterdir() if folder.name != "shared" and (folder / "app.py").is_file()
+)
+SERVICE_FILES = ("__init__.py", "__main__.py", "app.py", "domain.py", "handlers.py", "store.py", "migrations")
+TOPOLOGY = ROOT / "charts" / "warren" / "topology"
+DECISIONS = ROOT / "docs" / "decisions"
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def pins(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+
+
+# The layout
+
+
+def test_operator_is_no_package() -> None:
+    # It would hide the standard library's module of that name from everything started in this folder.
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+def test_tests_are_no_packages() -> None:
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_there_are_services() -> None:
+    assert {"order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit"} <= set(SERVICES)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_the_same_files(service: str) -> None:
+    missing = [name for name in SERVICE_FILES if not (ROOT / "services" / service / name).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_says_what_it_is(service: str) -> None:
+    assert (ROOT / "services" / service / "__init__.py").read_text().startswith('"""')
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_migrations_are_numbered_without_a_gap(service: str) -> None:
+    names = sorted(file.name for file in (ROOT / "services" / service / "migrations").glob("*.sql"))
+    assert [name[:5] for name in names] == [f"{number:04d}_" for number in range(1, len(names) + 1)]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_a_topology_file(service: str) -> None:
+    assert (TOPOLOGY / f"{service}.yaml").is_file()
+
+
+def test_the_import_rules_name_every_service() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    independent = next(each for each in contracts if each["type"] == "independence")["modules"]
+    assert sorted(independent) == [f"services.{service}" for service in SERVICES]
+
+
+# The documents
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    names = sorted(file.name for file in DECISIONS.glob("*.md"))
+    assert names
+    assert [name[:5] for name in names] == [f"{number:04d}-" for number in range(1, len(names) + 1)]
+
+
+@pytest.mark.parametrize("file", sorted(DECISIONS.glob("*.md")), ids=lambda file: file.stem)
+def test_every_decision_has_the_same_parts(file: Path) -> None:
+    text = file.read_text()
+    assert text.startswith(f"# {file.name[:4]}: ")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Context",
+        "## Decision",
+        "## Consequences",
+    ]
+
+
+DOCUMENTS = sorted(
+    file
+    for file in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "services").rglob("*.md"))
+    if ".venv" not in file.parts
+)
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_links_between_files_lead_somewhere(file: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)", file.read_text())
+    assert [target for target in targets if not (file.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_paths_in_documents_exist(file: Path) -> None:
+    folders = "services|operator|charts|tests|warren|docs"
+    named = re.findall(rf"`((?:{folders})/[A-Za-z0-9_./-]+)`", file.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+# What is run
+
+
+def test_the_continuous_run_is_the_test_command_of_the_readme() -> None:
+    run = (ROOT / ".ci" / "run").read_text().splitlines()
+    commands = [line for line in run if line and not line.startswith(("#", "set ", "cd "))]
+    assert commands == ["make test"]
+    assert "\nmake test" in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111 == 0o111
+
+
+def test_every_target_has_a_help_text() -> None:
+    declared = re.findall(r"^\.PHONY: ([a-z-]+)$", MAKEFILE, re.MULTILINE)
+    helped = re.findall(r"^([a-z-]+):.*? ## \S", MAKEFILE, re.MULTILINE)
+    assert declared == helped
+
+
+def test_make_alone_prints_the_targets() -> None:
+    make = shutil.which("make")
+    assert make is not None
+    said = subprocess.run([make, "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
+    for target in ("up", "down", "demo", "test", "test-long", "lint", "format", "types", "requirements", "clean"):
+        assert re.search(rf"^  make {target} +\S", said, re.MULTILINE), target
+
+
+# What is installed
+
+
+def test_the_test_environment_has_the_same_versions_as_a_running_one() -> None:
+    runtime, dev = pins("requirements.txt"), pins("requirements-dev.txt")
+    assert runtime
+    assert runtime.items() <= dev.items()
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_requirements_name_hashes_and_no_places(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert "index" not in text
+    blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert [block.split("==")[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+def test_every_direct_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    wanted = [*project["project"]["dependencies"], *(each for name in extras for each in extras[name])]
+    groups = project["dependency-groups"]
+    developing = [each for name in ("build", "dev") for each in groups[name] if isinstance(each, str)]
+
+    def names(requirements: list[str]) -> set[str]:
+        return {re.split(r"[\[<>=~! ;]", each)[0].lower().replace("_", "-") for each in requirements} - {"warren"}
+
+    assert names(wanted) <= pins("requirements.txt").keys()
+    assert names(wanted + developing) <= pins("requirements-dev.txt").keys()
