@@ -1,0 +1,134 @@
+"""The warehouse's side: what is there, and what arrives."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import msgspec
+import pytest
+
+from services.inventory import api, opening
+from services.inventory.restocking import Restocking
+from services.inventory.settings import InventorySettings
+from services.shared.chassis.http import application
+from services.shared.chassis.identity import STAFF, Gate
+from services.shared.messaging.errors import ConfigurationError
+from tests.replica import Base, Replica
+
+KEY = secrets.token_hex(32)
+SETTINGS = InventorySettings(
+    database_url="",
+    database_password_file=Path(),
+    database_ca_file=Path(),
+    broker_url="",
+    broker_credentials=Path(),
+    broker_ca_file=Path(),
+    auth="local",
+)
+
+
+def client(restocking: Restocking, **settings: Any) -> httpx.AsyncClient:
+    gate = Gate(msgspec.structs.replace(SETTINGS, **settings), role=STAFF)
+    app: Any = application([api.routes(restocking, gate)], title="test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://warehouse")
+
+
+@pytest.fixture
+async def warehouse(restocking: Restocking) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(restocking) as http:
+        yield http
+
+
+def word() -> str:
+    return f"a-{secrets.token_hex(4)}"
+
+
+async def test_pieces_that_arrive_are_on_the_shelf(warehouse: httpx.AsyncClient) -> None:
+    sku = word()
+    assert (await warehouse.get(f"/stock/{sku}")).status_code == 404
+    first = await warehouse.post(f"/stock/{sku}/restock", json={"quantity": 3})
+    assert first.json() == {"sku": sku, "onHand": 3, "reserved": 0, "sold": 0, "received": 3}
+    await warehouse.post(f"/stock/{sku}/restock", json={"quantity": 4})
+    assert (await warehouse.get(f"/stock/{sku}")).json()["onHand"] == 7
+
+
+async def test_a_delivery_with_a_key_counts_once(warehouse: httpx.AsyncClient) -> None:
+    sku, headers = word(), {"Idempotency-Key": word()}
+    answers = await asyncio.gather(
+        *(warehouse.post(f"/stock/{sku}/restock", json={"quantity": 5}, headers=headers) for _ in range(20))
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert (await warehouse.get(f"/stock/{sku}")).json()["received"] == 5
+    for url, quantity in ((f"/stock/{sku}/restock", 6), (f"/stock/{word()}/restock", 5)):
+        assert (await warehouse.post(url, json={"quantity": quantity}, headers=headers)).status_code == 422
+
+
+async def test_the_list_walks_all_articles(warehouse: httpx.AsyncClient) -> None:
+    mine = sorted(f"z-{word()}" for _ in range(5))
+    for sku in mine:
+        await warehouse.post(f"/stock/{sku}/restock", json={"quantity": 1})
+    seen: list[str] = []
+    after: str | None = "z-"
+    while after is not None:
+        page = (await warehouse.get("/stock", params={"limit": 2, "after": after})).json()
+        seen += [each["sku"] for each in page["articles"]]
+        after = page["next"]
+    assert seen == mine
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "status"),
+    [
+        ("/stock/mug/restock", {"quantity": 0}, 400),
+        ("/stock/mug/restock", {"quantity": 1_000_001}, 400),
+        ("/stock/mug/restock", {"quantity": 1.5}, 400),
+        ("/stock/mug/restock", {"quantity": 1, "price": 3}, 400),
+        ("/stock/mug/restock", {}, 400),
+        ("/stock/a%20b/restock", {"quantity": 1}, 400),
+        ("/stock/a%00/restock", {"quantity": 1}, 400),
+        (f"/stock/{'x' * 65}/restock", {"quantity": 1}, 400),
+    ],
+)
+async def test_limits(warehouse: httpx.AsyncClient, url: str, body: dict[str, Any], status: int) -> None:
+    answer = await warehouse.post(url, json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+
+
+async def test_elsewhere_than_on_loopback_only_staff_comes_in(restocking: Restocking, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(KEY)
+
+    def bearer(**claims: Any) -> dict[str, str]:
+        return {"Authorization": "Bearer " + jwt.encode({"sub": "x", "exp": time.time() + 60} | claims, KEY)}
+
+    guarded = {"auth": "token", "token_key_file": tmp_path / "key", "http_host": "0.0.0.0"}  # noqa: S104
+    async with client(restocking, **guarded) as http:
+        assert (await http.get("/stock")).status_code == 401
+        assert (await http.get("/stock", headers=bearer())).status_code == 403
+        assert (await http.get("/stock", headers=bearer(role="staff"))).status_code == 200
+        body = {"quantity": 1}
+        assert (await http.post("/stock/mug/restock", json=body, headers=bearer(role="x"))).status_code == 403
+    with pytest.raises(ConfigurationError, match="loopback"):
+        client(restocking, http_host="0.0.0.0")  # noqa: S104
+
+
+async def test_opening_stock_is_for_articles_that_were_never_here(
+    base: Base, replicas: tuple[Replica, Replica], warehouse: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    known, new = word(), word()
+    await warehouse.post(f"/stock/{known}/restock", json={"quantity": 2})
+    path = tmp_path / "opening.json"
+    path.write_bytes(msgspec.json.encode({known: 9, new: 0}))
+    pieces = opening.read(path)
+    for replica in (*replicas, *replicas):
+        assert await replica.tick(lambda work: opening.put_on_shelf(work, pieces=pieces)) == 0
+    assert (await warehouse.get(f"/stock/{known}")).json()["received"] == 2
+    assert (await warehouse.get(f"/stock/{new}")).json()["onHand"] == 0
+    path.write_text('{"a": -1}')
+    with pytest.raises(ConfigurationError, match=">= 0"):
+        opening.read(path)

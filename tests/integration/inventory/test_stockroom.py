@@ -1,0 +1,239 @@
+"""Stock on the real database, with two replicas at work: nothing is oversold, lost or held for ever."""
+
+import asyncio
+import random
+import secrets
+from collections import Counter
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services.inventory.restocking import Restocking
+from services.shared.contracts import AnyEvent, EventData
+from services.shared.contracts.inventory import InventoryOutOfStock, InventoryReleased
+from services.shared.contracts.orders import CancelReason, Line, OrderCancelling, OrderCreated, Participant
+from services.shared.contracts.payments import PaymentSuccess
+from services.shared.messaging.processor import Verdict
+from tests.replica import Base, Replica, again, types
+from tests.stage import event_of
+
+Replicas = tuple[Replica, Replica]
+SUCCESS = PaymentSuccess(customer="gayal", charge_id="ch_1", amount_cents=100, currency="EUR")
+
+
+def created(*lines: tuple[str, int], subject: UUID | None = None, express: bool = False) -> AnyEvent:
+    data = OrderCreated(
+        customer="gayal",
+        lines=[Line(sku, quantity) for sku, quantity in lines],
+        total_cents=100,
+        currency="EUR",
+        payment_token="tok_ok",
+        express=express,
+    )
+    return event_of(data, subject=subject or uuid4())
+
+
+def paid(subject: UUID) -> AnyEvent:
+    return event_of(SUCCESS, subject=subject)
+
+
+def cancelling(subject: UUID, *participants: Participant) -> AnyEvent:
+    asked = list(participants or (Participant.INVENTORY, Participant.PAYMENT))
+    return event_of(
+        OrderCancelling(customer="gayal", reason=CancelReason.CUSTOMER, participants=asked), subject=subject
+    )
+
+
+async def article(restocking: Restocking, pieces: int) -> str:
+    sku = f"a-{secrets.token_hex(4)}"
+    await restocking.restock(sku, pieces, None)
+    return sku
+
+
+async def counts(base: Base, sku: str) -> tuple[int, int, int]:
+    return tuple((await base.sql("SELECT on_hand, reserved, sold FROM inventory.stock WHERE sku = $1", sku))[0])
+
+
+async def state(base: Base, order_id: UUID) -> str | None:
+    rows = await base.sql("SELECT state FROM inventory.reservations WHERE order_id = $1", order_id)
+    return rows[0][0] if rows else None
+
+
+async def answers(base: Base, events: list[AnyEvent]) -> Counter[str]:
+    mine = {event.subject for event in events}
+    return Counter(event.type for event in await base.said("inventory") if event.subject in mine)
+
+
+async def everything_is_conserved(base: Base) -> None:
+    """What the shelves say is what the reservations hold, piece by piece."""
+    wrong = await base.sql(
+        """
+        WITH held AS (
+            SELECT line->>'sku' AS sku,
+                   sum((line->>'quantity')::int) FILTER (WHERE state = 'reserved') AS reserved,
+                   sum((line->>'quantity')::int) FILTER (WHERE state = 'sold') AS sold
+            FROM inventory.reservations, jsonb_array_elements(lines) AS line GROUP BY 1
+        )
+        SELECT s.*, held.* FROM inventory.stock s LEFT JOIN held USING (sku)
+        WHERE s.reserved <> coalesce(held.reserved, 0) OR s.sold <> coalesce(held.sold, 0)
+        """
+    )
+    assert wrong == []
+
+
+async def test_a_hundred_orders_for_the_last_piece_over_two_replicas_sell_it_once(
+    base: Base, replicas: Replicas, restocking: Restocking
+) -> None:
+    sku = await article(restocking, 1)
+    orders = [created((sku, 1)) for _ in range(100)]
+    verdicts = await asyncio.gather(
+        *(replicas[number % 2].process(*orders[start : start + 5]) for number, start in enumerate(range(0, 100, 5)))
+    )
+    assert {verdict for batch in verdicts for verdict in batch} == {Verdict.DONE}
+    assert await counts(base, sku) == (0, 1, 0)
+    assert await answers(base, orders) == {"inventory.reserved": 1, "inventory.out_of_stock": 99}
+    await everything_is_conserved(base)
+
+
+async def test_a_whole_life_and_what_each_step_leaves(base: Base, replicas: Replicas, restocking: Restocking) -> None:
+    mug, teapot = await article(restocking, 5), await article(restocking, 1)
+    order = created((mug, 2), (teapot, 1))
+    await replicas[0].process(order)
+    assert (await counts(base, mug), await counts(base, teapot)) == ((3, 2, 0), (0, 1, 0))
+    await replicas[1].process(paid(order.subject))
+    assert (await counts(base, mug), await state(base, order.subject)) == ((3, 0, 2), "sold")
+    await replicas[0].process(cancelling(order.subject))
+    assert (await counts(base, mug), await state(base, order.subject)) == ((5, 0, 0), "released")
+    assert types(await base.said("inventory"), order.subject) == [
+        "inventory.reserved",
+        "inventory.committed",
+        "inventory.released",
+    ]
+
+
+async def test_what_is_missing_is_named(base: Base, replicas: Replicas, restocking: Restocking) -> None:
+    mug = await article(restocking, 1)
+    order = created((mug, 3), ("never-seen", 2))
+    await replicas[0].process(order)
+    said = [event for event in await base.said("inventory") if event.subject == order.subject]
+    assert [event.data for event in said] == [
+        InventoryOutOfStock(customer="gayal", missing=[Line(mug, 2), Line("never-seen", 2)])
+    ]
+    assert await counts(base, mug) == (1, 0, 0)
+
+
+async def test_the_first_phase_of_a_cancellation_leaves_no_trace(
+    base: Base, replicas: Replicas, restocking: Restocking
+) -> None:
+    sku = await article(restocking, 1)
+    order = created((sku, 1))
+    await replicas[0].process(cancelling(order.subject, Participant.SHIPPING))
+    assert await state(base, order.subject) is None
+    await replicas[0].process(order, cancelling(order.subject, Participant.SHIPPING))
+    assert await counts(base, sku) == (0, 1, 0)
+
+
+async def test_cancelled_before_created_answers_at_once_and_never_holds_anything(
+    base: Base, replicas: Replicas, restocking: Restocking
+) -> None:
+    sku = await article(restocking, 1)
+    order = created((sku, 1))
+    await replicas[0].process(cancelling(order.subject))
+    await replicas[1].process(order)
+    await replicas[0].process(paid(order.subject), again(cancelling(order.subject)))
+    assert await counts(base, sku) == (1, 0, 0)
+    said = [event for event in await base.said("inventory") if event.subject == order.subject]
+    assert [event.data for event in said] == [InventoryReleased(lines=[])]
+
+
+@pytest.mark.parametrize("round_", range(3))
+async def test_created_paid_and_cancelled_racing_on_two_replicas_leave_nothing_held(
+    base: Base, replicas: Replicas, restocking: Restocking, round_: int
+) -> None:
+    skus = [await article(restocking, 30) for _ in range(4)]
+    orders = [created(*((sku, random.randint(1, 3)) for sku in random.sample(skus, 2))) for _ in range(40)]
+    events = [*orders]
+    for order in orders:
+        events += [paid(order.subject), cancelling(order.subject), again(order)]
+    events += random.sample(events, 40)
+    random.shuffle(events)
+    batches = [events[start : start + 20] for start in range(0, len(events), 20)]
+    verdicts = await asyncio.gather(*(replicas[n % 2].process(*batch) for n, batch in enumerate(batches)))
+    assert {verdict for batch in verdicts for verdict in batch} == {Verdict.DONE}
+    assert [replica.record.failed_ for replica in replicas] == [[], []]
+    for sku in skus:
+        assert await counts(base, sku) == (30, 0, 0)
+    assert (await answers(base, orders))["inventory.released"] == 40
+    await everything_is_conserved(base)
+
+
+async def test_without_cancellations_the_same_race_sells_exactly_what_was_reserved(
+    base: Base, replicas: Replicas, restocking: Restocking
+) -> None:
+    skus = [await article(restocking, 25) for _ in range(3)]
+    orders = [created(*((sku, random.randint(1, 3)) for sku in random.sample(skus, 2))) for _ in range(60)]
+    events = [*orders, *(paid(order.subject) for order in orders)]
+    events += random.sample(events, 30)
+    random.shuffle(events)
+    batches = [events[start : start + 15] for start in range(0, len(events), 15)]
+    await asyncio.gather(*(replicas[n % 2].process(*batch) for n, batch in enumerate(batches)))
+    said = await answers(base, orders)
+    assert said["inventory.reserved"] == said["inventory.committed"]
+    assert said["inventory.reserved"] + said["inventory.out_of_stock"] == 60
+    assert said["inventory.out_of_stock"] > 0
+    for sku in skus:
+        assert (await counts(base, sku))[1] == 0
+    await everything_is_conserved(base)
+
+
+async def test_a_hot_article_costs_a_batch_a_handful_of_statements(
+    base: Base, replicas: Replicas, restocking: Restocking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sku = await article(restocking, 1000)
+    orders = [created((sku, 1)) for _ in range(100)]
+    statements: list[str] = []
+    for name in ("execute", "fetch"):
+        original = getattr(asyncpg.Connection, name)
+
+        def counted(self: Any, query: str, *arguments: Any, _original: Any = original, **options: Any) -> Any:
+            statements.append(query)
+            return _original(self, query, *arguments, **options)
+
+        monkeypatch.setattr(asyncpg.Connection, name, counted)
+    await replicas[0].process(*orders)
+    spent = len(statements)
+    assert await counts(base, sku) == (900, 100, 0)
+    # Begin, inbox, two for reservations, shelves, two to save, sequences, outbox, commit.
+    assert spent <= 10, statements
+
+
+async def test_an_order_that_cannot_be_is_parked_alone(base: Base, replicas: Replicas, restocking: Restocking) -> None:
+    sku = await article(restocking, 5)
+    good, bad = created((sku, 1)), created((sku, -1))
+    assert await replicas[0].process(good, bad) == [Verdict.DONE, Verdict.PARK]
+    assert await counts(base, sku) == (4, 1, 0)
+
+
+async def test_express_stays_ahead_on_its_way_to_payment(
+    base: Base, replicas: Replicas, restocking: Restocking
+) -> None:
+    sku = await article(restocking, 5)
+    await replicas[0].process(created((sku, 1), express=True))
+    rows = await base.sql("SELECT priority FROM inventory.outbox ORDER BY position DESC LIMIT 1")
+    assert rows[0][0] == 8
+
+
+@pytest.mark.parametrize("change", ["on_hand = -1, received = -1", "reserved = 1", "received = 7"])
+async def test_the_database_itself_refuses_pieces_from_nowhere(base: Base, restocking: Restocking, change: str) -> None:
+    sku = await article(restocking, 5)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await base.sql(f"UPDATE inventory.stock SET {change} WHERE sku = $1", sku)  # noqa: S608
+
+
+def test_the_data_types_of_the_queue() -> None:
+    from services.inventory.handlers import HANDLERS
+
+    wanted: set[type[EventData]] = {OrderCreated, PaymentSuccess, OrderCancelling}
+    assert set(HANDLERS) == wanted
