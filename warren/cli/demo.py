@@ -1,6 +1,7 @@
 """`warren demo`: real orders through the real system, and the proof that all went well."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Annotated, Any
@@ -23,7 +24,7 @@ from warren.local.system import System
 
 PATIENCE = 60.0  # seconds for all orders to end
 
-_out = Console(highlight=False, soft_wrap=True)
+_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 
 
 def demo(*, logs: Annotated[bool, Parameter(help="Show the services' logs while the orders run.")] = False) -> int:
@@ -48,7 +49,7 @@ def demo(*, logs: Annotated[bool, Parameter(help="Show the services' logs while 
     _out.print(f"  the sinks received {sent}")
     _heading("Parking lot")
     for row in parked:
-        _out.print(f"  inventory.dlq: {row['reason']}", markup=False)
+        _out.print(f"  {row['service']}.dlq: {row['reason']}", markup=False)
     _heading("Invariants")
     for check in checks:
         mark = "[green]✓[/green]" if check.held else "[red]✗[/red]"
@@ -79,7 +80,12 @@ async def _examine(system: System, acts: Sequence[Act]) -> tuple[list[Check], li
     checks = await invariants.settled(database, broker, seconds=PATIENCE, accepted=accepted)
     connection = await asyncpg.connect(database.dsn())
     try:
-        parked = await connection.fetch("SELECT reason FROM inventory.failures WHERE state = 'parked'")
+        parked = await connection.fetch(
+            " UNION ALL ".join(
+                f"SELECT '{name}' AS service, reason FROM \"{name}\".failures WHERE state = 'parked'"  # noqa: S608
+                for name in invariants.PUBLISHERS
+            )
+        )
         told = await connection.fetch(
             "SELECT source, type, count(*) FROM audit.events GROUP BY source, type ORDER BY source, min(time)"
         )
@@ -93,7 +99,7 @@ async def _examine(system: System, acts: Sequence[Act]) -> tuple[list[Check], li
 def _board(acts: Sequence[Act]) -> Group:
     table = Table(box=None, padding=(0, 2, 0, 2))
     for column in ("order", "what it shows", "its way"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column)
     for act in acts:
         colour = "" if not act.over else "green" if act.as_expected else "red"
         way = " → ".join(act.path)
@@ -125,7 +131,8 @@ def _verdict(acts: Sequence[Act], checks: Sequence[Check], parked: Sequence[Any]
         if not act.as_expected
     ]
     wrong += [f"broken: {check.name} ({check.detail})" for check in checks if not check.held]
-    wrong += [] if len(parked) == 1 else ["the poison message was not parked"]
+    if [row["service"] for row in parked] != ["inventory"]:
+        wrong.append("the poison message in inventory.dlq is not the one thing that is parked")
     for line in wrong:
         _out.print(f"[red]{line}[/red]")
     if not wrong:

@@ -181,7 +181,7 @@ class System:
                     "WARREN_SMTP_CA_FILE": str(broker.ca_file),
                 }
             case "sms":
-                settings["WARREN_SMS_URL"] = f"http://127.0.0.1:{self._ports['sms']}/sms"
+                settings["WARREN_SMS_URL"] = f"http://127.0.0.1:{self._ports['sms']}/messages"
         return settings
 
     def _sinks(self) -> Process:

@@ -12,7 +12,7 @@ class ProcessesOf:
     """What runs for the instance in a folder: its servers and the scripts that hold them."""
 
     def __init__(self, instance_dir: Path) -> None:
-        self._inside = f"/instances/{short_hash(str(instance_dir.resolve()))}".encode()
+        self._key = f"{short_hash(str(instance_dir.resolve()))}-".encode()  # in every path and name
 
     def __call__(self) -> list[int]:
         found = []
@@ -22,7 +22,7 @@ class ProcessesOf:
                     content = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
                 except OSError:
                     continue
-                if self._inside in content and ProcessIdentity.of(int(process.name)):
+                if self._key in content and ProcessIdentity.of(int(process.name)):
                     found.append(int(process.name))
         return found
 
