@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import ControllerRouterHandler, Guard
 
 from services.audit import cursor as cursors
-from services.audit.domain import Gap
+from services.audit.domain import Gap, storable
 from services.audit.reading import Kept, Reader, Story, Wanted
 from services.shared.chassis.http import Problem
 from services.shared.chassis.problems import problems
@@ -74,7 +74,9 @@ def routes(reader: Reader, gate: Guard) -> list[ControllerRouterHandler]:
             after = None if cursor is None else cursors.from_text(cursor)
         except ValueError as error:
             raise Problem(400, "Bad request", f"cursor: {error}") from error
-        wanted = Wanted(type=type, source=source, since=_in_utc(since), until=_in_utc(until), after=after, limit=limit)
+        wanted = Wanted(
+            type=_text(type), source=_text(source), since=_moment(since), until=_moment(until), after=after, limit=limit
+        )
         found, further = await reader.page(wanted)
         return Page(found, None if further is None else cursors.to_text(further))
 
@@ -88,11 +90,18 @@ def routes(reader: Reader, gate: Guard) -> list[ControllerRouterHandler]:
         tags=["audit"],
     )
     async def gaps(since: Moment = None, limit: Limit = 100) -> Gaps:
-        found = await reader.gaps(_in_utc(since), limit + 1)
+        found = await reader.gaps(_moment(since), limit + 1)
         return Gaps(found[:limit], len(found) > limit)
 
     return [story, events, gaps]
 
 
-def _in_utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+def _text(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
+def _moment(time: datetime | None) -> datetime | None:
+    try:
+        return time if time is None else (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError as error:
+        raise Problem(400, "Bad request", f"{time} is not in the years 1 to 9999 of UTC") from error

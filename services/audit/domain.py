@@ -39,7 +39,12 @@ class Gap(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def place_of(event: AnyEvent) -> Place:
-    return Place(event.source, event.subject, event.sourcesequence)
+    return Place(storable(event.source), event.subject, event.sourcesequence)
+
+
+def storable(text: str) -> str:
+    """PostgreSQL keeps no NUL in a text, so neither do columns; the body keeps it."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def gaps(places: Iterable[Place]) -> list[Gap]:

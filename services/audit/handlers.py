@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC
 
-from services.audit.domain import Record, place_of
+from services.audit.domain import Record, place_of, storable
 from services.audit.store import Log
 from services.shared.contracts import AnyEvent, EventData
 from services.shared.messaging.codec import encode
@@ -21,18 +21,13 @@ async def on_event(event: AnyEvent, log: Log) -> Iterable[EventData]:
             place=place_of(event),
             id=event.id,
             logical_id=event.logicalid,
-            type=_storable(event.type),
-            reference=None if event.reference is None else _storable(event.reference),
+            type=storable(event.type),
+            reference=None if event.reference is None else storable(event.reference),
             time=event.time if event.time.tzinfo else event.time.replace(tzinfo=UTC),
             body=encode(event),
         )
     )
     return ()
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL keeps no NUL in a text; the body keeps it."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 HANDLERS: Handlers[Log] = {EventData: on_event}

@@ -1,0 +1,64 @@
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.audit.handlers import HANDLERS
+from services.audit.store import Log
+from services.shared.contracts import AnyEvent
+from services.shared.messaging import codec
+from services.shared.messaging.codec import Codec
+from services.shared.messaging.connection import BrokerAddress
+from services.shared.messaging.database import Database
+from services.shared.messaging.outbox import Outbox
+from services.shared.messaging.processor import Delivery, Processor, Verdict
+from services.shared.messaging.publisher import Publisher
+from services.shared.messaging.relay import Relay
+from tests.replica import Base
+from tests.stage import Record
+from warren.local.servers import Servers
+
+_tags = itertools.count(1)
+
+
+class Audit:
+    """A replica that takes bodies, as the queue hands them out."""
+
+    def __init__(self, base: Base) -> None:
+        self.database = Database(base.address("audit"))
+        self.record = Record()
+        relay = Relay(self.database, Publisher(BrokerAddress("", Path()), "audit"), self.record)
+        self._processor = Processor(
+            consumer="audit",
+            handlers=HANDLERS,
+            transaction=Log,
+            codec=Codec({}, tolerant=True),
+            database=self.database,
+            outbox=Outbox(self.database, relay, source="/warren/audit", exchange="order.exchange"),
+            telemetry=self.record,
+        )
+
+    async def take(self, *given: AnyEvent | bytes) -> list[Verdict]:
+        """One batch; the verdict on each."""
+        bodies = [each if isinstance(each, bytes) else codec.encode(each) for each in given]
+        deliveries = [Delivery(tag=next(_tags), body=body) for body in bodies]
+        verdicts: dict[int, Verdict] = {}
+        await self._processor.process(deliveries, lambda delivery, verdict: verdicts.update({delivery.tag: verdict}))
+        return [verdicts[delivery.tag] for delivery in deliveries]
+
+
+@pytest.fixture(scope="module")
+def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
+    base = Base(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(base.prepare("audit"))
+    yield base
+
+
+@pytest.fixture
+async def audit(base: Base) -> AsyncIterator[Audit]:
+    audit = Audit(base)
+    await audit.database.open()
+    yield audit
+    await audit.database.close()

@@ -1,0 +1,199 @@
+"""The log over HTTP."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+import pytest
+
+from services.audit.api import routes
+from services.audit.reading import Reader
+from services.shared.chassis.http import application
+from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
+from services.shared.contracts import AnyEvent
+from services.shared.contracts.orders import OrderConfirmed, OrderPaid
+from services.shared.messaging import codec
+from tests.integration.audit.conftest import Audit
+from tests.replica import Base, again
+from tests.stage import event_of
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+KEY = "k" * 32
+
+
+def event(order: UUID, sequence: int, **fields: Any) -> AnyEvent:
+    return event_of(OrderConfirmed(customer="ada"), subject=order, sourcesequence=sequence, **fields)
+
+
+def settings(**fields: Any) -> IdentitySettings:
+    nowhere = Path("/nonexistent")
+    return IdentitySettings(
+        database_url="",
+        database_password_file=nowhere,
+        database_ca_file=nowhere,
+        broker_url="",
+        broker_credentials=nowhere,
+        broker_ca_file=nowhere,
+        **fields,
+    )
+
+
+def client_of(audit: Audit, gate: Gate) -> httpx.AsyncClient:
+    app = application(routes(Reader(audit.database), gate), title="audit")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://audit")
+
+
+@pytest.fixture
+async def client(audit: Audit) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(audit, Gate(settings(auth="local"), role=STAFF)) as client:
+        yield client
+
+
+async def test_the_story_of_an_order(client: httpx.AsyncClient, audit: Audit) -> None:
+    order = uuid4()
+    second = event(order, 2, time=NOON + timedelta(seconds=2))
+    first = event(order, 1, time=NOON)
+    later = event(order, 5, time=NOON + timedelta(seconds=5))
+    payment = event(order, 1, source="/warren/payment", time=NOON + timedelta(seconds=1))
+    await audit.take(later, second, payment, first, event(uuid4(), 1))
+    contradiction = again(first)
+    await audit.take(contradiction)
+    answer = (await client.get(f"/audit/orders/{order}")).json()
+    assert answer["subject"] == str(order)
+    assert [each["event"]["id"] for each in answer["events"]] == [
+        str(each.id) for each in (first, payment, second, later)
+    ]
+    assert all(each["recordedAt"] for each in answer["events"])
+    assert answer["gaps"] == [{"source": "/warren/order", "subject": str(order), "first": 3, "last": 4}]
+    assert [each["event"]["id"] for each in answer["contradictions"]] == [str(contradiction.id)]
+
+
+async def test_an_unknown_order_is_a_problem(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/audit/orders/{uuid4()}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["title"] == "Unknown order"
+
+
+async def test_pages_show_every_event_once_in_the_order_of_time(client: httpx.AsyncClient, audit: Audit) -> None:
+    source = f"/warren/{uuid4().hex}"
+    # Several share a moment, so that the id has to decide.
+    events = [event(uuid4(), 1, source=source, time=NOON + timedelta(seconds=number // 4)) for number in range(23)]
+    await audit.take(*events)
+    found: list[str] = []
+    query: dict[str, Any] = {"source": source, "limit": 5}
+    pages = 0
+    while True:
+        page = (await client.get("/audit/events", params=query)).json()
+        found += [each["event"]["id"] for each in page["events"]]
+        pages += 1
+        if page["cursor"] is None:
+            break
+        query["cursor"] = page["cursor"]
+    assert found == [str(each.id) for each in sorted(events, key=lambda each: (each.time, each.id))]
+    assert pages == 5
+
+
+async def test_filters_combine(client: httpx.AsyncClient, audit: Audit) -> None:
+    source = f"/warren/{uuid4().hex}"
+    events = [event(uuid4(), 1, source=source, time=NOON + timedelta(seconds=number)) for number in range(4)]
+    paid = event_of(OrderPaid(customer="ada", total_cents=1, currency="EUR"), source=source, time=NOON)
+    await audit.take(*events, paid)
+
+    async def ids(**query: str) -> list[str]:
+        answer = await client.get("/audit/events", params={"source": source} | query)
+        return [each["event"]["id"] for each in answer.json()["events"]]
+
+    assert await ids(type="order.paid") == [str(paid.id)]
+    between = {"since": "2026-01-02T12:00:01Z", "until": "2026-01-02T12:00:03"}
+    assert await ids(**between) == [str(each.id) for each in events[1:3]]
+    assert await ids(**between, type="order.paid") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "1001"},
+        {"limit": "x"},
+        {"since": "yesterday"},
+        {"cursor": "nonsense"},
+        {"cursor": "x" * 100},
+        {"type": "x" * 300},
+    ],
+)
+async def test_a_wrong_parameter_is_a_problem_that_names_it(client: httpx.AsyncClient, query: dict[str, str]) -> None:
+    answer = await client.get("/audit/events", params=query)
+    assert answer.status_code == 400
+    assert next(iter(query)) in answer.json()["detail"]
+
+
+async def test_odd_parameters_are_answered(client: httpx.AsyncClient) -> None:
+    async def status(**query: str) -> int:
+        return (await client.get("/audit/events", params=query)).status_code
+
+    assert await status(type="a\0b") == 200
+    assert await status(since="0001-01-01T00:00:00Z", until="9999-12-31T23:59:59Z", limit="1") == 200
+    assert await status(since="0001-01-01T00:00:00+02:00") == 400
+    assert await status(until="9999-12-31T23:59:59-02:00") == 400
+
+
+async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Audit, base: Base) -> None:
+    await base.sql("TRUNCATE audit.events")
+    old, new, whole = uuid4(), uuid4(), uuid4()
+    await audit.take(event(old, 3, time=NOON), event(whole, 1), event(whole, 2))
+    await audit.take(event(new, 2), event(new, 4), event(new, 5, source="/warren/payment"))
+
+    async def ask(**query: Any) -> tuple[set[tuple[str, str, int, int]], bool]:
+        answer = (await client.get("/audit/gaps", params=query)).json()
+        gaps = {(each["subject"], each["source"], each["first"], each["last"]) for each in answer["gaps"]}
+        return gaps, answer["more"]
+
+    recent = {
+        (str(new), "/warren/order", 1, 1),
+        (str(new), "/warren/order", 3, 3),
+        (str(new), "/warren/payment", 1, 4),
+    }
+    assert await ask() == (recent | {(str(old), "/warren/order", 1, 2)}, False)
+    assert await ask(since=(NOON + timedelta(days=1)).isoformat()) == (recent, False)
+    found, more = await ask(limit=2)
+    assert (len(found), more) == (2, True)
+
+
+async def test_with_tokens_only_staff_reads(audit: Audit, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(KEY)
+    gate = Gate(settings(auth="token", token_key_file=tmp_path / "key", http_host="0.0.0.0"), role=STAFF)  # noqa: S104
+
+    def token(**claims: Any) -> dict[str, str]:
+        signed = jwt.encode({"sub": "ada", "exp": int(time.time()) + 60} | claims, KEY, algorithm="HS256")
+        return {"Authorization": f"Bearer {signed}"}
+
+    async with client_of(audit, gate) as client:
+        for path in (f"/audit/orders/{uuid4()}", "/audit/events", "/audit/gaps"):
+            assert (await client.get(path)).status_code == 401
+            assert (await client.get(path, headers=token())).status_code == 403
+            assert (await client.get(path, headers=token(role="staff"))).status_code in {200, 404}
+
+
+async def test_a_database_that_is_away_is_a_503(audit: Audit) -> None:
+    async with client_of(audit, Gate(settings(auth="local"), role=STAFF)) as client:
+        await audit.database.close()
+        answer = await client.get("/audit/gaps")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
+async def test_the_interface_is_described(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/schema/openapi.json")).json()
+    for path in ("/audit/orders/{order}", "/audit/events", "/audit/gaps"):
+        assert {"200", "401", "403", "503"} <= document["paths"][path]["get"]["responses"].keys()
+
+
+async def test_bodies_come_back_byte_for_byte(client: httpx.AsyncClient, audit: Audit) -> None:
+    sent = event(uuid4(), 1)
+    await audit.take(sent)
+    assert codec.encode(sent) in (await client.get(f"/audit/orders/{sent.subject}")).content

@@ -1,0 +1,175 @@
+"""The log on the real database: what goes in, and what can never be done to it."""
+
+import asyncio
+import random
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+import pytest
+
+from services.audit.handlers import on_event
+from services.audit.store import Log
+from services.shared.contracts import AnyEvent
+from services.shared.contracts.orders import OrderConfirmed, OrderPaid
+from services.shared.messaging import codec
+from services.shared.messaging.processor import Verdict
+from tests.integration.audit.conftest import Audit
+from tests.replica import Base, again
+from tests.stage import event_of
+
+
+def event(order: UUID, sequence: int = 1, source: str = "/warren/order") -> AnyEvent:
+    data = OrderPaid(customer="ada", total_cents=100, currency="EUR")
+    return event_of(data, subject=order, sourcesequence=sequence, source=source, reference="A-1")
+
+
+def with_(body: bytes, **members: Any) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(body) | members)
+
+
+async def rows(base: Base, order: UUID, table: str = "events") -> list[Any]:
+    return await base.sql(f"SELECT * FROM audit.{table} WHERE subject = $1 ORDER BY source, sequence", order)  # noqa: S608
+
+
+async def test_an_event_is_kept_as_it_came(base: Base, audit: Audit) -> None:
+    sent = event(uuid4())
+    assert await audit.take(sent) == [Verdict.DONE]
+    [row] = await rows(base, sent.subject)
+    assert (row["source"], row["sequence"], row["id"], row["logical_id"], row["type"], row["reference"]) == (
+        "/warren/order",
+        1,
+        sent.id,
+        sent.logicalid,
+        "order.paid",
+        "A-1",
+    )
+    assert row["time"] == sent.time
+    assert row["body"] == codec.encode(sent)
+
+
+async def test_unknown_types_and_unknown_fields_are_kept(base: Base, audit: Audit) -> None:
+    order = uuid4()
+    data = {"customer": "ada", "totalCents": 100, "currency": "EUR", "later": {"nested": [1, 2.50]}}
+    known = with_(codec.encode(event(order, 1)), data=data)
+    unknown = with_(codec.encode(event(order, 2)), type="loyalty.points_granted", data=["anything"])
+    broken = with_(codec.encode(event(order, 3)), data={"totalCents": "not a number"})
+    assert await audit.take(known, unknown, broken) == [Verdict.DONE] * 3
+    kept = [msgspec.json.decode(row["body"])["data"] for row in await rows(base, order)]
+    assert kept == [data, ["anything"], {"totalCents": "not a number"}]
+
+
+async def test_a_batch_in_any_order_with_repetitions_is_kept_once(base: Base, audit: Audit) -> None:
+    order = uuid4()
+    events = [event(order, number, f"/warren/{source}") for number in range(1, 31) for source in ("order", "payment")]
+    arriving = events + events[::3]
+    random.shuffle(arriving)
+    for start in range(0, len(arriving), 17):
+        batch = arriving[start : start + 17]
+        assert set(await audit.take(*batch)) == {Verdict.DONE}
+    assert {row["id"] for row in await rows(base, order)} == {each.id for each in events}
+    assert await rows(base, order, "contradictions") == []
+
+
+async def test_a_repetition_after_the_inbox_forgot_changes_nothing(base: Base, audit: Audit) -> None:
+    order = uuid4()
+    first, second = event(order, 1), event(order, 2)
+    await audit.take(first)
+    before = await rows(base, order)
+    await base.sql("DELETE FROM audit.inbox WHERE logical_id = $1", first.logicalid)
+    assert await audit.take(first, second) == [Verdict.DONE] * 2
+    after = await rows(base, order)
+    assert after[0] == before[0]
+    assert len(after) == 2
+    assert await rows(base, order, "contradictions") == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_contradiction_is_kept_beside_and_told(
+    base: Base, audit: Audit, together: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = uuid4()
+    one = event(order)
+    other = again(one)
+    batches = [[one, other, event(order, 2)]] if together else [[one], [other, event(order, 2)]]
+    for batch in batches:
+        assert set(await audit.take(*batch)) == {Verdict.DONE}
+    kept, beside = await rows(base, order), await rows(base, order, "contradictions")
+    assert len(kept) == 2
+    assert [row["sequence"] for row in beside] == [1]
+    assert {kept[0]["id"], beside[0]["id"]} == {one.id, other.id}
+    assert msgspec.json.decode(beside[0]["body"])["id"] == str(beside[0]["id"])
+    assert "contradiction" in capsys.readouterr().out
+
+
+async def test_replicas_that_take_the_same_events_at_once_keep_them_once(base: Base, audit: Audit) -> None:
+    other = Audit(base)
+    await other.database.open()
+    order = uuid4()
+    events = [event(order, number) for number in range(1, 101)]
+    contradicting = [again(each) for each in events[:10]]
+
+    async def work(replica: Audit, arriving: list[AnyEvent]) -> None:
+        random.shuffle(arriving)
+        for start in range(0, len(arriving), 20):
+            assert set(await replica.take(*arriving[start : start + 20])) == {Verdict.DONE}
+
+    await asyncio.gather(work(audit, events[:]), work(other, events + contradicting))
+    await other.database.close()
+    found = {row["id"] for table in ("events", "contradictions") for row in await rows(base, order, table)}
+    assert found == {each.id for each in events + contradicting}
+    assert len(await rows(base, order)) == 100
+
+
+async def test_odd_but_readable_events_are_kept(base: Base, audit: Audit) -> None:
+    order = uuid4()
+    nul = with_(codec.encode(event(order, 1)), reference="a\0b", type="odd\0type", data={"a": "\0"})
+    no_zone = with_(codec.encode(event(order, 2)), time="2026-01-02T03:04:05")
+    assert await audit.take(nul, no_zone) == [Verdict.DONE] * 2
+    one, two = await rows(base, order)
+    assert (one["reference"], one["type"]) == ("a\N{REPLACEMENT CHARACTER}b", "odd\N{REPLACEMENT CHARACTER}type")
+    assert msgspec.json.decode(one["body"])["data"] == {"a": "\0"}
+    assert two["time"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+async def test_what_cannot_be_kept_is_parked_and_its_neighbours_are_kept(base: Base, audit: Audit) -> None:
+    order = uuid4()
+    verdicts = await audit.take(
+        b"nonsense", event(order, 1), with_(codec.encode(event(order)), sourcesequence=2**31), event(order, 2)
+    )
+    assert verdicts == [Verdict.PARK, Verdict.DONE, Verdict.PARK, Verdict.DONE]
+    assert [row["sequence"] for row in await rows(base, order)] == [1, 2]
+
+
+@pytest.mark.parametrize("table", ["events", "contradictions"])
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE {} SET type = 'x'", "DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}", "ALTER TABLE {} ADD x int"],
+)
+async def test_the_log_cannot_be_changed_by_the_service(base: Base, audit: Audit, table: str, statement: str) -> None:
+    sent = event_of(OrderConfirmed(customer="ada"))
+    await audit.take(sent)
+    address = base.address("audit")
+    connection = await asyncpg.connect(address.url, password=address.password(), ssl=address.tls())
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement.format(table))
+        assert await connection.fetchval("SELECT count(*) FROM events WHERE subject = $1", sent.subject) == 1
+    finally:
+        await connection.close()
+
+
+async def test_a_batch_costs_as_many_statements_as_one_event(audit: Audit) -> None:
+    counted = []
+    for size in (1, 1, 100):  # the first one also asks for the types of the columns
+        statements: list[str] = []
+        async with audit.database.connection() as connection:
+            connection.add_query_logger(lambda query, into=statements: into.append(query.query))
+            log = Log(connection)
+            for _ in range(size):
+                await on_event(event(uuid4()), log)
+            await log.save()
+        counted.append(len(statements))
+    assert counted[1:] == [1, 1]
