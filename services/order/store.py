@@ -44,7 +44,7 @@ class OrderBook(Transaction):
         return self._fill(
             await self.connection.fetch(
                 f"SELECT {_COLUMNS} FROM orders WHERE deadline <= now()"  # noqa: S608
-                " ORDER BY deadline LIMIT $1 ",
+                " ORDER BY deadline LIMIT $1 FOR UPDATE SKIP LOCKED",
                 limit,
             )
         )
