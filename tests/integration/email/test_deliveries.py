@@ -131,3 +131,16 @@ async def test_the_database_holds_no_address(base: Base, email: Replica) -> None
     await email.process(event)
     [(row,)] = await base.sql("SELECT to_jsonb(d)::text FROM email.deliveries d WHERE id = $1", event.logicalid)
     assert "example" not in row
+
+
+async def test_a_mail_whose_record_was_lost_goes_out_again_as_the_same_mail(
+    base: Base, email: Replica, sink: MailSink
+) -> None:
+    """As after a crash between the call and its record: mail programs know the Message-ID."""
+    event = notification("ada@example.test")
+    await email.process(event)
+    await base.sql("DELETE FROM email.inbox WHERE logical_id = $1", event.logicalid)
+    await base.sql("DELETE FROM email.deliveries WHERE id = $1", event.logicalid)
+    assert await email.process(event, returned=True) == [Verdict.DONE]
+    assert len(sink.mails) == 2
+    assert len({mail.headers["Message-ID"] for mail in sink.mails}) == 1
