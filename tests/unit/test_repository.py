@@ -103,7 +103,9 @@ def test_links_between_files_lead_somewhere(file: Path) -> None:
 def test_paths_in_documents_exist(file: Path) -> None:
     folders = "services|operator|charts|tests|warren|docs"
     named = re.findall(rf"`((?:{folders})/[A-Za-z0-9_./-]+)`", file.read_text())
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    # What must not exist is named too; and CONTRIBUTING makes a service `loyalty`, see test_contributing.py.
+    meant = [name for name in named if name != "operator/__init__.py" and "loyalty" not in name]
+    assert [name for name in meant if not (ROOT / name).exists()] == []
 
 
 # What is run
