@@ -1,0 +1,46 @@
+"""The whole system as `warren up` runs it, on servers of its own, and a client that keeps what was accepted."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.shop import Shop
+from warren import invariants
+from warren.cli.client import Client
+from warren.local.paths import instance_dir
+from warren.local.system import System
+
+# A customer has this long to think again after paying, and an unpaid order this long to be paid.
+ENVIRONMENT = {
+    "order-api": {"WARREN_PAYMENT_DEADLINE_SECONDS": "8"},
+    "shipping": {"WARREN_PREPARATION_SECONDS": "0.7", "WARREN_CARRIER_SECONDS": "0.7"},
+}
+
+
+@pytest.fixture(scope="session")
+def system() -> Iterator[System]:
+    with System(instance_dir(f"system-{os.getpid()}"), fresh=True, environment=ENVIRONMENT) as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def client(system: System) -> Iterator[Client]:
+    with Client(system.url("order-api")) as client:
+        yield client
+
+
+@pytest.fixture
+def shop(system: System, client: Client) -> Iterator[Shop]:
+    """Ends with the invariants over every order that was accepted so far."""
+    shop = Shop(system, client)
+    yield shop
+    for process in list(shop.frozen):
+        shop.thaw(process)
+    system.processes.check()
+    database, broker = system.servers.postgres.address, system.servers.broker.address
+    checks = asyncio.run(invariants.settled(database, broker, seconds=40, accepted=shop.accepted))
+    broken = [f"{check.name}: {check.detail}" for check in checks if not check.held]
+    # Parked messages are what some tests are about; their figures must agree all the same.
+    assert not broken, broken

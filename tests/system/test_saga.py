@@ -1,0 +1,175 @@
+"""The order saga, end to end: real broker, real database, every service a process of its own."""
+
+import json
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.system.shop import Shop
+from warren.cli.client import ClientError
+
+COMPLETE = [
+    "order.created",
+    "inventory.reserved",
+    "order.confirmed",
+    "payment.success",
+    "order.paid",
+    "inventory.committed",
+    "shipping.prepared",
+    "order.shipped",
+    "shipping.delivered",
+    "order.completed",
+]
+
+
+def test_the_happy_path_publishes_each_event_once(shop: Shop) -> None:
+    before = shop.stock("item2")
+    order = shop.reaches(shop.place({"sku": "item2", "quantity": 3}), "COMPLETED")
+    assert sorted(shop.story(order, until="order.completed")) == sorted(COMPLETE)
+    after = shop.stock("item2")
+    assert (after["sold"] - before["sold"], before["onHand"] - after["onHand"]) == (3, 3)
+
+
+def test_the_first_seeds_request_is_accepted_verbatim_and_every_service_logs_its_steps(shop: Shop) -> None:
+    body = '{"orderId": "123", "user": "gayal", "items": ["item1", "item2"]}'
+    url = f"{shop.system.url('order-api')}/orders"
+    command = ["curl", "-s", "-i", "-X", "POST", url, "-H", "Content-Type: application/json", "-d", body]
+    head, _, answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition("\n\n")
+    assert " 202 " in head.splitlines()[0]
+    found = json.loads(answer)
+    assert f"/orders/{found['id']}" in head
+    order = shop.reaches(shop.client.find(found["id"]), "COMPLETED")
+    shop.story(order, until="order.completed")
+    expected = {
+        "order-api": ["published order.created"],
+        "inventory": ["processed order.created -> inventory.reserved", "processed payment.success"],
+        "payment": ["processed inventory.reserved -> payment.success"],
+        "shipping": ["processed payment.success", "published shipping.prepared", "published shipping.delivered"],
+        "order-worker": ["processed shipping.delivered -> order.completed"],
+        "notification": ["processed order.completed -> notification.requested"],
+        "email": ["processed notification.requested"],
+        "audit": ["processed payment.success", "processed order.completed"],
+    }
+    deadline = time.monotonic() + 10
+    for process, texts in expected.items():
+        for text in texts:
+            while not _logged(shop, process, text, "order=123"):
+                assert time.monotonic() < deadline, f"{process} logged no {text!r} for order 123"
+                time.sleep(0.05)
+
+
+def _logged(shop: Shop, process: str, text: str, order: str) -> bool:
+    lines = shop.system.processes.log_file(process).read_text().splitlines()
+    return any(text in line and order in line for line in lines)
+
+
+def test_out_of_stock_cancels_and_reserves_nothing(shop: Shop) -> None:
+    before = shop.stock("mug")
+    order = shop.reaches(shop.place("mug", "sold-out"), "CANCELLED")
+    assert order.reason == "out_of_stock"
+    story = shop.story(order, until="order.cancelled")
+    assert "inventory.out_of_stock" in story
+    assert "payment.success" not in story
+    assert shop.stock("mug") == before
+
+
+@pytest.mark.parametrize("token", ["tok_declined", "tok_insufficient_funds", "tok_expired_card", "tok_nonsense"])
+def test_a_failed_payment_cancels_and_gives_the_stock_back(shop: Shop, token: str) -> None:
+    before = shop.stock("teapot")
+    order = shop.reaches(shop.place("teapot", paymentToken=token), "CANCELLED")
+    assert order.reason == "payment_failed"
+    shop.story(order, until="order.cancelled")
+    assert shop.stock("teapot") == before
+
+
+@pytest.mark.parametrize("token", ["tok_flaky", "tok_lost_answer", "tok_confirm"])
+def test_a_troubled_payment_succeeds_with_one_charge(shop: Shop, token: str) -> None:
+    order = shop.reaches(shop.place("item3", paymentToken=token), "COMPLETED", "CANCELLED")
+    assert order.state == "COMPLETED"
+
+
+def test_a_payment_that_never_comes_is_cancelled_by_the_deadline(shop: Shop) -> None:
+    order = shop.reaches(shop.place("item3", paymentToken="tok_abandoned"), "CANCELLED", seconds=40)
+    assert order.reason == "payment_timeout"
+
+
+def test_cancelled_while_pending(shop: Shop) -> None:
+    with shop.without("inventory"):
+        order = shop.place("item4")
+        assert shop.client.cancel(order.id).state == "CANCELLING"
+        assert shop.client.cancel(order.id).state == "CANCELLING"
+    assert shop.reaches(order, "CANCELLED").reason == "customer"
+    story = shop.story(order, until="order.cancelled")
+    assert story.count("order.cancelling") == 2  # shipping first, then the others
+    assert {"inventory.released", "shipping.stopped"} <= set(story)
+    assert {"payment.voided", "payment.refunded"} & set(story)
+
+
+def test_cancelled_while_confirmed(shop: Shop) -> None:
+    order = shop.place("item4", paymentToken="tok_abandoned")
+    shop.reaches(order, "CONFIRMED")
+    shop.client.cancel(order.id)
+    assert shop.reaches(order, "CANCELLED").reason == "customer"
+    assert "payment.voided" in shop.story(order, until="order.cancelled")
+
+
+def test_cancelled_while_paid_refunds(shop: Shop) -> None:
+    order = shop.place("item4")
+    shop.reaches(order, "PAID")
+    shop.client.cancel(order.id)
+    assert shop.reaches(order, "CANCELLED").reason == "customer"
+    assert "payment.refunded" in shop.story(order, until="order.cancelled")
+
+
+def test_a_cancellation_that_comes_too_late_at_shipping_is_withdrawn_before_any_refund(shop: Shop) -> None:
+    order = shop.place("item4")
+    shop.reaches(order, "PAID")
+    with shop.without("order-worker"):
+        # The parcel leaves, but the order has not heard of it yet.
+        shop.story(order, until="shipping.prepared")
+        assert shop.client.cancel(order.id).state == "CANCELLING"
+    found = shop.reaches(order, "COMPLETED", "CANCELLED")
+    assert (found.state, found.reason) == ("COMPLETED", None)
+    story = shop.story(order, until="order.completed")
+    assert "shipping.refused" in story
+    assert not {"payment.refunded", "payment.voided", "inventory.released"} & set(story)
+
+
+@pytest.mark.parametrize("state", ["SHIPPED", "COMPLETED"])
+def test_cancelling_after_shipping_is_refused(shop: Shop, state: str) -> None:
+    order = shop.place("item4")
+    shop.reaches(order, state)
+    with pytest.raises(ClientError, match=r"\(409\)"):
+        shop.client.cancel(order.id)
+
+
+def test_a_cancelled_order_cannot_be_cancelled_again(shop: Shop) -> None:
+    order = shop.reaches(shop.place("sold-out"), "CANCELLED")
+    with pytest.raises(ClientError, match=r"\(409\)"):
+        shop.client.cancel(order.id)
+
+
+def test_the_customers_confirmation_delivers(shop: Shop) -> None:
+    order = shop.place("item5")
+    shop.reaches(order, "SHIPPED")
+    shop.client.confirm_delivery(order.id)
+    shop.reaches(order, "COMPLETED")
+    assert shop.story(order, until="order.completed").count("shipping.delivered") == 1
+
+
+def test_one_idempotency_key_makes_one_order(shop: Shop) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        orders = list(pool.map(lambda _: shop.place("item6", key="one-key"), range(48)))
+    assert len({(order.id, order.version, order.created_at) for order in orders}) == 1
+    with pytest.raises(ClientError, match=r"\(422\)"):
+        shop.place("item7", key="one-key")
+
+
+def test_the_last_piece_is_sold_once(shop: Shop) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        orders = list(pool.map(lambda number: shop.place("last-piece", user=f"user{number}"), range(40)))
+    ends = [shop.reaches(order, "COMPLETED", "CANCELLED", seconds=60).shown_state for order in orders]
+    assert ends.count("COMPLETED") == 1
+    assert ends.count("CANCELLED (out_of_stock)") == 39
