@@ -11,7 +11,6 @@ from services.shared.contracts.orders import (
     CancelReason,
     OrderCancelled,
     OrderCancelling,
-    OrderCancelRequested,
     OrderCompleted,
     OrderConfirmed,
     OrderCreated,
@@ -92,7 +91,6 @@ WORDING: Mapping[type[EventData], Callable[[str, Any], Words] | None] = {
     # It is the customer who said it.
     OrderDeliveryConfirmed: None,
     # A wish between services. The decision is told.
-    OrderCancelRequested: None,
     # order.confirmed tells it.
     InventoryReserved: None,
     InventoryOutOfStock: _out_of_stock,

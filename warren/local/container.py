@@ -19,6 +19,7 @@ from warren.local.spawn import spawn, tethered
 
 __all__ = ["Container", "docker"]
 
+LABEL = "warren.instance"
 USER = "999:999"
 FILES = PurePosixPath("/warren")
 REMEDY = "Set WARREN_SERVERS=debian to do without Docker."
@@ -36,6 +37,7 @@ class Container:
 
     def __init__(self, instance_dir: Path, name: str, image: str, volume_path: str) -> None:
         self._name = f"warren-{short_hash(str(instance_dir.resolve()))}-{name}"
+        self._instance_dir = instance_dir.absolute()
         self.image = image
         self._volume_path = PurePosixPath(volume_path)
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -52,8 +54,9 @@ class Container:
     ) -> list[str]:
         self.release()
         docker("rm", "--force", self._name, check=False)
-        self._watchdog = spawn(["sh", "-c", WATCHDOG, "watchdog", self._name], stdin=subprocess.PIPE)
-        docker(
+        self._prune_volumes()
+        docker("volume", "create", "--label", f"{LABEL}={self._instance_dir}", self._name)
+        container = docker(
             "create",
             *("--name", self._name, "--user", USER, "--entrypoint", argv[0]),
             *("--volume", f"{self._name}:{self._volume_path}"),
@@ -61,7 +64,9 @@ class Container:
             *(word for name, value in env.items() for word in ("--env", f"{name}={value}")),
             self.image,
             *argv[1:],
-        )
+        ).strip()
+        # By its id: after a crash and a quick restart the name may be another container's.
+        self._watchdog = spawn(["sh", "-c", WATCHDOG, "watchdog", container], stdin=subprocess.PIPE)
         docker("cp", "-", f"{self._name}:/", stdin=_archive(files))
         return tethered(["docker", "start", "--attach", self._name])
 
@@ -77,6 +82,14 @@ class Container:
     def erase(self) -> None:
         docker("rm", "--force", self._name, check=False)
         docker("volume", "rm", "--force", self._name, check=False)
+
+    def _prune_volumes(self) -> None:
+        """Deletes the data of instances whose folder is gone."""
+        form = '{{.Name}}\t{{.Label "' + LABEL + '"}}'
+        for line in docker("volume", "ls", "--filter", f"label={LABEL}", "--format", form).splitlines():
+            name, _, instance_dir = line.partition("\t")
+            if not Path(instance_dir).exists():
+                docker("volume", "rm", name, check=False)
 
     def release(self) -> None:
         """Ends the watchdog, which removes the stopped container."""
