@@ -53,7 +53,7 @@ test-long: $(VENV)/.dev ## the tests that take minutes: soak, chaos, large table
 lint: $(VENV)/.dev ## style, formatting, and who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: types
 types: $(VENV)/.dev ## mypy, strict
