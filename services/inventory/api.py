@@ -33,7 +33,7 @@ class Stock(Controller):
     path = "/stock"
     tags = ("stock",)
 
-    @get(summary="List the stock", responses=problems({400: "a parameter is wrong", 403: "the token is not staff's"}))
+    @get(summary="List the stock", responses=problems({403: "the token is not staff's"}))
     async def page(
         self,
         restocking: TheRestocking,
@@ -62,7 +62,6 @@ class Stock(Controller):
         " adds nothing and has the same answer.",
         responses=problems(
             {
-                400: "the quantity is missing or out of bounds",
                 403: "the token is not staff's",
                 422: "the Idempotency-Key came with another article or quantity before",
             }

@@ -44,7 +44,6 @@ class Orders(Controller):
         ],
         responses=problems(
             {
-                400: "a field is missing, unknown or wrong; `detail` names it",
                 403: "the token is not for this user",
                 409: "the customer has another order with this orderId",
                 422: "an unknown article, too many pieces, or an Idempotency-Key that came with another body before",
@@ -60,7 +59,7 @@ class Orders(Controller):
     @get(
         summary="List orders",
         description="Newest first. With a token, the caller's own; `orderId` finds one by the customer's own number.",
-        responses=problems({400: "a parameter is wrong; `detail` names it", 403: "the token is not for this customer"}),
+        responses=problems({403: "the token is not for this customer"}),
     )
     async def page(
         self,

@@ -17,8 +17,9 @@ class ProblemAnswer(msgspec.Struct, frozen=True):
 
 
 def problems(descriptions: dict[int, str]) -> dict[int, ResponseSpec]:
-    """For `responses=` of a route: status to what it means there. 401 and 503 are possible everywhere."""
+    """For `responses=` of a route: status to what it means there. 400, 401 and 503 are possible everywhere."""
     everywhere = {
+        400: "a parameter or field is missing, unknown or wrong; `detail` names it",
         401: "no token, or one that is expired or not valid",
         503: "a server is away; send the request again after Retry-After",
     }
