@@ -25,8 +25,9 @@ from services.shared.messaging.consumer import Consumer, ConsumerSettings
 from services.shared.messaging.database import Database, DatabaseAddress
 from services.shared.messaging.failures import RetryPolicy
 from services.shared.messaging.outbox import Outbox
+from services.shared.messaging.pipeline import Outcome
 from services.shared.messaging.processor import Processor
-from services.shared.messaging.publisher import Outcome, Publisher
+from services.shared.messaging.publisher import Publisher
 from services.shared.messaging.relay import Relay, RelaySettings
 from services.shared.messaging.transaction import Transaction
 from warren.local.servers import Servers

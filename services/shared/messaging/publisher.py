@@ -3,19 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import Enum, auto
 from typing import cast
 
 import aiormq
 import aiormq.abc
 import aiormq.channel
 import msgspec
-from aiormq import exceptions as amqp
 from aiormq import spec
 
 from services.shared.contracts import CONTENT_TYPE
 from services.shared.messaging.connection import BrokerAddress, close, connect, translated
 from services.shared.messaging.errors import BrokerUnavailable
+from services.shared.messaging.pipeline import Batch, Frame, Outcome, forget, send
 
 CONFIRM_TIMEOUT = 30.0  # seconds
 
@@ -33,15 +32,6 @@ class Message(msgspec.Struct, frozen=True):
     priority: int | None = None
     expires_ms: int | None = None
     traceparent: str | None = None
-
-
-class Outcome(Enum):
-    CONFIRMED = auto()
-    """The broker has it safe, in at least one queue."""
-    RETURNED = auto()
-    """No queue took it. It is gone at the broker: the sender must keep it."""
-    REFUSED = auto()
-    """A queue is full or could not store it. The sender must keep it."""
 
 
 class Publisher:
@@ -65,16 +55,16 @@ class Publisher:
         answer that takes longer than CONFIRM_TIMEOUT counts as a lost connection.
         """
         channel = await self._open()
-        confirms = [asyncio.create_task(self._publish(channel, message)) for message in messages]
+        frames = [self._frame(message) for message in messages]
         try:
             with translated(self._address):
-                return await self._answers(confirms)
+                batch = await send(channel, frames)
+                await self._answered(batch)
         except BaseException:
-            for confirm in confirms:
-                confirm.cancel()
-            await asyncio.gather(*confirms, return_exceptions=True)
             await self.close()
             raise
+        forget(channel, frames)
+        return batch.outcomes
 
     async def close(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
@@ -92,13 +82,12 @@ class Publisher:
             return True
         return False
 
-    async def _answers(self, confirms: "list[asyncio.Task[Outcome]]") -> list[Outcome]:
-        pending: set[asyncio.Task[Outcome]] = set(confirms)
-        while pending:
-            done, pending = await asyncio.wait(pending, timeout=CONFIRM_TIMEOUT)
-            if not done and not await self.blocked():
+    async def _answered(self, batch: Batch) -> None:
+        while not batch.finished.done():
+            await asyncio.wait([batch.finished], timeout=CONFIRM_TIMEOUT)
+            if not batch.finished.done() and not await self.blocked():
                 raise BrokerUnavailable(f"no confirm within {CONFIRM_TIMEOUT:.0f} s from {self._address.url}")
-        return [confirm.result() for confirm in confirms]
+        batch.finished.result()
 
     async def _open(self) -> aiormq.channel.Channel:
         if self._channel is not None and not self._channel.is_closed:
@@ -109,11 +98,11 @@ class Publisher:
         with translated(self._address):
             async with asyncio.timeout(CONFIRM_TIMEOUT):
                 channel = await self._connection.channel(on_return_raises=True)
-        # The driver's abstract type lacks `wait`, which is what lets publishes share a wait.
+        # The abstract type lacks what a pipeline needs.
         self._channel = cast(aiormq.channel.Channel, channel)
         return self._channel
 
-    async def _publish(self, channel: aiormq.channel.Channel, message: Message) -> Outcome:
+    def _frame(self, message: Message) -> Frame:
         properties = spec.Basic.Properties(
             content_type=CONTENT_TYPE,
             delivery_mode=2,
@@ -127,20 +116,7 @@ class Publisher:
             expiration=None if message.expires_ms is None else str(message.expires_ms),
             headers={} if message.traceparent is None else {"traceparent": message.traceparent},
         )
-        try:
-            await channel.basic_publish(
-                message.body,
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                properties=properties,
-                mandatory=True,
-                wait=False,
-            )
-        except amqp.PublishError:
-            return Outcome.RETURNED
-        except amqp.DeliveryError:
-            return Outcome.REFUSED
-        return Outcome.CONFIRMED
+        return Frame(message.exchange, message.routing_key, message.body, properties)
 
 
 def _whole_second(timestamp: float) -> datetime:

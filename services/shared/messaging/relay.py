@@ -26,7 +26,8 @@ from services.shared.messaging.errors import (
     DatabaseUnavailable,
     TopologyMissing,
 )
-from services.shared.messaging.publisher import Message, Outcome, Publisher
+from services.shared.messaging.pipeline import Outcome
+from services.shared.messaging.publisher import Message, Publisher
 from services.shared.messaging.telemetry import Telemetry
 
 _codec = Codec(CATALOGUE, tolerant=True)

@@ -5,7 +5,7 @@ from typing import Protocol
 import structlog
 
 from services.shared.contracts import AnyEvent
-from services.shared.messaging.publisher import Outcome
+from services.shared.messaging.pipeline import Outcome
 
 
 class Telemetry(Protocol):

@@ -8,7 +8,7 @@ import pytest
 from services.shared.contracts import CATALOGUE
 from services.shared.contracts.orders import OrderCancelRequested, OrderCompleted, OrderConfirmed
 from services.shared.messaging.codec import Codec
-from services.shared.messaging.publisher import Outcome
+from services.shared.messaging.pipeline import Outcome
 from services.shared.messaging.relay import RelaySettings
 from services.shared.messaging.transaction import Transaction
 from tests.stage import Stage, eventually
