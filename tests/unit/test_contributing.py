@@ -75,4 +75,4 @@ def test_the_lists_it_names_exist() -> None:
     files = re.findall(r"`([a-z_/]+\.(?:py|toml))`", lists)
     assert {"SERVICES", "QUEUES", "PUBLISHERS"} == set(named)
     for file in files:
-        assert "audit" in (ROOT / file).read_text(), file
+        assert "inventory" in (ROOT / file).read_text(), file
