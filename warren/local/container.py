@@ -10,11 +10,13 @@ import io
 import signal
 import subprocess
 import tarfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from warren.local.errors import ServerError
 from warren.local.paths import short_hash
+from warren.local.secret import instance_identity
 from warren.local.spawn import spawn, tethered
 
 __all__ = ["Container", "docker"]
@@ -22,6 +24,7 @@ __all__ = ["Container", "docker"]
 LABEL = "warren.instance"
 USER = "999:999"
 FILES = PurePosixPath("/warren")
+REMOVE_LIMIT = 20.0  # seconds
 REMEDY = "Set WARREN_SERVERS=debian to do without Docker."
 WATCHDOG = 'cat > /dev/null; exec docker rm --force --volumes "$1" > /dev/null 2>&1'
 
@@ -38,6 +41,7 @@ class Container:
     def __init__(self, instance_dir: Path, name: str, image: str, volume_path: str) -> None:
         self._name = f"warren-{short_hash(str(instance_dir.resolve()))}-{name}"
         self._instance_dir = instance_dir.absolute()
+        self._volume = f"{self._name}-{instance_identity(instance_dir)}"
         self.image = image
         self._volume_path = PurePosixPath(volume_path)
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -53,13 +57,13 @@ class Container:
         self, argv: Sequence[str], env: Mapping[str, str], files: Mapping[str, bytes], ports: Sequence[int]
     ) -> list[str]:
         self.release()
-        docker("rm", "--force", self._name, check=False)
+        self._remove()
         self._prune_volumes()
-        docker("volume", "create", "--label", f"{LABEL}={self._instance_dir}", self._name)
+        docker("volume", "create", "--label", f"{LABEL}={self._instance_dir}", self._volume)
         container = docker(
             "create",
             *("--name", self._name, "--user", USER, "--entrypoint", argv[0]),
-            *("--volume", f"{self._name}:{self._volume_path}"),
+            *("--volume", f"{self._volume}:{self._volume_path}"),
             *(word for port in ports for word in ("--publish", f"127.0.0.1:{port}:{port}")),
             *(word for name, value in env.items() for word in ("--env", f"{name}={value}")),
             self.image,
@@ -71,24 +75,39 @@ class Container:
         return tethered(["docker", "start", "--attach", self._name])
 
     def send(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-        """The client's process ends when the container has."""
+        """The client's process ends when the container has.
+
+        A kill removes the container, so that one which is only about to start does not; data is in the volume.
+        """
         del process
-        docker("kill", "--signal", number.name, self._name, check=False)
+        if number == signal.SIGKILL:
+            docker("rm", "--force", self._name, check=False)
+        else:
+            docker("kill", "--signal", number.name, self._name, check=False)
 
     def run(self, argv: Sequence[str], env: Mapping[str, str], time_limit: float = 60.0) -> str:
         del env  # the container has it already
         return docker("exec", "--user", USER, self._name, *argv, time_limit=time_limit)
 
     def erase(self) -> None:
-        docker("rm", "--force", self._name, check=False)
-        docker("volume", "rm", "--force", self._name, check=False)
+        self._remove()
+        docker("volume", "rm", "--force", self._volume, check=False)
+
+    def _remove(self) -> None:
+        """Returns when there is no such container, also if a watchdog of an earlier run is just removing it."""
+        deadline = time.monotonic() + REMOVE_LIMIT
+        while docker("ps", "--all", "--quiet", "--filter", f"name=^/{self._name}$").strip():
+            docker("rm", "--force", self._name, check=False)
+            if time.monotonic() > deadline:
+                raise ServerError(f"The container {self._name} cannot be removed. {REMEDY}")
 
     def _prune_volumes(self) -> None:
-        """Deletes the data of instances whose folder is gone."""
+        """Deletes the data of instances whose folder is gone, or has been made anew."""
         form = '{{.Name}}\t{{.Label "' + LABEL + '"}}'
         for line in docker("volume", "ls", "--filter", f"label={LABEL}", "--format", form).splitlines():
             name, _, instance_dir = line.partition("\t")
-            if not Path(instance_dir).exists():
+            is_earlier_one = name.startswith(f"{self._name}-") and name != self._volume
+            if is_earlier_one or not Path(instance_dir).exists():
                 docker("volume", "rm", name, check=False)
 
     def release(self) -> None:

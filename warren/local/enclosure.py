@@ -19,6 +19,7 @@ from warren.local.debian_root import SERVICE_UID
 from warren.local.errors import MachineError, ServerError
 from warren.local.paths import short_hash
 from warren.local.ports import LOOPBACK
+from warren.local.secret import instance_identity
 from warren.local.spawn import spawn
 
 __all__ = ["Enclosure"]
@@ -42,7 +43,7 @@ class Enclosure:
         self._outside = instance_dir / name if self._namespaces else self._mount_point
         self._make_folder()
         if not self._namespaces:
-            _prune(root / "instances", self._outside, instance_dir)
+            self._forget_deleted_instances(instance_dir)
 
     @property
     def data(self) -> PurePosixPath:
@@ -86,6 +87,17 @@ class Enclosure:
             with contextlib.suppress(OSError):
                 self._mount_point.rmdir()
 
+    def _forget_deleted_instances(self, instance_dir: Path) -> None:
+        """Deletes data that lies in the root although the folder of its instance is gone, or has been made anew."""
+        mine = f"{instance_dir.absolute()}\n{instance_identity(instance_dir)}"
+        origin = self._outside / ORIGIN
+        if origin.exists() and origin.read_text() != mine:
+            self.erase()
+        origin.write_text(mine)
+        for other in self._outside.parent.glob(f"*/{ORIGIN}"):
+            if not Path(other.read_text().splitlines()[0]).exists():
+                shutil.rmtree(other.parent, ignore_errors=True)
+
     def _make_folder(self) -> None:
         for folder in (self._outside, self._outside / "data"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,15 +121,6 @@ class Enclosure:
         binds = {str(self._inside): str(self._outside)} if self._namespaces else {}
         env = {"HOME": str(self._inside), **env}
         return _confined(self._root, argv, namespaces=self._namespaces, binds=binds, env=env, cwd=str(self._inside))
-
-
-def _prune(instances: Path, mine: Path, instance_dir: Path) -> None:
-    """Deletes data that lies in the root although the folder of its instance is gone."""
-    (mine / ORIGIN).write_text(str(instance_dir.absolute()))
-    for folder in instances.iterdir():
-        origin = folder / ORIGIN
-        if origin.exists() and not Path(origin.read_text()).exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _confined(

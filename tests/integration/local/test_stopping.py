@@ -1,5 +1,7 @@
 """Whatever ends `warren up`, and whenever: no process, lock or state file stays, and the next start works."""
 
+import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from warren.local.instance import Instance
+from warren.local.servers import Servers
 
 UP = """
 import sys, time
@@ -81,3 +85,24 @@ def test_start_after_kill_9_finds_nothing_in_its_way(tmp_path: Path, processes: 
         assert Instance("up", folder=tmp_path).stop()
     assert processes() == []
     assert not (tmp_path / "state.json").exists()
+
+
+def test_folder_deleted_by_hand_is_a_new_instance(tmp_path: Path) -> None:
+    folder = tmp_path / "instance"
+    with Servers(folder) as servers:
+        first = servers.postgres.address.admin_password
+    shutil.rmtree(folder)
+    with Servers(folder) as servers:
+        assert servers.postgres.address.admin_password != first
+        assert asyncio.run(query(servers, "SELECT 1")) == 1
+        assert "admin" in servers.broker.rabbitmqctl(
+            "authenticate_user", "admin", servers.broker.address.admin_password
+        )
+
+
+async def query(servers: Servers, sql: str) -> object:
+    connection = await asyncpg.connect(servers.postgres.address.dsn())
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
