@@ -11,11 +11,8 @@ import msgspec
 
 from services.inventory.domain import Decision, Reservation, Shelf, State
 from services.shared.contracts import AnyEvent, EventData
-from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import Line, OrderCancelling, OrderCreated, Participant
 from services.shared.messaging.transaction import Connection, Transaction
-
-EXPRESS_PRIORITY = 8  # of 31; 4 is everybody else's
 
 _lines = msgspec.json.Decoder(list[Line])
 
@@ -51,30 +48,6 @@ class Stockroom(Transaction):
             self._reservations[reservation.order_id] = reservation
             self._changed.add(reservation.order_id)
         return events
-
-    def announce(
-        self,
-        data: EventData,
-        *,
-        cause: AnyEvent | None = None,
-        subject: UUID | None = None,
-        reference: str | None = None,
-        exchange: str | None = None,
-        priority: int | None = None,
-        expires_ms: int | None = None,
-    ) -> "Stockroom":
-        """As in Transaction; an express order stays ahead on its way to payment."""
-        if priority is None and isinstance(data, InventoryReserved) and data.express:
-            priority = EXPRESS_PRIORITY
-        return super().announce(
-            data,
-            cause=cause,
-            subject=subject,
-            reference=reference,
-            exchange=exchange,
-            priority=priority,
-            expires_ms=expires_ms,
-        )
 
     async def save(self) -> None:
         if self._changed:

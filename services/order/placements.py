@@ -17,8 +17,7 @@ import msgspec
 from services.order.answers import COLUMNS, OrderAnswer, answer_of, as_placed
 from services.order.domain import State
 from services.order.requests import Placement
-from services.order.store import EXPRESS_PRIORITY
-from services.shared.contracts.orders import Line, OrderCreated
+from services.shared.contracts.orders import EXPRESS_PRIORITY, Line, OrderCreated
 from services.shared.messaging.transaction import Transaction
 
 

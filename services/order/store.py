@@ -11,11 +11,9 @@ from uuid import UUID
 from services.order import domain
 from services.order.domain import Decision, Fact, Order, State
 from services.shared.contracts import AnyEvent, EventData
-from services.shared.contracts.orders import CancelReason
+from services.shared.contracts.orders import EXPRESS_PRIORITY, CancelReason
 from services.shared.messaging.errors import PermanentError
 from services.shared.messaging.transaction import Connection, Transaction
-
-EXPRESS_PRIORITY = 8  # of 31; 4 is everybody else's
 
 _COLUMNS = "id, customer, reference, total_cents, currency, express, facts, tracking, reason, reached, version"
 
@@ -72,32 +70,12 @@ class OrderBook(Transaction):
     def announce_about(self, order: Order, events: Iterable[EventData]) -> None:
         """Announce what no event of another service led to."""
         for data in events:
-            self.announce(data, subject=order.id, reference=self._references[order.id])
-
-    def announce(
-        self,
-        data: EventData,
-        *,
-        cause: AnyEvent | None = None,
-        subject: UUID | None = None,
-        reference: str | None = None,
-        exchange: str | None = None,
-        priority: int | None = None,
-        expires_ms: int | None = None,
-    ) -> "OrderBook":
-        """As in Transaction; what is about an express order is delivered first."""
-        about = self._orders.get(subject or (cause.subject if cause else UUID(int=0)))
-        if priority is None and about is not None and about.express:
-            priority = EXPRESS_PRIORITY
-        return super().announce(
-            data,
-            cause=cause,
-            subject=subject,
-            reference=reference,
-            exchange=exchange,
-            priority=priority,
-            expires_ms=expires_ms,
-        )
+            self.announce(
+                data,
+                subject=order.id,
+                reference=self._references[order.id],
+                priority=EXPRESS_PRIORITY if order.express else None,
+            )
 
     async def save(self) -> None:
         if not self._changed:

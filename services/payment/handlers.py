@@ -13,8 +13,6 @@ from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import OrderCancelling
 from services.shared.messaging.handlers import Effect, Handlers
 
-EXPRESS_PRIORITY = 8  # of 31; 4 is everybody else's
-
 
 class Charge(msgspec.Struct, frozen=True):
     key: str
@@ -40,9 +38,7 @@ async def settle_charge(
 ) -> Iterable[EventData]:
     payment, outcome = domain.settle_charge(payments.of(event.subject), answer, event.data)
     payments.put(payment)
-    if outcome is not None:
-        payments.announce(outcome, cause=event, priority=EXPRESS_PRIORITY if event.data.express else None)
-    return ()
+    return () if outcome is None else (outcome,)
 
 
 async def prepare_void(event: Event[OrderCancelling], payments: Payments) -> Void | None:

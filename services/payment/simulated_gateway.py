@@ -23,11 +23,11 @@ import asyncpg
 
 from services.payment.domain import Blocked, ChargeAnswer, Charged, Declined, Refunded, VoidAnswer, Voided
 from services.payment.gateway import GatewayTrouble, KeyReused, NotConfirmed
-from services.payment.gathering import Gathering
 from services.payment.simulated_ledger import ChargeState, Entry, Ledger, Request
 from services.payment.simulated_tokens import behaviour_of
 from services.shared.messaging.database import DatabaseAddress
 from services.shared.messaging.errors import MessagingError
+from services.shared.messaging.gathering import Gathering
 
 Question = TypeVar("Question")
 

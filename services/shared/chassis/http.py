@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import structlog
 import uvicorn
+from asyncpg import LockNotAvailableError
 from litestar import Litestar, Request, Response, get
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
@@ -34,7 +35,13 @@ def application(routes: list[ControllerRouterHandler], *, title: str, version: s
         route_handlers=[livez, *routes],
         request_max_body_size=MAX_BODY,
         openapi_config=OpenAPIConfig(title=title, version=version, render_plugins=[JsonRenderPlugin()]),
-        exception_handlers={Unavailable: _unavailable, HTTPException: _http_error, Exception: _unexpected},
+        exception_handlers={
+            Unavailable: _unavailable,
+            TimeoutError: _unavailable,
+            LockNotAvailableError: _unavailable,
+            HTTPException: _http_error,
+            Exception: _unexpected,
+        },
     )
 
 
@@ -97,13 +104,13 @@ _titles = {
 }
 
 
-def _unavailable(request: Request[Any, Any, Any], error: Unavailable) -> Response[bytes]:
+def _unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     structlog.get_logger().warning("request refused", path=request.url.path, reason=str(error))
     return _problem(
         request,
         HTTP_503_SERVICE_UNAVAILABLE,
         "Temporarily unavailable",
-        "A server that this needs is away. Nothing was changed; send the request again.",
+        "A server that this needs is away or too slow. Send the request again.",
         {"Retry-After": "2"},
     )
 

@@ -49,6 +49,8 @@ class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defa
     """`id` of the event that led to this one."""
     traceparent: str | None = None
     """W3C trace context."""
+    priority: int | None = None
+    """0 to 31, 4 when not given; what follows from an event inherits it, so an express order stays ahead."""
     data: DataT
 
 

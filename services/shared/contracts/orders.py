@@ -7,6 +7,9 @@ import msgspec
 
 from services.shared.contracts.envelope import EventData
 
+EXPRESS_PRIORITY = 8
+"""Of 31; 4 is everybody else's."""
+
 
 class CancelReason(StrEnum):
     OUT_OF_STOCK = "out_of_stock"

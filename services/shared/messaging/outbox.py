@@ -65,7 +65,7 @@ class Outbox:
             event = self._event(announcement, sequences[announcement.subject])
             exchange = announcement.exchange or self._exchange
             body = codec.encode(event)
-            message = message_of(event, body, exchange, announcement.priority, announcement.expires_ms)
+            message = message_of(event, body, exchange, announcement.expires_ms)
             entries.append(Entry(event=event, message=message))
         return entries
 
@@ -83,7 +83,8 @@ class Outbox:
             sourcesequence=sequence,
             reference=announcement.reference,
             causationid=None if cause is None else cause.id,
-            traceparent=None if cause is None else cause.traceparent,
+            traceparent=announcement.traceparent,
+            priority=announcement.priority,
             data=announcement.data,
         )
 
@@ -105,13 +106,12 @@ async def _next_sequences(connection: Connection, announcements: Sequence[Announ
 
 async def _store(connection: Connection, entries: list[Entry], place: Place) -> None:
     rows = await connection.fetch(
-        "INSERT INTO outbox (exchange, body, priority, expires_ms, owner, leased_until)"
-        " SELECT e, b, p, x, $5, now() + make_interval(secs => $6)"
-        " FROM unnest($1::text[], $2::bytea[], $3::smallint[], $4::int[]) AS t (e, b, p, x)"
+        "INSERT INTO outbox (exchange, body, expires_ms, owner, leased_until)"
+        " SELECT e, b, x, $4, now() + make_interval(secs => $5)"
+        " FROM unnest($1::text[], $2::bytea[], $3::int[]) AS t (e, b, x)"
         " RETURNING position",
         [entry.message.exchange for entry in entries],
         [entry.message.body for entry in entries],
-        [entry.message.priority for entry in entries],
         [entry.message.expires_ms for entry in entries],
         place.owner,
         place.lease_seconds,

@@ -7,9 +7,10 @@ transaction of its own, so only the one that is to blame is retried or parked an
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -26,6 +27,7 @@ from services.shared.messaging.errors import (
     Unavailable,
 )
 from services.shared.messaging.failures import RetryPolicy
+from services.shared.messaging.gathering import Gathering
 from services.shared.messaging.handlers import Effect, Handler, Handlers, handler_of
 from services.shared.messaging.outbox import Outbox
 from services.shared.messaging.telemetry import Telemetry
@@ -37,7 +39,7 @@ TRANSACTION_TIMEOUT = 60.0  # seconds; far below the broker's consumer timeout
 EFFECT_TIMEOUT = 30.0  # seconds
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, eq=False):
     """One message as a queue handed it out."""
 
     tag: int
@@ -61,17 +63,32 @@ class Verdict(Enum):
 Settle = Callable[[Delivery, Verdict], None]
 
 
-class Task(msgspec.Struct, frozen=True):
+class Task(msgspec.Struct, frozen=True, eq=False):
     """A delivery that could be read."""
 
     delivery: Delivery
     event: AnyEvent
 
 
+class Finished(msgspec.Struct, frozen=True):
+    """An effect whose call has been made, and whose result is to be stored."""
+
+    task: Task
+    intent: Any
+    result: Any
+    started: float
+
+
+def logical_id(event: AnyEvent) -> UUID:
+    """What repetitions are recognized by, as a rule."""
+    return event.logicalid
+
+
 class Processor(Generic[T]):
     """Runs a service's handlers with the library's guarantees.
 
-    `concurrency` bounds the effects under way at one time in this process.
+    `concurrency` bounds the effects under way at one time in this process. `identity` is what repetitions are
+    recognized by: the logical id, which the versions of one fact share, unless a consumer wants each version.
     """
 
     def __init__(
@@ -86,6 +103,7 @@ class Processor(Generic[T]):
         telemetry: Telemetry,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         concurrency: int = 16,
+        identity: Callable[[AnyEvent], UUID] = logical_id,
     ) -> None:
         self._consumer = consumer
         self._handlers = handlers
@@ -96,6 +114,9 @@ class Processor(Generic[T]):
         self._telemetry = telemetry
         self._retry = retry
         self._slots = asyncio.Semaphore(concurrency)
+        self._identity = identity
+        # Effects that end at the same time are stored in one transaction.
+        self._finishing: Gathering[Finished, Verdict] = Gathering(self._finish)
 
     async def process(self, deliveries: Sequence[Delivery], settle: Settle) -> None:
         """Process all and call `settle` once for each whose outcome is known.
@@ -144,7 +165,11 @@ class Processor(Generic[T]):
     ) -> None:
         """All in one transaction, or else each in its own."""
         try:
-            await run(tasks)
+            try:
+                await run(tasks)
+            except asyncpg.TransactionRollbackError:
+                # A deadlock or the like, of which the database chose us as the victim: nobody's fault.
+                await run(tasks)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a verdict on its message
@@ -176,7 +201,7 @@ class Processor(Generic[T]):
         """The first task of each logical event that the inbox has not seen."""
         first: dict[Any, Task] = {}
         for task in tasks:
-            first.setdefault(task.event.logicalid, task)
+            first.setdefault(self._identity(task.event), task)
         if remember:
             new = await inbox.remember(connection, self._consumer, first)
         else:
@@ -184,7 +209,7 @@ class Processor(Generic[T]):
         return [task for key, task in first.items() if key in new]
 
     async def _note_recovered(self, connection: Connection, tasks: Sequence[Task]) -> None:
-        keys = [str(task.event.logicalid) for task in tasks if task.delivery.returned]
+        keys = [str(self._identity(task.event)) for task in tasks if task.delivery.returned]
         if keys:
             await failures.succeeded(connection, self._consumer, keys)
 
@@ -233,7 +258,7 @@ class Processor(Generic[T]):
                     idle.append(task)
                 else:
                     intents[task.delivery.tag] = intent
-            await inbox.remember(work.connection, self._consumer, {task.event.logicalid for task in idle})
+            await inbox.remember(work.connection, self._consumer, {self._identity(task.event) for task in idle})
             await self._note_recovered(work.connection, [task for task in tasks if task.delivery.tag not in intents])
         for task in tasks:
             if task not in fresh:
@@ -251,26 +276,44 @@ class Processor(Generic[T]):
         except Exception as error:  # noqa: BLE001 - whatever a call raises is a verdict on its message
             settle(task.delivery, await self._failed(task.delivery, task.event, error))
             return
+        settle(task.delivery, await self._finishing.ask(id(task), Finished(task, intent, result, started)))
 
-        async def finish(_: Sequence[Task]) -> None:
-            done: list[tuple[AnyEvent, list[str]]] = []
-            async with asyncio.timeout(TRANSACTION_TIMEOUT), self._outbox.transaction(self._transaction) as work:
-                if await self._fresh(work.connection, [task], remember=True):
-                    await work.load([task.event])
-                    for data in await effect.settle(task.event, intent, result, work):
-                        work.announce(data, cause=task.event)
-                    done.append((task.event, [each.data.TYPE for each in work.announcements]))
-                await self._note_recovered(work.connection, [task])
-            self._report(done, [task], time.perf_counter() - started)
+    async def _finish(self, finished: Mapping[int, Finished]) -> Mapping[int, Verdict]:
+        """Store the results of effects, by id of their task."""
+        verdicts: dict[int, Verdict] = {}
+        keys = {each.task.delivery: key for key, each in finished.items()}
 
-        await self._batch([task], finish, settle)
+        async def store(tasks: Sequence[Task]) -> None:
+            await self._store_results([finished[id(task)] for task in tasks])
+
+        def note(delivery: Delivery, verdict: Verdict) -> None:
+            verdicts[keys[delivery]] = verdict
+
+        await self._batch([each.task for each in finished.values()], store, note)
+        return verdicts
+
+    async def _store_results(self, finished: Sequence[Finished]) -> None:
+        by_task = {each.task: each for each in finished}
+        done: list[tuple[AnyEvent, list[str]]] = []
+        async with asyncio.timeout(TRANSACTION_TIMEOUT), self._outbox.transaction(self._transaction) as work:
+            fresh = await self._fresh(work.connection, list(by_task), remember=True)
+            await work.load([task.event for task in fresh])
+            for task in fresh:
+                effect: Effect[T, Any, Any] = handler_of(self._handlers, task.event)  # type: ignore[assignment]
+                each, before = by_task[task], len(work.announcements)
+                for data in await effect.settle(task.event, each.intent, each.result, work):
+                    work.announce(data, cause=task.event)
+                done.append((task.event, [said.data.TYPE for said in work.announcements[before:]]))
+            await self._note_recovered(work.connection, list(by_task))
+        now = time.perf_counter()
+        self._report(done, list(by_task), now - min(each.started for each in finished))
 
     # Failures
 
     async def _failed(self, delivery: Delivery, event: AnyEvent | None, error: Exception) -> Verdict:
         """Count the failure where a person finds it, and decide between another try and the parking lot."""
         permanent = isinstance(error, PermanentError)
-        key = str(event.logicalid) if event else hashlib.sha256(delivery.body).hexdigest()
+        key = str(self._identity(event)) if event else hashlib.sha256(delivery.body).hexdigest()
         reason = _reason(error)
         try:
             async with self._database.connection() as connection:

@@ -261,17 +261,17 @@ class Relay:
                 "UPDATE outbox SET owner = $1, leased_until = now() + make_interval(secs => $2)"
                 " WHERE position IN (SELECT position FROM outbox WHERE leased_until <= now()"
                 "  ORDER BY position LIMIT $3 FOR UPDATE SKIP LOCKED)"
-                " RETURNING position, exchange, body, priority, expires_ms",
+                " RETURNING position, exchange, body, expires_ms",
                 self._owner,
                 self._settings.lease_seconds,
                 limit,
             )
         entries = []
-        for position, exchange, body, priority, expires_ms in sorted(rows):
+        for position, exchange, body, expires_ms in sorted(rows):
             if position in self._held:
                 continue
             event = _codec.decode(body)
-            message = message_of(event, body, exchange, priority, expires_ms)
+            message = message_of(event, body, exchange, expires_ms)
             entries.append(Entry(event=event, message=message, position=position))
         if entries:
             self.reserve().fill(entries)
@@ -302,7 +302,7 @@ class Relay:
         return mine
 
 
-def message_of(event: AnyEvent, body: bytes, exchange: str, priority: int | None, expires_ms: int | None) -> Message:
+def message_of(event: AnyEvent, body: bytes, exchange: str, expires_ms: int | None) -> Message:
     """The AMQP message of an event: its type is the routing key, its subject the correlation."""
     return Message(
         exchange=exchange,
@@ -311,7 +311,7 @@ def message_of(event: AnyEvent, body: bytes, exchange: str, priority: int | None
         message_id=str(event.id),
         correlation_id=str(event.subject),
         timestamp=event.time.timestamp(),
-        priority=priority,
+        priority=event.priority,
         expires_ms=expires_ms,
         traceparent=event.traceparent,
     )

@@ -27,6 +27,8 @@ class Announcement(msgspec.Struct, frozen=True):
     priority: int | None = None
     """0 to 31, 4 when not given; higher is delivered first."""
     expires_ms: int | None = None
+    traceparent: str | None = None
+    """W3C trace context of a request that had no event for a cause."""
 
 
 class Transaction:
@@ -57,14 +59,19 @@ class Transaction:
         exchange: str | None = None,
         priority: int | None = None,
         expires_ms: int | None = None,
+        traceparent: str | None = None,
     ) -> Self:
         """Publish `data` when, and only when, this transaction commits.
 
-        Subject, reference and trace are taken from `cause` unless given.
+        Subject, reference, priority and trace are taken from `cause` unless given.
         """
         if cause is not None:
             subject, reference = subject or cause.subject, reference or cause.reference
+            priority = cause.priority if priority is None else priority
+            traceparent = traceparent or cause.traceparent
         if subject is None:
             raise ValueError(f"{data.TYPE} is about nothing: give a cause or a subject")
-        self.announcements.append(Announcement(data, subject, reference, cause, exchange, priority, expires_ms))
+        self.announcements.append(
+            Announcement(data, subject, reference, cause, exchange, priority, expires_ms, traceparent)
+        )
         return self

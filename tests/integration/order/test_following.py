@@ -181,10 +181,9 @@ async def test_confirming_a_delivery_over_http(base: Base, shop: Any, workers: W
 
 async def test_express_orders_stay_ahead(base: Base, shop: Any, workers: Workers) -> None:
     order_id = await placed(shop, express=True)
-    await happened(workers[0], order_id, RESERVED)
-    rows = await base.sql('SELECT body, priority FROM "order".outbox ORDER BY position DESC LIMIT 1')
-    assert b"order.confirmed" in rows[0]["body"]
-    assert rows[0]["priority"] == 8
+    await workers[0].process(event_of(RESERVED, subject=order_id, priority=8))
+    event = (await base.said('"order"'))[-1]
+    assert (event.type, event.priority) == ("order.confirmed", 8)
 
 
 async def test_listing_walks_all_orders_newest_first(shop: Any, workers: Workers) -> None:

@@ -14,7 +14,6 @@ CREATE TABLE outbox (
     position     bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     exchange     text        NOT NULL,
     body         bytea       NOT NULL,
-    priority     smallint,
     expires_ms   integer,
     owner        uuid        NOT NULL,
     leased_until timestamptz NOT NULL,

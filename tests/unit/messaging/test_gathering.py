@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from services.payment.gathering import Gathering
+from services.shared.messaging.gathering import Gathering
 
 
 class Rounds:

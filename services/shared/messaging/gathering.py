@@ -5,8 +5,8 @@ asked at once, and under load the rounds grow by themselves.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any, Generic, TypeVar
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -19,12 +19,12 @@ class Gathering(Generic[Question, Answer]):
     waiting does not hear the answer; the question is asked all the same.
     """
 
-    def __init__(self, answer: Callable[[Mapping[str, Question]], Awaitable[Mapping[str, Answer]]]) -> None:
+    def __init__(self, answer: Callable[[Mapping[Any, Question]], Awaitable[Mapping[Any, Answer]]]) -> None:
         self._answer = answer
-        self._waiting: dict[str, tuple[Question, asyncio.Future[Answer]]] = {}
+        self._waiting: dict[Hashable, tuple[Question, asyncio.Future[Answer]]] = {}
         self._rounds: asyncio.Task[None] | None = None
 
-    async def ask(self, key: str, question: Question) -> Answer:
+    async def ask(self, key: Hashable, question: Question) -> Answer:
         if key not in self._waiting:
             self._waiting[key] = (question, asyncio.get_running_loop().create_future())
         _, answer = self._waiting[key]
