@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.stage import remove_instance
 from warren.local.paths import instance_dir
 from warren.local.servers import Servers
 
@@ -24,5 +25,7 @@ def _seeded() -> None:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """A private PostgreSQL and RabbitMQ over TLS, with nothing in them."""
-    with Servers(instance_dir(f"test-{os.getpid()}"), fresh=True) as running:
+    folder = instance_dir(f"test-{os.getpid()}")
+    with Servers(folder, fresh=True) as running:
         yield running
+    remove_instance(folder)

@@ -1,7 +1,9 @@
 """A stage for tests of the messaging library: a vhost, a queue with its parking lot, a user, a database."""
 
 import asyncio
+import os
 import secrets
+import shutil
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -250,6 +252,12 @@ class Stage:
                 async with asyncio.timeout(10):
                     await asyncio.gather(running, return_exceptions=True)
                 await database.close()
+
+
+def remove_instance(folder: Path) -> None:
+    """Delete a run's servers with all they held, unless WARREN_KEEP is set, for a look at what went wrong."""
+    if not os.environ.get("WARREN_KEEP"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 FAST = RelaySettings(lease_seconds=2.0, sweep_seconds=0.2)

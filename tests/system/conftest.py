@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.stage import remove_instance
 from tests.system.shop import Shop
 from warren import invariants
 from warren.cli.client import Client
@@ -21,8 +22,10 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
-    with System(instance_dir(f"system-{os.getpid()}"), fresh=True, environment=ENVIRONMENT) as system:
+    folder = instance_dir(f"system-{os.getpid()}")
+    with System(folder, fresh=True, environment=ENVIRONMENT) as system:
         yield system
+    remove_instance(folder)
 
 
 @pytest.fixture(scope="session")
