@@ -1,0 +1,37 @@
+"""The command line: `python -m loadtest --help`."""
+
+import sys
+
+from cyclopts import App
+from rich.console import Console
+from rich.markup import escape
+
+from loadtest.consumer.command import consumer
+from warren.local.errors import LocalError
+
+app = App(
+    name="python -m loadtest",
+    help="""Measure what Warren costs, and compare it with docs/performance.md.
+
+    Exit codes: 0 the marks are met, 1 an invariant is broken or the run failed, 2 wrong usage, 3 a mark is missed,
+    130 interrupted.
+
+    Examples:
+
+        python -m loadtest consumer                  # P4: one consumer against the bare driver
+    """,
+    version_flags=[],
+)
+app.command(consumer)
+
+
+def main() -> None:
+    """Entry point: mistakes of the user end in one line, never in a stack trace."""
+    try:
+        code = app()
+    except (LocalError, OSError) as error:
+        Console(stderr=True, highlight=False).print(f"[red]loadtest:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

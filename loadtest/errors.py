@@ -1,0 +1,7 @@
+"""Why a measurement could not be made."""
+
+from warren.local.errors import LocalError
+
+
+class RunFailed(LocalError):
+    """A process of the run failed, or did not finish in time; carries what it said."""
