@@ -9,6 +9,7 @@ here that a half-open socket could leave hanging has a time limit.
 """
 
 import asyncio
+import hashlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -31,7 +32,8 @@ from services.shared.messaging.errors import (
 OLDEST_BROKER = (4, 3, 1)
 CONNECT_TIMEOUT = 10.0  # seconds
 CLOSE_TIMEOUT = 3.0  # seconds
-HEARTBEAT = 10  # seconds; the driver gives up after three missed ones
+HEARTBEAT = 10  # seconds
+RELOAD_SECONDS = 5.0  # between two looks at the credential files
 
 
 class BrokerAddress(msgspec.Struct, frozen=True):
@@ -45,6 +47,8 @@ class BrokerAddress(msgspec.Struct, frozen=True):
     """amqps://host:port/vhost, without credentials."""
     credentials: Path
     ca_file: Path | None = None
+    heartbeat: int = HEARTBEAT
+    """Seconds. A peer that is silent for three of them is given up."""
 
     def _secret(self, name: str) -> str:
         path = self.credentials / name
@@ -65,6 +69,14 @@ class BrokerAddress(msgspec.Struct, frozen=True):
         login = f"{quote(self.username, safe='')}:{quote(self._secret('password'), safe='')}"
         return f"{parts.scheme}://{login}@{parts.netloc}{parts.path}"
 
+    def generation(self) -> bytes:
+        """Changes when a file does: then connections should be made anew, before the old user is removed."""
+        digest = hashlib.sha256()
+        for path in (self.credentials / "username", self.credentials / "password", self.ca_file):
+            with suppress(OSError):
+                digest.update(path.read_bytes() if path else b"")
+        return digest.digest()
+
     def tls(self) -> ssl.SSLContext:
         try:
             return ssl.create_default_context(cafile=self.ca_file)
@@ -78,7 +90,7 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
     Raises BrokerUnavailable when nobody answers, AccessRefused for wrong credentials or vhost, BrokerTooOld
     before anything is sent to a broker that lacks delayed retry.
     """
-    url = f"{address.with_credentials()}?heartbeat={HEARTBEAT}&name={quote(name)}"
+    url = f"{address.with_credentials()}?heartbeat={address.heartbeat}&name={quote(name)}"
     connection = aiormq.Connection(url, context=address.tls())
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):

@@ -11,6 +11,7 @@ import contextlib
 import random
 import uuid
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import aiormq
@@ -18,9 +19,10 @@ import aiormq.abc
 import msgspec
 from aiormq.abc import DeliveredMessage
 
-from services.shared.messaging.connection import BrokerAddress, opened
+from services.shared.messaging.connection import RELOAD_SECONDS, BrokerAddress, opened
 from services.shared.messaging.database import Database
 from services.shared.messaging.errors import BrokerUnavailable, Unavailable
+from services.shared.messaging.parked import is_replayed
 from services.shared.messaging.processor import Delivery, Processor
 from services.shared.messaging.settlement import Settlement
 from services.shared.messaging.telemetry import Telemetry
@@ -85,12 +87,13 @@ class Consumer:
     async def _session(self) -> None:
         # No message is taken that could not be processed: the database is asked first.
         await self._database.probe()
+        generation = self._address.generation()
         async with opened(self._address, self._settings.queue) as connection:
             session = _Session(connection, self._processor, self._settings, self._stopping)
             await session.open()
             self.consuming = True
             self._telemetry.state(self._settings.queue, "consuming", trouble=False)
-            await session.run()
+            await session.run(until=lambda: self._address.generation() != generation)
 
 
 class _Session:
@@ -109,6 +112,7 @@ class _Session:
         self._stopping = stopping
         self._waiting: deque[Delivery] = deque()
         self._news = asyncio.Event()
+        self._leaving = False
         self._ended: str | None = None
         self._away: Unavailable | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -127,22 +131,40 @@ class _Session:
         self._channel.closing.add_done_callback(lambda _: self._end("the channel ended"))
         self._connection.closing.add_done_callback(lambda _: self._end("the connection ended"))
 
-    async def run(self) -> None:
-        """Until stopped or lost. What is not settled in the end goes back to the queue uncounted."""
+    async def run(self, until: Callable[[], bool]) -> None:
+        """Until stopped, lost, or `until` (asked every RELOAD_SECONDS) holds.
+
+        What is not settled in the end goes back to the queue uncounted.
+        """
         stopped = asyncio.create_task(self._stopping.wait())
-        stopped.add_done_callback(lambda _: self._news.set())
+        watching = asyncio.create_task(self._watch(until))
+        stopped.add_done_callback(lambda _: self._leave())
         try:
-            while self._ended is None and self._away is None and not self._stopping.is_set():
+            while self._going_on:
                 await self._news.wait()
                 self._news.clear()
-                while self._waiting and self._ended is None and self._away is None and not self._stopping.is_set():
+                while self._waiting and self._going_on:
                     await self._next_batch()
             await self._finish()
         finally:
             stopped.cancel()
+            watching.cancel()
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
+
+    @property
+    def _going_on(self) -> bool:
+        return self._ended is None and self._away is None and not self._leaving
+
+    async def _watch(self, until: Callable[[], bool]) -> None:
+        while not until():  # noqa: ASYNC110 - files announce nothing
+            await asyncio.sleep(RELOAD_SECONDS)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._leaving = True
+        self._news.set()
 
     async def _next_batch(self) -> None:
         size = min(len(self._waiting), self._settings.batch)
@@ -201,7 +223,7 @@ class _Session:
                 tag=tag,
                 body=message.body,
                 user_id=properties.user_id,
-                returned=bool(message.redelivered),
+                returned=bool(message.redelivered) or is_replayed(properties.headers),
             )
         )
         self._news.set()

@@ -1,6 +1,7 @@
 """Publishing with confirms and returns, many messages in flight at once."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import cast
@@ -12,7 +13,7 @@ import msgspec
 from aiormq import spec
 
 from services.shared.contracts import CONTENT_TYPE
-from services.shared.messaging.connection import BrokerAddress, close, connect, translated
+from services.shared.messaging.connection import RELOAD_SECONDS, BrokerAddress, close, connect, translated
 from services.shared.messaging.errors import BrokerUnavailable
 from services.shared.messaging.pipeline import Batch, Frame, Outcome, forget, send
 
@@ -35,7 +36,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Publisher:
-    """Publishes over one connection of its own, opened at the first use and after each loss.
+    """Publishes over one connection of its own, opened at the first use, after each loss and for new credentials.
 
     Safe for one caller at a time: the order of publishing is the caller's order.
     """
@@ -46,6 +47,8 @@ class Publisher:
         self._connection: aiormq.abc.AbstractConnection | None = None
         self._channel: aiormq.channel.Channel | None = None
         self._user = ""
+        self._generation = b""
+        self._checked = 0.0
 
     async def publish(self, messages: Sequence[Message]) -> list[Outcome]:
         """Publish all and wait until the broker has answered for each. Results stand in the messages' order.
@@ -90,9 +93,10 @@ class Publisher:
         batch.finished.result()
 
     async def _open(self) -> aiormq.channel.Channel:
-        if self._channel is not None and not self._channel.is_closed:
+        if self._channel is not None and not self._channel.is_closed and not self._outdated():
             return self._channel
         await self.close()
+        self._generation, self._checked = self._address.generation(), time.monotonic()
         self._connection = await connect(self._address, f"{self._name} publisher")
         self._user = self._address.username
         with translated(self._address):
@@ -101,6 +105,12 @@ class Publisher:
         # The abstract type lacks what a pipeline needs.
         self._channel = cast(aiormq.channel.Channel, channel)
         return self._channel
+
+    def _outdated(self) -> bool:
+        if time.monotonic() < self._checked + RELOAD_SECONDS:
+            return False
+        self._checked = time.monotonic()
+        return self._address.generation() != self._generation
 
     def _frame(self, message: Message) -> Frame:
         properties = spec.Basic.Properties(

@@ -1,0 +1,199 @@
+"""Connections that break in every way: half-open, cut, blocked, refused, with rotated credentials."""
+
+import asyncio
+import uuid
+from collections.abc import Iterable
+
+import pytest
+
+from services.shared.contracts import Event, EventData
+from services.shared.contracts.orders import OrderConfirmed
+from services.shared.messaging import codec, connection, consumer, publisher
+from services.shared.messaging.connection import BrokerAddress, connect
+from services.shared.messaging.errors import AccessRefused, BrokerTooOld, BrokerUnavailable, ConfigurationError
+from services.shared.messaging.transaction import Transaction
+from tests.proxy import Proxy
+from tests.stage import Stage, event_of, eventually
+
+CONFIRMED = OrderConfirmed(customer="gayal")
+
+
+@pytest.fixture(autouse=True)
+async def _seen_table(stage: Stage) -> None:
+    await stage.sql("CREATE TABLE seen (id uuid)")
+
+
+async def note(event: Event[EventData], work: Transaction) -> Iterable[EventData]:
+    await work.connection.execute("INSERT INTO seen VALUES ($1)", event.logicalid)
+    return []
+
+
+async def seen(stage: Stage) -> int:
+    return int((await stage.sql("SELECT count(DISTINCT id) FROM seen"))[0][0])
+
+
+async def waiting(stage: Stage) -> int:
+    return int((await stage.sql("SELECT count(*) FROM outbox"))[0][0])
+
+
+def through(stage: Stage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, heartbeat: int = 1) -> None:
+    """Every client of the broker goes through the proxy and notices silence after about six seconds."""
+    direct = stage.address
+
+    def address(user: str = "probe") -> BrokerAddress:
+        whole = direct(user)
+        url = whole.url.replace(f":{stage.broker_port}/", f":{proxy.port}/")
+        return BrokerAddress(url, whole.credentials, whole.ca_file, heartbeat)
+
+    monkeypatch.setattr(stage, "address", address)
+
+
+async def test_a_half_open_connection_is_given_up_in_bounded_time_and_nothing_is_lost(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Proxy(stage.broker_port).serving() as proxy:
+        through(stage, proxy, monkeypatch)
+        async with stage.consumer({OrderConfirmed: note}) as running, stage.outbox() as outbox:
+            async with outbox.transaction(Transaction) as work:
+                work.announce(CONFIRMED, subject=uuid.uuid4())
+            await eventually(lambda: seen_is(stage, 1))
+            proxy.black_hole()
+            async with outbox.transaction(Transaction) as work:
+                work.announce(CONFIRMED, subject=uuid.uuid4())
+            # Three missed heartbeats, one second apart, and the closing limits.
+            await eventually(lambda: not running.consuming, seconds=20, what="the consumer did not notice")
+            assert await waiting(stage) == 1
+            proxy.cut()
+            proxy.heal()
+            await eventually(lambda: seen_is(stage, 2), seconds=20)
+            await eventually(lambda: none_waits(stage), seconds=20)
+
+
+async def seen_is(stage: Stage, count: int) -> bool:
+    return await seen(stage) == count
+
+
+async def none_waits(stage: Stage) -> bool:
+    return await waiting(stage) == 0
+
+
+async def test_connections_that_are_cut_again_and_again_lose_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Proxy(stage.broker_port).serving() as proxy:
+        through(stage, proxy, monkeypatch)
+        async with stage.consumer({OrderConfirmed: note}), stage.outbox() as outbox:
+            for _ in range(12):
+                async with outbox.transaction(Transaction) as work:
+                    for _ in range(25):
+                        work.announce(CONFIRMED, subject=uuid.uuid4())
+                await asyncio.sleep(0.1)
+                proxy.cut()
+            await eventually(lambda: seen_is(stage, 300), seconds=40)
+            await eventually(lambda: none_waits(stage))
+
+
+async def test_while_the_broker_blocks_publishers_events_are_kept_and_consumers_drain(stage: Stage) -> None:
+    broker = stage.servers.broker
+    async with stage.outbox() as outbox:
+        async with outbox.transaction(Transaction) as work:
+            work.announce(CONFIRMED, subject=uuid.uuid4())
+        await eventually(lambda: none_waits(stage))
+        await asyncio.to_thread(broker.rabbitmqctl, "set_vm_memory_high_watermark", "absolute", "1MB")
+        try:
+            async with outbox.transaction(Transaction) as work:
+                for _ in range(10):
+                    work.announce(CONFIRMED, subject=uuid.uuid4())
+            async with stage.consumer({OrderConfirmed: note}):
+                await eventually(lambda: seen_is(stage, 1))
+                # Longer than the lease: it is renewed, and nobody else publishes them.
+                await asyncio.sleep(3)
+                assert await waiting(stage) == 10
+        finally:
+            await asyncio.to_thread(broker.rabbitmqctl, "set_vm_memory_high_watermark", "0.6")
+        await eventually(lambda: none_waits(stage))
+    assert len(await stage.drain("probe.queue")) == 10
+
+
+async def test_new_credentials_are_taken_up_without_a_restart_or_a_failed_publish(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (consumer, publisher):
+        monkeypatch.setattr(module, "RELOAD_SECONDS", 0.2)
+    folder = stage.folder / "probe-rabbitmq"
+    async with stage.consumer({OrderConfirmed: note}), stage.outbox() as outbox:
+
+        async def announce() -> None:
+            async with outbox.transaction(Transaction) as work:
+                work.announce(CONFIRMED, subject=uuid.uuid4())
+
+        await announce()
+        await eventually(lambda: seen_is(stage, 1))
+        await stage.add_user("probe.2", write="^order.exchange$", read="^probe.queue$")
+        (folder / "username").write_text("probe.2")
+        await asyncio.sleep(0.5)
+        await announce()
+        await eventually(lambda: seen_is(stage, 2))
+        async with stage.api() as api:
+
+            async def users() -> set[str]:
+                found = (await api.get("connections")).json()
+                return {each["user"] for each in found if each.get("vhost") == stage.vhost}
+
+            async def only_new() -> bool:
+                return await users() == {"probe.2"}
+
+            await eventually(only_new)
+            await api.delete("users/probe")
+        await announce()
+        await eventually(lambda: seen_is(stage, 3))
+    # The stage's own fixture user is back for those who come after.
+    await stage.add_user("probe", write="^order.exchange$", read="^probe.queue$")
+    assert stage.record.failed_ == []
+    assert not [text for text in stage.record.states if "refused" in text]
+
+
+async def test_wrong_credentials_say_which_file_to_look_at(stage: Stage) -> None:
+    (stage.folder / "probe-rabbitmq" / "password").write_text("wrong")
+    with pytest.raises(AccessRefused, match=r"refused the user 'probe': check the files in .*probe-rabbitmq"):
+        await connect(stage.address(), "test")
+
+
+async def test_missing_credentials_say_which_file_is_missing(stage: Stage) -> None:
+    (stage.folder / "probe-rabbitmq" / "password").unlink()
+    with pytest.raises(ConfigurationError, match=r"cannot read the broker password from .*password: No such file"):
+        await connect(stage.address(), "test")
+
+
+async def test_a_broker_that_is_not_there_is_named(stage: Stage) -> None:
+    whole = stage.address()
+    nowhere = BrokerAddress("amqps://127.0.0.1:1/orders", whole.credentials, whole.ca_file)
+    with pytest.raises(BrokerUnavailable, match=r"amqps://127.0.0.1:1/orders does not answer"):
+        await connect(nowhere, "test")
+
+
+async def test_a_certificate_of_another_authority_is_refused(stage: Stage) -> None:
+    whole = stage.address()
+    stranger = BrokerAddress(whole.url, whole.credentials, None)
+    with pytest.raises(ConfigurationError, match="certificate that None does not vouch for"):
+        await connect(stranger, "test")
+
+
+async def test_a_broker_older_than_4_3_1_is_refused_by_its_version(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The broker is real and new; what the client asks for is moved instead.
+    monkeypatch.setattr(connection, "OLDEST_BROKER", (99, 0, 0))
+    with pytest.raises(BrokerTooOld, match=r"RabbitMQ 4\.3\.\d+; Warren needs 99\.0\.0 or newer"):
+        await connect(stage.address(), "test")
+
+
+async def test_the_user_of_a_message_is_checked_by_its_prefix(stage: Stage) -> None:
+    await stage.add_user("order.7", write=".*", read="^$")
+    body = codec.encode(event_of(CONFIRMED, source="/warren/order"))
+    async with stage.consumer({OrderConfirmed: note}):
+        sender = publisher.Publisher(stage.address("order.7"), "order")
+        message = publisher.Message("order.exchange", "order.confirmed", body, "m", "c", 0.0)
+        await sender.publish([message])
+        await sender.close()
+        await eventually(lambda: seen_is(stage, 1))
