@@ -19,6 +19,7 @@ import pytest
 from warren.local.errors import ServerError
 from warren.local.servers import Servers
 
+CLOSING = 0.1  # seconds; asyncpg closes a refused connection in a later round of the event loop
 SUPERVISOR = """
 import sys, time
 from pathlib import Path
@@ -67,11 +68,13 @@ async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
         await connection.close()
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="no encryption"):
         await asyncpg.connect(servers.postgres.address.dsn().split("?")[0], ssl=False)
+    await asyncio.sleep(CLOSING)
 
 
 async def test_wrong_password_is_refused(servers: Servers) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(servers.postgres.address.dsn(password="wrong"))
+    await asyncio.sleep(CLOSING)
 
 
 async def test_broker_is_new_enough_and_serves_verified_tls(servers: Servers) -> None:
