@@ -29,18 +29,20 @@ async def record(
 ) -> tuple[int, bool]:
     """Count one failure. Returns the attempts so far and whether that was the last one allowed.
 
-    `limit` None parks at once. A message that was parked before and replayed starts again at one.
+    `limit` None parks at once. A message that had left its queue, and is back because somebody replayed it, starts
+    again at one.
     """
     row: asyncpg.Record | None = await connection.fetchrow(
         """
         INSERT INTO failures AS f (consumer, key, event_type, subject, attempts, reason, state)
         VALUES ($1, $2, $3, $4, 1, $5, CASE WHEN $6::int IS NULL OR 1 >= $6 THEN 'parked' ELSE 'retrying' END)
         ON CONFLICT (consumer, key) DO UPDATE SET
-            attempts = CASE WHEN f.state = 'parked' THEN 1 ELSE f.attempts + 1 END,
+            attempts = CASE WHEN f.state IN ('parked', 'replayed', 'dropped') THEN 1 ELSE f.attempts + 1 END,
             reason = excluded.reason,
             last_at = now(),
             state = CASE
-                WHEN $6::int IS NULL OR (CASE WHEN f.state = 'parked' THEN 1 ELSE f.attempts + 1 END) >= $6
+                WHEN $6::int IS NULL
+                    OR CASE WHEN f.state IN ('parked', 'replayed', 'dropped') THEN 1 ELSE f.attempts + 1 END >= $6
                 THEN 'parked' ELSE 'retrying' END
         RETURNING attempts, state = 'parked'
         """,

@@ -1,0 +1,217 @@
+"""One message in a parking lot: what is known of it, whoever wrote it and however broken it is.
+
+Three witnesses are heard. The body says what it is about, if it can be read at all. The broker's `x-death` header
+says which queue gave it up, why and when. The `failures` table of that queue's service has the reason in words; it is
+asked by `keys`, because a body that nobody could read is on record under its hash.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from aiormq import spec
+from aiormq.abc import DeliveredMessage
+
+RUN_HEADER = "x-warren-replay"
+"""Which run of `replay` put a message back, so that the same run leaves it alone if it is parked again."""
+COUNT_HEADER = "x-warren-replays"
+"""How often a message was replayed."""
+
+_ABOUT_THE_PAST = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
+_MORE_QUEUES = ("CC", "BCC")
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What could be read of the body; None for what is missing or of another kind."""
+
+    id: str | None = None
+    logicalid: str | None = None
+    type: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    reference: str | None = None
+
+
+class Death(msgspec.Struct, frozen=True):
+    """The broker's word on how a message came to its parking lot."""
+
+    queue: str
+    reason: str
+    """rejected, expired, delivery_limit or maxlen."""
+    time: datetime | None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A row of a `failures` table."""
+
+    service: str
+    key: str
+    event_type: str | None
+    subject: UUID | None
+    attempts: int
+    reason: str
+    state: str
+    first_at: datetime
+    last_at: datetime
+
+
+class Parked(msgspec.Struct, frozen=True, eq=False):
+    """A message that `lot` has handed out; `tag` is what the lot settles it by."""
+
+    lot: str
+    tag: int
+    body: bytes
+    properties: spec.Basic.Properties
+    routing_key: str
+    envelope: Envelope
+    death: Death | None
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        return self.properties.headers or {}
+
+    @property
+    def id(self) -> str:
+        """The event's id, else the AMQP message id, else the first digits of the body's hash: never empty."""
+        return self.envelope.id or self.properties.message_id or self.body_hash[:16]
+
+    @property
+    def body_hash(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Under what the failure may be on record, the likelier first."""
+        logical = self.envelope.logicalid
+        return (self.body_hash,) if logical is None else (logical, self.body_hash)
+
+    @property
+    def type(self) -> str | None:
+        return self.envelope.type or self.properties.message_type
+
+    @property
+    def order(self) -> str | None:
+        """What people call the order, else its id."""
+        return self.envelope.reference or self.envelope.subject or self.properties.correlation_id
+
+    @property
+    def parked_at(self) -> datetime | None:
+        """When the broker parked it, to the second; for an unrouted message, when it was published."""
+        return self.death.time if self.death else _aware(self.properties.timestamp)
+
+    @property
+    def home(self) -> str | None:
+        """The one queue that gave it up, where a replay takes it; None for a message that never had one."""
+        if self.lot.endswith(".dlq"):
+            return self.death.queue if self.death else f"{self.lot.removesuffix('.dlq')}.queue"
+        return None
+
+    @property
+    def service(self) -> str | None:
+        """Whose `failures` table knows of it."""
+        return self.home.removesuffix(".queue") if self.home else None
+
+    @property
+    def replays(self) -> int:
+        count = self.headers.get(COUNT_HEADER, 0)
+        return count if isinstance(count, int) else 0
+
+    @property
+    def forgery(self) -> str | None:
+        """In words, if the broker vouches for a sender other than the one the body names.
+
+        A replay drops the sender, and with it the evidence: what was refused as forged would then be believed.
+        """
+        user, source = self.properties.user_id, self.envelope.source
+        if user is None or source is None or user.split(".")[0] == source.rsplit("/", 1)[-1]:
+            return None
+        return f"sent by user {user!r} in the name of {source!r}"
+
+    def reason(self, failure: Failure | None) -> str:
+        """Why it lies here: the broker's reason unless a service rejected it, and the service's own words."""
+        if self.death is None:
+            return failure.reason if failure else f"no queue is bound for {self.routing_key!r}"
+        words = [] if self.death.reason == "rejected" and failure else [self.death.reason]
+        return ": ".join([*words, *([failure.reason] if failure else [])])
+
+    def revived(self, run: str, message_id: str) -> spec.Basic.Properties:
+        """The properties to publish it with again.
+
+        Kept is all that its sender said. Dropped are the broker's notes on its past, the sender's user (the broker
+        lets nobody publish in another's name), an expiry (somebody has decided that it is wanted after all) and the
+        lists of further queues.
+        """
+        kept = {
+            name: value
+            for name, value in self.headers.items()
+            if name not in _MORE_QUEUES and not name.startswith(_ABOUT_THE_PAST)
+        }
+        old = self.properties
+        return spec.Basic.Properties(
+            content_type=old.content_type,
+            content_encoding=old.content_encoding,
+            headers=kept | {RUN_HEADER: run, COUNT_HEADER: self.replays + 1},
+            delivery_mode=2,
+            priority=old.priority,
+            correlation_id=old.correlation_id,
+            reply_to=old.reply_to,
+            message_id=message_id,
+            timestamp=old.timestamp,
+            message_type=old.message_type,
+            app_id=old.app_id,
+        )
+
+
+def parked(lot: str, message: DeliveredMessage) -> Parked:
+    """What `lot` has delivered. Never fails: whatever a part does not have is None."""
+    properties = message.header.properties
+    return Parked(
+        lot=lot,
+        tag=message.delivery_tag or 0,
+        body=bytes(message.body),
+        properties=properties,
+        routing_key=message.routing_key or "",
+        envelope=_envelope(bytes(message.body)),
+        death=_death(properties.headers or {}),
+    )
+
+
+def is_replayed(headers: Mapping[str, Any] | None) -> bool:
+    """Whether a delivery came out of a parking lot."""
+    return headers is not None and RUN_HEADER in headers
+
+
+_loosely = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _envelope(body: bytes) -> Envelope:
+    try:
+        fields = _loosely.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Envelope()
+    return Envelope(**{name: _text(fields[name]) for name in Envelope.__struct_fields__ if name in fields})
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _death(headers: Mapping[str, Any]) -> Death | None:
+    """The latest death stands first."""
+    deaths = headers.get("x-death")
+    latest = deaths[0] if isinstance(deaths, list) and deaths else None
+    if not isinstance(latest, dict) or not isinstance(latest.get("queue"), str):
+        return None
+    return Death(latest["queue"], str(latest.get("reason", "?")), _aware(latest.get("time")))
+
+
+def _aware(time: object) -> datetime | None:
+    if not isinstance(time, datetime):
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
