@@ -8,20 +8,24 @@ import sys
 from cyclopts import App
 from rich.console import Console
 
-from warren.cli import order, system
+from services.shared.messaging.errors import MessagingError
+from warren.cli import dlq, order, system
 from warren.cli.client import ClientError
 from warren.cli.demo import demo
+from warren.cli.failures import failures
+from warren.cli.outbox import outbox
 from warren.local.errors import LocalError
 
 app = App(
     name="warren",
-    help="""Run Warren on this machine, and place and follow orders.
+    help="""Run Warren on this machine, place and follow orders, look after messages that got stuck.
 
     Examples:
 
         warren demo                                   # a tour, with invariants checked at the end
         warren up                                     # everything, until Ctrl-C
         warren order place --user gayal item1 item2 --watch
+        warren dlq list                               # what is parked, and why
     """,
     version_flags=["--version"],
 )
@@ -29,13 +33,16 @@ app.command(demo)
 app.command(system.up)
 app.command(system.down)
 app.command(order.app)
+app.command(dlq.app)
+app.command(outbox)
+app.command(failures)
 
 
 def main() -> None:
     """Entry point: mistakes of the user end in one line, never in a stack trace."""
     try:
         code = app()
-    except (LocalError, ClientError) as error:
+    except (LocalError, ClientError, MessagingError) as error:
         Console(stderr=True, highlight=False).print(f"[red]warren:[/red] {_escaped(error)}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -1,0 +1,138 @@
+"""A stage with a redrive exchange, a queue of unrouted events, and the user `dlq` with its permissions as shipped."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiormq import spec
+
+import broker_topology
+from services.shared.messaging.connection import BrokerAddress
+from tests.stage import Stage, eventually
+from warren.cli.access import TOPOLOGY
+from warren.local.paths import CHECKOUT
+from warren.local.servers import Servers
+
+
+class Lots(Stage):
+    """`probe.dlq` and `unrouted.queue`, and the command line that looks after them."""
+
+    async def set_up(self) -> None:
+        await super().set_up()
+        users = {name: user for item in broker_topology.load([TOPOLOGY]) for name, user in item.spec.users.items()}
+        allowed = users["dlq"].permissions
+        await self.add_user("dlq", write=allowed.write, read=allowed.read)
+        async with self.channel() as channel:
+            await channel.exchange_declare("redrive.exchange", exchange_type="direct", durable=True)
+            await channel.queue_bind("probe.queue", "redrive.exchange", "probe.queue")
+            for queue in ("unrouted.queue", "other.queue"):
+                arguments = {"x-queue-type": "quorum", "x-delivery-limit": -1}
+                await channel.queue_declare(queue, durable=True, arguments=arguments)
+            await channel.queue_bind("other.queue", "redrive.exchange", "other.queue")
+
+    @property
+    def dlq(self) -> BrokerAddress:
+        return self.address("dlq")
+
+    async def park(self, *bodies: bytes, lot: str = "probe.dlq", **properties: Any) -> None:
+        """Put messages into a lot directly, many at once; each has the id of its event, if it has one."""
+        async with self.channel() as channel:
+            for start in range(0, len(bodies), 1000):
+                frames = [
+                    channel.basic_publish(
+                        body,
+                        routing_key=lot,
+                        properties=spec.Basic.Properties(
+                            **({"delivery_mode": 2, "message_id": _id(body)} | properties)
+                        ),
+                        wait=False,
+                    )
+                    for body in bodies[start : start + 1000]
+                ]
+                await asyncio.gather(*frames)
+
+    async def reject(self, *messages: tuple[bytes, spec.Basic.Properties]) -> None:
+        """Let messages go through probe.queue and be rejected there, as a consumer would."""
+        depth = await self.depth("probe.dlq")
+        async with self.channel() as channel:
+            for body, properties in messages:
+                await channel.basic_publish(body, routing_key="probe.queue", properties=properties)
+                message = await channel.basic_get("probe.queue")
+                await channel.basic_reject(message.delivery_tag, requeue=False)
+        await eventually(lambda: self.has("probe.dlq", depth + len(messages)))
+
+    async def has(self, queue: str, count: int) -> bool:
+        return await self.depth(queue) == count
+
+    async def bodies(self, queue: str) -> list[bytes]:
+        """Take and return every body that is ready, thousands in a moment."""
+        count = await self.depth(queue)
+        found: list[bytes] = []
+
+        async def take(message: Any) -> None:
+            found.append(bytes(message.body))
+
+        async with self.channel() as channel:
+            if count:
+                await channel.basic_consume(queue, take, no_ack=True)
+                await eventually(lambda: len(found) >= count)
+        return found
+
+    def environment(self, user: str = "dlq") -> dict[str, str]:
+        address, postgres = self.address(user), self.servers.postgres.address
+        password = self.folder / "owner-password"
+        password.write_text(postgres.admin_password)
+        return {
+            "PATH": "",
+            "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'operator'}",
+            "WARREN_BROKER_URL": address.url,
+            "WARREN_BROKER_CREDENTIALS": str(address.credentials),
+            "WARREN_BROKER_CA_FILE": str(address.ca_file),
+            "WARREN_DATABASE_URL": f"postgresql://postgres@{postgres.host}:{self.database_port}/{self.database_name}",
+            "WARREN_DATABASE_PASSWORD_FILE": str(password),
+            "WARREN_DATABASE_CA_FILE": str(postgres.ca_file),
+        }
+
+    async def warren(self, *arguments: str, user: str = "dlq", program: Sequence[str] = ("-m", "warren")) -> "Said":
+        """Run the command line as a person would."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *program,
+            *arguments,
+            cwd=self.folder,
+            env=self.environment(user),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        said = Said(process.returncode or 0, out.decode(), err.decode())
+        assert "Traceback" not in said.err, said.err
+        return said
+
+
+class Said:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def _id(body: bytes) -> str | None:
+    try:
+        return str(json.loads(body)["id"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@pytest.fixture
+async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Lots]:
+    stage = Lots(servers, tmp_path)
+    await stage.set_up()
+    yield stage
+    await stage.tear_down()

@@ -1,0 +1,262 @@
+"""Replaying from parking lots on a real broker: nothing is lost, whatever happens on the way."""
+
+import asyncio
+import signal
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import pytest
+from aiormq import spec
+
+from services.shared.contracts import AnyEvent, Event, EventData
+from services.shared.contracts.orders import OrderConfirmed
+from services.shared.messaging import codec, deadletter
+from services.shared.messaging.deadletter import Tally, parking_lot
+from services.shared.messaging.errors import PermanentError
+from services.shared.messaging.parked import Parked
+from services.shared.messaging.transaction import Transaction
+from tests.integration.dlq.conftest import Lots
+from tests.stage import event_of, eventually
+
+CONFIRMED = OrderConfirmed(customer="gayal")
+
+
+def events(count: int) -> list[bytes]:
+    return [codec.encode(event_of(CONFIRMED)) for _ in range(count)]
+
+
+async def every(window: list[Parked]) -> list[Parked]:
+    return window
+
+
+async def replay(stage: Lots, lot: str = "probe.dlq", **options: object) -> Tally:
+    async with parking_lot(stage.dlq, lot) as opened:
+        return await deadletter.replay(stage.dlq, opened, every, **options)  # type: ignore[arg-type]
+
+
+async def test_a_message_comes_back_as_its_sender_made_it(stage: Lots) -> None:
+    event = event_of(CONFIRMED, source=f"/warren/{stage.servers.broker.address.admin_username}")
+    sent = spec.Basic.Properties(
+        content_type="application/cloudevents+json",
+        delivery_mode=2,
+        message_id=str(event.id),
+        correlation_id=str(event.subject),
+        message_type=event.type,
+        timestamp=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        priority=9,
+        app_id="order",
+        user_id=stage.servers.broker.address.admin_username,
+        headers={"traceparent": "00-1-2-01", "count": 7, "CC": ["other.queue"]},
+    )
+    await stage.reject((codec.encode(event), sent))
+    assert len(await stage.drain("other.queue")) == 1
+    assert (await replay(stage)).replayed == 1
+    (message,) = await stage.drain("probe.queue")
+    got = message.header.properties
+    assert bytes(message.body) == codec.encode(event)
+    for name in ("content_type", "delivery_mode", "message_id", "correlation_id", "message_type", "timestamp"):
+        assert getattr(got, name) == getattr(sent, name), name
+    assert (got.priority, got.app_id, got.user_id, got.expiration) == (9, "order", None, None)
+    assert got.headers.pop("x-warren-replay")
+    assert got.headers == {"traceparent": "00-1-2-01", "count": 7, "x-warren-replays": 1}
+    assert await stage.drain("other.queue") == [], "a list of further queues must not be obeyed"
+    assert await stage.drain("probe.dlq") == []
+
+
+async def test_what_no_queue_takes_stays_parked_in_its_place(stage: Lots) -> None:
+    # Without a message id the driver cannot tell a returned message from a confirmed one.
+    bodies = [b"poison", *events(3), b"more poison", b"poison"]
+    await stage.park(*bodies)
+    await stage.park(bodies[1], bodies[1])  # repeated under one message id
+    async with stage.channel() as channel:
+        await channel.queue_unbind("probe.queue", "redrive.exchange", "probe.queue")
+    tally = await replay(stage, window=3)
+    assert (tally.replayed, tally.left) == (0, 8)
+    assert list(tally.reasons) == ["no queue takes it: is probe.queue bound to redrive.exchange?"]
+    assert await stage.bodies("probe.dlq") == [*bodies, bodies[1], bodies[1]]
+
+
+async def test_a_message_is_replayed_once_in_a_run_even_if_it_is_parked_again_at_once(stage: Lots) -> None:
+    async def never(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+        raise PermanentError("still no good")
+
+    # Express messages overtake: parked again, they stand before those that have not had their turn.
+    await stage.park(*events(15))
+    await stage.park(*events(15), priority=10)
+    async with stage.consumer({OrderConfirmed: never}):
+
+        async def settled(window: list[Parked]) -> list[Parked]:
+            # Each window waits until all of the one before have failed and are back.
+            await eventually(lambda: len(stage.record.failed_) >= handed.total())
+            await eventually(lambda: stage.has("probe.queue", 0))
+            handed["all"] += len(window)
+            return window
+
+        handed: Counter[str] = Counter()
+        async with parking_lot(stage.dlq, "probe.dlq") as lot:
+            tally = await deadletter.replay(stage.dlq, lot, settled, window=4)
+        assert (tally.replayed, tally.left) == (30, 0)
+        await eventually(lambda: stage.has("probe.dlq", 30))
+    assert len(stage.record.failed_) == 30
+    assert {message.header.properties.headers["x-warren-replays"] for message in await stage.drain("probe.dlq")} == {1}
+
+
+async def test_poison_is_parked_again_with_a_fresh_count_and_a_cured_event_succeeds(stage: Lots) -> None:
+    cured: list[bool] = []
+    seen: list[uuid.UUID] = []
+
+    async def on_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+        if not cured:
+            raise RuntimeError("gateway is down")
+        seen.append(event.logicalid)
+        return []
+
+    event = event_of(CONFIRMED, reference="123")
+    await stage.send(codec.encode(event), b"poison")
+    async with stage.consumer({OrderConfirmed: on_confirmed}, attempts=2):
+        await eventually(lambda: stage.has("probe.dlq", 2))
+        assert await counts(stage) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
+        said = await stage.warren("dlq", "replay", "--queue", "probe")
+        assert (said.code, said.out) == (0, "replayed 2 of 2 looked at\n")
+        await eventually(lambda: stage.has("probe.dlq", 2))
+        assert await counts(stage) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
+        cured.append(True)
+        assert (await stage.warren("dlq", "replay", "--queue", "probe", "--order", "123")).code == 0
+        await eventually(lambda: succeeded(stage, event))
+    assert seen == [event.logicalid]
+    assert await stage.bodies("probe.dlq") == [b"poison"]
+
+
+async def counts(stage: Lots) -> dict[str, tuple[str, int]]:
+    rows = await stage.sql("SELECT key, state, attempts FROM failures")
+    return {row["key"] if "-" in row["key"] else "hash": (row["state"], row["attempts"]) for row in rows}
+
+
+async def succeeded(stage: Lots, event: AnyEvent) -> bool:
+    return (await counts(stage))[str(event.logicalid)][0] == "succeeded"
+
+
+async def test_what_only_its_hash_is_known_of_is_on_record_as_replayed(stage: Lots) -> None:
+    """A body that the consumer could not read in its old version is found under its logical id by the new one."""
+    async with stage.consumer({}):
+        await stage.send(*events(1))
+        await eventually(lambda: stage.has("probe.dlq", 1))
+    assert (await stage.warren("dlq", "replay", "--queue", "probe")).code == 0
+    assert await counts(stage) == {"hash": ("replayed", 1)}
+
+
+# Dies where it hurts most: the second window is confirmed by the queue and not yet acknowledged to the lot.
+DYING = """
+import os, signal
+from services.shared.messaging.deadletter import ParkingLot
+calls = []
+remove = ParkingLot.remove
+async def fatal(self, messages):
+    calls.append(0)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    await remove(self, messages)
+ParkingLot.remove = fatal
+from warren.cli import main
+main()
+"""
+
+
+async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_no_effect(stage: Lots) -> None:
+    bodies = events(1600)
+    await stage.park(*bodies)
+    killed = await stage.warren("dlq", "replay", "--queue", "probe", program=("-c", DYING))
+    assert killed.code == -signal.SIGKILL
+    await eventually(lambda: stage.has("probe.dlq", 1100))
+    assert await stage.depth("probe.queue") == 1000
+    said = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert (said.code, said.out) == (0, "replayed 1,100 of 1,100 looked at\n")
+    assert await stage.depth("probe.dlq") == 0
+    delivered = Counter(await stage.bodies("probe.queue"))
+    assert set(delivered) == set(bodies)
+    assert delivered.total() == 2100
+    await stage.sql("CREATE TABLE effects (id uuid)")
+
+    async def note(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+        await work.connection.execute("INSERT INTO effects VALUES ($1)", event.logicalid)
+        return []
+
+    await stage.park(*delivered.elements(), lot="probe.queue")
+    async with stage.consumer({OrderConfirmed: note}):
+        await eventually(lambda: len(stage.record.repeated_) + len(stage.record.processed_) >= 2100)
+    row = (await stage.sql("SELECT count(*), count(DISTINCT id) FROM effects"))[0]
+    assert tuple(row) == (1600, 1600)
+
+
+@pytest.mark.parametrize("moment", [0.7, 1.0])
+async def test_killed_at_any_moment_every_message_is_somewhere(stage: Lots, moment: float) -> None:
+    bodies = events(3000)
+    await stage.park(*bodies)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "warren",
+        *("dlq", "replay", "--queue", "probe"),
+        cwd=stage.folder,
+        env=stage.environment(),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    await asyncio.sleep(moment)
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+    await asyncio.sleep(0.3)
+    assert set(await stage.bodies("probe.queue")) | set(await stage.bodies("probe.dlq")) == set(bodies)
+
+
+async def test_a_forged_sender_stays_parked_since_a_replay_would_hide_it(stage: Lots) -> None:
+    admin = stage.servers.broker.address.admin_username
+    await stage.park(*events(1), user_id=admin)
+    said = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert said.code == 1
+    assert f"sent by user '{admin}' in the name of '/warren/order': a replay would hide that" in said.err
+    assert await stage.depth("probe.dlq") == 1
+
+
+async def test_an_unrouted_event_goes_to_the_queues_that_are_named(stage: Lots) -> None:
+    bodies = events(3)
+    await stage.park(*bodies, lot="unrouted.queue")
+    assert (await stage.warren("dlq", "replay", "--queue", "unrouted")).code == 1
+    said = await stage.warren("dlq", "replay", "--to", "probe.queue", "--to", "nowhere.queue")
+    assert said.code == 1
+    assert "3 stay parked: no queue takes it: is nowhere.queue bound to redrive.exchange?" in said.err
+    assert await stage.depth("unrouted.queue") == 3
+    await stage.drain("probe.queue")
+    said = await stage.warren("dlq", "replay", "--to", "probe.queue", "--to", "other.queue")
+    assert said.code == 0
+    assert await stage.bodies("probe.queue") == await stage.bodies("other.queue") == bodies
+    assert await stage.depth("unrouted.queue") == 0
+
+
+async def test_only_unrouted_events_may_be_sent_elsewhere(stage: Lots) -> None:
+    await stage.park(*events(1))
+    said = await stage.warren("dlq", "replay", "--queue", "probe", "--to", "other.queue")
+    assert (said.code, await stage.depth("probe.dlq")) == (1, 1)
+    assert "--to is for --queue unrouted" in said.err
+
+
+async def test_what_would_be_replayed_is_shown_and_not_done(stage: Lots) -> None:
+    await stage.park(*events(2))
+    said = await stage.warren("dlq", "replay", "--queue", "probe", "--dry-run")
+    assert "probe.dlq  2 messages" in said.out
+    assert (await stage.depth("probe.dlq"), await stage.depth("probe.queue")) == (2, 0)
+    assert (await stage.warren("dlq", "replay")).code == 1
+
+
+async def test_without_the_exchange_nothing_leaves(stage: Lots) -> None:
+    await stage.park(*events(2))
+    async with stage.channel() as channel:
+        await channel.exchange_delete("redrive.exchange")
+    said = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert said.code == 1
+    assert "no exchange 'redrive.exchange'" in said.err
+    await eventually(lambda: stage.has("probe.dlq", 2))

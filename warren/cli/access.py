@@ -1,0 +1,110 @@
+"""How a command of the operator gets at the broker and the database: given, or found in the running `warren up`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+import broker_topology
+from services.shared.messaging.connection import BrokerAddress
+from services.shared.messaging.database import DatabaseAddress
+from warren.cli.client import ClientError
+from warren.local.instance import Instance
+from warren.local.paths import CHECKOUT
+
+VHOST = "orders"
+USER = "dlq"
+TOPOLOGY = CHECKOUT / "charts" / "warren" / "topology"
+
+_broker = Group("Broker", help="Default: the `warren up` that runs in this checkout.", sort_key=90)
+_database = Group("Database", help="Default: the `warren up` that runs in this checkout.", sort_key=91)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class BrokerAccess:
+    """Where the broker is, for the user `dlq`."""
+
+    broker_url: Annotated[
+        str | None,
+        Parameter(env_var="WARREN_BROKER_URL", group=_broker, help="amqps://host:port/vhost, without a login."),
+    ] = None
+    broker_credentials: Annotated[
+        Path | None,
+        Parameter(
+            env_var="WARREN_BROKER_CREDENTIALS",
+            group=_broker,
+            help="Folder with the files username and password: the Secret dlq-rabbitmq, as mounted or copied.",
+        ),
+    ] = None
+    broker_ca_file: Annotated[
+        Path | None,
+        Parameter(env_var="WARREN_BROKER_CA_FILE", group=_broker, help="The CA; without it the system's are trusted."),
+    ] = None
+
+    def address(self) -> BrokerAddress:
+        """Raises ClientError with what to give when neither is enough."""
+        if self.broker_url and self.broker_credentials:
+            return BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file)
+        if self.broker_url or self.broker_credentials:
+            missing = "--broker-credentials" if self.broker_url else "--broker-url"
+            raise ClientError(f"{missing} is missing (or its variable; see --help)")
+        folder, ports = _running("--broker-url and --broker-credentials")
+        url = f"amqps://127.0.0.1:{ports['amqps']}/{VHOST}"
+        return BrokerAddress(url, folder / "secrets" / f"{USER}-rabbitmq", folder / "certificates" / "ca.pem")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DatabaseAccess:
+    """Where the database is, for a role that reads (and for replay and drop updates) the services' tables."""
+
+    database_url: Annotated[
+        str | None,
+        Parameter(
+            env_var="WARREN_DATABASE_URL",
+            group=_database,
+            help="postgresql://role@host:port/database, without a password. The role must reach the tables outbox and"
+            " failures of every service (schema); those it may not read are left out.",
+        ),
+    ] = None
+    database_password_file: Annotated[
+        Path | None, Parameter(env_var="WARREN_DATABASE_PASSWORD_FILE", group=_database, help="The role's password.")
+    ] = None
+    database_ca_file: Annotated[
+        Path | None,
+        Parameter(env_var="WARREN_DATABASE_CA_FILE", group=_database, help="The CA that vouches for the server."),
+    ] = None
+
+    def address(self) -> DatabaseAddress:
+        """Raises ClientError when nothing is given and nothing runs."""
+        if self.database_url:
+            return DatabaseAddress(self.database_url, self.database_password_file, self.database_ca_file)
+        folder, ports = _running("--database-url")
+        url = f"postgresql://postgres@127.0.0.1:{ports['postgres']}/warren"
+        return DatabaseAddress(url, folder / "secrets" / "postgres-admin", folder / "certificates" / "ca.pem")
+
+
+def database_beside(broker: BrokerAccess, database: DatabaseAccess) -> DatabaseAddress | None:
+    """The database that belongs to the broker. None when only the broker is given: the tables of the local `warren up`
+    know nothing of another broker's messages."""
+    if broker.broker_url and not database.database_url:
+        return None
+    if database.database_url and not broker.broker_url:
+        raise ClientError("--broker-url is missing: a database is given, and the local broker is not its broker")
+    return database.address()
+
+
+def parking_lots() -> list[str]:
+    """Every parking lot of the shipped topology, and the queue of unrouted events: the dlq user may list nothing."""
+    names = {name for item in broker_topology.load([TOPOLOGY]) for name in item.spec.queues}
+    return sorted(name for name in names if name.endswith(".dlq")) + sorted(names & {"unrouted.queue"})
+
+
+def _running(instead: str) -> tuple[Path, dict[str, int]]:
+    instance = Instance("up")
+    if instance.state is None:
+        raise ClientError(f"nothing runs in this checkout: start it with `warren up`, or give {instead} (see --help)")
+    return instance.dir, json.loads((instance.dir / "ports.json").read_text())

@@ -1,0 +1,75 @@
+"""Everything that is known of one parked message, as a document: to read, to process, to keep when it is dropped."""
+
+import base64
+import json
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from services.shared.messaging.parked import Failure, Parked
+
+
+def summary(parked: Parked, failure: Failure | None) -> dict[str, Any]:
+    """One line of a list."""
+    return {
+        "queue": parked.lot,
+        "id": parked.id,
+        "type": parked.type,
+        "order": parked.order,
+        "parked_at": _plain(parked.parked_at),
+        "reason": parked.reason(failure),
+        "attempts": failure.attempts if failure else None,
+        "replays": parked.replays,
+    }
+
+
+def dossier(parked: Parked, failure: Failure | None) -> dict[str, Any]:
+    """All of it. The body is text under `body` where it is UTF-8, else in `body_base64`: no byte is lost."""
+    properties = {name: _plain(value) for name, value in parked.properties if value is not None and name != "headers"}
+    document = summary(parked, failure) | {
+        "routing_key": parked.routing_key,
+        "replays_into": parked.home,
+        "properties": properties,
+        "headers": _plain(dict(parked.headers)),
+        "failure": None if failure is None else _plain(msgspec.to_builtins(failure)),
+        "body_sha256": parked.body_hash,
+    }
+    try:
+        return document | {"body": parked.body.decode()}
+    except UnicodeDecodeError:
+        return document | {"body_base64": base64.b64encode(parked.body).decode()}
+
+
+def line(document: dict[str, Any]) -> str:
+    """One document as one line of JSON."""
+    return json.dumps(document, ensure_ascii=False, default=str)
+
+
+def pretty(body: bytes) -> str:
+    """A body for a person: JSON indented, other text as it is, bytes as a dump of the first 1,024."""
+    try:
+        return msgspec.json.format(body, indent=2).decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" not in text:
+        return text
+    rows = (body[start : start + 16] for start in range(0, min(len(body), 1024), 16))
+    return "\n".join(f"{row.hex(' '):47}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}" for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {str(name): _plain(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case bytes() | bytearray():
+            return value.decode(errors="backslashreplace")
+    return value
