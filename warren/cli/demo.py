@@ -20,6 +20,7 @@ from warren.demo import Act
 from warren.invariants import Check
 from warren.local.instance import Instance
 from warren.local.report import ConsoleReport
+from warren.local.stopping import stoppable
 from warren.local.system import System
 
 PATIENCE = 60.0  # seconds for all orders to end
@@ -36,11 +37,12 @@ def demo(*, logs: Annotated[bool, Parameter(help="Show the services' logs while 
     Example: warren demo --logs
     """
     with (
+        stoppable(),
         Instance("demo") as instance,
         System(instance.dir, report=ConsoleReport(), fresh=True, on_line=Lines() if logs else None) as system,
         Client(system.url("order-api")) as client,
     ):
-        instance.record(system.urls, system.processes.pids)
+        instance.record(system.urls, {**system.servers.pids, **system.processes.pids})
         _heading("Orders")
         acts = _run_orders(system, client, live=not logs)
         checks, parked, told, sent = asyncio.run(_examine(system, acts))

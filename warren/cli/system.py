@@ -1,8 +1,8 @@
 """`warren up` and `warren down`."""
 
-import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -12,6 +12,7 @@ from rich.table import Table
 from warren.local.instance import Instance
 from warren.local.ports import require_free_port
 from warren.local.report import ConsoleReport
+from warren.local.stopping import stoppable
 from warren.local.system import System
 
 PORT = 8080
@@ -36,18 +37,14 @@ def up(
 
         warren up --fresh --port 8090
     """
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set() if stop.is_set() or running else _interrupt())
-    running: list[bool] = []
-    with Instance("up") as instance:
+    with stoppable(), Instance("up") as instance:
         require_free_port(port, "the order API")
         on_line = None if quiet else Lines()
         with System(instance.dir, report=ConsoleReport(), fresh=fresh, http_port=port, on_line=on_line) as system:
-            running.append(True)
-            instance.record(system.urls, system.processes.pids)
+            instance.record(system.urls, {**system.servers.pids, **system.processes.pids})
             _describe(system)
-            system.processes.wait(stop)
+            with suppress(KeyboardInterrupt):
+                system.processes.wait()
             _out.print("stopping …")
 
 
@@ -95,7 +92,3 @@ def _describe(system: System) -> None:
         "Stop with Ctrl-C, or `make down`.\n",
         markup=False,
     )
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt

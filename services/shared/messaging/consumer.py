@@ -148,7 +148,7 @@ class _Session:
                 await self._news.wait()
                 self._news.clear()
                 while self._waiting and self._going_on:
-                    if BUSY_BATCH <= self._last_batch and len(self._waiting) < self._settings.batch:
+                    if self._last_batch >= BUSY_BATCH and len(self._waiting) < self._settings.batch:
                         await asyncio.sleep(GATHERING_SECONDS)
                     await self._next_batch()
             await self._finish()
