@@ -7,7 +7,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table
 
 from warren.local.instance import Instance
 from warren.local.ports import require_free_port
@@ -76,14 +75,15 @@ class Lines:
 
 def _describe(system: System) -> None:
     user, password = system.broker_login("monitoring")
-    table = Table(show_header=False, box=None)
-    for name, url in system.urls.items():
-        table.add_row(name, url)
-    table.add_row("", f"login {user} / {password}")
-    table.add_row("logs", str(system.folder / "logs"))
-    table.add_row("CA", str(system.servers.broker.address.ca_file))
     _out.print()
-    _out.print(table)
+    rows = [
+        *system.urls.items(),
+        ("  login", f"{user} / {password}"),
+        ("logs", system.folder / "logs"),
+        ("CA", system.servers.broker.address.ca_file),
+    ]
+    for name, value in rows:
+        _out.print(f"  {name:<18} {value}", markup=False)
     _out.print(
         "\nTry, in another terminal:\n"
         f"  curl -X POST {system.urls['orders']} -H 'Content-Type: application/json'"
