@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from services.shared.messaging import deadletter
-from services.shared.messaging.deadletter import UNROUTED, ParkingLot, Tally
+from services.shared.messaging.deadletter import UNROUTED, Tally
 from services.shared.messaging.parked import Parked
+from services.shared.messaging.parkinglot import ParkingLot
 from warren.cli.access import BrokerAccess, DatabaseAccess, parking_lots
 from warren.cli.client import ClientError
 from warren.cli.dossier import dossier, line

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from services.shared.messaging.deadletter import WINDOW, ParkingLot, parking_lot
 from services.shared.messaging.errors import TopologyMissing
 from services.shared.messaging.parked import Failure, Parked
+from services.shared.messaging.parkinglot import WINDOW, ParkingLot, parking_lot
 from warren.cli.dossier import dossier, line, pretty, summary
 from warren.cli.moment import age
 from warren.cli.search import Search

@@ -1,9 +1,12 @@
 """A stage with a redrive exchange, a queue of unrouted events, and the user `dlq` with its permissions as shipped."""
 
 import asyncio
+import io
 import json
+import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from aiormq import spec
 import broker_topology
 from services.shared.messaging.connection import BrokerAddress
 from tests.stage import Stage, eventually
+from warren.cli import main
 from warren.cli.access import TOPOLOGY
 from warren.local.paths import CHECKOUT
 from warren.local.servers import Servers
@@ -87,8 +91,6 @@ class Lots(Stage):
         password = self.folder / "owner-password"
         password.write_text(postgres.admin_password)
         return {
-            "PATH": "",
-            "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'operator'}",
             "WARREN_BROKER_URL": address.url,
             "WARREN_BROKER_CREDENTIALS": str(address.credentials),
             "WARREN_BROKER_CA_FILE": str(address.ca_file),
@@ -97,21 +99,32 @@ class Lots(Stage):
             "WARREN_DATABASE_CA_FILE": str(postgres.ca_file),
         }
 
-    async def warren(self, *arguments: str, user: str = "dlq", program: Sequence[str] = ("-m", "warren")) -> "Said":
-        """Run the command line as a person would."""
+    async def warren(self, *arguments: str, user: str = "dlq") -> "Said":
+        """What the command line says, and its exit code."""
+        return await asyncio.to_thread(self._warren, list(arguments), self.environment(user))
+
+    def _warren(self, arguments: list[str], environment: dict[str, str]) -> "Said":
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["warren", *arguments])
+            patch.setattr(os, "environ", environment)
+            patch.chdir(self.folder)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return Said(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    @asynccontextmanager
+    async def process(self, *program: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """A command in a process of its own, which may be killed."""
+        environment = self.environment() | {"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'operator'}"}
+        silent = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *program,
-            *arguments,
-            cwd=self.folder,
-            env=self.environment(user),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            sys.executable, *program, cwd=self.folder, env=environment, stdout=silent, stderr=silent
         )
-        out, err = await process.communicate()
-        said = Said(process.returncode or 0, out.decode(), err.decode())
-        assert "Traceback" not in said.err, said.err
-        return said
+        yield process
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 class Said:

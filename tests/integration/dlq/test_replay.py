@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterable
@@ -14,9 +13,10 @@ from aiormq import spec
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
 from services.shared.messaging import codec, deadletter
-from services.shared.messaging.deadletter import Tally, parking_lot
+from services.shared.messaging.deadletter import Tally
 from services.shared.messaging.errors import PermanentError
 from services.shared.messaging.parked import Parked
+from services.shared.messaging.parkinglot import parking_lot
 from services.shared.messaging.transaction import Transaction
 from tests.integration.dlq.conftest import Lots
 from tests.stage import event_of, eventually
@@ -151,7 +151,7 @@ async def test_what_only_its_hash_is_known_of_is_on_record_as_replayed(stage: Lo
 # Dies where it hurts most: the second window is confirmed by the queue and not yet acknowledged to the lot.
 DYING = """
 import os, signal
-from services.shared.messaging.deadletter import ParkingLot
+from services.shared.messaging.parkinglot import ParkingLot
 calls = []
 remove = ParkingLot.remove
 async def fatal(self, messages):
@@ -168,8 +168,8 @@ main()
 async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_no_effect(stage: Lots) -> None:
     bodies = events(1600)
     await stage.park(*bodies)
-    killed = await stage.warren("dlq", "replay", "--queue", "probe", program=("-c", DYING))
-    assert killed.code == -signal.SIGKILL
+    async with stage.process("-c", DYING, "dlq", "replay", "--queue", "probe") as process:
+        assert await process.wait() == -signal.SIGKILL
     await eventually(lambda: stage.has("probe.dlq", 1100))
     assert await stage.depth("probe.queue") == 1000
     said = await stage.warren("dlq", "replay", "--queue", "probe")
@@ -195,20 +195,8 @@ async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_n
 async def test_killed_at_any_moment_every_message_is_somewhere(stage: Lots, moment: float) -> None:
     bodies = events(3000)
     await stage.park(*bodies)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "warren",
-        *("dlq", "replay", "--queue", "probe"),
-        cwd=stage.folder,
-        env=stage.environment(),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    await asyncio.sleep(moment)
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    async with stage.process("-m", "warren", "dlq", "replay", "--queue", "probe"):
+        await asyncio.sleep(moment)
     await asyncio.sleep(0.3)
     assert set(await stage.bodies("probe.queue")) | set(await stage.bodies("probe.dlq")) == set(bodies)
 

@@ -1,0 +1,145 @@
+"""One parking lot, open for reading.
+
+What it hands out is still the broker's until it is acknowledged: the broker puts it back when the reader says so, ends
+or dies. Read in windows, so that a lot of any size needs no more memory than one window of messages.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import aiormq.abc
+from aiormq.abc import DeliveredMessage
+
+from services.shared.messaging.connection import BrokerAddress, opened, translated
+from services.shared.messaging.errors import BrokerUnavailable
+from services.shared.messaging.parked import RUN_HEADER, Parked, parked
+
+WINDOW = 500  # messages handed out together; what one of them holds bounds this process's memory
+QUIET = 0.5  # seconds without a delivery after which a lot is asked whether it is empty
+RETURN_TIMEOUT = 2.0  # seconds
+RPC_TIMEOUT = 10.0  # seconds, for each answer the broker owes us
+
+
+class ParkingLot:
+    """One lot, open for reading. What it hands out is ours until `remove` or `release`."""
+
+    def __init__(self, name: str, channel: aiormq.abc.AbstractChannel, address: BrokerAddress) -> None:
+        self.name = name
+        self._channel = channel
+        self._address = address
+        self._open: list[dict[int, None]] = []  # tags of each window, in the order of delivery
+
+    async def depth(self) -> int:
+        """Messages that are ready to be handed out. Raises TopologyMissing when there is no such queue."""
+        with translated(self._address):
+            async with asyncio.timeout(RPC_TIMEOUT):
+                return int((await self._channel.queue_declare(self.name, passive=True)).message_count or 0)
+
+    async def windows(self, most: int, *, run: str = "", size: int = WINDOW) -> AsyncIterator[list[Parked]]:
+        """At most `most` messages, oldest first within each priority, until there are no more.
+
+        What the run named `run` has itself put back, and is parked again already, is passed over: it was not there
+        when the run began. Counting alone would not do, since an express message overtakes.
+        """
+        seen = 0
+        while seen < most:
+            window = await self._take(min(size, most - seen))
+            if not window:
+                return
+            messages = (parked(self.name, message) for message in window)
+            fresh = [each for each in messages if not run or each.headers.get(RUN_HEADER) != run]
+            seen += len(fresh)
+            if fresh:
+                yield fresh
+
+    async def remove(self, messages: Sequence[Parked]) -> None:
+        """Acknowledge: gone for good."""
+        with translated(self._address):
+            for message in messages:
+                for tags in self._open:
+                    tags.pop(message.tag, None)
+                await self._channel.basic_ack(message.tag, wait=message is messages[-1])
+
+    async def release(self) -> None:
+        """Put back what was handed out and not removed, in its old order, counted against nothing.
+
+        The broker puts what comes back behind all that came back before, so a part of them would change places with
+        the others: what is left in the lot is taken first, and then all is put back. Only a reader that is killed
+        may leave another order behind.
+
+        Returns when the next reader finds everything there; after RETURN_TIMEOUT it is not waited for, since that
+        reader may have taken it already.
+        """
+        if not any(self._open):
+            return
+        rest = await self.depth()
+        while rest > 0 and (window := await self._take(min(rest, WINDOW))):
+            rest -= len(window)
+        windows, self._open = [tags for tags in self._open if tags], []
+        expected = await self.depth() + sum(map(len, windows))
+        with translated(self._address):
+            for tags in windows:
+                # Window by window: all in one go come back in no order among the windows.
+                await self._channel.basic_nack(max(tags), multiple=True, requeue=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETURN_TIMEOUT):
+                while await self.depth() < expected:  # noqa: ASYNC110 - the broker tells nobody
+                    await asyncio.sleep(0.02)
+
+    async def _take(self, size: int) -> list[DeliveredMessage]:
+        """The next messages, at most `size`; fewer only when the lot is empty.
+
+        A subscription of its own for each window: its prefetch is then exactly the window, however many messages
+        of earlier windows are still held.
+        """
+        window: list[DeliveredMessage] = []
+        news = asyncio.Event()
+
+        async def take(message: DeliveredMessage) -> None:
+            window.append(message)
+            news.set()
+
+        tag = f"warren-dlq-{uuid.uuid4().hex[:12]}"
+        with translated(self._address):
+            async with asyncio.timeout(RPC_TIMEOUT):
+                await self._channel.basic_qos(prefetch_count=size)
+                await self._channel.basic_consume(self.name, take, consumer_tag=tag)
+            while len(window) < size:
+                news.clear()
+                try:
+                    async with asyncio.timeout(QUIET):
+                        await news.wait()
+                except TimeoutError:
+                    if self._channel.is_closed:
+                        raise BrokerUnavailable(f"the broker closed the channel that read {self.name}") from None
+                    if not await self.depth():
+                        break
+            async with asyncio.timeout(RPC_TIMEOUT):
+                await self._channel.basic_cancel(tag)
+            await asyncio.sleep(0)  # what came with the answer is handed over by tasks of the driver
+        tags = sorted(message.delivery_tag or 0 for message in window)
+        if window:
+            self._open.append(dict.fromkeys(tags))
+        return window
+
+
+@asynccontextmanager
+async def parking_lot(address: BrokerAddress, name: str) -> AsyncIterator[ParkingLot]:
+    """Open a lot for a block; in the end, however it ends, what was not removed lies where it lay.
+
+    Raises TopologyMissing, AccessRefused or BrokerUnavailable.
+    """
+    async with opened(address, f"warren dlq {name}") as connection:
+        async with asyncio.timeout(RPC_TIMEOUT):
+            channel = await connection.channel(publisher_confirms=False)
+        lot = ParkingLot(name, channel, address)
+        await lot.depth()
+        try:
+            yield lot
+        finally:
+            if not channel.is_closed:
+                with contextlib.suppress(BrokerUnavailable, TimeoutError):
+                    await lot.release()

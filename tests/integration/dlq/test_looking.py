@@ -1,0 +1,229 @@
+"""Listing, showing and dropping, on a real broker and a real database, through the command line."""
+
+import hashlib
+import json
+import uuid
+from pathlib import Path
+
+import aiormq
+import pytest
+from aiormq import spec
+
+from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
+from services.shared.messaging import codec
+from services.shared.messaging.connection import connect
+from services.shared.messaging.parkinglot import parking_lot
+from tests.integration.dlq.conftest import Lots
+from tests.stage import event_of, eventually
+from warren.cli.dropped import DroppedFile
+
+CONFIRMED = OrderConfirmed(customer="gayal")
+POISON = b"\x00\xff{ [red]\x1b[2J"
+
+
+async def parked_stage(stage: Lots) -> list[bytes]:
+    """One unreadable message, one whose handler is missing, both with their failures on record; one expired."""
+    event = event_of(OrderCompleted(customer="ann"), reference="77")
+    async with stage.consumer({OrderConfirmed: None}):
+        await stage.send(POISON, codec.encode(event))
+        await eventually(lambda: stage.has("probe.dlq", 2))
+    late = codec.encode(event_of(CONFIRMED, reference="late"))
+    async with stage.channel() as channel:
+        properties = spec.Basic.Properties(delivery_mode=2, expiration="1", message_id="late")
+        await channel.basic_publish(late, routing_key="probe.queue", properties=properties)
+    await eventually(lambda: stage.has("probe.dlq", 3))
+    return [POISON, codec.encode(event), late]
+
+
+async def test_a_list_tells_what_is_parked_and_why_and_leaves_it_as_it_was(stage: Lots) -> None:
+    bodies = await parked_stage(stage)
+    for _ in range(2):
+        said = await stage.warren("dlq", "list", "--queue", "probe", "--json")
+        first, second, third = said.documents
+        assert first["reason"].startswith("not JSON: ")
+        assert (first["type"], first["order"], first["attempts"]) == (None, None, 1)
+        assert second["reason"] == "probe has no handler for 'order.completed'"
+        assert (second["type"], second["order"]) == ("order.completed", "77")
+        assert (third["reason"], third["attempts"], third["order"]) == ("expired", None, "late")
+    said = await stage.warren("dlq", "list", "--queue", "probe.dlq", "--limit", "1")
+    assert "probe.dlq  3 messages" in said.out
+    assert "… and 2 more" in said.out
+    messages = await stage.drain("probe.dlq")
+    assert [bytes(message.body) for message in messages] == bodies
+    counted = [message.header.properties.headers.get("x-delivery-count", 0) for message in messages]
+    assert counted == [1, 1, 0], "looking must not count as a failed delivery: these are from probe.queue"
+
+
+async def test_long_lots_keep_their_order_over_many_windows(stage: Lots) -> None:
+    bodies = [f"{number}".encode() for number in range(1700)]
+    await stage.park(*bodies)
+    await stage.park(b"express", priority=9)
+    said = await stage.warren("dlq", "list", "--queue", "probe", "--limit", "0", "--json")
+    assert len(said.documents) == 1701
+    await eventually(lambda: stage.has("probe.dlq", 1701))
+    assert await stage.bodies("probe.dlq") == [b"express", *bodies]
+
+
+async def test_filters_choose(stage: Lots) -> None:
+    await parked_stage(stage)
+
+    async def found(*arguments: str) -> list[str]:
+        said = await stage.warren("dlq", "list", "--queue", "probe", "--json", *arguments)
+        return ["late" if each["order"] == "late" else each["reason"].split()[0] for each in said.documents]
+
+    assert await found("--reason", "NO HANDLER") == ["probe"]
+    assert await found("--reason", "^expired$") == ["late"]
+    assert await found("--since", "1h") == ["not", "probe", "late"]
+    assert await found("--until", "1h") == []
+    assert await found("--type", "order.*") == ["probe", "late"]
+    assert await found("--type", "order.*", "--order", "77") == ["probe"]
+    assert await found("--id", "late") == ["late"]
+
+
+async def test_one_message_is_shown_in_full_whatever_it_is_made_of(stage: Lots) -> None:
+    await parked_stage(stage)
+    (second,) = (await stage.warren("dlq", "list", "--queue", "probe", "--json", "--order", "77")).documents
+    said = await stage.warren("dlq", "show", second["id"][:30], "--queue", "probe")
+    for text in ("77", '"customer": "ann"', "probe has no handler for 'order.completed'", "probe.queue", "x-death"):
+        assert text in said.out
+    (document,) = (await stage.warren("dlq", "show", second["id"], "--queue", "probe", "--json")).documents
+    assert document["failure"]["state"] == "parked"
+    assert json.loads(document["body"])["data"] == {"customer": "ann"}
+    (poison,) = (await stage.warren("dlq", "list", "--queue", "probe", "--json", "--reason", "not JSON")).documents
+    said = await stage.warren("dlq", "show", poison["id"], "--queue", "probe")
+    assert "00 ff 7b" in said.out
+    assert "\x1b[2J" not in said.out, "a stranger's bytes must not steer the terminal"
+    said = await stage.warren("dlq", "show", "nothing", "--queue", "probe")
+    assert (said.code, said.out) == (1, "")
+
+
+async def test_what_is_dropped_is_kept_in_a_file(stage: Lots) -> None:
+    bodies = await parked_stage(stage)
+    said = await stage.warren("dlq", "drop", "--queue", "probe", "--reason", "not JSON")
+    assert (said.code, await stage.depth("probe.dlq")) == (1, 3), "without a terminal to ask on, --yes is needed"
+    file = stage.folder / "kept.jsonl"
+    for reason in ("not JSON", "handler"):
+        arguments = ("dlq", "drop", "--queue", "probe", "--reason", reason, "--yes", "--record", str(file))
+        said = await stage.warren(*arguments)
+        assert (said.code, said.out) == (0, f"dropped 1, written to {file}\n")
+    first, second = [json.loads(line) for line in file.read_text().splitlines()]
+    assert first["body_base64"] == "AP97IFtyZWRdG1sySg=="
+    assert second["body"].encode() == bodies[1]
+    assert second["failure"]["reason"] == "probe has no handler for 'order.completed'"
+    assert {row["state"] for row in await stage.sql("SELECT state FROM failures")} == {"dropped"}
+    assert await stage.bodies("probe.dlq") == [bodies[2]]
+
+
+async def test_nothing_is_dropped_that_could_not_be_written_down(stage: Lots) -> None:
+    await stage.park(b"1", b"2")
+    nowhere = str(stage.folder / "no such folder" / "kept.jsonl")
+    said = await stage.warren("dlq", "drop", "--queue", "probe", "--yes", "--record", nowhere)
+    assert said.code == 1
+    assert "nothing more was dropped" in said.err
+    await eventually(lambda: stage.has("probe.dlq", 2))
+
+
+async def test_a_dropped_message_that_comes_again_counts_from_one(stage: Lots) -> None:
+    await stage.sql(
+        "INSERT INTO failures (consumer, key, attempts, reason, state) VALUES ('probe', $1, 5, 'old', 'dropped')",
+        hashlib.sha256(b"poison").hexdigest(),
+    )
+    await stage.send(b"poison")
+    async with stage.consumer({}):
+        await eventually(lambda: stage.has("probe.dlq", 1))
+    row = (await stage.sql("SELECT attempts, state FROM failures"))[0]
+    assert tuple(row) == (1, "parked")
+
+
+async def test_what_is_refused_or_missing_is_said_in_one_line(stage: Lots) -> None:
+    await stage.park(b"1")
+    said = await stage.warren("dlq", "list", "--queue", "nowhere")
+    assert said.code == 1
+    assert "no queue 'nowhere.dlq'" in said.err
+    said = await stage.warren("dlq", "list", "--queue", "probe", user="probe")
+    assert said.code == 1
+    assert "broker user 'probe' lacks a permission" in said.err
+    (stage.folder / "dlq-rabbitmq" / "password").write_text("wrong")
+    said = await stage.warren("dlq", "list", "--queue", "probe")
+    assert said.code == 1
+    assert "refused the user 'dlq'" in said.err
+
+
+async def test_the_dlq_user_writes_nowhere_but_to_the_redrive_exchange(stage: Lots) -> None:
+    for exchange, queue in (("", "probe.queue"), ("order.exchange", "order.confirmed"), ("orders.dlx", "probe.dlq")):
+        connection = await connect(stage.dlq, "test")
+        channel = await connection.channel()
+        with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
+            await channel.basic_publish(b"x", exchange=exchange, routing_key=queue)
+        await connection.close()
+    connection = await connect(stage.dlq, "test")
+    with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
+        await (await connection.channel()).basic_get("probe.queue")
+    await connection.close()
+
+
+async def test_a_reader_that_is_gone_has_taken_nothing(stage: Lots) -> None:
+    bodies = [f"{number}".encode() for number in range(30)]
+    await stage.park(*bodies)
+    async with parking_lot(stage.dlq, "probe.dlq") as lot:
+        async for window in lot.windows(20, size=7):
+            assert window
+        async with stage.api() as api:
+            found = [each["name"] for each in (await api.get("connections")).json() if each["vhost"] == stage.vhost]
+            for name in found:
+                await api.delete(f"connections/{name}")
+    await eventually(lambda: stage.has("probe.dlq", 30))
+    assert await stage.bodies("probe.dlq") == bodies
+
+
+async def test_the_outbox_tells_what_waits_and_why(stage: Lots) -> None:
+    await stage.sql(
+        "INSERT INTO outbox (exchange, body, owner, leased_until, attempts, last_error, created_at) VALUES"
+        " ('e', '', gen_random_uuid(), now() + interval '9 s', 0, NULL, now()),"
+        " ('e', '', gen_random_uuid(), now() + interval '9 s', 3, 'no queue took it', now() - interval '5 minutes')"
+    )
+    (backlog,) = (await stage.warren("outbox", "probe", "--json")).documents
+    del backlog["oldest"]
+    assert backlog == {
+        "service": "probe",
+        "waiting": 2,
+        "leased": 1,
+        "failed": 1,
+        "attempts": 3,
+        "last_error": "no queue took it",
+    }
+    said = await stage.warren("outbox")
+    assert "5 m" in said.out
+    assert "no queue took it" in said.out
+    said = await stage.warren("outbox", "nobody")
+    assert (said.code, "there are: probe" in said.err) == (1, True)
+
+
+async def test_failures_are_listed_latest_first_and_filtered(stage: Lots) -> None:
+    order = uuid.uuid4()
+    for minutes, state, reason in ((3, "parked", "gateway [down]"), (2, "succeeded", "busy"), (1, "retrying", "busy")):
+        await stage.sql(
+            "INSERT INTO failures (consumer, key, event_type, subject, attempts, reason, state, last_at)"
+            " VALUES ('probe', $1, 'order.paid', $2, 2, $1 || $3, $4, now() - make_interval(mins => $5))",
+            state,
+            order if state == "parked" else None,
+            reason,
+            state,
+            minutes,
+        )
+
+    async def states(*arguments: str) -> list[str]:
+        return [each["state"] for each in (await stage.warren("failures", "--json", *arguments)).documents]
+
+    assert await states() == ["retrying", "succeeded", "parked"]
+    assert await states("--limit", "1", "--service", "probe") == ["retrying"]
+    assert await states("--since", "150s", "--type", "order.*") == ["retrying", "succeeded"]
+    assert await states("--reason", "GATEWAY", "--order", str(order)) == ["parked"]
+    assert "gateway [down]" in (await stage.warren("failures", "--state", "parked")).out
+    assert (await stage.warren("failures", "--reason", "(")).code == 1
+
+
+def test_a_dropped_record_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with DroppedFile(tmp_path / "kept.jsonl") as file:
+        file.write([{"a": 1}])
+    assert (tmp_path / "kept.jsonl").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,36 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from warren.cli.client import ClientError
+from warren.cli.moment import age, moment
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [("90s", timedelta(seconds=90)), ("10m", timedelta(minutes=10)), ("2h", timedelta(hours=2)), ("7d", timedelta(7))],
+)
+def test_a_span_is_counted_back_from_now(text: str, before: timedelta) -> None:
+    assert moment(text, NOW) == NOW - before
+
+
+def test_a_time_with_a_zone_is_that_time_and_one_without_is_local() -> None:
+    assert moment("2026-11-22T13:00+01:00") == NOW
+    assert moment("2026-11-22T12:00") == datetime(2026, 11, 22, 12).astimezone(UTC)
+    assert moment(None) is None
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "5", "-5m", "5w", "2026-13-01"])
+def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
+    with pytest.raises(ClientError, match="write 90s"):
+        moment(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-3, "0 s"), (119, "119 s"), (120, "2 m"), (7200, "2 h"), (864_000, "10 d")]
+)
+def test_an_age_has_one_unit(seconds: int, text: str) -> None:
+    assert age(NOW - timedelta(seconds=seconds), NOW) == text
+    assert age(None) == "?"

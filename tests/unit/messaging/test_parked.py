@@ -1,0 +1,91 @@
+"""What can be told of a parked message, however broken it is."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pamqp.frame
+import pytest
+from aiormq import spec
+from aiormq.abc import DeliveredMessage
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp.header import ContentHeader
+
+from services.shared.contracts.orders import OrderConfirmed
+from services.shared.messaging import codec
+from services.shared.messaging.parked import Parked, is_replayed, parked
+from tests.stage import event_of
+
+DEATH = {"queue": "probe.queue", "reason": "rejected", "count": 1, "time": datetime(2026, 1, 2, tzinfo=UTC)}
+
+
+def message(body: bytes, lot: str = "probe.dlq", **properties: Any) -> Parked:
+    header = ContentHeader(body_size=len(body), properties=spec.Basic.Properties(**properties))
+    delivery = spec.Basic.Deliver("consumer", 7, False, "orders.dlx", "probe.dlq")
+    return parked(lot, DeliveredMessage(delivery=delivery, header=header, body=body, channel=None))  # type: ignore[arg-type]
+
+
+@given(st.binary() | st.dictionaries(st.text(), st.integers() | st.text()).map(msgspec.json.encode))
+def test_any_body_is_told_something_of(body: bytes) -> None:
+    it = message(body)
+    assert it.id
+    assert it.keys[-1] == it.body_hash
+    assert (it.home, it.service, it.tag) == ("probe.queue", "probe", 7)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'{"id": 7, "type": []}', b"[]"]
+)
+def test_nonsense_has_no_envelope(body: bytes) -> None:
+    assert message(body).envelope.id is None
+
+
+def test_an_event_is_known_by_its_logical_id_first() -> None:
+    event = event_of(OrderConfirmed(customer="ann"), reference="123")
+    it = message(codec.encode(event))
+    assert it.keys == (str(event.logicalid), it.body_hash)
+    assert (it.id, it.type, it.order) == (str(event.id), "order.confirmed", "123")
+
+
+def test_the_latest_death_says_where_it_goes_back_to() -> None:
+    it = message(b"", headers={"x-death": [DEATH | {"queue": "other.queue"}, DEATH]})
+    assert (it.home, it.service, it.parked_at) == ("other.queue", "other", DEATH["time"])
+    assert message(b"", lot="unrouted.queue", headers={"x-death": [DEATH]}).home is None
+    for nonsense in (None, "x", [], [7], [{"queue": 7}]):
+        assert message(b"", headers={"x-death": nonsense}).death is None
+
+
+@pytest.mark.parametrize(
+    ("user", "forged"), [("order", False), ("order.2", False), (None, False), ("payment", True), ("orders", True)]
+)
+def test_a_sender_who_is_not_the_source_is_a_forger(user: str | None, forged: bool) -> None:
+    body = codec.encode(event_of(OrderConfirmed(customer="ann"), source="/warren/order"))
+    assert (message(body, user_id=user).forgery is not None) == forged
+
+
+def test_revived_it_has_forgotten_its_past_and_counts_its_replays() -> None:
+    it = message(
+        b"",
+        user_id="order",
+        expiration="5",
+        priority=9,
+        headers={
+            "x-death": [DEATH],
+            "x-first-death-queue": "q",
+            "x-last-death-reason": "rejected",
+            "x-delivery-count": 3,
+            "x-acquired-count": 4,
+            "CC": ["other.queue"],
+            "BCC": ["other.queue"],
+            "traceparent": "00-1-2-01",
+            "x-warren-replay": "earlier",
+            "x-warren-replays": 2,
+        },
+    )
+    again = it.revived("run", "id")
+    assert again.headers == {"traceparent": "00-1-2-01", "x-warren-replay": "run", "x-warren-replays": 3}
+    assert (again.user_id, again.expiration, again.priority, again.delivery_mode) == (None, None, 9, 2)
+    assert is_replayed(again.headers)
+    assert not is_replayed(None)
+    pamqp.frame.marshal(ContentHeader(body_size=0, properties=again), 1)

@@ -1,0 +1,91 @@
+"""Filters over parked messages: each alone, and all together as a conjunction."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from aiormq import spec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.shared.messaging.parked import Death, Envelope, Failure, Parked
+from services.shared.messaging.selection import Selection
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+times = st.integers(-5, 5).map(lambda hours: NOON + timedelta(hours=hours))
+ids = st.sampled_from(["a1", "a2", "b1", "b2", "b22"])
+types = st.sampled_from(["order.created", "order.paid", "payment.failed", "order"])
+reasons = st.sampled_from(["gateway is down", "took too long", "not JSON"])
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> tuple[Parked, Failure | None]:
+    envelope = Envelope(
+        id=draw(st.none() | ids),
+        logicalid=draw(st.none() | ids),
+        type=draw(st.none() | types),
+        subject=draw(st.none() | ids),
+        reference=draw(st.none() | ids),
+    )
+    reason = draw(st.sampled_from(["rejected", "expired"]))
+    death = draw(st.none() | st.builds(Death, st.just("probe.queue"), st.just(reason), st.none() | times))
+    properties = spec.Basic.Properties(message_id=draw(st.none() | ids), correlation_id=draw(st.none() | ids))
+    parked = Parked("probe.dlq", 1, draw(st.binary(max_size=3)), properties, "key", envelope, death)
+    failed = draw(st.none() | reasons)
+    if failed is None:
+        return parked, None
+    return parked, Failure("probe", "k", None, None, 1, failed, "parked", NOON, NOON)
+
+
+@st.composite
+def selections(draw: st.DrawFn) -> Selection:
+    return Selection(
+        reason=draw(st.none() | st.sampled_from(["down|long", "^expired", "JSON"]).map(re.compile)),
+        since=draw(st.none() | times),
+        until=draw(st.none() | times),
+        order=draw(st.none() | ids),
+        type=draw(st.none() | st.sampled_from(["order.*", "order.paid", "*", "?rder"])),
+        id=draw(st.none() | st.sampled_from(["a", "b2", "b1"])),
+    )
+
+
+@given(messages())
+def test_an_empty_selection_matches_everything(message: tuple[Parked, Failure | None]) -> None:
+    assert Selection().matches(*message)
+
+
+@given(selections(), messages())
+def test_a_selection_is_the_conjunction_of_its_parts(
+    selection: Selection, message: tuple[Parked, Failure | None]
+) -> None:
+    parts = {name: getattr(selection, name) for name in Selection.__struct_fields__}
+    alone = [Selection(**{name: value}).matches(*message) for name, value in parts.items() if value is not None]
+    assert selection.matches(*message) == all(alone)
+
+
+@given(times, messages())
+def test_a_moment_splits_what_has_a_time_and_leaves_out_what_has_none(
+    moment: datetime, message: tuple[Parked, Failure | None]
+) -> None:
+    since, until = Selection(since=moment).matches(*message), Selection(until=moment).matches(*message)
+    assert (since, until) in ({(False, False)} if message[0].parked_at is None else {(True, False), (False, True)})
+
+
+@given(messages())
+def test_every_message_is_found_under_what_a_list_shows_of_it(message: tuple[Parked, Failure | None]) -> None:
+    parked, failure = message
+    assert parked.id
+    assert Selection(id=parked.id).matches(*message)
+    assert Selection(reason=re.compile(re.escape(parked.reason(failure)))).matches(*message)
+    if parked.order is not None:
+        assert Selection(order=parked.order).matches(*message)
+    if parked.type is not None:
+        assert Selection(type=parked.type).matches(*message)
+
+
+@given(messages(), ids)
+def test_another_order_or_type_is_not_matched(message: tuple[Parked, Failure | None], order: str) -> None:
+    parked, _ = message
+    known = {parked.envelope.subject, parked.envelope.reference, parked.properties.correlation_id}
+    assert Selection(order=order).matches(*message) == (order in known)
+    assert not Selection(type="order.shipped").matches(*message)
