@@ -1,0 +1,130 @@
+"""Parked messages of the running system: replayed, replayed twice, parked again, dropped; the invariants follow."""
+
+import asyncio
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiormq
+import httpx
+
+from tests.system.shop import Shop
+from warren import demo
+from warren.local.paths import CHECKOUT
+
+# Dies when every message is safe in its queue and none has left the parking lot.
+DYING = """
+import os, signal
+from services.shared.messaging.parkinglot import ParkingLot
+async def fatal(self, messages):
+    os.kill(os.getpid(), signal.SIGKILL)
+ParkingLot.remove = fatal
+from warren.cli import main
+main()
+"""
+
+
+def warren(shop: Shop, folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "warren")) -> Any:
+    broker, database = shop.system.servers.broker.address, shop.system.servers.postgres.address
+    password = folder / "database-password"
+    password.write_text(database.admin_password)
+    environment = {
+        "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'operator'}",
+        "WARREN_BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/orders",
+        "WARREN_BROKER_CREDENTIALS": str(shop.system.secrets / "dlq-rabbitmq"),
+        "WARREN_BROKER_CA_FILE": str(broker.ca_file),
+        "WARREN_DATABASE_URL": f"postgresql://postgres@{database.host}:{database.port}/{database.database}",
+        "WARREN_DATABASE_PASSWORD_FILE": str(password),
+        "WARREN_DATABASE_CA_FILE": str(database.ca_file),
+    }
+    command = [sys.executable, *program, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def parking(shop: Shop, service: str, count: int) -> Iterator[None]:
+    """Within the block the service stands still; at its end the next `count` messages of its queue are parked."""
+    broker = shop.system.servers.broker.address
+    with shop.without(service):
+        yield
+        login = (broker.admin_username, broker.admin_password)
+        with httpx.Client(base_url=f"{broker.management_url}/api/", auth=login, verify=_tls(broker.ca_file)) as api:
+            # The broker takes back what it had handed out to the service that stands still.
+            _eventually(lambda: any(each["user"] == service for each in api.get("connections").json()))
+            for connection in api.get("connections").json():
+                if connection["user"] == service:
+                    api.delete(f"connections/{connection['name']}")
+        asyncio.run(_reject(broker.amqps_url(vhost="orders") + f"?cafile={broker.ca_file}", service, count))
+
+
+async def _reject(url: str, service: str, count: int) -> None:
+    connection = await aiormq.connect(url)
+    channel = await connection.channel()
+    rejected = 0
+    async with asyncio.timeout(20):
+        while rejected < count:
+            message = await channel.basic_get(f"{service}.queue")
+            if message.delivery_tag is None:
+                await asyncio.sleep(0.1)
+            else:
+                await channel.basic_reject(message.delivery_tag, requeue=False)
+                rejected += 1
+    await connection.close()
+
+
+def test_orders_whose_events_were_parked_complete_after_a_replay_that_was_killed_and_repeated(
+    shop: Shop, tmp_path: Path
+) -> None:
+    before = shop.stock("item3")
+    with parking(shop, "inventory", 8):
+        orders = [shop.place("item3") for _ in range(8)]
+    killed = warren(shop, tmp_path, "dlq", "replay", "--queue", "inventory", program=("-c", DYING))
+    assert killed.returncode == -9, killed.stderr
+    said = warren(shop, tmp_path, "dlq", "replay", "--queue", "inventory", "--type", "order.created")
+    assert (said.returncode, said.stdout) == (0, "replayed 8 of 8 looked at\n"), said.stderr
+    for order in orders:
+        assert shop.reaches(order, "COMPLETED", "CANCELLED").state == "COMPLETED"
+    assert shop.stock("item3")["sold"] - before["sold"] == 8, "each event came twice and had one effect"
+
+
+def test_poison_is_parked_again_with_its_count_begun_anew_and_can_be_dropped(shop: Shop, tmp_path: Path) -> None:
+    demo.send_poison(shop.system.servers.broker.address, "inventory.queue")
+
+    def listed() -> list[dict[str, Any]]:
+        said = warren(shop, tmp_path, "dlq", "list", "--queue", "inventory", "--json")
+        assert said.returncode == 0, said.stderr
+        return [json.loads(line) for line in said.stdout.splitlines()]
+
+    for replays in range(2):
+        _eventually(lambda count=replays: [each["replays"] for each in listed()] == [count])
+        (parked,) = listed()
+        assert (parked["attempts"], parked["reason"][:16]) == (1, "not a CloudEvent")
+        said = warren(shop, tmp_path, "dlq", "replay", "--all")
+        assert said.returncode == 0, said.stderr
+    _eventually(lambda: [each["replays"] for each in listed()] == [2])
+    kept = tmp_path / "kept.jsonl"
+    said = warren(shop, tmp_path, "dlq", "drop", "--queue", "inventory", "--yes", "--record", str(kept))
+    assert said.returncode == 0, said.stderr
+    assert json.loads(kept.read_text())["body"].encode() == demo.POISON
+    said = warren(shop, tmp_path, "failures", "--service", "inventory", "--state", "dropped", "--json")
+    assert len(said.stdout.splitlines()) == 1
+    said = warren(shop, tmp_path, "outbox", "--json")
+    assert {json.loads(line)["service"] for line in said.stdout.splitlines()} >= {"order", "inventory", "payment"}
+
+
+def _eventually(condition: Any, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "still not so"
+        time.sleep(0.1)
+
+
+def _tls(ca_file: Path) -> Any:
+    return ssl.create_default_context(cafile=ca_file)
