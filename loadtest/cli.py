@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from loadtest.consumer.command import consumer
+from loadtest.floor.command import floor
+from loadtest.orders.command import orders
 from warren.local.errors import LocalError
 
 app = App(
@@ -19,17 +21,20 @@ app = App(
     Examples:
 
         python -m loadtest consumer                  # P4: one consumer against the bare driver
+        python -m loadtest orders --orders 10000     # P2 and exactly once: the whole system
     """,
     version_flags=[],
 )
 app.command(consumer)
+app.command(orders)
+app.command(floor)
 
 
 def main() -> None:
     """Entry point: mistakes of the user end in one line, never in a stack trace."""
     try:
         code = app()
-    except (LocalError, OSError) as error:
+    except (LocalError, OSError, ValueError) as error:
         Console(stderr=True, highlight=False).print(f"[red]loadtest:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:

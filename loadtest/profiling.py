@@ -6,9 +6,12 @@ often. It slows Python code down about twofold and C code not at all, so shares 
 
 import cProfile
 import pstats
-import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TextIO
+
+from warren.local.paths import CHECKOUT
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "broker driver": ("/aiormq/", "/aio_pika/", "/pamqp/", "/aiormq", "pamqp"),
@@ -25,9 +28,9 @@ TOP = 25
 
 
 @contextmanager
-def profiled(wanted: bool) -> Iterator[None]:
-    """Profile the block and write the tables to standard error; does nothing unless `wanted`."""
-    if not wanted:
+def profiled(out: TextIO | None) -> Iterator[None]:
+    """Profile the block and write the tables to `out`; does nothing without one."""
+    if out is None:
         yield
         return
     profiler = cProfile.Profile()
@@ -36,7 +39,7 @@ def profiled(wanted: bool) -> Iterator[None]:
         yield
     finally:
         profiler.disable()
-        sys.stderr.write(table(profiler))
+        out.write(table(profiler))
 
 
 def table(profiler: cProfile.Profile) -> str:
@@ -47,7 +50,7 @@ def table(profiler: cProfile.Profile) -> str:
     for (file, line, name), (_, calls, own, _, _) in stats.items():
         layer = _layer(f"{file} {name}")
         layers[layer] = layers.get(layer, 0.0) + own
-        rows.append((own, calls, layer, f"{file.rsplit('site-packages/', 1)[-1]}:{line} {name}"))
+        rows.append((own, calls, layer, f"{_short(file)}:{line} {name}"))
     total = sum(layers.values()) or 1.0
     lines = [f"{'layer':<20}{'own s':>8}{'share':>8}"]
     for layer, own in sorted(layers.items(), key=lambda item: -item[1]):
@@ -56,6 +59,12 @@ def table(profiler: cProfile.Profile) -> str:
     for own, calls, layer, function in sorted(rows, reverse=True)[:TOP]:
         lines.append(f"{own:>8.3f}{own / total:>8.1%}{calls:>10}  {layer:<18}{function}")
     return "\n".join(lines) + "\n"
+
+
+def _short(file: str) -> str:
+    for folder in (sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"), str(CHECKOUT)):
+        file = file.removeprefix(f"{folder}/")
+    return file
 
 
 def _layer(place: str) -> str:

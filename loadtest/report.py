@@ -10,6 +10,7 @@ from rich.table import Table
 
 from loadtest.machine import Machine
 from loadtest.mark import Mark
+from warren.invariants import Check
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 
@@ -45,6 +46,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         shown.add_row(*row)
     out.print(shown)
+
+
+def checks(found: Sequence[Check]) -> None:
+    """What must hold, whatever the speed."""
+    heading("Invariants")
+    for check in found:
+        sign = "[green]✓[/green]" if check.held else "[red]✗[/red]"
+        out.print(f"  {sign} {check.name}: {check.detail}")
 
 
 def marks(found: Sequence[Mark], broken: Sequence[str]) -> None:

@@ -6,20 +6,18 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from loadtest import cores, machine, report
 from loadtest.bench import Bench
 from loadtest.consumer.outcome import Outcome
 from loadtest.consumer.rounds import Comparison, Rounds, Side
 from loadtest.mark import Exit, exit_code
+from loadtest.options import Count, Json
 from warren.local.instance import Instance
 from warren.local.report import ConsoleReport
 from warren.local.servers import Servers
 
 TOPOLOGY = Path(__file__).with_name("topology.yaml")
-
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -37,7 +35,7 @@ def consumer(
     seed: Annotated[int, Parameter(help="Of the messages' content.")] = 1,
     shape: Annotated[Literal["rounds", "callbacks"], Parameter(help="How the raw loop is written.")] = "rounds",
     profile: Annotated[Literal["ours", "raw"] | None, Parameter(help="Show where this side's time goes.")] = None,
-    json: Annotated[Path | None, Parameter(help="Write the figures here.")] = None,
+    json: Json = None,
 ) -> int:
     """Mark P4: one consumer with inbox, state, outbox and confirms, against the bare driver's loop.
 

@@ -67,9 +67,10 @@ def main() -> None:
     cores.take(options.core)
     settings = read(ProcessSettings)
     logs.configure("probe", log_format=settings.log_format, level=settings.log_level)
-    with profiled(options.profile):
+    with profiled(sys.stderr if options.profile else None):
         outcome = uvloop.run(measure(options.messages, settings))
     sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

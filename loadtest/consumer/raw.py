@@ -135,9 +135,10 @@ def main() -> None:
         Path(environment["WARREN_BROKER_CREDENTIALS"]),
         Path(environment["WARREN_BROKER_CA_FILE"]),
     )
-    with profiled(options.profile):
+    with profiled(sys.stderr if options.profile else None):
         outcome = uvloop.run(measure(options.messages, address, options.shape))
     sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
