@@ -1,7 +1,6 @@
 """Several rehearsals with an exchange between them: a whole conversation of services in one process."""
 
 import random
-from collections.abc import Sequence
 from typing import Any
 
 from services.shared.contracts import AnyEvent, EventData
@@ -25,12 +24,10 @@ class InMemoryBroker:
         self._copies = copies
         self._seen = dict.fromkeys(range(len(rehearsals)), 0)
 
-    def publish(self, *events: AnyEvent) -> None:
+    def publish(self, *events: AnyEvent, exchange: str = "order.exchange") -> None:
         """Put events into the queues that want them."""
         for event in events:
-            takers = [
-                each for each in self.rehearsals if type(event.data) in each.handlers or EventData in each.handlers
-            ]
+            takers = [each for each in self.rehearsals if each.hears == exchange and _knows(each, event)]
             for taker in takers:
                 copies = self._chance.randint(1, self._copies) if self._disorder else self._copies
                 taker.enqueue(event, copies=copies)
@@ -39,14 +36,25 @@ class InMemoryBroker:
 
     async def run(self) -> None:
         """Until no queue holds anything and nothing new is announced."""
+        while await self.step():
+            pass
+
+    async def step(self) -> bool:
+        """Let one queue work on one batch; False when there is nothing to do."""
         self._route()
-        while waiting := [each for each in self.rehearsals if each.waiting]:
-            chosen = self._chance.choice(waiting) if self._disorder else waiting[0]
-            await chosen.step(self._chance if self._disorder else None)
-            self._route()
+        waiting = [each for each in self.rehearsals if each.waiting]
+        if not waiting:
+            return False
+        chosen = self._chance.choice(waiting) if self._disorder else waiting[0]
+        await chosen.step(self._chance if self._disorder else None)
+        return True
 
     def _route(self) -> None:
         for index, rehearsal in enumerate(self.rehearsals):
-            news: Sequence[AnyEvent] = rehearsal.events[self._seen[index] :]
-            self._seen[index] += len(news)
-            self.publish(*news)
+            seen, self._seen[index] = self._seen[index], len(rehearsal.events)
+            for message, event in zip(rehearsal.messages[seen:], rehearsal.events[seen:], strict=True):
+                self.publish(event, exchange=message.exchange)
+
+
+def _knows(rehearsal: Rehearsal[Any], event: AnyEvent) -> bool:
+    return type(event.data) in rehearsal.handlers or EventData in rehearsal.handlers

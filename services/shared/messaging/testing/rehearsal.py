@@ -11,6 +11,7 @@ import hashlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -20,13 +21,14 @@ from services.shared.messaging.codec import Codec
 from services.shared.messaging.database import Database
 from services.shared.messaging.errors import MalformedEvent
 from services.shared.messaging.failures import RetryPolicy
-from services.shared.messaging.handlers import Effect, Handlers
+from services.shared.messaging.handlers import Handlers
 from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.processor import Delivery, Processor, Verdict
+from services.shared.messaging.processor import Delivery, Processor, Verdict, logical_id
 from services.shared.messaging.publisher import Message
 from services.shared.messaging.relay import Entry
 from services.shared.messaging.testing.database import InMemoryDatabase
 from services.shared.messaging.testing.events import event_of
+from services.shared.messaging.testing.outside import Perform, watched
 from services.shared.messaging.testing.queue import InMemoryQueue, Queued
 from services.shared.messaging.testing.relay import InMemoryRelay
 from services.shared.messaging.testing.witness import Witness
@@ -76,16 +78,19 @@ class Rehearsal(Generic[T]):
         *,
         service: str = "rehearsal",
         database: Database | None = None,
-        outside: Mapping[type[EventData], Callable[[Any], Awaitable[Any]]] | None = None,
+        outside: Mapping[type[EventData], Perform] | None = None,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         first_wait: float = 1.0,
         longest_wait: float = 60.0,
         batch: int = 100,
         catalogue: Catalogue = CATALOGUE,
         tolerant: bool = False,
+        identity: Callable[[AnyEvent], UUID] = logical_id,
         exchange: str = "order.exchange",
+        hears: str = "order.exchange",
     ) -> None:
-        self.service = service
+        self.hears = hears
+        """The exchange whose events an InMemoryBroker puts into this queue; `exchange` is where it publishes."""
         self.attempts: list[Attempt] = []
         self.parked: list[Parked] = []
         self.performed: list[Any] = []
@@ -107,7 +112,7 @@ class Rehearsal(Generic[T]):
             exchange=exchange,
         )
         """For what no event leads to: an HTTP request, a ticker."""
-        self.handlers = self._watched(handlers, outside or {})
+        self.handlers = watched(handlers, outside or {}, self.performed)
         self._processor = Processor(
             consumer=service,
             handlers=self.handlers,
@@ -117,6 +122,7 @@ class Rehearsal(Generic[T]):
             outbox=self.outbox,
             telemetry=self._witness,
             retry=retry,
+            identity=identity,
         )
 
     # What happens
@@ -179,6 +185,11 @@ class Rehearsal(Generic[T]):
         return [event.data for event in self.events]
 
     @property
+    def clock(self) -> float:
+        """Seconds that have passed for the queue, by waiting for retries alone."""
+        return self._queue.clock
+
+    @property
     def waiting(self) -> int:
         """Messages in the queue."""
         return len(self._queue)
@@ -214,23 +225,6 @@ class Rehearsal(Generic[T]):
             return self._codec.decode(body)
         except MalformedEvent:
             return None
-
-    def _watched(
-        self, handlers: Handlers[T], outside: Mapping[type[EventData], Callable[[Any], Awaitable[Any]]]
-    ) -> Handlers[T]:
-        """The same table, whose effects note each call."""
-
-        def watched(effect: Effect[T, Any, Any], perform: Callable[[Any], Awaitable[Any]]) -> Effect[T, Any, Any]:
-            async def noted(intent: Any) -> Any:
-                self.performed.append(intent)
-                return await perform(intent)
-
-            return msgspec.structs.replace(effect, perform=noted)
-
-        return {
-            data: watched(handler, outside.get(data, handler.perform)) if isinstance(handler, Effect) else handler
-            for data, handler in handlers.items()
-        }
 
 
 def _body(message: Said) -> bytes:

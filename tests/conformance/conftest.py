@@ -1,0 +1,38 @@
+"""Each test runs on every driver that has the features it asks for with `@needs(...)`; none is skipped."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.driver import Driver, Feature
+from tests.conformance.rehearsed import InMemory, OnPostgres
+from tests.conformance.staged import OnServers
+from tests.stage import Stage
+from warren.local.servers import Servers
+
+DRIVERS: dict[str, type[InMemory] | type[OnPostgres] | type[OnServers]] = {
+    "in memory": InMemory,
+    "in memory, on PostgreSQL": OnPostgres,
+    "RabbitMQ and PostgreSQL": OnServers,
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "driver" in metafunc.fixturenames:
+        needed: set[Feature] = getattr(metafunc.function, "needs", set())
+        names = [name for name, driver in DRIVERS.items() if needed <= driver.features]
+        metafunc.parametrize("driver", names, indirect=True)
+
+
+@pytest.fixture
+async def driver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Driver]:
+    kind = DRIVERS[request.param]
+    if kind is InMemory:
+        yield InMemory()
+        return
+    servers: Servers = request.getfixturevalue("servers")
+    stage = Stage(servers, tmp_path)
+    await stage.set_up()
+    yield kind(stage)  # type: ignore[call-arg]
+    await stage.tear_down()

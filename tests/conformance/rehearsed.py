@@ -1,0 +1,109 @@
+"""The suite on the doubles that authors of handlers get, without a database and with one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from services.shared.contracts import AnyEvent
+from services.shared.messaging import Database, RetryPolicy
+from services.shared.messaging.testing import InMemoryDatabase, Rehearsal
+from tests.conformance.driver import Feature, Lost, Notes
+from tests.conformance.staged import SqlNotes, prepared
+from tests.stage import Stage
+
+
+class Rehearsed:
+    """One line, of one or several rehearsals that share a database."""
+
+    def __init__(
+        self, rehearsals: Sequence[Rehearsal[Any]], kept: list[UUID], sizes: list[int], stage: Stage | None
+    ) -> None:
+        self._rehearsals = rehearsals
+        self._kept = kept
+        self._sizes = sizes
+        self._stage = stage
+
+    async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None) -> None:
+        for number, message in enumerate(messages):
+            self._rehearsals[number % len(self._rehearsals)].enqueue(message, user=user)
+        await asyncio.gather(*(each.run() for each in self._rehearsals))
+
+    async def noted(self) -> list[UUID]:
+        return self._kept if self._stage is None else [row["id"] for row in await self._stage.sql("TABLE seen")]
+
+    async def announced(self) -> list[AnyEvent]:
+        return [event for each in self._rehearsals for event in each.events]
+
+    async def parked(self) -> list[Lost]:
+        return [Lost(lost.body, lost.reason, lost.attempts) for each in self._rehearsals for lost in each.parked]
+
+    def repeated(self) -> int:
+        return sum(len(each.repeated) for each in self._rehearsals)
+
+    def failures(self) -> list[tuple[str, int, bool]]:
+        return [
+            (attempt.reason, attempt.number, attempt.verdict.name == "PARK")
+            for each in self._rehearsals
+            for attempt in each.attempts
+            if attempt.reason is not None
+        ]
+
+    def batches(self) -> list[int]:
+        return self._sizes
+
+    def now(self) -> float:
+        return self._rehearsals[0].clock
+
+
+class InMemory:
+    """Neither broker nor database."""
+
+    features: frozenset[Feature] = frozenset()
+
+    @asynccontextmanager
+    async def consume(self, handlers: Any, *, attempts: int = 3, replicas: int = 1) -> AsyncIterator[Rehearsed]:
+        kept: list[UUID] = []
+        sizes: list[int] = []
+
+        class Kept(Notes):
+            async def load(self, events: Sequence[AnyEvent]) -> None:
+                sizes.append(len(events))
+
+            async def save(self) -> None:
+                kept.extend(event.logicalid for event in self.noted)
+
+        database = InMemoryDatabase()
+        yield Rehearsed([rehearsal(handlers, Kept, database, attempts) for _ in range(replicas)], kept, sizes, None)
+
+
+class OnPostgres:
+    """No broker, a real database."""
+
+    features = frozenset({Feature.SQL})
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    @asynccontextmanager
+    async def consume(self, handlers: Any, *, attempts: int = 3, replicas: int = 1) -> AsyncIterator[Rehearsed]:
+        await prepared(self._stage)
+        sizes: list[int] = []
+
+        class Kept(SqlNotes):
+            async def load(self, events: Sequence[AnyEvent]) -> None:
+                sizes.append(len(events))
+
+        async with AsyncExitStack() as stack:
+            databases = [self._stage.database() for _ in range(replicas)]
+            for database in databases:
+                await database.open()
+                stack.push_async_callback(database.close)
+            yield Rehearsed([rehearsal(handlers, Kept, each, attempts) for each in databases], [], sizes, self._stage)
+
+
+def rehearsal(handlers: Any, transaction: Any, database: Database, attempts: int) -> Rehearsal[Any]:
+    return Rehearsal(
+        handlers, transaction, service="probe", database=database, retry=RetryPolicy(attempts=attempts), first_wait=0.1
+    )

@@ -1,0 +1,134 @@
+"""The services' real handlers on one real database, with doubles for everything outside of them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any, cast
+from uuid import UUID
+
+from services.audit.handlers import HANDLERS as AUDIT
+from services.audit.store import Log
+from services.email.handlers import handlers as email
+from services.email.store import Deliveries as Mails
+from services.inventory.handlers import HANDLERS as INVENTORY
+from services.inventory.store import Stockroom
+from services.notification.handlers import HANDLERS as NOTIFICATION
+from services.notification.store import Conversations
+from services.order.answers import PricedLine
+from services.order.handlers import HANDLERS as ORDER
+from services.order.placements import Placements
+from services.order.requests import Placement
+from services.order.store import OrderBook
+from services.payment.handlers import handlers as payment
+from services.payment.simulated_gateway import SimulatedGateway
+from services.payment.store import Payments
+from services.shared.contracts import AnyEvent
+from services.shared.contracts.orders import Contact
+from services.shared.messaging import Database
+from services.shared.messaging.testing import Rehearsal
+from services.shipping.domain import Pace
+from services.shipping.handlers import HANDLERS as SHIPPING
+from services.shipping.store import Shipments
+from services.sms.handlers import handlers as sms
+from services.sms.store import Deliveries as Messages
+from tests.replica import Base
+
+TABLES = {
+    "order": ("orders", "idempotency_keys"),
+    "inventory": ("stock", "reservations"),
+    "payment": ("payments",),
+    "shipping": ("shipments",),
+    "notification": ("conversations", "waiting"),
+    "email": ("deliveries",),
+    "sms": ("deliveries",),
+    "audit": ("events", "contradictions"),
+}
+
+
+class Outbox:
+    """Takes mails and text messages, and remembers them."""
+
+    sender = "shop@warren.example"
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+
+class Shop:
+    """One rehearsal of each service that has a database; `place` places orders as the HTTP process would."""
+
+    def __init__(self, base: Base, databases: dict[str, Database], gateway: SimulatedGateway) -> None:
+        self.base = base
+        self.mails, self.messages = Outbox(), Outbox()
+        told = {"exchange": "notification.exchange"}
+        hears = {"hears": "notification.exchange"}
+        parts: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+            "order": (ORDER, OrderBook, {}),
+            "inventory": (INVENTORY, Stockroom, {}),
+            "payment": (payment(gateway), Payments, {}),
+            "shipping": (SHIPPING, partial(Shipments, pace=Pace()), {}),
+            "notification": (NOTIFICATION, partial(Conversations, contact_domain="shop.test"), told),
+            "email": (email(cast(Any, self.mails)), Mails, hears),
+            "sms": (sms(cast(Any, self.messages)), Messages, hears),
+            "audit": (AUDIT, Log, {"catalogue": {}, "tolerant": True, "identity": _own_id}),
+        }
+        self.services = {
+            name: Rehearsal(handlers, transaction, service=name, database=databases[name], **options)
+            for name, (handlers, transaction, options) in parts.items()
+            if name in databases
+        }
+
+    async def place(self, identity: UUID, reference: str, *, pays_with: str = "tok_ok", sku: str = "mug") -> None:
+        placement = Placement(
+            id=identity,
+            customer="gayal",
+            reference=reference,
+            key=None,
+            fingerprint=identity.bytes,
+            lines=[PricedLine(sku, 1, 950)],
+            total_cents=950,
+            currency="EUR",
+            payment_token=pays_with,
+            express=False,
+            contact=Contact(email="gayal@customers.example", phone="+94112345678"),
+        )
+        async with self.services["order"].outbox.transaction(Placements) as placements:
+            await placements.decide([placement], deadline_seconds=3600)
+
+    async def stock(self, **pieces: int) -> None:
+        await self.base.sql(
+            "INSERT INTO inventory.stock (sku, on_hand, reserved, sold, received)"
+            " SELECT s, q, 0, 0, q FROM unnest($1::text[], $2::bigint[]) AS t (s, q) ON CONFLICT DO NOTHING",
+            list(pieces),
+            list(pieces.values()),
+        )
+
+    async def state(self, service: str) -> list[str]:
+        """Every row that the service keeps, but for the library's tables and the times of the last change."""
+        tables = " UNION ALL ".join(
+            f"SELECT '{table}', (to_jsonb(t) - $1::text[])::text FROM \"{service}\".{table} t"  # noqa: S608
+            for table in TABLES[service]
+        )
+        return sorted(f"{table} {row}" for table, row in await self.base.sql(tables, ["updated_at", "last_at"]))
+
+
+def _own_id(event: AnyEvent) -> UUID:
+    return event.id
+
+
+@asynccontextmanager
+async def opened(base: Base, *services: str) -> AsyncIterator[Shop]:
+    """Of these services, or of all."""
+    async with AsyncExitStack() as stack:
+        databases = {}
+        for name in services or TABLES:
+            databases[name] = Database(base.address(name), connections=3)
+            await databases[name].open()
+            stack.push_async_callback(databases[name].close)
+        gateway = SimulatedGateway(base.address("gateway"), timeout_seconds=2)
+        stack.push_async_callback(gateway.close)
+        shop = Shop(base, databases, gateway)
+        yield shop

@@ -1,0 +1,110 @@
+"""The suite on RabbitMQ and PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from services.shared.contracts import CATALOGUE, AnyEvent
+from services.shared.messaging import Codec, encode
+from tests.conformance.driver import Feature, Lost, Notes
+from tests.stage import Stage, eventually
+
+_codec = Codec(CATALOGUE, tolerant=True)
+
+
+class SqlNotes(Notes):
+    async def save(self) -> None:
+        await self.connection.executemany("INSERT INTO seen VALUES ($1)", [(event.logicalid,) for event in self.noted])
+
+
+async def prepared(stage: Stage) -> None:
+    """The table for notes. Repetitions are allowed in it: that there are none is what tests are about."""
+    await stage.sql("CREATE TABLE IF NOT EXISTS seen (id uuid)")
+
+
+class Staged:
+    """One line: a queue on the stage and the consumers of it."""
+
+    def __init__(self, stage: Stage, sizes: list[int]) -> None:
+        self._stage = stage
+        self._sizes = sizes
+        self._sent = 0
+        self._arrived: list[AnyEvent] = []
+        self._parked: list[bytes] = []
+
+    async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None) -> None:
+        bodies = [message if isinstance(message, bytes) else encode(message) for message in messages]
+        self._sent += len(bodies)
+        await self._stage.send(*bodies, user_id=user)
+        await eventually(self._at_rest, what="the queue does not come to rest")
+
+    async def _at_rest(self) -> bool:
+        record = self._stage.record
+        parked = sum(last for _, _, last in record.failed_)
+        if len(record.processed_) + len(record.repeated_) + parked < self._sent:
+            return False
+        self._parked += [bytes(message.body) for message in await self._stage.drain("probe.dlq")]
+        waiting = (await self._stage.sql("SELECT count(*) FROM outbox"))[0][0]
+        return len(self._parked) == parked and waiting == 0 and await self._stage.depth("probe.queue") == 0
+
+    async def noted(self) -> list[UUID]:
+        return [row["id"] for row in await self._stage.sql("TABLE seen")]
+
+    async def announced(self) -> list[AnyEvent]:
+        self._arrived += [_codec.decode(message.body) for message in await self._stage.drain("announced.queue")]
+        return self._arrived
+
+    async def parked(self) -> list[Lost]:
+        # A reason is on record by the logical id or, of what cannot be read, by the body's hash.
+        rows = await self._stage.sql(
+            "SELECT b.body, f.reason, f.attempts FROM unnest($1::bytea[]) AS b (body) JOIN failures f"
+            " ON f.state = 'parked' AND (f.key = encode(sha256(b.body), 'hex')"
+            "   OR position(convert_to(f.key, 'UTF8') in b.body) > 0)",
+            self._parked,
+        )
+        assert len(rows) == len(self._parked), "a parked message has no reason on record, or several"
+        return [Lost(bytes(row["body"]), row["reason"], row["attempts"]) for row in rows]
+
+    def repeated(self) -> int:
+        return len(self._stage.record.repeated_)
+
+    def failures(self) -> Sequence[tuple[str, int, bool]]:
+        return self._stage.record.failed_
+
+    def batches(self) -> list[int]:
+        return self._sizes
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class OnServers:
+    """A real broker and a real database."""
+
+    features = frozenset({Feature.SQL, Feature.BROKER, Feature.PROCESSES})
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    @asynccontextmanager
+    async def consume(self, handlers: Any, *, attempts: int = 3, replicas: int = 1) -> AsyncIterator[Staged]:
+        await prepared(self._stage)
+        sizes: list[int] = []
+
+        class Kept(SqlNotes):
+            async def load(self, events: Sequence[AnyEvent]) -> None:
+                sizes.append(len(events))
+
+        async with self._stage.channel() as channel:
+            # What is announced is looked at, and does not come back.
+            await channel.queue_unbind("probe.queue", "order.exchange", "order.*")
+            await channel.queue_declare("announced.queue", durable=True, arguments={"x-queue-type": "quorum"})
+            await channel.queue_bind("announced.queue", "order.exchange", "#")
+        async with AsyncExitStack() as stack:
+            for _ in range(replicas):
+                await stack.enter_async_context(
+                    self._stage.consumer(handlers, transaction=Kept, attempts=attempts, prefetch=200 // replicas)
+                )
+            yield Staged(self._stage, sizes)

@@ -1,0 +1,65 @@
+"""Every event of the saga, twice and more, at every service that takes it: real handlers, real database."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from services.shared.contracts import CATALOGUE, AnyEvent
+from services.shared.messaging import Codec, Verdict
+from services.shared.messaging.testing import again
+from tests.conformance.shop import TABLES as SERVICES
+from tests.conformance.shop import Shop, opened
+from tests.contracts.test_topology import TABLES
+from tests.replica import Base
+from warren.local.servers import Servers
+
+GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
+TAKES = {queue.partition(".")[0]: [data.TYPE for data in table] for queue, table in TABLES.items()} | {
+    "email": ["notification.requested"],
+    "sms": ["notification.requested"],
+    "audit": [name for name in CATALOGUE if name != "notification.requested"],
+}
+CASES = [(service, event_type) for service in SERVICES for event_type in TAKES[service]]
+
+
+@pytest.fixture(scope="module")
+def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
+    base = Base(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(base.prepare(*SERVICES, "gateway"))
+    yield base
+
+
+@pytest.mark.parametrize(("service", "event_type"), CASES)
+async def test_3_repeated_in_one_batch_and_in_later_ones_it_has_one_effect(
+    base: Base, service: str, event_type: str
+) -> None:
+    golden = Codec(CATALOGUE).decode((GOLDEN / f"{event_type}.json").read_bytes())
+    event = msgspec.structs.replace(again(golden), subject=uuid4())
+    async with opened(base, service) as shop:
+        await shop.stock(mug=1000, item1=1000)
+        if service == "order":
+            await shop.place(event.subject, str(event.subject))
+        await check(shop, service, event)
+
+
+async def check(shop: Shop, service: str, event: AnyEvent) -> None:
+    rehearsal = shop.services[service]
+    said = len(rehearsal.events)
+
+    await rehearsal.deliver(event)
+    assert [attempt.verdict for attempt in rehearsal.attempts] == [Verdict.DONE], rehearsal.attempts
+    state, announced, performed = await shop.state(service), list(rehearsal.events), list(rehearsal.performed)
+    assert state
+    assert [each.sourcesequence for each in announced[said:]] == [said + n + 1 for n in range(len(announced) - said)]
+
+    await rehearsal.deliver(event, copies=3)
+    await rehearsal.redeliver()
+    assert {attempt.verdict for attempt in rehearsal.attempts} == {Verdict.DONE}
+    assert await shop.state(service) == state
+    assert rehearsal.events == announced
+    assert rehearsal.performed == performed
+    assert len(rehearsal.repeated) == 7

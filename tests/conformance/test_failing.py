@@ -1,0 +1,147 @@
+"""Guarantee 4: transient failures are tried again, later and later; what cannot succeed is parked and stops nobody."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from uuid import UUID
+
+from services.shared.contracts import AnyEvent, Event, EventData
+from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
+from services.shared.messaging import MAX_BODY, PermanentError, TransientError, encode
+from services.shared.messaging.testing import event_of
+from tests.conformance.driver import Driver, Feature, Line, Notes, needs, note
+
+CONFIRMED = OrderConfirmed(customer="gayal")
+GOOD = encode(event_of(CONFIRMED))
+
+POISON = {
+    "not JSON": (b"\x00\xff{", "not JSON"),
+    "nothing at all": (b"", "not JSON"),
+    "not an event": (b'{"hello": "world"}', "not a CloudEvent"),
+    "half an event": (GOOD[: len(GOOD) // 2], "not JSON"),
+    "not CloudEvents 1.0": (encode(event_of(CONFIRMED, specversion="0.3")), "version '0.3' is not 1.0"),
+    "a number that cannot be": (encode(event_of(CONFIRMED, sourcesequence=0)), "sourcesequence 0 is not positive"),
+    "a type nobody knows": (encode(event_of(CONFIRMED, type="order.teleported")), "'order.teleported' is not known"),
+    "bad data": (GOOD.replace(b'"gayal"', b"7"), "data of order.confirmed: Expected `str`"),
+    "too large": (b'"' + b"x" * (MAX_BODY + 1) + b'"', "over the limit"),
+    "nested deeply": (b'{"data":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
+    "a type without a handler": (encode(event_of(OrderCompleted(customer="x"))), "no handler for 'order.completed'"),
+}
+"""Bodies, and what must be in the reason on record."""
+
+
+async def test_4_each_kind_of_poison_is_parked_at_once_with_its_reason_and_stops_nobody(driver: Driver) -> None:
+    good = [event_of(CONFIRMED) for _ in range(len(POISON) + 1)]
+    mixed: list[AnyEvent | bytes] = [good[0]]
+    for (poison, _), event in zip(POISON.values(), good[1:], strict=True):
+        mixed += [poison, event]
+    async with driver.consume({OrderConfirmed: note}) as line:
+        await line.deliver(*mixed)
+        assert sorted(await line.noted()) == sorted(event.logicalid for event in good)
+        parked = {lost.body: lost for lost in await line.parked()}
+        assert len(parked) == len(POISON)
+        for name, (body, reason) in POISON.items():
+            assert reason in parked[body].reason, name
+            assert parked[body].attempts == 1, name
+        assert len(line.failures()) == len(POISON)
+
+
+async def test_4_a_transient_failure_is_tried_again_later_and_later_and_then_succeeds(driver: Driver) -> None:
+    times: list[float] = []
+    lines: list[Line] = []
+
+    async def flaky(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        times.append(lines[0].now())
+        if len(times) < 4:
+            raise TransientError("the moon is in the way")
+        return await note(event, work)
+
+    event = event_of(CONFIRMED)
+    async with driver.consume({OrderConfirmed: flaky}, attempts=6) as line:
+        lines.append(line)
+        await line.deliver(event)
+        assert await line.noted() == [event.logicalid]
+        assert await line.parked() == []
+        assert [count for _, count, _ in line.failures()] == [1, 2, 3]
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert len(waits) == 3
+    assert waits[0] >= 0.09
+    assert waits == sorted(waits), f"waits should grow: {waits}"
+
+
+async def test_4_a_failure_that_lasts_is_parked_with_its_reason_after_the_configured_attempts(driver: Driver) -> None:
+    async def never(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        if event.reference == "bad":
+            raise TransientError("no such luck")
+        return await note(event, work)
+
+    good = [event_of(CONFIRMED) for _ in range(10)]
+    bad = event_of(CONFIRMED, reference="bad")
+    async with driver.consume({OrderConfirmed: never}, attempts=4) as line:
+        await line.deliver(*good[:5], bad, *good[5:])
+        assert sorted(await line.noted()) == sorted(event.logicalid for event in good)
+        (lost,) = await line.parked()
+        assert (lost.body, lost.reason, lost.attempts) == (encode(bad), "TransientError: no such luck", 4)
+        assert [last for _, _, last in line.failures()] == [False, False, False, True]
+
+
+async def test_4_a_handlers_own_mistake_is_retried_as_it_may_be_mended_meanwhile(driver: Driver) -> None:
+    async def mistaken(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        raise KeyError("shelf")
+
+    async with driver.consume({OrderConfirmed: mistaken}, attempts=2) as line:
+        await line.deliver(event_of(CONFIRMED))
+        (lost,) = await line.parked()
+        assert (lost.reason, lost.attempts) == ("KeyError: 'shelf'", 2)
+
+
+async def test_4_a_permanent_failure_is_parked_at_once(driver: Driver) -> None:
+    async def refuse(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        raise PermanentError("this can never be")
+
+    async with driver.consume({OrderConfirmed: refuse}, attempts=9) as line:
+        await line.deliver(event_of(CONFIRMED))
+        (lost,) = await line.parked()
+        assert (lost.reason, lost.attempts) == ("this can never be", 1)
+
+
+async def test_4_what_was_parked_and_comes_again_is_tried_anew(driver: Driver) -> None:
+    broken = True
+
+    async def mended(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        if broken:
+            raise PermanentError("not deployed yet")
+        return await note(event, work)
+
+    event = event_of(CONFIRMED)
+    async with driver.consume({OrderConfirmed: mended}) as line:
+        await line.deliver(event)
+        assert [lost.attempts for lost in await line.parked()] == [1]
+        broken = False
+        await line.deliver(event)
+        assert await line.noted() == [event.logicalid]
+
+
+async def test_4_an_event_in_anothers_name_is_parked(driver: Driver) -> None:
+    # The broker lets nobody name another user; its administrator is a user as well.
+    event = event_of(CONFIRMED, source="/warren/order")
+    async with driver.consume({OrderConfirmed: note}) as line:
+        await line.deliver(event, user="admin")
+        (lost,) = await line.parked()
+        assert lost.reason == "sent by user 'admin' in the name of '/warren/order'"
+        assert await line.noted() == []
+
+
+@needs(Feature.SQL)
+async def test_4_what_the_database_refuses_is_the_messages_own_failure(driver: Driver) -> None:
+    async def divide(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        if event.reference == "bad":
+            await work.connection.execute("SELECT 1 / 0")
+        return await note(event, work)
+
+    good: list[UUID] = []
+    async with driver.consume({OrderConfirmed: divide}, attempts=2) as line:
+        events = [event_of(CONFIRMED, reference="bad" if n == 3 else "good") for n in range(6)]
+        good = [event.logicalid for event in events if event.reference == "good"]
+        await line.deliver(*events)
+        assert sorted(await line.noted()) == sorted(good)
+        assert [lost.reason for lost in await line.parked()] == ["division by zero"]
