@@ -78,7 +78,7 @@ async def queue_depths(broker: BrokerAddress, vhost: str) -> dict[str, int]:
     tls = ssl.create_default_context(cafile=broker.ca_file)
     login = (broker.admin_username, broker.admin_password)
     async with httpx.AsyncClient(auth=login, verify=tls, timeout=20) as client:
-        answer = await client.get(f"{broker.management_url}/api/queues/{vhost}")
+        answer = await client.get(f"{broker.management_url}/api/queues/{vhost}?disable_stats=true&enable_queue_totals=true")
         answer.raise_for_status()
         return {queue["name"]: queue.get("messages", 0) for queue in answer.json()}
 
@@ -102,7 +102,7 @@ async def _stock_conserved(connection: Connection) -> Check:
         " coalesce(sum(on_hand), 0), coalesce(sum(reserved), 0), coalesce(sum(sold), 0), coalesce(sum(received), 0)"
         " FROM inventory.stock"
     )
-    wrong, on_hand, reserved, sold, received = row or (0, 0, 0, 0, 0)
+    wrong, on_hand, reserved, sold, received = (int(figure) for figure in row or (0, 0, 0, 0, 0))
     held = wrong == 0 and on_hand + reserved + sold == received
     return Check(
         "stock is conserved and never negative",
@@ -144,7 +144,7 @@ async def _money_matches_orders(connection: Connection) -> Check:
         FROM "order".orders o FULL JOIN money m ON m.key = o.id::text
         """
     )
-    unpaid, kept, stray, net = row or (0, 0, 0, 0)
+    unpaid, kept, stray, net = (int(figure) for figure in row or (0, 0, 0, 0))
     detail = f"net {net / 100:.2f} taken"
     for count, what in ((unpaid, "paid wrongly"), (kept, "cancelled but not refunded"), (stray, "of no order")):
         detail += f"; {count} {what}" if count else ""
@@ -166,7 +166,7 @@ async def _audit_complete(connection: Connection) -> Check:
         FROM sent s FULL JOIN kept k USING (source, subject)
         """  # noqa: S608 - names are constants above
     )
-    gaps, events, contradictions = row or (0, 0, 0)
+    gaps, events, contradictions = (int(figure) for figure in row or (0, 0, 0))
     detail = f"{events} events" + (f", {gaps} sequences with gaps" if gaps else ", no gap")
     detail += f", {contradictions} contradictions" if contradictions else ""
     return Check("the audit log has every event, without a gap", not gaps and not contradictions, detail)
