@@ -27,19 +27,19 @@ class Bench:
         self.database = f"loadtest_{secrets.token_hex(4)}"
         self._topology = topology
         # Users and roles belong to the whole server, so their passwords are those of the instance.
-        self._secrets = servers.instance_dir / "secrets"
+        self.secrets = servers.instance_dir / "secrets"
 
     @asynccontextmanager
     async def laid_out(self) -> AsyncIterator[None]:
         """Topology and tables are there; both are dropped in the end."""
         broker, postgres = self.servers.broker.address, self.servers.postgres.address
-        remembered_secret(self._secrets / f"{self.service}-postgres" / "password")
+        remembered_secret(self.secrets / f"{self.service}-postgres" / "password")
         url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database}"
-        await migrations.prepare(url, postgres.admin_password, postgres.ca_file, self._secrets, [self.service])
+        await migrations.prepare(url, postgres.admin_password, postgres.ca_file, self.secrets, [self.service])
         login = (broker.admin_username, broker.admin_password)
         async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
             topologies = broker_topology.with_vhost(broker_topology.load([self._topology]), self.vhost)
-            await broker_topology.apply(topologies, api, broker_topology.SecretDirectory(self._secrets))
+            await broker_topology.apply(topologies, api, broker_topology.SecretDirectory(self.secrets))
             try:
                 yield
             finally:
@@ -53,10 +53,10 @@ class Bench:
         broker, postgres = self.servers.broker.address, self.servers.postgres.address
         return {
             f"{PREFIX}DATABASE_URL": f"postgresql://{self.service}@{postgres.host}:{postgres.port}/{self.database}",
-            f"{PREFIX}DATABASE_PASSWORD_FILE": str(self._secrets / f"{self.service}-postgres" / "password"),
+            f"{PREFIX}DATABASE_PASSWORD_FILE": str(self.secrets / f"{self.service}-postgres" / "password"),
             f"{PREFIX}DATABASE_CA_FILE": str(postgres.ca_file),
             f"{PREFIX}BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/{self.vhost}",
-            f"{PREFIX}BROKER_CREDENTIALS": str(self._secrets / f"{self.service}-rabbitmq"),
+            f"{PREFIX}BROKER_CREDENTIALS": str(self.secrets / f"{self.service}-rabbitmq"),
             f"{PREFIX}BROKER_CA_FILE": str(broker.ca_file),
             f"{PREFIX}LOG_LEVEL": "warning",
         }

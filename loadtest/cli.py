@@ -9,6 +9,7 @@ from rich.markup import escape
 from loadtest.consumer.command import consumer
 from loadtest.floor.command import floor
 from loadtest.orders.command import orders
+from loadtest.plain.command import compare
 from warren.local.errors import LocalError
 
 app = App(
@@ -22,12 +23,14 @@ app = App(
 
         python -m loadtest consumer                  # P4: one consumer against the bare driver
         python -m loadtest orders --orders 10000     # P2 and exactly once: the whole system
+        python -m loadtest compare                   # P1: against a plain implementation
     """,
     version_flags=[],
 )
 app.command(consumer)
 app.command(orders)
 app.command(floor)
+app.command(compare)
 
 
 def main() -> None:

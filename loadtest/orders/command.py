@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
 from cyclopts import Parameter
@@ -13,18 +12,16 @@ from loadtest.floor.measure import Floor, measure
 from loadtest.floor.quantities import Quantities
 from loadtest.mark import Exit, Mark, exit_code
 from loadtest.options import Connections, Json, Orders, Seed
-from loadtest.orders import course, exactness
+from loadtest.orders import course
 from loadtest.orders.course import Course
 from loadtest.orders.ours import Ours
 from loadtest.shown import show_course, show_floor, show_quantities
-from warren import invariants
 from warren.invariants import Check
 from warren.local.instance import Instance
 from warren.local.report import ConsoleReport
 from warren.local.system import SERVICES
 
 MOST_OF_FLOOR = 2.5
-SETTLING_SECONDS = 30.0
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -70,7 +67,7 @@ def orders(
             done, placed = asyncio.run(
                 course.run(flow, orders=orders, connections=connections, seed=seed, on_progress=step.advance)
             )
-        checks = asyncio.run(_examine(flow, placed.accepted))
+        checks = asyncio.run(flow.judge(placed.accepted))
         flow.system.processes.stop_all()
         counted = asyncio.run(quantities.counted(flow.servers.postgres.address, orders))
         parts = None
@@ -96,9 +93,3 @@ def orders(
 def _mark(done: Course, parts: Floor) -> Mark:
     ratio = done.services_per_thousand / parts.per_thousand
     return Mark("P2", "CPU of all services, against the floor", ratio, MOST_OF_FLOOR, at_most=True)
-
-
-async def _examine(flow: Ours, accepted: list[UUID]) -> list[Check]:
-    database, broker = flow.servers.postgres.address, flow.servers.broker.address
-    checks = await invariants.settled(database, broker, seconds=SETTLING_SECONDS, accepted=accepted)
-    return checks + await exactness.judge(flow.system)

@@ -4,14 +4,16 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
+from uuid import UUID
 
 import msgspec
 
 from loadtest import cpu
 from loadtest.errors import RunFailed
 from loadtest.orders.generator import Placed
+from warren.invariants import Check
 from warren.local.paths import CHECKOUT
 from warren.local.servers import Servers
 from warren.local.spawn import tethered
@@ -47,6 +49,9 @@ class Flow(Protocol):
 
     async def at_rest(self) -> bool:
         """Whether nothing is left to do: no message waits, no outbox holds any."""
+
+    async def judge(self, accepted: Collection[UUID]) -> list[Check]:
+        """What must hold once it is at rest."""
 
 
 class Course(msgspec.Struct, frozen=True):

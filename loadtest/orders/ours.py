@@ -1,19 +1,23 @@
 """Warren itself as a flow: the system as `warren up` runs it, set up so that every order can be completed at once."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 import asyncpg
 
 from loadtest.orders import catalogue, exactness
 from warren import invariants
+from warren.invariants import Check
 from warren.local.processes import Process
 from warren.local.report import Report
 from warren.local.servers import Servers
 from warren.local.system import SERVICES, System
+
+SETTLING_SECONDS = 30.0
 
 
 class Ours:
@@ -76,6 +80,12 @@ class Ours:
             return not waiting and (await exactness.inboxes(connection)).held
         finally:
             await connection.close()
+
+    async def judge(self, accepted: Collection[UUID]) -> list[Check]:
+        """The invariants that everybody shares, and exactly once. `accepted` are the orders answered with 202."""
+        database, broker = self.servers.postgres.address, self.servers.broker.address
+        checks = await invariants.settled(database, broker, seconds=SETTLING_SECONDS, accepted=accepted)
+        return checks + await exactness.judge(self.system)
 
     async def fetchval(self, statement: str) -> Any:
         """One value, with the owner's rights."""

@@ -1,0 +1,53 @@
+"""The ordinary outbox relay: poll, publish one after another, mark as sent."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractConnection, AbstractExchange
+
+from services.shared.contracts import CONTENT_TYPE
+
+BATCH = 100
+IDLE_SECONDS = 0.1
+
+
+class Relay:
+    def __init__(self, pool: Any, table: str, connection: AbstractConnection, exchange: str, user: str) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._exchange = exchange
+        self._user = user
+        self._waiting = (
+            f"SELECT id, routing_key, subject, body FROM {table} WHERE sent_at IS NULL"  # noqa: S608
+            f" ORDER BY position LIMIT {BATCH}"
+        )
+        self._mark = f"UPDATE {table} SET sent_at = now() WHERE id = ANY($1::uuid[])"  # noqa: S608
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        channel = await self._connection.channel(on_return_raises=True)
+        exchange = await channel.get_exchange(self._exchange, ensure=False)
+        while True:
+            if not await self._round(exchange):
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def _round(self, exchange: AbstractExchange) -> int:
+        rows = await self._pool.fetch(self._waiting)
+        for identity, routing_key, subject, body in rows:
+            message = aio_pika.Message(
+                body,
+                content_type=CONTENT_TYPE,
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                message_id=str(identity),
+                correlation_id=str(subject),
+                type=routing_key,
+                timestamp=datetime.now(UTC),
+                user_id=self._user,
+                app_id=self._user,
+            )
+            await exchange.publish(message, routing_key)
+        if rows:
+            await self._pool.execute(self._mark, [row[0] for row in rows])
+        return len(rows)

@@ -1,0 +1,134 @@
+"""What each of the plain processes does: consume one by one, or answer requests, and relay its outbox."""
+
+import asyncio
+import os
+import signal
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+import aio_pika
+import asyncpg
+import msgspec
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+
+from loadtest.plain import wire
+from loadtest.plain.relay import Relay
+from services.shared.contracts import AnyEvent, EventData
+
+if TYPE_CHECKING:
+    Connection = asyncpg.pool.PoolConnectionProxy[Any]
+    Pool = asyncpg.Pool[Any]
+else:
+    Connection = asyncpg.pool.PoolConnectionProxy
+    Pool = asyncpg.Pool
+
+PREFETCH = 20
+POOL = 10
+
+Handler = Callable[[Any, Connection], Awaitable[Sequence[EventData]]]
+"""(event, connection in its transaction) -> what to announce about the same order."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """From the same variables as ours."""
+
+    broker_url: str
+    broker_credentials: Path
+    broker_ca_file: Path
+    database_url: str
+    database_password_file: Path
+    database_ca_file: Path
+    http_port: int = 0
+    prices_file: Path = Path()
+
+
+def settings() -> Settings:
+    names = {name: f"WARREN_{name.upper()}" for name in Settings.__struct_fields__}
+    values = {name: os.environ[variable] for name, variable in names.items() if variable in os.environ}
+    return msgspec.convert(values, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
+
+
+class Service:
+    """`name` is the process, `user` who it is to the broker; `exchange` None says that it announces nothing."""
+
+    def __init__(self, name: str, *, user: str, exchange: str | None = "order.exchange") -> None:
+        self.name = name
+        self.settings = settings()
+        self._user = user
+        self._exchange = exchange
+        table = name.replace("-", "_")
+        self._remember = f"INSERT INTO {table}_inbox (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true"  # noqa: S608
+        self._store = f"INSERT INTO {table}_outbox (id, routing_key, subject, body) VALUES ($1, $2, $3, $4)"  # noqa: S608
+        self._outbox = f"{table}_outbox"
+        self.pool: Pool
+
+    async def run(self, handlers: Mapping[str, Handler], server: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Until SIGTERM. With a `server` it answers requests, and stops when that does."""
+        address = self.settings
+        self.pool = await asyncpg.create_pool(
+            address.database_url,
+            password=address.database_password_file.read_text().strip(),
+            ssl=ssl.create_default_context(cafile=address.database_ca_file),
+            max_size=POOL,
+        )
+        tasks: list[asyncio.Task[Any]] = []
+        if self._exchange is not None:
+            relay = Relay(self.pool, self._outbox, await self._connect(), self._exchange, self._user)
+            tasks.append(asyncio.create_task(relay.run()))
+        if handlers:
+            await self._consume(handlers)
+        if server is not None:
+            tasks.append(asyncio.create_task(_running(server)))
+        else:
+            tasks.append(asyncio.create_task(_until_terminated()))
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def announce(self, connection: Connection, data: EventData, subject: UUID, cause: AnyEvent | None) -> None:
+        event = wire.announcement(self._user, data, subject, cause)
+        await connection.execute(self._store, event.id, event.type, event.subject, wire.encode(event))
+
+    async def _consume(self, handlers: Mapping[str, Handler]) -> None:
+        channel = await (await self._connect()).channel(publisher_confirms=False)
+        await channel.set_qos(prefetch_count=PREFETCH)
+        self._queue = await channel.get_queue(f"{self._user}.queue", ensure=False)
+
+        async def on_message(message: AbstractIncomingMessage) -> None:
+            try:
+                await self._process(wire.decode(message.body), handlers)
+            except Exception:
+                await message.reject(requeue=True)
+                raise
+            await message.ack()
+
+        await self._queue.consume(on_message)
+
+    async def _process(self, event: AnyEvent, handlers: Mapping[str, Handler]) -> None:
+        async with self.pool.acquire() as connection, connection.transaction():
+            if not await connection.fetchval(self._remember, event.logicalid):
+                return
+            handler = handlers.get(event.type) or handlers["*"]
+            for data in await handler(event, connection):
+                await self.announce(connection, data, event.subject, event)
+
+    async def _connect(self) -> AbstractConnection:
+        address = self.settings
+        name, password = ((address.broker_credentials / part).read_text().strip() for part in ("username", "password"))
+        parts = urlsplit(address.broker_url)
+        url = f"{parts.scheme}://{quote(name)}:{quote(password)}@{parts.netloc}{parts.path}"
+        return await aio_pika.connect_robust(url, ssl_context=ssl.create_default_context(cafile=address.broker_ca_file))
+
+
+async def _running(server: Callable[[], Awaitable[None]]) -> None:
+    await server()
+
+
+async def _until_terminated() -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
