@@ -180,11 +180,13 @@ class Stage:
 
     # The database
 
-    def database(self, **options: Any) -> Database:
+    def database_address(self) -> DatabaseAddress:
         postgres = self.servers.postgres.address
         url = f"postgresql://probe@{postgres.host}:{self.database_port}/{self.database_name}"
-        secret = self.folder / "probe-postgres" / "password"
-        return Database(DatabaseAddress(url, secret, postgres.ca_file), **options)
+        return DatabaseAddress(url, self.folder / "probe-postgres" / "password", postgres.ca_file)
+
+    def database(self, **options: Any) -> Database:
+        return Database(self.database_address(), **options)
 
     async def sql(self, statement: str, *arguments: object) -> list[Any]:
         """As the owner, in the service's schema."""

@@ -1,0 +1,150 @@
+"""A process that uses the library and kills itself at a named point: python -m tests.integration.messaging.child
+
+It is put together as any process that uses the library alone. The points are wrapped around the library from here;
+the library knows nothing of them. SIGTERM stops it tidily.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from services.shared.contracts import CATALOGUE, Event, EventData
+from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
+from services.shared.messaging import (
+    BrokerAddress,
+    Codec,
+    Consumer,
+    ConsumerSettings,
+    Database,
+    DatabaseAddress,
+    Effect,
+    Handlers,
+    LogTelemetry,
+    Outbox,
+    Processor,
+    Publisher,
+    Relay,
+    RelaySettings,
+    Transaction,
+)
+from services.shared.messaging.settlement import Settlement
+
+
+class Setting(msgspec.Struct):
+    broker: BrokerAddress
+    database: DatabaseAddress
+    calls: Path
+    """A file that takes a line for each call to the outside world."""
+    point: str | None = None
+    seconds: float = 0.0
+    """How long a handler takes."""
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash_before_commit() -> None:
+    before(Transaction, "save", lambda work: bool(work.announcements))
+
+
+def crash_after_commit_before_publishing() -> None:
+    before(Publisher, "publish", lambda _: True)
+
+
+def crash_after_publishing_before_removing() -> None:
+    publish = Publisher.publish
+
+    async def published(self: Publisher, messages: Any) -> Any:
+        await publish(self, messages)
+        die()
+
+    Publisher.publish = published  # type: ignore[method-assign]
+
+
+def crash_after_commit_before_acknowledging() -> None:
+    before(Settlement, "flush", lambda settlement: bool(settlement._noted))
+
+
+POINTS = (
+    crash_before_commit,
+    crash_after_commit_before_publishing,
+    crash_after_publishing_before_removing,
+    crash_after_commit_before_acknowledging,
+)
+CRASH_AFTER_CALLING = "crash_after_calling_before_storing"
+
+
+def before(kind: Any, method: str, when: Callable[[Any], bool]) -> None:
+    """Die instead of calling the method, the first time that `when` holds."""
+    original = getattr(kind, method)
+
+    async def wrapped(self: Any, *arguments: Any) -> Any:
+        if when(self):
+            die()
+        return await original(self, *arguments)
+
+    setattr(kind, method, wrapped)
+
+
+def handlers(setting: Setting) -> Handlers[Transaction]:
+    async def on_order_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+        await asyncio.sleep(setting.seconds)
+        await work.connection.execute("INSERT INTO seen VALUES ($1)", event.logicalid)
+        return [OrderCompleted(customer=event.data.customer)]
+
+    async def prepare(event: Event[OrderPaid], work: Transaction) -> str:
+        return str(event.logicalid)
+
+    async def perform(key: str) -> None:
+        with setting.calls.open("a") as calls:
+            calls.write(f"{key}\n")
+        if setting.point == CRASH_AFTER_CALLING:
+            die()
+
+    async def settle(event: Event[OrderPaid], key: str, result: None, work: Transaction) -> Iterable[EventData]:
+        await work.connection.execute("INSERT INTO seen VALUES ($1)", event.logicalid)
+        return [OrderCompleted(customer=event.data.customer)]
+
+    return {OrderConfirmed: on_order_confirmed, OrderPaid: Effect(prepare, perform, settle)}
+
+
+async def run(setting: Setting) -> None:
+    telemetry = LogTelemetry("probe")
+    database = Database(setting.database)
+    await database.open()
+    relay = Relay(
+        database, Publisher(setting.broker, "probe"), telemetry, RelaySettings(lease_seconds=2.0, sweep_seconds=0.2)
+    )
+    outbox = Outbox(database, relay, source="/warren/probe", exchange="order.exchange")
+    processor = Processor(
+        consumer="probe",
+        handlers=handlers(setting),
+        transaction=Transaction,
+        codec=Codec(CATALOGUE),
+        database=database,
+        outbox=outbox,
+        telemetry=telemetry,
+    )
+    consumer = Consumer(setting.broker, database, processor, ConsumerSettings(queue="probe.queue"), telemetry)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, consumer.stop)
+    relaying = asyncio.create_task(relay.run())
+    await consumer.run()
+    await relay.stop(grace=5)
+    relaying.cancel()
+    await asyncio.gather(relaying, return_exceptions=True)
+    await database.close()
+
+
+if __name__ == "__main__":
+    given = msgspec.json.decode(sys.argv[1], type=Setting, dec_hook=lambda kind, value: kind(value))
+    for point in POINTS:
+        if point.__name__ == given.point:
+            point()
+    asyncio.run(run(given))
