@@ -133,7 +133,8 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
     def reason(self, failure: Failure | None) -> str:
         """Why it lies here: the broker's reason unless a service rejected it, and the service's own words."""
         if self.death is None:
-            return failure.reason if failure else f"no queue is bound for {self.routing_key!r}"
+            unknown = f"no queue is bound for {self.routing_key!r}" if self.home is None else "put here by hand"
+            return failure.reason if failure else unknown
         words = [] if self.death.reason == "rejected" and failure else [self.death.reason]
         return ": ".join([*words, *([failure.reason] if failure else [])])
 
