@@ -1,0 +1,63 @@
+"""What authors may import, and from where: a change here is a change for everybody who uses the library."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+from services.shared import messaging
+from services.shared.messaging import errors, testing
+
+FOLDER = Path(messaging.__file__).parent
+NAMES = {
+    "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
+    "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Gathering", "Outbox",
+    "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "Ticker",
+    "LogTelemetry", "Outcome", "Telemetry",
+    "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
+    "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
+    "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",
+}  # fmt: skip
+DOUBLES = {
+    "Attempt", "InMemoryBroker", "InMemoryDatabase", "NeedsDatabase", "Parked", "Rehearsal", "again", "event_of",
+}  # fmt: skip
+
+
+def test_the_library_offers_these_names() -> None:
+    assert set(messaging.__all__) == NAMES
+    assert len(messaging.__all__) == len(NAMES), "a name is listed twice"
+
+
+def test_its_doubles_are_these() -> None:
+    assert set(testing.__all__) == DOUBLES
+
+
+@pytest.mark.parametrize("package", [messaging, testing], ids=lambda package: package.__name__)
+def test_every_name_is_there_and_says_what_it_is(package: object) -> None:
+    for name in package.__all__:  # type: ignore[attr-defined]
+        thing = getattr(package, name)
+        if inspect.isclass(thing) and not thing.__module__.startswith(("types", "typing")):
+            assert thing.__module__.startswith("services.shared."), name
+
+
+def test_all_errors_are_offered_and_drawn_in_the_tree() -> None:
+    tree = inspect.getdoc(errors) or ""
+    kinds = {name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
+    assert kinds <= NAMES
+    assert {kind for kind in kinds if kind not in tree} == set()
+
+
+def test_nothing_that_runs_depends_on_the_doubles() -> None:
+    for file in FOLDER.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert "messaging.testing" not in (node.module or ""), file.name
+
+
+def test_the_library_knows_only_its_contracts() -> None:
+    """What lets it be lifted out: the package itself and `contracts`, nothing else of the project."""
+    for file in FOLDER.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {"services", "warren"}:
+                assert (node.module or "").startswith(("services.shared.messaging", "services.shared.contracts")), file
