@@ -10,6 +10,7 @@ from loadtest.consumer.command import consumer
 from loadtest.floor.command import floor
 from loadtest.orders.command import orders
 from loadtest.plain.command import compare
+from loadtest.topology.command import topology
 from warren.local.errors import LocalError
 
 app = App(
@@ -24,6 +25,7 @@ app = App(
         python -m loadtest consumer                  # P4: one consumer against the bare driver
         python -m loadtest orders --orders 10000     # P2 and exactly once: the whole system
         python -m loadtest compare                   # P1: against a plain implementation
+        python -m loadtest topology                  # P7: a thousand objects onto a broker
     """,
     version_flags=[],
 )
@@ -31,12 +33,13 @@ app.command(consumer)
 app.command(orders)
 app.command(floor)
 app.command(compare)
+app.command(topology)
 
 
 def main() -> None:
     """Entry point: mistakes of the user end in one line, never in a stack trace."""
     try:
-        code = app()
+        code = app(sys.argv[1:])
     except (LocalError, OSError, ValueError) as error:
         Console(stderr=True, highlight=False).print(f"[red]loadtest:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

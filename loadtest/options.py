@@ -11,3 +11,6 @@ Orders = Annotated[Count, Parameter(help="Orders to place.")]
 Connections = Annotated[Count, Parameter(help="HTTP connections that place them.")]
 Seed = Annotated[int, Parameter(help="Of what is ordered.")]
 Json = Annotated[Path | None, Parameter(help="Write the figures here.")]
+InstanceName = Annotated[
+    str, Parameter(help="Name of the private servers' folder; two runs of one name exclude each other.")
+]

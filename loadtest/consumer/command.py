@@ -12,7 +12,7 @@ from loadtest.bench import Bench
 from loadtest.consumer.outcome import Outcome
 from loadtest.consumer.rounds import Comparison, Rounds, Side
 from loadtest.mark import Exit, exit_code
-from loadtest.options import Count, Json
+from loadtest.options import Count, InstanceName, Json
 from warren.local.instance import Instance
 from warren.local.report import ConsoleReport
 from warren.local.servers import Servers
@@ -36,6 +36,7 @@ def consumer(
     shape: Annotated[Literal["rounds", "callbacks"], Parameter(help="How the raw loop is written.")] = "rounds",
     profile: Annotated[Literal["ours", "raw"] | None, Parameter(help="Show where this side's time goes.")] = None,
     json: Json = None,
+    instance: InstanceName = "loadtest",
 ) -> int:
     """Mark P4: one consumer with inbox, state, outbox and confirms, against the bare driver's loop.
 
@@ -53,11 +54,11 @@ def consumer(
     """
     facts = machine.facts()
     with (
-        Instance("loadtest") as instance,
+        Instance(instance) as held,
         cores.leaving(cores.measured_core()),
-        Servers(instance.dir, report=ConsoleReport(), fresh=True) as servers,
+        Servers(held.dir, report=ConsoleReport(), fresh=True) as servers,
     ):
-        instance.record({}, servers.pids)
+        held.record({}, servers.pids)
         comparison, versions, profiles = asyncio.run(_run(servers, messages, rounds, seed, shape, profile))
     report.machine(facts, servers=", ".join(f"{name} {text}" for name, text in versions.items()), seed=seed)
     report.heading(f"{rounds} rounds of {messages:,} messages")

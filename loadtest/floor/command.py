@@ -8,7 +8,7 @@ from loadtest import machine, report
 from loadtest.floor.measure import Floor, measure
 from loadtest.floor.quantities import TYPICAL, Quantities
 from loadtest.mark import Exit
-from loadtest.options import Json, Orders
+from loadtest.options import InstanceName, Json, Orders
 from loadtest.shown import show_floor, show_quantities
 from warren.local.instance import Instance
 from warren.local.report import ConsoleReport
@@ -21,7 +21,7 @@ class Result(msgspec.Struct, frozen=True):
     floor: Floor
 
 
-def floor(*, orders: Orders = 1000, json: Json = None) -> int:
+def floor(*, orders: Orders = 1000, json: Json = None, instance: InstanceName = "loadtest") -> int:
     """What the bare drivers need for the messages and rows of so many orders, and nothing else.
 
     No mark by itself: `python -m loadtest orders` measures the same in the same run as the system, with the numbers of
@@ -30,8 +30,8 @@ def floor(*, orders: Orders = 1000, json: Json = None) -> int:
     Example: python -m loadtest floor --orders 2000
     """
     facts, told = machine.facts(), ConsoleReport()
-    with Instance("loadtest") as instance, Servers(instance.dir, report=told, fresh=True) as servers:
-        instance.record({}, servers.pids)
+    with Instance(instance) as held, Servers(held.dir, report=told, fresh=True) as servers:
+        held.record({}, servers.pids)
         with told.step("The floor"):
             parts = asyncio.run(measure(servers, TYPICAL, orders))
     report.machine(facts)

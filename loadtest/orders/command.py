@@ -11,7 +11,7 @@ from loadtest.floor import quantities
 from loadtest.floor.measure import Floor, measure
 from loadtest.floor.quantities import Quantities
 from loadtest.mark import Exit, Mark, exit_code
-from loadtest.options import Connections, Json, Orders, Seed
+from loadtest.options import Connections, InstanceName, Json, Orders, Seed
 from loadtest.orders import course
 from loadtest.orders.course import Course
 from loadtest.orders.ours import Ours
@@ -43,6 +43,7 @@ def orders(
     floor: Annotated[bool, Parameter(help="Measure the floor too, and judge mark P2.")] = True,
     profile: Annotated[str | None, Parameter(help="Show where the time of this service process goes.")] = None,
     json: Json = None,
+    instance: InstanceName = "loadtest",
 ) -> int:
     """Mark P2, and exactly once: orders through the whole system until they are completed.
 
@@ -61,8 +62,8 @@ def orders(
     if profile is not None and profile not in SERVICES:
         raise ValueError(f"no service process {profile}; there are {', '.join(SERVICES)}")
     facts, told = machine.facts(), ConsoleReport()
-    with Instance("loadtest") as instance, Ours(instance.dir, told, profile) as flow:
-        instance.record(flow.system.urls, {**flow.servers.pids, **flow.pids})
+    with Instance(instance) as held, Ours(held.dir, told, profile) as flow:
+        held.record(flow.system.urls, {**flow.servers.pids, **flow.pids})
         with told.step(f"{orders:,} orders") as step:
             done, placed = asyncio.run(
                 course.run(flow, orders=orders, connections=connections, seed=seed, on_progress=step.advance)

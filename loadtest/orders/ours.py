@@ -1,5 +1,6 @@
 """Warren itself as a flow: the system as `warren up` runs it, set up so that every order can be completed at once."""
 
+import asyncio
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -40,6 +41,7 @@ class Ours:
         }
         self.system = System(self._folder, report=self._report, fresh=True, environment=settings)
         self.system.__enter__()
+        self._received = asyncio.run(exactness.received(self.servers.broker.address))
         if self._profile is not None:
             self._restart_profiled(self._profile)
         return self
@@ -85,7 +87,7 @@ class Ours:
         """The invariants that everybody shares, and exactly once. `accepted` are the orders answered with 202."""
         database, broker = self.servers.postgres.address, self.servers.broker.address
         checks = await invariants.settled(database, broker, seconds=SETTLING_SECONDS, accepted=accepted)
-        return checks + await exactness.judge(self.system)
+        return checks + await exactness.judge(self.system, self._received)
 
     async def fetchval(self, statement: str) -> Any:
         """One value, with the owner's rights."""

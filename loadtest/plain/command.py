@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from loadtest import machine, report
 from loadtest.mark import Mark, exit_code
-from loadtest.options import Connections, Count, Json, Orders, Seed
+from loadtest.options import Connections, Count, InstanceName, Json, Orders, Seed
 from loadtest.orders import course
 from loadtest.orders.course import Course
 from loadtest.orders.ours import Ours
@@ -49,6 +49,7 @@ def compare(
     seed: Seed = 1,
     rounds: Annotated[Count, Parameter(help="Pairs of runs; the median of their ratios is judged.")] = 1,
     json: Json = None,
+    instance: InstanceName = "loadtest",
 ) -> int:
     """Mark P1: orders completed a second, against a plain implementation of the same flow.
 
@@ -65,10 +66,10 @@ def compare(
     facts, told = machine.facts(), ConsoleReport()
     pairs: list[Pair] = []
     checks: list[Check] = []
-    with Instance("loadtest") as instance:
+    with Instance(instance) as held:
         for number in range(1, rounds + 1):
-            with Ours(instance.dir, told) as ours:
-                instance.record(ours.system.urls, {**ours.servers.pids, **ours.pids})
+            with Ours(held.dir, told) as ours:
+                held.record(ours.system.urls, {**ours.servers.pids, **ours.pids})
 
                 async def run(flow: course.Flow, name: str, round_: int = number) -> tuple[Course, list[Check]]:
                     with told.step(f"Round {round_}: {orders:,} orders, {name}") as step:
@@ -79,7 +80,7 @@ def compare(
 
                 first, found = asyncio.run(run(ours, "ours"))
                 ours.system.processes.stop_all()
-                plain = Plain(ours.servers, instance.dir)
+                plain = Plain(ours.servers, held.dir)
 
                 async def run_plain(plain: Plain = plain) -> tuple[Course, list[Check]]:
                     async with plain.running():

@@ -64,6 +64,7 @@ class Service:
         self._remember = f"INSERT INTO {table}_inbox (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true"  # noqa: S608
         self._store = f"INSERT INTO {table}_outbox (id, routing_key, subject, body) VALUES ($1, $2, $3, $4)"  # noqa: S608
         self._outbox = f"{table}_outbox"
+        self._connections: list[AbstractConnection] = []
         self.pool: Pool
 
     async def run(self, handlers: Mapping[str, Handler], server: Callable[[], Awaitable[None]] | None = None) -> None:
@@ -85,7 +86,12 @@ class Service:
             tasks.append(asyncio.create_task(_running(server)))
         else:
             tasks.append(asyncio.create_task(_until_terminated()))
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        for connection in self._connections:
+            await connection.close()
+        await self.pool.close()
         for task in done:
             task.result()
 
@@ -121,7 +127,9 @@ class Service:
         name, password = ((address.broker_credentials / part).read_text().strip() for part in ("username", "password"))
         parts = urlsplit(address.broker_url)
         url = f"{parts.scheme}://{quote(name)}:{quote(password)}@{parts.netloc}{parts.path}"
-        return await aio_pika.connect_robust(url, ssl_context=ssl.create_default_context(cafile=address.broker_ca_file))
+        tls = ssl.create_default_context(cafile=address.broker_ca_file)
+        self._connections.append(await aio_pika.connect_robust(url, ssl_context=tls))
+        return self._connections[-1]
 
 
 async def _running(server: Callable[[], Awaitable[None]]) -> None:
