@@ -20,7 +20,7 @@ from services.shared.messaging.codec import Codec
 from services.shared.messaging.connection import close, connect
 from services.shared.messaging.consumer import Consumer, ConsumerSettings
 from services.shared.messaging.database import Database
-from services.shared.messaging.errors import ConfigurationError, MessagingError, Unavailable
+from services.shared.messaging.errors import BrokerUnavailable, ConfigurationError, MessagingError, Unavailable
 from services.shared.messaging.failures import RetryPolicy
 from services.shared.messaging.handlers import Handlers
 from services.shared.messaging.outbox import Outbox
@@ -153,8 +153,7 @@ class Process:
         while not stop.is_set():
             try:
                 await self.database.open()
-                if self._consumers:
-                    await close(await connect(self.settings.broker, f"{self.service} start"))
+                await self._try_broker()
             except Unavailable as error:
                 await self.database.close()
                 if loop.time() > deadline:
@@ -163,6 +162,15 @@ class Process:
                 await asyncio.sleep(1)
             else:
                 return
+
+    async def _try_broker(self) -> None:
+        """Wrong settings end the process. A broker that is away ends it only if it consumes: who takes orders over
+        HTTP goes on and keeps its events."""
+        try:
+            await close(await connect(self.settings.broker, f"{self.service} start"))
+        except BrokerUnavailable:
+            if self._consumers:
+                raise
 
 
 def main(build: Callable[[S], Process], kind: type[S], service: str) -> None:

@@ -64,7 +64,11 @@ class BrokerAddress(msgspec.Struct, frozen=True):
 
     def with_credentials(self) -> str:
         parts = urlsplit(self.url)
-        if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+        try:
+            valid = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # the port is no number
+            valid = False
+        if not valid:
             raise ConfigurationError(f"broker address {self.url!r} is not amqps://host:port/vhost")
         login = f"{quote(self.username, safe='')}:{quote(self._secret('password'), safe='')}"
         return f"{parts.scheme}://{login}@{parts.netloc}{parts.path}"
@@ -104,6 +108,13 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
     except ssl.SSLCertVerificationError as error:
         raise ConfigurationError(
             f"broker at {address.url} has a certificate that {address.ca_file} does not vouch for: {error}"
+        ) from error
+    except amqp.InvalidFrameError as error:
+        if "Connection.OpenOk" not in str(error):
+            raise BrokerUnavailable(f"{address.url} does not speak AMQP as expected: {error!r}") from error
+        # The broker answers the opening of a vhost by closing; the driver keeps its reason to itself.
+        raise AccessRefused(
+            f"broker user {address.username!r} may not enter the vhost of {address.url}, or there is no such vhost"
         ) from error
     except (OSError, TimeoutError, amqp.AMQPError, asyncio.CancelledError) as error:
         # A driver that finds its socket stuck cancels the waiting task: tell that from our own cancellation.

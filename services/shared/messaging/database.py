@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -42,6 +43,16 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
     password_file: Path | None = None
     ca_file: Path | None = None
 
+    def require_valid(self) -> None:
+        """Raises ConfigurationError unless the address is one."""
+        parts = urlsplit(self.url)
+        try:
+            valid = parts.scheme in {"postgres", "postgresql"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # the port is no number
+            valid = False
+        if not valid:
+            raise ConfigurationError(f"database address {self.url!r} is not postgresql://role@host:port/database")
+
     def password(self) -> str:
         if self.password_file is None:
             return ""
@@ -71,6 +82,7 @@ class Database:
 
     async def open(self) -> None:
         """Raises ConfigurationError for a wrong address, role or schema, DatabaseUnavailable when away."""
+        self._address.require_valid()
         with self._translated():
             self._pool = await asyncpg.create_pool(
                 self._address.url,

@@ -69,6 +69,10 @@ class Publisher:
         forget(channel, frames)
         return batch.outcomes
 
+    async def open(self) -> None:
+        """Connect unless connected. Raises what `connect` raises."""
+        await self._open()
+
     async def close(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:

@@ -21,16 +21,18 @@ from services.shared.messaging.codec import Codec
 from services.shared.messaging.database import Database
 from services.shared.messaging.errors import (
     AccessRefused,
-    BrokerUnavailable,
     ConfigurationError,
-    DatabaseUnavailable,
     TopologyMissing,
+    Unavailable,
 )
 from services.shared.messaging.pipeline import Outcome
 from services.shared.messaging.publisher import Message, Publisher
 from services.shared.messaging.telemetry import Telemetry
 
 _codec = Codec(CATALOGUE, tolerant=True)
+
+_TROUBLE = (Unavailable, ConfigurationError, TimeoutError)
+"""Of a server, or of the settings and secrets that lead to it; a secret may be missing while it is rotated."""
 
 
 class RelaySettings(msgspec.Struct, frozen=True):
@@ -123,7 +125,7 @@ class Relay:
         return len(self._held)
 
     async def run(self) -> None:
-        """Until `stop`. Ends with a ConfigurationError only when it occurs before anything was published."""
+        """Until cancelled. Trouble of any kind is told and outlived: committed events must arrive some day."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._publishing())
             tasks.create_task(self._removing())
@@ -136,7 +138,7 @@ class Relay:
         while self._held and time.monotonic() < deadline:  # noqa: ASYNC110 - two things empty it
             await asyncio.sleep(0.02)
         if self._held:
-            with suppress(DatabaseUnavailable):
+            with suppress(*_TROUBLE):
                 async with self._database.connection() as connection:
                     await connection.execute(
                         "UPDATE outbox SET leased_until = now() WHERE owner = $1 AND position = ANY($2::bigint[])",
@@ -155,7 +157,7 @@ class Relay:
             try:
                 batch = await self._still_ours(batch)
                 await self._publish(batch)
-            except (BrokerUnavailable, DatabaseUnavailable, ConfigurationError) as error:
+            except _TROUBLE as error:
                 self._telemetry.state("relay", f"{error}; {self.waiting} events wait")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.longest_pause_seconds)
@@ -187,6 +189,7 @@ class Relay:
     async def _publish(self, batch: list[Entry]) -> None:
         if not batch:
             return
+        await self._publisher.open()  # whatever is wrong with the connection, no message is to blame
         try:
             outcomes = await self._publisher.publish([entry.message for entry in batch])
         except (AccessRefused, TopologyMissing) as error:
@@ -196,6 +199,7 @@ class Relay:
                     await self._publish([entry])
                 return
             await self._keep(batch, str(error))
+            self._telemetry.state("relay", str(error))
             self._telemetry.published(batch[0].event, Outcome.REFUSED)
             return
         kept: dict[Outcome, list[Entry]] = {}
@@ -233,7 +237,7 @@ class Relay:
             try:
                 async with self._database.connection() as connection:
                     await connection.execute("DELETE FROM outbox WHERE position = ANY($1::bigint[])", positions)
-            except (DatabaseUnavailable, TimeoutError):
+            except _TROUBLE:
                 self._confirmed = positions + self._confirmed
                 await asyncio.sleep(0.5)
                 self._confirms.set()
@@ -249,7 +253,7 @@ class Relay:
                 await self._renew_old_leases()
                 room = self._settings.capacity - len(self._held)
                 found = await self._sweep(min(room, self._settings.window)) if room > 0 else 0
-            except (DatabaseUnavailable, TimeoutError) as error:
+            except _TROUBLE as error:
                 self._telemetry.state("relay", str(error))
                 found = 0
             if found < self._settings.window or self._stopping:

@@ -10,6 +10,7 @@ from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
 from services.shared.messaging import codec, connection, consumer, publisher
 from services.shared.messaging.connection import BrokerAddress, connect
+from services.shared.messaging.database import Database, DatabaseAddress
 from services.shared.messaging.errors import AccessRefused, BrokerTooOld, BrokerUnavailable, ConfigurationError
 from services.shared.messaging.transaction import Transaction
 from tests.proxy import Proxy
@@ -197,3 +198,42 @@ async def test_the_user_of_a_message_is_checked_by_its_prefix(stage: Stage) -> N
         await sender.publish([message])
         await sender.close()
         await eventually(lambda: seen_is(stage, 1))
+
+
+async def test_a_vhost_that_does_not_exist_is_said(stage: Stage) -> None:
+    whole = stage.address()
+    elsewhere = BrokerAddress(whole.url.replace(stage.vhost, "nope"), whole.credentials, whole.ca_file)
+    with pytest.raises(AccessRefused, match=r"'probe' may not enter the vhost of .*/nope, or there is no such vhost"):
+        await connect(elsewhere, "test")
+
+
+@pytest.mark.parametrize("url", ["amqps://127.0.0.1:notaport/orders", "https://127.0.0.1/orders", "orders", ""])
+async def test_an_address_that_is_none_is_said(stage: Stage, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not amqps://host:port/vhost"):
+        await connect(BrokerAddress(url, stage.address().credentials), "test")
+
+
+@pytest.mark.parametrize("url", ["postgresql://probe@127.0.0.1:x/warren", "foo", ""])
+async def test_a_database_address_that_is_none_is_said(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not postgresql://role@host:port/database"):
+        await Database(DatabaseAddress(url)).open()
+
+
+async def test_a_secret_that_is_missing_for_a_while_blames_no_event_and_ends_no_relay(stage: Stage) -> None:
+    password = stage.folder / "probe-rabbitmq" / "password"
+    kept = password.read_text()
+    password.unlink()
+    async with stage.outbox() as outbox:
+        async with outbox.transaction(Transaction) as work:
+            work.announce(CONFIRMED, subject=uuid.uuid4())
+        await eventually(lambda: any("cannot read the broker password" in text for text in stage.record.states))
+        assert (await stage.sql("SELECT attempts FROM outbox"))[0]["attempts"] == 0
+        database = stage.folder / "probe-postgres" / "password"
+        database_password = database.read_text()
+        database.unlink()
+        await stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'probe'")
+        await asyncio.sleep(1)
+        database.write_text(database_password)
+        password.write_text(kept)
+        await eventually(lambda: none_waits(stage))
+    assert len(await stage.drain("probe.queue")) == 1
