@@ -1,0 +1,55 @@
+"""One system for all fault tests, and the judgement at the end of each."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import SEED
+from tests.faults.customers import Customers
+from tests.faults.rig import Rig
+from tests.stage import remove_instance
+from warren import invariants
+from warren.local.paths import instance_dir
+
+SETTLING = 60.0  # seconds
+
+
+@pytest.fixture(scope="session")
+def the_rig() -> Iterator[Rig]:
+    folder = instance_dir(f"faults-{os.getpid()}")
+    with Rig(folder) as rig:
+        time.sleep(3)  # a broker that is killed right after a queue's declaration may forget what is in it
+        yield rig
+    remove_instance(folder)
+
+
+@pytest.fixture(scope="session")
+def the_customers(the_rig: Rig) -> Customers:
+    return Customers(the_rig.url("order-api"), SEED)
+
+
+@pytest.fixture
+def customers(the_customers: Customers) -> Customers:
+    the_customers.turned_away.clear()
+    the_customers.unanswered = 0
+    return the_customers
+
+
+@pytest.fixture
+def rig(the_rig: Rig, customers: Customers) -> Iterator[Rig]:
+    """Ends with everything mended, and the invariants over every order that was ever accepted."""
+    yield the_rig
+    began = time.monotonic()
+    the_rig.whole()
+    accepted = customers.accepted
+    database, broker = the_rig.servers.postgres.address, the_rig.servers.broker.address
+    checks = asyncio.run(invariants.settled(database, broker, seconds=SETTLING, accepted=set(accepted.values())))
+    the_rig.processes.check()
+    broken = [f"{check.name}: {check.detail}" for check in checks if not check.held]
+    assert not broken, broken
+    # Whoever heard nothing came again: no order may exist beside those that were accepted in the end.
+    assert the_rig.count('"order".orders', "customer = 'fault'") == len(accepted)
+    print(f"settled after {time.monotonic() - began:.1f} s: {checks[0].detail}")

@@ -1,0 +1,229 @@
+"""The whole system, set up so that anything in it can be broken and mended while it works.
+
+Every service runs behind the launcher, so it can be told to die at a named point, and has two lines of its own, one to
+each server. Leases, heartbeats and patience with the database are shortened: the mechanisms are the same, only their
+waits are not.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+
+from tests.faults.lines import Line, Lines, OpenLine
+from warren import invariants
+from warren.local.certificates import Certificates
+from warren.local.processes import Process
+from warren.local.system import SERVICES, VHOST, System
+
+IMPATIENCE = {"FAULT_LEASE_SECONDS": "2", "FAULT_HEARTBEAT_SECONDS": "2", "FAULT_DATABASE_SECONDS": "3"}
+OUTBOX_LIMIT = 50
+"""With more events than this waiting for the broker, no order is taken."""
+ENVIRONMENT = {
+    "order-api": {"WARREN_OUTBOX_LIMIT": str(OUTBOX_LIMIT)},
+    "order-worker": {"WARREN_DEADLINE_TICK_SECONDS": "0.3"},
+    "payment": {"WARREN_GATEWAY_TIMEOUT_SECONDS": "1"},
+    "shipping": {"WARREN_PREPARATION_SECONDS": "0.2", "WARREN_CARRIER_SECONDS": "0.2"},
+}
+BROKER, DATABASE = "broker", "database"
+
+
+class Rig(System):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, fresh=True, environment=ENVIRONMENT)
+        self.lines = Lines()
+        self._traps = folder / "traps"
+        self._traps.mkdir(parents=True, exist_ok=True)
+        self.frozen: set[str] = set()
+
+    async def _prepare(self) -> None:
+        # Quorum queues say how long they are every five seconds; every test would wait for that.
+        tell = "application:set_env(rabbit, quorum_tick_interval, 500)."
+        await asyncio.to_thread(self.servers.broker.rabbitmqctl, "eval", tell)
+        await super()._prepare()
+
+    def stop(self) -> None:
+        self.thaw(*self.frozen)
+        super().stop()
+        self.lines.close()
+
+    # Processes
+
+    def process(self, name: str, *, as_name: str | None = None, **environment: str) -> Process:
+        plain = super().process(name, as_name=as_name)
+        settings = {**plain.env, **IMPATIENCE}
+        alias = as_name or name
+        for server, variable in ((BROKER, "WARREN_BROKER_URL"), (DATABASE, "WARREN_DATABASE_URL")):
+            old = self.port_of(server)
+            settings[variable] = settings[variable].replace(f":{old}/", f":{self.line(alias, server).port}/")
+        module_and_arguments = plain.argv[plain.argv.index("-m") + 1 :]
+        argv = [sys.executable, "-m", "tests.faults.launcher", str(self._traps / alias), *module_and_arguments]
+        return replace(plain, argv=argv, env=settings | environment)
+
+    def arm(self, name: str, point: str, nth: int = 1, number: signal.Signals = signal.SIGKILL) -> None:
+        """Let a process send itself a signal when it comes to `point` for the nth time; see the launcher."""
+        (self._traps / name).write_text(f"{point} {nth} {int(number)}")
+
+    def sprung(self, name: str) -> bool:
+        return not (self._traps / name).exists()
+
+    def disarm(self) -> None:
+        for trap in self._traps.iterdir():
+            trap.unlink(missing_ok=True)
+
+    def replica(self, name: str, alias: str, **environment: str) -> None:
+        """A further process of the same service."""
+        self.processes.start(self.process(name, as_name=alias, **environment))
+
+    def dies(self, name: str, seconds: float = 30) -> None:
+        """Wait until a process has ended by itself."""
+        eventually(lambda: name not in self.processes.pids, seconds, f"{name} lives on")
+        self.processes.kill(name)  # for the books: its end was meant
+
+    def revive(self, name: str, **environment: str) -> None:
+        """Start a service that is not running, on the same ports."""
+        self.processes.start(self.process(name, **environment))
+
+    def start_plainly(self, name: str) -> None:
+        """Stop a process that was started with other settings, and start it with the usual ones."""
+        self.processes.stop(name)
+        self.revive(name)
+
+    def freeze(self, *names: str) -> None:
+        """SIGSTOP: a process that is there and does nothing."""
+        for name in names:
+            os.kill(self.processes.pids[name], signal.SIGSTOP)
+            self.frozen.add(name)
+
+    def thaw(self, *names: str) -> None:
+        for name in names:
+            if pid := self.processes.pids.get(name):
+                os.kill(pid, signal.SIGCONT)
+            self.frozen.discard(name)
+
+    def whole(self) -> None:
+        """Everything mended: lines, broker, processes."""
+        self.disarm()
+        self.lines.heal()
+        self.thaw(*list(self.frozen))
+        for name in SERVICES:
+            if name not in self.processes.pids:
+                self.processes.kill(name)
+                self.revive(name)
+
+    def said(self, name: str) -> str:
+        """The log of a process since it was started."""
+        return self.processes.log_file(name).read_text()
+
+    # Lines
+
+    def port_of(self, server: str) -> int:
+        return self.servers.broker.address.amqps_port if server == BROKER else self.servers.postgres.address.port
+
+    def line(self, name: str, server: str) -> Line:
+        return self.lines.line(f"{name} to {server}", self.port_of(server))
+
+    def reading_line(self, server: str) -> OpenLine:
+        """A line that sees frames, for one process that is told to use it."""
+        authority = Certificates(self.folder / "certificates")
+        kind = "amqp" if server == BROKER else "postgres"
+        return self.lines.open_line(self.port_of(server), authority.server("line"), authority, kind)
+
+    def through(self, name: str, line: OpenLine, server: str) -> dict[str, str]:
+        """The setting that leads a process over a line."""
+        variable = "WARREN_BROKER_URL" if server == BROKER else "WARREN_DATABASE_URL"
+        url = super().process(name).env[variable]
+        return {variable: url.replace(f":{self.port_of(server)}/", f":{line.port}/")}
+
+    # What an administrator sees and does
+
+    def sql(self, statement: str, *arguments: object) -> list[Any]:
+        """As the owner; table names need their schema."""
+
+        async def ask() -> list[Any]:
+            connection = await asyncpg.connect(self.servers.postgres.address.dsn())
+            try:
+                return list(await connection.fetch(statement, *arguments))
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
+
+    def count(self, table: str, condition: str = "true") -> int:
+        return int(self.sql(f"SELECT count(*) FROM {table} WHERE {condition}")[0][0])  # noqa: S608
+
+    def waiting(self, service: str = "order") -> int:
+        """Events in an outbox."""
+        return self.count(f'"{service}".outbox')
+
+    def blamed(self, *, parked: bool = False) -> dict[str, int]:
+        """Messages that are on record as having failed, by service; `parked`: for good."""
+        condition = "state = 'parked'" if parked else "true"
+        return {service: self.count(f'"{service}".failures', condition) for service in invariants.PUBLISHERS}
+
+    def at_rest(self) -> bool:
+        """Whether every order has ended and nothing is on its way to the broker."""
+        return not self.count('"order".orders', "state NOT IN ('COMPLETED', 'CANCELLED')") and not any(
+            self.waiting(service) for service in invariants.PUBLISHERS
+        )
+
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        """One request to the management API; paths may use {vhost}."""
+        broker = self.servers.broker.address
+        answer = httpx.request(
+            method,
+            f"{broker.management_url}/api/{path.format(vhost=VHOST)}",
+            auth=(broker.admin_username, broker.admin_password),
+            verify=ssl.create_default_context(cafile=broker.ca_file),
+            timeout=20,
+            **options,
+        )
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def put_into(self, queue: str, body: bytes) -> None:
+        """Put a message into one queue, as a replay would."""
+        properties = {"delivery_mode": 2}
+        message = {"routing_key": queue, "payload": body.decode(), "payload_encoding": "string"}
+        done = self.api("POST", "exchanges/{vhost}/redrive.exchange/publish", json=message | {"properties": properties})
+        assert done["routed"], queue
+
+    def depth(self, queue: str) -> int:
+        return int(self.api("GET", "queues/{vhost}/" + queue).get("messages", 0))
+
+    def limit(self, queue: str, most: int) -> None:
+        """Let a queue refuse what is more than `most` messages."""
+        definition = {"max-length": most, "overflow": "reject-publish"}
+        policy = {"pattern": f"^{queue}$", "definition": definition, "apply-to": "queues", "priority": 9}
+        self.api("PUT", f"policies/{{vhost}}/limit-{queue}", json=policy)
+
+    def unlimit(self, queue: str) -> None:
+        self.api("DELETE", f"policies/{{vhost}}/limit-{queue}")
+
+    def restore_topology(self) -> None:
+        """Bring the broker to what the topology files say, as `python -m broker_topology apply` does."""
+        asyncio.run(self._apply_topology())
+
+    def story(self, order: object) -> list[str]:
+        """Types of the events of an order that are on record, in the order of their arrival there."""
+        rows = self.sql("SELECT body FROM audit.events WHERE subject = $1 ORDER BY position", order)
+        return [json.loads(row[0])["type"] for row in rows]
+
+
+def eventually(holds: Callable[[], object], seconds: float = 30, what: object = "") -> None:
+    """Wait until something holds; fails with `what` when it does not within the time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(what() if callable(what) else what or f"still not so after {seconds} s")
+        time.sleep(0.05)

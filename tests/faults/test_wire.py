@@ -1,0 +1,83 @@
+"""What the network does: answers that get lost, cables that are pulled, processes that stand still."""
+
+import pytest
+
+from tests.faults import frames
+from tests.faults.customers import Customers
+from tests.faults.lines import BOTH, Direction
+from tests.faults.rig import BROKER, DATABASE, Rig, eventually
+
+
+@pytest.mark.parametrize("name", ["order-api", "payment"])
+def test_cut_mid_confirm(rig: Rig, customers: Customers, name: str) -> None:
+    """The broker has the events, and its confirms never arrive: they are published again, and have one effect."""
+    line = rig.reading_line(BROKER)
+    rig.processes.stop(name)
+    rig.revive(name, **rig.through(name, line, BROKER))
+    with customers.ordering(16, seconds=2):
+        for _ in range(3):
+            line.swallow(frames.is_confirm)
+            eventually(lambda: line.swallowed == 1, 20, "no confirm came by")
+    eventually(rig.at_rest, 60)
+    takers = "inventory" if name == "order-api" else "order-worker"
+    assert "repeated, no effect" in rig.said(takers)
+    rig.start_plainly(name)
+
+
+@pytest.mark.parametrize("name", ["order-api", "inventory"])
+def test_lost_commit_reply(rig: Rig, customers: Customers, name: str) -> None:
+    """COMMIT has succeeded and nobody was told: whoever did not hear of it asks again and finds it done."""
+    line = rig.reading_line(DATABASE)
+    rig.processes.stop(name)
+    rig.revive(name, **rig.through(name, line, DATABASE))
+    with customers.ordering(16, seconds=2):
+        for _ in range(3):
+            line.swallow(frames.is_commit_reply)
+            eventually(lambda: line.swallowed == 1, 20, "no COMMIT came by")
+    eventually(rig.at_rest, 60)
+    if name == "order-api":
+        assert customers.turned_away or customers.unanswered
+    else:
+        assert "repeated, no effect" in rig.said(name)
+    rig.start_plainly(name)
+
+
+def test_half_open(rig: Rig, customers: Customers) -> None:
+    """Cables are pulled, of one service both ways, of others one way: each is noticed, and others go on."""
+    pulled = {
+        "inventory": BOTH,
+        "payment": frozenset({Direction.TO_SERVER}),
+        "shipping": frozenset({Direction.FROM_SERVER}),
+    }
+    with customers.ordering(16, seconds=2):
+        eventually(lambda: rig.count("inventory.inbox"), 10)
+        for name, directions in pulled.items():
+            rig.line(name, BROKER).black_hole(directions)
+        for name in pulled:
+            # Three heartbeats of two seconds, and the closing limits.
+            eventually(lambda name=name: "paused: " in rig.said(name), 25, f"{name} did not notice")
+        rig.lines.heal()
+
+
+def test_half_open_database(rig: Rig, customers: Customers) -> None:
+    blamed = rig.blamed()
+    with customers.ordering(16, seconds=2):
+        rig.line("order-api", DATABASE).black_hole()
+        rig.line("payment", DATABASE).black_hole()
+        eventually(lambda: customers.turned_away, 30, "no customer was told to come again")
+        rig.lines.heal()
+    eventually(rig.at_rest, 60)
+    assert {answer.headers["Retry-After"] for answer in customers.turned_away} == {"2"}
+    assert rig.blamed(parked=True) == blamed
+
+
+def test_a_service_stands_still(rig: Rig, customers: Customers) -> None:
+    """SIGSTOP for longer than the broker waits: its deliveries go elsewhere or come back, its leases end."""
+    rig.replica("inventory", "inventory-2")
+    with customers.ordering(16, seconds=2):
+        eventually(lambda: rig.count("inventory.inbox"), 10)
+        rig.freeze("inventory", "payment")
+        eventually(lambda: rig.consumers()["payment.queue"] == 0, 20, "the broker waits for payment still")
+        rig.thaw("inventory", "payment")
+    eventually(rig.at_rest, 60)
+    rig.processes.stop("inventory-2")
