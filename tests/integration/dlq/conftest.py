@@ -59,6 +59,13 @@ class Lots(Stage):
                 ]
                 await asyncio.gather(*frames)
 
+    async def park_bare(self, body: bytes, lot: str = "probe.dlq") -> None:
+        """One without any property, a message id included, which our own driver would add."""
+        message = {"routing_key": lot, "payload": body.decode(), "payload_encoding": "string", "properties": {}}
+        async with self.api() as api:
+            answer = await api.post(f"exchanges/{self.vhost}/amq.default/publish", json=message)
+            assert answer.json() == {"routed": True}
+
     async def reject(self, *messages: tuple[bytes, spec.Basic.Properties]) -> None:
         """Let messages go through probe.queue and be rejected there, as a consumer would."""
         depth = await self.depth("probe.dlq")
