@@ -13,8 +13,9 @@ import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -33,8 +34,16 @@ class MigrationError(Exception):
     """The database could not be prepared; the message says which step and why."""
 
 
-async def prepare(url: str, password: str, ca_file: Path, secrets: Path, services: Sequence[str] = SCHEMAS) -> None:
-    """Create roles and schemas, then migrate.
+async def prepare(
+    url: str,
+    password: str,
+    ca_file: Path,
+    secrets: Path,
+    services: Sequence[str] = SCHEMAS,
+    *,
+    elsewhere: Mapping[str, Path] = MappingProxyType({}),
+) -> None:
+    """Create roles and schemas, then migrate. `elsewhere` names the folders of services that are not in ours.
 
     `url` is postgresql://owner@host:port/database; the database is created when it does not exist. A service's
     password is read from `secrets/<service>-postgres/password`. Raises MigrationError.
@@ -51,16 +60,16 @@ async def prepare(url: str, password: str, ca_file: Path, secrets: Path, service
     except (OSError, TimeoutError, asyncpg.PostgresError, ssl.SSLError) as error:
         raise MigrationError(f"cannot prepare the database at {url}: {error!r}") from error
     for service in services:
-        for table, folder in _migrations_of(service):
+        for table, folder in _migrations_of(service, elsewhere.get(service, _ROOT / service / "migrations")):
             if folder.is_dir():
                 await asyncio.to_thread(_migrate, url, password, ca_file, service, table, folder)
 
 
-def _migrations_of(service: str) -> list[tuple[str, Path]]:
+def _migrations_of(service: str, own: Path) -> list[tuple[str, Path]]:
     """Pairs of the table that remembers and the folder. The gateway is no service and sends no messages."""
     if service == "gateway":
         return [("migrations", _GATEWAY)]
-    return [("messaging_migrations", _SHARED), ("migrations", _ROOT / service / "migrations")]
+    return [("messaging_migrations", _SHARED), ("migrations", own)]
 
 
 async def _create_database(url: str, password: str, ca_file: Path) -> None:

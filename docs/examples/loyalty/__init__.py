@@ -1,0 +1,1 @@
+"""Keeps the points that customers earn with completed orders. An example: see README.md."""

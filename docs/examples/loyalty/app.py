@@ -1,0 +1,29 @@
+"""The parts of the example, put together."""
+
+from typing import Annotated
+
+from litestar import get
+from litestar.params import PathParameter
+from litestar.types import ControllerRouterHandler, Guard
+
+from docs.examples.loyalty.handlers import HANDLERS
+from docs.examples.loyalty.store import Earnings, points_of
+from services.shared.chassis.http import application
+from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
+from services.shared.chassis.process import Process
+from services.shared.messaging import Database
+
+
+def build(settings: IdentitySettings) -> Process:
+    process = Process("loyalty", settings)
+    process.consume("loyalty.queue", HANDLERS, Earnings)
+    process.serve(application([points(process.database, Gate(settings, role=STAFF))], title="Loyalty points"))
+    return process
+
+
+def points(database: Database, gate: Guard) -> ControllerRouterHandler:
+    @get("/points/{customer:str}", summary="All points of a customer", guards=[gate])
+    async def read(customer: Annotated[str, PathParameter(max_length=100)]) -> dict[str, int]:
+        return {"points": await points_of(database, customer)}
+
+    return read

@@ -1,0 +1,22 @@
+"""What earns points. The library sees to it that a repeated event does not come here."""
+
+from collections.abc import Iterable
+
+from docs.examples.loyalty import domain
+from docs.examples.loyalty.store import Earnings
+from services.shared.contracts import Event, EventData
+from services.shared.contracts.orders import OrderCompleted, OrderPaid
+from services.shared.messaging import Handlers
+
+
+async def on_order_paid(event: Event[OrderPaid], earnings: Earnings) -> Iterable[EventData]:
+    earnings.put(domain.pay(earnings.of(event.subject), event.data.customer, event.data.total_cents))
+    return ()
+
+
+async def on_order_completed(event: Event[OrderCompleted], earnings: Earnings) -> Iterable[EventData]:
+    earnings.put(domain.complete(earnings.of(event.subject), event.data.customer))
+    return ()
+
+
+HANDLERS: Handlers[Earnings] = {OrderPaid: on_order_paid, OrderCompleted: on_order_completed}

@@ -1,0 +1,59 @@
+"""The example's handlers without broker and database: `load` and `save` are all that has to be stood in for.
+
+What the SQL does is tested on the running system, see tests/system/test_examples.py.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from uuid import UUID, uuid4
+
+import pytest
+
+from docs.examples.loyalty.domain import Earning
+from docs.examples.loyalty.handlers import HANDLERS
+from docs.examples.loyalty.store import Earnings
+from services.shared.contracts import AnyEvent
+from services.shared.contracts.orders import OrderCompleted, OrderPaid
+from services.shared.messaging import Connection
+from services.shared.messaging.testing import Rehearsal, event_of
+
+COMPLETED = OrderCompleted(customer="ada")
+
+
+class Remembered(Earnings):
+    """Earnings in a dictionary instead of a table."""
+
+    def __init__(self, connection: Connection, table: dict[UUID, Earning]) -> None:
+        super().__init__(connection)
+        self._table = table
+
+    async def load(self, events: Sequence[AnyEvent]) -> None:
+        self._earnings = {event.subject: self._table.get(event.subject, Earning(event.subject)) for event in events}
+
+    async def save(self) -> None:
+        self._table |= {order_id: self._earnings[order_id] for order_id in self._changed}
+
+
+def paid(cents: int) -> OrderPaid:
+    return OrderPaid(customer="ada", total_cents=cents, currency="EUR")
+
+
+async def test_a_completed_order_earns_a_point_for_each_euro() -> None:
+    table: dict[UUID, Earning] = {}
+    order = uuid4()
+    rehearsal = Rehearsal(HANDLERS, partial(Remembered, table=table))
+    await rehearsal.deliver(event_of(paid(1999), subject=order))
+    assert table[order].points == 0
+    await rehearsal.deliver(event_of(COMPLETED, subject=order))
+    assert table[order].points == 19
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_in_any_order_and_any_number_of_times_the_points_are_the_same(seed: int) -> None:
+    table: dict[UUID, Earning] = {}
+    orders = [uuid4() for _ in range(20)]
+    events = [event_of(data, subject=order) for order in orders for data in (paid(1000), COMPLETED)]
+    rehearsal = Rehearsal(HANDLERS, partial(Remembered, table=table))
+    await rehearsal.deliver(*events, copies=3, seed=seed)
+    assert {order: earning.points for order, earning in table.items()} == dict.fromkeys(orders, 10)
+    assert rehearsal.parked == []
