@@ -1,4 +1,4 @@
-"""Guarantees 1, 3, 5 and 6: one transaction, no second effect, numbers without a gap, batches that fall apart well."""
+"""Guarantees 1, 2, 3, 5, 6: one transaction, nothing lost, no second effect, no gap, batches that fall apart well."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -58,6 +58,22 @@ async def test_1_a_handler_that_fails_first_and_then_succeeds_has_its_effect_onc
         assert await line.noted() == [event.logicalid]
         (said,) = await line.announced()
         assert said.sourcesequence == 1
+
+
+async def test_2_everything_that_is_committed_is_published_and_nothing_else(driver: Driver) -> None:
+    async def say_or_fail(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        work.announce(COMPLETED, cause=event)
+        if event.reference == "bad":
+            raise PermanentError("bad")
+        return [COMPLETED]
+
+    events = [event_of(CONFIRMED, reference="good" if n % 7 else "bad") for n in range(140)]
+    async with driver.consume({OrderConfirmed: say_or_fail}) as line:
+        await line.deliver(*events)
+        said = await line.announced()
+    good = [event.subject for event in events if event.reference == "good"]
+    assert sorted(event.subject for event in said) == sorted(good * 2)
+    assert len({event.id for event in said}) == len(said), "without a fault, each is published once"
 
 
 async def test_3_a_repeated_event_has_no_second_effect(driver: Driver) -> None:

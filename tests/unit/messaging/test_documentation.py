@@ -1,0 +1,69 @@
+"""docs/messaging.md says what is so: its examples run, its settings and limits are those of the code."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.shared import messaging
+from services.shared.contracts.orders import OrderCompleted, OrderPaid
+from services.shared.messaging import ConsumerSettings, RelaySettings, RetryPolicy, processor, publisher
+from services.shared.messaging import consumer as consuming
+from services.shared.messaging import database as databases
+from services.shared.messaging.testing import Rehearsal
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXT = (ROOT / "docs" / "messaging.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+LIMITS = TEXT.split("## Limits")[1].split("\n## ")[0]
+
+
+async def test_the_handler_in_ten_lines_does_what_the_page_says() -> None:
+    first = BLOCKS[0]
+    assert len([line for line in first.splitlines() if line]) <= 10
+    written: dict[str, Any] = {}
+    exec(first, written)  # noqa: S102 - our own page
+    rehearsal = Rehearsal(written["HANDLERS"])
+    await rehearsal.deliver(OrderPaid(customer="ada", total_cents=100, currency="EUR"))
+    assert rehearsal.announced == [OrderCompleted(customer="ada")]
+    testing = next(block for block in BLOCKS if "Rehearsal(HANDLERS)" in block)
+    assert 'OrderPaid(customer="ada", total_cents=100, currency="EUR")' in testing
+
+
+@pytest.mark.parametrize("kind", [ConsumerSettings, RelaySettings, RetryPolicy], ids=lambda kind: kind.__name__)
+def test_every_setting_is_listed_with_its_default(kind: type[msgspec.Struct]) -> None:
+    for field in msgspec.structs.fields(kind):
+        if not field.required:
+            assert f"| `{kind.__name__}.{field.name}` | {field.default} |" in TEXT
+
+
+def test_limits_are_those_of_the_code() -> None:
+    assert f"| body | {messaging.MAX_BODY // 1024**2} MiB;" in LIMITS
+    assert (
+        f"| transaction | {processor.TRANSACTION_TIMEOUT:.0f} s; a statement {databases.STATEMENT_TIMEOUT:.0f} s;"
+        f" waiting for a lock {databases.LOCK_TIMEOUT} s |"
+    ) in LIMITS
+    assert f"| effect's call | {processor.EFFECT_TIMEOUT:.0f} s |" in LIMITS
+    assert f"| confirm | {publisher.CONFIRM_TIMEOUT:.0f} s," in LIMITS
+    assert f"| any other answer of the broker | {consuming.RPC_TIMEOUT:.0f} s |" in LIMITS
+    assert f"grow for {consuming.GATHERING_SECONDS * 1000:.0f} ms" in TEXT
+
+
+def test_each_guarantee_has_named_tests() -> None:
+    names = [
+        name
+        for folder in ("tests/conformance", "tests/integration/messaging")
+        for file in (ROOT / folder).glob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", file.read_text())
+    ]
+    numbered = {int(match[1]) for name in names if (match := re.match(r"test_(\d)_", name))}
+    assert numbered == set(range(1, 8))
+
+
+def test_headings_that_are_linked_exist() -> None:
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^## (.*)$", TEXT, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= headings
