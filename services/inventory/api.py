@@ -12,7 +12,13 @@ from services.shared.chassis.http import Problem
 from services.shared.chassis.identity import Gate
 from services.shared.chassis.problems import problems
 
-Article = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
+Article = Annotated[
+    str,
+    PathParameter(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
+        description="1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or digit",
+    ),
+]
 TheRestocking = NamedDependency[SkipValidation[Restocking]]
 
 
@@ -63,6 +69,7 @@ class Stock(Controller):
         responses=problems(
             {
                 403: "the token is not staff's",
+                415: "the body is not application/json",
                 422: "the Idempotency-Key came with another article or quantity before",
             }
         ),
@@ -75,7 +82,12 @@ class Stock(Controller):
         idempotency_key: Annotated[
             str | None,
             HeaderParameter(
-                name="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$(?!\n)", required=False
+                name="Idempotency-Key",
+                min_length=1,
+                max_length=255,
+                pattern=r"^[\x20-\x7e]+$(?!\n)",
+                description="1 to 255 printable ASCII characters that name this delivery",
+                required=False,
             ),
         ] = None,
     ) -> StockAnswer:

@@ -25,7 +25,8 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x20-\x7e]+$(?!\n)",
-        description="Names this request: sent again with the same body, it has no further effect and the same answer.",
+        description="1 to 255 printable ASCII characters that name this request: sent again with the same body, it has"
+        " no further effect and the same answer",
         required=False,
     ),
 ]
@@ -46,6 +47,7 @@ class Orders(Controller):
             {
                 403: "the token is not for this user",
                 409: "the customer has another order with this orderId",
+                415: "the body is not application/json",
                 422: "an unknown article, too many pieces, or an Idempotency-Key that came with another body before",
             }
         ),

@@ -8,7 +8,14 @@ import msgspec
 
 from services.shared.messaging.errors import ConfigurationError
 
-Sku = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)", max_length=64)]
+Sku = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
+        max_length=64,
+        description="an article: 1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or digit",
+    ),
+]
 
 
 class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,10 +16,36 @@ MOST_PIECES = 1000  # of one article in one order
 # A `$` alone would let a line break pass at the end.
 _TEXT = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_TEXT)]
-Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$(?!\n)")]
-Phone = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$(?!\n)")]
-PaymentToken = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^tok_[A-Za-z0-9_-]+$(?!\n)")]
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=100, pattern=_TEXT, description="1 to 100 characters, no control characters among them"
+    ),
+]
+Email = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=254,
+        pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$(?!\n)",
+        description="a mail address, such as ada@example.org",
+    ),
+]
+Phone = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=32,
+        pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$(?!\n)",
+        description="a telephone number, such as +94 11 234 5678",
+    ),
+]
+PaymentToken = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=64,
+        pattern=r"^tok_[A-Za-z0-9_-]+$(?!\n)",
+        description="`tok_` and letters, digits, hyphens or underscores",
+    ),
+]
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,32 +7,28 @@ import msgspec
 import structlog
 import uvicorn
 from asyncpg import LockNotAvailableError
-from litestar import Litestar, Request, Response, get
+from litestar import Litestar, Request, Response, Router, get
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import ControllerRouterHandler
 
+from services.shared.chassis.problems import Problem
+from services.shared.chassis.requests import JsonRequest, complaints, learn_parameters, refuse_unknown_parameters
 from services.shared.messaging.errors import Unavailable
+
+__all__ = ["MAX_BODY", "Problem", "Server", "application"]
 
 MAX_BODY = 64 * 1024  # bytes
 
 
-class Problem(HTTPException):
-    """An error answer in the form of RFC 9457. `title` is the same for all errors of a kind, `detail` says what
-    happened this time, and further members carry what a program may want."""
-
-    def __init__(self, status: int, title: str, detail: str, **members: object) -> None:
-        super().__init__(status_code=status, detail=detail)
-        self.title = title
-        self.members = members
-
-
 def application(routes: list[ControllerRouterHandler], *, title: str, version: str = "1.0.0") -> Litestar:
     """A Litestar application with the house's error answers and its OpenAPI document at /schema/openapi.json."""
-    return Litestar(
-        route_handlers=[livez, *routes],
+    checked = Router(path="/", route_handlers=routes, before_request=refuse_unknown_parameters)
+    app = Litestar(
+        route_handlers=[livez, checked],
+        request_class=JsonRequest,
         request_max_body_size=MAX_BODY,
         openapi_config=OpenAPIConfig(title=title, version=version, render_plugins=[JsonRenderPlugin()]),
         exception_handlers={
@@ -43,6 +39,8 @@ def application(routes: list[ControllerRouterHandler], *, title: str, version: s
             Exception: _unexpected,
         },
     )
+    learn_parameters(app)
+    return app
 
 
 @get("/livez", include_in_schema=False, sync_to_thread=False)
@@ -81,15 +79,10 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     detail = error.detail
     if isinstance(error, ValidationException):
         # Litestar's own text repeats the request line; what helps is which field is wrong and why.
-        members = {"errors": error.extra}
-        detail = "; ".join(_complaint(each) for each in error.extra or []) or detail
+        errors = complaints(request, error)
+        members = {"errors": errors}
+        detail = "; ".join(f"{each['key']}: {each['message']}" for each in errors) or detail
     return _problem(request, error.status_code, title, detail, headers, **members)
-
-
-def _complaint(item: Any) -> str:
-    if not isinstance(item, dict):
-        return str(item)
-    return f"{item.get('key') or 'body'}: {item.get('message', '')}"
 
 
 _titles = {

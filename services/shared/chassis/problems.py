@@ -1,9 +1,20 @@
-"""How error answers appear in the OpenAPI document."""
+"""Error answers in the form of RFC 9457, and how they appear in the OpenAPI document."""
 
 from typing import Annotated
 
 import msgspec
+from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
+
+
+class Problem(HTTPException):
+    """An error answer. `title` is the same for all errors of a kind, `detail` says what happened this time, and
+    further members carry what a program may want."""
+
+    def __init__(self, status: int, title: str, detail: str, **members: object) -> None:
+        super().__init__(status_code=status, detail=detail)
+        self.title = title
+        self.members = members
 
 
 class ProblemAnswer(msgspec.Struct, frozen=True):

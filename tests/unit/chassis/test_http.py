@@ -1,0 +1,103 @@
+"""What every service answers to a request that is not in order, whatever its routes."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import httpx
+import msgspec
+import pytest
+from litestar import get, post
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
+
+from services.shared.chassis.http import application
+
+JSON = {"Content-Type": "application/json"}
+
+Word = Annotated[str, msgspec.Meta(pattern=r"^\S+$", description="a word without spaces")]
+
+
+class Note(msgspec.Struct, forbid_unknown_fields=True):
+    title: Word
+    tags: list[Word] = []
+
+
+@post("/notes")
+async def write(
+    data: JSONBody[Note],
+    idempotency_key: Annotated[
+        str | None, HeaderParameter(name="Note-Key", pattern="^[0-9]+$", description="digits", required=False)
+    ] = None,
+) -> None:
+    assert data.title and (idempotency_key is None or idempotency_key.isdigit())
+
+
+@get("/notes/{name:str}")
+async def read(
+    name: Annotated[str, PathParameter(pattern=r"^\D+$")],
+    most: Annotated[int, QueryParameter(name="limit", ge=1)] = 1,
+) -> str:
+    return name * most
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=application([write, read], title="notes"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://notes") as client:
+        yield client
+
+
+async def _refused(http: httpx.AsyncClient, body: bytes, **headers: str) -> tuple[int, str]:
+    answer = await http.post("/notes", content=body, headers=JSON | headers)
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "body: is missing"),
+        (b"null", "body: Expected `object`, got `null`"),
+        (b'{"title": "caf\xff"}', "body: it is not UTF-8 text"),
+        (b'{"title": ' + b"[" * 20_000, "body: it is nested too deeply"),
+        (b'{"x":' * 9_000 + b"1" + b"}" * 9_000, "body: it is nested too deeply"),
+        (b"{", "body: Input data was truncated"),
+        (b'{"title": "two words"}', "title: Expected a word without spaces"),
+        (b'{"title": "a", "tags": ["b", "c d"]}', "tags[1]: Expected a word without spaces"),
+    ],
+)
+async def test_a_body_that_is_wrong_is_refused_in_words(http: httpx.AsyncClient, body: bytes, detail: str) -> None:
+    assert await _refused(http, body) == (400, detail)
+
+
+@pytest.mark.parametrize("said", ["text/plain", "application/x-www-form-urlencoded", "rubbish", ""])
+async def test_what_does_not_claim_to_be_json_is_not_read_as_json(http: httpx.AsyncClient, said: str) -> None:
+    assert (await _refused(http, b'{"title": "a"}', **{"Content-Type": said}))[0] == 415
+
+
+@pytest.mark.parametrize("said", ["application/json", "Application/JSON; charset=utf-8", "application/merge+json"])
+async def test_json_has_several_names(http: httpx.AsyncClient, said: str) -> None:
+    answer = await http.post("/notes", content=b'{"title": "a"}', headers={"Content-Type": said})
+    assert answer.status_code == 201, answer.text
+
+
+async def test_a_parameter_is_called_what_the_sender_calls_it(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/notes/a?limit=0")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "limit: Expected `int` >= 1")
+    assert answer.json()["errors"] == [{"key": "limit", "message": "Expected `int` >= 1", "source": "query"}]
+    assert await _refused(http, b'{"title": "a"}', **{"Note-Key": "x"}) == (400, "Note-Key: Expected digits")
+
+
+async def test_a_pattern_without_a_description_is_shown_itself(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/notes/4")).json()["detail"] == r"name: Expected text that matches '^\\D+$'"
+
+
+async def test_an_unknown_query_parameter_is_refused_and_the_known_ones_are_named(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/notes/a?limits=3&most=2")
+    assert (answer.status_code, answer.json()["unknown"]) == (400, ["limits", "most"])
+    assert answer.json()["detail"] == "unknown query parameter 'limits', 'most'; known here: limit"
+    assert (
+        (await http.post("/notes?dry-run=1", content=b"{}", headers=JSON))
+        .json()["detail"]
+        .endswith("none is known here")
+    )
+    assert (await http.get("/livez?now")).status_code == 200
