@@ -16,7 +16,7 @@ from services.shared.messaging.parked import Parked
 from services.shared.messaging.parkinglot import ParkingLot
 from warren.cli.access import BrokerAccess, DatabaseAccess, parking_lots
 from warren.cli.client import ClientError
-from warren.cli.dossier import dossier, line
+from warren.cli.dossier import dossier, emit
 from warren.cli.dropped import DroppedFile
 from warren.cli.look import each_lot, print_list, print_message
 from warren.cli.search import Filters, search
@@ -102,7 +102,7 @@ def show(
                     for message, failure in await wanted.found(window):
                         shown += 1
                         if as_json:
-                            print(line(dossier(message, failure)))
+                            emit(dossier(message, failure))
                         else:
                             print_message(message, failure)
 
@@ -150,7 +150,8 @@ def replay(
     if not to and not chosen.queue:
         chosen = replace(chosen, queue=[name for name in parking_lots() if name != UNROUTED])
     if dry_run:
-        asyncio.run(_listed(chosen, *access, limit=limit or SHOWN))
+        asyncio.run(_listed(chosen, *access, limit=SHOWN))
+        _say_limit(limit)
         return 0
     total = Tally(reasons={})
 
@@ -210,7 +211,9 @@ def drop(
     if dry_run or not yes:
         if not dry_run and not sys.stdin.isatty():
             raise ClientError("drop asks before it removes anything; where nobody can answer, give --yes")
-        if not asyncio.run(_listed(chosen, *access, limit=SHOWN)) or dry_run:
+        matching = asyncio.run(_listed(chosen, *access, limit=SHOWN))
+        _say_limit(limit)
+        if not matching or dry_run:
             return 0
         if _out.input("Drop them for good? Type yes: ").strip().lower() != "yes":
             _out.print("nothing was dropped")
@@ -248,6 +251,11 @@ async def _listed(
 ) -> int:
     async with search(broker, database, filters) as wanted:
         return await print_list(wanted, limit=limit, as_json=as_json)
+
+
+def _say_limit(limit: int | None) -> None:
+    if limit is not None:
+        _out.print(f"of these at most {limit:,}, the oldest of the first queues")
 
 
 def _require_choice(filters: Filters, everything: bool) -> None:

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import sys
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +28,9 @@ def summary(parked: Parked, failure: Failure | None) -> dict[str, Any]:
 
 def dossier(parked: Parked, failure: Failure | None) -> dict[str, Any]:
     """All of it. The body is text under `body` where it is UTF-8, else in `body_base64`: no byte is lost."""
-    properties = {name: _plain(value) for name, value in parked.properties if value is not None and name != "headers"}
+    properties = {
+        name: _plain(value) for name, value in parked.properties if name != "headers" and value not in (None, "")
+    }
     document = summary(parked, failure) | {
         "routing_key": parked.routing_key,
         "replays_into": parked.home,
@@ -44,6 +48,15 @@ def dossier(parked: Parked, failure: Failure | None) -> dict[str, Any]:
 def line(document: dict[str, Any]) -> str:
     """One document as one line of JSON."""
     return json.dumps(document, ensure_ascii=False, default=str)
+
+
+def emit(document: dict[str, Any]) -> None:
+    """Print it as a line. Ends the program when nobody reads on, as `head` does, before the broker is blamed for it."""
+    try:
+        print(line(document), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 def pretty(body: bytes) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 from services.shared.messaging.errors import TopologyMissing
 from services.shared.messaging.parked import Failure, Parked
 from services.shared.messaging.parkinglot import WINDOW, ParkingLot, parking_lot
-from warren.cli.dossier import dossier, line, pretty, summary
+from warren.cli.dossier import dossier, emit, pretty, summary
 from warren.cli.moment import age
 from warren.cli.search import Search
 
@@ -60,7 +60,7 @@ async def print_list(wanted: Search, *, limit: int, as_json: bool = False) -> in
         total += count
         if as_json:
             for row in rows:
-                print(line(row))
+                emit(row)
         elif count:
             _print_lot(lot.name, depth, count, rows)
         else:
@@ -94,17 +94,20 @@ def print_message(parked: Parked, failure: Failure | None) -> None:
 def _print_lot(name: str, depth: int, count: int, rows: list[dict[str, Any]]) -> None:
     amount = f"{depth:,}" if count == depth else f"{count:,} of {depth:,}"
     _out.print(f"[bold]{name}[/bold]  {amount} message{'' if count == 1 else 's'}")
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("  id", "age", "type", "order"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("attempts", justify="right")
-    table.add_column("reason", overflow="fold")
+    lines = [("id", "age", "type", "order", "attempts")]
     for row in rows:
         attempts = "?" if row["attempts"] is None else str(row["attempts"])
-        again = f" (replayed {row['replays']}x)" if row["replays"] else ""
-        texts = (f"  {row['id']}", row["age"], row["type"] or "?", row["order"] or "?", attempts, row["reason"] + again)
-        table.add_row(*(_plain(text) for text in texts))
-    _out.print(table)
+        texts = (row["id"], row["age"], row["type"] or "?", row["order"] or "?", attempts)
+        lines.append(tuple(_readable(text).replace("\n", " ") for text in texts))  # type: ignore[arg-type]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, texts in enumerate(lines):
+        line = "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()
+        _out.print(f"  {line}", style=None if number else "dim", markup=False, soft_wrap=True)
+        if number:
+            row = rows[number - 1]
+            again = f" (replayed {row['replays']}x)" if row["replays"] else ""
+            # Below the rest: on a usual terminal there is no room beside an id.
+            _out.print(f"      {_readable(row['reason'])}{again}", style="yellow", markup=False, soft_wrap=True)
     if count > len(rows):
         _out.print(f"  … and {count - len(rows):,} more (--limit 0 shows all)", style="dim")
 

@@ -79,6 +79,11 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
         return self.envelope.id or self.properties.message_id or self.body_hash[:16]
 
     @property
+    def message_id(self) -> str:
+        """What it is published with again. A return without any would go unnoticed, and its message be lost."""
+        return self.properties.message_id or self.id
+
+    @property
     def body_hash(self) -> str:
         return hashlib.sha256(self.body).hexdigest()
 
@@ -138,7 +143,7 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
         words = [] if self.death.reason == "rejected" and failure else [self.death.reason]
         return ": ".join([*words, *([failure.reason] if failure else [])])
 
-    def revived(self, run: str, message_id: str) -> spec.Basic.Properties:
+    def revived(self, run: str) -> spec.Basic.Properties:
         """The properties to publish it with again.
 
         Kept is all that its sender said. Dropped are the broker's notes on its past, the sender's user (the broker
@@ -159,7 +164,7 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
             priority=old.priority,
             correlation_id=old.correlation_id,
             reply_to=old.reply_to,
-            message_id=message_id,
+            message_id=self.message_id,
             timestamp=old.timestamp,
             message_type=old.message_type,
             app_id=old.app_id,

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from typing import cast
-from uuid import uuid4
 
 import aiormq.abc
 import aiormq.channel
@@ -51,13 +50,12 @@ class Redrive:
         waiting = dict(enumerate(copies))
         while waiting:
             # A return is told apart by its message id alone, so copies that share one take turns.
-            ids: set[str | None] = set()
+            ids: set[str] = set()
             frames: dict[int, Frame] = {}
             for index, copy in list(waiting.items()):
-                identity = copy.parked.properties.message_id
-                if identity in ids:
+                if copy.parked.message_id in ids:
                     continue
-                ids.add(identity or str(index))
+                ids.add(copy.parked.message_id)
                 del waiting[index]
                 try:
                     frames[index] = self._frame(copy)
@@ -67,9 +65,7 @@ class Redrive:
         return [answers[index] for index in range(len(copies))]
 
     def _frame(self, copy: Copy) -> Frame:
-        # A return without a message id would go unnoticed, and its message be taken for safe.
-        identity = copy.parked.properties.message_id or str(uuid4())
-        properties = copy.parked.revived(self._run, identity)
+        properties = copy.parked.revived(self._run)
         try:
             pamqp.frame.marshal(ContentHeader(body_size=len(copy.parked.body), properties=properties), 1)
         except (TypeError, ValueError, OverflowError) as error:

@@ -79,6 +79,9 @@ class Lots(Stage):
     async def has(self, queue: str, count: int) -> bool:
         return await self.depth(queue) == count
 
+    async def holds(self, queue: str, count: int) -> bool:
+        return await self.depth(queue) >= count
+
     async def bodies(self, queue: str) -> list[bytes]:
         """Take and return every body that is ready, thousands in a moment."""
         count = await self.depth(queue)

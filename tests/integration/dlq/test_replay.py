@@ -197,8 +197,7 @@ async def test_killed_at_any_moment_every_message_is_somewhere(stage: Lots, arri
     bodies = events(3000)
     await stage.park(*bodies)
     async with stage.process("-m", "warren", "dlq", "replay", "--queue", "probe"):
-        while await stage.depth("probe.queue") < arrived:
-            await asyncio.sleep(0.005)
+        await eventually(lambda: stage.holds("probe.queue", arrived))
     await asyncio.sleep(0.3)
     assert set(await stage.bodies("probe.queue")) | set(await stage.bodies("probe.dlq")) == set(bodies)
 

@@ -83,9 +83,10 @@ def test_revived_it_has_forgotten_its_past_and_counts_its_replays() -> None:
             "x-warren-replays": 2,
         },
     )
-    again = it.revived("run", "id")
+    again = it.revived("run")
     assert again.headers == {"traceparent": "00-1-2-01", "x-warren-replay": "run", "x-warren-replays": 3}
     assert (again.user_id, again.expiration, again.priority, again.delivery_mode) == (None, None, 9, 2)
+    assert again.message_id == it.id == it.body_hash[:16]
     assert is_replayed(again.headers)
     assert not is_replayed(None)
     pamqp.frame.marshal(ContentHeader(body_size=0, properties=again), 1)
