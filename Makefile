@@ -28,8 +28,8 @@ demo: $(VENV)/.local ## start everything, place orders of every kind, check the 
 	@$(BIN)/warren demo
 
 .PHONY: up
-up: $(VENV)/.local ## start everything and keep it running; prints every URL
-	@$(BIN)/warren up
+up: $(VENV)/.local ## start everything and keep it running; PORT=8090 moves the order API from 8080
+	@$(BIN)/warren up $(if $(PORT),--port $(PORT))
 
 .PHONY: down
 down: ## stop what `make up` started, from any terminal

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.shared.chassis.environment import ProcessSettings
+from services.shared.chassis.environment import Connections, Port, ProcessSettings, Seconds
 from services.shared.messaging.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -10,16 +10,16 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
     smtp_host: str
-    smtp_port: int
+    smtp_port: Port
     smtp_ca_file: Path | None = None
     """The CA that vouches for the mail server, spoken to with STARTTLS. Without it only a server on this machine
     is spoken to, in the clear."""
     smtp_credentials: Path | None = None
     """Folder with the files `username` and `password`; None does not log in."""
     smtp_sender: str = "Warren <orders@warren.localhost>"
-    smtp_seconds: float = 15.0
+    smtp_seconds: Seconds = 15.0
     """The longest that one mail may take."""
-    smtp_connections: int = 4
+    smtp_connections: Connections = 4
     """Mails under way at one time, each on a connection of its own."""
 
     def __post_init__(self) -> None:

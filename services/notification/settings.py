@@ -2,7 +2,7 @@
 
 import re
 
-from services.shared.chassis.environment import ProcessSettings
+from services.shared.chassis.environment import Days, ProcessSettings
 from services.shared.messaging.errors import ConfigurationError
 
 _DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
@@ -11,11 +11,9 @@ _DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 class Settings(ProcessSettings, frozen=True, kw_only=True):
     contact_domain: str | None = None
     """Customers who gave no contact are written to at <customer>@<contact_domain>; None leaves them alone."""
-    contact_days: int = 90
+    contact_days: Days = 90
     """How long after the last news of an order its customer's addresses are kept."""
 
     def __post_init__(self) -> None:
         if self.contact_domain is not None and not _DOMAIN.fullmatch(self.contact_domain):
             raise ConfigurationError(f"settings: WARREN_CONTACT_DOMAIN={self.contact_domain!r} is not a domain name")
-        if self.contact_days < 1:
-            raise ConfigurationError("settings: WARREN_CONTACT_DAYS is less than 1")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.shared.chassis.environment import ProcessSettings
+from services.shared.chassis.environment import Connections, ProcessSettings, Seconds
 from services.shared.messaging.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -16,9 +16,9 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     """The CA that vouches for the gateway; None trusts the authorities that the system trusts."""
     sms_token_file: Path | None = None
     """The gateway's bearer token, read again for each message; None sends none."""
-    sms_seconds: float = 10.0
+    sms_seconds: Seconds = 10.0
     """The longest that the gateway may keep us waiting, for the connection and for each part of its answer."""
-    sms_connections: int = 8
+    sms_connections: Connections = 8
     """Messages under way at one time."""
 
     def __post_init__(self) -> None:

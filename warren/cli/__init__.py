@@ -7,6 +7,7 @@ import sys
 
 from cyclopts import App
 from rich.console import Console
+from rich.markup import escape
 
 from services.shared.messaging.errors import MessagingError
 from warren.cli import dlq, order, system
@@ -43,12 +44,17 @@ def main() -> None:
     try:
         code = app()
     except (LocalError, ClientError, MessagingError) as error:
-        Console(stderr=True, highlight=False).print(f"[red]warren:[/red] {_escaped(error)}", soft_wrap=True)
+        _complain(str(error))
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _complain(f"{error.filename}: {error.strerror}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _escaped(error: Exception) -> str:
-    return str(error).replace("[", "\\[")
+def _complain(text: str) -> None:
+    Console(stderr=True, highlight=False).print(f"[red]warren:[/red] {escape(text)}", soft_wrap=True)

@@ -5,7 +5,7 @@ import threading
 from contextlib import suppress
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.console import Console
 
 from warren.local.instance import Instance
@@ -22,7 +22,9 @@ _out = Console(highlight=False, soft_wrap=True)
 
 def up(
     *,
-    port: Annotated[int, Parameter(help="Port of the order API.")] = PORT,
+    port: Annotated[
+        int, Parameter(help="Port of the order API; 0 takes any.", validator=validators.Number(gte=0, lte=65535))
+    ] = PORT,
     fresh: Annotated[bool, Parameter(help="Start from empty databases and queues.")] = False,
     quiet: Annotated[bool, Parameter(help="Do not show the services' logs.")] = False,
 ) -> None:
@@ -37,7 +39,10 @@ def up(
         warren up --fresh --port 8090
     """
     with stoppable(), Instance("up") as instance:
-        require_free_port(port, "the order API")
+        other = port + 10 if port < 65000 else PORT
+        require_free_port(
+            port, "the order API", instead=f"use another: make up PORT={other}, or .venv/bin/warren up --port {other}"
+        )
         on_line = None if quiet else Lines()
         with System(instance.dir, report=ConsoleReport(), fresh=fresh, http_port=port, on_line=on_line) as system:
             instance.record(system.urls, {**system.servers.pids, **system.processes.pids})

@@ -89,7 +89,10 @@ class Instance:
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Self:
-        self.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise self._unusable(error) from error
         lock = self._try_lock()
         for _ in range(10):  # somebody who only looks holds the lock for a moment
             if lock is not None:
@@ -125,10 +128,15 @@ class Instance:
     @property
     def state(self) -> State | None:
         """Who runs this instance; None if nobody does."""
-        lock = self._try_lock() if self.dir.is_dir() else None
-        if lock is not None or not self.dir.is_dir():
-            if lock is not None:
-                lock.close()
+        try:
+            self.dir.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(error) from error
+        lock = self._try_lock()
+        if lock is not None:
+            lock.close()
             return None
         return State.read(self._state_file)
 
@@ -150,13 +158,21 @@ class Instance:
         return True
 
     def _try_lock(self) -> IO[str] | None:
-        lock = (self.dir / "instance.lock").open("a")
+        try:
+            lock = (self.dir / "instance.lock").open("a")
+        except OSError as error:
+            raise self._unusable(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             return None
         return lock
+
+    def _unusable(self, error: OSError) -> LocalError:
+        return LocalError(
+            f"The folder {self.dir} cannot be used: {error.strerror}. Name another place for it in WARREN_CACHE."
+        )
 
     def _already_running(self) -> InstanceRunningError:
         state = State.read(self._state_file)

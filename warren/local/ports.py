@@ -48,15 +48,14 @@ def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
     return chosen
 
 
-def require_free_port(port: int, purpose: str, host: str = LOOPBACK) -> None:
-    """Raises PortTakenError, naming the holder if /proc tells, unless `port` can be listened on."""
+def require_free_port(port: int, purpose: str, host: str = LOOPBACK, *, instead: str = "choose another port") -> None:
+    """Raises PortTakenError, naming the holder if /proc tells, unless `port` can be listened on. `instead` says how to
+    do without it."""
     if is_free(port, host):
         return
     holder = _holder(port)
     who = f"by {holder}" if holder else "by another process"
-    raise PortTakenError(
-        f"Port {port}, needed for {purpose}, is taken {who}. Stop that process, or choose another port."
-    )
+    raise PortTakenError(f"Port {port}, needed for {purpose}, is taken {who}. Stop that process, or {instead}.")
 
 
 def _hold(stack: ExitStack, port: int, host: str) -> bool:
@@ -65,7 +64,7 @@ def _hold(stack: ExitStack, port: int, host: str) -> bool:
     try:
         listener.bind((host, port))
         listener.listen(1)
-    except OSError:
+    except (OSError, OverflowError):
         return False
     return True
 

@@ -3,15 +3,21 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar, get_args, get_origin
 
 import msgspec
+from msgspec import Meta
 
 from services.shared.messaging.connection import BrokerAddress
 from services.shared.messaging.database import DatabaseAddress
 from services.shared.messaging.errors import ConfigurationError
 
 PREFIX = "WARREN_"
+
+Seconds = Annotated[float, Meta(gt=0, le=30 * 86400)]
+Days = Annotated[int, Meta(ge=1, le=3650)]
+Connections = Annotated[int, Meta(ge=1, le=1000)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -23,21 +29,20 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """postgresql://role@host:port/database"""
     database_password_file: Path
     database_ca_file: Path
-    database_connections: int = 4
+    database_connections: Connections = 4
     broker_url: str
     """amqps://host:port/vhost"""
     broker_credentials: Path
     """Folder with the files `username` and `password`."""
     broker_ca_file: Path
     http_host: str = "127.0.0.1"
-    http_port: int = 0
+    http_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """0 takes any free port."""
-    log_format: str = "console"
-    """console or json"""
-    log_level: str = "info"
-    startup_seconds: float = 30.0
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    startup_seconds: Annotated[float, Meta(ge=0, le=86400)] = 30.0
     """How long servers may be away when the process starts, before it gives up."""
-    shutdown_seconds: float = 20.0
+    shutdown_seconds: Annotated[float, Meta(ge=0, le=86400)] = 20.0
     """How long work under way may take after SIGTERM."""
 
     @property
@@ -62,10 +67,14 @@ def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
         try:
             values[field.name] = _convert(environment[name], field.type)
         except msgspec.ValidationError as error:
-            mistakes.append(f"{name}={environment[name]!r}: {error}")
+            mistakes.append(f"{name}={environment[name]!r}: {_reason(error, field.type)}")
     if mistakes:
         raise ConfigurationError("settings: " + "; ".join(mistakes))
     return kind(**values)
+
+
+def _reason(error: msgspec.ValidationError, wanted: object) -> str:
+    return f"not one of {', '.join(get_args(wanted))}" if get_origin(wanted) is Literal else str(error)
 
 
 def _convert(text: str, wanted: object) -> object:

@@ -2,17 +2,17 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
 
-def configure(service: str, *, log_format: str, level: str) -> None:
+def configure(service: str, *, log_format: Literal["console", "json"], level: str) -> None:
     """Set up structlog and the standard library's logging for this process.
 
     Colours are used only when standard output is a terminal.
     """
-    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    number = logging.getLevelNamesMapping()[level.upper()]
     render: Any = _line if log_format == "console" else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from warren.local.errors import InstanceRunningError
+from warren.local.errors import InstanceRunningError, LocalError
 from warren.local.instance import Instance, ProcessIdentity
 
 HOLDER = """
@@ -114,3 +114,12 @@ def test_damaged_state_file_does_not_stop_a_start(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{")
     with Instance("up", folder=tmp_path):
         pass
+
+
+def test_a_cache_that_is_no_folder_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("")
+    instance = Instance("up", folder=tmp_path / "cache" / "instances" / "up")
+    with pytest.raises(LocalError, match=r"Not a directory.*WARREN_CACHE"), instance:
+        pass
+    with pytest.raises(LocalError, match=r"Not a directory.*WARREN_CACHE"):
+        instance.stop()

@@ -61,3 +61,9 @@ def test_taken_port_is_refused_by_name_holder_and_remedy(taken_port: int) -> Non
 
 def test_free_port_is_accepted(taken_port: int, tmp_path: Path) -> None:
     require_free_port(remembered_ports(tmp_path / "ports.json", ["a"])["a"], "the order API")
+
+
+def test_a_number_that_is_no_port_is_not_free(tmp_path: Path) -> None:
+    assert not is_free(70_000)
+    (tmp_path / "ports.json").write_text('{"a": 70000}')
+    assert remembered_ports(tmp_path / "ports.json", ["a"])["a"] < 65536

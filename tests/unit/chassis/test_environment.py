@@ -1,0 +1,49 @@
+"""Settings that cannot work are refused at the start, each with its variable."""
+
+import pytest
+
+from services.email.settings import Settings as EmailSettings
+from services.order.settings import ApiSettings, WorkerSettings
+from services.shared.chassis.environment import ProcessSettings, read
+from services.shared.messaging.errors import ConfigurationError
+
+NEEDED = {
+    "WARREN_DATABASE_URL": "postgresql://x@localhost/warren",
+    "WARREN_DATABASE_PASSWORD_FILE": "/run/password",
+    "WARREN_DATABASE_CA_FILE": "/run/ca.pem",
+    "WARREN_BROKER_URL": "amqps://localhost/orders",
+    "WARREN_BROKER_CREDENTIALS": "/run/broker",
+    "WARREN_BROKER_CA_FILE": "/run/ca.pem",
+    "WARREN_SMTP_HOST": "localhost",
+    "WARREN_SMTP_PORT": "25",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "why"),
+    [
+        (ProcessSettings, "DATABASE_CONNECTIONS", "0", ">= 1"),
+        (ProcessSettings, "DATABASE_CONNECTIONS", "-3", ">= 1"),
+        (ProcessSettings, "DATABASE_CONNECTIONS", "many", "int"),
+        (ProcessSettings, "HTTP_PORT", "70000", "<= 65535"),
+        (ProcessSettings, "STARTUP_SECONDS", "nan", "float"),
+        (ProcessSettings, "SHUTDOWN_SECONDS", "-1", ">= 0"),
+        (ProcessSettings, "LOG_LEVEL", "loud", "not one of debug, info, warning, error, critical"),
+        (ProcessSettings, "LOG_FORMAT", "xml", "not one of console, json"),
+        (ApiSettings, "PAYMENT_DEADLINE_SECONDS", "0", "> 0"),
+        (WorkerSettings, "DEADLINE_TICK_SECONDS", "-1", "> 0"),
+        (WorkerSettings, "IDEMPOTENCY_DAYS", "0", ">= 1"),
+        (EmailSettings, "SMTP_PORT", "0", ">= 1"),
+        (EmailSettings, "SMTP_CONNECTIONS", "0", ">= 1"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named(kind: type[ProcessSettings], name: str, value: str, why: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        read(kind, NEEDED | {f"WARREN_{name}": value})
+    assert f"WARREN_{name}='{value}'" in str(refusal.value)
+    assert why in str(refusal.value)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"WARREN_BROKER_URL is not set.*WARREN_LOG_LEVEL"):
+        read(ProcessSettings, {k: v for k, v in NEEDED.items() if "BROKER_URL" not in k} | {"WARREN_LOG_LEVEL": "x"})
