@@ -7,6 +7,7 @@ often. It slows Python code down about twofold and C code not at all, so shares 
 import cProfile
 import pstats
 import sysconfig
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
@@ -14,6 +15,7 @@ from typing import TextIO
 from warren.local.paths import CHECKOUT
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
+    "importing": ("importlib", "marshal.loads", "builtins.exec", "builtins.compile", "__build_class__", "/re/_"),
     "broker driver": ("/aiormq/", "/aio_pika/", "/pamqp/", "/aiormq", "pamqp"),
     "database driver": ("/asyncpg/", "asyncpg"),
     "library": ("/services/shared/messaging/",),
@@ -24,7 +26,13 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "event loop, TLS": ("uvloop", "/asyncio/", "ssl", "_ssl"),
 }
 """Layer to what its functions' places contain; the first that fits counts."""
+OTHER = "other"
 TOP = 25
+
+_Function = tuple[str, int, str]
+"""File, line, name."""
+_Times = tuple[int, int, float, float, Mapping[_Function, tuple[int, int, float, float]]]
+"""Calls, calls that were no recursion, own time, time with what it called, and the same by caller."""
 
 
 @contextmanager
@@ -33,7 +41,8 @@ def profiled(out: TextIO | None) -> Iterator[None]:
     if out is None:
         yield
         return
-    profiler = cProfile.Profile()
+    # CPU time, not the clock's: a service mostly waits.
+    profiler = cProfile.Profile(time.process_time)
     profiler.enable()
     try:
         yield
@@ -44,20 +53,26 @@ def profiled(out: TextIO | None) -> Iterator[None]:
 
 def table(profiler: cProfile.Profile) -> str:
     """Own time of functions, summed up by layer, and the functions that have most of it."""
-    stats: Mapping[tuple[str, int, str], tuple[int, int, float, float, object]] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    stats: Mapping[_Function, _Times] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     layers: dict[str, float] = {}
     rows = []
-    for (file, line, name), (_, calls, own, _, _) in stats.items():
-        layer = _layer(f"{file} {name}")
-        layers[layer] = layers.get(layer, 0.0) + own
+    for function, (_, calls, own, _, callers) in stats.items():
+        file, line, name = function
+        layer = _layer(function)
+        if layer == OTHER and callers:
+            # `len` and its like belong to whoever calls them.
+            for caller, times in callers.items():
+                layers[_layer(caller)] = layers.get(_layer(caller), 0.0) + times[2]
+        else:
+            layers[layer] = layers.get(layer, 0.0) + own
         rows.append((own, calls, layer, f"{_short(file)}:{line} {name}"))
     total = sum(layers.values()) or 1.0
     lines = [f"{'layer':<20}{'own s':>8}{'share':>8}"]
     for layer, own in sorted(layers.items(), key=lambda item: -item[1]):
         lines.append(f"{layer:<20}{own:>8.2f}{own / total:>8.1%}")
     lines += ["", f"{'own s':>8}{'share':>8}{'calls':>10}  {'layer':<18}function"]
-    for own, calls, layer, function in sorted(rows, reverse=True)[:TOP]:
-        lines.append(f"{own:>8.3f}{own / total:>8.1%}{calls:>10}  {layer:<18}{function}")
+    for own, calls, layer, place in sorted(rows, reverse=True)[:TOP]:
+        lines.append(f"{own:>8.3f}{own / total:>8.1%}{calls:>10}  {layer:<18}{place}")
     return "\n".join(lines) + "\n"
 
 
@@ -67,5 +82,6 @@ def _short(file: str) -> str:
     return file
 
 
-def _layer(place: str) -> str:
-    return next((layer for layer, parts in LAYERS.items() if any(part in place for part in parts)), "other")
+def _layer(function: _Function) -> str:
+    place = f"{function[0]} {function[2]}"
+    return next((layer for layer, parts in LAYERS.items() if any(part in place for part in parts)), OTHER)
