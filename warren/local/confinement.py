@@ -66,6 +66,9 @@ def enter_namespaces() -> None:
 def mount_everything(root: str, binds: dict[str, str]) -> None:
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("/dev", f"{root}/dev", None, MS_BIND | MS_REC)
+    # Its own, so that segments of a killed server go with its namespace.
+    if Path(root, "dev", "shm").is_dir():
+        mount("tmpfs", f"{root}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108 (private)
     try:
         mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV)
     except OSError:  # a container that hides parts of /proc forbids a fresh one; the outer one will do

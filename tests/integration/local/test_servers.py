@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -69,6 +70,17 @@ async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="no encryption"):
         await asyncpg.connect(servers.postgres.address.dsn().split("?")[0], ssl=False)
     await asyncio.sleep(CLOSING)
+
+
+async def test_shared_memory_is_not_the_machines(servers: Servers) -> None:
+    """What a killed server leaves there would stay for good."""
+    connection = await asyncpg.connect(servers.postgres.address.dsn())
+    try:
+        segments = {row[0] for row in await connection.fetch("SELECT pg_ls_dir('/dev/shm')")}
+    finally:
+        await connection.close()
+    assert segments
+    assert not segments & set(os.listdir("/dev/shm"))  # noqa: S108, PTH208
 
 
 async def test_wrong_password_is_refused(servers: Servers) -> None:
