@@ -81,6 +81,7 @@ class System:
         self._http_port = http_port
         self._environment = environment or {}
         self._ports: dict[str, int] = {}
+        self._topologies: list[broker_topology.Loaded] = []
 
     def __enter__(self) -> Self:
         try:
@@ -96,6 +97,7 @@ class System:
         self.stop()
 
     def start(self) -> None:
+        self._topologies = _topologies()
         self.servers.start()
         self._ports = remembered_ports(
             self.folder / "http-ports.json", ("order-api", "inventory", "audit", "mail", "sms")
@@ -195,7 +197,10 @@ class System:
 
     async def _prepare(self) -> None:
         try:
-            await asyncio.gather(self._migrate(), self._apply_topology())
+            # Both end before either's error is raised: the loop must not close under the other.
+            for error in await asyncio.gather(self._migrate(), self._apply_topology(), return_exceptions=True):
+                if error is not None:
+                    raise error
         except (migrations.MigrationError, broker_topology.TopologyError) as error:
             raise StartError(str(error)) from error
 
@@ -208,10 +213,9 @@ class System:
 
     async def _apply_topology(self) -> None:
         broker = self.servers.broker.address
-        topologies = broker_topology.load([TOPOLOGY])
         login = (broker.admin_username, broker.admin_password)
         async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
-            applied = await broker_topology.apply(topologies, api, broker_topology.SecretDirectory(self.secrets))
+            applied = await broker_topology.apply(self._topologies, api, broker_topology.SecretDirectory(self.secrets))
         if applied.plan.blocked:
             raise StartError(
                 "The broker holds queues or exchanges that differ from the topology files in what cannot be changed:"
@@ -259,3 +263,13 @@ class System:
         tls = ssl.create_default_context(cafile=broker.ca_file)
         with urllib.request.urlopen(request, timeout=10, context=tls) as answer:  # noqa: S310
             return bytes(answer.read())
+
+
+def _topologies() -> list[broker_topology.Loaded]:
+    """The files, known to be in order before anything is started. Raises StartError."""
+    try:
+        loaded = broker_topology.load([TOPOLOGY])
+        broker_topology.validate(loaded)
+    except broker_topology.TopologyError as error:
+        raise StartError(str(error)) from error
+    return loaded
