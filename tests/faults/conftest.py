@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Iterator
 
@@ -52,4 +53,4 @@ def rig(the_rig: Rig, customers: Customers) -> Iterator[Rig]:
     assert not broken, broken
     # Whoever heard nothing came again: no order may exist beside those that were accepted in the end.
     assert the_rig.count('"order".orders', "customer = 'fault'") == len(accepted)
-    print(f"settled after {time.monotonic() - began:.1f} s: {checks[0].detail}")
+    sys.stdout.write(f"settled after {time.monotonic() - began:.1f} s: {checks[0].detail}\n")

@@ -51,7 +51,7 @@ class Customers:
             time.sleep(max(0.0, began + moments[number] - time.monotonic()))
             order = self._place(bodies[number])
             if fickle[number]:
-                self._cancel(order)
+                self.cancel(order)
             return order
 
         placed: list[UUID] = []
@@ -79,7 +79,7 @@ class Customers:
             assert self.accepted.setdefault(key, order) == order, "one key, two orders"
         return order
 
-    def _cancel(self, order: UUID) -> None:
+    def cancel(self, order: UUID) -> None:
         self._ask(f"/orders/{order}/cancel", 202, 409)
 
     def _ask(self, path: str, *good: int, **request: Any) -> httpx.Response:

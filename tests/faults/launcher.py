@@ -5,7 +5,7 @@ either. TRAP is a file. While it holds "POINT NTH SIGNAL", the NTH time that the
 file and sends itself SIGNAL, so one trap springs once, and a service is set up for its death without a restart.
 
 Settings of its own, from the environment: FAULT_LEASE_SECONDS (outbox leases), FAULT_HEARTBEAT_SECONDS (broker),
-FAULT_DATABASE_SECONDS (how long a statement or a connection may take), FAULT_SKEW_SECONDS (how wrong its clock is).
+FAULT_PATIENCE_SECONDS (how long connecting and a statement may take), FAULT_SKEW_SECONDS (how wrong its clock is).
 """
 
 import asyncio
@@ -18,11 +18,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import uuid_utils.compat as uuid7s
+from uuid import UUID
 
 from services.shared.chassis.environment import ProcessSettings
-from services.shared.messaging import codec, database, outbox, publisher
+from services.shared.messaging import codec, connection, database, outbox, publisher
 from services.shared.messaging.connection import BrokerAddress
 from services.shared.messaging.processor import Processor, Verdict
 from services.shared.messaging.publisher import Publisher
@@ -106,8 +105,8 @@ def hurry() -> None:
     ProcessSettings.broker = property(  # type: ignore[method-assign, assignment]
         lambda self: BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file, heartbeat)
     )
-    if patience := float(os.environ.get("FAULT_DATABASE_SECONDS", "0")):
-        database.ACQUIRE_TIMEOUT = database.STATEMENT_TIMEOUT = patience
+    if patience := float(os.environ.get("FAULT_PATIENCE_SECONDS", "0")):
+        connection.CONNECT_TIMEOUT = database.ACQUIRE_TIMEOUT = database.STATEMENT_TIMEOUT = patience
 
 
 def skew(seconds: float) -> None:
@@ -115,7 +114,9 @@ def skew(seconds: float) -> None:
     right = time.time
     time.time = lambda: right() + seconds
     codec.now = lambda: datetime.now(UTC) + timedelta(seconds=seconds)
-    codec.new_id = lambda: uuid7s.uuid7(timestamp=int(time.time()))
+    new_id = codec.new_id
+    # The first 48 bits of a UUIDv7 are milliseconds.
+    codec.new_id = lambda: UUID(int=new_id().int + (int(seconds * 1000) << 80))
 
 
 def main() -> None:

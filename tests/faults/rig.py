@@ -6,7 +6,6 @@ waits are not.
 """
 
 import asyncio
-import json
 import os
 import signal
 import ssl
@@ -14,8 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
+from urllib.parse import quote
 
 import asyncpg
 import httpx
@@ -24,9 +26,10 @@ from tests.faults.lines import Line, Lines, OpenLine
 from warren import invariants
 from warren.local.certificates import Certificates
 from warren.local.processes import Process
+from warren.local.rabbitmq import RabbitMQ
 from warren.local.system import SERVICES, VHOST, System
 
-IMPATIENCE = {"FAULT_LEASE_SECONDS": "2", "FAULT_HEARTBEAT_SECONDS": "2", "FAULT_DATABASE_SECONDS": "3"}
+IMPATIENCE = {"FAULT_LEASE_SECONDS": "2", "FAULT_HEARTBEAT_SECONDS": "2", "FAULT_PATIENCE_SECONDS": "3"}
 OUTBOX_LIMIT = 50
 """With more events than this waiting for the broker, no order is taken."""
 ENVIRONMENT = {
@@ -36,6 +39,8 @@ ENVIRONMENT = {
     "shipping": {"WARREN_PREPARATION_SECONDS": "0.2", "WARREN_CARRIER_SECONDS": "0.2"},
 }
 BROKER, DATABASE = "broker", "database"
+HASTE = "-rabbit quorum_tick_interval 500 -rabbit dead_letter_worker_publisher_confirm_timeout 1000"
+"""Milliseconds: how often queues tell their lengths, how soon what a full parking lot refused is offered again."""
 
 
 class Rig(System):
@@ -46,11 +51,10 @@ class Rig(System):
         self._traps.mkdir(parents=True, exist_ok=True)
         self.frozen: set[str] = set()
 
-    async def _prepare(self) -> None:
-        # Quorum queues say how long they are every five seconds; every test would wait for that.
-        tell = "application:set_env(rabbit, quorum_tick_interval, 500)."
-        await asyncio.to_thread(self.servers.broker.rabbitmqctl, "eval", tell)
-        await super()._prepare()
+    def start(self) -> None:
+        with mock.patch.object(RabbitMQ, "_environment", _hasty):
+            super().start()
+        self.servers.broker._environment = partial(_hasty, self.servers.broker)  # type: ignore[method-assign]
 
     def stop(self) -> None:
         self.thaw(*self.frozen)
@@ -111,8 +115,16 @@ class Rig(System):
                 os.kill(pid, signal.SIGCONT)
             self.frozen.discard(name)
 
+    def stands_still(self, name: str) -> bool:
+        """Whether a process is stopped (SIGSTOP)."""
+        pid = self.processes.pids[name]
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            return False
+        self.frozen.add(name)
+        return True
+
     def whole(self) -> None:
-        """Everything mended: lines, broker, processes."""
+        """Everything mended: lines, processes, topology; returns when every queue has its consumers."""
         self.disarm()
         self.lines.heal()
         self.thaw(*list(self.frozen))
@@ -120,6 +132,7 @@ class Rig(System):
             if name not in self.processes.pids:
                 self.processes.kill(name)
                 self.revive(name)
+        self._wait_until_ready()
 
     def said(self, name: str) -> str:
         """The log of a process since it was started."""
@@ -191,13 +204,6 @@ class Rig(System):
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
-    def put_into(self, queue: str, body: bytes) -> None:
-        """Put a message into one queue, as a replay would."""
-        properties = {"delivery_mode": 2}
-        message = {"routing_key": queue, "payload": body.decode(), "payload_encoding": "string"}
-        done = self.api("POST", "exchanges/{vhost}/redrive.exchange/publish", json=message | {"properties": properties})
-        assert done["routed"], queue
-
     def depth(self, queue: str) -> int:
         return int(self.api("GET", "queues/{vhost}/" + queue).get("messages", 0))
 
@@ -210,14 +216,28 @@ class Rig(System):
     def unlimit(self, queue: str) -> None:
         self.api("DELETE", f"policies/{{vhost}}/limit-{queue}")
 
+    def unbind(self, source: str, kind: str, target: str, key: str) -> None:
+        """Remove a binding; `kind` of the target is q (queue) or e (exchange)."""
+        path = f"bindings/{{vhost}}/e/{source}/{kind}/{target}"
+        (found,) = (each for each in self.api("GET", path) if each["routing_key"] == key)
+        self.api("DELETE", f"{path}/{quote(found['properties_key'], safe='')}")
+
     def restore_topology(self) -> None:
         """Bring the broker to what the topology files say, as `python -m broker_topology apply` does."""
         asyncio.run(self._apply_topology())
 
     def story(self, order: object) -> list[str]:
-        """Types of the events of an order that are on record, in the order of their arrival there."""
-        rows = self.sql("SELECT body FROM audit.events WHERE subject = $1 ORDER BY position", order)
-        return [json.loads(row[0])["type"] for row in rows]
+        """Types of the events of an order that are on record."""
+        return [row[0] for row in self.sql("SELECT type FROM audit.events WHERE subject = $1", order)]
+
+
+def _hasty(broker: RabbitMQ) -> dict[str, str]:
+    environment = _usual(broker)
+    environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += f" {HASTE}"
+    return environment
+
+
+_usual = RabbitMQ._environment
 
 
 def eventually(holds: Callable[[], object], seconds: float = 30, what: object = "") -> None:

@@ -1,0 +1,50 @@
+"""Taking messages out of queues and putting others in, past every exchange, as the administrator."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import aiormq
+from aiormq import spec
+
+from tests.faults.rig import Rig
+from warren.local.system import VHOST
+
+
+def put(rig: Rig, messages: Iterable[tuple[str, bytes]]) -> None:
+    """Put bodies into queues, in this order."""
+
+    async def work(channel: Any) -> None:
+        for queue, body in messages:
+            await channel.basic_publish(body, routing_key=queue, properties=spec.Basic.Properties(delivery_mode=2))
+
+    asyncio.run(_on_channel(rig, work))
+
+
+def take(rig: Rig, queue: str) -> list[bytes]:
+    """Take every message that is ready out of a queue."""
+    bodies: list[bytes] = []
+
+    async def work(channel: Any) -> None:
+        while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
+            bodies.append(bytes(message.body))
+
+    asyncio.run(_on_channel(rig, work))
+    return bodies
+
+
+def takers(rig: Rig) -> dict[str, list[str]]:
+    """Event type to the services' queues that get it."""
+    bound: dict[str, list[str]] = {}
+    for binding in rig.api("GET", "exchanges/{vhost}/workflow.exchange/bindings/source"):
+        bound.setdefault(binding["routing_key"], []).append(binding["destination"])
+    return bound
+
+
+async def _on_channel(rig: Rig, work: Callable[[Any], Awaitable[None]]) -> None:
+    broker = rig.servers.broker.address
+    connection = await aiormq.connect(f"{broker.amqps_url(vhost=VHOST)}?cafile={broker.ca_file}")
+    try:
+        await work(await connection.channel())
+    finally:
+        await connection.close()

@@ -1,0 +1,79 @@
+"""Events that come more than once, at the same time, and in any order, to several replicas."""
+
+import json
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.faults import mailbag
+from tests.faults.customers import Customers
+from tests.faults.rig import Rig, eventually
+
+
+def states(rig: Rig) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in rig.sql('SELECT id, state, version FROM "order".orders ORDER BY id')]
+
+
+def test_duplicate_times_three_at_the_same_time(rig: Rig, customers: Customers) -> None:
+    rig.processes.stop("inventory")
+    orders = [customers.order({"sku": "item5", "quantity": 2}) for _ in range(6)]
+    eventually(lambda: rig.depth("inventory.queue") == 6)
+    created = mailbag.take(rig, "inventory.queue")
+    mailbag.put(rig, [("inventory.queue", body) for body in created for _ in range(3)])
+    rig.replica("inventory", "inventory-2")
+    rig.revive("inventory")
+    eventually(lambda: rig.count('"order".orders', "state = 'COMPLETED'") and rig.at_rest(), 40)
+    # And once more everything that was ever said about them, to everybody who takes it.
+    before = states(rig)
+    bound = mailbag.takers(rig)
+    bodies = [bytes(row[0]) for row in rig.sql("SELECT body FROM audit.events WHERE subject = ANY($1::uuid[])", orders)]
+    copies = [(queue, body) for body in bodies for queue in bound[json.loads(body)["type"]] for _ in range(3)]
+    random.shuffle(copies)
+    mailbag.put(rig, copies)
+    eventually(lambda: not any(rig.depth(queue) for queues in bound.values() for queue in queues), 40)
+    assert states(rig) == before
+    rig.processes.stop("inventory-2")
+
+
+def test_reordered(rig: Rig, customers: Customers) -> None:
+    """Each queue's share of the events of ten orders, half of them cancelled, is shuffled for two replicas."""
+    rig.processes.stop("inventory")
+    orders = [customers.order("item6") for _ in range(10)]
+    for order in orders[::2]:
+        customers.cancel(order)
+    # Ten are created; five are cancelled, in two phases each.
+    eventually(lambda: rig.depth("inventory.queue") == 20)
+    eventually(lambda: not rig.depth("order.queue"))
+    rig.processes.stop("order-worker")
+    _shuffle(rig, "inventory.queue")
+    rig.replica("inventory", "inventory-2")
+    rig.revive("inventory")
+    # Reserved, charged, committed, prepared, delivered, five times; released five times.
+    eventually(lambda: rig.depth("order.queue") >= 30 and not rig.waiting("shipping"))
+    _shuffle(rig, "order.queue")
+    rig.replica("order-worker", "order-worker-2")
+    rig.revive("order-worker")
+    eventually(rig.at_rest, 40)
+    ends = dict(rig.sql('SELECT id, state FROM "order".orders WHERE id = ANY($1::uuid[])', orders))
+    assert [ends[order] for order in orders] == ["CANCELLED", "COMPLETED"] * 5
+    for replica in ("inventory-2", "order-worker-2"):
+        assert "processed" in rig.said(replica)
+        rig.processes.stop(replica)
+
+
+def _shuffle(rig: Rig, queue: str) -> None:
+    bodies = mailbag.take(rig, queue)
+    random.shuffle(bodies)
+    mailbag.put(rig, [(queue, body) for body in bodies])
+
+
+def test_oversell(rig: Rig, customers: Customers) -> None:
+    """A hundred orders at once for the last piece, with two replicas of inventory: one customer gets it."""
+    rig.replica("inventory", "inventory-2")
+    eventually(lambda: rig.consumers()["inventory.queue"] == 2)
+    with ThreadPoolExecutor(16) as pool:
+        orders = list(pool.map(lambda _: customers.order("last-piece"), range(100)))
+    eventually(rig.at_rest, 60)
+    ends = [row[0] for row in rig.sql('SELECT state FROM "order".orders WHERE id = ANY($1::uuid[])', orders)]
+    assert (ends.count("COMPLETED"), ends.count("CANCELLED")) == (1, 99)
+    assert "processed" in rig.said("inventory-2")
+    rig.processes.stop("inventory-2")

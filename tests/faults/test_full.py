@@ -1,0 +1,47 @@
+"""Queues, parking lots and brokers that are full: who sends keeps what was not taken, who orders is told in time."""
+
+from tests.faults import mailbag
+from tests.faults.customers import Customers
+from tests.faults.rig import OUTBOX_LIMIT, Rig, eventually
+
+
+def test_max_length(rig: Rig, customers: Customers) -> None:
+    """A full queue refuses, and the events stay in the outbox until it has room."""
+    rig.processes.stop("inventory")
+    rig.limit("inventory.queue", 2)
+    try:
+        for _ in range(8):
+            customers.order("item1")
+        eventually(lambda: rig.count('"order".outbox', "last_error = 'a queue refused it'") >= 5)
+    finally:
+        rig.unlimit("inventory.queue")
+        rig.revive("inventory")
+    eventually(lambda: not rig.waiting())
+
+
+def test_parking_lot_full(rig: Rig, customers: Customers) -> None:
+    """What is rejected and finds its parking lot full is neither lost nor in the way."""
+    rig.limit("inventory.dlq", 1)
+    parked = rig.depth("inventory.dlq")
+    try:
+        mailbag.put(rig, [("inventory.queue", b'{"poison": %d}' % number) for number in range(4)])
+        order = customers.order("item1")
+        eventually(lambda: rig.count('"order".orders', f"id = '{order}' AND state = 'COMPLETED'"))
+        assert rig.depth("inventory.dlq") < parked + 4
+    finally:
+        rig.unlimit("inventory.dlq")
+    eventually(lambda: rig.depth("inventory.dlq") == parked + 4)
+
+
+def test_memory_alarm(rig: Rig, customers: Customers) -> None:
+    """While the broker takes nothing, orders are accepted as long as they can be kept, and then put off."""
+    accepted = len(customers.accepted)
+    with customers.ordering(OUTBOX_LIMIT + 30, seconds=4, cancelling=0):
+        try:
+            rig.servers.broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MB")
+            eventually(lambda: customers.turned_away, 30, "the outbox took more than its limit")
+            assert rig.waiting() > OUTBOX_LIMIT
+            assert len(customers.accepted) >= accepted + OUTBOX_LIMIT
+        finally:
+            rig.servers.broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "2GB")
+    assert {answer.headers["Retry-After"] for answer in customers.turned_away} == {"2"}

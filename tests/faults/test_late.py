@@ -1,0 +1,48 @@
+"""What comes when its time is over."""
+
+import signal
+
+from tests.faults.customers import Customers
+from tests.faults.rig import Rig, eventually
+
+
+def test_payment_silent_then_late(rig: Rig, customers: Customers) -> None:
+    """The gateway has charged and the payment service stands still with the news until the deadline has passed; four
+    more orders it never got to. All are cancelled, and the late success is refunded."""
+    rig.arm("payment", "before result", number=signal.SIGSTOP)
+    late = customers.order("item1")
+    eventually(lambda: rig.sprung("payment") and rig.stands_still("payment"))
+    silent = [customers.order("item2") for _ in range(4)]
+    eventually(lambda: rig.count('"order".orders', "state = 'CONFIRMED'") == 5)
+    assert rig.count("gateway.entries", f"key = '{late}'") == 1
+    rig.sql("UPDATE \"order\".orders SET deadline = now() WHERE state = 'CONFIRMED'")
+    eventually(lambda: rig.count('"order".orders', "state = 'CANCELLING'") == 5)
+    rig.thaw("payment")
+    for order in (late, *silent):
+        gone = f"id = '{order}' AND state = 'CANCELLED' AND reason = 'payment_timeout'"
+        eventually(lambda gone=gone: rig.count('"order".orders', gone))
+    eventually(lambda: "order.cancelled" in rig.story(late))
+    assert {"payment.success", "payment.refunded"} <= set(rig.story(late))
+    for order in silent:
+        assert rig.count("gateway.entries", f"key = '{order}'") in {0, 2}
+
+
+def test_clock_skew(rig: Rig, customers: Customers) -> None:
+    """Clocks are an hour off, in both directions: deadlines and waits go by the database's."""
+    skews = {"order-api": 3600, "order-worker": -3600, "payment": -3600, "shipping": 3600}
+    for name, seconds in skews.items():
+        rig.processes.stop(name)
+        rig.revive(name, FAULT_SKEW_SECONDS=str(seconds))
+    orders = [customers.order("item3") for _ in range(4)]
+    unpaid = customers.order("item3", paymentToken="tok_abandoned")
+    left = rig.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', unpaid)[0][0]
+    assert 800 < left <= 900, "the deadline is fifteen minutes from now, by the database"
+    for order in orders:
+        eventually(lambda order=order: rig.count('"order".orders', f"id = '{order}' AND state = 'COMPLETED'"))
+    confirmed = f"id = '{unpaid}' AND state = 'CONFIRMED'"
+    eventually(lambda: rig.count('"order".orders', confirmed))
+    rig.sql("UPDATE \"order\".orders SET deadline = now() + interval '1 s' WHERE id = $1", unpaid)
+    assert rig.count('"order".orders', f"{confirmed} AND deadline > now()")
+    eventually(lambda: rig.count('"order".orders', f"id = '{unpaid}' AND state = 'CANCELLED'"))
+    for name in skews:
+        rig.start_plainly(name)
