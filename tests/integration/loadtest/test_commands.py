@@ -6,6 +6,7 @@ import os
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from loadtest.orders import course
 from loadtest.orders.ours import Ours
 from loadtest.plain.flow import Plain
 from loadtest.topology import command as topology
+from tests.stage import remove_instance
 from warren.local.paths import CHECKOUT, instance_dir
 from warren.local.report import SilentReport
 from warren.local.servers import Servers
@@ -27,6 +29,14 @@ from warren.local.system import SERVICES
 
 ORDERS = 20
 INSTANCE = f"test-loadtest-{os.getpid()}"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Of servers that only one test needs."""
+    folder = instance_dir(INSTANCE)
+    yield folder
+    remove_instance(folder)
 
 
 async def test_a_consumer_loses_and_doubles_nothing(servers: Servers) -> None:
@@ -46,8 +56,8 @@ async def test_topology_is_measured_at_two_sizes_with_as_many_requests(servers: 
     assert small.check_requests == whole.check_requests
 
 
-def test_orders_through_ours_and_the_plain_shop_on_the_same_servers() -> None:
-    with Ours(instance_dir(f"{INSTANCE}-orders"), SilentReport()) as ours:
+def test_orders_through_ours_and_the_plain_shop_on_the_same_servers(folder: Path) -> None:
+    with Ours(folder, SilentReport()) as ours:
         asyncio.run(_ours(ours))
         ours.system.processes.stop_all()
         asyncio.run(_floor(ours))
@@ -116,7 +126,9 @@ async def _plain(ours: Ours) -> None:
     [("consumer", "--messages", "500", "--rounds", "1"), ("orders", "--orders", "50"), ("compare", "--orders", "50")],
     ids=lambda arguments: arguments[0],
 )
-def test_a_command_ends_as_documented_and_writes_its_figures(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_command_ends_as_documented_and_writes_its_figures(
+    arguments: tuple[str, ...], tmp_path: Path, folder: Path
+) -> None:
     command = [sys.executable, "-m", "loadtest", *arguments, "--instance", INSTANCE]
     command += ["--json", str(tmp_path / "figures.json")]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=500, check=False)

@@ -25,7 +25,10 @@ def test_cpu_of_a_process_counts_children_that_have_ended() -> None:
 
 
 def test_cpu_of_a_server_that_is_not_among_our_processes_is_not_made_up() -> None:
-    assert cpu.of_server("RabbitMQ", os.getpid()) is None
+    # As the client of a container is: it waits while the server works elsewhere.
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as client:
+        assert cpu.of_server("RabbitMQ", client.pid) is None
+        client.communicate(b"\n")
 
 
 def test_cpu_of_a_server_includes_its_children() -> None:
