@@ -55,9 +55,11 @@ def load(paths: Iterable[str | Path]) -> list[Loaded]:
     loaded: list[Loaded] = []
     findings: list[Finding] = []
     for file in _files(paths, findings):
-        loaded += _documents(file, findings)
-    if not loaded and not findings:
-        findings.append(Finding(Origin(", ".join(str(path) for path in paths)), "", "holds no Topology"))
+        complaints = len(findings)
+        documents = list(_documents(file, findings))
+        if not documents and len(findings) == complaints:
+            findings.append(Finding(Origin(str(file)), "", "holds no Topology"))
+        loaded += documents
     if findings:
         raise InvalidTopology(findings)
     return loaded
@@ -82,6 +84,7 @@ def _files(paths: Iterable[str | Path], findings: list[Finding]) -> Iterator[Pat
             continue
         if not inside:
             findings.append(Finding(Origin(str(path)), "", "the folder holds no .yaml file"))
+        findings += _promised(path)
         for file in inside:
             if file.resolve() not in seen:
                 seen.add(file.resolve())
@@ -94,6 +97,31 @@ def _inside(path: Path) -> list[Path]:
     return sorted(
         file for file in path.iterdir() if file.suffix in {".yaml", ".yml"} and file.name not in KUSTOMIZATION_NAMES
     )
+
+
+def _promised(folder: Path) -> Iterator[Finding]:
+    """A kustomization beside the files that names one which is not there, or cannot be read itself."""
+    for kustomization in (folder / name for name in sorted(KUSTOMIZATION_NAMES)):
+        if not kustomization.is_file():
+            continue
+        try:
+            data = yaml.load(kustomization.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+        except (OSError, UnicodeDecodeError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
+            yield Finding(Origin(str(kustomization)), "", f"cannot be read: {reason}")
+            continue
+        except (yaml.YAMLError, RecursionError) as exc:
+            yield Finding(Origin(str(kustomization)), "", _yaml_problem(exc))
+            continue
+        resources = data.get("resources") if isinstance(data, dict) else None
+        for resource in resources if isinstance(resources, list) else []:
+            if isinstance(resource, str) and _is_local_file(resource) and not (folder / resource).is_file():
+                yield Finding(Origin(str(kustomization)), "", f"names {resource}, which is not there")
+
+
+def _is_local_file(resource: str) -> bool:
+    """Folders and addresses are kustomize's to resolve."""
+    return resource.endswith((".yaml", ".yml")) and "://" not in resource
 
 
 def _documents(file: Path, findings: list[Finding]) -> Iterator[Loaded]:

@@ -97,3 +97,23 @@ def test_merge_keys_work(tmp_path, text):
 def test_the_vhost_can_be_replaced(loaded):
     (item,) = broker_topology.with_vhost(loaded({}), "other")
     assert item.spec.vhost == "other"
+
+
+def test_a_file_without_a_topology_is_named_beside_full_ones(tmp_path, text):
+    (tmp_path / "full.yaml").write_text(text({"queues": {"q": {}}}))
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n")
+    with pytest.raises(InvalidTopology, match=r"empty\.yaml: holds no Topology"):
+        load([tmp_path])
+
+
+def test_a_file_that_only_the_kustomization_knows_is_missed(tmp_path, text):
+    (tmp_path / "full.yaml").write_text(text({"queues": {"q": {}}}))
+    kustomization = tmp_path / "kustomization.yaml"
+    kustomization.write_text("resources: [full.yaml, ../base, https://example.org/a.yaml]")
+    assert len(load([tmp_path])) == 1
+    kustomization.write_text("resources: [full.yaml, lost.yaml]")
+    with pytest.raises(InvalidTopology, match=r"kustomization\.yaml: names lost\.yaml, which is not there"):
+        load([tmp_path])
+    kustomization.write_text("resources: [")
+    with pytest.raises(InvalidTopology, match=r"kustomization\.yaml: not valid YAML"):
+        load([tmp_path])
