@@ -5,7 +5,6 @@ import json
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,7 +98,7 @@ def place(client: Client, scene: Scene) -> Act:
     return act
 
 
-def follow(client: Client, acts: list[Act], show: Callable[[], None], seconds: float) -> None:
+def follow(client: Client, acts: list[Act], seconds: float) -> None:
     """Watch every order until it is over, playing the customers' parts; gives up after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not all(act.over for act in acts):
@@ -110,7 +109,6 @@ def follow(client: Client, acts: list[Act], show: Callable[[], None], seconds: f
             elif not act.over:
                 act.order = client.find(str(act.order.id))
             _note(act)
-        show()
         time.sleep(0.05)
 
 

@@ -21,12 +21,12 @@ app = App(
     name="warren",
     help="""Run Warren on this machine, place and follow orders, look after messages that got stuck.
 
-    Examples:
+    Try:
 
-        warren demo                                   # a tour, with invariants checked at the end
-        warren up                                     # everything, until Ctrl-C
+        warren demo              # a tour, checked at the end
+        warren up                # everything, until Ctrl-C
         warren order place --user gayal item1 item2 --watch
-        warren dlq list                               # what is parked, and why
+        warren dlq list          # what is parked, and why
     """,
     version_flags=["--version"],
 )

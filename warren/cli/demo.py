@@ -34,18 +34,20 @@ def demo(*, logs: Annotated[bool, Parameter(help="Show the services' logs while 
     Starts everything on private servers, from empty, and stops it again. Exit code 0 means that every order ended
     as it should and every invariant held.
 
-    Example: warren demo --logs
+    Try: warren demo --logs
     """
+    report = ConsoleReport()
     with (
         stoppable(),
         Instance("demo") as instance,
-        System(instance.dir, report=ConsoleReport(), fresh=True, on_line=Lines() if logs else None) as system,
+        System(instance.dir, report=report, fresh=True, on_line=Lines(report) if logs else None) as system,
         Client(system.url("order-api")) as client,
     ):
         instance.record(system.urls, {**system.servers.pids, **system.processes.pids})
         _heading("Orders")
         acts = _run_orders(system, client, live=not logs)
         checks, parked, told, sent = asyncio.run(_examine(system, acts))
+        _out.print("\nstopping …")
     _heading("What each service said")
     _out.print(_sources(told))
     _out.print(f"  the sinks received {sent}")
@@ -65,12 +67,11 @@ def _run_orders(system: System, client: Client, *, live: bool) -> list[Act]:
     play.send_poison(system.servers.broker.address, "inventory.queue")
     show: Any = nullcontext()
     if live and _out.is_terminal:
-        show = Live(get_renderable=lambda: _board(acts), console=_out, refresh_per_second=10)
+        show = Live(get_renderable=lambda: _board(acts), console=_out, refresh_per_second=10, transient=True)
     with show:
-        play.follow(client, acts, lambda: None, PATIENCE)
+        play.follow(client, acts, PATIENCE)
         system.processes.check()
-    if not (live and _out.is_terminal):
-        _out.print(_board(acts))
+    _out.print(_board(acts))
     same = "the same order" if again.id == acts[0].order.id else "ANOTHER ORDER"
     _out.print(f"  the first request, sent twice, gave {same}")
     return acts
@@ -123,10 +124,8 @@ def _sources(told: Sequence[Any]) -> Table:
 
 def _verdict(acts: Sequence[Act], checks: Sequence[Check], parked: Sequence[Any]) -> int:
     completed = sum(act.order.state == "COMPLETED" for act in acts)
-    _out.print(
-        f"\n{len(acts)} orders: {completed} completed, {len(acts) - completed} cancelled;"
-        f" {len(parked)} poison message parked"
-    )
+    messages = "1 message" if len(parked) == 1 else f"{len(parked)} messages"
+    _out.print(f"\n{len(acts)} orders: {completed} completed, {len(acts) - completed} cancelled; {messages} parked")
     wrong = [
         f"{act.order.name} ended {act.order.shown_state}, not {act.scene.expected}"
         for act in acts

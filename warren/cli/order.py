@@ -1,5 +1,6 @@
 """`warren order …`: place, show, watch, list, cancel and confirm orders."""
 
+import sys
 import time
 from contextlib import nullcontext
 from typing import Annotated
@@ -19,7 +20,7 @@ User = Annotated[str | None, Parameter(help="The customer, where several have an
 POLL_SECONDS = 0.1
 COLOURS = {"COMPLETED": "green", "CANCELLED": "red", "CANCELLING": "yellow"}
 
-_out = Console(highlight=False)
+_out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 @app.command
@@ -37,7 +38,7 @@ def place(
 ) -> None:
     """Place an order.
 
-    Examples:
+    Try:
 
         warren order place item1 item2 --user gayal --order-id 123
 
@@ -77,7 +78,7 @@ def place(
 def show(order: Name, *, user: User = None, url: Url = None) -> None:
     """Show one order.
 
-    Example: warren order show 123
+    Try: warren order show 123
     """
     with Client(url) as client:
         found = client.find(order, user)
@@ -101,7 +102,7 @@ def show(order: Name, *, user: User = None, url: Url = None) -> None:
 def watch(order: Name, *, user: User = None, url: Url = None) -> None:
     """Follow one order live, until it is completed or cancelled.
 
-    Example: warren order watch 123
+    Try: warren order watch 123
     """
     with Client(url) as client:
         follow(client, client.find(order, user))
@@ -111,11 +112,14 @@ def watch(order: Name, *, user: User = None, url: Url = None) -> None:
 def list_(*, state: str | None = None, user: str | None = None, limit: int = 20, url: Url = None) -> None:
     """List orders, newest first.
 
-    Example: warren order list --state CANCELLED --limit 5
+    Try: warren order list --state CANCELLED --limit 5
     """
     with Client(url) as client:
         found = client.list(state=state, customer=user, limit=limit)
-    table = Table("order", "customer", "state", "total", "placed", "id", box=None)
+    table = Table(box=None)
+    for column in ("order", "customer", "state", "total", "placed"):
+        table.add_column(column, overflow="fold")
+    table.add_column("id", no_wrap=True, min_width=36)
     for order in found:
         table.add_row(
             order.order_id or "", order.customer, _coloured(order), order.total, order.created_at[:19], str(order.id)
@@ -127,7 +131,7 @@ def list_(*, state: str | None = None, user: str | None = None, limit: int = 20,
 def cancel(order: Name, *, user: User = None, url: Url = None, watch: bool = False) -> None:
     """Ask for an order to be cancelled; possible until the parcel has left.
 
-    Example: warren order cancel 123 --watch
+    Try: warren order cancel 123 --watch
     """
     with Client(url) as client:
         found = client.cancel(client.find(order, user).id)
@@ -140,7 +144,7 @@ def cancel(order: Name, *, user: User = None, url: Url = None, watch: bool = Fal
 def confirm(order: Name, *, user: User = None, url: Url = None) -> None:
     """Confirm as the customer that the parcel has arrived.
 
-    Example: warren order confirm 123
+    Try: warren order confirm 123
     """
     with Client(url) as client:
         found = client.confirm_delivery(client.find(order, user).id)

@@ -32,7 +32,7 @@ def up(
 
     Data stay for the next time unless --fresh is given.
 
-    Examples:
+    Try:
 
         warren up
 
@@ -43,8 +43,15 @@ def up(
         require_free_port(
             port, "the order API", instead=f"use another: make up PORT={other}, or .venv/bin/warren up --port {other}"
         )
-        on_line = None if quiet else Lines()
-        with System(instance.dir, report=ConsoleReport(), fresh=fresh, http_port=port, on_line=on_line) as system:
+        report = ConsoleReport()
+        with System(
+            instance.dir,
+            report=report,
+            fresh=fresh,
+            http_port=port,
+            on_line=None if quiet else Lines(report),
+            environment={"shipping": {"WARREN_PREPARATION_SECONDS": "3"}},  # time to type `order cancel`
+        ) as system:
             instance.record(system.urls, {**system.servers.pids, **system.processes.pids})
             _describe(system)
             with suppress(KeyboardInterrupt):
@@ -55,16 +62,20 @@ def up(
 def down() -> None:
     """Stop what `warren up` started in this checkout.
 
-    Example: warren down
+    Try: warren down
     """
     stopped = Instance("up").stop()
     _out.print("stopped" if stopped else "nothing is running")
 
 
 class Lines:
-    """Prints the services' lines, each in its service's colour; safe for the threads that read them."""
+    """Prints the services' lines, each in its service's colour; safe for the threads that read them.
 
-    def __init__(self) -> None:
+    On a terminal they go through the console of the report: two would write into each other's lines.
+    """
+
+    def __init__(self, report: ConsoleReport) -> None:
+        self._console = report.console if report.console.is_terminal else _out
         self._lock = threading.Lock()
         self._colours: dict[str, str] = {}
 
@@ -72,7 +83,7 @@ class Lines:
         with self._lock:
             colour = self._colours.setdefault(process, COLOURS[len(self._colours) % len(COLOURS)])
             if _out.is_terminal:
-                _out.print(line, style=colour, markup=False)
+                self._console.print(line, style=colour, markup=False, soft_wrap=True)
             else:
                 sys.stdout.write(f"{line}\n")
                 sys.stdout.flush()

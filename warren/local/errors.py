@@ -49,7 +49,8 @@ class ProcessFailedError(LocalError):
     """A supervised process ended although nobody asked it to."""
 
     def __init__(self, name: str, exit_code: int, log_tail: str) -> None:
-        super().__init__(f"{name} ended unexpectedly ({describe_exit(exit_code)}).\n{log_tail}".rstrip())
+        words = f" Its last words:\n{log_tail}" if log_tail.strip() else " It left no words in its log."
+        super().__init__(f"{name} ended unexpectedly ({describe_exit(exit_code)}).{words}".rstrip())
         self.name = name
         self.exit_code = exit_code
         self.log_tail = log_tail

@@ -10,6 +10,7 @@ import argparse
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -80,7 +81,9 @@ def main() -> None:
         with Sinks(
             mail_port=options.mail_port, sms_port=options.sms_port, folder=options.folder, certificate=certificate
         ) as sinks:
-            print(f"mail at {sinks.mail.host}:{sinks.mail.port}, SMS and listing at {sinks.sms.url}", flush=True)
+            started = datetime.now(UTC).strftime("%H:%M:%S.%f")[:12]
+            where = f"mail at {sinks.mail.host}:{sinks.mail.port}, SMS and listing at {sinks.sms.url}"
+            print(f"{started} {'sinks':<12} {where}", flush=True)
             stop.wait()
     except OSError as error:
         sys.exit(f"sinks: cannot start: {error}")

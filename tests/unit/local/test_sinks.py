@@ -95,7 +95,7 @@ def test_the_program_ends_tidily_on_sigterm(tmp_path: Path) -> None:
             assert program.stdout is not None
             line = program.stdout.readline()
             url = line.split()[-1]
-            mail(int(line.split()[2].rstrip(",").rpartition(":")[2]))
+            mail(int(line.split()[4].rstrip(",").rpartition(":")[2]))
             with httpx.Client() as client:
                 assert len(client.get(url).json()["mails"]) == 1
                 program.send_signal(signal.SIGTERM)  # with a connection open

@@ -1,0 +1,23 @@
+"""Help shows what its docstring gives as examples: a heading that the help's parser takes for its own is left out."""
+
+import pytest
+
+from warren.cli import app
+
+
+@pytest.mark.parametrize(
+    ("command", "example"),
+    [
+        ("", "warren order place --user gayal item1 item2 --watch"),
+        ("up", "warren up --fresh --port 8090"),
+        ("down", "Try: warren down"),
+        ("demo", "Try: warren demo --logs"),
+        ("failures", "warren failures --state parked"),
+        ("order place", "warren order place mug:3 teapot --express --watch"),
+        ("order list", "warren order list --state CANCELLED --limit 5"),
+        ("order cancel", "warren order cancel 123 --watch"),
+    ],
+)
+def test_examples_are_shown(command: str, example: str, capsys: pytest.CaptureFixture[str]) -> None:
+    app([*command.split(), "--help"], result_action="return_value")
+    assert example in capsys.readouterr().out
