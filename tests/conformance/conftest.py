@@ -8,6 +8,7 @@ import pytest
 from tests.conformance.driver import Driver, Feature
 from tests.conformance.rehearsed import InMemory, OnPostgres
 from tests.conformance.staged import OnServers
+from tests.replica import Base
 from tests.stage import Stage
 from warren.local.servers import Servers
 
@@ -16,6 +17,9 @@ DRIVERS: dict[str, type[InMemory] | type[OnPostgres] | type[OnServers]] = {
     "in memory, on PostgreSQL": OnPostgres,
     "RabbitMQ and PostgreSQL": OnServers,
 }
+
+PREPARED = pytest.StashKey[Base]()
+"""The database of all tests without a broker, made by the first of them."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -26,13 +30,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-async def driver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Driver]:
+async def driver(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Driver]:
     kind = DRIVERS[request.param]
     if kind is InMemory:
         yield InMemory()
         return
     servers: Servers = request.getfixturevalue("servers")
+    if kind is OnPostgres:
+        if PREPARED not in request.session.stash:
+            base = Base(servers, tmp_path_factory.mktemp("secrets"))
+            await base.prepare("conformance")
+            request.session.stash[PREPARED] = base
+        yield OnPostgres(request.session.stash[PREPARED])
+        return
     stage = Stage(servers, tmp_path)
     await stage.set_up()
-    yield kind(stage)  # type: ignore[call-arg]
+    yield OnServers(stage)
     await stage.tear_down()

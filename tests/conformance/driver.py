@@ -4,16 +4,18 @@ A `Driver` runs a table of handlers on one queue. Handlers of the suite work in 
 change, kept where the driver keeps state, and gone when their transaction is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from services.shared.contracts import AnyEvent, EventData
 from services.shared.messaging import Transaction
+
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 class Feature(Enum):
@@ -85,11 +87,11 @@ async def note(event: AnyEvent, work: Notes) -> Iterable[EventData]:
     return ()
 
 
-def needs(*features: Feature) -> Any:
+def needs(*features: Feature) -> Callable[[Test], Test]:
     """Runs the test on the drivers that have these features, and on no other."""
 
-    def mark(test: Any) -> Any:
-        test.needs = set(features)
+    def mark(test: Test) -> Test:
+        vars(test)["needs"] = set(features)
         return test
 
     return mark

@@ -10,20 +10,22 @@ from services.shared.contracts import AnyEvent
 from services.shared.messaging import Database, RetryPolicy
 from services.shared.messaging.testing import InMemoryDatabase, Rehearsal
 from tests.conformance.driver import Feature, Lost, Notes
-from tests.conformance.staged import SqlNotes, prepared
-from tests.stage import Stage
+from tests.conformance.staged import SqlNotes
+from tests.replica import Base
+
+TABLES = ("seen", "inbox", "outbox", "sequences", "failures")
 
 
 class Rehearsed:
     """One line, of one or several rehearsals that share a database."""
 
     def __init__(
-        self, rehearsals: Sequence[Rehearsal[Any]], kept: list[UUID], sizes: list[int], stage: Stage | None
+        self, rehearsals: Sequence[Rehearsal[Any]], kept: list[UUID], sizes: list[int], base: Base | None
     ) -> None:
         self._rehearsals = rehearsals
         self._kept = kept
         self._sizes = sizes
-        self._stage = stage
+        self._base = base
 
     async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None) -> None:
         for number, message in enumerate(messages):
@@ -31,7 +33,9 @@ class Rehearsed:
         await asyncio.gather(*(each.run() for each in self._rehearsals))
 
     async def noted(self) -> list[UUID]:
-        return self._kept if self._stage is None else [row["id"] for row in await self._stage.sql("TABLE seen")]
+        return (
+            self._kept if self._base is None else [row["id"] for row in await self._base.sql("TABLE conformance.seen")]
+        )
 
     async def announced(self) -> list[AnyEvent]:
         return [event for each in self._rehearsals for event in each.events]
@@ -79,16 +83,18 @@ class InMemory:
 
 
 class OnPostgres:
-    """No broker, a real database."""
+    """No broker, a real database, which is emptied each time."""
 
     features = frozenset({Feature.SQL})
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, base: Base) -> None:
+        self._base = base
 
     @asynccontextmanager
     async def consume(self, handlers: Any, *, attempts: int = 3, replicas: int = 1) -> AsyncIterator[Rehearsed]:
-        await prepared(self._stage)
+        await self._base.sql("CREATE TABLE IF NOT EXISTS conformance.seen (id uuid)")
+        await self._base.sql(f"TRUNCATE {', '.join(f'conformance.{table}' for table in TABLES)}")
+        await self._base.sql("GRANT ALL ON conformance.seen TO conformance")
         sizes: list[int] = []
 
         class Kept(SqlNotes):
@@ -96,11 +102,11 @@ class OnPostgres:
                 sizes.append(len(events))
 
         async with AsyncExitStack() as stack:
-            databases = [self._stage.database() for _ in range(replicas)]
+            databases = [Database(self._base.address("conformance")) for _ in range(replicas)]
             for database in databases:
                 await database.open()
                 stack.push_async_callback(database.close)
-            yield Rehearsed([rehearsal(handlers, Kept, each, attempts) for each in databases], [], sizes, self._stage)
+            yield Rehearsed([rehearsal(handlers, Kept, each, attempts) for each in databases], [], sizes, self._base)
 
 
 def rehearsal(handlers: Any, transaction: Any, database: Database, attempts: int) -> Rehearsal[Any]:

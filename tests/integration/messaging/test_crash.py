@@ -51,7 +51,7 @@ class World:
             sys.executable,
             "-m",
             "tests.integration.messaging.child",
-            msgspec.json.encode(setting, enc_hook=str),
+            msgspec.json.encode(setting, enc_hook=str).decode(),
         ]
         child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
         try:
@@ -142,7 +142,7 @@ async def test_killed_at_any_moment_again_and_again_it_loses_and_doubles_nothing
     for _ in range(3):
         async with world.child(seconds=0.003) as child:
             before = len(await world.seen())
-            await eventually(lambda before=before: world_moved(world, before), seconds=30)  # type: ignore[misc]
+            await eventually(lambda before=before: world_moved(world, before), seconds=30)
             await asyncio.sleep(random.uniform(0, 0.3))
             child.kill()
         await world.stage.send(*map(encode, events[:100]))

@@ -108,7 +108,7 @@ async def test_a_ticker_announces_as_well() -> None:
         work.announce(COMPLETED, subject=uuid4(), reference="123", expires_ms=500)
         return 1
 
-    rehearsal = Rehearsal({}, exchange="elsewhere", service="clock")
+    rehearsal: Rehearsal[Transaction] = Rehearsal({}, exchange="elsewhere", service="clock")
     assert await rehearsal.tick(overdue) == 1
     assert [(event.source, event.reference) for event in rehearsal.events] == [("/warren/clock", "123")]
     assert [(message.exchange, message.expires_ms) for message in rehearsal.messages] == [("elsewhere", 500)]
