@@ -77,10 +77,10 @@ create() {
     say "creating $VENV with Python $version ($python)"
     rm -rf $VENV
     if [ "$whole" = yes ]; then
-        "$python" -m venv $VENV
+        beside "$python" -m venv $VENV
     else
         "$python" -I -c 'import venv' 2>/dev/null || missing_venv "$python" "$version"
-        "$python" -m venv --without-pip $VENV
+        beside "$python" -m venv --without-pip $VENV
         fetch_pip "$python" "$version"
     fi
     origin $VENV/bin/python >$VENV/.origin
@@ -108,14 +108,32 @@ pip() {
     $VENV/bin/python "${program[@]}" --disable-pip-version-check --no-input install --root-user-action ignore "$@"
 }
 
+# Ctrl-C reaches every process of the terminal, except those that run beside the shell: these are ended by it, quietly.
+beside() {
+    local code=0
+    "$@" &
+    worker=$!
+    trap interrupted INT TERM
+    wait $worker || code=$?
+    trap - INT TERM
+    return $code
+}
+
+interrupted() {
+    kill $worker 2>/dev/null || true
+    wait $worker 2>/dev/null || true
+    printf '\nenvironment: interrupted; the next run goes on\n' >&2
+    exit 130
+}
+
 # Runs a command that writes to the log. On a terminal a clock shows that it is alive, and how far it is.
 follow() {
-    local text=$1 total=$2 log=$VENV/install.log started=$SECONDS code=0 worker
+    local text=$1 total=$2 log=$VENV/install.log started=$SECONDS code=0
     shift 2
     touch $VENV/.filling # an interrupted run leaves it, and the next run begins with a new environment
     "$@" >$log 2>&1 &
     worker=$!
-    trap 'kill $worker 2>/dev/null; wait $worker 2>/dev/null; echo; exit 130' INT TERM
+    trap interrupted INT TERM
     if [ -t 1 ]; then
         while kill -0 $worker 2>/dev/null; do
             printf '\renvironment: %s: %s of %s found, %s s ' \
@@ -144,7 +162,7 @@ install() {
 }
 
 project() {
-    pip --quiet --no-index --no-deps --no-build-isolation --editable . ||
+    beside pip --quiet --no-index --no-deps --no-build-isolation --editable . ||
         die "this checkout could not be installed into $VENV"
 }
 
