@@ -209,7 +209,9 @@ class Processor(Generic[T]):
         return [task for key, task in first.items() if key in new]
 
     async def _note_recovered(self, connection: Connection, tasks: Sequence[Task]) -> None:
-        keys = [str(self._identity(task.event)) for task in tasks if task.delivery.returned]
+        returned = [task for task in tasks if task.delivery.returned]
+        # A body that nobody could read at first is on record under its hash.
+        keys = [key for task in returned for key in (str(self._identity(task.event)), _hash(task.delivery.body))]
         if keys:
             await failures.succeeded(connection, self._consumer, keys)
 
@@ -313,7 +315,7 @@ class Processor(Generic[T]):
     async def _failed(self, delivery: Delivery, event: AnyEvent | None, error: Exception) -> Verdict:
         """Count the failure where a person finds it, and decide between another try and the parking lot."""
         permanent = isinstance(error, PermanentError)
-        key = str(self._identity(event)) if event else hashlib.sha256(delivery.body).hexdigest()
+        key = str(self._identity(event)) if event else _hash(delivery.body)
         reason = _reason(error)
         try:
             async with self._database.connection() as connection:
@@ -330,6 +332,10 @@ class Processor(Generic[T]):
             raise DatabaseUnavailable(f"cannot record a failure: {away}") from away
         self._telemetry.failed(self._consumer, key, reason, attempts, parked=parked)
         return Verdict.PARK if parked else Verdict.RETRY
+
+
+def _hash(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _reason(error: Exception) -> str:
