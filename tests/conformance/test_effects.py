@@ -1,5 +1,7 @@
 """Guarantees 3 and 4 for effects: one call for each event as a rule, always under the same key."""
 
+import asyncio
+import random
 from collections.abc import Iterable
 
 import msgspec
@@ -101,3 +103,19 @@ async def test_4_a_result_that_cannot_be_stored_is_asked_for_again(driver: Drive
         await line.deliver(event)
         assert outside.calls == [str(event.logicalid)] * 2
         assert await line.noted() == [event.logicalid]
+
+
+async def test_4_calls_that_fail_beside_calls_that_succeed_are_all_made_in_the_end(driver: Driver) -> None:
+    outside = Outside(calls=[])
+    effect = outside.effect()
+
+    async def half(key: str) -> str:
+        await asyncio.sleep(random.uniform(0, 0.03))
+        outside.fail = int(key[-1] in "02468ace")
+        return await effect.perform(key)
+
+    events = [event_of(PAID) for _ in range(200)]
+    async with driver.consume({OrderPaid: msgspec.structs.replace(effect, perform=half)}, attempts=3) as line:
+        await line.deliver(*events)
+        assert sorted(await line.noted()) == sorted(event.logicalid for event in events)
+        assert await line.parked() == []
