@@ -50,9 +50,21 @@ def place(
     ----------
     items
         Articles, each as `sku` or `sku:quantity`.
+    user
+        The customer.
+    order_id
+        The customer's own number for it; at most one of a customer's orders has it.
     payment_token
         Means of payment. The simulated gateway knows tok_ok, tok_declined, tok_flaky and more
         (services/payment/README.md).
+    express
+        Send it the fast way.
+    email
+        Where mails about it go.
+    phone
+        Where text messages about it go.
+    idempotency_key
+        Names this request: sent again, it has no further effect and the same answer.
     watch
         Follow the order until it is completed or cancelled.
     """
@@ -109,7 +121,13 @@ def watch(order: Name, *, user: User = None, url: Url = None) -> None:
 
 
 @app.command(name="list")
-def list_(*, state: str | None = None, user: str | None = None, limit: int = 20, url: Url = None) -> None:
+def list_(
+    *,
+    state: Annotated[str | None, Parameter(help="Only orders in this state, such as PAID.")] = None,
+    user: Annotated[str | None, Parameter(help="Only this customer's orders.")] = None,
+    limit: Annotated[int, Parameter(help="At most so many, 100 at the most.")] = 20,
+    url: Url = None,
+) -> None:
     """List orders, newest first.
 
     Try: warren order list --state CANCELLED --limit 5
@@ -128,7 +146,13 @@ def list_(*, state: str | None = None, user: str | None = None, limit: int = 20,
 
 
 @app.command
-def cancel(order: Name, *, user: User = None, url: Url = None, watch: bool = False) -> None:
+def cancel(
+    order: Name,
+    *,
+    user: User = None,
+    url: Url = None,
+    watch: Annotated[bool, Parameter(help="Follow the order until it is over.")] = False,
+) -> None:
     """Ask for an order to be cancelled; possible until the parcel has left.
 
     Try: warren order cancel 123 --watch

@@ -17,6 +17,14 @@ class Problem(HTTPException):
         self.members = members
 
 
+class Complaint(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a request."""
+
+    key: Annotated[str, msgspec.Meta(description="the field or parameter, as the request calls it")]
+    message: str
+    source: Annotated[str, msgspec.Meta(description="body, query, path, header or cookie")] | None = None
+
+
 class ProblemAnswer(msgspec.Struct, frozen=True):
     """RFC 9457, as `application/problem+json`. Further members carry what a program may want."""
 
@@ -24,7 +32,10 @@ class ProblemAnswer(msgspec.Struct, frozen=True):
     title: Annotated[str, msgspec.Meta(description="the same for all errors of a kind")]
     status: int
     detail: Annotated[str, msgspec.Meta(description="what happened this time")]
-    instance: str
+    instance: Annotated[str, msgspec.Meta(description="the path of the request")]
+    errors: Annotated[
+        list[Complaint], msgspec.Meta(description="with status 400, where fields or parameters are wrong")
+    ] = []
 
 
 def problems(descriptions: dict[int, str]) -> dict[int, ResponseSpec]:

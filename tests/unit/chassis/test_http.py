@@ -10,6 +10,7 @@ from litestar import get, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from services.shared.chassis.http import application
+from services.shared.chassis.problems import problems
 
 JSON = {"Content-Type": "application/json"}
 
@@ -21,7 +22,7 @@ class Note(msgspec.Struct, forbid_unknown_fields=True):
     tags: list[Word] = []
 
 
-@post("/notes")
+@post("/notes", responses=problems({}))
 async def write(
     data: JSONBody[Note],
     idempotency_key: Annotated[
@@ -101,3 +102,11 @@ async def test_an_unknown_query_parameter_is_refused_and_the_known_ones_are_name
         .endswith("none is known here")
     )
     assert (await http.get("/livez?now")).status_code == 200
+
+
+async def test_the_document_tells_of_the_token_and_of_errors(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/schema/openapi.json")).json()
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert document["security"] == [{"token": []}]
+    problem = document["components"]["schemas"]["ProblemAnswer"]["properties"]
+    assert {"type", "title", "status", "detail", "instance", "errors"} == set(problem)
