@@ -24,6 +24,14 @@ POISON = {
     "bad data": (GOOD.replace(b'"gayal"', b"7"), "data of order.confirmed: Expected `str`"),
     "too large": (b'"' + b"x" * (MAX_BODY + 1) + b'"', "over the limit"),
     "nested deeply": (b'{"data":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
+    "a priority that no broker takes": (
+        GOOD.replace(b'"data":', b'"priority":300,"data":'),
+        "not a CloudEvent: Expected `int` <= 31",
+    ),
+    "a trace that fits no frame": (
+        GOOD.replace(b'"data":', b'"traceparent":"' + b"0" * 200_000 + b'","data":'),
+        "not a CloudEvent: Expected `str` of length <= 256",
+    ),
     "a type without a handler": (encode(event_of(OrderCompleted(customer="x"))), "no handler for 'order.completed'"),
 }
 """Bodies, and what must be in the reason on record."""

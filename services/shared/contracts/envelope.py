@@ -7,7 +7,7 @@ Attributes beyond the CloudEvents core are extensions in the sense of its specif
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,11 @@ import msgspec
 CONTENT_TYPE = "application/cloudevents+json"
 
 DataT = TypeVar("DataT")
+
+# Both travel as AMQP properties too. A value that no broker takes is refused on reading: whoever inherits it from a
+# cause could publish nothing any more.
+Trace = Annotated[str, msgspec.Meta(max_length=256)]
+Priority = Annotated[int, msgspec.Meta(ge=0, le=31)]
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -47,9 +52,9 @@ class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defa
     """What people call the subject: the customer's own order number."""
     causationid: UUID | None = None
     """`id` of the event that led to this one."""
-    traceparent: str | None = None
+    traceparent: Trace | None = None
     """W3C trace context."""
-    priority: int | None = None
+    priority: Priority | None = None
     """0 to 31, 4 when not given; what follows from an event inherits it, so an express order stays ahead."""
     data: DataT
 

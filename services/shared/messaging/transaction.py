@@ -15,6 +15,11 @@ else:  # the classes are generic only in their stubs
     Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
+HIGHEST_PRIORITY = 31
+LONGEST_TRACE = 256  # characters
+LONGEST_EXPIRY = 2**31 - 1  # ms
+
+
 class Announcement(msgspec.Struct, frozen=True):
     """What a transaction will say once it is committed: data plus what only the sayer knows."""
 
@@ -63,7 +68,8 @@ class Transaction:
     ) -> Self:
         """Publish `data` when, and only when, this transaction commits.
 
-        Subject, reference, priority and trace are taken from `cause` unless given.
+        Subject, reference, priority and trace are taken from `cause` unless given. Raises ValueError for what could
+        never be published.
         """
         if cause is not None:
             subject, reference = subject or cause.subject, reference or cause.reference
@@ -71,6 +77,13 @@ class Transaction:
             traceparent = traceparent or cause.traceparent
         if subject is None:
             raise ValueError(f"{data.TYPE} is about nothing: give a cause or a subject")
+        # What the broker would refuse must not be committed: it would be tried for ever, and hold up all behind it.
+        if priority is not None and not 0 <= priority <= HIGHEST_PRIORITY:
+            raise ValueError(f"{data.TYPE} has the priority {priority}: 0 to {HIGHEST_PRIORITY} are possible")
+        if traceparent is not None and len(traceparent) > LONGEST_TRACE:
+            raise ValueError(f"{data.TYPE} has a trace of {len(traceparent)} characters: {LONGEST_TRACE} are possible")
+        if expires_ms is not None and not 0 <= expires_ms <= LONGEST_EXPIRY:
+            raise ValueError(f"{data.TYPE} expires after {expires_ms} ms: 0 to {LONGEST_EXPIRY} are possible")
         self.announcements.append(
             Announcement(data, subject, reference, cause, exchange, priority, expires_ms, traceparent)
         )

@@ -1,6 +1,7 @@
 """The table of handlers, what a transaction announces, and what becomes of an error."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from services.shared.contracts import CATALOGUE, AnyEvent, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
 from services.shared.messaging import (
+    MAX_BODY,
     Effect,
     Handlers,
     MalformedEvent,
@@ -56,6 +58,30 @@ def test_what_is_announced_inherits_from_its_cause_what_is_not_given() -> None:
 def test_an_announcement_about_nothing_is_a_mistake() -> None:
     with pytest.raises(ValueError, match=r"order\.completed is about nothing: give a cause or a subject"):
         announcing().announce(COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"priority": -1}, "has the priority -1: 0 to 31 are possible"),
+        ({"priority": 32}, "has the priority 32"),
+        ({"expires_ms": -1}, "expires after -1 ms"),
+        ({"traceparent": "0" * 257}, "has a trace of 257 characters"),
+    ],
+)
+def test_what_no_broker_takes_cannot_be_announced(given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"order.completed {reason}"):
+        announcing().announce(COMPLETED, subject=uuid4(), **given)
+
+
+async def test_an_event_that_its_readers_would_refuse_is_refused_before_it_is_stored() -> None:
+    async def boast(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+        return [OrderCompleted(customer="x" * MAX_BODY)]
+
+    rehearsal = Rehearsal({OrderConfirmed: boast})
+    await rehearsal.deliver(CONFIRMED)
+    assert rehearsal.events == []
+    assert "order.completed would be 1048" in rehearsal.parked[0].reason
 
 
 @pytest.mark.parametrize(
