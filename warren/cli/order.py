@@ -58,7 +58,7 @@ def place(
         Means of payment. The simulated gateway knows tok_ok, tok_declined, tok_flaky and more
         (services/payment/README.md).
     express
-        Send it the fast way.
+        Goes ahead of other orders.
     email
         Where mails about it go.
     phone
