@@ -26,13 +26,15 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
 )
-_WRONG = (
-    asyncpg.InvalidPasswordError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.UndefinedTableError,
-    asyncpg.InsufficientPrivilegeError,
-)
+_MIGRATE = "have the migrations run? See python -m services.shared.chassis.migrations --help"
+_WRONG: dict[type[asyncpg.PostgresError], str] = {
+    asyncpg.InvalidPasswordError: "check the role in the address and its password file",
+    asyncpg.InvalidAuthorizationSpecificationError: "check the role in the address and its password file",
+    asyncpg.InvalidCatalogNameError: f"there is no such database; {_MIGRATE}",
+    asyncpg.UndefinedTableError: _MIGRATE,
+    asyncpg.InsufficientPrivilegeError: _MIGRATE,
+}
+"""What no waiting mends, and what to do about it."""
 
 
 class DatabaseAddress(msgspec.Struct, frozen=True):
@@ -159,11 +161,9 @@ class _Translated:
                     f"database at {self._address.url} has a certificate that {self._address.ca_file}"
                     f" does not vouch for: {error}"
                 ) from error
-            case _ if isinstance(error, _WRONG):
-                raise ConfigurationError(
-                    f"database at {self._address.url} refused: {error}. Check role, password file and that the"
-                    " migrations have run: python -m services.shared.chassis.migrations"
-                ) from error
+            case asyncpg.PostgresError() if type(error) in _WRONG:
+                remedy = _WRONG[type(error)]
+                raise ConfigurationError(f"database at {self._address.url} refused: {error}; {remedy}") from error
             case _ if isinstance(error, _AWAY) or (isinstance(error, TimeoutError) and self._connection is None):
                 raise DatabaseUnavailable(f"database at {self._address.url} is away: {error!r}") from error
             case asyncpg.InterfaceError() if self._connection is None or self._connection.is_closed():

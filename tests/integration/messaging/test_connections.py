@@ -237,3 +237,16 @@ async def test_a_secret_that_is_missing_for_a_while_blames_no_event_and_ends_no_
         password.write_text(kept)
         await eventually(lambda: none_waits(stage))
     assert len(await stage.drain("probe.queue")) == 1
+
+
+async def test_what_the_database_refuses_is_said_with_its_remedy(stage: Stage) -> None:
+    address = stage.database()._address
+    secret = stage.folder / "wrong"
+    secret.write_text("wrong")
+    for refused, text in (
+        (DatabaseAddress(address.url, secret, address.ca_file), "check the role in the address and its password file"),
+        (DatabaseAddress(address.url + "x", address.password_file, address.ca_file), "there is no such database"),
+    ):
+        with pytest.raises(ConfigurationError, match=text):
+            await Database(refused).open()
+        await asyncio.sleep(0.1)  # a refused connection closes a moment later
