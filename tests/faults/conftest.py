@@ -28,8 +28,10 @@ def the_rig() -> Iterator[Rig]:
 
 
 @pytest.fixture(scope="session")
-def the_customers(the_rig: Rig) -> Customers:
-    return Customers(the_rig.url("order-api"), SEED)
+def the_customers(the_rig: Rig) -> Iterator[Customers]:
+    customers = Customers(the_rig.url("order-api"), SEED)
+    yield customers
+    customers.leave()
 
 
 @pytest.fixture
@@ -52,5 +54,5 @@ def rig(the_rig: Rig, customers: Customers) -> Iterator[Rig]:
     broken = [f"{check.name}: {check.detail}" for check in checks if not check.held]
     assert not broken, broken
     # Whoever heard nothing came again: no order may exist beside those that were accepted in the end.
-    assert the_rig.count('"order".orders', "customer = 'fault'") == len(accepted)
+    assert the_rig.orders("customer = 'fault'") == len(accepted)
     sys.stdout.write(f"settled after {time.monotonic() - began:.1f} s: {checks[0].detail}\n")

@@ -23,7 +23,7 @@ SKUS = ("item1", "item2", "item3", "item4", "mug", "teapot", "kettle", "notebook
 
 class Customers:
     def __init__(self, url: str, seed: int) -> None:
-        self._url = url
+        self._http = httpx.Client(base_url=url, timeout=HURRY)
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._number = 0
@@ -33,6 +33,9 @@ class Customers:
         """Answers with 503."""
         self.unanswered = 0
         """Requests whose connection broke."""
+
+    def leave(self) -> None:
+        self._http.close()
 
     def order(self, *items: Any, **fields: Any) -> UUID:
         """Place one order, trying until it is accepted."""
@@ -86,7 +89,7 @@ class Customers:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                answer = httpx.post(self._url + path, timeout=HURRY, **request)
+                answer = self._http.post(path, **request)
             except httpx.TransportError:
                 self.unanswered += 1
             else:

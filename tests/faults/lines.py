@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.faults import frames
 from tests.faults.frames import Verdict
 from warren.local.certificates import Certificates, ServerCertificate
+
+T = TypeVar("T")
 
 
 class Direction(Enum):
@@ -219,10 +221,14 @@ class Lines:
             line.heal()
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self.run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have the loop do something; returns its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def _open(self, make: Callable[[], Any]) -> Any:
         async def opening() -> Line:
@@ -230,7 +236,7 @@ class Lines:
             await line.listen()
             return line
 
-        return asyncio.run_coroutine_threadsafe(opening(), self._loop).result(10)
+        return self.run(opening())
 
     async def _end(self) -> None:
         for line in self._lines.values():

@@ -8,29 +8,21 @@ waits are not.
 import asyncio
 import os
 import signal
-import ssl
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 from unittest import mock
-from urllib.parse import quote
-
-import asyncpg
-import httpx
 
 from tests.faults.lines import Line, Lines, OpenLine
-from warren import invariants
+from tests.faults.office import Office, eventually
 from warren.local.certificates import Certificates
 from warren.local.processes import Process
 from warren.local.rabbitmq import RabbitMQ
-from warren.local.system import SERVICES, VHOST, System
+from warren.local.system import SERVICES, System
 
 IMPATIENCE = {"FAULT_LEASE_SECONDS": "2", "FAULT_HEARTBEAT_SECONDS": "2", "FAULT_PATIENCE_SECONDS": "3"}
-OUTBOX_LIMIT = 50
+OUTBOX_LIMIT = 30
 """With more events than this waiting for the broker, no order is taken."""
 ENVIRONMENT = {
     "order-api": {"WARREN_OUTBOX_LIMIT": str(OUTBOX_LIMIT)},
@@ -43,10 +35,11 @@ HASTE = "-rabbit quorum_tick_interval 500 -rabbit dead_letter_worker_publisher_c
 """Milliseconds: how often queues tell their lengths, how soon what a full parking lot refused is offered again."""
 
 
-class Rig(System):
+class Rig(Office, System):
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, fresh=True, environment=ENVIRONMENT)
+        System.__init__(self, folder, fresh=True, environment=ENVIRONMENT)
         self.lines = Lines()
+        Office.__init__(self, lambda: self.servers, self.lines.run)
         self._traps = folder / "traps"
         self._traps.mkdir(parents=True, exist_ok=True)
         self.frozen: set[str] = set()
@@ -59,6 +52,7 @@ class Rig(System):
     def stop(self) -> None:
         self.thaw(*self.frozen)
         super().stop()
+        self.close_office()
         self.lines.close()
 
     # Processes
@@ -158,77 +152,9 @@ class Rig(System):
         url = super().process(name).env[variable]
         return {variable: url.replace(f":{self.port_of(server)}/", f":{line.port}/")}
 
-    # What an administrator sees and does
-
-    def sql(self, statement: str, *arguments: object) -> list[Any]:
-        """As the owner; table names need their schema."""
-
-        async def ask() -> list[Any]:
-            connection = await asyncpg.connect(self.servers.postgres.address.dsn())
-            try:
-                return list(await connection.fetch(statement, *arguments))
-            finally:
-                await connection.close()
-
-        return asyncio.run(ask())
-
-    def count(self, table: str, condition: str = "true") -> int:
-        return int(self.sql(f"SELECT count(*) FROM {table} WHERE {condition}")[0][0])  # noqa: S608
-
-    def waiting(self, service: str = "order") -> int:
-        """Events in an outbox."""
-        return self.count(f'"{service}".outbox')
-
-    def blamed(self, *, parked: bool = False) -> dict[str, int]:
-        """Messages that are on record as having failed, by service; `parked`: for good."""
-        condition = "state = 'parked'" if parked else "true"
-        return {service: self.count(f'"{service}".failures', condition) for service in invariants.PUBLISHERS}
-
-    def at_rest(self) -> bool:
-        """Whether every order has ended and nothing is on its way to the broker."""
-        return not self.count('"order".orders', "state NOT IN ('COMPLETED', 'CANCELLED')") and not any(
-            self.waiting(service) for service in invariants.PUBLISHERS
-        )
-
-    def api(self, method: str, path: str, **options: Any) -> Any:
-        """One request to the management API; paths may use {vhost}."""
-        broker = self.servers.broker.address
-        answer = httpx.request(
-            method,
-            f"{broker.management_url}/api/{path.format(vhost=VHOST)}",
-            auth=(broker.admin_username, broker.admin_password),
-            verify=ssl.create_default_context(cafile=broker.ca_file),
-            timeout=20,
-            **options,
-        )
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
-
-    def depth(self, queue: str) -> int:
-        return int(self.api("GET", "queues/{vhost}/" + queue).get("messages", 0))
-
-    def limit(self, queue: str, most: int) -> None:
-        """Let a queue refuse what is more than `most` messages."""
-        definition = {"max-length": most, "overflow": "reject-publish"}
-        policy = {"pattern": f"^{queue}$", "definition": definition, "apply-to": "queues", "priority": 9}
-        self.api("PUT", f"policies/{{vhost}}/limit-{queue}", json=policy)
-
-    def unlimit(self, queue: str) -> None:
-        self.api("DELETE", f"policies/{{vhost}}/limit-{queue}")
-
-    def unbind(self, source: str, kind: str, target: str, key: str) -> None:
-        """Remove a binding; `kind` of the target is q (queue) or e (exchange)."""
-        path = f"bindings/{{vhost}}/e/{source}/{kind}/{target}"
-        (found,) = (each for each in self.api("GET", path) if each["routing_key"] == key)
-        self.api("DELETE", f"{path}/{quote(found['properties_key'], safe='')}")
-
     def restore_topology(self) -> None:
         """Bring the broker to what the topology files say, as `python -m broker_topology apply` does."""
         asyncio.run(self._apply_topology())
-
-    def story(self, order: object) -> list[str]:
-        """Types of the events of an order that are on record."""
-        return [row[0] for row in self.sql("SELECT type FROM audit.events WHERE subject = $1", order)]
 
 
 def _hasty(broker: RabbitMQ) -> dict[str, str]:
@@ -238,12 +164,3 @@ def _hasty(broker: RabbitMQ) -> dict[str, str]:
 
 
 _usual = RabbitMQ._environment
-
-
-def eventually(holds: Callable[[], object], seconds: float = 30, what: object = "") -> None:
-    """Wait until something holds; fails with `what` when it does not within the time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(what() if callable(what) else what or f"still not so after {seconds} s")
-        time.sleep(0.05)

@@ -6,11 +6,26 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults import mailbag
 from tests.faults.customers import Customers
-from tests.faults.rig import Rig, eventually
+from tests.faults.office import eventually
+from tests.faults.rig import Rig
 
 
 def states(rig: Rig) -> list[tuple[object, ...]]:
     return [tuple(row) for row in rig.sql('SELECT id, state, version FROM "order".orders ORDER BY id')]
+
+
+def start_two(rig: Rig, name: str, queue: str) -> None:
+    """Two replicas, both of which get a share of what is put into the queue from now on."""
+    rig.replica(name, f"{name}-2")
+    rig.revive(name)
+    eventually(lambda: rig.consumers()[queue] == 2)
+
+
+def taken(rig: Rig, queue: str) -> list[tuple[str, bytes]]:
+    """What waits in a queue, taken out and shuffled, to be put back."""
+    bodies = mailbag.take(rig, queue)
+    random.shuffle(bodies)
+    return [(queue, body) for body in bodies]
 
 
 def test_duplicate_times_three_at_the_same_time(rig: Rig, customers: Customers) -> None:
@@ -18,10 +33,9 @@ def test_duplicate_times_three_at_the_same_time(rig: Rig, customers: Customers) 
     orders = [customers.order({"sku": "item5", "quantity": 2}) for _ in range(6)]
     eventually(lambda: rig.depth("inventory.queue") == 6)
     created = mailbag.take(rig, "inventory.queue")
+    start_two(rig, "inventory", "inventory.queue")
     mailbag.put(rig, [("inventory.queue", body) for body in created for _ in range(3)])
-    rig.replica("inventory", "inventory-2")
-    rig.revive("inventory")
-    eventually(lambda: rig.count('"order".orders', "state = 'COMPLETED'") and rig.at_rest(), 40)
+    eventually(lambda: rig.orders("state = 'COMPLETED'") and rig.at_rest(), 40)
     # And once more everything that was ever said about them, to everybody who takes it.
     before = states(rig)
     bound = mailbag.takers(rig)
@@ -44,26 +58,20 @@ def test_reordered(rig: Rig, customers: Customers) -> None:
     eventually(lambda: rig.depth("inventory.queue") == 20)
     eventually(lambda: not rig.depth("order.queue"))
     rig.processes.stop("order-worker")
-    _shuffle(rig, "inventory.queue")
-    rig.replica("inventory", "inventory-2")
-    rig.revive("inventory")
+    shuffled = taken(rig, "inventory.queue")
+    start_two(rig, "inventory", "inventory.queue")
+    mailbag.put(rig, shuffled)
     # Reserved, charged, committed, prepared, delivered, five times; released five times.
     eventually(lambda: rig.depth("order.queue") >= 30 and not rig.waiting("shipping"))
-    _shuffle(rig, "order.queue")
-    rig.replica("order-worker", "order-worker-2")
-    rig.revive("order-worker")
+    shuffled = taken(rig, "order.queue")
+    start_two(rig, "order-worker", "order.queue")
+    mailbag.put(rig, shuffled)
     eventually(rig.at_rest, 40)
     ends = dict(rig.sql('SELECT id, state FROM "order".orders WHERE id = ANY($1::uuid[])', orders))
     assert [ends[order] for order in orders] == ["CANCELLED", "COMPLETED"] * 5
     for replica in ("inventory-2", "order-worker-2"):
         assert "processed" in rig.said(replica)
         rig.processes.stop(replica)
-
-
-def _shuffle(rig: Rig, queue: str) -> None:
-    bodies = mailbag.take(rig, queue)
-    random.shuffle(bodies)
-    mailbag.put(rig, [(queue, body) for body in bodies])
 
 
 def test_oversell(rig: Rig, customers: Customers) -> None:

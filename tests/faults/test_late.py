@@ -3,7 +3,8 @@
 import signal
 
 from tests.faults.customers import Customers
-from tests.faults.rig import Rig, eventually
+from tests.faults.office import eventually
+from tests.faults.rig import Rig
 
 
 def test_payment_silent_then_late(rig: Rig, customers: Customers) -> None:
@@ -13,14 +14,14 @@ def test_payment_silent_then_late(rig: Rig, customers: Customers) -> None:
     late = customers.order("item1")
     eventually(lambda: rig.sprung("payment") and rig.stands_still("payment"))
     silent = [customers.order("item2") for _ in range(4)]
-    eventually(lambda: rig.count('"order".orders', "state = 'CONFIRMED'") == 5)
+    eventually(lambda: rig.orders("state = 'CONFIRMED'") == 5)
     assert rig.count("gateway.entries", f"key = '{late}'") == 1
     rig.sql("UPDATE \"order\".orders SET deadline = now() WHERE state = 'CONFIRMED'")
-    eventually(lambda: rig.count('"order".orders', "state = 'CANCELLING'") == 5)
+    eventually(lambda: rig.orders("state = 'CANCELLING'") == 5)
     rig.thaw("payment")
     for order in (late, *silent):
         gone = f"id = '{order}' AND state = 'CANCELLED' AND reason = 'payment_timeout'"
-        eventually(lambda gone=gone: rig.count('"order".orders', gone))
+        eventually(lambda gone=gone: rig.orders(gone))
     eventually(lambda: "order.cancelled" in rig.story(late))
     assert {"payment.success", "payment.refunded"} <= set(rig.story(late))
     for order in silent:
@@ -38,11 +39,11 @@ def test_clock_skew(rig: Rig, customers: Customers) -> None:
     left = rig.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', unpaid)[0][0]
     assert 800 < left <= 900, "the deadline is fifteen minutes from now, by the database"
     for order in orders:
-        eventually(lambda order=order: rig.count('"order".orders', f"id = '{order}' AND state = 'COMPLETED'"))
+        eventually(lambda order=order: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"))
     confirmed = f"id = '{unpaid}' AND state = 'CONFIRMED'"
-    eventually(lambda: rig.count('"order".orders', confirmed))
+    eventually(lambda: rig.orders(confirmed))
     rig.sql("UPDATE \"order\".orders SET deadline = now() + interval '1 s' WHERE id = $1", unpaid)
-    assert rig.count('"order".orders', f"{confirmed} AND deadline > now()")
-    eventually(lambda: rig.count('"order".orders', f"id = '{unpaid}' AND state = 'CANCELLED'"))
+    assert rig.orders(f"{confirmed} AND deadline > now()")
+    eventually(lambda: rig.orders(f"id = '{unpaid}' AND state = 'CANCELLED'"))
     for name in skews:
         rig.start_plainly(name)

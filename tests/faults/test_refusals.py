@@ -9,7 +9,8 @@ import trustme
 
 from tests.faults import mailbag
 from tests.faults.customers import Customers
-from tests.faults.rig import BROKER, Rig, eventually
+from tests.faults.office import eventually
+from tests.faults.rig import BROKER, Rig
 from warren.local.certificates import Certificates, ServerCertificate
 from warren.local.errors import ProcessFailedError
 

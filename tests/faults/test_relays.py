@@ -5,13 +5,14 @@ import signal
 import pytest
 
 from tests.faults.customers import Customers
-from tests.faults.rig import Rig, eventually
+from tests.faults.office import eventually
+from tests.faults.rig import Rig
 
 
 @pytest.mark.parametrize("point", ["before publish", "before confirm"])
 def test_two_relays(rig: Rig, customers: Customers, point: str) -> None:
     rig.arm("order-api", point, 2, signal.SIGSTOP)
-    with customers.ordering(12, seconds=1):
+    with customers.ordering(12, seconds=1, cancelling=0):
         eventually(lambda: rig.sprung("order-api") and rig.stands_still("order-api"))
         waited_for = rig.waiting()
         eventually(lambda: not rig.waiting(), 20, "the other one did not take over")

@@ -4,7 +4,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.customers import Customers
-from tests.faults.rig import Rig, eventually
+from tests.faults.office import eventually
+from tests.faults.rig import Rig
 from warren.local.system import SERVICES
 
 GRACE = 15.0  # seconds

@@ -6,7 +6,8 @@ from services.shared.messaging import BrokerAddress, deadletter
 from services.shared.messaging.parked import Parked
 from services.shared.messaging.parkinglot import parking_lot
 from tests.faults.customers import Customers
-from tests.faults.rig import Rig, eventually
+from tests.faults.office import eventually
+from tests.faults.rig import Rig
 from warren.local.system import VHOST
 
 
@@ -29,11 +30,11 @@ def test_the_last_binding_is_lost(rig: Rig, customers: Customers) -> None:
         for _ in range(5):
             customers.order("item4")
         eventually(lambda: rig.depth("unrouted.queue") == 5)
-        eventually(lambda: rig.count('"order".orders', "state = 'SHIPPED'") == 5)
+        eventually(lambda: rig.orders("state = 'SHIPPED'") == 5)
     finally:
         rig.restore_topology()
     assert asyncio.run(_replay(rig, "order.queue")) == 5
-    eventually(lambda: not rig.count('"order".orders', "state = 'SHIPPED'"))
+    eventually(lambda: not rig.orders("state = 'SHIPPED'"))
 
 
 def test_every_binding_is_lost(rig: Rig, customers: Customers) -> None:
