@@ -165,6 +165,8 @@ class translated:  # noqa: N801 - reads as a phrase: `with translated(address)`
         match error:
             case amqp.ChannelAccessRefused():
                 raise AccessRefused(f"broker user {self._address.username!r} lacks a permission: {error}") from error
+            case amqp.ChannelPreconditionFailed():
+                raise AccessRefused(f"the broker will not have it: {error}") from error
             case amqp.ChannelNotFoundEntity():
                 raise TopologyMissing(f"{error}. Apply the topology first: python -m broker_topology apply") from error
             case amqp.AMQPError() | OSError() | amqp.ChannelInvalidStateError():

@@ -126,10 +126,12 @@ class Processor(Generic[T]):
         plain: list[Task] = []
         effects: list[Task] = []
         for delivery in deliveries:
+            event: AnyEvent | None = None
             try:
-                event = self._read(delivery)
+                event = self._codec.decode(delivery.body)
+                self._check(event, delivery)
             except PermanentError as error:
-                settle(delivery, await self._failed(delivery, None, error))
+                settle(delivery, await self._failed(delivery, event, error))
                 continue
             is_effect = isinstance(handler_of(self._handlers, event), Effect)
             (effects if is_effect else plain).append(Task(delivery, event))
@@ -143,8 +145,7 @@ class Processor(Generic[T]):
 
     # Reading
 
-    def _read(self, delivery: Delivery) -> AnyEvent:
-        event = self._codec.decode(delivery.body)
+    def _check(self, event: AnyEvent, delivery: Delivery) -> None:
         if handler_of(self._handlers, event) is None:
             raise MalformedEvent(f"{self._consumer} has no handler for {event.type!r}")
         if delivery.user_id is not None:
@@ -153,7 +154,6 @@ class Processor(Generic[T]):
             sender, source = delivery.user_id.split(".")[0], event.source.rsplit("/", 1)[-1]
             if sender != source:
                 raise PermanentError(f"sent by user {delivery.user_id!r} in the name of {event.source!r}")
-        return event
 
     # Handlers
 

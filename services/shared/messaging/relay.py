@@ -20,9 +20,8 @@ from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.messaging.codec import Codec
 from services.shared.messaging.database import Database
 from services.shared.messaging.errors import (
-    AccessRefused,
     ConfigurationError,
-    TopologyMissing,
+    PermanentError,
     Unavailable,
 )
 from services.shared.messaging.pipeline import Outcome
@@ -192,8 +191,10 @@ class Relay:
         await self._publisher.open()  # whatever is wrong with the connection, no message is to blame
         try:
             outcomes = await self._publisher.publish([entry.message for entry in batch])
-        except (AccessRefused, TopologyMissing) as error:
-            # The broker closed the channel over one message of the batch: find it, let the others pass.
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever one message does, the others must pass
+            # The broker closed the channel over one message of the batch, or the driver cannot write it: find it.
             if len(batch) > 1:
                 for entry in batch:
                     await self._publish([entry])
@@ -216,16 +217,19 @@ class Relay:
 
     async def _keep(self, entries: Sequence[Entry], reason: str) -> None:
         """Leave rows for the sweeper to try again, ever more rarely, and say why."""
+        await self._put_off([entry.position for entry in entries], reason)
+        for entry in entries:
+            self._held.pop(entry.position, None)
+
+    async def _put_off(self, positions: list[int], reason: str) -> None:
         async with self._database.connection() as connection:
             await connection.execute(
                 "UPDATE outbox SET attempts = attempts + 1, last_error = $2,"
-                " leased_until = now() + least(interval '1 minute', interval '1 second' * power(2, attempts))"
+                " leased_until = now() + interval '1 second' * least(60, power(2, least(attempts, 6)))"
                 " WHERE position = ANY($1::bigint[])",
-                [entry.position for entry in entries],
+                positions,
                 reason,
             )
-        for entry in entries:
-            self._held.pop(entry.position, None)
 
     # Removing
 
@@ -274,7 +278,12 @@ class Relay:
         for position, exchange, body, expires_ms in sorted(rows):
             if position in self._held:
                 continue
-            event = _codec.decode(body)
+            try:
+                event = _codec.decode(body)
+            except PermanentError as error:
+                self._telemetry.state("relay", f"row {position} of the outbox is no event: {error}")
+                await self._put_off([position], str(error))
+                continue
             message = message_of(event, body, exchange, expires_ms)
             entries.append(Entry(event=event, message=message, position=position))
         if entries:
