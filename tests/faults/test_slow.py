@@ -29,7 +29,11 @@ async def stage(rig: Rig, tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 @pytest.mark.parametrize(
-    ("deadline", "hanging"), [(1.0, 30.0), (60.0, 7.0)], ids=["own deadline first", "broker gives up first"]
+    ("deadline", "hanging"),
+    [
+        pytest.param(1.0, 30.0, id="own deadline first"),
+        pytest.param(60.0, 7.0, id="broker gives up first", marks=pytest.mark.long),
+    ],
 )
 async def test_slow_consumer(stage: Stage, monkeypatch: pytest.MonkeyPatch, deadline: float, hanging: float) -> None:
     """With a deadline that is too long, the broker ends the subscription and another is taken up: slower, and as

@@ -9,7 +9,7 @@ from tests.faults.office import eventually
 from tests.faults.rig import BROKER, DATABASE, Rig
 
 
-@pytest.mark.parametrize("name", ["order-api", "payment"])
+@pytest.mark.parametrize("name", ["order-api", pytest.param("payment", marks=pytest.mark.long)])
 def test_cut_mid_confirm(rig: Rig, customers: Customers, name: str) -> None:
     """The broker has the events, and its confirms never arrive: they are published again, and have one effect."""
     line = rig.reading_line(BROKER)
@@ -60,6 +60,7 @@ def test_half_open(rig: Rig, customers: Customers) -> None:
         rig.lines.heal()
 
 
+@pytest.mark.long
 def test_half_open_database(rig: Rig, customers: Customers) -> None:
     """Statements hang and connections do not come up: customers are told to come again, messages are not blamed."""
     parked = rig.blamed(parked=True)
@@ -73,6 +74,7 @@ def test_half_open_database(rig: Rig, customers: Customers) -> None:
     assert rig.blamed(parked=True) == parked
 
 
+@pytest.mark.long
 def test_a_service_stands_still(rig: Rig, customers: Customers) -> None:
     """SIGSTOP for longer than the broker waits: its deliveries go elsewhere or come back, its leases end."""
     rig.replica("inventory", "inventory-2")
