@@ -17,7 +17,7 @@ from warren.local.instance import Instance
 from warren.local.servers import Servers
 
 UP = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from warren.local.errors import LocalError
 from warren.local.instance import Instance
@@ -26,6 +26,7 @@ from warren.local.servers import Servers
 from warren.local.stopping import stoppable
 
 folder = Path(sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as on a terminal, also when the tests run in the background
 print("begun", flush=True)
 try:
     with stoppable(), Instance("up", folder=folder) as instance, Servers(folder) as servers:
