@@ -24,14 +24,18 @@ def test_parking_lot_full(rig: Rig, customers: Customers) -> None:
     """What is rejected and finds its parking lot full is neither lost nor in the way."""
     rig.limit("inventory.dlq", 1)
     parked = rig.depth("inventory.dlq")
+    poison = [("inventory.queue", b'{"poison": %d}' % number) for number in range(6)]
     try:
-        mailbag.put(rig, [("inventory.queue", b'{"poison": %d}' % number) for number in range(4)])
+        # A queue refuses from the moment that it has found itself too long, which a burst does not wait for.
+        mailbag.put(rig, poison[:2])
+        eventually(lambda: rig.depth("inventory.dlq") > parked)
+        mailbag.put(rig, poison[2:])
         order = customers.order("item1")
         eventually(lambda: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"))
-        assert rig.depth("inventory.dlq") < parked + 4
+        assert rig.depth("inventory.dlq") < parked + 6
     finally:
         rig.unlimit("inventory.dlq")
-    eventually(lambda: rig.depth("inventory.dlq") == parked + 4)
+    eventually(lambda: rig.depth("inventory.dlq") == parked + 6)
 
 
 def test_memory_alarm(rig: Rig, customers: Customers) -> None:
