@@ -32,7 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def the_rig() -> Iterator[Rig]:
     folder = instance_dir(f"faults-{os.getpid()}")
     with Rig(folder) as rig:
-        time.sleep(3)  # a broker that is killed right after a queue's declaration may forget what is in it
         yield rig
     remove_instance(folder)
 

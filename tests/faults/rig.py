@@ -9,6 +9,8 @@ import asyncio
 import os
 import signal
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,6 +49,7 @@ class Rig(Office, System):
     def start(self) -> None:
         with mock.patch.object(RabbitMQ, "_environment", _hasty):
             super().start()
+        self._started = time.monotonic()
         self.servers.broker._environment = partial(_hasty, self.servers.broker)  # type: ignore[method-assign]
 
     def stop(self) -> None:
@@ -92,10 +95,17 @@ class Rig(Office, System):
         """Start a service that is not running, on the same ports."""
         self.processes.start(self.process(name, **environment))
 
-    def start_plainly(self, name: str) -> None:
-        """Stop a process that was started with other settings, and start it with the usual ones."""
-        self.processes.stop(name)
-        self.revive(name)
+    def renew(self, *names: str, **environment: str) -> None:
+        """Stop services and start them with these settings instead of others."""
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(self.processes.stop, names))
+        for name in names:
+            self.revive(name, **environment)
+
+    def crash_broker(self) -> None:
+        """SIGKILL and start. One that has just declared a queue may forget what is in it: that is waited for."""
+        time.sleep(max(0.0, self._started + 3 - time.monotonic()))
+        self.servers.broker.restart(kill=True)
 
     def freeze(self, *names: str) -> None:
         """SIGSTOP: a process that is there and does nothing."""

@@ -14,9 +14,9 @@ def test_the_broker_restarts(rig: Rig, customers: Customers) -> None:
 
 
 def test_the_broker_crashes(rig: Rig, customers: Customers) -> None:
-    with customers.ordering(24, seconds=4):
+    with customers.ordering(24, seconds=3):
         eventually(lambda: rig.depth("payment.queue") or rig.depth("order.queue") or rig.waiting(), 10)
-        rig.servers.broker.restart(kill=True)
+        rig.crash_broker()
 
 
 def test_the_database_crashes(rig: Rig, customers: Customers) -> None:

@@ -13,8 +13,7 @@ from tests.faults.rig import BROKER, DATABASE, Rig
 def test_cut_mid_confirm(rig: Rig, customers: Customers, name: str) -> None:
     """The broker has the events, and its confirms never arrive: they are published again, and have one effect."""
     line = rig.reading_line(BROKER)
-    rig.processes.stop(name)
-    rig.revive(name, **rig.through(name, line, BROKER))
+    rig.renew(name, **rig.through(name, line, BROKER))
     with customers.ordering(16, seconds=2):
         for _ in range(3):
             line.swallow(frames.is_confirm)
@@ -22,15 +21,14 @@ def test_cut_mid_confirm(rig: Rig, customers: Customers, name: str) -> None:
     eventually(rig.at_rest, 60)
     takers = "inventory" if name == "order-api" else "order-worker"
     assert "repeated, no effect" in rig.said(takers)
-    rig.start_plainly(name)
+    rig.renew(name)
 
 
 @pytest.mark.parametrize("name", ["order-api", "inventory"])
 def test_lost_commit_reply(rig: Rig, customers: Customers, name: str) -> None:
     """COMMIT has succeeded and nobody was told: whoever did not hear of it asks again and finds it done."""
     line = rig.reading_line(DATABASE)
-    rig.processes.stop(name)
-    rig.revive(name, **rig.through(name, line, DATABASE))
+    rig.renew(name, **rig.through(name, line, DATABASE))
     with customers.ordering(16, seconds=2):
         for _ in range(3):
             line.swallow(frames.is_commit_reply)
@@ -40,7 +38,7 @@ def test_lost_commit_reply(rig: Rig, customers: Customers, name: str) -> None:
         assert customers.turned_away or customers.unanswered
     else:
         assert "repeated, no effect" in rig.said(name)
-    rig.start_plainly(name)
+    rig.renew(name)
 
 
 def test_half_open(rig: Rig, customers: Customers) -> None:
