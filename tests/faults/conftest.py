@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.faults.rig import Rig
 from tests.conftest import SEED
 from tests.faults.customers import Customers
-from tests.faults.rig import Rig
 from tests.stage import remove_instance
 from warren import invariants
 from warren.local.paths import instance_dir

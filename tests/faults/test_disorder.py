@@ -4,10 +4,10 @@ import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.faults import mailbag
+from loadtest.faults import mailbag
+from loadtest.faults.office import eventually
+from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
-from tests.faults.office import eventually
-from tests.faults.rig import Rig
 
 
 def states(rig: Rig) -> list[tuple[object, ...]]:

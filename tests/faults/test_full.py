@@ -1,9 +1,9 @@
 """Queues, parking lots and brokers that are full: who sends keeps what was not taken, who orders is told in time."""
 
-from tests.faults import mailbag
+from loadtest.faults import mailbag
+from loadtest.faults.office import eventually
+from loadtest.faults.rig import OUTBOX_LIMIT, Rig
 from tests.faults.customers import Customers
-from tests.faults.office import eventually
-from tests.faults.rig import OUTBOX_LIMIT, Rig
 
 
 def test_max_length(rig: Rig, customers: Customers) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
-from tests.faults.rig import Rig
 
 WHO = {
     "before commit": ("order-api", "inventory", "payment", "order-worker"),

@@ -2,9 +2,9 @@
 
 import signal
 
+from loadtest.faults.office import eventually
+from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
-from tests.faults.office import eventually
-from tests.faults.rig import Rig
 
 
 def test_payment_silent_then_late(rig: Rig, customers: Customers) -> None:

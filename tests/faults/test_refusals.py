@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.faults import mailbag
+from loadtest.faults import mailbag
+from loadtest.faults.office import eventually
+from loadtest.faults.rig import BROKER, Rig
 from tests.faults.customers import Customers
-from tests.faults.office import eventually
-from tests.faults.rig import BROKER, Rig
 from warren.local.certificates import Certificates, ServerCertificate
 from warren.local.errors import ProcessFailedError
 

@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
+from loadtest.faults.office import eventually
+from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
-from tests.faults.office import eventually
-from tests.faults.rig import Rig
 
 
 @pytest.mark.parametrize("point", ["before publish", "before confirm"])

@@ -1,8 +1,8 @@
 """The servers stop, crash and come back while orders are placed."""
 
+from loadtest.faults.office import eventually
+from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
-from tests.faults.office import eventually
-from tests.faults.rig import Rig
 from warren.local.system import QUEUES
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.faults.rig import Rig
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
 from services.shared.messaging import Transaction, codec, processor
-from tests.faults.rig import Rig
 from tests.stage import ARGUMENTS, Stage, event_of, eventually
 
 PATIENCE = 4000  # milliseconds that the broker waits for an acknowledgement

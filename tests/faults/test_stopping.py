@@ -3,9 +3,9 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from loadtest.faults.office import eventually
+from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
-from tests.faults.office import eventually
-from tests.faults.rig import Rig
 from warren.local.system import SERVICES
 
 GRACE = 15.0  # seconds

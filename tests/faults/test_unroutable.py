@@ -2,12 +2,12 @@
 
 import asyncio
 
+from loadtest.faults.office import eventually
+from loadtest.faults.rig import Rig
 from services.shared.messaging import BrokerAddress, deadletter
 from services.shared.messaging.parked import Parked
 from services.shared.messaging.parkinglot import parking_lot
 from tests.faults.customers import Customers
-from tests.faults.office import eventually
-from tests.faults.rig import Rig
 from warren.local.system import VHOST
 
 

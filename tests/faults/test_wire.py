@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.faults import frames
+from loadtest.faults import frames
+from loadtest.faults.lines import BOTH, Direction
+from loadtest.faults.office import eventually
+from loadtest.faults.rig import BROKER, DATABASE, Rig
 from tests.faults.customers import Customers
-from tests.faults.lines import BOTH, Direction
-from tests.faults.office import eventually
-from tests.faults.rig import BROKER, DATABASE, Rig
 
 
 @pytest.mark.parametrize("name", ["order-api", pytest.param("payment", marks=pytest.mark.long)])

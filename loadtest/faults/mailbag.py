@@ -7,7 +7,7 @@ from typing import Any
 import aiormq
 from aiormq import spec
 
-from tests.faults.rig import Rig
+from loadtest.faults.rig import Rig
 from warren.local.system import VHOST
 
 

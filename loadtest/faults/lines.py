@@ -13,11 +13,12 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, TypeVar
 
-from tests.faults import frames
-from tests.faults.frames import Verdict
+from loadtest.faults import frames
+from loadtest.faults.frames import Verdict
 from warren.local.certificates import Certificates, ServerCertificate
 
 T = TypeVar("T")
+L = TypeVar("L", bound="Line")
 
 
 class Direction(Enum):
@@ -230,9 +231,9 @@ class Lines:
         """Have the loop do something; returns its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
-    def _open(self, make: Callable[[], Any]) -> Any:
-        async def opening() -> Line:
-            line: Line = make()
+    def _open(self, make: Callable[[], L]) -> L:
+        async def opening() -> L:
+            line = make()
             await line.listen()
             return line
 

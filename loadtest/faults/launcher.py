@@ -1,4 +1,4 @@
-"""python -m tests.faults.launcher TRAP MODULE [ARGUMENT...]
+"""python -m loadtest.faults.launcher TRAP MODULE [ARGUMENT...]
 
 Runs a service with places in it where it can be made to die, and impatient: the product's code knows nothing of
 either. TRAP is a file. While it holds "POINT NTH SIGNAL", the NTH time that the process comes to POINT it deletes the
@@ -59,7 +59,8 @@ class Trap:
 
 def lay(trap: Trap) -> None:
     """Put a step to each point into the library."""
-    store, fill, send = outbox._store, Place.fill, publisher.send
+    sender: Any = publisher  # `send` is the pipeline's, looked up here at each call
+    store, fill, send = outbox._store, Place.fill, sender.send
     publish, flush, results = Publisher.publish, Settlement.flush, Processor._store_results
 
     async def storing(*arguments: Any) -> None:
@@ -92,9 +93,17 @@ def lay(trap: Trap) -> None:
         trap.step("before result")
         await results(self, finished)
 
-    outbox._store, publisher.send = storing, sending
-    Place.fill, Publisher.publish = filling, publishing  # type: ignore[method-assign]
-    Settlement.flush, Processor._store_results = flushing, finishing  # type: ignore[method-assign]
+    _put(outbox, _store=storing)
+    _put(sender, send=sending)
+    _put(Place, fill=filling)
+    _put(Publisher, publish=publishing)
+    _put(Settlement, flush=flushing)
+    _put(Processor, _store_results=finishing)
+
+
+def _put(owner: object, **steps: object) -> None:
+    for name, step in steps.items():
+        setattr(owner, name, step)
 
 
 def hurry() -> None:
