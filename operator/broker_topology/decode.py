@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,6 +40,7 @@ def _complaints(value: object, expected: inspect.Type, path: str) -> Iterator[tu
         if not isinstance(value, list):
             yield path, f"must be a list, not {_kind(value)}"
             return
+        yield from _size_complaints(value, expected, path)
         for position, item in enumerate(value):
             yield from _complaints(item, expected.item_type, f"{path}[{position}]")
     elif isinstance(expected, inspect.AnyType):
@@ -68,11 +69,19 @@ def _mapping_complaints(value: object, expected: inspect.DictType, path: str) ->
     if not isinstance(value, dict):
         yield path, f"must be a mapping, not {_kind(value)}"
         return
+    yield from _size_complaints(value, expected, path)
     for name, item in value.items():
         if not isinstance(name, str):
             yield path, f"the key {name!r} must be a string; put it in quotes"
         else:
             yield from _complaints(item, expected.value_type, f"{path}.{name}")
+
+
+def _size_complaints(
+    value: Sized, expected: inspect.DictType | inspect.ListType, path: str
+) -> Iterator[tuple[str, str]]:
+    if expected.max_length is not None and len(value) > expected.max_length:
+        yield path, f"has {len(value)} entries; at most {expected.max_length} fit into one resource, so use several"
 
 
 def _plain_complaints(value: object, path: str) -> Iterator[tuple[str, str]]:
@@ -109,6 +118,10 @@ def _string_problem(value: object, expected: Any) -> str | None:
         return f"must be a string, not {_kind(value)}"
     if expected.pattern and not re.search(expected.pattern, value):
         return f"{value!r} does not match {expected.pattern}"
+    if expected.min_length is not None and len(value) < expected.min_length:
+        return "must not be empty"
+    if expected.max_length is not None and len(value) > expected.max_length:
+        return f"is {len(value)} characters long; at most {expected.max_length} are possible"
     return None
 
 
@@ -121,6 +134,8 @@ def _number_problem(value: object, expected: Any) -> str | None:
         return f"must be at least {expected.ge}, not {value}"
     if expected.gt is not None and value <= expected.gt:
         return f"must be more than {expected.gt}, not {value}"
+    if expected.le is not None and value > expected.le:
+        return f"must be at most {expected.le}, not {value}"
     return None
 
 

@@ -2,137 +2,44 @@
 
 One resource describes what one owner has at the broker. Names are map keys, so that a name cannot appear twice and
 every finding has a readable path. Defaults are the safe choice: quorum queues, at-least-once dead-lettering, users
-that may do nothing. What the structure alone cannot express (references, permissions that reach nothing, arguments
-the broker refuses) is checked in `validation`.
+that may do nothing, nothing deleted that holds a message. What the structure alone cannot express (references,
+permissions that reach nothing, arguments the broker refuses) is checked in `validation`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from broker_topology.access import Permissions, Rotation, TopicPermission, User, UserLimits
+from broker_topology.bounds import NOTHING, Meta, Name, NotNegative, Part, Tags, Text
+from broker_topology.declared import Binding, DeadLetter, Exchange, Policy, Queue, QueueType, Retry, SuperStream
 from broker_topology.findings import Origin
+from broker_topology.reference import BrokerReference, LocalReference, Reference
+
+__all__ = [
+    "API_VERSION", "KIND", "NOTHING",
+    "Topology", "Metadata", "Spec", "Loaded",
+    "BrokerReference", "Reference", "LocalReference",
+    "VhostSettings", "VhostLimits", "DeleteWithMessages", "Mode", "DeletionPolicy", "Prune",
+    "Exchange", "Queue", "DeadLetter", "Retry", "SuperStream", "Binding", "Policy",
+    "User", "UserLimits", "Permissions", "TopicPermission", "Rotation",
+]  # fmt: skip
 
 API_VERSION = "warren.dev/v1alpha1"
 KIND = "Topology"
 
-ExchangeType = Literal["direct", "topic", "fanout", "headers", "x-local-random", "x-modulus-hash", "x-consistent-hash"]
-QueueType = Literal["quorum", "stream", "classic"]
-Overflow = Literal["drop-head", "reject-publish", "reject-publish-dlx"]
-DeadLetterStrategy = Literal["at-least-once", "at-most-once"]
-PolicyTarget = Literal[
-    "all", "queues", "classic_queues", "quorum_queues", "streams", "exchanges"
-]  # the broker's own words
+Mode = Literal["Enforce", "Plan"]
+DeletionPolicy = Literal["Delete", "Retain"]
+Prune = Literal["EmptyOnly", "Never"]
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
-NOTHING = "^$"
-"""The permission that matches no name."""
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Base of every part of the resource: camelCase outside, unknown fields refused."""
-
-
-class Exchange(Part, frozen=True, kw_only=True):
-    type: ExchangeType
-    durable: bool = True
-    auto_delete: bool = False
-    internal: bool = False
-    alternate_exchange: str | None = None
-    """Takes what no binding of this exchange takes. It also suppresses the return to a mandatory publisher."""
-    arguments: dict[str, Any] = {}
-
-
-class DeadLetter(Part, frozen=True, kw_only=True):
-    """Where rejected, expired and too often delivered messages go."""
-
-    exchange: str
-    routing_key: str | None = None
-    """Without it a message keeps the key it was published with."""
-    strategy: DeadLetterStrategy | None = None
-    """Quorum queues default to at-least-once, which needs and sets `overflow: reject-publish`."""
-
-
-class Retry(Part, frozen=True, kw_only=True):
-    """Delayed retry by the broker: a returned message waits `min` times its number of deliveries, at most `max`.
-
-    Only `basic.reject` with requeue waits and counts; `basic.nack` comes back at once.
-    """
-
-    min_seconds: Annotated[float, msgspec.Meta(gt=0)]
-    max_seconds: Annotated[float, msgspec.Meta(gt=0)]
-
-
-class Queue(Part, frozen=True, kw_only=True):
-    type: QueueType = "quorum"
-    durable: bool = True
-    auto_delete: bool = False
-    dead_letter: DeadLetter | None = None
-    overflow: Overflow | None = None
-    retry: Retry | None = None
-    delivery_limit: Annotated[int, msgspec.Meta(ge=-1)] | None = None
-    """Deliveries before the message is dead-lettered; -1 for no limit. The broker's own default is 20."""
-    message_ttl_seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    max_length: NotNegative | None = None
-    max_length_bytes: NotNegative | None = None
-    max_age: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*[YMDhms]$")] | None = None
-    """Streams only: how long an entry is kept, such as `7D`."""
-    consumer_timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """How long a consumer may hold a delivery before the broker takes it back."""
-    single_active_consumer: bool = False
-    arguments: dict[str, Any] = {}
-    """Anything else, in the broker's words. Fields above are refused here."""
-
-
-class Binding(Part, frozen=True, kw_only=True):
-    """From an exchange to exactly one queue or one exchange."""
-
-    source: str
-    queue: str | None = None
-    exchange: str | None = None
-    routing_key: str = ""
-    arguments: dict[str, Any] = {}
-    """Headers exchanges: the headers to match, and `x-match`."""
-
-
-class Permissions(Part, frozen=True, kw_only=True):
-    """Regular expressions over names; the default permits nothing."""
-
-    configure: str = NOTHING
-    write: str = NOTHING
-    read: str = NOTHING
-
-
-class TopicPermission(Part, frozen=True, kw_only=True):
-    """Regular expressions over routing keys of one topic exchange."""
-
-    exchange: str
-    write: str = NOTHING
-    read: str = NOTHING
-    """Limits the keys this user may bind with, not what it consumes."""
-
-
-class UserLimits(Part, frozen=True, kw_only=True):
-    max_connections: NotNegative | None = None
-    max_channels: NotNegative | None = None
-
-
-class User(Part, frozen=True, kw_only=True):
-    secret_name: str | None = None
-    """Holds `username` and `password`. Generated when missing, imported when present. Required (see `validation`)."""
-    tags: list[str] = []
-    permissions: Permissions = Permissions()
-    topic_permissions: list[TopicPermission] = []
-    limits: UserLimits = UserLimits()
-
-
-class Policy(Part, frozen=True, kw_only=True):
-    pattern: str
-    apply_to: PolicyTarget = "all"
-    priority: int = 0
-    definition: dict[str, Any]
+Exchanges = Annotated[dict[str, Exchange], Meta(max_length=2000)]
+Queues = Annotated[dict[str, Queue], Meta(max_length=2000)]
+SuperStreams = Annotated[dict[str, SuperStream], Meta(max_length=200)]
+Bindings = Annotated[list[Binding], Meta(max_length=5000)]
+Users = Annotated[dict[str, User], Meta(max_length=1000)]
+Policies = Annotated[dict[str, Policy], Meta(max_length=500)]
 
 
 class VhostLimits(Part, frozen=True, kw_only=True):
@@ -140,15 +47,45 @@ class VhostLimits(Part, frozen=True, kw_only=True):
     max_queues: NotNegative | None = None
 
 
+class VhostSettings(Part, frozen=True, kw_only=True):
+    """What is left out stays as the broker has it. At most one resource of a virtual host may set these."""
+
+    description: Text | None = None
+    tags: Tags | None = None
+    default_queue_type: QueueType | None = None
+    """What a declaration without a type gets."""
+
+
+class DeleteWithMessages(Part, frozen=True, kw_only=True):
+    """What may be deleted although it holds messages, each by its name."""
+
+    queues: Annotated[list[Name], Meta(max_length=2000)] = []
+    vhost: Name | None = None
+    """The name of `vhost` once more, when it may go with everything in it once the resource is deleted."""
+
+
 class Spec(Part, frozen=True, kw_only=True):
-    vhost: str
-    exchanges: dict[str, Exchange] = {}
-    queues: dict[str, Queue] = {}
-    bindings: list[Binding] = []
-    users: dict[str, User] = {}
-    policies: dict[str, Policy] = {}
-    operator_policies: dict[str, Policy] = {}
+    broker: BrokerReference | None = None
+    """The operator needs it; the command line has options instead."""
+    mode: Mode = "Enforce"
+    """`Plan` only reports the difference."""
+    deletion_policy: DeletionPolicy = "Delete"
+    """What becomes of the objects when the resource is deleted."""
+    prune: Prune = "EmptyOnly"
+    """What becomes of objects that the resource no longer names: deleted unless they hold messages, or left alone."""
+    resync_seconds: Annotated[int, Meta(ge=5, le=86_400)] = 60
+    """How often the broker is compared, besides whenever something changes."""
+    delete_with_messages: DeleteWithMessages = DeleteWithMessages()
+    vhost: Name
+    vhost_settings: VhostSettings = VhostSettings()
     vhost_limits: VhostLimits = VhostLimits()
+    exchanges: Exchanges = {}
+    queues: Queues = {}
+    super_streams: SuperStreams = {}
+    bindings: Bindings = []
+    users: Users = {}
+    policies: Policies = {}
+    operator_policies: Policies = {}
 
 
 class Metadata(Part, frozen=True, kw_only=True):
@@ -174,3 +111,9 @@ class Loaded(msgspec.Struct, frozen=True):
     @property
     def spec(self) -> Spec:
         return self.topology.spec
+
+    @property
+    def owner(self) -> str:
+        """The name under which its objects are recorded at the broker: `<namespace>/<name>`, or `<name>`."""
+        metadata = self.topology.metadata
+        return f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
