@@ -22,14 +22,14 @@ from services.shared.chassis import logs
 from services.shared.chassis.environment import ProcessSettings, read
 from services.shared.chassis.process import Process
 from services.shared.contracts import AnyEvent
-from services.shared.messaging.telemetry import LogTelemetry
+from services.shared.messaging.telemetry import Listeners, Telemetry
 
 
-class Counting(LogTelemetry):
+class Counting(Listeners):
     """The telemetry of every service, which also says when the last message is done."""
 
-    def __init__(self, messages: int) -> None:
-        super().__init__("probe")
+    def __init__(self, messages: int, listener: Telemetry) -> None:
+        super().__init__(listener)
         self._left = messages
         self.all_processed = asyncio.Event()
 
@@ -43,7 +43,7 @@ class Counting(LogTelemetry):
 async def measure(messages: int, settings: ProcessSettings) -> Outcome:
     """From before the first connection until nothing is left to do."""
     process = Process("probe", settings)
-    telemetry = Counting(messages)
+    telemetry = Counting(messages, process.telemetry)
     process.telemetry = telemetry
     process.consume("probe.queue", HANDLERS, Tally)
     wall, cpu = time.perf_counter(), time.process_time()

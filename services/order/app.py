@@ -27,6 +27,7 @@ def build_api(settings: ApiSettings) -> Process:
         prices=PriceList.read(settings.prices_file),
     )
     process.serve(application([api.routes(desk, Gate(settings))], title="Warren orders"))
+    process.ready_when("outbox", backlog.check)
     return process
 
 

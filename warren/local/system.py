@@ -9,6 +9,7 @@ import json
 import ssl
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -99,9 +100,8 @@ class System:
     def start(self) -> None:
         self._topologies = _topologies()
         self.servers.start()
-        self._ports = remembered_ports(
-            self.folder / "http-ports.json", ("order-api", "inventory", "audit", "mail", "sms")
-        )
+        purposes = ["order-api", "inventory", "audit", "mail", "sms", *map(_metrics, SERVICES)]
+        self._ports = remembered_ports(self.folder / "http-ports.json", purposes)
         if self._http_port:
             self._ports["order-api"] = self._http_port
         with self._report.step("Creating tables and topology"):
@@ -131,11 +131,16 @@ class System:
             "audit": f"{self.url('audit')}/audit/events",
             "sent mail and SMS": f"http://127.0.0.1:{self._ports['sms']}/messages",
             "RabbitMQ": broker.management_url,
+            "metrics": f"{self.metrics_url('order-api')}/metrics",
         }
 
     def url(self, process: str) -> str:
         """The HTTP address of a process that has one."""
         return f"http://127.0.0.1:{self._ports[process]}"
+
+    def metrics_url(self, process: str) -> str:
+        """Where a process answers /livez, /readyz and /metrics."""
+        return f"http://127.0.0.1:{self._ports[_metrics(process)]}"
 
     def broker_login(self, user: str) -> tuple[str, str]:
         """Name and password of a user of the topology."""
@@ -149,7 +154,7 @@ class System:
         module, *arguments = SERVICES[name]
         settings = self._settings(name) | dict(self._environment.get("*", {})) | dict(self._environment.get(name, {}))
         if as_name is not None:
-            settings["WARREN_HTTP_PORT"] = "0"
+            settings |= {"WARREN_HTTP_PORT": "0", "WARREN_METRICS_PORT": "0"}
         return Process(as_name or name, [sys.executable, "-m", module, *arguments], settings | environment, CHECKOUT)
 
     def _settings(self, name: str) -> dict[str, str]:
@@ -162,6 +167,7 @@ class System:
             "WARREN_BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
             "WARREN_BROKER_CREDENTIALS": str(self.secrets / f"{service}-rabbitmq"),
             "WARREN_BROKER_CA_FILE": str(broker.ca_file),
+            "WARREN_METRICS_PORT": str(self._ports[_metrics(name)]),
         }
         if name in self._ports:
             # On loopback only, where the caller is believed to be whom the body names.
@@ -235,13 +241,14 @@ class System:
 
     def _not_ready(self) -> str:
         """What is still missing, "" when nothing is."""
-        for name in ("order-api", "inventory", "audit"):
+        for name in SERVICES:
             try:
-                urllib.request.urlopen(f"{self.url(name)}/livez", timeout=2).close()  # noqa: S310 - our own http
+                urllib.request.urlopen(f"{self.metrics_url(name)}/readyz", timeout=5).close()  # noqa: S310 - ours
+            except urllib.error.HTTPError as error:
+                return f"{name}: {error.read().decode().strip()}"
             except OSError:
                 return f"{name} does not answer"
-        idle = [queue for queue, consumers in self.consumers().items() if queue in QUEUES and not consumers]
-        return f"nobody consumes {', '.join(idle)}" if idle else ""
+        return ""
 
     def consumers(self) -> dict[str, int]:
         """How many consumers each queue has, as the broker says."""
@@ -263,6 +270,10 @@ class System:
         tls = ssl.create_default_context(cafile=broker.ca_file)
         with urllib.request.urlopen(request, timeout=10, context=tls) as answer:  # noqa: S310
             return bytes(answer.read())
+
+
+def _metrics(process: str) -> str:
+    return f"{process} metrics"
 
 
 def _topologies() -> list[broker_topology.Loaded]:

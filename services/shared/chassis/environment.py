@@ -38,6 +38,9 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """0 takes any free port."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Where /livez, /readyz and /metrics are answered. 0 takes any free port."""
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     startup_seconds: Annotated[float, Meta(ge=0, le=86400)] = 30.0

@@ -1,5 +1,6 @@
 """HTTP as every service speaks it: RFC 9457 problems, OpenAPI, limits, and a server that stops tidily."""
 
+import socket
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 import structlog
 import uvicorn
 from asyncpg import LockNotAvailableError
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, Request, Response, Router
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -15,13 +16,15 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import ControllerRouterHandler
 
+from services.shared.chassis.metrics import HTTP_METRICS
 from services.shared.chassis.problems import Problem
 from services.shared.chassis.requests import JsonRequest, complaints, learn_parameters, refuse_unknown_parameters
-from services.shared.messaging.errors import Unavailable
+from services.shared.messaging.errors import ConfigurationError, Unavailable
 
 __all__ = ["MAX_BODY", "Problem", "Server", "application"]
 
 MAX_BODY = 64 * 1024  # bytes
+BACKLOG = 2048  # connections that may wait to be taken up
 VERSION = "0.1.0"
 """Of the HTTP interfaces, as their documents say."""
 
@@ -37,9 +40,10 @@ def application(routes: list[ControllerRouterHandler], *, title: str, version: s
     """A Litestar application with the house's error answers and its OpenAPI document at /schema/openapi.json."""
     checked = Router(path="/", route_handlers=routes, before_request=refuse_unknown_parameters)
     app = Litestar(
-        route_handlers=[livez, checked],
+        route_handlers=[checked],
         request_class=JsonRequest,
         request_max_body_size=MAX_BODY,
+        middleware=[HTTP_METRICS.middleware],
         openapi_config=OpenAPIConfig(
             title=title,
             version=version,
@@ -57,12 +61,6 @@ def application(routes: list[ControllerRouterHandler], *, title: str, version: s
     )
     learn_parameters(app)
     return app
-
-
-@get("/livez", include_in_schema=False, sync_to_thread=False)
-def livez() -> str:
-    """The process answers; it says nothing of its servers."""
-    return "ok"
 
 
 def _problem(
@@ -132,16 +130,33 @@ def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[b
 
 
 class Server:
-    """uvicorn inside the process's own event loop; signals stay with the process."""
+    """uvicorn inside the process's own event loop; signals stay with the process. `setting` names the port's."""
 
-    def __init__(self, app: Litestar, host: str, port: int) -> None:
-        config = uvicorn.Config(
-            app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=10
-        )
+    def __init__(self, app: Litestar, host: str, port: int, *, setting: str = "WARREN_HTTP_PORT") -> None:
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
         self._server = _Quiet(config)
+        self._host = host
+        self._port = port
+        self._setting = setting
+        self._socket: socket.socket | None = None
+
+    def listen(self) -> None:
+        """Take the port; connections wait until `run`. Raises ConfigurationError when it cannot be had."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            self._socket = socket.create_server((self._host, self._port), family=family, backlog=BACKLOG)
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise ConfigurationError(
+                f"cannot listen on {self._host} port {self._port}: {reason}; see {self._setting}"
+            ) from error
+        structlog.get_logger().info("listening", host=self._host, port=self._socket.getsockname()[1])
 
     async def run(self) -> None:
-        await self._server.serve()
+        """Until `stop`. Raises what `listen` raises, which is called unless it was before."""
+        if self._socket is None:
+            self.listen()
+        await self._server.serve(sockets=[self._socket] if self._socket else None)
 
     def stop(self) -> None:
         self._server.should_exit = True

@@ -15,6 +15,9 @@ from litestar import Litestar
 from services.shared.chassis import logs
 from services.shared.chassis.environment import ProcessSettings, read
 from services.shared.chassis.http import Server
+from services.shared.chassis.metrics import Metrics
+from services.shared.chassis.observation import observation
+from services.shared.chassis.readiness import Check, Readiness
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.messaging.codec import Codec
 from services.shared.messaging.connection import close, connect
@@ -27,7 +30,7 @@ from services.shared.messaging.outbox import Outbox
 from services.shared.messaging.processor import Processor, logical_id
 from services.shared.messaging.publisher import Publisher
 from services.shared.messaging.relay import Relay
-from services.shared.messaging.telemetry import LogTelemetry
+from services.shared.messaging.telemetry import Listeners, LogTelemetry, Telemetry
 from services.shared.messaging.ticker import Ticker
 from services.shared.messaging.transaction import Connection, Transaction
 
@@ -52,14 +55,23 @@ class Process:
     def __init__(self, service: str, settings: ProcessSettings, *, exchange: str = "order.exchange") -> None:
         self.service = service
         self.settings = settings
-        self.telemetry = LogTelemetry(service)
         self.database = Database(settings.database, connections=settings.database_connections)
+        metrics = Metrics(service, self.database)
+        self.telemetry: Telemetry = Listeners(LogTelemetry(service), metrics)
         self.relay = Relay(self.database, Publisher(settings.broker, service), self.telemetry)
         self.outbox = Outbox(self.database, self.relay, source=f"/warren/{service}", exchange=exchange)
         self._consumers: list[Consumer] = []
         self._tickers: list[Ticker[Transaction]] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._server: Server | None = None
+        self._readiness = Readiness()
+        self._readiness.require("database", self.database.probe)
+        self._observation = Server(
+            observation(self._readiness, metrics),
+            settings.metrics_host,
+            settings.metrics_port,
+            setting="WARREN_METRICS_PORT",
+        )
 
     def consume(
         self,
@@ -88,7 +100,9 @@ class Process:
             identity=_own_id if tolerant else logical_id,
         )
         settings = ConsumerSettings(queue=queue, prefetch=prefetch, batch=batch)
-        self._consumers.append(Consumer(self.settings.broker, self.database, processor, settings, self.telemetry))
+        consumer = Consumer(self.settings.broker, self.database, processor, settings, self.telemetry)
+        self._consumers.append(consumer)
+        self._readiness.require(queue, consumer.require_consuming)
 
     def every(
         self, seconds: float, name: str, transaction: Callable[[Connection], T], work: Callable[[T], Awaitable[int]]
@@ -100,6 +114,10 @@ class Process:
     def serve(self, application: Litestar) -> None:
         """Answer HTTP on the port of the settings."""
         self._server = Server(application, self.settings.http_host, self.settings.http_port)
+
+    def ready_when(self, part: str, check: Check) -> None:
+        """The process is ready only while `check` does not raise; database and subscriptions are checked anyway."""
+        self._readiness.require(part, check)
 
     def finally_(self, close: Callable[[], Awaitable[None]]) -> None:
         """Call `close` when everything else has ended."""
@@ -113,7 +131,17 @@ class Process:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await self._require_servers(stop)
+        # Who watches is answered from the first moment to the last, also while servers are away.
+        self._observation.listen()
+        watched = asyncio.create_task(self._observation.run(), name="observation")
+        try:
+            await self._require_servers(stop)
+            await self._work(stop)
+        finally:
+            self._observation.stop()
+            await asyncio.gather(watched, return_exceptions=True)
+
+    async def _work(self, stop: asyncio.Event) -> None:
         running = [asyncio.create_task(self.relay.run(), name="relay")]
         running += [asyncio.create_task(consumer.run(), name="consumer") for consumer in self._consumers]
         running += [asyncio.create_task(ticker.run(), name="ticker") for ticker in self._tickers]
@@ -138,6 +166,7 @@ class Process:
     async def _drain(self, running: list[asyncio.Task[None]]) -> None:
         """Consumers and the server first, then what their last transactions left to publish."""
         grace = self.settings.shutdown_seconds
+        self._readiness.stopping = True
         for consumer in self._consumers:
             consumer.stop()
         if self._server is not None:

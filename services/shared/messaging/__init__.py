@@ -29,7 +29,7 @@ from services.shared.messaging.pipeline import Outcome
 from services.shared.messaging.processor import Delivery, Processor, Verdict
 from services.shared.messaging.publisher import Message, Publisher
 from services.shared.messaging.relay import Relay, RelaySettings
-from services.shared.messaging.telemetry import LogTelemetry, Telemetry
+from services.shared.messaging.telemetry import Listeners, LogTelemetry, Telemetry
 from services.shared.messaging.ticker import Ticker
 from services.shared.messaging.transaction import Announcement, Connection, Transaction
 
@@ -40,7 +40,7 @@ __all__ = [
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Gathering", "Outbox",
     "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "Ticker",
     # What it tells
-    "LogTelemetry", "Outcome", "Telemetry",
+    "Listeners", "LogTelemetry", "Outcome", "Telemetry",
     # What travels inside
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     # What goes wrong

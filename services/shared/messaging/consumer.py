@@ -62,6 +62,11 @@ class Consumer:
         self.consuming = False
         """Whether the broker is handing us messages at the moment."""
 
+    async def require_consuming(self) -> None:
+        """Raises BrokerUnavailable unless the broker is handing us messages at the moment."""
+        if not self.consuming:
+            raise BrokerUnavailable("no subscription at the broker")
+
     def stop(self) -> None:
         """Take no further messages; `run` returns once those under way are settled."""
         self._stopping.set()

@@ -62,3 +62,30 @@ class LogTelemetry:
 
     def state(self, component: str, text: str, *, trouble: bool = True) -> None:
         (self._log.warning if trouble else self._log.info)(text, component=component)
+
+
+class Listeners:
+    """Tells each of several listeners, in their order."""
+
+    def __init__(self, *listeners: Telemetry) -> None:
+        self._listeners = listeners
+
+    def published(self, event: AnyEvent, outcome: Outcome) -> None:
+        for listener in self._listeners:
+            listener.published(event, outcome)
+
+    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
+        for listener in self._listeners:
+            listener.processed(consumer, event, effects, seconds)
+
+    def repeated(self, consumer: str, event: AnyEvent) -> None:
+        for listener in self._listeners:
+            listener.repeated(consumer, event)
+
+    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
+        for listener in self._listeners:
+            listener.failed(consumer, key, reason, attempts, parked=parked)
+
+    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
+        for listener in self._listeners:
+            listener.state(component, text, trouble=trouble)

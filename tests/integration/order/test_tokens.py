@@ -95,7 +95,3 @@ async def test_keys_belong_to_their_customer(guarded: Any) -> None:
     mine = await guarded.http.post("/orders", json={"items": ["mug"]}, headers=key | bearer("one"))
     other = await guarded.http.post("/orders", json={"items": ["teapot"]}, headers=key | bearer("two"))
     assert (mine.status_code, other.status_code) == (202, 202)
-
-
-async def test_liveness_needs_no_token(guarded: Any) -> None:
-    assert (await guarded.http.get("/livez")).status_code == 200

@@ -101,7 +101,6 @@ async def test_an_unknown_query_parameter_is_refused_and_the_known_ones_are_name
         .json()["detail"]
         .endswith("none is known here")
     )
-    assert (await http.get("/livez?now")).status_code == 200
 
 
 async def test_the_document_tells_of_the_token_and_of_errors(http: httpx.AsyncClient) -> None:

@@ -1,0 +1,36 @@
+"""The port for those who watch a process: Kubernetes asks whether it lives and is ready, Prometheus reads figures.
+
+It is never the port of customers: no caller can crowd the probes out, and no figure leaves the cluster.
+"""
+
+from typing import Any
+
+from litestar import Litestar, Request, Response, get
+
+from services.shared.chassis.metrics import CONTENT_TYPE, Metrics
+from services.shared.chassis.readiness import Readiness
+
+
+def observation(readiness: Readiness, metrics: Metrics) -> Litestar:
+    """`/livez`, `/readyz` (`?verbose` names every part) and `/metrics`."""
+
+    @get("/livez", sync_to_thread=False)
+    def livez() -> str:
+        """The event loop turns; it says nothing of servers, since a restart would not bring them back."""
+        return "ok\n"
+
+    @get("/readyz")
+    async def readyz(request: Request[Any, Any, Any]) -> Response[str]:
+        """200 when every part is ready, else 503 and the reasons."""
+        parts = await readiness.missing()
+        ready = not any(parts.values())
+        if ready and "verbose" not in request.query_params:
+            return Response("ok\n", media_type="text/plain")
+        lines = [f"[-] {part}: {reason}" if reason else f"[+] {part}" for part, reason in parts.items()]
+        return Response("\n".join(lines) + "\n", media_type="text/plain", status_code=200 if ready else 503)
+
+    @get("/metrics")
+    async def exposition() -> Response[bytes]:
+        return Response(await metrics.page(), media_type=CONTENT_TYPE)
+
+    return Litestar([livez, readyz, exposition], openapi_config=None)

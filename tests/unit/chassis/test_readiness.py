@@ -1,0 +1,42 @@
+"""Part by part, and never later than the one who asks can wait."""
+
+import asyncio
+
+import pytest
+
+from services.shared.chassis import readiness
+from services.shared.chassis.readiness import Readiness
+from services.shared.messaging.errors import BrokerUnavailable
+
+
+async def fine() -> None:
+    pass
+
+
+async def away() -> None:
+    raise BrokerUnavailable("no subscription at the broker")
+
+
+async def silent() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_every_part_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.05)
+    parts = Readiness()
+    parts.require("database", fine)
+    parts.require("order.queue", away)
+    parts.require("clock", silent)
+    assert await parts.missing() == {
+        "database": "",
+        "order.queue": "no subscription at the broker",
+        "clock": "no answer within 0 s",
+    }
+
+
+async def test_who_is_stopping_is_not_ready() -> None:
+    parts = Readiness()
+    parts.require("database", fine)
+    assert not any((await parts.missing()).values())
+    parts.stopping = True
+    assert (await parts.missing())["process"] == "stopping"
