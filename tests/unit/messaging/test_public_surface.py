@@ -14,7 +14,7 @@ NAMES = {
     "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Gathering", "Outbox",
     "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "Ticker",
-    "LogTelemetry", "Outcome", "Telemetry",
+    "Listeners", "LogTelemetry", "Outcome", "Telemetry",
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
     "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",
