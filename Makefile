@@ -95,10 +95,13 @@ requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes th
 	trap 'rm -rf "$$folder"' EXIT; \
 	"$$python" -m venv "$$folder"; \
 	"$$folder/bin/python" -m pip --disable-pip-version-check --no-input --quiet install uv==$(UV_VERSION); \
-	compile() { "$$folder/bin/uv" pip compile pyproject.toml --extra local $(COMPILE) $(if $(UPGRADE),--upgrade) "$$@"; }; \
-	compile --group build --output-file requirements.txt; \
-	compile --group dev --constraints requirements.txt --output-file requirements-dev.txt; \
-	grep -c == requirements.txt requirements-dev.txt
+	compile() { "$$folder/bin/uv" pip compile pyproject.toml $(COMPILE) $(if $(UPGRADE),--upgrade) "$$@"; }; \
+	compile --extra local --group build --output-file requirements.txt; \
+	compile --extra local --group dev --constraints requirements.txt --output-file requirements-dev.txt; \
+	compile --extra service --extra http --extra email --constraints requirements.txt \
+	  --output-file requirements-services.txt; \
+	compile --extra operator --constraints requirements.txt --output-file requirements-operator.txt; \
+	grep -c == requirements*.txt
 
 .PHONY: clean
 clean: ## stop this checkout's instances; remove .venv, caches, and their data
