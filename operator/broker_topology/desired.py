@@ -6,10 +6,11 @@ so no password lives in a plan or in a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from broker_topology.model import Exchange, Loaded, Policy, Queue, User
+from broker_topology import super_streams
+from broker_topology.model import Exchange, Loaded, Policy, Queue, User, VhostSettings
 from broker_topology.state import Body, Key, Kind, State, binding_key, empty, key
 
 FIELD_ARGUMENTS = {
@@ -32,21 +33,27 @@ FIELD_ARGUMENTS = {
 """The broker's queue arguments that have a field of their own."""
 
 
-def desired(topologies: Iterable[Loaded]) -> State:
-    """The state that these (validated) resources ask for."""
+Usernames = Mapping[str, Sequence[str]]
+"""The names at the broker of each user in the resource: with rotation, two during the overlap."""
+
+
+def desired(topologies: Iterable[Loaded], usernames: Usernames | None = None) -> State:
+    """The state that these (validated) resources ask for. A user without `usernames` has its own name."""
     state = empty()
     for item in topologies:
         spec, vhost = item.spec, item.spec.vhost
-        state[Kind.VHOST][key(vhost)] = {}
+        state[Kind.VHOST].setdefault(key(vhost), {})
+        if settings := vhost_body(spec.vhost_settings):
+            state[Kind.VHOST][key(vhost)] = settings
         _limits(state, Kind.VHOST_LIMIT, vhost, {
             "max-connections": spec.vhost_limits.max_connections,
             "max-queues": spec.vhost_limits.max_queues,
         })  # fmt: skip
-        for name, exchange in spec.exchanges.items():
+        for name, exchange in super_streams.exchanges(spec).items():
             state[Kind.EXCHANGE][key(name, vhost)] = exchange_body(exchange)
-        for name, queue in spec.queues.items():
+        for name, queue in super_streams.queues(spec).items():
             state[Kind.QUEUE][key(name, vhost)] = queue_body(queue)
-        for binding in spec.bindings:
+        for binding in super_streams.bindings(spec):
             kind, target = ("queue", binding.queue) if binding.queue is not None else ("exchange", binding.exchange)
             target_key = (kind, target or "")
             identity = binding_key(vhost, binding.source, target_key, binding.routing_key, binding.arguments)
@@ -56,8 +63,19 @@ def desired(topologies: Iterable[Loaded]) -> State:
         for name, policy in spec.operator_policies.items():
             state[Kind.OPERATOR_POLICY][key(name, vhost)] = policy_body(policy)
         for name, user in spec.users.items():
-            _user(state, vhost, name, user)
+            for username in (usernames or {}).get(name, (name,)):
+                _user(state, vhost, username, user)
     return state
+
+
+def vhost_body(settings: VhostSettings) -> Body:
+    """Only what is set: the rest stays as the broker has it."""
+    body = {
+        "description": settings.description,
+        "tags": sorted(settings.tags) if settings.tags is not None else None,
+        "default_queue_type": settings.default_queue_type,
+    }
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def exchange_body(exchange: Exchange) -> Body:
@@ -114,7 +132,11 @@ def policy_body(policy: Policy) -> Body:
 
 
 def _user(state: State, vhost: str, name: str, user: User) -> None:
-    state[Kind.USER][key(name)] = {"tags": sorted(user.tags), "secret": user.secret_name}
+    state[Kind.USER][key(name)] = {
+        "tags": sorted(user.tags),
+        "secret": user.secret_name,
+        "generated": user.credentials == "Generate",
+    }
     _limits(state, Kind.USER_LIMIT, name, {
         "max-connections": user.limits.max_connections,
         "max-channels": user.limits.max_channels,

@@ -13,6 +13,7 @@ from broker_topology.management_api import ManagementApi, path
 from broker_topology.state import Key, Kind, State, binding_key, empty, key
 
 Listing = list[dict[str, Any]]
+VHOST_COLUMNS = "?columns=name,description,tags,default_queue_type,tracing,protected_from_deletion"
 
 
 async def observe(api: ManagementApi, vhosts: Iterable[str]) -> State:
@@ -23,15 +24,22 @@ async def observe(api: ManagementApi, vhosts: Iterable[str]) -> State:
     wanted = set(vhosts)
     state = empty()
     known, users, permissions, topic_permissions, vhost_limits = await asyncio.gather(
-        api.get(path("vhosts") + "?columns=name"),
+        api.get(path("vhosts") + VHOST_COLUMNS),
         api.get(path("users")),
         api.get(path("permissions")),
         api.get(path("topic-permissions")),
         api.get(path("vhost-limits")),
     )
     present = sorted(wanted & {each["name"] for each in known})
-    for vhost in present:
-        state[Kind.VHOST][key(vhost)] = {}
+    for each in known:
+        if each["name"] in wanted:
+            state[Kind.VHOST][key(each["name"])] = {
+                "description": each.get("description") or "",
+                "tags": sorted(each.get("tags") or []),
+                "default_queue_type": each.get("default_queue_type"),
+                "tracing": each.get("tracing") is True,
+                "protected_from_deletion": each.get("protected_from_deletion") is True,
+            }
     _users(state, users)
     for each in permissions:
         if each["vhost"] in wanted:

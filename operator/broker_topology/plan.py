@@ -1,8 +1,8 @@
 """Wanted and observed state -> the steps from one to the other. Pure.
 
-A plan only ever creates and updates what the topology names; nothing else at the broker is touched. What the broker
-cannot change in place (type and arguments of an existing queue or exchange) becomes a `BLOCKED` step with the exact
-difference: reported every time, never skipped in silence.
+These steps create and update what the topology names (what is to go, is in `removal`). What the broker cannot change in
+place (type and arguments of an existing queue or exchange) becomes a `BLOCKED` step with the exact difference: reported
+every time, never skipped in silence.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 
 import msgspec
 
-from broker_topology.passwords import is_password
 from broker_topology.secrets import Credentials
 from broker_topology.state import Body, Key, Kind, State
+
+Objects = frozenset[tuple[Kind, Key]]
+OF_USERS = frozenset({Kind.USER_LIMIT, Kind.TOPIC_PERMISSION, Kind.PERMISSION})
 
 STAGES: tuple[tuple[Kind, ...], ...] = (
     (Kind.VHOST, Kind.USER),
@@ -25,6 +27,8 @@ STAGES: tuple[tuple[Kind, ...], ...] = (
     (Kind.PERMISSION,),  # last: a right to write without its topic permission would allow every routing key
 )
 """What can be done at the same time, in the order in which it must be done."""
+
+VHOST_FIELDS = ("description", "tags", "default_queue_type", "tracing")
 
 IMMUTABLE = {
     Kind.QUEUE: "type and arguments of an existing queue cannot be changed",
@@ -81,19 +85,37 @@ class Plan(msgspec.Struct, frozen=True):
         return bool(self.steps)
 
 
-def plan(wanted: State, observed: State, credentials: Mapping[str, Credentials | None]) -> Plan:
-    """What has to happen, in order.
+def plan(
+    wanted: State,
+    observed: State,
+    credentials: Mapping[str, Credentials | None],
+    held: Objects = frozenset(),
+) -> Plan:
+    """What has to happen, in order, leaving out what is `held`.
 
     `credentials` holds for every wanted user what its Secret holds, None where it is still to be generated.
     """
-    return Plan(
-        tuple(
-            step
-            for stage in STAGES
-            for kind in stage
-            for step in _steps(kind, wanted[kind], observed[kind], credentials)
-        )
-    )
+    steps = [
+        step
+        for stage in STAGES
+        for kind in stage
+        for step in _steps(kind, wanted[kind], observed[kind], credentials)
+        if (kind, step.key) not in held
+    ]
+    missing = {
+        step.key.name[0]
+        for step in steps
+        if step.kind is Kind.USER and step.action is Action.BLOCKED and step.key not in observed[Kind.USER]
+    }
+    return Plan(tuple(_waiting(step) if _of_one_of(step, missing) else step for step in steps))
+
+
+def _of_one_of(step: Step, users: set[str]) -> bool:
+    return step.kind in OF_USERS and step.key.name[0] in users
+
+
+def _waiting(step: Step) -> Step:
+    return msgspec.structs.replace(step, action=Action.BLOCKED, reason=f"waits for user {step.key.name[0]}")
 
 
 def _steps(
@@ -105,6 +127,8 @@ def _steps(
             step = _user(identity, body, there, credentials.get(identity.name[0]))
         elif there is None:
             step = Step(Action.CREATE, kind, identity, body)
+        elif kind is Kind.VHOST:
+            step = _vhost(identity, body, there)
         else:
             step = _difference(kind, identity, body, there)
         if step is not None:
@@ -120,14 +144,24 @@ def _difference(kind: Kind, identity: Key, body: Body, there: Body) -> Step | No
     return Step(Action.UPDATE, kind, identity, body, changes)
 
 
+def _vhost(identity: Key, body: Body, there: Body) -> Step | None:
+    """Only what is asked for is compared; the rest goes along, because the broker resets what a request leaves out."""
+    changes = tuple(_changes(body, {name: there.get(name) for name in body}))
+    kept = {name: there[name] for name in VHOST_FIELDS if there.get(name) is not None}
+    return Step(Action.UPDATE, Kind.VHOST, identity, {**kept, **body}, changes) if changes else None
+
+
 def _user(identity: Key, body: Body, there: Body | None, credentials: Credentials | None) -> Step | None:
+    if credentials is None and not body["generated"]:
+        reason = f"secret {body['secret']} is not there, and credentials: Import takes what others make"
+        return Step(Action.BLOCKED, Kind.USER, identity, body, (), reason)
     if there is None:
         return Step(Action.CREATE, Kind.USER, identity, body)
     changes = list(_changes({"tags": body["tags"]}, {"tags": there["tags"]}))
     kept: dict[str, Any] = {}
     if credentials is None:
         changes.append(Change("password", "unknown", f"generated into secret {body['secret']}"))
-    elif not is_password(credentials.password, there["password_hash"], there["hashing_algorithm"]):
+    elif not credentials.fits(there["password_hash"], there["hashing_algorithm"]):
         changes.append(Change("password", "another", f"as in secret {body['secret']}"))
     else:
         kept = {name: there[name] for name in ("password_hash", "hashing_algorithm")}
@@ -157,8 +191,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "(none)"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def user_names(wanted: State) -> dict[str, str]:
-    """Each wanted user's secret name."""
-    return {identity.name[0]: body["secret"] for identity, body in wanted[Kind.USER].items()}

@@ -127,7 +127,7 @@ def _dead_letter(name: str, queue: Queue, graph: Graph) -> Iterator[tuple[str, s
     if at_least_once and queue.overflow not in {None, "reject-publish"}:
         yield "overflow", "at-least-once dead-lettering needs reject-publish; anything else silently turns it off"
     if dead_letter.exchange == "":
-        if dead_letter.routing_key is not None and dead_letter.routing_key not in graph.queues:
+        if dead_letter.routing_key is not None and not graph.has_queue(dead_letter.routing_key):
             yield "deadLetter.routingKey", graph.unknown_queue(dead_letter.routing_key)
         return
     if not graph.has_exchange(dead_letter.exchange):

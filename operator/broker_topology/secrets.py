@@ -8,7 +8,9 @@ crash in between leaves a credential that the next run imports, never a user who
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Protocol
@@ -16,13 +18,27 @@ from typing import Protocol
 import msgspec
 
 from broker_topology.errors import SecretError
+from broker_topology.passwords import hash_password, is_password
 
 PASSWORD_BYTES = 32
 
 
 class Credentials(msgspec.Struct, frozen=True):
+    """A password, or where only that is known, its hash as RabbitMQ makes it (SHA-256)."""
+
     username: str
-    password: str
+    password: str = ""
+    password_hash: str = ""
+
+    def fits(self, observed_hash: str, algorithm: str) -> bool:
+        """Whether the broker's hash is this credential's."""
+        if self.password:
+            return is_password(self.password, observed_hash, algorithm)
+        return hmac.compare_digest(self.password_hash, observed_hash)
+
+    def hashed(self) -> str:
+        """What the broker is told: a password never travels."""
+        return hash_password(self.password) if self.password else self.password_hash
 
     def __repr__(self) -> str:
         return f"Credentials(username={self.username!r}, password=…)"
@@ -45,25 +61,28 @@ class SecretStore(Protocol):
         """Stores a new credential, never over one that is already there. Raises `SecretError` when it cannot."""
 
 
-async def stored(store: SecretStore, secret_name: str, username: str) -> Credentials | None:
-    """What the store holds for this user. Raises `SecretError` when it is another user's."""
+async def stored(store: SecretStore, secret_name: str, name: str) -> Credentials | None:
+    """What the store holds for the user of this name in the topology; with rotation, users are `<name>.<generation>`.
+
+    Raises `SecretError` when it is another user's.
+    """
     credentials = await store.read(secret_name)
-    if credentials is not None and credentials.username != username:
+    if credentials is not None and not re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", credentials.username):
         raise SecretError(
-            f"secret {secret_name} belongs to user {credentials.username}, but the topology names it for {username}"
+            f"secret {secret_name} belongs to user {credentials.username}, but the topology names it for {name}"
         )
     return credentials
 
 
-async def ensured(store: SecretStore, secret_name: str, username: str) -> Credentials:
-    """What the store holds for this user, after generating it where missing.
+async def ensured(store: SecretStore, secret_name: str, name: str, first: str | None = None) -> Credentials:
+    """What the store holds for this user, after generating it (for user name `first`) where missing.
 
     Reads back what it wrote: of two runs at once both use the credential that won.
     """
-    if (credentials := await stored(store, secret_name, username)) is not None:
+    if (credentials := await stored(store, secret_name, name)) is not None:
         return credentials
-    await store.write(secret_name, generate(username))
-    if (credentials := await stored(store, secret_name, username)) is None:
+    await store.write(secret_name, generate(first or name))
+    if (credentials := await stored(store, secret_name, name)) is None:
         raise SecretError(f"secret {secret_name} was written and is gone again")
     return credentials
 
@@ -77,13 +96,14 @@ class SecretDirectory:
     async def read(self, secret_name: str) -> Credentials | None:
         folder = self._folder / secret_name
         password = _read(folder / "password")
-        if password is None:  # a user name alone is what a crash between the two files leaves
+        password_hash = _read(folder / "passwordHash") if password is None else None
+        if password is None and password_hash is None:  # a user name alone is what a crash between the files leaves
             return None
         username = _read(folder / "username")
-        if not password or not username:
-            missing = "username" if password else "password"
+        if not (password or password_hash) or not username:
+            missing = "username" if password or password_hash else "password"
             raise SecretError(f"secret {secret_name}: {folder / missing} is missing or empty")
-        return Credentials(username, password)
+        return Credentials(username, password or "", password_hash or "")
 
     async def write(self, secret_name: str, credentials: Credentials) -> None:
         folder = self._folder / secret_name

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from broker_topology import super_streams
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import Finding
 from broker_topology.graph import Graph, graphs
-from broker_topology.model import Loaded, User
+from broker_topology.model import Loaded, User, VhostSettings
+from broker_topology.ownership import Object
 from broker_topology.permission_rules import permission_findings
 from broker_topology.queue_rules import queue_findings
+from broker_topology.setting_rules import setting_findings
+from broker_topology.state import State
 
 MAX_NAME_BYTES = 255
 """AMQP 0-9-1 carries names and routing keys as short strings."""
@@ -28,18 +32,34 @@ def validate(topologies: Sequence[Loaded]) -> None:
         raise InvalidTopology(found)
 
 
-def findings(topologies: Sequence[Loaded]) -> list[Finding]:
-    """Every reason to refuse these resources, sorted by file and position in it."""
+def findings(
+    topologies: Sequence[Loaded],
+    neighbours: Sequence[Loaded] = (),
+    observed: State | None = None,
+    leaving: frozenset[Object] = frozenset(),
+) -> list[Finding]:
+    """Every reason to refuse these resources, sorted by file and position in it.
+
+    References may be to what `neighbours` declare, or to what the broker holds already (`observed`, without what is
+    `leaving`); nothing is said about the neighbours themselves.
+    """
     found = list(_duplicates(topologies))
-    for vhost_graph in graphs(topologies).values():
+    judged = {id(item) for item in topologies}
+    for vhost_graph in graphs([*neighbours, *topologies], observed, leaving).values():
         for item in vhost_graph.topologies:
-            found += _names(item)
-            found += _exchanges(item, vhost_graph)
-            found += queue_findings(item, vhost_graph)
-            found += _bindings(item, vhost_graph)
-            found += permission_findings(item, vhost_graph)
+            if id(item) in judged:
+                found += _findings(item, vhost_graph)
     order = {id(item.origin): position for position, item in enumerate(topologies)}
     return sorted(found, key=lambda finding: order.get(id(finding.origin), -1))
+
+
+def _findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
+    yield from setting_findings(item)
+    yield from _names(item)
+    yield from _exchanges(item, graph)
+    yield from queue_findings(item, graph)
+    yield from _bindings(item, graph)
+    yield from permission_findings(item, graph)
 
 
 def _duplicates(topologies: Sequence[Loaded]) -> Iterator[Finding]:
@@ -69,15 +89,12 @@ def _duplicates(topologies: Sequence[Loaded]) -> Iterator[Finding]:
 
 def _identities(item: Loaded) -> Iterator[tuple[tuple[str, ...], str]]:
     spec = item.spec
-    for section, names in (
-        ("exchanges", spec.exchanges),
-        ("queues", spec.queues),
-        ("users", spec.users),
-        ("policies", spec.policies),
-        ("operatorPolicies", spec.operator_policies),
-    ):
-        for name in names:
-            yield (spec.vhost, section, name), f"spec.{section}.{name}"
+    for section, name in _named(item):
+        yield (spec.vhost, section, name), f"spec.{section}.{name}"
+    for name, stream in spec.super_streams.items():
+        yield (spec.vhost, "exchanges", name), f"spec.superStreams.{name}"
+        for number in range(stream.partitions):
+            yield (spec.vhost, "queues", super_streams.partition(name, number)), f"spec.superStreams.{name}"
     for position, binding in enumerate(spec.bindings):
         target = ("queue", binding.queue) if binding.queue is not None else ("exchange", binding.exchange or "")
         arguments = repr(sorted(binding.arguments.items()))
@@ -88,11 +105,13 @@ def _identities(item: Loaded) -> Iterator[tuple[tuple[str, ...], str]]:
     for limit in ("max_connections", "max_queues"):
         if getattr(spec.vhost_limits, limit) is not None:
             yield (spec.vhost, "vhostLimits", limit), "spec.vhostLimits"
+    if spec.vhost_settings != VhostSettings():
+        yield (spec.vhost, "vhostSettings"), "spec.vhostSettings"
 
 
-def _names(item: Loaded) -> Iterator[Finding]:
+def _named(item: Loaded) -> Iterator[tuple[str, str]]:
+    """Each section of named objects with each name in it."""
     spec = item.spec
-    named: list[tuple[str, str]] = [("spec.vhost", spec.vhost)]
     for section, names in (
         ("exchanges", spec.exchanges),
         ("queues", spec.queues),
@@ -100,12 +119,24 @@ def _names(item: Loaded) -> Iterator[Finding]:
         ("policies", spec.policies),
         ("operatorPolicies", spec.operator_policies),
     ):
-        named += [(f"spec.{section}.{name}", name) for name in names]
+        for name in names:
+            yield section, name
+
+
+def _names(item: Loaded) -> Iterator[Finding]:
+    spec = item.spec
+    named: list[tuple[str, str]] = [("spec.vhost", spec.vhost)]
+    named += [(f"spec.{section}.{name}", name) for section, name in _named(item)]
+    # the longest name that comes of it
+    named += [
+        (f"spec.superStreams.{name}", super_streams.partition(name, stream.partitions - 1) if name else name)
+        for name, stream in spec.super_streams.items()
+    ]
     for path, name in named:
         if not name:
             yield Finding(item.origin, path, "the name is empty")
         yield from _too_long(item, path, name)
-        if name.startswith("amq.") and path.startswith(("spec.exchanges", "spec.queues")):
+        if name.startswith("amq.") and path.startswith(("spec.exchanges", "spec.queues", "spec.superStreams")):
             yield Finding(item.origin, path, "names beginning with amq. are reserved by the broker")
     for position, binding in enumerate(spec.bindings):
         yield from _too_long(item, f"spec.bindings[{position}].routingKey", binding.routing_key)
@@ -141,7 +172,7 @@ def _bindings(item: Loaded, graph: Graph) -> Iterator[Finding]:
             yield Finding(item.origin, f"{path}.source", "the default exchange takes no bindings")
         elif not graph.has_exchange(binding.source):
             yield Finding(item.origin, f"{path}.source", graph.unknown_exchange(binding.source))
-        if binding.queue is not None and binding.queue not in graph.queues:
+        if binding.queue is not None and not graph.has_queue(binding.queue):
             yield Finding(item.origin, f"{path}.queue", graph.unknown_queue(binding.queue))
         if binding.exchange is not None and not graph.has_exchange(binding.exchange):
             yield Finding(item.origin, f"{path}.exchange", graph.unknown_exchange(binding.exchange))

@@ -1,0 +1,44 @@
+"""What a migration is told, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from broker_topology.management_api import ManagementApi
+from broker_topology.model import Loaded
+from broker_topology.ownership import Object, Record
+from broker_topology.plan import Plan
+from broker_topology.state import Key, Kind, State
+
+MIGRATION_NOTE = "migration"
+"""The topic in `Record.notes` under which a migration keeps where it is."""
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """One owner's resource at one moment, before anything is written."""
+
+    resource: Loaded
+    owner: str
+    record: Record
+    wanted: State
+    observed: State
+    plan: Plan
+    api: ManagementApi
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An object in somebody else's hands during this run: neither made nor changed nor removed."""
+
+    kind: Kind
+    key: Key
+    message: str
+
+    @property
+    def object(self) -> Object:
+        return self.kind, self.key
+
+
+Migrate = Callable[[Situation], Awaitable[Sequence[Held]]]
+"""Does the next part of a migration. It may write at the broker, its own note in the record included."""
