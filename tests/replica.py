@@ -51,9 +51,14 @@ class Base:
         url = f"postgresql://{role}@{self._postgres.host}:{self._postgres.port}/{self.name}"
         return DatabaseAddress(url, self._folder / f"{role}-postgres" / "password", self._postgres.ca_file)
 
+    @property
+    def owner_dsn(self) -> str:
+        """For a connection as the owner."""
+        return self._postgres.dsn(self.name)
+
     async def sql(self, statement: str, *arguments: object) -> list[Any]:
         """As the owner; table names need their schema."""
-        connection = await asyncpg.connect(self._postgres.dsn(self.name))
+        connection = await asyncpg.connect(self.owner_dsn)
         try:
             return list(await connection.fetch(statement, *arguments))
         finally:

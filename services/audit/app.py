@@ -3,7 +3,7 @@
 from services.audit.api import routes
 from services.audit.handlers import HANDLERS
 from services.audit.reading import Reader
-from services.audit.store import Log
+from services.audit.store import Log, forgetting
 from services.shared.chassis.http import application
 from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
 from services.shared.chassis.process import Process
@@ -15,4 +15,5 @@ def build(settings: IdentitySettings) -> Process:
     # Large batches: a batch is one insert, whatever its size, and every event of the system passes here.
     process.consume("audit.queue", HANDLERS, Log, tolerant=True, prefetch=500, batch=250)
     process.serve(application(routes(Reader(process.database), gate), title="Warren audit log"))
+    process.forget(*forgetting(settings.history_days))
     return process

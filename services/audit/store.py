@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from services.audit.domain import Place, Record, sort_out
+from services.shared.messaging.retention import Rule
 from services.shared.messaging.transaction import Connection, Transaction
 
 _COLUMNS = "source, subject, sequence, id, logical_id, type, reference, time, body"
@@ -61,6 +62,13 @@ class Log(Transaction):
                 kept=str(kept[record.place]),
                 id=str(record.id),
             )
+
+
+def forgetting(history_days: int) -> list[Rule]:
+    """Whole stories of which nothing was heard for so long, unless `history_days` is 0. The function does it: the
+    service's role may not delete from its log."""
+    statement = "SELECT forget_events($1::int, $2::tid, $3::tid, $4::int)"
+    return [Rule("events", "events", history_days, statement)] if history_days else []
 
 
 def _columns(records: Sequence[Record]) -> list[list[object]]:

@@ -3,7 +3,7 @@
 from services.email.handlers import handlers
 from services.email.mail_server import MailServer
 from services.email.settings import Settings
-from services.email.store import Deliveries
+from services.email.store import Deliveries, forgetting
 from services.shared.chassis.process import Process
 from services.shared.messaging.failures import RetryPolicy
 
@@ -25,5 +25,6 @@ def build(settings: Settings) -> Process:
         concurrency=settings.smtp_connections,
         retry=PATIENCE,
     )
+    process.forget(forgetting(settings.deliveries_days))
     process.finally_(server.close)
     return process

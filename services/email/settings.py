@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.shared.chassis.environment import Connections, Port, ProcessSettings, Seconds
+from services.shared.chassis.environment import Connections, Days, Port, ProcessSettings, Seconds
 from services.shared.messaging.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -21,6 +21,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     """The longest that one mail may take."""
     smtp_connections: Connections = 4
     """Mails under way at one time, each on a connection of its own."""
+    deliveries_days: Days = 90
+    """How long the record of what was sent is kept."""
 
     def __post_init__(self) -> None:
         if self.smtp_ca_file is None and self.smtp_host not in LOOPBACK:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.shared.contracts import Event
 from services.shared.contracts.notifications import NotificationRequested
+from services.shared.messaging.retention import Rule, by_age
 from services.shared.messaging.transaction import Connection, Transaction
 
 
@@ -46,6 +47,11 @@ class Deliveries(Transaction):
             [state.value for _, state in noted],
             [_hash(event.data.contact.email) for event, _ in noted],
         )
+
+
+def forgetting(days: int) -> Rule:
+    """What was sent or skipped so long ago. What is still to be sent stays."""
+    return by_age("deliveries", "t.noted_at < now() - make_interval(days => $1) AND t.state <> 'sending'", days)
 
 
 def _hash(address: str | None) -> bytes | None:

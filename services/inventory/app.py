@@ -7,7 +7,7 @@ from services.inventory import api, opening
 from services.inventory.handlers import HANDLERS
 from services.inventory.restocking import Restocking
 from services.inventory.settings import InventorySettings
-from services.inventory.store import Stockroom
+from services.inventory.store import Stockroom, forgetting
 from services.shared.chassis.http import application
 from services.shared.chassis.identity import STAFF, Gate
 from services.shared.chassis.process import Process
@@ -24,4 +24,5 @@ def build(settings: InventorySettings) -> Process:
     if settings.opening_stock_file != Path():
         pieces = opening.read(settings.opening_stock_file)
         process.every(OPENING_SECONDS, "opening stock", Transaction, partial(opening.put_on_shelf, pieces=pieces))
+    process.forget(*forgetting(settings.history_days))
     return process

@@ -12,6 +12,7 @@ import msgspec
 from services.inventory.domain import Decision, Reservation, Shelf, State
 from services.shared.contracts import AnyEvent, EventData
 from services.shared.contracts.orders import Line, OrderCancelling, OrderCreated, Participant
+from services.shared.messaging.retention import UNTROUBLED, Rule, by_age
 from services.shared.messaging.transaction import Connection, Transaction
 
 _lines = msgspec.json.Decoder(list[Line])
@@ -104,3 +105,12 @@ class Stockroom(Transaction):
 def _concerns_stock(event: AnyEvent) -> bool:
     """The first phase of a cancellation is shipping's alone: it must leave no trace here."""
     return not isinstance(event.data, OrderCancelling) or Participant.INVENTORY in event.data.participants
+
+
+def forgetting(history_days: int) -> list[Rule]:
+    """Reservations that are settled, unless `history_days` is 0."""
+    settled = (
+        "t.state IN ('sold', 'out_of_stock', 'released') AND t.updated_at < now() - make_interval(days => $1)"
+        f" AND {UNTROUBLED.format(subject='t.order_id')}"
+    )
+    return [by_age("reservations", settled, history_days, subject="order_id")] if history_days else []

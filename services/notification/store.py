@@ -8,7 +8,10 @@ from services.notification.wording import WORDING
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.orders import Contact, OrderCreated
 from services.shared.messaging.codec import Codec, encode
+from services.shared.messaging.retention import Rule, by_age
 from services.shared.messaging.transaction import Connection, Transaction
+
+NEWS_DAYS = 1  # that news waits for somebody to tell it to
 
 _codec = Codec(CATALOGUE)
 
@@ -82,21 +85,13 @@ class Conversations(Transaction):
         if told:
             await self.connection.execute("DELETE FROM waiting WHERE order_id = ANY($1::uuid[])", told)
 
-    async def forget(self, contact_days: int) -> int:
-        """Remove news that has waited longer than it is worth, and people's addresses when no longer needed.
 
-        Returns how many rows went, at most 1000 a call.
-        """
-        news = await self.connection.fetch(
-            "DELETE FROM waiting WHERE (order_id, topic) IN (SELECT order_id, topic FROM waiting"
-            " WHERE since < now() - interval '1 day' LIMIT 500 FOR UPDATE SKIP LOCKED) RETURNING topic"
-        )
-        old = await self.connection.fetch(
-            "DELETE FROM conversations WHERE order_id IN (SELECT order_id FROM conversations"
-            " WHERE last_at < now() - make_interval(days => $1) LIMIT 500 FOR UPDATE SKIP LOCKED) RETURNING order_id",
-            contact_days,
-        )
-        return len(news) + len(old)
+def forgetting(contact_days: int) -> list[Rule]:
+    """News that has waited longer than it is worth, and people's addresses when nothing new was heard for long."""
+    return [
+        by_age("waiting", "t.since < now() - make_interval(days => $1)", NEWS_DAYS),
+        by_age("conversations", "t.last_at < now() - make_interval(days => $1)", contact_days, subject="order_id"),
+    ]
 
 
 def _matters(event: AnyEvent) -> bool:

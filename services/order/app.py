@@ -1,7 +1,5 @@
 """Puts the two processes together."""
 
-from functools import partial
-
 from services.order import api, retention, store
 from services.order.backlog import Backlog
 from services.order.desk import Desk
@@ -14,7 +12,6 @@ from services.order.store import OrderBook
 from services.shared.chassis.http import application
 from services.shared.chassis.identity import Gate
 from services.shared.chassis.process import Process
-from services.shared.messaging.transaction import Transaction
 
 
 def build_api(settings: ApiSettings) -> Process:
@@ -35,6 +32,5 @@ def build_worker(settings: WorkerSettings) -> Process:
     process = Process("order", settings)
     process.consume("order.queue", HANDLERS, OrderBook)
     process.every(settings.deadline_tick_seconds, "deadlines", OrderBook, store.expire_overdue)
-    forget = partial(retention.forget_keys, days=settings.idempotency_days)
-    process.every(3600, "idempotency keys", Transaction, forget)
+    process.forget(*retention.forgetting(settings.idempotency_days, settings.history_days))
     return process

@@ -1,16 +1,16 @@
-"""Forgets what nobody will ask for again."""
+"""What nobody will ask for again."""
 
-from services.shared.messaging.transaction import Transaction
+from services.shared.messaging.retention import UNTROUBLED, Rule, by_age
 
-BATCH = 1000  # rows in one transaction
+_ENDED = (
+    "t.state IN ('COMPLETED', 'CANCELLED') AND t.updated_at < now() - make_interval(days => $1)"
+    # A key answers with its order: without it the key would stand for nothing, and its request never be answered.
+    " AND NOT EXISTS (SELECT FROM idempotency_keys AS k WHERE k.customer = t.customer AND k.order_id = t.id)"
+    f" AND {UNTROUBLED.format(subject='t.id')}"
+)
 
 
-async def forget_keys(work: Transaction, *, days: int) -> int:
-    """Remove Idempotency-Keys older than so many days; returns how many. Their orders stay."""
-    done = await work.connection.execute(
-        "DELETE FROM idempotency_keys WHERE (customer, key) IN (SELECT customer, key FROM idempotency_keys"
-        " WHERE created_at < now() - make_interval(days => $1) LIMIT $2 FOR UPDATE SKIP LOCKED)",
-        days,
-        BATCH,
-    )
-    return int(done.split()[-1])
+def forgetting(idempotency_days: int, history_days: int) -> list[Rule]:
+    """Idempotency-Keys, whose orders stay; and orders that have ended, unless `history_days` is 0."""
+    keys = by_age("idempotency_keys", "t.created_at < now() - make_interval(days => $1)", idempotency_days)
+    return [keys, *([by_age("orders", _ENDED, history_days, subject="id")] if history_days else [])]

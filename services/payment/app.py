@@ -3,7 +3,7 @@
 from services.payment.handlers import handlers
 from services.payment.settings import Settings
 from services.payment.simulated_gateway import SimulatedGateway
-from services.payment.store import Payments
+from services.payment.store import Payments, forgetting
 from services.shared.chassis.process import Process
 from services.shared.messaging.failures import RetryPolicy
 
@@ -30,5 +30,7 @@ def build(settings: Settings) -> Process:
         concurrency=settings.payment_concurrency,
         retry=PATIENCE,
     )
+    process.first(gateway.open)
     process.finally_(gateway.close)
+    process.forget(*forgetting(settings.history_days))
     return process

@@ -33,7 +33,7 @@ Question = TypeVar("Question")
 
 
 class SimulatedGateway:
-    """Keeps the contract of Gateway. Its connections open with the first call."""
+    """Keeps the contract of Gateway. Its connections open with `open`, or else with the first call."""
 
     def __init__(self, address: DatabaseAddress, *, latency_seconds: float = 0.0, timeout_seconds: float = 3.0) -> None:
         self._ledger = Ledger(address, connections=2)
@@ -43,6 +43,10 @@ class SimulatedGateway:
         self._voids = Gathering(self._ledger.void)
         self._opening = asyncio.Lock()
         self._open = False
+
+    async def open(self) -> None:
+        """Raises ConfigurationError when its books refuse us, DatabaseUnavailable when they are away."""
+        await self._connect()
 
     async def charge(self, key: str, amount_cents: int, currency: str, token: str) -> ChargeAnswer:
         behaviour = behaviour_of(token)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from services.payment.domain import Payment, State, concerns
 from services.shared.contracts import AnyEvent
+from services.shared.messaging.retention import UNTROUBLED, Rule, by_age
 from services.shared.messaging.transaction import Connection, Transaction
 
 _SELECT = """
@@ -63,3 +64,12 @@ class Payments(Transaction):
                 [payment.charge_id for payment in changed],
                 [payment.code for payment in changed],
             )
+
+
+def forgetting(history_days: int) -> list[Rule]:
+    """Payments that are settled, unless `history_days` is 0."""
+    settled = (
+        "t.state IN ('paid', 'failed', 'voided', 'refunded') AND t.changed_at < now() - make_interval(days => $1)"
+        f" AND {UNTROUBLED.format(subject='t.order_id')}"
+    )
+    return [by_age("payments", settled, history_days, subject="order_id")] if history_days else []

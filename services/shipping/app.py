@@ -5,7 +5,7 @@ from functools import partial
 from services.shared.chassis.process import Process
 from services.shipping.handlers import HANDLERS, deliver_due, prepare_due
 from services.shipping.settings import Settings
-from services.shipping.store import Shipments
+from services.shipping.store import Shipments, forgetting
 
 TICK = 0.5  # seconds; how late a parcel may leave or arrive
 
@@ -17,4 +17,5 @@ def build(settings: Settings) -> Process:
     # Also when nothing waits by today's settings: what an earlier setting made wait is still to leave.
     process.every(TICK, "preparation", transaction, prepare_due)
     process.every(TICK, "carrier", transaction, deliver_due)
+    process.forget(*forgetting(settings.history_days))
     return process

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.shared.contracts import AnyEvent
+from services.shared.messaging.retention import UNTROUBLED, Rule, by_age
 from services.shared.messaging.transaction import Connection, Transaction
 from services.shipping.domain import Pace, Shipment, State, concerns
 
@@ -98,3 +99,12 @@ class Shipments(Transaction):
         self._stored |= {shipment.order_id: shipment for shipment in found}
         self._current |= {shipment.order_id: shipment for shipment in found}
         return found
+
+
+def forgetting(history_days: int) -> list[Rule]:
+    """Parcels that have arrived or never left, unless `history_days` is 0."""
+    settled = (
+        "t.state IN ('delivered', 'stopped') AND t.changed_at < now() - make_interval(days => $1)"
+        f" AND {UNTROUBLED.format(subject='t.order_id')}"
+    )
+    return [by_age("shipments", settled, history_days, subject="order_id")] if history_days else []

@@ -5,7 +5,7 @@ from services.shared.messaging.failures import RetryPolicy
 from services.sms.gateway import Gateway
 from services.sms.handlers import handlers
 from services.sms.settings import Settings
-from services.sms.store import Deliveries
+from services.sms.store import Deliveries, forgetting
 
 # Waits grow by a second up to a minute, so this many tries take about 14 hours: a gateway that is away overnight
 # parks nothing. The queue's own delivery limit (1000, topology file) must stay above it.
@@ -25,5 +25,6 @@ def build(settings: Settings) -> Process:
         concurrency=settings.sms_connections,
         retry=PATIENCE,
     )
+    process.forget(forgetting(settings.deliveries_days))
     process.finally_(gateway.close)
     return process

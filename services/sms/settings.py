@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.shared.chassis.environment import Connections, ProcessSettings, Seconds
+from services.shared.chassis.environment import Connections, Days, ProcessSettings, Seconds
 from services.shared.messaging.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -20,6 +20,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     """The longest that the gateway may keep us waiting, for the connection and for each part of its answer."""
     sms_connections: Connections = 8
     """Messages under way at one time."""
+    deliveries_days: Days = 90
+    """How long the record of what was sent is kept."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.sms_url)

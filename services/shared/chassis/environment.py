@@ -16,6 +16,8 @@ PREFIX = "WARREN_"
 
 Seconds = Annotated[float, Meta(gt=0, le=30 * 86400)]
 Days = Annotated[int, Meta(ge=1, le=3650)]
+SHORTEST_INBOX = 30  # days
+SHORTEST_HISTORY = 180  # days
 Connections = Annotated[int, Meta(ge=1, le=1000)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -47,6 +49,26 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long servers may be away when the process starts, before it gives up."""
     shutdown_seconds: Annotated[float, Meta(ge=0, le=86400)] = 20.0
     """How long work under way may take after SIGTERM."""
+    inbox_days: Annotated[int, Meta(ge=SHORTEST_INBOX, le=3650)] = 35
+    """How long a repeated message is recognized. One that failed, and was neither dropped nor got through since, is
+    recognized for as long as that is so."""
+    failures_days: Days = 30
+    """How long the record of a failure is kept after it was made good or dropped."""
+    history_days: Annotated[int, Meta(ge=0, le=36500)] = 0
+    """How long orders, and all that the services know of them, are kept after their end; 0 keeps them for ever."""
+
+    def require_lasting_memory(self) -> None:
+        """Raises ConfigurationError when a repetition could come after what would tell that it is one is gone."""
+        if self.inbox_days < self.failures_days:
+            raise ConfigurationError(
+                f"settings: WARREN_INBOX_DAYS={self.inbox_days} is less than WARREN_FAILURES_DAYS={self.failures_days}:"
+                " what failed and is still on record must be recognized when it comes again"
+            )
+        if self.history_days and self.history_days < max(SHORTEST_HISTORY, self.inbox_days):
+            raise ConfigurationError(
+                f"settings: WARREN_HISTORY_DAYS={self.history_days} is too short: orders are kept for at least"
+                f" {SHORTEST_HISTORY} days, and at least WARREN_INBOX_DAYS={self.inbox_days}; 0 keeps them for ever"
+            )
 
     @property
     def database(self) -> DatabaseAddress:

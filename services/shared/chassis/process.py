@@ -30,6 +30,7 @@ from services.shared.messaging.outbox import Outbox
 from services.shared.messaging.processor import Processor, logical_id
 from services.shared.messaging.publisher import Publisher
 from services.shared.messaging.relay import Relay
+from services.shared.messaging.retention import Retention, Rule, failures, inbox
 from services.shared.messaging.telemetry import Listeners, LogTelemetry, Telemetry
 from services.shared.messaging.ticker import Ticker
 from services.shared.messaging.transaction import Connection, Transaction
@@ -53,6 +54,7 @@ class Process:
     """
 
     def __init__(self, service: str, settings: ProcessSettings, *, exchange: str = "order.exchange") -> None:
+        settings.require_lasting_memory()
         self.service = service
         self.settings = settings
         self.database = Database(settings.database, connections=settings.database_connections)
@@ -62,6 +64,8 @@ class Process:
         self.outbox = Outbox(self.database, self.relay, source=f"/warren/{service}", exchange=exchange)
         self._consumers: list[Consumer] = []
         self._tickers: list[Ticker[Transaction]] = []
+        self._rules: list[Rule] = [inbox(settings.inbox_days), failures(settings.failures_days)]
+        self._opening: list[Callable[[], Awaitable[None]]] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._server: Server | None = None
         self._readiness = Readiness()
@@ -111,6 +115,11 @@ class Process:
         ticker = Ticker(name, seconds, self.outbox, transaction, work, self.telemetry)
         self._tickers.append(ticker)  # type: ignore[arg-type]
 
+    def forget(self, *rules: Rule) -> None:
+        """Remove what is old by these rules too; see Retention. Inbox and failures have theirs anyway. Only processes
+        that consume remove anything."""
+        self._rules += rules
+
     def serve(self, application: Litestar) -> None:
         """Answer HTTP on the port of the settings."""
         self._server = Server(application, self.settings.http_host, self.settings.http_port)
@@ -118,6 +127,11 @@ class Process:
     def ready_when(self, part: str, check: Check) -> None:
         """The process is ready only while `check` does not raise; database and subscriptions are checked anyway."""
         self._readiness.require(part, check)
+
+    def first(self, check: Callable[[], Awaitable[None]]) -> None:
+        """Await `check` before anything begins. It raises ConfigurationError, which ends the process, or Unavailable,
+        and is then asked again until `startup_seconds` are over."""
+        self._opening.append(check)
 
     def finally_(self, close: Callable[[], Awaitable[None]]) -> None:
         """Call `close` when everything else has ended."""
@@ -145,6 +159,9 @@ class Process:
         running = [asyncio.create_task(self.relay.run(), name="relay")]
         running += [asyncio.create_task(consumer.run(), name="consumer") for consumer in self._consumers]
         running += [asyncio.create_task(ticker.run(), name="ticker") for ticker in self._tickers]
+        if self._consumers:
+            retention = Retention(self.database, self.telemetry, self._rules)
+            running.append(asyncio.create_task(retention.run(), name="retention"))
         if self._server is not None:
             running.append(asyncio.create_task(self._server.run(), name="http"))
         stopped = asyncio.create_task(stop.wait())
@@ -183,6 +200,8 @@ class Process:
             try:
                 await self.database.open()
                 await self._try_broker()
+                for check in self._opening:
+                    await check()
             except Unavailable as error:
                 await self.database.close()
                 if loop.time() > deadline:

@@ -113,19 +113,3 @@ async def test_silent_events_leave_no_trace(base: Base, replicas: Replicas) -> N
     order = uuid4()
     await replicas[0].process(event_of(OrderDeliveryConfirmed(customer="ada"), subject=order))
     assert await base.sql("SELECT FROM notification.conversations WHERE order_id = $1", order) == []
-
-
-async def test_what_is_old_is_forgotten_and_nothing_else(base: Base, replicas: Replicas) -> None:
-    old, young = uuid4(), uuid4()
-    for order in (old, young):
-        await replicas[0].process(event_of(OrderConfirmed(customer="ada"), subject=order))
-    await base.sql("UPDATE notification.waiting SET since = now() - interval '25 hours' WHERE order_id = $1", old)
-    assert await replicas[0].tick(lambda conversations: conversations.forget(90)) == 1
-    left = await base.sql("SELECT order_id FROM notification.waiting WHERE order_id = ANY($1::uuid[])", [old, young])
-    assert [row[0] for row in left] == [young]
-    await base.sql(
-        "UPDATE notification.conversations SET last_at = now() - interval '91 days' WHERE order_id = $1", old
-    )
-    assert await replicas[0].tick(lambda conversations: conversations.forget(90)) == 1
-    assert await base.sql("SELECT FROM notification.conversations WHERE order_id = $1", old) == []
-    assert await replicas[0].tick(lambda conversations: conversations.forget(90)) == 0

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.order.handlers import HANDLERS
-from services.order.retention import forget_keys
+from services.order.retention import forgetting
 from services.order.store import expire_overdue
 from services.shared.contracts import EventData
 from services.shared.contracts.inventory import (
@@ -22,6 +22,7 @@ from services.shared.contracts.orders import CancelReason, OrderCancelling, Orde
 from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentSuccess, PaymentVoided
 from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped
 from services.shared.messaging.processor import Verdict
+from services.shared.messaging.retention import Retention
 from tests.replica import Base, Replica, again, types
 from tests.stage import event_of
 
@@ -221,8 +222,13 @@ async def test_old_keys_are_forgotten_and_their_orders_stay(base: Base, shop: An
     await base.sql(
         "UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days' WHERE customer = $1", user
     )
-    while await workers[0].tick(lambda work: forget_keys(work, days=30)):
-        pass
+    [rule] = forgetting(idempotency_days=30, history_days=0)
+    await base.sql(
+        'INSERT INTO "order".retention (name, due_at) VALUES ($1, now())'
+        " ON CONFLICT (name) DO UPDATE SET due_at = now()",
+        rule.name,
+    )
+    assert await Retention(workers[0].database, workers[0].record, [rule]).walk(rule) >= 1
     assert (await shop.place(headers, user=user)).json()["id"] != first.json()["id"]
     assert (await shop.http.get(first.headers["location"])).status_code == 200
 

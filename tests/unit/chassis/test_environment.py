@@ -5,6 +5,7 @@ import pytest
 from services.email.settings import Settings as EmailSettings
 from services.order.settings import ApiSettings, WorkerSettings
 from services.shared.chassis.environment import ProcessSettings, read
+from services.shared.chassis.process import Process
 from services.shared.messaging.errors import ConfigurationError
 
 NEEDED = {
@@ -28,6 +29,10 @@ NEEDED = {
         (ProcessSettings, "HTTP_PORT", "70000", "<= 65535"),
         (ProcessSettings, "STARTUP_SECONDS", "nan", "float"),
         (ProcessSettings, "SHUTDOWN_SECONDS", "-1", ">= 0"),
+        (ProcessSettings, "INBOX_DAYS", "29", ">= 30"),
+        (ProcessSettings, "FAILURES_DAYS", "0", ">= 1"),
+        (ProcessSettings, "HISTORY_DAYS", "-1", ">= 0"),
+        (EmailSettings, "DELIVERIES_DAYS", "0", ">= 1"),
         (ProcessSettings, "LOG_LEVEL", "loud", "not one of debug, info, warning, error, critical"),
         (ProcessSettings, "LOG_FORMAT", "xml", "not one of console, json"),
         (ApiSettings, "PAYMENT_DEADLINE_SECONDS", "0", "> 0"),
@@ -47,3 +52,25 @@ def test_a_value_that_cannot_work_is_named(kind: type[ProcessSettings], name: st
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigurationError, match=r"WARREN_BROKER_URL is not set.*WARREN_LOG_LEVEL"):
         read(ProcessSettings, {k: v for k, v in NEEDED.items() if "BROKER_URL" not in k} | {"WARREN_LOG_LEVEL": "x"})
+
+
+@pytest.mark.parametrize(
+    ("values", "refused"),
+    [
+        ({}, None),
+        ({"INBOX_DAYS": "60", "FAILURES_DAYS": "60"}, None),
+        ({"FAILURES_DAYS": "36"}, "WARREN_INBOX_DAYS=35 is less than WARREN_FAILURES_DAYS=36"),
+        ({"HISTORY_DAYS": "180"}, None),
+        ({"HISTORY_DAYS": "179"}, "WARREN_HISTORY_DAYS=179 is too short"),
+        ({"HISTORY_DAYS": "400", "INBOX_DAYS": "401"}, "at least WARREN_INBOX_DAYS=401"),
+    ],
+)
+def test_a_memory_shorter_than_what_may_come_back_is_refused(values: dict[str, str], refused: str | None) -> None:
+    settings = read(ProcessSettings, NEEDED | {f"WARREN_{name}": value for name, value in values.items()})
+    if refused is None:
+        settings.require_lasting_memory()
+        Process("probe", settings)
+    else:
+        for judge in (settings.require_lasting_memory, lambda: Process("probe", settings)):
+            with pytest.raises(ConfigurationError, match=refused):
+                judge()

@@ -1,0 +1,230 @@
+"""What is old goes, what is needed stays, whoever else is at work and however the walk is cut off."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+import pytest
+
+from services.shared.contracts import Event, EventData
+from services.shared.contracts.orders import OrderConfirmed, OrderPaid
+from services.shared.messaging import retention
+from services.shared.messaging.database import Database
+from services.shared.messaging.retention import Retention, RetentionSettings, Rule
+from services.shared.messaging.transaction import Transaction
+from tests.integration.messaging.walker import Setting
+from tests.replica import Base, Replica
+from tests.stage import Record, event_of, eventually
+from warren.local.paths import CHECKOUT
+from warren.local.servers import Servers
+
+DAYS = 35
+QUICK = RetentionSettings(pages=4, rows=100, rest=0.0, shortest_rest_seconds=0.0, look_seconds=0.05)
+INBOX = retention.inbox(DAYS)
+NO_WAIT = "20ms"
+
+
+@pytest.fixture
+async def base(servers: Servers, tmp_path: Path) -> AsyncIterator[Base]:
+    base = Base(servers, tmp_path)
+    await base.prepare("probe")
+    await base.sql("INSERT INTO probe.retention (name, due_at) VALUES ('inbox', now()), ('failures', now())")
+    yield base
+    admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
+    await admin.execute(f'DROP DATABASE IF EXISTS "{base.name}" WITH (FORCE)')
+    await admin.close()
+
+
+@asynccontextmanager
+async def walking(base: Base, *rules: Rule, settings: RetentionSettings = QUICK) -> AsyncIterator[Retention]:
+    database = Database(base.address("probe"))
+    await database.open()
+    try:
+        yield Retention(database, Record(), rules, settings)
+    finally:
+        await database.close()
+
+
+async def fill(base: Base, rows: int, *, days: float, consumer: str = "probe") -> None:
+    """Inbox rows of this age."""
+    await base.sql(
+        "INSERT INTO probe.inbox (consumer, logical_id, processed_at)"
+        " SELECT $1, gen_random_uuid(), now() - make_interval(secs => $3 * 86400) FROM generate_series(1, $2)",
+        consumer,
+        rows,
+        float(days),
+    )
+
+
+async def count(base: Base, where: str = "true") -> int:
+    return int((await base.sql(f"SELECT count(*) FROM probe.inbox WHERE {where}"))[0][0])  # noqa: S608
+
+
+async def test_rows_past_their_age_go_and_all_others_stay(base: Base) -> None:
+    for days in (0, 1, 20, 34.9, 35.1, 36, 400):
+        await fill(base, 700, days=days)
+    async with walking(base, INBOX) as walk:
+        assert await walk.walk(INBOX) == 3 * 700
+        assert await walk.walk(INBOX) == 0  # not due again
+    assert await count(base) == 4 * 700
+    assert await count(base, f"processed_at < now() - interval '{DAYS} days'") == 0
+    [(removed, finished, due)] = await base.sql(
+        "SELECT removed, finished_at IS NOT NULL, due_at > now() + interval '23 hours'"
+        " FROM probe.retention WHERE name = 'inbox'"
+    )
+    assert (removed, finished, due) == (2100, True, True)
+
+
+async def test_what_may_come_back_from_a_parking_lot_is_remembered(base: Base) -> None:
+    kept: dict[str, UUID] = {}
+    for state in ("retrying", "parked", "replayed", "succeeded", "dropped"):
+        kept[state] = uuid4()
+        await base.sql(
+            "INSERT INTO probe.inbox (consumer, logical_id, processed_at) VALUES"
+            " ('probe', $1, now() - interval '90 days'), ('another', $1, now() - interval '90 days')",
+            kept[state],
+        )
+        await base.sql(
+            "INSERT INTO probe.failures (consumer, key, attempts, reason, state, last_at)"
+            " VALUES ('probe', $1::uuid::text, 1, 'why', $2, now() - interval '90 days')",
+            kept[state],
+            state,
+        )
+    rules = [INBOX, retention.failures(30)]
+    async with walking(base, *rules) as walk:
+        assert [await walk.walk(rule) for rule in rules] == [7, 2]
+    left = {row[0] for row in await base.sql("SELECT logical_id FROM probe.inbox WHERE consumer = 'probe'")}
+    assert left == {kept[state] for state in ("retrying", "parked", "replayed")}
+    assert await count(base, "consumer = 'another'") == 0
+    states = {row[0] for row in await base.sql("SELECT state FROM probe.failures")}
+    assert states == {"retrying", "parked", "replayed"}
+
+
+async def test_replicas_take_turns_and_remove_each_row_once(base: Base) -> None:
+    await fill(base, 6000, days=40)
+    await fill(base, 500, days=1)
+    async with contextlib.AsyncExitStack() as stack:
+        replicas = [await stack.enter_async_context(walking(base, INBOX)) for _ in range(4)]
+        running = [asyncio.create_task(replica.run()) for replica in replicas]
+        try:
+            await eventually(lambda: _finished(base))
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+    assert await count(base) == 500
+    assert (await base.sql("SELECT removed FROM probe.retention WHERE name = 'inbox'"))[0][0] == 6000
+
+
+async def test_a_killed_walk_is_gone_on_with_where_it_was(base: Base) -> None:
+    await fill(base, 5000, days=40)
+    slow = msgspec.structs.replace(QUICK, shortest_rest_seconds=0.02)
+    setting = msgspec.json.encode(Setting(base.address("probe"), INBOX, slow), enc_hook=str).decode()
+    for least in (500, 1000, 1500):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.integration.messaging.walker", setting, cwd=CHECKOUT
+        )
+        await eventually(lambda least=least: _removed(base, least))  # type: ignore[misc]
+        process.kill()
+        assert await process.wait() == -9
+    # Its transaction is undone when the server notices, and its turn free.
+    left = await count(base)
+    [(removed, block)] = await base.sql("SELECT removed, block FROM probe.retention WHERE name = 'inbox'")
+    assert (0 < left < 5000, block > 0) == (True, True)
+    assert removed <= 5000 - left
+    async with walking(base, INBOX) as walk:
+        await eventually(lambda: _walked(walk, base))
+    assert await count(base) == 0
+    assert (await base.sql("SELECT removed FROM probe.retention WHERE name = 'inbox'"))[0][0] == 5000
+
+
+async def test_nobody_waits_for_a_walk(base: Base) -> None:
+    """Writers give up at once instead of waiting for a lock, and none has to; nor does the walk wait for them."""
+    await fill(base, 8000, days=40)
+    held = (await base.sql("SELECT logical_id FROM probe.inbox ORDER BY ctid OFFSET 3000 LIMIT 1"))[0][0]
+    owner = await _owner(base)
+    holder = await _owner(base)
+    strong: set[str] = set()
+    wrote = 0
+    async with walking(base, INBOX) as walk, holder.transaction():
+        await holder.execute("SELECT FROM inbox WHERE logical_id = $1 FOR UPDATE", held)
+        running = asyncio.create_task(walk.walk(INBOX))
+        while not running.done():
+            await owner.execute(f"SET lock_timeout = '{NO_WAIT}'")
+            await owner.execute("INSERT INTO inbox (consumer, logical_id) SELECT 'probe', gen_random_uuid()")
+            again = await owner.fetchval("SELECT logical_id FROM inbox WHERE processed_at > now() - interval '1 day'")
+            await owner.execute("INSERT INTO inbox VALUES ('probe', $1) ON CONFLICT DO NOTHING", again)
+            modes = await owner.fetch("SELECT mode FROM pg_locks WHERE relation = 'inbox'::regclass AND granted")
+            strong |= {row[0] for row in modes}
+            wrote += 1
+        assert await running == 7999
+    assert wrote > 20
+    assert strong <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
+    assert await count(base, "processed_at < now() - interval '35 days'") == 1
+    await owner.close()
+    await holder.close()
+
+
+async def test_a_step_reads_its_pages_alone(base: Base) -> None:
+    await fill(base, 30_000, days=40)
+    await base.sql("ANALYZE probe.inbox")
+    owner = await _owner(base)
+    await owner.execute("SET plan_cache_mode = force_generic_plan")
+    await owner.execute(f"PREPARE step (int, tid, tid, int) AS {INBOX.statement}")
+    plan = "\n".join(row[0] for row in await owner.fetch("EXPLAIN EXECUTE step (35, '(0,0)', '(4,0)', 100)"))
+    await owner.close()
+    assert "Tid Range Scan on inbox" in plan, plan
+    assert "Seq Scan on inbox" not in plan, plan
+
+
+async def test_a_repetition_inside_the_window_has_no_effect_after_a_walk(base: Base) -> None:
+    seen: list[UUID] = []
+
+    async def on_confirmed(event: Event[OrderConfirmed], _: Transaction) -> Iterable[EventData]:
+        seen.append(event.logicalid)
+        return [OrderPaid(customer="ada", total_cents=1, currency="EUR")]
+
+    database = Database(base.address("probe"))
+    await database.open()
+    replica = Replica("probe", database, {OrderConfirmed: on_confirmed}, Transaction)
+    events = [event_of(OrderConfirmed(customer="ada")) for _ in range(20)]
+    await replica.process(*events)
+    old = [event.logicalid for event in events[:10]]
+    await base.sql(
+        "UPDATE probe.inbox SET processed_at = now() - interval '34 days' WHERE NOT logical_id = ANY($1)", old
+    )
+    await base.sql("UPDATE probe.inbox SET processed_at = now() - interval '36 days' WHERE logical_id = ANY($1)", old)
+    walk = Retention(database, replica.record, [INBOX], QUICK)
+    assert await walk.walk(INBOX) == 10
+    assert any("10 rows older than 35 days removed from inbox" in state for state in replica.record.states)
+    await replica.process(*events, returned=True)
+    assert len(seen) == 30
+    assert seen[20:] == old
+    assert len(await base.sql("SELECT FROM probe.outbox")) == 30  # what waits to be published is nobody's to remove
+    await database.close()
+
+
+async def _finished(base: Base) -> bool:
+    return bool((await base.sql("SELECT finished_at IS NOT NULL FROM probe.retention WHERE name = 'inbox'"))[0][0])
+
+
+async def _removed(base: Base, least: int) -> bool:
+    return bool((await base.sql("SELECT removed >= $1 FROM probe.retention WHERE name = 'inbox'", least))[0][0])
+
+
+async def _walked(walk: Retention, base: Base) -> bool:
+    await walk.walk(INBOX)
+    return await _finished(base)
+
+
+async def _owner(base: Base) -> "asyncpg.Connection[Any]":
+    connection = await asyncpg.connect(base.owner_dsn)
+    await connection.execute("SET search_path = probe")
+    return connection

@@ -1,0 +1,28 @@
+"""Walks through one table until it is killed or done: python -m tests.integration.messaging.walker SETTING"""
+
+import asyncio
+import sys
+
+import msgspec
+
+from services.shared.messaging.database import Database, DatabaseAddress
+from services.shared.messaging.retention import Retention, RetentionSettings, Rule
+from services.shared.messaging.telemetry import LogTelemetry
+
+
+class Setting(msgspec.Struct):
+    database: DatabaseAddress
+    rule: Rule
+    settings: RetentionSettings
+
+
+async def run(setting: Setting) -> None:
+    database = Database(setting.database)
+    await database.open()
+    retention = Retention(database, LogTelemetry("probe"), [setting.rule], setting.settings)
+    await retention.walk(setting.rule)
+    await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(run(msgspec.json.decode(sys.argv[1], type=Setting, dec_hook=lambda kind, value: kind(value))))

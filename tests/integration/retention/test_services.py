@@ -1,0 +1,212 @@
+"""Each service forgets what it may: by age, by state, and never what somebody may still ask about."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services.audit import store as audit
+from services.email import store as email
+from services.inventory import store as inventory
+from services.notification import store as notification
+from services.order import retention as order
+from services.payment import store as payment
+from services.shared.messaging.database import Database
+from services.shared.messaging.retention import Retention, RetentionSettings, Rule
+from services.shipping import store as shipping
+from services.sms import store as sms
+from tests.replica import Base
+from tests.stage import Record
+from warren.local.servers import Servers
+
+DAYS = 200
+QUICK = RetentionSettings(pages=2, rows=3, rest=0.0, shortest_rest_seconds=0.0)
+SCHEMAS = ("order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit")
+
+
+@pytest.fixture
+async def base(servers: Servers, tmp_path: Path) -> AsyncIterator[Base]:
+    base = Base(servers, tmp_path)
+    await base.prepare(*SCHEMAS)
+    yield base
+    admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
+    await admin.execute(f'DROP DATABASE IF EXISTS "{base.name}" WITH (FORCE)')
+    await admin.close()
+
+
+async def walk(base: Base, service: str, *rules: Rule) -> list[int]:
+    """Rows that went, by rule."""
+    database = Database(base.address(service))
+    await database.open()
+    retention = Retention(database, Record(), rules, QUICK)
+    await base.sql(
+        f'INSERT INTO "{service}".retention (name, due_at) SELECT unnest($1::text[]), now()'
+        " ON CONFLICT (name) DO UPDATE SET due_at = now()",
+        [rule.name for rule in rules],
+    )
+    try:
+        return [await retention.walk(rule) for rule in rules]
+    finally:
+        await database.close()
+
+
+SETTLED = {
+    "order": ("COMPLETED", "CANCELLED"),
+    "payment": ("paid", "failed", "voided", "refunded"),
+    "inventory": ("sold", "out_of_stock", "released"),
+    "shipping": ("delivered", "stopped"),
+}
+UNSETTLED = {
+    "order": ("PENDING", "CONFIRMED", "PAID", "SHIPPED", "CANCELLING"),
+    "payment": ("new", "charging", "cancelled"),
+    "inventory": ("unknown", "reserved"),
+    "shipping": ("unpaid", "waiting", "prepared"),
+}
+INSERTS = {
+    "order": """INSERT INTO "order".orders (id, customer, fingerprint, lines, total_cents, currency, express, state,
+        reason, updated_at) VALUES ($1, 'ada', '', '[]', 1, 'EUR', false, $2,
+        CASE WHEN $2 LIKE 'CANCEL%' THEN 'customer' END, now() - make_interval(days => $3))""",
+    "payment": """INSERT INTO payment.payments (order_id, state, amount_cents, currency, charge_id, code, changed_at)
+        VALUES ($1, $2, 1, 'EUR', 'ch', 'no', now() - make_interval(days => $3))""",
+    "inventory": """INSERT INTO inventory.reservations (order_id, state, updated_at)
+        VALUES ($1, $2, now() - make_interval(days => $3))""",
+    "shipping": """INSERT INTO shipping.shipments (order_id, state, tracking, changed_at) VALUES ($1, $2,
+        CASE WHEN $2 IN ('prepared', 'delivered') THEN 'T' END, now() - make_interval(days => $3))""",
+}
+TABLES = {"order": "orders", "payment": "payments", "inventory": "reservations", "shipping": "shipments"}
+KEYS = {"order": "id"}
+RULES = {
+    "order": order.forgetting(30, DAYS)[1:],
+    "payment": payment.forgetting(DAYS),
+    "inventory": inventory.forgetting(DAYS),
+    "shipping": shipping.forgetting(DAYS),
+}
+
+
+async def add(base: Base, service: str, state: str, days: int) -> UUID:
+    """What a service knows of one order, with the number of its last event."""
+    identity = uuid4()
+    await base.sql(INSERTS[service], identity, state, days)
+    await base.sql(f'INSERT INTO "{service}".sequences VALUES ($1, 3)', identity)  # noqa: S608
+    return identity
+
+
+async def left(base: Base, service: str) -> set[UUID]:
+    key = KEYS.get(service, "order_id")
+    rows = await base.sql(f'SELECT {key} FROM "{service}".{TABLES[service]}')  # noqa: S608
+    numbered = await base.sql(f'SELECT subject FROM "{service}".sequences')  # noqa: S608
+    assert {row[0] for row in rows} == {row[0] for row in numbered}, "a number is forgotten with what it numbers"
+    return {row[0] for row in rows}
+
+
+@pytest.mark.parametrize("service", SETTLED)
+async def test_an_order_is_forgotten_when_it_has_long_been_settled(base: Base, service: str) -> None:
+    young = {await add(base, service, state, DAYS - 1) for state in SETTLED[service]}
+    moving = {await add(base, service, state, DAYS + 400) for state in UNSETTLED[service]}
+    old = [await add(base, service, state, DAYS + 1) for state in SETTLED[service]]
+    troubled, gone = old[0], old[1:]
+    await base.sql(
+        f'INSERT INTO "{service}".failures (consumer, key, subject, attempts, reason, state) VALUES'  # noqa: S608
+        " ($1, 'a', $2, 1, 'why', 'parked'), ($1, 'b', $3, 1, 'why', 'succeeded')",
+        service,
+        troubled,
+        gone[0],
+    )
+    assert await walk(base, service, *RULES[service]) == [len(gone)]
+    assert await left(base, service) == young | moving | {troubled}
+
+
+@pytest.mark.parametrize("service", SETTLED)
+async def test_nothing_is_forgotten_while_an_old_event_waits_to_be_published(base: Base, service: str) -> None:
+    old = await add(base, service, SETTLED[service][0], DAYS + 1)
+    await base.sql(
+        f'INSERT INTO "{service}".outbox (exchange, body, owner, leased_until, created_at)'  # noqa: S608
+        " VALUES ('x', '', gen_random_uuid(), now(), now() - interval '2 days')"
+    )
+    assert await walk(base, service, *RULES[service]) == [0]
+    await base.sql(f"UPDATE \"{service}\".outbox SET created_at = now() - interval '1 hour'")  # noqa: S608
+    assert await walk(base, service, *RULES[service]) == [1]
+    assert old not in await left(base, service)
+
+
+def test_by_default_orders_are_kept_for_ever() -> None:
+    assert [rule.table for rule in order.forgetting(30, 0)] == ["idempotency_keys"]
+    assert payment.forgetting(0) + inventory.forgetting(0) + shipping.forgetting(0) + audit.forgetting(0) == []
+
+
+async def test_an_order_outlives_the_keys_that_answer_with_it(base: Base) -> None:
+    identity = await add(base, "order", "COMPLETED", DAYS + 1)
+    insert = "INSERT INTO \"order\".idempotency_keys VALUES ('ada', $1, '', $2, now() - make_interval(days => $3))"
+    await base.sql(insert, "old", identity, 31)
+    await base.sql(insert, "young", identity, 29)
+    rules = order.forgetting(30, DAYS)
+    assert await walk(base, "order", *rules) == [1, 0]
+    await base.sql("UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days'")
+    assert await walk(base, "order", *rules) == [1, 1]
+
+
+@pytest.mark.parametrize("service", ["email", "sms"])
+async def test_what_is_still_to_be_sent_stays_on_record(base: Base, service: str) -> None:
+    await base.sql(
+        f"INSERT INTO {service}.deliveries (id, order_id, topic, state, noted_at, sent_at)"  # noqa: S608
+        " SELECT gen_random_uuid(), gen_random_uuid(), 't', state, now() - make_interval(days => days),"
+        " CASE state WHEN 'sent' THEN now() END"
+        " FROM unnest(ARRAY['sent', 'skipped', 'sending']) AS s (state), unnest(ARRAY[1, 89, 91]) AS d (days)"
+    )
+    rule = {"email": email, "sms": sms}[service].forgetting(90)
+    assert await walk(base, service, rule) == [2]
+    found = await base.sql(f"SELECT state FROM {service}.deliveries WHERE noted_at < now() - interval '90 days'")  # noqa: S608
+    assert [row[0] for row in found] == ["sending"]
+
+
+async def test_addresses_and_news_nobody_waits_for_are_forgotten(base: Base) -> None:
+    old, young, quiet = uuid4(), uuid4(), uuid4()
+    for identity, days in ((old, 91), (young, 89), (quiet, 1)):
+        await base.sql(
+            "INSERT INTO notification.conversations (order_id, last_at) VALUES ($1, now() - make_interval(days => $2))",
+            identity,
+            days,
+        )
+        await base.sql("INSERT INTO notification.sequences VALUES ($1, 1)", identity)
+    for identity, hours in ((young, 25), (quiet, 23)):
+        await base.sql(
+            "INSERT INTO notification.waiting VALUES ($1, 't', '', now() - make_interval(hours => $2))", identity, hours
+        )
+    assert await walk(base, "notification", *notification.forgetting(90)) == [1, 1]
+    for table, column, expected in (
+        ("conversations", "order_id", {young, quiet}),
+        ("sequences", "subject", {young, quiet}),
+        ("waiting", "order_id", {quiet}),
+    ):
+        rows = await base.sql(f"SELECT {column} FROM notification.{table}")  # noqa: S608
+        assert {row[0] for row in rows} == expected, table
+
+
+async def test_audit_forgets_whole_stories_and_never_recent_ones(base: Base) -> None:
+    ended, going_on = uuid4(), uuid4()
+    for story, days in ((ended, (300, 250, 201)), (going_on, (300, 250, 199))):
+        for number, age in enumerate(days, start=1):
+            await base.sql(
+                "INSERT INTO audit.events (source, subject, sequence, id, logical_id, type, time, recorded_at, body)"
+                " VALUES ('s', $1, $2, gen_random_uuid(), gen_random_uuid(), 't', now(),"
+                " now() - make_interval(days => $3), '')",
+                story,
+                number,
+                age,
+            )
+    assert await walk(base, "audit", *audit.forgetting(DAYS)) == [3]
+    assert {row[0] for row in await base.sql("SELECT subject FROM audit.events")} == {going_on}
+    service = await asyncpg.connect(
+        base.address("audit").url, password="test-password", ssl=base.address("audit").tls()
+    )
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await service.execute("DELETE FROM events")
+        with pytest.raises(asyncpg.RaiseError, match="at least 180 days"):
+            await service.execute("SELECT forget_events(179, '(0,0)', '(9,0)', 100)")
+        with pytest.raises(asyncpg.RaiseError):
+            await service.execute("SELECT forget_events(NULL, '(0,0)', '(9,0)', 100)")
+    finally:
+        await service.close()
