@@ -6,6 +6,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.markup import escape
 
+from loadtest.chaos.command import chaos
 from loadtest.consumer.command import consumer
 from loadtest.floor.command import floor
 from loadtest.orders.command import orders
@@ -26,6 +27,7 @@ app = App(
         python -m loadtest orders --orders 10000     # P2 and exactly once: the whole system
         python -m loadtest compare                   # P1: against a plain implementation
         python -m loadtest topology                  # P7: a thousand objects onto a broker
+        python -m loadtest chaos --minutes 10        # no speed: whether anything is lost while everything fails
     """,
     version_flags=[],
 )
@@ -34,6 +36,7 @@ app.command(orders)
 app.command(floor)
 app.command(compare)
 app.command(topology)
+app.command(chaos)
 
 
 def main() -> None:

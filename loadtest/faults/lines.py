@@ -41,6 +41,9 @@ class Line:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._refusing = False
+        self._delay = 0.0
+        self._released = asyncio.Event()
+        self._released.set()
         self.port = 0
         self.heal()
 
@@ -60,9 +63,21 @@ class Line:
         for direction in directions:
             self._loop.call_soon_threadsafe(self._passing[direction].clear)
 
+    def delay(self, seconds: float) -> None:
+        """Whatever passes, in either direction, takes so much longer."""
+        self._delay = seconds
+
+    def hold(self) -> None:
+        """Send nothing on to the server until `release`, whatever else is healed: a moment without publishes."""
+        self._loop.call_soon_threadsafe(self._released.clear)
+
+    def release(self) -> None:
+        self._loop.call_soon_threadsafe(self._released.set)
+
     def heal(self) -> None:
         """Let bytes pass again; those held back arrive now, on connections that still stand."""
         self._refusing = False
+        self._delay = 0.0
         for passing in self._passing.values():
             self._loop.call_soon_threadsafe(passing.set)
 
@@ -113,7 +128,11 @@ class Line:
     async def _copy(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, direction: Direction) -> None:
         try:
             while data := await source.read(65536):
+                if self._delay:
+                    await asyncio.sleep(self._delay)
                 await self._passing[direction].wait()
+                if direction is Direction.TO_SERVER:
+                    await self._released.wait()
                 sink.write(self._through(data, sink, direction))
                 await sink.drain()
         except OSError:
@@ -154,8 +173,12 @@ class OpenLine(Line):
         """Lose the next `count` frames from the server that `verdict` names, and with the last one the connections."""
         self._swallow, self._left, self.swallowed = verdict, count, 0
 
-    def heal(self) -> None:
+    def forgive(self) -> None:
+        """Lose nothing more."""
         self._swallow = None
+
+    def heal(self) -> None:
+        self.forgive()
         super().heal()
 
     async def _connect(self, near: Streams) -> tuple[Streams, Streams]:

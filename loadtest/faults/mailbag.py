@@ -18,7 +18,7 @@ def put(rig: Rig, messages: Iterable[tuple[str, bytes]]) -> None:
         for queue, body in messages:
             await channel.basic_publish(body, routing_key=queue, properties=spec.Basic.Properties(delivery_mode=2))
 
-    asyncio.run(_on_channel(rig, work))
+    asyncio.run(on_channel(rig, work))
 
 
 def take(rig: Rig, queue: str) -> list[bytes]:
@@ -29,7 +29,7 @@ def take(rig: Rig, queue: str) -> list[bytes]:
         while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
             bodies.append(bytes(message.body))
 
-    asyncio.run(_on_channel(rig, work))
+    asyncio.run(on_channel(rig, work))
     return bodies
 
 
@@ -41,7 +41,8 @@ def takers(rig: Rig) -> dict[str, list[str]]:
     return bound
 
 
-async def _on_channel(rig: Rig, work: Callable[[Any], Awaitable[None]]) -> None:
+async def on_channel(rig: Rig, work: Callable[[Any], Awaitable[None]]) -> None:
+    """Do something on a channel of the administrator's own, which confirms what is published."""
     broker = rig.servers.broker.address
     connection = await aiormq.connect(f"{broker.amqps_url(vhost=VHOST)}?cafile={broker.ca_file}")
     try:

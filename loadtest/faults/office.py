@@ -1,5 +1,6 @@
 """What an administrator sees of the system and does to it, past every service."""
 
+import asyncio
 import ssl
 import time
 from collections.abc import Callable, Coroutine
@@ -25,6 +26,7 @@ class Office:
         self._run = run
         self._books: asyncpg.Connection[Any] | None = None
         self._management: httpx.Client | None = None
+        self._asking = asyncio.Lock()
 
     def close_office(self) -> None:
         if self._management is not None:
@@ -36,7 +38,11 @@ class Office:
 
     def sql(self, statement: str, *arguments: object) -> list[Any]:
         """As the owner; table names need their schema."""
-        return list(self._run(self._ask(statement, arguments)))
+        return list(self._run(self._ask_in_turn(statement, arguments)))
+
+    async def _ask_in_turn(self, statement: str, arguments: tuple[object, ...]) -> list[Any]:
+        async with self._asking:  # one connection for every thread that asks
+            return await self._ask(statement, arguments)
 
     async def _ask(self, statement: str, arguments: tuple[object, ...]) -> list[Any]:
         for _ in range(2):

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,7 @@ from loadtest.faults.office import Office, eventually
 from warren.local.certificates import Certificates
 from warren.local.processes import Process
 from warren.local.rabbitmq import RabbitMQ
+from warren.local.report import Report
 from warren.local.system import SERVICES, System
 
 IMPATIENCE = {"FAULT_LEASE_SECONDS": "2", "FAULT_HEARTBEAT_SECONDS": "2", "FAULT_PATIENCE_SECONDS": "3"}
@@ -38,8 +40,17 @@ HASTE = "-rabbit quorum_tick_interval 500 -rabbit dead_letter_worker_publisher_c
 
 
 class Rig(Office, System):
-    def __init__(self, folder: Path) -> None:
-        System.__init__(self, folder, fresh=True, environment=ENVIRONMENT)
+    """`environment` adds settings by process name, as for System."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environment: Mapping[str, Mapping[str, str]] = ENVIRONMENT,
+        report: Report | None = None,
+        on_line: Callable[[str, str], None] | None = None,
+    ) -> None:
+        System.__init__(self, folder, fresh=True, environment=environment, report=report, on_line=on_line)
         self.lines = Lines()
         Office.__init__(self, lambda: self.servers, self.lines.run)
         self._traps = folder / "traps"
@@ -77,6 +88,9 @@ class Rig(Office, System):
 
     def sprung(self, name: str) -> bool:
         return not (self._traps / name).exists()
+
+    def disarm_one(self, name: str) -> None:
+        (self._traps / name).unlink(missing_ok=True)
 
     def disarm(self) -> None:
         for trap in self._traps.iterdir():

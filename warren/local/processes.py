@@ -68,7 +68,13 @@ class Supervisor:
     @property
     def pids(self) -> dict[str, int]:
         """Processes that run now, by name."""
-        return {name: one.popen.pid for name, one in self._running.items() if one.popen.poll() is None}
+        return {name: one.popen.pid for name, one in list(self._running.items()) if one.popen.poll() is None}
+
+    @property
+    def ended(self) -> dict[str, int]:
+        """Exit codes (negative: the signal) of processes that nobody asked to end, by name."""
+        codes = {name: one.popen.poll() for name, one in list(self._running.items()) if not one.stopping}
+        return {name: code for name, code in codes.items() if code is not None}
 
     def log_file(self, name: str) -> Path:
         return self._log_dir / f"{name}.log"

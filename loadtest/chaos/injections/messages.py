@@ -1,0 +1,90 @@
+"""Messages that nobody can read, that come again, and that come in any order."""
+
+import asyncio
+import json
+import random
+from typing import Any
+
+from aiormq import spec
+
+from loadtest.chaos.injections.registry import Hindered, injects, insist, wait_for
+from loadtest.chaos.plan import Planned
+from loadtest.chaos.site import Site
+from loadtest.faults import mailbag
+from services.shared.messaging.parked import RUN_HEADER
+
+COPIES = 3
+ENOUGH = 6  # messages that are worth shuffling
+MOST = 60
+
+
+@injects("poison")
+def poison(site: Site, fault: Planned, chance: random.Random) -> None:
+    number = chance.getrandbits(60)
+    bodies = (
+        b"not JSON %d" % number,
+        b"[%d]" % number,
+        b'{"specversion": "1.0", "n": %d}' % number,
+        b'{"a":' * 50_000 + b"%d" % number,
+        b"\xff\xfe%d" % number,
+        b'"%d' % number + b"x" * 2_000_000 + b'"',
+    )
+    chosen = chance.sample(bodies, 3)
+    insist(lambda: mailbag.put(site, [(fault.target, body) for body in chosen]))
+
+
+@injects("events repeated")
+def repeat(site: Site, fault: Planned, chance: random.Random) -> None:
+    """Some of what was said lately, three times more, to one of those who took it."""
+    takers = insist(lambda: mailbag.takers(site))
+    recent = insist(lambda: site.sql("SELECT body FROM audit.events ORDER BY recorded_at DESC LIMIT 80"))
+    wanted = [
+        body
+        for body in (bytes(row[0]) for row in recent)
+        if fault.target == "audit.queue" or fault.target in takers.get(json.loads(body)["type"], [])
+    ]
+    if not wanted:
+        raise Hindered(f"{fault.target} was told nothing lately")
+    copies = [body for body in chance.sample(wanted, min(12, len(wanted))) for _ in range(COPIES)]
+    chance.shuffle(copies)
+    insist(lambda: mailbag.put(site, [(fault.target, body) for body in copies]))
+
+
+@injects("events in disorder")
+def disorder(site: Site, fault: Planned, chance: random.Random) -> None:
+    """While a service is away its queue is shuffled; then two replicas take what is in it."""
+    queue = f"{fault.target.removesuffix('-worker')}.queue"
+    both = (fault.target, f"{fault.target}-2")
+    with site.held_down(*both):
+        for alias in both:
+            site.end(alias)
+        site.pause(fault.seconds)
+        wait_for(site, lambda: site.depth(queue) >= ENOUGH, 6, f"too little came to {queue}")
+        insist(lambda: shuffle(site, queue, chance))
+
+
+def shuffle(site: Site, queue: str, chance: random.Random) -> None:
+    """What waits in a queue is put into it again in another order, and only then taken out: it may be there twice in
+    the end, if the broker goes away meanwhile, and is never lost."""
+
+    async def work(channel: Any) -> None:
+        taken: list[Any] = []
+        while len(taken) < MOST and (message := await channel.basic_get(queue)).delivery_tag is not None:
+            taken.append(message)
+        for message in chance.sample(taken, len(taken)):
+            await channel.basic_publish(bytes(message.body), routing_key=queue, properties=_again(message))
+        for message in taken:
+            await channel.basic_ack(message.delivery_tag)
+
+    asyncio.run(mailbag.on_channel(site, work))
+
+
+def _again(message: Any) -> spec.Basic.Properties:
+    old = message.header.properties
+    headers = {name: value for name, value in (old.headers or {}).items() if not name.startswith(("x-death", "x-del"))}
+    if message.redelivered:
+        # What failed before is on record, and must be known to be back.
+        headers[RUN_HEADER] = "shuffled"
+    return spec.Basic.Properties(
+        delivery_mode=2, headers=headers, priority=old.priority, message_id=old.message_id, timestamp=old.timestamp
+    )

@@ -1,0 +1,227 @@
+"""One chaos run, from the first process to the verdict."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from loadtest.chaos.customers import Customers
+from loadtest.chaos.injections.registry import insist
+from loadtest.chaos.notebook import Notebook
+from loadtest.chaos.plan import Planned, plan
+from loadtest.chaos.replays import replay_all_unrouted, replay_parked
+from loadtest.chaos.site import PAYMENT_DEADLINE, Site
+from loadtest.chaos.storm import Fault, Storm
+from loadtest.chaos.timeline import Timeline
+from loadtest.chaos.wishes import wishes
+from warren import invariants
+from warren.invariants import Check
+from warren.local.report import Report
+
+RATE = 12.0  # orders a second
+MENDING = 90.0  # seconds in which everything is whole again
+DRAINING = 150.0  # seconds in which everything comes to rest
+JUDGING = 20.0  # seconds in which what queues tell of their lengths becomes true
+PROGRESS = 5.0  # seconds between two lines of progress
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """A look at a run under way."""
+
+    at: float
+    placed: int
+    accepted: int
+    finished: int
+    faults: int
+    active: list[str]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    seed: int
+    seconds: float
+    rate: float
+    plan: list[Planned]
+    faults: list[Fault]
+    manners: Counter[str]
+    placed: int
+    accepted: int
+    ends: Counter[str]
+    """Orders by "STATE" or "STATE (reason)"."""
+    put_off: int
+    unanswered: int
+    absorbed: int
+    """Requests repeated under a key that had been accepted."""
+    repeated: int
+    """Events that a consumer recognized as known."""
+    cancelling: int
+    cancelled_too_late: int
+    restarts: int
+    parked: Counter[str]
+    """Messages in parking lots in the end, by reason."""
+    replays: Counter[str]
+    drained_after: float
+    """Seconds from the last order to rest."""
+    checks: list[Check]
+
+    @property
+    def broken(self) -> list[str]:
+        return [f"{check.name}: {check.detail}" for check in self.checks if not check.held]
+
+
+class Run:
+    """`on_progress` is told every few seconds what has come about."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        seconds: float,
+        report: Report,
+        rate: float = RATE,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.seed, self.seconds, self.rate = seed, seconds, rate
+        self.plan = plan(seed, seconds)
+        self.timeline = Timeline(folder / "timeline.log")
+        self.notebook = Notebook(folder / "accepted.jsonl")
+        self.site = Site(folder, self.timeline, report)
+        self.storm = Storm(self.site, self.plan)
+        self._report = report
+        self.on_progress = on_progress
+        self._finished = 0
+
+    def run(self) -> Outcome:
+        """Everything; leaves nothing running, however it ends."""
+        try:
+            with self.site:
+                self.timeline.begin()
+                drained = asyncio.run(self._order())
+                return self._judge(drained)
+        finally:
+            self.notebook.close()
+            self.timeline.close()
+
+    async def _order(self) -> float:
+        customers = Customers(self.site.urls_of_orders, self.notebook, lambda: self.timeline.now)
+        watching = asyncio.create_task(self._watch())
+        try:
+            self.storm.begin()
+            await customers.shop(wishes(self.seed, self.seconds, self.rate))
+            await asyncio.to_thread(self.storm.wait, MENDING)
+            with self._report.step("Mending"):
+                await asyncio.to_thread(self.site.mend, MENDING)
+            ended = time.monotonic()
+            with self._report.step("Draining") as step:
+                await customers.finish(DRAINING)
+                await asyncio.to_thread(self._drain, ended, step.advance)
+            return time.monotonic() - ended
+        finally:
+            watching.cancel()
+            await customers.leave()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS)
+            await asyncio.to_thread(self._count_finished)
+            now = self.timeline.now
+            if now <= self.seconds + PROGRESS:
+                self.on_progress(self.progress)
+
+    @property
+    def progress(self) -> Progress:
+        notebook, storm = self.notebook, self.storm
+        done = len(storm.faults)
+        return Progress(
+            self.timeline.now, len(notebook.placed), len(notebook.accepted), self._finished, done, storm.active
+        )
+
+    def _count_finished(self) -> None:
+        try:
+            self._finished = self.site.orders("state IN ('COMPLETED', 'CANCELLED')")
+        except Exception:  # noqa: BLE001 - the database may be away: the last count stands
+            return
+
+    # Afterwards
+
+    def _drain(self, began: float, advance: Callable[[float, str], None]) -> None:
+        """Until everything has come to rest, with an operator who replays what has been parked for a passing reason."""
+        while time.monotonic() < began + DRAINING:
+            if insist(self._at_rest):
+                return
+            advance((time.monotonic() - began) / PAYMENT_DEADLINE, "")
+            if unrouted := insist(lambda: replay_all_unrouted(self.site)):
+                self.site.replays["unrouted"] += unrouted
+            if insist(self.site.at_rest):
+                # Only when nothing moves any more: what is under way may park something yet.
+                self.site.replays.update(insist(lambda: replay_parked(self.site)))
+            self.site.pause(1)
+
+    def _at_rest(self) -> bool:
+        depths = self.site.depths()
+        waiting = sum(count for name, count in depths.items() if not name.endswith(".dlq"))
+        return not waiting and self.site.at_rest() and not self._replayable()
+
+    def _replayable(self) -> int:
+        """Events on record as parked; poison has no type that anybody could read."""
+        parked = "state = 'parked' AND event_type IS NOT NULL"
+        return sum(self.site.count(f'"{service}".failures', parked) for service in invariants.PUBLISHERS)
+
+    def _judge(self, drained: float) -> Outcome:
+        notebook, site = self.notebook, self.site
+        database, broker = site.servers.postgres.address, site.servers.broker.address
+        accepted = set(notebook.accepted.values())
+        checks = asyncio.run(invariants.settled(database, broker, seconds=JUDGING, accepted=accepted))
+        found: dict[UUID, str] = {
+            row[0]: f"{row[1]} ({row[2]})" if row[2] else row[1]
+            for row in site.sql('SELECT id, state, reason FROM "order".orders')
+        }
+        faults = list(self.storm.faults)
+        checks += [*notebook.judge(found), self._processes(), _every_kind(self.plan, faults)]
+        return Outcome(
+            seed=self.seed,
+            seconds=self.seconds,
+            rate=self.rate,
+            plan=self.plan,
+            faults=faults,
+            manners=notebook.by_manner(),
+            placed=len(notebook.placed),
+            accepted=len(notebook.accepted),
+            ends=Counter(found.values()),
+            put_off=notebook.put_off,
+            unanswered=notebook.unanswered,
+            absorbed=notebook.absorbed,
+            repeated=self.timeline.counted["repeated"],
+            cancelling=notebook.cancelling,
+            cancelled_too_late=notebook.refused,
+            restarts=site.restarts,
+            parked=self._parked(),
+            replays=site.replays,
+            drained_after=drained,
+            checks=checks,
+        )
+
+    def _processes(self) -> Check:
+        strange = self.site.strange
+        detail = "; ".join(strange[:3]) or f"started again {self.site.restarts} times, each for a known reason"
+        return Check("no process ended of itself", not strange, detail)
+
+    def _parked(self) -> Counter[str]:
+        parked: Counter[str] = Counter()
+        for service in invariants.PUBLISHERS:
+            rows = self.site.sql(f"SELECT reason FROM \"{service}\".failures WHERE state = 'parked'")  # noqa: S608
+            parked.update(f"{service}: {row[0][:60]}" for row in rows)
+        return parked
+
+
+def _every_kind(planned: list[Planned], faults: list[Fault]) -> Check:
+    made = {fault.planned.kind for fault in faults if fault.hindered is None}
+    missing = {fault.kind for fault in planned} - made
+    hindered = sum(fault.hindered is not None for fault in faults)
+    detail = f"{len(faults) - hindered} of {len(planned)} made" + (f"; none of {', '.join(missing)}" if missing else "")
+    return Check("every kind of fault in the plan was made", not missing, detail)
