@@ -1,0 +1,137 @@
+"""Certificates that real TLS takes, passwords that stay, and files of wishes that are refused in words."""
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from warren.provision.authority import CERTIFICATE_DAYS, RENEW_DAYS
+from warren.provision.errors import StoreFailed, WishesRefused
+from warren.provision.folders import Folders
+from warren.provision.fulfil import fulfil
+from warren.provision.wishes import Certificate, Password, Wishes, read
+
+NOW = datetime.now(UTC)
+WISHES = Wishes(
+    authority="ca",
+    bundle="bundle",
+    certificates={"server": Certificate(names=["broker.example", "*.nodes.example", "127.0.0.1"])},
+    passwords={"order-postgres": Password(username="order")},
+)
+
+
+def made(folder: Path, wishes: Wishes = WISHES, now: datetime = NOW) -> list[str]:
+    return list(fulfil(wishes, Folders(folder), now))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def shake_hands(folder: Path, name: str) -> None:
+    """A TLS handshake with the certificate, by a client that knows nothing but the bundle and the name."""
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(folder / "server" / "tls.crt", folder / "server" / "tls.key")
+    mine, yours = socket.socketpair()
+
+    def serve() -> None:
+        with mine, serving.wrap_socket(mine, server_side=True, suppress_ragged_eofs=True) as tls:
+            tls.recv(1)
+
+    thread = threading.Thread(target=_quietly, args=(serve,))
+    thread.start()
+    client = ssl.create_default_context(cafile=folder / "bundle" / "ca.crt")
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    try:
+        with yours, client.wrap_socket(yours, server_hostname=name) as tls:
+            tls.send(b"x")
+    finally:
+        thread.join()
+
+
+def _quietly(serve: Callable[[], None]) -> None:
+    """What the server makes of a client that refuses it is the client's business here."""
+    with contextlib.suppress(OSError):
+        serve()
+
+
+@pytest.mark.parametrize("name", ["broker.example", "one.nodes.example", "127.0.0.1"])
+def test_a_strict_client_takes_the_certificate_for_each_of_its_names(tmp_path: Path, name: str) -> None:
+    made(tmp_path)
+    shake_hands(tmp_path, name)
+
+
+def test_and_for_no_other_name(tmp_path: Path) -> None:
+    made(tmp_path)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(tmp_path, "other.example")
+
+
+def test_running_again_changes_nothing(tmp_path: Path) -> None:
+    made(tmp_path)
+    before = contents(tmp_path)
+    assert made(tmp_path)[1:] == ["server: well", "order-postgres: well"]
+    assert contents(tmp_path) == before
+
+
+def test_only_the_bundle_may_be_read_by_others(tmp_path: Path) -> None:
+    made(tmp_path)
+    modes = {str(file.relative_to(tmp_path)): file.stat().st_mode & 0o777 for file in tmp_path.rglob("*.*")}
+    assert {name for name, mode in modes.items() if mode & 0o077} == {"bundle/ca.crt"}
+
+
+def test_a_certificate_is_renewed_in_good_time_by_the_same_authority(tmp_path: Path) -> None:
+    made(tmp_path)
+    before = contents(tmp_path)
+    early = NOW + timedelta(days=CERTIFICATE_DAYS - RENEW_DAYS - 1)
+    assert "server: well" in made(tmp_path, now=early)
+    late = NOW + timedelta(days=CERTIFICATE_DAYS - RENEW_DAYS + 1)
+    assert any(line.startswith("server: renewed") for line in made(tmp_path, now=late))
+    after = contents(tmp_path)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"server/tls.crt", "server/tls.key"}
+
+
+def test_another_name_makes_another_certificate(tmp_path: Path) -> None:
+    made(tmp_path)
+    more = Wishes(authority="ca", bundle="bundle", certificates={"server": Certificate(names=["new.example"])})
+    assert any(line.startswith("server: renewed") for line in made(tmp_path, more))
+    shake_hands(tmp_path, "new.example")
+
+
+def test_what_is_no_authority_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "ca" / "ca.crt").write_text("mine")
+    with pytest.raises(StoreFailed, match="ca exists and holds no authority"):
+        made(tmp_path)
+    assert (tmp_path / "ca" / "ca.crt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("authority: a\nbundle: a\n", "the same name: a"),
+        ("authority: a\nbundle: b\ncertificats: {}\n", "certificats"),
+        ("authority: a\nbundle: b\ncertificates: {c: {names: []}}\n", "length >= 1"),
+        ("authority: [", "wishes.yaml"),
+    ],
+)
+def test_a_file_that_is_not_in_order_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    file = tmp_path / "wishes.yaml"
+    file.write_text(text)
+    with pytest.raises(WishesRefused, match=complaint):
+        read(file)
+
+
+def test_a_mistake_is_one_line_and_no_stack_trace(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "warren.provision", str(tmp_path / "none.yaml"), "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"warren.provision: {tmp_path / 'none.yaml'} cannot be read: No such file or directory\n"

@@ -1,0 +1,59 @@
+"""python -m warren.provision: certificates and passwords for an installation."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from warren.provision.cluster import Cluster
+from warren.provision.errors import ProvisionError
+from warren.provision.folders import Folders
+from warren.provision.fulfil import fulfil
+from warren.provision.store import Store
+from warren.provision.wishes import read
+
+EXAMPLES = """\
+examples:
+  python -m warren.provision wishes.yaml --folder secrets          one folder for each
+  python -m warren.provision wishes.yaml --kubernetes              one Secret for each, from a pod of the cluster
+
+exit codes: 0 all is there, 1 something could not be made (running again continues), 2 wrong usage
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m warren.provision",
+        description="Make the certificate authority, server certificates and passwords that a file asks for. What"
+        " exists is kept; certificates are renewed 60 days before they end.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("wishes", type=Path, help="YAML file; see warren/provision/wishes.py")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--folder", type=Path, help="write folders below this one")
+    target.add_argument("--kubernetes", action="store_true", help="write Secrets into the namespace of this pod")
+    parser.add_argument("--owner", type=_owner, metavar="UID:GID", help="who may read the folders' files")
+    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="on every Secret")
+    options = parser.parse_args()
+    labels = dict(label.partition("=")[::2] for label in options.label)
+    try:
+        store: Store = Cluster.around(labels) if options.kubernetes else Folders(options.folder, options.owner)
+        for line in fulfil(read(options.wishes), store, datetime.now(UTC)):
+            print(line, flush=True)
+    except ProvisionError as error:
+        print(f"warren.provision: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _owner(text: str) -> tuple[int, int]:
+    user, _, group = text.partition(":")
+    try:
+        return int(user), int(group)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not UID:GID") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Secrets of a Kubernetes namespace, reached as a pod reaches its API server (in-cluster configuration)."""
+
+import base64
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from warren.provision.errors import StoreFailed
+from warren.provision.store import Data
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+TIME_LIMIT = 10.0  # seconds for each answer
+TRIES = 5  # of connecting: the network of a pod may be up a moment after its process
+TLS_TYPE = "kubernetes.io/tls"
+
+
+class Cluster:
+    """Each is one Secret; what is public is a ConfigMap. All carry `labels`."""
+
+    def __init__(self, client: httpx.Client, namespace: str, labels: Mapping[str, str]) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._labels = dict(labels)
+
+    @classmethod
+    def around(cls, labels: Mapping[str, str], account: Path = ACCOUNT) -> Self:
+        """The cluster that this pod runs in. Raises StoreFailed when it is no pod."""
+        try:
+            token = (account / "token").read_text().strip()
+            namespace = (account / "namespace").read_text().strip()
+            tls = ssl.create_default_context(cafile=account / "ca.crt")
+            host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+        except (OSError, KeyError) as error:
+            raise StoreFailed(f"this is no pod with a service account: {error} is missing") from error
+        if ":" in host:
+            host = f"[{host}]"
+        client = httpx.Client(
+            base_url=f"https://{host}:{port}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=TIME_LIMIT,
+            transport=httpx.HTTPTransport(verify=tls, retries=TRIES),
+        )
+        return cls(client, namespace, labels)
+
+    def read(self, name: str) -> Data | None:
+        answer = self._ask("GET", f"secrets/{name}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        found = self._checked(answer, f"read Secret {name}").get("data") or {}
+        return {key: base64.b64decode(text) for key, text in found.items()}
+
+    def create(self, name: str, data: Data) -> bool:
+        answer = self._ask("POST", "secrets", self._secret(name, data))
+        if answer.status_code == httpx.codes.CONFLICT:
+            return False
+        self._checked(answer, f"create Secret {name}")
+        return True
+
+    def replace(self, name: str, data: Data) -> None:
+        self._checked(self._ask("PUT", f"secrets/{name}", self._secret(name, data)), f"replace Secret {name}")
+
+    def publish(self, name: str, data: Data) -> None:
+        texts = {key: content.decode() for key, content in data.items()}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self._metadata(name), "data": texts}
+        answer = self._ask("POST", "configmaps", body)
+        if answer.status_code == httpx.codes.CONFLICT:
+            answer = self._ask("PUT", f"configmaps/{name}", body)
+        self._checked(answer, f"write ConfigMap {name}")
+
+    def _secret(self, name: str, data: Data) -> dict[str, Any]:
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": TLS_TYPE if "tls.key" in data else "Opaque",
+            "metadata": self._metadata(name),
+            "data": {key: base64.b64encode(content).decode() for key, content in data.items()},
+        }
+
+    def _metadata(self, name: str) -> dict[str, Any]:
+        return {"name": name, "namespace": self._namespace, "labels": self._labels}
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        try:
+            return self._client.request(method, f"/api/v1/namespaces/{self._namespace}/{path}", json=body)
+        except httpx.HTTPError as error:
+            raise StoreFailed(f"the Kubernetes API at {self._client.base_url} does not answer: {error}") from error
+
+    def _checked(self, answer: httpx.Response, purpose: str) -> dict[str, Any]:
+        if answer.is_success:
+            return dict(answer.json())
+        reason = answer.text
+        if answer.headers.get("content-type", "").startswith("application/json"):
+            reason = answer.json().get("message", reason)
+        raise StoreFailed(f"cannot {purpose} in namespace {self._namespace}: {answer.status_code} {reason}")

@@ -1,0 +1,60 @@
+"""Secrets as folders: `<root>/<name>/<file>`, the shape in which Kubernetes mounts them."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from warren.provision.errors import StoreFailed
+from warren.provision.store import Data
+
+PRIVATE, PUBLIC = 0o400, 0o444
+
+
+class Folders:
+    """Appear complete or not at all. `owner` is the (user, group) that may read them, where we may say so."""
+
+    def __init__(self, root: Path, owner: tuple[int, int] | None = None) -> None:
+        self._root = root
+        self._owner = owner
+
+    def read(self, name: str) -> Data | None:
+        folder = self._root / name
+        try:
+            return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} or None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreFailed(f"{folder} cannot be read: {error.strerror}") from error
+
+    def create(self, name: str, data: Data) -> bool:
+        if self.read(name) is not None:
+            return False
+        self._write(name, data, PRIVATE)
+        return True
+
+    def replace(self, name: str, data: Data) -> None:
+        self._write(name, data, PRIVATE)
+
+    def publish(self, name: str, data: Data) -> None:
+        if self.read(name) != data:
+            self._write(name, data, PUBLIC)
+
+    def _write(self, name: str, data: Data, mode: int) -> None:
+        """Each file by a rename in its folder, which may be a mount point and cannot be renamed itself."""
+        folder = self._root / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".", dir=folder))
+            try:
+                for file, content in data.items():
+                    (draft / file).write_bytes(content)
+                    (draft / file).chmod(mode)
+                    if self._owner is not None:
+                        os.chown(draft / file, *self._owner)
+                for file in data:
+                    (draft / file).replace(folder / file)
+            finally:
+                shutil.rmtree(draft)
+        except OSError as error:
+            raise StoreFailed(f"{folder} cannot be written: {error.strerror}") from error

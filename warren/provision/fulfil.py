@@ -1,0 +1,45 @@
+"""From wishes to what exists."""
+
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+
+from warren.provision.authority import Authority
+from warren.provision.store import Data, Store
+from warren.provision.wishes import Wishes
+
+PASSWORD_BYTES = 32
+
+
+def fulfil(wishes: Wishes, store: Store, now: datetime) -> Iterator[str]:
+    """Make what is missing, renew what ends soon; yields a line for each thing, also for those that are well.
+
+    An interrupted run is continued by the next one: each thing is complete before the next is begun, the authority
+    first, and of two runs at once both go on with what the first of them made. Raises StoreFailed.
+    """
+    authority = Authority.load(wishes.authority, _kept(store, wishes.authority, Authority.new("Warren", now).data))
+    store.publish(wishes.bundle, {"ca.crt": authority.pem})
+    yield f"{wishes.authority}: the authority; its certificate is in {wishes.bundle}"
+    for name, certificate in wishes.certificates.items():
+        found = store.read(name)
+        if found is None:
+            store.create(name, authority.issue(certificate.names, now))
+            yield f"{name}: made, for {', '.join(certificate.names)}"
+        elif not authority.still_serves(found, certificate.names, now):
+            store.replace(name, authority.issue(certificate.names, now))
+            yield f"{name}: renewed, for {', '.join(certificate.names)}"
+        else:
+            yield f"{name}: well"
+    for name, password in wishes.passwords.items():
+        fresh = {"username": password.username.encode(), "password": secrets.token_urlsafe(PASSWORD_BYTES).encode()}
+        yield f"{name}: {'made' if _kept(store, name, fresh) is fresh else 'well'}"
+
+
+def _kept(store: Store, name: str, fresh: Data) -> Data:
+    """What is there, or what we now put there; never both."""
+    found = store.read(name)
+    if found is not None:
+        return found
+    if store.create(name, fresh):
+        return fresh
+    return store.read(name) or fresh

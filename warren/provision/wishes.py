@@ -1,0 +1,54 @@
+"""What is to exist, as its author writes it in YAML.
+
+authority: warren-ca                    # private: ca.crt, ca.key
+bundle: warren-ca-bundle                # public: ca.crt, for every client
+certificates:
+  warren-rabbitmq-tls: {names: [warren-rabbitmq, 127.0.0.1]}     # tls.crt, tls.key, ca.crt
+passwords:
+  order-postgres: {username: order}     # username, password
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from warren.provision.errors import WishesRefused
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+"""Of a Secret, and of a folder: what Kubernetes takes."""
+
+
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every part: unknown fields are refused."""
+
+
+class Certificate(Wish, frozen=True):
+    names: Annotated[list[str], Meta(min_length=1)]
+    """DNS names, wildcards and addresses that clients call the server by; the first is its common name."""
+
+
+class Password(Wish, frozen=True):
+    username: Annotated[str, Meta(min_length=1)]
+
+
+class Wishes(Wish, frozen=True):
+    authority: Name
+    bundle: Name
+    certificates: dict[Name, Certificate] = {}
+    passwords: dict[Name, Password] = {}
+
+
+def read(file: Path) -> Wishes:
+    """Raises WishesRefused, naming the file and what is wrong in it."""
+    try:
+        wishes = msgspec.yaml.decode(file.read_bytes(), type=Wishes)
+    except OSError as error:
+        raise WishesRefused(f"{file} cannot be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise WishesRefused(f"{file}: {error}") from error
+    names: list[Any] = [wishes.authority, wishes.bundle, *wishes.certificates, *wishes.passwords]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise WishesRefused(f"{file}: two wishes have the same name: {', '.join(twice)}")
+    return wishes
