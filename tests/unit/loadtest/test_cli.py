@@ -4,7 +4,7 @@ import pytest
 
 from loadtest import cli
 
-COMMANDS = ("consumer", "orders", "floor", "compare", "topology")
+COMMANDS = ("consumer", "orders", "floor", "compare", "topology", "chaos")
 
 
 def run(*arguments: str) -> int:
