@@ -129,6 +129,18 @@ async def test_4_what_was_parked_and_comes_again_is_tried_anew(driver: Driver) -
         assert await line.noted() == [event.logicalid]
 
 
+async def test_4_copies_of_one_message_share_its_attempts_and_each_reaches_the_parking_lot(driver: Driver) -> None:
+    async def never(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        raise TransientError("no such luck")
+
+    event = event_of(CONFIRMED)
+    async with driver.consume({OrderConfirmed: never}, attempts=4) as line:
+        await line.deliver(event, event, event)
+        assert len(await line.parked()) == 3
+        # As many tries as configured, and one more for each further copy: nobody can tell it from the message itself.
+        assert [last for _, _, last in line.failures()] == [False, False, False, True, True, True]
+
+
 async def test_4_an_event_in_anothers_name_is_parked(driver: Driver) -> None:
     # The broker lets nobody name another user; its administrator is a user as well.
     event = event_of(CONFIRMED, source="/warren/order")

@@ -29,6 +29,7 @@ from services.shared.messaging.pipeline import Outcome
 from services.shared.messaging.processor import Delivery, Processor, Verdict
 from services.shared.messaging.publisher import Message, Publisher
 from services.shared.messaging.relay import Relay, RelaySettings
+from services.shared.messaging.retention import Retention, RetentionSettings, Rule, by_age
 from services.shared.messaging.telemetry import Listeners, LogTelemetry, Telemetry
 from services.shared.messaging.ticker import Ticker
 from services.shared.messaging.transaction import Announcement, Connection, Transaction
@@ -39,6 +40,7 @@ __all__ = [
     # What a process is put together from
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Gathering", "Outbox",
     "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "Ticker",
+    "Retention", "RetentionSettings", "Rule", "by_age",
     # What it tells
     "Listeners", "LogTelemetry", "Outcome", "Telemetry",
     # What travels inside

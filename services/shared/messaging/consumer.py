@@ -23,7 +23,7 @@ from aiormq.abc import DeliveredMessage
 from services.shared.messaging.connection import RELOAD_SECONDS, BrokerAddress, opened
 from services.shared.messaging.database import Database
 from services.shared.messaging.errors import BrokerUnavailable, Unavailable
-from services.shared.messaging.parked import is_replayed
+from services.shared.messaging.parked import replays
 from services.shared.messaging.processor import Delivery, Processor
 from services.shared.messaging.settlement import Settlement
 from services.shared.messaging.telemetry import Telemetry
@@ -234,7 +234,8 @@ class _Session:
                 tag=tag,
                 body=message.body,
                 user_id=properties.user_id,
-                returned=bool(message.redelivered) or is_replayed(properties.headers),
+                returned=bool(message.redelivered),
+                replays=replays(properties.headers),
             )
         )
         self._news.set()

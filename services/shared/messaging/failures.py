@@ -26,23 +26,28 @@ async def record(
     event_type: str | None,
     subject: object | None,
     limit: int | None,
+    replays: int = 0,
 ) -> tuple[int, bool]:
     """Count one failure. Returns the attempts so far and whether that was the last one allowed.
 
-    `limit` None parks at once. A message that had left its queue, and is back because somebody replayed it, starts
-    again at one.
+    `limit` None parks at once. `replays` is how often the message came out of a parking lot: each time it begins again
+    at one. Copies of one message share their tries. Once one of them is parked, the others are parked when they fail
+    next: none of them is dropped, since a copy looks like the message itself, back after a crash on its way to the
+    parking lot.
     """
     row: asyncpg.Record | None = await connection.fetchrow(
         """
-        INSERT INTO failures AS f (consumer, key, event_type, subject, attempts, reason, state)
-        VALUES ($1, $2, $3, $4, 1, $5, CASE WHEN $6::int IS NULL OR 1 >= $6 THEN 'parked' ELSE 'retrying' END)
+        INSERT INTO failures AS f (consumer, key, event_type, subject, attempts, reason, state, replays)
+        VALUES ($1, $2, $3, $4, 1, $5, CASE WHEN $6::int IS NULL OR 1 >= $6 THEN 'parked' ELSE 'retrying' END, $7)
         ON CONFLICT (consumer, key) DO UPDATE SET
-            attempts = CASE WHEN f.state IN ('parked', 'replayed', 'dropped') THEN 1 ELSE f.attempts + 1 END,
+            attempts = CASE WHEN f.state = 'dropped' OR $7 > f.replays THEN 1 ELSE f.attempts + 1 END,
             reason = excluded.reason,
             last_at = now(),
+            replays = greatest(f.replays, $7),
             state = CASE
                 WHEN $6::int IS NULL
-                    OR CASE WHEN f.state IN ('parked', 'replayed', 'dropped') THEN 1 ELSE f.attempts + 1 END >= $6
+                    OR (f.state = 'parked' AND $7 <= f.replays)
+                    OR CASE WHEN f.state = 'dropped' OR $7 > f.replays THEN 1 ELSE f.attempts + 1 END >= $6
                 THEN 'parked' ELSE 'retrying' END
         RETURNING attempts, state = 'parked'
         """,
@@ -52,6 +57,7 @@ async def record(
         subject,
         reason[:2000],
         limit,
+        replays,
     )
     if row is None:
         raise AssertionError("an upsert returns its row")

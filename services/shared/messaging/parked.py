@@ -19,6 +19,7 @@ RUN_HEADER = "x-warren-replay"
 """Which run of `replay` put a message back, so that the same run leaves it alone if it is parked again."""
 COUNT_HEADER = "x-warren-replays"
 """How often a message was replayed."""
+MOST_REPLAYS = 2**31 - 1
 
 _ABOUT_THE_PAST = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 _MORE_QUEUES = ("CC", "BCC")
@@ -121,8 +122,7 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def replays(self) -> int:
-        count = self.headers.get(COUNT_HEADER, 0)
-        return count if isinstance(count, int) else 0
+        return replays(self.headers)
 
     @property
     def forgery(self) -> str | None:
@@ -185,9 +185,10 @@ def parked(lot: str, message: DeliveredMessage) -> Parked:
     )
 
 
-def is_replayed(headers: Mapping[str, Any] | None) -> bool:
-    """Whether a delivery came out of a parking lot."""
-    return headers is not None and RUN_HEADER in headers
+def replays(headers: Mapping[str, Any] | None) -> int:
+    """How often a message came out of a parking lot, as its headers say."""
+    count = (headers or {}).get(COUNT_HEADER, 0)
+    return count if isinstance(count, int) and 0 <= count <= MOST_REPLAYS else 0
 
 
 _loosely = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -46,7 +46,14 @@ class Delivery(msgspec.Struct, frozen=True, eq=False):
     body: bytes
     user_id: str | None = None
     returned: bool = False
-    """It was delivered before."""
+    """It was delivered before, by this queue."""
+    replays: int = 0
+    """How often it came out of a parking lot."""
+
+    @property
+    def may_have_failed(self) -> bool:
+        """Whether a failure of it may be on record."""
+        return self.returned or self.replays > 0
 
 
 class Verdict(Enum):
@@ -209,7 +216,7 @@ class Processor(Generic[T]):
         return [task for key, task in first.items() if key in new]
 
     async def _note_recovered(self, connection: Connection, tasks: Sequence[Task]) -> None:
-        returned = [task for task in tasks if task.delivery.returned]
+        returned = [task for task in tasks if task.delivery.may_have_failed]
         # A body that nobody could read at first is on record under its hash.
         keys = [key for task in returned for key in (str(self._identity(task.event)), _hash(task.delivery.body))]
         if keys:
@@ -327,6 +334,7 @@ class Processor(Generic[T]):
                     event_type=event.type if event else None,
                     subject=event.subject if event else None,
                     limit=None if permanent else self._retry.attempts,
+                    replays=delivery.replays,
                 )
         except (TimeoutError, ConfigurationError) as away:
             raise DatabaseUnavailable(f"cannot record a failure: {away}") from away

@@ -1,4 +1,4 @@
-"""Work that time calls for, not a message: deadlines, carriers, retention.
+"""Work that time calls for, not a message: deadlines, carriers.
 
 What is due stands in a table, and the database's clock decides that it is: processes' clocks differ.
 """

@@ -9,7 +9,14 @@ import pytest
 
 from services.shared import messaging
 from services.shared.contracts.orders import OrderCompleted, OrderPaid
-from services.shared.messaging import ConsumerSettings, RelaySettings, RetryPolicy, processor, publisher
+from services.shared.messaging import (
+    ConsumerSettings,
+    RelaySettings,
+    RetentionSettings,
+    RetryPolicy,
+    processor,
+    publisher,
+)
 from services.shared.messaging import consumer as consuming
 from services.shared.messaging import database as databases
 from services.shared.messaging.testing import Rehearsal
@@ -32,7 +39,9 @@ async def test_the_handler_in_ten_lines_does_what_the_page_says() -> None:
     assert 'OrderPaid(customer="ada", total_cents=100, currency="EUR")' in testing
 
 
-@pytest.mark.parametrize("kind", [ConsumerSettings, RelaySettings, RetryPolicy], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [ConsumerSettings, RelaySettings, RetryPolicy, RetentionSettings], ids=lambda kind: kind.__name__
+)
 def test_every_setting_is_listed_with_its_default(kind: type[msgspec.Struct]) -> None:
     for field in msgspec.structs.fields(kind):
         if not field.required:

@@ -14,7 +14,7 @@ from pamqp.header import ContentHeader
 
 from services.shared.contracts.orders import OrderConfirmed
 from services.shared.messaging import codec
-from services.shared.messaging.parked import Parked, is_replayed, parked
+from services.shared.messaging.parked import COUNT_HEADER, Parked, parked, replays
 from tests.stage import event_of
 
 DEATH = {"queue": "probe.queue", "reason": "rejected", "count": 1, "time": datetime(2026, 1, 2, tzinfo=UTC)}
@@ -87,6 +87,10 @@ def test_revived_it_has_forgotten_its_past_and_counts_its_replays() -> None:
     assert again.headers == {"traceparent": "00-1-2-01", "x-warren-replay": "run", "x-warren-replays": 3}
     assert (again.user_id, again.expiration, again.priority, again.delivery_mode) == (None, None, 9, 2)
     assert again.message_id == it.id == it.body_hash[:16]
-    assert is_replayed(again.headers)
-    assert not is_replayed(None)
+    assert replays(again.headers) == 3
     pamqp.frame.marshal(ContentHeader(body_size=0, properties=again), 1)
+
+
+@pytest.mark.parametrize("strange", ["7", -1, 2**31, None, 1.5])
+def test_a_strange_count_of_replays_is_none(strange: object) -> None:
+    assert replays(None) == replays({}) == replays({COUNT_HEADER: strange}) == 0

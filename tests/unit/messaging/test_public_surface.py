@@ -14,6 +14,7 @@ NAMES = {
     "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Gathering", "Outbox",
     "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "Ticker",
+    "Retention", "RetentionSettings", "Rule", "by_age",
     "Listeners", "LogTelemetry", "Outcome", "Telemetry",
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",

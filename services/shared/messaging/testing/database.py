@@ -30,6 +30,7 @@ class Failure(msgspec.Struct, frozen=True):
     attempts: int
     reason: str
     state: str
+    replays: int
 
 
 class Tables(msgspec.Struct):
@@ -133,13 +134,15 @@ class _Connection:
         return [(next(self._positions),) for _ in exchanges]
 
     def _fail(
-        self, consumer: str, key: str, event_type: str, subject: UUID, reason: str, limit: int | None
+        self, consumer: str, key: str, event_type: str, subject: UUID, reason: str, limit: int | None, replays: int
     ) -> list[tuple[Any, ...]]:
         failures = self._database.tables.failures
         known = failures.get((consumer, key))
-        attempts = 1 if known is None or known.state == "parked" else known.attempts + 1
-        parked = limit is None or attempts >= limit
-        failures[consumer, key] = Failure(attempts, reason, "parked" if parked else "retrying")
+        same_life = known is not None and replays <= known.replays and known.state != "dropped"
+        attempts = known.attempts + 1 if known is not None and same_life else 1
+        parked = limit is None or attempts >= limit or (known is not None and same_life and known.state == "parked")
+        latest = max(replays, known.replays if known is not None else 0)
+        failures[consumer, key] = Failure(attempts, reason, "parked" if parked else "retrying", latest)
         return [(attempts, parked)]
 
     def _succeed(self, consumer: str, keys: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -61,6 +61,8 @@ class Parked(msgspec.Struct, frozen=True):
     body: bytes
     reason: str
     attempts: int
+    replays: int = 0
+    """How often it was replayed before."""
 
 
 class Rehearsal(Generic[T]):
@@ -144,7 +146,7 @@ class Rehearsal(Generic[T]):
     async def replay(self) -> list[Attempt]:
         """Empty the parking lot into the queue, as `warren dlq replay` does."""
         parked, self.parked = self.parked, []
-        self._queue.put([Delivery(tag=0, body=each.body) for each in parked])
+        self._queue.put([Delivery(tag=0, body=each.body, replays=each.replays + 1) for each in parked])
         return await self.run()
 
     async def tick(self, work: Callable[[T], Awaitable[int]]) -> int:
@@ -213,7 +215,7 @@ class Rehearsal(Generic[T]):
             case Verdict.RETRY:
                 self._queue.retry(queued)
             case Verdict.PARK:
-                self.parked.append(Parked(event, body, reason or "", attempts))
+                self.parked.append(Parked(event, body, reason or "", attempts, queued.delivery.replays))
 
     def _publish(self, entry: Entry) -> None:
         self.messages.append(entry.message)
