@@ -15,6 +15,7 @@ from warren.cli.client import ClientError
 from warren.cli.demo import demo
 from warren.cli.failures import failures
 from warren.cli.outbox import outbox
+from warren.cli.token import token
 from warren.local.errors import LocalError
 
 app = App(
@@ -37,6 +38,7 @@ app.command(order.app)
 app.command(dlq.app)
 app.command(outbox)
 app.command(failures)
+app.command(token)
 
 
 def main() -> None:

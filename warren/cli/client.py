@@ -57,11 +57,11 @@ def default_url() -> str:
 
 
 class Client:
-    """Blocking client. $WARREN_TOKEN, when set, is sent as the bearer token."""
+    """Blocking client. The bearer token is `token`, else $WARREN_TOKEN, else none."""
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(self, url: str | None = None, token: str | None = None) -> None:
         self.url = url or default_url()
-        token = os.environ.get("WARREN_TOKEN")
+        token = token or os.environ.get("WARREN_TOKEN")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=30)
 

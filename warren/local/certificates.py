@@ -5,6 +5,7 @@ key is kept, so that services get certificates that the same clients already tru
 """
 
 import datetime
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,12 @@ class ServerCertificate:
 
     chain_file: Path
     key_file: Path
+
+    def server_tls(self) -> ssl.SSLContext:
+        """For a server that shows this certificate."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.chain_file, self.key_file)
+        return context
 
 
 class Certificates:

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import email
 import email.policy
-import ssl
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,16 +45,21 @@ class MailSink:
     """
 
     def __init__(
-        self, *, port: int = 0, folder: Path | None = None, certificate: ServerCertificate | None = None
+        self,
+        *,
+        host: str = LOOPBACK,
+        port: int = 0,
+        folder: Path | None = None,
+        certificate: ServerCertificate | None = None,
     ) -> None:
-        self.host = LOOPBACK
+        self.host = host
         self.port = port
         """0 until started takes any free port; the number it has from then on."""
         self.mails: list[ReceivedMail] = []
         self.sessions = 0
         """Connections accepted so far."""
         self._file = None if folder is None else folder / "mails.jsonl"
-        self._tls = None if certificate is None else _server_tls(certificate)
+        self._tls = None if certificate is None else certificate.server_tls()
         self._refusals: dict[str, tuple[int, int | None]] = {}
         self._open: set[_Conversation] = set()
         self._loop = asyncio.new_event_loop()
@@ -179,9 +183,3 @@ class _Conversation(SMTP):
         with contextlib.suppress(Exception):
             super().connection_lost(error)
         self._sink._open.discard(self)
-
-
-def _server_tls(certificate: ServerCertificate) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.chain_file, certificate.key_file)
-    return context

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from warren.local.certificates import ServerCertificate
 from warren.local.ports import LOOPBACK
 
 __all__ = ["ReceivedSms", "SmsSink"]
@@ -41,19 +42,27 @@ class SmsSink:
 
     A number that begins with +999400 is refused for good (400), one that begins with +999500 the first two times
     (500); `refuse` adds others. A repeated key is answered as before and adds no message; with another body, 422.
-    Messages are kept in `messages`, and in `folder`/sms.jsonl if given. `also` adds members to GET /messages.
+    With a certificate it speaks https. Messages are kept in `messages`, and in `folder`/sms.jsonl if given. `also` adds
+    members to GET /messages.
     """
 
     def __init__(
-        self, *, port: int = 0, folder: Path | None = None, also: Mapping[str, Callable[[], object]] | None = None
+        self,
+        *,
+        host: str = LOOPBACK,
+        port: int = 0,
+        folder: Path | None = None,
+        certificate: ServerCertificate | None = None,
+        also: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
-        self.host = LOOPBACK
+        self.host = host
         self.port = port
         """0 until started takes any free port; the number it has from then on."""
         self.messages: list[ReceivedSms] = []
         self.requests = 0
         """Messages posted so far, with those that were refused or repeated."""
         self._file = None if folder is None else folder / "sms.jsonl"
+        self._tls = None if certificate is None else certificate.server_tls()
         self._also = dict(also or {})
         self._refusals: dict[str, tuple[int, int | None]] = {}
         self._answers: dict[str, _Order] = {}
@@ -61,7 +70,7 @@ class SmsSink:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}/messages"
+        return f"{'http' if self._tls is None else 'https'}://{self.host}:{self.port}/messages"
 
     def refuse(self, number: str, status: int, *, times: int | None = None) -> None:
         """Answer `status` to this number, so many times or, with None, always."""
@@ -75,6 +84,11 @@ class SmsSink:
             owner = sink
 
         self._server = _Listener((self.host, self.port), Handler)
+        if self._tls is not None:
+            # The handshake belongs to the thread of its connection, so that a silent client holds up no other.
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="sms sink", daemon=True)
         self._thread.start()

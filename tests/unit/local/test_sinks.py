@@ -1,6 +1,8 @@
 import json
 import signal
 import smtplib
+import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +104,16 @@ def test_the_program_ends_tidily_on_sigterm(tmp_path: Path) -> None:
                 assert program.wait(5) == 0
         finally:
             program.kill()
+
+
+def test_with_a_certificate_text_messages_come_over_https_only(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    with Sinks(certificate=certificates.server("sinks"), sms_tls=True) as sinks:
+        assert sinks.sms.url.startswith("https://127.0.0.1:")
+        with socket.create_connection((sinks.sms.host, sinks.sms.port)):  # says nothing, and holds nobody up
+            tls = ssl.create_default_context(cafile=certificates.ca_file)
+            answer = httpx.post(sinks.sms.url, json={"to": "+4915100", "text": "hello"}, verify=tls)
+        assert answer.status_code == 201
+        assert [message.text for message in sinks.sms.messages] == ["hello"]
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(sinks.sms.url.replace("https", "http"))

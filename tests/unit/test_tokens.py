@@ -1,0 +1,41 @@
+"""What `warren token` prints is what a service takes."""
+
+from pathlib import Path
+
+import pytest
+
+from services.shared.chassis.identity import Gate, IdentitySettings
+from services.shared.chassis.problems import Problem
+from warren.local.errors import LocalError
+from warren.tokens import sign
+
+
+def gate(key_file: Path) -> Gate:
+    nowhere = Path("/nonexistent")
+    settings = IdentitySettings(
+        database_url="", database_password_file=nowhere, database_ca_file=nowhere, broker_url="",
+        broker_credentials=nowhere, broker_ca_file=nowhere, token_key_file=key_file,
+    )  # fmt: skip
+    return Gate(settings)
+
+
+def test_a_token_names_its_user_and_role(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("k" * 40 + "\n")
+    identity = gate(key).identify(f"Bearer {sign('gayal', key, role='staff')}")
+    assert (identity.subject, identity.role) == ("gayal", "staff")
+
+
+def test_it_ends(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("k" * 40)
+    with pytest.raises(Problem, match="expired"):
+        gate(key).identify(f"Bearer {sign('gayal', key, seconds=-60)}")
+
+
+def test_a_key_that_is_missing_or_short_is_said(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="cannot be read: No such file"):
+        sign("gayal", tmp_path / "none")
+    (tmp_path / "short").write_text("k")
+    with pytest.raises(LocalError, match="has 1 bytes; at least 32"):
+        sign("gayal", tmp_path / "short")

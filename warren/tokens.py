@@ -1,0 +1,25 @@
+"""Bearer tokens as the services read them (services/shared/chassis/identity.py), for trying out and for tests.
+
+In earnest a login service issues them: whoever holds the key can be anybody.
+"""
+
+import time
+from pathlib import Path
+
+import jwt
+
+from warren.local.errors import LocalError
+
+SHORTEST_KEY = 32  # bytes, as RFC 7518 asks for HS256
+
+
+def sign(subject: str, key_file: Path, *, role: str | None = None, seconds: float = 3600) -> str:
+    """A token that names `subject` for so long. Raises LocalError when the key cannot be read or is too short."""
+    try:
+        key = key_file.read_bytes().strip()
+    except OSError as error:
+        raise LocalError(f"The token key {key_file} cannot be read: {error.strerror}.") from error
+    if len(key) < SHORTEST_KEY:
+        raise LocalError(f"The token key in {key_file} has {len(key)} bytes; at least {SHORTEST_KEY} are needed.")
+    claims: dict[str, object] = {"sub": subject, "exp": int(time.time() + seconds)}
+    return jwt.encode(claims | ({"role": role} if role else {}), key, algorithm="HS256")
