@@ -2,6 +2,7 @@
 
 TopologyError                 base; its text is one message a person can act on
 ├── InvalidTopology           the files are refused; carries every finding
+│   └── Claimed               another owner has an object already
 ├── SecretError               a credential cannot be read, or contradicts the files
 ├── BrokerError               the broker could not do what was asked
 │   ├── BrokerUnreachable     nothing answers, or not in time; worth waiting for
@@ -9,7 +10,8 @@ TopologyError                 base; its text is one message a person can act on
 │   ├── NotRabbitMQ           something answers, but not a RabbitMQ management API
 │   ├── BrokerTooOld          a version that would accept our arguments and ignore them
 │   ├── AccessRefused         401 or 403: wrong password, or rights missing
-│   └── RequestFailed         any other refusal, with the broker's own reason
+│   ├── RequestFailed         any other refusal, with the broker's own reason
+│   └── MigrationBusy         another process is moving this queue's messages
 └── ApplyIncomplete           some steps of a plan failed; names each with its reason
 """
 
@@ -32,6 +34,10 @@ class InvalidTopology(TopologyError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class Claimed(InvalidTopology):
+    """Another owner has some of the objects already; the findings name it. Nothing was written."""
 
 
 class SecretError(TopologyError):
@@ -68,6 +74,10 @@ class RequestFailed(BrokerError):
     def __init__(self, message: str, status: int) -> None:
         self.status = status
         super().__init__(message)
+
+
+class MigrationBusy(BrokerError):
+    """Another process holds the lease of a migration."""
 
 
 class ApplyIncomplete(BrokerError):

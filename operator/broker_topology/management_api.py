@@ -54,7 +54,9 @@ class ManagementApi:
     """One broker's management API, as an async context manager.
 
     Raises at entry: `BrokerUnreachable`, `CertificateRefused`, `AccessRefused`, `NotRabbitMQ`, `BrokerTooOld`.
-    `requests` counts what was sent, by HTTP method: that a second apply writes nothing is tested by it.
+    `requests` counts what was sent, by HTTP method: that a second apply writes nothing is tested by it. Who signed the
+    broker's certificate is said by a file or as PEM text, else the system's authorities count. `client_certificate` is
+    a pair of PEM files, certificate and key, for a broker that asks for one.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class ManagementApi:
         password: str,
         *,
         ca_file: str | Path | None = None,
+        ca_data: str | None = None,
+        client_certificate: tuple[str | Path, str | Path] | None = None,
         time_limit: float = TIME_LIMIT_SECONDS,
         concurrency: int = CONCURRENCY,
     ) -> None:
@@ -73,6 +77,8 @@ class ManagementApi:
         self._authorization = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
         self.username = username
         self._ca_file = ca_file
+        self._ca_data = ca_data
+        self._client_certificate = client_certificate
         self._time_limit = time_limit
         self.concurrency = concurrency
         self._session: aiohttp.ClientSession | None = None
@@ -124,6 +130,10 @@ class ManagementApi:
     async def post(self, target: str, body: object) -> None:
         await self._send("POST", target, body)
 
+    async def ask(self, target: str, body: object) -> Any:
+        """A POST that answers something."""
+        return await self._send("POST", target, body)
+
     async def delete(self, target: str) -> None:
         """Succeeds as well when the object is already gone."""
         try:
@@ -133,11 +143,23 @@ class ManagementApi:
                 raise
 
     def _tls(self) -> ssl.SSLContext:
-        """Made at each entry, so a renewed CA file is picked up."""
+        """Made at each entry, so renewed files are picked up."""
         try:
-            return ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file is not None else None)
-        except (OSError, ssl.SSLError) as exc:
-            raise CertificateRefused(f"the CA file {self._ca_file} cannot be used: {exc}") from exc
+            context = ssl.create_default_context(
+                cafile=str(self._ca_file) if self._ca_file is not None else None, cadata=self._ca_data
+            )
+        except (OSError, ssl.SSLError, ValueError) as exc:
+            source = f"the CA file {self._ca_file}" if self._ca_file is not None else "the CA given for the broker"
+            raise CertificateRefused(f"{source} cannot be used: {exc}") from exc
+        if self._client_certificate is not None:
+            certificate, key = map(str, self._client_certificate)
+            try:
+                context.load_cert_chain(certificate, key)
+            except (OSError, ssl.SSLError) as exc:
+                raise CertificateRefused(
+                    f"the client certificate {certificate} with key {key} cannot be used: {exc}"
+                ) from exc
+        return context
 
     async def _checked_version(self) -> str:
         overview = await self._send("GET", OVERVIEW)

@@ -99,7 +99,7 @@ async def _vhost(api: ManagementApi, state: State, vhost: str) -> None:
         if each["source"]:  # every queue is bound to the default exchange
             target = (each["destination_type"], each["destination"])
             identity = binding_key(vhost, each["source"], target, each["routing_key"], each["arguments"])
-            state[Kind.BINDING][identity] = {}
+            state[Kind.BINDING][identity] = {"properties_key": each["properties_key"]}  # its address
     for kind, listed in ((Kind.POLICY, policies), (Kind.OPERATOR_POLICY, operator_policies)):
         for each in listed:
             state[kind][key(each["name"], vhost)] = {

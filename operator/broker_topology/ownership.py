@@ -57,8 +57,9 @@ async def remove(api: ManagementApi, owner: str) -> None:
 
 
 def claims_of(wanted: State) -> frozenset[Object]:
-    """What a wanted state claims."""
-    return frozenset((kind, identity) for kind in Kind for identity in wanted[kind])
+    """What a wanted state claims. A virtual host may be claimed by many, its settings by one."""
+    settings = {(Kind.VHOST, Key("", (*each.name, "settings"))) for each, body in wanted[Kind.VHOST].items() if body}
+    return frozenset((kind, identity) for kind in Kind for identity in wanted[kind]) | settings
 
 
 def digest(wanted: State) -> str:

@@ -136,6 +136,8 @@ def _steps(
 
 
 def _difference(kind: Kind, identity: Key, body: Body, there: Body) -> Step | None:
+    if kind is Kind.BINDING:  # all it is, is its identity
+        return None
     changes = tuple(_changes(body, there))
     if not changes:
         return None

@@ -26,6 +26,8 @@ class Situation(msgspec.Struct, frozen=True):
     observed: State
     plan: Plan
     api: ManagementApi
+    asked: frozenset[Key] = frozenset()
+    """The queues of `argumentChange: Migrate`."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -34,6 +36,8 @@ class Held(msgspec.Struct, frozen=True):
     kind: Kind
     key: Key
     message: str
+    blocked: bool = False
+    """Nothing goes on until somebody changes something; the message says what."""
 
     @property
     def object(self) -> Object:

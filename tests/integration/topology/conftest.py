@@ -14,8 +14,9 @@ import yaml
 from aiormq.abc import AbstractChannel
 
 import broker_topology
-from broker_topology import Loaded, ManagementApi, SecretDirectory
+from broker_topology import Loaded, ManagementApi, Outcome, SecretDirectory
 from broker_topology.management_api import path
+from broker_topology.ownership import records, remove
 from warren.local.addresses import BrokerAddress
 from warren.local.servers import Servers
 
@@ -74,6 +75,26 @@ class Broker:
         finally:
             await connection.close()
 
+    async def reconcile(self, spec: dict[str, Any], name: str = "test", **options: Any) -> Outcome:
+        """Of one resource, by an owner of its own; `api` and `neighbours` may be given."""
+        (resource,) = self.topology(spec, name)
+        options = {"secrets": self.secrets, "quiet_seconds": 0.0} | options
+        if "api" in options:
+            return await broker_topology.reconcile(resource, owner=self.owner(name), **options)
+        async with self.api() as api:
+            return await broker_topology.reconcile(resource, owner=self.owner(name), api=api, **options)
+
+    async def release(self, spec: dict[str, Any], name: str = "test", **options: Any) -> Outcome:
+        (resource,) = self.topology(spec, name)
+        options = {"quiet_seconds": 0.0} | options
+        if "api" in options:
+            return await broker_topology.release(resource, owner=self.owner(name), **options)
+        async with self.api() as api:
+            return await broker_topology.release(resource, owner=self.owner(name), api=api, **options)
+
+    def owner(self, name: str = "test") -> str:
+        return f"{self.suffix}/{name}"
+
     def options(self) -> list[str]:
         """What every command needs to reach it."""
         address = self.address
@@ -87,6 +108,9 @@ class Broker:
         async with self.api() as api:
             for user in self._users:
                 await api.delete(path("users", user))
+            for owner in await records(api):
+                if owner.startswith(self.suffix):
+                    await remove(api, owner)
             await api.delete(path("vhosts", self.vhost))
 
 

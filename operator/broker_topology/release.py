@@ -1,0 +1,58 @@
+"""The end of a resource: what its owner has at the broker goes, except what holds messages or is used by others."""
+
+from __future__ import annotations
+
+from broker_topology import ownership, removal
+from broker_topology.backlog import QUIET_SECONDS
+from broker_topology.management_api import ManagementApi
+from broker_topology.model import Loaded
+from broker_topology.observe import observe
+from broker_topology.outcome import ObjectState, Outcome, Status
+from broker_topology.ownership import Object
+from broker_topology.plan import Plan
+from broker_topology.reconciliation import allowed
+from broker_topology.rendering import title
+from broker_topology.state import Kind
+from broker_topology.states import state
+
+
+async def release(resource: Loaded, *, owner: str, api: ManagementApi, quiet_seconds: float = QUIET_SECONDS) -> Outcome:
+    """Deletes what the owner's record names, as `deletionPolicy` and `deleteWithMessages` say, and then the record.
+
+    What is gone already counts as deleted. What stays is no longer owned by anybody; the outcome says why it stays.
+    Only the record decides what is deleted, never the resource, so one that was half made, or refused, is released as
+    well. While the broker refuses something the record stays, and the next call goes on. Raises `BrokerError` when the
+    broker is not there.
+    """
+    known = await ownership.records(api)
+    record = known.pop(owner, None)
+    if record is None:
+        return Outcome(Plan(()))
+    vhosts = {each.vhost for _, each in record.claims if each.vhost}
+    vhosts |= {each.name[0] for kind, each in record.claims if kind is Kind.VHOST}
+    observed = await observe(api, vhosts)
+    there = [(kind, each) for kind, each in record.claims if each in observed[kind]]
+    if resource.spec.deletion_policy == "Retain":
+        await ownership.remove(api, owner)
+        kept = dict.fromkeys(there, "deletionPolicy: Retain")
+        return Outcome(Plan(()), _states(kept, set()))
+    may = allowed([resource])
+    leaving = await removal.planned(there, observed, api, record, known.values(), may)
+    steps = leaving.steps(observed)
+    done = await removal.remove(leaving, observed, api, may, quiet_seconds)
+    failures = tuple((title(each.step), each.reason) for each in done.failures)
+    if not failures:
+        await ownership.remove(api, owner)
+    refused: set[Object] = {(each.step.kind, each.step.key) for each in done.failures}
+    gone = {(step.kind, step.key) for step in steps} - done.kept.keys() - refused
+    states = _states(dict(done.kept), gone) + tuple(
+        state((each.step.kind, each.step.key), Status.FAILED, each.reason) for each in done.failures
+    )
+    return Outcome(Plan(tuple(step for step in steps if (step.kind, step.key) in gone)), states, (), failures)
+
+
+def _states(kept: dict[Object, str], gone: set[Object]) -> tuple[ObjectState, ...]:
+    told = [(each, Status.RETAINED, why) for each, why in kept.items()]
+    told += [(each, Status.DELETED, "") for each in gone]
+    told.sort(key=lambda item: (item[0][0].value, item[0][1]))
+    return tuple(state(each, status, message) for each, status, message in told)

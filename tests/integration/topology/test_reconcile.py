@@ -1,0 +1,189 @@
+"""Each kind of object by an owner: made, changed, drifted by hand and repaired, pruned, retained, released."""
+
+from collections import Counter
+
+import pytest
+
+from broker_topology import Status
+from broker_topology.management_api import path
+from broker_topology.ownership import records
+from broker_topology.rendering import title
+
+SPEC = {
+    "vhostSettings": {"description": "orders", "tags": ["shop"], "defaultQueueType": "quorum"},
+    "vhostLimits": {"maxQueues": 50, "maxConnections": 20},
+    "exchanges": {
+        "events": {"type": "topic", "alternateExchange": "rest"},
+        "rest": {"type": "fanout"},
+        "dlx": {"type": "direct"},
+    },
+    "queues": {
+        "q": {"deadLetter": {"exchange": "dlx", "routingKey": "park"}, "deliveryLimit": 1000},
+        "parking": {"deliveryLimit": -1},
+        "history": {"type": "stream", "maxAge": "7D"},
+        "old/kind": {"type": "classic"},
+    },
+    "superStreams": {"invoices": {"partitions": 2, "maxAge": "1D"}},
+    "bindings": [
+        {"source": "events", "queue": "q", "routingKey": "order.*"},
+        {"source": "events", "exchange": "rest", "routingKey": "#"},
+        {"source": "rest", "queue": "history"},
+        {"source": "rest", "queue": "old/kind", "arguments": {"tier": "gold"}},
+        {"source": "dlx", "queue": "parking", "routingKey": "park"},
+    ],
+    "users": {
+        "writer": {
+            "secretName": "writer",
+            "tags": ["monitoring"],
+            "permissions": {"write": "^events$", "read": "^q$"},
+            "topicPermissions": [{"exchange": "events", "write": "^order\\."}],
+            "limits": {"maxConnections": 5, "maxChannels": 50},
+        }
+    },
+    "policies": {"short": {"pattern": "^parking$", "applyTo": "quorum_queues", "definition": {"max-length": 9}}},
+    "operatorPolicies": {"cap": {"pattern": "^q$", "applyTo": "queues", "definition": {"max-length-bytes": 10**9}}},
+}
+OBJECTS = 1 + 2 + 4 + 6 + 7 + 1 + 2 + 1 + 1 + 1 + 1
+BARE = {}
+
+
+@pytest.fixture
+async def made(broker, api):
+    outcome = await broker.reconcile(SPEC, api=api)
+    assert outcome.ready, [str(each) for each in outcome.objects if each.status is not Status.READY]
+    assert Counter(each.status for each in outcome.objects) == {Status.READY: OBJECTS}
+    assert outcome.repaired == ()
+    return outcome
+
+
+async def test_reconciling_twice_writes_nothing_the_second_time(broker, api, made):
+    api.requests.clear()
+    again = await broker.reconcile(SPEC, api=api)
+    assert again.ready
+    assert not again.plan
+    assert set(api.requests) == {"GET"}
+
+
+async def test_plan_mode_writes_nothing_anywhere(broker, api):
+    api.requests.clear()
+    outcome = await broker.reconcile(SPEC | {"mode": "Plan"}, api=api)
+    assert not outcome.ready
+    assert {each.status for each in outcome.objects} == {Status.PENDING}
+    assert len(outcome.plan.writes) == OBJECTS
+    assert set(api.requests) == {"GET"}
+    assert not broker.secrets_dir.exists()
+
+
+CAP = {"pattern": "x", "definition": {"max-length": 1}}
+DRIFT = {
+    "queue": lambda v, u: ("DELETE", path("queues", v, "parking"), None),
+    "exchange": lambda v, u: ("DELETE", path("exchanges", v, "dlx"), None),
+    "binding": lambda v, u: ("DELETE", path("bindings", v, "e", "events", "q", "q", "order.%2A"), None),
+    "permission": lambda v, u: ("PUT", path("permissions", v, u), {"configure": ".*", "write": "", "read": ""}),
+    "topic permission": lambda v, u: ("DELETE", path("topic-permissions", v, u), None),
+    "policy": lambda v, u: ("DELETE", path("policies", v, "short"), None),
+    "operator policy": lambda v, u: ("PUT", path("operator-policies", v, "cap"), CAP),
+    "vhost limit": lambda v, u: ("DELETE", path("vhost-limits", v, "max-queues"), None),
+    "user limit": lambda v, u: ("PUT", path("user-limits", u, "max-channels"), {"value": 1}),
+    "user": lambda v, u: ("PUT", path("users", u), {"password": "stolen", "tags": "administrator"}),
+    "vhost": lambda v, u: ("PUT", path("vhosts", v), {"description": "mine"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", sorted(DRIFT))
+async def test_what_was_changed_by_hand_is_repaired_and_named(broker, api, made, kind):
+    method, target, body = DRIFT[kind](broker.vhost, broker.own("writer"))
+    await (api.delete(target) if method == "DELETE" else api.put(target, body))
+    outcome = await broker.reconcile(SPEC, api=api)
+    assert outcome.ready
+    assert kind in {step.kind.value for step in outcome.repaired}, [title(step) for step in outcome.repaired]
+    assert not (await broker.reconcile(SPEC, api=api)).plan
+
+
+async def test_a_virtual_host_deleted_by_hand_comes_back_with_everything(broker, api, made):
+    await api.delete(path("vhosts", broker.vhost))
+    outcome = await broker.reconcile(SPEC, api=api)
+    assert outcome.ready
+    assert len(outcome.repaired) == OBJECTS - 3  # the user and its two limits belong to the whole broker
+    assert not (await broker.reconcile(SPEC, api=api)).plan
+
+
+async def test_a_changed_specification_is_no_drift(broker, api, made):
+    changed = SPEC | {"queues": SPEC["queues"] | {"new": {}}, "vhostLimits": {"maxQueues": 60, "maxConnections": 20}}
+    outcome = await broker.reconcile(changed, api=api)
+    assert outcome.ready
+    assert [title(step) for step in outcome.plan.steps] == [
+        f"vhost limit {broker.vhost} max-queues (60)",
+        "queue new (quorum)",
+    ]
+    assert outcome.repaired == ()
+
+
+async def test_a_secret_deleted_by_hand_is_made_anew_and_is_no_drift(broker, api, made):
+    (broker.secrets_dir / "writer" / "password").unlink()
+    outcome = await broker.reconcile(SPEC, api=api)
+    assert outcome.ready
+    assert [title(step) for step in outcome.plan.steps] == [f"user {broker.own('writer')} (secret writer, monitoring)"]
+    assert outcome.repaired == ()
+    credentials = await broker.secrets.read("writer")
+    async with broker.channel(broker.own("writer"), credentials.password) as channel:
+        await channel.queue_declare("q", passive=True)
+
+
+async def test_everything_that_is_no_longer_wanted_goes(broker, api, made):
+    outcome = await broker.reconcile(BARE, api=api)
+    assert outcome.ready
+    assert not outcome.of(Status.RETAINED), [str(each) for each in outcome.objects]
+    assert {each.kind.value for each in outcome.objects} == {"vhost"}
+    assert [each["name"] for each in await api.get(path("queues", broker.vhost))] == []
+    names = [each["name"] for each in await api.get(path("exchanges", broker.vhost))]
+    assert all(not name or name.startswith("amq.") for name in names)
+    assert await api.get(path("policies", broker.vhost)) == []
+    assert await api.get(path("operator-policies", broker.vhost)) == []
+    assert await api.get(path("vhost-limits", broker.vhost)) == []
+    assert broker.own("writer") not in {each["name"] for each in await api.get(path("users"))}
+    record = (await records(api))[broker.owner()]
+    assert [kind.value for kind, _ in record.claims] == ["vhost"]
+    api.requests.clear()
+    assert not (await broker.reconcile(BARE, api=api)).plan
+    assert set(api.requests) == {"GET"}
+
+
+async def test_prune_never_keeps_and_says_so(broker, api, made):
+    outcome = await broker.reconcile({"prune": "Never"}, api=api)
+    assert outcome.ready
+    kept = outcome.of(Status.RETAINED)
+    assert len(kept) == OBJECTS - 1
+    assert {each.message for each in kept} == {"prune: Never"}
+    assert not outcome.plan
+    assert (await broker.reconcile(SPEC, api=api)).ready
+
+
+async def test_releasing_removes_everything_and_the_record(broker, api, made):
+    outcome = await broker.release(SPEC, api=api)
+    assert outcome.failures == ()
+    assert {each.status for each in outcome.objects} == {Status.DELETED}
+    assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
+    assert broker.own("writer") not in {each["name"] for each in await api.get(path("users"))}
+    assert broker.owner() not in await records(api)
+    assert (await broker.release(SPEC, api=api)).objects == ()
+
+
+async def test_releasing_with_retain_leaves_everything(broker, api, made):
+    outcome = await broker.release(SPEC | {"deletionPolicy": "Retain"}, api=api)
+    assert {each.message for each in outcome.of(Status.RETAINED)} == {"deletionPolicy: Retain"}
+    assert broker.owner() not in await records(api)
+    again = await broker.reconcile(SPEC, api=api)  # taken over as it is
+    assert again.ready
+    assert not again.plan
+
+
+async def test_what_was_there_before_is_taken_over_and_the_virtual_host_outlives_it(broker, api):
+    await api.put(path("vhosts", broker.vhost), {})
+    await api.put(path("exchanges", broker.vhost, "rest"), {"type": "fanout", "durable": True})
+    await broker.reconcile({"exchanges": {"rest": {"type": "fanout"}}}, api=api)
+    outcome = await broker.release({}, api=api)
+    assert [str(each) for each in outcome.objects] == [
+        "exchange rest: Deleted",
+        f"vhost {broker.vhost}: Retained (it was there before)",
+    ]
