@@ -1,12 +1,16 @@
 """Guarantee 4: transient failures are tried again, later and later; what cannot succeed is parked and stops nobody."""
 
+import asyncio
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
+
+import pytest
 
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
-from services.shared.messaging import MAX_BODY, PermanentError, TransientError, encode
+from services.shared.messaging import MAX_BODY, PermanentError, TransientError, encode, processor
 from services.shared.messaging.testing import event_of
 from tests.conformance.driver import Driver, Feature, Line, Notes, needs, note
 
@@ -139,6 +143,36 @@ async def test_4_copies_of_one_message_share_its_attempts_and_each_reaches_the_p
         assert len(await line.parked()) == 3
         # As many tries as configured, and one more for each further copy: nobody can tell it from the message itself.
         assert [last for _, _, last in line.failures()] == [False, False, False, True, True, True]
+
+
+async def test_4_slow_ones_use_up_their_batchs_time_and_the_rest_is_given_back_uncounted(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "TRANSACTION_TIMEOUT", 0.1)
+    monkeypatch.setattr(processor, "BATCH_TIMEOUT", 0.35)
+    released: list[object] = []
+    release = processor.Processor._release
+
+    def noted(self: Any, tasks: Any, settle: Any) -> None:
+        released.extend(tasks)
+        release(self, tasks, settle)
+
+    monkeypatch.setattr(processor.Processor, "_release", noted)
+
+    async def slow(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        if event.reference == "slow":
+            await asyncio.sleep(30)
+        return await note(event, work)
+
+    events = [event_of(CONFIRMED, reference="slow") for _ in range(8)]
+    good = [event_of(CONFIRMED) for _ in range(8)]
+    async with driver.consume({OrderConfirmed: slow}, attempts=2) as line:
+        await line.deliver(*events, *good)
+        assert sorted(await line.noted()) == sorted(event.logicalid for event in good)
+        assert {(lost.reason, lost.attempts) for lost in await line.parked()} == {("took too long", 2)}
+        # Nobody is blamed for what was before it: two failures for each slow one, none for any other.
+        assert len(line.failures()) == 2 * len(events)
+        assert released
 
 
 async def test_4_an_event_in_anothers_name_is_parked(driver: Driver) -> None:

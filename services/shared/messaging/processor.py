@@ -35,8 +35,11 @@ from services.shared.messaging.transaction import Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
 
-TRANSACTION_TIMEOUT = 60.0  # seconds; far below the broker's consumer timeout
+TRANSACTION_TIMEOUT = 60.0  # seconds
 EFFECT_TIMEOUT = 30.0  # seconds
+BATCH_TIMEOUT = 240.0  # seconds, after which a batch that goes on one by one begins no further one
+# Together far below the broker's consumer timeout of 30 minutes, also where effects pass two batches after another
+# and a consumer holds two batches.
 
 
 class Delivery(msgspec.Struct, frozen=True, eq=False):
@@ -65,6 +68,8 @@ class Verdict(Enum):
     """Reject and requeue: the queue waits, counts, and delivers it again."""
     PARK = auto()
     """Reject: the queue's dead-letter exchange takes it to the parking lot."""
+    RELEASE = auto()
+    """Return it, uncounted and at once: it was not tried."""
 
 
 Settle = Callable[[Delivery, Verdict], None]
@@ -170,7 +175,8 @@ class Processor(Generic[T]):
         run: Callable[[Sequence[Task]], Any],
         settle: Settle,
     ) -> None:
-        """All in one transaction, or else each in its own."""
+        """All in one transaction, or else each in its own, as long as there is time; the others are released."""
+        deadline = time.monotonic() + BATCH_TIMEOUT
         try:
             try:
                 await run(tasks)
@@ -183,11 +189,20 @@ class Processor(Generic[T]):
             if len(tasks) == 1:
                 settle(tasks[0].delivery, await self._failed(tasks[0].delivery, tasks[0].event, error))
                 return
-            for task in tasks:
+            for number, task in enumerate(tasks):
+                if time.monotonic() > deadline:
+                    self._release(tasks[number:], settle)
+                    return
                 await self._batch([task], run, settle)
             return
         for task in tasks:
             settle(task.delivery, Verdict.DONE)
+
+    def _release(self, tasks: Sequence[Task], settle: Settle) -> None:
+        text = f"{len(tasks)} messages given back untried: those before them took {BATCH_TIMEOUT:.0f} s"
+        self._telemetry.state(self._consumer, text)
+        for task in tasks:
+            settle(task.delivery, Verdict.RELEASE)
 
     async def _handle(self, tasks: Sequence[Task]) -> None:
         started = time.perf_counter()

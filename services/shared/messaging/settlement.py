@@ -89,3 +89,6 @@ class Settlement:
                 await self._channel.basic_reject(tag, requeue=True, wait=wait)
             case Verdict.PARK:
                 await self._channel.basic_reject(tag, requeue=False, wait=wait)
+            case Verdict.RELEASE:
+                # nack, not reject: it comes back at once and is not counted.
+                await self._channel.basic_nack(tag, requeue=True, wait=wait)

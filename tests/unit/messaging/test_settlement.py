@@ -9,7 +9,7 @@ import pytest
 from services.shared.messaging import Delivery, Verdict
 from services.shared.messaging.settlement import Settlement
 
-DONE, RETRY, PARK = Verdict.DONE, Verdict.RETRY, Verdict.PARK
+DONE, RETRY, PARK, RELEASE = Verdict.DONE, Verdict.RETRY, Verdict.PARK, Verdict.RELEASE
 
 
 class Channel:
@@ -29,7 +29,12 @@ class Channel:
         await self._write(f"reject {tag}{' requeue' if requeue else ''}", wait)
         self._settle({tag}, RETRY if requeue else PARK)
 
-    async def basic_nack(self, tag: int, *, multiple: bool, requeue: bool) -> None:
+    async def basic_nack(self, tag: int, *, multiple: bool = False, requeue: bool, wait: bool = True) -> None:
+        if not multiple:
+            assert requeue
+            await self._write(f"return {tag}", wait)
+            self._settle({tag}, RELEASE)
+            return
         assert (tag, multiple, requeue) == (0, True, True)
         await self._write("return the rest", True)
         self._settle(set(self.open), None)
@@ -82,10 +87,11 @@ async def test_an_older_one_without_a_verdict_is_not_acknowledged_with_the_other
 
 
 async def test_rejected_ones_go_before_the_frame_that_would_cover_them() -> None:
-    assert await frames(4, {1: DONE, 2: RETRY, 3: PARK, 4: DONE}) == [
+    assert await frames(5, {1: DONE, 2: RETRY, 3: PARK, 4: RELEASE, 5: DONE}) == [
         "reject 2 requeue",
         "reject 3",
-        "ack 4 and before",
+        "return 4",
+        "ack 5 and before",
     ]
 
 

@@ -51,6 +51,12 @@ class InMemoryQueue:
         del self._waiting[queued.delivery.tag]
         queued.tries += 1
 
+    def release(self, queued: Queued) -> None:
+        """It was not tried: it may be taken again at once."""
+        del self._waiting[queued.delivery.tag]
+        queued.delivery = msgspec.structs.replace(queued.delivery, returned=True)
+        self._wait(queued)
+
     def retry(self, queued: Queued) -> None:
         """Hold it back, then deliver it again."""
         first, longest = self._waits

@@ -204,6 +204,9 @@ class Rehearsal(Generic[T]):
     # How
 
     def _settle(self, queued: Queued, verdict: Verdict) -> None:
+        if verdict is Verdict.RELEASE:
+            self._queue.release(queued)
+            return
         self._queue.settled(queued)
         body = queued.delivery.body
         event = self._read(body)
