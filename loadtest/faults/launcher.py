@@ -5,7 +5,8 @@ either. TRAP is a file. While it holds "POINT NTH SIGNAL", the NTH time that the
 file and sends itself SIGNAL, so one trap springs once, and a service is set up for its death without a restart.
 
 Settings of its own, from the environment: FAULT_LEASE_SECONDS (outbox leases), FAULT_HEARTBEAT_SECONDS (broker),
-FAULT_PATIENCE_SECONDS (how long connecting and a statement may take), FAULT_SKEW_SECONDS (how wrong its clock is).
+FAULT_PATIENCE_SECONDS (how long connecting and a statement may take), FAULT_IDLE_SECONDS (how long a transaction may
+stand open while the database hears nothing), FAULT_SKEW_SECONDS (how wrong its clock is).
 """
 
 import asyncio
@@ -116,6 +117,7 @@ def hurry() -> None:
     )
     if patience := float(os.environ.get("FAULT_PATIENCE_SECONDS", "0")):
         connection.CONNECT_TIMEOUT = database.ACQUIRE_TIMEOUT = database.STATEMENT_TIMEOUT = patience
+    database.IDLE_TIMEOUT = int(os.environ.get("FAULT_IDLE_SECONDS", database.IDLE_TIMEOUT))
 
 
 def skew(seconds: float) -> None:

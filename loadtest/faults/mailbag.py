@@ -23,14 +23,19 @@ def put(rig: Rig, messages: Iterable[tuple[str, bytes]]) -> None:
 
 def take(rig: Rig, queue: str) -> list[bytes]:
     """Take every message that is ready out of a queue."""
-    bodies: list[bytes] = []
+    return [bytes(message.body) for message in drain(rig, queue)]
+
+
+def drain(rig: Rig, queue: str) -> list[Any]:
+    """As `take`, with what the broker says of each message."""
+    messages: list[Any] = []
 
     async def work(channel: Any) -> None:
         while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
-            bodies.append(bytes(message.body))
+            messages.append(message)
 
     asyncio.run(on_channel(rig, work))
-    return bodies
+    return messages
 
 
 def takers(rig: Rig) -> dict[str, list[str]]:

@@ -25,7 +25,12 @@ from warren.local.rabbitmq import RabbitMQ
 from warren.local.report import Report
 from warren.local.system import SERVICES, System
 
-IMPATIENCE = {"FAULT_LEASE_SECONDS": "2", "FAULT_HEARTBEAT_SECONDS": "2", "FAULT_PATIENCE_SECONDS": "3"}
+IMPATIENCE = {
+    "FAULT_LEASE_SECONDS": "2",
+    "FAULT_HEARTBEAT_SECONDS": "2",
+    "FAULT_PATIENCE_SECONDS": "3",
+    "FAULT_IDLE_SECONDS": "6",
+}
 OUTBOX_LIMIT = 30
 """With more events than this waiting for the broker, no order is taken."""
 ENVIRONMENT = {

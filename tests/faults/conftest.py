@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,16 +15,7 @@ from tests.stage import remove_instance
 from warren import invariants
 from warren.local.paths import instance_dir
 
-HERE = Path(__file__).parent
 SETTLING = 60.0  # seconds
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The matrix takes minutes and some of it is young: `make test-long` runs it until it has proven steady."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,11 @@ SKUS = ("item1", "item2", "item3", "item4", "mug", "teapot", "kettle", "notebook
 
 class Customers:
     def __init__(self, url: str, seed: int) -> None:
-        self._http = httpx.Client(base_url=url, timeout=HURRY)
+        self.doors = [url]
+        """Addresses of the replicas of the order API; each request goes to any of them."""
+        self._http = httpx.Client(timeout=HURRY)
         self._random = random.Random(seed)
+        self._any_door = random.Random(seed)
         self._lock = threading.Lock()
         self._number = 0
         self.accepted: dict[str, UUID] = {}
@@ -89,7 +92,7 @@ class Customers:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                answer = self._http.post(path, **request)
+                answer = self._http.post(self._any_door.choice(self.doors) + path, **request)
             except httpx.TransportError:
                 self.unanswered += 1
             else:

@@ -3,11 +3,18 @@
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from socket import socket
+from uuid import UUID
+
+import pytest
 
 from loadtest.faults import mailbag
 from loadtest.faults.office import eventually
 from loadtest.faults.rig import Rig
+from tests.conftest import SEED
 from tests.faults.customers import Customers
+from tests.faults.detour import Detour
+from warren.local.system import QUEUES, SERVICES
 
 
 def states(rig: Rig) -> list[tuple[object, ...]]:
@@ -48,6 +55,7 @@ def test_duplicate_times_three_at_the_same_time(rig: Rig, customers: Customers) 
     rig.processes.stop("inventory-2")
 
 
+@pytest.mark.long
 def test_reordered(rig: Rig, customers: Customers) -> None:
     """Each queue's share of the events of ten orders, half of them cancelled, is shuffled for two replicas."""
     rig.processes.stop("inventory")
@@ -74,11 +82,49 @@ def test_reordered(rig: Rig, customers: Customers) -> None:
         rig.processes.stop(replica)
 
 
+def test_shuffled_for_several_replicas_of_every_service(rig: Rig, customers: Customers) -> None:
+    """Every message to every service is held up by chance and overtaken by others. Each order ends as it would have in
+    order, and each replica has done a share."""
+    replicas = {name: f"{name}-2" for name in SERVICES}
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name, alias in replicas.items():
+        rig.replica(name, alias, **({"WARREN_HTTP_PORT": str(port)} if name == "order-api" else {}))
+    eventually(lambda: all(rig.consumers()[queue] == 2 for queue in QUEUES), 60)
+    customers.doors.append(f"http://127.0.0.1:{port}")
+    expected: dict[UUID, set[str]] = {}
+    with Detour(rig, f"{SEED} detour") as detour:
+        for number in range(36):
+            if number % 6 == 0:
+                expected[customers.order("sold-out")] = {"CANCELLED out_of_stock"}
+            elif number % 6 == 1:
+                expected[customers.order("item5", paymentToken="tok_declined")] = {"CANCELLED payment_failed"}
+            elif number % 6 == 2:
+                order = customers.order("item6")
+                customers.cancel(order)
+                expected[order] = {"CANCELLED customer", "COMPLETED"}  # the parcel may have been quicker
+            else:
+                expected[customers.order("item6", express=number % 6 == 3)] = {"COMPLETED"}
+        eventually(lambda: rig.at_rest() and detour.is_empty, 90)
+    customers.doors.pop()
+    ends = rig.sql(
+        "SELECT id, concat_ws(' ', state, reason) FROM \"order\".orders WHERE id = ANY($1::uuid[])", list(expected)
+    )
+    assert {order: end for order, end in ends if end not in expected[order]} == {}
+    assert sum(detour.overtaken.values()) > 50, detour.overtaken
+    for name, alias in replicas.items():
+        assert ("published" if name == "order-api" else "processed") in rig.said(alias), f"{alias} had nothing to do"
+    with ThreadPoolExecutor(len(replicas)) as pool:
+        assert set(pool.map(rig.processes.stop, replicas.values())) == {0}
+
+
+@pytest.mark.long
 def test_oversell(rig: Rig, customers: Customers) -> None:
     """A hundred orders at once for the last piece, with two replicas of inventory: one customer gets it."""
     rig.replica("inventory", "inventory-2")
     eventually(lambda: rig.consumers()["inventory.queue"] == 2)
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(100) as pool:
         orders = list(pool.map(lambda _: customers.order("last-piece"), range(100)))
     eventually(rig.at_rest, 60)
     ends = [row[0] for row in rig.sql('SELECT state FROM "order".orders WHERE id = ANY($1::uuid[])', orders)]

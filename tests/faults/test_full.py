@@ -39,18 +39,27 @@ def test_parking_lot_full(rig: Rig, customers: Customers) -> None:
 
 
 def test_memory_alarm(rig: Rig, customers: Customers) -> None:
-    """While the broker takes nothing, orders are accepted as long as they can be kept, and then put off."""
+    """While the broker takes nothing, orders are accepted as long as they can be kept, and then put off. What it has
+    is consumed all the while."""
 
     def enough() -> None:
         if rig.api("GET", "nodes")[0]["mem_alarm"]:
             rig.servers.broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "2GB")
 
+    rig.processes.stop("inventory")
+    for _ in range(5):
+        customers.order("item1")
+    eventually(lambda: rig.depth("inventory.queue") == 5)
     rig.servers.broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MB")
     try:
         eventually(lambda: rig.api("GET", "nodes")[0]["mem_alarm"])
+        rig.revive("inventory")
+        eventually(lambda: not rig.depth("inventory.queue"), 30, "consumers wait for the alarm to end")
+        assert rig.waiting("inventory") == 5, "the broker took something during the alarm"
         with customers.ordering(80, seconds=3, cancelling=0):
             eventually(lambda: customers.turned_away, 30, "the outbox took more than its limit")
             assert rig.waiting() > OUTBOX_LIMIT, "nobody is turned away before"
+            assert rig.api("GET", "nodes")[0]["mem_alarm"]
             enough()
     finally:
         enough()

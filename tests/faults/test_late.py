@@ -29,7 +29,8 @@ def test_payment_silent_then_late(rig: Rig, customers: Customers) -> None:
 
 
 def test_clock_skew(rig: Rig, customers: Customers) -> None:
-    """Clocks are an hour off, in both directions: deadlines and waits go by the database's."""
+    """Clocks are an hour off, in both directions: deadlines, leases and waits go by the database's."""
+    heard_twice = rig.said("audit").count("repeated, no effect")
     ahead, behind = ("order-api", "shipping"), ("order-worker", "payment")
     rig.renew(*ahead, FAULT_SKEW_SECONDS="3600")
     rig.renew(*behind, FAULT_SKEW_SECONDS="-3600")
@@ -44,4 +45,7 @@ def test_clock_skew(rig: Rig, customers: Customers) -> None:
     rig.sql("UPDATE \"order\".orders SET deadline = now() + interval '1 s' WHERE id = $1", unpaid)
     assert rig.orders(f"{confirmed} AND deadline > now()")
     eventually(lambda: rig.orders(f"id = '{unpaid}' AND state = 'CANCELLED'"))
+    eventually(rig.at_rest)
+    # By the clocks of those that are ahead, every lease of the others has ended an hour ago.
+    assert rig.said("audit").count("repeated, no effect") == heard_twice, "somebody took an event that was another's"
     rig.renew(*ahead, *behind)

@@ -1,21 +1,20 @@
 """Wrong certificates, wrong users, forbidden words: loud at who is wrong, and nobody else notices."""
 
-import datetime
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trustme
 
-from loadtest.faults import mailbag
+from loadtest.faults.expired import expired_certificate
 from loadtest.faults.office import eventually
 from loadtest.faults.rig import BROKER, Rig
 from tests.faults.customers import Customers
-from warren.local.certificates import Certificates, ServerCertificate
+from warren.local.certificates import Certificates
 from warren.local.errors import ProcessFailedError
+from warren.local.system import SERVICES
 
 EXIT_CONFIGURATION = 78
-POISON = (b"not JSON", b"[]", b'{"specversion": "1.0"}', b'{"a":' * 50_000, b"\xff\xfe", b'"' + b"x" * 2_000_000 + b'"')
 
 
 def _fails(rig: Rig, name: str) -> str:
@@ -28,20 +27,25 @@ def _fails(rig: Rig, name: str) -> str:
     return rig.said(name)
 
 
+@pytest.fixture
+def others(rig: Rig) -> Iterator[None]:
+    """Whoever is set up well notices nothing: orders end meanwhile, and no service loses its broker."""
+    before = {name: rig.said(name).count("paused: ") for name in SERVICES}
+    yield
+    eventually(rig.at_rest, 60)
+    assert {name: rig.said(name).count("paused: ") for name in SERVICES} == before
+
+
+@pytest.mark.usefixtures("others")
 def test_expired_certificate(rig: Rig, customers: Customers, tmp_path: Path) -> None:
     authority = Certificates(rig.folder / "certificates")
-    issuer = trustme.CA.from_pem(authority.ca_file.read_bytes(), (authority.folder / "ca.key").read_bytes())
-    yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    issued = issuer.issue_cert("127.0.0.1", "localhost", not_after=yesterday)
-    expired = ServerCertificate(tmp_path / "expired.pem", tmp_path / "expired.key")
-    issued.private_key_pem.write_to_path(expired.key_file)
-    expired.chain_file.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-    line = rig.lines.open_line(rig.port_of(BROKER), expired, authority, "amqp")
+    line = rig.lines.open_line(rig.port_of(BROKER), expired_certificate(authority, tmp_path), authority, "amqp")
     with customers.ordering(8, seconds=1):
         rig.replica("payment", "payment-2", **rig.through("payment", line, BROKER))
         assert "certificate has expired" in _fails(rig, "payment-2")
 
 
+@pytest.mark.usefixtures("others")
 def test_wrong_user(rig: Rig, customers: Customers, tmp_path: Path) -> None:
     (tmp_path / "username").write_text("payment")
     (tmp_path / "password").write_text("wrong")
@@ -50,6 +54,7 @@ def test_wrong_user(rig: Rig, customers: Customers, tmp_path: Path) -> None:
         assert "refused the user 'payment'" in _fails(rig, "payment-2")
 
 
+@pytest.mark.usefixtures("others")
 def test_forbidden_verb(rig: Rig, customers: Customers) -> None:
     """Inventory may not speak for orders. What it must not say stays in its outbox; all else it says goes out."""
     order = customers.order("item1")
@@ -65,14 +70,3 @@ def test_forbidden_verb(rig: Rig, customers: Customers) -> None:
     assert "refused by the broker, kept in the outbox" in rig.said("inventory")
     eventually(lambda: rig.count("inventory.outbox") == 1)
     rig.sql("DELETE FROM inventory.outbox")
-
-
-def test_poison(rig: Rig, customers: Customers) -> None:
-    """Each kind into each queue while orders go through: parked once, and no order waits for it."""
-    queues = [f"{name}.queue" for name in ("inventory", "payment", "shipping", "order", "notification", "email")]
-    parked = {queue: rig.depth(queue.replace(".queue", ".dlq")) for queue in queues}
-    with customers.ordering(12, seconds=1):
-        mailbag.put(rig, [(queue, body) for body in POISON for queue in queues])
-    for queue in queues:
-        lot = queue.replace(".queue", ".dlq")
-        eventually(lambda queue=queue, lot=lot: rig.depth(lot) == parked[queue] + len(POISON), 20, lot)

@@ -11,6 +11,9 @@ from tests.faults.customers import Customers
 
 @pytest.mark.parametrize("point", ["before publish", "before confirm"])
 def test_two_relays(rig: Rig, customers: Customers, point: str) -> None:
+    """One stands still in the middle of a batch, the other publishes it, the first wakes up: each order's events come
+    in their order, but for repetitions."""
+    first = rig.said("audit").count("\n")
     rig.arm("order-api", point, 2, signal.SIGSTOP)
     with customers.ordering(12, seconds=1, cancelling=0):
         eventually(lambda: rig.sprung("order-api") and rig.stands_still("order-api"))
@@ -22,6 +25,30 @@ def test_two_relays(rig: Rig, customers: Customers, point: str) -> None:
     assert took_over
     if point == "before publish":
         # Its lease had ended: what it held is no longer its own to publish.
-        orders = {line.split("order=")[1].split()[0] for line in took_over}
+        orders = {_order(line) for line in took_over}
         published = [line for line in rig.said("order-api").splitlines() if "published order.created" in line]
-        assert orders.isdisjoint(line.split("order=")[1].split()[0] for line in published[-len(orders) :])
+        assert orders.isdisjoint(_order(line) for line in published[-len(orders) :])
+    eventually(lambda: _ended(_heard(rig, first)), 60, "audit has not heard the end of every order")
+    for reference, types in _heard(rig, first).items():
+        numbered = rig.sql(
+            "SELECT type FROM audit.events WHERE reference = $1 AND source = '/warren/order' ORDER BY sequence",
+            reference,
+        )
+        assert types == [row[0] for row in numbered], reference
+
+
+def _heard(rig: Rig, first: int) -> dict[str, list[str]]:
+    """What audit, which nobody disturbed, has processed of what the two publish, by order, as it came."""
+    heard: dict[str, list[str]] = {}
+    for line in rig.said("audit").splitlines()[first:]:
+        if "processed order." in line:
+            heard.setdefault(_order(line), []).append(line.split("processed ")[1].split()[0])
+    return heard
+
+
+def _ended(heard: dict[str, list[str]]) -> bool:
+    return len(heard) == 12 and all({"order.completed", "order.cancelled"} & set(types) for types in heard.values())
+
+
+def _order(line: str) -> str:
+    return line.split("order=")[1].split(maxsplit=1)[0]

@@ -1,28 +1,39 @@
 """The servers stop, crash and come back while orders are placed."""
 
+import pytest
+
 from loadtest.faults.office import eventually
 from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
 from warren.local.system import QUEUES
 
 
-def test_the_broker_restarts(rig: Rig, customers: Customers) -> None:
+@pytest.mark.parametrize("how", [pytest.param("restarts", marks=pytest.mark.long), "crashes"])
+def test_the_broker(rig: Rig, customers: Customers, how: str) -> None:
+    """What it had confirmed is there afterwards, and every consumer comes back."""
+    rig.processes.stop("shipping")
+    kept = [customers.order("item4") for _ in range(4)]
+    eventually(lambda: rig.depth("shipping.queue") == len(kept) and not rig.waiting("payment"))
     with customers.ordering(24, seconds=3):
-        rig.servers.broker.rabbitmqctl("stop_app")
-        rig.servers.broker.rabbitmqctl("start_app")
-    eventually(lambda: all(rig.consumers()[queue] for queue in QUEUES), 30, "some consumer did not come back")
-
-
-def test_the_broker_crashes(rig: Rig, customers: Customers) -> None:
-    with customers.ordering(24, seconds=3):
-        eventually(lambda: rig.depth("payment.queue") or rig.depth("order.queue") or rig.waiting(), 10)
-        rig.crash_broker()
+        if how == "restarts":
+            rig.servers.broker.rabbitmqctl("stop_app")
+            rig.servers.broker.rabbitmqctl("start_app")
+        else:
+            eventually(lambda: rig.depth("payment.queue") or rig.depth("order.queue") or rig.waiting(), 10)
+            rig.crash_broker()
+        eventually(lambda: rig.depth("shipping.queue") >= len(kept), 20, "what was confirmed is gone")
+        rig.revive("shipping")
+        eventually(lambda: all(rig.consumers()[queue] for queue in QUEUES), 30, "some consumer did not come back")
+    for order in kept:
+        eventually(lambda order=order: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"), 60)
 
 
 def test_the_database_crashes(rig: Rig, customers: Customers) -> None:
+    """Nothing stays with a consumer unacknowledged, and no message is blamed."""
     blamed = rig.blamed()
     with customers.ordering(24, seconds=3):
         eventually(lambda: rig.waiting() or rig.count("inventory.inbox"), 10)
         rig.servers.postgres.restart(kill=True)
     eventually(rig.at_rest, 60)
+    eventually(lambda: not any(rig.depth(queue) for queue in QUEUES), 20, "some delivery was not acknowledged")
     assert rig.blamed() == blamed, "a server that is away is no message's fault"

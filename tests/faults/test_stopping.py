@@ -1,8 +1,10 @@
 """SIGTERM under load: everybody finishes what is under way, returns the rest, and nobody is blamed."""
 
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from loadtest.faults import mailbag
 from loadtest.faults.office import eventually
 from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
@@ -11,10 +13,16 @@ from warren.local.system import SERVICES
 GRACE = 15.0  # seconds
 
 
+def parked(rig: Rig) -> dict[str, int]:
+    return {queue: depth for queue, depth in rig.depths().items() if queue.endswith(".dlq")}
+
+
 def test_sigterm_under_load(rig: Rig, customers: Customers) -> None:
-    blamed = rig.blamed()
+    """Exit code 0 within the grace; parking lots and records of failures are what they were."""
+    blamed, lots = rig.blamed(), parked(rig)
     with customers.ordering(40, seconds=3):
         eventually(lambda: rig.count("inventory.inbox") and rig.waiting(), 10)
+        time.sleep(random.uniform(0.0, 1.0))
         began = time.monotonic()
         with ThreadPoolExecutor(len(SERVICES)) as pool:
             codes = dict(zip(SERVICES, pool.map(rig.processes.stop, SERVICES), strict=True))
@@ -25,3 +33,21 @@ def test_sigterm_under_load(rig: Rig, customers: Customers) -> None:
     assert took < GRACE, f"{took:.1f} s"
     eventually(rig.at_rest, 60)
     assert rig.blamed() == blamed
+    assert parked(rig) == lots
+
+
+def test_sigterm_returns_what_is_unfinished_uncounted(rig: Rig, customers: Customers) -> None:
+    """More was handed out than could be done: the rest goes back, and the broker counts no failed delivery of it."""
+    order = customers.order("item1")
+    eventually(lambda: "order.completed" in rig.story(order))
+    bodies = [bytes(row[0]) for row in rig.sql("SELECT body FROM audit.events WHERE subject = $1", order)]
+    rig.processes.stop("audit")
+    mailbag.put(rig, [("audit.queue", body) for body in bodies * 300])
+    rig.revive("audit")
+    eventually(lambda: rig.said("audit").count("repeated, no effect") > 100, 20)
+    assert rig.processes.stop("audit") == 0
+    left = mailbag.drain(rig, "audit.queue")
+    rig.revive("audit")
+    returned = [message for message in left if message.redelivered]
+    assert returned, "nothing was unfinished"
+    assert not [message for message in returned if (message.header.properties.headers or {}).get("x-delivery-count")]

@@ -45,6 +45,7 @@ def test_every_binding_is_lost(rig: Rig, customers: Customers) -> None:
         for _ in range(5):
             customers.order("item4")
         eventually(lambda: rig.count('"order".outbox', "last_error = 'no queue took it'") == 5)
+        assert "ERROR returned by the broker, kept in the outbox order.created" in rig.said("order-api")
     finally:
         rig.restore_topology()
     eventually(lambda: not rig.waiting())

@@ -1,5 +1,7 @@
 """What the network does: answers that get lost, cables that are pulled, processes that stand still."""
 
+import signal
+
 import pytest
 
 from loadtest.faults import frames
@@ -56,6 +58,32 @@ def test_half_open(rig: Rig, customers: Customers) -> None:
             # Three heartbeats of two seconds, and the closing limits.
             eventually(lambda name=name: "paused: " in rig.said(name), 25, f"{name} did not notice")
         rig.lines.heal()
+        eventually(lambda: all(rig.consumers()[f"{name}.queue"] for name in pulled), 30, "not taken up again")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "directions",
+    [
+        pytest.param(BOTH, id="both ways"),
+        pytest.param(frozenset({Direction.TO_SERVER}), id="to the servers"),
+        pytest.param(frozenset({Direction.FROM_SERVER}), id="from the servers"),
+    ],
+)
+def test_partition(rig: Rig, customers: Customers, directions: frozenset[Direction]) -> None:
+    """One of two replicas is on the wrong side, away from both servers: the other does the work of both meanwhile."""
+    rig.replica("inventory", "inventory-2")
+    eventually(lambda: rig.consumers()["inventory.queue"] == 2)
+    with customers.ordering(16, seconds=2):
+        eventually(lambda: rig.count("inventory.inbox"), 10)
+        rig.line("inventory", BROKER).black_hole(directions)
+        rig.line("inventory", DATABASE).black_hole(directions)
+        eventually(lambda: rig.consumers()["inventory.queue"] == 1, 25, "the broker waits for it still")
+    # What it had in hand, its transaction included, holds nobody up for long.
+    eventually(rig.at_rest, 60, "the other one did not take over")
+    rig.lines.heal()
+    eventually(lambda: rig.consumers()["inventory.queue"] == 2, 30, "it did not come back")
+    rig.processes.stop("inventory-2")
 
 
 @pytest.mark.long
@@ -83,3 +111,35 @@ def test_a_service_stands_still(rig: Rig, customers: Customers) -> None:
         rig.thaw("inventory", "payment")
     eventually(rig.at_rest, 60)
     rig.processes.stop("inventory-2")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", ["before commit", "before ack"])
+def test_one_stands_still_in_a_transaction(rig: Rig, customers: Customers, point: str) -> None:
+    """The rows that it has locked are freed, and its deliveries go to the other replica, before it wakes up."""
+    rig.replica("inventory", "inventory-2")
+    eventually(lambda: rig.consumers()["inventory.queue"] == 2)
+    parked = rig.blamed(parked=True)
+    rig.arm("inventory", point, 2, signal.SIGSTOP)
+    with customers.ordering(16, seconds=2):
+        eventually(lambda: rig.sprung("inventory") and rig.stands_still("inventory"))
+    eventually(rig.at_rest, 60, "the other one did not take over")
+    rig.thaw("inventory")
+    eventually(lambda: rig.consumers()["inventory.queue"] == 2, 30, "it did not come back")
+    assert rig.blamed(parked=True) == parked
+    rig.processes.stop("inventory-2")
+
+
+@pytest.mark.long
+def test_slow_network(rig: Rig, customers: Customers) -> None:
+    """A twentieth of a second on every line of two services, each way, is no fault: nobody is blamed, nothing ends."""
+    slow = ("order-worker", "payment")
+    blamed, pauses = rig.blamed(), [rig.said(name).count("paused: ") for name in slow]
+    for name in slow:
+        rig.line(name, BROKER).delay(0.05)
+        rig.line(name, DATABASE).delay(0.05)
+    with customers.ordering(12, seconds=1):
+        pass
+    eventually(rig.at_rest, 60)
+    assert rig.blamed() == blamed
+    assert [rig.said(name).count("paused: ") for name in slow] == pauses

@@ -17,6 +17,7 @@ from services.shared.messaging.transaction import Connection
 ACQUIRE_TIMEOUT = 10.0  # seconds
 STATEMENT_TIMEOUT = 30.0  # seconds
 LOCK_TIMEOUT = 10  # seconds
+IDLE_TIMEOUT = 60  # seconds that the server lets a transaction stand open without a word from us
 
 _AWAY = (
     OSError,
@@ -99,7 +100,7 @@ class Database:
                 server_settings={
                     "application_name": "warren",
                     "lock_timeout": f"{LOCK_TIMEOUT}s",
-                    "idle_in_transaction_session_timeout": "60s",
+                    "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT}s",
                     "jit": "off",
                 },
             )
