@@ -55,6 +55,7 @@ def test_limits_are_those_of_the_code() -> None:
         f" waiting for a lock {databases.LOCK_TIMEOUT} s |"
     ) in LIMITS
     assert f"one by one | {processor.BATCH_TIMEOUT:.0f} s;" in LIMITS
+    assert f"| an open transaction that says nothing | {databases.IDLE_TIMEOUT} s," in LIMITS
     assert f"| effect's call | {processor.EFFECT_TIMEOUT:.0f} s |" in LIMITS
     assert f"| confirm | {publisher.CONFIRM_TIMEOUT:.0f} s," in LIMITS
     assert f"| any other answer of the broker | {consuming.RPC_TIMEOUT:.0f} s |" in LIMITS
