@@ -82,11 +82,22 @@ guards: ## files that must not exist, and words that must not be in any
 	[ $$code -ne 0 ] || echo 'guards: all well'; \
 	exit $$code
 
+##@ Deliver
+
+.PHONY: images
+images: $(VENV)/.local ## build every image with Docker; TAG=dev PREFIX=warren SERVERS=1 NETWORK=host DOCKER=docker
+	@$(BIN)/python -m warren.images $(if $(TAG),--tag $(TAG)) $(if $(PREFIX),--prefix $(PREFIX)) \
+	  $(if $(SERVERS),--servers) $(if $(NETWORK),--network $(NETWORK)) $(if $(DOCKER),--docker $(DOCKER))
+
 ##@ Maintain
 
 # uv lives in an environment of its own, which is thrown away. Both files name packages and hashes, never a registry.
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make requirements'
+
+.PHONY: crds
+crds: $(VENV)/.local ## write operator/crds anew from the model
+	@$(BIN)/python -m topology_operator crd >operator/crds/topologies.yaml
 
 .PHONY: requirements
 requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest versions
