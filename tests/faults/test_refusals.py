@@ -55,6 +55,15 @@ def test_wrong_user(rig: Rig, customers: Customers, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("others")
+def test_wrong_password_of_the_payment_gateway(rig: Rig, customers: Customers, tmp_path: Path) -> None:
+    """Said when the process starts, not at the first charge."""
+    (tmp_path / "gateway").write_text("wrong")
+    with customers.ordering(8, seconds=1):
+        rig.replica("payment", "payment-2", WARREN_GATEWAY_DATABASE_PASSWORD_FILE=str(tmp_path / "gateway"))
+        assert "password authentication failed" in _fails(rig, "payment-2")
+
+
+@pytest.mark.usefixtures("others")
 def test_forbidden_verb(rig: Rig, customers: Customers) -> None:
     """Inventory may not speak for orders. What it must not say stays in its outbox; all else it says goes out."""
     order = customers.order("item1")
