@@ -37,7 +37,7 @@ async def release(resource: Loaded, *, owner: str, api: ManagementApi, quiet_sec
         kept = dict.fromkeys(there, "deletionPolicy: Retain")
         return Outcome(Plan(()), _states(kept, set()))
     may = allowed([resource])
-    leaving = await removal.planned(there, observed, api, record, known.values(), may)
+    leaving = await removal.planned(there, observed, api, record, known.values(), may, believe_counts=False)
     steps = leaving.steps(observed)
     done = await removal.remove(leaving, observed, api, may, quiet_seconds)
     failures = tuple((title(each.step), each.reason) for each in done.failures)

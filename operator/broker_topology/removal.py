@@ -71,8 +71,13 @@ async def planned(
     record: Record,
     others: Iterable[Record],
     allowed: Allowed,
+    *,
+    believe_counts: bool = True,
 ) -> Removal:
-    """What of the unwanted objects is there and can go, as far as can be told without touching anything."""
+    """What of the unwanted objects is there and can go, as far as can be told without touching anything.
+
+    Counts are late. Who looks again soon may believe one that says a queue holds something; who looks once may not.
+    """
     there = frozenset((kind, identity) for kind, identity in unwanted if identity in observed[kind])
     shared = {each: record.owner for record in others for each in record.claims}
     kept: dict[Object, str] = {}
@@ -84,7 +89,7 @@ async def planned(
     doomed = there - {each for each in there if each[0] is Kind.VHOST}
     queues = [identity for kind, identity in doomed if kind is Kind.QUEUE and identity not in allowed.queues]
     queues = [identity for identity in queues if identity.vhost not in allowed.vhosts]
-    if queues:
+    if queues and believe_counts:
         kept |= await backlogs(api, queues, wait=False)
     kept |= retained(doomed, observed, kept)
     for kind, identity in there - doomed:
@@ -157,15 +162,30 @@ class Remover:
         return queue in self._allowed.queues or queue.vhost in self._allowed.vhosts
 
     async def _look(self, queues: Iterable[Step]) -> None:
-        looked = [step.key for step in queues if not self._may_hold(step.key)]
-        self._keep(await backlogs(self._api, looked, wait=True))
+        looked = [step for step in queues if not self._may_hold(step.key)]
+        self._keep(await backlogs(self._api, [step.key for step in looked], wait=True))
+
+        async def one(step: Step) -> None:
+            if (step.kind, step.key) not in self._kept:
+                await self._peek(step)
+
+        await side_by_side(lanes(looked), one, self._api.concurrency)
+
+    async def _peek(self, step: Step) -> bool:
+        """Whether it is empty. Classic queues are looked into by the broker, when it deletes them."""
+        kind = str(step.body["arguments"].get("x-queue-type"))
+        reason = "" if kind == "classic" else await peeked(self._api, step.key, kind)
+        if reason:
+            self._keep({(step.kind, step.key): reason})
+        return not reason
 
     def _keep(self, reasons: Mapping[Object, str]) -> None:
         doomed = self._doomed - {each for each in self._doomed if each[0] is Kind.VHOST}
         self._kept |= retained(doomed, self._observed, {**self._kept, **reasons})
-        for kind, identity in self._doomed - doomed:
-            if any(each[1].vhost == identity.name[0] for each in reasons):
-                self._kept.setdefault((kind, identity), "it holds queues that stay")
+        for vhost in self._doomed - doomed:
+            for _, queue in sorted(reasons, key=lambda each: each[1]):
+                if queue.vhost == vhost[1].name[0]:
+                    self._kept.setdefault(vhost, f"it holds queue {queue}")
 
     async def _delete(self, steps: Iterable[Step]) -> None:
         async def one(step: Step) -> None:
@@ -190,9 +210,7 @@ class Remover:
                 if exc.status == NOT_FOUND:
                     return
                 self._keep({(step.kind, step.key): str(exc)})
-        elif reason := await peeked(self._api, step.key, str(kind)):
-            self._keep({(step.kind, step.key): reason})
-        else:
+        elif await self._peek(step):
             await self._api.delete(_target(step))
 
 

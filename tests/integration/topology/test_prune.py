@@ -1,0 +1,195 @@
+"""What is no longer wanted goes, and no message with it: the counts of the broker are late, and its guards no help."""
+
+import asyncio
+
+import pytest
+from aiormq import spec
+
+from broker_topology import Status
+from broker_topology.backlog import QUIET_SECONDS
+from broker_topology.management_api import path
+from broker_topology.ownership import Record, records, write
+from broker_topology.state import Kind, key
+
+PERSISTENT = spec.Basic.Properties(delivery_mode=2)
+PARKING = {
+    "exchanges": {"dlx": {"type": "direct"}},
+    "queues": {"q": {"deadLetter": {"exchange": "dlx", "routingKey": "park"}}, "parking": {}},
+    "bindings": [{"source": "dlx", "queue": "parking", "routingKey": "park"}],
+    "policies": {"short": {"pattern": "^q$", "applyTo": "queues", "definition": {"max-length": 1000}}},
+}
+
+
+@pytest.fixture
+async def channel(broker):
+    """The administrator's, once there is a virtual host."""
+    await broker.reconcile({})
+    async with broker.channel(broker.address.admin_username, broker.address.admin_password) as opened:
+        yield opened
+
+
+async def publish(channel, queue, body=b"precious"):
+    assert isinstance(
+        await channel.basic_publish(body, routing_key=queue, properties=PERSISTENT, mandatory=True), spec.Basic.Ack
+    )
+
+
+async def drained(broker, api, expected):
+    """The next runs, until the broker has noticed: counts are late in both directions."""
+    for _ in range(30):
+        if (kept := list(retained(await broker.reconcile({}, api=api)))) == expected:
+            break
+        await asyncio.sleep(0.5)
+    assert kept == expected
+
+
+async def names(api, broker, section="queues"):
+    listed = await api.get(path(section, broker.vhost))
+    return sorted(each["name"] for each in listed if each["name"] and not each["name"].startswith("amq."))
+
+
+def retained(outcome):
+    return {f"{each.kind.value} {each.name}": each.message for each in outcome.of(Status.RETAINED)}
+
+
+@pytest.mark.parametrize(("kind", "quiet"), [("quorum", 0.0), ("stream", QUIET_SECONDS), ("classic", 0.0)])
+async def test_a_message_that_the_broker_has_not_counted_yet_is_kept(broker, api, channel, kind, quiet):
+    await broker.reconcile({"queues": {"q": {"type": kind}}}, api=api)
+    await publish(channel, "q")
+    outcome = await broker.reconcile({}, api=api, quiet_seconds=quiet)
+    assert outcome.ready
+    assert list(retained(outcome)) == ["queue q"]
+    assert "holds 1 message" in retained(outcome)["queue q"] or "not empty" in retained(outcome)["queue q"]
+    assert await names(api, broker) == ["q"]
+    if kind != "stream":  # drained, it goes
+        message = await channel.basic_get("q")
+        assert message.body == b"precious"
+        await channel.basic_ack(message.delivery_tag)
+        await drained(broker, api, [])
+        assert await names(api, broker) == []
+
+
+async def test_a_message_in_somebodys_hands_is_kept(broker, api, channel):
+    await broker.reconcile({"queues": {"q": {}}}, api=api)
+    await publish(channel, "q")
+    message = await channel.basic_get("q")
+    outcome = await broker.reconcile({}, api=api, quiet_seconds=QUIET_SECONDS)
+    assert retained(outcome) == {"queue q": "holds 1 message"}
+    await channel.basic_reject(message.delivery_tag, requeue=True)
+    assert (await channel.basic_get("q", no_ack=True)).body == b"precious"
+
+
+async def test_a_queue_that_somebody_consumes_from_is_kept(broker, api, channel):
+    await broker.reconcile({"queues": {"q": {}}}, api=api)
+    await channel.basic_consume("q", lambda _message: None)
+    outcome = await broker.reconcile({}, api=api, quiet_seconds=QUIET_SECONDS)
+    assert retained(outcome) == {"queue q": "has 1 consumer"}
+
+
+async def test_where_the_messages_of_a_kept_queue_go_is_kept_too(broker, api, channel):
+    await broker.reconcile(PARKING, api=api)
+    await publish(channel, "q")
+    outcome = await broker.reconcile({}, api=api)
+    assert retained(outcome) == {
+        "queue q": "holds 1 message",
+        "exchange dlx": "queue q dead-letters to it",
+        "binding dlx --park--> parking": "exchange dlx needs it",
+        "queue parking": "a binding from exchange dlx to it stays",
+        "policy short": "it holds for queue q, which stays",
+    }
+    message = await channel.basic_get("q")
+    await channel.basic_reject(message.delivery_tag, requeue=False)
+    await drained(broker, api, ["queue parking"])
+    assert (await channel.basic_get("parking", no_ack=True)).body == b"precious"
+    await drained(broker, api, [])
+    assert (await names(api, broker), await names(api, broker, "exchanges")) == ([], [])
+
+
+async def test_what_others_bound_or_refer_to_is_kept(broker, api, channel):
+    made = {
+        "exchanges": {"bound": {"type": "fanout"}, "alternate": {"type": "fanout"}, "free": {"type": "fanout"}},
+        "queues": {"taken": {}, "caught": {}},
+        "bindings": [{"source": "alternate", "queue": "caught"}],
+    }
+    await broker.reconcile(made, api=api)
+    await channel.queue_declare("foreign", durable=True, arguments={"x-queue-type": "quorum"})
+    await channel.exchange_declare(
+        "foreign", exchange_type="topic", durable=True, arguments={"alternate-exchange": "alternate"}
+    )
+    await channel.queue_bind("foreign", "bound", "k")
+    await channel.queue_bind("taken", "foreign", "k")
+    outcome = await broker.reconcile({}, api=api)
+    assert retained(outcome) == {
+        "exchange bound": "a binding from it to foreign stays",
+        "exchange alternate": "exchange foreign sends it what it cannot route",
+        "binding alternate --> caught": "exchange alternate needs it",
+        "queue caught": "a binding from exchange alternate to it stays",
+        "queue taken": "a binding from exchange foreign to it stays",
+    }
+    assert await names(api, broker, "exchanges") == ["alternate", "bound", "foreign"]
+
+
+async def test_queues_that_dead_letter_to_each_other_go_together(broker, api, channel):
+    ring = {
+        "exchanges": {"dlx": {"type": "direct"}},
+        "queues": {
+            "q": {"deadLetter": {"exchange": "dlx", "routingKey": "later"}},
+            "later": {"messageTtlSeconds": 1, "deadLetter": {"exchange": "dlx", "routingKey": "again"}},
+        },
+        "bindings": [
+            {"source": "dlx", "queue": "later", "routingKey": "later"},
+            {"source": "dlx", "queue": "q", "routingKey": "again"},
+        ],
+    }
+    assert (await broker.reconcile(ring, api=api)).ready
+    assert retained(await broker.reconcile({}, api=api)) == {}
+    assert (await names(api, broker), await names(api, broker, "exchanges")) == ([], [])
+
+
+async def test_a_queue_named_for_it_goes_with_its_messages(broker, api, channel):
+    await broker.reconcile({"queues": {"q": {}, "r": {}}}, api=api)
+    await publish(channel, "q")
+    await publish(channel, "r")
+    outcome = await broker.reconcile({"deleteWithMessages": {"queues": ["q"]}}, api=api)
+    assert list(retained(outcome)) == ["queue r"]
+    assert await names(api, broker) == ["r"]
+
+
+async def test_releasing_leaves_what_holds_messages_and_the_virtual_host_around_it(broker, api, channel):
+    spec = PARKING | {"queues": PARKING["queues"] | {"empty": {}}}
+    await broker.reconcile(spec, api=api)
+    await publish(channel, "parking")
+    outcome = await broker.release(spec, api=api)
+    assert retained(outcome) == {
+        "queue parking": "holds 1 message",
+        f"vhost {broker.vhost}": "it holds queue parking",
+    }
+    assert await names(api, broker) == ["parking"]
+    assert broker.owner() not in await records(api)
+    assert (await channel.basic_get("parking", no_ack=True)).body == b"precious"
+
+
+async def test_a_virtual_host_named_for_it_goes_with_its_messages(broker, api, channel):
+    spec = {"queues": {"q": {}}, "deleteWithMessages": {"vhost": broker.vhost}}
+    await broker.reconcile(spec, api=api)
+    await publish(channel, "q")
+    await channel.queue_declare("foreign", durable=True, arguments={"x-queue-type": "quorum"})
+    assert retained(await broker.release(spec, api=api)) == {}
+    assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
+
+
+async def test_a_virtual_host_with_a_strangers_queue_stays(broker, api, channel):
+    await broker.reconcile({"queues": {"q": {}}}, api=api)
+    await channel.queue_declare("foreign", durable=True, arguments={"x-queue-type": "quorum"})
+    outcome = await broker.release({}, api=api)
+    assert retained(outcome) == {f"vhost {broker.vhost}": "it holds queue foreign"}
+
+
+async def test_the_operators_own_user_is_never_removed(broker, api):
+    admin = broker.address.admin_username
+    await api.put(path("vhosts", broker.vhost), {})
+    claims = {(Kind.USER, key(admin)), (Kind.PERMISSION, key(admin, broker.vhost)), (Kind.VHOST, key(broker.vhost))}
+    await write(api, Record(broker.owner(), frozenset(claims)))
+    outcome = await broker.reconcile({}, api=api)
+    reason = "it is the user by which the broker is reached"
+    assert retained(outcome) == {f"user {admin}": reason, f"permission {admin}": reason}
