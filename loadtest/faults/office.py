@@ -125,7 +125,7 @@ class Office:
         self.api("DELETE", f"{path}/{quote(found['properties_key'], safe='')}")
 
 
-def eventually(holds: Callable[[], object], seconds: float = 30, what: str = "") -> None:
+def eventually(holds: Callable[[], object], seconds: float = 60, what: str = "") -> None:
     """Wait until something holds; fails with `what` when it does not within the time."""
     deadline = time.monotonic() + seconds
     while not holds():

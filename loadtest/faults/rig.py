@@ -105,7 +105,7 @@ class Rig(Office, System):
         """A further process of the same service."""
         self.processes.start(self.process(name, as_name=alias, **environment))
 
-    def dies(self, name: str, seconds: float = 30) -> None:
+    def dies(self, name: str, seconds: float = 60) -> None:
         """Wait until a process has ended by itself."""
         eventually(lambda: name not in self.processes.pids, seconds, f"{name} lives on")
         self.processes.kill(name)  # for the books: its end was meant

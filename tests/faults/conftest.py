@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,16 @@ from tests.stage import remove_instance
 from warren import invariants
 from warren.local.paths import instance_dir
 
-SETTLING = 60.0  # seconds
+HERE = Path(__file__).parent
+SETTLING = 120.0  # seconds
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Recovery is bounded by what each test waits for; on a machine that is busy with other things that adds up."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(400))
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +45,7 @@ def the_customers(the_rig: Rig) -> Iterator[Customers]:
 
 @pytest.fixture
 def customers(the_customers: Customers) -> Customers:
-    the_customers.turned_away.clear()
-    the_customers.unanswered = 0
+    the_customers.begin()
     return the_customers
 
 

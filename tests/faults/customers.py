@@ -15,8 +15,8 @@ from uuid import UUID
 
 import httpx
 
-PATIENCE = 60.0  # seconds that a customer keeps asking
-HURRY = 15.0  # seconds that a customer waits for an answer
+PATIENCE = 120.0  # seconds that a customer keeps asking
+HURRY = 30.0  # seconds that a customer waits for an answer
 CUSTOMERS = 6
 SKUS = ("item1", "item2", "item3", "item4", "mug", "teapot", "kettle", "notebook")
 
@@ -36,6 +36,19 @@ class Customers:
         """Answers with 503."""
         self.unanswered = 0
         """Requests whose connection broke."""
+
+        self._before = 0
+
+    def begin(self) -> None:
+        """A new test: forget what is not about orders."""
+        self.turned_away.clear()
+        self.unanswered = 0
+        self._before = len(self.accepted)
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether some orders of this test have been accepted, and their events are on the way."""
+        return len(self.accepted) - self._before >= 3
 
     def leave(self) -> None:
         self._http.close()

@@ -42,7 +42,7 @@ def test_duplicate_times_three_at_the_same_time(rig: Rig, customers: Customers) 
     created = mailbag.take(rig, "inventory.queue")
     start_two(rig, "inventory", "inventory.queue")
     mailbag.put(rig, [("inventory.queue", body) for body in created for _ in range(3)])
-    eventually(lambda: rig.orders("state = 'COMPLETED'") and rig.at_rest(), 40)
+    eventually(lambda: rig.orders("state = 'COMPLETED'") and rig.at_rest(), 120)
     # And once more everything that was ever said about them, to everybody who takes it.
     before = states(rig)
     bound = mailbag.takers(rig)
@@ -50,7 +50,7 @@ def test_duplicate_times_three_at_the_same_time(rig: Rig, customers: Customers) 
     copies = [(queue, body) for body in bodies for queue in bound[json.loads(body)["type"]] for _ in range(3)]
     random.shuffle(copies)
     mailbag.put(rig, copies)
-    eventually(lambda: not any(rig.depth(queue) for queues in bound.values() for queue in queues), 40)
+    eventually(lambda: not any(rig.depth(queue) for queues in bound.values() for queue in queues), 120)
     assert states(rig) == before
     rig.processes.stop("inventory-2")
 
@@ -74,7 +74,7 @@ def test_reordered(rig: Rig, customers: Customers) -> None:
     shuffled = taken(rig, "order.queue")
     start_two(rig, "order-worker", "order.queue")
     mailbag.put(rig, shuffled)
-    eventually(rig.at_rest, 40)
+    eventually(rig.at_rest, 120)
     ends = dict(rig.sql('SELECT id, state FROM "order".orders WHERE id = ANY($1::uuid[])', orders))
     assert [ends[order] for order in orders] == ["CANCELLED", "COMPLETED"] * 5
     for replica in ("inventory-2", "order-worker-2"):
@@ -91,7 +91,7 @@ def test_shuffled_for_several_replicas_of_every_service(rig: Rig, customers: Cus
         port = free.getsockname()[1]
     for name, alias in replicas.items():
         rig.replica(name, alias, **({"WARREN_HTTP_PORT": str(port)} if name == "order-api" else {}))
-    eventually(lambda: all(rig.consumers()[queue] == 2 for queue in QUEUES), 60)
+    eventually(lambda: all(rig.consumers()[queue] == 2 for queue in QUEUES), 120)
     customers.doors.append(f"http://127.0.0.1:{port}")
     expected: dict[UUID, set[str]] = {}
     with Detour(rig, f"{SEED} detour") as detour:
@@ -106,7 +106,7 @@ def test_shuffled_for_several_replicas_of_every_service(rig: Rig, customers: Cus
                 expected[order] = {"CANCELLED customer", "COMPLETED"}  # the parcel may have been quicker
             else:
                 expected[customers.order("item6", express=number % 6 == 3)] = {"COMPLETED"}
-        eventually(lambda: rig.at_rest() and detour.is_empty, 90)
+        eventually(lambda: rig.at_rest() and detour.is_empty, 180)
     customers.doors.pop()
     ends = rig.sql(
         "SELECT id, concat_ws(' ', state, reason) FROM \"order\".orders WHERE id = ANY($1::uuid[])", list(expected)
@@ -126,7 +126,7 @@ def test_oversell(rig: Rig, customers: Customers) -> None:
     eventually(lambda: rig.consumers()["inventory.queue"] == 2)
     with ThreadPoolExecutor(100) as pool:
         orders = list(pool.map(lambda _: customers.order("last-piece"), range(100)))
-    eventually(rig.at_rest, 60)
+    eventually(rig.at_rest, 120)
     ends = [row[0] for row in rig.sql('SELECT state FROM "order".orders WHERE id = ANY($1::uuid[])', orders)]
     assert (ends.count("COMPLETED"), ends.count("CANCELLED")) == (1, 99)
     assert "processed" in rig.said("inventory-2")

@@ -54,10 +54,10 @@ def test_memory_alarm(rig: Rig, customers: Customers) -> None:
     try:
         eventually(lambda: rig.api("GET", "nodes")[0]["mem_alarm"])
         rig.revive("inventory")
-        eventually(lambda: not rig.depth("inventory.queue"), 30, "consumers wait for the alarm to end")
+        eventually(lambda: not rig.depth("inventory.queue"), 60, "consumers wait for the alarm to end")
         assert rig.waiting("inventory") == 5, "the broker took something during the alarm"
         with customers.ordering(80, seconds=3, cancelling=0):
-            eventually(lambda: customers.turned_away, 30, "the outbox took more than its limit")
+            eventually(lambda: customers.turned_away, 60, "the outbox took more than its limit")
             assert rig.waiting() > OUTBOX_LIMIT, "nobody is turned away before"
             assert rig.api("GET", "nodes")[0]["mem_alarm"]
             enough()

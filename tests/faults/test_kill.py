@@ -32,6 +32,10 @@ def test_killed(rig: Rig, customers: Customers, point: str) -> None:
         for nth, name in enumerate(WHO[point], start=1):
             rig.arm(name, point, nth)
         for name in WHO[point]:
+            # On a busy machine all events may fit into fewer batches than it takes.
+            while name != "order-api" and name in rig.processes.pids:
+                customers.order("item1")
+                time.sleep(0.2)
             rig.dies(name)
             rig.revive(name)
     if point in PUBLISHED_AGAIN:
@@ -39,14 +43,14 @@ def test_killed(rig: Rig, customers: Customers, point: str) -> None:
         eventually(lambda: rig.said("audit").count("repeated, no effect") > heard_twice)
     if point in DELIVERED_AGAIN:
         for name in WHO[point]:
-            eventually(lambda name=name: "repeated, no effect" in rig.said(name), 30, f"nothing came back to {name}")
+            eventually(lambda name=name: "repeated, no effect" in rig.said(name), 60, f"nothing came back to {name}")
     if point == "before result":
         _made_again_under_the_same_name(rig)
 
 
 def _made_again_under_the_same_name(rig: Rig) -> None:
     """The charge of the payment service that died is in the books once (see I3), the mail was sent twice, as one."""
-    eventually(rig.at_rest, 60)
+    eventually(rig.at_rest, 120)
     mails = httpx.get(rig.urls["sent mail and SMS"]).raise_for_status().json()["mails"]
     by_id = {mail["headers"]["Message-ID"]: mail for mail in mails}
     again = [mail for mail in mails if by_id[mail["headers"]["Message-ID"]] is not mail]
@@ -57,7 +61,6 @@ def _made_again_under_the_same_name(rig: Rig) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(240)
 def test_killed_at_random(rig: Rig, customers: Customers) -> None:
     """Twenty-four times, whoever and whenever it may be, often before the last victim is back at work."""
     chance = random.Random(f"{SEED} kills")
@@ -67,4 +70,4 @@ def test_killed_at_random(rig: Rig, customers: Customers) -> None:
             victim = chance.choice(list(SERVICES))
             rig.processes.kill(victim)
             rig.revive(victim)
-    eventually(rig.at_rest, 90)
+    eventually(rig.at_rest, 180)

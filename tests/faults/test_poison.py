@@ -67,7 +67,7 @@ def test_poison(rig: Rig, customers: Customers) -> None:
     for queue, bodies in sent.items():
         lot = queue.replace(".queue", ".dlq")
         filled = before[lot] + len(bodies)
-        eventually(lambda lot=lot, filled=filled: rig.depth(lot) == filled, 20, lot)
+        eventually(lambda lot=lot, filled=filled: rig.depth(lot) == filled, 60, lot)
         for kind, body in bodies.items():
             state, attempts, reason = _on_record(rig, queue.removesuffix(".queue"), body)
             assert (state, attempts) == ("parked", 1), f"{kind} in {queue}: {state} after {attempts}"

@@ -19,7 +19,7 @@ EXIT_CONFIGURATION = 78
 
 def _fails(rig: Rig, name: str) -> str:
     """The last words of a process that ends by itself, as one that is set up wrongly does."""
-    eventually(lambda: name not in rig.processes.pids, 30, f"{name} did not give up")
+    eventually(lambda: name not in rig.processes.pids, 60, f"{name} did not give up")
     with pytest.raises(ProcessFailedError) as failed:
         rig.processes.check()
     rig.processes.kill(name)  # for the books
@@ -32,7 +32,7 @@ def others(rig: Rig) -> Iterator[None]:
     """Whoever is set up well notices nothing: orders end meanwhile, and no service loses its broker."""
     before = {name: rig.said(name).count("paused: ") for name in SERVICES}
     yield
-    eventually(rig.at_rest, 60)
+    eventually(rig.at_rest, 120)
     assert {name: rig.said(name).count("paused: ") for name in SERVICES} == before
 
 

@@ -8,6 +8,8 @@ from loadtest.faults.office import eventually
 from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
 
+ORDERS = 24
+
 
 @pytest.mark.parametrize("point", ["before publish", "before confirm"])
 def test_two_relays(rig: Rig, customers: Customers, point: str) -> None:
@@ -15,10 +17,10 @@ def test_two_relays(rig: Rig, customers: Customers, point: str) -> None:
     in their order, but for repetitions."""
     first = rig.said("audit").count("\n")
     rig.arm("order-api", point, 2, signal.SIGSTOP)
-    with customers.ordering(12, seconds=1, cancelling=0):
+    with customers.ordering(ORDERS, seconds=2, cancelling=0):
         eventually(lambda: rig.sprung("order-api") and rig.stands_still("order-api"))
         waited_for = rig.waiting()
-        eventually(lambda: not rig.waiting(), 20, "the other one did not take over")
+        eventually(lambda: not rig.waiting(), 60, "the other one did not take over")
         rig.thaw("order-api")
     assert waited_for
     took_over = [line for line in rig.said("order-worker").splitlines() if "published order.created" in line]
@@ -28,7 +30,7 @@ def test_two_relays(rig: Rig, customers: Customers, point: str) -> None:
         orders = {_order(line) for line in took_over}
         published = [line for line in rig.said("order-api").splitlines() if "published order.created" in line]
         assert orders.isdisjoint(_order(line) for line in published[-len(orders) :])
-    eventually(lambda: _ended(_heard(rig, first)), 60, "audit has not heard the end of every order")
+    eventually(lambda: _ended(_heard(rig, first)), 120, "audit has not heard the end of every order")
     for reference, types in _heard(rig, first).items():
         numbered = rig.sql(
             "SELECT type FROM audit.events WHERE reference = $1 AND source = '/warren/order' ORDER BY sequence",
@@ -47,7 +49,7 @@ def _heard(rig: Rig, first: int) -> dict[str, list[str]]:
 
 
 def _ended(heard: dict[str, list[str]]) -> bool:
-    return len(heard) == 12 and all({"order.completed", "order.cancelled"} & set(types) for types in heard.values())
+    return len(heard) == ORDERS and all({"order.completed", "order.cancelled"} & set(types) for types in heard.values())
 
 
 def _order(line: str) -> str:
