@@ -6,7 +6,7 @@
 ARG BASE=debian:forky-slim
 
 FROM ${BASE} AS rabbitmq
-RUN apt-get update \
+RUN apt-get -o Acquire::Check-Valid-Until=false update \
  && apt-get install --yes --no-install-recommends rabbitmq-server \
  && rm -rf /var/lib/apt/lists/* /var/log/rabbitmq/* /var/lib/rabbitmq/mnesia /etc/rabbitmq/rabbitmq-env.conf
 # The packages' wrapper changes its user with tools that a container without capabilities does not have.
@@ -23,7 +23,7 @@ ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["rabbitmq-server"]
 
 FROM ${BASE} AS postgres
-RUN apt-get update \
+RUN apt-get -o Acquire::Check-Valid-Until=false update \
  && apt-get install --yes --no-install-recommends postgresql-common \
  && sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
  && apt-get install --yes --no-install-recommends postgresql-18 \

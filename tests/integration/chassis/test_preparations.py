@@ -1,0 +1,48 @@
+"""Who waits for tables and queues goes on as soon as they are there, and says what it waits for."""
+
+import asyncio
+
+import pytest
+
+from services.shared.chassis.environment import ProcessSettings
+from services.shared.chassis.preparations import missing, wait
+from tests.stage import Stage
+
+
+def settings_of(stage: Stage, user: str = "probe") -> ProcessSettings:
+    broker, database = stage.address(user), stage.database_address()
+    assert database.password_file is not None
+    assert database.ca_file is not None
+    assert broker.ca_file is not None
+    return ProcessSettings(
+        database_url=database.url,
+        database_password_file=database.password_file,
+        database_ca_file=database.ca_file,
+        broker_url=broker.url,
+        broker_credentials=broker.credentials,
+        broker_ca_file=broker.ca_file,
+    )
+
+
+async def test_it_waits_for_a_queue_and_says_which(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = settings_of(stage)
+    assert await missing(settings, ["probe.queue"]) == ""
+    waiting = asyncio.create_task(wait(settings, ["probe.queue", "late.queue"], 60))
+    while "late.queue" not in capsys.readouterr().out:  # noqa: ASYNC110 - output announces nothing
+        await asyncio.sleep(0.05)
+    async with stage.channel() as channel:
+        await channel.queue_declare("late.queue", durable=True, arguments={"x-queue-type": "quorum"})
+    async with stage.api() as api:
+        rights = {"configure": "^$", "write": "^$", "read": "^(probe|late).queue$"}
+        (await api.put(f"permissions/{stage.vhost}/probe", json=rights)).raise_for_status()
+    assert await waiting == ""
+
+
+async def test_a_user_that_is_not_there_yet_is_waited_for_too(stage: Stage) -> None:
+    settings = settings_of(stage, "nobody")
+    assert "cannot read the broker username" in await wait(settings, [], 0)
+    folder = stage.address("nobody").credentials
+    folder.mkdir()
+    (folder / "username").write_text("nobody")
+    (folder / "password").write_text("x")
+    assert "refused the user 'nobody'" in await wait(settings, [], 0)
