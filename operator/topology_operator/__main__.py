@@ -1,0 +1,78 @@
+"""`python -m topology_operator`: the operator; `… crd` prints the custom resource definition."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from topology_operator import crd, logs, settings
+from topology_operator.crd import descriptions
+from topology_operator.errors import SettingsError
+
+STOPPED, FAILED, USAGE = 0, 1, 2
+
+EXIT_CODES = """\
+exit codes:
+  0  stopped by SIGTERM or SIGINT
+  1  it could not go on; the last line of the log says why
+  2  wrong usage, or a setting with an impossible value
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs until it is stopped, and returns the exit code. Raises SystemExit(2) on wrong usage."""
+    options = _parser().parse_args(arguments)
+    if options.command == "crd":
+        sys.stdout.write(crd.rendered())
+        return STOPPED
+    from topology_operator import process  # noqa: PLC0415 - kopf takes a moment to import, and the CRD needs none of it
+
+    try:
+        chosen = settings.read()
+        logs.configure(log_format=chosen.log_format, level=chosen.log_level)
+        asyncio.run(process.run(chosen))
+    except SettingsError as exc:
+        print(f"error: {exc}", file=sys.stderr)  # noqa: T201
+        return USAGE
+    except OSError as exc:
+        print(f"error: {exc}", file=sys.stderr)  # noqa: T201
+        return FAILED
+    return STOPPED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m topology_operator",
+        description="Bring RabbitMQ brokers to what the Topology resources of a Kubernetes cluster say, and keep them "
+        "there.",
+        epilog=f"{_variables()}\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=["run", "crd"],
+        default="run",
+        help="run: the operator, with its service account or with KUBECONFIG (the default); "
+        "crd: print the custom resource definition",
+    )
+    return parser
+
+
+def _variables() -> str:
+    texts = descriptions.of_fields(settings.Settings)
+    lines = ["environment:"]
+    for field in msgspec.structs.fields(settings.Settings):
+        default = f" (default: {field.default})" if field.default != "" else ""
+        lines.append(f"  {settings.PREFIX}{field.name.upper()}{default}")
+        if field.name in texts:
+            lines += [f"      {line}" for line in texts[field.name].splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""What msgspec's types cannot say about a part: CEL rules, kinds of lists, and what is required in a cluster.
+
+Each rule repeats one finding of the engine's validation, so that the mistake ends at `kubectl apply`. The message says
+what to do. Rules look at one part at a time: what they cost grows with the number of parts and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ANY_VALUE: Mapping[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
+"""Free-form arguments: any JSON."""
+
+MAX_ARGUMENTS = 100
+"""Entries of one free-form map, which the model leaves unbounded."""
+
+IMMUTABLE_VHOST = "the virtual host cannot be changed: create another Topology for the new one, then delete this one"
+IMMUTABLE_BROKER = (
+    "the broker cannot be changed, because what this resource owns there would be left behind: create another "
+    "Topology for the new broker, then delete this one"
+)
+
+
+def _rule(rule: str, message: str, path: str = "", *, reason: str = "FieldValueInvalid") -> dict[str, str]:
+    found = {"rule": rule, "message": message, "reason": reason}
+    return found | {"fieldPath": path} if path else found
+
+
+RULES: Mapping[str, list[dict[str, str]]] = {
+    "Spec": [
+        _rule("self.vhost == oldSelf.vhost", IMMUTABLE_VHOST, ".vhost"),
+        _rule("!has(oldSelf.broker) || (has(self.broker) && self.broker == oldSelf.broker)", IMMUTABLE_BROKER),
+        _rule("size(self.vhost) > 0", "the name of the virtual host is empty", ".vhost"),
+        _rule(
+            "!has(self.deleteWithMessages) || !has(self.deleteWithMessages.vhost) || "
+            "self.deleteWithMessages.vhost == self.vhost",
+            "repeat the name in spec.vhost to allow its deletion together with its messages",
+            ".deleteWithMessages.vhost",
+        ),
+    ],
+    "BrokerReference": [
+        _rule(
+            "has(self.clusterRef) != has(self.secretRef)",
+            "name exactly one of clusterRef (a RabbitmqCluster) and secretRef (a Secret with the address)",
+        ),
+    ],
+    "Queue": [
+        _rule(
+            "self.type == 'classic' || self.durable",
+            "quorum queues and streams are always durable: remove durable, or set it to true",
+            ".durable",
+        ),
+        _rule(
+            "self.type == 'classic' || !self.autoDelete",
+            "quorum queues and streams cannot delete themselves: remove autoDelete, or use type classic",
+            ".autoDelete",
+        ),
+        _rule(
+            "!has(self.overflow) || self.overflow != 'reject-publish-dlx' || self.type == 'classic'",
+            "only classic queues support reject-publish-dlx: use reject-publish",
+            ".overflow",
+        ),
+        _rule(
+            "self.type == 'quorum' || !has(self.retry)",
+            "only quorum queues retry with a delay: remove retry, or use type quorum",
+            ".retry",
+        ),
+        _rule(
+            "self.type == 'quorum' || !has(self.deliveryLimit)",
+            "only quorum queues count deliveries: remove deliveryLimit, or use type quorum",
+            ".deliveryLimit",
+        ),
+        _rule(
+            "self.type == 'stream' || !has(self.maxAge)",
+            "only streams keep entries by age: use messageTtlSeconds, or type stream",
+            ".maxAge",
+        ),
+        _rule(
+            "self.type != 'stream' || !(has(self.deadLetter) || has(self.overflow) || has(self.messageTtlSeconds) || "
+            "has(self.maxLength) || has(self.consumerTimeoutSeconds) || self.singleActiveConsumer)",
+            "a stream is an append-only log: it knows no deadLetter, overflow, messageTtlSeconds, maxLength, "
+            "consumerTimeoutSeconds or singleActiveConsumer; bound it with maxAge or maxLengthBytes",
+        ),
+        _rule(
+            "self.type != 'quorum' || !has(self.deadLetter) || "
+            "(has(self.deadLetter.strategy) && self.deadLetter.strategy == 'at-most-once') || "
+            "!has(self.overflow) || self.overflow == 'reject-publish'",
+            "at-least-once dead-lettering works with overflow reject-publish only: remove overflow, or set "
+            "deadLetter.strategy to at-most-once",
+            ".overflow",
+        ),
+        _rule(
+            "self.type != 'classic' || !has(self.deadLetter) || !has(self.deadLetter.strategy) || "
+            "self.deadLetter.strategy == 'at-most-once'",
+            "dead-lettering at-least-once needs type quorum",
+        ),
+    ],
+    "Retry": [
+        _rule(
+            "self.maxSeconds >= self.minSeconds",
+            "maxSeconds is less than minSeconds: the delay grows from minSeconds up to maxSeconds",
+            ".maxSeconds",
+        ),
+    ],
+    "Binding": [
+        _rule(
+            "has(self.queue) != has(self.exchange)",
+            "name exactly one target, queue or exchange; write two bindings for two targets",
+        ),
+        _rule("size(self.source) > 0", "the default exchange takes no bindings: name another source", ".source"),
+    ],
+    "Rotation": [
+        _rule(
+            "self.overlapMinutes < self.everyHours * 60",
+            "the overlap must end before the next rotation: make overlapMinutes shorter than everyHours",
+            ".overlapMinutes",
+        ),
+    ],
+}
+
+REQUIRED: Mapping[str, list[str]] = {"User": ["secretName"], "Spec": ["broker"]}
+"""Optional in the model, so that a file without it gets one finding among all others; refused by the API server."""
+
+LIST_TYPES: Mapping[tuple[str, str], dict[str, Any]] = {
+    ("Spec", "bindings"): {"x-kubernetes-list-type": "set"},
+    ("DeleteWithMessages", "queues"): {"x-kubernetes-list-type": "set"},
+    ("VhostSettings", "tags"): {"x-kubernetes-list-type": "set"},
+    ("User", "tags"): {"x-kubernetes-list-type": "set"},
+    ("User", "topicPermissions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["exchange"]},
+}
+"""How appliers merge lists, and that an entry cannot be there twice. All others are atomic."""

@@ -1,0 +1,109 @@
+"""msgspec structs -> a structural OpenAPI schema, with the bounds and rules of `rules`.
+
+Bounds are on everything that can grow: they keep one resource below etcd's limit, and the API server refuses a CEL rule
+whose worst case it cannot bound.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from topology_operator.crd import descriptions
+from topology_operator.crd.rules import ANY_VALUE, LIST_TYPES, MAX_ARGUMENTS, REQUIRED, RULES
+
+Schema = dict[str, Any]
+
+
+def of(struct: type[msgspec.Struct]) -> Schema:
+    """The schema of one struct, everything below it included."""
+    info = inspect.type_info(struct)
+    if not isinstance(info, inspect.StructType):
+        raise TypeError(f"{struct} is not a struct")
+    return _struct(info)
+
+
+def _struct(info: inspect.StructType) -> Schema:
+    name = info.cls.__name__
+    docs = descriptions.of_fields(info.cls)
+    required = [field.encode_name for field in info.fields if field.required] + REQUIRED.get(name, [])
+    properties: dict[str, Schema] = {}
+    for field in info.fields:
+        schema = _type(field.type, name, field.encode_name)
+        text = docs.get(field.name) or _struct_text(field.type)
+        if text:
+            schema = {"description": text, **schema}
+        if (default := _default(field)) is not None:
+            schema["default"] = default
+        properties[field.encode_name] = schema
+    schema = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = sorted(required)
+    if name in RULES:
+        schema["x-kubernetes-validations"] = [dict(rule) for rule in RULES[name]]
+    return schema
+
+
+def _type(kind: inspect.Type, owner: str, field: str) -> Schema:  # noqa: PLR0911 - one line for each kind
+    match kind:
+        case inspect.UnionType(types=types):
+            (only,) = (each for each in types if not isinstance(each, inspect.NoneType))
+            return _type(only, owner, field)
+        case inspect.StructType():
+            return _struct(kind)
+        case inspect.DictType(value_type=inspect.AnyType(), max_length=most):
+            return {"type": "object", "maxProperties": most or MAX_ARGUMENTS, "additionalProperties": dict(ANY_VALUE)}
+        case inspect.DictType(value_type=value, max_length=int(most)):
+            return {"type": "object", "maxProperties": most, "additionalProperties": _type(value, owner, field)}
+        case inspect.ListType(item_type=item, max_length=int(most)):
+            return {"type": "array", "maxItems": most, **_list(owner, field, _type(item, owner, field))}
+        case inspect.LiteralType(values=values):
+            return {"type": "string", "enum": list(values)}
+        case inspect.StrType(max_length=int(most)):
+            least = {"minLength": kind.min_length} if kind.min_length else {}
+            pattern = {"pattern": kind.pattern} if kind.pattern else {}
+            return {"type": "string", **least, "maxLength": most, **pattern}
+        case inspect.BoolType():
+            return {"type": "boolean"}
+        case inspect.IntType():
+            return {"type": "integer", "format": "int64", **_range(kind)}
+        case inspect.FloatType():
+            return {"type": "number", "format": "double", **_range(kind)}
+    raise TypeError(f"{owner}.{field}: no schema for {kind}; strings, lists and maps need a max_length")
+
+
+def _list(owner: str, field: str, items: Schema) -> Schema:
+    kind: Schema = dict(LIST_TYPES.get((owner, field), {"x-kubernetes-list-type": "atomic"}))
+    if kind["x-kubernetes-list-type"] == "set" and items["type"] == "object":
+        items = {**items, "x-kubernetes-map-type": "atomic"}  # the server compares such items as a whole
+    return {**kind, "items": items}
+
+
+def _range(kind: inspect.IntType | inspect.FloatType) -> Schema:
+    found: Schema = {}
+    if kind.ge is not None:
+        found["minimum"] = kind.ge
+    if kind.gt is not None:
+        found |= {"minimum": kind.gt, "exclusiveMinimum": True}
+    if kind.le is not None:
+        found["maximum"] = kind.le
+    if kind.lt is not None:
+        found |= {"maximum": kind.lt, "exclusiveMaximum": True}
+    return found
+
+
+def _default(field: inspect.Field) -> Any:
+    """Plain values, and `{}` for a part whose own fields all have defaults to show. Empty lists and maps stay away."""
+    if field.default is msgspec.NODEFAULT:
+        return None
+    if isinstance(field.default, bool | int | float | str):
+        return field.default
+    if isinstance(field.type, inspect.StructType) and any(_default(each) is not None for each in field.type.fields):
+        return {}
+    return None
+
+
+def _struct_text(kind: inspect.Type) -> str:
+    return descriptions.of_struct(kind.cls) if isinstance(kind, inspect.StructType) else ""

@@ -1,0 +1,88 @@
+"""The parts of the operator, put together and run until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import kopf
+import structlog
+
+from topology_operator import credentials, handlers
+from topology_operator.errors import KubernetesError, SettingsError
+from topology_operator.health import Health
+from topology_operator.kubernetes_api import KubernetesApi
+from topology_operator.metrics import Metrics
+from topology_operator.names import API_VERSION, PLURAL
+from topology_operator.settings import Settings
+from topology_operator.worker import Worker
+
+KIND_WAIT_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises `SettingsError`, and OSError when the port is taken."""
+    waiting = "starting"
+    kubernetes = KubernetesApi(credentials.connect)
+    metrics = Metrics()
+    health = Health(metrics.registry, lambda: waiting)
+    worker = Worker(kubernetes, settings, metrics)
+    ready = asyncio.Event()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await health.open(settings.metrics_host, settings.metrics_port)
+        log.info("started", metrics_port=health.port, namespaces=settings.served or "all")
+        waiting = f"the kind Topology ({API_VERSION}) is not installed"
+        if not await _kind_installed(kubernetes, stop):
+            return
+        waiting = "Topologies are not watched yet"
+        serving = asyncio.create_task(
+            kopf.operator(
+                registry=handlers.registered(worker, credentials.connect),
+                settings=handlers.configured(kopf.OperatorSettings()),
+                clusterwide=not settings.served,
+                namespaces=settings.served,
+                standalone=True,
+                ready_flag=ready,
+                stop_flag=stop,
+            )
+        )
+        readiness = asyncio.create_task(ready.wait())
+        await asyncio.wait([serving, readiness], return_when=asyncio.FIRST_COMPLETED)
+        waiting = ""
+        log.info("watching Topologies")
+        await serving
+        readiness.cancel()
+    finally:
+        await worker.watches.close()
+        await kubernetes.close()
+        await health.close()
+        log.info("stopped")
+
+
+async def _kind_installed(kubernetes: KubernetesApi, stop: asyncio.Event) -> bool:
+    """Waits for the CRD; false when the process is to stop before it came."""
+    told = ""
+    while not stop.is_set():
+        try:
+            listed = await kubernetes.get(f"/apis/{API_VERSION}")
+            if listed is not None and any(each["name"] == PLURAL for each in listed["resources"]):
+                return True
+            reason = f"the kind Topology ({API_VERSION}) is not installed; install the CRD"
+        except KubernetesError as exc:
+            if exc.status == 401:
+                raise SettingsError(str(exc)) from exc
+            reason = str(exc)
+        if reason != told:
+            log.warning("waiting", reason=reason)
+            told = reason
+        try:
+            await asyncio.wait_for(stop.wait(), KIND_WAIT_SECONDS)
+        except TimeoutError:
+            continue
+    return False

@@ -1,0 +1,71 @@
+"""One look at one resource: what it refers to, what the engine makes of it, and the verdict. Keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from broker_topology.model import Loaded
+from broker_topology.reconcile import reconcile
+from topology_operator import verdict
+from topology_operator.broker_address import BrokerAddress, Seen
+from topology_operator.broker_door import opened
+from topology_operator.connection import Connection
+from topology_operator.kubernetes_api import KubernetesApi
+from topology_operator.names import PAUSED
+from topology_operator.neighbours import Body, Neighbours, key_of, loaded
+from topology_operator.secret_store import KubernetesSecrets
+from topology_operator.verdict import Verdict
+
+
+class Look(msgspec.Struct, kw_only=True):
+    """What came of it, and what it depended on."""
+
+    verdict: Verdict
+    seen: Seen
+    """Objects whose changes should lead to another look; also of a look that failed."""
+    resource: Loaded | None = None
+    connection: Connection | None = None
+    answered: bool | None = None
+    """Whether the broker answered; None when it was not asked."""
+    version: str = ""
+    made: list[str] = []
+    """Secrets that were generated."""
+
+
+class Reconciler:
+    def __init__(self, kubernetes: KubernetesApi, neighbours: Neighbours) -> None:
+        self._kubernetes = kubernetes
+        self._neighbours = neighbours
+
+    async def look(self, body: Body) -> Look:
+        """Never raises for what the resource, Kubernetes or the broker do; that is in the verdict."""
+        if is_paused(body):
+            return Look(verdict=verdict.PAUSED, seen={})
+        address = BrokerAddress(self._kubernetes, body["metadata"]["namespace"])
+        store = KubernetesSecrets(self._kubernetes, body)
+        found = Look(verdict=verdict.PAUSED, seen={}, made=store.made)
+        try:
+            await self._look(body, address, store, found)
+        except verdict.EXPECTED as exc:
+            found.verdict = verdict.of_error(exc)
+            if found.connection is not None and found.answered is None:
+                found.answered = found.verdict.reason != "BrokerUnreachable"
+        found.seen = {**address.seen, **store.seen}
+        return found
+
+    async def _look(self, body: Body, address: BrokerAddress, store: KubernetesSecrets, found: Look) -> None:
+        found.resource = resource = loaded(body)
+        found.connection = connection = await address.resolve(resource.spec.broker)
+        self._neighbours.leads_to(resource, connection.url)
+        neighbours = await self._neighbours.at(key_of(body), connection.url)
+        async with opened(connection) as api:
+            found.answered, found.version = True, api.version
+            outcome = await reconcile(resource, owner=resource.owner, api=api, secrets=store, neighbours=neighbours)
+        found.verdict = verdict.of_outcome(outcome, plan_only=resource.spec.mode == "Plan")
+
+
+def is_paused(body: Body) -> bool:
+    annotations: Mapping[str, str] = body["metadata"].get("annotations") or {}
+    return annotations.get(PAUSED, "").lower() == "true"

@@ -1,0 +1,112 @@
+"""What a deleted resource leaves behind: nothing, or what it must not take along.
+
+A broker that is away for a moment is waited for, so that nothing stays there by accident. One that is gone for good is
+not: neither the resource nor its namespace may hang on it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from broker_topology.errors import BrokerError, InvalidTopology, TopologyError
+from broker_topology.model import Loaded
+from broker_topology.outcome import Outcome, Status
+from broker_topology.release import release
+from topology_operator.broker_address import BrokerAddress
+from topology_operator.broker_door import opened
+from topology_operator.clock import age_seconds
+from topology_operator.connection import Connection
+from topology_operator.errors import KubernetesError, OperatorError, ReferenceRefused
+from topology_operator.kubernetes_api import KubernetesApi
+from topology_operator.neighbours import Body, loaded
+from topology_operator.reconciler import is_paused
+from topology_operator.secret_store import KubernetesSecrets
+
+_EXPECTED = (ReferenceRefused, KubernetesError, TopologyError)
+
+
+class Waiting(OperatorError):
+    """The clean-up is still to be done; try again."""
+
+
+class Released(msgspec.Struct, frozen=True):
+    """The resource may go. `clean` is false when something stayed that nobody chose to keep."""
+
+    message: str
+    clean: bool = True
+
+
+class Releaser:
+    """`patience` is how many seconds after the deletion was asked for it stops waiting for the broker."""
+
+    def __init__(self, kubernetes: KubernetesApi, patience: float) -> None:
+        self._kubernetes = kubernetes
+        self._patience = patience
+
+    async def release(self, body: Body, last: Connection | None) -> Released:
+        """`last` is the connection that worked last: a Secret may be deleted before the resource that needs it.
+
+        Raises `Waiting`.
+        """
+        try:
+            resource = loaded(body)
+        except InvalidTopology as exc:
+            return Released(f"nothing was cleaned up, because the resource cannot be read: {exc}", clean=False)
+        if is_paused(body):  # hands off means hands off; only the claim on the objects ends
+            resource = _retaining(resource)
+        try:
+            return await self._release(resource, body, last)
+        except _EXPECTED as exc:
+            if isinstance(exc, ReferenceRefused) and exc.gone:
+                return Released(f"nothing was cleaned up: {exc}", clean=False)
+            return self._patiently(body, str(exc))
+
+    async def _release(self, resource: Loaded, body: Body, last: Connection | None) -> Released:
+        missing: ReferenceRefused | None = None
+        try:
+            connection = await BrokerAddress(self._kubernetes, body["metadata"]["namespace"]).resolve(
+                resource.spec.broker
+            )
+        except ReferenceRefused as exc:
+            if last is None or exc.reason != "SecretMissing":
+                raise
+            connection, missing = last, exc
+        try:
+            async with opened(connection) as api:
+                outcome = await release(resource, owner=resource.owner, api=api)
+        except BrokerError as exc:
+            if missing is not None:
+                raise missing from exc
+            raise
+        await self._keep_secrets(resource, body, outcome)
+        return self._said(outcome, body)
+
+    def _patiently(self, body: Body, why: str) -> Released:
+        waited = age_seconds(body["metadata"]["deletionTimestamp"])
+        if waited < self._patience:
+            left = round(self._patience - waited)
+            raise Waiting(f"waiting up to {left} s more to clean up at the broker: {why}")
+        return Released(f"nothing was cleaned up within {self._patience:g} s: {why}", clean=False)
+
+    async def _keep_secrets(self, resource: Loaded, body: Body, outcome: Outcome) -> None:
+        """A user that stays needs its password."""
+        kept = {each.name for each in outcome.of(Status.RETAINED) if each.kind.name == "USER"}
+        store = KubernetesSecrets(self._kubernetes, body)
+        for name, user in resource.spec.users.items():
+            if user.secret_name and any(each == name or each.startswith(f"{name}.") for each in kept):
+                await store.keep(user.secret_name)
+
+    def _said(self, outcome: Outcome, body: Body) -> Released:
+        if outcome.failures:
+            return self._patiently(body, "; ".join(f"{step}: {reason}" for step, reason in outcome.failures))
+        kept = outcome.of(Status.RETAINED, Status.BLOCKED, Status.FAILED)
+        text = f"{len(outcome.of(Status.DELETED))} objects deleted at the broker"
+        if kept:
+            text += "; kept: " + ", ".join(f"{each.kind.value} {each.name} ({each.message})" for each in kept)
+        return Released(text)
+
+
+def _retaining(resource: Loaded) -> Loaded:
+    replace = msgspec.structs.replace
+    topology = resource.topology
+    return replace(resource, topology=replace(topology, spec=replace(topology.spec, deletion_policy="Retain")))

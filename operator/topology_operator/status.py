@@ -1,0 +1,135 @@
+"""A verdict -> the status of the resource. Pure.
+
+A status changes only when what it says changes: there is no time of the last look in it, so a resource that stays as it
+is costs the API server nothing. (`topology_last_success_timestamp_seconds` has that time.)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from broker_topology import rendering
+from broker_topology.outcome import Outcome, Status
+from broker_topology.plan import Plan
+from topology_operator.crd.status import MAX_NAMED, MAX_OBJECTS, MAX_STEPS
+from topology_operator.verdict import Verdict
+
+Document = dict[str, Any]
+
+MAX_MESSAGE, MAX_ERROR, MAX_LINE, MAX_NAME = 4096, 8192, 2048, 1100
+
+
+def status_of(
+    verdict: Verdict, previous: Mapping[str, Any], *, generation: int, now: str, address: str = "", version: str = ""
+) -> Document:
+    """The whole status. What this verdict knows nothing about stays as it was."""
+    status: Document = {key: value for key, value in previous.items() if key not in {"conditions", "lastError"}}
+    status["observedGeneration"] = generation
+    if address:
+        status["broker"] = {"address": address, "version": version} if version else {"address": address}
+    if verdict.outcome is not None:
+        status |= _objects(verdict.outcome)
+        status["plan"] = _plan(verdict.outcome.plan if verdict.plan_only else Plan(verdict.outcome.plan.blocked))
+        if verdict.outcome.repaired:
+            status["drift"] = _drift(verdict.outcome, previous.get("drift") or {}, now)
+    if verdict.ready != "True" and not verdict.paused:
+        status["lastError"] = _cut(verdict.message, MAX_ERROR)
+    status["conditions"] = _conditions(verdict, previous, status, generation, now)
+    return status
+
+
+def _objects(outcome: Outcome) -> Document:
+    wanted = [each for each in outcome.objects if each.status is not Status.RETAINED]
+    held = len(outcome.of(Status.READY))
+    # what needs attention first; the engine's order otherwise
+    ordered = sorted(outcome.objects, key=lambda each: each.status is Status.READY)
+    shown = [
+        {"kind": each.kind.value, "name": _cut(each.name, MAX_NAME), "state": each.status.value}
+        | ({"message": _cut(each.message, MAX_LINE)} if each.message else {})
+        for each in ordered[:MAX_OBJECTS]
+    ]
+    found: Document = {
+        "summary": {"wanted": len(wanted), "held": held, "text": f"{held}/{len(wanted)}"},
+        "objects": shown,
+    }
+    if len(ordered) > len(shown):
+        found["omitted"] = len(ordered) - len(shown)
+    return found
+
+
+def _plan(plan: Plan) -> Document:
+    """What has not been written."""
+    found: Document = {"summary": rendering.summary(plan)}
+    if plan:
+        found["steps"] = [_cut(line, MAX_LINE) for line in itertools.islice(rendering.lines(plan), MAX_STEPS)]
+    return found
+
+
+def _drift(outcome: Outcome, before: Mapping[str, Any], now: str) -> Document:
+    named = [_cut(rendering.title(step), MAX_NAME) for step in outcome.repaired]
+    return {"repaired": before.get("repaired", 0) + len(named), "lastTime": now, "last": named[:MAX_NAMED]}
+
+
+def _conditions(
+    verdict: Verdict, previous: Mapping[str, Any], status: Mapping[str, Any], generation: int, now: str
+) -> list[Document]:
+    known = {each["type"]: each for each in previous.get("conditions") or ()}
+    found = [_condition("Ready", verdict.ready, verdict.reason, verdict.message)]
+    if (drifted := _drifted(verdict, status)) is not None:
+        found.append(drifted)
+    elif "Drifted" in known:
+        found.append({key: known["Drifted"][key] for key in ("type", "status", "reason", "message")})
+    if verdict.blocked:
+        found.append(_condition("Blocked", "True", verdict.reason, verdict.blocked))
+    else:
+        found.append(_condition("Blocked", "False", "NotBlocked", "nothing stands in the way for good"))
+    found.append(
+        _condition("Paused", "True", "Annotated", verdict.message)
+        if verdict.paused
+        else _condition("Paused", "False", "NotPaused", "the resource is worked on")
+    )
+    for each in found:
+        before = known.get(each["type"])
+        same = before is not None and before.get("status") == each["status"]
+        each["observedGeneration"] = generation
+        each["lastTransitionTime"] = before["lastTransitionTime"] if same and before is not None else now
+    return found
+
+
+def _drifted(verdict: Verdict, status: Mapping[str, Any]) -> Document | None:
+    """None when nothing was compared: what was known stays."""
+    outcome = verdict.outcome
+    if outcome is None:
+        return None
+    if outcome.repaired:
+        return _condition("Drifted", "True", "Repaired", "put back: " + _listed(status["drift"]["last"], outcome))
+    if verdict.plan_only and outcome.plan:
+        return _condition("Drifted", "True", "Differs", rendering.summary(outcome.plan))
+    last = (status.get("drift") or {}).get("lastTime")
+    return _condition("Drifted", "False", "InStep", f"last put back at {last}" if last else "nothing was put back yet")
+
+
+def _listed(names: Sequence[str], outcome: Outcome) -> str:
+    more = len(outcome.repaired) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _condition(kind: str, truth: str, reason: str, message: str) -> Document:
+    return {"type": kind, "status": truth, "reason": reason, "message": _cut(message, MAX_MESSAGE)}
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Document:
+    """The JSON merge patch from one to the other; empty when they are equal."""
+    patch: Document = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        known = before.get(key)
+        if known == value:
+            continue
+        patch[key] = merge_patch(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return patch

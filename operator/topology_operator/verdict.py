@@ -1,0 +1,141 @@
+"""What one try at a resource came to, in the words of its conditions. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from broker_topology import rendering
+from broker_topology.errors import (
+    AccessRefused,
+    ApplyIncomplete,
+    BrokerError,
+    BrokerTooOld,
+    BrokerUnreachable,
+    CertificateRefused,
+    Claimed,
+    InvalidTopology,
+    NotRabbitMQ,
+    SecretError,
+    TopologyError,
+)
+from broker_topology.outcome import Outcome, Status
+from topology_operator.errors import ApiUnreachable, KubernetesError, OperatorError, ReferenceRefused
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    ready: Truth
+    reason: str
+    """One word for the Ready condition; machines compare it."""
+    message: str
+    """One sentence, or a few lines, for people. Never holds a credential."""
+    outcome: Outcome | None = None
+    """What the engine found; None when it did not come that far."""
+    blocked: str = ""
+    """What stands in the way for good, until somebody decides."""
+    failed: bool = False
+    """Whether to try again sooner than at the next comparison."""
+    paused: bool = False
+    plan_only: bool = False
+
+
+PAUSED = Verdict(
+    ready="Unknown",
+    reason="Paused",
+    message="the annotation warren.dev/paused is set: the broker is neither compared nor changed",
+    paused=True,
+)
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (Claimed, "Conflict"),
+    (InvalidTopology, "Invalid"),
+    (SecretError, "SecretUnusable"),
+    (BrokerUnreachable, "BrokerUnreachable"),
+    (CertificateRefused, "CertificateRefused"),
+    (AccessRefused, "AccessRefused"),
+    (NotRabbitMQ, "NotRabbitMQ"),
+    (BrokerTooOld, "BrokerTooOld"),
+    (ApplyIncomplete, "Failed"),
+    (BrokerError, "BrokerRefused"),
+    (TopologyError, "Failed"),
+    (ApiUnreachable, "KubernetesUnreachable"),
+    (KubernetesError, "KubernetesRefused"),
+)
+UNKNOWN = frozenset({"BrokerUnreachable", "KubernetesUnreachable"})
+"""Nobody can tell whether the broker holds the spec."""
+
+PERMANENT = frozenset({"Invalid", "Conflict", "BrokerNotSet", "NamespaceNotAllowed"})
+"""Trying again changes nothing before somebody changes something; that is noticed."""
+
+
+def of_outcome(outcome: Outcome, *, plan_only: bool) -> Verdict:
+    """The broker answered."""
+    blocked = "; ".join(_told(each.kind.value, each.name, each.message) for each in outcome.of(Status.BLOCKED))
+    held = len(outcome.of(Status.READY))
+    if outcome.ready:
+        return Verdict(
+            ready="True",
+            reason="Held",
+            message="the broker was read back and holds what the spec asks for: " + _objects(held),
+            outcome=outcome,
+            plan_only=plan_only,
+        )
+    if plan_only:
+        summary = rendering.summary(outcome.plan)
+        return Verdict(
+            ready="False",
+            reason="Planned",
+            message=f"{summary}; mode Plan writes nothing, mode Enforce does",
+            outcome=outcome,
+            blocked=blocked,
+            plan_only=True,
+        )
+    failures = "; ".join(f"{step}: {reason}" for step, reason in outcome.failures)
+    migrating = outcome.of(Status.MIGRATING)
+    if failures:
+        reason, message = "Failed", failures
+    elif migrating:
+        reason = "Migrating"
+        message = "; ".join(_told(each.kind.value, each.name, each.message) for each in migrating)
+    elif blocked:
+        reason, message = "Blocked", blocked
+    else:
+        reason, message = "Pending", outcome.summary()
+    return Verdict(
+        ready="False",
+        reason=reason,
+        message=message,
+        outcome=outcome,
+        blocked=blocked,
+        failed=reason in {"Failed", "Migrating", "Pending"},
+    )
+
+
+def of_error(error: Exception) -> Verdict:
+    """It did not come to an answer. Errors of other trees are bugs and are not caught here."""
+    if isinstance(error, ReferenceRefused):
+        reason = error.reason
+    else:
+        reason = next((word for kind, word in _REASONS if isinstance(error, kind)), "Failed")
+    return Verdict(
+        ready="Unknown" if reason in UNKNOWN else "False",
+        reason=reason,
+        message=str(error),
+        blocked=str(error) if isinstance(error, Claimed) else "",
+        failed=reason not in PERMANENT,
+    )
+
+
+EXPECTED = (TopologyError, OperatorError)
+"""The errors that `of_error` takes."""
+
+
+def _objects(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"
+
+
+def _told(kind: str, name: str, message: str) -> str:
+    return f"{kind} {name}: {message}"

@@ -1,0 +1,275 @@
+"""An API server for tests: the requests that kopf, the operator and the tests make, answered as the real one does.
+
+It keeps versions and a history, so a watch continues where a listing ended; checks roles; applies a definition's
+schema, defaults and CEL rules. It knows no server-side apply, label selectors, paging or admission.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from tests.kubernetes.emulator import patches
+from tests.kubernetes.emulator.access import ADMIN, Access, Attempt
+from tests.kubernetes.emulator.objects import Event, Object, Objects, Refused
+from tests.kubernetes.emulator.schema import Schema
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True)
+class Kind:
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+    status: bool = False
+
+    @property
+    def resource(self) -> str:
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def api(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+BUILT_IN = (
+    Kind("", "v1", "namespaces", "Namespace", namespaced=False),
+    Kind("", "v1", "secrets", "Secret"),
+    Kind("", "v1", "events", "Event"),
+    Kind("", "v1", "serviceaccounts", "ServiceAccount"),
+    Kind(RBAC, "v1", "roles", "Role"),
+    Kind(RBAC, "v1", "rolebindings", "RoleBinding"),
+    Kind(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
+    Kind(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+    Kind("rabbitmq.com", "v1beta1", "rabbitmqclusters", "RabbitmqCluster", status=True),
+)
+VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+
+
+class Emulator:
+    """Runs on a free port of this machine. `tokens` maps bearer tokens to user names."""
+
+    def __init__(self) -> None:
+        self.objects = Objects()
+        self.access = Access(self.objects)
+        self.tokens = {"admin-token": ADMIN}
+        self.url = ""
+        self.before: Callable[[Attempt], None] = lambda _: None
+        """Called before each request is answered; may raise `Refused`."""
+        self._kinds = {(kind.api, kind.plural): kind for kind in BUILT_IN}
+        self._schemas: dict[str, Schema] = {}
+        self._watches: set[asyncio.Task[Any]] = set()
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> "Emulator":
+        app = web.Application(client_max_size=4 * 1024**2)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.break_watches()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def install(self, definition: Object) -> None:
+        """A custom resource definition, as the file has it."""
+        spec = definition["spec"]
+        version = spec["versions"][0]
+        kind = Kind(spec["group"], version["name"], spec["names"]["plural"], spec["names"]["kind"], status=True)
+        self._kinds[kind.api, kind.plural] = kind
+        self._schemas[kind.resource] = Schema(version["schema"]["openAPIV3Schema"])
+
+    def break_watches(self, *, forget: bool = False) -> None:
+        """Cuts every watch off. With `forget` none can continue where it was, as after a compaction."""
+        if forget:
+            self.objects.version += 1
+            self.objects.compacted = self.objects.version
+        for task in list(self._watches):
+            task.cancel()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._routed(request)
+        except Refused as exc:
+            return web.json_response(exc.body, status=exc.status)
+
+    async def _routed(self, request: web.Request) -> web.StreamResponse:
+        user = self._user(request)
+        parts = [part for part in request.path.split("/") if part]
+        if (found := self._discovery(parts)) is not None:
+            return web.json_response(found)
+        api, rest = (parts[1], parts[2:]) if parts[0] == "api" else ("/".join(parts[1:3]), parts[3:])
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2:
+            namespace, rest = rest[1], rest[2:]
+        kind = self._kinds.get((api, rest[0]))
+        if kind is None:
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
+        name, subresource = [*rest, "", ""][1:3]
+        verb = self._verb(request, name)
+        resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
+        attempt = Attempt(user, verb, kind.group, resource, namespace, name)
+        self.before(attempt)
+        self.access.check(attempt)
+        if resource == "serviceaccounts/token":
+            return web.json_response({"status": {"token": self._token(namespace, name)}}, status=201)
+        if subresource not in {"", "status"} or (subresource and not kind.status):
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
+        if verb == "watch":
+            return await self._watch(request, kind, namespace)
+        return await self._object(request, verb, kind, (kind.resource, namespace, name), subresource)
+
+    def _token(self, namespace: str, name: str) -> str:
+        self.objects.get(("serviceaccounts", namespace, name))
+        token = secrets.token_urlsafe(16)
+        self.tokens[token] = f"system:serviceaccount:{namespace}:{name}"
+        return token
+
+    def _user(self, request: web.Request) -> str:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in self.tokens:
+            raise Refused(401, "Unauthorized", "Unauthorized")
+        return self.tokens[token]
+
+    @staticmethod
+    def _verb(request: web.Request, name: str) -> str:
+        if request.method == "GET":
+            if request.query.get("watch") == "true":
+                return "watch"
+            return "get" if name else "list"
+        return {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}[request.method]
+
+    def _discovery(self, parts: list[str]) -> Object | None:
+        kinds = self._kinds.values()
+        if parts == ["version"]:
+            return {"major": "1", "minor": "36", "gitVersion": "v1.36.0-emulated"}
+        if parts == ["api"]:
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        if parts == ["apis"]:
+            versions = {kind.group: kind for kind in kinds if kind.group}
+            groups = [{"groupVersion": kind.api, "version": kind.version} for kind in versions.values()]
+            return {
+                "kind": "APIGroupList",
+                "groups": [
+                    {"name": kind.group, "versions": [version], "preferredVersion": version}
+                    for kind, version in zip(versions.values(), groups, strict=True)
+                ],
+            }
+        if len(parts) == (2 if parts[0] == "api" else 3):
+            api = "/".join(parts[1:])
+            listed = [
+                {
+                    "name": kind.plural + suffix,
+                    "singularName": kind.kind.lower(),
+                    "kind": kind.kind,
+                    "namespaced": kind.namespaced,
+                    "verbs": VERBS,
+                }
+                for kind in kinds
+                if kind.api == api
+                for suffix in (["", "/status"] if kind.status else [""])
+            ]
+            if not listed:
+                raise Refused(404, "NotFound", "the server could not find the requested resource")
+            return {"kind": "APIResourceList", "groupVersion": api, "resources": listed}
+        return None
+
+    async def _object(
+        self, request: web.Request, verb: str, kind: Kind, key: tuple[str, str, str], subresource: str
+    ) -> web.Response:
+        if verb == "list":
+            items = list(self.objects.of(key[0], key[1] or None))
+            metadata = {"resourceVersion": str(self.objects.version)}
+            return web.json_response({"kind": f"{kind.kind}List", "metadata": metadata, "items": items})
+        if verb == "get":
+            return web.json_response(self.objects.get(key))
+        if verb == "delete":
+            return web.json_response(self.objects.delete(key))
+        body = await request.json()
+        schema = self._schemas.get(kind.resource)
+        if verb == "create":
+            body = {"apiVersion": kind.api, "kind": kind.kind} | body
+            body.pop("status", None) if kind.status else None
+            return web.json_response(
+                self.objects.create(key[0], key[1], schema.admitted(body, None) if schema else body), status=201
+            )
+
+        def change(before: Object) -> Object:
+            if verb == "update":
+                after = body
+            elif isinstance(body, list):
+                after = patches.applied(before, body)
+            else:
+                after = patches.merged(before, body)
+            return schema.admitted(after, before) if schema else after
+
+        stored = self.objects.update(key, change, status=subresource == "status", has_status=kind.status)
+        return web.json_response(stored)
+
+    async def _watch(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
+        name = dict(part.split("=") for part in request.query.get("fieldSelector", "").split(",") if part).get(
+            "metadata.name"
+        )
+
+        def matches(event: Event) -> bool:
+            resource, home, own = event.key
+            return resource == kind.resource and namespace in {"", home} and name in {None, own}
+
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        task = asyncio.current_task()
+        assert task is not None
+        self._watches.add(task)
+        try:
+            async with asyncio.timeout(float(request.query.get("timeoutSeconds", "300"))):
+                await self._stream(response, request.query.get("resourceVersion"), matches)
+        except TimeoutError:
+            return response
+        except asyncio.CancelledError:
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        except ConnectionResetError:
+            return response
+        finally:
+            self._watches.discard(task)
+        return response
+
+    async def _stream(self, response: web.StreamResponse, since: str | None, matches: Callable[[Event], bool]) -> None:
+        async def send(kind: str, body: Object) -> None:
+            await response.write(json.dumps({"type": kind, "object": body}).encode() + b"\n")
+
+        if since in {None, "", "0"}:
+            position = len(self.objects.history)
+            for key, body in list(self.objects.held.items()):
+                if matches(Event(0, "ADDED", key, body)):
+                    await send("ADDED", body)
+        else:
+            if int(since or 0) < self.objects.compacted:
+                gone = Refused(410, "Expired", f"too old resource version: {since}")
+                await send("ERROR", gone.body)
+                return
+            position = next(
+                (index for index, each in enumerate(self.objects.history) if each.version > int(since or 0)),
+                len(self.objects.history),
+            )
+        while True:
+            changed = self.objects.changed
+            while position < len(self.objects.history):
+                event = self.objects.history[position]
+                position += 1
+                if matches(event):
+                    await send(event.kind, event.body)
+            await changed.wait()

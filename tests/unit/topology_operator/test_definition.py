@@ -1,0 +1,218 @@
+"""The custom resource definition: generated, and of one mind with the engine."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from broker_topology.decode import decode
+from broker_topology.findings import Origin
+from broker_topology.model import Loaded, Topology
+from broker_topology.validation import findings
+from tests.kubernetes.emulator.objects import Refused
+from tests.kubernetes.emulator.schema import Schema
+from topology_operator import crd
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = Schema(crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+BROKER = {"secretRef": {"name": "broker"}}
+
+Document = dict[str, Any]
+
+
+def document(**spec: Any) -> Document:
+    return {
+        "apiVersion": "warren.dev/v1alpha1",
+        "kind": "Topology",
+        "metadata": {"name": "test", "namespace": "ns"},
+        "spec": {"broker": BROKER, "vhost": "v"} | spec,
+    }
+
+
+def refusals(body: Document, before: Document | None = None) -> str:
+    """What an API server with this definition says; empty when it takes the object."""
+    try:
+        SCHEMA.admitted(copy.deepcopy(body), before)
+    except Refused as exc:
+        return str(exc)
+    return ""
+
+
+def complaints(body: Document) -> list[str]:
+    """What the engine says: the structure first, the rest once that is right."""
+    topology, found = decode(body, Topology, Origin("test"))
+    if topology is None:
+        return [str(each) for each in found]
+    return [str(each) for each in findings([Loaded(Origin("test"), topology)])]
+
+
+def test_the_committed_file_is_what_the_model_gives() -> None:
+    assert (ROOT / "operator/crds/topologies.yaml").read_text() == crd.rendered(), "run `make crds`"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "charts/warren/topology").glob("[!k]*.yaml")), ids=lambda f: f.stem)
+def test_every_file_of_the_project_passes_the_definition(file: Path) -> None:
+    for body in yaml.safe_load_all(file.read_text()):
+        body["spec"]["broker"] = BROKER
+        assert refusals(body) == ""
+
+
+def queue(**fields: Any) -> Document:
+    return document(queues={"q": fields})
+
+
+REFUSED = {
+    "no broker": (document() | {"spec": {"vhost": "v"}}, "spec.broker: Required value"),
+    "two brokers": (document(broker=BROKER | {"clusterRef": {"name": "r"}}), "exactly one of clusterRef"),
+    "no reference": (document(broker={}), "exactly one of clusterRef"),
+    "empty vhost": (document(vhost=""), "virtual host is empty"),
+    "another vhost to delete": (document(deleteWithMessages={"vhost": "w"}), "repeat the name in spec.vhost"),
+    "unknown type": (queue(type="lazy"), "Unsupported value"),
+    "transient quorum": (queue(durable=False), "always durable"),
+    "auto-delete stream": (queue(type="stream", autoDelete=True), "cannot delete themselves"),
+    "dlx overflow": (queue(overflow="reject-publish-dlx"), "only classic queues"),
+    "retry of a stream": (queue(type="stream", retry={"minSeconds": 1, "maxSeconds": 2}), "only quorum queues retry"),
+    "retry shrinks": (queue(retry={"minSeconds": 3, "maxSeconds": 2}), "maxSeconds is less than minSeconds"),
+    "no retry at all": (queue(retry={"minSeconds": 0, "maxSeconds": 2}), "too small"),
+    "limit of a classic": (queue(type="classic", deliveryLimit=3), "only quorum queues count"),
+    "age of a quorum": (queue(maxAge="7D"), "only streams keep entries by age"),
+    "age in words": (queue(type="stream", maxAge="a week"), "should match"),
+    "stream with a TTL": (queue(type="stream", messageTtlSeconds=3), "append-only log"),
+    "at-least-once that drops": (
+        queue(deadLetter={"exchange": "", "routingKey": "q"}, overflow="drop-head"),
+        "overflow reject-publish only",
+    ),
+    "at-least-once classic": (
+        queue(type="classic", deadLetter={"exchange": "", "strategy": "at-least-once"}),
+        "needs type quorum",
+    ),
+    "no target": (document(bindings=[{"source": "amq.fanout"}]), "exactly one target"),
+    "two targets": (
+        document(bindings=[{"source": "amq.fanout", "queue": "q", "exchange": "amq.topic"}]),
+        "exactly one target",
+    ),
+    "default exchange": (document(queues={"q": {}}, bindings=[{"source": "", "queue": "q"}]), "default exchange"),
+    "the same binding twice": (
+        document(queues={"q": {}}, bindings=[{"source": "amq.fanout", "queue": "q"}] * 2),
+        "Duplicate value",
+    ),
+    "user without a secret": (document(users={"u": {}}), "secretName: Required value"),
+    "overlap longer than the period": (
+        document(users={"u": {"secretName": "s", "rotation": {"everyHours": 1, "overlapMinutes": 60}}}),
+        "overlap must end before",
+    ),
+    "topic permission twice": (
+        document(users={"u": {"secretName": "s", "topicPermissions": [{"exchange": "amq.topic"}] * 2}}),
+        "Duplicate value",
+    ),
+    "too often": (document(resyncSeconds=1), "too small"),
+    "name of a secret": (document(broker={"secretRef": {"name": "Not_A_Name"}}), "should match"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_definition_refuses_the_engine_refuses_too(case: str) -> None:
+    body, words = REFUSED[case]
+    assert words in refusals(body)
+    if case not in {"no broker"}:  # the command line has an option instead
+        assert complaints(body), "the engine takes what the API server refuses"
+
+
+def test_every_rule_has_a_case() -> None:
+    from topology_operator.crd.rules import RULES
+
+    told = "\n".join(refusals(body) for body, _ in REFUSED.values())
+    silent = [
+        rule["message"]
+        for rules in RULES.values()
+        for rule in rules
+        if rule["message"] not in told and "oldSelf" not in rule["rule"]
+    ]
+    assert not silent
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"vhost": "w"}, "virtual host cannot be changed"),
+        ({"broker": {"secretRef": {"name": "b"}}}, "broker cannot be"),
+    ],
+)
+def test_what_would_strand_objects_cannot_be_changed(change: Document, words: str) -> None:
+    before = document()
+    assert words in refusals(document(**change), before)
+    assert refusals(document(resyncSeconds=10), before) == ""
+
+
+def test_what_nobody_knows_is_pruned_and_defaults_are_the_models() -> None:
+    body = document(queues={"q": {"typo": 1}}, users={"u": {"secretName": "s"}})
+    stored = SCHEMA.admitted(copy.deepcopy(body), None)
+    assert "typo" not in stored["spec"]["queues"]["q"]
+    del body["spec"]["queues"]["q"]["typo"]
+    assert decode(stored, Topology, Origin("x"))[0] == decode(body, Topology, Origin("x"))[0]
+    assert stored["spec"]["users"]["u"]["permissions"] == {"configure": "^$", "write": "^$", "read": "^$"}
+
+
+VALUES: st.SearchStrategy[Any] = st.sampled_from([
+    True, False, -1, 0, 1, 7, 1.5, 10**12, "", "x", "7D", "quorum", "stream", "classic", "topic", "Import", "drop-head",
+    [], ["x"], {}, {"x": 1}, {"name": "x"}, {"exchange": "x"}, {"minSeconds": 1, "maxSeconds": 2}, "a" * 300,
+])  # fmt: skip
+
+
+def _fields(schema: Document) -> st.SearchStrategy[Any]:
+    """Documents of roughly this shape: the right fields, often with the wrong value."""
+    if "properties" in schema:
+        parts = {name: _fields(inside) for name, inside in schema["properties"].items()}
+        required = {name: parts[name] for name in schema.get("required", ())}
+        optional = {name: part for name, part in parts.items() if name not in required}
+        return st.one_of(st.fixed_dictionaries(required, optional=optional), VALUES)
+    if "properties" in schema.get("additionalProperties", {}):
+        return st.dictionaries(st.sampled_from(["a", "b"]), _fields(schema["additionalProperties"]), max_size=2)
+    if "items" in schema:
+        return st.lists(_fields(schema["items"]), max_size=2)
+    if "enum" in schema:
+        return st.one_of(st.sampled_from(schema["enum"]), VALUES)
+    fitting = {"boolean": st.booleans(), "integer": st.integers(-3, 100), "number": st.floats(-1, 100)}
+    return st.one_of(fitting.get(schema.get("type", ""), st.sampled_from(["a", "7D", "^x$"])), VALUES)
+
+
+SPEC = crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+
+PARTS = {name: _fields(part) for name, part in SPEC["properties"].items() if name not in {"broker", "vhost"}}
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(st.data())
+def test_the_structure_that_the_definition_takes_is_the_one_the_engine_takes(data: st.DataObject) -> None:
+    """One part of the spec at a time. Rules and duplicates are left out: they have their own table."""
+    name = data.draw(st.sampled_from(sorted(PARTS)))
+    body = document(**{name: data.draw(PARTS[name])})
+    structural = [
+        each
+        for each in refusals(body).split(", ")
+        if any(words in each for words in ("must be of type", "Unsupported", "should match", "length", "too small"))
+        or "too large" in each
+        or ("Required" in each and "secretName" not in each)
+    ]
+    topology, found = decode(_pruned(body["spec"], SPEC, body), Topology, Origin("x"))
+    assert bool(structural) == (topology is None), (structural, [str(each) for each in found])
+
+
+def _pruned(spec: Any, schema: Document, body: Document) -> Document:
+    """The engine refuses unknown fields, where an API server drops them (and kubectl warns)."""
+    return body | {"spec": _known(spec, schema)}
+
+
+def _known(value: Any, schema: Document) -> Any:
+    if isinstance(value, dict) and "properties" in schema:
+        return {k: _known(v, schema["properties"][k]) for k, v in value.items() if k in schema["properties"]}
+    if isinstance(value, dict) and "additionalProperties" in schema:
+        return {k: _known(v, schema["additionalProperties"]) for k, v in value.items()}
+    if isinstance(value, list) and "items" in schema:
+        return [_known(each, schema["items"]) for each in value]
+    return value
