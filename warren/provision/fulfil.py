@@ -32,6 +32,8 @@ def fulfil(wishes: Wishes, store: Store, now: datetime) -> Iterator[str]:
             yield f"{name}: well"
     for name, password in wishes.passwords.items():
         fresh = {"username": password.username.encode(), "password": secrets.token_urlsafe(PASSWORD_BYTES).encode()}
+        fresh |= {key: text.encode() for key, text in password.also.items()}
+        fresh |= {"ca.crt": authority.pem} if password.trust else {}
         yield f"{name}: {'made' if _kept(store, name, fresh) is fresh else 'well'}"
 
 

@@ -31,6 +31,10 @@ class Certificate(Wish, frozen=True):
 
 class Password(Wish, frozen=True):
     username: Annotated[str, Meta(min_length=1)]
+    trust: bool = False
+    """Whether `ca.crt` is to lie beside it."""
+    also: dict[str, str] = {}
+    """More that belongs to it, such as where the server is."""
 
 
 class Wishes(Wish, frozen=True):

@@ -74,6 +74,15 @@ def test_and_for_no_other_name(tmp_path: Path) -> None:
         shake_hands(tmp_path, "other.example")
 
 
+def test_a_password_may_come_with_what_belongs_to_it(tmp_path: Path) -> None:
+    admin = Password(username="admin", trust=True, also={"host": "broker.example"})
+    made(tmp_path, Wishes(authority="ca", bundle="bundle", passwords={"admin": admin}))
+    found = contents(tmp_path / "admin")
+    assert (found["username"], found["host"]) == (b"admin", b"broker.example")
+    assert found["ca.crt"] == (tmp_path / "bundle" / "ca.crt").read_bytes()
+    assert len(found["password"]) >= 40
+
+
 def test_running_again_changes_nothing(tmp_path: Path) -> None:
     made(tmp_path)
     before = contents(tmp_path)
