@@ -1,0 +1,48 @@
+{{- define "topology-operator.name" -}}
+{{- printf "%s-topology-operator" .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "topology-operator.selector" -}}
+app.kubernetes.io/name: topology-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "topology-operator.labels" -}}
+{{ include "topology-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: warren
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "topology-operator.image" -}}
+{{ .Values.image.prefix }}/{{ .Values.image.name }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+
+{{/* The namespaces as the operator reads them: "release" is where it is installed. */}}
+{{- define "topology-operator.namespaces" -}}
+{{- $served := list -}}
+{{- range .Values.namespaces -}}{{- $served = append $served (eq . "release" | ternary $.Release.Namespace .) -}}{{- end -}}
+{{- $served | uniq | join "," -}}
+{{- end -}}
+
+{{- define "topology-operator.rules" -}}
+# patch: the finalizer.
+- apiGroups: [warren.dev]
+  resources: [topologies]
+  verbs: [list, watch, patch]
+- apiGroups: [warren.dev]
+  resources: [topologies/status]
+  verbs: [patch]
+# Brokers' addresses, users' passwords: one by one, by name; there is no right to list them.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, watch, create, patch]
+- apiGroups: [rabbitmq.com]
+  resources: [rabbitmqclusters]
+  verbs: [get, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end -}}
