@@ -11,6 +11,7 @@ from loadtest.consumer.command import consumer
 from loadtest.floor.command import floor
 from loadtest.orders.command import orders
 from loadtest.plain.command import compare
+from loadtest.size.command import size
 from loadtest.topology.command import topology
 from warren.local.errors import LocalError
 
@@ -26,6 +27,7 @@ app = App(
         python -m loadtest consumer                  # P4: one consumer against the bare driver
         python -m loadtest orders --orders 10000     # P2 and exactly once: the whole system
         python -m loadtest compare                   # P1: against a plain implementation
+        python -m loadtest size                      # P5: with a long past, and beside a long queue
         python -m loadtest topology                  # P7: a thousand objects onto a broker
         python -m loadtest chaos --minutes 10        # no speed: whether anything is lost while everything fails
     """,
@@ -35,6 +37,7 @@ app.command(consumer)
 app.command(orders)
 app.command(floor)
 app.command(compare)
+app.command(size)
 app.command(topology)
 app.command(chaos)
 

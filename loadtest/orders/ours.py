@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +17,11 @@ from warren.local.processes import Process
 from warren.local.report import Report
 from warren.local.servers import Servers
 from warren.local.system import SERVICES, System
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[Any]
+else:
+    Connection = asyncpg.Connection
 
 SETTLING_SECONDS = 30.0
 
@@ -75,13 +80,17 @@ class Ours:
 
     async def at_rest(self) -> bool:
         # By the tables: what the broker says of a queue's length may be seconds old.
+        outboxes = " UNION ALL ".join(f'SELECT FROM "{name}".outbox' for name in invariants.PUBLISHERS)
+        if await self.fetchval(f"SELECT EXISTS ({outboxes})"):
+            return False
         connection = await asyncpg.connect(self.servers.postgres.address.dsn())
         try:
-            outboxes = " UNION ALL ".join(f'SELECT FROM "{name}".outbox' for name in invariants.PUBLISHERS)
-            waiting = await connection.fetchval(f"SELECT EXISTS ({outboxes})")
-            return not waiting and (await exactness.inboxes(connection)).held
+            return (await self._inboxes(connection)).held
         finally:
             await connection.close()
+
+    async def _inboxes(self, connection: Connection) -> Check:
+        return await exactness.inboxes(connection)
 
     async def judge(self, accepted: Collection[UUID]) -> list[Check]:
         """The invariants that everybody shares, and exactly once. `accepted` are the orders answered with 202."""
