@@ -167,8 +167,21 @@ class _Translated:
                 raise ConfigurationError(f"database at {self._address.url} refused: {error}; {remedy}") from error
             case _ if isinstance(error, _AWAY) or (isinstance(error, TimeoutError) and self._connection is None):
                 raise DatabaseUnavailable(f"database at {self._address.url} is away: {error!r}") from error
-            case asyncpg.InterfaceError() if self._connection is None or self._connection.is_closed():
+            case asyncpg.InternalClientError():
+                # The server's goodbye has come, its end of the connection has not: the driver cannot use it any more.
+                if self._connection is not None:
+                    with suppress(asyncpg.InterfaceError):  # the pool may have taken it back
+                        self._connection.terminate()
+                raise DatabaseUnavailable(f"connection to {self._address.url} is ending: {error!r}") from error
+            case asyncpg.InterfaceError() if self._connection is None or _is_lost(self._connection):
                 raise DatabaseUnavailable(f"connection to {self._address.url} ended: {error!r}") from error
+
+
+def _is_lost(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True  # the pool has noticed first, and taken it back
 
 
 async def _keep(connection: object) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID, uuid4
 
+import asyncpg
 import msgspec
 
 from services.shared.contracts import CATALOGUE, AnyEvent
@@ -30,8 +31,9 @@ from services.shared.messaging.telemetry import Telemetry
 
 _codec = Codec(CATALOGUE, tolerant=True)
 
-_TROUBLE = (Unavailable, ConfigurationError, TimeoutError)
-"""Of a server, or of the settings and secrets that lead to it; a secret may be missing while it is rotated."""
+_TROUBLE = (Unavailable, ConfigurationError, TimeoutError, asyncpg.PostgresError)
+"""Of a server, of the settings and secrets that lead to it (a secret may be missing while it is rotated), or of other
+sessions that hold what a statement needs."""
 
 
 class RelaySettings(msgspec.Struct, frozen=True):

@@ -1,0 +1,127 @@
+"""A database that goes away in the middle of things: whoever worked on it hears that, and nothing else."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+import asyncpg
+import pytest
+
+from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
+from services.shared.messaging import database as messaging_database
+from services.shared.messaging.database import Database
+from services.shared.messaging.errors import DatabaseUnavailable
+from services.shared.messaging.relay import RelaySettings
+from services.shared.messaging.transaction import Connection, Transaction
+from tests.proxy import Proxy
+from tests.stage import Stage, eventually
+
+Cut = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+async def proxy(stage: Stage) -> AsyncIterator[Proxy]:
+    async with Proxy(stage.database_port).serving() as proxy:
+        stage.database_port = proxy.port
+        yield proxy
+
+
+@pytest.fixture
+async def database(stage: Stage, proxy: Proxy) -> AsyncIterator[Database]:
+    database = stage.database()
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def in_a_statement(connection: Connection, cut: Cut) -> None:
+    statement = asyncio.create_task(connection.execute("SELECT pg_sleep(20)"))
+    await asyncio.sleep(0.2)
+    await cut()
+    await statement
+
+
+async def between_statements(connection: Connection, cut: Cut) -> None:
+    await cut()
+    await connection.execute("SELECT 1")
+
+
+async def before_the_end(connection: Connection, cut: Cut) -> None:
+    await connection.execute("SELECT 1")
+    await cut()
+
+
+async def while_the_error_is_handled(connection: Connection, cut: Cut) -> None:
+    await cut()
+    with suppress(Exception):
+        await connection.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("when", [in_a_statement, between_statements, before_the_end, while_the_error_is_handled])
+@pytest.mark.parametrize("how", ["reset", "terminated"])
+async def test_a_connection_that_breaks_is_a_database_that_is_away(
+    stage: Stage, database: Database, proxy: Proxy, when: Callable[[Connection, Cut], Awaitable[None]], how: str
+) -> None:
+    async def cut() -> None:
+        if how == "reset":
+            proxy.cut()
+        else:
+            await stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'probe'")
+        await asyncio.sleep(0.1)  # until the client has seen it
+
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as connection:
+            await when(connection, cut)
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_whoever_asks_while_the_server_says_goodbye_hears_the_same(stage: Stage, database: Database) -> None:
+    """The driver has an error of its own for a connection on which the goodbye has come, and the end has not."""
+    heard: list[Exception] = []
+    over = False
+
+    async def ask() -> None:
+        while not over:
+            try:
+                async with database.connection() as connection:
+                    await connection.fetchval("SELECT 1")
+            except Exception as error:  # noqa: BLE001 - that is what is looked at
+                heard.append(error)
+            await asyncio.sleep(0)
+
+    asking = [asyncio.create_task(ask()) for _ in range(6)]
+    for _ in range(30):
+        await stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'probe'")
+    over = True
+    await asyncio.gather(*asking)
+    assert heard
+    assert {type(error) for error in heard} == {DatabaseUnavailable}
+
+
+async def test_a_connection_that_the_driver_gave_up_is_not_used_again(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable, match="is ending"):
+        async with database.connection() as connection:
+            before = await connection.fetchval("SELECT pg_backend_pid()")
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT pg_backend_pid()") != before
+
+
+async def test_a_lock_on_the_outbox_is_outlived_by_the_relay(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody alters the table, or forgot a transaction, for longer than a statement waits for a lock."""
+    monkeypatch.setattr(messaging_database, "LOCK_TIMEOUT", 0.2)
+    async with stage.outbox(RelaySettings(lease_seconds=1.0, sweep_seconds=0.1)) as outbox:
+        async with outbox.transaction(Transaction) as work:
+            work.announce(OrderConfirmed(customer="gayal"), subject=uuid.uuid4())
+        await stage.sql("DO $$ BEGIN LOCK TABLE outbox; PERFORM pg_sleep(1); END $$")
+        async with outbox.transaction(Transaction) as work:
+            work.announce(OrderCompleted(customer="gayal"), subject=uuid.uuid4())
+
+        async def none_waits() -> bool:
+            return not await stage.sql("SELECT FROM outbox")
+
+        await eventually(none_waits, seconds=10)
+    assert any("lock timeout" in text for text in stage.record.states)
+    assert len(await stage.drain("probe.queue")) == 2
