@@ -31,10 +31,10 @@ def chaos(
     """Let everything fail while customers order, mend it, and judge what came of it.
 
     The whole system runs on private servers, most processes twice. Faults of every kind of docs/reliability.md come
-    at random, about one in four seconds, up to four at a time; from seven minutes on each kind comes at least twice. The
-    seed decides what fails when and what is ordered; how that meets is up to the machine. In the end everything is
-    mended and comes to rest, and the invariants are judged over what customers were told. Exit codes: 0 all of them
-    hold, 1 one is broken or the run failed.
+    at random, about one in four seconds, up to four at a time; from seven minutes on each kind comes at least twice.
+    The seed decides what fails when and what is ordered; how that meets is up to the machine. In the end everything
+    is mended and comes to rest, and the invariants are judged over what customers were told. Exit codes: 0 all of
+    them hold, 1 one is broken or the run failed, 130 interrupted.
 
     Examples:
 

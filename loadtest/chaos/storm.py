@@ -48,7 +48,15 @@ class Storm:
         """Until every fault is over, at most so long."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and (self.active or len(self.faults) < len(self._plan)):
+            if self._site.over.is_set():
+                return
             time.sleep(0.1)
+
+    def end(self, seconds: float) -> None:
+        """Once the run is over: wait until each fault has been undone, at most so long."""
+        deadline = time.monotonic() + seconds
+        for thread in list(self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _start_all(self) -> None:
         for planned in self._plan:
@@ -57,7 +65,9 @@ class Storm:
                 return
             fault = Fault(planned=planned, started=self._site.timeline.now)
             self.faults.append(fault)
-            threading.Thread(target=self._make, args=(fault,), name=planned.kind, daemon=True).start()
+            thread = threading.Thread(target=self._make, args=(fault,), name=planned.kind, daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _make(self, fault: Fault) -> None:
         planned, timeline = fault.planned, self._site.timeline

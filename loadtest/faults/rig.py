@@ -47,6 +47,9 @@ HASTE = "-rabbit quorum_tick_interval 500 -rabbit dead_letter_worker_publisher_c
 class Rig(Office, System):
     """`environment` adds settings by process name, as for System."""
 
+    impatience: Mapping[str, str] = IMPATIENCE
+    """How much sooner than in production waits end; see the launcher."""
+
     def __init__(
         self,
         folder: Path,
@@ -78,7 +81,7 @@ class Rig(Office, System):
 
     def process(self, name: str, *, as_name: str | None = None, **environment: str) -> Process:
         plain = super().process(name, as_name=as_name)
-        settings = {**plain.env, **IMPATIENCE}
+        settings = {**plain.env, **self.impatience}
         alias = as_name or name
         for server, variable in ((BROKER, "WARREN_BROKER_URL"), (DATABASE, "WARREN_DATABASE_URL")):
             old = self.port_of(server)

@@ -152,7 +152,7 @@ def forbid(site: Site, fault: Planned, _: random.Random) -> None:
     )[0][0]
     try:
         refused = f"position = {position} AND last_error LIKE '%permission%'"
-        wait_for(site, lambda: site.count(outbox, refused), 12, "it was not refused")
+        wait_for(site, lambda: site.count(outbox, refused), "it was not refused")
         site.pause(fault.seconds)
     finally:
         insist(lambda: site.sql(f"DELETE FROM {outbox} WHERE position = $1", position), 60)  # noqa: S608

@@ -26,7 +26,7 @@ def kill_at(site: Site, fault: Planned, chance: random.Random) -> None:
     point = fault.kind.removeprefix("kill -9 ")
     site.arm(fault.target, point, chance.randint(1, 3))
     try:
-        wait_for(site, lambda: site.sprung(fault.target), fault.seconds + 3, f"{fault.target} did not come {point}")
+        wait_for(site, lambda: site.sprung(fault.target), f"{fault.target} did not come {point}")
     finally:
         site.disarm_one(fault.target)
 
@@ -37,7 +37,7 @@ for each in POINTS:
 
 @injects("stands still")
 def freeze(site: Site, fault: Planned, _: random.Random) -> None:
-    wait_for(site, lambda: fault.target in site.processes.pids, 5, f"{fault.target} does not run")
+    wait_for(site, lambda: fault.target in site.processes.pids, f"{fault.target} does not run")
     try:
         site.freeze(fault.target)
         site.pause(fault.seconds)
@@ -50,7 +50,7 @@ def freeze_at(site: Site, fault: Planned, chance: random.Random) -> None:
     point = chance.choice(("before publish", "before confirm"))
     site.arm(fault.target, point, chance.randint(1, 3), signal.SIGSTOP)
     try:
-        wait_for(site, lambda: site.sprung(fault.target), 6, f"{fault.target} did not come {point}")
+        wait_for(site, lambda: site.sprung(fault.target), f"{fault.target} did not come {point}")
         site.pause(fault.seconds)
     finally:
         site.disarm_one(fault.target)
@@ -62,7 +62,7 @@ def pay_late(site: Site, fault: Planned, _: random.Random) -> None:
     """The gateway has charged, the service stands still with the news, and every deadline passes."""
     site.arm(fault.target, "before result", number=signal.SIGSTOP)
     try:
-        wait_for(site, lambda: site.sprung(fault.target), 8, f"{fault.target} charged nobody")
+        wait_for(site, lambda: site.sprung(fault.target), f"{fault.target} charged nobody")
         site.sql("UPDATE \"order\".orders SET deadline = now() WHERE state = 'CONFIRMED'")
         site.pause(fault.seconds)
     finally:

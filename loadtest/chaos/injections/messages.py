@@ -7,7 +7,7 @@ from typing import Any
 
 from aiormq import spec
 
-from loadtest.chaos.injections.registry import Hindered, injects, insist, wait_for
+from loadtest.chaos.injections.registry import injects, insist, wait_for
 from loadtest.chaos.plan import Planned
 from loadtest.chaos.site import Site
 from loadtest.faults import mailbag
@@ -37,17 +37,22 @@ def poison(site: Site, fault: Planned, chance: random.Random) -> None:
 def repeat(site: Site, fault: Planned, chance: random.Random) -> None:
     """Some of what was said lately, three times more, to one of those who took it."""
     takers = insist(lambda: mailbag.takers(site))
-    recent = insist(lambda: site.sql("SELECT body FROM audit.events ORDER BY recorded_at DESC LIMIT 80"))
-    wanted = [
-        body
-        for body in (bytes(row[0]) for row in recent)
-        if fault.target == "audit.queue" or fault.target in takers.get(json.loads(body)["type"], [])
-    ]
-    if not wanted:
-        raise Hindered(f"{fault.target} was told nothing lately")
+    wanted: list[bytes] = []
+
+    def told() -> bool:
+        recent = site.sql("SELECT body FROM audit.events ORDER BY recorded_at DESC LIMIT 80")
+        bodies = [bytes(row[0]) for row in recent]
+        wanted[:] = [body for body in bodies if fault.target in ("audit.queue", *takers.get(_type(body), ()))]
+        return bool(wanted)
+
+    wait_for(site, told, f"{fault.target} was told nothing lately")
     copies = [body for body in chance.sample(wanted, min(12, len(wanted))) for _ in range(COPIES)]
     chance.shuffle(copies)
     insist(lambda: mailbag.put(site, [(fault.target, body) for body in copies]))
+
+
+def _type(body: bytes) -> str:
+    return str(json.loads(body)["type"])
 
 
 @injects("events in disorder")
@@ -59,7 +64,7 @@ def disorder(site: Site, fault: Planned, chance: random.Random) -> None:
         for alias in both:
             site.end(alias)
         site.pause(fault.seconds)
-        wait_for(site, lambda: site.depth(queue) >= ENOUGH, 6, f"too little came to {queue}")
+        wait_for(site, lambda: site.depth(queue) >= ENOUGH, f"too little came to {queue}")
         insist(lambda: shuffle(site, queue, chance))
 
 

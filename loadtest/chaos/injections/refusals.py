@@ -30,7 +30,7 @@ def expired(site: Site, fault: Planned, _: random.Random) -> None:
 def _try(site: Site, fault: Planned, words: str, **environment: str) -> None:
     site.processes.start(site.usual(fault.target, **environment))
     try:
-        wait_for(site, lambda: fault.target in site.processes.ended, 12, f"{fault.target} did not give up")
+        wait_for(site, lambda: fault.target in site.processes.ended, f"{fault.target} did not give up")
         code, said = site.processes.ended[fault.target], site.said(fault.target)
         if code != EXIT_CONFIGURATION or words not in said:
             raise Hindered(f"{fault.target} ended with {code}: {said[-300:]}")

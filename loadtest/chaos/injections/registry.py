@@ -18,6 +18,7 @@ Injection = Callable[[Site, Planned, random.Random], None]
 T = TypeVar("T")
 
 INJECTIONS: dict[str, Injection] = {}
+OPPORTUNITY = 20.0  # seconds that a fault waits for what it needs, such as a message that can be lost
 INSISTING = 15.0  # seconds that something is tried while other faults are in the way
 AWAY = (OSError, TimeoutError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError, LocalError,
         MessagingError, aiormq.AMQPError, AssertionError)  # fmt: skip
@@ -48,7 +49,7 @@ def insist(action: Callable[[], T], seconds: float = INSISTING) -> T:
             time.sleep(0.3)
 
 
-def wait_for(site: Site, holds: Callable[[], object], seconds: float, otherwise: str) -> None:
+def wait_for(site: Site, holds: Callable[[], object], otherwise: str, seconds: float = OPPORTUNITY) -> None:
     """Wait until something holds; raises Hindered with `otherwise` when it does not in time."""
     deadline = time.monotonic() + seconds
     while not _true(holds):

@@ -42,7 +42,7 @@ def alarm(site: Site, fault: Planned, _: random.Random) -> None:
     broker = site.servers.broker
     try:
         broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MB")
-        wait_for(site, lambda: site.api("GET", "nodes")[0]["mem_alarm"], 8, "the broker is not alarmed")
+        wait_for(site, lambda: site.api("GET", "nodes")[0]["mem_alarm"], "the broker is not alarmed")
         site.pause(fault.seconds)
     finally:
         insist(lambda: broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", WATERMARK), 60)

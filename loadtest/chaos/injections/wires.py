@@ -98,7 +98,7 @@ def _swallow(site: Site, fault: Planned, server: str, verdict: Verdict) -> None:
     line = site.open_line_of(fault.target, server)
     line.swallow(verdict)
     try:
-        wait_for(site, lambda: line.swallowed, fault.seconds + 2, "nothing came by that could be lost")
+        wait_for(site, lambda: line.swallowed, "nothing came by that could be lost")
     finally:
         line.forgive()
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import cache
+from itertools import pairwise
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_all_is_mended_before_the_end_and_never_too_much_at_once(seconds: float)
     for seed in SEEDS:
         found = plan(seed, seconds)
         assert [fault.number for fault in found] == list(range(1, len(found) + 1))
-        assert all(one.at <= other.at for one, other in zip(found, found[1:], strict=False))
+        assert all(one.at <= other.at for one, other in pairwise(found))
         assert all(fault.at >= QUIET and fault.until <= seconds - CALM for fault in found), seed
         most = max(sum(other.at <= fault.at < other.until for other in found) for fault in found)
         assert most <= MOST_AT_ONCE, seed
