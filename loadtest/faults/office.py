@@ -75,8 +75,11 @@ class Office:
         return not moving and not any(self.waiting(service) for service in invariants.PUBLISHERS)
 
     def blamed(self, *, parked: bool = False) -> dict[str, int]:
-        """Messages that are on record as having failed, by service; `parked`: for good."""
-        condition = "state = 'parked'" if parked else "true"
+        """Messages that are on record as having failed, by service; `parked`: for good.
+
+        Not those for which the payment gateway was too slow or away: that is somebody else, and a try that failed.
+        """
+        condition = "reason NOT LIKE 'GatewayTrouble:%'" + (" AND state = 'parked'" if parked else "")
         return {service: self.count(f'"{service}".failures', condition) for service in invariants.PUBLISHERS}
 
     # The broker
