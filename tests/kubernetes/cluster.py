@@ -5,7 +5,7 @@ import base64
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,14 @@ class Cluster:
 
     async def secret(self, namespace: str, name: str, **data: str) -> Object:
         return await self.create(SECRET, namespace, secret_of(name, **data))
+
+
+async def eventually(holds: Callable[[], Awaitable[Any]], seconds: float = PATIENCE_SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not await holds():
+        if time.monotonic() > end:
+            raise AssertionError("what was waited for did not happen")
+        await asyncio.sleep(0.1)
 
 
 def condition(body: Object, kind: str = "Ready") -> Object:

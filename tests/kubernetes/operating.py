@@ -67,6 +67,11 @@ class Operator:
             self._process.kill()
         await self._process.wait()
 
+    def end_at_once(self) -> None:
+        """SIGKILL, without waiting for it to take effect."""
+        assert self._process is not None
+        self._process.kill()
+
     @property
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""

@@ -1,0 +1,81 @@
+"""What somebody else changes at the broker is put back, and told."""
+
+from broker_topology.management_api import path
+from tests.kubernetes.cluster import condition, eventually, has
+from tests.kubernetes.site import Site
+
+SOON = 5
+"""The shortest time between two comparisons."""
+
+
+async def test_drift_is_repaired_counted_and_named(place: Site) -> None:
+    operator = await place.operator()
+    await place.create("shop", resyncSeconds=SOON, queues={"a": {}, "b": {}}, policies={"p": policy(1)})
+    await place.until("shop")
+    async with place.api() as api:
+        await api.delete(path("queues", place.vhost, "a"))
+        await api.put(path("policies", place.vhost, "p"), {"pattern": "^other$", "definition": {"max-length": 1}})
+    drifted = await place.until("shop", has("Repaired", "Drifted"))
+    assert condition(drifted, "Drifted")["status"] == "True"
+    assert "queue a" in condition(drifted, "Drifted")["message"]
+    assert drifted["status"]["drift"]["repaired"] == 2
+    assert set(await place.at_broker("queues")) == {"a", "b"}
+    assert any("queue a" in message for message in await place.cluster.events(place.namespace, "DriftRepaired"))
+    labels = f'namespace="{place.namespace}",topology="shop"'
+    assert await operator.metric(f'topology_drift_repaired_total{{kind="queue",{labels}}}') == 1
+    calm = await place.until("shop", has("InStep", "Drifted"))
+    assert condition(calm)["status"] == "True"
+    assert "last put back at" in condition(calm, "Drifted")["message"]
+
+
+async def test_a_virtual_host_deleted_by_hand_comes_back_with_everything_in_it(place: Site) -> None:
+    await place.operator()
+    await place.create("shop", resyncSeconds=SOON, queues={"a": {}}, users={place.user("u"): user()})
+    await place.until("shop")
+    async with place.api() as api:
+        await api.delete(path("vhosts", place.vhost))
+    repaired = await place.until("shop", has("Repaired", "Drifted"))
+    assert f"vhost {place.vhost}" in condition(repaired, "Drifted")["message"]
+    assert set(await place.until_broker("queues", bool)) == {"a"}
+    await place.until("shop")
+
+
+async def test_what_cannot_be_changed_in_place_is_blocked_with_the_exact_difference(place: Site) -> None:
+    await place.operator()
+    await place.create("shop", resyncSeconds=SOON, queues={"a": {"maxLength": 10}, "b": {}})
+    await place.until("shop")
+    await place.change("shop", queues={"a": {"maxLength": 20}})
+    blocked = await place.until("shop", has("Blocked"))
+    assert condition(blocked, "Blocked")["status"] == "True"
+    assert any("x-max-length: 10 -> 20" in line for line in blocked["status"]["plan"]["steps"])
+    states = {each["name"]: each["state"] for each in blocked["status"]["objects"] if each["kind"] == "queue"}
+    assert states == {"a": "Blocked", "b": "Ready"}
+    await place.change("shop", queues={"a": {"maxLength": 10}})
+    healed = await place.until("shop")
+    assert condition(healed, "Blocked")["status"] == "False"
+
+
+async def test_a_resource_at_rest_costs_no_write_and_no_second_look(place: Site) -> None:
+    operator = await place.operator()
+    await place.create("shop", queues={"a": {}}, users={place.user("u"): user()})
+    ready = await place.until("shop")
+    looks = 'topology_reconcile_seconds_count{reason="Held"}'
+    before = await operator.metric(looks)
+    await place.annotate("shop", other="x")  # wakes it: one more look, and nothing to write
+
+    async def looked_again() -> bool:
+        return await operator.metric(looks) != before
+
+    await eventually(looked_again)
+    now = await place.get("shop")
+    assert now["status"] == ready["status"]
+    assert [field for field in now["metadata"]["annotations"] if "last-handled" in field] == []
+    assert await operator.metric(looks) == (before or 0) + 1
+
+
+def policy(length: int) -> dict[str, object]:
+    return {"pattern": "^a$", "definition": {"max-length": length}}
+
+
+def user() -> dict[str, object]:
+    return {"secretName": "u", "permissions": {"read": ".*"}}

@@ -1,0 +1,62 @@
+"""The process from outside: settings, help, exit codes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from topology_operator import crd
+from topology_operator.errors import SettingsError
+from topology_operator.settings import Settings, read
+
+ROOT = Path(__file__).parents[3]
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    base = {key: value for key, value in os.environ.items() if not key.startswith(("KUBE", "TOPOLOGY"))}
+    return subprocess.run(
+        [sys.executable, "-m", "topology_operator", *arguments],
+        env=base | {"PYTHONPATH": str(ROOT / "operator"), "HOME": "/nonexistent"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_setting_is_in_the_help() -> None:
+    shown = command("--help")
+    assert shown.returncode == 0
+    for field in Settings.__struct_fields__:
+        assert f"TOPOLOGY_OPERATOR_{field.upper()}" in shown.stdout
+    assert "exit codes:" in shown.stdout
+
+
+def test_the_definition_is_printed_without_a_cluster() -> None:
+    assert command("crd").stdout == crd.rendered()
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "set KUBECONFIG"),
+        ({"KUBECONFIG": "/nowhere"}, "the kubeconfig cannot be used"),
+        ({"TOPOLOGY_OPERATOR_METRICS_PORT": "http"}, "TOPOLOGY_OPERATOR_METRICS_PORT='http'"),
+    ],
+    ids=["nothing", "no-file", "setting"],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(environment: dict[str, str], words: str) -> None:
+    ended = command(**environment)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_settings_name_every_mistake_and_leave_kubernetes_own_variables_alone() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        read({"TOPOLOGY_OPERATOR_LOG_FORMAT": "xml", "TOPOLOGY_OPERATOR_CONCURRENCY": "0"})
+    assert "not one of console, json" in str(refusal.value)
+    assert "CONCURRENCY" in str(refusal.value)
+    assert read({"TOPOLOGY_OPERATOR_PORT": "tcp://10.0.0.1:80"}) == Settings()
+    assert read({"TOPOLOGY_OPERATOR_NAMESPACES": " a, b,"}).served == ("a", "b")
