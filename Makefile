@@ -49,6 +49,10 @@ test: $(VENV)/.dev ## every check and every test but the long ones (private serv
 test-long: $(VENV)/.dev ## the tests that take minutes: soak, chaos, large tables
 	@$(BIN)/python -m pytest -m long --durations=15
 
+.PHONY: mutants
+mutants: $(VENV)/.dev ## break each promise in a copy, one at a time, and see its test fail; ONLY=inbox chooses
+	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)')
+
 .PHONY: lint
 lint: $(VENV)/.dev ## style, formatting, and who may import whom
 	@$(BIN)/ruff check .

@@ -3,9 +3,12 @@
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
 
 import pytest
 
+from tests import borrowed
 from tests.stage import remove_instance
 from warren.local.paths import instance_dir
 from warren.local.servers import Servers
@@ -24,7 +27,10 @@ def _seeded() -> None:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    """A private PostgreSQL and RabbitMQ over TLS, with nothing in them."""
+    """A private PostgreSQL and RabbitMQ over TLS, with nothing in them, or what `make mutants` lends."""
+    if lent := os.environ.get(borrowed.VARIABLE):
+        yield cast(Servers, borrowed.Borrowed(Path(lent)))
+        return
     folder = instance_dir(f"test-{os.getpid()}")
     with Servers(folder, fresh=True) as running:
         yield running

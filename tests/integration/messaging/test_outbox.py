@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 
+import asyncpg
 import pytest
 
 from services.shared.contracts import CATALOGUE
@@ -14,6 +15,7 @@ from services.shared.messaging.transaction import Transaction
 from tests.stage import Stage, eventually
 
 CONFIRMED = OrderConfirmed(customer="gayal")
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 async def rows(stage: Stage) -> int:
@@ -29,7 +31,7 @@ async def test_committed_events_reach_the_broker_once_and_leave_the_table(stage:
         for _ in range(20):
             async with outbox.transaction(Transaction) as work:
                 for _ in range(5):
-                    work.announce(CONFIRMED, subject=uuid.uuid4(), reference="123")
+                    work.announce(CONFIRMED, subject=uuid.uuid4(), reference="123", traceparent=TRACE)
         await eventually(lambda: empty(stage))
     messages = await stage.drain("probe.queue")
     assert len(messages) == 100
@@ -38,6 +40,8 @@ async def test_committed_events_reach_the_broker_once_and_leave_the_table(stage:
     assert event.data == CONFIRMED
     assert (properties.message_id, properties.correlation_id) == (str(event.id), str(event.subject))
     assert (properties.user_id, properties.delivery_mode, properties.message_type) == ("probe", 2, "order.confirmed")
+    assert event.traceparent == TRACE
+    assert (properties.headers or {}).get("traceparent") == TRACE
 
 
 async def test_a_rolled_back_transaction_announces_nothing(stage: Stage) -> None:
@@ -46,6 +50,21 @@ async def test_a_rolled_back_transaction_announces_nothing(stage: Stage) -> None
             async with outbox.transaction(Transaction) as work:
                 work.announce(CONFIRMED, subject=uuid.uuid4())
                 raise ZeroDivisionError
+        async with outbox.transaction(Transaction) as work:
+            work.announce(OrderCompleted(customer="x"), subject=uuid.uuid4())
+        await eventually(lambda: empty(stage))
+    assert [message.delivery.routing_key for message in await stage.drain("probe.queue")] == ["order.completed"]
+
+
+async def test_a_transaction_whose_commit_fails_announces_nothing(stage: Stage) -> None:
+    # A constraint that is looked at by COMMIT itself, when the events are stored already.
+    await stage.sql("CREATE TABLE once (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    await stage.sql("GRANT ALL ON once TO probe")
+    async with stage.outbox() as outbox:
+        with pytest.raises(asyncpg.UniqueViolationError):
+            async with outbox.transaction(Transaction) as work:
+                await work.connection.execute("INSERT INTO once VALUES (1), (1)")
+                work.announce(CONFIRMED, subject=uuid.uuid4())
         async with outbox.transaction(Transaction) as work:
             work.announce(OrderCompleted(customer="x"), subject=uuid.uuid4())
         await eventually(lambda: empty(stage))
@@ -74,9 +93,7 @@ async def test_an_event_that_no_queue_takes_stays_and_is_delivered_once_a_queue_
         async with outbox.transaction(Transaction) as work:
             work.announce(OrderCancelRequested(reason="fraud"), subject=uuid.uuid4())
         await eventually(lambda: ("order.cancel_requested", Outcome.RETURNED) in stage.record.published_)
-        row = (await stage.sql("SELECT attempts, last_error FROM outbox"))[0]
-        assert row["attempts"] >= 1
-        assert row["last_error"] == "no queue took it"
+        await eventually(lambda: kept_with(stage, "no queue took it"), seconds=5)
         async with stage.channel() as channel:
             await channel.queue_bind("probe.queue", "order.exchange", "order.*")
         await eventually(lambda: empty(stage))
@@ -119,6 +136,11 @@ async def test_a_forbidden_exchange_harms_only_its_own_event(stage: Stage) -> No
         kept = (await stage.sql("SELECT exchange, last_error FROM outbox"))[0]
         assert kept["exchange"] == "secret.exchange"
         assert "access to exchange 'secret.exchange'" in kept["last_error"]
+
+
+async def kept_with(stage: Stage, reason: str) -> bool:
+    kept = await stage.sql("SELECT last_error FROM outbox WHERE attempts >= 1")
+    return [row["last_error"] for row in kept] == [reason]
 
 
 async def one_left(stage: Stage) -> bool:

@@ -50,6 +50,7 @@ async def until_done(replica: Replica, event: AnyEvent) -> list[Verdict]:
     """As the broker does: deliver again as long as it is rejected."""
     verdicts: list[Verdict] = []
     while not verdicts or verdicts[-1] is Verdict.RETRY:
+        assert len(verdicts) < 20, "it is rejected again and again"
         verdicts += await replica.process(event, returned=bool(verdicts))
         await asyncio.sleep(0.05 if verdicts[-1] is Verdict.RETRY else 0)
     return verdicts

@@ -101,6 +101,14 @@ def test_a_cancelled_order_says_the_same_whatever_the_order_of_the_answers() -> 
         assert names(said) == [ASK_SHIPPING, ASK_REST, "order.cancelled"]
 
 
+def test_it_is_cancelled_when_everybody_has_answered_and_not_before() -> None:
+    for arrival in itertools.permutations([STOPPED, RELEASED, UNDONE]):
+        for answers in range(4):
+            current, said = run([RESERVED, CHARGED, cancel(CancelReason.CUSTOMER), *arrival[:answers]])
+            assert current.state is (State.CANCELLED if answers == 3 else State.CANCELLING)
+            assert ("order.cancelled" in names(said)) == (answers == 3)
+
+
 def test_a_cancellation_at_any_moment_before_the_parcel_has_left_ends_cancelled() -> None:
     road = [RESERVED, CHARGED, COMMITTED]
     for moment in range(len(road) + 1):
@@ -126,7 +134,9 @@ def test_no_second_cancellation_starts_once_the_parcel_is_known_to_have_left() -
         assert again(current) == (current, [])
 
 
-@pytest.mark.parametrize("final", [[RESERVED, CHARGED, PREPARED], [RESERVED, CHARGED, PREPARED, DELIVERED]])
+@pytest.mark.parametrize(
+    "final", [[RESERVED, CHARGED, PREPARED], [RESERVED, CHARGED, PREPARED, DELIVERED], [RESERVED, CHARGED, DELIVERED]]
+)
 def test_a_shipped_order_is_not_cancelled(final: list[Step]) -> None:
     current, _ = run(final)
     assert cancel(CancelReason.FRAUD)(current) == (current, [])

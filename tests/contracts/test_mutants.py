@@ -1,0 +1,51 @@
+"""The mutants fit the tree: patches do not rot, their tests exist, and docs/reliability.md lists them all.
+
+That the tests catch them is shown by `make mutants`.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.mutant import FOLDER, Mutant, read_all
+from tests.mutants.table import markdown
+
+ROOT = Path(__file__).resolve().parents[2]
+MUTANTS = read_all()
+
+
+def test_every_area_has_mutants() -> None:
+    assert {mutant.name.partition("/")[0] for mutant in MUTANTS} == {"library", "saga", "topology"}
+    assert len(MUTANTS) == len(list(FOLDER.rglob("*.patch")))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_its_patch_applies_and_leaves_a_program(mutant: Mutant) -> None:
+    for file, text in mutant.sources(ROOT).items():
+        assert file.read_text() != text
+        if file.suffix == ".py":
+            compile(text, file, "exec")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_it_changes_nothing_but_what_ships(mutant: Mutant) -> None:
+    assert {file.path.partition("/")[0] for file in mutant.files} <= {"services", "operator", "charts"}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_tests_it_names_exist(mutant: Mutant) -> None:
+    for test in mutant.tests:
+        file, _, case = test.partition("::")
+        name = re.escape(case.partition("[")[0])
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), test
+
+
+def test_every_guarantee_of_the_library_has_a_mutant() -> None:
+    broken = {mutant.guarantee[0] for mutant in MUTANTS if mutant.name.startswith("library/")}
+    assert broken >= set("1234567")
+
+
+def test_the_document_lists_them_all() -> None:
+    document = (ROOT / "docs" / "reliability.md").read_text()
+    assert markdown(MUTANTS) in document, "put the output of `python -m tests.mutants --table` there"

@@ -1,0 +1,41 @@
+"""A copy of this checkout that may be broken: the checkout itself is never touched."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+COPIED = ("charts", "docs", "loadtest", "operator", "services", "tests", "warren", "pyproject.toml")
+"""What tests read. Git's own folder, the environment and every cache stay behind."""
+_LEFT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", "node_modules")
+
+
+def copy_to(folder: Path) -> Path:
+    """Copy the working tree, uncommitted changes included."""
+    for name in COPIED:
+        source = CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=_LEFT)
+        else:
+            shutil.copy2(source, folder / name)
+    return folder
+
+
+@contextmanager
+def changed(sources: Mapping[Path, str]) -> Iterator[None]:
+    """Within it the files have this content."""
+    before = {path: path.read_text() for path in sources}
+    try:
+        _write(sources)
+        yield
+    finally:
+        _write(before)
+
+
+def _write(sources: Mapping[Path, str]) -> None:
+    for path, text in sources.items():
+        path.write_text(text)
+        # A cached file is told apart by seconds and size alone, and both may be the same.
+        for cached in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            cached.unlink()

@@ -1,0 +1,59 @@
+"""Part of the pytest that tries a mutant (`-p tests.mutants.witness`): writes down what became of each test, and how.
+
+A mutant counts as caught only by a test that saw something wrong and said so: by an assertion in its own run. An
+import that fails, a fixture that breaks or a test that hangs says nothing about the promise.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+VARIABLE = "WARREN_MUTANT_REPORT"
+PASSED, ASSERTED, BROKE = "passed", "asserted", "broke"
+
+
+class Report(msgspec.Struct):
+    """`tests` are outcomes by node id; `foreign` are modules of ours that came from elsewhere than the tree."""
+
+    tests: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    foreign: list[str] = []
+
+
+_report = Report()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    result = yield
+    if call.excinfo is not None:
+        asserted = call.when == "call" and _is_assertion(call.excinfo.value)
+        if _report.tests.get(item.nodeid) != BROKE:
+            _report.tests[item.nodeid] = ASSERTED if asserted else BROKE
+            _report.reasons[item.nodeid] = f"{call.when}: {call.excinfo.exconly(tryshort=True)}"[:400]
+    elif call.when == "call":
+        _report.tests.setdefault(item.nodeid, PASSED)
+    return result
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    tree = Path.cwd().resolve()
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in {"services", "broker_topology", "warren", "loadtest", "tests"}:
+            file = getattr(module, "__file__", None)
+            if file is not None and tree not in Path(file).resolve().parents:
+                _report.foreign.append(f"{name} from {file}")
+    Path(os.environ[VARIABLE]).write_bytes(msgspec.json.encode(_report))
+
+
+def _is_assertion(error: Any) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_assertion(each) for each in error.exceptions)
+    if isinstance(error, pytest.fail.Exception):
+        return not str(error).startswith("Timeout")  # what pytest-timeout says; "DID NOT RAISE" is an assertion
+    return isinstance(error, AssertionError)

@@ -1,0 +1,64 @@
+"""Patches are applied by what they say, and refused when that is not clear."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.errors import DoesNotApply, MalformedMutant, MutantError
+from tests.mutants.mutant import chosen, read, read_all
+
+HEADER = "Guarantee: It counts\nMutation: it does not\nTest: test_a.py::test_it\n"
+DIFF = "--- a/a.py\n+++ b/a.py\n@@ -90,3 +90,3 @@\n def count(n):\n-    return n + 1\n+    return n\n \n"
+SOURCE = "import os\n\n\ndef count(n):\n    return n + 1\n\n\ndef other(n):\n    return n + 1\n"
+
+
+def patch(folder: Path, text: str) -> Path:
+    (folder / "area").mkdir(exist_ok=True)
+    file = folder / "area" / "name.patch"
+    file.write_text(text)
+    return file
+
+
+def test_a_hunk_is_found_wherever_its_lines_are(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("# new\n" * 50 + SOURCE)
+    mutant = read(patch(tmp_path, f"{HEADER}\n{DIFF}"))
+    assert (mutant.name, mutant.guarantee, mutant.mutation) == ("area/name", "It counts", "it does not")
+    assert mutant.tests == ["test_a.py::test_it"]
+    wanted = "# new\n" * 50 + SOURCE.replace("return n + 1", "return n", 1)
+    assert mutant.sources(tmp_path) == {tmp_path / "a.py": wanted}
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (SOURCE.replace("n + 1", "n + 2"), "the lines of hunk 1 are not there in a.py: make the patch anew"),
+        (SOURCE + SOURCE, "the lines of hunk 1 are there 2 times in a.py: make the patch anew"),
+        (None, "there is no a.py; make the patch anew"),
+    ],
+)
+def test_what_is_not_there_once_is_refused(tmp_path: Path, source: str | None, reason: str) -> None:
+    if source is not None:
+        (tmp_path / "a.py").write_text(source)
+    with pytest.raises(DoesNotApply, match=f"^area/name: {reason}$"):
+        read(patch(tmp_path, f"{HEADER}\n{DIFF}")).sources(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (DIFF, "the header needs one Guarantee, one Mutation and at least one Test"),
+        (f"{HEADER}Guarantee: two\n\n{DIFF}", "the header needs one Guarantee"),
+        (HEADER, "no diff, or one without lines of context"),
+        (f"{HEADER}\n{DIFF}rubbish\n", "not a line of a unified diff: 'rubbish'"),
+        (f"{HEADER}\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n+new\n", "no diff, or one without lines of context"),
+    ],
+)
+def test_what_is_no_mutant_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(MalformedMutant, match=f"^area/name: {reason}"):
+        read(patch(tmp_path, text))
+
+
+def test_a_name_that_nobody_has_is_said() -> None:
+    assert [mutant.name for mutant in chosen(read_all(), "inbox-not-written")] == ["library/inbox-not-written"]
+    with pytest.raises(MutantError, match="no mutant has 'nonsense' in its name"):
+        chosen(read_all(), "nonsense")
