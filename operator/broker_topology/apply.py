@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from broker_topology.accounts import accounts
+from broker_topology import claims, ownership
+from broker_topology.accounts import Accounts, accounts
 from broker_topology.desired import desired
-from broker_topology.errors import ApplyIncomplete
+from broker_topology.errors import ApplyIncomplete, InvalidTopology
 from broker_topology.execution import Progress, carry_out, check_rights
 from broker_topology.management_api import ManagementApi
 from broker_topology.model import Loaded
@@ -20,7 +21,8 @@ from broker_topology.observe import observe
 from broker_topology.plan import Plan, plan
 from broker_topology.rendering import title
 from broker_topology.secrets import Credentials, SecretStore
-from broker_topology.validation import validate
+from broker_topology.state import State
+from broker_topology.validation import findings, validate
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -29,32 +31,62 @@ class Applied(msgspec.Struct, frozen=True):
     plan: Plan
 
 
-async def preview(topologies: Sequence[Loaded], api: ManagementApi, secrets: SecretStore) -> Plan:
+async def preview(
+    topologies: Sequence[Loaded], api: ManagementApi, secrets: SecretStore, *, strict: bool = True
+) -> Plan:
     """What `apply` would do, writing nothing anywhere.
 
     Raises `InvalidTopology`, `SecretError`, `BrokerError`.
     """
-    validate(topologies)
-    found = await accounts(topologies, secrets, generate=False)
-    wanted = desired(topologies, found.usernames)
-    return plan(wanted, await observe(api, vhosts(topologies)), found.credentials)
+    return (await _prepared(topologies, api, secrets, strict=strict, generate=False)).plan
 
 
 async def apply(
-    topologies: Sequence[Loaded], api: ManagementApi, secrets: SecretStore, progress: Progress | None = None
+    topologies: Sequence[Loaded],
+    api: ManagementApi,
+    secrets: SecretStore,
+    progress: Progress | None = None,
+    *,
+    strict: bool = True,
 ) -> Applied:
     """Writes the difference, and nothing when there is none.
 
+    Unless `strict`, references may be to what the broker holds, and objects on an owner's record are not changed.
     Blocked steps are returned, not raised: everything else is done. Raises `InvalidTopology` and `SecretError` before
     anything is written at the broker, `ApplyIncomplete` when the broker refused steps, `BrokerError` when it is gone.
     """
-    validate(topologies)
+    ready = await _prepared(topologies, api, secrets, strict=strict, generate=True)
+    check_rights(api.username, ready.plan, ready.observed)
+    await execute(ready.plan, api, ready.credentials, progress)
+    return Applied(ready.plan)
+
+
+class _Prepared(msgspec.Struct, frozen=True):
+    plan: Plan
+    observed: State
+    credentials: Mapping[str, Credentials | None]
+
+
+async def _prepared(
+    topologies: Sequence[Loaded], api: ManagementApi, secrets: SecretStore, *, strict: bool, generate: bool
+) -> _Prepared:
+    if strict:
+        validate(topologies)
     observed = await observe(api, vhosts(topologies))
-    found = await accounts(topologies, secrets, generate=True)
-    steps = plan(desired(topologies, found.usernames), observed, found.credentials)
-    check_rights(api.username, steps, observed)
-    await execute(steps, api, found.credentials, progress)
-    return Applied(steps)
+    if not strict and (found := findings(topologies, (), observed)):
+        raise InvalidTopology(found)
+    if not strict:
+        await _check_owners(topologies, api, observed, await accounts(topologies, secrets, generate=False))
+    known = await accounts(topologies, secrets, generate=generate)
+    steps = plan(desired(topologies, known.usernames), observed, known.credentials)
+    return _Prepared(steps, observed, known.credentials)
+
+
+async def _check_owners(topologies: Sequence[Loaded], api: ManagementApi, observed: State, known: Accounts) -> None:
+    """Whoever has an object on record would change it back."""
+    steps = plan(desired(topologies, known.usernames), observed, known.credentials)
+    changed = frozenset((step.kind, step.key) for step in steps.writes)
+    claims.check(topologies, "", changed, await ownership.records(api))
 
 
 async def execute(

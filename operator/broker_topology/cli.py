@@ -18,11 +18,15 @@ from typing import NoReturn
 from broker_topology import rendering
 from broker_topology.apply import apply, preview
 from broker_topology.errors import TopologyError
+from broker_topology.export import export
 from broker_topology.management_api import ManagementApi
 from broker_topology.manifests import load, with_vhost
 from broker_topology.model import Loaded
+from broker_topology.outcome import Status
 from broker_topology.plan import Plan, Step
-from broker_topology.secrets import SecretDirectory
+from broker_topology.reconcile import converge
+from broker_topology.reconciliation import NEVER_PRUNED
+from broker_topology.secrets import Credentials, SecretDirectory
 from broker_topology.validation import validate
 
 DONE, FAILED, USAGE, DIFFERENT = 0, 1, 2, 3
@@ -49,6 +53,12 @@ example (waits up to a minute for a broker that is still starting):
       --url https://localhost:15671 --username admin --password-file admin.password \\
       --ca-file ca.pem --secrets-dir secrets --wait 60
 """,
+    "export": """\
+example (imports the users' password hashes into the folder, so that applying the file changes nothing):
+  python -m broker_topology export --vhost orders --name orders \\
+      --url https://localhost:15671 --username admin --password-file admin.password \\
+      --ca-file ca.pem --secrets-dir secrets > orders.yaml
+""",
     "check": """\
 examples (the files alone; and the files against a broker):
   python -m broker_topology check charts/warren/topology
@@ -61,6 +71,7 @@ examples (the files alone; and the files against a broker):
 DESCRIPTIONS = {
     "plan": "Show what apply would change. Writes nothing.",
     "apply": "Bring the broker to what the files say. Applying again writes nothing.",
+    "export": "Write what one virtual host of a broker holds as a Topology. Writes nothing at the broker.",
     "check": "Check the files; with --url also whether the broker holds them. Writes nothing.",
 }
 
@@ -83,36 +94,99 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace, usage_error: Callable[[str], NoReturn]) -> int:
-    topologies = load(options.paths)
-    if options.vhost:
+    topologies = [] if options.command == "export" else load(options.paths)
+    if options.command == "export":
+        _require(options, usage_error, "url", "username", "password_file", "vhost")
+    elif options.vhost:
         topologies = with_vhost(topologies, options.vhost)
-    validate(topologies)
     if options.command == "check" and not options.url:
+        validate(topologies)
         _say(f"{_counted(topologies)}: no complaint (files only; give --url to compare with a broker)")
         return DONE
-    for name in ("url", "username", "password_file", "secrets_dir"):
-        if not getattr(options, name):
-            usage_error(f"--{name.replace('_', '-')} is required (or {ENVIRONMENT}{name.upper()})")
-    api = ManagementApi(options.url, options.username, _password(options.password_file), ca_file=options.ca_file)
-    secrets = SecretDirectory(options.secrets_dir)
-    await api.wait(options.wait)
+    if options.command != "export":
+        _require(options, usage_error, "url", "username", "password_file", "secrets_dir")
+        if options.prune and not options.owner:
+            usage_error("--prune needs --owner: only what an owner has on record can be known to be no longer wanted")
+    if bool(options.cert_file) != bool(options.key_file):
+        usage_error("--cert-file and --key-file go together")
+    api = await _opened(options)
     try:
+        if options.command == "export":
+            return await _export(api, options)
+        if options.owner:
+            return await _converge(topologies, api, options)
         if options.command == "apply":
-            return await _apply(topologies, api, secrets)
-        plan = await preview(topologies, api, secrets)
+            return await _apply(topologies, api, SecretDirectory(options.secrets_dir))
+        plan = await preview(topologies, api, SecretDirectory(options.secrets_dir), strict=False)
     finally:
         await api.close()
     _show(plan)
     return DIFFERENT if plan else DONE
 
 
+def _require(options: argparse.Namespace, usage_error: Callable[[str], NoReturn], *names: str) -> None:
+    for name in names:
+        if not getattr(options, name):
+            usage_error(f"--{name.replace('_', '-')} is required (or {ENVIRONMENT}{name.upper()})")
+
+
+async def _opened(options: argparse.Namespace) -> ManagementApi:
+    return await ManagementApi(
+        options.url,
+        options.username,
+        _password(options.password_file),
+        ca_file=options.ca_file,
+        client_certificate=(options.cert_file, options.key_file) if options.cert_file else None,
+    ).wait(options.wait)
+
+
 async def _apply(topologies: list[Loaded], api: ManagementApi, secrets: SecretDirectory) -> int:
-    applied = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None)
+    applied = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None, strict=False)
     if applied.plan.blocked:
         _show(Plan(applied.plan.blocked))
     outcome = f"{_objects(len(applied.plan.writes))} written" if applied.plan else "nothing to do"
     _say(f"{_counted(topologies)}: {outcome}")
     return FAILED if applied.plan.blocked else DONE
+
+
+async def _converge(topologies: list[Loaded], api: ManagementApi, options: argparse.Namespace) -> int:
+    """With an owner: what it has on record and the files no longer name is shown, and removed if asked for."""
+    enforce = options.command == "apply"
+    outcome = await converge(
+        topologies,
+        owner=options.owner,
+        api=api,
+        secrets=SecretDirectory(options.secrets_dir),
+        enforce=enforce,
+        prune=options.prune,
+        progress=_progress if enforce and sys.stderr.isatty() else None,
+    )
+    blocked = outcome.plan.blocked
+    if not enforce or blocked:
+        _show(Plan(blocked) if enforce else outcome.plan)
+    unpruned = [each for each in outcome.of(Status.RETAINED) if each.message == NEVER_PRUNED]
+    for each in outcome.of(Status.RETAINED):
+        if each not in unpruned:
+            _say(f"= kept {each.kind.value} {each.name}: {each.message}")
+    if unpruned:
+        _say(f"{_objects(len(unpruned))} of owner {options.owner} no longer in the files; --prune removes them")
+    if not enforce:
+        return DIFFERENT if outcome.plan else DONE
+    for what, reason in outcome.failures:
+        print(f"error: {what}: {reason}", file=sys.stderr)  # noqa: T201
+    done = f"{_objects(len(outcome.plan.writes))} written or removed" if outcome.plan.writes else "nothing to do"
+    _say(f"{_counted(topologies)}: {done}")
+    return FAILED if blocked or outcome.failures else DONE
+
+
+async def _export(api: ManagementApi, options: argparse.Namespace) -> int:
+    exported = await export(api, options.vhost, options.name)
+    if options.secrets_dir:
+        secrets = SecretDirectory(options.secrets_dir)
+        for secret_name, (username, password_hash) in exported.hashes.items():
+            await secrets.write(secret_name, Credentials(username, password_hash=password_hash))
+    print(exported.text, end="")  # noqa: T201
+    return DONE
 
 
 def _progress(step: Step, done: int, total: int) -> None:
@@ -137,6 +211,7 @@ def _counted(topologies: list[Loaded]) -> str:
         for section in (
             item.spec.exchanges,
             item.spec.queues,
+            item.spec.super_streams,
             item.spec.bindings,
             item.spec.users,
             item.spec.policies,
@@ -166,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="plan|apply|check")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="plan|apply|check|export")
     for name, description in DESCRIPTIONS.items():
         command = commands.add_parser(
             name,
@@ -175,21 +250,33 @@ def _parser() -> argparse.ArgumentParser:
             epilog=EXAMPLES[name] + "\n" + EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        _options(command)
+        _options(command, name)
     return parser
 
 
-def _options(command: argparse.ArgumentParser) -> None:
+def _options(command: argparse.ArgumentParser, name: str) -> None:
     def option(flag: str, text: str, metavar: str | None = None, kind: type = str, default: object = None) -> None:
         variable = ENVIRONMENT + flag.removeprefix("--").replace("-", "_").upper()
         default = os.environ.get(variable) or default
         command.add_argument(flag, default=default, type=kind, metavar=metavar, help=f"{text} [{variable}]")
 
-    command.add_argument("paths", nargs="+", metavar="FILE_OR_DIR", help="Topology files, or folders of them")
+    if name != "export":
+        command.add_argument("paths", nargs="+", metavar="FILE_OR_DIR", help="Topology files, or folders of them")
     option("--url", "address of the management API, https://host:port")
     option("--username", "an administrator of the broker")
     option("--password-file", "file with that user's password", "FILE")
     option("--ca-file", "certificate authority that signed the broker's certificate", "FILE")
-    option("--secrets-dir", "folder with the users' passwords; missing ones are generated there", "DIR")
-    option("--vhost", "use this virtual host instead of the files'", "NAME")
+    option("--cert-file", "client certificate, for a broker that asks for one", "FILE")
+    option("--key-file", "its key", "FILE")
+    if name == "export":
+        option("--vhost", "the virtual host to write down", "NAME")
+        option("--name", "metadata.name of the Topology", "NAME", default="exported")
+        option("--secrets-dir", "folder to put the users' password hashes into", "DIR")
+    else:
+        option("--secrets-dir", "folder with the users' passwords; missing ones are generated there", "DIR")
+        option("--vhost", "use this virtual host instead of the files'", "NAME")
+        option("--owner", "the name under which the broker keeps on record what these files have there", "NAME")
+        command.add_argument(
+            "--prune", action="store_true", help="remove what the owner has and the files no longer name"
+        )
     option("--wait", "how long to wait for a broker that does not answer", "SECONDS", float, 0.0)

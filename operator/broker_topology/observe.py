@@ -92,8 +92,7 @@ async def _vhost(api: ManagementApi, state: State, vhost: str) -> None:
         state[Kind.QUEUE][key(each["name"], vhost)] = {
             "durable": each["durable"],
             "auto_delete": each["auto_delete"],
-            # queues from before 4.0 may carry no type in their arguments
-            "arguments": {"x-queue-type": each["type"], **each["arguments"]},
+            "arguments": _with_defaults(each["type"], each["arguments"]),
         }
     for each in bindings:
         if each["source"]:  # every queue is bound to the default exchange
@@ -105,3 +104,11 @@ async def _vhost(api: ManagementApi, state: State, vhost: str) -> None:
             state[kind][key(each["name"], vhost)] = {
                 name: each[name] for name in ("pattern", "apply-to", "priority", "definition")
             }
+
+
+def _with_defaults(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What is the same to the broker whether said or not: queues from before 4.0 may carry no type."""
+    defaults = {"x-queue-type": kind}
+    if kind == "quorum" and "x-dead-letter-exchange" in arguments:
+        defaults["x-dead-letter-strategy"] = "at-most-once"
+    return {**defaults, **arguments}

@@ -32,7 +32,7 @@ def title(step: Step) -> str:
             text += f" ({body.get('arguments', {}).get('x-queue-type')})"
         case Kind.EXCHANGE:
             text += f" ({body.get('type')})"
-        case Kind.USER:
+        case Kind.USER if "secret" in body:
             text += f" ({', '.join(['secret ' + str(body.get('secret')), *body.get('tags', ())])})"
     return text
 

@@ -111,7 +111,10 @@ class SecretDirectory:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # the password last: a reader that finds it finds both
             _create(folder / "username", credentials.username)
-            _create(folder / "password", credentials.password)
+            if credentials.password:
+                _create(folder / "password", credentials.password)
+            else:
+                _create(folder / "passwordHash", credentials.password_hash)
         except OSError as exc:
             raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
 

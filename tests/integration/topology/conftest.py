@@ -84,6 +84,15 @@ class Broker:
         async with self.api() as api:
             return await broker_topology.reconcile(resource, owner=self.owner(name), api=api, **options)
 
+    def elsewhere(self, spec: dict[str, Any], name: str) -> Loaded:
+        """The same in a second virtual host of this test."""
+        (moved,) = broker_topology.with_vhost(self.topology(spec, name), f"{self.vhost}-2")
+        return moved
+
+    async def converge(self, topologies: list[Loaded], name: str = "test", **options: Any) -> Outcome:
+        options = {"secrets": self.secrets, "quiet_seconds": 0.0} | options
+        return await broker_topology.converge(topologies, owner=self.owner(name), **options)
+
     async def release(self, spec: dict[str, Any], name: str = "test", **options: Any) -> Outcome:
         (resource,) = self.topology(spec, name)
         options = {"quiet_seconds": 0.0} | options
@@ -111,7 +120,8 @@ class Broker:
             for owner in await records(api):
                 if owner.startswith(self.suffix):
                     await remove(api, owner)
-            await api.delete(path("vhosts", self.vhost))
+            for vhost in (self.vhost, f"{self.vhost}-2"):
+                await api.delete(path("vhosts", vhost))
 
 
 @pytest.fixture

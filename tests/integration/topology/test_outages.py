@@ -1,0 +1,122 @@
+"""A broker that is away, that refuses, or that is not the one: clear errors, and healing by the next run."""
+
+import pytest
+import trustme
+
+from broker_topology import ManagementApi, Status
+from broker_topology.errors import AccessRefused, BrokerUnreachable, CertificateRefused
+from broker_topology.management_api import path
+from broker_topology.secrets import Credentials
+from tests.proxy import Proxy
+
+SPEC = {"exchanges": {"e": {"type": "fanout"}}, "users": {"u": {"secretName": "u"}}}
+
+
+async def test_a_wrong_password(broker):
+    address = broker.address
+    with pytest.raises(AccessRefused, match=f"refuses user {address.admin_username}"):
+        async with ManagementApi(address.management_url, address.admin_username, "wrong", ca_file=address.ca_file):
+            pass
+
+
+async def test_a_wrong_authority_as_text(broker):
+    wrong = trustme.CA().cert_pem.bytes().decode()
+    with pytest.raises(CertificateRefused, match="is not trusted"):
+        async with broker.api(ca_file=None, ca_data=wrong):
+            pass
+
+
+async def test_the_right_authority_as_text(broker):
+    async with broker.api(ca_file=None, ca_data=broker.address.ca_file.read_text()) as api:
+        assert (await broker.reconcile(SPEC, api=api)).ready
+
+
+@pytest.mark.parametrize("text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"])
+async def test_an_authority_that_is_none(broker, text):
+    with pytest.raises(CertificateRefused, match=r"the CA given for the broker cannot be used|is not trusted"):
+        async with broker.api(ca_file=None, ca_data=text):
+            pass
+
+
+async def test_a_broker_that_is_away_for_a_moment(broker, api):
+    """The same client goes on once the broker answers again."""
+    address = broker.address
+    proxy = Proxy(int(address.management_url.rsplit(":", 1)[1]))
+    async with proxy.serving():
+        login = (address.admin_username, address.admin_password)
+        async with ManagementApi(f"https://127.0.0.1:{proxy.port}", *login, ca_file=address.ca_file) as through:
+            assert (await broker.reconcile(SPEC, api=through)).ready
+            await api.delete(path("exchanges", broker.vhost, "e"))
+            proxy.refusing = True
+            proxy.cut()
+            for work in (broker.reconcile, broker.release):
+                with pytest.raises(BrokerUnreachable, match=r"nothing answers at https://127\.0"):
+                    await work(SPEC, api=through)
+            proxy.heal()
+            outcome = await broker.reconcile(SPEC, api=through)
+            assert outcome.ready
+            assert [step.kind.value for step in outcome.repaired] == ["exchange"]
+
+
+class Meddling(ManagementApi):
+    """Deletes the virtual host before the fifth exchange is declared."""
+
+    async def put(self, target: str, body: object) -> None:
+        prefix, vhost = "/api/exchanges/", target.split("/")[3]
+        if target.startswith(prefix) and target.endswith("e5"):
+            await self.delete(path("vhosts", vhost))
+        await super().put(target, body)
+
+
+async def test_a_virtual_host_that_goes_in_the_middle_of_a_run(broker, api):
+    """Whatever the run sees of it, the next one makes everything again."""
+    spec = {"exchanges": {f"e{number}": {"type": "fanout"} for number in range(20)}}
+    await broker.reconcile({}, api=api)
+    address = broker.address
+    login = (address.admin_username, address.admin_password)
+    async with Meddling(address.management_url, *login, ca_file=address.ca_file) as meddling:
+        outcome = await broker.reconcile(spec, api=meddling)
+    assert not outcome.ready
+    assert outcome.failures
+    assert (await broker.reconcile(spec, api=api)).ready
+
+
+async def test_what_the_broker_refuses_is_failed_with_its_reason_and_the_rest_says_it_waits(broker):
+    async with broker.api(concurrency=1) as api:  # the broker counts queues that are declared at once only later
+        await broker.reconcile({"vhostLimits": {"maxQueues": 1}}, api=api)
+        spec = {
+            "vhostLimits": {"maxQueues": 1},
+            "exchanges": {"e": {"type": "fanout"}},
+            "queues": {"a": {}, "b": {}},
+            "bindings": [{"source": "e", "queue": "a"}, {"source": "e", "queue": "b"}],
+        }
+        outcome = await broker.reconcile(spec, api=api)
+        assert not outcome.ready
+        (failed,) = outcome.of(Status.FAILED)
+        assert f"queue limit in vhost '{broker.vhost}' (1) is reached" in failed.message
+        assert [str(each) for each in outcome.of(Status.PENDING)] == [
+            "binding e --> a: Pending (is not there)",
+            "binding e --> b: Pending (is not there)",
+        ]
+        assert (await broker.reconcile(spec | {"vhostLimits": {"maxQueues": 2}}, api=api)).ready
+
+
+async def test_an_imported_secret_is_waited_for_and_a_hash_is_enough(broker, api):
+    spec = {"users": {"u": {"secretName": "u", "credentials": "Import", "limits": {"maxChannels": 3}}}}
+    name = broker.own("u")
+    outcome = await broker.reconcile(spec, api=api)
+    assert {each.kind.value: each.status for each in outcome.objects} == {
+        "vhost": Status.READY,
+        "user": Status.BLOCKED,
+        "user limit": Status.BLOCKED,
+        "permission": Status.BLOCKED,
+    }
+    assert "secret u is not there" in outcome.of(Status.BLOCKED)[0].message
+    hashed = Credentials(name, "right").hashed()
+    await broker.secrets.write("u", Credentials(name, password_hash=hashed))
+    assert (await broker.reconcile(spec, api=api)).ready
+    (user,) = [each for each in await api.get(path("users")) if each["name"] == name]
+    assert user["password_hash"] == hashed
+    api.requests.clear()
+    assert (await broker.reconcile(spec, api=api)).ready
+    assert set(api.requests) == {"GET"}
