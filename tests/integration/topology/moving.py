@@ -1,0 +1,195 @@
+"""One queue that is to be migrated, with messages in it, as tests see it."""
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiormq
+from aiormq import spec
+from aiormq.abc import AbstractChannel, DeliveredMessage
+
+from broker_topology import Loaded, ManagementApi, ownership
+from broker_topology.desired import desired
+from broker_topology.management_api import path
+from broker_topology.migration import Migrator
+from broker_topology.migration_moves import Write
+from broker_topology.migration_site import PREFIX
+from broker_topology.observe import observe
+from broker_topology.plan import plan
+from broker_topology.situation import Held, Situation
+from broker_topology.state import key
+from tests.stage import eventually
+
+SETTLE_SECONDS = 2.5
+"""Enough where the broker counts twice a second (fixture `quick_counts`)."""
+
+
+class Killed(BaseException):
+    """The process ends here: nothing is cleaned up."""
+
+
+class Moving:
+    """The queue `name` in the test's virtual host, bound to `<name>.events` and others."""
+
+    def __init__(self, broker: Any, api: ManagementApi, name: str = "work") -> None:
+        self.broker, self.api, self.name = broker, api, name
+        self.owner = f"{name}-{broker.suffix}"
+        self.number = 7
+        self.vhost: str = broker.vhost
+
+    def topology(self, queue: Mapping[str, Any], bindings: Sequence[str] = ("a.*", "b/ %#")) -> list[Loaded]:
+        name, lot, events = self.name, f"{self.name}.lot", f"{self.name}.events"
+        return self.broker.topology({
+            "exchanges": {
+                events: {"type": "topic"}, "lots": {"type": "direct"}, "redrive": {"type": "direct"},
+                "by-header": {"type": "headers"},
+            },
+            "queues": {
+                name: {"argumentChange": "Migrate", **queue},
+                lot: {"deliveryLimit": -1},
+            },
+            "bindings": [
+                *({"source": events, "queue": name, "routingKey": each} for each in bindings),
+                {"source": "by-header", "queue": name, "arguments": {"x-match": "all", "tier": "gold"}},
+                {"source": "redrive", "queue": name, "routingKey": name},
+                {"source": "lots", "queue": lot, "routingKey": lot},
+            ],
+        })  # fmt: skip
+
+    async def situation(self, topology: list[Loaded]) -> Situation:
+        wanted, observed = desired(topology), await observe(self.api, [self.vhost])
+        record = (await ownership.records(self.api)).get(self.owner, ownership.Record(self.owner))
+        asked = frozenset({key(self.name, self.vhost)})
+        return Situation(topology[0], self.owner, record, wanted, observed, plan(wanted, observed, {}), self.api, asked)
+
+    def migrator(self, sent: Callable[[Write], None] | None = None, **options: Any) -> Migrator:
+        options = {"settle_seconds": SETTLE_SECONDS, "number": self.number} | options
+        return Migrator(sent=sent, **options)
+
+    async def step(self, migrator: Migrator, topology: list[Loaded]) -> Sequence[Held]:
+        return await migrator(await self.situation(topology))
+
+    async def finish(self, topology: list[Loaded], migrator: Migrator | None = None, seconds: float = 100) -> list[str]:
+        """Until nothing is held any more; returns what was said on the way."""
+        migrator = migrator or self.migrator()
+        said: list[str] = []
+        async with asyncio.timeout(seconds):
+            while held := await self.step(migrator, topology):
+                assert not held[0].blocked, held[0].message
+                said.append(held[0].message)
+                await asyncio.sleep(0.3)
+        return said
+
+    async def killed_at(self, write: int, topology: list[Loaded]) -> bool:
+        """Runs a process of its own that dies after that many writes; False when it was done before."""
+        done = 0
+
+        def sent(_: Write) -> None:
+            nonlocal done
+            done += 1
+            if done == write:
+                raise Killed
+
+        try:
+            await self.finish(topology, self.migrator(sent))
+        except Killed:
+            return True
+        return False
+
+    async def arguments(self) -> dict[str, Any]:
+        return dict((await self.api.get(path("queues", self.vhost, self.name)))["arguments"])
+
+    async def leftovers(self) -> list[str]:
+        """What a migration of this queue has left at the broker."""
+        left = []
+        for kind in ("queues", "exchanges"):
+            left += [each["name"] for each in await self.api.get(path(kind, self.vhost) + "?columns=name")]
+        left += [each["name"] for each in await self.api.get(path("parameters", "shovel", self.vhost))]
+        record = (await ownership.records(self.api)).get(self.owner)
+        return [name for name in left if name.startswith(PREFIX + self.name)] + list(record.notes if record else ())
+
+    async def routes(self) -> set[tuple[str, str, str]]:
+        listed = await self.api.get(path("queues", self.vhost, self.name, "bindings"))
+        return {(each["source"], each["routing_key"], str(each["arguments"])) for each in listed if each["source"]}
+
+    async def publish(self, channel: AbstractChannel, body: str, routing_key: str = "a.b", **properties: Any) -> None:
+        """Returns when the broker has it in a queue."""
+        described = spec.Basic.Properties(delivery_mode=2, message_id=str(uuid.uuid4()), **properties)
+        confirmed = await channel.basic_publish(
+            body.encode(),
+            exchange=f"{self.name}.events",
+            routing_key=routing_key,
+            mandatory=True,
+            properties=described,
+        )
+        assert isinstance(confirmed, spec.Basic.Ack)
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[AbstractChannel]:
+        address = self.broker.address
+        async with self.broker.channel(address.admin_username, address.admin_password) as channel:
+            yield channel
+
+
+async def drained(channel: AbstractChannel, queue: str) -> list[DeliveredMessage]:
+    found = []
+    while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
+        found.append(message)
+    return found
+
+
+class Live:
+    """Publishes numbers and consumes them, as fast as is polite, until it is left."""
+
+    def __init__(self, moving: Moving, pause: float = 0.02) -> None:
+        self._moving, self._pause = moving, pause
+        self.sent = 0
+        self.got: Counter[int] = Counter()
+        self._ending = False
+
+    async def publish(self, count: int) -> None:
+        async with self._moving.channel() as channel:
+            for _ in range(count):
+                await self._moving.publish(channel, str(self.sent))
+                self.sent += 1
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            publishing = tasks.create_task(self._publishing())
+            consuming = tasks.create_task(self._consuming())
+            try:
+                yield
+            finally:
+                self._ending = True
+                await publishing
+            await eventually(lambda: set(self.got) == set(range(self.sent)), 30, "messages are missing")
+            consuming.cancel()
+
+    async def _publishing(self) -> None:
+        async with self._moving.channel() as channel:
+            while not self._ending:
+                await self._moving.publish(channel, str(self.sent))
+                self.sent += 1
+                await asyncio.sleep(self._pause)
+
+    async def _consuming(self) -> None:
+        while True:
+            cancelled = asyncio.Event()
+            try:
+                async with self._moving.channel() as channel:
+                    await channel.basic_qos(prefetch_count=10)
+                    channel.on_consumer_cancel_callbacks.add(lambda _, event=cancelled: event.set())
+
+                    async def take(message: DeliveredMessage, channel: AbstractChannel = channel) -> None:
+                        await asyncio.sleep(self._pause / 4)
+                        self.got[int(message.body)] += 1
+                        await channel.basic_ack(message.delivery_tag or 0)
+
+                    await channel.basic_consume(self._moving.name, take)
+                    await cancelled.wait()
+            except aiormq.exceptions.AMQPError:  # the queue is not there, or just going
+                await asyncio.sleep(0.05)

@@ -1,0 +1,289 @@
+"""A queue gets other arguments, which no broker can change in place, and every message stays."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiormq.abc import DeliveredMessage
+
+import broker_topology
+from broker_topology import ManagementApi
+from broker_topology.management_api import path
+from broker_topology.migration_site import PREFIX
+from tests.integration.topology.moving import SETTLE_SECONDS, Killed, Live, Moving, drained
+from tests.stage import eventually
+from warren.local.servers import Servers
+
+OLD = {"deliveryLimit": 50, "retry": {"minSeconds": 2, "maxSeconds": 2}}
+NEW = {"deliveryLimit": 60, "retry": {"minSeconds": 1, "maxSeconds": 2}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_counts(servers: Servers) -> Any:
+    """The broker counts what is in its quorum queues twice a second: waits are as much shorter."""
+    servers.broker.rabbitmqctl("eval", "application:set_env(rabbit, quorum_tick_interval, 500).")
+    yield
+    servers.broker.rabbitmqctl("eval", "application:unset_env(rabbit, quorum_tick_interval).")
+
+
+@pytest.fixture
+async def moving(broker: Any, api: ManagementApi) -> AsyncIterator[Moving]:
+    moving = Moving(broker, api)
+    yield moving
+    await broker_topology.ownership.remove(api, moving.owner)
+
+
+async def declared(moving: Moving, queue: dict[str, Any] = OLD) -> Moving:
+    await broker_topology.apply(moving.topology(queue), moving.api, moving.broker.secrets)
+    return moving
+
+
+def bodies(messages: list[DeliveredMessage]) -> list[str]:
+    return [message.body.decode() for message in messages]
+
+
+LIVED = {
+    "quorum to quorum": (OLD, NEW | {"singleActiveConsumer": True}),
+    "of one consumer to of many": (OLD | {"singleActiveConsumer": True}, NEW),
+    "quorum to classic": (OLD, {"type": "classic", "maxLength": 10_000}),
+    "classic to quorum": ({"type": "classic"}, NEW),
+}
+
+
+@pytest.mark.parametrize("kinds", LIVED)
+async def test_nothing_is_lost_while_messages_come_and_go(moving: Moving, kinds: str) -> None:
+    old, new = LIVED[kinds]
+    await declared(moving, old)
+    routes = await moving.routes()
+    live = Live(moving)
+    await live.publish(300)
+    async with live.running():
+        await moving.finish(moving.topology(new))
+    assert live.sent > 400  # it went on meanwhile
+    assert set(live.got) == set(range(live.sent))
+    assert await moving.routes() == routes
+    assert await moving.leftovers() == []
+    arguments = await moving.arguments()
+    assert arguments["x-queue-type"] == new.get("type", "quorum")
+    assert not (await moving.situation(moving.topology(new))).plan
+
+
+async def test_a_message_keeps_everything_its_sender_said(moving: Moving, broker: Any) -> None:
+    await declared(moving)
+    sender, password = broker.own("sender"), "p"
+    await moving.api.put(path("users", sender), {"password": password, "tags": ""})
+    await moving.api.put(path("permissions", moving.vhost, sender), {"configure": "", "write": ".*", "read": ""})
+    told = {
+        "user_id": sender,
+        "headers": {"traceparent": "00-1-2-01", "CC": ["nowhere"]},
+        "priority": 9,
+        "correlation_id": "c",
+        "reply_to": "r",
+        "expiration": "600000",
+        "message_type": "order.created",
+        "timestamp": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        "app_id": "order",
+        "content_type": "application/json",
+        "content_encoding": "utf-8",
+    }
+    async with broker.channel(sender, password) as channel:
+        await moving.publish(channel, "kept", "a.key", **told)
+    await moving.finish(moving.topology(NEW))
+    async with moving.channel() as channel:
+        [message] = await drained(channel, moving.name)
+    assert (message.body, message.routing_key) == (b"kept", "a.key")
+    properties = message.header.properties
+    assert properties.delivery_mode == 2
+    for name, value in told.items():
+        found = getattr(properties, name)
+        assert (found.replace(tzinfo=UTC) if name == "timestamp" else found) == value, name
+
+
+async def test_older_messages_come_before_newer_ones(moving: Moving) -> None:
+    await declared(moving)
+    topology, migrator, number = moving.topology(NEW), moving.migrator(), 100
+    async with moving.channel() as channel:
+        for each in range(number):
+            await moving.publish(channel, str(each))
+        while await moving.step(migrator, topology):
+            await moving.publish(channel, str(number))
+            number += 1
+            await asyncio.sleep(0.1)
+        assert bodies(await drained(channel, moving.name)) == [str(each) for each in range(number)]
+
+
+async def test_messages_that_wait_or_are_with_a_consumer_are_waited_for(moving: Moving) -> None:
+    await declared(moving)
+    topology, migrator = moving.topology(NEW), moving.migrator()
+    async with moving.channel() as channel, moving.channel() as slow:
+        for body in ("retried", "held", "parked"):
+            await moving.publish(channel, body)
+        for settle in ("reject", None, "drop"):
+            message = await slow.basic_get(moving.name)
+            if settle is not None:
+                await slow.basic_reject(message.delivery_tag or 0, requeue=settle == "reject")
+            else:
+                held = message.delivery_tag or 0
+        waited = asyncio.get_running_loop().time() + 3 * SETTLE_SECONDS
+        while asyncio.get_running_loop().time() < waited:
+            assert await moving.step(migrator, topology)
+            await asyncio.sleep(0.2)
+        assert (await moving.arguments())["x-delivery-limit"] == 50  # the old queue lives as long as one is held
+        await slow.basic_nack(held, requeue=True)
+        await moving.finish(topology, migrator)
+        assert Counter(bodies(await drained(channel, moving.name))) == Counter(["retried", "held"])
+        assert bodies(await drained(channel, f"{moving.name}.lot")) == []  # its queue has no dead-letter exchange
+
+
+async def test_a_message_on_its_way_to_a_parking_lot_that_is_full_keeps_its_queue(moving: Moving) -> None:
+    dead_letter = {"deadLetter": {"exchange": "lots", "routingKey": f"{moving.name}.lot"}}
+    await declared(moving, OLD | dead_letter)
+    topology, migrator = moving.topology(NEW | dead_letter), moving.migrator()
+    binding = path("bindings", moving.vhost, "e", "lots", "q", f"{moving.name}.lot")
+    await moving.api.delete(f"{binding}/{moving.name}.lot")
+    async with moving.channel() as channel:
+        await moving.publish(channel, "rejected")
+        message = await channel.basic_get(moving.name)
+        await channel.basic_reject(message.delivery_tag or 0, requeue=False)
+        until = asyncio.get_running_loop().time() + 3 * SETTLE_SECONDS
+        while asyncio.get_running_loop().time() < until:
+            held = await moving.step(migrator, topology)
+            await asyncio.sleep(0.2)
+        assert "1 waiting for a retry or for their dead-letter exchange" in held[0].message
+        assert (await moving.arguments())["x-delivery-limit"] == 50
+
+
+WRITES = 40
+"""More than one migration of such a queue needs."""
+
+
+async def killed_after(write: int, broker: Any, api: ManagementApi) -> bool:
+    """Whether the migration of a queue of its own got as far as to be killed there. It ends as any other."""
+    moving = Moving(broker, api, f"work{write}")
+    live = Live(moving, pause=0.1)
+    await live.publish(20)
+    async with live.running():
+        killed = await moving.killed_at(write, moving.topology(NEW))
+        await moving.finish(moving.topology(NEW))
+    assert set(live.got) == set(range(live.sent)), write
+    assert await moving.leftovers() == [], write
+    assert (await moving.arguments())["x-delivery-limit"] == 60, write
+    assert len(await moving.routes()) == 4, write
+    await broker_topology.ownership.remove(api, moving.owner)
+    return killed
+
+
+async def killed_after_each(writes: range, broker: Any, api: ManagementApi) -> list[bool]:
+    """A few at a time."""
+    for write in writes:
+        await declared(Moving(broker, api, f"work{write}"))
+    few = asyncio.Semaphore(4)
+
+    async def one(write: int) -> bool:
+        async with few:
+            return await killed_after(write, broker, api)
+
+    return await asyncio.gather(*map(one, writes))
+
+
+async def test_killed_after_a_write_it_is_brought_to_the_same_end(broker: Any, api: ManagementApi) -> None:
+    assert all(await killed_after_each(range(4, 30, 4), broker, api))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+async def test_killed_after_any_write_it_is_brought_to_the_same_end(broker: Any, api: ManagementApi) -> None:
+    killed = await killed_after_each(range(1, WRITES), broker, api)
+    assert killed[0] and not killed[-1]  # every write there is has been the last one once
+
+
+async def test_another_process_keeps_out(moving: Moving) -> None:
+    await declared(moving)
+    topology = moving.topology(NEW)
+
+    def die(_: object) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        await moving.step(moving.migrator(die), topology)
+    held = await moving.step(moving.migrator(number=8), topology)
+    assert held[0].message == "another process is at it at the moment"
+    await moving.finish(topology)
+
+
+async def test_a_change_taken_back_brings_everything_back(moving: Moving) -> None:
+    await declared(moving)
+    routes, migrator = await moving.routes(), moving.migrator()
+    async with moving.channel() as channel:
+        for each in range(20):
+            await moving.publish(channel, str(each))
+        for _ in range(4):
+            await moving.step(migrator, moving.topology(NEW))
+            await moving.publish(channel, "20")
+        await moving.finish(moving.topology(OLD), migrator)
+        assert set(bodies(await drained(channel, moving.name))) == {str(each) for each in range(21)}
+    assert (await moving.arguments())["x-delivery-limit"] == 50
+    assert await moving.routes() == routes
+    assert await moving.leftovers() == []
+
+
+async def test_another_change_on_the_way_back_moves_everything_again(moving: Moving) -> None:
+    await declared(moving)
+    again = NEW | {"deliveryLimit": 70}
+    async with moving.channel() as channel:
+        for each in range(20):
+            await moving.publish(channel, str(each))
+        migrator = moving.migrator()
+        while (await moving.arguments())["x-delivery-limit"] == 50:
+            assert await moving.step(migrator, moving.topology(NEW))
+            await asyncio.sleep(0.2)
+        await moving.finish(moving.topology(again), migrator)
+        assert set(bodies(await drained(channel, moving.name))) == {str(each) for each in range(20)}
+    assert (await moving.arguments())["x-delivery-limit"] == 70
+    assert await moving.leftovers() == []
+
+
+async def refusal(moving: Moving, queue: dict[str, Any]) -> str:
+    [held] = await moving.step(moving.migrator(), moving.topology(queue))
+    assert held.blocked
+    return held.message
+
+
+async def test_a_stream_is_not_migrated(moving: Moving) -> None:
+    await declared(moving)
+    message = await refusal(moving, {"type": "stream"})
+    assert message.startswith("cannot be migrated: the offsets of a stream would not survive")
+    assert "x-queue-type: quorum -> stream" in message
+    assert await moving.leftovers() == []
+
+
+async def test_a_policy_that_could_cost_messages_stands_against_it(moving: Moving) -> None:
+    await declared(moving)
+    policy = {"pattern": ".*", "apply-to": "queues", "definition": {"max-length": 5}, "priority": 0}
+    await moving.api.put(path("policies", moving.vhost, "small"), policy)
+    message = await refusal(moving, NEW)
+    assert "a policy sets max-length for the queues that would hold its messages meanwhile" in message
+    assert f"names that begin with {PREFIX}work" in message
+    await moving.api.delete(path("policies", moving.vhost, "small"))
+    await moving.finish(moving.topology(NEW))
+
+
+async def test_without_the_plugin_it_says_how_to_get_it(moving: Moving, servers: Servers) -> None:
+    await declared(moving)
+    plugins = ("rabbitmq_shovel_management", "rabbitmq_shovel")
+    servers.broker.rabbitmqctl("disable", *plugins, tool="rabbitmq-plugins")
+    try:
+        message = await refusal(moving, NEW)
+    finally:
+        servers.broker.rabbitmqctl("enable", *plugins, tool="rabbitmq-plugins")
+    assert "run `rabbitmq-plugins enable rabbitmq_shovel` there" in message
+    assert await moving.leftovers() == []
+
+    async def begun() -> bool:
+        return not (await moving.step(moving.migrator(), moving.topology(NEW)))[0].blocked
+
+    await eventually(begun, 30)  # the broker's list of plugins is refreshed now and then
+    await moving.finish(moving.topology(NEW))
