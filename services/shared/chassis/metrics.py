@@ -1,4 +1,4 @@
-"""What Prometheus reads of a process: its events, its outbox, its HTTP requests.
+"""What Prometheus reads of a process: its events, its outbox, its HTTP requests, what was removed.
 
 Names are those of OpenTelemetry's semantic conventions where it has one, in Prometheus's spelling. No label holds an
 id or anything else that a client chooses: the number of series does not grow with traffic.
@@ -72,6 +72,19 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._removed = Gauge(
+            "warren_removed_rows",
+            "Rows that were removed because of their age since the table was made, by all replicas.",
+            ["walk"],
+            registry=self._registry,
+        )
+        self._walked = Gauge(
+            "warren_walk_finished_age_seconds",
+            "Time since a walk that removes old rows last came to its end; absent before the first one has.",
+            ["walk"],
+            registry=self._registry,
+        )
+
     def published(self, event: AnyEvent, outcome: Outcome) -> None:
         self._published.labels(self._service, _type(event), outcome.name.lower()).inc()
 
@@ -93,6 +106,7 @@ class Metrics:
         waiting, oldest = await self._outbox()
         self._waiting.set(waiting)
         self._oldest.set(oldest)
+        await self._look_at_retention()
         return generate_latest(self._registry) + generate_latest(REGISTRY)
 
     async def _outbox(self) -> tuple[float, float]:
@@ -106,6 +120,19 @@ class Metrics:
         except (TimeoutError, MessagingError):
             return math.nan, math.nan
         return (float(row[0]), float(row[1])) if row else (math.nan, math.nan)
+
+    async def _look_at_retention(self) -> None:
+        try:
+            async with asyncio.timeout(OUTBOX_SECONDS), self._database.connection() as connection:
+                rows = await connection.fetch(
+                    "SELECT name, removed, extract(epoch FROM now() - finished_at) FROM retention"
+                )
+        except (TimeoutError, MessagingError):
+            return  # what was known stays
+        for name, removed, age in rows:
+            self._removed.labels(name).set(removed)
+            if age is not None:
+                self._walked.labels(name).set(float(age))
 
 
 def _type(event: AnyEvent) -> str:

@@ -13,6 +13,7 @@ from services.inventory import store as inventory
 from services.notification import store as notification
 from services.order import retention as order
 from services.payment import store as payment
+from services.shared.chassis.metrics import Metrics
 from services.shared.messaging.database import Database
 from services.shared.messaging.retention import Retention, RetentionSettings, Rule
 from services.shipping import store as shipping
@@ -159,6 +160,23 @@ async def test_what_is_still_to_be_sent_stays_on_record(base: Base, service: str
     assert await walk(base, service, rule) == [2]
     found = await base.sql(f"SELECT state FROM {service}.deliveries WHERE noted_at < now() - interval '90 days'")  # noqa: S608
     assert [row[0] for row in found] == ["sending"]
+
+
+async def test_what_was_removed_shows_among_the_metrics(base: Base) -> None:
+    await base.sql("INSERT INTO sms.retention (name, due_at) VALUES ('inbox', now())")
+    await base.sql(
+        "INSERT INTO sms.deliveries (id, order_id, topic, state, noted_at) SELECT gen_random_uuid(),"
+        " gen_random_uuid(), 't', 'skipped', now() - interval '91 days' FROM generate_series(1, 7)"
+    )
+    assert await walk(base, "sms", sms.forgetting(90)) == [7]
+    database = Database(base.address("sms"))
+    await database.open()
+    page = (await Metrics("sms", database).page()).decode()
+    await database.close()
+    assert 'warren_removed_rows{walk="deliveries"} 7.0' in page
+    assert 'warren_removed_rows{walk="inbox"} 0.0' in page
+    assert 'warren_walk_finished_age_seconds{walk="deliveries"}' in page
+    assert 'warren_walk_finished_age_seconds{walk="inbox"}' not in page
 
 
 async def test_addresses_and_news_nobody_waits_for_are_forgotten(base: Base) -> None:
