@@ -16,11 +16,11 @@ class Locks:
         self._dsn = dsn
 
     @asynccontextmanager
-    async def held(self, statement: str, *arguments: object) -> AsyncIterator[None]:
+    async def held(self, statement: str, *arguments: object) -> AsyncIterator[Connection]:
         """What the statement locks stays locked within the block, and is as before after it."""
         async with self._rolled_back() as connection:
             await connection.execute(statement, *arguments)
-            yield
+            yield connection
 
     async def free(self, statement: str, *arguments: object) -> bool:
         """Whether the statement gets its locks now."""
