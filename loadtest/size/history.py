@@ -18,23 +18,18 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
+EMPTIED = '"order".outbox'
 NUMBERED = (*AUDITED, "notification")
 OLDEST, YOUNGEST = 29, 1  # days
 
-# As UUIDv7: the time in front, so that rows come in the order of their keys, as they do in life.
-_FUNCTIONS = """
-CREATE FUNCTION pg_temp.moment(number bigint, rows bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
-    SELECT to_timestamp({oldest}) + interval '{days} days' * number / rows
-$$;
-CREATE FUNCTION pg_temp.id(number bigint, rows bigint, salt text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
-    SELECT (lpad(to_hex((extract(epoch FROM pg_temp.moment(number, rows)) * 1000)::bigint), 12, '0')
-        || '7' || substr(hash, 1, 3) || '8' || substr(hash, 4, 15))::uuid FROM md5(salt || number) AS hash
-$$;
-"""
-
-_EVERY_ORDER = (
-    "SELECT pg_temp.id(n, $1, 'order') AS id, pg_temp.moment(n, $1) AS at, n FROM generate_series(1, $1) AS n"
-)
+# Ids are UUIDv7, with the time in front: rows come in the order of their keys, as they do in life.
+_PAST = f"""
+CREATE TEMPORARY TABLE past AS
+SELECT n, at, (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
+    || '7' || substr(hash, 1, 3) || '8' || substr(hash, 4, 15))::uuid AS id
+FROM (SELECT n, md5(n::text) AS hash, date_trunc('milliseconds', now()) - interval '{OLDEST} days'
+    + interval '{OLDEST - YOUNGEST} days' * n / $1::bigint AS at FROM generate_series(1, $1::bigint) AS n) AS o
+"""  # noqa: S608 - constants
 
 _ORDERS: dict[str, str] = {
     '"order".orders': """(id, customer, fingerprint, lines, total_cents, currency, express, facts, reached, state,
@@ -60,27 +55,21 @@ _ORDERS: dict[str, str] = {
 
 
 def tables() -> dict[str, str]:
-    """Every statement that fills one, by its table; $1 is the number of rows."""
-    found = {table: f"INSERT INTO {table} {rest} FROM ({_EVERY_ORDER}) AS o" for table, rest in _ORDERS.items()}
+    """Every statement that fills one, by its table, from the table `past`."""
+    found = {table: f"INSERT INTO {table} {rest} FROM past" for table, rest in _ORDERS.items()}
     for name in NUMBERED:
-        found[f'"{name}".sequences'] = f'INSERT INTO "{name}".sequences SELECT id, 1 FROM ({_EVERY_ORDER}) AS o'  # noqa: S608
+        found[f'"{name}".sequences'] = f'INSERT INTO "{name}".sequences SELECT id, 1 FROM past'  # noqa: S608
     for name in PUBLISHERS:
-        found[f'"{name}".inbox'] = (
-            f"INSERT INTO \"{name}\".inbox SELECT '{name}', pg_temp.id(n, $1, '{name}'), pg_temp.moment(n, $1)"  # noqa: S608
-            " FROM generate_series(1, $1) AS n"
-        )
-        # Published events leave no row, so there is no history of them; but they were there.
-        found[f'"{name}".outbox'] = (
-            f'WITH stored AS (INSERT INTO "{name}".outbox (exchange, body, owner, leased_until)'  # noqa: S608
-            " SELECT 'order.exchange', convert_to(repeat('x', 700), 'UTF8'), gen_random_uuid(), 'infinity'"
-            " FROM generate_series(1, $1::bigint)) SELECT"
-        )
-    sources = ", ".join(f"('/warren/{name}')" for name in AUDITED)
+        found[f'"{name}".inbox'] = f"INSERT INTO \"{name}\".inbox SELECT '{name}', id, at FROM past"  # noqa: S608
+    # Published events leave no row, so there is no history of them; but they were there.
+    found[EMPTIED] = (
+        f"INSERT INTO {EMPTIED} (exchange, body, owner, leased_until)"  # noqa: S608 - a constant
+        " SELECT 'order.exchange', convert_to(repeat('x', 700), 'UTF8'), id, 'infinity' FROM past"
+    )
     found["audit.events"] = (
         "INSERT INTO audit.events (source, subject, sequence, id, logical_id, type, time, recorded_at, body)"  # noqa: S608
-        " SELECT source, o.id, 1, e.id, e.id, 'order.completed', at, at, convert_to(repeat('x', 500), 'UTF8')"
-        f" FROM ({_EVERY_ORDER}) AS o CROSS JOIN (VALUES {sources}) AS s (source)"
-        " CROSS JOIN LATERAL pg_temp.id(n, $1, source) AS e (id)"
+        " SELECT '/warren/' || source, id, 1, id, id, 'order.completed', at, at, convert_to(repeat('x', 500), 'UTF8')"
+        f" FROM past CROSS JOIN unnest('{{{','.join(AUDITED)}}}'::text[]) AS s (source)"
     )
     return found
 
@@ -91,13 +80,14 @@ async def fill(database: DatabaseAddress, rows: int, on_table: Callable[[float, 
     connection = await asyncpg.connect(database.dsn())
     total = 0
     try:
-        oldest = int(await connection.fetchval("SELECT extract(epoch FROM now())")) - OLDEST * 86400
-        await connection.execute(_FUNCTIONS.format(oldest=oldest, days=OLDEST - YOUNGEST))
+        # Foreign keys are not looked up: what is put in fits.
+        await connection.execute("SET session_replication_role = replica; SET synchronous_commit = off")
+        await connection.execute(_PAST, rows, timeout=1800)
         statements = tables()
         for done, (table, statement) in enumerate(statements.items()):
             on_table(done / len(statements), table)
-            await connection.execute(statement, rows, timeout=1800)
-            if table.endswith(".outbox"):
+            await connection.execute(statement, timeout=1800)
+            if table == EMPTIED:
                 await connection.execute(f"DELETE FROM {table} WHERE leased_until = 'infinity'", timeout=1800)  # noqa: S608
             else:
                 total += rows * (len(AUDITED) if table == "audit.events" else 1)
