@@ -50,17 +50,33 @@ class BrokerAddress(msgspec.Struct, frozen=True):
     heartbeat: int = HEARTBEAT
     """Seconds. A peer that is silent for three of them is given up."""
 
-    def _secret(self, name: str) -> str:
-        path = self.credentials / name
+    def login(self) -> tuple[str, str]:
+        """User name and password that belong together. Raises ConfigurationError when a file is not readable."""
+        while True:
+            folder = self._present()
+            try:
+                return self._secret(folder, "username"), self._secret(folder, "password")
+            except ConfigurationError:
+                if self._present() == folder:
+                    raise
+
+    def _present(self) -> Path:
+        """Kubernetes replaces the files of a Secret all at once, by one link to their folder: follow it once, and one
+        file cannot be of another generation than the other."""
+        link = self.credentials / "..data"
+        return link.resolve() if link.is_symlink() else self.credentials
+
+    @staticmethod
+    def _secret(folder: Path, name: str) -> str:
         try:
-            return path.read_text().strip()
+            return (folder / name).read_text().strip()
         except OSError as error:
-            raise ConfigurationError(f"cannot read the broker {name} from {path}: {error.strerror}") from error
+            raise ConfigurationError(f"cannot read the broker {name} from {folder / name}: {error.strerror}") from error
 
     @property
     def username(self) -> str:
         """Raises ConfigurationError when the file is not readable."""
-        return self._secret("username")
+        return self.login()[0]
 
     def with_credentials(self) -> str:
         parts = urlsplit(self.url)
@@ -70,8 +86,8 @@ class BrokerAddress(msgspec.Struct, frozen=True):
             valid = False
         if not valid:
             raise ConfigurationError(f"broker address {self.url!r} is not amqps://host:port/vhost")
-        login = f"{quote(self.username, safe='')}:{quote(self._secret('password'), safe='')}"
-        return f"{parts.scheme}://{login}@{parts.netloc}{parts.path}"
+        username, password = (quote(part, safe="") for part in self.login())
+        return f"{parts.scheme}://{username}:{password}@{parts.netloc}{parts.path}"
 
     def generation(self) -> bytes:
         """Changes when a file does: then connections should be made anew, before the old user is removed."""

@@ -15,6 +15,8 @@ import msgspec
 from aiormq import spec
 from aiormq.abc import DeliveredMessage
 
+from services.shared.messaging.sender import sender
+
 RUN_HEADER = "x-warren-replay"
 """Which run of `replay` put a message back, so that the same run leaves it alone if it is parked again."""
 COUNT_HEADER = "x-warren-replays"
@@ -131,7 +133,7 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
         A replay drops the sender, and with it the evidence: what was refused as forged would then be believed.
         """
         user, source = self.properties.user_id, self.envelope.source
-        if user is None or source is None or user.split(".")[0] == source.rsplit("/", 1)[-1]:
+        if user is None or source is None or sender(user) == source.rsplit("/", 1)[-1]:
             return None
         return f"sent by user {user!r} in the name of {source!r}"
 

@@ -30,6 +30,7 @@ from services.shared.messaging.failures import RetryPolicy
 from services.shared.messaging.gathering import Gathering
 from services.shared.messaging.handlers import Effect, Handler, Handlers, handler_of
 from services.shared.messaging.outbox import Outbox
+from services.shared.messaging.sender import sender
 from services.shared.messaging.telemetry import Telemetry
 from services.shared.messaging.transaction import Connection, Transaction
 
@@ -160,12 +161,10 @@ class Processor(Generic[T]):
     def _check(self, event: AnyEvent, delivery: Delivery) -> None:
         if handler_of(self._handlers, event) is None:
             raise MalformedEvent(f"{self._consumer} has no handler for {event.type!r}")
-        if delivery.user_id is not None:
-            # The broker vouches for the user: a service cannot speak in another's name. A rotated user has a
-            # generation after a dot; a replayed message carries no user.
-            sender, source = delivery.user_id.split(".")[0], event.source.rsplit("/", 1)[-1]
-            if sender != source:
-                raise PermanentError(f"sent by user {delivery.user_id!r} in the name of {event.source!r}")
+        # The broker vouches for the user: a service cannot speak in another's name. A replayed message carries no user.
+        user = delivery.user_id
+        if user is not None and sender(user) != event.source.rsplit("/", 1)[-1]:
+            raise PermanentError(f"sent by user {user!r} in the name of {event.source!r}")
 
     # Handlers
 

@@ -78,6 +78,11 @@ class Publisher:
         if connection is not None:
             await close(connection)
 
+    async def refresh(self) -> None:
+        """Give up a connection made with credentials that have been replaced: their user may soon be gone."""
+        if self._connection is not None and self._outdated():
+            await self.close()
+
     async def blocked(self) -> bool:
         """Whether the broker has told us that it takes no messages at the moment."""
         if self._connection is None:
@@ -102,7 +107,7 @@ class Publisher:
         await self.close()
         self._generation, self._checked = self._address.generation(), time.monotonic()
         self._connection = await connect(self._address, f"{self._name} publisher")
-        self._user = self._address.username
+        self._user = self._connection.url.user or ""  # the files may name the next user by now
         with translated(self._address):
             async with asyncio.timeout(CONFIRM_TIMEOUT):
                 channel = await self._connection.channel(on_return_raises=True)

@@ -19,6 +19,7 @@ import msgspec
 
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.messaging.codec import Codec
+from services.shared.messaging.connection import RELOAD_SECONDS
 from services.shared.messaging.database import Database
 from services.shared.messaging.errors import (
     ConfigurationError,
@@ -174,7 +175,11 @@ class Relay:
             if batch:
                 return batch
             self._news.clear()
-            await self._news.wait()
+            try:
+                async with asyncio.timeout(RELOAD_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                await self._publisher.refresh()
 
     async def _still_ours(self, batch: list[Entry]) -> list[Entry]:
         """Drop entries whose lease may have ended (a long stop of the process) and was taken by another."""
