@@ -53,6 +53,7 @@ def application(routes: list[ControllerRouterHandler], *, title: str, version: s
         ),
         exception_handlers={
             Unavailable: _unavailable,
+            ConfigurationError: _misconfigured,
             TimeoutError: _unavailable,
             LockNotAvailableError: _unavailable,
             HTTPException: _http_error,
@@ -113,6 +114,16 @@ _titles = {
 
 def _unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     structlog.get_logger().warning("request refused", path=request.url.path, reason=str(error))
+    return _come_again(request)
+
+
+def _misconfigured(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A secret that a server does not know yet, or no longer: to the caller the same as a server that is away."""
+    structlog.get_logger().error("request refused", path=request.url.path, reason=str(error))
+    return _come_again(request)
+
+
+def _come_again(request: Request[Any, Any, Any]) -> Response[bytes]:
     return _problem(
         request,
         HTTP_503_SERVICE_UNAVAILABLE,

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 
 from services.shared.chassis.http import application
 from services.shared.chassis.problems import problems
+from services.shared.messaging.errors import ConfigurationError, DatabaseUnavailable
 
 JSON = {"Content-Type": "application/json"}
 
@@ -109,3 +111,24 @@ async def test_the_document_tells_of_the_token_and_of_errors(http: httpx.AsyncCl
     assert document["security"] == [{"token": []}]
     problem = document["components"]["schemas"]["ProblemAnswer"]["properties"]
     assert {"type", "title", "status", "detail", "instance", "errors"} == set(problem)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DatabaseUnavailable("it is away"),
+        ConfigurationError("it refused our password, which is just being changed"),
+        TimeoutError(),
+        asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
+    ],
+)
+async def test_who_asks_while_a_server_is_of_no_use_is_told_to_come_again(error: Exception) -> None:
+    @get("/notes")
+    async def fail() -> None:
+        raise error
+
+    transport = httpx.ASGITransport(app=application([fail], title="notes"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://notes") as client:
+        answer = await client.get("/notes")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert "password" not in answer.text
