@@ -102,7 +102,9 @@ class Line:
                 writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        near: Streams = (reader, writer)
+        self._keep(self._serve((reader, writer)))
+
+    async def _serve(self, near: Streams) -> None:
         try:
             if self._refusing:
                 raise ConnectionRefusedError
@@ -189,6 +191,9 @@ class OpenLine(Line):
             near[1].write(await far[0].readexactly(1))
             await near[1].start_tls(self._shown)
             await far[1].start_tls(self._ca, server_hostname="127.0.0.1")
+            for _, writer in (near, far):
+                protocol: Any = writer.transport.get_protocol()
+                protocol._over_ssl = True  # else the end of each connection is worth a warning to asyncio
         else:
             far = await asyncio.open_connection("127.0.0.1", self._target, ssl=self._ca)
         self._buffers[near[1]] = bytearray()
