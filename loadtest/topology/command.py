@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import broker_topology
-from broker_topology import Loaded, ManagementApi, SecretDirectory
+from broker_topology import Loaded, ManagementApi, SecretDirectory, ownership
 from broker_topology.management_api import path
 from loadtest import machine, report
 from loadtest.mark import Mark, exit_code
@@ -30,7 +30,7 @@ class Measured(msgspec.Struct, frozen=True):
     check_seconds: float
     check_requests: int
     left_to_do: int
-    """Steps that the re-check still found; none when all is well."""
+    """Steps that the re-check still found, and what the broker refused; none when all is well."""
 
     @property
     def rate(self) -> float:
@@ -100,22 +100,23 @@ async def _measure(api: ManagementApi, secrets: SecretDirectory, scale: int) -> 
     wanted = shape.topology(VHOST, scale)
     try:
         started = time.perf_counter()
-        await broker_topology.apply(wanted, api, secrets)
+        made = await broker_topology.converge(wanted, owner=VHOST, api=api, secrets=secrets)
         applied, asked = time.perf_counter(), sum(api.requests.values())
-        plan = await broker_topology.preview(wanted, api, secrets)
+        again = await broker_topology.converge(wanted, owner=VHOST, api=api, secrets=secrets)
         checked = time.perf_counter()
         return Measured(
             objects=shape.objects(scale),
             apply_seconds=applied - started,
             check_seconds=checked - applied,
             check_requests=sum(api.requests.values()) - asked,
-            left_to_do=len(plan.steps),
+            left_to_do=len(again.plan.steps) + len(made.failures),
         )
     finally:
         await _remove(api, wanted)
 
 
 async def _remove(api: ManagementApi, topologies: list[Loaded]) -> None:
+    await ownership.remove(api, VHOST)
     await api.delete(path("vhosts", VHOST))
     for loaded in topologies:
         for name in loaded.spec.users:

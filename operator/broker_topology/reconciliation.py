@@ -56,6 +56,7 @@ class Reconciliation:
         self._accounts = Accounts({}, {})
         self._held: tuple[Held, ...] = ()
         self._plan = Plan(())
+        self._digest = ""
 
     async def read(self) -> None:
         """The records first: what they name decides where to look."""
@@ -75,6 +76,7 @@ class Reconciliation:
         claims.check(self._topologies, self._owner, claims_of(wanted), known, self._neighbours)
         self._accounts = await accounts(self._topologies, self._secrets, rotated, generate=generate)
         self._wanted = desired(self._topologies, self._accounts.usernames)
+        self._digest = digest(self._wanted)
         claims.check(self._topologies, self._owner, claims_of(self._wanted), known, self._neighbours)
         self._plan = self._difference()
         check_rights(self._api.username, self._plan, self._observed)
@@ -142,7 +144,7 @@ class Reconciliation:
             for (vhost,) in (each.name for each in self._wanted[Kind.VHOST])
             if key(vhost) not in self._observed[Kind.VHOST] or any(vhost in each.made for each in self._others)
         }
-        changed = self._record.digest != digest(self._wanted)
+        changed = self._record.digest != self._digest
         record = replace(
             self._record,
             claims=wanted | self._there(self._record.claims),
@@ -182,11 +184,11 @@ class Reconciliation:
         return Removal(found.doomed, {**found.kept, **kept})
 
     def _rotated_out(self, each: Object) -> bool:
-        """A former generation of a user that is still wanted, or one of its rights."""
+        """A former account of a user that is still wanted, or one of its rights."""
         kind, identity = each
-        generation = re.fullmatch(r"(.+)\.[0-9]+", identity.name[0])
-        of_user = kind is Kind.USER or kind in claims.OF_USERS
-        return of_user and generation is not None and generation[1] in self._accounts.usernames
+        account = identity.name[0]
+        names = self._accounts.usernames.get(re.sub(r"\.[0-9]+$", "", account), ())
+        return (kind is Kind.USER or kind in claims.OF_USERS) and bool(names) and account not in names
 
     def _allowed(self) -> Allowed:
         return allowed(self._topologies)
@@ -196,7 +198,7 @@ class Reconciliation:
 
     def _drift(self) -> tuple[Step, ...]:
         """What differs although it was written once and nobody has asked for anything else since."""
-        if not self._record.digest or self._record.digest != digest(self._wanted):
+        if not self._record.digest or self._record.digest != self._digest:
             return ()
         return tuple(step for step in self._plan.writes if not self._new_secret(step))
 
@@ -215,7 +217,7 @@ class Reconciliation:
             self._record,
             claims=wanted | self._there(self._record.claims),
             made=frozenset(each for each in self._record.made if key(each) in self._observed[Kind.VHOST]),
-            digest="" if done.failures else digest(self._wanted),
+            digest="" if done.failures else self._digest,
             passwords={
                 name: fingerprint(body["password_hash"])
                 for (name,), body in ((each.name, body) for each, body in self._observed[Kind.USER].items())

@@ -19,6 +19,8 @@ QUEUE_POLICIES = frozenset({"all", "queues", "classic_queues", "quorum_queues", 
 def retained(doomed: frozenset[Object], observed: State, reasons: Mapping[Object, str]) -> dict[Object, str]:
     """What of `doomed` stays, and why: `reasons` says it of the queues that hold something."""
     kept = {each: reasons[each] for each in doomed if each in reasons}
+    if not doomed:
+        return kept
     while True:
         staying = {
             (kind, identity)

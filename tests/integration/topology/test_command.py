@@ -104,3 +104,46 @@ async def test_a_virtual_host_where_the_administrator_has_no_rights(broker, api,
     code, _, (message,) = await run("apply")
     assert code == 1
     assert f"has no permissions in virtual host {broker.vhost}, which exists already; grant them first" in message
+
+
+async def test_an_owner_prunes_what_the_files_no_longer_name(broker, api, run):
+    owner = ("--owner", broker.owner())
+    whole, less = SPEC, {"vhost": "v", "exchanges": SPEC["exchanges"]}
+    code, out, _ = await run("plan", *owner)
+    assert (code, out[-1]) == (3, "3 to create")
+    assert await run("apply", *owner) == (0, ["1 topology, 2 objects: 3 objects written or removed"], [])
+    assert await run("apply", *owner) == (0, ["1 topology, 2 objects: nothing to do"], [])
+    hint = f"1 object of owner {broker.owner()} no longer in the files; --prune removes them"
+    assert await run("plan", *owner, spec=less) == (0, ["nothing to do", hint], [])
+    assert await run("apply", *owner, spec=less) == (0, [hint, "1 topology, 1 object: nothing to do"], [])
+    assert await run("plan", *owner, "--prune", spec=less) == (3, ["- queue q (quorum)", "1 to delete"], [])
+    assert await run("apply", *owner, "--prune", spec=less) == (
+        0,
+        ["1 topology, 1 object: 1 object written or removed"],
+        [],
+    )
+    assert await api.get(path("queues", broker.vhost)) == []
+    assert await run("check", *owner, "--prune", spec=whole) == (3, ["+ queue q (quorum)", "1 to create"], [])
+
+
+async def test_what_holds_messages_is_kept_and_said(broker, api, run):
+    owner = ("--owner", broker.owner(), "--prune")
+    spec = {"vhost": "v", "queues": {"q": {"type": "classic"}}}
+    await run("apply", *owner, spec=spec)
+    publish = path("exchanges", broker.vhost, "amq.default", "publish")
+    message = {"properties": {}, "routing_key": "q", "payload": "x", "payload_encoding": "string"}
+    assert await api.ask(publish, message) == {"routed": True}
+    code, out, err = await run("apply", *owner, spec={"vhost": "v"})
+    assert (code, err) == (0, [])
+    assert out[0].startswith("= kept queue q: ")
+    assert len(await api.get(path("queues", broker.vhost))) == 1
+
+
+async def test_an_owners_object_is_not_changed_in_passing(broker, api, run):
+    await broker.reconcile({"policies": {"p": {"pattern": "^q$", "definition": {"max-length": 1}}}}, api=api)
+    spec = {"vhost": "v", "policies": {"p": {"pattern": "^q$", "definition": {"max-length": 2}}}}
+    code, _, (message,) = await run("apply", spec=spec)
+    assert code == 1
+    assert message.endswith(f"spec.policies.p: policy p belongs to {broker.owner()} already; name it in one place only")
+    same = {"vhost": "v", "policies": {"p": {"pattern": "^q$", "definition": {"max-length": 1}}}}
+    assert (await run("apply", spec=same))[0] == 0

@@ -1,5 +1,7 @@
 """The command line without a broker: usage, exit codes, messages for people."""
 
+import os
+
 import pytest
 
 from broker_topology.cli import main
@@ -7,8 +9,8 @@ from broker_topology.cli import main
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch):
-    for name in ("URL", "USERNAME", "PASSWORD_FILE", "CA_FILE", "SECRETS_DIR", "VHOST", "WAIT"):
-        monkeypatch.delenv(f"BROKER_TOPOLOGY_{name}", raising=False)
+    for name in [name for name in os.environ if name.startswith("BROKER_TOPOLOGY_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -78,6 +80,21 @@ def test_addresses_that_are_refused(file, tmp_path, capsys, url, message):
     options = ["--username", "u", "--password-file", str(tmp_path / "password"), "--secrets-dir", str(tmp_path)]
     assert main(["plan", str(file), "--url", url, *options]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_pruning_needs_an_owner(file, capsys):
+    options = ["--url", "https://localhost:1", "--username", "u", "--password-file", "p", "--secrets-dir", "s"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["apply", str(file), *options, "--prune"])
+    assert exit_.value.code == 2
+    assert "--prune needs --owner" in capsys.readouterr().err
+
+
+def test_export_needs_a_virtual_host(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["export", "--url", "https://localhost:1", "--username", "u", "--password-file", "p"])
+    assert exit_.value.code == 2
+    assert "--vhost is required (or BROKER_TOPOLOGY_VHOST)" in capsys.readouterr().err
 
 
 def test_a_missing_password_file(file, tmp_path, capsys):

@@ -1,0 +1,76 @@
+"""Records of who owns what, as the broker keeps them."""
+
+import json
+
+import pytest
+
+from broker_topology import ownership
+from broker_topology.desired import desired
+from broker_topology.errors import RequestFailed
+from broker_topology.ownership import PREFIX, Record, claims_of, digest, fingerprint
+from broker_topology.state import Kind, binding_key, key
+
+
+class FakeBroker:
+    """Global parameters, kept as JSON."""
+
+    url = "https://broker"
+
+    def __init__(self):
+        self.parameters = {"cluster_name": '"c"'}
+
+    async def get(self, target):
+        assert target == "/api/global-parameters"
+        return [{"name": name, "value": json.loads(text)} for name, text in self.parameters.items()]
+
+    async def put(self, target, body):
+        name = target.removeprefix("/api/global-parameters/").replace("%2F", "/")
+        self.parameters[name] = json.dumps(body["value"])
+
+    async def delete(self, target):
+        self.parameters.pop(target.removeprefix("/api/global-parameters/").replace("%2F", "/"), None)
+
+
+CLAIMS = frozenset(
+    {
+        (Kind.VHOST, key("v")),
+        (Kind.QUEUE, key("q/ü", "v")),
+        (Kind.BINDING, binding_key("v", "e", ("queue", "q"), "k", {"a": 1})),
+    }
+)
+
+
+async def test_a_record_comes_back_as_it_was_written():
+    broker = FakeBroker()
+    record = Record("shop/inventory", CLAIMS, frozenset({"v"}), "d" * 32, {"u": "1234"}, {"migration": {"q": 1}})
+    await ownership.write(broker, record)
+    await ownership.write(broker, Record("other"))
+    assert await ownership.records(broker) == {"shop/inventory": record, "other": Record("other")}
+    await ownership.remove(broker, "shop/inventory")
+    assert list(await ownership.records(broker)) == ["other"]
+
+
+async def test_a_record_of_a_newer_version_is_not_overwritten():
+    broker = FakeBroker()
+    broker.parameters[f"{PREFIX}shop"] = json.dumps({"version": 2, "owner": "shop"})
+    with pytest.raises(RequestFailed, match="holds a record of version 2 for owner shop; this is an older"):
+        await ownership.records(broker)
+
+
+def test_the_digest_knows_a_change_and_no_order(loaded):
+    one = {"queues": {"a": {"maxLength": 1}, "b": {}}, "users": {"u": {"secretName": "s"}}}
+    same = {"users": {"u": {"secretName": "s"}}, "queues": {"b": {}, "a": {"maxLength": 1}}}
+    other = {"queues": {"a": {"maxLength": 2}, "b": {}}, "users": {"u": {"secretName": "s"}}}
+    assert digest(desired(loaded(one))) == digest(desired(loaded(same)))
+    assert digest(desired(loaded(one))) != digest(desired(loaded(other)))
+
+
+def test_the_settings_of_a_virtual_host_are_claimed_apart_from_it(loaded):
+    plain, special = (claims_of(desired(loaded(each))) for each in ({}, {"vhostSettings": {"description": "x"}}))
+    assert plain < special
+    assert len(special - plain) == 1
+
+
+def test_a_fingerprint_tells_hashes_apart_and_is_none():
+    assert fingerprint("a") != fingerprint("b")
+    assert len(fingerprint("a" * 60)) == 8

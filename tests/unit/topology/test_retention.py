@@ -1,0 +1,98 @@
+"""What stays although it is no longer wanted: whatever a message could still need."""
+
+from broker_topology.retention import dead_letter_exchanges, retained
+from broker_topology.state import Kind, binding_key, empty, key
+
+E, Q, B, P = Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING, Kind.POLICY
+
+
+def broker(exchanges=(), queues=(), bindings=(), policies=()):
+    """Names with arguments; bindings as (source, kind, target)."""
+    state = empty()
+    for name, arguments in dict(exchanges).items():
+        state[E][key(name, "v")] = {"arguments": arguments}
+    for name, arguments in dict(queues).items():
+        state[Q][key(name, "v")] = {"arguments": arguments}
+    for source, kind, target in bindings:
+        state[B][binding_key("v", source, (kind, target), "", {})] = {}
+    for name, body in dict(policies).items():
+        state[P][key(name, "v")] = body
+    return state
+
+
+def everything(state):
+    return frozenset((kind, identity) for kind in Kind for identity in state[kind])
+
+
+def kept(state, doomed=None, **full):
+    reasons = {(Q, key(name, "v")): why for name, why in full.items()}
+    found = retained(everything(state) if doomed is None else doomed, state, reasons)
+    return {f"{kind.value} {identity.name[0]}": why for (kind, identity), why in found.items()}
+
+
+CHAIN = broker(
+    exchanges={"in": {}, "dlx": {"alternate-exchange": "rest"}, "rest": {}, "free": {}},
+    queues={"q": {"x-dead-letter-exchange": "dlx"}, "parking": {}, "unrouted": {}, "other": {}},
+    bindings=[
+        ("in", "queue", "q"),
+        ("dlx", "queue", "parking"),
+        ("rest", "queue", "unrouted"),
+        ("free", "queue", "other"),
+    ],
+    policies={"on-q": {"pattern": "^q$", "apply-to": "queues", "definition": {"dead-letter-exchange": "free"}}},
+)
+
+
+def test_nothing_stays_where_nothing_is_held():
+    assert kept(CHAIN) == {}
+
+
+def test_the_whole_way_of_a_dead_letter_stays():
+    assert kept(CHAIN, q="holds 1 message") == {
+        "queue q": "holds 1 message",
+        "exchange dlx": "queue q dead-letters to it",
+        "binding dlx": "exchange dlx needs it",
+        "policy on-q": "it holds for queue q, which stays",
+        "queue parking": "a binding from exchange dlx to it stays",
+        "exchange rest": "exchange dlx sends it what it cannot route",
+        "binding rest": "exchange rest needs it",
+        "queue unrouted": "a binding from exchange rest to it stays",
+        "exchange free": "policy on-q names it",
+        "binding free": "exchange free needs it",
+        "queue other": "a binding from exchange free to it stays",
+    }
+
+
+def test_the_way_into_a_queue_that_stays_does_not_stay():
+    assert "binding in" not in kept(CHAIN, q="holds 1 message")
+
+
+def test_the_default_exchange_leads_to_the_queue_of_the_key():
+    arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "parking"}
+    state = broker(queues={"q": arguments, "parking": {}, "other": {}})
+    assert kept(state, q="full") == {"queue q": "full", "queue parking": "queue q dead-letters to it"}
+
+
+def test_what_a_stranger_uses_stays():
+    state = broker({"e": {}, "theirs": {}}, {"q": {}, "p": {}}, [("e", "queue", "p"), ("theirs", "queue", "q")])
+    doomed = frozenset({(E, key("e", "v")), (Q, key("q", "v"))})
+    assert kept(state, doomed) == {
+        "exchange e": "a binding from it to p stays",
+        "queue q": "a binding from exchange theirs to it stays",
+    }
+
+
+def test_a_policy_for_exchanges_does_not_stay_for_a_queue():
+    policy = {"pattern": ".*", "apply-to": "exchanges", "definition": {}}
+    assert kept(broker(queues={"q": {}}, policies={"p": policy}), q="full") == {"queue q": "full"}
+
+
+def test_a_pattern_python_does_not_know_counts_as_a_match():
+    policy = {"pattern": "(?<x>a)(*ACCEPT)", "apply-to": "all", "definition": {}}
+    assert "policy p" in kept(broker(queues={"q": {}}, policies={"p": policy}), q="full")
+
+
+def test_dead_letter_exchanges_of_what_goes():
+    doomed = frozenset({(Q, key("q", "v"))})
+    assert dead_letter_exchanges(CHAIN[Q], doomed) == {(E, key("dlx", "v"))}
+    assert dead_letter_exchanges(CHAIN[Q], frozenset()) == set()
