@@ -2,6 +2,7 @@
 Idempotency-Key, to either of the two order processes, until the order is accepted."""
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -13,13 +14,12 @@ from loadtest.chaos.notebook import Notebook
 from loadtest.chaos.wishes import Wish
 
 HURRY = 8.0  # seconds that a customer waits for an answer
-PATIENCE = 240.0  # seconds that a customer keeps asking
 FIRST_PAUSE, LONGEST_PAUSE = 0.3, 3.0  # seconds between two attempts
 ACCEPTED, PUT_OFF, TOO_LATE = 202, 503, 409
 
 
 class GaveUp(Exception):
-    """Nobody accepted a request for PATIENCE seconds."""
+    """Nobody has accepted a request, though everything has been whole for long."""
 
 
 class Customers:
@@ -32,6 +32,8 @@ class Customers:
         limits = httpx.Limits(max_connections=400, max_keepalive_connections=40, keepalive_expiry=5)
         self._http = httpx.AsyncClient(timeout=HURRY, limits=limits)
         self._shopping: set[asyncio.Task[None]] = set()
+        self._closing = math.inf
+        """When whoever has not been answered gives up."""
 
     @property
     def waiting(self) -> int:
@@ -47,9 +49,10 @@ class Customers:
             task.add_done_callback(self._shopping.discard)
 
     async def finish(self, seconds: float) -> None:
-        """Wait for those who still ask, at most `seconds`."""
+        """Everything is whole: wait for those who still ask, at most `seconds`, after which they give up."""
+        self._closing = self._now() + seconds
         if self._shopping:
-            await asyncio.wait(self._shopping, timeout=seconds)
+            await asyncio.wait(self._shopping, timeout=seconds + HURRY + LONGEST_PAUSE)
 
     async def leave(self) -> None:
         for task in self._shopping:
@@ -86,9 +89,8 @@ class Customers:
     async def _ask(
         self, path: str, chance: random.Random, *good: int, on_try: Callable[[], None] = lambda: None, **request: Any
     ) -> httpx.Response:
-        deadline = self._now() + PATIENCE
         pause = FIRST_PAUSE
-        while self._now() < deadline:
+        while self._now() < self._closing:
             on_try()
             try:
                 answer = await self._http.post(f"{chance.choice(self._urls)}{path}", **request)
@@ -105,4 +107,4 @@ class Customers:
                     )
             await asyncio.sleep(pause * chance.uniform(0.5, 1.0))
             pause = min(pause * 1.7, LONGEST_PAUSE)
-        raise GaveUp(f"{path} was not accepted within {PATIENCE:.0f} s")
+        raise GaveUp(f"{path} was not accepted, though all was whole again")

@@ -70,7 +70,7 @@ KINDS = (
     Kind("connections cut", EVERYBODY, 0.1, 0.3, weight=5),
     Kind("connections refused", EVERYBODY, 2, 6, weight=3),
     Kind("half open", EVERYBODY, 8, 14, margin=6),
-    Kind("half-open database", EVERYBODY, 5, 10, margin=6),
+    Kind("half-open database", EVERYBODY, 6, 14, margin=6),
     Kind("partition", ("inventory",), 8, 12, margin=6, alone=("payment", "shipping"), weight=1),
     Kind("slow network", EVERYBODY, 4, 10, weight=3),
     Kind("slow database", ("slow database",), 4, 9, shared=(DATABASE,), weight=2),

@@ -34,7 +34,7 @@ ENVIRONMENT = {
     "shipping": {"WARREN_PREPARATION_SECONDS": "0.4", "WARREN_CARRIER_SECONDS": "0.4"},
 }
 # Less impatient than the fault tests: sixteen processes at once on a few cores must not be taken for dead.
-IMPATIENCE = {"FAULT_LEASE_SECONDS": "5", "FAULT_HEARTBEAT_SECONDS": "3", "FAULT_PATIENCE_SECONDS": "5"}
+IMPATIENCE = {"FAULT_LEASE_SECONDS": "5", "FAULT_HEARTBEAT_SECONDS": "3", "FAULT_PATIENCE_SECONDS": "10"}
 STARTING_AGAIN = 0.3  # seconds between two rounds of the caretaker
 ALREADY_SAID = {0, 69}
 """Exit codes that no defect has: a tidy end, and servers that stayed away while a process started."""
@@ -60,7 +60,6 @@ class Site(Rig):
         self.excused = 0
         """Faults under way that make a process end with a configuration error."""
         self._held: set[str] = set()
-        self._born: dict[str, float] = {}
         self._extra: dict[str, dict[str, str]] = {}
         self._open: dict[tuple[str, str], OpenLine] = {}
         self._lock = threading.RLock()
@@ -97,7 +96,6 @@ class Site(Rig):
     def usual(self, alias: str, **environment: str) -> Process:
         """How a process of that name is run."""
         name = alias.removesuffix("-2").removesuffix("-3")
-        self._born[alias] = time.monotonic()
         settings: dict[str, str] = {}
         if alias in READ_ALONG:
             for server in (BROKER, DATABASE):
@@ -135,10 +133,6 @@ class Site(Rig):
 
     def _excuse_no_longer(self) -> None:
         self.excused -= 1
-
-    def age(self, alias: str) -> float:
-        """Seconds since a process was started."""
-        return time.monotonic() - self._born.get(alias, 0.0)
 
     def slay(self, alias: str) -> None:
         """SIGKILL."""

@@ -100,7 +100,7 @@ def skew(site: Site, fault: Planned, chance: random.Random) -> None:
 
 
 def _stop(site: Site, alias: str) -> None:
-    young = site.age(alias) < 3
+    begun = bool(site.said(alias).strip())
     code = site.end(alias)
-    if code not in (TIDY if young else {0}) and not site.over.is_set():
+    if code not in ({0} if begun else TIDY) and not site.over.is_set():
         site.strange.append(f"{alias} ended with {code} on SIGTERM after {site.timeline.now:.0f} s")

@@ -13,7 +13,7 @@ WATERMARK = "2GB"  # as configured
 def restart_broker(site: Site, fault: Planned, _: random.Random) -> None:
     broker = site.servers.broker
     try:
-        broker.rabbitmqctl("stop_app")
+        insist(lambda: broker.rabbitmqctl("stop_app"))
         site.pause(fault.seconds)
     finally:
         insist(lambda: broker.rabbitmqctl("start_app"), 60)
@@ -41,7 +41,7 @@ def crash_database(site: Site, fault: Planned, _: random.Random) -> None:
 def alarm(site: Site, fault: Planned, _: random.Random) -> None:
     broker = site.servers.broker
     try:
-        broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MB")
+        insist(lambda: broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MB"))
         wait_for(site, lambda: site.api("GET", "nodes")[0]["mem_alarm"], "the broker is not alarmed")
         site.pause(fault.seconds)
     finally:
