@@ -53,6 +53,10 @@ test-long: $(VENV)/.dev ## the tests that take minutes: soak, chaos, large table
 mutants: $(VENV)/.dev ## break each promise in a copy, one at a time, and see its test fail; ONLY=inbox chooses
 	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)')
 
+.PHONY: e2e-operator
+e2e-operator: $(VENV)/.dev ## the operator's scenarios on the Kubernetes API server that KUBECONFIG names
+	@$(BIN)/python -m tests.kubernetes.e2e
+
 .PHONY: lint
 lint: $(VENV)/.dev ## style, formatting, and who may import whom
 	@$(BIN)/ruff check .
@@ -100,8 +104,11 @@ COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-anno
 	--no-emit-find-links --custom-compile-command 'make requirements'
 
 .PHONY: crds
-crds: $(VENV)/.local ## write operator/crds anew from the model
-	@$(BIN)/python -m topology_operator crd >operator/crds/topologies.yaml
+crds: $(VENV)/.local ## write operator/crds and the table in docs/topology.md anew from the model
+	@$(BIN)/python -m topology_operator crd >operator/crds/topologies.yaml.new
+	@mv operator/crds/topologies.yaml.new operator/crds/topologies.yaml
+	@$(BIN)/python -m topology_operator reference | sed -i -e '/^<!-- fields -->$$/,/^<!-- end of fields -->$$/{//!d}' \
+	  -e '/^<!-- fields -->$$/r /dev/stdin' docs/topology.md
 
 .PHONY: requirements
 requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest versions

@@ -26,8 +26,8 @@ exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs until it is stopped, and returns the exit code. Raises SystemExit(2) on wrong usage."""
     options = _parser().parse_args(arguments)
-    if options.command == "crd":
-        sys.stdout.write(crd.rendered())
+    if options.command != "run":
+        sys.stdout.write(crd.rendered() if options.command == "crd" else crd.reference.table())
         return STOPPED
     from topology_operator import process  # noqa: PLC0415 - kopf takes a moment to import, and the CRD needs none of it
 
@@ -55,10 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=["run", "crd"],
+        choices=["run", "crd", "reference"],
         default="run",
         help="run: the operator, with its service account or with KUBECONFIG (the default); "
-        "crd: print the custom resource definition",
+        "crd: print the custom resource definition; reference: print the table of its fields",
     )
     return parser
 

@@ -12,6 +12,9 @@ FINALIZER = f"{GROUP}/topology"
 PAUSED = f"{GROUP}/paused"
 """Annotation of a Topology: "true" and the broker is not touched."""
 
+ROTATE = f"{GROUP}/rotate"
+"""Annotation of a Topology: a time, and perhaps users' names; whose password is older gets a new one now."""
+
 ALLOWED_NAMESPACES = (f"{GROUP}/allowed-namespaces", "rabbitmq.com/topology-allowed-namespaces")
 """Annotations of a RabbitmqCluster or a Secret: namespaces whose Topologies may refer to it; `*` for all."""
 

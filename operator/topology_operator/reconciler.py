@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from broker_topology.migration import Migrator
 from broker_topology.model import Loaded
 from broker_topology.reconcile import reconcile
+from broker_topology.rotator import Rotations, Rotator
 from topology_operator import verdict
 from topology_operator.broker_address import BrokerAddress, Seen
 from topology_operator.broker_door import opened
@@ -15,8 +17,9 @@ from topology_operator.connection import Connection
 from topology_operator.kubernetes_api import KubernetesApi
 from topology_operator.names import PAUSED
 from topology_operator.neighbours import Body, Neighbours, key_of, loaded
+from topology_operator.rotation_requests import requested
 from topology_operator.secret_store import KubernetesSecrets
-from topology_operator.verdict import Verdict
+from topology_operator.verdict import EXPECTED, Verdict
 
 
 class Look(msgspec.Struct, kw_only=True):
@@ -32,12 +35,14 @@ class Look(msgspec.Struct, kw_only=True):
     version: str = ""
     made: list[str] = []
     """Secrets that were generated."""
+    rotations: Rotations = Rotations()
 
 
 class Reconciler:
     def __init__(self, kubernetes: KubernetesApi, neighbours: Neighbours) -> None:
         self._kubernetes = kubernetes
         self._neighbours = neighbours
+        self._migrator = Migrator()
 
     async def look(self, body: Body) -> Look:
         """Never raises for what the resource, Kubernetes or the broker do; that is in the verdict."""
@@ -48,7 +53,7 @@ class Reconciler:
         found = Look(verdict=verdict.PAUSED, seen={}, made=store.made)
         try:
             await self._look(body, address, store, found)
-        except verdict.EXPECTED as exc:
+        except EXPECTED as exc:
             found.verdict = verdict.of_error(exc)
             if found.connection is not None and found.answered is None:
                 found.answered = found.verdict.reason != "BrokerUnreachable"
@@ -62,7 +67,17 @@ class Reconciler:
         neighbours = await self._neighbours.at(key_of(body), connection.url)
         async with opened(connection) as api:
             found.answered, found.version = True, api.version
-            outcome = await reconcile(resource, owner=resource.owner, api=api, secrets=store, neighbours=neighbours)
+            rotator, wanted = Rotator(store, api), requested(resource)
+            outcome = await reconcile(
+                resource,
+                owner=resource.owner,
+                api=api,
+                secrets=store,
+                neighbours=neighbours,
+                accounts=await rotator.before(resource, wanted),
+                migrate=self._migrator,
+            )
+            found.rotations = await rotator.after(resource, outcome, wanted)
         found.verdict = verdict.of_outcome(outcome, plan_only=resource.spec.mode == "Plan")
 
 

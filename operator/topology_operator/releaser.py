@@ -6,9 +6,11 @@ not: neither the resource nor its namespace may hang on it.
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 
-from broker_topology.errors import BrokerError, InvalidTopology, TopologyError
+from broker_topology.errors import BrokerError, InvalidTopology, SecretError, TopologyError
 from broker_topology.model import Loaded
 from broker_topology.outcome import Outcome, Status
 from broker_topology.release import release
@@ -16,7 +18,7 @@ from topology_operator.broker_address import BrokerAddress
 from topology_operator.broker_door import opened
 from topology_operator.clock import age_seconds
 from topology_operator.connection import Connection
-from topology_operator.errors import KubernetesError, OperatorError, ReferenceRefused
+from topology_operator.errors import KubernetesError, NotAllowed, OperatorError, ReferenceRefused
 from topology_operator.kubernetes_api import KubernetesApi
 from topology_operator.neighbours import Body, loaded
 from topology_operator.reconciler import is_paused
@@ -62,13 +64,13 @@ class Releaser:
             return self._patiently(body, str(exc))
 
     async def _release(self, resource: Loaded, body: Body, last: Connection | None) -> Released:
-        missing: ReferenceRefused | None = None
+        missing: ReferenceRefused | NotAllowed | None = None
         try:
             connection = await BrokerAddress(self._kubernetes, body["metadata"]["namespace"]).resolve(
                 resource.spec.broker
             )
-        except ReferenceRefused as exc:
-            if last is None or exc.reason != "SecretMissing":
+        except (ReferenceRefused, NotAllowed) as exc:  # a namespace that ends takes Secrets and role bindings along
+            if last is None or (isinstance(exc, ReferenceRefused) and exc.reason != "SecretMissing"):
                 raise
             connection, missing = last, exc
         try:
@@ -78,7 +80,8 @@ class Releaser:
             if missing is not None:
                 raise missing from exc
             raise
-        await self._keep_secrets(resource, body, outcome)
+        with contextlib.suppress(KubernetesError, SecretError):  # one that cannot be kept goes with its namespace
+            await self._keep_secrets(resource, body, outcome)
         return self._said(outcome, body)
 
     def _patiently(self, body: Body, why: str) -> Released:

@@ -1,4 +1,4 @@
-"""Users' credentials in Kubernetes Secrets, as the engine's `SecretStore`.
+"""Users' credentials in Kubernetes Secrets, as the engine's `RotatingStore`.
 
 A Secret this operator makes belongs to the Topology (it goes with it) and carries labels. One that somebody else made
 is only completed where it has no password, and never gets an owner.
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from broker_topology.errors import SecretError
+from broker_topology.rotating_secrets import Contents
 from broker_topology.secrets import Credentials
 from topology_operator.broker_address import Seen, decoded, secret, version_of
 from topology_operator.errors import Conflict, KubernetesError, NotAllowed
@@ -56,9 +57,34 @@ class KubernetesSecrets:
                 )
         except Conflict:
             return  # the other one's credential is read back
-        except (NotAllowed, KubernetesError) as exc:
+        except KubernetesError as exc:
             raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
         self.made.append(secret_name)
+
+    async def contents(self, secret_name: str) -> Contents:
+        """Everything that is text in it, and its version; nothing of either when there is none."""
+        held = await self._get(secret_name)
+        return Contents() if held is None else Contents(decoded(held), str(version_of(held)))
+
+    async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
+        """Makes this all the text that the Secret holds, unless it has changed since `version`."""
+        named = secret(self._namespace, secret_name)
+        encoded: dict[str, str | None] = {key: _encoded(value) for key, value in data.items()}
+        try:
+            if not version:
+                await self._kubernetes.create(self._collection, self._new(secret_name, encoded))
+                self.made.append(secret_name)
+                return True
+            held = await self._get(secret_name)
+            if held is None or version_of(held) != version:
+                return False
+            gone = {key: None for key in decoded(held) if key not in data}
+            body = {"metadata": {"resourceVersion": version}, "data": {**encoded, **gone}}
+            return await self._kubernetes.patch(named.path, body) is not None
+        except Conflict:
+            return False
+        except KubernetesError as exc:
+            raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
 
     async def keep(self, secret_name: str) -> None:
         """Lets a generated Secret outlive its Topology: the user it belongs to does."""
@@ -88,7 +114,7 @@ class KubernetesSecrets:
     def _collection(self) -> str:
         return path_of("v1", "secrets", self._namespace)
 
-    def _new(self, name: str, data: dict[str, str]) -> Object:
+    def _new(self, name: str, data: Mapping[str, str | None]) -> Object:
         owner = self._metadata
         return {
             "apiVersion": "v1",
@@ -109,7 +135,7 @@ class KubernetesSecrets:
                     }
                 ],
             },
-            "data": data,
+            "data": dict(data),
         }
 
 

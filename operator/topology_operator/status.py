@@ -22,7 +22,14 @@ MAX_MESSAGE, MAX_ERROR, MAX_LINE, MAX_NAME = 4096, 8192, 2048, 1100
 
 
 def status_of(
-    verdict: Verdict, previous: Mapping[str, Any], *, generation: int, now: str, address: str = "", version: str = ""
+    verdict: Verdict,
+    previous: Mapping[str, Any],
+    *,
+    generation: int,
+    now: str,
+    address: str = "",
+    version: str = "",
+    rotations: Mapping[str, str] | None = None,
 ) -> Document:
     """The whole status. What this verdict knows nothing about stays as it was."""
     status: Document = {key: value for key, value in previous.items() if key not in {"conditions", "lastError"}}
@@ -32,6 +39,9 @@ def status_of(
     if verdict.outcome is not None:
         status |= _objects(verdict.outcome)
         status["plan"] = _plan(verdict.outcome.plan if verdict.plan_only else Plan(verdict.outcome.plan.blocked))
+        status["rotations"] = [{"user": name, "state": text} for name, text in sorted((rotations or {}).items())]
+        if not status["rotations"]:
+            del status["rotations"]
         if verdict.outcome.repaired:
             status["drift"] = _drift(verdict.outcome, previous.get("drift") or {}, now)
     if verdict.ready != "True" and not verdict.paused:

@@ -38,6 +38,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in the way for good, until somebody decides."""
     failed: bool = False
     """Whether to try again sooner than at the next comparison."""
+    moving: bool = False
+    """Whether a migration goes on with the next look."""
     paused: bool = False
     plan_only: bool = False
 
@@ -110,7 +112,8 @@ def of_outcome(outcome: Outcome, *, plan_only: bool) -> Verdict:
         message=message,
         outcome=outcome,
         blocked=blocked,
-        failed=reason in {"Failed", "Migrating", "Pending"},
+        failed=reason in {"Failed", "Pending"},
+        moving=reason == "Migrating",
     )
 
 

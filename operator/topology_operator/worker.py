@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import kopf
@@ -31,6 +32,7 @@ from topology_operator.watches import Watches
 
 MAX_EVENT = 1000  # Kubernetes takes 1024 characters
 DEFAULT_RESYNC_SECONDS = 60
+MIGRATION_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -119,8 +121,15 @@ class Worker:
         if verdict.failed or not written:
             return desk.failed(self._settings.retry_seconds, self._settings.retry_max_seconds)
         desk.succeeded()
+        if verdict.moving:
+            return MIGRATION_SECONDS
+        if look.rotations.switched:
+            return 0.0
         resync = float((body.get("spec") or {}).get("resyncSeconds", DEFAULT_RESYNC_SECONDS))
-        return resync * random.uniform(0.9, 1.0)  # noqa: S311 - spreads load, guards nothing
+        wait = resync * random.uniform(0.9, 1.0)  # noqa: S311 - spreads load, guards nothing
+        if look.rotations.next_look is not None:
+            wait = min(wait, max(1.0, (look.rotations.next_look - datetime.now(UTC)).total_seconds()))
+        return wait
 
     async def _write(self, key: ResourceKey, desk: Desk, body: Body, look: Look) -> bool:
         """Status, events and a log line, each only where it says something new."""
@@ -132,6 +141,7 @@ class Worker:
             now=now(),
             address=look.connection.url if look.connection is not None else "",
             version=look.version,
+            rotations=look.rotations.states,
         )
         self._tell(body, look, before, after)
         return await self._patch(key, desk, after)
@@ -152,6 +162,8 @@ class Worker:
         verdict, where = look.verdict, "/".join(key_of(body))
         for name in look.made:
             _event(body, "Normal", "SecretGenerated", f"Secret {name} holds a new password")
+        for name in look.rotations.switched:
+            _event(body, "Normal", "PasswordRotated", f"the Secret of user {name} names its next account")
         if verdict.outcome is not None:
             for step in verdict.outcome.repaired:
                 log.warning("drift repaired", topology=where, object=rendering.title(step))

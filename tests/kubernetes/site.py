@@ -28,7 +28,13 @@ from tests.kubernetes.operating import ROOT, Operator, operating
 from warren.local.addresses import BrokerAddress
 
 RBAC = "rbac.authorization.k8s.io/v1"
-NAMES = {"Role": f"{RBAC}/roles", "RoleBinding": f"{RBAC}/rolebindings", "ServiceAccount": "v1/serviceaccounts"}
+NAMES = {
+    "ServiceAccount": "v1/serviceaccounts",
+    "Role": f"{RBAC}/roles",
+    "RoleBinding": f"{RBAC}/rolebindings",
+    "ClusterRole": f"{RBAC}/clusterroles",
+    "ClusterRoleBinding": f"{RBAC}/clusterrolebindings",
+}
 
 
 class Site:
@@ -55,12 +61,18 @@ class Site:
         """Service account, role and binding of `operator/rbac/namespaced.yaml`, for one namespace."""
         home = account_namespace or self.namespace
         for body in yaml.safe_load_all((ROOT / "operator/rbac/namespaced.yaml").read_text()):
-            if body["kind"] == "ServiceAccount" and namespace != home:
+            kind, wide = body["kind"], body["kind"].startswith("Cluster")
+            if namespace != home and kind not in {"Role", "RoleBinding"}:
                 continue
-            body["metadata"]["namespace"] = namespace
             for subject in body.get("subjects", ()):
                 subject["namespace"] = home
-            await self.cluster.create(NAMES[body["kind"]], namespace, body)
+            if wide:  # others may have theirs in the same cluster
+                body["metadata"]["name"] += f"-{home}"
+                if "roleRef" in body:
+                    body["roleRef"]["name"] += f"-{home}"
+            else:
+                body["metadata"]["namespace"] = namespace
+            await self.cluster.create(NAMES[kind], "" if wide else namespace, body)
 
     async def set_up(self) -> None:
         await self.new_namespace(self.namespace)
@@ -87,6 +99,8 @@ class Site:
                 await self.cluster.patch(TOPOLOGY, namespace, name, {"metadata": {"finalizers": None}})
                 await self.cluster.delete(TOPOLOGY, namespace, name)
             await self.cluster.delete(NAMESPACE, "", namespace)
+        for kind in ("ClusterRoleBinding", "ClusterRole"):
+            await self.cluster.delete(NAMES[kind], "", f"topology-operator-topologies-{self.namespace}")
         async with self.api() as api:
             for each in await api.get(path("global-parameters")):
                 if each["name"].startswith(f"broker_topology.{self.namespace}"):

@@ -1,6 +1,6 @@
 """A broker that is away for a moment, and one that is gone for good."""
 
-from tests.kubernetes.cluster import CLUSTER, NAMESPACE, SECRET, condition, has
+from tests.kubernetes.cluster import CLUSTER, NAMESPACE, SECRET, TOPOLOGY, condition, has, is_ready
 from tests.kubernetes.site import Site
 from tests.proxy import Proxy
 
@@ -87,8 +87,10 @@ async def test_a_whole_namespace_goes_and_its_objects_with_it(place: Site) -> No
     await place.operator(namespaces=home)
     await place.create("shop", namespace=home, queues={"q": {}})
     await place.until_broker("queues", lambda queues: "q" in queues)
+    await place.cluster.until(TOPOLOGY, home, "shop", is_ready)
     await place.cluster.delete(NAMESPACE, "", home)
     await place.cluster.until_gone(NAMESPACE, "", home)
+    assert await place.at_broker("queues") == {}
 
 
 async def test_a_cluster_of_the_cluster_operator_is_found_by_its_name(place: Site) -> None:

@@ -12,6 +12,8 @@ from tests.kubernetes.emulator.server import Emulator
 from tests.kubernetes.operating import Operator
 from tests.kubernetes.site import Site
 
+pytestmark = pytest.mark.timeout(300)  # every start of an operator takes seconds
+
 WRITES = {"create", "patch", "update", "delete"}
 
 
@@ -26,13 +28,13 @@ def spec_of(place: Site, queues: int) -> dict[str, object]:
 
 async def test_an_operator_that_is_killed_again_and_again_still_gets_there(place: Site) -> None:
     operator = await place.operator()
-    await place.create("shop", **spec_of(place, 60))
-    for _ in range(4):
+    await place.create("shop", **spec_of(place, 40))
+    for _ in range(3):
         await asyncio.sleep(random.uniform(0.05, 0.6))
         await operator.kill()
         await operator.start()
     await place.until("shop")
-    assert len(await place.at_broker("queues")) == 60
+    assert len(await place.at_broker("queues")) == 40
     await place.delete("shop")
     await asyncio.sleep(random.uniform(0.05, 0.5))
     await operator.kill()

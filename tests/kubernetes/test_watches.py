@@ -34,8 +34,9 @@ async def test_health_says_what_is_missing(place: Site) -> None:
     await place.create("shop", queues={"a": {}})
     await place.until("shop")
     labels = f'namespace="{place.namespace}",topology="shop"'
+    state = f'namespace="{place.namespace}",state="Ready",topology="shop"'
     assert await operator.metric(f"topology_ready{{{labels}}}") == 1
-    assert (await operator.metric(f'topology_objects{{{labels},state="Ready"}}') or 0) >= 2
+    assert (await operator.metric(f"topology_objects{{{state}}}") or 0) >= 2
     assert (await operator.metric(f"topology_last_success_timestamp_seconds{{{labels}}}") or 0) > 1.7e9
     await place.delete("shop")
     await place.until_gone("shop")

@@ -13,6 +13,7 @@ from msgspec import inspect
 
 from topology_operator.crd import descriptions
 from topology_operator.crd.rules import ANY_VALUE, LIST_TYPES, MAX_ARGUMENTS, REQUIRED, RULES
+from topology_operator.crd.words import WORDS
 
 Schema = dict[str, Any]
 
@@ -32,7 +33,7 @@ def _struct(info: inspect.StructType) -> Schema:
     properties: dict[str, Schema] = {}
     for field in info.fields:
         schema = _type(field.type, name, field.encode_name)
-        text = docs.get(field.name) or _struct_text(field.type)
+        text = WORDS.get((name, field.encode_name)) or docs.get(field.name) or _struct_text(field.type)
         if text:
             schema = {"description": text, **schema}
         if (default := _default(field)) is not None:
@@ -106,4 +107,6 @@ def _default(field: inspect.Field) -> Any:
 
 
 def _struct_text(kind: inspect.Type) -> str:
+    if isinstance(kind, inspect.UnionType):
+        return next(filter(None, map(_struct_text, kind.types)), "")
     return descriptions.of_struct(kind.cls) if isinstance(kind, inspect.StructType) else ""

@@ -99,6 +99,18 @@ STATUS: Schema = {
                 },
             },
         },
+        "rotations": {
+            "description": "Users whose passwords are rotated, and how that stands.",
+            "type": "array",
+            "maxItems": 1000,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["user"],
+            "items": {
+                "type": "object",
+                "required": ["user", "state"],
+                "properties": {"user": _text(most=255), "state": _text()},
+            },
+        },
         "drift": {
             "description": "What somebody else changed at the broker, and the operator put back.",
             "type": "object",
