@@ -119,5 +119,8 @@ def _show(comparison: Comparison) -> None:
     )
     ratios = ", ".join(f"{pair.ratio:.3f}" for pair in comparison.pairs)
     report.out.print(f"  all, by pair: {ratios}; median {comparison.ratio.median:.3f}")
+    most = sorted(comparison.read_through.items(), key=lambda each: -each[1])[:5]
+    read = ", ".join(f"{rows:.0f} of {table}" for table, rows in most)
+    report.out.print(f"  rows read without an index, for an order, on the full side: {read}")
     rates = [f"{pair.empty.rate:.0f} and {pair.full.rate:.0f}" for pair in comparison.pairs]
     report.out.print(f"  orders a second, empty and full: {'; '.join(rates)}")

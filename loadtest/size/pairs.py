@@ -34,6 +34,8 @@ class Comparison(msgspec.Struct, frozen=True):
     ratio: Summary
     parts: dict[str, tuple[float, float]]
     """Part to its CPU seconds for 1,000 orders, empty and full, each the median."""
+    read_through: dict[str, float]
+    """Table to the rows that the full system read in it without an index, for an order. That grows with a past."""
     checks: list[Check]
 
 
@@ -67,17 +69,20 @@ async def compare(
 
     for flow in (empty, full):
         await run(flow, 0, max(round(orders * WARM_UP), 1))
+    before = await full.read_through()
     for number in range(1, pairs + 1):
         # Whoever is second may find a warmer machine: the first changes from pair to pair.
         done = {id(flow): await run(flow, number, orders) for flow in ((empty, full) if number % 2 else (full, empty))}
         found.append(Pair(done[id(empty)], done[id(full)]))
         on_progress(number / pairs)
+    after = await full.read_through()
+    read = {table: (rows - before.get(table, 0)) / (pairs * orders) for table, rows in after.items()}
     checks = [
         msgspec.structs.replace(check, name=f"{what}, {name}: {check.name}")
         for name, flow in (("empty", empty), ("full", full))
         for check in await flow.judge(accepted[id(flow)])
     ]
-    return Comparison(what, found, summary([pair.ratio for pair in found]), _parts(found), checks)
+    return Comparison(what, found, summary([pair.ratio for pair in found]), _parts(found), read, checks)
 
 
 def _parts(pairs: list[Pair]) -> dict[str, tuple[float, float]]:

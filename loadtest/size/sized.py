@@ -49,6 +49,19 @@ class Sized(Ours):
         """Messages in that queue."""
         return await backlog.depth(self.servers.broker.address, VHOST, f"{AWAY}.queue")
 
+    async def read_through(self) -> dict[str, int]:
+        """Rows that were read without an index since the tables were made, by table."""
+        connection = await asyncpg.connect(self.servers.postgres.address.dsn())
+        try:
+            return {
+                f"{schema}.{table}": rows
+                for schema, table, rows in await connection.fetch(
+                    "SELECT schemaname, relname, seq_tup_read FROM pg_stat_user_tables"
+                )
+            }
+        finally:
+            await connection.close()
+
     async def completed(self) -> int:
         return int(await self._new("SELECT count(*) FROM \"order\".orders WHERE id >= $1 AND state = 'COMPLETED'"))
 
