@@ -116,8 +116,11 @@ def _difference(fields: dict[str, Any], struct: Any, translate: Any, body: Body)
         again = translate(msgspec.convert(fields, struct))
     except msgspec.ValidationError as exc:
         return f"{exc}"
-    lost = sorted({*_flat(again).items()} ^ {*_flat(body).items()})
-    return "no fields for " + ", ".join(f"{name} {value}" for name, value in lost) if lost else ""
+    ours, theirs = {*_flat(again).items()}, {*_flat(body).items()}
+    for words, only in (("no fields for", theirs - ours), ("the fields would add", ours - theirs)):
+        if only:
+            return f"{words} " + ", ".join(f"{name} {value}" for name, value in sorted(only))
+    return ""
 
 
 def _flat(body: Body) -> dict[str, str]:

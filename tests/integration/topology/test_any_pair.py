@@ -128,7 +128,7 @@ async def test_some_pairs(broker, api, pair):
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @seed(SEED)
-@settings(max_examples=400, deadline=None, database=None, suppress_health_check=QUIET)
+@settings(max_examples=150, deadline=None, database=None, suppress_health_check=QUIET)
 @given(pair=pairs)
 async def test_many_pairs(broker, api, pair):
     await holds_the_second(broker, api, pair)

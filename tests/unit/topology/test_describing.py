@@ -68,7 +68,7 @@ def test_exchanges(fields):
                 "x-delayed-retry-min": 1,
                 "x-delayed-retry-max": 2,
             },
-            "`maxSeconds`",
+            "no fields for x-delayed-retry-type 'all'",
         ),
         ({"x-queue-type": "classic", "x-max-length": "many"}, "Expected `int | null`, got `str`"),
         ({"x-queue-type": "delayed"}, "Invalid enum value 'delayed'"),
