@@ -43,7 +43,7 @@ def run(folder: Path, seed: int, seconds: float) -> Outcome:
     return outcome
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_half_a_minute_of_chaos(folder: Path) -> None:
     outcome = run(folder, seed=11, seconds=35)
     assert outcome.accepted > 250
@@ -51,7 +51,7 @@ def test_half_a_minute_of_chaos(folder: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_five_minutes_of_chaos(folder: Path) -> None:
     outcome = run(folder, seed=12, seconds=300)
     assert outcome.accepted > 2500
