@@ -57,7 +57,8 @@ class Keyring(msgspec.Struct, frozen=True):
                 data[f"{prefix}username"] = each.username
                 data[f"{prefix}password" if each.password else f"{prefix}{HASH}"] = each.password or each.password_hash
         if self.rotated_at is not None:
-            data[ROTATED_AT] = self.rotated_at.astimezone(UTC).isoformat(timespec="seconds")
+            # to the microsecond, or what was asked for within the same second would be done twice
+            data[ROTATED_AT] = self.rotated_at.astimezone(UTC).isoformat()
         return data
 
 

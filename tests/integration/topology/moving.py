@@ -13,6 +13,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from broker_topology import Loaded, ManagementApi, ownership
 from broker_topology.desired import desired
+from broker_topology.errors import BrokerUnreachable
 from broker_topology.management_api import path
 from broker_topology.migration import Migrator
 from broker_topology.migration_moves import Write
@@ -72,16 +73,20 @@ class Moving:
     async def step(self, migrator: Migrator, topology: list[Loaded]) -> Sequence[Held]:
         return await migrator(await self.situation(topology))
 
-    async def finish(self, topology: list[Loaded], migrator: Migrator | None = None, seconds: float = 100) -> list[str]:
-        """Until nothing is held any more; returns what was said on the way."""
+    async def finish(self, topology: list[Loaded], migrator: Migrator | None = None, seconds: float = 100) -> None:
+        """Until nothing is held any more."""
         migrator = migrator or self.migrator()
-        said: list[str] = []
-        async with asyncio.timeout(seconds):
-            while held := await self.step(migrator, topology):
-                assert not held[0].blocked, held[0].message
-                said.append(held[0].message)
-                await asyncio.sleep(0.3)
-        return said
+
+        async def finished() -> bool:
+            await asyncio.sleep(0.3)
+            try:
+                held = await self.step(migrator, topology)
+            except BrokerUnreachable:  # a busy machine: whoever reconciles comes again
+                return False
+            assert not held or not held[0].blocked, held[0].message
+            return not held
+
+        await eventually(finished, seconds)
 
     async def killed_at(self, write: int, topology: list[Loaded]) -> bool:
         """Runs a process of its own that dies after that many writes; False when it was done before."""

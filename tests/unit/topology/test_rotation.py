@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from broker_topology.errors import SecretError
 from broker_topology.model import Rotation
 from broker_topology.rotation import Change, Facts, Keep, Keyring, decide, keyring, next_name
 from broker_topology.secrets import Credentials
 
-NOW = datetime(2026, 11, 22, 8, tzinfo=UTC)
+NOW = datetime(2026, 11, 22, 8, 0, 0, 250_000, tzinfo=UTC)
 ROTATION = Rotation(every_hours=24, overlap_minutes=15)
 OVERLAP = timedelta(minutes=15)
 FIRST, SECOND = Credentials("order.1", "one"), Credentials("order.2", "two")
@@ -60,6 +61,8 @@ def test_who_is_asked_rotates_once():
         assert changed(decide("order", asked)).staged.username == "order.2"
         done = facts(Keyring(SECOND, NOW), requested=NOW - timedelta(minutes=1), rotation=rotation)
         assert isinstance(decide("order", done), Keep)
+        within = replace(facts(Keyring(SECOND, NOW)), requested=NOW - timedelta(microseconds=1), rotation=rotation)
+        assert isinstance(decide("order", replace(within, keyring=keyring("s", within.keyring.data()))), Keep)
     later = NOW + timedelta(minutes=1)
     assert decide("order", facts(Keyring(FIRST, old), requested=later)) == Keep(later, "order.1 is in use")
     assert changed(decide("order", facts(Keyring(FIRST), requested=NOW, rotation=None))).staged is not None

@@ -1,0 +1,257 @@
+"""Credentials are replaced while services publish and consume."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiormq
+import pytest
+
+import broker_topology
+from broker_topology import Loaded, ManagementApi
+from broker_topology.management_api import path
+from broker_topology.outcome import Outcome
+from broker_topology.ownership import remove
+from broker_topology.rotating_secrets import RotatingDirectory
+from broker_topology.rotator import Rotations, Rotator
+from services.shared.contracts import Event
+from services.shared.contracts.orders import OrderConfirmed
+from services.shared.messaging import consumer, publisher, relay
+from services.shared.messaging.outbox import Outbox
+from services.shared.messaging.pipeline import Outcome as Answer
+from services.shared.messaging.transaction import Transaction
+from tests.stage import Stage, eventually
+from warren.local.servers import Servers
+
+SECRET = "probe-rabbitmq"
+
+
+@pytest.fixture
+async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(servers, tmp_path)
+    await stage.set_up()
+    yield stage
+    await stage.tear_down()
+
+
+class Administration:
+    """Reconciles the users of the stage again and again, by a clock that can be put forward."""
+
+    def __init__(self, stage: Stage, api: ManagementApi) -> None:
+        self.stage, self.api = stage, api
+        self.secrets = RotatingDirectory(stage.folder)
+        self.owner = f"rotation-{stage.vhost}"
+        self.ahead = timedelta()
+        self.requested: dict[str, datetime] = {}
+        self.outcome: Outcome | None = None
+        self.rotations = Rotations()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def resources(self) -> tuple[Loaded, Loaded]:
+        """What is rotated, and who declares what its permissions are for."""
+        head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology"}
+        user = {
+            "secretName": SECRET,
+            "permissions": {"read": "^probe.queue$", "write": "^order.exchange$"},
+            "topicPermissions": [{"exchange": "order.exchange", "write": r"^order\."}],
+            "rotation": {"everyHours": 24, "overlapMinutes": 1},
+        }
+        spec = {"vhost": self.stage.vhost, "prune": "Never", "users": {"probe": user}}
+        others = {
+            "vhost": self.stage.vhost,
+            "exchanges": {"order.exchange": {"type": "topic"}},
+            "queues": {"probe.queue": {}},
+        }
+        documents = [head | {"metadata": {"name": "users"}, "spec": spec}]
+        documents += [head | {"metadata": {"name": "others"}, "spec": others}]
+        ours, neighbour = (broker_topology.parse(broker_topology_text(each), "test")[0] for each in documents)
+        return ours, neighbour
+
+    async def run(self) -> None:
+        """Once."""
+        ours, neighbour = self.resources()
+        rotator = Rotator(self.secrets, self.api, now=self.now)
+        accounts = await rotator.before(ours, self.requested)
+        self.outcome = await broker_topology.reconcile(
+            ours, owner=self.owner, api=self.api, secrets=self.secrets, neighbours=[neighbour], accounts=accounts
+        )
+        assert self.outcome.ready, self.outcome.objects
+        self.rotations = await rotator.after(ours, self.outcome, self.requested)
+
+    async def users(self) -> set[str]:
+        listed = await self.api.get(path("users") + "?columns=name")
+        return {each["name"] for each in listed if each["name"].split(".")[0] == "probe"}
+
+    async def connected(self) -> set[str]:
+        listed = await self.api.get(path("connections") + "?columns=user,vhost")
+        return {each["user"] for each in listed if each["user"].split(".")[0] == "probe"}
+
+    async def current(self) -> str:
+        return str((await self.secrets.contents(SECRET)).data["username"])
+
+
+def broker_topology_text(document: dict[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(document)
+
+
+@pytest.fixture
+async def administration(stage: Stage, servers: Servers) -> AsyncIterator[Administration]:
+    address = servers.broker.address
+    async with ManagementApi(
+        address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
+    ) as api:
+        administration = Administration(stage, api)
+        yield administration
+        for user in await administration.users():
+            await api.delete(path("users", user))
+        await remove(api, administration.owner)
+
+
+async def test_nobody_notices_that_credentials_rotate(
+    stage: Stage, administration: Administration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (consumer, publisher, relay):
+        monkeypatch.setattr(module, "RELOAD_SECONDS", 0.5)
+    await stage.sql("CREATE TABLE seen (id uuid)")
+    sent: list[uuid.UUID] = []
+
+    async def on_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[OrderConfirmed]:
+        await work.connection.execute("INSERT INTO seen VALUES ($1)", event.subject)
+        return []
+
+    async def publish(outbox: Outbox) -> None:
+        while True:
+            subject = uuid.uuid4()
+            async with outbox.transaction(Transaction) as work:
+                work.announce(OrderConfirmed(customer="gayal"), subject=subject)
+            sent.append(subject)
+            await asyncio.sleep(0.01)
+
+    async def seen() -> bool:
+        return {row["id"] for row in await stage.sql("SELECT id FROM seen")} >= set(sent)
+
+    async with stage.outbox() as outbox, stage.consumer({OrderConfirmed: on_confirmed}), working(publish(outbox)):
+        await administration.run()
+        assert await administration.users() == {"probe"}
+        for generation, former in (("probe.1", "probe"), ("probe.2", "probe.1")):
+            before = len(sent)
+            administration.requested = {"probe": administration.now()}
+            await administration.run()
+            assert await administration.current() == generation
+            assert await administration.users() == {former, generation}
+
+            async def moved(generation: str = generation) -> bool:
+                return await administration.connected() == {generation}
+
+            await eventually(moved, 30)
+            await administration.run()
+            assert await administration.users() == {former, generation}  # the overlap is not over
+            administration.ahead += timedelta(minutes=1)
+            await administration.run()
+            assert await administration.users() == {generation}
+            await eventually(lambda before=before: len(sent) > before + 20)
+    async with stage.consumer({OrderConfirmed: on_confirmed}):
+        await eventually(seen)
+    assert {answer for _, answer in stage.record.published_} == {Answer.CONFIRMED}
+    assert len(stage.record.published_) == len(sent)
+    assert stage.record.failed_ == []
+    assert [state for state in stage.record.states if not state.endswith(": consuming")] == []
+
+
+@asynccontextmanager
+async def working(work: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+class Killed(BaseException):
+    """The operator's process ends here."""
+
+
+class Mortal:
+    """Lets so many writes through, to the broker or into the Secret, and dies with the next."""
+
+    def __init__(self, administration: Administration, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = writes
+        for owner, names in ((administration.api, ("put", "post", "delete")), (administration.secrets, ("replace",))):
+            for name in names:
+                monkeypatch.setattr(owner, name, self._dying(getattr(owner, name)))
+
+    def _dying(self, write: Any) -> Any:
+        async def dying(*arguments: Any) -> Any:
+            if self.left == 0:
+                raise Killed
+            self.left -= 1
+            return await write(*arguments)
+
+        return dying
+
+
+async def can_work(stage: Stage) -> None:
+    """A process that reads the Secret now may connect, consume, and publish."""
+    address = stage.address()
+    connection = await aiormq.connect(f"{address.with_credentials()}?cafile={address.ca_file}")
+    try:
+        channel = await connection.channel()
+        await channel.queue_declare("probe.queue", passive=True)
+        body = {"exchange": "order.exchange", "routing_key": "order.confirmed", "mandatory": True}
+        assert isinstance(await channel.basic_publish(b"{}", **body), aiormq.spec.Basic.Ack)
+    finally:
+        await connection.close()
+
+
+async def test_whenever_it_is_killed_the_secret_opens_the_broker_and_the_next_run_goes_on(
+    stage: Stage, administration: Administration
+) -> None:
+    await administration.run()
+    died = 0
+    for writes in range(18):
+        administration.requested = {"probe": administration.now()}
+        for _ in range(3):  # staged and switched; overlap over; nothing more to do
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                Mortal(administration, writes, monkeypatch)
+                try:
+                    await administration.run()
+                except Killed:
+                    died += 1
+            await can_work(stage)
+            administration.ahead += timedelta(minutes=1)
+        for _ in range(3):
+            await administration.run()
+            administration.ahead += timedelta(minutes=1)
+        assert await administration.current() == f"probe.{writes + 1}"
+        assert await administration.users() == {f"probe.{writes + 1}"}
+    assert died > 10
+
+
+async def test_a_secret_deleted_by_hand_is_made_anew_and_the_former_user_gets_its_overlap(
+    stage: Stage, administration: Administration
+) -> None:
+    await administration.run()
+    administration.requested = {"probe": administration.now()}
+    await administration.run()
+    administration.ahead += timedelta(minutes=1)
+    await administration.run()
+    held = await administration.secrets.contents(SECRET)
+    assert await administration.secrets.replace(SECRET, {}, held.version)
+    await administration.run()
+    assert await administration.current() == "probe.2"
+    await can_work(stage)
+    assert await administration.users() == {"probe.1", "probe.2"}
+    administration.ahead += timedelta(minutes=1)
+    await administration.run()
+    assert await administration.users() == {"probe.2"}
+    await can_work(stage)
