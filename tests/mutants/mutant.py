@@ -69,8 +69,10 @@ def read_all(folder: Path = FOLDER) -> list[Mutant]:
 
 
 def chosen(mutants: list[Mutant], only: str) -> list[Mutant]:
-    """Those whose name contains `only`. Raises MutantError when there is none."""
-    found = [mutant for mutant in mutants if only in mutant.name]
-    if not found:
-        raise MutantError(f"no mutant has {only!r} in its name; `ls tests/mutants/*` shows them all")
-    return found
+    """Those whose name contains one of the words in `only`, all if there is no word. Raises MutantError for a word
+    that no name contains."""
+    words = only.replace(",", " ").split()
+    for word in words:
+        if not any(word in mutant.name for mutant in mutants):
+            raise MutantError(f"no mutant has {word!r} in its name; `ls tests/mutants/*` shows them all")
+    return [mutant for mutant in mutants if not words or any(word in mutant.name for word in words)]

@@ -58,7 +58,12 @@ def test_what_is_no_mutant_is_refused(tmp_path: Path, text: str, reason: str) ->
         read(patch(tmp_path, text))
 
 
-def test_a_name_that_nobody_has_is_said() -> None:
-    assert [mutant.name for mutant in chosen(read_all(), "inbox-not-written")] == ["library/inbox-not-written"]
+def test_mutants_are_chosen_by_words() -> None:
+    everything = read_all()
+    assert chosen(everything, "") == everything
+    assert [mutant.name for mutant in chosen(everything, "inbox-not-written, express-waits")] == [
+        "library/inbox-not-written",
+        "saga/express-waits",
+    ]
     with pytest.raises(MutantError, match="no mutant has 'nonsense' in its name"):
-        chosen(read_all(), "nonsense")
+        chosen(everything, "inbox nonsense")

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import witness
+from tests.mutants.__main__ import summary, unproven
 from tests.mutants.mutant import Mutant
 from tests.mutants.patch import FilePatch, Hunk
 from tests.mutants.tree import changed
-from tests.mutants.trial import Bench, Verdict, outcomes_of
+from tests.mutants.trial import Bench, Trial, Verdict, outcomes_of
 
 TESTS = """
 import asyncio
@@ -113,3 +114,16 @@ def test_a_file_comes_back_when_the_block_is_left_by_an_error(tmp_path: Path) ->
         assert file.read_text() == "after"
         raise KeyboardInterrupt
     assert file.read_text() == "before"
+
+
+def test_one_survivor_and_the_run_has_failed() -> None:
+    caught = Trial(mutant("    return n", "test_it_counts"), Verdict.CAUGHT, 1.0)
+    survived = Trial(mutant("    return n", "test_it_does_not_look"), Verdict.SURVIVED, 1.0)
+    assert (summary([caught, caught]), summary([caught, survived])) == (0, 1)
+
+
+def test_a_test_that_fails_without_any_change_catches_nothing() -> None:
+    trial = unproven(mutant("    return n", "test_it_counts", "test_it_counts_from"), {"test_it.py::test_it_counts"})
+    assert trial.verdict is Verdict.BROKEN
+    assert trial.detail == "does not pass in the unchanged copy: test_it.py::test_it_counts_from"
+    assert summary([trial]) == 1
