@@ -16,7 +16,7 @@ import msgspec
 from broker_topology import shovel
 from broker_topology.errors import RequestFailed
 from broker_topology.management_api import NOT_FOUND, ManagementApi, path
-from broker_topology.state import Body, Kind, State
+from broker_topology.state import Body, Kind, State, key
 
 PREFIX = "broker_topology.migration."
 LONGEST_SUFFIX = ".backlog"
@@ -184,10 +184,8 @@ async def look(api: ManagementApi, vhost: str, names: Names, still: Still) -> Si
 def under_way(observed: State, vhost: str, queue: str) -> bool:
     """Whether a migration has left anything at the broker that still has to be brought to its end."""
     names = Names(queue)
-    listed = [(Kind.EXCHANGE, name) for name in names.exchanges]
-    listed += [(Kind.QUEUE, name) for name in (names.aside, names.backlog)]
-    return any(
-        identity.vhost == vhost and identity.name == (name,) for kind, name in listed for identity in observed[kind]
+    return any(key(name, vhost) in observed[Kind.EXCHANGE] for name in names.exchanges) or any(
+        key(name, vhost) in observed[Kind.QUEUE] for name in (names.aside, names.backlog)
     )
 
 

@@ -13,6 +13,7 @@ from broker_topology.desired import desired
 from broker_topology.errors import InvalidTopology
 from broker_topology.execution import Execution, Failure, Progress, carry_out, check_rights
 from broker_topology.management_api import ManagementApi
+from broker_topology.migration_site import under_way
 from broker_topology.model import Loaded
 from broker_topology.observe import observe
 from broker_topology.outcome import Outcome
@@ -162,7 +163,8 @@ class Reconciliation:
     async def _migrate(self, migrate: Migrate) -> None:
         asked = frozenset(each for each in self._wanted[Kind.QUEUE] if self._may_migrate(each))
         blocked = {step.key for step in self._plan.blocked if step.kind is Kind.QUEUE}
-        if not asked & blocked and MIGRATION_NOTE not in self._record.notes:
+        begun = any(under_way(self._observed, each.vhost, each.name[0]) for each in self._wanted[Kind.QUEUE])
+        if not asked & blocked and MIGRATION_NOTE not in self._record.notes and not begun:
             return
         situation = Situation(
             self._topologies[0], self._owner, self._record, self._wanted, self._observed, self._plan, self._api, asked

@@ -12,17 +12,25 @@ from broker_topology.ownership import Object
 from broker_topology.plan import Plan
 from broker_topology.reconciliation import allowed
 from broker_topology.rendering import title
-from broker_topology.state import Kind
+from broker_topology.situation import MIGRATION_NOTE, Migrate, Situation
+from broker_topology.state import Kind, empty
 from broker_topology.states import state
 
 
-async def release(resource: Loaded, *, owner: str, api: ManagementApi, quiet_seconds: float = QUIET_SECONDS) -> Outcome:
+async def release(
+    resource: Loaded,
+    *,
+    owner: str,
+    api: ManagementApi,
+    migrate: Migrate | None = None,
+    quiet_seconds: float = QUIET_SECONDS,
+) -> Outcome:
     """Deletes what the owner's record names, as `deletionPolicy` and `deleteWithMessages` say, and then the record.
 
     What is gone already counts as deleted. What stays is no longer owned by anybody; the outcome says why it stays.
     Only the record decides what is deleted, never the resource, so one that was half made, or refused, is released as
-    well. While the broker refuses something the record stays, and the next call goes on. Raises `BrokerError` when the
-    broker is not there.
+    well. While the broker refuses something the record stays, and the next call goes on; so it does while messages are
+    being moved, which `migrate` has to bring to its end first. Raises `BrokerError` when the broker is not there.
     """
     known = await ownership.records(api)
     record = known.pop(owner, None)
@@ -31,6 +39,10 @@ async def release(resource: Loaded, *, owner: str, api: ManagementApi, quiet_sec
     vhosts = {each.vhost for _, each in record.claims if each.vhost}
     vhosts |= {each.name[0] for kind, each in record.claims if kind is Kind.VHOST}
     observed = await observe(api, vhosts)
+    if MIGRATION_NOTE in record.notes:
+        if moving := await _moving(Situation(resource, owner, record, empty(), observed, Plan(()), api), migrate):
+            return moving
+        observed = await observe(api, vhosts)
     there = [(kind, each) for kind, each in record.claims if each in observed[kind]]
     if resource.spec.deletion_policy == "Retain":
         await ownership.remove(api, owner)
@@ -49,6 +61,18 @@ async def release(resource: Loaded, *, owner: str, api: ManagementApi, quiet_sec
         state((each.step.kind, each.step.key), Status.FAILED, each.reason) for each in done.failures
     )
     return Outcome(Plan(tuple(step for step in steps if (step.kind, step.key) in gone)), states, (), failures)
+
+
+async def _moving(situation: Situation, migrate: Migrate | None) -> Outcome | None:
+    """What stands against a release as long as a queue's messages are elsewhere."""
+    if migrate is None:
+        told = "the messages of a queue are being moved; whoever began that has to bring it to its end first"
+        return Outcome(Plan(()), failures=(("migration", told),))
+    held = [each for each in await migrate(situation) if each.kind is Kind.QUEUE]
+    if not held:
+        return None
+    states = tuple(state(each.object, Status.MIGRATING, each.message) for each in held)
+    return Outcome(Plan(()), states, failures=tuple((f"queue {each.key}", each.message) for each in held))
 
 
 def _states(kept: dict[Object, str], gone: set[Object]) -> tuple[ObjectState, ...]:

@@ -11,6 +11,7 @@ import contextlib
 import msgspec
 
 from broker_topology.errors import BrokerError, InvalidTopology, SecretError, TopologyError
+from broker_topology.migration import Migrator
 from broker_topology.model import Loaded
 from broker_topology.outcome import Outcome, Status
 from broker_topology.release import release
@@ -44,6 +45,7 @@ class Releaser:
     def __init__(self, kubernetes: KubernetesApi, patience: float) -> None:
         self._kubernetes = kubernetes
         self._patience = patience
+        self._migrator = Migrator()
 
     async def release(self, body: Body, last: Connection | None) -> Released:
         """`last` is the connection that worked last: a Secret may be deleted before the resource that needs it.
@@ -75,7 +77,7 @@ class Releaser:
             connection, missing = last, exc
         try:
             async with opened(connection) as api:
-                outcome = await release(resource, owner=resource.owner, api=api)
+                outcome = await release(resource, owner=resource.owner, api=api, migrate=self._migrator)
         except BrokerError as exc:
             if missing is not None:
                 raise missing from exc
