@@ -40,7 +40,7 @@ def permission_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
 
 
 def _permissions(permissions: Permissions, graph: Graph) -> Iterator[tuple[str, str]]:
-    names = {*graph.exchanges, *PREDECLARED, *graph.queues}
+    names = {*graph.exchanges, *PREDECLARED, *graph.queues, *graph.there.exchanges, *graph.there.queues}
     declares = permissions.configure != NOTHING  # such a user may as well mean what it will declare itself
     # Writing is publishing (exchanges) and being bound (queues, exchanges); reading is consuming and binding from.
     for where, expression in (("write", permissions.write), ("read", permissions.read)):
