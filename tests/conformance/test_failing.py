@@ -76,8 +76,8 @@ async def test_4_a_transient_failure_is_tried_again_later_and_later_and_then_suc
         assert [count for _, count, _ in line.failures()] == [1, 2, 3]
     waits = [later - earlier for earlier, later in pairwise(times)]
     assert len(waits) == 3
-    assert waits[0] >= 0.09
-    assert waits == sorted(waits), f"waits should grow: {waits}"
+    # At least: a busy machine adds to each of them.
+    assert all(wait >= 0.09 * number for number, wait in enumerate(waits, start=1)), f"waits should grow: {waits}"
 
 
 async def test_4_a_failure_that_lasts_is_parked_with_its_reason_after_the_configured_attempts(driver: Driver) -> None:
