@@ -64,6 +64,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cancelling: int
     cancelled_too_late: int
     restarts: int
+    late_stops: int
+    """Processes that SIGTERM did not end in time, and SIGKILL did."""
     parked: Counter[str]
     """Messages in parking lots in the end, by reason."""
     replays: Counter[str]
@@ -224,6 +226,7 @@ class Run:
             cancelling=notebook.cancelling,
             cancelled_too_late=notebook.refused,
             restarts=site.restarts,
+            late_stops=site.late_stops,
             parked=self._parked(),
             replays=site.replays,
             drained_after=drained,

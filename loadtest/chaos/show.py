@@ -46,6 +46,7 @@ def outcome(found: Outcome) -> None:
         "cancellations asked for": found.cancelling,
         "of these too late": found.cancelled_too_late,
         "processes started again": found.restarts,
+        "SIGTERMs that took too long": found.late_stops,
     }
     report.table([], [[what, f"{count:,}"] for what, count in figures.items()])
     report.heading("Parking lots")

@@ -28,6 +28,7 @@ from warren.local.secret import remembered_secret
 PAYMENT_DEADLINE = 60.0  # seconds
 OUTBOX_LIMIT = 150
 ENVIRONMENT = {
+    "*": {"WARREN_SHUTDOWN_SECONDS": "8"},  # less than the grace that follows SIGTERM
     "order-api": {"WARREN_OUTBOX_LIMIT": str(OUTBOX_LIMIT)},
     "order-worker": {"WARREN_DEADLINE_TICK_SECONDS": "0.5"},
     "payment": {"WARREN_GATEWAY_TIMEOUT_SECONDS": "1"},
@@ -56,6 +57,8 @@ class Site(Rig):
         self.strange: list[str] = []
         """Processes that ended as nobody's fault explains."""
         self.restarts = 0
+        self.late_stops = 0
+        """Processes that were killed because SIGTERM had not ended them within the grace."""
         self.replays: Counter[str] = Counter()
         self.excused = 0
         """Faults under way that make a process end with a configuration error."""

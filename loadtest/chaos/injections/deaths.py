@@ -102,5 +102,7 @@ def skew(site: Site, fault: Planned, chance: random.Random) -> None:
 def _stop(site: Site, alias: str) -> None:
     begun = bool(site.said(alias).strip())
     code = site.end(alias)
-    if code not in ({0} if begun else TIDY) and not site.over.is_set():
+    if code == -signal.SIGKILL:  # with a server away as well, or no processor to be had; Kubernetes does the same
+        site.late_stops += 1
+    elif code not in ({0} if begun else TIDY) and not site.over.is_set():
         site.strange.append(f"{alias} ended with {code} on SIGTERM after {site.timeline.now:.0f} s")
