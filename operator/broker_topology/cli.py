@@ -21,12 +21,16 @@ from broker_topology.errors import TopologyError
 from broker_topology.export import export
 from broker_topology.management_api import ManagementApi
 from broker_topology.manifests import load, with_vhost
+from broker_topology.migration import UNMOVABLE
 from broker_topology.model import Loaded
 from broker_topology.outcome import Status
 from broker_topology.plan import Plan, Step
 from broker_topology.reconcile import converge
 from broker_topology.reconciliation import NEVER_PRUNED
+from broker_topology.rotating_secrets import RotatingDirectory
+from broker_topology.rotator import Rotator
 from broker_topology.secrets import Credentials, SecretDirectory
+from broker_topology.settling import settle
 from broker_topology.validation import validate
 
 DONE, FAILED, USAGE, DIFFERENT = 0, 1, 2, 3
@@ -107,6 +111,8 @@ async def _run(options: argparse.Namespace, usage_error: Callable[[str], NoRetur
         _require(options, usage_error, "url", "username", "password_file", "secrets_dir")
         if options.prune and not options.owner:
             usage_error("--prune needs --owner: only what an owner has on record can be known to be no longer wanted")
+        if options.command == "apply" and options.rotate and not options.owner:
+            usage_error("--rotate needs --owner: only what an owner has on record is ever removed")
     if bool(options.cert_file) != bool(options.key_file):
         usage_error("--cert-file and --key-file go together")
     api = await _opened(options)
@@ -152,15 +158,29 @@ async def _apply(topologies: list[Loaded], api: ManagementApi, secrets: SecretDi
 async def _converge(topologies: list[Loaded], api: ManagementApi, options: argparse.Namespace) -> int:
     """With an owner: what it has on record and the files no longer name is shown, and removed if asked for."""
     enforce = options.command == "apply"
-    outcome = await converge(
-        topologies,
-        owner=options.owner,
-        api=api,
-        secrets=SecretDirectory(options.secrets_dir),
-        enforce=enforce,
-        prune=options.prune,
-        progress=_progress if enforce and sys.stderr.isatty() else None,
-    )
+    secrets = RotatingDirectory(options.secrets_dir)
+    if enforce:
+        outcome = await settle(
+            topologies,
+            owner=options.owner,
+            api=api,
+            secrets=secrets,
+            prune=options.prune,
+            rotate=options.rotate,
+            progress=_progress if sys.stderr.isatty() else None,
+            told=lambda line: print(line, file=sys.stderr),  # noqa: T201
+        )
+    else:
+        standing = [await Rotator(secrets, api).standing(item) for item in topologies]
+        outcome = await converge(
+            topologies,
+            owner=options.owner,
+            api=api,
+            secrets=secrets,
+            enforce=False,
+            prune=options.prune,
+            accounts={name: accounts for each in standing for name, accounts in each.items()},
+        )
     blocked = outcome.plan.blocked
     if not enforce or blocked:
         _show(Plan(blocked) if enforce else outcome.plan)
@@ -172,11 +192,14 @@ async def _converge(topologies: list[Loaded], api: ManagementApi, options: argpa
         _say(f"{_objects(len(unpruned))} of owner {options.owner} no longer in the files; --prune removes them")
     if not enforce:
         return DIFFERENT if outcome.plan else DONE
+    stuck = [each for each in outcome.of(Status.BLOCKED) if each.message.startswith(UNMOVABLE)]
+    for each in stuck:
+        _say(f"! {each.kind.value} {each.name}: {each.message}")
     for what, reason in outcome.failures:
         print(f"error: {what}: {reason}", file=sys.stderr)  # noqa: T201
     done = f"{_objects(len(outcome.plan.writes))} written or removed" if outcome.plan.writes else "nothing to do"
     _say(f"{_counted(topologies)}: {done}")
-    return FAILED if blocked or outcome.failures else DONE
+    return FAILED if blocked or stuck or outcome.failures else DONE
 
 
 async def _export(api: ManagementApi, options: argparse.Namespace) -> int:
@@ -278,5 +301,13 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         option("--owner", "the name under which the broker keeps on record what these files have there", "NAME")
         command.add_argument(
             "--prune", action="store_true", help="remove what the owner has and the files no longer name"
+        )
+    if name == "apply":
+        command.add_argument(
+            "--rotate",
+            action="append",
+            default=[],
+            metavar="USER",
+            help="give this user a new password now; the former one goes at a later run, after its overlap",
         )
     option("--wait", "how long to wait for a broker that does not answer", "SECONDS", float, 0.0)

@@ -25,6 +25,8 @@ from broker_topology.state import Body, Key, Kind
 SETTLE_SECONDS = 12.0
 """Longer than two ticks of a quorum queue (5 s), after each of which the broker's counts are true."""
 POLL_SECONDS = 1.0
+UNMOVABLE = "cannot be migrated"
+"""Begins the message of a queue for which somebody has to do something first."""
 
 Sent = Callable[[Write], None]
 
@@ -34,7 +36,8 @@ class Migrator:
 
     Each call does what can be done now and waits for the rest at most `patience_seconds`; call again after
     POLL_SECONDS as long as it returns anything. The only thing it remembers is since when a queue has been still; a
-    restart begins that watch anew. `sent` is told each write after the broker has taken it.
+    restart begins that watch anew. `sent` is told each write after the broker has taken it, `told` what
+    is waited for.
     """
 
     def __init__(
@@ -45,12 +48,14 @@ class Migrator:
         clock: Callable[[], float] = time.monotonic,
         number: int | None = None,
         sent: Sent | None = None,
+        told: Callable[[str], None] | None = None,
     ) -> None:
         self._settle_seconds = settle_seconds
         self._patience_seconds = patience_seconds
         self._clock = clock
         self._number = new_number() if number is None else number
         self._sent = sent
+        self._told = told
         self._seen: dict[tuple[str, str, str], tuple[object, float]] = {}
         self._noting = asyncio.Lock()
 
@@ -73,10 +78,14 @@ class Migrator:
 
     async def _migrate(self, situation: Situation, identity: Key, wanted: Body) -> Wait | Refused | Done:
         until = self._clock() + self._patience_seconds
+        said = ""
         while True:
             move = await self._advance(situation, identity, wanted)
             if not isinstance(move, Wait) or self._clock() >= until:
                 return move
+            if self._told is not None and move.why != said:
+                said = move.why
+                self._told(f"queue {identity}: {said}")
             await asyncio.sleep(POLL_SECONDS)
 
     async def _advance(self, situation: Situation, identity: Key, wanted: Body) -> Wait | Refused | Done:
@@ -156,7 +165,7 @@ def _held(situation: Situation, identity: Key, move: Wait | Refused) -> Iterator
     if isinstance(move, Refused):
         steps = [step for step in situation.plan.blocked if (step.kind, step.key) == (Kind.QUEUE, identity)]
         differences = "; ".join(str(change) for step in steps for change in step.changes)
-        yield Held(Kind.QUEUE, identity, f"cannot be migrated: {move.why} ({differences})", blocked=True)
+        yield Held(Kind.QUEUE, identity, f"{UNMOVABLE}: {move.why} ({differences})", blocked=True)
         return
     yield Held(Kind.QUEUE, identity, move.why)
     target = ("queue", identity.name[0])

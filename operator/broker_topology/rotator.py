@@ -50,6 +50,17 @@ class Rotator:
         self._now = now
         self._known: Mapping[str, str] | None = None
 
+    async def standing(self, resource: Loaded) -> Rotated:
+        """The users that must exist now, whatever is due. Writes nothing. Raises `SecretError`."""
+        accounts: dict[str, Sequence[Credentials]] = {}
+        for name, user in resource.spec.users.items():
+            if user.credentials == "Generate" and user.secret_name:
+                ring = keyring(user.secret_name, (await self._secrets.contents(user.secret_name)).data)
+                self._check(name, user, ring)
+                if ring.accounts:
+                    accounts[name] = ring.accounts
+        return accounts
+
     async def before(self, resource: Loaded, requested: Mapping[str, datetime] | None = None) -> Rotated:
         """Stages what is due and drops what is over; returns the users that must exist now.
 

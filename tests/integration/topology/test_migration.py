@@ -12,7 +12,10 @@ from aiormq.abc import DeliveredMessage
 import broker_topology
 from broker_topology import ManagementApi
 from broker_topology.management_api import path
+from broker_topology.migration import Migrator
 from broker_topology.migration_site import PREFIX
+from broker_topology.outcome import Status
+from broker_topology.state import Kind
 from tests.integration.topology.moving import SETTLE_SECONDS, Killed, Live, Moving, drained
 from tests.stage import eventually
 from warren.local.servers import Servers
@@ -21,12 +24,7 @@ OLD = {"deliveryLimit": 50, "retry": {"minSeconds": 2, "maxSeconds": 2}}
 NEW = {"deliveryLimit": 60, "retry": {"minSeconds": 1, "maxSeconds": 2}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_counts(servers: Servers) -> Any:
-    """The broker counts what is in its quorum queues twice a second: waits are as much shorter."""
-    servers.broker.rabbitmqctl("eval", "application:set_env(rabbit, quorum_tick_interval, 500).")
-    yield
-    servers.broker.rabbitmqctl("eval", "application:unset_env(rabbit, quorum_tick_interval).")
+pytestmark = pytest.mark.usefixtures("quick_counts")
 
 
 @pytest.fixture
@@ -298,3 +296,50 @@ async def test_without_the_plugin_it_says_how_to_get_it(moving: Moving, servers:
 
     await eventually(begun, 30)  # the broker's list of plugins is refreshed now and then
     await moving.finish(moving.topology(NEW))
+
+
+SPEC = {
+    "exchanges": {"events": {"type": "topic"}},
+    "bindings": [{"source": "events", "queue": "work", "routingKey": "a.*"}],
+}
+
+
+def spec(queue: dict[str, Any]) -> dict[str, Any]:
+    return SPEC | {"queues": {"work": {"argumentChange": "Migrate", **queue}}}
+
+
+async def test_a_resource_is_ready_again_when_its_queue_has_moved(broker: Any, api: ManagementApi) -> None:
+    assert (await broker.reconcile(spec(OLD), api=api)).ready
+    asked = await broker.reconcile(spec(NEW), api=api)
+    [blocked] = asked.of(Status.BLOCKED)
+    assert "argumentChange: Migrate asks the operator to move its messages" in blocked.message
+    migrator = Migrator(settle_seconds=SETTLE_SECONDS)
+    outcome = await broker.reconcile(spec(NEW), api=api, migrate=migrator)
+    assert {each.kind for each in outcome.of(Status.MIGRATING)} == {Kind.QUEUE, Kind.BINDING}
+    assert not outcome.ready
+
+    async def ready() -> bool:
+        return (await broker.reconcile(spec(NEW), api=api, migrate=migrator)).ready
+
+    await eventually(ready, 60)
+    again = await broker.reconcile(spec(NEW), api=api, migrate=migrator)
+    assert (again.ready, again.plan.steps, again.repaired) == (True, (), ())
+    queues = await api.get(path("queues", broker.vhost) + "?columns=name")
+    assert [each["name"] for each in queues] == ["work"]
+
+
+async def test_a_resource_is_deleted_after_its_messages_are_back(broker: Any, api: ManagementApi) -> None:
+    await broker.reconcile(spec(OLD), api=api)
+    migrator = Migrator(settle_seconds=SETTLE_SECONDS)
+    await broker.reconcile(spec(NEW), api=api, migrate=migrator)
+    outcome = await broker.release(spec(NEW), api=api)
+    assert outcome.failures == (
+        ("migration", "the messages of a queue are being moved; whoever began that has to bring it to its end first"),
+    )
+
+    async def released() -> bool:
+        return not (await broker.release(spec(NEW), api=api, migrate=migrator)).failures
+
+    await eventually(released, 60)
+    assert broker.vhost not in [each["name"] for each in await api.get(path("vhosts") + "?columns=name")]
+    assert broker.owner() not in await broker_topology.ownership.records(api)

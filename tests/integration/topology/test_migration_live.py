@@ -1,0 +1,135 @@
+"""A service's own queue is migrated while the service works, with the library's publishers and consumers."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import broker_topology
+from broker_topology import Loaded, ManagementApi, SecretDirectory
+from broker_topology.migration import SETTLE_SECONDS, Migrator
+from broker_topology.ownership import remove
+from services.shared.contracts import Event
+from services.shared.contracts.orders import OrderConfirmed
+from services.shared.messaging import codec
+from services.shared.messaging.outbox import Outbox
+from services.shared.messaging.transaction import Transaction
+from tests.integration.topology import moving
+from tests.stage import Stage, event_of, eventually
+from warren.local.servers import Servers
+
+
+@pytest.fixture
+async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(servers, tmp_path)
+    await stage.set_up()
+    await stage.sql("CREATE TABLE seen (id uuid)")
+    yield stage
+    await stage.tear_down()
+
+
+def resource(stage: Stage) -> Loaded:
+    """The stage's queue with another delivery limit, and dead-lettered at least once."""
+    dead_letter = {"exchange": "orders.dlx", "routingKey": "probe.dlq"}
+    document: dict[str, Any] = {
+        "apiVersion": "warren.dev/v1alpha1",
+        "kind": "Topology",
+        "metadata": {"name": "probe"},
+        "spec": {
+            "vhost": stage.vhost,
+            "exchanges": {"order.exchange": {"type": "topic"}, "orders.dlx": {"type": "direct"}},
+            "queues": {
+                "probe.queue": {
+                    "argumentChange": "Migrate",
+                    "deliveryLimit": 200,
+                    "retry": {"minSeconds": 0.1, "maxSeconds": 2},
+                    "deadLetter": dead_letter,
+                },
+                "probe.dlq": {"deliveryLimit": -1},
+            },
+            "bindings": [
+                {"source": "order.exchange", "queue": "probe.queue", "routingKey": "order.*"},
+                {"source": "orders.dlx", "queue": "probe.dlq", "routingKey": "probe.dlq"},
+            ],
+        },
+    }
+    return broker_topology.parse(yaml.safe_dump(document), "test")[0]
+
+
+class Working:
+    """A service that takes its time with each message, now and then fails, and goes on announcing."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.sent: list[uuid.UUID] = []
+        self.failed: set[uuid.UUID] = set()
+        self.pause = 0.01
+
+    async def on_confirmed(self, event: Event[OrderConfirmed], work: Transaction) -> Iterable[OrderConfirmed]:
+        await asyncio.sleep(self.pause)
+        if event.subject.int % 50 == 0 and event.subject not in self.failed:
+            self.failed.add(event.subject)
+            raise ConnectionError("the shop next door is closed for a moment")
+        await work.connection.execute("INSERT INTO seen VALUES ($1)", event.subject)
+        return []
+
+    async def publish(self, outbox: Outbox) -> None:
+        while True:
+            subject = uuid.uuid4()
+            async with outbox.transaction(Transaction) as work:
+                work.announce(OrderConfirmed(customer="gayal"), subject=subject)
+            self.sent.append(subject)
+            await asyncio.sleep(0.02)
+
+    async def fill(self, count: int) -> None:
+        events = [event_of(OrderConfirmed(customer="gayal"), subject=uuid.uuid4()) for _ in range(count)]
+        await self.stage.send(*map(codec.encode, events))
+        self.sent += [event.subject for event in events]
+
+    async def all_seen(self) -> bool:
+        return {row["id"] for row in await self.stage.sql("SELECT id FROM seen")} == set(self.sent)
+
+
+async def migrated_under_load(stage: Stage, count: int, settle_seconds: float) -> None:
+    address, working = stage.servers.broker.address, Working(stage)
+    await working.fill(count)
+    async with (
+        ManagementApi(
+            address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
+        ) as api,
+        stage.outbox() as outbox,
+        stage.consumer({OrderConfirmed: working.on_confirmed}),
+    ):
+        publishing = asyncio.create_task(working.publish(outbox))
+        options = {"owner": f"live-{stage.vhost}", "api": api, "secrets": SecretDirectory(stage.folder)}
+        migrator = Migrator(settle_seconds=settle_seconds)
+
+        async def ready() -> bool:
+            await asyncio.sleep(0.5)
+            return (await broker_topology.reconcile(resource(stage), migrate=migrator, **options)).ready
+
+        await eventually(ready, 400)
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
+        working.pause = 0.0
+        await eventually(working.all_seen, 200, "messages are missing")
+        await remove(api, options["owner"])
+    assert len(working.sent) > count
+    assert working.failed  # some waited for their retry on the way
+    assert await stage.depth("probe.dlq") == 0
+    assert {outcome.name for _, outcome in stage.record.published_} == {"CONFIRMED"}
+
+
+@pytest.mark.usefixtures("quick_counts")
+async def test_a_service_keeps_working_while_its_queue_is_migrated(stage: Stage) -> None:
+    await migrated_under_load(stage, 500, moving.SETTLE_SECONDS)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_ten_thousand_messages_are_moved_under_load(stage: Stage) -> None:
+    await migrated_under_load(stage, 10_000, SETTLE_SECONDS)
