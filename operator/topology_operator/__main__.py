@@ -11,7 +11,7 @@ import msgspec
 
 from topology_operator import crd, logs, settings
 from topology_operator.crd import descriptions
-from topology_operator.errors import SettingsError
+from topology_operator.errors import OperatorError, SettingsError
 
 STOPPED, FAILED, USAGE = 0, 1, 2
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as exc:
         print(f"error: {exc}", file=sys.stderr)  # noqa: T201
         return USAGE
-    except OSError as exc:
+    except (OperatorError, OSError) as exc:
         print(f"error: {exc}", file=sys.stderr)  # noqa: T201
         return FAILED
     return STOPPED

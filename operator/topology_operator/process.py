@@ -9,7 +9,7 @@ import kopf
 import structlog
 
 from topology_operator import credentials, handlers
-from topology_operator.errors import KubernetesError, SettingsError
+from topology_operator.errors import KubernetesError, OperatorError, SettingsError
 from topology_operator.health import Health
 from topology_operator.kubernetes_api import KubernetesApi
 from topology_operator.metrics import Metrics
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 async def run(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `SettingsError`, and OSError when the port is taken."""
+    """Serves until SIGTERM or SIGINT. Raises `OperatorError`, and OSError when the port is taken."""
     waiting = "starting"
     kubernetes = KubernetesApi(credentials.connect)
     metrics = Metrics()
@@ -56,13 +56,23 @@ async def run(settings: Settings) -> None:
         await asyncio.wait([serving, readiness], return_when=asyncio.FIRST_COMPLETED)
         waiting = ""
         log.info("watching Topologies")
-        await serving
         readiness.cancel()
+        await _served(serving)
     finally:
         await worker.watches.close()
         await kubernetes.close()
         await health.close()
         log.info("stopped")
+
+
+async def _served(serving: asyncio.Task[None]) -> None:
+    """Raises `OperatorError` where kopf gives up: a right to watch is missing, or the API server fails for minutes."""
+    try:
+        await serving
+    except Exception as exc:
+        if not type(exc).__module__.startswith("kopf."):  # its errors of the API have no public name
+            raise
+        raise OperatorError(f"Topologies cannot be watched any more: {exc}") from exc
 
 
 async def _kind_installed(kubernetes: KubernetesApi, stop: asyncio.Event) -> bool:

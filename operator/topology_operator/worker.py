@@ -7,11 +7,12 @@ is written is idempotent, and two that write the same status write the same word
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import kopf
 import structlog
@@ -33,6 +34,8 @@ from topology_operator.watches import Watches
 MAX_EVENT = 1000  # Kubernetes takes 1024 characters
 DEFAULT_RESYNC_SECONDS = 60
 MIGRATION_SECONDS = 2.0
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -67,19 +70,26 @@ class Worker:
         self.neighbours.drop(body)
 
     async def run(self, body: Body, stopped: kopf.DaemonStopped) -> None:
-        """Until the resource is deleted or the operator ends. `body` is always the newest one."""
+        """Until the resource is deleted or the operator ends. `body` is always the newest one.
+
+        Ends at once, in the middle of a look too: the next one, or the clean-up, goes on from there.
+        """
         key = key_of(body)
         desk = self._desk(body)
+        until_stopped = asyncio.ensure_future(stopped.wait())
         try:
             while not stopped:
                 desk.wake.clear()
-                async with self._slots, desk.lock:
-                    if stopped:
-                        break
-                    wait = await self._look(key, desk, dict(body))
-                await _first(desk.wake.wait(), stopped.wait(), wait)
+                wait = await _unless(until_stopped, self._turn(key, desk, body))
+                if wait is not None:
+                    await _unless(until_stopped, _woken(desk.wake, wait))
         finally:
+            until_stopped.cancel()
             self.watches.forget(key)
+
+    async def _turn(self, key: ResourceKey, desk: Desk, body: Body) -> float:
+        async with self._slots, desk.lock:
+            return await self._look(key, desk, dict(body))
 
     async def release(self, body: Body) -> None:
         """Cleans up after a deleted resource. Raises kopf's TemporaryError while that is still to be done."""
@@ -221,13 +231,17 @@ def _event(body: Body, kind: str, reason: str, message: str) -> None:
     kopf.event(kopf.Body(cast(kopf.RawBody, dict(body))), type=kind, reason=reason, message=text)
 
 
-async def _first(*waits: Any) -> None:
-    """Until one of the first has come true, or so many seconds have passed."""
-    *conditions, seconds = waits
-    tasks = [asyncio.ensure_future(each) for each in conditions]
+async def _unless(stopped: asyncio.Future[Any], work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` comes to; None, and `work` cut off, when it is stopped before."""
+    task = asyncio.create_task(work)
     try:
-        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _woken(wake: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(wake.wait(), seconds)
