@@ -18,23 +18,23 @@ RUN python3 -m venv --without-pip /opt/warren && python3 -m venv /opt/pip
 
 FROM builder AS service-packages
 COPY requirements-services.txt /
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
+RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && /opt/pip/bin/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \
+ && /opt/pip/bin/pip --cache-dir /var/cache/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \
     install --require-hashes --only-binary :all: --requirement requirements-services.txt
 
 FROM builder AS operator-packages
 COPY requirements-operator.txt /
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
+RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && /opt/pip/bin/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \
+ && /opt/pip/bin/pip --cache-dir /var/cache/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \
     install --require-hashes --only-binary :all: --requirement requirements-operator.txt
 
 FROM builder AS tools-packages
 COPY requirements.txt /
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
+RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && /opt/pip/bin/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \
+ && /opt/pip/bin/pip --cache-dir /var/cache/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \
     install --require-hashes --only-binary :all: --requirement requirements.txt
 
 # What all have in common. The user is a number, so that Kubernetes can see that it is not root.
