@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from broker_topology.desired import FIELD_ARGUMENTS
 from broker_topology.findings import Finding, did_you_mean
-from broker_topology.model import Loaded, SuperStream
+from broker_topology.model import Loaded, SuperStream, User
 from broker_topology.queue_rules import KNOWN_ARGUMENTS
+from broker_topology.rotation import is_account_of
 
 
 def setting_findings(item: Loaded) -> Iterator[Finding]:
@@ -25,6 +26,21 @@ def setting_findings(item: Loaded) -> Iterator[Finding]:
         if user.rotation is not None and user.rotation.overlap_minutes >= user.rotation.every_hours * 60:
             message = f"is as long as everyHours ({user.rotation.every_hours}): the former user would never go"
             yield Finding(item.origin, f"spec.users.{name}.rotation.overlapMinutes", message)
+        yield from _rotated(item, name, user)
+
+
+def _rotated(item: Loaded, name: str, user: User) -> Iterator[Finding]:
+    """What the names of generations, `<name>.<number>`, would break."""
+    for other in item.spec.users:
+        if is_account_of(name, other) and other != name:
+            message = f"is what a rotation may call user {name}; call it something else"
+            yield Finding(item.origin, f"spec.users.{other}", message)
+    if user.rotation is None:
+        return
+    for position, topic in enumerate(user.topic_permissions):
+        if "{username}" in topic.write + topic.read:
+            message = f"with rotation {{username}} is {name}.1, then {name}.2: write {name} instead"
+            yield Finding(item.origin, f"spec.users.{name}.topicPermissions[{position}]", message)
 
 
 def _settings(item: Loaded) -> Iterator[tuple[str, str]]:

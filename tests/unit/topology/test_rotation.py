@@ -161,3 +161,22 @@ def test_every_history_ends_with_one_user_and_never_without_one():
         else:
             now = max(now + timedelta(minutes=1), decision.until or now)
     assert len(used) == len(set(used)) > 10
+
+
+def test_names_that_a_rotation_would_take_or_break_are_refused(complaints):
+    def user(**more):
+        return {"secretName": "s", "permissions": {"write": "^events$"}} | more
+
+    limited = [{"exchange": "events", "write": r"^{username}\."}]
+    spec = {
+        "exchanges": {"events": {"type": "topic"}},
+        "users": {
+            "order": user(topicPermissions=limited, rotation={"everyHours": 24}, secretName="a"),
+            "order.2": user(topicPermissions=limited, secretName="b"),
+            "order.x": user(topicPermissions=limited, secretName="c"),
+        },
+    }
+    assert complaints(spec) == [
+        "spec.users.order.2: is what a rotation may call user order; call it something else",
+        "spec.users.order.topicPermissions[0]: with rotation {username} is order.1, then order.2: write order instead",
+    ]
