@@ -41,7 +41,8 @@ async def test_an_order_of_somebody_else_looks_like_none(guarded: Any) -> None:
         await guarded.http.post(f"{url}/cancel", headers=other),
         await guarded.http.post(f"{url}/delivery-confirmation", headers=other),
     ):
-        assert (response.status_code, response.json()["title"]) == (404, missing.json()["title"])
+        assert response.status_code == 404
+        assert response.json()["title"] == missing.json()["title"]
     assert (await guarded.http.get("/orders", headers=other)).json()["orders"] == []
     assert [each["orderId"] for each in (await guarded.http.get("/orders", headers=me)).json()["orders"]] == ["1"]
     assert (await guarded.http.get("/orders", params={"customer": "x"}, headers=other)).status_code == 403
