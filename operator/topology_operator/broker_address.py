@@ -93,7 +93,9 @@ class BrokerAddress:
         authority = None
         if tls.get("secretName"):
             authority = await self._authority(named.namespace, tls)
-        url = _at(cluster, "metadata", "annotations", CONNECTION_URI) or _service_url(cluster, named, bool(tls))
+        url = _at(cluster, "metadata", "annotations", CONNECTION_URI) or _service_url(
+            cluster, named, tls=bool(tls.get("secretName"))
+        )
         return Connection(
             url=str(url).rstrip("/"),
             username=_needed(data, "username", str(holder)),
@@ -164,7 +166,7 @@ def _allows(held: Object, namespace: str) -> bool:
     return bool(allowed & {"*", namespace})
 
 
-def _service_url(cluster: Object, named: Named, tls: bool) -> str:
+def _service_url(cluster: Object, named: Named, *, tls: bool) -> str:
     service = _at(cluster, "status", "defaultUser", "serviceReference", "name") or named.name
     scheme, port = ("https", MANAGEMENT_TLS_PORT) if tls else ("http", MANAGEMENT_PORT)
     return f"{scheme}://{service}.{named.namespace}.svc:{port}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import structlog
 
 from broker_topology.migration import Migrator
 from broker_topology.model import Loaded
@@ -20,6 +21,8 @@ from topology_operator.neighbours import Body, Neighbours, key_of, loaded
 from topology_operator.rotation_requests import requested
 from topology_operator.secret_store import KubernetesSecrets
 from topology_operator.verdict import EXPECTED, Verdict
+
+log = structlog.get_logger()
 
 
 class Look(msgspec.Struct, kw_only=True):
@@ -45,7 +48,8 @@ class Reconciler:
         self._migrator = Migrator()
 
     async def look(self, body: Body) -> Look:
-        """Never raises for what the resource, Kubernetes or the broker do; that is in the verdict."""
+        """Never raises: what the resource, Kubernetes or the broker do is in the verdict, and so is a fault of this
+        code, lest a resource stay Ready that nobody compares any more."""
         if is_paused(body):
             return Look(verdict=verdict.PAUSED, seen={})
         address = BrokerAddress(self._kubernetes, body["metadata"]["namespace"])
@@ -53,7 +57,9 @@ class Reconciler:
         found = Look(verdict=verdict.PAUSED, seen={}, made=store.made)
         try:
             await self._look(body, address, store, found)
-        except EXPECTED as exc:
+        except Exception as exc:
+            if not isinstance(exc, EXPECTED):
+                log.exception("a fault of the operator", topology="/".join(key_of(body)))
             found.verdict = verdict.of_error(exc)
             if found.connection is not None and found.answered is None:
                 found.answered = found.verdict.reason != "BrokerUnreachable"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 
 import msgspec
+import structlog
 
 from broker_topology.errors import BrokerError, InvalidTopology, SecretError, TopologyError
 from broker_topology.migration import Migrator
@@ -26,6 +27,9 @@ from topology_operator.reconciler import is_paused
 from topology_operator.secret_store import KubernetesSecrets
 
 _EXPECTED = (ReferenceRefused, KubernetesError, TopologyError)
+
+
+log = structlog.get_logger()
 
 
 class Waiting(OperatorError):
@@ -60,7 +64,10 @@ class Releaser:
             resource = _retaining(resource)
         try:
             return await self._release(resource, body, last)
-        except _EXPECTED as exc:
+        except Exception as exc:
+            if not isinstance(exc, _EXPECTED):
+                log.exception("a fault of the operator", topology=resource.owner)
+                return self._patiently(body, f"a fault of the operator ({type(exc).__name__}), see its log")
             if isinstance(exc, ReferenceRefused) and exc.gone:
                 return Released(f"nothing was cleaned up: {exc}", clean=False)
             return self._patiently(body, str(exc))

@@ -118,7 +118,11 @@ def of_outcome(outcome: Outcome, *, plan_only: bool) -> Verdict:
 
 
 def of_error(error: Exception) -> Verdict:
-    """It did not come to an answer. Errors of other trees are bugs and are not caught here."""
+    """It did not come to an answer. An error that is not expected is a fault of this code; its text stays in the log,
+    since nobody can say what is in it."""
+    if not isinstance(error, EXPECTED):
+        message = f"a fault of the operator ({type(error).__name__}), see its log; it tries again"
+        return Verdict(ready="Unknown", reason="InternalError", message=message, failed=True)
     if isinstance(error, ReferenceRefused):
         reason = error.reason
     else:

@@ -110,6 +110,7 @@ async def test_a_cluster_of_the_cluster_operator_is_found_by_its_name(place: Sit
             "kind": "RabbitmqCluster",
             "metadata": {
                 "name": "rabbit",
+                "labels": {"rabbitmq.com/pauseReconciliation": "true"},  # no real operator is to make one
                 "annotations": {"rabbitmq.com/operator-connection-uri": address.management_url},
             },
             "spec": {"tls": {"secretName": "rabbit-tls"}},
@@ -117,7 +118,9 @@ async def test_a_cluster_of_the_cluster_operator_is_found_by_its_name(place: Sit
     )
     not_yet = await place.until("shop", has("ClusterNotReady"))
     assert "no default user yet" in condition(not_yet)["message"]
-    status = {"defaultUser": {"secretReference": {"name": "rabbit-default-user", "namespace": place.namespace}}}
+    keys = {"username": "username", "password": "password"}
+    reference = {"name": "rabbit-default-user", "namespace": place.namespace, "keys": keys}
+    status = {"conditions": [], "defaultUser": {"secretReference": reference}}
     await cluster.patch(CLUSTER, place.namespace, "rabbit", {"status": status}, "status")
     await place.until("shop")
     await cluster.delete(CLUSTER, place.namespace, "rabbit")

@@ -86,6 +86,12 @@ def test_every_error_has_a_word_and_is_tried_again_where_that_helps(
     assert (given.ready, given.reason, given.failed, given.message) == (truth, reason, again, str(error))
 
 
+def test_a_fault_of_the_operator_is_no_readiness_and_its_text_stays_in_the_log() -> None:
+    given = verdict.of_error(KeyError("perhaps a password"))
+    assert (given.ready, given.reason, given.failed) == ("Unknown", "InternalError", True)
+    assert "password" not in given.message
+
+
 def test_the_time_of_a_condition_changes_only_with_its_status() -> None:
     first = written(verdict.of_error(BrokerUnreachable("away")))
     second = written(verdict.of_error(BrokerUnreachable("still away")), first, LATER)
