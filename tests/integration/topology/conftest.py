@@ -1,5 +1,6 @@
 """A virtual host and user names of its own for every test: users belong to the whole broker."""
 
+import re
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -115,8 +116,9 @@ class Broker:
 
     async def clean(self) -> None:
         async with self.api() as api:
-            for user in self._users:
-                await api.delete(path("users", user))
+            for each in await api.get(path("users") + "?columns=name"):
+                if re.sub(r"\.[0-9]+$", "", each["name"]) in self._users:  # with all its generations
+                    await api.delete(path("users", each["name"]))
             for owner in await records(api):
                 if owner.startswith(self.suffix):
                     await remove(api, owner)

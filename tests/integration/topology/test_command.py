@@ -147,3 +147,36 @@ async def test_an_owners_object_is_not_changed_in_passing(broker, api, run):
     assert message.endswith(f"spec.policies.p: policy p belongs to {broker.owner()} already; name it in one place only")
     same = {"vhost": "v", "policies": {"p": {"pattern": "^q$", "definition": {"max-length": 1}}}}
     assert (await run("apply", spec=same))[0] == 0
+
+
+async def test_a_user_is_rotated_and_plan_shows_no_difference_meanwhile(broker, run):
+    user = broker.own("shop")
+    spec = SPEC | {"users": {user: {"secretName": "shop"}}}
+    owned = ("--owner", broker.owner())
+    assert (await run("apply", *owned, spec=spec))[0] == 0
+    code, _, [told] = await run("apply", *owned, "--rotate", user, spec=spec)
+    assert code == 0
+    assert told.startswith(f"user {user} has a new password; its former user stays until ")
+    assert (await broker.secrets.read("shop")).username == f"{user}.1"
+    assert await run("plan", *owned, spec=spec) == (0, ["nothing to do"], [])
+    assert await run("apply", *owned, spec=spec) == (0, ["1 topology, 3 objects: nothing to do"], [])
+    code, _, [told] = await run("apply", *owned, "--rotate", "nobody", spec=spec)
+    assert (code, told) == (1, "error: user nobody is in none of the files")
+    with pytest.raises(SystemExit):
+        await run("apply", "--rotate", user, spec=spec)
+
+
+@pytest.mark.long
+async def test_apply_comes_back_when_a_queue_has_been_migrated(broker, api, run):
+    owned = ("--owner", broker.owner())
+    assert (await run("apply", *owned))[0] == 0
+    asked = SPEC | {"queues": {"q": {"deliveryLimit": 5, "argumentChange": "Migrate"}}}
+    code, _, told = await run("apply", *owned, spec=asked)
+    assert code == 0
+    assert "queue q: its old queue is empty; it is watched for 12 s before it is deleted" in told
+    assert (await api.get(path("queues", broker.vhost, "q")))["arguments"]["x-delivery-limit"] == 5
+    assert await run("check", *owned, spec=asked) == (0, ["nothing to do"], [])
+    stream = {"queues": {"q": {"type": "stream", "argumentChange": "Migrate"}}}
+    code, out, _ = await run("apply", *owned, spec=SPEC | stream)
+    assert code == 1
+    assert out[0].startswith("! queue q: cannot be migrated: the offsets of a stream would not survive")
