@@ -19,12 +19,12 @@ from warren.local.servers import Servers
 REAL = os.environ.get("WARREN_E2E") == "1"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What only one of the two can show is left out of the other's run, and never counted as passed."""
-    for item in list(items):
-        only = "emulated" if REAL else "real"
-        if item.get_closest_marker(only) is not None:
-            items.remove(item)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What only one of the two can show is left out of the other's run: deselected, and never counted as passed."""
+    other = "emulated" if REAL else "real"
+    left_out = [item for item in items if item.get_closest_marker(other) is not None]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture
