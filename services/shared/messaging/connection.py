@@ -142,6 +142,10 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
                 f" {error.__cause__}"
             ) from error
         raise BrokerUnavailable(f"broker at {address.url} does not answer: {error!r}") from error
+    except Exception as error:
+        if not _without_reason(error):
+            raise
+        raise BrokerUnavailable(f"broker at {address.url} does not answer: the connection just ended") from error
     try:
         _require_version(connection, address)
     except BrokerTooOld:
@@ -189,6 +193,13 @@ class translated:  # noqa: N801 - reads as a phrase: `with translated(address)`
                 raise BrokerUnavailable(f"connection to {self._address.url} ended: {error!r}") from error
             case asyncio.CancelledError() if not _cancelled():
                 raise BrokerUnavailable(f"connection to {self._address.url} was stuck") from error
+            case Exception() if _without_reason(error):
+                raise BrokerUnavailable(f"connection to {self._address.url} just ended") from error
+
+
+def _without_reason(error: Exception) -> bool:
+    """The driver fails what waits on a connection that ended without a reason with a bare Exception."""
+    return type(error) is Exception
 
 
 def _cancelled() -> bool:

@@ -9,7 +9,7 @@ import pytest
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
 from services.shared.messaging import codec, connection, consumer, publisher
-from services.shared.messaging.connection import BrokerAddress, connect
+from services.shared.messaging.connection import BrokerAddress, connect, opened
 from services.shared.messaging.database import Database, DatabaseAddress
 from services.shared.messaging.errors import AccessRefused, BrokerTooOld, BrokerUnavailable, ConfigurationError
 from services.shared.messaging.transaction import Transaction
@@ -92,6 +92,14 @@ async def test_connections_that_are_cut_again_and_again_lose_nothing(
                 proxy.cut()
             await eventually(lambda: seen_is(stage, 300), seconds=40)
             await eventually(lambda: none_waits(stage))
+
+
+async def test_a_connection_that_ends_without_a_reason_is_a_broker_that_is_away(stage: Stage) -> None:
+    with pytest.raises(BrokerUnavailable, match="just ended"):
+        async with opened(stage.address(), "probe") as connection:
+            waiting_for_an_answer = connection.create_future()
+            await connection.close(None)  # what the driver does itself when the socket ends
+            await waiting_for_an_answer
 
 
 async def test_while_the_broker_blocks_publishers_events_are_kept_and_consumers_drain(stage: Stage) -> None:
