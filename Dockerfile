@@ -50,7 +50,7 @@ COPY --from=service-packages /opt/warren /opt/warren
 COPY services/__init__.py services/
 COPY services/shared services/shared
 COPY services/${SERVICE} services/${SERVICE}
-USER root
+USER 0:0
 # Compiled here, since the file system is read-only where it runs.
 RUN test -n "${SERVICE}" || { echo 'which service? --build-arg SERVICE=inventory' >&2; exit 1; }; \
     printf '#!/bin/sh\nexec python -m services.%s "$@"\n' "${SERVICE}" > /usr/local/bin/run \
@@ -63,7 +63,7 @@ FROM program AS operator
 ENV PYTHONPATH=/app/operator
 COPY --from=operator-packages /opt/warren /opt/warren
 COPY operator operator
-USER root
+USER 0:0
 RUN python -m compileall -q operator
 USER 10001:10001
 EXPOSE 9464
@@ -76,7 +76,7 @@ COPY services services
 COPY warren warren
 COPY operator operator
 COPY charts/warren/topology charts/warren/topology
-USER root
+USER 0:0
 RUN python -m compileall -q services warren operator
 USER 10001:10001
 ENTRYPOINT ["python", "-m"]

