@@ -37,8 +37,8 @@ async def run(settings: Settings) -> None:
     try:
         await health.open(settings.metrics_host, settings.metrics_port)
         log.info("started", metrics_port=health.port, namespaces=settings.served or "all")
-        waiting = f"the kind Topology ({API_VERSION}) is not installed"
-        if not await _kind_installed(kubernetes, stop):
+        waiting = f"the kind Topology ({API_VERSION}) is not installed, or may not be listed; see the log"
+        if not await _may_list(kubernetes, settings.served, stop):
             return
         waiting = "Topologies are not watched yet"
         serving = asyncio.create_task(
@@ -75,13 +75,18 @@ async def _served(serving: asyncio.Task[None]) -> None:
         raise OperatorError(f"Topologies cannot be watched any more: {exc}") from exc
 
 
-async def _kind_installed(kubernetes: KubernetesApi, stop: asyncio.Event) -> bool:
-    """Waits for the CRD; false when the process is to stop before it came."""
+async def _may_list(kubernetes: KubernetesApi, served: tuple[str, ...], stop: asyncio.Event) -> bool:
+    """Waits for the definition and for the right to list; false when the process is to stop before they came.
+
+    kopf would try for a minute, and end with a stack trace.
+    """
     told = ""
     while not stop.is_set():
         try:
             listed = await kubernetes.get(f"/apis/{API_VERSION}")
             if listed is not None and any(each["name"] == PLURAL for each in listed["resources"]):
+                for where in [f"namespaces/{name}/" for name in served] or [""]:
+                    await kubernetes.get(f"/apis/{API_VERSION}/{where}{PLURAL}?limit=1")
                 return True
             reason = f"the kind Topology ({API_VERSION}) is not installed; install the CRD"
         except KubernetesError as exc:

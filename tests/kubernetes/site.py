@@ -57,12 +57,12 @@ class Site:
     def logs(self) -> str:
         return "\n".join(file.read_text() for file in sorted(self.folder.glob("operator-*.log")))
 
-    async def grant(self, namespace: str, *, account_namespace: str | None = None) -> None:
+    async def grant(self, namespace: str, *, account_namespace: str | None = None, only: str | None = None) -> None:
         """Service account, role and binding of `operator/rbac/namespaced.yaml`, for one namespace."""
         home = account_namespace or self.namespace
         for body in yaml.safe_load_all((ROOT / "operator/rbac/namespaced.yaml").read_text()):
             kind, wide = body["kind"], body["kind"].startswith("Cluster")
-            if namespace != home and kind not in {"Role", "RoleBinding"}:
+            if (namespace != home and kind not in {"Role", "RoleBinding"}) or only not in {None, kind}:
                 continue
             for subject in body.get("subjects", ()):
                 subject["namespace"] = home

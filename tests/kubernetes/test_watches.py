@@ -1,10 +1,15 @@
 """Nothing is missed while a watch is broken; wake-ups come from changes and from nothing else."""
 
-import pytest
+import asyncio
+from collections.abc import Awaitable, Callable
 
-from tests.kubernetes.cluster import SECRET, condition, has
+import pytest
+import yaml
+
+from tests.kubernetes.cluster import SECRET, condition, eventually, has
 from tests.kubernetes.emulator.server import Emulator
-from tests.kubernetes.site import Site
+from tests.kubernetes.operating import ROOT
+from tests.kubernetes.site import NAMES, Site
 
 NEVER = {"retry_seconds": "3600", "retry_max_seconds": "3600"}
 
@@ -53,3 +58,26 @@ async def test_a_role_without_a_right_is_said_by_the_resource(place: Site) -> No
     assert "the operator lacks a right" in condition(refused)["message"]
     await place.grant(home, account_namespace=place.namespace)
     await place.until("shop", has("NamespaceNotAllowed"))
+
+
+@pytest.mark.emulated
+async def test_an_operator_waits_for_the_definition_and_for_its_rights(place: Site, emulator: Emulator) -> None:
+    definition = yaml.safe_load((ROOT / "operator/crds/topologies.yaml").read_text())
+    emulator.uninstall(definition)
+    await place.cluster.delete(NAMES["ClusterRoleBinding"], "", f"topology-operator-topologies-{place.namespace}")
+    starting = asyncio.create_task(place.operator())
+
+    def waits_for(words: str) -> Callable[[], Awaitable[bool]]:
+        async def told() -> bool:
+            return words in place.logs()
+
+        return told
+
+    await eventually(waits_for("is not installed; install the CRD"))
+    emulator.install(definition)
+    await eventually(waits_for("cannot list topologies"))
+    await place.grant(place.namespace, only="ClusterRoleBinding")
+    operator = await starting
+    await place.create("shop", queues={"a": {}})
+    await place.until("shop")
+    assert await operator.stop() == 0

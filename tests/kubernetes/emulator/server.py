@@ -91,6 +91,10 @@ class Emulator:
         self._kinds[kind.api, kind.plural] = kind
         self._schemas[kind.resource] = Schema(version["schema"]["openAPIV3Schema"])
 
+    def uninstall(self, definition: Object) -> None:
+        spec = definition["spec"]
+        del self._kinds[f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]["plural"]]
+
     def break_watches(self, *, forget: bool = False) -> None:
         """Cuts every watch off. With `forget` none can continue where it was, as after a compaction."""
         if forget:
