@@ -1,0 +1,236 @@
+"""Building images, against a fake docker: which base is taken, what the builder is told, and how failures are said."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from warren.images import base as bases
+from warren.images.docker import TAIL, Docker
+from warren.images.errors import ImageError
+from warren.local.apt_sources import AptSource
+
+ROOT = Path(__file__).resolve().parents[3]
+
+FAKE = """\
+#!{python}
+# A fake of docker: it notes what it is asked, and knows the images that are named in `has` and `pulls`.
+import json, os, sys
+folder = {folder!r}
+words = sys.argv[1:]
+with open(folder + "/asked", "a") as file:
+    print(json.dumps([words, os.environ.get("DOCKER_BUILDKIT")]), file=file)
+listed = lambda name: open(folder + "/" + name).read().split() if os.path.exists(folder + "/" + name) else []
+if os.path.exists(folder + "/away"):
+    sys.exit("Cannot connect to the Docker daemon")
+if words[:2] == ["image", "inspect"] and "--format" in words:
+    print(52000000)
+elif words[:2] == ["image", "inspect"]:
+    sys.exit(words[-1] not in listed("has"))
+elif words[0] == "pull":
+    sys.exit(words[-1] not in listed("pulls"))
+elif words[0] == "build" and any(word.startswith("SERVICE=") and word[8:] in listed("broken") for word in words):
+    print("\\n".join(f"step {{number}}" for number in range(100)))
+    sys.exit(1)
+elif words[0] == "import" and "import" in listed("broken"):
+    sys.exit("no space left on device")
+"""
+
+
+class FakeDocker:
+    """The program and what it was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.program = folder / "docker"
+        self.program.write_text(FAKE.format(python=sys.executable, folder=str(folder)))
+        self.program.chmod(0o755)
+
+    def know(self, file: str, *words: str) -> None:
+        (self.folder / file).write_text("\n".join(words))
+
+    def asked(self, word: str) -> list[list[str]]:
+        lines = [json.loads(line) for line in (self.folder / "asked").read_text().splitlines()]
+        assert {buildkit for _, buildkit in lines} == {"1"}
+        return [words[1:] for words, _ in lines if words[0] == word]
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeDocker:
+    return FakeDocker(tmp_path)
+
+
+@pytest.fixture
+def docker(fake: FakeDocker) -> Docker:
+    return Docker(str(fake.program))
+
+
+# The base
+
+
+def test_an_image_that_is_there_is_not_pulled(fake: FakeDocker, docker: Docker) -> None:
+    fake.know("has", "debian:trixie-slim")
+    assert bases.base(docker, "trixie") == "debian:trixie-slim"
+    assert fake.asked("pull") == []
+
+
+def test_one_that_was_made_before_is_preferred(fake: FakeDocker, docker: Docker) -> None:
+    fake.know("has", "debian:trixie-slim", "warren/base:trixie")
+    assert bases.base(docker, "trixie") == "warren/base:trixie"
+
+
+def test_the_published_one_is_pulled(fake: FakeDocker, docker: Docker) -> None:
+    fake.know("pulls", "debian:trixie-slim")
+    assert bases.base(docker, "trixie") == "debian:trixie-slim"
+
+
+def with_mmdebstrap(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    tool = fake.folder / "mmdebstrap"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.folder}:{os.environ['PATH']}")
+    mirror = AptSource("https://mirror.example/debian", ("trixie",), ("main",))
+    monkeypatch.setattr(bases, "debian_mirrors", lambda: [mirror])
+
+
+def test_where_none_can_be_pulled_it_is_made_from_this_machines_archive(
+    fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_mmdebstrap(fake, monkeypatch, f'echo "$@" > {fake.folder}/made; : > "$4"')
+    assert bases.base(docker, "trixie") == "warren/base:trixie"
+    assert (fake.folder / "made").read_text().endswith("root.tar https://mirror.example/debian\n")
+    ((archive, image),) = fake.asked("import")
+    assert archive.endswith("/root.tar")
+    assert image == "warren/base:trixie"
+
+
+def test_a_base_that_cannot_be_made_is_said_in_the_tools_last_words(
+    fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_mmdebstrap(fake, monkeypatch, "echo one; echo 'E: no such suite'; exit 1")
+    with pytest.raises(ImageError, match=r"^mmdebstrap could not make Debian trixie: E: no such suite$"):
+        bases.base(docker, "trixie")
+
+
+def test_an_archive_that_is_not_taken_is_said(
+    fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_mmdebstrap(fake, monkeypatch, ': > "$4"')
+    fake.know("broken", "import")
+    with pytest.raises(ImageError, match=r"^warren/base:trixie could not be imported: no space left on device$"):
+        bases.base(docker, "trixie")
+
+
+def test_without_the_tool_it_says_what_to_install(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warren.images.base.shutil.which", lambda _: None)
+    with pytest.raises(ImageError, match="apt-get install mmdebstrap"):
+        bases.base(docker, "trixie")
+
+
+def test_without_an_archive_it_says_so(fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_mmdebstrap(fake, monkeypatch, "exit 0")
+    monkeypatch.setattr(bases, "debian_mirrors", list)
+    with pytest.raises(ImageError, match="knows no Debian archive"):
+        bases.base(docker, "trixie")
+
+
+# A build
+
+
+def test_a_build_is_told_everything(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_CERT", raising=False)
+    Docker(str(fake.program), "host").build(
+        "warren/order:1", Path("Dockerfile"), Path("here"), "service", {"BASE": "debian:x", "SERVICE": "order"}
+    )
+    (words,) = fake.asked("build")
+    options = "--progress=plain --file Dockerfile --target service --tag warren/order:1 --network host"
+    assert " ".join(words) == f"{options} --build-arg BASE=debian:x --build-arg SERVICE=order here"
+
+
+def test_an_authority_of_ones_own_is_a_secret_and_no_argument(
+    fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CERT", "/etc/authority.crt")
+    docker.build("warren/order:1", Path("Dockerfile"), Path("here"), "service", {})
+    (words,) = fake.asked("build")
+    assert words[words.index("--secret") + 1] == "id=ca,src=/etc/authority.crt"
+    assert "/etc/authority.crt" not in " ".join(words[: words.index("--secret")])
+
+
+def test_a_build_that_fails_shows_the_end_of_its_log(fake: FakeDocker, docker: Docker) -> None:
+    fake.know("broken", "order")
+    with pytest.raises(ImageError) as failed:
+        docker.build("warren/order:1", Path("Dockerfile"), Path("here"), "service", {"SERVICE": "order"})
+    first, *log = str(failed.value).splitlines()
+    assert first == "warren/order:1 could not be built:"
+    assert log == [f"step {number}" for number in range(100 - TAIL, 100)]
+
+
+# The command
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(fake: FakeDocker) -> Run:
+    fake.know("has", "debian:trixie-slim", "debian:forky-slim")
+
+    def started(*arguments: str, docker: str = str(fake.program)) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "warren.images", "--docker", docker, *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+    return started
+
+
+def test_every_image_is_built_under_the_names_of_compose_and_chart(run: Run, fake: FakeDocker) -> None:
+    done = run("--prefix", "registry.example/shop", "--tag", "7", "--servers")
+    assert done.returncode == 0
+    tags = [words[words.index("--tag") + 1] for words in fake.asked("build")]
+    services = ["order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit"]
+    assert tags == [
+        *(f"registry.example/shop/{name}:7" for name in [*services, "operator", "tools"]),
+        "rabbitmq:4.3-management",
+        "postgres:18",
+    ]
+    targets = [words[words.index("--target") + 1] for words in fake.asked("build")]
+    assert targets == ["service"] * 8 + ["operator", "tools", "rabbitmq", "postgres"]
+    assert "registry.example/shop/order:7: 52 MB" in done.stderr
+
+
+def test_only_what_is_named_is_built(run: Run, fake: FakeDocker) -> None:
+    assert run("tools").returncode == 0
+    assert len(fake.asked("build")) == 1
+
+
+def test_an_image_that_does_not_exist_is_wrong_usage(run: Run) -> None:
+    done = run("ordr")
+    assert done.returncode == 2
+    assert "there is no image ordr; there are order, inventory" in done.stderr
+
+
+def test_the_first_image_that_fails_ends_it(run: Run, fake: FakeDocker) -> None:
+    fake.know("broken", "payment")
+    done = run()
+    assert done.returncode == 1
+    assert "warren.images: warren/payment:dev could not be built:\nstep " in done.stderr
+    assert len(fake.asked("build")) == 3
+
+
+def test_a_daemon_that_is_away_is_one_line(run: Run, fake: FakeDocker) -> None:
+    fake.know("away")
+    done = run()
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"warren.images: no Docker daemon answers `{fake.program} version`: start it, or name another program with"
+        " --docker\n"
+    )
+
+
+def test_a_program_that_is_not_there_is_one_line(run: Run) -> None:
+    done = run(docker="no-such-program")
+    assert done.returncode == 1
+    assert done.stderr == "warren.images: no-such-program cannot be run: No such file or directory\n"

@@ -1,0 +1,172 @@
+"""Secrets and ConfigMaps, against a fake API server: what is written, what is kept, and what is said when it fails."""
+
+import base64
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.unit.provision.fake_api_server import NAMESPACE, FakeApiServer, Object, serving
+from warren.provision.cluster import Cluster
+from warren.provision.errors import StoreFailed
+from warren.provision.fulfil import fulfil
+from warren.provision.wishes import Certificate, Password, Wishes
+
+LABELS = {"app.kubernetes.io/instance": "shop"}
+NOW = datetime.now(UTC)
+WISHES = Wishes(
+    authority="ca",
+    bundle="bundle",
+    certificates={"server": Certificate(names=["broker.example"])},
+    passwords={"order-postgres": Password(username="order")},
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApiServer]:
+    with serving(tmp_path / "account") as fake:
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(fake.port))
+        yield fake
+
+
+@pytest.fixture
+def cluster(server: FakeApiServer, tmp_path: Path) -> Iterator[Cluster]:
+    found = Cluster.around(LABELS, tmp_path / "account")
+    yield found
+    found._client.close()
+
+
+def texts(secret: Object) -> dict[str, str]:
+    return {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
+
+
+def test_what_is_created_is_read_back(cluster: Cluster, server: FakeApiServer) -> None:
+    assert cluster.create("order-postgres", {"username": b"order", "password": b"\x00\xff"})
+    assert cluster.read("order-postgres") == {"username": b"order", "password": b"\x00\xff"}
+    secret = server.objects["secrets", "order-postgres"]
+    assert secret["metadata"] == {"name": "order-postgres", "namespace": NAMESPACE, "labels": LABELS}
+    assert secret["type"] == "Opaque"
+
+
+def test_what_is_not_there_is_none(cluster: Cluster) -> None:
+    assert cluster.read("order-postgres") is None
+
+
+def test_a_secret_without_data_is_empty(cluster: Cluster, server: FakeApiServer) -> None:
+    server.objects["secrets", "empty"] = {"kind": "Secret", "metadata": {"name": "empty"}}
+    assert cluster.read("empty") == {}
+
+
+def test_what_exists_is_not_created_again(cluster: Cluster, server: FakeApiServer) -> None:
+    cluster.create("order-postgres", {"password": b"first"})
+    assert not cluster.create("order-postgres", {"password": b"second"})
+    assert texts(server.objects["secrets", "order-postgres"]) == {"password": "first"}
+
+
+def test_what_is_replaced_has_the_new_content(cluster: Cluster) -> None:
+    cluster.create("server", {"tls.crt": b"old", "tls.key": b"old"})
+    cluster.replace("server", {"tls.crt": b"new", "tls.key": b"new"})
+    assert cluster.read("server") == {"tls.crt": b"new", "tls.key": b"new"}
+
+
+def test_what_is_public_is_a_config_map_and_may_change(cluster: Cluster, server: FakeApiServer) -> None:
+    cluster.publish("bundle", {"ca.crt": b"one"})
+    cluster.publish("bundle", {"ca.crt": b"two"})
+    assert server.objects["configmaps", "bundle"]["data"] == {"ca.crt": "two"}
+    assert server.requests == ["POST configmaps", "POST configmaps", "PUT configmaps"]
+
+
+def test_all_wishes_are_fulfilled_once(cluster: Cluster, server: FakeApiServer) -> None:
+    list(fulfil(WISHES, cluster, NOW))
+    before = dict(server.objects)
+    assert sorted(before) == [
+        ("configmaps", "bundle"),
+        ("secrets", "ca"),
+        ("secrets", "order-postgres"),
+        ("secrets", "server"),
+    ]
+    # Kubernetes checks this type's keys, and cert-manager has the same.
+    assert before["secrets", "server"]["type"] == "kubernetes.io/tls"
+    assert list(fulfil(WISHES, cluster, NOW))[1:] == ["server: well", "order-postgres: well"]
+    assert server.objects == before
+
+
+def test_of_two_at_once_both_go_on_with_what_the_first_made(cluster: Cluster, server: FakeApiServer) -> None:
+    def be_quicker(verb: str, resource: str, name: str) -> None:
+        if (verb, name) == ("POST", "ca"):
+            server.before = lambda *_: None
+            list(fulfil(WISHES, cluster, NOW))
+
+    server.before = be_quicker
+    said = list(fulfil(WISHES, cluster, NOW))
+    assert said[1:] == ["server: well", "order-postgres: well"]
+    authority = texts(server.objects["secrets", "ca"])["ca.crt"]
+    assert server.objects["configmaps", "bundle"]["data"]["ca.crt"] == authority
+    assert texts(server.objects["secrets", "server"])["ca.crt"] == authority
+
+
+@pytest.mark.parametrize(
+    ("request_", "complaint"),
+    [
+        ("GET secrets", "cannot read Secret ca in namespace shop: 403 secrets is forbidden"),
+        ("POST secrets", "cannot create Secret ca in namespace shop: 403 secrets is forbidden"),
+        ("POST configmaps", "cannot write ConfigMap bundle in namespace shop: 403 configmaps is forbidden"),
+    ],
+)
+def test_a_right_that_is_missing_is_named(
+    cluster: Cluster, server: FakeApiServer, request_: str, complaint: str
+) -> None:
+    server.forbidden.add(request_)
+    with pytest.raises(StoreFailed, match=complaint):
+        list(fulfil(WISHES, cluster, NOW))
+
+
+def test_what_cannot_be_replaced_is_said_and_stays(cluster: Cluster, server: FakeApiServer) -> None:
+    cluster.create("server", {"password": b"mine"})
+    with pytest.raises(StoreFailed, match=r"cannot replace Secret server in namespace shop: 422 .*immutable"):
+        cluster.replace("server", {"tls.crt": b"new", "tls.key": b"new"})
+    assert cluster.read("server") == {"password": b"mine"}
+
+
+def test_a_wrong_token_is_said(server: FakeApiServer, tmp_path: Path) -> None:
+    (tmp_path / "account" / "token").write_text("of another pod")
+    with pytest.raises(StoreFailed, match="401 Unauthorized"):
+        Cluster.around(LABELS, tmp_path / "account").read("ca")
+
+
+def test_a_server_of_another_authority_is_not_trusted(server: FakeApiServer, tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "other"),
+        pytest.raises(StoreFailed, match=r"does not answer: .*certificate verify failed"),
+    ):
+        Cluster.around(LABELS, tmp_path / "other").read("ca")
+
+
+def test_outside_of_a_pod_this_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreFailed, match=r"no pod with a service account: .*token"):
+        Cluster.around(LABELS, tmp_path)
+
+
+def run(wishes: str, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    file = tmp_path / "wishes.yaml"
+    file.write_text(wishes)
+    return subprocess.run(
+        [sys.executable, "-m", "warren.provision", str(file), "--kubernetes"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_command_outside_of_a_pod_ends_in_one_line(tmp_path: Path) -> None:
+    done = run("authority: ca\nbundle: bundle\n", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("warren.provision: this is no pod with a service account: ")
+    assert done.stderr.count("\n") == 1
