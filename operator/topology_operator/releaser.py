@@ -64,6 +64,8 @@ class Releaser:
             resource = _retaining(resource)
         try:
             return await self._release(resource, body, last)
+        except Waiting:
+            raise
         except Exception as exc:
             if not isinstance(exc, _EXPECTED):
                 log.exception("a fault of the operator", topology=resource.owner)
