@@ -27,6 +27,8 @@ async def release(
 ) -> Outcome:
     """Deletes what the owner's record names, as `deletionPolicy` and `deleteWithMessages` say, and then the record.
 
+    With `mode: Plan` only the record goes.
+
     What is gone already counts as deleted. What stays is no longer owned by anybody; the outcome says why it stays.
     Only the record decides what is deleted, never the resource, so one that was half made, or refused, is released as
     well. While the broker refuses something the record stays, and the next call goes on; so it does while messages are
@@ -44,9 +46,10 @@ async def release(
             return moving
         observed = await observe(api, vhosts)
     there = [(kind, each) for kind, each in record.claims if each in observed[kind]]
-    if resource.spec.deletion_policy == "Retain":
+    if resource.spec.deletion_policy == "Retain" or resource.spec.mode == "Plan":
         await ownership.remove(api, owner)
-        kept = dict.fromkeys(there, "deletionPolicy: Retain")
+        retained = resource.spec.deletion_policy == "Retain"
+        kept = dict.fromkeys(there, "deletionPolicy: Retain" if retained else "mode: Plan")
         return Outcome(Plan(()), _states(kept, set()))
     may = allowed([resource])
     leaving = await removal.planned(there, observed, api, record, known.values(), may, believe_counts=False)

@@ -135,9 +135,10 @@ async def test_releasing_removes_everything_and_the_record(broker, api, made):
     assert (await broker.release(SPEC, api=api)).objects == ()
 
 
-async def test_releasing_with_retain_leaves_everything(broker, api, made):
-    outcome = await broker.release(SPEC | {"deletionPolicy": "Retain"}, api=api)
-    assert {each.message for each in outcome.of(Status.RETAINED)} == {"deletionPolicy: Retain"}
+@pytest.mark.parametrize(("field", "value"), [("deletionPolicy", "Retain"), ("mode", "Plan")])
+async def test_releasing_may_leave_everything(broker, api, made, field, value):
+    outcome = await broker.release(SPEC | {field: value}, api=api)
+    assert {each.message for each in outcome.of(Status.RETAINED)} == {f"{field}: {value}"}
     assert broker.owner() not in await records(api)
     again = await broker.reconcile(SPEC, api=api)  # taken over as it is
     assert again.ready
