@@ -1,0 +1,64 @@
+"""User and password of one generation, while the files of a mounted Secret are replaced."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from services.shared.messaging.connection import BrokerAddress
+from services.shared.messaging.errors import ConfigurationError
+from services.shared.messaging.sender import sender
+
+
+def mount(folder: Path, generation: int) -> None:
+    """As Kubernetes does it: a new folder, then one link to it is replaced, then the former folder goes."""
+    present = folder / f"..{generation}"
+    present.mkdir()
+    (present / "username").write_text(f"order.{generation}")
+    (present / "password").write_text(f"password {generation}")
+    (folder / "..data_tmp").symlink_to(present.name)
+    (folder / "..data_tmp").replace(folder / "..data")
+    for name in ("username", "password"):
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+    if (former := folder / f"..{generation - 1}").exists():
+        for each in former.iterdir():
+            each.unlink()
+        former.rmdir()
+
+
+def test_user_and_password_are_always_of_one_generation(tmp_path: Path) -> None:
+    mount(tmp_path, 0)
+    address = BrokerAddress("amqps://broker/orders", tmp_path)
+    over = threading.Event()
+
+    def rotate() -> None:
+        for generation in range(1, 300):
+            mount(tmp_path, generation)
+        over.set()
+
+    rotating = threading.Thread(target=rotate)
+    rotating.start()
+    seen = set()
+    while not over.is_set():
+        username, password = address.login()
+        assert username.removeprefix("order.") == password.removeprefix("password ")
+        seen.add(username)
+    rotating.join()
+    assert len(seen) > 1
+    assert address.login() == ("order.299", "password 299")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    mount(tmp_path, 0)
+    (tmp_path / "..0" / "password").unlink()
+    with pytest.raises(ConfigurationError, match="cannot read the broker password"):
+        BrokerAddress("amqps://broker/orders", tmp_path).login()
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [("order", "order"), ("order.1", "order"), ("order.12", "order"), ("order.x", "order.x"), ("a.b.3", "a.b")],
+)
+def test_a_generation_speaks_for_its_service_and_no_other_dot_does(user: str, name: str) -> None:
+    assert sender(user) == name
