@@ -1,6 +1,5 @@
 """The API server of these tests: the emulator, or with WARREN_E2E=1 the one that KUBECONFIG names."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.emulator.server import Emulator
 from tests.kubernetes.installation import install
 from tests.kubernetes.operating import ROOT
-from tests.kubernetes.site import Site, site
+from tests.kubernetes.site import REAL, Site, site
 from topology_operator.credentials import connect
 from warren.local.servers import Servers
-
-REAL = os.environ.get("WARREN_E2E") == "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import secrets
 import shutil
 import time
@@ -26,6 +27,9 @@ from tests.kubernetes.cluster import (
 )
 from tests.kubernetes.operating import ROOT, Operator, operating
 from warren.local.addresses import BrokerAddress
+
+REAL = os.environ.get("WARREN_E2E") == "1"
+"""Whether the API server is the one that KUBECONFIG names."""
 
 RBAC = "rbac.authorization.k8s.io/v1"
 NAMES = {

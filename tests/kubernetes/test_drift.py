@@ -1,9 +1,10 @@
 """What somebody else changes at the broker is put back, and told."""
 
 from broker_topology.management_api import path
-from tests.kubernetes.cluster import condition, eventually, has
+from tests.kubernetes.cluster import TOPOLOGY, condition, eventually, has
 from tests.kubernetes.site import Site
 
+SEEN = "Handler 'registered.<locals>.on_changed' succeeded."
 SOON = 5
 """The shortest time between two comparisons."""
 
@@ -61,6 +62,19 @@ async def test_a_resource_at_rest_costs_no_write_and_no_second_look(place: Site)
     ready = await place.until("shop")
     looks = 'topology_reconcile_seconds_count{reason="Held"}'
     before = await operator.metric(looks)
+
+    # a write to the status, by whomever, wakes nobody
+    seen, woken = len(operator.told(SEEN)), len(operator.told("woken"))
+    status = {"status": {"lastError": "written by the test"}}
+    await place.cluster.patch(TOPOLOGY, place.namespace, "shop", status, "status")
+
+    async def saw_it() -> bool:
+        return len(operator.told(SEEN)) > seen
+
+    await eventually(saw_it)
+    assert len(operator.told("woken")) == woken
+    await place.cluster.patch(TOPOLOGY, place.namespace, "shop", {"status": {"lastError": None}}, "status")
+
     await place.annotate("shop", other="x")  # wakes it: one more look, and nothing to write
 
     async def looked_again() -> bool:

@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from tests.kubernetes.cluster import Object, eventually
+from tests.kubernetes.cluster import TOPOLOGY, Object, eventually, is_ready
 from tests.kubernetes.emulator.server import Emulator
 from tests.kubernetes.operating import ROOT
-from tests.kubernetes.site import RBAC, Site
+from tests.kubernetes.site import NAMES, REAL, Site
 
 Right = tuple[str, str, str]
 """Group, resource and verb."""
@@ -59,25 +59,22 @@ def used(emulator: Emulator) -> set[Right]:
 
 
 async def test_with_the_role_for_the_whole_cluster_it_serves_every_namespace(place: Site) -> None:
-    """It is told two namespaces all the same: on a real server the others are somebody else's."""
+    """On a real server it is told two namespaces all the same: the others are somebody else's."""
     home = await place.new_namespace(f"{place.namespace}-more")
-    cluster = place.cluster
     role = f"topology-operator-{place.namespace}"
-    bodies = list(yaml.safe_load_all((ROOT / "operator/rbac/cluster.yaml").read_text()))
     try:
-        for body in bodies:
-            if body["kind"] == "ServiceAccount":
-                continue
-            await cluster.create(f"{RBAC}/{body['kind'].lower()}s", "", renamed(body, role, place.namespace))
+        for body in yaml.safe_load_all((ROOT / "operator/rbac/cluster.yaml").read_text()):
+            if body["kind"] != "ServiceAccount":
+                await place.cluster.create(NAMES[body["kind"]], "", renamed(body, role, place.namespace))
         await place.broker_secret("broker", namespace=home)
-        await place.operator(namespaces=f"{place.namespace},{home}")
+        await place.operator(namespaces=f"{place.namespace},{home}" if REAL else "")
         await place.create("here", queues={"a": {}})
         await place.create("there", namespace=home, queues={"b": {}})
         await place.until("here")
-        await place.until_broker("queues", lambda queues: {"a", "b"} <= queues.keys())
+        await place.cluster.until(TOPOLOGY, home, "there", is_ready)
     finally:
-        for kind in ("clusterroles", "clusterrolebindings"):
-            await cluster.delete(f"{RBAC}/{kind}", "", role)
+        for kind in ("ClusterRoleBinding", "ClusterRole"):
+            await place.cluster.delete(NAMES[kind], "", role)
 
 
 def renamed(body: Object, role: str, namespace: str) -> Object:
