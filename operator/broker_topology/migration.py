@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from broker_topology import ownership, shovel
-from broker_topology.errors import MigrationBusy
+from broker_topology.errors import MigrationBusy, RequestFailed
 from broker_topology.management_api import ManagementApi
 from broker_topology.migration_lease import Lease, new_number
 from broker_topology.migration_moves import Done, Go, Refused, Wait, Write, decide
@@ -107,6 +107,10 @@ class Migrator:
                         await self._send(api, write)
             except MigrationBusy as exc:
                 return Wait(str(exc))
+            except RequestFailed as exc:
+                if shovel.UNKNOWN_COMPONENT not in str(exc):
+                    raise
+                return Refused(f"plugin {shovel.PLUGIN} is not enabled on a node; {shovel.HOW_TO_ENABLE}")
 
     async def _note(self, situation: Situation, migrations: Mapping[Key, Body], *, also: bool = False) -> None:
         """Writes down what is under way, so that a later run knows, whatever the resource says by then."""

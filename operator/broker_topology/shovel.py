@@ -82,15 +82,18 @@ async def troubles(api: ManagementApi, vhost: str) -> dict[str, str]:
     return found
 
 
+HOW_TO_ENABLE = f"run `rabbitmq-plugins enable {PLUGIN}` there, or add it to additionalPlugins of the RabbitmqCluster"
+UNKNOWN_COMPONENT = "component shovel not found"
+"""How the broker refuses a shovel without the plugin."""
+
+
 async def lacking(api: ManagementApi) -> str | None:
-    """What to do before shovels can be used; None when nothing is."""
+    """What to do before shovels can be used; None when nothing is, as far as the broker tells.
+
+    Its list of plugins is refreshed every few seconds and missing right after a start. Only the refusal of a shovel is
+    certain (UNKNOWN_COMPONENT).
+    """
     nodes = await api.get(path("nodes") + "?columns=name,running,enabled_plugins")
-    without = [
-        each["name"] for each in nodes if each.get("running", True) and PLUGIN not in each.get("enabled_plugins", ())
-    ]
-    if not without:
-        return None
-    return (
-        f"plugin {PLUGIN} is not enabled on {', '.join(sorted(without))}; run `rabbitmq-plugins enable {PLUGIN}` "
-        f"there, or add it to additionalPlugins of the RabbitmqCluster"
-    )
+    listed = [each for each in nodes if each.get("running", True) and each.get("enabled_plugins")]
+    without = sorted(each["name"] for each in listed if PLUGIN not in each["enabled_plugins"])
+    return f"plugin {PLUGIN} is not enabled on {', '.join(without)}; {HOW_TO_ENABLE}" if without else None
