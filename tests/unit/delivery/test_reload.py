@@ -1,0 +1,33 @@
+"""What Tilt starts in place of a service, run for real: ended, it starts again; told to stop, both stop."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.stage import eventually
+
+SCRIPT = (Path(__file__).resolve().parents[3] / "k8s" / "tilt" / "reload.sh").read_text()
+PROGRAM = 'trap \'echo "$1 ends" >> log; exit\' TERM; echo "$1 begins" >> log; while :; do sleep 0.05; done'
+
+
+def start(folder: Path) -> tuple[subprocess.Popen[bytes], Callable[[], list[str]]]:
+    command = ["sh", "-c", SCRIPT, str(folder / "pid"), "sh", "-c", PROGRAM, "program", "order"]
+    process = subprocess.Popen(command, cwd=folder)
+    log = folder / "log"
+    return process, lambda: log.read_text().splitlines() if log.exists() else []
+
+
+async def test_a_program_that_is_ended_starts_again_and_both_end_together(tmp_path: Path) -> None:
+    process, said = start(tmp_path)
+    try:
+        await eventually(lambda: said() == ["order begins"] and (tmp_path / "pid").exists())
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+        await eventually(lambda: said() == ["order begins", "order ends", "order begins"])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert said() == ["order begins", "order ends", "order begins", "order ends"]
+    finally:
+        process.kill()
+        process.wait()

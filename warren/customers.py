@@ -1,0 +1,144 @@
+"""Customers who order at an installation at a steady rate, every request counted once: no second try hides a failure.
+
+    python -m warren.customers --url http://localhost:8080 --token-key-file token.key --rate 20 --seconds 60
+
+SIGTERM and Ctrl-C end the ordering early. Exit codes: 0 every request was answered with 202, 1 some were not, 2 wrong
+usage.
+"""
+
+import argparse
+import asyncio
+import secrets
+import signal
+import statistics
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+
+from warren.local.errors import LocalError
+from warren.tokens import sign
+
+ARTICLES = [f"item{number}" for number in range(1, 10)]
+LIMIT = 30.0  # seconds for an answer
+SHOWN = 20  # failures that are told one by one
+
+
+@dataclass
+class Tally:
+    """What came of the requests. Times are in seconds."""
+
+    accepted: list[UUID] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+    answered: list[float] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        failures = self.failed.total()
+        figures = f"{len(self.accepted) + failures} ordered, {len(self.accepted)} accepted, {failures} failed"
+        if len(self.answered) > 1:
+            cuts = statistics.quantiles(self.answered, n=100)
+            figures += f"; answers took {cuts[49] * 1e3:.0f} ms (half of them), {cuts[98] * 1e3:.0f} ms (99 of 100)"
+        return figures
+
+
+class Customers:
+    """`rate` is orders a second; with `ids`, each accepted one is printed, as are the first failures."""
+
+    def __init__(self, url: str, key_file: Path | None, rate: float, *, ids: bool = False) -> None:
+        self.tally = Tally()
+        self._url = url
+        self._key_file = key_file
+        self._pause = 1 / rate
+        self._ids = ids
+        self._run = secrets.token_hex(3)
+        self._ended = asyncio.Event()
+
+    def stop(self) -> None:
+        """What is under way is waited for."""
+        self._ended.set()
+
+    async def order(self, seconds: float) -> Tally:
+        """Until the time is over or `stop`; slow answers hold up no other customer. Raises LocalError."""
+        began = time.monotonic()
+        token = None if self._key_file is None else sign("customers", self._key_file, seconds=seconds + 600)
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        async with (
+            httpx.AsyncClient(base_url=self._url, headers=headers, timeout=LIMIT) as client,
+            asyncio.TaskGroup() as group,
+        ):
+            number = 0
+            while time.monotonic() - began < seconds and not self._ended.is_set():
+                group.create_task(self._place(client, number))
+                number += 1
+                late = began + number * self._pause - time.monotonic()
+                try:
+                    async with asyncio.timeout(max(late, 0)):
+                        await self._ended.wait()
+                except TimeoutError:
+                    continue
+        return self.tally
+
+    async def _place(self, client: httpx.AsyncClient, number: int) -> None:
+        items = [ARTICLES[number % len(ARTICLES)], ARTICLES[number // len(ARTICLES) % len(ARTICLES)]]
+        body = {"orderId": f"{self._run}-{number}", "user": "customers", "items": sorted(set(items))}
+        began = time.monotonic()
+        try:
+            answer = await client.post("/orders", json=body)
+        except httpx.HTTPError as error:
+            self._fail(f"no answer: {error or type(error).__name__}")
+            return
+        self.tally.answered.append(time.monotonic() - began)
+        if answer.status_code != httpx.codes.ACCEPTED:
+            self._fail(f"answered {answer.status_code}: {answer.text[:200]}")
+            return
+        order = UUID(answer.json()["id"])
+        self.tally.accepted.append(order)
+        if self._ids:
+            print(f"accepted {order}", flush=True)
+
+    def _fail(self, reason: str) -> None:
+        self.tally.failed[reason] += 1
+        if self.tally.failed.total() <= SHOWN:
+            print(f"failed at {time.strftime('%H:%M:%S')}: {reason}", flush=True)
+
+
+async def _run(options: argparse.Namespace) -> Tally:
+    customers = Customers(options.url, options.token_key_file, options.rate, ids=options.ids)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, customers.stop)
+    return await customers.order(options.seconds)
+
+
+def _positive(text: str) -> float:
+    if (number := float(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return number
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m warren.customers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--url", required=True, help="where the order API is")
+    parser.add_argument("--token-key-file", type=Path, help="key to sign the customers' token with")
+    parser.add_argument("--rate", type=_positive, default=10.0, help="orders a second; default: %(default)g")
+    parser.add_argument("--seconds", type=_positive, default=60.0, help="for how long; default: %(default)g")
+    parser.add_argument("--ids", action="store_true", help="print the id of every order that was accepted")
+    options = parser.parse_args()
+    try:
+        tally = asyncio.run(_run(options))
+    except LocalError as error:
+        print(f"customers: {error}", file=sys.stderr)
+        return 1
+    print(tally.text, flush=True)
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
