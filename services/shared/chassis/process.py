@@ -230,13 +230,22 @@ def main(build: Callable[[S], Process], kind: type[S], service: str) -> None:
     try:
         settings = read(kind)
         logs.configure(service, log_format=settings.log_format, level=settings.log_level)
-        uvloop.run(build(settings).run())
+        uvloop.run(_to_the_end(build(settings)))
     except ConfigurationError as error:
         _die(service, error, EXIT_CONFIGURATION)
     except MessagingError as error:
         _die(service, error, EXIT_UNAVAILABLE)
     except KeyboardInterrupt:
         structlog.get_logger().info("stopped")
+
+
+async def _to_the_end(process: Process) -> None:
+    try:
+        await process.run()
+    finally:
+        # What is left takes no orders. A second SIGTERM while the interpreter ends would be the exit code of a
+        # process that had finished tidily.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 def _die(service: str, error: Exception, code: int) -> None:

@@ -1,0 +1,25 @@
+"""A process that is asked to end ends once, with the exit code of a tidy end."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+
+from warren.local.system import System
+
+
+def test_asking_again_and_again_changes_nothing(system: System) -> None:
+    """Kubernetes, a person and a supervisor may all ask, the last of them while the interpreter is ending."""
+    processes = system.processes
+    processes.start(system.process("email", as_name="email-2"))
+    pid = processes.pids["email-2"]
+    deadline = time.monotonic() + 30
+    while "consuming" not in processes.log_file("email-2").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    while "email-2" in processes.pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+    assert processes.stop("email-2") == 0
