@@ -107,8 +107,13 @@ COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-anno
 crds: $(VENV)/.local ## write operator/crds and the table in docs/topology.md anew from the model
 	@$(BIN)/python -m topology_operator crd >operator/crds/topologies.yaml.new
 	@mv operator/crds/topologies.yaml.new operator/crds/topologies.yaml
+	@cp operator/crds/topologies.yaml charts/warren/charts/topology-operator/crds/topologies.yaml
 	@$(BIN)/python -m topology_operator reference | sed -i -e '/^<!-- fields -->$$/,/^<!-- end of fields -->$$/{//!d}' \
 	  -e '/^<!-- fields -->$$/r /dev/stdin' docs/topology.md
+
+.PHONY: chart-golden
+chart-golden: $(VENV)/.dev ## write tests/charts/golden.yaml anew: what the chart renders when nothing is set
+	@$(BIN)/python -m tests.charts.golden
 
 .PHONY: requirements
 requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest versions

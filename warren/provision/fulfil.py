@@ -17,9 +17,24 @@ def fulfil(wishes: Wishes, store: Store, now: datetime) -> Iterator[str]:
     An interrupted run is continued by the next one: each thing is complete before the next is begun, the authority
     first, and of two runs at once both go on with what the first of them made. Raises StoreFailed.
     """
-    authority = Authority.load(wishes.authority, _kept(store, wishes.authority, Authority.new("Warren", now).data))
-    store.publish(wishes.bundle, {"ca.crt": authority.pem})
-    yield f"{wishes.authority}: the authority; its certificate is in {wishes.bundle}"
+    authority = _authority(wishes, store, now) if wishes.authority else None
+    if authority is not None:
+        yield f"{wishes.authority}: the authority; its certificate is in {wishes.bundle}"
+        yield from _certificates(wishes, store, authority, now)
+    for name, password in wishes.passwords.items():
+        fresh = {"username": password.username.encode(), "password": secrets.token_urlsafe(PASSWORD_BYTES).encode()}
+        fresh |= {key: text.encode() for key, text in password.also.items()}
+        fresh |= {"ca.crt": authority.pem} if authority is not None and password.trust else {}
+        yield f"{name}: {'made' if _kept(store, name, fresh) is fresh else 'well'}"
+
+
+def _authority(wishes: Wishes, store: Store, now: datetime) -> Authority:
+    found = Authority.load(wishes.authority, _kept(store, wishes.authority, Authority.new("Warren", now).data))
+    store.publish(wishes.bundle, {"ca.crt": found.pem})
+    return found
+
+
+def _certificates(wishes: Wishes, store: Store, authority: Authority, now: datetime) -> Iterator[str]:
     for name, certificate in wishes.certificates.items():
         found = store.read(name)
         if found is None:
@@ -30,11 +45,6 @@ def fulfil(wishes: Wishes, store: Store, now: datetime) -> Iterator[str]:
             yield f"{name}: renewed, for {', '.join(certificate.names)}"
         else:
             yield f"{name}: well"
-    for name, password in wishes.passwords.items():
-        fresh = {"username": password.username.encode(), "password": secrets.token_urlsafe(PASSWORD_BYTES).encode()}
-        fresh |= {key: text.encode() for key, text in password.also.items()}
-        fresh |= {"ca.crt": authority.pem} if password.trust else {}
-        yield f"{name}: {'made' if _kept(store, name, fresh) is fresh else 'well'}"
 
 
 def _kept(store: Store, name: str, fresh: Data) -> Data:

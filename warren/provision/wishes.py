@@ -38,8 +38,9 @@ class Password(Wish, frozen=True):
 
 
 class Wishes(Wish, frozen=True):
-    authority: Name
-    bundle: Name
+    authority: Name = ""
+    """Empty when somebody else issues certificates; `bundle`, too, and there are none below."""
+    bundle: Name = ""
     certificates: dict[Name, Certificate] = {}
     passwords: dict[Name, Password] = {}
 
@@ -52,7 +53,12 @@ def read(file: Path) -> Wishes:
         raise WishesRefused(f"{file} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise WishesRefused(f"{file}: {error}") from error
-    names: list[Any] = [wishes.authority, wishes.bundle, *wishes.certificates, *wishes.passwords]
+    if not (wishes.authority and wishes.bundle):
+        if wishes.authority or wishes.bundle:
+            raise WishesRefused(f"{file}: authority and bundle belong together; name both or neither")
+        if wishes.certificates or any(password.trust for password in wishes.passwords.values()):
+            raise WishesRefused(f"{file}: certificates, and passwords with trust, need an authority and a bundle")
+    names: list[Any] = [*filter(None, (wishes.authority, wishes.bundle)), *wishes.certificates, *wishes.passwords]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise WishesRefused(f"{file}: two wishes have the same name: {', '.join(twice)}")
     return wishes

@@ -18,7 +18,7 @@
 {{- $_ := set $settings "WARREN_SMTP_HOST" ($root.Values.mail.host | default (printf "%s-sinks" (include "warren.name" $root))) -}}
 {{- $_ := set $settings "WARREN_SMTP_PORT" ($sinks | ternary 2525 $root.Values.mail.port | toString) -}}
 {{- $_ := set $settings "WARREN_SMTP_SENDER" $root.Values.mail.sender -}}
-{{- $_ := set $settings "WARREN_SMTP_CA_FILE" ($sinks | ternary "/run/warren/trust/ca.crt" "/etc/ssl/certs/ca-certificates.crt") -}}
+{{- $_ := set $settings "WARREN_SMTP_CA_FILE" ($sinks | ternary "/run/warren/trust/sinks.crt" "/etc/ssl/certs/ca-certificates.crt") -}}
 {{- if $root.Values.mail.credentialsSecret -}}
 {{- $_ := set $settings "WARREN_SMTP_CREDENTIALS" "/run/warren/mail" -}}
 {{- end -}}
@@ -26,7 +26,7 @@
 {{- if eq .it.service "sms" -}}
 {{- $_ := set $settings "WARREN_SMS_URL" ($root.Values.sms.url | default (printf "https://%s-sinks:8025/messages" (include "warren.name" $root))) -}}
 {{- if not $root.Values.sms.url -}}
-{{- $_ := set $settings "WARREN_SMS_CA_FILE" "/run/warren/trust/ca.crt" -}}
+{{- $_ := set $settings "WARREN_SMS_CA_FILE" "/run/warren/trust/sinks.crt" -}}
 {{- end -}}
 {{- if $root.Values.sms.tokenSecret -}}
 {{- $_ := set $settings "WARREN_SMS_TOKEN_FILE" "/run/warren/sms/token" -}}

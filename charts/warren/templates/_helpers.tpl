@@ -60,6 +60,24 @@ imagePullSecrets:
 {{- eq .Values.rabbitmq.mode "external" | ternary .Values.rabbitmq.external.port 5671 -}}
 {{- end -}}
 
+{{/* As somebody in another namespace says it. */}}
+{{- define "warren.broker.fullHost" -}}
+{{- if eq .Values.rabbitmq.mode "external" -}}
+{{ include "warren.broker.host" . }}
+{{- else -}}
+{{ include "warren.broker.host" . }}.{{ .Release.Namespace }}.svc
+{{- end -}}
+{{- end -}}
+
+{{- define "warren.broker.managementPort" -}}
+{{- eq .Values.rabbitmq.mode "external" | ternary .Values.rabbitmq.external.managementPort 15671 -}}
+{{- end -}}
+
+{{/* Where the broker's own numbers are: over TLS where the cluster operator has turned everything else off. */}}
+{{- define "warren.broker.metricsPort" -}}
+{{- eq .Values.rabbitmq.mode "clusterOperator" | ternary 15691 15692 -}}
+{{- end -}}
+
 {{- define "warren.database.host" -}}
 {{- if eq .Values.postgresql.mode "external" -}}
 {{ required "postgresql.external.host: where is the database?" .Values.postgresql.external.host }}
@@ -77,12 +95,58 @@ imagePullSecrets:
 {{ include "warren.database.host" . }}:{{ include "warren.database.port" . }}/{{ .Values.postgresql.database }}
 {{- end -}}
 
-{{/* ConfigMaps with ca.crt. */}}
-{{- define "warren.database.trust" -}}
-{{- .Values.postgresql.external.caConfigMap | default "warren-trust" -}}
+{{/* Where ca.crt of a server is, as a source of a projected volume: a ConfigMap, or with cert-manager, which makes no
+ConfigMaps, that one key of the server's Secret. */}}
+{{- define "warren.database.trustSource" -}}
+{{- $certified := and .Values.trust.certManager.enabled (eq .Values.postgresql.mode "simple") -}}
+{{- include "warren.trustSource" (dict "configMap" .Values.postgresql.external.caConfigMap "secret" ($certified | ternary "postgresql-tls" "")) -}}
 {{- end -}}
-{{- define "warren.broker.trust" -}}
-{{- .Values.rabbitmq.external.caConfigMap | default "warren-trust" -}}
+{{- define "warren.broker.trustSource" -}}
+{{- $certified := and .Values.trust.certManager.enabled (ne .Values.rabbitmq.mode "external") -}}
+{{- include "warren.trustSource" (dict "configMap" .Values.rabbitmq.external.caConfigMap "secret" ($certified | ternary "rabbitmq-tls" "")) -}}
+{{- end -}}
+{{- define "warren.sinks.trustSource" -}}
+{{- include "warren.trustSource" (dict "configMap" "" "secret" (.Values.trust.certManager.enabled | ternary "sinks-tls" "")) -}}
+{{- end -}}
+{{- define "warren.trustSource" -}}
+{{- if .secret -}}
+secret: {name: {{ .secret }}}
+{{- else -}}
+configMap: {name: {{ .configMap | default "warren-trust" }}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a projected volume of a pod holds of them. (dict "root" . "sinks" bool "broker" bool) */}}
+{{- define "warren.trust" -}}
+{{- $files := dict "database.crt" (include "warren.database.trustSource" .root | fromYaml) -}}
+{{- if .broker }}{{- $_ := set $files "broker.crt" (include "warren.broker.trustSource" .root | fromYaml) -}}{{- end -}}
+{{- if .sinks }}{{- $_ := set $files "sinks.crt" (include "warren.sinks.trustSource" .root | fromYaml) -}}{{- end -}}
+{{- range $file, $source := $files }}
+{{- range $kind, $it := $source }}
+- {{ $kind }}: {name: {{ $it.name }}, items: [{key: ca.crt, path: {{ $file }}}]}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The servers' certificates: Secret and names. */}}
+{{- define "warren.certificates" -}}
+{{- $domain := printf "%s.svc" .Release.Namespace -}}
+{{- if ne .Values.rabbitmq.mode "external" }}
+{{- $broker := printf "%s-rabbitmq" (include "warren.name" .) }}
+{{- $nodes := printf "*.%s-nodes.%s" $broker $domain }}
+rabbitmq-tls:
+  names: {{ list $broker (printf "%s.%s" $broker $domain) (printf "%s.%s.cluster.local" $broker $domain) $nodes (printf "%s.cluster.local" $nodes) "localhost" | toJson }}
+{{- end }}
+{{- if eq .Values.postgresql.mode "simple" }}
+{{- $database := printf "%s-postgresql" (include "warren.name" .) }}
+postgresql-tls:
+  names: {{ list $database (printf "%s.%s" $database $domain) "localhost" | toJson }}
+{{- end }}
+{{- if .Values.sinks.enabled }}
+{{- $sinks := printf "%s-sinks" (include "warren.name" .) }}
+sinks-tls:
+  names: {{ list $sinks (printf "%s.%s" $sinks $domain) | toJson }}
+{{- end }}
 {{- end -}}
 
 {{- define "warren.database.adminSecret" -}}
@@ -104,4 +168,9 @@ imagePullSecrets:
 {{- define "warren.component" -}}
 {{- $own := index .root.Values.components .name -}}
 {{- mergeOverwrite (deepCopy .root.Values.default) (deepCopy $own) | toYaml -}}
+{{- end -}}
+
+{{/* The role that owns the tables. */}}
+{{- define "warren.database.owner" -}}
+{{- eq .Values.postgresql.mode "external" | ternary .Values.postgresql.external.owner "postgres" -}}
 {{- end -}}

@@ -115,6 +115,13 @@ def test_another_name_makes_another_certificate(tmp_path: Path) -> None:
     shake_hands(tmp_path, "new.example")
 
 
+def test_where_somebody_else_issues_certificates_only_passwords_are_made(tmp_path: Path) -> None:
+    file = tmp_path / "wishes.yaml"
+    file.write_text("passwords: {order-postgres: {username: order}}\n")
+    assert made(tmp_path / "made", read(file)) == ["order-postgres: made"]
+    assert sorted(contents(tmp_path / "made")) == ["order-postgres/password", "order-postgres/username"]
+
+
 def test_what_is_no_authority_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "ca").mkdir()
     (tmp_path / "ca" / "ca.crt").write_text("mine")
@@ -130,6 +137,9 @@ def test_what_is_no_authority_is_not_overwritten(tmp_path: Path) -> None:
         ("authority: a\nbundle: b\ncertificats: {}\n", "certificats"),
         ("authority: a\nbundle: b\ncertificates: {c: {names: []}}\n", "length >= 1"),
         ("authority: [", "wishes.yaml"),
+        ("authority: a\n", "name both or neither"),
+        ("certificates: {c: {names: [x]}}\n", "need an authority"),
+        ("passwords: {p: {username: x, trust: true}}\n", "need an authority"),
     ],
 )
 def test_a_file_that_is_not_in_order_is_refused(tmp_path: Path, text: str, complaint: str) -> None:

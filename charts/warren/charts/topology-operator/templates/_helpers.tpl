@@ -27,7 +27,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $served | uniq | join "," -}}
 {{- end -}}
 
-{{- define "topology-operator.rules" -}}
+{{/* The roles are those of operator/rbac; a test compares. */}}
+{{- define "topology-operator.rules.topologies" -}}
 # patch: the finalizer.
 - apiGroups: [warren.dev]
   resources: [topologies]
@@ -35,6 +36,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [warren.dev]
   resources: [topologies/status]
   verbs: [patch]
+{{- end -}}
+
+{{- define "topology-operator.rules.namespaced" -}}
 # Brokers' addresses, users' passwords: one by one, by name; there is no right to list them.
 - apiGroups: [""]
   resources: [secrets]
@@ -45,4 +49,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+{{- end -}}
+
+{{- define "topology-operator.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "topology-operator.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{/* A binding to an account of this release. (dict "root" . "kind" ClusterRole|Role "name" name "account" name) */}}
+{{- define "topology-operator.binding" -}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: {{ .kind }}, name: {{ .name }}}
+subjects:
+  - {kind: ServiceAccount, name: {{ .account }}, namespace: {{ .root.Release.Namespace }}}
 {{- end -}}

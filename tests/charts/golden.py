@@ -1,0 +1,11 @@
+"""python -m tests.charts.golden: write down what the chart renders when nothing is set."""
+
+from pathlib import Path
+
+from tests.charts.rendering import text
+
+GOLDEN = Path(__file__).with_name("golden.yaml")
+
+if __name__ == "__main__":
+    GOLDEN.write_text(text("default"))
+    print(f"{GOLDEN.name} written")  # noqa: T201 - a program of its own

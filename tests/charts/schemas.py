@@ -1,0 +1,97 @@
+"""Whether an API server would take an object: every field known and of its type. An unknown kind is an error."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+from tests.charts.rendering import Object
+from tests.kubernetes.emulator.schema import Schema
+from warren.local.paths import CHECKOUT
+
+KUBERNETES = "1.31"  # the oldest that the chart takes; what it serves is served by all that came after
+TOPOLOGIES = CHECKOUT / "operator/crds/topologies.yaml"
+FOREIGN = Path(__file__).with_name("schemas.yaml")
+METADATA = {
+    "type": "object",
+    "required": ["name", "namespace", "labels"],
+    "properties": {
+        "name": {"type": "string"},
+        "namespace": {"type": "string"},
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+
+
+class UnknownKind(Exception):
+    """Nobody here knows what its fields are."""
+
+
+def check(body: Object) -> None:
+    """Raises UnknownKind, or an error of the validator that says what is wrong."""
+    _checked(json.dumps(body, sort_keys=True))
+
+
+@functools.cache
+def _checked(text: str) -> None:
+    """The same object, in another rendering, is looked at once."""
+    body = json.loads(text)
+    kind = f"{body['apiVersion']}/{body['kind']}"
+    if kind == "warren.dev/v1alpha1/Topology":
+        definition = _topology()
+        jsonschema.Draft4Validator(_closed(definition)).validate(body)
+        Schema(definition).admitted(body, None)
+    elif kind in _foreign():
+        jsonschema.Draft202012Validator(_foreign()[kind]).validate(body)
+    else:
+        try:
+            kubernetes_validate.validate(body, KUBERNETES, strict=True)
+        except kubernetes_validate.SchemaNotFoundError as error:
+            raise UnknownKind(kind) from error
+
+
+@functools.cache
+def _topology() -> Object:
+    definition = yaml.safe_load(TOPOLOGIES.read_text())
+    schema: Object = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+@functools.cache
+def _foreign() -> dict[str, Object]:
+    kinds = yaml.safe_load(FOREIGN.read_text())
+    shared = kinds.pop("$defs")
+    return {
+        kind: _closed(
+            {
+                "type": "object",
+                "required": ["apiVersion", "kind", "metadata", "spec"],
+                "properties": {
+                    "apiVersion": {"type": "string"},
+                    "kind": {"type": "string"},
+                    "metadata": METADATA,
+                    "spec": {"type": "object", "properties": spec},
+                },
+                "$defs": shared,
+            }
+        )
+        for kind, spec in kinds.items()
+    }
+
+
+def _closed(schema: Any) -> Any:
+    """The same schema, refusing fields that it does not name."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(each) for key, each in schema.items()}
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+        if not open_ended:
+            closed["additionalProperties"] = False
+    return closed

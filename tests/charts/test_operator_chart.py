@@ -1,0 +1,77 @@
+"""The operator's own chart has the same definition and the same rights as operator/."""
+
+import pytest
+import yaml
+
+from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, case, helm, objects
+from warren.local.paths import CHECKOUT
+
+OPERATOR = CHECKOUT / "operator"
+
+
+def rendered(*namespaces: str) -> list[Object]:
+    done = helm(NEWEST, "template", "own", OPERATOR_CHART, "--namespace", "ops", values={"namespaces": namespaces})
+    assert done.returncode == 0, done.stderr
+    return objects(done.stdout)
+
+
+def rules(bodies: list[Object], *kinds: str) -> dict[str, list[list[Object]]]:
+    """The rules of roles that the operator itself is bound to, by kind."""
+    return {
+        kind: [
+            body["rules"]
+            for body in bodies
+            if body["kind"] == kind and "definition" not in body["metadata"]["name"]
+        ]
+        for kind in kinds
+    }  # fmt: skip
+
+
+def test_the_definition_is_the_operators() -> None:
+    ours = (OPERATOR_CHART / "crds/topologies.yaml").read_text()
+    assert ours == (OPERATOR / "crds/topologies.yaml").read_text(), "make crds"
+
+
+def test_rights_for_the_whole_cluster_are_the_operators() -> None:
+    wanted = list(yaml.safe_load_all((OPERATOR / "rbac/cluster.yaml").read_text()))
+    assert rules(rendered(), "ClusterRole", "Role") == rules(wanted, "ClusterRole", "Role")
+
+
+def test_rights_for_chosen_namespaces_are_the_operators() -> None:
+    wanted = rules(list(yaml.safe_load_all((OPERATOR / "rbac/namespaced.yaml").read_text())), "ClusterRole", "Role")
+    bodies = rendered("release", "shop")
+    found = rules(bodies, "ClusterRole", "Role")
+    assert found["ClusterRole"] == wanted["ClusterRole"]
+    assert found["Role"] == wanted["Role"] * 2
+    assert {body["metadata"]["namespace"] for body in bodies if body["kind"] == "Role"} == {"ops", "shop"}
+
+
+@pytest.mark.parametrize("namespaces", [(), ("release",)], ids=["cluster", "namespaced"])
+def test_every_binding_leads_from_an_account_to_a_role_that_there_is(namespaces: tuple[str, ...]) -> None:
+    bodies = rendered(*namespaces)
+    named = {(body["kind"], body["metadata"]["name"]) for body in bodies}
+    bindings = [body for body in bodies if body["kind"].endswith("Binding")]
+    assert bindings
+    for body in bindings:
+        assert (body["roleRef"]["kind"], body["roleRef"]["name"]) in named
+        (subject,) = body["subjects"]
+        assert (subject["kind"], subject["name"], subject["namespace"]) == ("ServiceAccount", subject["name"], "ops")
+        assert ("ServiceAccount", subject["name"]) in named
+
+
+def test_the_definition_is_brought_up_to_date_before_an_upgrade_and_with_no_other_right() -> None:
+    (job,) = (body for body in case("default") if body["kind"] == "Job" and "definition" in body["metadata"]["name"])
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
+    (role,) = (
+        body
+        for body in case("default")
+        if body["kind"] == "ClusterRole" and body["metadata"]["name"].endswith("-definition")
+    )
+    assert role["rules"] == [
+        {
+            "apiGroups": ["apiextensions.k8s.io"],
+            "resources": ["customresourcedefinitions"],
+            "resourceNames": ["topologies.warren.dev"],
+            "verbs": ["get", "patch"],
+        }
+    ]

@@ -1,0 +1,53 @@
+"""Both Helms take the chart, make the same of it, and of the defaults what is written down."""
+
+import pytest
+
+from tests.charts.golden import GOLDEN
+from tests.charts.helm import RELEASES, Release
+from tests.charts.rendering import CASES, CHART, OPERATOR_CHART, case, helm, identity, text
+
+EACH_RELEASE = pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
+
+
+@EACH_RELEASE
+@pytest.mark.parametrize("chart", [CHART, OPERATOR_CHART], ids=lambda chart: chart.name)
+def test_the_linter_has_nothing_to_say(release: Release, chart: object) -> None:
+    done = helm(release, "lint", "--strict", str(chart))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+@EACH_RELEASE
+@pytest.mark.parametrize("name", CASES)
+def test_each_switch_passes_the_linter(release: Release, name: str) -> None:
+    done = helm(release, "lint", "--strict", CHART, "--values", CASES[name])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_helms_render_the_same(name: str) -> None:
+    older, newer = ({identity(body): body for body in case(name, release)} for release in RELEASES)
+    assert older == newer
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_two_objects_have_the_same_name(name: str) -> None:
+    names = [identity(body) for body in case(name)]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_the_defaults_are_rendered_as_written_down() -> None:
+    assert text("default") == GOLDEN.read_text(), "look at the difference; `make chart-golden` accepts it"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_everything_says_whose_it_is(name: str) -> None:
+    for body in case(name):
+        labels = body["metadata"]["labels"]
+        assert labels["app.kubernetes.io/instance"] == "warren", identity(body)
+        assert labels["app.kubernetes.io/part-of"] == "warren", identity(body)
+
+
+def test_the_switches_do_something() -> None:
+    rendered = [text(name) for name in CASES]
+    assert len(set(rendered)) == len(CASES)
