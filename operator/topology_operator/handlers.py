@@ -46,21 +46,24 @@ def configured(settings: kopf.OperatorSettings) -> kopf.OperatorSettings:
 
 
 def registered(worker: Worker, connect: Connect) -> kopf.OperatorRegistry:
-    """The handlers, in a registry of their own."""
+    """The handlers, in a registry of their own.
+
+    All of them are coroutines: kopf calls plain functions in threads, where nothing of the worker may be touched.
+    """
     registry = kopf.OperatorRegistry()
     seen: dict[str, dict[str, Any]] = {}
 
     @kopf.on.login(registry=registry)
-    def on_login(**_: Any) -> kopf.ConnectionInfo:
+    async def on_login(**_: Any) -> kopf.ConnectionInfo:
         return connect()
 
     @kopf.index(GROUP, VERSION, PLURAL, registry=registry)
-    def on_listed(body: kopf.Body, **_: Any) -> None:
+    async def on_listed(body: kopf.Body, **_: Any) -> None:
         """kopf runs no other handler before every resource has been here once: neighbours are known from the start."""
         worker.neighbours.put(dict(body))
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    def on_changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
+    async def on_changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
         uid, newest = body["metadata"]["uid"], dict(body)
         if type == "DELETED":
             seen.pop(uid, None)

@@ -1,6 +1,7 @@
 """The process from outside: settings, help, exit codes."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,11 @@ def test_settings_name_every_mistake_and_leave_kubernetes_own_variables_alone() 
     assert "CONCURRENCY" in str(refusal.value)
     assert read({"TOPOLOGY_OPERATOR_PORT": "tcp://10.0.0.1:80"}) == Settings()
     assert read({"TOPOLOGY_OPERATOR_NAMESPACES": " a, b,"}).served == ("a", "b")
+
+
+def test_no_handler_runs_in_a_thread() -> None:
+    """kopf calls plain functions in threads; once, two of them at a time brought the whole process to a stand."""
+    source = (ROOT / "operator/topology_operator/handlers.py").read_text()
+    handlers = re.findall(r"@kopf\.[^\n]*(?:\n[^\n]*)*?\n    (async def|def) (on_\w+)", source)
+    assert len(handlers) == 5
+    assert {keyword for keyword, _ in handlers} == {"async def"}
