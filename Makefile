@@ -57,6 +57,10 @@ mutants: $(VENV)/.dev ## break each promise in a copy, one at a time, and see it
 e2e-operator: $(VENV)/.dev ## the operator's scenarios on the Kubernetes API server that KUBECONFIG names
 	@$(BIN)/python -m tests.kubernetes.e2e
 
+.PHONY: e2e
+e2e: $(VENV)/.dev ## the whole system on the cluster that KUBECONFIG names, or on kind; see tests/e2e/settings.py
+	@$(BIN)/python -m tests.e2e
+
 .PHONY: lint
 lint: $(VENV)/.dev ## style, formatting, and who may import whom
 	@$(BIN)/ruff check .

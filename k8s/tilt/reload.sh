@@ -5,6 +5,7 @@ trap 'ended=yes; kill -TERM "$child"' TERM INT
 while [ -z "$ended" ]; do
   "$@" &
   child=$!
+  [ -z "$ended" ] || kill -TERM "$child"
   echo "$child" > "$0"
   # A signal that is caught ends the waiting, not the child.
   while kill -0 "$child" 2>/dev/null; do wait "$child"; done

@@ -19,11 +19,17 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], Callable[[], list[str]
     return process, lambda: log.read_text().splitlines() if log.exists() else []
 
 
+def number(folder: Path) -> int:
+    """Of the running program; 0 as long as it is not written."""
+    file = folder / "pid"
+    return int(file.read_text() or 0) if file.exists() else 0
+
+
 async def test_a_program_that_is_ended_starts_again_and_both_end_together(tmp_path: Path) -> None:
     process, said = start(tmp_path)
     try:
-        await eventually(lambda: said() == ["order begins"] and (tmp_path / "pid").exists())
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+        await eventually(lambda: said() == ["order begins"] and number(tmp_path) > 0)
+        os.kill(number(tmp_path), signal.SIGTERM)
         await eventually(lambda: said() == ["order begins", "order ends", "order begins"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

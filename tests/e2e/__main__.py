@@ -1,0 +1,114 @@
+"""`make e2e`: an installation on a cluster, through everything that must not hurt it, to its removal.
+
+Exit codes: 0 every scenario passed; 1 some failed; 2 a variable is wrong; 77 nothing was run, because there is no
+cluster. What was not run is listed and never counts as passed.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+from tests.e2e.collection import collect
+from tests.e2e.errors import E2EError, NoCluster
+from tests.e2e.kubectl import Kubectl
+from tests.e2e.place import cluster, load
+from tests.e2e.release import Release
+from tests.e2e.removal import uninstall
+from tests.e2e.scenarios import SCENARIOS, install
+from tests.e2e.settings import ROOT, Settings, read
+
+PASSED, FAILED, USAGE, NOT_RUN = 0, 1, 2, 77
+LOGS = ROOT / ".warren" / "e2e"
+RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+
+
+def main() -> int:
+    try:
+        settings = read()
+        chosen = _chosen(settings)
+    except ValueError as error:
+        say(f"e2e: {error}")
+        return USAGE
+    try:
+        with cluster(settings) as own:
+            return _run(settings, own, chosen)
+    except NoCluster as error:
+        for name in ["install", *chosen, "uninstall"]:
+            say(f"NOT RUN  {name}")
+        say(f"\n{len(chosen) + 2} scenarios were NOT RUN, none passed: {error}.")
+        say("Set KUBECONFIG to the file of a cluster in which you may do everything, or install kind, and try again.")
+        return NOT_RUN
+    except E2EError as error:
+        say(f"e2e: {error}")
+        return FAILED
+
+
+def _chosen(settings: Settings) -> list[str]:
+    if unknown := sorted(set(settings.only) - SCENARIOS.keys()):
+        raise ValueError(f"E2E_ONLY: there is no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}")
+    return [name for name in SCENARIOS if not settings.only or name in settings.only]
+
+
+def _run(settings: Settings, own: bool, chosen: list[str]) -> int:
+    kubectl = Kubectl(settings.kubectl, settings.namespace)
+    # Created and not applied: what is in a namespace that exists is somebody's, and it is deleted at the end.
+    kubectl("create", "namespace", settings.namespace)
+    kubectl("label", "namespace", settings.namespace, RESTRICTED)
+    try:
+        release = Release(settings, kubectl, load(settings, own))
+        failed = _scenarios(release, chosen)
+        if failed:
+            say(f"logs and objects are in {collect(kubectl, LOGS / time.strftime('%Y%m%dT%H%M%S'))}")
+    finally:
+        if not settings.keep:
+            _remove(settings, kubectl)
+    return FAILED if failed else PASSED
+
+
+def _scenarios(release: Release, chosen: list[str]) -> int:
+    """How many failed. Where installing fails, nothing else can be said; uninstalling comes in any case."""
+    steps: dict[str, Callable[[Release], str]] = {"install": install, **{name: SCENARIOS[name] for name in chosen}}
+    if not release.settings.keep:
+        steps["uninstall"] = uninstall
+    failed: list[str] = []
+    unrun: list[str] = []
+    for name, scenario in steps.items():
+        if failed[:1] == ["install"]:
+            unrun.append(name)
+            continue
+        began = time.monotonic()
+        try:
+            figures = scenario(release)
+        except E2EError as error:
+            failed.append(name)
+            say(f"FAILED   {name}, {time.monotonic() - began:.0f} s: {error}")
+        else:
+            say(f"passed   {name}, {time.monotonic() - began:.0f} s: {figures}")
+    for name in unrun:
+        say(f"NOT RUN  {name}")
+    say(f"\n{len(steps) - len(failed) - len(unrun)} passed, {len(failed)} failed, {len(unrun)} not run")
+    return len(failed)
+
+
+def _remove(settings: Settings, kubectl: Kubectl) -> None:
+    """Also after a failure in the middle: the release first, or finalizers would wait for an operator that is gone."""
+    release = Release(settings, kubectl, "")
+    words = ["delete", "namespace", settings.namespace, "--ignore-not-found", "--timeout=300s"]
+    steps: list[Callable[[], str]] = [
+        lambda: release.helm("uninstall", release.name, "--ignore-not-found", "--wait", "--timeout", "300s"),
+        lambda: kubectl(*words, seconds=330),
+    ]
+    for step in steps:
+        try:
+            step()
+        except E2EError as error:
+            say(f"while removing: {error}")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Programs that are run, and what they say."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.e2e.errors import CommandFailed
+
+TAIL = 15  # lines of a failed program that are shown
+
+
+def run(
+    command: Sequence[str],
+    *,
+    feed: str | None = None,
+    seconds: float = 120,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """What it printed. Raises CommandFailed when it fails, cannot be started, or takes longer than `seconds`."""
+    said = " ".join(command)
+    try:
+        done = subprocess.run(
+            command, input=feed, capture_output=True, text=True, check=False, timeout=seconds, env=environment
+        )
+    except OSError as error:
+        raise CommandFailed(f"{command[0]} cannot be run: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(f"{said}: no end after {seconds:.0f} s") from error
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-TAIL:])
+        raise CommandFailed(f"{said}: exit code {done.returncode}\n{tail}")
+    return done.stdout
+
+
+def read_json(command: Sequence[str], *, seconds: float = 120) -> Any:
+    return json.loads(run(command, seconds=seconds))

@@ -1,0 +1,86 @@
+"""Customers in a pod of their own: a port-forward from outside would break with the pod that it leads to."""
+
+import secrets
+from uuid import UUID
+
+from tests.e2e.errors import CommandFailed, NotSo
+from tests.e2e.kubectl import Kubectl, Object, wait
+from tests.e2e.settings import Settings
+
+USER = 10001
+
+
+def manifest(name: str, settings: Settings, rate: float, seconds: float) -> Object:
+    """It is what `helm test` is, as far as NetworkPolicies know, and may do as little."""
+    release = settings.release
+    shut = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    labels = {"name": "warren", "instance": release, "component": "smoke"}
+    container = {
+        "name": "customers",
+        "image": f"{settings.prefix}/tools:{settings.tag}",
+        "imagePullPolicy": "IfNotPresent",
+        "args": [
+            "warren.customers",
+            f"--url=http://{release}-order-api:8080",
+            "--token-key-file=/run/warren/token/password",
+            f"--rate={rate}",
+            f"--seconds={seconds}",
+            "--ids",
+        ],
+        "securityContext": shut,
+        "volumeMounts": [{"name": "token", "mountPath": "/run/warren/token", "readOnly": True}],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {f"app.kubernetes.io/{key}": value for key, value in labels.items()}},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "fsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container],
+            "volumes": [{"name": "token", "secret": {"secretName": "token-key", "defaultMode": 0o440}}],
+        },
+    }
+
+
+class Ordering:
+    """One run of customers. After `end`: which orders were accepted, and every failure in words."""
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self.name = f"customers-{secrets.token_hex(3)}"
+        self.accepted: list[UUID] = []
+        self.failures: list[str] = []
+        self.summary = ""
+        self._kubectl = kubectl
+
+    def wait_until_ordering(self) -> None:
+        wait(lambda: "accepted " in self._log(), "customers' orders are accepted", 180)
+
+    def end(self) -> None:
+        """Answers under way are waited for. Raises NotSo when its last words are missing."""
+        code = "import os, signal; os.kill(1, signal.SIGTERM)"
+        if self._phase() == "Running":
+            self._kubectl("exec", self.name, "--", "python", "-c", code)
+        wait(lambda: self._phase() in {"Succeeded", "Failed"}, "the customers have ended", 120)
+        lines = self._log().splitlines()
+        self.accepted = [UUID(line.split()[1]) for line in lines if line.startswith("accepted ")]
+        self.failures = [line for line in lines if line.startswith("failed at ")]
+        self.summary = lines[-1] if lines else ""
+        if f" {len(self.accepted)} accepted" not in self.summary:
+            raise NotSo(f"the customers' log is not whole: it ends with {self.summary!r}")
+
+    def _phase(self) -> str:
+        return str(self._kubectl.get("pod", self.name)["status"]["phase"])
+
+    def _log(self) -> str:
+        try:
+            return self._kubectl("logs", self.name)
+        except CommandFailed:
+            return ""  # a pod that does not run yet has none

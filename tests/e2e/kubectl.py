@@ -1,0 +1,80 @@
+"""kubectl, in one namespace."""
+
+import base64
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.e2e.command import read_json, run
+from tests.e2e.errors import CommandFailed, NotSo
+
+Object = dict[str, Any]
+POLL = 1.0  # seconds
+
+
+class Kubectl:
+    """The cluster is the one that KUBECONFIG names."""
+
+    def __init__(self, program: str, namespace: str) -> None:
+        self.program = program
+        self.namespace = namespace
+
+    def __call__(self, *words: str, feed: str | None = None, seconds: float = 120) -> str:
+        return run([self.program, "--namespace", self.namespace, *words], feed=feed, seconds=seconds)
+
+    def get(self, *words: str) -> Any:
+        return read_json([self.program, "--namespace", self.namespace, "get", *words, "--output", "json"])
+
+    def items(self, *words: str) -> list[Object]:
+        return list(self.get(*words)["items"])
+
+    def apply(self, *objects: Object) -> None:
+        self("apply", "--filename", "-", feed="\n".join(f"---\n{json.dumps(each)}" for each in objects))
+
+    def secret(self, name: str) -> dict[str, str]:
+        data = self.get("secret", name)["data"]
+        return {key: base64.b64decode(text).decode() for key, text in data.items()}
+
+    def pods(self, component: str) -> list[Object]:
+        """Those that are to stay: what is being deleted is not counted."""
+        found = self.items(
+            "pods", "--selector", f"app.kubernetes.io/name=warren,app.kubernetes.io/component={component}"
+        )
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def ready(self, component: str) -> int:
+        return sum(_is_ready(pod) for pod in self.pods(component))
+
+    @contextmanager
+    def forward(self, target: str, port: int) -> Iterator[int]:
+        """A free port of this machine that leads to `target`."""
+        command = [self.program, "--namespace", self.namespace, "port-forward", target, f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            try:
+                assert process.stdout is not None
+                line = process.stdout.readline()
+                found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
+                if found is None:
+                    raise CommandFailed(f"port-forward to {target} failed: {line.strip()}")
+                yield int(found[1])
+            finally:
+                process.terminate()
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def wait(holds: Callable[[], bool], what: str, seconds: float) -> float:
+    """How long it took. Raises NotSo with `what` when it does not hold in time."""
+    began = time.monotonic()
+    while not holds():
+        if time.monotonic() - began > seconds:
+            raise NotSo(f"after {seconds:.0f} s it is still not so that {what}")
+        time.sleep(POLL)
+    return time.monotonic() - began

@@ -1,0 +1,174 @@
+"""What an installation must go through. Each returns the figures it rests on, or raises E2EError."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+
+from tests.e2e.errors import NotSo
+from tests.e2e.kubectl import wait
+from tests.e2e.release import Release
+
+BACKLOG = 150  # messages that wait when the consumers start
+RATE = 10.0  # orders a second, on machines that do other things too
+UNDISTURBED = 5.0  # seconds of ordering before and after what is done to the system
+
+
+def install(release: Release) -> str:
+    began = time.monotonic()
+    release.install()
+    took = time.monotonic() - began
+    topologies = release.kubectl.items("topologies")
+    unready = [each["metadata"]["name"] for each in topologies if not _is_ready(each)]
+    if unready or not topologies:
+        raise NotSo(f"of {len(topologies)} Topologies these are not ready: {', '.join(unready) or 'there are none'}")
+    return f"{took:.0f} s until every pod was ready; {len(topologies)} Topologies are"
+
+
+def helm_test(release: Release) -> str:
+    said = release.helm("test", release.name, "--logs", "--timeout", "300s")
+    (summary,) = [line for line in said.splitlines() if "orders ended as expected" in line]
+    return summary.strip()
+
+
+def topology(release: Release) -> str:
+    """A queue that is wanted exists at the broker; one that no longer is does not."""
+    kubectl, queue = release.kubectl, "e2e.queue"
+    before = kubectl.get("topology", "shared")
+    wanted = before["spec"]["queues"] | {queue: {"deliveryLimit": -1}}
+    _patch(release, wanted)
+    wait(lambda: _holds(release, queue), f"the broker holds {queue}", 120)
+    _patch(release, {queue: None})
+    wait(lambda: not _holds(release, queue), f"{queue} is gone", 120)
+    wait(lambda: _is_ready(kubectl.get("topology", "shared")), "the Topology is ready again", 120)
+    return f"{queue} was made and removed with its resource"
+
+
+def scale(release: Release) -> str:
+    """Consumers go from one to three and back under a backlog, and every order ends as it should."""
+    if release.settings.scaler != "hand":
+        return _scaled_by_the_cluster(release)
+    name = f"deployment/{release.name}-payment"
+    release.kubectl("scale", name, "--replicas=0")
+    wait(lambda: not release.kubectl.pods("payment"), "payment has no pod", 120)
+    with release.customers(RATE):
+        wait(lambda: release.depth("payment.queue") >= BACKLOG, f"{BACKLOG} messages wait for payment", 240)
+        release.kubectl("scale", name, "--replicas=1")
+        release.wait_ready("payment", 1)
+        release.kubectl("scale", name, "--replicas=3")
+        release.wait_ready("payment", 3)
+        time.sleep(UNDISTURBED)
+        release.kubectl("scale", name, "--replicas=1")
+        release.wait_ready("payment", 1)
+    return f"by hand, with {BACKLOG} or more waiting; {release.judge()}"
+
+
+def _scaled_by_the_cluster(release: Release) -> str:
+    """Targets so small that this rate needs three consumers: 0.7 x 3 a second each."""
+    targets = {"enabled": "true", "minimum": "1", "maximum": "3", "backlogSeconds": "2", "messagesPerSecond": "3"}
+    options = [f"--set=components.payment.autoscaling.{key}={value}" for key, value in targets.items()]
+    options += [f"--set=autoscaling.mode={release.settings.scaler}", "--set=autoscaling.scaleDownSeconds=15"]
+    release.install(*options)
+    with release.customers(RATE):
+        up = release.wait_ready("payment", 3, seconds=300)
+        time.sleep(UNDISTURBED)
+    down = release.wait_ready("payment", 1, seconds=420)
+    verdict = release.judge()
+    release.install()
+    return f"by {release.settings.scaler}: 3 after {up:.0f} s, 1 again after {down:.0f} s; {verdict}"
+
+
+def kill(release: Release) -> str:
+    """Pods end without a word while customers order; nothing is lost, and what fails is told to the customer."""
+    killed = ["order-api", "order-worker", "payment", "inventory"]
+    with release.customers(RATE) as ordering:
+        time.sleep(UNDISTURBED)
+        for component in killed:
+            pod = release.kubectl.pods(component)[0]["metadata"]["name"]
+            release.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+            wait(lambda: _all_there(release, component), f"{component} is whole again", 300)  # noqa: B023
+        time.sleep(UNDISTURBED)
+    return f"{', '.join(killed)}: {ordering.summary}; {release.judge()}"
+
+
+def drain(release: Release) -> str:
+    """A node is emptied of services while customers order. Servers stay: their data may be on that node alone."""
+    kubectl = release.kubectl
+    pods = kubectl.pods("order-api") + kubectl.pods("payment")
+    nodes = sorted({pod["spec"]["nodeName"] for pod in pods})
+    if len(kubectl.items("nodes")) < 2:
+        raise NotSo("a node can only be drained where there is another one")
+    node = nodes[-1]
+    movable = "app.kubernetes.io/name=warren,app.kubernetes.io/component notin (rabbitmq,postgresql,smoke)"
+    with release.customers(RATE) as ordering:
+        time.sleep(UNDISTURBED)
+        try:
+            kubectl(
+                "drain",
+                node,
+                f"--pod-selector={movable}",
+                "--ignore-daemonsets",
+                "--delete-emptydir-data",
+                "--timeout=300s",
+                seconds=330,
+            )
+            for component in ("order-api", "order-worker", "payment"):
+                wait(lambda: _all_there(release, component), f"{component} is whole elsewhere", 300)  # noqa: B023
+            time.sleep(UNDISTURBED)
+        finally:
+            kubectl("uncordon", node)
+    return f"{node}: {ordering.summary}; {release.judge()}"
+
+
+def upgrade(release: Release) -> str:
+    """A new chart with new images is rolled out while customers order: no request fails."""
+    with release.customers(RATE) as ordering:
+        time.sleep(UNDISTURBED)
+        with release.next_chart() as chart:
+            release.install(chart=chart, tag=release.next_tag)
+        time.sleep(UNDISTURBED)
+    if ordering.failures:
+        raise NotSo(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
+    old = [
+        pod["metadata"]["name"]
+        for pod in release.kubectl.items("pods", "--selector", "app.kubernetes.io/name=warren")
+        for container in pod["spec"]["containers"]
+        if container["image"].endswith(f":{release.settings.tag}") and "customers" not in pod["metadata"]["name"]
+    ]
+    if old:
+        raise NotSo(f"these pods still run the former images: {', '.join(old)}")
+    return f"{ordering.summary}; {release.judge()}"
+
+
+def _patch(release: Release, queues: object) -> None:
+    patch = json.dumps({"spec": {"queues": queues}})
+    release.kubectl("patch", "topology", "shared", "--type=merge", "--patch", patch)
+
+
+def _holds(release: Release, queue: str) -> bool:
+    try:
+        release.depth(queue)
+    except KeyError:
+        return False
+    return True
+
+
+def _is_ready(topology_: dict[str, object]) -> bool:
+    status = topology_.get("status", {})
+    conditions = status.get("conditions", []) if isinstance(status, dict) else []
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _all_there(release: Release, component: str) -> bool:
+    wanted = release.kubectl.get("deployment", f"{release.name}-{component}")["spec"]["replicas"]
+    return bool(release.kubectl.ready(component) == wanted == len(release.kubectl.pods(component)))
+
+
+SCENARIOS: Mapping[str, Callable[[Release], str]] = {
+    "helm test": helm_test,
+    "topology": topology,
+    "scale": scale,
+    "kill": kill,
+    "drain": drain,
+    "upgrade": upgrade,
+}
+"""Between installing and uninstalling, in this order."""

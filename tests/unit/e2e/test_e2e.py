@@ -1,0 +1,219 @@
+"""`make e2e` about itself: what it demands of a cluster, what it says without one, and that no failure goes under.
+
+kubectl is a fake here: a script that prints what a test wrote beside it.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import __main__ as program
+from tests.e2e import place, removal
+from tests.e2e.customers import Ordering, manifest
+from tests.e2e.errors import CommandFailed, NotSo
+from tests.e2e.kubectl import Kubectl, wait
+from tests.e2e.release import Release
+from tests.e2e.settings import ROOT, Settings, read
+
+FAKE = """\
+#!/bin/sh
+# A fake of kubectl: it notes its arguments, and prints the file that is named after the first of them after `get`.
+echo "$*" >> {folder}/asked
+[ "$1" != --namespace ] || shift 2
+case "$1" in get) file=get-$2 ;; *) file=$1 ;; esac
+cat "{folder}/$(echo "$file" | tr '/,' '--' | cut -c1-60)" 2>/dev/null || exit 0
+"""
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path) -> Kubectl:
+    script = tmp_path / "kubectl"
+    script.write_text(FAKE.format(folder=tmp_path))
+    script.chmod(0o755)
+    return Kubectl(str(script), "shop")
+
+
+# What it is told
+
+
+def test_variables_are_read() -> None:
+    told = {"KUBECONFIG": "/k", "E2E_TAG": "7", "E2E_ONLY": "kill, drain", "E2E_KEEP": "1", "E2E_LOAD_IMAGE": "load"}
+    settings = read(told)
+    assert (settings.kubeconfig, settings.tag, settings.only, settings.keep, settings.load) == (
+        "/k",
+        "7",
+        ("kill", "drain"),
+        True,
+        "load",
+    )
+    assert read({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("E2E_TAGG", "7", "E2E_TAGG is unknown"),
+        ("E2E_SCALER", "vpa", "E2E_SCALER is vpa, and may be keda, hpa or hand"),
+        ("E2E_VALUES", "/no/such.yaml", "E2E_VALUES: there is no file /no/such.yaml"),
+    ],
+)
+def test_a_mistake_is_said_before_anything_runs(name: str, text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        read({name: text})
+
+
+def started(**environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("E2E_") and name != "KUBECONFIG"}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.e2e"],
+        cwd=ROOT,
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+
+
+@pytest.mark.parametrize("environment", [{"E2E_KIND": "no-such-kind"}, {"KUBECONFIG": "/none", "E2E_KUBECTL": "none"}])
+def test_without_a_cluster_nothing_counts_as_passed(environment: dict[str, str]) -> None:
+    done = started(**environment)
+    assert done.returncode == 77
+    assert done.stdout.count("NOT RUN  ") == 8
+    assert "8 scenarios were NOT RUN, none passed" in done.stdout
+    assert "passed   " not in done.stdout
+
+
+def test_a_scenario_that_there_is_not_is_wrong_usage() -> None:
+    done = started(E2E_ONLY="dance")
+    assert done.returncode == 2
+    assert done.stdout.startswith("e2e: E2E_ONLY: there is no scenario dance; there are helm test, ")
+
+
+# What it makes of what it finds
+
+
+def release(kubectl: Kubectl, **settings: object) -> Release:
+    return Release(Settings(kubectl=kubectl.program, namespace="shop", **settings), kubectl, "next")  # type: ignore[arg-type]
+
+
+def passes(_: Release) -> str:
+    return "well"
+
+
+def fails(_: Release) -> str:
+    raise NotSo("an order is missing")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, **scenarios: Callable[[Release], str]) -> int:
+    monkeypatch.setattr(program, "install", scenarios.pop("install"))
+    monkeypatch.setattr(program, "uninstall", scenarios.pop("uninstall"))
+    monkeypatch.setattr(program, "SCENARIOS", scenarios)
+    return program._scenarios(release(kubectl), list(scenarios))
+
+
+def test_one_failure_stops_no_other_scenario(
+    monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = run(monkeypatch, kubectl, install=passes, uninstall=passes, kill=fails, drain=passes)
+    said = capsys.readouterr().out
+    assert failed == 1
+    assert "FAILED   kill, 0 s: an order is missing" in said
+    assert "passed   drain, 0 s: well" in said
+    assert "\n3 passed, 1 failed, 0 not run\n" in said
+
+
+def test_where_nothing_could_be_installed_nothing_else_is_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, kubectl, install=fails, uninstall=passes, kill=passes) == 1
+    said = capsys.readouterr().out
+    assert "NOT RUN  kill\nNOT RUN  uninstall\n" in said
+    assert "\n0 passed, 1 failed, 2 not run\n" in said
+
+
+def test_a_wait_says_what_it_waited_for() -> None:
+    with pytest.raises(NotSo, match="after 0 s it is still not so that pigs fly"):
+        wait(lambda: False, "pigs fly", 0)
+
+
+# Customers
+
+ID = "0195c0de-0000-7000-8000-00000000000{}"
+
+
+def ordering(kubectl: Kubectl, tmp_path: Path, log: list[str]) -> Ordering:
+    (tmp_path / "get-pod").write_text('{"status": {"phase": "Succeeded"}}')
+    (tmp_path / "logs").write_text("\n".join(log))
+    return Ordering(kubectl)
+
+
+def test_customers_are_believed_when_their_log_is_whole(kubectl: Kubectl, tmp_path: Path) -> None:
+    lines = [f"accepted {ID.format(1)}", "failed at 10:00:00: answered 503: away", f"accepted {ID.format(2)}"]
+    customers = ordering(kubectl, tmp_path, [*lines, "3 ordered, 2 accepted, 1 failed"])
+    customers.end()
+    assert [str(order) for order in customers.accepted] == [ID.format(1), ID.format(2)]
+    assert customers.failures == [lines[1]]
+
+
+@pytest.mark.parametrize("last", ["2 ordered, 2 accepted, 0 failed", f"accepted {ID.format(2)}"])
+def test_and_not_when_it_is_cut_off(kubectl: Kubectl, tmp_path: Path, last: str) -> None:
+    customers = ordering(kubectl, tmp_path, [f"accepted {ID.format(1)}", last])
+    with pytest.raises(NotSo, match="the customers' log is not whole"):
+        customers.end()
+
+
+def test_customers_may_do_as_little_as_the_namespace_demands() -> None:
+    pod = manifest("customers", Settings(), 10, 60)
+    assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "smoke"
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["spec"]["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+# Removal
+
+
+def test_what_kubernetes_itself_puts_there_is_not_left_over(kubectl: Kubectl, tmp_path: Path) -> None:
+    (tmp_path / "api-resources").write_text("pods\n")
+    own = "configmap/kube-root-ca.crt\nserviceaccount/default\nevent/a.1\nendpointslice.discovery.k8s.io/b\n"
+    (tmp_path / "get-pods").write_text(own + "role.rbac.authorization.k8s.io/warren-removal\nsecret/token-key\n")
+    assert removal.left(kubectl) == {"role.rbac.authorization.k8s.io/warren-removal", "secret/token-key"}
+
+
+def test_the_commands_of_the_notes_are_found() -> None:
+    notes = (
+        "`helm uninstall` leaves some. This removes them:\n\n"
+        "  kubectl --namespace shop delete secret --selector a=b\n"
+        "  kubectl delete customresourcedefinition topologies.warren.dev    # of everybody\n"
+    )
+    assert removal.commands(notes) == [
+        ["kubectl", "--namespace", "shop", "delete", "secret", "--selector", "a=b"],
+        ["kubectl", "delete", "customresourcedefinition", "topologies.warren.dev"],
+    ]
+    with pytest.raises(NotSo, match="the chart's notes have no"):
+        removal.commands("nothing to remove")
+
+
+# Images
+
+
+def test_every_image_of_both_generations_is_loaded_by_the_command_one_gives(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/tagged\n')
+    docker.chmod(0o755)
+    settings = Settings(load=f'echo "$IMAGE" >> {tmp_path}/loaded', docker=str(docker))
+    assert place.load(settings, own=False) == "dev-next"
+    loaded = (tmp_path / "loaded").read_text().split()
+    assert len(loaded) == len(set(loaded)) == 20
+    assert {"warren/order:dev", "warren/tools:dev-next"} <= set(loaded)
+    assert "tag warren/order:dev warren/order:dev-next" in (tmp_path / "tagged").read_text()
+
+
+def test_an_image_that_cannot_be_loaded_is_said() -> None:
+    with pytest.raises(CommandFailed, match="exit code 1\nno space"):
+        place.load(Settings(load="echo no space; exit 1", next_tag="2"), own=False)
