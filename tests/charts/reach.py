@@ -1,0 +1,75 @@
+"""Who may open a connection to whom, by the NetworkPolicies of a rendering (networking.k8s.io/v1, as its API says)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+
+from tests.charts.rendering import NAMESPACE, Object
+
+PEER_FIELDS = {"podSelector", "namespaceSelector", "ipBlock"}
+
+
+@dataclass(frozen=True)
+class End:
+    """A pod, or with `address` somebody outside of the cluster."""
+
+    name: str
+    labels: dict[str, str] = field(default_factory=dict)
+    namespace: str = NAMESPACE
+    address: str = ""
+
+
+def policies_for(end: End, bodies: Iterable[Object]) -> list[Object]:
+    return [
+        body
+        for body in bodies
+        if body["kind"] == "NetworkPolicy"
+        and body["metadata"]["namespace"] == end.namespace
+        and not end.address
+        and _selects(body["spec"]["podSelector"], end.labels)
+    ]
+
+
+def may_connect(source: End, target: End, port: int, bodies: list[Object], protocol: str = "TCP") -> bool:
+    """Both sides must agree; who is selected by no policy agrees with everybody."""
+    leaving, arriving = policies_for(source, bodies), policies_for(target, bodies)
+    return (not leaving or any(_allows(each, "egress", "to", target, port, protocol) for each in leaving)) and (
+        not arriving or any(_allows(each, "ingress", "from", source, port, protocol) for each in arriving)
+    )
+
+
+def _allows(policy: Object, direction: str, key: str, other: End, port: int, protocol: str) -> bool:
+    for rule in policy["spec"].get(direction, ()):
+        assert rule.keys() == {key, "ports"}, f"a rule without peers or ports allows everybody: {rule}"
+        assert rule[key], "no peers: everybody"
+        assert rule["ports"], "no ports: every port"
+        if any(_is(peer, other, policy) for peer in rule[key]) and any(
+            _has(each, port, protocol) for each in rule["ports"]
+        ):
+            return True
+    return False
+
+
+def _has(ports: Object, port: int, protocol: str) -> bool:
+    return ports["protocol"] == protocol and ports["port"] <= port <= ports.get("endPort", ports["port"])
+
+
+def _is(peer: Object, end: End, policy: Object) -> bool:
+    assert peer, "an empty peer"
+    assert peer.keys() <= PEER_FIELDS, peer
+    if "ipBlock" in peer:
+        # Of pods, too, addresses are known; but which, nobody can say here: only ends outside are meant.
+        return bool(end.address) and ip_address(end.address) in ip_network(peer["ipBlock"]["cidr"])
+    if end.address:
+        return False
+    if "namespaceSelector" in peer:
+        named = {"kubernetes.io/metadata.name": end.namespace}
+        inside = _selects(peer["namespaceSelector"], named)
+    else:
+        inside = end.namespace == policy["metadata"]["namespace"]
+    return inside and _selects(peer.get("podSelector", {}), end.labels)
+
+
+def _selects(selector: Object, labels: dict[str, str]) -> bool:
+    assert selector.keys() <= {"matchLabels"}, selector
+    return selector.get("matchLabels", {}).items() <= labels.items()

@@ -1,0 +1,120 @@
+"""Each pod mounts its own Secrets and nobody else's, and the rights in the cluster are few and named."""
+
+import pytest
+
+from tests.charts.rendering import CASES, Object, case, containers, identity, pods
+
+SERVICE = {
+    "order-api": {"order-rabbitmq", "order-postgres", "token-key"},
+    "order-worker": {"order-rabbitmq", "order-postgres"},
+    "inventory": {"inventory-rabbitmq", "inventory-postgres", "token-key"},
+    "payment": {"payment-rabbitmq", "payment-postgres", "gateway-postgres"},
+    "shipping": {"shipping-rabbitmq", "shipping-postgres"},
+    "notification": {"notification-rabbitmq", "notification-postgres"},
+    "email": {"email-rabbitmq", "email-postgres"},
+    "sms": {"sms-rabbitmq", "sms-postgres"},
+    "audit": {"audit-rabbitmq", "audit-postgres", "token-key"},
+}
+SCHEMAS = {"audit", "email", "gateway", "inventory", "notification", "order", "payment", "shipping", "sms"}
+OTHERS = {
+    "migrations": {"postgresql-admin"} | {f"{each}-postgres" for each in SCHEMAS},
+    "postgresql": {"postgresql-admin", "postgresql-tls"},
+    "rabbitmq": {"rabbitmq-admin", "rabbitmq-tls"},
+    "sinks": {"sinks-tls"},
+    "smoke": {"token-key"},
+    "provision": set(),
+    "removal": set(),
+    "definition": set(),
+    "operator": set(),
+}
+
+
+def mounted(spec: Object) -> set[str]:
+    """Names of the Secrets that come into a pod in any way, certificates of authorities aside: those are public."""
+    found = set()
+    for volume in spec.get("volumes", ()):
+        if "secret" in volume:
+            found.add(volume["secret"]["secretName"])
+        for source in volume.get("projected", {}).get("sources", ()):
+            if "secret" in source and [item["key"] for item in source["secret"].get("items", ())] != ["ca.crt"]:
+                found.add(source["secret"]["name"])
+    for each in containers(spec):
+        found |= {source["secretRef"]["name"] for source in each.get("envFrom", ()) if "secretRef" in source}
+        for variable in each.get("env", ()):
+            if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+                found.add(reference["name"])
+    return found
+
+
+def by_component(name: str) -> dict[str, Object]:
+    return {metadata["labels"]["app.kubernetes.io/component"]: spec for _, metadata, spec in pods(case(name))}
+
+
+@pytest.mark.parametrize("name", ["simple", "cert-manager-issuer"])
+def test_each_pod_mounts_its_own_secrets(name: str) -> None:
+    assert {component: mounted(spec) for component, spec in by_component(name).items()} == SERVICE | OTHERS
+
+
+def test_providers_credentials_are_their_channels_alone() -> None:
+    found = {component: mounted(spec) for component, spec in by_component("external").items()}
+    assert {component for component, secrets in found.items() if "mail-account" in secrets} == {"email"}
+    assert {component for component, secrets in found.items() if "sms-token" in secrets} == {"sms"}
+    assert {component for component, secrets in found.items() if "database-owner" in secrets} == {"migrations"}
+    assert {component for component, secrets in found.items() if "shop-tokens" in secrets} == {
+        "order-api", "inventory", "audit", "smoke",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_secret_is_written_into_a_rendering(name: str) -> None:
+    assert "Secret" not in {body["kind"] for body in case(name)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_only_who_asks_the_api_server_has_a_token_for_it(name: str) -> None:
+    for component, spec in by_component(name).items():
+        if component == "operator":
+            assert spec["serviceAccountName"] == "warren-topology-operator"
+        else:
+            asks = component in {"provision", "removal", "definition"}
+            assert spec["automountServiceAccountToken"] is asks, component
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_right_is_for_everything(name: str) -> None:
+    for body in case(name):
+        for rule in body.get("rules", ()) if body["kind"].endswith("Role") else ():
+            assert not {"*"} & {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}, identity(body)
+            assert "secrets" not in rule["resources"] or not {"list", "delete"} & {*rule["verbs"]}, identity(body)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_services_have_no_rights(name: str) -> None:
+    bound = {
+        subject["name"]
+        for body in case(name)
+        if body["kind"].endswith("Binding")
+        for subject in body["subjects"]
+    }  # fmt: skip
+    wanted = {"warren-provision", "warren-removal", "warren-topology-operator", "warren-topology-operator-definition"}
+    if name == "one-operator":
+        wanted = {"warren-provision", "warren-removal"}
+    assert bound == wanted
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_provisioned_is_what_may_be_written(name: str) -> None:
+    import yaml
+
+    (wishes,) = (
+        yaml.safe_load(body["data"]["wishes.yaml"]) for body in case(name) if "wishes.yaml" in (body.get("data") or {})
+    )
+    (role,) = (body for body in case(name) if identity(body).endswith("/Role/shop/warren-provision"))
+    authority = {wishes["authority"]} if "authority" in wishes else set()
+    named = {
+        each for rule in role["rules"] if rule["resources"] == ["secrets"] for each in rule.get("resourceNames", ())
+    }
+    assert named == {*wishes["certificates"], *wishes["passwords"]} | authority
+    certified = {body["metadata"]["name"] for body in case(name) if body["kind"] == "Certificate"}
+    assert not certified & wishes["certificates"].keys()
+    assert bool(certified) == name.startswith("cert-manager") or name == "production"
