@@ -19,7 +19,7 @@ import yaml
 
 from topology_operator import crd
 from topology_operator.credentials import connect
-from topology_operator.errors import KubernetesError, OperatorError
+from topology_operator.errors import ApiUnreachable, KubernetesError, OperatorError
 from topology_operator.kubernetes_api import Connect, KubernetesApi, Object, path_of
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -27,6 +27,7 @@ API, PLURAL = "warren.dev/v1alpha1", "topologies"
 APPLY = "application/apply-patch+yaml"
 MANAGER = "topology-operator"
 ESTABLISHED_SECONDS = 60.0
+REACH_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
 
 
@@ -36,6 +37,17 @@ class Remains(OperatorError):
 
 class Installation(KubernetesApi):
     """With the rights of the account of its pod, which are others than the operator's."""
+
+    async def _send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
+        """Patient: the network of a pod may be up a moment after its process, and nothing else starts this anew."""
+        until = _now() + REACH_SECONDS
+        while True:
+            try:
+                return await super()._send(method, path, body, kind)
+            except ApiUnreachable:
+                if _now() > until:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def define(self) -> str:
         """Returns when the API server serves the definition of this version. Fields of others are left alone."""

@@ -26,9 +26,13 @@ class Api:
         self.applied: list[tuple[dict[str, str], str, Any]] = []
         self.selectors: list[str] = []
         self.looks = 0
+        self.overloaded = 0
         self.url = ""
 
     async def list(self, request: web.Request) -> web.Response:
+        if self.overloaded:
+            self.overloaded -= 1
+            return web.json_response({"message": "later"}, status=503)
         self.selectors.append(request.query["labelSelector"])
         stuck = {"conditions": [{"type": "Ready", "status": "False", "message": "the broker is away"}]}
         return web.json_response({"items": [{"metadata": {"name": each}, "status": stuck} for each in self.names]})
@@ -105,6 +109,12 @@ async def test_without_an_operator_it_ends_and_says_what_remains(api: Api, insta
     with pytest.raises(Remains, match=r"order: Ready is False, the broker is away.*Is the topology operator running\?"):
         async for _ in installation.remove("shop", "a=b", 0.05):
             pass
+
+
+async def test_an_api_server_that_is_overloaded_is_asked_again(api: Api, installation: Installation) -> None:
+    api.overloaded = 3
+    assert [line async for line in installation.remove("shop", "a=b", 5)][-1] == "no Topology is left"
+    assert api.overloaded == 0
 
 
 async def test_the_program_ends_with_one_line(api: Api, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,5 @@
 {{- define "topology-operator.name" -}}
-{{- printf "%s-topology-operator" .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-topology-operator" .Release.Name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "topology-operator.selector" -}}

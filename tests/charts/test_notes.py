@@ -1,0 +1,103 @@
+"""What Helm prints in the end leads to every URL, and names everything that an uninstallation leaves."""
+
+import re
+from functools import cache
+
+import pytest
+import yaml
+
+from tests.charts.rendering import CASES, CHART, NEWEST, Object, case, helm
+
+
+@cache
+def notes(name: str) -> str:
+    # Helm 4 needs no cluster for this.
+    arguments = ("--dry-run=client", "--namespace", "shop", "--values", CASES[name])
+    done = helm(NEWEST, "install", "warren", CHART, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.partition("\nNOTES:\n")[2]
+
+
+def named(name: str, kind: str) -> set[str]:
+    return {body["metadata"]["name"] for body in case(name) if body["kind"] == kind}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_port_that_is_named_is_one_of_a_service(name: str) -> None:
+    ports = {
+        body["metadata"]["name"]: {each["port"] for each in body["spec"]["ports"]}
+        for body in case(name)
+        if body["kind"] == "Service"
+    }
+    if name != "simple" and named(name, "RabbitmqCluster"):
+        ports["warren-rabbitmq"] = {5671, 15671}
+    told = re.findall(r"port-forward service/(\S+) \d+:(\d+)", notes(name))
+    assert {"warren-order-api", "warren-inventory", "warren-audit"} <= {service for service, _ in told}
+    assert all(int(port) in ports[service] for service, port in told), told
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_template_shows_through(name: str) -> None:
+    assert "{{" not in notes(name).replace("{{.", "")
+    assert "<no value>" not in notes(name)
+    assert "%!" not in notes(name)
+
+
+def test_what_an_ingress_serves_is_told() -> None:
+    assert "https://orders.example/" in notes("production")
+
+
+def test_what_stays_is_named_with_the_command_that_removes_it() -> None:
+    labels = "app.kubernetes.io/instance=warren"
+    assert f"delete secret,configmap,persistentvolumeclaim --selector {labels}" in notes("simple")
+    assert "delete customresourcedefinition topologies.warren.dev" in notes("simple")
+    assert "customresourcedefinition" not in notes("one-operator")
+    for body in claims("simple"):
+        assert body["metadata"]["labels"]["app.kubernetes.io/instance"] == "warren"
+    (job,) = (
+        body for body in case("simple") if body["kind"] == "Job" and body["metadata"]["name"] == "warren-provision"
+    )
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert f"--label={labels}" in container["args"]
+
+
+def claims(name: str) -> list[Object]:
+    found = [
+        claim
+        for body in case(name)
+        if body["kind"] == "StatefulSet"
+        for claim in body["spec"].get("volumeClaimTemplates", ())
+    ]
+    assert len(found) == 2
+    return found
+
+
+@pytest.mark.parametrize("name", ["cert-manager", "cert-manager-issuer", "production"])
+def test_secrets_of_another_maker_are_named_one_by_one(name: str) -> None:
+    (line,) = re.findall(r"delete secret (\S.*)", notes(name))
+    made = {body["spec"]["secretName"] for body in case(name) if body["kind"] == "Certificate"}
+    assert made == set(line.split())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_hook_makes_goes_with_the_hook(name: str) -> None:
+    hooks = [body for body in case(name) if "helm.sh/hook" in body["metadata"].get("annotations", {})]
+    assert hooks
+    for body in hooks:
+        policy = body["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+        assert set(policy.split(",")) == {"before-hook-creation", "hook-succeeded"}, yaml.safe_dump(body["metadata"])
+
+
+def test_the_topology_goes_first_and_within_helms_patience() -> None:
+    (job,) = (
+        body for body in case("default") if body["kind"] == "Job" and body["metadata"]["name"] == "warren-removal"
+    )
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    (seconds,) = (int(each.partition("=")[2]) for each in container["args"] if each.startswith("--seconds="))
+    assert seconds * (job["spec"]["backoffLimit"] + 1) < 300
+    (selector,) = (each.partition("=")[2] for each in container["args"] if each.startswith("--selector="))
+    wanted = dict(each.split("=") for each in selector.split(","))
+    topologies = [body for body in case("default") if body["kind"] == "Topology"]
+    assert topologies
+    assert all(wanted.items() <= body["metadata"]["labels"].items() for body in topologies)
