@@ -21,7 +21,7 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
     "a service without a name": ({"components": {"loyalty": {"enabled": True}}}, ["loyalty", "service"]),
     "an external broker without an address": (
         {"rabbitmq": {"mode": "external"}, "topology-operator": BROKER_CIDRS},
-        ["set rabbitmq.external.host", "set rabbitmq.external.adminSecret"],
+        ["set rabbitmq.external.host", "set rabbitmq.external.adminSecret", "set rabbitmq.external.caConfigMap"],
     ),
     "an external broker that the operator may not reach": (
         {"rabbitmq": EXTERNAL},
@@ -33,7 +33,7 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
     ),
     "an external database without an address": (
         {"postgresql": {"mode": "external"}},
-        ["set postgresql.external.host", "set postgresql.external.adminSecret"],
+        ["set postgresql.external.host", "postgresql.external.adminSecret", "postgresql.external.caConfigMap"],
     ),
     "a cluster of two": ({"rabbitmq": {"replicas": 2}}, ["rabbitmq.replicas is 2: take an odd number"]),
     "nowhere to send mail": ({"sinks": {"enabled": False}}, ["mail.host is empty", "sms.url is empty"]),
