@@ -38,6 +38,7 @@ from services.shared.messaging.transaction import Connection, Transaction
 T = TypeVar("T", bound=Transaction)
 S = TypeVar("S", bound=ProcessSettings)
 
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 EXIT_CONFIGURATION = 78  # EX_CONFIG
 
@@ -143,7 +144,7 @@ class Process:
         Raises ConfigurationError or Unavailable when the process cannot start.
         """
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         # Who watches is answered from the first moment to the last, also while servers are away.
         self._observation.listen()
@@ -244,8 +245,11 @@ async def _to_the_end(process: Process) -> None:
         await process.run()
     finally:
         # What is left takes no orders. A second SIGTERM while the interpreter ends would be the exit code of a
-        # process that had finished tidily.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        # process that had finished tidily. The loop would put back the default when it closes, so it forgets them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        for number in STOPPING:
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)  # for threads, which have a mask of their own
 
 
 def _die(service: str, error: Exception, code: int) -> None:
