@@ -109,6 +109,8 @@ async def administration(stage: Stage, servers: Servers) -> AsyncIterator[Admini
         address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
     ) as api:
         administration = Administration(stage, api)
+        for user in await administration.users() - {"probe"}:  # users belong to the whole broker: another test's
+            await api.delete(path("users", user))
         yield administration
         for user in await administration.users():
             await api.delete(path("users", user))
