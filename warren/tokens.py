@@ -8,9 +8,8 @@ from pathlib import Path
 
 import jwt
 
+from services.shared.chassis.identity import SHORTEST_KEY
 from warren.local.errors import LocalError
-
-SHORTEST_KEY = 32  # bytes, as RFC 7518 asks for HS256
 
 
 def sign(subject: str, key_file: Path, *, role: str | None = None, seconds: float = 3600) -> str:

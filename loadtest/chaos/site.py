@@ -19,6 +19,7 @@ from loadtest.chaos.timeline import Timeline
 from loadtest.chaos.wishes import opening_stock
 from loadtest.faults.lines import Line, OpenLine
 from loadtest.faults.rig import BROKER, DATABASE, Rig
+from services.shared.chassis.exits import EXIT_CONFIGURATION
 from warren.local.errors import LocalError
 from warren.local.ports import remembered_ports
 from warren.local.processes import Process
@@ -39,7 +40,6 @@ IMPATIENCE = {"FAULT_LEASE_SECONDS": "5", "FAULT_HEARTBEAT_SECONDS": "3", "FAULT
 STARTING_AGAIN = 0.3  # seconds between two rounds of the caretaker
 ALREADY_SAID = {0, 69}
 """Exit codes that no defect has: a tidy end, and servers that stayed away while a process started."""
-EXIT_CONFIGURATION = 78
 
 
 class Site(Rig):

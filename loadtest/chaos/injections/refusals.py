@@ -4,9 +4,10 @@ import random
 
 from loadtest.chaos.injections.registry import Hindered, injects, wait_for
 from loadtest.chaos.plan import Planned
-from loadtest.chaos.site import EXIT_CONFIGURATION, Site
+from loadtest.chaos.site import Site
 from loadtest.faults.expired import expired_certificate
 from loadtest.faults.rig import BROKER
+from services.shared.chassis.exits import EXIT_CONFIGURATION
 from warren.local.certificates import Certificates
 
 

@@ -11,6 +11,7 @@ import asyncio
 import sys
 
 from services.shared.chassis.environment import ProcessSettings, read
+from services.shared.chassis.exits import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
 from services.shared.messaging.connection import opened
 from services.shared.messaging.database import Database
 from services.shared.messaging.errors import ConfigurationError, MessagingError
@@ -18,8 +19,6 @@ from services.shared.messaging.errors import ConfigurationError, MessagingError
 SECONDS = 600.0
 PAUSE = 1.0  # seconds between two looks
 RPC_TIMEOUT = 10.0  # seconds
-EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
-EXIT_CONFIGURATION = 78  # EX_CONFIG
 
 
 async def missing(settings: ProcessSettings, queues: list[str]) -> str:

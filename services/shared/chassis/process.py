@@ -14,6 +14,7 @@ from litestar import Litestar
 
 from services.shared.chassis import logs
 from services.shared.chassis.environment import ProcessSettings, read
+from services.shared.chassis.exits import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
 from services.shared.chassis.http import Server
 from services.shared.chassis.metrics import Metrics
 from services.shared.chassis.observation import observation
@@ -39,8 +40,6 @@ T = TypeVar("T", bound=Transaction)
 S = TypeVar("S", bound=ProcessSettings)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
-EXIT_CONFIGURATION = 78  # EX_CONFIG
 
 
 def _own_id(event: AnyEvent) -> UUID:

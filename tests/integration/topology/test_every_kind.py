@@ -6,6 +6,7 @@ from broker_topology import InvalidTopology, apply, preview
 from broker_topology.management_api import path
 from broker_topology.plan import Action
 from broker_topology.rendering import title
+from tests.integration.topology import every_kind
 
 SPEC = {
     "vhostLimits": {"maxQueues": 50, "maxConnections": 20},
@@ -42,17 +43,7 @@ SPEC = {
             "arguments": {"x-match": "all", "tier": "gold", "count": 3, "flag": True},
         },
     ],
-    "users": {
-        "writer": {
-            "secretName": "writer",
-            "tags": ["monitoring"],
-            "permissions": {"write": "^events$", "read": "^q$"},
-            "topicPermissions": [{"exchange": "events", "write": "^order\\."}],
-            "limits": {"maxConnections": 5, "maxChannels": 50},
-        }
-    },
-    "policies": {"short": {"pattern": "^parking$", "applyTo": "quorum_queues", "definition": {"max-length": 9}}},
-    "operatorPolicies": {"cap": {"pattern": "^q$", "applyTo": "queues", "definition": {"max-length-bytes": 10**9}}},
+    **{part: every_kind.SPEC[part] for part in ("users", "policies", "operatorPolicies")},
 }
 WRITES = 1 + 2 + 5 + 4 + 5 + 1 + 1 + 1 + 2 + 1 + 1
 
