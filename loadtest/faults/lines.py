@@ -31,6 +31,13 @@ SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
+def abort(writers: list[asyncio.StreamWriter]) -> None:
+    """Reset their connections, those that are gone already included."""
+    for writer in writers:
+        with suppress(Exception):
+            writer.transport.abort()
+
+
 class Line:
     """Listens on a free loopback port and connects each client to `target`."""
 
@@ -97,25 +104,29 @@ class Line:
         return None
 
     def _abort(self) -> None:
-        for writer in list(self._writers):
-            with suppress(Exception):
-                writer.transport.abort()
+        abort(list(self._writers))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._keep(self._serve((reader, writer)))
 
     async def _serve(self, near: Streams) -> None:
+        opened = [near[1]]
         try:
             if self._refusing:
                 raise ConnectionRefusedError
             # A black hole answers nobody, newcomers included.
             for passing in self._passing.values():
                 await passing.wait()
-            near, far = await self._connect(near)
+            far = await self._dial()
+            opened.append(far[1])
+            await self._agree(near, far)
         except (OSError, EOFError):
-            near[1].transport.abort()
+            abort(opened)
             return
-        self._writers |= {near[1], far[1]}
+        except asyncio.CancelledError:
+            abort(opened)
+            raise
+        self._writers.update(opened)
         self._keep(self._copy(near[0], far[1], Direction.TO_SERVER))
         self._keep(self._copy(far[0], near[1], Direction.FROM_SERVER))
 
@@ -124,8 +135,11 @@ class Line:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, near: Streams) -> tuple[Streams, Streams]:
-        return near, await asyncio.open_connection("127.0.0.1", self._target)
+    async def _dial(self) -> Streams:
+        return await asyncio.open_connection("127.0.0.1", self._target)
+
+    async def _agree(self, near: Streams, far: Streams) -> None:
+        """What has to be said on both sides before bytes are passed on."""
 
     async def _copy(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, direction: Direction) -> None:
         try:
@@ -140,12 +154,14 @@ class Line:
         except OSError:
             pass
         finally:
-            with suppress(Exception):
-                sink.transport.abort()
-            self._writers.discard(sink)
+            abort([sink])
+            self._closed(sink)
 
     def _through(self, data: bytes, sink: asyncio.StreamWriter, direction: Direction) -> bytes:
         return data
+
+    def _closed(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
 
 
 class OpenLine(Line):
@@ -183,10 +199,12 @@ class OpenLine(Line):
         self.forgive()
         super().heal()
 
-    async def _connect(self, near: Streams) -> tuple[Streams, Streams]:
+    async def _dial(self) -> Streams:
+        # With PostgreSQL TLS begins later: both sides agree on it in the clear first.
+        return await asyncio.open_connection("127.0.0.1", self._target, ssl=None if self._postgres else self._ca)
+
+    async def _agree(self, near: Streams, far: Streams) -> None:
         if self._postgres:
-            # Both sides agree on TLS in the clear first.
-            far = await asyncio.open_connection("127.0.0.1", self._target)
             far[1].write(await near[0].readexactly(len(SSL_REQUEST)))
             near[1].write(await far[0].readexactly(1))
             await near[1].start_tls(self._shown)
@@ -194,10 +212,11 @@ class OpenLine(Line):
             for _, writer in (near, far):
                 protocol: Any = writer.transport.get_protocol()
                 protocol._over_ssl = True  # else the end of each connection is worth a warning to asyncio
-        else:
-            far = await asyncio.open_connection("127.0.0.1", self._target, ssl=self._ca)
         self._buffers[near[1]] = bytearray()
-        return near, far
+
+    def _closed(self, writer: asyncio.StreamWriter) -> None:
+        super()._closed(writer)
+        self._buffers.pop(writer, None)
 
     def _shows(self) -> ssl.SSLContext | None:
         return None if self._postgres else self._shown
@@ -270,6 +289,7 @@ class Lines:
     async def _end(self) -> None:
         for line in self._lines.values():
             line.close()
+        await asyncio.sleep(0.05)  # a task that is cancelled before its first step could not close what it was given
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
