@@ -24,6 +24,7 @@ from broker_topology.manifests import load, with_vhost
 from broker_topology.migration import UNMOVABLE
 from broker_topology.model import Loaded
 from broker_topology.outcome import Status
+from broker_topology.owners import disown, owners
 from broker_topology.plan import Plan, Step
 from broker_topology.reconcile import converge
 from broker_topology.reconciliation import NEVER_PRUNED
@@ -35,6 +36,9 @@ from broker_topology.validation import validate
 
 DONE, FAILED, USAGE, DIFFERENT = 0, 1, 2, 3
 ENVIRONMENT = "BROKER_TOPOLOGY_"
+
+WITHOUT_FILES = {"export": ("vhost",), "owners": (), "disown": ("owner",)}
+"""Commands that read no Topology, and what each needs beside the broker."""
 
 EXIT_CODES = """\
 exit codes:
@@ -63,6 +67,16 @@ example (imports the users' password hashes into the folder, so that applying th
       --url https://localhost:15671 --username admin --password-file admin.password \\
       --ca-file ca.pem --secrets-dir secrets > orders.yaml
 """,
+    "owners": """\
+example:
+  python -m broker_topology owners \\
+      --url https://localhost:15671 --username admin --password-file admin.password --ca-file ca.pem
+""",
+    "disown": """\
+example (a Topology was lost together with its cluster, and another is to have its queues):
+  python -m broker_topology disown --owner shop/orders \\
+      --url https://localhost:15671 --username admin --password-file admin.password --ca-file ca.pem
+""",
     "check": """\
 examples (the files alone; and the files against a broker):
   python -m broker_topology check charts/warren/topology
@@ -76,6 +90,8 @@ DESCRIPTIONS = {
     "plan": "Show what apply would change. Writes nothing.",
     "apply": "Bring the broker to what the files say. Applying again writes nothing.",
     "export": "Write what one virtual host of a broker holds as a Topology. Writes nothing at the broker.",
+    "owners": "List who owns objects at a broker, and how many of them are missing. Writes nothing.",
+    "disown": "Forget an owner that will not come back. Its objects stay, and whoever names one next has it.",
     "check": "Check the files; with --url also whether the broker holds them. Writes nothing.",
 }
 
@@ -98,27 +114,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace, usage_error: Callable[[str], NoReturn]) -> int:
-    topologies = [] if options.command == "export" else load(options.paths)
-    if options.command == "export":
-        _require(options, usage_error, "url", "username", "password_file", "vhost")
-    elif options.vhost:
+    files = options.command not in WITHOUT_FILES
+    topologies = load(options.paths) if files else []
+    if files and options.vhost:
         topologies = with_vhost(topologies, options.vhost)
     if options.command == "check" and not options.url:
         validate(topologies)
         _say(f"{_counted(topologies)}: no complaint (files only; give --url to compare with a broker)")
         return DONE
-    if options.command != "export":
-        _require(options, usage_error, "url", "username", "password_file", "secrets_dir")
-        if options.prune and not options.owner:
-            usage_error("--prune needs --owner: only what an owner has on record can be known to be no longer wanted")
-        if options.command == "apply" and options.rotate and not options.owner:
-            usage_error("--rotate needs --owner: only what an owner has on record is ever removed")
+    _require(
+        options, usage_error, "url", "username", "password_file", *WITHOUT_FILES.get(options.command, ("secrets_dir",))
+    )
+    if files and options.prune and not options.owner:
+        usage_error("--prune needs --owner: only what an owner has on record can be known to be no longer wanted")
+    if options.command == "apply" and options.rotate and not options.owner:
+        usage_error("--rotate needs --owner: only what an owner has on record is ever removed")
     if bool(options.cert_file) != bool(options.key_file):
         usage_error("--cert-file and --key-file go together")
     api = await _opened(options)
     try:
-        if options.command == "export":
-            return await _export(api, options)
+        if not files:
+            return await {"export": _export, "owners": _owners, "disown": _disown}[options.command](api, options)
         if options.owner:
             return await _converge(topologies, api, options)
         if options.command == "apply":
@@ -212,6 +228,21 @@ async def _export(api: ManagementApi, options: argparse.Namespace) -> int:
     return DONE
 
 
+async def _owners(api: ManagementApi, _: argparse.Namespace) -> int:
+    standing = await owners(api)
+    for each in standing:
+        _say(str(each))
+    if not standing:
+        _say("nobody: no Topology was ever applied here with an owner")
+    return DONE
+
+
+async def _disown(api: ManagementApi, options: argparse.Namespace) -> int:
+    freed = await disown(api, options.owner)
+    _say(f"{options.owner} is forgotten; {_objects(freed)} of it belong to nobody now")
+    return DONE
+
+
 def _progress(step: Step, done: int, total: int) -> None:
     print(f"\r\033[K{done}/{total} {rendering.title(step)[:90]}", end="" if done < total else "\n", file=sys.stderr)  # noqa: T201
 
@@ -264,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="plan|apply|check|export")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(DESCRIPTIONS))
     for name, description in DESCRIPTIONS.items():
         command = commands.add_parser(
             name,
@@ -283,7 +314,7 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         default = os.environ.get(variable) or default
         command.add_argument(flag, default=default, type=kind, metavar=metavar, help=f"{text} [{variable}]")
 
-    if name != "export":
+    if name not in WITHOUT_FILES:
         command.add_argument("paths", nargs="+", metavar="FILE_OR_DIR", help="Topology files, or folders of them")
     option("--url", "address of the management API, https://host:port")
     option("--username", "an administrator of the broker")
@@ -295,7 +326,9 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
         option("--vhost", "the virtual host to write down", "NAME")
         option("--name", "metadata.name of the Topology", "NAME", default="exported")
         option("--secrets-dir", "folder to put the users' password hashes into", "DIR")
-    else:
+    elif name == "disown":
+        option("--owner", "who is to be forgotten, as `owners` prints it", "NAME")
+    elif name not in WITHOUT_FILES:
         option("--secrets-dir", "folder with the users' passwords; missing ones are generated there", "DIR")
         option("--vhost", "use this virtual host instead of the files'", "NAME")
         option("--owner", "the name under which the broker keeps on record what these files have there", "NAME")

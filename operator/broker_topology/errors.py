@@ -12,6 +12,7 @@ TopologyError                 base; its text is one message a person can act on
 │   ├── AccessRefused         401 or 403: wrong password, or rights missing
 │   ├── RequestFailed         any other refusal, with the broker's own reason
 │   └── MigrationBusy         another process is moving this queue's messages
+├── NotDisowned               an owner's record has to stay as it is
 └── ApplyIncomplete           some steps of a plan failed; names each with its reason
 """
 
@@ -78,6 +79,10 @@ class RequestFailed(BrokerError):
 
 class MigrationBusy(BrokerError):
     """Another process holds the lease of a migration."""
+
+
+class NotDisowned(TopologyError):
+    """There is no such owner, or its record is still needed. Nothing was written."""
 
 
 class ApplyIncomplete(BrokerError):

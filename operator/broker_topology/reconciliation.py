@@ -196,7 +196,14 @@ class Reconciliation:
         return allowed(self._topologies)
 
     def _there(self, objects: frozenset[Object]) -> frozenset[Object]:
-        return frozenset((kind, identity) for kind, identity in objects if identity in self._observed[kind])
+        return frozenset(each for each in objects if each[1] in self._observed[each[0]] or self._comes_back(each))
+
+    def _comes_back(self, each: Object) -> bool:
+        """A binding that is away only until its queue has been migrated: without its claim nobody would remove it."""
+        kind, identity = each
+        if kind is not Kind.BINDING or identity.name[1] != "queue":
+            return False
+        return under_way(self._observed, identity.vhost, identity.name[2])
 
     def _drift(self) -> tuple[Step, ...]:
         """What differs although it was written once and nobody has asked for anything else since."""

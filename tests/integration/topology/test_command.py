@@ -5,9 +5,13 @@ import asyncio
 import pytest
 import trustme
 import yaml
+from msgspec.structs import replace
 
+import broker_topology
+from broker_topology import ownership
 from broker_topology.cli import main
 from broker_topology.management_api import path
+from broker_topology.situation import MIGRATION_NOTE
 
 SPEC = {"vhost": "v", "exchanges": {"e": {"type": "fanout"}}, "queues": {"q": {}}}
 
@@ -180,3 +184,39 @@ async def test_apply_comes_back_when_a_queue_has_been_migrated(broker, api, run)
     code, out, _ = await run("apply", *owned, spec=SPEC | stream)
     assert code == 1
     assert out[0].startswith("! queue q: cannot be migrated: the offsets of a stream would not survive")
+
+
+async def test_owners_are_listed_and_one_that_will_not_come_back_is_forgotten(broker, api, capsys):
+    await broker.reconcile(SPEC, "first", api=api)
+    await broker.reconcile({"exchanges": {"other": {"type": "fanout"}}}, "second", api=api)
+    await api.delete(path("queues", broker.vhost, "q"))
+    access = broker.options()[:-2]  # it needs no Secrets
+
+    async def run(*arguments):
+        code = await asyncio.to_thread(main, [*arguments, *access])
+        out, err = capsys.readouterr()
+        return code, [line for line in out.splitlines() if broker.suffix in line], err.splitlines()
+
+    first, second = broker.owner("first"), broker.owner("second")
+    assert await run("owners") == (0, [f"{first}: 3 objects, 1 of them missing", f"{second}: 2 objects"], [])
+    with pytest.raises(broker_topology.Claimed):
+        await broker.reconcile(SPEC, "second", api=api)
+    assert await run("disown", "--owner", first) == (
+        0, [f"{first} is forgotten; 3 objects of it belong to nobody now"], []
+    )  # fmt: skip
+    assert (await broker.reconcile(SPEC, "second", api=api)).ready
+    code, _, (message,) = await run("disown", "--owner", first)
+    assert code == 1
+    assert f"holds no record of owner {first}; those with a record are: " in message
+    assert second in message
+
+
+async def test_an_owner_that_is_moving_messages_is_not_forgotten(broker, api, capsys):
+    await broker.reconcile(SPEC, api=api)
+    record = (await ownership.records(api))[broker.owner()]
+    note = {MIGRATION_NOTE: [[broker.vhost, "q", {}]]}
+    await ownership.write(api, replace(record, notes=note))
+    code = await asyncio.to_thread(main, ["disown", "--owner", broker.owner(), *broker.options()[:-2]])
+    assert code == 1
+    assert f"is moving the messages of queue {broker.vhost}/q; let it end that first" in capsys.readouterr().err
+    assert await ownership.records(api) == {**await ownership.records(api), broker.owner(): replace(record, notes=note)}

@@ -329,6 +329,26 @@ async def test_a_resource_is_ready_again_when_its_queue_has_moved(broker: Any, a
     assert [each["name"] for each in queues] == ["work"]
 
 
+async def test_a_binding_given_up_meanwhile_is_gone_in_the_end(broker: Any, api: ManagementApi) -> None:
+    await broker.reconcile(spec(OLD), api=api)
+    migrator = Migrator(settle_seconds=SETTLE_SECONDS)
+    unbound = spec(NEW) | {"bindings": []}
+
+    async def away() -> bool:
+        await broker.reconcile(spec(NEW), api=api, migrate=migrator)
+        listed = await api.get(path("queues", broker.vhost, "work", "bindings"))
+        return not any(each["source"] == "events" for each in listed)
+
+    await eventually(away, 60)
+
+    async def ready() -> bool:
+        return (await broker.reconcile(unbound, api=api, migrate=migrator)).ready
+
+    await eventually(ready, 60)
+    listed = await api.get(path("queues", broker.vhost, "work", "bindings"))
+    assert [each["source"] for each in listed] == [""]
+
+
 async def test_a_resource_is_deleted_after_its_messages_are_back(broker: Any, api: ManagementApi) -> None:
     await broker.reconcile(spec(OLD), api=api)
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
