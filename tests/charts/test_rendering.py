@@ -4,7 +4,7 @@ import pytest
 
 from tests.charts.golden import GOLDEN
 from tests.charts.helm import RELEASES, Release
-from tests.charts.rendering import CASES, CHART, OPERATOR_CHART, case, helm, identity, text
+from tests.charts.rendering import CASES, CHART, NAME, NEWEST, OPERATOR_CHART, case, helm, identity, objects, text
 
 EACH_RELEASE = pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
 
@@ -51,3 +51,19 @@ def test_everything_says_whose_it_is(name: str) -> None:
 def test_the_switches_do_something() -> None:
     rendered = [text(name) for name in CASES]
     assert len(set(rendered)) == len(CASES)
+
+
+def migrations(*options: str) -> str:
+    done = helm(NEWEST, "template", NAME, CHART, "--show-only", "templates/migrations.yaml", *options)
+    assert done.returncode == 0, done.stderr
+    (job,) = objects(done.stdout)
+    return str(job["metadata"]["name"])
+
+
+def test_a_job_that_does_something_else_has_another_name() -> None:
+    """A Job cannot be changed, and whoever renders the chart without Helm's revisions applies it over the last one."""
+    first = migrations()
+    assert migrations() == first
+    others = {migrations("--set", changed) for changed in ("image.tag=v2", "components.sms.enabled=false")}
+    assert len(others | {first}) == 3
+    assert migrations("--set", "components.payment.replicas=2") == first

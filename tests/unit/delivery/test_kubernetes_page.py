@@ -47,7 +47,7 @@ def test_what_is_applied_exists(folder: str) -> None:
 def test_every_object_that_is_named_is_in_the_manifests() -> None:
     text = "".join(file.read_text() for file in (ROOT / "k8s" / "warren").glob("*.yaml"))
     names = {each["metadata"]["name"] for each in yaml.safe_load_all(text) if each and "metadata" in each}
-    for named in ("warren-provision", "warren-migrations-1", "warren-postgresql", "warren-payment"):
+    for named in ("warren-provision", "warren-postgresql", "warren-payment"):
         assert named in PAGE
         assert named in names
     # The Cluster Operator adds "-server-0" to the name of the RabbitmqCluster.
