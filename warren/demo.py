@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
-from warren.cli.client import FINAL, Client, Order
+from warren.client import FINAL, Client, Order
 from warren.local.addresses import BrokerAddress
 
 MAIL = {"email": "ann@customers.example"}

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from warren import demo
-from warren.cli.client import Client, ClientError
+from warren.client import Client, ClientError
 from warren.demo import SCENES, Act, Scene
 from warren.local.errors import LocalError
 from warren.tokens import sign

@@ -9,7 +9,7 @@ import pytest
 from tests.stage import remove_instance
 from tests.system.shop import Shop
 from warren import invariants
-from warren.cli.client import Client
+from warren.client import Client
 from warren.local.paths import instance_dir
 from warren.local.system import System
 

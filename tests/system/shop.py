@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from warren.cli.client import Client, Order
+from warren.client import Client, Order
 from warren.local.system import System
 
 ACCEPTED: list[UUID] = []

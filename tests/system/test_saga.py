@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.system.shop import Shop
-from warren.cli.client import ClientError, Order
+from warren.client import ClientError, Order
 
 COMPLETE = [
     "order.created",

@@ -11,11 +11,11 @@ from rich.markup import escape
 
 from services.shared.messaging.errors import MessagingError
 from warren.cli import dlq, order, system
-from warren.cli.client import ClientError
 from warren.cli.demo import demo
 from warren.cli.failures import failures
 from warren.cli.outbox import outbox
 from warren.cli.token import token
+from warren.client import ClientError
 from warren.local.errors import LocalError
 
 app = App(

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 import broker_topology
 from services.shared.messaging.connection import BrokerAddress
 from services.shared.messaging.database import DatabaseAddress
-from warren.cli.client import ClientError
+from warren.client import ClientError
 from warren.local.instance import Instance
 from warren.local.paths import CHECKOUT
 

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from warren import demo as play
 from warren import invariants
-from warren.cli.client import Client
 from warren.cli.system import Lines
+from warren.client import Client
 from warren.demo import Act
 from warren.invariants import Check
 from warren.local.instance import Instance

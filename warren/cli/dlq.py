@@ -15,11 +15,11 @@ from services.shared.messaging.deadletter import UNROUTED, Tally
 from services.shared.messaging.parked import Parked
 from services.shared.messaging.parkinglot import ParkingLot
 from warren.cli.access import BrokerAccess, DatabaseAccess, parking_lots
-from warren.cli.client import ClientError
 from warren.cli.dossier import dossier, emit
 from warren.cli.dropped import DroppedFile
 from warren.cli.look import each_lot, print_list, print_message
 from warren.cli.search import Filters, search
+from warren.client import ClientError
 from warren.local.report import ConsoleReport, Step
 
 app = App(

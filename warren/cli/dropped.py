@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from warren.cli.client import ClientError
 from warren.cli.dossier import line
+from warren.client import ClientError
 
 
 class DroppedFile:

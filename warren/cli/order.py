@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from warren.cli.client import FINAL, Client, ClientError, Order
+from warren.client import FINAL, Client, ClientError, Order
 
 app = App(name="order", help="Place orders and follow them.")
 

@@ -12,7 +12,7 @@ import msgspec
 
 from services.shared.messaging.database import DatabaseAddress
 from services.shared.messaging.parked import Failure
-from warren.cli.client import ClientError
+from warren.client import ClientError
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]

@@ -14,9 +14,9 @@ from services.shared.messaging.deadletter import UNROUTED
 from services.shared.messaging.parked import Failure, Parked
 from services.shared.messaging.selection import Selection
 from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside, parking_lots
-from warren.cli.client import ClientError
 from warren.cli.moment import moment
 from warren.cli.records import Records, records
+from warren.client import ClientError
 
 _filters = Group("Which messages", help="All that is given must hold.", sort_key=10)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)

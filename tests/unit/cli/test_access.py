@@ -6,7 +6,7 @@ import pytest
 
 from warren.cli import access
 from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside, parking_lots
-from warren.cli.client import ClientError
+from warren.client import ClientError
 from warren.local.instance import Instance
 
 URL = "amqps://broker:5671/orders"

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from warren.cli.client import ClientError
 from warren.cli.moment import age, moment
+from warren.client import ClientError
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

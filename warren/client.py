@@ -1,4 +1,4 @@
-"""The order service's HTTP API, as the command line uses it."""
+"""The order service's HTTP API, as its customers use it: the command line, the demo, the tests."""
 
 import os
 from types import TracebackType
