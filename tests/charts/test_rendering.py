@@ -1,10 +1,26 @@
 """Both Helms take the chart, make the same of it, and of the defaults what is written down."""
 
+import shutil
+from pathlib import Path
+
 import pytest
+import yaml
 
 from tests.charts.golden import GOLDEN
 from tests.charts.helm import RELEASES, Release
-from tests.charts.rendering import CASES, CHART, NAME, NEWEST, OPERATOR_CHART, case, helm, identity, objects, text
+from tests.charts.rendering import (
+    CASES,
+    CHART,
+    NAME,
+    NAMESPACE,
+    NEWEST,
+    OPERATOR_CHART,
+    case,
+    helm,
+    identity,
+    objects,
+    text,
+)
 
 EACH_RELEASE = pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
 
@@ -67,3 +83,20 @@ def test_a_job_that_does_something_else_has_another_name() -> None:
     others = {migrations("--set", changed) for changed in ("image.tag=v2", "components.sms.enabled=false")}
     assert len(others | {first}) == 3
     assert migrations("--set", "components.payment.replicas=2") == first
+
+
+def test_a_new_version_of_the_chart_leaves_servers_alone(tmp_path: Path) -> None:
+    """They would start again for a label, and orders could not be taken meanwhile."""
+
+    def servers(chart: Path) -> dict[str, object]:
+        options = ["--namespace", NAMESPACE, "--set", "rabbitmq.mode=simple", "--set", "image.tag=v2"]
+        done = helm(NEWEST, "template", NAME, chart, *options)
+        assert done.returncode == 0, done.stderr
+        return {identity(each): each["spec"] for each in objects(done.stdout) if each["kind"] == "StatefulSet"}
+
+    newer = tmp_path / "warren"
+    shutil.copytree(CHART, newer)
+    about = yaml.safe_load((newer / "Chart.yaml").read_text())
+    (newer / "Chart.yaml").write_text(yaml.safe_dump(about | {"version": "999.0.0", "appVersion": "999.0.0"}))
+    assert len(servers(CHART)) == 2
+    assert servers(newer) == servers(CHART)
