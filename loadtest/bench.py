@@ -10,7 +10,7 @@ import aiormq
 import asyncpg
 
 import broker_topology
-from broker_topology.management_api import path
+from broker_topology.broker.management_api import path
 from services.shared.chassis import migrations
 from services.shared.chassis.environment import PREFIX
 from warren.local.secret import remembered_secret

@@ -9,8 +9,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import broker_topology
-from broker_topology import Loaded, ManagementApi, SecretDirectory, ownership
-from broker_topology.management_api import path
+from broker_topology import Loaded, ManagementApi, SecretDirectory
+from broker_topology.broker import ownership
+from broker_topology.broker.management_api import path
 from loadtest import machine, report
 from loadtest.mark import Mark, exit_code
 from loadtest.options import InstanceName, Json

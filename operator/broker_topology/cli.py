@@ -15,24 +15,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from broker_topology import rendering
-from broker_topology.apply import apply, preview
+from broker_topology.adoption.export import export
+from broker_topology.broker.management_api import ManagementApi
+from broker_topology.convergence.apply import apply, preview
+from broker_topology.convergence.owners import disown, owners
+from broker_topology.convergence.reconcile import converge
+from broker_topology.convergence.reconciliation import NEVER_PRUNED
+from broker_topology.convergence.settling import settle
+from broker_topology.credentials.secrets import Credentials, SecretDirectory
 from broker_topology.errors import TopologyError
-from broker_topology.export import export
-from broker_topology.management_api import ManagementApi
-from broker_topology.manifests import load, with_vhost
-from broker_topology.migration import UNMOVABLE
-from broker_topology.model import Loaded
-from broker_topology.outcome import Status
-from broker_topology.owners import disown, owners
-from broker_topology.plan import Plan, Step
-from broker_topology.reconcile import converge
-from broker_topology.reconciliation import NEVER_PRUNED
-from broker_topology.rotating_secrets import RotatingDirectory
-from broker_topology.rotator import Rotator
-from broker_topology.secrets import Credentials, SecretDirectory
-from broker_topology.settling import settle
-from broker_topology.validation import validate
+from broker_topology.migration.migrator import UNMOVABLE
+from broker_topology.planning import rendering
+from broker_topology.planning.outcome import Status
+from broker_topology.planning.plan import Plan, Step
+from broker_topology.resource.manifests import load, with_vhost
+from broker_topology.resource.model import Loaded
+from broker_topology.rotation.rotating_secrets import RotatingDirectory
+from broker_topology.rotation.rotator import Rotator
+from broker_topology.rules.validation import validate
 
 DONE, FAILED, USAGE, DIFFERENT = 0, 1, 2, 3
 ENVIRONMENT = "BROKER_TOPOLOGY_"

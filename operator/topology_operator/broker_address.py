@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from broker_topology.model import BrokerReference, Reference
+from broker_topology.resource.model import BrokerReference, Reference
 from topology_operator.connection import MANAGEMENT_PORT, MANAGEMENT_TLS_PORT, Connection, SecretIncomplete, from_secret
 from topology_operator.errors import ReferenceRefused
 from topology_operator.kubernetes_api import KubernetesApi, Object, path_of

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 
-from broker_topology.management_api import ManagementApi
+from broker_topology.broker.management_api import ManagementApi
 from topology_operator.connection import Connection
 
 

@@ -6,7 +6,7 @@ from collections import Counter as Tally
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from broker_topology.outcome import Outcome, Status
+from broker_topology.planning.outcome import Outcome, Status
 from topology_operator.neighbours import ResourceKey
 
 RESOURCE = ("namespace", "topology")

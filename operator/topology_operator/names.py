@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker_topology import model
+from broker_topology.resource import model
 
 API_VERSION = model.API_VERSION
 GROUP, VERSION = API_VERSION.split("/")  # as the engine has them

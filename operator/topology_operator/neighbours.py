@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from broker_topology.decode import decode
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import Origin
-from broker_topology.model import BrokerReference, Loaded, Topology
+from broker_topology.resource.decode import decode
+from broker_topology.resource.model import BrokerReference, Loaded, Topology
 from topology_operator.broker_address import BrokerAddress
 from topology_operator.errors import OperatorError
 from topology_operator.kubernetes_api import KubernetesApi

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
-from broker_topology.migration import Migrator
-from broker_topology.model import Loaded
-from broker_topology.reconcile import reconcile
-from broker_topology.rotator import Rotations, Rotator
+from broker_topology.convergence.reconcile import reconcile
+from broker_topology.migration.migrator import Migrator
+from broker_topology.resource.model import Loaded
+from broker_topology.rotation.rotator import Rotations, Rotator
 from topology_operator import verdict
 from topology_operator.broker_address import BrokerAddress, Seen
 from topology_operator.broker_door import opened

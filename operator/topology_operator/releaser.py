@@ -11,11 +11,11 @@ import contextlib
 import msgspec
 import structlog
 
+from broker_topology.convergence.release import release
 from broker_topology.errors import BrokerError, InvalidTopology, SecretError, TopologyError
-from broker_topology.migration import Migrator
-from broker_topology.model import Loaded
-from broker_topology.outcome import Outcome, Status
-from broker_topology.release import release
+from broker_topology.migration.migrator import Migrator
+from broker_topology.planning.outcome import Outcome, Status
+from broker_topology.resource.model import Loaded
 from topology_operator.broker_address import BrokerAddress
 from topology_operator.broker_door import opened
 from topology_operator.clock import age_seconds

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import Finding
-from broker_topology.model import Loaded
+from broker_topology.resource.model import Loaded
 from topology_operator.names import ROTATE
 
 

@@ -10,9 +10,9 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import SecretError
-from broker_topology.rotating_secrets import Contents
-from broker_topology.secrets import Credentials
+from broker_topology.rotation.rotating_secrets import Contents
 from topology_operator.broker_address import Seen, decoded, secret, version_of
 from topology_operator.errors import Conflict, KubernetesError, NotAllowed
 from topology_operator.kubernetes_api import KubernetesApi, Object, path_of

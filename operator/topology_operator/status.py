@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from broker_topology import rendering
-from broker_topology.outcome import Outcome, Status
-from broker_topology.plan import Plan
+from broker_topology.planning import rendering
+from broker_topology.planning.outcome import Outcome, Status
+from broker_topology.planning.plan import Plan
 from topology_operator.crd.status import MAX_NAMED, MAX_OBJECTS, MAX_STEPS
 from topology_operator.verdict import Verdict
 

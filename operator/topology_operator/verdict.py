@@ -6,7 +6,6 @@ from typing import Literal
 
 import msgspec
 
-from broker_topology import rendering
 from broker_topology.errors import (
     AccessRefused,
     ApplyIncomplete,
@@ -20,7 +19,8 @@ from broker_topology.errors import (
     SecretError,
     TopologyError,
 )
-from broker_topology.outcome import Outcome, Status
+from broker_topology.planning import rendering
+from broker_topology.planning.outcome import Outcome, Status
 from topology_operator.errors import ApiUnreachable, KubernetesError, OperatorError, ReferenceRefused
 
 Truth = Literal["True", "False", "Unknown"]

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import kopf
 import structlog
 
-from broker_topology import rendering
+from broker_topology.planning import rendering
 from topology_operator.clock import now
 from topology_operator.desk import Desk
 from topology_operator.errors import KubernetesError

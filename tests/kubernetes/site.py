@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from broker_topology.management_api import ManagementApi, path
+from broker_topology.broker.management_api import ManagementApi, path
 from tests.kubernetes.cluster import (
     NAMESPACE,
     PATIENCE_SECONDS,

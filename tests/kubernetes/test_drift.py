@@ -1,6 +1,6 @@
 """What somebody else changes at the broker is put back, and told."""
 
-from broker_topology.management_api import path
+from broker_topology.broker.management_api import path
 from tests.kubernetes.cluster import TOPOLOGY, condition, eventually, has
 from tests.kubernetes.site import Site
 

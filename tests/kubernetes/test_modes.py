@@ -1,6 +1,6 @@
 """Looking without touching, and hands off."""
 
-from broker_topology.management_api import path
+from broker_topology.broker.management_api import path
 from tests.kubernetes.cluster import SECRET, condition, has
 from tests.kubernetes.site import Site
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 import broker_topology
-from broker_topology.rendering import title
+from broker_topology.planning.rendering import title
 from services.shared.chassis import migrations
 from warren.local.certificates import Certificates
 from warren.local.errors import LocalError

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from broker_topology.model import API_VERSION, KIND, Spec
+from broker_topology.resource.model import API_VERSION, KIND, Spec
 from topology_operator.crd import schema
 from topology_operator.crd.status import STATUS
 

@@ -16,8 +16,8 @@ from aiormq.abc import AbstractChannel
 
 import broker_topology
 from broker_topology import Loaded, ManagementApi, Outcome, SecretDirectory
-from broker_topology.management_api import path
-from broker_topology.ownership import records, remove
+from broker_topology.broker.management_api import path
+from broker_topology.broker.ownership import records, remove
 from warren.local.addresses import BrokerAddress
 from warren.local.servers import Servers
 

@@ -11,17 +11,18 @@ import aiormq
 from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from broker_topology import Loaded, ManagementApi, ownership
-from broker_topology.desired import desired
+from broker_topology import Loaded, ManagementApi
+from broker_topology.broker import ownership
+from broker_topology.broker.management_api import path
+from broker_topology.broker.observe import observe
 from broker_topology.errors import BrokerUnreachable
-from broker_topology.management_api import path
-from broker_topology.migration import Migrator
-from broker_topology.migration_moves import Write
-from broker_topology.migration_site import PREFIX
-from broker_topology.observe import observe
-from broker_topology.plan import plan
-from broker_topology.situation import Held, Situation
-from broker_topology.state import key
+from broker_topology.migration.migrator import Migrator
+from broker_topology.migration.moves import Write
+from broker_topology.migration.site import PREFIX
+from broker_topology.migration.situation import Held, Situation
+from broker_topology.planning.desired import desired
+from broker_topology.planning.plan import plan
+from broker_topology.planning.state import key
 from tests.stage import eventually
 
 SETTLE_SECONDS = 2.5

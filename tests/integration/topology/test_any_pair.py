@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as some
 
 from broker_topology import InvalidTopology, Status
-from broker_topology.plan import Action
+from broker_topology.planning.plan import Action
 from tests.conftest import SEED
 
 EXCHANGES = ["e0", "e1", "e2"]

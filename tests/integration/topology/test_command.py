@@ -8,10 +8,10 @@ import yaml
 from msgspec.structs import replace
 
 import broker_topology
-from broker_topology import ownership
+from broker_topology.broker import ownership
+from broker_topology.broker.management_api import path
 from broker_topology.cli import main
-from broker_topology.management_api import path
-from broker_topology.situation import MIGRATION_NOTE
+from broker_topology.migration.situation import MIGRATION_NOTE
 
 SPEC = {"vhost": "v", "exchanges": {"e": {"type": "fanout"}}, "queues": {"q": {}}}
 

@@ -3,9 +3,9 @@
 import pytest
 
 from broker_topology import InvalidTopology, apply, preview
-from broker_topology.management_api import path
-from broker_topology.plan import Action
-from broker_topology.rendering import title
+from broker_topology.broker.management_api import path
+from broker_topology.planning.plan import Action
+from broker_topology.planning.rendering import title
 from tests.integration.topology import every_kind
 
 SPEC = {

@@ -7,9 +7,9 @@ import yaml
 
 import broker_topology
 from broker_topology import SecretDirectory
+from broker_topology.adoption.export import export
+from broker_topology.broker.management_api import path
 from broker_topology.cli import main
-from broker_topology.export import export
-from broker_topology.management_api import path
 from tests.integration.topology.every_kind import SPEC
 
 

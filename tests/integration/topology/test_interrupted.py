@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from broker_topology import ManagementApi, Status
+from broker_topology.broker.management_api import path
 from broker_topology.errors import BrokerUnreachable
-from broker_topology.management_api import path
 
 BEFORE = {
     "vhostLimits": {"maxQueues": 50},

@@ -11,11 +11,12 @@ from aiormq.abc import DeliveredMessage
 
 import broker_topology
 from broker_topology import ManagementApi
-from broker_topology.management_api import path
-from broker_topology.migration import Migrator
-from broker_topology.migration_site import PREFIX
-from broker_topology.outcome import Status
-from broker_topology.state import Kind
+from broker_topology.broker import ownership
+from broker_topology.broker.management_api import path
+from broker_topology.migration.migrator import Migrator
+from broker_topology.migration.site import PREFIX
+from broker_topology.planning.outcome import Status
+from broker_topology.planning.state import Kind
 from tests.integration.topology.moving import SETTLE_SECONDS, Killed, Live, Moving, drained
 from tests.stage import eventually
 from warren.local.servers import Servers
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("quick_counts")
 async def moving(broker: Any, api: ManagementApi) -> AsyncIterator[Moving]:
     moving = Moving(broker, api)
     yield moving
-    await broker_topology.ownership.remove(api, moving.owner)
+    await ownership.remove(api, moving.owner)
 
 
 async def declared(moving: Moving, queue: dict[str, Any] = OLD) -> Moving:
@@ -179,7 +180,7 @@ async def killed_after(write: int, broker: Any, api: ManagementApi) -> bool:
     assert await moving.leftovers() == [], write
     assert (await moving.arguments())["x-delivery-limit"] == 60, write
     assert len(await moving.routes()) == 4, write
-    await broker_topology.ownership.remove(api, moving.owner)
+    await ownership.remove(api, moving.owner)
     return killed
 
 
@@ -363,4 +364,4 @@ async def test_a_resource_is_deleted_after_its_messages_are_back(broker: Any, ap
 
     await eventually(released, 60)
     assert broker.vhost not in [each["name"] for each in await api.get(path("vhosts") + "?columns=name")]
-    assert broker.owner() not in await broker_topology.ownership.records(api)
+    assert broker.owner() not in await ownership.records(api)

@@ -12,8 +12,8 @@ from aiormq import spec
 
 import broker_topology
 from broker_topology import Loaded, ManagementApi, SecretDirectory
-from broker_topology.migration import SETTLE_SECONDS, Migrator
-from broker_topology.ownership import remove
+from broker_topology.broker.ownership import remove
+from broker_topology.migration.migrator import SETTLE_SECONDS, Migrator
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
 from services.shared.messaging import codec

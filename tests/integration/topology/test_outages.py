@@ -4,9 +4,9 @@ import pytest
 import trustme
 
 from broker_topology import ManagementApi, Status
+from broker_topology.broker.management_api import path
+from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import AccessRefused, BrokerUnreachable, CertificateRefused
-from broker_topology.management_api import path
-from broker_topology.secrets import Credentials
 from tests.proxy import Proxy
 
 SPEC = {"exchanges": {"e": {"type": "fanout"}}, "users": {"u": {"secretName": "u"}}}

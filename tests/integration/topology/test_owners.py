@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from broker_topology import Claimed, InvalidTopology, Status
-from broker_topology.ownership import records
-from broker_topology.state import Kind, key
+from broker_topology.broker.ownership import records
+from broker_topology.planning.state import Kind, key
 
 QUEUE = {"queues": {"q": {}}, "exchanges": {"mine": {"type": "fanout"}}}
 

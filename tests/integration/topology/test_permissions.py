@@ -10,8 +10,8 @@ from aiormq import spec
 
 import broker_topology
 from broker_topology import ManagementApi
+from broker_topology.broker.management_api import path
 from broker_topology.errors import AccessRefused
-from broker_topology.management_api import path
 
 FOLDER = Path(__file__).parents[3] / "charts" / "warren" / "topology"
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)

@@ -6,10 +6,10 @@ import pytest
 from aiormq import spec
 
 from broker_topology import Status
-from broker_topology.backlog import QUIET_SECONDS
-from broker_topology.management_api import path
-from broker_topology.ownership import Record, records, write
-from broker_topology.state import Kind, key
+from broker_topology.broker.backlog import QUIET_SECONDS
+from broker_topology.broker.management_api import path
+from broker_topology.broker.ownership import Record, records, write
+from broker_topology.planning.state import Kind, key
 
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)
 PARKING = {

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from broker_topology import Status
-from broker_topology.management_api import path
-from broker_topology.ownership import records
-from broker_topology.rendering import title
+from broker_topology.broker.management_api import path
+from broker_topology.broker.ownership import records
+from broker_topology.planning.rendering import title
 from tests.integration.topology.every_kind import OBJECTS, SPEC
 
 BARE = {}

@@ -13,11 +13,11 @@ import pytest
 
 import broker_topology
 from broker_topology import Loaded, ManagementApi
-from broker_topology.management_api import path
-from broker_topology.outcome import Outcome
-from broker_topology.ownership import remove
-from broker_topology.rotating_secrets import RotatingDirectory
-from broker_topology.rotator import Rotations, Rotator
+from broker_topology.broker.management_api import path
+from broker_topology.broker.ownership import remove
+from broker_topology.planning.outcome import Outcome
+from broker_topology.rotation.rotating_secrets import RotatingDirectory
+from broker_topology.rotation.rotator import Rotations, Rotator
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
 from services.shared.messaging import consumer, publisher, relay

@@ -5,13 +5,13 @@ from copy import deepcopy
 
 import pytest
 
-from broker_topology.apply import execute
-from broker_topology.desired import desired
+from broker_topology.convergence.apply import execute
+from broker_topology.credentials.passwords import is_password
+from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import ApplyIncomplete, BrokerUnreachable, RequestFailed
-from broker_topology.passwords import is_password
-from broker_topology.plan import plan
-from broker_topology.secrets import Credentials
-from broker_topology.state import empty
+from broker_topology.planning.desired import desired
+from broker_topology.planning.plan import plan
+from broker_topology.planning.state import empty
 
 SPEC = {
     "vhostLimits": {"maxQueues": 10, "maxConnections": 10},

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as some
 
-from broker_topology.declared import Exchange, Queue
-from broker_topology.describing import exchange, queue, secret_name
-from broker_topology.desired import exchange_body, queue_body
-from broker_topology.observe import _with_defaults
+from broker_topology.adoption.describing import exchange, queue, secret_name
+from broker_topology.broker.observe import _with_defaults
+from broker_topology.planning.desired import exchange_body, queue_body
+from broker_topology.resource.declared import Exchange, Queue
 from tests.conftest import SEED
 
 names = some.sampled_from(["dlx", "rest", "ü/#"])

@@ -7,9 +7,9 @@ import socket
 import pytest
 from aiohttp import web
 
+from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.cli import main
 from broker_topology.errors import AccessRefused, BrokerTooOld, BrokerUnreachable, NotRabbitMQ, RequestFailed
-from broker_topology.management_api import ManagementApi, path
 
 
 @contextlib.asynccontextmanager

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker_topology.migration_moves import FIRST, Done, Go, Move, Refused, Wait, decide
-from broker_topology.migration_site import Bound, Holding, Names, Site
-from broker_topology.shovel import Shovel
+from broker_topology.migration.moves import FIRST, Done, Go, Move, Refused, Wait, decide
+from broker_topology.migration.shovel import Shovel
+from broker_topology.migration.site import Bound, Holding, Names, Site
 
 SETTLE = 12.0
 NAMES = Names("work")

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from broker_topology import ownership
-from broker_topology.desired import desired
+from broker_topology.broker import ownership
+from broker_topology.broker.ownership import PREFIX, Record, claims_of, digest, fingerprint
 from broker_topology.errors import RequestFailed
-from broker_topology.ownership import PREFIX, Record, claims_of, digest, fingerprint
-from broker_topology.state import Kind, binding_key, key
+from broker_topology.planning.desired import desired
+from broker_topology.planning.state import Kind, binding_key, key
 
 
 class FakeBroker:

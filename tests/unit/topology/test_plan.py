@@ -4,12 +4,12 @@ from copy import deepcopy
 
 import pytest
 
-from broker_topology.desired import desired
-from broker_topology.passwords import WRITTEN_ALGORITHM, hash_password
-from broker_topology.plan import STAGES, Action, plan
-from broker_topology.rendering import lines, summary
-from broker_topology.secrets import Credentials
-from broker_topology.state import Kind, empty, key
+from broker_topology.credentials.passwords import WRITTEN_ALGORITHM, hash_password
+from broker_topology.credentials.secrets import Credentials
+from broker_topology.planning.desired import desired
+from broker_topology.planning.plan import STAGES, Action, plan
+from broker_topology.planning.rendering import lines, summary
+from broker_topology.planning.state import Kind, empty, key
 
 SPEC = {
     "vhostLimits": {"maxQueues": 10},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker_topology.state import Kind, binding_key, empty, key
-from broker_topology.validation import findings
+from broker_topology.planning.state import Kind, binding_key, empty, key
+from broker_topology.rules.validation import findings
 
 
 @pytest.fixture

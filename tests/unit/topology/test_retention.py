@@ -1,7 +1,7 @@
 """What stays although it is no longer wanted: whatever a message could still need."""
 
-from broker_topology.retention import dead_letter_exchanges, retained
-from broker_topology.state import Kind, binding_key, empty, key
+from broker_topology.convergence.retention import dead_letter_exchanges, retained
+from broker_topology.planning.state import Kind, binding_key, empty, key
 
 E, Q, B, P = Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING, Kind.POLICY
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import SecretError
-from broker_topology.model import Rotation
-from broker_topology.rotation import Change, Facts, Keep, Keyring, decide, keyring, next_name
-from broker_topology.secrets import Credentials
+from broker_topology.resource.model import Rotation
+from broker_topology.rotation.schedule import Change, Facts, Keep, Keyring, decide, keyring, next_name
 
 NOW = datetime(2026, 11, 22, 8, 0, 0, 250_000, tzinfo=UTC)
 ROTATION = Rotation(every_hours=24, overlap_minutes=15)

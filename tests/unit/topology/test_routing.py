@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker_topology.model import Binding, Exchange
-from broker_topology.routing import Routes, topic_matches
+from broker_topology.resource.model import Binding, Exchange
+from broker_topology.rules.routing import Routes, topic_matches
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import hashlib
 
 import pytest
 
+from broker_topology.credentials.passwords import hash_password, is_password
+from broker_topology.credentials.secrets import Credentials, SecretDirectory, ensured, stored
 from broker_topology.errors import SecretError
-from broker_topology.passwords import hash_password, is_password
-from broker_topology.secrets import Credentials, SecretDirectory, ensured, stored
 
 
 async def test_a_missing_secret_is_generated_and_kept(tmp_path):

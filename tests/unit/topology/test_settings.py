@@ -2,9 +2,9 @@
 
 import pytest
 
-from broker_topology import super_streams
-from broker_topology.desired import desired
-from broker_topology.state import Kind, key
+from broker_topology.planning.desired import desired
+from broker_topology.planning.state import Kind, key
+from broker_topology.resource import super_streams
 
 
 def user(**more):

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker_topology.decode import decode
 from broker_topology.findings import Origin
-from broker_topology.model import Loaded, Topology
-from broker_topology.validation import findings
+from broker_topology.resource.decode import decode
+from broker_topology.resource.model import Loaded, Topology
+from broker_topology.rules.validation import findings
 from tests.kubernetes.emulator.objects import Refused
 from tests.kubernetes.emulator.schema import Schema
 from tests.unit.topology_operator.cases import BROKER, REFUSED, Document, document

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from broker_topology.decode import decode
 from broker_topology.findings import Origin
-from broker_topology.model import Loaded, Topology
-from broker_topology.validation import findings
+from broker_topology.resource.decode import decode
+from broker_topology.resource.model import Loaded, Topology
+from broker_topology.rules.validation import findings
 from tests.unit.topology_operator.test_definition import refusals
 from topology_operator import crd, verdict
 from topology_operator.settings import Settings

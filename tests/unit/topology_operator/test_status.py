@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from broker_topology.errors import AccessRefused, BrokerUnreachable, InvalidTopology, SecretError
 from broker_topology.findings import Finding, Origin
-from broker_topology.outcome import ObjectState, Outcome, Status
-from broker_topology.plan import Action, Change, Plan, Step
-from broker_topology.state import Kind, key
+from broker_topology.planning.outcome import ObjectState, Outcome, Status
+from broker_topology.planning.plan import Action, Change, Plan, Step
+from broker_topology.planning.state import Kind, key
 from tests.kubernetes.emulator.patches import merged
 from topology_operator import crd, verdict
 from topology_operator.errors import ApiUnreachable, ReferenceRefused

@@ -1,0 +1,1 @@
+"""From what a broker holds to a Topology that says so."""

@@ -1,0 +1,263 @@
+"""One run of `reconcile`, step by step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from broker_topology.broker import ownership
+from broker_topology.broker.execution import Execution, Failure, Progress, carry_out, check_rights
+from broker_topology.broker.management_api import ManagementApi
+from broker_topology.broker.observe import observe
+from broker_topology.broker.ownership import Object, Record, claims_of, digest, fingerprint
+from broker_topology.convergence import claims, removal
+from broker_topology.convergence.removal import Allowed, Removal, Removed
+from broker_topology.convergence.states import object_states
+from broker_topology.credentials.secrets import SecretStore
+from broker_topology.errors import InvalidTopology
+from broker_topology.migration.site import under_way
+from broker_topology.migration.situation import MIGRATION_NOTE, Held, Migrate, Situation
+from broker_topology.planning.desired import desired
+from broker_topology.planning.outcome import Outcome
+from broker_topology.planning.plan import Action, Plan, Step, plan
+from broker_topology.planning.rendering import title
+from broker_topology.planning.state import Key, Kind, State, empty, key
+from broker_topology.resource.model import Loaded
+from broker_topology.rotation.accounts import Accounts, Rotated, accounts
+from broker_topology.rules.validation import findings
+
+NEVER_PRUNED = "prune: Never"
+replace = msgspec.structs.replace
+
+
+class Reconciliation:
+    """Call `read`, `decide`, and then either `told` or `carry_out`."""
+
+    def __init__(
+        self,
+        topologies: Sequence[Loaded],
+        owner: str,
+        neighbours: Sequence[Loaded],
+        api: ManagementApi,
+        secrets: SecretStore,
+        quiet_seconds: float,
+    ) -> None:
+        self._topologies = topologies
+        self._owner = owner
+        self._neighbours = neighbours
+        self._api = api
+        self._secrets = secrets
+        self._quiet = quiet_seconds
+        self._former: Record | None = None
+        self._record = Record(owner)
+        self._others: list[Record] = []
+        self._observed: State = empty()
+        self._wanted: State = empty()
+        self._accounts = Accounts({}, {})
+        self._held: tuple[Held, ...] = ()
+        self._plan = Plan(())
+        self._digest = ""
+
+    async def read(self) -> None:
+        """The records first: what they name decides where to look."""
+        known = await ownership.records(self._api)
+        self._former = known.pop(self._owner, None)
+        self._record = self._former or Record(self._owner)
+        self._others = list(known.values())
+        self._observed = await self._observe()
+
+    async def decide(self, rotated: Rotated | None, *, generate: bool) -> None:
+        """Checks everything, then finds the difference. Raises `InvalidTopology`, `SecretError`, `AccessRefused`."""
+        wanted = desired(self._topologies)
+        leaving = self._record.claims - claims_of(wanted)
+        if found := findings(self._topologies, self._neighbours, self._observed, leaving):
+            raise InvalidTopology(found)
+        known = {record.owner: record for record in self._others}
+        claims.check(self._topologies, self._owner, claims_of(wanted), known, self._neighbours)
+        self._accounts = await accounts(self._topologies, self._secrets, rotated, generate=generate)
+        self._wanted = desired(self._topologies, self._accounts.usernames)
+        self._digest = digest(self._wanted)
+        claims.check(self._topologies, self._owner, claims_of(self._wanted), known, self._neighbours)
+        self._plan = self._difference()
+        check_rights(self._api.username, self._plan, self._observed)
+
+    async def told(self, *, prune: bool) -> Outcome:
+        """What would happen."""
+        leaving = await self._leaving(prune=prune)
+        everything = Plan((*self._plan.steps, *leaving.steps(self._observed)))
+        return self._outcome(everything, self._plan, Execution(), leaving.kept, carried_out=False)
+
+    async def carry_out(self, *, prune: bool, migrate: Migrate | None, progress: Progress | None) -> Outcome:
+        """Makes it so, and reads the broker back if anything was written."""
+        await self._claim()
+        if migrate is not None:
+            await self._migrate(migrate)
+        done = await carry_out(self._plan, self._api, self._accounts.credentials, progress)
+        leaving = await self._leaving(prune=prune)
+        gone = leaving.steps(self._observed)
+        removed = Removed(leaving.kept, ())
+        if gone and not done.failures:
+            allowed = self._allowed()
+            removed = await removal.remove(leaving, self._observed, self._api, allowed, self._quiet)
+            gone = tuple(step for step in gone if (step.kind, step.key) not in removed.kept)
+        elif gone:
+            removed = Removed({**leaving.kept, **dict.fromkeys(map(_object, gone), "something else failed first")}, ())
+            gone = ()
+        carried, drift = self._plan, self._drift()
+        if carried.writes or gone:
+            self._observed = await self._observe()
+        left = self._difference()
+        done = Execution((*done.failures, *removed.failures), done.skipped)
+        await self._conclude(done)
+        outcome = self._outcome(Plan((*carried.steps, *gone)), left, done, removed.kept, carried_out=True)
+        return replace(outcome, repaired=drift)
+
+    async def _observe(self) -> State:
+        places = {item.spec.vhost for item in self._topologies}
+        places |= {each.vhost for _, each in self._record.claims if each.vhost}
+        places |= {each.name[0] for kind, each in self._record.claims if kind is Kind.VHOST}
+        return await observe(self._api, places)
+
+    def _difference(self) -> Plan:
+        held = frozenset(each.object for each in self._held)
+        found = plan(self._wanted, self._observed, self._accounts.credentials, held)
+        return Plan(tuple(self._asked_to_migrate(step) for step in found.steps))
+
+    def _asked_to_migrate(self, step: Step) -> Step:
+        if step.kind is not Kind.QUEUE or step.action is not Action.BLOCKED or not self._may_migrate(step.key):
+            return step
+        return replace(step, reason=f"{step.reason}; argumentChange: Migrate asks the operator to move its messages")
+
+    def _may_migrate(self, queue: Key) -> bool:
+        return any(
+            item.spec.vhost == queue.vhost
+            and (declared := item.spec.queues.get(queue.name[0])) is not None
+            and declared.argument_change == "Migrate"
+            for item in self._topologies
+        )
+
+    async def _claim(self) -> None:
+        """Everything that will be there and everything that is still there, before anything is made."""
+        wanted = claims_of(self._wanted)
+        made = {
+            vhost
+            for (vhost,) in (each.name for each in self._wanted[Kind.VHOST])
+            if key(vhost) not in self._observed[Kind.VHOST] or any(vhost in each.made for each in self._others)
+        }
+        changed = self._record.digest != self._digest
+        record = replace(
+            self._record,
+            claims=wanted | self._there(self._record.claims),
+            made=self._record.made | made,
+            digest="" if changed else self._record.digest,
+        )
+        if record == self._record and self._former is not None:
+            return
+        if wanted <= self._record.claims:
+            await ownership.write(self._api, record)
+        else:
+            await claims.stake(self._api, self._topologies, self._former, record, self._neighbours)
+        self._former = self._record = record
+
+    async def _migrate(self, migrate: Migrate) -> None:
+        asked = frozenset(each for each in self._wanted[Kind.QUEUE] if self._may_migrate(each))
+        blocked = {step.key for step in self._plan.blocked if step.kind is Kind.QUEUE}
+        begun = any(under_way(self._observed, each.vhost, each.name[0]) for each in self._wanted[Kind.QUEUE])
+        if not asked & blocked and MIGRATION_NOTE not in self._record.notes and not begun:
+            return
+        situation = Situation(
+            self._topologies[0], self._owner, self._record, self._wanted, self._observed, self._plan, self._api, asked
+        )
+        self._held = tuple(await migrate(situation))
+        self._former = self._record = (await ownership.records(self._api)).get(self._owner, self._record)
+        self._observed = await self._observe()
+        self._plan = self._difference()
+
+    async def _leaving(self, *, prune: bool) -> Removal:
+        held = {each.object for each in self._held}
+        unwanted = self._record.claims - claims_of(self._wanted) - held
+        kept: dict[Object, str] = {}
+        if not prune:
+            kept = {each: NEVER_PRUNED for each in self._there(unwanted) if not self._rotated_out(each)}
+        found = await removal.planned(
+            unwanted - kept.keys(), self._observed, self._api, self._record, self._others, self._allowed()
+        )
+        return Removal(found.doomed, {**found.kept, **kept})
+
+    def _rotated_out(self, each: Object) -> bool:
+        """A former account of a user that is still wanted, or one of its rights."""
+        kind, identity = each
+        account = identity.name[0]
+        names = self._accounts.usernames.get(re.sub(r"\.[0-9]+$", "", account), ())
+        return (kind is Kind.USER or kind in claims.OF_USERS) and bool(names) and account not in names
+
+    def _allowed(self) -> Allowed:
+        return allowed(self._topologies)
+
+    def _there(self, objects: frozenset[Object]) -> frozenset[Object]:
+        return frozenset(each for each in objects if each[1] in self._observed[each[0]] or self._comes_back(each))
+
+    def _comes_back(self, each: Object) -> bool:
+        """A binding that is away only until its queue has been migrated: without its claim nobody would remove it."""
+        kind, identity = each
+        if kind is not Kind.BINDING or identity.name[1] != "queue":
+            return False
+        return under_way(self._observed, identity.vhost, identity.name[2])
+
+    def _drift(self) -> tuple[Step, ...]:
+        """What differs although it was written once and nobody has asked for anything else since."""
+        if not self._record.digest or self._record.digest != self._digest:
+            return ()
+        return tuple(step for step in self._plan.writes if not self._new_secret(step))
+
+    def _new_secret(self, step: Step) -> bool:
+        """Whether only the Secret is another, and the broker's user is as it was left."""
+        there = step.kind is Kind.USER and self._observed[Kind.USER].get(step.key)
+        if not there or any(change.field != "password" for change in step.changes):
+            return False
+        return self._record.passwords.get(step.key.name[0]) == fingerprint(there["password_hash"])
+
+    async def _conclude(self, done: Execution) -> None:
+        """The record as it is now: without what is gone, with the digest of what is complete."""
+        wanted = claims_of(self._wanted)
+        users = {each.name[0] for each in self._wanted[Kind.USER]}
+        record = replace(
+            self._record,
+            claims=wanted | self._there(self._record.claims),
+            made=frozenset(each for each in self._record.made if key(each) in self._observed[Kind.VHOST]),
+            digest="" if done.failures else self._digest,
+            passwords={
+                name: fingerprint(body["password_hash"])
+                for (name,), body in ((each.name, body) for each, body in self._observed[Kind.USER].items())
+                if name in users
+            },
+        )
+        if record != self._record:
+            await ownership.write(self._api, record)
+            self._record = record
+
+    def _outcome(
+        self, steps: Plan, left: Plan, done: Execution, kept: Mapping[Object, str], *, carried_out: bool
+    ) -> Outcome:
+        states = object_states(self._wanted, left, done.failures, self._held, kept)
+        drift = () if carried_out else self._drift()
+        return Outcome(steps, states, drift, tuple(map(_told, done.failures)))
+
+
+def allowed(topologies: Sequence[Loaded]) -> Allowed:
+    """What these resources name as deletable with messages."""
+    specs = [item.spec for item in topologies]
+    return Allowed(
+        frozenset(key(name, spec.vhost) for spec in specs for name in spec.delete_with_messages.queues),
+        frozenset(spec.vhost for spec in specs if spec.delete_with_messages.vhost == spec.vhost),
+    )
+
+
+def _object(step: Step) -> Object:
+    return step.kind, step.key
+
+
+def _told(failure: Failure) -> tuple[str, str]:
+    return title(failure.step), failure.reason

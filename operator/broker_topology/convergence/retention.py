@@ -1,0 +1,107 @@
+"""What must stay although it is no longer wanted. Pure.
+
+A queue that holds messages stays, and with it everything that decides where its messages go: its dead-letter exchange,
+the bindings and queues behind that, the policies that hold for it. So does what others at the broker still use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from broker_topology.broker.ownership import Object
+from broker_topology.planning.state import Key, Kind, State, key
+
+DEAD_LETTER, DEAD_LETTER_KEY = "x-dead-letter-exchange", "x-dead-letter-routing-key"
+QUEUE_POLICIES = frozenset({"all", "queues", "classic_queues", "quorum_queues", "streams"})
+
+
+def retained(doomed: frozenset[Object], observed: State, reasons: Mapping[Object, str]) -> dict[Object, str]:
+    """What of `doomed` stays, and why: `reasons` says it of the queues that hold something."""
+    kept = {each: reasons[each] for each in doomed if each in reasons}
+    if not doomed:
+        return kept
+    while True:
+        staying = {
+            (kind, identity)
+            for kind in Kind
+            for identity in observed[kind]
+            if (kind, identity) not in doomed or (kind, identity) in kept
+        }
+        new = {
+            needed: why
+            for needed, why in _needs(staying, observed, frozenset(kept))
+            if needed in doomed and needed not in kept
+        }
+        if not new:
+            return kept
+        kept |= new
+
+
+def dead_letter_exchanges(queues: Mapping[Key, Mapping[str, object]], doomed: frozenset[Object]) -> set[Object]:
+    """The exchanges to which doomed queues dead-letter by their arguments."""
+    return {
+        (Kind.EXCHANGE, key(str(arguments[DEAD_LETTER]), identity.vhost))
+        for identity, body in queues.items()
+        if (Kind.QUEUE, identity) in doomed
+        and isinstance(arguments := body["arguments"], Mapping)
+        and arguments.get(DEAD_LETTER)
+    }
+
+
+def _needs(staying: set[Object], observed: State, kept: frozenset[Object]) -> Iterator[tuple[Object, str]]:
+    """Pairs of what is needed and by whom, one step far."""
+    routes: dict[Object, list[Object]] = {}
+    for identity in observed[Kind.BINDING]:
+        source = (Kind.EXCHANGE, key(identity.name[0], identity.vhost))
+        routes.setdefault(source, []).append((Kind.BINDING, identity))
+    for kind, identity in sorted(staying, key=lambda each: (each[0].value, each[1])):
+        vhost = identity.vhost
+        if kind is Kind.QUEUE:
+            yield from _of_queue(identity, observed, routes, holds=(kind, identity) in kept)
+        elif kind is Kind.EXCHANGE:
+            alternate = observed[kind][identity]["arguments"].get("alternate-exchange")
+            if alternate:
+                yield from _path(vhost, str(alternate), routes, f"exchange {identity} sends it what it cannot route")
+        elif kind is Kind.BINDING:
+            origin, target_kind, target, *_ = identity.name
+            yield (Kind.EXCHANGE, key(origin, vhost)), f"a binding from it to {target} stays"
+            yield (Kind(target_kind), key(target, vhost)), f"a binding from exchange {origin} to it stays"
+        elif kind is Kind.POLICY:
+            definition = observed[kind][identity]["definition"]
+            for field in ("dead-letter-exchange", "alternate-exchange"):
+                if definition.get(field):
+                    yield from _path(vhost, str(definition[field]), routes, f"policy {identity} names it")
+
+
+def _of_queue(
+    identity: Key, observed: State, routes: Mapping[Object, list[Object]], *, holds: bool
+) -> Iterator[tuple[Object, str]]:
+    arguments = observed[Kind.QUEUE][identity]["arguments"]
+    exchange = arguments.get(DEAD_LETTER)
+    why = f"queue {identity} dead-letters to it"
+    if exchange:
+        yield from _path(identity.vhost, str(exchange), routes, why)
+    elif exchange == "" and arguments.get(DEAD_LETTER_KEY):
+        yield (Kind.QUEUE, key(str(arguments[DEAD_LETTER_KEY]), identity.vhost)), why
+    if holds:
+        for kind in (Kind.POLICY, Kind.OPERATOR_POLICY):
+            for policy, body in observed[kind].items():
+                if policy.vhost == identity.vhost and _applies(body, identity.name[0]):
+                    yield (kind, policy), f"it holds for queue {identity}, which stays"
+
+
+def _path(vhost: str, exchange: str, routes: Mapping[Object, list[Object]], why: str) -> Iterator[tuple[Object, str]]:
+    """An exchange that somebody relies on, and the bindings that make it reach anything."""
+    needed = (Kind.EXCHANGE, key(exchange, vhost))
+    yield needed, why
+    for binding in routes.get(needed, ()):
+        yield binding, f"exchange {exchange} needs it"
+
+
+def _applies(policy: Mapping[str, object], queue: str) -> bool:
+    try:
+        matches = re.search(str(policy["pattern"]), queue) is not None
+    except re.error:  # the broker's dialect knows more than Python's: better kept than lost
+        matches = True
+    return matches and policy["apply-to"] in QUEUE_POLICIES

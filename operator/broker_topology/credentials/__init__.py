@@ -1,0 +1,1 @@
+"""Users' names and passwords: where they are kept, and how a broker hashes them."""

@@ -1,0 +1,142 @@
+"""Where passwords come from.
+
+A user names its Secret; a store holds it. The engine asks only two things of a store, so that a folder (here) and
+Kubernetes Secrets (the operator) are interchangeable. A generated credential is stored before the broker learns it: a
+crash in between leaves a credential that the next run imports, never a user whose password nobody knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from broker_topology.credentials.passwords import hash_password, is_password
+from broker_topology.errors import SecretError
+
+PASSWORD_BYTES = 32
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """A password, or where only that is known, its hash as RabbitMQ makes it (SHA-256)."""
+
+    username: str
+    password: str = ""
+    password_hash: str = ""
+
+    def fits(self, observed_hash: str, algorithm: str) -> bool:
+        """Whether the broker's hash is this credential's."""
+        if self.password:
+            return is_password(self.password, observed_hash, algorithm)
+        return hmac.compare_digest(self.password_hash, observed_hash)
+
+    def hashed(self) -> str:
+        """What the broker is told: a password never travels."""
+        return hash_password(self.password) if self.password else self.password_hash
+
+    def __repr__(self) -> str:
+        return f"Credentials(username={self.username!r}, password=…)"
+
+    __str__ = __repr__
+
+
+def generate(username: str) -> Credentials:
+    """A new random password for this user."""
+    return Credentials(username, secrets.token_urlsafe(PASSWORD_BYTES))
+
+
+class SecretStore(Protocol):
+    """Holds one username and password under each secret name."""
+
+    async def read(self, secret_name: str) -> Credentials | None:
+        """The credential, or None when there is no password yet. Raises `SecretError` when it is unusable."""
+
+    async def write(self, secret_name: str, credentials: Credentials) -> None:
+        """Stores a new credential, never over one that is already there. Raises `SecretError` when it cannot."""
+
+
+async def stored(store: SecretStore, secret_name: str, name: str) -> Credentials | None:
+    """What the store holds for the user of this name in the topology; with rotation, users are `<name>.<generation>`.
+
+    Raises `SecretError` when it is another user's.
+    """
+    credentials = await store.read(secret_name)
+    if credentials is not None and not re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", credentials.username):
+        raise SecretError(
+            f"secret {secret_name} belongs to user {credentials.username}, but the topology names it for {name}"
+        )
+    return credentials
+
+
+async def ensured(store: SecretStore, secret_name: str, name: str, first: str | None = None) -> Credentials:
+    """What the store holds for this user, after generating it (for user name `first`) where missing.
+
+    Reads back what it wrote: of two runs at once both use the credential that won.
+    """
+    if (credentials := await stored(store, secret_name, name)) is not None:
+        return credentials
+    await store.write(secret_name, generate(first or name))
+    if (credentials := await stored(store, secret_name, name)) is None:
+        raise SecretError(f"secret {secret_name} was written and is gone again")
+    return credentials
+
+
+class SecretDirectory:
+    """`<folder>/<secret name>/{username,password}`, readable by the owner only: the shape of a mounted Secret."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+
+    async def read(self, secret_name: str) -> Credentials | None:
+        folder = self._folder / secret_name
+        password = _read(folder / "password")
+        password_hash = _read(folder / "passwordHash") if password is None else None
+        if password is None and password_hash is None:  # a user name alone is what a crash between the files leaves
+            return None
+        username = _read(folder / "username")
+        if not (password or password_hash) or not username:
+            missing = "username" if password or password_hash else "password"
+            raise SecretError(f"secret {secret_name}: {folder / missing} is missing or empty")
+        return Credentials(username, password or "", password_hash or "")
+
+    async def write(self, secret_name: str, credentials: Credentials) -> None:
+        folder = self._folder / secret_name
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # the password last: a reader that finds it finds both
+            _create(folder / "username", credentials.username)
+            if credentials.password:
+                _create(folder / "password", credentials.password)
+            else:
+                _create(folder / "passwordHash", credentials.password_hash)
+        except OSError as exc:
+            raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
+
+
+def _read(file: Path) -> str | None:
+    try:
+        # one line break at the end is what an editor or `echo` adds, never part of a password
+        return file.read_text(encoding="utf-8").removesuffix("\n")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SecretError(f"{file} cannot be read: {exc}") from exc
+
+
+def _create(file: Path, text: str) -> None:
+    """Appears complete and private, or not at all. An existing file stays as it is."""
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+            handle.write(text)
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(draft)  # a rename would overwrite
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""A queue gets other arguments, and keeps every message."""

@@ -1,0 +1,65 @@
+"""Plans for people: one line for each step, one more for each difference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from broker_topology.planning.plan import Action, Plan, Step
+from broker_topology.planning.state import Kind
+
+COLOURS = {Action.CREATE: "32", Action.UPDATE: "33", Action.DELETE: "31", Action.BLOCKED: "31;1"}
+VERBS = {Action.CREATE: "to create", Action.UPDATE: "to update", Action.DELETE: "to delete", Action.BLOCKED: "blocked"}
+
+
+def title(step: Step) -> str:
+    """What the step is about: `queue inventory.queue (quorum)`."""
+    kind, name, body = step.kind, step.key.name, step.body
+    text = f"{kind.value} {step.key}"
+    match kind:
+        case Kind.BINDING:
+            source, _, target, routing_key, arguments = name
+            label = " ".join(part for part in (routing_key, arguments) if part)
+            arrow = f"--{label}-->" if label else "-->"
+            text = f"binding {source} {arrow} {target}"
+        case Kind.TOPIC_PERMISSION:
+            text = f"topic permission {name[0]} on {name[1]}{_expressions(step)}"
+        case Kind.PERMISSION:
+            text += _expressions(step)
+        case Kind.VHOST_LIMIT | Kind.USER_LIMIT:
+            text += f" ({body.get('value')})"
+        case Kind.QUEUE:
+            text += f" ({body.get('arguments', {}).get('x-queue-type')})"
+        case Kind.EXCHANGE:
+            text += f" ({body.get('type')})"
+        case Kind.USER if "secret" in body:
+            text += f" ({', '.join(['secret ' + str(body.get('secret')), *body.get('tags', ())])})"
+    return text
+
+
+def lines(plan: Plan, *, colour: bool = False) -> Iterator[str]:
+    """The whole plan, one line at a time."""
+    for step in plan.steps:
+        word = "blocked " if step.action is Action.BLOCKED else ""
+        yield _painted(f"{step.action.value} {word}{title(step)}", step.action, colour)
+        if step.action is not Action.CREATE:
+            for change in step.changes:
+                yield f"    {change}"
+        if step.reason:
+            yield f"    {step.reason}"
+
+
+def summary(plan: Plan) -> str:
+    """`12 to create, 1 blocked`, or that there is nothing to do."""
+    counted = Counter(step.action for step in plan.steps)
+    return ", ".join(f"{counted[action]} {VERBS[action]}" for action in Action if counted[action]) or "nothing to do"
+
+
+def _expressions(step: Step) -> str:
+    if step.action is not Action.CREATE:
+        return ""
+    return " (" + ", ".join(f"{name} {value}" for name, value in step.body.items()) + ")"
+
+
+def _painted(text: str, action: Action, colour: bool) -> str:
+    return f"\033[{COLOURS[action]}m{text}\033[0m" if colour else text

@@ -1,0 +1,1 @@
+"""The Topology resource: its fields, and how files become it."""

@@ -1,0 +1,166 @@
+"""YAML files -> model.
+
+A file holds one or more documents, a folder holds files. Everything in a folder that ends in `.yaml` or `.yml` must be
+a `Topology`, except the kustomization: a misspelt `kind` is refused and never skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from broker_topology.errors import InvalidTopology
+from broker_topology.findings import Finding, Origin
+from broker_topology.resource.decode import decode
+from broker_topology.resource.model import Loaded, Topology
+
+KUSTOMIZATION_NAMES = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]  # the C loader is there or not, depending on the platform
+    """PyYAML's safe loader, except that a key written twice is an error instead of a silent overwrite."""
+
+
+def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
+        key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, str | int | bool | float):
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is written twice", key_node.start_mark
+                )
+            seen.add(key)
+    loader.flatten_mapping(node)
+    result: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return result
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def load(paths: Iterable[str | Path]) -> list[Loaded]:
+    """Every `Topology` in the given files and folders, in a stable order.
+
+    Raises `InvalidTopology` with everything found in all files. The graph is not checked here: see `validation`.
+    """
+    loaded: list[Loaded] = []
+    findings: list[Finding] = []
+    for file in _files(paths, findings):
+        complaints = len(findings)
+        documents = list(_documents(file, findings))
+        if not documents and len(findings) == complaints:
+            findings.append(Finding(Origin(str(file)), "", "holds no Topology"))
+        loaded += documents
+    if findings:
+        raise InvalidTopology(findings)
+    return loaded
+
+
+def parse(text: str, name: str = "<text>") -> list[Loaded]:
+    """The same for text that is already in memory; `name` stands for the file in findings."""
+    findings: list[Finding] = []
+    loaded = list(_parse(text, name, findings))
+    if findings:
+        raise InvalidTopology(findings)
+    return loaded
+
+
+def _files(paths: Iterable[str | Path], findings: list[Finding]) -> Iterator[Path]:
+    seen: set[Path] = set()
+    for path in map(Path, paths):
+        try:
+            inside = _inside(path)
+        except OSError as exc:
+            findings.append(Finding(Origin(str(path)), "", f"cannot be read: {exc.strerror}"))
+            continue
+        if not inside:
+            findings.append(Finding(Origin(str(path)), "", "the folder holds no .yaml file"))
+        findings += _promised(path)
+        for file in inside:
+            if file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield file
+
+
+def _inside(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        file for file in path.iterdir() if file.suffix in {".yaml", ".yml"} and file.name not in KUSTOMIZATION_NAMES
+    )
+
+
+def _promised(folder: Path) -> Iterator[Finding]:
+    """A kustomization beside the files that names one which is not there, or cannot be read itself."""
+    for kustomization in (folder / name for name in sorted(KUSTOMIZATION_NAMES)):
+        if not kustomization.is_file():
+            continue
+        try:
+            data = yaml.load(kustomization.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+        except (OSError, UnicodeDecodeError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
+            yield Finding(Origin(str(kustomization)), "", f"cannot be read: {reason}")
+            continue
+        except (yaml.YAMLError, RecursionError) as exc:
+            yield Finding(Origin(str(kustomization)), "", _yaml_problem(exc))
+            continue
+        resources = data.get("resources") if isinstance(data, dict) else None
+        for resource in resources if isinstance(resources, list) else []:
+            if isinstance(resource, str) and _is_local_file(resource) and not (folder / resource).is_file():
+                yield Finding(Origin(str(kustomization)), "", f"names {resource}, which is not there")
+
+
+def _is_local_file(resource: str) -> bool:
+    """Folders and addresses are kustomize's to resolve."""
+    return resource.endswith((".yaml", ".yml")) and "://" not in resource
+
+
+def _documents(file: Path, findings: list[Finding]) -> Iterator[Loaded]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
+        findings.append(Finding(Origin(str(file)), "", f"cannot be read: {reason}"))
+        return
+    yield from _parse(text, str(file), findings)
+
+
+def _parse(text: str, name: str, findings: list[Finding]) -> Iterator[Loaded]:
+    try:
+        documents = list(yaml.load_all(text, Loader=_Loader))
+    except (yaml.YAMLError, RecursionError) as exc:
+        findings.append(Finding(Origin(name), "", _yaml_problem(exc)))
+        return
+    for position, data in enumerate(documents, start=1):
+        if data is None:  # a trailing `---`
+            continue
+        origin = Origin(name, position)
+        if isinstance(data, dict) and isinstance(metadata := data.get("metadata"), dict):
+            origin = Origin(name, position, str(metadata.get("name", "")))
+        topology, complaints = decode(data, Topology, origin)
+        findings += complaints
+        if topology is not None:
+            yield Loaded(origin, topology)
+
+
+def _yaml_problem(exc: Exception) -> str:
+    """One line out of PyYAML's several, with the line number first."""
+    mark = getattr(exc, "problem_mark", None)
+    problem = getattr(exc, "problem", None) or "nested too deeply"
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+    return f"not valid YAML: {place}{problem}"
+
+
+def with_vhost(topologies: Iterable[Loaded], vhost: str) -> list[Loaded]:
+    """The same resources in another virtual host: a test's own, or a copy beside the original."""
+    replace = msgspec.structs.replace
+    return [replace(item, topology=replace(item.topology, spec=replace(item.spec, vhost=vhost))) for item in topologies]

@@ -1,0 +1,1 @@
+"""A user gets a new password while everybody goes on working."""

@@ -1,0 +1,144 @@
+"""What RabbitMQ 4.3 takes on which type of queue.
+
+The broker refuses some arguments (`x-max-priority` on a quorum queue) and silently accepts every name it does not know,
+a misspelt one included. Both are refused here, before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from broker_topology.findings import Finding, did_you_mean
+from broker_topology.planning.desired import FIELD_ARGUMENTS, queue_arguments
+from broker_topology.resource.model import Loaded, Queue
+from broker_topology.rules.graph import Graph
+
+_DEAD_LETTER = {"x-dead-letter-exchange", "x-dead-letter-routing-key"}
+
+KNOWN_ARGUMENTS: dict[str, frozenset[str]] = {
+    "quorum": frozenset(
+        _DEAD_LETTER
+        | {
+            "x-consumer-disconnected-timeout",
+            "x-consumer-timeout",
+            "x-dead-letter-strategy",
+            "x-delayed-retry-max",
+            "x-delayed-retry-min",
+            "x-delayed-retry-type",
+            "x-delivery-limit",
+            "x-expires",
+            "x-max-length",
+            "x-max-length-bytes",
+            "x-message-ttl",
+            "x-overflow",
+            "x-queue-leader-locator",
+            "x-queue-type",
+            "x-quorum-initial-group-size",
+            "x-single-active-consumer",
+        }
+    ),
+    "stream": frozenset(
+        {
+            "x-initial-cluster-size",
+            "x-max-age",
+            "x-max-length-bytes",
+            "x-queue-leader-locator",
+            "x-queue-type",
+            "x-stream-filter-size-bytes",
+            "x-stream-max-segment-size-bytes",
+        }
+    ),
+    "classic": frozenset(
+        _DEAD_LETTER
+        | {
+            "x-expires",
+            "x-max-length",
+            "x-max-length-bytes",
+            "x-max-priority",
+            "x-message-ttl",
+            "x-overflow",
+            "x-queue-leader-locator",
+            "x-queue-type",
+            "x-single-active-consumer",
+        }
+    ),
+}
+"""As 4.3.6 reports its own capabilities, without what it accepts and ignores."""
+
+INSTEAD = {
+    "x-max-priority": "quorum queues of 4.3 order by priority without it (0 to 31, 4 when a message has none)",
+    "x-queue-mode": "lazy mode is gone, every queue is lazy",
+    "x-queue-version": "there is one version left",
+}
+
+
+def queue_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
+    """Every problem of the queues of one resource."""
+    for name, queue in item.spec.queues.items():
+        path = f"spec.queues.{name}"
+        for where, message in _problems(name, queue, graph):
+            yield Finding(item.origin, f"{path}.{where}" if where else path, message)
+
+
+def _problems(name: str, queue: Queue, graph: Graph) -> Iterator[tuple[str, str]]:
+    yield from _arguments(queue)
+    yield from _shape(queue)
+    if queue.dead_letter is not None:
+        yield from _dead_letter(name, queue, graph)
+
+
+def _arguments(queue: Queue) -> Iterator[tuple[str, str]]:
+    known = KNOWN_ARGUMENTS[queue.type]
+    for argument in queue.arguments:
+        where = f"arguments.{argument}"
+        if argument in FIELD_ARGUMENTS:
+            yield where, f"use the field {FIELD_ARGUMENTS[argument]}"
+        elif argument.startswith("x-") and argument not in known:
+            hint = INSTEAD.get(argument)
+            suffix = f": {hint}" if hint else did_you_mean(argument, known)
+            yield where, f"RabbitMQ 4.3 does not know this argument on {queue.type} queues{suffix}"
+    for argument in queue_arguments(queue):
+        field = FIELD_ARGUMENTS.get(argument)
+        if field is not None and argument not in queue.arguments and argument not in known:
+            yield field, f"{queue.type} queues do not support it"
+
+
+def _shape(queue: Queue) -> Iterator[tuple[str, str]]:
+    if queue.type in {"quorum", "stream"}:
+        if not queue.durable:
+            yield "durable", f"{queue.type} queues are always durable"
+        if queue.auto_delete:
+            yield "autoDelete", f"{queue.type} queues cannot delete themselves"
+    elif not queue.durable and not queue.auto_delete:
+        yield "durable", "4.3 deprecates transient queues that are shared; make it durable"
+    if queue.overflow == "reject-publish-dlx" and queue.type != "classic":
+        yield "overflow", f"{queue.type} queues do not support reject-publish-dlx"
+    if queue.retry is not None and queue.retry.max_seconds < queue.retry.min_seconds:
+        yield "retry.maxSeconds", f"is less than minSeconds ({queue.retry.min_seconds:g})"
+
+
+def _dead_letter(name: str, queue: Queue, graph: Graph) -> Iterator[tuple[str, str]]:
+    dead_letter = queue.dead_letter
+    if dead_letter is None or queue.type == "stream":  # a stream has been refused already
+        return
+    if queue.type == "classic" and dead_letter.strategy == "at-least-once":
+        yield "deadLetter.strategy", "at-least-once needs a quorum queue"
+    at_least_once = queue.type == "quorum" and dead_letter.strategy in {None, "at-least-once"}
+    if at_least_once and queue.overflow not in {None, "reject-publish"}:
+        yield "overflow", "at-least-once dead-lettering needs reject-publish; anything else silently turns it off"
+    if dead_letter.exchange == "":
+        if dead_letter.routing_key is not None and not graph.has_queue(dead_letter.routing_key):
+            yield "deadLetter.routingKey", graph.unknown_queue(dead_letter.routing_key)
+        return
+    if not graph.has_exchange(dead_letter.exchange):
+        yield "deadLetter.exchange", graph.unknown_exchange(dead_letter.exchange)
+        return
+    reached = graph.routes.queues(dead_letter.exchange, dead_letter.routing_key)
+    if not reached:
+        yield (
+            ("deadLetter.routingKey", f"{dead_letter.routing_key} reaches no queue through {dead_letter.exchange}")
+            if dead_letter.routing_key is not None
+            else ("deadLetter.exchange", f"no queue is bound to exchange {dead_letter.exchange}")
+        )
+    elif dead_letter.routing_key is not None and reached == {name}:
+        yield "deadLetter", "leads back to this same queue"

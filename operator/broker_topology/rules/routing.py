@@ -1,0 +1,75 @@
+"""Where would a message go? The broker's routing rules, over declared exchanges and bindings. Pure.
+
+Used to refuse dead-letter routes that end nowhere: the broker takes such a queue, and an at-least-once queue then
+keeps every rejected message for ever.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from broker_topology.resource.model import Binding, Exchange
+
+
+def topic_matches(pattern: str, routing_key: str) -> bool:
+    """The topic exchange's match: `*` is exactly one word, `#` any number of words."""
+    reachable = {0}
+    words = routing_key.split(".") if routing_key else []
+    for part in pattern.split(".") if pattern else []:
+        if part == "#":
+            reachable = set(range(min(reachable), len(words) + 1)) if reachable else set()
+        else:
+            reachable = {
+                position + 1 for position in reachable if position < len(words) and part in {"*", words[position]}
+            }
+    return len(words) in reachable
+
+
+class Routes:
+    """The declared exchanges and bindings of one virtual host."""
+
+    def __init__(self, exchanges: Mapping[str, Exchange], bindings: Iterable[Binding]) -> None:
+        self._exchanges = exchanges
+        self._bindings: dict[str, list[Binding]] = defaultdict(list)
+        for binding in bindings:
+            self._bindings[binding.source].append(binding)
+
+    def queues(self, exchange: str, routing_key: str | None) -> set[str]:
+        """The queues a message can reach. None stands for any key: every binding counts.
+
+        Headers are not known here, so every binding of a headers exchange (and of exchange types that spread by
+        hash) counts as a match: the answer errs on the side of reaching.
+        """
+        found: set[str] = set()
+        seen: set[str] = set()
+        pending = [exchange]
+        while pending:
+            name = pending.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            if name == "":  # the default exchange: the key is the queue's name
+                found |= {routing_key} if routing_key else set()
+                continue
+            matched = [binding for binding in self._bindings[name] if self._matches(name, binding, routing_key)]
+            for binding in matched:
+                if binding.queue is not None:
+                    found.add(binding.queue)
+                elif binding.exchange is not None:
+                    pending.append(binding.exchange)
+            declared = self._exchanges.get(name)
+            if declared is not None and declared.alternate_exchange and (not matched or routing_key is None):
+                pending.append(declared.alternate_exchange)
+        return found
+
+    def _matches(self, exchange: str, binding: Binding, routing_key: str | None) -> bool:
+        if routing_key is None:
+            return True
+        declared = self._exchanges.get(exchange)
+        kind = declared.type if declared is not None else exchange.removeprefix("amq.")
+        if kind == "direct":
+            return binding.routing_key == routing_key
+        if kind == "topic":
+            return topic_matches(binding.routing_key, routing_key)
+        return True
