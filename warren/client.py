@@ -15,7 +15,11 @@ FINAL = {"COMPLETED", "CANCELLED"}
 
 
 class ClientError(Exception):
-    """A request failed; the text is for the person who made it."""
+    """A request failed; the text is for the person who made it. `status` is the answer's, if there was an answer."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Order(msgspec.Struct, rename="camel", frozen=True):
@@ -63,7 +67,10 @@ class Client:
         self.url = url or default_url()
         token = token or os.environ.get("WARREN_TOKEN")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        except httpx.InvalidURL as error:
+            raise ClientError(f"{self.url!r} is no address of an order service: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +116,13 @@ class Client:
 
     @staticmethod
     def _order(answer: httpx.Response) -> Order:
-        return msgspec.convert(answer.json(), Order)
+        try:
+            return msgspec.convert(answer.json(), Order)
+        except (ValueError, msgspec.ValidationError) as error:
+            raise ClientError(
+                f"{answer.request.url} answered {answer.status_code} and no order: is this Warren's order service?",
+                answer.status_code,
+            ) from error
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -120,7 +133,7 @@ class Client:
                 " or name it with --url or WARREN_URL."
             ) from error
         if answer.is_error:
-            raise ClientError(_problem(answer))
+            raise ClientError(_problem(answer), answer.status_code)
         return answer
 
 

@@ -85,7 +85,12 @@ class Act:
 
     @property
     def over(self) -> bool:
-        return self.order.state in FINAL and (self.scene.cancel_in is None or self.cancelled)
+        return self.order.state in FINAL
+
+    @property
+    def missed(self) -> bool:
+        """The order ended before its customer, who looks at it now and then, could change their mind."""
+        return self.over and self.scene.cancel_in is not None and not self.cancelled
 
     @property
     def as_expected(self) -> bool:
