@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from tests.e2e.collection import collect
 from tests.e2e.errors import E2EError, NoCluster
+from tests.e2e.images import load, require
 from tests.e2e.kubectl import Kubectl
-from tests.e2e.place import cluster, load
+from tests.e2e.place import cluster
 from tests.e2e.release import Release
 from tests.e2e.removal import uninstall
 from tests.e2e.scenarios import SCENARIOS, install
@@ -55,10 +56,10 @@ def _run(settings: Settings, own: bool, chosen: list[str]) -> int:
     kubectl("create", "namespace", settings.namespace)
     kubectl("label", "namespace", settings.namespace, RESTRICTED)
     try:
-        release = Release(settings, kubectl, load(settings, own))
+        after = load(settings, own)
+        require(settings, kubectl, after)
+        release = Release(settings, kubectl, after)
         failed = _scenarios(release, chosen)
-        if failed:
-            say(f"logs and objects are in {collect(kubectl, LOGS / time.strftime('%Y%m%dT%H%M%S'))}")
     finally:
         if not settings.keep:
             _remove(settings, kubectl)
@@ -82,6 +83,9 @@ def _scenarios(release: Release, chosen: list[str]) -> int:
         except E2EError as error:
             failed.append(name)
             say(f"FAILED   {name}, {time.monotonic() - began:.0f} s: {error}")
+            # Now, since the next scenario may take away what shows why.
+            folder = LOGS / time.strftime("%Y%m%dT%H%M%S") / name.replace(" ", "-")
+            say(f"         logs and objects are in {collect(release.kubectl, folder)}")
         else:
             say(f"passed   {name}, {time.monotonic() - began:.0f} s: {figures}")
     for name in unrun:

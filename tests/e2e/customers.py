@@ -8,12 +8,19 @@ from tests.e2e.kubectl import Kubectl, Object, wait
 from tests.e2e.settings import Settings
 
 USER = 10001
+UNPRIVILEGED: Object = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+SHUT: Object = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
 def manifest(name: str, settings: Settings, rate: float, seconds: float) -> Object:
     """It is what `helm test` is, as far as NetworkPolicies know, and may do as little."""
     release = settings.release
-    shut = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
     labels = {"name": "warren", "instance": release, "component": "smoke"}
     container = {
         "name": "customers",
@@ -27,7 +34,7 @@ def manifest(name: str, settings: Settings, rate: float, seconds: float) -> Obje
             f"--seconds={seconds}",
             "--ids",
         ],
-        "securityContext": shut,
+        "securityContext": SHUT,
         "volumeMounts": [{"name": "token", "mountPath": "/run/warren/token", "readOnly": True}],
     }
     return {
@@ -37,13 +44,7 @@ def manifest(name: str, settings: Settings, rate: float, seconds: float) -> Obje
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER,
-                "runAsGroup": USER,
-                "fsGroup": USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": UNPRIVILEGED,
             "containers": [container],
             "volumes": [{"name": "token", "secret": {"secretName": "token-key", "defaultMode": 0o440}}],
         },

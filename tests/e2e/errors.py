@@ -2,6 +2,7 @@
 
 E2EError
 ├── NoCluster     there is nothing to run on; nothing was run
+├── NoImage       a node cannot get an image; nothing was run
 ├── CommandFailed a program ended with an error; its words are in the message
 └── NotSo         a scenario found something other than it demands
 """
@@ -13,6 +14,10 @@ class E2EError(Exception):
 
 class NoCluster(E2EError):
     """Neither KUBECONFIG nor kind leads to a cluster."""
+
+
+class NoImage(E2EError):
+    """Which, on which node, and what to do about it."""
 
 
 class CommandFailed(E2EError):

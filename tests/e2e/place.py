@@ -1,4 +1,4 @@
-"""Where it runs: the cluster that KUBECONFIG names, or a kind cluster that is made and removed; and its images."""
+"""Where it runs: the cluster that KUBECONFIG names, or a kind cluster that is made and removed."""
 
 import os
 import shutil
@@ -10,11 +10,9 @@ from pathlib import Path
 from tests.e2e.command import run
 from tests.e2e.errors import CommandFailed, NoCluster
 from tests.e2e.settings import ROOT, Settings
-from warren.images.__main__ import names
 
 NAME = "warren"
 """Of the kind cluster, as in k8s/kind/cluster.yaml."""
-NEXT = "-next"
 
 
 @contextmanager
@@ -22,12 +20,14 @@ def cluster(settings: Settings) -> Iterator[bool]:
     """Sets KUBECONFIG for every program; true on a kind cluster of our own. Raises NoCluster, CommandFailed."""
     if settings.kubeconfig:
         _reach(settings)
+        _require_helm(settings)
         yield False
         return
     if shutil.which(settings.kind) is None:
         raise NoCluster("KUBECONFIG is not set, and kind, which could make a cluster, is not installed")
     if NAME in run([settings.kind, "get", "clusters"]).split():
         raise NoCluster(f"a kind cluster {NAME} exists: name it (kind export kubeconfig), or delete it")
+    _require_helm(settings)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KUBECONFIG"] = str(Path(folder) / "kubeconfig")
         config = ROOT / "k8s" / "kind" / "cluster.yaml"
@@ -40,28 +40,17 @@ def cluster(settings: Settings) -> Iterator[bool]:
             del os.environ["KUBECONFIG"]
 
 
+def _require_helm(settings: Settings) -> None:
+    try:
+        run([settings.helm, "version", "--short"], seconds=30)
+    except CommandFailed as error:
+        raise CommandFailed(f"{error}; install Helm, or name it with E2E_HELM") from error
+
+
 def _reach(settings: Settings) -> None:
+    if shutil.which(settings.kubectl) is None:
+        raise NoCluster(f"{settings.kubectl} is not installed; E2E_KUBECTL names another")
     try:
         run([settings.kubectl, "version"], seconds=30)
     except CommandFailed as error:
         raise NoCluster(f"no API server answers at what KUBECONFIG names: {error}") from error
-
-
-def load(settings: Settings, own: bool) -> str:
-    """Bring both generations of images into the cluster; returns the tag of the second. Raises CommandFailed."""
-    after = settings.next_tag or settings.tag + NEXT
-    if not settings.next_tag and (own or settings.load):
-        for name in names():
-            image = f"{settings.prefix}/{name}"
-            run([settings.docker, "tag", f"{image}:{settings.tag}", f"{image}:{after}"])
-    for tag in (settings.tag, after):
-        for name in names():
-            _load(settings, own, f"{settings.prefix}/{name}:{tag}")
-    return after
-
-
-def _load(settings: Settings, own: bool, image: str) -> None:
-    if settings.load:
-        run(["sh", "-c", settings.load], environment=os.environ | {"IMAGE": image}, seconds=600)
-    elif own:
-        run([settings.kind, "load", "docker-image", image, "--name", NAME], seconds=600)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
+import httpx
 import yaml
 
 from tests.e2e.command import run
@@ -113,7 +115,7 @@ class Release:
 
     def judge(self) -> str:
         """The figures, once everything has come to rest. Raises NotSo with each invariant that does not hold."""
-        with self.addresses() as (database, broker):
+        with self.addresses() as (database, broker), _asked():
             checks = asyncio.run(settled(database, broker, seconds=SETTLE, accepted=self.accepted))
         broken = [f"{check.name}: {check.detail}" for check in checks if not check.held]
         if broken:
@@ -121,9 +123,17 @@ class Release:
         return f"{len(checks)} invariants hold with {len(self.accepted)} accepted orders"
 
     def depth(self, queue: str) -> int:
-        with self.addresses() as (_, broker):
+        with self.addresses() as (_, broker), _asked():
             return asyncio.run(queue_depths(broker, "orders"))[queue]
 
     def wait_ready(self, component: str, pods: int, seconds: float = 300) -> float:
         what = f"{component} has {pods} ready pods"
         return wait(lambda: self.kubectl.ready(component) == pods == len(self.kubectl.pods(component)), what, seconds)
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise NotSo(f"a server cannot be asked from outside: {error or type(error).__name__}") from error

@@ -3,6 +3,7 @@
 kubectl is a fake here: a script that prints what a test wrote beside it.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -12,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import __main__ as program
-from tests.e2e import place, removal
+from tests.e2e import images, removal
 from tests.e2e.customers import Ordering, manifest
-from tests.e2e.errors import CommandFailed, NotSo
+from tests.e2e.errors import CommandFailed, NoImage, NotSo
 from tests.e2e.kubectl import Kubectl, wait
 from tests.e2e.release import Release
 from tests.e2e.settings import ROOT, Settings, read
@@ -113,17 +114,21 @@ def run(monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, **scenarios: Callable
     monkeypatch.setattr(program, "install", scenarios.pop("install"))
     monkeypatch.setattr(program, "uninstall", scenarios.pop("uninstall"))
     monkeypatch.setattr(program, "SCENARIOS", scenarios)
+    monkeypatch.setattr(program, "LOGS", Path(kubectl.program).parent / "logs")
     return program._scenarios(release(kubectl), list(scenarios))
 
 
-def test_one_failure_stops_no_other_scenario(
-    monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]
+def test_one_failure_stops_no_other_scenario_and_its_logs_are_kept(
+    monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     failed = run(monkeypatch, kubectl, install=passes, uninstall=passes, kill=fails, drain=passes)
     said = capsys.readouterr().out
     assert failed == 1
     assert "FAILED   kill, 0 s: an order is missing" in said
     assert "passed   drain, 0 s: well" in said
+    (folder,) = (tmp_path / "logs").glob("*/kill")
+    assert f"logs and objects are in {folder}\n" in said
+    assert {"events.txt", "objects.txt"} <= {file.name for file in folder.iterdir()}
     assert "\n3 passed, 1 failed, 0 not run\n" in said
 
 
@@ -207,7 +212,7 @@ def test_every_image_of_both_generations_is_loaded_by_the_command_one_gives(tmp_
     docker.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/tagged\n')
     docker.chmod(0o755)
     settings = Settings(load=f'echo "$IMAGE" >> {tmp_path}/loaded', docker=str(docker))
-    assert place.load(settings, own=False) == "dev-next"
+    assert images.load(settings, own=False) == "dev-next"
     loaded = (tmp_path / "loaded").read_text().split()
     assert len(loaded) == len(set(loaded)) == 20
     assert {"warren/order:dev", "warren/tools:dev-next"} <= set(loaded)
@@ -216,4 +221,28 @@ def test_every_image_of_both_generations_is_loaded_by_the_command_one_gives(tmp_
 
 def test_an_image_that_cannot_be_loaded_is_said() -> None:
     with pytest.raises(CommandFailed, match="exit code 1\nno space"):
-        place.load(Settings(load="echo no space; exit 1", next_tag="2"), own=False)
+        images.load(Settings(load="echo no space; exit 1", next_tag="2"), own=False)
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ErrImageNeverPull"])
+def test_an_image_that_no_node_has_is_said_before_anything_is_installed(
+    kubectl: Kubectl, tmp_path: Path, reason: str
+) -> None:
+    waiting = {"image": "warren/sms:dev", "state": {"waiting": {"reason": reason}}}
+    pod = {"spec": {"nodeName": "n1"}, "status": {"phase": "Pending", "containerStatuses": [waiting]}}
+    (tmp_path / "get-pod").write_text(json.dumps(pod))
+    complaint = rf"the node n1 cannot get warren/sms:dev \({reason}\): build it with `make images`"
+    with pytest.raises(NoImage, match=complaint):
+        images.require(Settings(), kubectl, "dev-next")
+    assert "delete pod images" in (tmp_path / "asked").read_text()
+
+
+def test_images_that_are_there_are_each_started_once(kubectl: Kubectl, tmp_path: Path) -> None:
+    (tmp_path / "get-pod").write_text('{"spec": {}, "status": {"phase": "Succeeded"}}')
+    images.require(Settings(), kubectl, "dev-next")
+
+
+def test_a_helm_that_is_not_there_is_one_line(kubectl: Kubectl) -> None:
+    done = started(KUBECONFIG="/k", E2E_KUBECTL=kubectl.program, E2E_HELM="no-such-helm")
+    said = "e2e: no-such-helm cannot be run: No such file or directory; install Helm, or name it with E2E_HELM\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, said, "")
