@@ -117,7 +117,8 @@ def hurry() -> None:
     )
     if patience := float(os.environ.get("FAULT_PATIENCE_SECONDS", "0")):
         connection.CONNECT_TIMEOUT = database.ACQUIRE_TIMEOUT = database.STATEMENT_TIMEOUT = patience
-    database.IDLE_TIMEOUT = int(os.environ.get("FAULT_IDLE_SECONDS", database.IDLE_TIMEOUT))
+    if idle := int(os.environ.get("FAULT_IDLE_SECONDS", "0")):
+        database.IDLE_TIMEOUT, database.LONGEST_TRANSACTION = idle, 2 * idle
 
 
 def skew(seconds: float) -> None:

@@ -64,6 +64,7 @@ class Rig(Office, System):
         self._traps = folder / "traps"
         self._traps.mkdir(parents=True, exist_ok=True)
         self.frozen: set[str] = set()
+        self._replicas: set[str] = set()
 
     def start(self) -> None:
         with mock.patch.object(RabbitMQ, "_environment", _hasty):
@@ -105,7 +106,8 @@ class Rig(Office, System):
             trap.unlink(missing_ok=True)
 
     def replica(self, name: str, alias: str, **environment: str) -> None:
-        """A further process of the same service."""
+        """A further process of the same service, until everything is mended."""
+        self._replicas.add(alias)
         self.processes.start(self.process(name, as_name=alias, **environment))
 
     def dies(self, name: str, seconds: float = 60) -> None:
@@ -154,6 +156,9 @@ class Rig(Office, System):
         self.disarm()
         self.lines.heal()
         self.thaw(*list(self.frozen))
+        for alias in self._replicas & self.processes.pids.keys():
+            self.processes.stop(alias)
+        self._replicas.clear()
         for name in SERVICES:
             if name not in self.processes.pids:
                 self.processes.kill(name)

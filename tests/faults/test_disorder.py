@@ -52,7 +52,6 @@ def test_duplicate_times_three_at_the_same_time(rig: Rig, customers: Customers) 
     mailbag.put(rig, copies)
     eventually(lambda: not any(rig.depth(queue) for queues in bound.values() for queue in queues), 120)
     assert states(rig) == before
-    rig.processes.stop("inventory-2")
 
 
 @pytest.mark.long
@@ -130,4 +129,3 @@ def test_oversell(rig: Rig, customers: Customers) -> None:
     ends = [row[0] for row in rig.sql('SELECT state FROM "order".orders WHERE id = ANY($1::uuid[])', orders)]
     assert (ends.count("COMPLETED"), ends.count("CANCELLED")) == (1, 99)
     assert "processed" in rig.said("inventory-2")
-    rig.processes.stop("inventory-2")

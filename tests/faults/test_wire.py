@@ -83,7 +83,6 @@ def test_partition(rig: Rig, customers: Customers, directions: frozenset[Directi
     eventually(rig.at_rest, 120, "the other one did not take over")
     rig.lines.heal()
     eventually(lambda: rig.consumers()["inventory.queue"] == 2, 60, "it did not come back")
-    rig.processes.stop("inventory-2")
 
 
 @pytest.mark.long
@@ -110,7 +109,6 @@ def test_a_service_stands_still(rig: Rig, customers: Customers) -> None:
         eventually(lambda: rig.consumers()["payment.queue"] == 0, 60, "the broker waits for payment still")
         rig.thaw("inventory", "payment")
     eventually(rig.at_rest, 120)
-    rig.processes.stop("inventory-2")
 
 
 @pytest.mark.long
@@ -127,7 +125,6 @@ def test_one_stands_still_in_a_transaction(rig: Rig, customers: Customers, point
     rig.thaw("inventory")
     eventually(lambda: rig.consumers()["inventory.queue"] == 2, 60, "it did not come back")
     assert rig.blamed(parked=True) == parked
-    rig.processes.stop("inventory-2")
 
 
 @pytest.mark.long

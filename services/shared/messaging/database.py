@@ -18,6 +18,10 @@ ACQUIRE_TIMEOUT = 10.0  # seconds
 STATEMENT_TIMEOUT = 30.0  # seconds
 LOCK_TIMEOUT = 10  # seconds
 IDLE_TIMEOUT = 60  # seconds that the server lets a transaction stand open without a word from us
+LONGEST_TRANSACTION = 75  # seconds that it lets one last at all; ours end by themselves after 60
+LIMITED_SINCE = 17  # the major version of PostgreSQL that knows the latter
+KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+"""Whoever went away without a word holds its locks for 25 s. The server's own default is more than two hours."""
 
 _AWAY = (
     OSError,
@@ -26,6 +30,8 @@ _AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
 )
 _MIGRATE = "have the migrations run? See python -m services.shared.chassis.migrations --help"
 _WRONG: dict[type[asyncpg.PostgresError], str] = {
@@ -97,7 +103,9 @@ class Database:
                 command_timeout=STATEMENT_TIMEOUT,
                 # Nothing here changes a session's state, so the usual reset is a round trip for nothing.
                 reset=_keep,
-                server_settings={
+                init=_limit,
+                server_settings=KEEPALIVE
+                | {
                     "application_name": "warren",
                     "lock_timeout": f"{LOCK_TIMEOUT}s",
                     "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT}s",
@@ -182,6 +190,16 @@ def _is_lost(connection: Connection) -> bool:
         return connection.is_closed()
     except asyncpg.InterfaceError:
         return True  # the pool has noticed first, and taken it back
+
+
+async def _limit(connection: Connection) -> None:
+    """Let no transaction outlive us.
+
+    The limit for idle ones does not count between the preparing of a statement and its values, which the driver sends
+    as one exchange: until its end the server takes the session for one that is busy.
+    """
+    if connection.get_server_version().major >= LIMITED_SINCE:
+        await connection.execute(f"SET transaction_timeout = '{LONGEST_TRANSACTION}s'")
 
 
 async def _keep(connection: object) -> None:

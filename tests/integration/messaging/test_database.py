@@ -14,6 +14,7 @@ from services.shared.messaging.database import Database
 from services.shared.messaging.errors import DatabaseUnavailable
 from services.shared.messaging.relay import RelaySettings
 from services.shared.messaging.transaction import Connection, Transaction
+from tests.locks import Locks
 from tests.proxy import Proxy
 from tests.stage import Stage, eventually
 
@@ -125,3 +126,34 @@ async def test_a_lock_on_the_outbox_is_outlived_by_the_relay(stage: Stage, monke
         await eventually(none_waits, seconds=10)
     assert any("lock timeout" in text for text in stage.record.states)
     assert len(await stage.drain("probe.queue")) == 2
+
+
+async def test_rows_are_freed_although_the_server_waits_for_the_rest_of_an_exchange(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver prepares a statement and sends what ends the exchange only with its values. Should it be cut off or
+    stand still in between, the server takes the session for one that is busy: its limit for idle ones does not count.
+    """
+    monkeypatch.setattr(messaging_database, "IDLE_TIMEOUT", 1)
+    monkeypatch.setattr(messaging_database, "LONGEST_TRANSACTION", 2)
+    locks = Locks(stage.servers.postgres.address.dsn(stage.database_name))
+    lock = "SELECT FROM probe.shelf WHERE id = 1 FOR UPDATE"
+    await stage.sql("CREATE TABLE shelf (id int PRIMARY KEY)")
+    await stage.sql("INSERT INTO shelf VALUES (1)")
+    await stage.sql("GRANT ALL ON shelf TO probe")
+
+    async def freed() -> bool:
+        return await locks.free(lock)
+
+    database = stage.database()
+    await database.open()
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            async with database.transaction() as connection:
+                await connection.execute(lock)
+                statement = await connection.prepare("SELECT $1::int")
+                assert not await freed()
+                await eventually(freed, seconds=10, what="the rows stay locked")
+                await statement.fetchval(1)
+    finally:
+        await database.close()

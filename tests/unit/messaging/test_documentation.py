@@ -56,6 +56,12 @@ def test_limits_are_those_of_the_code() -> None:
     ) in LIMITS
     assert f"one by one | {processor.BATCH_TIMEOUT:.0f} s;" in LIMITS
     assert f"| an open transaction that says nothing | {databases.IDLE_TIMEOUT} s," in LIMITS
+    assert (
+        f"as the database sees it | {databases.LONGEST_TRANSACTION} s (PostgreSQL {databases.LIMITED_SINCE} or"
+        in LIMITS
+    )
+    idle, interval, count = map(int, databases.KEEPALIVE.values())
+    assert f"gone without a word | {idle + interval * count} s," in LIMITS
     assert f"| effect's call | {processor.EFFECT_TIMEOUT:.0f} s |" in LIMITS
     assert f"| confirm | {publisher.CONFIRM_TIMEOUT:.0f} s," in LIMITS
     assert f"| any other answer of the broker | {consuming.RPC_TIMEOUT:.0f} s |" in LIMITS
