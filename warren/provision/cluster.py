@@ -33,6 +33,8 @@ class Cluster:
             token = (account / "token").read_text().strip()
             namespace = (account / "namespace").read_text().strip()
             tls = ssl.create_default_context(cafile=account / "ca.crt")
+            # Some clusters' authorities have no key usage, which we cannot change and Python refuses from 3.13 on.
+            tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
             host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         except (OSError, KeyError) as error:
             raise StoreFailed(f"this is no pod with a service account: {error} is missing") from error

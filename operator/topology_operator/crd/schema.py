@@ -77,8 +77,6 @@ def _type(kind: inspect.Type, owner: str, field: str) -> Schema:  # noqa: PLR091
 
 def _list(owner: str, field: str, items: Schema) -> Schema:
     kind: Schema = dict(LIST_TYPES.get((owner, field), {"x-kubernetes-list-type": "atomic"}))
-    if kind["x-kubernetes-list-type"] == "set" and items["type"] == "object":
-        items = {**items, "x-kubernetes-map-type": "atomic"}  # the server compares such items as a whole
     return {**kind, "items": items}
 
 

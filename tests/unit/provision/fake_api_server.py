@@ -29,6 +29,7 @@ class FakeApiServer:
         self.forbidden: set[str] = set()
         self.before: Callable[[str, str, str], None] = lambda verb, resource, name: None
         self.port = 0
+        self.authority_key = b""
 
     def answer(self, verb: str, path: str, token: str | None, body: Object | None) -> tuple[int, Object]:
         """Status code and object, as the real one gives them."""
@@ -95,6 +96,7 @@ def serving(account: Path) -> Iterator[FakeApiServer]:
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     account.mkdir(parents=True)
     authority.cert_pem.write_to_path(account / "ca.crt")
+    fake.authority_key = authority.private_key_pem.bytes()
     (account / "token").write_text(f"{TOKEN}\n")
     (account / "namespace").write_text(NAMESPACE)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

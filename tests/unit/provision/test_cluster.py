@@ -2,13 +2,18 @@
 
 import base64
 import os
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.unit.provision.fake_api_server import NAMESPACE, FakeApiServer, Object, serving
 from warren.provision.cluster import Cluster
@@ -145,6 +150,42 @@ def test_a_server_of_another_authority_is_not_trusted(server: FakeApiServer, tmp
         pytest.raises(StoreFailed, match=r"does not answer: .*certificate verify failed"),
     ):
         Cluster.around(LABELS, tmp_path / "other").read("ca")
+
+
+def test_an_authority_without_a_key_usage_is_taken(
+    server: FakeApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clusters have them, and Python refuses them from 3.13 on unless it is told otherwise."""
+    file = tmp_path / "account" / "ca.crt"
+    file.write_bytes(without_usage(file.read_bytes(), server.authority_key))
+    monkeypatch.setattr(ssl, "create_default_context", strict(ssl.create_default_context))
+    assert Cluster.around(LABELS, tmp_path / "account").read("order-postgres") is None
+
+
+def without_usage(certificate: bytes, key: bytes) -> bytes:
+    """The same authority, as older tools made them."""
+    made, signer = x509.load_pem_x509_certificate(certificate), serialization.load_pem_private_key(key, None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    again = (
+        x509.CertificateBuilder(made.subject, made.subject, made.public_key(), made.serial_number)
+        .not_valid_before(made.not_valid_before_utc)
+        .not_valid_after(made.not_valid_after_utc)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(signer.public_key()), critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    return again.public_bytes(serialization.Encoding.PEM)
+
+
+def strict(make: Callable[..., ssl.SSLContext]) -> Callable[..., ssl.SSLContext]:
+    """As it is from Python 3.13 on."""
+
+    def made(*arguments: Any, **options: Any) -> ssl.SSLContext:
+        context = make(*arguments, **options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    return made
 
 
 def test_outside_of_a_pod_this_is_said(tmp_path: Path) -> None:

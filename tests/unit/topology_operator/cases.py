@@ -51,10 +51,6 @@ REFUSED = {
         "exactly one target",
     ),
     "default exchange": (document(queues={"q": {}}, bindings=[{"source": "", "queue": "q"}]), "default exchange"),
-    "the same binding twice": (
-        document(queues={"q": {}}, bindings=[{"source": "amq.fanout", "queue": "q"}] * 2),
-        "Duplicate value",
-    ),
     "user without a secret": (document(users={"u": {}}), "secretName: Required value"),
     "overlap longer than the period": (
         document(users={"u": {"secretName": "s", "rotation": {"everyHours": 1, "overlapMinutes": 60}}}),

@@ -1,6 +1,7 @@
 """The custom resource definition: generated, and of one mind with the engine."""
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,23 @@ def test_every_rule_has_a_case() -> None:
         if rule["message"] not in told and "oldSelf" not in rule["rule"]
     ]
     assert not silent
+
+
+def test_no_set_has_objects() -> None:
+    """An API server takes such a definition, and then refuses the resource from whoever applies it server-side."""
+
+    def sets(schema: Document) -> Iterator[Document]:
+        parts = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
+        if schema.get("x-kubernetes-list-type") == "set":
+            yield schema
+        for part in parts:
+            if isinstance(part, dict):
+                yield from sets(part)
+
+    (version,) = crd.definition()["spec"]["versions"]
+    found = list(sets(version["schema"]["openAPIV3Schema"]))
+    assert found
+    assert {each["items"]["type"] for each in found} == {"string"}
 
 
 @pytest.mark.parametrize(
