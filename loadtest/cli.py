@@ -6,6 +6,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.markup import escape
 
+from broker_topology import TopologyError
 from loadtest.chaos.command import chaos
 from loadtest.consumer.command import consumer
 from loadtest.floor.command import floor
@@ -46,7 +47,7 @@ def main() -> None:
     """Entry point: mistakes of the user end in one line, never in a stack trace."""
     try:
         code = app(sys.argv[1:])
-    except (LocalError, OSError, ValueError) as error:
+    except (LocalError, TopologyError, OSError, ValueError) as error:
         Console(stderr=True, highlight=False).print(f"[red]loadtest:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -38,6 +38,7 @@ WHY_MINIMUM = (
 TIME_LIMIT_SECONDS = 30.0  # one request; declaring a quorum queue takes milliseconds, listing 100,000 of them seconds
 CONNECT_LIMIT_SECONDS = 5.0
 CONCURRENCY = 32  # measured: more gains nothing on two cores
+KEEPALIVE_SECONDS = 4.0  # the broker closes a connection that has been idle for 5
 WAIT_INTERVAL_SECONDS = 0.5
 NOT_FOUND = 404
 NOT_READY = frozenset({502, 503, 504})  # a proxy without a broker behind it, or one that starts or stops
@@ -85,7 +86,9 @@ class ManagementApi:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls(), limit=self.concurrency),
+            connector=aiohttp.TCPConnector(
+                ssl=self._tls(), limit=self.concurrency, keepalive_timeout=KEEPALIVE_SECONDS
+            ),
             timeout=aiohttp.ClientTimeout(total=self._time_limit, sock_connect=CONNECT_LIMIT_SECONDS),
             headers={"Authorization": self._authorization},
         )
@@ -178,13 +181,13 @@ class ManagementApi:
             raise RuntimeError("use ManagementApi as an async context manager")
         self.requests[method] += 1
         data = None if body is None else json.dumps(body).encode()
-        headers = {} if data is None else {"Content-Type": "application/json"}
         try:
-            # `target` is escaped already; aiohttp must not touch its percent signs
-            async with self._session.request(
-                method, URL(self.url + target, encoded=True), data=data, headers=headers, allow_redirects=False
-            ) as answer:
-                payload = await answer.read()
+            try:
+                status, payload = await self._exchange(self._session, method, target, data)
+            except aiohttp.ServerDisconnectedError:
+                # The broker ends a kept connection after some requests, also just while one more is on its way.
+                # Every request of this package may be sent twice; aiohttp itself would not repeat a POST.
+                status, payload = await self._exchange(self._session, method, target, data)
         except aiohttp.ClientConnectorCertificateError as exc:
             raise CertificateRefused(
                 f"the certificate of {self.url} is not trusted ({_reason(exc)}); give the CA that signed it"
@@ -197,7 +200,16 @@ class ManagementApi:
             raise BrokerUnreachable(f"nothing answers at {self.url}: {_reason(exc)}") from exc
         except aiohttp.ClientError as exc:
             raise NotRabbitMQ(f"{self.url} does not speak HTTP as RabbitMQ does: {_reason(exc)}") from exc
-        return self._answer(method, target, answer.status, payload)
+        return self._answer(method, target, status, payload)
+
+    async def _exchange(
+        self, session: aiohttp.ClientSession, method: str, target: str, data: bytes | None
+    ) -> tuple[int, bytes]:
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        # `target` is escaped already; aiohttp must not touch its percent signs
+        url = URL(self.url + target, encoded=True)
+        async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
+            return answer.status, await answer.read()
 
     def _answer(self, method: str, target: str, status: int, payload: bytes) -> Any:
         if status < 300:

@@ -125,6 +125,28 @@ async def test_a_refusal_carries_the_brokers_reason():
             await api.put("/api/thing", {})
 
 
+@pytest.mark.parametrize("hung_up", [1, 2])
+async def test_a_kept_connection_that_the_broker_ends_is_no_failure_unless_it_does_so_again(hung_up):
+    asked = []
+
+    async def hang_up(request):
+        asked.append(request.method)
+        if len(asked) <= hung_up:
+            request.transport.abort()
+        return web.json_response({})
+
+    async with (
+        fake_management({"rabbitmq_version": "4.3.6"}, thing=hang_up) as url,
+        ManagementApi(url, "u", "p") as api,
+    ):
+        if hung_up == 1:
+            await api.post("/api/thing", {})
+        else:
+            with pytest.raises(BrokerUnreachable, match="nothing answers"):
+                await api.post("/api/thing", {})
+    assert asked == ["POST", "POST"]
+
+
 async def test_deleting_what_is_gone_succeeds():
     async def gone(_request):
         return web.json_response({"error": "Object Not Found"}, status=404)
