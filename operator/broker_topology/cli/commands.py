@@ -1,9 +1,4 @@
-"""The command line: the same engine and the same files, for people and for CI.
-
-Exit codes: 0 nothing to do, or done; 1 an error, or something stays blocked; 2 wrong usage; 3 `plan` or `check` found
-differences. Findings and errors go to standard error, the plan to standard output. A user's mistake never shows a
-stack trace.
-"""
+"""What each command does, and how it ends."""
 
 from __future__ import annotations
 
@@ -17,6 +12,7 @@ from typing import NoReturn
 
 from broker_topology.adoption.export import export
 from broker_topology.broker.management_api import ManagementApi
+from broker_topology.cli.arguments import ENVIRONMENT, WITHOUT_FILES, parser
 from broker_topology.convergence.apply import apply, preview
 from broker_topology.convergence.owners import disown, owners
 from broker_topology.convergence.reconcile import converge
@@ -35,73 +31,14 @@ from broker_topology.rotation.rotator import Rotator
 from broker_topology.rules.validation import validate
 
 DONE, FAILED, USAGE, DIFFERENT = 0, 1, 2, 3
-ENVIRONMENT = "BROKER_TOPOLOGY_"
-
-WITHOUT_FILES = {"export": ("vhost",), "owners": (), "disown": ("owner",)}
-"""Commands that read no Topology, and what each needs beside the broker."""
-
-EXIT_CODES = """\
-exit codes:
-  0  nothing to do, or done
-  1  an error, or something stays blocked
-  2  wrong usage
-  3  plan or check found differences
-"""
-
-EXAMPLES = {
-    "plan": """\
-example:
-  python -m broker_topology plan charts/warren/topology \\
-      --url https://localhost:15671 --username admin --password-file admin.password \\
-      --ca-file ca.pem --secrets-dir secrets
-""",
-    "apply": """\
-example (waits up to a minute for a broker that is still starting):
-  python -m broker_topology apply charts/warren/topology \\
-      --url https://localhost:15671 --username admin --password-file admin.password \\
-      --ca-file ca.pem --secrets-dir secrets --wait 60
-""",
-    "export": """\
-example (imports the users' password hashes into the folder, so that applying the file changes nothing):
-  python -m broker_topology export --vhost orders --name orders \\
-      --url https://localhost:15671 --username admin --password-file admin.password \\
-      --ca-file ca.pem --secrets-dir secrets > orders.yaml
-""",
-    "owners": """\
-example:
-  python -m broker_topology owners \\
-      --url https://localhost:15671 --username admin --password-file admin.password --ca-file ca.pem
-""",
-    "disown": """\
-example (a Topology was lost together with its cluster, and another is to have its queues):
-  python -m broker_topology disown --owner shop/orders \\
-      --url https://localhost:15671 --username admin --password-file admin.password --ca-file ca.pem
-""",
-    "check": """\
-examples (the files alone; and the files against a broker):
-  python -m broker_topology check charts/warren/topology
-  python -m broker_topology check charts/warren/topology \\
-      --url https://localhost:15671 --username admin --password-file admin.password \\
-      --ca-file ca.pem --secrets-dir secrets
-""",
-}
-
-DESCRIPTIONS = {
-    "plan": "Show what apply would change. Writes nothing.",
-    "apply": "Bring the broker to what the files say. Applying again writes nothing.",
-    "export": "Write what one virtual host of a broker holds as a Topology. Writes nothing at the broker.",
-    "owners": "List who owns objects at a broker, and how many of them are missing. Writes nothing.",
-    "disown": "Forget an owner that will not come back. Its objects stay, and whoever names one next has it.",
-    "check": "Check the files; with --url also whether the broker holds them. Writes nothing.",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. Raises SystemExit(2) on wrong usage."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    taken = parser()
+    options = taken.parse_args(arguments)
     try:
-        return asyncio.run(_run(options, parser.error))
+        return asyncio.run(_run(options, taken.error))
     except TopologyError as exc:
         print(f"error: {exc}" if "\n" not in str(exc) else str(exc), file=sys.stderr)  # noqa: T201
         return FAILED
@@ -286,61 +223,3 @@ def _password(file: str) -> str:
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
         raise TopologyError(f"the password file {file} cannot be read: {reason}") from exc
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m broker_topology",
-        description="Apply Topology resources to a RabbitMQ broker, or show the difference.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(DESCRIPTIONS))
-    for name, description in DESCRIPTIONS.items():
-        command = commands.add_parser(
-            name,
-            help=description,
-            description=description,
-            epilog=EXAMPLES[name] + "\n" + EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        _options(command, name)
-    return parser
-
-
-def _options(command: argparse.ArgumentParser, name: str) -> None:
-    def option(flag: str, text: str, metavar: str | None = None, kind: type = str, default: object = None) -> None:
-        variable = ENVIRONMENT + flag.removeprefix("--").replace("-", "_").upper()
-        default = os.environ.get(variable) or default
-        command.add_argument(flag, default=default, type=kind, metavar=metavar, help=f"{text} [{variable}]")
-
-    if name not in WITHOUT_FILES:
-        command.add_argument("paths", nargs="+", metavar="FILE_OR_DIR", help="Topology files, or folders of them")
-    option("--url", "address of the management API, https://host:port")
-    option("--username", "an administrator of the broker")
-    option("--password-file", "file with that user's password", "FILE")
-    option("--ca-file", "certificate authority that signed the broker's certificate", "FILE")
-    option("--cert-file", "client certificate, for a broker that asks for one", "FILE")
-    option("--key-file", "its key", "FILE")
-    if name == "export":
-        option("--vhost", "the virtual host to write down", "NAME")
-        option("--name", "metadata.name of the Topology", "NAME", default="exported")
-        option("--secrets-dir", "folder to put the users' password hashes into", "DIR")
-    elif name == "disown":
-        option("--owner", "who is to be forgotten, as `owners` prints it", "NAME")
-    elif name not in WITHOUT_FILES:
-        option("--secrets-dir", "folder with the users' passwords; missing ones are generated there", "DIR")
-        option("--vhost", "use this virtual host instead of the files'", "NAME")
-        option("--owner", "the name under which the broker keeps on record what these files have there", "NAME")
-        command.add_argument(
-            "--prune", action="store_true", help="remove what the owner has and the files no longer name"
-        )
-    if name == "apply":
-        command.add_argument(
-            "--rotate",
-            action="append",
-            default=[],
-            metavar="USER",
-            help="give this user a new password now; the former one goes at a later run, after its overlap",
-        )
-    option("--wait", "how long to wait for a broker that does not answer", "SECONDS", float, 0.0)
