@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 
 import kopf
 import structlog
@@ -43,6 +44,8 @@ async def run(settings: Settings) -> None:
         waiting = "Topologies are not watched yet"
         serving = asyncio.create_task(
             kopf.operator(
+                # Kopf's own name for us begins with that of our user, which has none in a container.
+                identity=socket.gethostname(),  # type: ignore[arg-type]
                 registry=handlers.registered(worker, credentials.connect),
                 settings=handlers.configured(kopf.OperatorSettings()),
                 clusterwide=not settings.served,

@@ -14,6 +14,14 @@ import aiohttp
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
+NAMELESS = """\
+import getpass, runpy
+def nobody():
+    raise OSError("No username set in the environment")
+getpass.getuser = nobody
+runpy.run_module("topology_operator", run_name="__main__", alter_sys=True)
+"""
+"""In a container its user is a number that no file gives a name."""
 
 
 class Operator:
@@ -40,7 +48,7 @@ class Operator:
         with self._log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "topology_operator"),
+                *("-c", NAMELESS),
                 env=self._environment,
                 cwd=ROOT,
                 stdout=output,

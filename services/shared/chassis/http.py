@@ -1,5 +1,6 @@
 """HTTP as every service speaks it: RFC 9457 problems, OpenAPI, limits, and a server that stops tidily."""
 
+import asyncio
 import socket
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -14,7 +15,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR, HTTP_503_SERVICE_UNAVAILABLE
-from litestar.types import ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 
 from services.shared.chassis.metrics import HTTP_METRICS
 from services.shared.chassis.problems import Problem
@@ -25,6 +26,9 @@ __all__ = ["MAX_BODY", "Problem", "Server", "application"]
 
 MAX_BODY = 64 * 1024  # bytes
 BACKLOG = 2048  # connections that may wait to be taken up
+KEEP_ALIVE = 75  # seconds; longer than clients and proxies keep an idle connection, so that it is they who close it
+LINGER = 2.0  # seconds
+POLL = 0.02  # seconds
 VERSION = "0.1.0"
 """Of the HTTP interfaces, as their documents say."""
 
@@ -141,15 +145,29 @@ def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[b
 
 
 class Server:
-    """uvicorn inside the process's own event loop; signals stay with the process. `setting` names the port's."""
+    """uvicorn inside the process's own event loop; signals stay with the process. `setting` names the port's.
 
-    def __init__(self, app: Litestar, host: str, port: int, *, setting: str = "WARREN_HTTP_PORT") -> None:
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
+    `linger` is for how many seconds after `stop` those who keep a connection open are still answered.
+    """
+
+    def __init__(
+        self, app: Litestar, host: str, port: int, *, setting: str = "WARREN_HTTP_PORT", linger: float = LINGER
+    ) -> None:
+        self._farewell = _Farewell(app)
+        config = uvicorn.Config(
+            self._farewell,
+            log_level="warning",
+            access_log=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=10,
+        )
         self._server = _Quiet(config)
         self._host = host
         self._port = port
         self._setting = setting
+        self._linger = linger
         self._socket: socket.socket | None = None
+        self._leaving: asyncio.Task[None] | None = None
 
     def listen(self) -> None:
         """Take the port; connections wait until `run`. Raises ConfigurationError when it cannot be had."""
@@ -170,7 +188,35 @@ class Server:
         await self._server.serve(sockets=[self._socket] if self._socket else None)
 
     def stop(self) -> None:
+        """Every answer is from now on the last of its connection; when there is no connection left, or `linger` is
+        over, the port is closed. No request is cut off that came on a connection in use."""
+        if self._leaving is None:
+            self._farewell.said = True
+            self._leaving = asyncio.get_running_loop().create_task(self._leave(), name="leaving")
+
+    async def _leave(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._linger
+        while self._server.server_state.connections and loop.time() < deadline:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(POLL)
         self._server.should_exit = True
+
+
+class _Farewell:
+    """Once it is `said`, each answer tells its client that the connection ends. To close one without a word would cut
+    off the request that is on its way just then."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.said = False
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if self.said and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, receive, told)
 
 
 class _Quiet(uvicorn.Server):

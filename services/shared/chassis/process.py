@@ -75,6 +75,7 @@ class Process:
             settings.metrics_host,
             settings.metrics_port,
             setting="WARREN_METRICS_PORT",
+            linger=0,
         )
 
     def consume(
