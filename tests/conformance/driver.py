@@ -50,8 +50,11 @@ class Notes(Transaction):
 class Line(Protocol):
     """A queue that is being consumed."""
 
-    async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None) -> None:
-        """Put messages into the queue and return when all that follows has come to rest."""
+    async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None, together: bool = False) -> None:
+        """Put messages into the queue and return when all that follows has come to rest.
+
+        With `together` no transaction goes on before the last message is in the queue, however slow that is.
+        """
 
     async def noted(self) -> list[UUID]:
         """The logical id of each event that was noted, once for each time."""

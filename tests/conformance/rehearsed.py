@@ -27,7 +27,7 @@ class Rehearsed:
         self._sizes = sizes
         self._base = base
 
-    async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None) -> None:
+    async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None, together: bool = False) -> None:
         for number, message in enumerate(messages):
             self._rehearsals[number % len(self._rehearsals)].enqueue(message, user=user)
         await asyncio.gather(*(each.run() for each in self._rehearsals))

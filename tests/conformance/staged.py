@@ -27,17 +27,21 @@ async def prepared(stage: Stage) -> None:
 class Staged:
     """One line: a queue on the stage and the consumers of it."""
 
-    def __init__(self, stage: Stage, sizes: list[int]) -> None:
+    def __init__(self, stage: Stage, sizes: list[int], gate: asyncio.Event) -> None:
         self._stage = stage
         self._sizes = sizes
+        self._gate = gate
         self._sent = 0
         self._arrived: list[AnyEvent] = []
         self._parked: list[bytes] = []
 
-    async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None) -> None:
+    async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None, together: bool = False) -> None:
         bodies = [message if isinstance(message, bytes) else encode(message) for message in messages]
         self._sent += len(bodies)
+        if together:
+            self._gate.clear()
         await self._stage.send(*bodies, user_id=user)
+        self._gate.set()
         await eventually(self._at_rest, what="the queue does not come to rest")
 
     async def _at_rest(self) -> bool:
@@ -92,10 +96,13 @@ class OnServers:
     async def consume(self, handlers: Any, *, attempts: int = 3, replicas: int = 1) -> AsyncIterator[Staged]:
         await prepared(self._stage)
         sizes: list[int] = []
+        gate = asyncio.Event()
+        gate.set()
 
         class Kept(SqlNotes):
             async def load(self, events: Sequence[AnyEvent]) -> None:
                 sizes.append(len(events))
+                await gate.wait()
 
         async with self._stage.channel() as channel:
             # What is announced is looked at, and does not come back.
@@ -107,4 +114,4 @@ class OnServers:
                 await stack.enter_async_context(
                     self._stage.consumer(handlers, transaction=Kept, attempts=attempts, prefetch=200 // replicas)
                 )
-            yield Staged(self._stage, sizes)
+            yield Staged(self._stage, sizes, gate)

@@ -150,7 +150,7 @@ async def test_5_what_follows_names_its_cause(driver: Driver) -> None:
 
 async def test_6_deliveries_that_wait_together_share_transactions(driver: Driver) -> None:
     async with driver.consume({OrderConfirmed: note}) as line:
-        await line.deliver(*(event_of(CONFIRMED) for _ in range(300)))
+        await line.deliver(*(event_of(CONFIRMED) for _ in range(300)), together=True)
         assert sum(line.batches()) == 300
         assert len(line.batches()) < 30
         assert max(line.batches()) <= 100
