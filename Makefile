@@ -38,11 +38,14 @@ down: ## stop what `make up` started, from any terminal
 ##@ Check
 
 # Every part runs, whatever the ones before it found, and the tests come last: their summary is the last line.
+# Most of a test is waiting, so two at a time take little more than half the time; each worker has servers of its own.
+WORKERS ?= 2
+
 .PHONY: test
-test: $(VENV)/.dev ## every check and every test but the long ones (private servers)
+test: $(VENV)/.dev ## every check and every test but the long ones (private servers); WORKERS=2 at a time
 	@code=0; \
 	for part in guards lint types; do $(MAKE) $$part || code=1; done; \
-	$(BIN)/python -m pytest --durations=15 || code=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=15 || code=1; \
 	exit $$code
 
 .PHONY: test-long

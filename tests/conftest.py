@@ -1,4 +1,5 @@
-"""The real servers, started once for the whole run. See tests/stage.py for what tests put on them."""
+"""The real servers, started once for the whole run, or once in each of its workers. See tests/stage.py for what tests put
+on them."""
 
 import os
 import random
@@ -18,6 +19,14 @@ SEED = int(os.environ.get("WARREN_TEST_SEED", "20261122"))
 
 def pytest_report_header() -> str:
     return f"random seed: {SEED} (set WARREN_TEST_SEED to change it)"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """For `-n`, unless another `--dist` is asked for."""
+    from tests.schedule import Schedule
+
+    return Schedule(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture(autouse=True)
