@@ -1,5 +1,7 @@
-"""The real servers, started once for the whole run, or once in each of its workers. See tests/stage.py for what tests put
-on them."""
+"""The real servers, started once for the whole run, or once in each of its workers.
+
+See tests/stage.py for what tests put on them.
+"""
 
 import os
 import random
