@@ -25,6 +25,8 @@ SCHEMAS = (*SERVICES, "gateway")
 """Each has a role of the same name. `gateway` holds the books of the simulated payment gateway, out of the payment
 service's reach."""
 
+PAUSE = 1.0  # seconds between two tries of a server that is not up yet
+
 _ROOT = Path(__file__).resolve().parents[2]  # services/
 _SHARED = _ROOT / "shared" / "messaging" / "migrations"
 _GATEWAY = _ROOT / "payment" / "gateway_migrations"
@@ -63,6 +65,23 @@ async def prepare(
         for table, folder in _migrations_of(service, elsewhere.get(service, _ROOT / service / "migrations")):
             if folder.is_dir():
                 await asyncio.to_thread(_migrate, url, password, ca_file, service, table, folder)
+
+
+async def answering(url: str, password: str, ca_file: Path, seconds: float) -> None:
+    """Returns when the server takes connections, or does not after so many seconds; why is for `prepare` to say."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while loop.time() < deadline:
+        try:
+            await (
+                await asyncpg.connect(url, database="postgres", password=password, ssl=_tls(ca_file), timeout=10)
+            ).close()
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
+            await asyncio.sleep(PAUSE)
+        except asyncpg.PostgresError:
+            return
+        else:
+            return
 
 
 def _migrations_of(service: str, own: Path) -> list[tuple[str, Path]]:
@@ -135,9 +154,13 @@ def main() -> None:
     parser.add_argument("--password-file", type=Path, required=True, help="the owner's password")
     parser.add_argument("--ca-file", type=Path, required=True)
     parser.add_argument("--secrets", type=Path, required=True, help="folder with <service>-postgres/password")
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="how long the server may not be up yet"
+    )
     options = parser.parse_args()
     try:
         password = options.password_file.read_text().strip()
+        asyncio.run(answering(options.url, password, options.ca_file, options.wait))
         asyncio.run(prepare(options.url, password, options.ca_file, options.secrets, options.services))
     except (MigrationError, OSError) as error:
         sys.exit(f"migrations: {error}")
