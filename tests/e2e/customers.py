@@ -18,7 +18,7 @@ UNPRIVILEGED: Object = {
 SHUT: Object = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
-def manifest(name: str, settings: Settings, rate: float, seconds: float) -> Object:
+def manifest(name: str, settings: Settings, seconds: float) -> Object:
     """It is what `helm test` is, as far as NetworkPolicies know, and may do as little."""
     release = settings.release
     labels = {"name": "warren", "instance": release, "component": "smoke"}
@@ -30,7 +30,7 @@ def manifest(name: str, settings: Settings, rate: float, seconds: float) -> Obje
             "warren.customers",
             f"--url=http://{release}-order-api:8080",
             "--token-key-file=/run/warren/token/password",
-            f"--rate={rate}",
+            f"--rate={settings.rate:g}",
             f"--seconds={seconds}",
             "--ids",
         ],
@@ -62,7 +62,7 @@ class Ordering:
         self._kubectl = kubectl
 
     def wait_until_ordering(self) -> None:
-        wait(lambda: "accepted " in self._log(), "customers' orders are accepted", 180)
+        wait(lambda: "accepted " in self._log(), "customers' orders are accepted", 300)
 
     def end(self) -> None:
         """Answers under way are waited for. Raises NotSo when its last words are missing."""

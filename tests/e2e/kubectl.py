@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,8 @@ class Kubectl:
                 found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
                 if found is None:
                     raise CommandFailed(f"port-forward to {target} failed: {line.strip()}")
+                # It says something for each connection, and stops when nobody listens.
+                threading.Thread(target=process.stdout.read, daemon=True).start()
                 yield int(found[1])
             finally:
                 process.terminate()

@@ -3,9 +3,11 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -14,16 +16,18 @@ import yaml
 
 from tests.e2e.command import run
 from tests.e2e.customers import Ordering, manifest
-from tests.e2e.errors import NotSo
+from tests.e2e.errors import CommandFailed, NotSo
 from tests.e2e.kubectl import Kubectl, wait
 from tests.e2e.settings import ROOT, Settings
-from warren.invariants import queue_depths, settled
+from warren.invariants import Check, queue_depths, settled
 from warren.local.addresses import BrokerAddress, DatabaseAddress
 
 DEFINITION = "topologies.warren.dev"
 CHART = ROOT / "charts" / "warren"
 INSTALL = 900.0  # seconds; a broker that boots on a busy machine takes minutes
-SETTLE = 300.0
+SETTLE = 900.0
+TRIES = 10
+T = TypeVar("T")
 
 
 class Release:
@@ -67,10 +71,10 @@ class Release:
     # Customers
 
     @contextmanager
-    def customers(self, rate: float, seconds: float = 1800) -> Iterator[Ordering]:
+    def customers(self, seconds: float = 7200) -> Iterator[Ordering]:
         """They order while the block runs, from a pod inside; what was accepted is remembered."""
         ordering = Ordering(self.kubectl)
-        self.kubectl.apply(manifest(ordering.name, self.settings, rate, seconds))
+        self.kubectl.apply(manifest(ordering.name, self.settings, seconds))
         try:
             ordering.wait_until_ordering()
             yield ordering
@@ -115,25 +119,34 @@ class Release:
 
     def judge(self) -> str:
         """The figures, once everything has come to rest. Raises NotSo with each invariant that does not hold."""
-        with self.addresses() as (database, broker), _asked():
-            checks = asyncio.run(settled(database, broker, seconds=SETTLE, accepted=self.accepted))
+        until = time.monotonic() + SETTLE
+
+        def settle(database: DatabaseAddress, broker: BrokerAddress) -> list[Check]:
+            left = until - time.monotonic()
+            return asyncio.run(settled(database, broker, seconds=left, accepted=self.accepted))
+
+        checks = self._ask(settle)
         broken = [f"{check.name}: {check.detail}" for check in checks if not check.held]
         if broken:
             raise NotSo("; ".join(broken))
         return f"{len(checks)} invariants hold with {len(self.accepted)} accepted orders"
 
     def depth(self, queue: str) -> int:
-        with self.addresses() as (_, broker), _asked():
-            return asyncio.run(queue_depths(broker, "orders"))[queue]
+        return self._ask(lambda _, broker: asyncio.run(queue_depths(broker, "orders")))[queue]
 
-    def wait_ready(self, component: str, pods: int, seconds: float = 300) -> float:
+    def _ask(self, question: Callable[[DatabaseAddress, BrokerAddress], T]) -> T:
+        """A port-forward may break at any time; then there is another."""
+        for attempt in range(TRIES):
+            try:
+                with self.addresses() as (database, broker):
+                    return question(database, broker)
+            except (OSError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError, CommandFailed) as error:
+                if attempt == TRIES - 1:
+                    said = str(error) or type(error).__name__
+                    raise NotSo(f"the servers cannot be asked from outside, {TRIES} times: {said}") from error
+            time.sleep(1)
+        raise AssertionError
+
+    def wait_ready(self, component: str, pods: int, seconds: float = SETTLE) -> float:
         what = f"{component} has {pods} ready pods"
         return wait(lambda: self.kubectl.ready(component) == pods == len(self.kubectl.pods(component)), what, seconds)
-
-
-@contextmanager
-def _asked() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise NotSo(f"a server cannot be asked from outside: {error or type(error).__name__}") from error

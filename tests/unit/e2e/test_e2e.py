@@ -59,6 +59,8 @@ def test_variables_are_read() -> None:
     [
         ("E2E_TAGG", "7", "E2E_TAGG is unknown"),
         ("E2E_SCALER", "vpa", "E2E_SCALER is vpa, and may be keda, hpa or hand"),
+        ("E2E_RATE", "0", "E2E_RATE is 0, and must be a number of orders a second"),
+        ("E2E_RATE", "fast", "E2E_RATE is fast, and must be"),
         ("E2E_VALUES", "/no/such.yaml", "E2E_VALUES: there is no file /no/such.yaml"),
     ],
 )
@@ -173,8 +175,9 @@ def test_and_not_when_it_is_cut_off(kubectl: Kubectl, tmp_path: Path, last: str)
 
 
 def test_customers_may_do_as_little_as_the_namespace_demands() -> None:
-    pod = manifest("customers", Settings(), 10, 60)
+    pod = manifest("customers", Settings(rate=2.5), 60)
     assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "smoke"
+    assert "--rate=2.5" in pod["spec"]["containers"][0]["args"]
     assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
     (container,) = pod["spec"]["containers"]
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
