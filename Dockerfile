@@ -15,27 +15,23 @@ RUN apt-get update \
 FROM python AS builder
 RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv
 RUN python3 -m venv --without-pip /opt/warren && python3 -m venv /opt/pip
+# One place says how packages are installed; each stage below says which.
+RUN printf '%s\n' '#!/bin/sh' 'if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi' \
+    'exec /opt/pip/bin/pip --cache-dir /var/cache/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \' \
+    '  install --require-hashes --only-binary :all: --requirement "$1"' \
+    > /usr/local/bin/install-packages && chmod 755 /usr/local/bin/install-packages
 
 FROM builder AS service-packages
 COPY requirements-services.txt /
-RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca \
-    if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && /opt/pip/bin/pip --cache-dir /var/cache/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \
-    install --require-hashes --only-binary :all: --requirement requirements-services.txt
+RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca install-packages requirements-services.txt
 
 FROM builder AS operator-packages
 COPY requirements-operator.txt /
-RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca \
-    if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && /opt/pip/bin/pip --cache-dir /var/cache/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \
-    install --require-hashes --only-binary :all: --requirement requirements-operator.txt
+RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca install-packages requirements-operator.txt
 
 FROM builder AS tools-packages
 COPY requirements.txt /
-RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca \
-    if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && /opt/pip/bin/pip --cache-dir /var/cache/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \
-    install --require-hashes --only-binary :all: --requirement requirements.txt
+RUN --mount=type=cache,target=/var/cache/pip --mount=type=secret,id=ca install-packages requirements.txt
 
 # What all have in common. The user is a number, so that Kubernetes can see that it is not root.
 FROM python AS program
@@ -57,6 +53,8 @@ RUN test -n "${SERVICE}" || { echo 'which service? --build-arg SERVICE=inventory
  && chmod 755 /usr/local/bin/run && python -m compileall -q services
 USER 10001:10001
 EXPOSE 8080 9464
+# For Docker; Kubernetes asks the port itself.
+HEALTHCHECK --interval=10s --timeout=10s --start-period=180s CMD ["python", "-m", "services.shared.chassis.probe"]
 ENTRYPOINT ["/usr/local/bin/run"]
 
 # For the Tiltfile alone: code that may be replaced while it runs.

@@ -6,9 +6,12 @@
 ARG BASE=debian:forky-slim
 
 FROM ${BASE} AS rabbitmq
-RUN apt-get -o Acquire::Check-Valid-Until=false update \
+# The official images' users and groups are 999, and so do compose.yaml and the chart name them.
+RUN groupadd --system --gid 999 rabbitmq \
+ && useradd --system --uid 999 --gid 999 --home-dir /var/lib/rabbitmq rabbitmq \
+ && apt-get -o Acquire::Check-Valid-Until=false update \
  && apt-get install --yes --no-install-recommends rabbitmq-server \
- && rm -rf /var/lib/apt/lists/* /var/log/rabbitmq/* /var/lib/rabbitmq/mnesia /etc/rabbitmq/rabbitmq-env.conf
+ && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/rabbitmq/* /var/lib/rabbitmq/mnesia /etc/rabbitmq/rabbitmq-env.conf
 # The packages' wrapper changes its user with tools that a container without capabilities does not have.
 ENV PATH=/usr/lib/rabbitmq/bin:$PATH HOME=/var/lib/rabbitmq RABBITMQ_LOGS=-
 RUN printf '%s\n' '#!/bin/sh' 'set -e' \
@@ -23,11 +26,13 @@ ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["rabbitmq-server"]
 
 FROM ${BASE} AS postgres
-RUN apt-get -o Acquire::Check-Valid-Until=false update \
+RUN groupadd --system --gid 999 postgres \
+ && useradd --system --uid 999 --gid 999 --home-dir /var/lib/postgresql --shell /bin/bash postgres \
+ && apt-get -o Acquire::Check-Valid-Until=false update \
  && apt-get install --yes --no-install-recommends postgresql-common \
  && sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
  && apt-get install --yes --no-install-recommends postgresql-18 \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \
  && install -d -o postgres -g postgres /var/lib/postgresql /run/postgresql
 ENV PATH=/usr/lib/postgresql/18/bin:$PATH PGDATA=/var/lib/postgresql/18/docker LANG=C.UTF-8
 RUN printf '%s\n' '#!/bin/sh' 'set -e' \

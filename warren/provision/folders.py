@@ -8,15 +8,17 @@ from pathlib import Path
 from warren.provision.errors import StoreFailed
 from warren.provision.store import Data
 
-PRIVATE, PUBLIC = 0o400, 0o444
+PRIVATE, SHARED, PUBLIC = 0o400, 0o440, 0o444
 
 
 class Folders:
-    """Appear complete or not at all. `owner` is the (user, group) that may read them, where we may say so."""
+    """Appear complete or not at all. `owner` is the (user, group) that may read them, where we may say so; without it,
+    nobody but this user may."""
 
     def __init__(self, root: Path, owner: tuple[int, int] | None = None) -> None:
         self._root = root
         self._owner = owner
+        self._private = PRIVATE if owner is None else SHARED
 
     def read(self, name: str) -> Data | None:
         folder = self._root / name
@@ -30,11 +32,11 @@ class Folders:
     def create(self, name: str, data: Data) -> bool:
         if self.read(name) is not None:
             return False
-        self._write(name, data, PRIVATE)
+        self._write(name, data, self._private)
         return True
 
     def replace(self, name: str, data: Data) -> None:
-        self._write(name, data, PRIVATE)
+        self._write(name, data, self._private)
 
     def publish(self, name: str, data: Data) -> None:
         if self.read(name) != data:

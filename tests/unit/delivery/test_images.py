@@ -100,7 +100,7 @@ def with_mmdebstrap(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch, script: s
 def test_where_none_can_be_pulled_it_is_made_from_this_machines_archive(
     fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_mmdebstrap(fake, monkeypatch, f'echo "$@" > {fake.folder}/made; : > "$4"')
+    with_mmdebstrap(fake, monkeypatch, f'echo "$@" > {fake.folder}/made; shift 10; : > "$1"')
     assert bases.base(docker, "trixie") == "warren/base:trixie"
     assert (fake.folder / "made").read_text().endswith("root.tar https://mirror.example/debian\n")
     ((archive, image),) = fake.asked("import")
@@ -119,7 +119,7 @@ def test_a_base_that_cannot_be_made_is_said_in_the_tools_last_words(
 def test_an_archive_that_is_not_taken_is_said(
     fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_mmdebstrap(fake, monkeypatch, ': > "$4"')
+    with_mmdebstrap(fake, monkeypatch, 'shift 10; : > "$1"')
     fake.know("broken", "import")
     with pytest.raises(ImageError, match=r"^warren/base:trixie could not be imported: no space left on device$"):
         bases.base(docker, "trixie")

@@ -1,6 +1,7 @@
 """Certificates that real TLS takes, passwords that stay, and files of wishes that are refused in words."""
 
 import contextlib
+import os
 import socket
 import ssl
 import subprocess
@@ -94,6 +95,13 @@ def test_only_the_bundle_may_be_read_by_others(tmp_path: Path) -> None:
     made(tmp_path)
     modes = {str(file.relative_to(tmp_path)): file.stat().st_mode & 0o777 for file in tmp_path.rglob("*.*")}
     assert {name for name, mode in modes.items() if mode & 0o077} == {"bundle/ca.crt"}
+
+
+def test_an_owner_that_is_named_shares_with_its_group_and_nobody_else(tmp_path: Path) -> None:
+    owner = (os.getuid(), os.getgid())
+    Folders(tmp_path, owner).create("order-postgres", {"password": b"secret"})
+    found = (tmp_path / "order-postgres" / "password").stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (*owner, 0o440)
 
 
 def test_a_certificate_is_renewed_in_good_time_by_the_same_authority(tmp_path: Path) -> None:
