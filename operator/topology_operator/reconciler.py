@@ -42,10 +42,11 @@ class Look(msgspec.Struct, kw_only=True):
 
 
 class Reconciler:
-    def __init__(self, kubernetes: KubernetesApi, neighbours: Neighbours) -> None:
+    def __init__(self, kubernetes: KubernetesApi, neighbours: Neighbours, *, quiet_seconds: float) -> None:
         self._kubernetes = kubernetes
         self._neighbours = neighbours
-        self._migrator = Migrator()
+        self._quiet_seconds = quiet_seconds
+        self._migrator = Migrator(settle_seconds=quiet_seconds)
 
     async def look(self, body: Body) -> Look:
         """Never raises: what the resource, Kubernetes or the broker do is in the verdict, and so is a fault of this
@@ -81,6 +82,7 @@ class Reconciler:
                 secrets=store,
                 neighbours=neighbours,
                 accounts=await rotator.before(resource, wanted),
+                quiet_seconds=self._quiet_seconds,
                 migrate=self._migrator,
             )
             found.rotations = await rotator.after(resource, outcome, wanted)

@@ -46,10 +46,11 @@ class Released(msgspec.Struct, frozen=True):
 class Releaser:
     """`patience` is how many seconds after the deletion was asked for it stops waiting for the broker."""
 
-    def __init__(self, kubernetes: KubernetesApi, patience: float) -> None:
+    def __init__(self, kubernetes: KubernetesApi, patience: float, *, quiet_seconds: float) -> None:
         self._kubernetes = kubernetes
         self._patience = patience
-        self._migrator = Migrator()
+        self._quiet_seconds = quiet_seconds
+        self._migrator = Migrator(settle_seconds=quiet_seconds)
 
     async def release(self, body: Body, last: Connection | None) -> Released:
         """`last` is the connection that worked last: a Secret may be deleted before the resource that needs it.
@@ -86,7 +87,13 @@ class Releaser:
             connection, missing = last, exc
         try:
             async with opened(connection) as api:
-                outcome = await release(resource, owner=resource.owner, api=api, migrate=self._migrator)
+                outcome = await release(
+                    resource,
+                    owner=resource.owner,
+                    api=api,
+                    quiet_seconds=self._quiet_seconds,
+                    migrate=self._migrator,
+                )
         except BrokerError as exc:
             if missing is not None:
                 raise missing from exc

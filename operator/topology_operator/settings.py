@@ -32,6 +32,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry_seconds: Seconds = 2.0
     """The wait after the first failure of a resource; it doubles up to `retry_max_seconds`."""
     retry_max_seconds: Seconds = 120.0
+    quiet_seconds: Seconds = 12.0
+    """How long a queue has to be without messages until that is believed and it is deleted: a little more than twice
+    the broker's `quorum_tick_interval` (5 s), as its counts are that late. Less may cost messages."""
     release_seconds: Seconds = 300.0
     """How long the deletion of a resource waits for a broker that does not let it clean up, before it lets go."""
 

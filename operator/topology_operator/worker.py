@@ -49,8 +49,8 @@ class Worker:
         self._desks: dict[ResourceKey, Desk] = {}
         self.neighbours = Neighbours(kubernetes)
         self.watches = Watches(kubernetes, self.wake)
-        self._reconciler = Reconciler(kubernetes, self.neighbours)
-        self._releaser = Releaser(kubernetes, settings.release_seconds)
+        self._reconciler = Reconciler(kubernetes, self.neighbours, quiet_seconds=settings.quiet_seconds)
+        self._releaser = Releaser(kubernetes, settings.release_seconds, quiet_seconds=settings.quiet_seconds)
 
     def wake(self, key: ResourceKey, why: str) -> None:
         """Look at this resource now."""

@@ -42,7 +42,7 @@ async def cluster(emulator: Emulator) -> AsyncIterator[Cluster]:
 
 
 @pytest.fixture
-async def place(cluster: Cluster, servers: Servers, tmp_path: Path) -> AsyncIterator[Site]:
+async def place(cluster: Cluster, servers: Servers, quick_counts: None, tmp_path: Path) -> AsyncIterator[Site]:
     """After the test the operator's log must be free of credentials and of stack traces."""
     async with site(cluster, servers.broker.address, tmp_path) as own:
         yield own

@@ -14,6 +14,8 @@ import aiohttp
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
+QUIET_SECONDS = 2.5
+"""Enough where the broker counts twice a second (fixture `quick_counts`)."""
 NAMELESS = """\
 import getpass, runpy
 def nobody():
@@ -38,6 +40,7 @@ class Operator:
             "TOPOLOGY_OPERATOR_METRICS_HOST": "127.0.0.1",
             "TOPOLOGY_OPERATOR_RETRY_SECONDS": "0.2",
             "TOPOLOGY_OPERATOR_RETRY_MAX_SECONDS": "1",
+            "TOPOLOGY_OPERATOR_QUIET_SECONDS": str(QUIET_SECONDS),
             "TOPOLOGY_OPERATOR_LOG_LEVEL": "debug",
             **{f"TOPOLOGY_OPERATOR_{key.upper()}": value for key, value in settings.items()},
         }

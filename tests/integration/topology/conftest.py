@@ -3,7 +3,7 @@
 import re
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -137,11 +137,3 @@ async def broker(servers: Servers, tmp_path: Path) -> AsyncIterator[Broker]:
 async def api(broker: Broker) -> AsyncIterator[ManagementApi]:
     async with broker.api() as api:
         yield api
-
-
-@pytest.fixture(scope="module")
-def quick_counts(servers: Servers) -> Iterator[None]:
-    """The broker counts what is in its quorum queues twice a second: waits are as much shorter."""
-    servers.broker.rabbitmqctl("eval", "application:set_env(rabbit, quorum_tick_interval, 500).")
-    yield
-    servers.broker.rabbitmqctl("eval", "application:unset_env(rabbit, quorum_tick_interval).")
