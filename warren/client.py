@@ -129,7 +129,7 @@ class Client:
             answer = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise ClientError(
-                f"no order service at {self.url} ({error or type(error).__name__}). Start one with `warren up`,"
+                f"no order service at {self.url} ({str(error) or type(error).__name__}). Start one with `warren up`,"
                 " or name it with --url or WARREN_URL."
             ) from error
         if answer.is_error:

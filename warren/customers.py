@@ -90,7 +90,7 @@ class Customers:
         try:
             answer = await client.post("/orders", json=body)
         except httpx.HTTPError as error:
-            self._fail(f"no answer: {error or type(error).__name__}")
+            self._fail(f"no answer: {str(error) or type(error).__name__}")
             return
         self.tally.answered.append(time.monotonic() - began)
         if answer.status_code != httpx.codes.ACCEPTED:
