@@ -28,6 +28,9 @@ class Direction(Enum):
 
 BOTH = frozenset(Direction)
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
+STEPS_OF_ACCEPTING = 20
+"""More turns of the loop than asyncio takes from a connection to the first step of `_serve`: a task that is cancelled
+before its first step could not close what it was given."""
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -289,7 +292,8 @@ class Lines:
     async def _end(self) -> None:
         for line in self._lines.values():
             line.close()
-        await asyncio.sleep(0.05)  # a task that is cancelled before its first step could not close what it was given
+        for _ in range(STEPS_OF_ACCEPTING):
+            await asyncio.sleep(0)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
