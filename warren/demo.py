@@ -89,8 +89,10 @@ class Act:
 
     @property
     def missed(self) -> bool:
-        """The order ended before its customer, who looks at it now and then, could change their mind."""
-        return self.over and self.scene.cancel_in is not None and not self.cancelled
+        """The order ended before its customer, who looks at it now and then, could change their mind, or the parcel
+        left while their word was on its way."""
+        too_late = not self.cancelled or self.order.state == "COMPLETED"
+        return self.over and self.scene.cancel_in is not None and too_late
 
     @property
     def as_expected(self) -> bool:

@@ -1,7 +1,7 @@
 """`make e2e`: an installation on a cluster, through everything that must not hurt it, to its removal.
 
 Exit codes: 0 every scenario passed; 1 some failed; 2 a variable is wrong; 77 nothing was run, because there is no
-cluster. What was not run is listed and never counts as passed.
+cluster; 130 Ctrl-C. What was not run is listed and never counts as passed.
 """
 
 import sys
@@ -18,7 +18,7 @@ from tests.e2e.removal import uninstall
 from tests.e2e.scenarios import SCENARIOS, install
 from tests.e2e.settings import ROOT, Settings, read
 
-PASSED, FAILED, USAGE, NOT_RUN = 0, 1, 2, 77
+PASSED, FAILED, USAGE, NOT_RUN, INTERRUPTED = 0, 1, 2, 77, 130
 LOGS = ROOT / ".warren" / "e2e"
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
@@ -42,6 +42,9 @@ def main() -> int:
     except E2EError as error:
         say(f"e2e: {error}")
         return FAILED
+    except KeyboardInterrupt:
+        say("e2e: interrupted; what it had made is removed" if not settings.keep else "e2e: interrupted")
+        return INTERRUPTED
 
 
 def _chosen(settings: Settings) -> list[str]:

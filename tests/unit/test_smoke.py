@@ -22,6 +22,7 @@ class Shop:
         self.placed: list[str] = []
         self.seen: set[str] = set()
         self.too_late = 0  # cancellations that are refused, from the first
+        self.overtaken = 0  # cancellations that are taken, from the first, and come after the parcel has left
         self.in_a_hurry = False  # nobody ever sees PAID
         self.away = 0  # requests that nobody answers yet, from the first
         self.instead: tuple[int, dict[str, object]] | None = None  # what it answers to everything
@@ -43,7 +44,8 @@ class Shop:
         if self.too_late:
             self.too_late -= 1
             return 409, {"title": "Too late to cancel", "detail": "Its parcel has left."}
-        return 200, self.order(name, "CANCELLED", "customer")
+        self.overtaken -= 1
+        return 200, self.order(name, "CANCELLING") if self.overtaken >= 0 else self.order(name, "CANCELLED", "customer")
 
     @staticmethod
     def order(name: str, state: str, reason: str | None = None) -> dict[str, object]:
@@ -103,6 +105,12 @@ def test_a_customer_who_was_too_late_orders_again(smoke: Smoke, shop: Shop) -> N
 def test_one_who_is_always_too_late_is_said(smoke: Smoke, shop: Shop) -> None:
     shop.too_late = TRIES
     assert smoke.perform(REGRET) == (False, "regret: Too late to cancel (409): Its parcel has left.")
+
+
+def test_a_customer_whose_word_was_overtaken_by_the_parcel_orders_again(smoke: Smoke, shop: Shop) -> None:
+    shop.overtaken = TRIES - 1
+    assert smoke.perform(REGRET)[0]
+    assert len(set(shop.placed)) == TRIES
 
 
 def test_an_order_that_was_over_at_the_first_look_is_placed_again_and_then_said(smoke: Smoke, shop: Shop) -> None:
