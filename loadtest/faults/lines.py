@@ -28,9 +28,8 @@ class Direction(Enum):
 
 BOTH = frozenset(Direction)
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
-STEPS_OF_ACCEPTING = 20
-"""More turns of the loop than asyncio takes from a connection to the first step of `_serve`: a task that is cancelled
-before its first step could not close what it was given."""
+TURNS_OF_ACCEPTING = 20
+"""More turns of the loop than asyncio takes from a connection to the first step of `_serve`."""
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -290,10 +289,12 @@ class Lines:
         return self.run(opening())
 
     async def _end(self) -> None:
+        # First all that has come so far: asyncio forgets a connection if its server is closed while it is accepted, and
+        # a task that is cancelled before its first step could not close what it was given.
+        for _ in range(TURNS_OF_ACCEPTING):
+            await asyncio.sleep(0)
         for line in self._lines.values():
             line.close()
-        for _ in range(STEPS_OF_ACCEPTING):
-            await asyncio.sleep(0)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
