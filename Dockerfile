@@ -17,8 +17,8 @@ RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv
 RUN python3 -m venv --without-pip /opt/warren && python3 -m venv /opt/pip
 # One place says how packages are installed; each stage below says which.
 RUN printf '%s\n' '#!/bin/sh' 'if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi' \
-    'exec /opt/pip/bin/pip --cache-dir /var/cache/pip --python /opt/warren/bin/python --disable-pip-version-check --no-input \' \
-    '  install --require-hashes --only-binary :all: --requirement "$1"' \
+    'exec /opt/pip/bin/pip --cache-dir /var/cache/pip --python /opt/warren/bin/python --no-input \' \
+    '  --disable-pip-version-check install --require-hashes --only-binary :all: --requirement "$1"' \
     > /usr/local/bin/install-packages && chmod 755 /usr/local/bin/install-packages
 
 FROM builder AS service-packages

@@ -45,6 +45,7 @@ WORKERS ?= 2
 test: $(VENV)/.dev ## every check and every test but the long ones (private servers); WORKERS=2 at a time
 	@code=0; \
 	for part in guards lint types; do $(MAKE) $$part || code=1; done; \
+	$(BIN)/python -m tests.images --answering || [ $$? -eq 77 ] || code=1; \
 	$(BIN)/python -m pytest -n $(WORKERS) --durations=15 || code=1; \
 	exit $$code
 
@@ -103,6 +104,10 @@ guards: ## files that must not exist, and words that must not be in any
 images: $(VENV)/.local ## build every image with Docker; TAG=dev PREFIX=warren SERVERS=1 NETWORK=host DOCKER=docker
 	@$(BIN)/python -m warren.images $(if $(TAG),--tag $(TAG)) $(if $(PREFIX),--prefix $(PREFIX)) \
 	  $(if $(SERVERS),--servers) $(if $(NETWORK),--network $(NETWORK)) $(if $(DOCKER),--docker $(DOCKER))
+
+.PHONY: images-test
+images-test: $(VENV)/.dev ## build a service's image and check it, shut in; with the Docker Engine there is, or one of its own
+	@$(BIN)/python -m tests.images
 
 ##@ Maintain
 
