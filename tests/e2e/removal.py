@@ -28,7 +28,12 @@ def uninstall(release: Release) -> str:
     """Raises NotSo with what is left and should not be."""
     kubectl = release.kubectl
     notes = release.helm("get", "notes", release.name)
-    claims = {each for each in left(kubectl) if each.startswith("persistentvolumeclaim/")}
+    # One with an owner is its owner's: the Cluster Operator's go with the RabbitmqCluster.
+    claims = {
+        f"persistentvolumeclaim/{each['metadata']['name']}"
+        for each in kubectl.items("persistentvolumeclaims")
+        if not each["metadata"].get("ownerReferences")
+    }
     release.helm("uninstall", release.name, "--wait", "--timeout", "600s")
     wait(lambda: not kubectl.items("pods"), "no pod is left", 180)
     remaining = left(kubectl)

@@ -10,6 +10,7 @@ from tests.e2e.release import Release
 
 BACKLOG = 150  # messages that wait when the consumers start
 PATIENCE = 900.0  # seconds for what comes by itself, on machines that do other things too
+COMPONENT = "app.kubernetes.io/component"
 UNDISTURBED = 5.0  # seconds of ordering before and after what is done to the system
 
 
@@ -133,7 +134,7 @@ def upgrade(release: Release) -> str:
         pod["metadata"]["name"]
         for pod in release.kubectl.items("pods", "--selector", "app.kubernetes.io/name=warren")
         for container in pod["spec"]["containers"]
-        if container["image"].endswith(f":{release.settings.tag}") and "customers" not in pod["metadata"]["name"]
+        if container["image"].endswith(f":{release.settings.tag}") and pod["metadata"]["labels"][COMPONENT] != "smoke"
     ]
     if old:
         raise NotSo(f"these pods still run the former images: {', '.join(old)}")
