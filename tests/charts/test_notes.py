@@ -49,7 +49,7 @@ def test_what_an_ingress_serves_is_told() -> None:
 
 def test_what_stays_is_named_with_the_command_that_removes_it() -> None:
     labels = "app.kubernetes.io/instance=warren"
-    assert f"delete secret,configmap,persistentvolumeclaim --selector {labels}" in notes("simple")
+    assert f"delete secret,configmap,persistentvolumeclaim,pod,job --selector {labels}" in notes("simple")
     assert "delete customresourcedefinition topologies.warren.dev" in notes("simple")
     assert "customresourcedefinition" not in notes("one-operator")
     for body in claims("simple"):
