@@ -21,7 +21,7 @@ print(json.dumps({
     "writable": [folder for folder in ("/", "/app", "/tmp", "/opt/warren", "/var/tmp", "/run") if writable(folder)],
     "pip": importlib.util.find_spec("pip") is not None,
     "compiled": all(
-        any(name.endswith(".pyc") for name in os.listdir(folder + "/__pycache__"))
+        os.path.isdir(folder + "/__pycache__") and len(os.listdir(folder + "/__pycache__")) > 0
         for folder, _, names in os.walk("/app")
         if any(name.endswith(".py") for name in names)
     ),
