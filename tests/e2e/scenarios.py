@@ -65,9 +65,8 @@ def scale(release: Release) -> str:
 
 def _scaled_by_the_cluster(release: Release) -> str:
     """Targets so small that the customers' rate needs three consumers: 0.7 x 0.3 of it a second for each."""
-    each = f"{0.3 * release.settings.rate:g}"
-    targets = {"enabled": "true", "minimum": "1", "maximum": "3", "backlogSeconds": "2", "messagesPerSecond": each}
-    options = [f"--set=components.payment.autoscaling.{key}={value}" for key, value in targets.items()]
+    targets = {"minimum": 1, "maximum": 3, "backlogSeconds": 2, "messagesPerSecond": 0.3 * release.settings.rate}
+    options = ["--set-json", f"components.payment.autoscaling={json.dumps({'enabled': True} | targets)}"]
     options += [f"--set=autoscaling.mode={release.settings.scaler}", "--set=autoscaling.scaleDownSeconds=15"]
     release.install(*options)
     with release.customers():
