@@ -40,12 +40,13 @@ class Kubectl:
         data = self.get("secret", name)["data"]
         return {key: base64.b64decode(text).decode() for key, text in data.items()}
 
-    def pods(self, component: str) -> list[Object]:
-        """Those that are to stay: what is being deleted is not counted."""
-        found = self.items(
-            "pods", "--selector", f"app.kubernetes.io/name=warren,app.kubernetes.io/component={component}"
-        )
+    def staying(self, selector: str) -> list[Object]:
+        """Pods that are not being deleted."""
+        found = self.items("pods", "--selector", selector)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def pods(self, component: str) -> list[Object]:
+        return self.staying(f"app.kubernetes.io/name=warren,app.kubernetes.io/component={component}")
 
     def ready(self, component: str) -> int:
         return sum(_is_ready(pod) for pod in self.pods(component))

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from tests.e2e.errors import NotSo
 from tests.e2e.kubectl import wait
@@ -10,7 +11,6 @@ from tests.e2e.release import Release
 
 BACKLOG = 150  # messages that wait when the consumers start
 PATIENCE = 900.0  # seconds for what comes by itself, on machines that do other things too
-COMPONENT = "app.kubernetes.io/component"
 UNDISTURBED = 5.0  # seconds of ordering before and after what is done to the system
 
 
@@ -46,36 +46,54 @@ def topology(release: Release) -> str:
 
 def scale(release: Release) -> str:
     """Consumers go from one to three and back under a backlog, and every order ends as it should."""
-    if release.settings.scaler != "hand":
-        return _scaled_by_the_cluster(release)
-    name = f"deployment/{release.name}-payment"
-    release.kubectl("scale", name, "--replicas=0")
+    scaler = release.settings.scaler
+    figures = _by_hand(release) if scaler == "hand" else _by_the_cluster(release)
+    return f"by {scaler}, with {BACKLOG} or more waiting: {figures}; {release.judge()}"
+
+
+def _by_hand(release: Release) -> str:
+    with _backlog(release):
+        one, three = _scaled(release, 1), _scaled(release, 3)
+        time.sleep(UNDISTURBED)
+        down = _scaled(release, 1)
+    return f"1 after {one:.0f} s, 3 after {three:.0f} s, 1 again after {down:.0f} s"
+
+
+def _by_the_cluster(release: Release) -> str:
+    with _backlog(release):
+        release.install(*_autoscaling(release))
+        # An autoscaler leaves alone what somebody has set to 0.
+        release.kubectl("scale", f"deployment/{release.name}-payment", "--replicas=1")
+        up = release.wait_ready("payment", 3)
+        time.sleep(UNDISTURBED)
+    down = release.wait_ready("payment", 1)
+    release.install()
+    return f"3 after {up:.0f} s, 1 again {down:.0f} s after the last order"
+
+
+@contextmanager
+def _backlog(release: Release) -> Iterator[None]:
+    """Customers order all the time, and nobody has been there for their payments until now."""
+    release.kubectl("scale", f"deployment/{release.name}-payment", "--replicas=0")
     wait(lambda: not release.kubectl.pods("payment"), "payment has no pod", PATIENCE)
     with release.customers():
         wait(lambda: release.depth("payment.queue") >= BACKLOG, f"{BACKLOG} messages wait for payment", PATIENCE)
-        release.kubectl("scale", name, "--replicas=1")
-        release.wait_ready("payment", 1)
-        release.kubectl("scale", name, "--replicas=3")
-        release.wait_ready("payment", 3)
-        time.sleep(UNDISTURBED)
-        release.kubectl("scale", name, "--replicas=1")
-        release.wait_ready("payment", 1)
-    return f"by hand, with {BACKLOG} or more waiting; {release.judge()}"
+        yield
 
 
-def _scaled_by_the_cluster(release: Release) -> str:
+def _scaled(release: Release, pods: int) -> float:
+    release.kubectl("scale", f"deployment/{release.name}-payment", f"--replicas={pods}")
+    return release.wait_ready("payment", pods)
+
+
+def _autoscaling(release: Release) -> list[str]:
     """Targets so small that the customers' rate needs three consumers: 0.7 x 0.3 of it a second for each."""
     targets = {"minimum": 1, "maximum": 3, "backlogSeconds": 2, "messagesPerSecond": 0.3 * release.settings.rate}
-    options = ["--set-json", f"components.payment.autoscaling={json.dumps({'enabled': True} | targets)}"]
-    options += [f"--set=autoscaling.mode={release.settings.scaler}", "--set=autoscaling.scaleDownSeconds=15"]
-    release.install(*options)
-    with release.customers():
-        up = release.wait_ready("payment", 3, seconds=PATIENCE)
-        time.sleep(UNDISTURBED)
-    down = release.wait_ready("payment", 1, seconds=PATIENCE)
-    verdict = release.judge()
-    release.install()
-    return f"by {release.settings.scaler}: 3 after {up:.0f} s, 1 again after {down:.0f} s; {verdict}"
+    wanted = json.dumps({"enabled": True} | targets)
+    return [
+        *("--set-json", f"components.payment.autoscaling={wanted}"),
+        *("--set", f"autoscaling.mode={release.settings.scaler}", "--set", "autoscaling.scaleDownSeconds=15"),
+    ]
 
 
 def kill(release: Release) -> str:
@@ -131,9 +149,9 @@ def upgrade(release: Release) -> str:
         raise NotSo(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
     old = [
         pod["metadata"]["name"]
-        for pod in release.kubectl.items("pods", "--selector", "app.kubernetes.io/name=warren")
+        for pod in release.kubectl.staying("app.kubernetes.io/name=warren,app.kubernetes.io/component!=smoke")
         for container in pod["spec"]["containers"]
-        if container["image"].endswith(f":{release.settings.tag}") and pod["metadata"]["labels"][COMPONENT] != "smoke"
+        if container["image"].endswith(f":{release.settings.tag}")
     ]
     if old:
         raise NotSo(f"these pods still run the former images: {', '.join(old)}")
