@@ -53,4 +53,5 @@ def _reach(settings: Settings) -> None:
     try:
         run([settings.kubectl, "version"], seconds=30)
     except CommandFailed as error:
-        raise NoCluster(f"no API server answers at what KUBECONFIG names: {error}") from error
+        (*_, said) = str(error).splitlines()
+        raise NoCluster(f"no API server answers at what KUBECONFIG names: {said.rstrip('.')}") from error
