@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from broker_topology.broker.lifeless import members, never_lived
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.credentials.passwords import WRITTEN_ALGORITHM
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import AccessRefused, RequestFailed
-from broker_topology.planning.plan import STAGES, Plan, Step
+from broker_topology.planning.plan import STAGES, Action, Plan, Step
 from broker_topology.planning.state import Kind, State, key
 
 DECLARED = frozenset({Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING})
@@ -91,21 +92,31 @@ def lanes(steps: Sequence[Step]) -> list[list[Step]]:
 
 
 async def side_by_side(several: Sequence[Sequence[Step]], one: Callable[[Step], Awaitable[None]], workers: int) -> None:
-    """A few workers over one list: thousands of steps make no thousands of tasks. The first fatal error ends all."""
+    """A few workers over one list: thousands of steps make no thousands of tasks. The first fatal error ends all.
+
+    Nobody is cancelled in the middle of a request, not even when all is to end at once: a declaration that is cut off
+    may leave a queue that never lives (see `lifeless`).
+    """
     queue = iter(several)
+    ending = False
 
     async def work() -> None:
         for lane in queue:
             for step in lane:
+                if ending:
+                    return
                 await one(step)
 
     tasks = [asyncio.create_task(work()) for _ in range(min(workers, len(several)))]
+    if not tasks:
+        return
     try:
-        await asyncio.gather(*tasks)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ending = True
+        await asyncio.wait(tasks)
+    for task in tasks:
+        task.result()
 
 
 async def _write(step: Step, api: ManagementApi, credentials: Mapping[str, Credentials | None]) -> None:
@@ -122,6 +133,8 @@ async def _write(step: Step, api: ManagementApi, credentials: Mapping[str, Crede
         case Kind.EXCHANGE:
             await api.put(path("exchanges", vhost, *name), step.body)
         case Kind.QUEUE:
+            if step.action is Action.UPDATE and never_lived(await members(api, step.key)):
+                await api.delete(path("queues", vhost, *name))
             await api.put(path("queues", vhost, *name), step.body)
         case Kind.POLICY:
             await api.put(path("policies", vhost, *name), step.body)

@@ -22,6 +22,9 @@ PREFIX = "broker_topology."
 VERSION = 1
 FINGERPRINT_DIGITS = 8
 
+DECLARING = "declaring"
+"""Topic of the note about queues whose declaration has begun. It is still there when a run was cut off."""
+
 Object = tuple[Kind, Key]
 
 
@@ -38,6 +41,19 @@ class Record(msgspec.Struct, frozen=True):
     """A fingerprint of each user's password hash, as last written: tells a new Secret from a changed user."""
     notes: Mapping[str, Any] = {}
     """Anything else that must survive a restart, by topic. Never a password: who may see policies may see this."""
+
+    @property
+    def declaring(self) -> frozenset[Key]:
+        """Queues whose declaration was begun, and perhaps cut off."""
+        return frozenset(Key(vhost, (name,)) for vhost, name in self.notes.get(DECLARING, ()))
+
+
+def declaring(notes: Mapping[str, Any], queues: Iterable[Key]) -> dict[str, Any]:
+    """The notes with these queues as those that are being declared; without any the topic goes."""
+    listed = sorted([each.vhost, *each.name] for each in queues)
+    return {topic: note for topic, note in notes.items() if topic != DECLARING} | (
+        {DECLARING: listed} if listed else {}
+    )
 
 
 async def records(api: ManagementApi) -> dict[str, Record]:

@@ -9,9 +9,10 @@ import msgspec
 
 from broker_topology.broker import ownership
 from broker_topology.broker.execution import Execution, Failure, Progress, carry_out, check_rights
+from broker_topology.broker.lifeless import mark
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.observe import observe
-from broker_topology.broker.ownership import Object, Record, claims_of, digest, fingerprint
+from broker_topology.broker.ownership import Object, Record, claims_of, declaring, digest, fingerprint
 from broker_topology.convergence import claims, removal
 from broker_topology.convergence.removal import Allowed, Removal, Removed
 from broker_topology.convergence.states import object_states
@@ -67,6 +68,7 @@ class Reconciliation:
         self._record = self._former or Record(self._owner)
         self._others = list(known.values())
         self._observed = await self._observe()
+        await mark(self._api, self._observed, self._record.declaring)
 
     async def decide(self, rotated: Rotated | None, *, generate: bool) -> None:
         """Checks everything, then finds the difference. Raises `InvalidTopology`, `SecretError`, `AccessRefused`."""
@@ -152,6 +154,7 @@ class Reconciliation:
             claims=wanted | self._there(self._record.claims),
             made=self._record.made | made,
             digest="" if changed else self._record.digest,
+            notes=declaring(self._record.notes, self._record.declaring | self._declared()),
         )
         if record == self._record and self._former is not None:
             return
@@ -160,6 +163,11 @@ class Reconciliation:
         else:
             await claims.stake(self._api, self._topologies, self._former, record, self._neighbours)
         self._former = self._record = record
+
+    def _declared(self) -> frozenset[Key]:
+        """Quorum queues that are about to be declared."""
+        steps = (step for step in self._plan.writes if step.kind is Kind.QUEUE)
+        return frozenset(step.key for step in steps if step.body["arguments"]["x-queue-type"] == "quorum")
 
     async def _migrate(self, migrate: Migrate) -> None:
         asked = frozenset(each for each in self._wanted[Kind.QUEUE] if self._may_migrate(each))
@@ -173,6 +181,7 @@ class Reconciliation:
         self._held = tuple(await migrate(situation))
         self._former = self._record = (await ownership.records(self._api)).get(self._owner, self._record)
         self._observed = await self._observe()
+        await mark(self._api, self._observed, self._record.declaring)
         self._plan = self._difference()
 
     async def _leaving(self, *, prune: bool) -> Removal:
@@ -228,6 +237,7 @@ class Reconciliation:
             claims=wanted | self._there(self._record.claims),
             made=frozenset(each for each in self._record.made if key(each) in self._observed[Kind.VHOST]),
             digest="" if done.failures else self._digest,
+            notes=declaring(self._record.notes, self._record.declaring if done.failures else ()),
             passwords={
                 name: fingerprint(body["password_hash"])
                 for (name,), body in ((each.name, body) for each, body in self._observed[Kind.USER].items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from broker_topology.broker import ownership
 from broker_topology.broker.backlog import QUIET_SECONDS
+from broker_topology.broker.lifeless import mark
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.observe import observe
 from broker_topology.broker.ownership import Object
@@ -46,6 +47,7 @@ async def release(
         if moving := await _moving(Situation(resource, owner, record, empty(), observed, Plan(()), api), migrate):
             return moving
         observed = await observe(api, vhosts)
+    await mark(api, observed, record.declaring)
     there = [(kind, each) for kind, each in record.claims if each in observed[kind]]
     if resource.spec.deletion_policy == "Retain" or resource.spec.mode == "Plan":
         await ownership.remove(api, owner)

@@ -20,7 +20,7 @@ from broker_topology.broker.ownership import Object, Record
 from broker_topology.convergence.retention import dead_letter_exchanges, retained
 from broker_topology.errors import AccessRefused, RequestFailed
 from broker_topology.planning.plan import Action, Step
-from broker_topology.planning.state import Key, Kind, State, key
+from broker_topology.planning.state import LIFELESS, Key, Kind, State, key
 
 STAGES: tuple[tuple[Kind, ...], ...] = (
     (Kind.USER, Kind.PERMISSION),  # a user's connections are closed with it
@@ -89,6 +89,7 @@ async def planned(
     doomed = there - {each for each in there if each[0] is Kind.VHOST}
     queues = [identity for kind, identity in doomed if kind is Kind.QUEUE and identity not in allowed.queues]
     queues = [identity for identity in queues if identity.vhost not in allowed.vhosts]
+    queues = [identity for identity in queues if not observed[Kind.QUEUE][identity].get(LIFELESS)]
     if queues and believe_counts:
         kept |= await backlogs(api, queues, wait=False)
     kept |= retained(doomed, observed, kept)
@@ -156,13 +157,15 @@ class Remover:
 
     def _at_once(self, step: Step) -> bool:
         """Whether no count is needed: somebody allowed it, or the broker itself looks."""
-        return self._may_hold(step.key) or step.body["arguments"].get("x-queue-type") == "classic"
+        return self._may_hold(step) or step.body["arguments"].get("x-queue-type") == "classic"
 
-    def _may_hold(self, queue: Key) -> bool:
-        return queue in self._allowed.queues or queue.vhost in self._allowed.vhosts
+    def _may_hold(self, queue: Step) -> bool:
+        """Whether it need not be empty, or can be nothing else."""
+        allowed = queue.key in self._allowed.queues or queue.key.vhost in self._allowed.vhosts
+        return allowed or queue.body.get(LIFELESS) is True
 
     async def _look(self, queues: Iterable[Step]) -> None:
-        looked = [step for step in queues if not self._may_hold(step.key)]
+        looked = [step for step in queues if not self._may_hold(step)]
         self._keep(await backlogs(self._api, [step.key for step in looked], wait=True))
 
         async def one(step: Step) -> None:
@@ -201,7 +204,7 @@ class Remover:
 
     async def _delete_queue(self, step: Step) -> None:
         kind = step.body["arguments"].get("x-queue-type")
-        if self._may_hold(step.key):
+        if self._may_hold(step):
             await self._api.delete(_target(step))
         elif kind == "classic":
             try:

@@ -71,6 +71,8 @@ Move = Go | Wait | Refused | Done
 
 def decide(site: Site, wanted: Body, settle_seconds: float) -> Move:
     """The next move."""
+    if site.lifeless:
+        return Go(tuple(Write("DELETE", path("queues", site.vhost, name)) for name in site.lifeless))
     if site.queue is None:
         return Done() if site.nothing else Go((*_without(site, *site.names.shovels), _put_queue(site, wanted)))
     if site.queue.body == wanted:

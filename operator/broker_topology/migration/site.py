@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from broker_topology.broker.lifeless import members, never_lived
 from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
 from broker_topology.errors import RequestFailed
 from broker_topology.migration import shovel
@@ -108,6 +109,8 @@ class Holding(msgspec.Struct, frozen=True):
     exclusive: bool
     limits: tuple[str, ...]
     """What policies make of it that could cost messages."""
+    lifeless: bool = False
+    """Its declaration was cut off: it never held anything, and never will."""
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -140,6 +143,12 @@ class Site(msgspec.Struct, frozen=True):
         """What leads to the queue by itself, not through the migration."""
         own = self.names.exchanges
         return tuple(each for each in (self.queue.bindings if self.queue else ()) if each.source not in own)
+
+    @property
+    def lifeless(self) -> tuple[str, ...]:
+        """Queues of the migration that have to be declared anew."""
+        held = {self.names.queue: self.queue, self.names.backlog: self.backlog, self.names.aside: self.aside}
+        return tuple(name for name, each in held.items() if each is not None and each.lifeless)
 
     @property
     def nothing(self) -> bool:
@@ -193,8 +202,9 @@ async def _holding(api: ManagementApi, vhost: str, name: str, still: Still) -> H
     listed = await _or_none(api, path("queues", vhost, name) + _LIVE)
     if listed is None:
         return None
-    members, bindings = await asyncio.gather(
-        _members(api, vhost, name, listed["type"]), _or_none(api, path("queues", vhost, name, "bindings"))
+    quorum, bindings = await asyncio.gather(
+        members(api, key(name, vhost)) if listed["type"] == "quorum" else _nobody(),
+        _or_none(api, path("queues", vhost, name, "bindings")),
     )
     messages = int(listed.get("messages") or 0)
     return Holding(
@@ -206,19 +216,21 @@ async def _holding(api: ManagementApi, vhost: str, name: str, still: Still) -> H
         messages=messages,
         ready=int(listed.get("messages_ready") or 0),
         unacknowledged=int(listed.get("messages_unacknowledged") or 0),
-        still_seconds=still(name, members or messages),
+        still_seconds=still(name, _progress(quorum) or messages),
         bindings=_bindings(bindings or []),
         exclusive=listed.get("exclusive") is True,
         limits=_limits(listed.get("effective_policy_definition")),
+        lifeless=never_lived(quorum),
     )
 
 
-async def _members(api: ManagementApi, vhost: str, name: str, kind: str) -> tuple[Any, ...]:
-    """How far each member's log has come: whatever happens in a quorum queue, moves it. Asked live."""
-    if kind != "quorum":
-        return ()
-    members = await _or_none(api, path("queues", "quorum", vhost, name, "status"))
-    return tuple((each.get("Node Name"), each.get("Term"), each.get("Last Log Index")) for each in members or [])
+async def _nobody() -> list[Mapping[str, Any]]:
+    return []
+
+
+def _progress(quorum: list[Mapping[str, Any]]) -> tuple[Any, ...]:
+    """How far each member's log has come: whatever happens in a quorum queue, moves it."""
+    return tuple((each.get("Node Name"), each.get("Term"), each.get("Last Log Index")) for each in quorum)
 
 
 async def _or_none(api: ManagementApi, target: str) -> Any:

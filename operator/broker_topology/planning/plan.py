@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from broker_topology.credentials.secrets import Credentials
-from broker_topology.planning.state import Body, Key, Kind, State
+from broker_topology.planning.state import LIFELESS, Body, Key, Kind, State
 
 Objects = frozenset[tuple[Kind, Key]]
 OF_USERS = frozenset({Kind.USER_LIMIT, Kind.TOPIC_PERMISSION, Kind.PERMISSION})
@@ -85,6 +85,9 @@ class Plan(msgspec.Struct, frozen=True):
         return bool(self.steps)
 
 
+CUT_OFF = Change("leader", "none, as its declaration was cut off", "any")
+
+
 def plan(
     wanted: State,
     observed: State,
@@ -138,6 +141,8 @@ def _steps(
 def _difference(kind: Kind, identity: Key, body: Body, there: Body) -> Step | None:
     if kind is Kind.BINDING:  # all it is, is its identity
         return None
+    if there.get(LIFELESS):
+        return Step(Action.UPDATE, kind, identity, body, (CUT_OFF,))
     changes = tuple(_changes(body, there))
     if not changes:
         return None

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 
 Body = Mapping[str, Any]
+LIFELESS = "lifeless"
+"""In the body of an observed queue: it exists, but its declaration was cut off, and it can hold nothing."""
 
 
 class Kind(Enum):

@@ -1,0 +1,167 @@
+"""Whoever declares a queue is cut off in the middle of it, and the broker is left with one that never lives."""
+
+import asyncio
+import base64
+import json
+import random
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from msgspec.structs import replace
+
+from broker_topology import ManagementApi
+from broker_topology.broker import ownership
+from broker_topology.broker.lifeless import members, never_lived
+from broker_topology.broker.management_api import path
+from broker_topology.migration.migrator import Migrator
+from broker_topology.migration.site import Names
+from broker_topology.planning.state import Kind, key
+from tests.integration.topology.moving import SETTLE_SECONDS
+from tests.stage import eventually
+
+QUORUM = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
+PEEK = {"count": 9, "ackmode": "ack_requeue_true", "encoding": "auto"}
+COMPANY = 15
+TRIES = 60
+
+pytestmark = pytest.mark.usefixtures("quick_counts")
+
+
+class Cutting:
+    """Declares queues by requests that it does not wait for."""
+
+    def __init__(self, broker: Any, api: ManagementApi) -> None:
+        self._address, self._api, self._vhost = broker.address, api, broker.vhost
+        self._tls = ssl.create_default_context(cafile=self._address.ca_file)
+
+    async def declare(self, name: str, seconds: float) -> None:
+        address = self._address
+        port = urlsplit(address.management_url).port
+        login = base64.b64encode(f"{address.admin_username}:{address.admin_password}".encode()).decode()
+        body = json.dumps(QUORUM)
+        head = (
+            f"PUT {path('queues', self._vhost, name)} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {login}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=self._tls)
+        writer.write(f"{head}{body}".encode())
+        await writer.drain()
+        await asyncio.sleep(seconds)
+        writer.transport.abort()
+
+    async def until_lifeless(self, name: str) -> None:
+        """Again and again, among others that keep the broker busy, until it is caught."""
+        for number in range(TRIES):
+            several = [name, *(f"other{number}.{each}" for each in range(COMPANY))]
+            await asyncio.gather(*(self.declare(each, random.uniform(0, 0.06)) for each in several))
+            await asyncio.sleep(1.0)
+            if never_lived(await members(self._api, key(name, self._vhost))):
+                return
+            await self._api.delete(path("queues", self._vhost, name))
+        raise AssertionError(f"{name} was never caught in {TRIES} tries")
+
+    async def clear(self) -> None:
+        """A virtual host that holds many of them takes too long to delete."""
+        if self._vhost not in [each["name"] for each in await self._api.get(path("vhosts") + "?columns=name")]:
+            return
+        listed = await self._api.get(path("queues", self._vhost) + "?columns=name")
+        others = [each["name"] for each in listed if each["name"].startswith("other")]
+        await asyncio.gather(*(self._api.delete(path("queues", self._vhost, each)) for each in others))
+
+
+@pytest.fixture
+async def cutting(broker: Any, api: ManagementApi) -> AsyncIterator[Cutting]:
+    await api.put(path("vhosts", broker.vhost), {})
+    admin = broker.address.admin_username
+    await api.put(path("permissions", broker.vhost, admin), {"configure": ".*", "write": ".*", "read": ".*"})
+    cutting = Cutting(broker, api)
+    yield cutting
+    await cutting.clear()
+
+
+async def takes(broker: Any, queue: str) -> None:
+    """Fails unless a message is confirmed."""
+    address = broker.address
+    async with broker.channel(address.admin_username, address.admin_password) as channel, asyncio.timeout(10):
+        await channel.basic_publish(b"", routing_key=queue, mandatory=True)
+
+
+SPEC: dict[str, Any] = {
+    "exchanges": {"events": {"type": "topic"}},
+    "queues": {"work": {}},
+    "bindings": [{"source": "events", "queue": "work", "routingKey": "#"}],
+}
+
+
+async def killed_while_declaring(broker: Any, api: ManagementApi, cutting: Cutting, queue: str) -> None:
+    """What a run leaves behind that was killed in the midst of a request."""
+    await cutting.until_lifeless(queue)
+    known = (await ownership.records(api)).get(broker.owner(), ownership.Record(broker.owner()))
+    dead, vhost = key(queue, broker.vhost), key(broker.vhost)
+    claims = known.claims | {(Kind.QUEUE, dead), (Kind.VHOST, vhost)}
+    notes = ownership.declaring(known.notes, [dead])
+    await ownership.write(api, replace(known, notes=notes, made=known.made | {broker.vhost}, claims=claims))
+
+
+async def test_it_is_declared_anew_with_its_bindings(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
+    await killed_while_declaring(broker, api, cutting, "work")
+    await api.put(path("exchanges", broker.vhost, "events"), {"type": "topic", "durable": True})
+    await api.post(path("bindings", broker.vhost, "e", "events", "q", "work"), {"routing_key": "#"})
+    outcome = await broker.reconcile(SPEC, api=api)
+    assert (outcome.ready, outcome.failures) == (True, ())
+    [change] = [change for step in outcome.plan.steps for change in step.changes if step.key.name == ("work",)]
+    assert str(change) == "leader: none, as its declaration was cut off -> any"
+    await takes(broker, "work")
+    bindings = await api.get(path("bindings", broker.vhost, "e", "events", "q", "work"))
+    assert [each["routing_key"] for each in bindings] == ["#"]
+    assert (await ownership.records(api))[broker.owner()].declaring == frozenset()
+    assert not (await broker.reconcile(SPEC, api=api)).plan
+
+
+async def test_one_that_lives_is_left_alone(broker: Any, api: ManagementApi) -> None:
+    await broker.reconcile(SPEC, api=api)
+    await takes(broker, "work")
+    record = (await ownership.records(api))[broker.owner()]
+    await ownership.write(api, replace(record, notes=ownership.declaring({}, [key("work", broker.vhost)])))
+    assert not (await broker.reconcile(SPEC, api=api)).plan
+    held = await api.ask(path("queues", broker.vhost, "work", "get"), PEEK)
+    assert len(held) == 1
+
+
+async def test_it_goes_with_its_owner(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
+    await killed_while_declaring(broker, api, cutting, "work")
+    outcome = await broker.release(SPEC, api=api)
+    assert outcome.failures == ()
+    assert "work" not in [each["name"] for each in await api.get(path("queues", broker.vhost) + "?columns=name")]
+    assert broker.owner() not in await ownership.records(api)
+
+
+async def test_nobody_is_cut_off_because_all_is_to_end(broker: Any, api: ManagementApi) -> None:
+    """Cancelled at any moment, whatever has been sent is waited for."""
+    queues = {f"q{number}": {} for number in range(40)}
+    running = asyncio.create_task(broker.reconcile({"queues": queues}, api=api))
+    await eventually(lambda: api.requests["PUT"] > 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    there = [key(each["name"], broker.vhost) for each in await api.get(path("queues", broker.vhost) + "?columns=name")]
+    assert len(there) > 5
+    assert not any([never_lived(await members(api, each)) for each in there])
+
+
+async def test_a_migration_that_was_cut_off_goes_on(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
+    migrating = SPEC | {"queues": {"work": {"argumentChange": "Migrate", "deliveryLimit": 7}}}
+    await broker.reconcile(SPEC, api=api)
+    await takes(broker, "work")
+    await cutting.until_lifeless(Names("work").aside)
+    migrator = Migrator(settle_seconds=SETTLE_SECONDS)
+
+    async def ready() -> bool:
+        return (await broker.reconcile(migrating, api=api, migrate=migrator)).ready
+
+    await eventually(ready, 90)
+    held = await api.ask(path("queues", broker.vhost, "work", "get"), PEEK)
+    assert len(held) == 1
