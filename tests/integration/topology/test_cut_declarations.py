@@ -27,8 +27,6 @@ PEEK = {"count": 9, "ackmode": "ack_requeue_true", "encoding": "auto"}
 COMPANY = 15
 TRIES = 60
 
-pytestmark = pytest.mark.usefixtures("quick_counts")
-
 
 class Cutting:
     """Declares queues by requests that it does not wait for."""
@@ -152,6 +150,7 @@ async def test_nobody_is_cut_off_because_all_is_to_end(broker: Any, api: Managem
     assert not any([never_lived(await members(api, each)) for each in there])
 
 
+@pytest.mark.usefixtures("quick_counts")
 async def test_a_migration_that_was_cut_off_goes_on(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
     migrating = SPEC | {"queues": {"work": {"argumentChange": "Migrate", "deliveryLimit": 7}}}
     await broker.reconcile(SPEC, api=api)
