@@ -52,5 +52,5 @@ async def _apply(cluster: Cluster, body: Object) -> None:
 
 
 def _established(body: Object) -> bool:
-    conditions = body.get("status", {}).get("conditions", ())
+    conditions = body.get("status", {}).get("conditions") or ()  # null while nobody has looked at it
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
