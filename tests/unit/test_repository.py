@@ -113,7 +113,7 @@ def test_paths_in_documents_exist(file: Path) -> None:
 
 def test_the_continuous_run_is_the_test_command_of_the_readme() -> None:
     run = (ROOT / ".ci" / "run").read_text().splitlines()
-    commands = [line for line in run if line and not line.startswith(("#", "set ", "cd "))]
+    commands = [line for line in run if line and not line.startswith(("#", "set ", "cd ", "export WARREN_"))]
     assert commands == ["make test"]
     assert "\nmake test" in (ROOT / "README.md").read_text()
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111 == 0o111
