@@ -38,7 +38,7 @@ down: ## stop what `make up` started, from any terminal
 ##@ Check
 
 # Every part runs, whatever the ones before it found, and the tests come last: their summary is the last line.
-# Images are built where a Docker Engine answers; with WARREN_OWN_ENGINE set, where one can be started for them (root, docker.io).
+# Images are built where a Docker Engine answers; with WARREN_OWN_ENGINE set, where one can be started (as root).
 # Most of a test is waiting, so two at a time take little more than half the time; each worker has servers of its own.
 WORKERS ?= 2
 
