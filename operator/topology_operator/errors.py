@@ -2,7 +2,7 @@
 
 OperatorError                 base; its text is one message a person can act on
 ├── SettingsError             the environment asks for something impossible; the process does not start
-├── ReferenceRefused          what `spec.broker` names cannot be used, see `broker_reference`
+├── ReferenceRefused          what `spec.broker` names cannot be used, see `broker_address`
 └── KubernetesError           the API server could not do what was asked
     ├── ApiUnreachable        nothing answers, or it says it is overloaded; worth waiting for
     ├── NotAllowed            403: the operator's role lacks a verb

@@ -27,6 +27,21 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
         {"rabbitmq": EXTERNAL},
         ["set topology-operator.networkPolicy.brokerCidrs"],
     ),
+    "a management port that the operator may not reach": (
+        {
+            "rabbitmq": {"mode": "external", "external": {**EXTERNAL["external"], "managementPort": 443}},
+            "topology-operator": BROKER_CIDRS,
+        },
+        ["rabbitmq.external.managementPort is 443: add it to topology-operator.networkPolicy.brokerPorts"],
+    ),
+    "credentials for nobody": (
+        {"mail": {"credentialsSecret": "smtp"}, "sms": {"tokenSecret": "sms"}},
+        ["mail.credentialsSecret is set and mail.host is empty", "sms.tokenSecret is set and sms.url is empty"],
+    ),
+    "two at one host": (
+        {"ingress": {"enabled": True, "host": "a.example"}, "components": {"audit": {"public": True}}},
+        ["components audit, order-api are public: there is one host"],
+    ),
     "an address without the mode": (
         {"rabbitmq": {"external": {"host": "broker.example"}}},
         ["rabbitmq.external.host is set, but rabbitmq.mode is clusterOperator"],
