@@ -41,6 +41,8 @@ down: ## stop what `make up` started, from any terminal
 # Images are built where a Docker Engine answers; with WARREN_OWN_ENGINE set, where one can be started (as root).
 # Most of a test is waiting, so two at a time take little more than half the time; each worker has servers of its own.
 WORKERS ?= 2
+# Workers must find the same tests in the same order: one seed for the order of sets in all of them.
+test test-long: export PYTHONHASHSEED := 0
 
 .PHONY: test
 test: $(VENV)/.dev ## every check and every test but the long ones (private servers); WORKERS=2 at a time
