@@ -115,8 +115,9 @@ async def side_by_side(several: Sequence[Sequence[Step]], one: Callable[[Step], 
     finally:
         ending = True
         await asyncio.wait(tasks)
-    for task in tasks:
-        task.result()
+        errors = [error for task in tasks if (error := task.exception()) is not None]
+    if errors:
+        raise errors[0]  # all are asked for: one that nobody saw would be a stack trace in the log
 
 
 async def _write(step: Step, api: ManagementApi, credentials: Mapping[str, Credentials | None]) -> None:

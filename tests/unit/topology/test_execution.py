@@ -1,0 +1,29 @@
+"""Steps side by side: one that fails ends all, and all are heard out."""
+
+import asyncio
+import gc
+
+import pytest
+
+from broker_topology.broker.execution import side_by_side
+from broker_topology.planning.plan import Action, Step
+from broker_topology.planning.state import Kind, key
+
+STEPS = [[Step(Action.CREATE, Kind.QUEUE, key(f"q{number}", "v"))] for number in range(6)]
+
+
+async def test_several_failures_are_one_error_and_nothing_in_the_log() -> None:
+    unseen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unseen.append(told))
+    begun = []
+
+    async def fail(step: Step) -> None:
+        begun.append(step)
+        await asyncio.sleep(0)
+        raise ConnectionError(str(step.key))
+
+    with pytest.raises(ConnectionError):
+        await side_by_side(STEPS, fail, 3)
+    gc.collect()
+    assert len(begun) == 3  # nobody begins another
+    assert unseen == []
