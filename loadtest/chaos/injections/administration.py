@@ -14,6 +14,7 @@ from loadtest.chaos.replays import replay_unrouted
 from loadtest.chaos.site import Site
 from loadtest.faults import mailbag
 from loadtest.faults.rig import BROKER
+from services.shared.chassis.scram import verifier
 
 ROWS = {
     "stock": "SELECT FROM inventory.stock FOR UPDATE",
@@ -44,7 +45,7 @@ def new_database_password(site: Site, fault: Planned, _: random.Random) -> None:
     new, write = site.new_password(f"{role}-postgres")
 
     def change() -> None:
-        site.sql(f"ALTER ROLE \"{role}\" PASSWORD '{new}'")
+        site.sql(f"ALTER ROLE \"{role}\" PASSWORD '{verifier(new)}'")
         site.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role)
 
     _rotate(site, fault, change, write)

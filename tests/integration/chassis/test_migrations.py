@@ -1,10 +1,17 @@
-"""The Job that makes tables starts beside the database server, and is there first."""
+"""The Job that makes tables waits for the database server, and gives each role no more than its service needs."""
 
 import asyncio
+import ssl
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
 
 from services.shared.chassis.migrations import answering
 from tests.proxy import Proxy
+from tests.replica import Base
 from warren.local.servers import Servers
 
 
@@ -29,3 +36,55 @@ async def test_one_that_refuses_us_is_there_and_one_that_never_comes_is_given_up
         began = time.monotonic()
         await answering(url, database.admin_password, database.ca_file, 1)
         assert time.monotonic() - began >= 1
+
+
+@pytest.fixture
+async def base(servers: Servers, tmp_path: Path) -> AsyncIterator[Base]:
+    base = Base(servers, tmp_path)
+    yield base
+    admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
+    await admin.execute(f'DROP DATABASE IF EXISTS "{base.name}" WITH (FORCE)')
+    await admin.close()
+
+
+async def login(base: Base, role: str, database: str | None = None) -> asyncpg.Connection:
+    address = base.address(role)
+    tls = ssl.create_default_context(cafile=address.ca_file)
+    password = address.password_file.read_text()
+    return await asyncpg.connect(address.url, database=database, password=password, ssl=tls)
+
+
+async def test_no_password_reaches_the_servers_log(servers: Servers, base: Base) -> None:
+    admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
+    try:
+        await admin.execute(f'CREATE DATABASE "{base.name}"')
+        await admin.execute(f"ALTER DATABASE \"{base.name}\" SET log_statement = 'ddl'")
+    finally:
+        await admin.close()
+    await base.prepare("probe")
+    await (await login(base, "probe")).close()
+    log = servers.postgres.log_file.read_text(errors="replace")
+    assert 'ROLE "probe" LOGIN PASSWORD \'SCRAM-SHA-256$' in log
+    assert base.address("probe").password_file.read_text() not in log
+
+
+async def test_a_service_role_is_shut_in_its_schema(base: Base) -> None:
+    await base.prepare("email", "gateway")
+    for role, tables in (("email", ("messaging_migrations", "migrations")), ("gateway", ("migrations",))):
+        connection = await login(base, role)
+        try:
+            for table in tables:
+                assert await connection.fetch(f"SELECT version FROM {table}")  # noqa: S608 - a constant
+                for statement in (
+                    f"DELETE FROM {table}",  # noqa: S608 - a constant
+                    f"UPDATE {table} SET version = '0'",  # noqa: S608 - a constant
+                    f"INSERT INTO {table} VALUES ('0')",  # noqa: S608 - a constant
+                    "CREATE TEMPORARY TABLE scratch (id int)",
+                ):
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await connection.execute(statement)
+        finally:
+            await connection.close()
+        for database in ("postgres", "template1"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
+                await login(base, role, database)
