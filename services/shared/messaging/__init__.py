@@ -4,48 +4,16 @@ Authors of services import from here; modules are where the library itself keeps
 and at what price is in docs/messaging.md. Doubles for tests are in `services.shared.messaging.testing`.
 """
 
-from services.shared.messaging.codec import MAX_BODY, Codec, encode, new_id
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.consumer import Consumer, ConsumerSettings
-from services.shared.messaging.database import Database, DatabaseAddress
-from services.shared.messaging.errors import (
-    AccessRefused,
-    BrokerTooOld,
-    BrokerUnavailable,
-    ConfigurationError,
-    DatabaseUnavailable,
-    MalformedEvent,
-    MessagingError,
-    PermanentError,
-    TopologyMissing,
-    TransientError,
-    Unavailable,
-)
-from services.shared.messaging.failures import RetryPolicy
-from services.shared.messaging.gathering import Gathering
-from services.shared.messaging.handlers import Effect, Handler, Handlers
-from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.pipeline import Outcome
-from services.shared.messaging.processor import Delivery, Processor, Verdict
-from services.shared.messaging.publisher import Message, Publisher
-from services.shared.messaging.relay import Relay, RelaySettings
-from services.shared.messaging.retention import Retention, RetentionSettings, Rule, by_age
-from services.shared.messaging.telemetry import Listeners, LogTelemetry, Telemetry
-from services.shared.messaging.ticker import Ticker
-from services.shared.messaging.transaction import Announcement, Connection, Transaction
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    # What handlers are written with
-    "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
-    # What a process is put together from
-    "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Gathering", "Outbox",
-    "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "Ticker",
-    "Retention", "RetentionSettings", "Rule", "by_age",
-    # What it tells
-    "Listeners", "LogTelemetry", "Outcome", "Telemetry",
-    # What travels inside
-    "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
-    # What goes wrong
-    "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
-    "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from services.shared.messaging.interface import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import the public names at the first use of one: a program that needs one module pays for no other."""
+        if name != "__all__" and find_spec(f"{__name__}.{name}"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.interface"), name)
