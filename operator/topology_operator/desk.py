@@ -19,8 +19,14 @@ class Desk:
         self.lock = asyncio.Lock()
         """Looks and the clean-up of one resource never overlap in this process."""
         self.ready = False
+        self.was_ready = any(
+            each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()
+        )
+        """Whether the broker held the spec at any time that is known."""
         self.connection: Connection | None = None
         """What worked last."""
+        self.warning_due = False
+        """Whether an event that was Normal, since the broker may still have been starting, becomes a Warning later."""
         self._failures = 0
 
     def failed(self, first_seconds: float, most_seconds: float) -> float:

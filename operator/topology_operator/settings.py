@@ -35,6 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quiet_seconds: Seconds = 12.0
     """How long a queue has to be without messages until that is believed and it is deleted: a little more than twice
     the broker's `quorum_tick_interval` (5 s), as its counts are that late. Less may cost messages."""
+    startup_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 600.0
+    """How long after its creation a resource may wait for a broker that starts: until then, and until it was Ready
+    once, failures that another try may cure are events of type Normal."""
     release_seconds: Seconds = 300.0
     """How long the deletion of a resource waits for a broker that does not let it clean up, before it lets go."""
 

@@ -18,7 +18,7 @@ import kopf
 import structlog
 
 from broker_topology.planning import rendering
-from topology_operator.clock import now
+from topology_operator.clock import age_seconds, now
 from topology_operator.desk import Desk
 from topology_operator.errors import KubernetesError
 from topology_operator.kubernetes_api import KubernetesApi, path_of
@@ -127,6 +127,7 @@ class Worker:
         if verdict.outcome is not None and verdict.outcome.plan.writes and not verdict.plan_only:
             self._wake_waiting(key)
         desk.ready = verdict.ready == "True"
+        desk.was_ready = desk.was_ready or desk.ready
         written = await self._write(key, desk, body, look)
         if verdict.failed or not written:
             return desk.failed(self._settings.retry_seconds, self._settings.retry_max_seconds)
@@ -153,7 +154,7 @@ class Worker:
             version=look.version,
             rotations=look.rotations.states,
         )
-        self._tell(body, look, before, after)
+        self._tell(desk, body, look, before, after)
         return await self._patch(key, desk, after)
 
     async def _patch(self, key: ResourceKey, desk: Desk, after: dict[str, Any]) -> bool:
@@ -168,7 +169,7 @@ class Worker:
         desk.status = after if held is None else dict(held.get("status") or {})
         return True
 
-    def _tell(self, body: Body, look: Look, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    def _tell(self, desk: Desk, body: Body, look: Look, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         verdict, where = look.verdict, "/".join(key_of(body))
         for name in look.made:
             _event(body, "Normal", "SecretGenerated", f"Secret {name} holds a new password")
@@ -180,12 +181,21 @@ class Worker:
             if verdict.outcome.repaired:
                 _event(body, "Warning", "DriftRepaired", _ready_of(after, "Drifted")["message"])
         old, new = _ready_of(before), _ready_of(after)
-        if any(old.get(part) != new[part] for part in ("status", "reason", "message")):
-            good = verdict.ready == "True" or verdict.paused or verdict.reason in {"Planned", "Migrating"}
-            (log.info if good else log.warning)(
+        changed = any(old.get(part) != new[part] for part in ("status", "reason", "message"))
+        good = verdict.ready == "True" or verdict.paused or verdict.reason in {"Planned", "Migrating"}
+        early = verdict.failed and self._is_early(desk, body)
+        if changed or (desk.warning_due and not early and not good):
+            calm = good or early
+            (log.info if calm else log.warning)(
                 "looked", topology=where, ready=verdict.ready, reason=verdict.reason, message=verdict.message
             )
-            _event(body, "Normal" if good else "Warning", verdict.reason, verdict.message)
+            _event(body, "Normal" if calm else "Warning", verdict.reason, verdict.message)
+        desk.warning_due = early
+
+    def _is_early(self, desk: Desk, body: Body) -> bool:
+        """Whether the broker of a new resource may still be starting."""
+        age = age_seconds(body["metadata"]["creationTimestamp"])
+        return not desk.was_ready and age < self._settings.startup_seconds
 
     async def _say_waiting(self, body: Body, desk: Desk, message: str) -> None:
         known = [each for each in desk.status.get("conditions") or () if each["type"] != "Ready"]

@@ -3,14 +3,16 @@
 import pytest
 import yaml
 
-from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, case, helm, objects
+from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, case, helm, objects, pods
 from warren.local.paths import CHECKOUT
 
 OPERATOR = CHECKOUT / "operator"
 
 
 def rendered(*namespaces: str) -> list[Object]:
-    done = helm(NEWEST, "template", "own", OPERATOR_CHART, "--namespace", "ops", values={"namespaces": namespaces})
+    """Without names: for the whole cluster."""
+    values = {"namespaces": namespaces} if namespaces else {"clusterWide": True}
+    done = helm(NEWEST, "template", "own", OPERATOR_CHART, "--namespace", "ops", values=values)
     assert done.returncode == 0, done.stderr
     return objects(done.stdout)
 
@@ -44,6 +46,31 @@ def test_rights_for_chosen_namespaces_are_the_operators() -> None:
     assert found["ClusterRole"] == wanted["ClusterRole"]
     assert found["Role"] == wanted["Role"] * 2
     assert {body["metadata"]["namespace"] for body in bodies if body["kind"] == "Role"} == {"ops", "shop"}
+
+
+def test_by_default_an_operator_serves_the_namespace_of_its_release_and_no_other() -> None:
+    bodies = case("default")
+    (container,) = next(spec for _, metadata, spec in pods(bodies) if is_operator(metadata))["containers"]
+    assert {"name": "TOPOLOGY_OPERATOR_NAMESPACES", "value": "shop"} in container["env"]
+    (role,) = (body for body in bodies if body["kind"] == "Role" and is_operator(body["metadata"]))
+    assert role["metadata"]["namespace"] == "shop"
+    wide = [body for body in bodies if body["kind"] == "ClusterRole" and is_operator(body["metadata"])]
+    assert {resource for body in wide for rule in body["rules"] for resource in rule["resources"]} == {
+        "topologies", "topologies/status",
+    }  # fmt: skip
+
+
+def is_operator(metadata: Object) -> bool:
+    labels: Object = metadata["labels"]
+    return bool(labels["app.kubernetes.io/component"] == "operator")
+
+
+def test_the_whole_cluster_is_a_value_and_namespaces_of_none_are_refused() -> None:
+    (container,) = next(spec for _, _, spec in pods(rendered()))["containers"]
+    assert {"name": "TOPOLOGY_OPERATOR_NAMESPACES", "value": ""} in container["env"]
+    done = helm(NEWEST, "template", "own", OPERATOR_CHART, values={"namespaces": []})
+    assert done.returncode != 0
+    assert "namespaces" in done.stderr
 
 
 @pytest.mark.parametrize("namespaces", [(), ("release",)], ids=["cluster", "namespaced"])

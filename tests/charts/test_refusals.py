@@ -64,7 +64,10 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
         {"components": {"payment": {"autoscaling": {"enabled": True, "messagesPerSecond": None}}}},
         ["components.payment.autoscaling: a consumer needs backlogSeconds"],
     ),
-    "no time to end": ({"components": {"payment": {"grace": 5}}}, ["components.payment.grace is 5"]),
+    "no time to end": (
+        {"components": {"payment": {"grace": 5}}},
+        ["components.payment.grace is 5: with preStopSeconds 8 a pod needs at least 15 seconds"],
+    ),
     "a test of what is off": ({"components": {"order-api": {"enabled": False}}}, ["components.order-api is off"]),
 }
 

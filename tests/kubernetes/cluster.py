@@ -109,8 +109,13 @@ class Cluster:
                 raise AssertionError(f"{name} is still there: {_told(found)}")
             await asyncio.sleep(0.05)
 
-    async def events(self, namespace: str, reason: str) -> list[str]:
-        return [each["message"] for each in await self.listed(EVENT, namespace) if each["reason"] == reason]
+    async def events(self, namespace: str, reason: str, kind: str = "") -> list[str]:
+        """Their messages; `kind` is Normal or Warning, and either by default."""
+        return [
+            each["message"]
+            for each in await self.listed(EVENT, namespace)
+            if each["reason"] == reason and kind in {"", each["type"]}
+        ]
 
     async def secret(self, namespace: str, name: str, **data: str) -> Object:
         return await self.create(SECRET, namespace, secret_of(name, **data))

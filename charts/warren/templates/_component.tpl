@@ -8,7 +8,7 @@
   "WARREN_BROKER_URL" (printf "amqps://%s:%s/%s" (include "warren.broker.host" $root) (include "warren.broker.port" $root) $root.Values.rabbitmq.vhost)
   "WARREN_BROKER_CREDENTIALS" "/run/warren/broker"
   "WARREN_BROKER_CA_FILE" "/run/warren/trust/broker.crt"
-  "WARREN_SHUTDOWN_SECONDS" (sub (int .it.grace) 10 | toString)
+  "WARREN_SHUTDOWN_SECONDS" (sub (int .it.grace) (add (int .it.preStopSeconds) 2) | toString)
 -}}
 {{- if .it.http -}}
 {{- $_ := set $settings "WARREN_TOKEN_KEY_FILE" "/run/warren/token/password" -}}

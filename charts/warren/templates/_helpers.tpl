@@ -38,6 +38,13 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/* How long a container may take to start before it counts as failed; nothing else is probed before. */}}
+{{- define "warren.startup" -}}
+periodSeconds: 3
+timeoutSeconds: 10
+failureThreshold: {{ divf . 3 | ceil | int }}
+{{- end -}}
+
 {{- define "warren.pullSecrets" -}}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:

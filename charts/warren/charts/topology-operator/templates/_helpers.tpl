@@ -20,10 +20,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.image.prefix }}/{{ .Values.image.name }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{/* The namespaces as the operator reads them: "release" is where it is installed. */}}
+{{/* The namespaces as the operator reads them: "release" is where it is installed, none are all. */}}
 {{- define "topology-operator.namespaces" -}}
 {{- $served := list -}}
-{{- range .Values.namespaces -}}{{- $served = append $served (eq . "release" | ternary $.Release.Namespace .) -}}{{- end -}}
+{{- range .Values.clusterWide | ternary list .Values.namespaces -}}{{- $served = append $served (eq . "release" | ternary $.Release.Namespace .) -}}{{- end -}}
 {{- $served | uniq | join "," -}}
 {{- end -}}
 

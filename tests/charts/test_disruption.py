@@ -1,0 +1,130 @@
+"""Pods start slowly, move and end without an outage: probes, budgets, spreading and the time to finish."""
+
+import pytest
+
+from tests.charts.rendering import CASES, Object, case, containers, made_of, pods
+
+MINUTES = 60
+HTTP = {"warren-order-api", "warren-inventory", "warren-audit"}
+BROKER = {"app.kubernetes.io/name": "warren-rabbitmq", "app.kubernetes.io/component": "rabbitmq"}
+
+
+def of_kind(bodies: list[Object], kind: str) -> dict[str, Object]:
+    return {body["metadata"]["name"]: body["spec"] for body in bodies if body["kind"] == kind}
+
+
+def long_running(bodies: list[Object]) -> dict[str, Object]:
+    """The main container of each pod that has no end of its own."""
+    return {
+        name: container
+        for name, _, spec in pods(bodies)
+        if not name.startswith(("Job/", "Pod/"))
+        for container in spec["containers"]
+    }
+
+
+def patience(container: Object) -> int:
+    probe = container["startupProbe"]
+    return int(probe["periodSeconds"] * probe["failureThreshold"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_process_has_minutes_to_start(name: str) -> None:
+    found = {pod: patience(container) for pod, container in long_running(case(name)).items()}
+    assert len(found) >= 9
+    assert {pod: seconds for pod, seconds in found.items() if seconds < 5 * MINUTES} == {}
+
+
+def test_the_time_to_start_is_a_value_of_each_kind_of_process() -> None:
+    values = {
+        "default": {"startupSeconds": 61},
+        "components": {"payment": {"startupSeconds": 301}},
+        "rabbitmq": {"mode": "simple", "startupSeconds": 400},
+        "postgresql": {"startupSeconds": 500},
+        "topology-operator": {"startupSeconds": 700},
+    }
+    found = {pod: patience(container) for pod, container in long_running(made_of(values)).items()}
+    assert found.pop("Deployment/warren-payment") == 303
+    assert found.pop("StatefulSet/warren-rabbitmq") == 402
+    assert found.pop("StatefulSet/warren-postgresql") == 501
+    assert found.pop("Deployment/warren-topology-operator") == 702
+    assert set(found.values()) == {63}
+
+
+def three(**values: Object) -> list[Object]:
+    return made_of({"rabbitmq": {"replicas": 3, **values}})
+
+
+def test_a_drain_takes_one_of_several_brokers_at_a_time() -> None:
+    budget = of_kind(three(), "PodDisruptionBudget")["warren-rabbitmq"]
+    assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": BROKER}}
+
+
+def test_a_broker_that_is_alone_holds_up_no_drain() -> None:
+    (spec,) = of_kind(case("default"), "RabbitmqCluster").values()
+    assert "warren-rabbitmq" not in of_kind(case("default"), "PodDisruptionBudget")
+    assert spec["terminationGracePeriodSeconds"] == 120
+    assert "override" not in spec
+
+
+def constraints(bodies: list[Object]) -> list[Object]:
+    (spec,) = of_kind(bodies, "RabbitmqCluster").values()
+    template: Object = spec["override"]["statefulSet"]["spec"]["template"]["spec"]
+    assert template["containers"] == []
+    return list(template["topologySpreadConstraints"])
+
+
+def test_brokers_are_on_different_nodes_where_there_are_enough() -> None:
+    (spread,) = constraints(three())
+    assert spread == {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "nodeTaintsPolicy": "Honor",
+        "labelSelector": {"matchLabels": BROKER},
+    }
+    (loose,) = constraints(three(spread="ScheduleAnyway"))  # type: ignore[arg-type]
+    assert loose["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
+def test_a_broker_that_stops_has_the_time_to_wait_for_a_majority_of_the_others() -> None:
+    (spec,) = of_kind(three(), "RabbitmqCluster").values()
+    assert spec["terminationGracePeriodSeconds"] == 60 * MINUTES
+    (spec,) = of_kind(three(grace=7200), "RabbitmqCluster").values()  # type: ignore[arg-type]
+    assert spec["terminationGracePeriodSeconds"] == 7200
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_everything_with_several_pods_gives_up_one_at_a_time(name: str) -> None:
+    budgets = of_kind(case(name), "PodDisruptionBudget")
+    scaled = {
+        body["spec"]["scaleTargetRef"]["name"]
+        for body in case(name)
+        if body["kind"] in {"ScaledObject", "HorizontalPodAutoscaler"}
+    }
+    several = scaled | {key for key, spec in of_kind(case(name), "Deployment").items() if spec.get("replicas", 1) > 1}
+    several |= {key for key, spec in of_kind(case(name), "RabbitmqCluster").items() if spec["replicas"] > 1}
+    assert budgets.keys() == several
+    assert {budget["maxUnavailable"] for budget in budgets.values()} <= {1}
+
+
+def ending(bodies: list[Object]) -> dict[str, tuple[int, int, int]]:
+    """Of each service: the pause before SIGTERM, its own limit after it, and what Kubernetes allows for both."""
+    found = {}
+    for name, spec in of_kind(bodies, "Deployment").items():
+        pod = spec["template"]["spec"]
+        container = containers(pod)[-1]
+        limit = [int(each["value"]) for each in container.get("env", ()) if each["name"] == "WARREN_SHUTDOWN_SECONDS"]
+        if limit:
+            pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+            found[name] = (pause, limit[0], pod["terminationGracePeriodSeconds"])
+    return found
+
+
+def test_the_pause_before_the_end_is_a_value_and_counts() -> None:
+    values = {"default": {"preStopSeconds": 20}, "components": {"audit": {"preStopSeconds": 0, "grace": 10}}}
+    assert {pause for name, (pause, _, _) in ending(case("default")).items() if name in HTTP} == {8}
+    for bodies in (case("default"), made_of({**values, "default": {"preStopSeconds": 20, "grace": 60}})):
+        for name, (pause, limit, grace) in ending(bodies).items():
+            assert pause + limit < grace, name
+            assert (pause > 0) == (name in HTTP and (name != "warren-audit" or bodies is case("default"))), name
