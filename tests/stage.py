@@ -26,10 +26,13 @@ from services.shared.messaging.connection import BrokerAddress
 from services.shared.messaging.consumer import Consumer, ConsumerSettings
 from services.shared.messaging.database import Database, DatabaseAddress
 from services.shared.messaging.failures import RetryPolicy
+from services.shared.messaging.frames import driver
 from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.pipeline import Outcome
+from services.shared.messaging.pipeline import Frame, Outcome, send
 from services.shared.messaging.processor import Processor
+from services.shared.messaging.properties import RawProperties
 from services.shared.messaging.publisher import Publisher
+from services.shared.messaging.received import Received, consume
 from services.shared.messaging.relay import Relay, RelaySettings
 from services.shared.messaging.transaction import Transaction
 from warren.local.servers import Servers
@@ -171,6 +174,30 @@ class Stage:
         async with self.channel() as channel:
             while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
                 found.append(message)
+        return found
+
+    async def send_raw(self, body: bytes, properties: RawProperties, queue: str = "probe.queue") -> None:
+        """Put a body with properties of any bytes straight into a queue."""
+        async with self.channel() as channel:
+            batch = await send(channel, [Frame("", queue, body, properties)])
+            await batch.finished
+            assert batch.outcomes == [Outcome.CONFIRMED]
+
+    async def take(self, queue: str, count: int) -> list[Received]:
+        """Take the first messages of a queue, whatever their properties are."""
+        found: list[Received] = []
+        broker = self.servers.broker.address
+        connection = driver(broker.amqps_url(vhost=self.vhost), ssl.create_default_context(cafile=broker.ca_file))
+        await connection.connect()
+        try:
+            channel: Any = await connection.channel()
+            await channel.basic_qos(prefetch_count=count)
+            await consume(channel, queue, found.append, tag="taking")
+            await eventually(lambda: len(found) >= count)
+            for message in found:
+                await channel.basic_ack(message.tag)
+        finally:
+            await connection.close()
         return found
 
     async def depth(self, queue: str) -> int:

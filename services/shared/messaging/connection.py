@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-import aiormq
 import aiormq.abc
 import msgspec
 from aiormq import exceptions as amqp
@@ -28,6 +27,7 @@ from services.shared.messaging.errors import (
     ConfigurationError,
     TopologyMissing,
 )
+from services.shared.messaging.frames import driver
 
 OLDEST_BROKER = (4, 3, 1)
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -111,7 +111,7 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
     before anything is sent to a broker that lacks delayed retry.
     """
     url = f"{address.with_credentials()}?heartbeat={address.heartbeat}&name={quote(name)}"
-    connection = aiormq.Connection(url, context=address.tls())
+    connection = driver(url, address.tls())
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await connection.connect()

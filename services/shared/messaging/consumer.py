@@ -18,13 +18,13 @@ from typing import Any
 import aiormq
 import aiormq.abc
 import msgspec
-from aiormq.abc import DeliveredMessage
 
 from services.shared.messaging.connection import RELOAD_SECONDS, BrokerAddress, opened
 from services.shared.messaging.database import Database
-from services.shared.messaging.errors import BrokerUnavailable, Unavailable
-from services.shared.messaging.parked import replays
+from services.shared.messaging.errors import BrokerUnavailable, Unavailable, UndecodableProperties
+from services.shared.messaging.parked import COUNT_HEADER, replays
 from services.shared.messaging.processor import Delivery, Processor
+from services.shared.messaging.received import Received, consume
 from services.shared.messaging.settlement import Settlement
 from services.shared.messaging.telemetry import Telemetry
 
@@ -136,7 +136,7 @@ class _Session:
             self._channel.on_consumer_cancel_callbacks.add(lambda _: self._end("the broker ended the subscription"))
             # A tag of its own: the broker may still hold the one of a session that it ended.
             self._tag = f"{self._settings.queue}-{uuid.uuid4().hex[:8]}"
-            await self._channel.basic_consume(self._settings.queue, self._on_message, consumer_tag=self._tag)
+            await consume(self._channel, self._settings.queue, self._on_message, tag=self._tag)
         self._channel.closing.add_done_callback(lambda _: self._end("the channel ended"))
         self._connection.closing.add_done_callback(lambda _: self._end("the connection ended"))
 
@@ -223,26 +223,35 @@ class _Session:
         if self._away is not None:
             raise self._away
 
-    async def _on_message(self, message: DeliveredMessage) -> None:
-        properties = message.header.properties
-        tag = message.delivery_tag
-        if tag is None:
-            return
-        self._settlement.expect(tag)
-        self._waiting.append(
-            Delivery(
-                tag=tag,
-                body=message.body,
-                user_id=properties.user_id,
-                returned=bool(message.redelivered),
-                replays=replays(properties.headers),
-            )
-        )
+    def _on_message(self, message: Received) -> None:
+        self._settlement.expect(message.tag)
+        self._waiting.append(_delivery(message))
         self._news.set()
 
     def _end(self, why: str) -> None:
         self._ended = self._ended or why
         self._news.set()
+
+
+def _delivery(message: Received) -> Delivery:
+    """What is looked at of the properties; if that cannot be decoded, the delivery says why."""
+    user: str | None = None
+    count, defect = 0, None
+    try:
+        user = message.properties.text("user_id")
+        count = replays({COUNT_HEADER: message.properties.header(COUNT_HEADER)})
+    except UndecodableProperties as error:
+        defect = str(error)
+    return Delivery(
+        tag=message.tag,
+        body=message.body,
+        user_id=user,
+        returned=message.redelivered,
+        replays=count,
+        exchange=message.exchange,
+        routing_key=message.routing_key,
+        defect=defect,
+    )
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:

@@ -10,7 +10,8 @@ MessagingError
 │   └── DatabaseUnavailable
 ├── TransientError          this message failed now and may succeed later: delayed retry
 └── PermanentError          this message can never succeed: parking lot
-    └── MalformedEvent
+    ├── MalformedEvent
+    └── UndecodableProperties
 """
 
 
@@ -56,3 +57,7 @@ class PermanentError(MessagingError):
 
 class MalformedEvent(PermanentError):
     """The body is not an event that this consumer can read."""
+
+
+class UndecodableProperties(PermanentError):
+    """The AMQP properties of a message hold what no client can decode. The text names the fields."""

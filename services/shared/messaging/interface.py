@@ -16,6 +16,7 @@ from services.shared.messaging.errors import (
     TopologyMissing,
     TransientError,
     Unavailable,
+    UndecodableProperties,
 )
 from services.shared.messaging.failures import RetryPolicy
 from services.shared.messaging.gathering import Gathering
@@ -43,5 +44,5 @@ __all__ = [
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     # What goes wrong
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
-    "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",
+    "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable", "UndecodableProperties",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ confirms and returns, and a closed channel still fails the wait.
 
 from collections.abc import Sequence
 from enum import Enum, auto
+from struct import Struct
 from typing import Any
 
 import pamqp.frame
@@ -15,8 +16,12 @@ from aiormq import exceptions as amqp
 from aiormq import spec
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
-from pamqp.body import ContentBody
-from pamqp.header import ContentHeader
+
+from services.shared.messaging.properties import RawProperties
+
+_HEADER = Struct(">BHIHHQ")
+_BODY = Struct(">BHI")
+_END = b"\xce"
 
 
 class Outcome(Enum):
@@ -33,13 +38,22 @@ class Outcome(Enum):
 class Frame:
     """One publish, ready to be written but for its channel."""
 
-    __slots__ = ("body", "exchange", "properties", "routing_key")
+    __slots__ = ("body", "exchange", "message_key", "properties", "routing_key")
 
-    def __init__(self, exchange: str, routing_key: str, body: bytes, properties: spec.Basic.Properties) -> None:
+    def __init__(
+        self, exchange: str, routing_key: str, body: bytes, properties: spec.Basic.Properties | RawProperties
+    ) -> None:
         self.exchange = exchange
         self.routing_key = routing_key
         self.body = body
-        self.properties = properties
+        raw = properties if isinstance(properties, RawProperties) else RawProperties.of(properties)
+        self.properties = raw.data
+        self.message_key = message_key(raw)
+
+
+def message_key(properties: RawProperties) -> str:
+    """What a return is matched by in the driver's table: the message id, be it UTF-8 or not."""
+    return (properties.raw("message_id") or b"").decode(errors="surrogateescape")
 
 
 class Batch:
@@ -59,13 +73,15 @@ class Batch:
         return self._outcomes[index] is not None
 
     def settle(self, index: int, outcome: Outcome) -> None:
+        if self._outcomes[index] is not None:
+            return  # returned; the broker confirms that as well
         self._outcomes[index] = outcome
         self._left -= 1
         if not self._left and not self.finished.done():
             self.finished.set_result(None)
 
 
-class _Answer:
+class Answer:
     """Stands in the driver's table of confirmations where it would keep a future."""
 
     __slots__ = ("_batch", "_index")
@@ -74,6 +90,11 @@ class _Answer:
         self._batch = batch
         self._index = index
 
+    def settle(self, outcome: Outcome) -> None:
+        self._batch.settle(self._index, outcome)
+
+    # What the driver calls where it reads the answer itself
+
     def done(self) -> bool:
         return self._batch.has(self._index)
 
@@ -81,11 +102,10 @@ class _Answer:
         return False
 
     def set_result(self, _: object) -> None:
-        self._batch.settle(self._index, Outcome.CONFIRMED)
+        self.settle(Outcome.CONFIRMED)
 
     def set_exception(self, error: BaseException) -> None:
-        returned = isinstance(error, amqp.PublishError)
-        self._batch.settle(self._index, Outcome.RETURNED if returned else Outcome.REFUSED)
+        self.settle(Outcome.RETURNED if isinstance(error, amqp.PublishError) else Outcome.REFUSED)
 
 
 async def send(channel: Channel, frames: Sequence[Frame]) -> Batch:
@@ -96,29 +116,34 @@ async def send(channel: Channel, frames: Sequence[Frame]) -> Batch:
     batch = Batch(channel, len(frames))
     confirmations: dict[int, Any] = channel.confirmations
     methods: dict[tuple[str, str], bytes] = {}
-    written = bytearray()
+    written: list[bytes] = []
     number = channel.number
     async with channel.lock:
+        tag = channel.delivery_tag
         for index, frame in enumerate(frames):
-            tag = channel.delivery_tag = channel.delivery_tag + 1
-            confirmations[tag] = _Answer(batch, index)
-            channel.message_id_delivery_tag[str(frame.properties.message_id)] = tag
+            tag += 1
+            confirmations[tag] = Answer(batch, index)
+            channel.message_id_delivery_tag[frame.message_key] = tag
             route = (frame.exchange, frame.routing_key)
             method = methods.get(route)
             if method is None:
                 publish = spec.Basic.Publish(exchange=route[0], routing_key=route[1], mandatory=True)
                 method = methods[route] = pamqp.frame.marshal(publish, number)
-            written += method
-            header = ContentHeader(body_size=len(frame.body), properties=frame.properties)
-            written += pamqp.frame.marshal(header, number)
-            for start in range(0, len(frame.body), channel.max_content_size):
-                part = ContentBody(frame.body[start : start + channel.max_content_size])
-                written += pamqp.frame.marshal(part, number)
-        await channel.write_queue.put(ChannelFrame(payload=bytes(written), should_close=False))
+            body, properties = frame.body, frame.properties
+            size = len(body)
+            written += (method, _HEADER.pack(2, number, 12 + len(properties), 60, 0, size), properties, _END)
+            if size <= channel.max_content_size:
+                written += (_BODY.pack(3, number, size), body, _END) if size else ()
+                continue
+            for start in range(0, size, channel.max_content_size):
+                part = body[start : start + channel.max_content_size]
+                written += (_BODY.pack(3, number, len(part)), part, _END)
+        channel.delivery_tag = tag
+        await channel.write_queue.put(ChannelFrame(payload=b"".join(written), should_close=False))
     return batch
 
 
 def forget(channel: Channel, frames: Sequence[Frame]) -> None:
     """Drop what the driver remembers of finished publishes."""
     for frame in frames:
-        channel.message_id_delivery_tag.pop(str(frame.properties.message_id), None)
+        channel.message_id_delivery_tag.pop(frame.message_key, None)

@@ -25,6 +25,7 @@ from services.shared.messaging.errors import (
     MalformedEvent,
     PermanentError,
     Unavailable,
+    UndecodableProperties,
 )
 from services.shared.messaging.failures import RetryPolicy
 from services.shared.messaging.gathering import Gathering
@@ -53,6 +54,10 @@ class Delivery(msgspec.Struct, frozen=True, eq=False):
     """It was delivered before, by this queue."""
     replays: int = 0
     """How often it came out of a parking lot."""
+    exchange: str = ""
+    routing_key: str = ""
+    defect: str | None = None
+    """Why its properties cannot be decoded, of those that decide what becomes of it."""
 
     @property
     def may_have_failed(self) -> bool:
@@ -141,6 +146,8 @@ class Processor(Generic[T]):
         for delivery in deliveries:
             event: AnyEvent | None = None
             try:
+                if delivery.defect is not None:
+                    raise UndecodableProperties(delivery.defect)
                 event = self._codec.decode(delivery.body)
                 self._check(event, delivery)
             except PermanentError as error:

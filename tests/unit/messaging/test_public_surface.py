@@ -19,6 +19,7 @@ NAMES = {
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
     "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",
+    "UndecodableProperties",
 }  # fmt: skip
 DOUBLES = {
     "Attempt", "InMemoryBroker", "InMemoryDatabase", "NeedsDatabase", "Parked", "Rehearsal", "again", "event_of",

@@ -1,0 +1,75 @@
+"""Messages whose properties no client can decode, in the queue of a consumer and beside good ones."""
+
+import hashlib
+from collections.abc import Iterable
+from struct import pack
+
+import pytest
+
+from services.shared.contracts import Event, EventData
+from services.shared.contracts.orders import OrderConfirmed
+from services.shared.messaging import codec
+from services.shared.messaging.parked import COUNT_HEADER
+from services.shared.messaging.properties import RawProperties
+from services.shared.messaging.transaction import Transaction
+from tests.stage import Stage, event_of, eventually
+from tests.undecodable import UNDECODABLE
+
+CONFIRMED = OrderConfirmed(customer="gayal")
+
+
+@pytest.fixture(autouse=True)
+async def _seen_table(stage: Stage) -> None:
+    await stage.sql("CREATE TABLE seen (id uuid, type text)")
+
+
+async def note(event: Event[EventData], work: Transaction) -> Iterable[EventData]:
+    await work.connection.execute("INSERT INTO seen VALUES ($1, $2)", event.logicalid, event.type)
+    return []
+
+
+async def seen(stage: Stage) -> list[str]:
+    return sorted(str(row["id"]) for row in await stage.sql("SELECT id FROM seen"))
+
+
+async def test_they_are_read_like_any_other_and_parked_only_for_what_their_bodies_say(stage: Stage) -> None:
+    events = [event_of(CONFIRMED) for _ in UNDECODABLE]
+    bad = [f"{{{name}".encode() for name in UNDECODABLE]
+    async with stage.consumer({OrderConfirmed: note}):
+        for event, body, properties in zip(events, bad, UNDECODABLE.values(), strict=True):
+            await stage.send(codec.encode(event_of(CONFIRMED)))
+            await stage.send_raw(codec.encode(event), properties)
+            await stage.send_raw(body, properties)
+        await eventually(lambda: _are_seen(stage, 2 * len(events)))
+        await eventually(lambda: len(stage.record.failed_) == len(bad))
+        rows = await stage.sql("SELECT key, reason, state FROM failures")
+    assert {str(event.logicalid) for event in events} <= set(await seen(stage))
+    assert stage.record.states == ["probe.queue: consuming"], "the consumer lost its connection"
+    assert {row["key"] for row in rows} == {hashlib.sha256(body).hexdigest() for body in bad}
+    assert {row["state"] for row in rows} == {"parked"}
+    assert all(row["reason"].startswith("not JSON") for row in rows)
+    parked = await stage.take("probe.dlq", len(bad))
+    assert {message.body for message in parked} == set(bad)
+    assert all(message.properties.view().undecodable for message in parked), (
+        "their properties came through as they were"
+    )
+
+
+async def test_what_decides_about_a_message_and_cannot_be_decoded_parks_it_at_once(stage: Stage) -> None:
+    name = COUNT_HEADER.encode()
+    entry = bytes((len(name),)) + name + b"T" + pack(">Q", 2**60)
+    properties = RawProperties(b"\x20\x00" + pack(">I", len(entry)) + entry)
+    good, bad = event_of(CONFIRMED), event_of(CONFIRMED)
+    async with stage.consumer({OrderConfirmed: note}):
+        await stage.send_raw(codec.encode(bad), properties)
+        await stage.send(codec.encode(good))
+        await eventually(lambda: _are_seen(stage, 1))
+        await eventually(lambda: len(stage.record.failed_) == 1)
+    assert await seen(stage) == [str(good.logicalid)]
+    assert stage.record.failed_ == [(f"headers[{COUNT_HEADER!r}]: {2**60} is not a time", 1, True)]
+    assert stage.record.states == ["probe.queue: consuming"]
+    assert [message.body for message in await stage.take("probe.dlq", 1)] == [codec.encode(bad)]
+
+
+async def _are_seen(stage: Stage, count: int) -> bool:
+    return len(await seen(stage)) >= count
