@@ -18,9 +18,10 @@ from services.shared.messaging.connection import BrokerAddress
 from services.shared.messaging.database import Database, DatabaseAddress
 from services.shared.messaging.failures import RetryPolicy
 from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.processor import Delivery, Processor, Verdict
+from services.shared.messaging.processor import Processor, Verdict
 from services.shared.messaging.publisher import Publisher
 from services.shared.messaging.relay import Relay
+from services.shared.messaging.testing import delivery_of
 from services.shared.messaging.transaction import Connection, Transaction
 from tests.stage import Record
 from warren.local.servers import Servers
@@ -92,7 +93,7 @@ class Replica:
 
     async def process(self, *events: AnyEvent, returned: bool = False) -> list[Verdict]:
         """One batch; the verdict on each event."""
-        deliveries = [Delivery(tag=next(_tags), body=codec.encode(event), returned=returned) for event in events]
+        deliveries = [delivery_of(event, tag=next(_tags), returned=returned) for event in events]
         verdicts: dict[int, Verdict] = {}
         await self._processor.process(deliveries, lambda delivery, verdict: verdicts.update({delivery.tag: verdict}))
         return [verdicts[delivery.tag] for delivery in deliveries]

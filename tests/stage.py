@@ -34,6 +34,7 @@ from services.shared.messaging.properties import RawProperties
 from services.shared.messaging.publisher import Publisher
 from services.shared.messaging.received import Received, consume
 from services.shared.messaging.relay import Relay, RelaySettings
+from services.shared.messaging.testing import delivery_of
 from services.shared.messaging.transaction import Transaction
 from warren.local.servers import Servers
 
@@ -92,6 +93,7 @@ class Stage:
             await self._put(api, f"vhosts/{self.vhost}", {})
             await self._put(api, f"permissions/{self.vhost}/{broker.admin_username}", _permissions(".*", ".*", ".*"))
         await self.add_user("probe", write="^order.exchange$", read="^probe.queue$")
+        await self.add_user("impersonator", write=".*", read="^$", tags="impersonator")
         async with self.channel() as channel:
             await channel.exchange_declare("order.exchange", exchange_type="topic", durable=True)
             await channel.exchange_declare("orders.dlx", exchange_type="direct", durable=True)
@@ -137,13 +139,13 @@ class Stage:
     async def _put(api: httpx.AsyncClient, path: str, body: object) -> None:
         (await api.put(path, json=body)).raise_for_status()
 
-    async def add_user(self, name: str, *, write: str, read: str) -> None:
+    async def add_user(self, name: str, *, write: str, read: str, tags: str = "") -> None:
         folder = self.folder / f"{name}-rabbitmq"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "username").write_text(name)
         (folder / "password").write_text("probe-password")
         async with self.api() as api:
-            await self._put(api, f"users/{name}", {"password": "probe-password", "tags": ""})
+            await self._put(api, f"users/{name}", {"password": "probe-password", "tags": tags})
             await self._put(api, f"permissions/{self.vhost}/{name}", _permissions("^$", write, read))
 
     def address(self, user: str = "probe") -> BrokerAddress:
@@ -160,13 +162,29 @@ class Stage:
         finally:
             await connection.close()
 
-    async def send(self, *bodies: bytes, queue: str = "probe.queue", user_id: str | None = None) -> None:
-        """Put raw bodies straight into a queue, as a stranger would."""
+    async def send(self, *bodies: bytes, queue: str = "probe.queue", **fields: Any) -> None:
+        """Let bodies arrive in a queue as if the service that each names as its source had published it.
+
+        `fields` are attributes of `delivery_of`, such as another `user_id` or `routing_key`, and AMQP properties.
+        """
+        broker, exchange = self.servers.broker.address, f"to.{queue}"
         async with self.channel() as channel:
+            await channel.exchange_declare(exchange, exchange_type="fanout", durable=True)
+            await channel.queue_bind(queue, exchange)
+        # The broker lets this user alone name others.
+        login = {"username": "impersonator", "password": "probe-password"}
+        connection = await aiormq.connect(f"{broker.amqps_url(vhost=self.vhost, **login)}?cafile={broker.ca_file}")
+        try:
+            channel = await connection.channel()
+            attributes = {name: fields.pop(name) for name in ("user_id", "routing_key") if name in fields}
             for body in bodies:
+                delivery = delivery_of(body, **attributes)
+                properties = spec.Basic.Properties(**({"delivery_mode": 2, "user_id": delivery.user_id} | fields))
                 await channel.basic_publish(
-                    body, routing_key=queue, properties=spec.Basic.Properties(delivery_mode=2, user_id=user_id)
+                    body, exchange=exchange, routing_key=delivery.routing_key, properties=properties
                 )
+        finally:
+            await connection.close()
 
     async def drain(self, queue: str) -> list[Any]:
         """Take and return every message that is ready."""

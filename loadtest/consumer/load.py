@@ -12,8 +12,8 @@ from services.shared.messaging import codec
 CUSTOMER = "customer-00042"
 
 
-def created(chance: random.Random) -> bytes:
-    """An `order.created` of an order of its own, about 700 bytes."""
+def created(chance: random.Random, sender: str) -> bytes:
+    """An `order.created` of an order of its own, about 700 bytes, published by the broker user `sender`."""
     data = OrderCreated(
         customer=CUSTOMER,
         lines=[Line("mug", chance.randint(1, 3)), Line("green-tea", 1)],
@@ -22,21 +22,21 @@ def created(chance: random.Random) -> bytes:
         payment_token="tok_ok",  # noqa: S106 - a name for a means of payment
         contact=Contact(email=f"{CUSTOMER}@customers.example"),
     )
-    return codec.encode(_event(data, UUID(int=chance.getrandbits(128), version=4)))
+    return codec.encode(_event(data, sender, UUID(int=chance.getrandbits(128), version=4)))
 
 
 def confirmed() -> bytes:
     """What the probe answers with, as large as its own."""
     identity = codec.new_id()
-    return codec.encode(_event(OrderConfirmed(customer=CUSTOMER), identity, causationid=identity))
+    return codec.encode(_event(OrderConfirmed(customer=CUSTOMER), "probe", identity, causationid=identity))
 
 
-def _event(data: EventData, subject: UUID, **fields: Any) -> AnyEvent:
+def _event(data: EventData, sender: str, subject: UUID, **fields: Any) -> AnyEvent:
     identity = codec.new_id()
     return Event(
         specversion="1.0",
         id=identity,
-        source="/warren/probe",
+        source=f"/warren/{sender}",
         type=data.TYPE,
         subject=subject,
         time=datetime.now(UTC),

@@ -88,11 +88,12 @@ class Rounds:
         async with self._bench.channel() as channel:
             for queue in ("probe.queue", "said.queue"):
                 await channel.queue_purge(queue)
-            properties = spec.Basic.Properties(content_type=CONTENT_TYPE, delivery_mode=2)
+            user = self._bench.servers.broker.address.admin_username
+            properties = spec.Basic.Properties(content_type=CONTENT_TYPE, delivery_mode=2, user_id=user)
             for start in range(0, self._messages, WINDOW):
                 await asyncio.gather(
                     *(
-                        self._put(channel, load.created(self._chance), properties)
+                        self._put(channel, load.created(self._chance, user), properties)
                         for _ in range(min(WINDOW, self._messages - start))
                     )
                 )

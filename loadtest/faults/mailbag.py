@@ -1,4 +1,7 @@
-"""Taking messages out of queues and putting others in, past every exchange, as the administrator."""
+"""Taking messages out of queues and putting others in, as the administrator.
+
+They go in through the exchange for replays, so that services do not ask for their sender.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,6 +11,7 @@ import aiormq
 from aiormq import spec
 
 from loadtest.faults.rig import Rig
+from services.shared.messaging.sender import REDRIVE_EXCHANGE
 from warren.local.system import VHOST
 
 
@@ -16,7 +20,8 @@ def put(rig: Rig, messages: Iterable[tuple[str, bytes]]) -> None:
 
     async def work(channel: Any) -> None:
         for queue, body in messages:
-            await channel.basic_publish(body, routing_key=queue, properties=spec.Basic.Properties(delivery_mode=2))
+            properties = spec.Basic.Properties(delivery_mode=2)
+            await channel.basic_publish(body, exchange=REDRIVE_EXCHANGE, routing_key=queue, properties=properties)
 
     asyncio.run(on_channel(rig, work))
 

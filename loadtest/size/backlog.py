@@ -21,7 +21,7 @@ async def fill(
 ) -> None:
     """Put `messages` into `queue`, each confirmed. Raises RunFailed when one is not."""
     chance = random.Random(1)  # noqa: S311 - a load, not a secret
-    bodies = [load.created(chance) for _ in range(BODIES)]
+    bodies = [load.created(chance, "order") for _ in range(BODIES)]
     connection = await aiormq.connect(f"{broker.amqps_url(vhost=vhost)}?cafile={broker.ca_file}")
     try:
         channel = await connection.channel(on_return_raises=True)

@@ -53,6 +53,8 @@ class Line(Protocol):
     async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None, together: bool = False) -> None:
         """Put messages into the queue and return when all that follows has come to rest.
 
+        `user` is the broker user that publishes them, "" one that is not named; by default the source of each event.
+
         With `together` no transaction goes on before the last message is in the queue, however slow that is.
         """
 

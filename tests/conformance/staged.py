@@ -40,7 +40,7 @@ class Staged:
         self._sent += len(bodies)
         if together:
             self._gate.clear()
-        await self._stage.send(*bodies, user_id=user)
+        await self._stage.send(*bodies, **({} if user is None else {"user_id": user or None}))
         self._gate.set()
         await eventually(self._at_rest, what="the queue does not come to rest")
 

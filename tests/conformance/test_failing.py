@@ -175,13 +175,18 @@ async def test_4_slow_ones_use_up_their_batchs_time_and_the_rest_is_given_back_u
         assert released
 
 
-async def test_4_an_event_in_anothers_name_is_parked(driver: Driver) -> None:
-    # The broker lets nobody name another user; its administrator is a user as well.
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        ("payment", "sent by user 'payment' in the name of '/warren/order'"),
+        ("", "sent without a user_id in the name of '/warren/order': the broker does not confirm its sender"),
+    ],
+)
+async def test_4_an_event_in_anothers_name_is_parked(driver: Driver, user: str, reason: str) -> None:
     event = event_of(CONFIRMED, source="/warren/order")
     async with driver.consume({OrderConfirmed: note}) as line:
-        await line.deliver(event, user="admin")
-        reasons = [lost.reason for lost in await line.parked()]
-        assert reasons == ["sent by user 'admin' in the name of '/warren/order'"]
+        await line.deliver(event, user=user)
+        assert [lost.reason for lost in await line.parked()] == [reason]
         assert await line.noted() == []
 
 

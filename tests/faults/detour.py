@@ -12,10 +12,10 @@ from aiormq import spec
 
 from loadtest.faults.mailbag import on_channel
 from loadtest.faults.rig import Rig
+from services.shared.messaging.sender import REDRIVE_EXCHANGE
 from warren.local.system import QUEUES
 
 ROUND = 0.15  # seconds
-BACK = "redrive.exchange"
 
 
 class Detour:
@@ -38,7 +38,7 @@ class Detour:
             self._rig.api("PUT", f"queues/{{vhost}}/{_beside(queue)}", json=_QUORUM)
             for binding in self._rig.api("GET", f"queues/{{vhost}}/{queue}/bindings"):
                 source, key = binding["source"], binding["routing_key"]
-                if source in {"", BACK}:
+                if source in {"", REDRIVE_EXCHANGE}:
                     continue
                 path = f"bindings/{{vhost}}/e/{source}/q/{_beside(queue)}"
                 self._rig.api("POST", path, json={"routing_key": key, "arguments": binding["arguments"]})
@@ -80,7 +80,9 @@ class Detour:
 
     async def _pass_on(self, channel: Any, queue: str, message: Any) -> None:
         properties = spec.Basic.Properties(delivery_mode=2, priority=message.header.properties.priority)
-        await channel.basic_publish(bytes(message.body), routing_key=queue, properties=properties)
+        await channel.basic_publish(
+            bytes(message.body), exchange=REDRIVE_EXCHANGE, routing_key=queue, properties=properties
+        )
         event = json.loads(message.body)
         announced, about = datetime.fromisoformat(event["time"]), (queue, event["subject"])
         if about in self._last and self._last[about] > announced:

@@ -12,6 +12,7 @@ from loadtest.chaos.plan import Planned
 from loadtest.chaos.site import Site
 from loadtest.faults import mailbag
 from services.shared.messaging.parked import RUN_HEADER
+from services.shared.messaging.sender import REDRIVE_EXCHANGE
 
 COPIES = 3
 ENOUGH = 6  # messages that are worth shuffling
@@ -77,7 +78,9 @@ def shuffle(site: Site, queue: str, chance: random.Random) -> None:
         while len(taken) < MOST and (message := await channel.basic_get(queue)).delivery_tag is not None:
             taken.append(message)
         for message in chance.sample(taken, len(taken)):
-            await channel.basic_publish(bytes(message.body), routing_key=queue, properties=_again(message))
+            await channel.basic_publish(
+                bytes(message.body), exchange=REDRIVE_EXCHANGE, routing_key=queue, properties=_again(message)
+            )
         for message in taken:
             await channel.basic_ack(message.delivery_tag)
 

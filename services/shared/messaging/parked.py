@@ -15,7 +15,7 @@ import msgspec
 from aiormq import spec
 from aiormq.abc import DeliveredMessage
 
-from services.shared.messaging.sender import sender
+from services.shared.messaging.sender import forgery
 
 RUN_HEADER = "x-warren-replay"
 """Which run of `replay` put a message back, so that the same run leaves it alone if it is parked again."""
@@ -45,6 +45,9 @@ class Death(msgspec.Struct, frozen=True):
     reason: str
     """rejected, expired, delivery_limit or maxlen."""
     time: datetime | None
+    exchange: str
+    """The exchange that its sender published it to."""
+    routing_key: str
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -68,6 +71,7 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
     tag: int
     body: bytes
     properties: spec.Basic.Properties
+    exchange: str
     routing_key: str
     envelope: Envelope
     death: Death | None
@@ -128,14 +132,28 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def forgery(self) -> str | None:
-        """In words, if the broker vouches for a sender other than the one the body names.
+        """In words, if the event is not from the service that it names (`sender.forgery`).
 
-        A replay drops the sender, and with it the evidence: what was refused as forged would then be believed.
+        A replay replaces the sender, and with it the evidence: an event that was refused as forged would be accepted.
         """
-        user, source = self.properties.user_id, self.envelope.source
-        if user is None or source is None or sender(user) == source.rsplit("/", 1)[-1]:
-            return None
-        return f"sent by user {user!r} in the name of {source!r}"
+        source, event_type = self.envelope.source, self.envelope.type
+        if source is None or event_type is None:
+            return None  # no service can read it
+        if self.home is None:
+            exchange, routing_key = self.exchange, self.routing_key
+        elif self.death is not None:
+            exchange, routing_key = self.death.exchange, self.death.routing_key
+        elif self.properties.user_id is None:
+            return None  # put here by an administrator: no service can write to a parking lot
+        else:
+            exchange, routing_key = "", event_type
+        return forgery(
+            exchange=exchange,
+            routing_key=routing_key,
+            user_id=self.properties.user_id,
+            source=source,
+            event_type=event_type,
+        )
 
     def reason(self, failure: Failure | None) -> str:
         """Why it lies here: the broker's reason unless a service rejected it, and the service's own words."""
@@ -181,6 +199,7 @@ def parked(lot: str, message: DeliveredMessage) -> Parked:
         tag=message.delivery_tag or 0,
         body=bytes(message.body),
         properties=properties,
+        exchange=message.exchange or "",
         routing_key=message.routing_key or "",
         envelope=_envelope(bytes(message.body)),
         death=_death(properties.headers or {}),
@@ -217,7 +236,14 @@ def _death(headers: Mapping[str, Any]) -> Death | None:
     latest = deaths[0] if isinstance(deaths, list) and deaths else None
     if not isinstance(latest, dict) or not isinstance(latest.get("queue"), str):
         return None
-    return Death(latest["queue"], str(latest.get("reason", "?")), _aware(latest.get("time")))
+    keys = latest.get("routing-keys")
+    return Death(
+        queue=latest["queue"],
+        reason=str(latest.get("reason", "?")),
+        time=_aware(latest.get("time")),
+        exchange=str(latest.get("exchange", "")),
+        routing_key=str(keys[0]) if isinstance(keys, list) and keys else "",
+    )
 
 
 def _aware(time: object) -> datetime | None:

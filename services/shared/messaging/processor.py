@@ -31,7 +31,7 @@ from services.shared.messaging.failures import RetryPolicy
 from services.shared.messaging.gathering import Gathering
 from services.shared.messaging.handlers import Effect, Handler, Handlers, handler_of
 from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.sender import sender
+from services.shared.messaging.sender import forgery
 from services.shared.messaging.telemetry import Telemetry
 from services.shared.messaging.transaction import Connection, Transaction
 
@@ -49,13 +49,15 @@ class Delivery(msgspec.Struct, frozen=True, eq=False):
 
     tag: int
     body: bytes
+    exchange: str = ""
+    """The exchange that its sender published it to."""
+    routing_key: str = ""
     user_id: str | None = None
+    """The broker user that published it, as the broker has verified; None if the sender did not set it."""
     returned: bool = False
     """It was delivered before, by this queue."""
     replays: int = 0
     """How often it came out of a parking lot."""
-    exchange: str = ""
-    routing_key: str = ""
     defect: str | None = None
     """Why its properties cannot be decoded, of those that decide what becomes of it."""
 
@@ -168,10 +170,15 @@ class Processor(Generic[T]):
     def _check(self, event: AnyEvent, delivery: Delivery) -> None:
         if handler_of(self._handlers, event) is None:
             raise MalformedEvent(f"{self._consumer} has no handler for {event.type!r}")
-        # The broker vouches for the user: a service cannot speak in another's name. A replayed message carries no user.
-        user = delivery.user_id
-        if user is not None and sender(user) != event.source.rsplit("/", 1)[-1]:
-            raise PermanentError(f"sent by user {user!r} in the name of {event.source!r}")
+        reason = forgery(
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            user_id=delivery.user_id,
+            source=event.source,
+            event_type=event.type,
+        )
+        if reason is not None:
+            raise PermanentError(reason)
 
     # Handlers
 

@@ -14,8 +14,8 @@ from services.shared.messaging.connection import BrokerAddress, translated
 from services.shared.messaging.errors import BrokerUnavailable, MessagingError
 from services.shared.messaging.parked import Parked
 from services.shared.messaging.pipeline import Frame, Outcome, forget, send
+from services.shared.messaging.sender import REDRIVE_EXCHANGE as EXCHANGE
 
-EXCHANGE = "redrive.exchange"
 CONFIRM_TIMEOUT = 30.0  # seconds
 
 
@@ -66,6 +66,7 @@ class Redrive:
 
     def _frame(self, copy: Copy) -> Frame:
         properties = copy.parked.revived(self._run)
+        properties.user_id = self._connection.url.user
         try:
             pamqp.frame.marshal(ContentHeader(body_size=len(copy.parked.body), properties=properties), 1)
         except (TypeError, ValueError, OverflowError) as error:

@@ -8,14 +8,14 @@ import pytest
 from services.audit.handlers import HANDLERS
 from services.audit.store import Log
 from services.shared.contracts import AnyEvent
-from services.shared.messaging import codec
 from services.shared.messaging.codec import Codec
 from services.shared.messaging.connection import BrokerAddress
 from services.shared.messaging.database import Database
 from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.processor import Delivery, Processor, Verdict
+from services.shared.messaging.processor import Processor, Verdict
 from services.shared.messaging.publisher import Publisher
 from services.shared.messaging.relay import Relay
+from services.shared.messaging.testing import delivery_of
 from tests.replica import Base
 from tests.stage import Record
 from warren.local.servers import Servers
@@ -42,8 +42,7 @@ class Audit:
 
     async def take(self, *given: AnyEvent | bytes) -> list[Verdict]:
         """One batch; the verdict on each."""
-        bodies = [each if isinstance(each, bytes) else codec.encode(each) for each in given]
-        deliveries = [Delivery(tag=next(_tags), body=body) for body in bodies]
+        deliveries = [delivery_of(each, tag=next(_tags)) for each in given]
         verdicts: dict[int, Verdict] = {}
         await self._processor.process(deliveries, lambda delivery, verdict: verdicts.update({delivery.tag: verdict}))
         return [verdicts[delivery.tag] for delivery in deliveries]

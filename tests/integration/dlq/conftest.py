@@ -42,13 +42,14 @@ class Lots(Stage):
     def dlq(self) -> BrokerAddress:
         return self.address("dlq")
 
-    async def park(self, *bodies: bytes, lot: str = "probe.dlq", **properties: Any) -> None:
+    async def park(self, *bodies: bytes, lot: str = "probe.dlq", exchange: str = "", **properties: Any) -> None:
         """Put messages into a lot directly, many at once; each has the id of its event, if it has one."""
         async with self.channel() as channel:
             for start in range(0, len(bodies), 1000):
                 frames = [
                     channel.basic_publish(
                         body,
+                        exchange=exchange,
                         routing_key=lot,
                         properties=spec.Basic.Properties(
                             **({"delivery_mode": 2, "message_id": _id(body)} | properties)
@@ -71,7 +72,9 @@ class Lots(Stage):
         depth = await self.depth("probe.dlq")
         async with self.channel() as channel:
             for body, properties in messages:
-                await channel.basic_publish(body, routing_key="probe.queue", properties=properties)
+                await channel.basic_publish(
+                    body, exchange="redrive.exchange", routing_key="probe.queue", properties=properties
+                )
                 message = await channel.basic_get("probe.queue")
                 await channel.basic_reject(message.delivery_tag, requeue=False)
         await eventually(lambda: self.has("probe.dlq", depth + len(messages)))

@@ -59,7 +59,7 @@ async def test_a_message_comes_back_as_its_sender_made_it(stage: Lots) -> None:
     assert bytes(message.body) == codec.encode(event)
     for name in ("content_type", "delivery_mode", "message_id", "correlation_id", "message_type", "timestamp"):
         assert getattr(got, name) == getattr(sent, name), name
-    assert (got.priority, got.app_id, got.user_id, got.expiration) == (9, "order", None, None)
+    assert (got.priority, got.app_id, got.user_id, got.expiration) == (9, "order", "dlq", None)
     assert got.headers.pop("x-warren-replay")
     assert got.headers == {"traceparent": "00-1-2-01", "count": 7, "x-warren-replays": 1}
     assert await stage.drain("other.queue") == [], "a list of further queues must not be obeyed"
@@ -185,7 +185,7 @@ async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_n
         await work.connection.execute("INSERT INTO effects VALUES ($1)", event.logicalid)
         return []
 
-    await stage.park(*delivered.elements(), lot="probe.queue")
+    await stage.park(*delivered.elements(), lot="probe.queue", exchange="redrive.exchange")
     async with stage.consumer({OrderConfirmed: note}):
         await eventually(lambda: len(stage.record.repeated_) + len(stage.record.processed_) >= 2100)
     row = (await stage.sql("SELECT count(*), count(DISTINCT id) FROM effects"))[0]
@@ -231,7 +231,7 @@ async def test_a_forged_sender_stays_parked_since_a_replay_would_hide_it(stage: 
 
 async def test_an_unrouted_event_goes_to_the_queues_that_are_named(stage: Lots) -> None:
     bodies = events(3)
-    await stage.park(*bodies, lot="unrouted.queue")
+    await stage.send(*bodies, queue="unrouted.queue")
     assert (await stage.warren("dlq", "replay", "--queue", "unrouted")).code == 1
     said = await stage.warren("dlq", "replay", "--to", "probe.queue", "--to", "nowhere.queue")
     assert said.code == 1

@@ -1,6 +1,7 @@
 """The shipped files at the real broker: each user can do its work, and nothing else."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,11 +13,19 @@ import broker_topology
 from broker_topology import ManagementApi
 from broker_topology.broker.management_api import path
 from broker_topology.errors import AccessRefused
+from services.shared.messaging.parked import parked
 
 FOLDER = Path(__file__).parents[3] / "charts" / "warren" / "topology"
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)
 SERVICES = ["order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit"]
 PUBLISHERS = ["order", "inventory", "payment", "shipping"]
+REPLAYED = {
+    "queue": "order.queue",
+    "exchange": "redrive.exchange",
+    "routing-keys": ["order.queue"],
+    "reason": "rejected",
+}
+"""What a sender may write to look like a replay."""
 
 
 @pytest.fixture
@@ -162,6 +171,60 @@ async def test_every_event_reaches_its_takers_and_the_audit_once(shop):
     for service in ("order", "inventory", "payment", "shipping", "notification"):
         expected = sorted(key for key, takers in TAKERS.items() if service in takers)
         assert sorted(await drain(shop, service, f"{service}.queue")) == expected
+
+
+async def test_what_a_service_publishes_for_another_is_refused_by_broker_receiver_and_replay(broker, shop):
+    """Every pair of a service and an event of another: under a key of its own, with and without its name."""
+    names = {each: (await broker.secrets.read(f"{each}-rabbitmq")).username for each in PUBLISHERS}
+    sent = 0
+    for service in PUBLISHERS:
+        own = [key for key in TAKERS if key.startswith(f"{service}.")]
+        async with shop(service) as channel:
+            for number, foreign in enumerate(key for key in TAKERS if key not in own):
+                for user in (None, names[service]):
+                    for source in (names[service], names[foreign.partition(".")[0]]):
+                        body = json.dumps({"type": foreign, "source": source}).encode()
+                        properties = spec.Basic.Properties(
+                            delivery_mode=2, user_id=user, headers={"x-death": [REPLAYED], "BCC": [own[0]]}
+                        )
+                        key = own[number % len(own)]
+                        await channel.basic_publish(
+                            body, exchange="order.exchange", routing_key=key, properties=properties
+                        )
+                        sent += 1
+        for other in PUBLISHERS:
+            if other != service:
+                for claim in (
+                    {"user_id": names[other]},
+                    {"headers": {"CC": [f"{other}.x"]}},
+                    {"headers": {"BCC": [f"{other}.x"]}},
+                ):
+                    async with shop(service) as channel:
+                        with pytest.raises(aiormq.exceptions.ChannelClosed):
+                            await channel.basic_publish(
+                                b"{}",
+                                exchange="order.exchange",
+                                routing_key=f"{service}.x",
+                                properties=spec.Basic.Properties(**claim),
+                            )
+    accepted = []
+    for service in ("order", "inventory", "payment", "shipping", "notification", "audit"):
+        async with shop(service) as channel:
+            count = 0
+            while (message := await channel.basic_get(f"{service}.queue")).delivery_tag is not None:
+                accepted += [message.body] if parked("unrouted.queue", message).forgery is None else []
+                await channel.basic_reject(message.delivery_tag, requeue=False)
+                count += 1
+        assert count == sent if service == "audit" else count > 0
+        async with shop("dlq") as channel:
+            while count:
+                message = await channel.basic_get(f"{service}.dlq", no_ack=True)
+                if message.delivery_tag is None:
+                    await asyncio.sleep(0.05)
+                    continue
+                accepted += [message.body] if parked(f"{service}.dlq", message).forgery is None else []
+                count -= 1
+    assert accepted == []
 
 
 async def test_an_event_nobody_bound_is_audited_and_unrouted(shop):

@@ -17,7 +17,14 @@ from services.shared.messaging import codec
 from services.shared.messaging.parked import COUNT_HEADER, Parked, parked, replays
 from tests.stage import event_of
 
-DEATH = {"queue": "probe.queue", "reason": "rejected", "count": 1, "time": datetime(2026, 1, 2, tzinfo=UTC)}
+DEATH = {
+    "queue": "probe.queue",
+    "reason": "rejected",
+    "count": 1,
+    "time": datetime(2026, 1, 2, tzinfo=UTC),
+    "exchange": "order.exchange",
+    "routing-keys": ["order.confirmed", "more"],
+}
 
 
 def message(body: bytes, lot: str = "probe.dlq", **properties: Any) -> Parked:
@@ -57,11 +64,32 @@ def test_the_latest_death_says_where_it_goes_back_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "forged"), [("order", False), ("order.2", False), (None, False), ("payment", True), ("orders", True)]
+    ("user", "death", "forged"),
+    [
+        ("order", DEATH, False),
+        ("order.2", DEATH, False),
+        ("payment", DEATH, True),
+        ("orders", DEATH, True),
+        (None, DEATH, True),
+        ("order", DEATH | {"routing-keys": ["order.paid", "order.confirmed"]}, True),
+        ("order", DEATH | {"routing-keys": 7}, True),
+        (None, DEATH | {"exchange": "redrive.exchange", "routing-keys": ["probe.queue"]}, False),
+        (None, None, False),
+        ("order", None, False),
+        ("payment", None, True),
+    ],
 )
-def test_a_sender_who_is_not_the_source_is_a_forger(user: str | None, forged: bool) -> None:
+def test_it_stays_forged_by_what_the_broker_noted_when_it_was_parked(
+    user: str | None, death: object, forged: bool
+) -> None:
     body = codec.encode(event_of(OrderConfirmed(customer="ann"), source="/warren/order"))
-    assert (message(body, user_id=user).forgery is not None) == forged
+    assert (message(body, user_id=user, headers={"x-death": [death]}).forgery is not None) == forged
+
+
+def test_an_unrouted_event_is_judged_by_its_own_routing_key_since_its_sender_may_have_written_x_death() -> None:
+    body = codec.encode(event_of(OrderConfirmed(customer="ann"), source="/warren/order"))
+    replayed = DEATH | {"exchange": "redrive.exchange"}
+    assert message(body, lot="unrouted.queue", user_id="order", headers={"x-death": [replayed]}).forgery is not None
 
 
 def test_revived_it_has_forgotten_its_past_and_counts_its_replays() -> None:

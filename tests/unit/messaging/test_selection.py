@@ -28,9 +28,14 @@ def messages(draw: st.DrawFn) -> tuple[Parked, Failure | None]:
         reference=draw(st.none() | ids),
     )
     reason = draw(st.sampled_from(["rejected", "expired"]))
-    death = draw(st.none() | st.builds(Death, st.just("probe.queue"), st.just(reason), st.none() | times))
+    death = draw(
+        st.none()
+        | st.builds(
+            Death, st.just("probe.queue"), st.just(reason), st.none() | times, st.just("order.exchange"), st.just("key")
+        )
+    )
     properties = spec.Basic.Properties(message_id=draw(st.none() | ids), correlation_id=draw(st.none() | ids))
-    parked = Parked("probe.dlq", 1, draw(st.binary(max_size=3)), properties, "key", envelope, death)
+    parked = Parked("probe.dlq", 1, draw(st.binary(max_size=3)), properties, "orders.dlx", "key", envelope, death)
     failed = draw(st.none() | reasons)
     if failed is None:
         return parked, None

@@ -11,7 +11,7 @@ suite (tests/conformance) holds them to what the real servers do, and names what
 
 from services.shared.messaging.testing.broker import InMemoryBroker
 from services.shared.messaging.testing.database import InMemoryDatabase, NeedsDatabase
-from services.shared.messaging.testing.events import again, event_of
+from services.shared.messaging.testing.events import again, delivery_of, event_of
 from services.shared.messaging.testing.rehearsal import Attempt, Parked, Rehearsal
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "Parked",
     "Rehearsal",
     "again",
+    "delivery_of",
     "event_of",
 ]

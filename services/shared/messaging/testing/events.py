@@ -5,10 +5,19 @@ from uuid import uuid4
 
 import msgspec
 
-from services.shared.contracts import Event, EventData
+from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.messaging import codec
+from services.shared.messaging.processor import Delivery
 
 Data = TypeVar("Data", bound=EventData)
+
+Said = AnyEvent | EventData | bytes
+"""What may be delivered: an event, data to make one of, or a body as it would lie in the queue."""
+
+
+class _Claims(msgspec.Struct, frozen=True):
+    source: str = ""
+    type: str = ""
 
 
 def event_of(data: Data, **fields: Any) -> Event[Data]:
@@ -36,3 +45,25 @@ def again(event: Event[Data]) -> Event[Data]:
     """The same words said anew: another event, and no repetition."""
     identity = codec.new_id()
     return msgspec.structs.replace(event, id=identity, logicalid=identity)
+
+
+def delivery_of(message: Said, **fields: Any) -> Delivery:
+    """A delivery as a broker makes it: published by the service that the event names, with its type as routing key.
+
+    Any attribute of the delivery may be given. `user_id=None` is a sender that does not name its user.
+    """
+    if isinstance(message, EventData):
+        message = event_of(message)
+    body = message if isinstance(message, bytes) else codec.encode(message)
+    try:
+        claims = msgspec.json.decode(body, type=_Claims)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        claims = _Claims()
+    attributes: dict[str, Any] = {
+        "tag": 0,
+        "body": body,
+        "exchange": "order.exchange",
+        "routing_key": claims.type,
+        "user_id": claims.source.rsplit("/", 1)[-1],
+    }
+    return Delivery(**(attributes | fields))

@@ -16,7 +16,6 @@ from uuid import UUID
 import msgspec
 
 from services.shared.contracts import CATALOGUE, AnyEvent, Catalogue, EventData
-from services.shared.messaging import codec
 from services.shared.messaging.codec import Codec
 from services.shared.messaging.database import Database
 from services.shared.messaging.errors import MalformedEvent
@@ -26,8 +25,9 @@ from services.shared.messaging.outbox import Outbox
 from services.shared.messaging.processor import Delivery, Processor, Verdict, logical_id
 from services.shared.messaging.publisher import Message
 from services.shared.messaging.relay import Entry
+from services.shared.messaging.sender import REDRIVE_EXCHANGE
 from services.shared.messaging.testing.database import InMemoryDatabase
-from services.shared.messaging.testing.events import event_of
+from services.shared.messaging.testing.events import Said, delivery_of
 from services.shared.messaging.testing.outside import Perform, watched
 from services.shared.messaging.testing.queue import InMemoryQueue, Queued
 from services.shared.messaging.testing.relay import InMemoryRelay
@@ -35,9 +35,6 @@ from services.shared.messaging.testing.witness import Witness
 from services.shared.messaging.transaction import Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
-
-Said = AnyEvent | EventData | bytes
-"""What may be delivered: an event, data to make one of, or a body as it would lie in the queue."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -129,7 +126,7 @@ class Rehearsal(Generic[T]):
 
     # What happens
 
-    async def deliver(self, *messages: Said, copies: int = 1, seed: int | None = None) -> list[Attempt]:
+    async def deliver(self, *messages: Said | Delivery, copies: int = 1, seed: int | None = None) -> list[Attempt]:
         """Put messages into the queue and work until it is empty, retries included; returns the attempts made.
 
         Each message comes `copies` times. With a `seed` they come in a random order and in batches of random size;
@@ -146,7 +143,9 @@ class Rehearsal(Generic[T]):
     async def replay(self) -> list[Attempt]:
         """Empty the parking lot into the queue, as `warren dlq replay` does."""
         parked, self.parked = self.parked, []
-        self._queue.put([Delivery(tag=0, body=each.body, replays=each.replays + 1) for each in parked])
+        self._queue.put(
+            [Delivery(tag=0, body=each.body, exchange=REDRIVE_EXCHANGE, replays=each.replays + 1) for each in parked]
+        )
         return await self.run()
 
     async def tick(self, work: Callable[[T], Awaitable[int]]) -> int:
@@ -154,10 +153,15 @@ class Rehearsal(Generic[T]):
         async with self.outbox.transaction(self._transaction) as transaction:
             return await work(transaction)
 
-    def enqueue(self, *messages: Said, copies: int = 1, user: str | None = None) -> None:
-        """Put messages into the queue without working on them. `user` is whom the broker says they are from."""
+    def enqueue(self, *messages: Said | Delivery, copies: int = 1, user: str | None = None) -> None:
+        """Put messages into the queue without working on them.
+
+        `user` is the broker user that published them, by default the service that each event names as its source.
+        """
+        named = {} if user is None else {"user_id": user}
         for message in messages:
-            self._queue.put([Delivery(tag=0, body=_body(message), user_id=user)] * copies)
+            delivery = message if isinstance(message, Delivery) else delivery_of(message, **named)
+            self._queue.put([delivery] * copies)
 
     async def run(self, seed: int | None = None) -> list[Attempt]:
         """Work until the queue is empty; returns the attempts made. Raises as `step`."""
@@ -230,12 +234,6 @@ class Rehearsal(Generic[T]):
             return self._codec.decode(body)
         except MalformedEvent:
             return None
-
-
-def _body(message: Said) -> bytes:
-    if isinstance(message, bytes):
-        return message
-    return codec.encode(event_of(message) if isinstance(message, EventData) else message)
 
 
 def _keys(event: AnyEvent | None, body: bytes) -> list[str]:

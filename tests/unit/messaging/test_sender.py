@@ -1,0 +1,44 @@
+"""Whether an event is from the service that it names."""
+
+import pytest
+
+from services.shared.messaging.sender import REDRIVE_EXCHANGE, forgery
+
+GENUINE = {
+    "exchange": "order.exchange",
+    "routing_key": "payment.success",
+    "user_id": "payment",
+    "source": "/warren/payment",
+    "event_type": "payment.success",
+}
+
+
+@pytest.mark.parametrize("changes", [{}, {"user_id": "payment.7"}, {"source": "payment"}, {"exchange": "moved"}])
+def test_an_event_of_its_own_service_is_genuine(changes: dict[str, str]) -> None:
+    assert forgery(**(GENUINE | changes)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"user_id": None}, r"sent without a user_id in the name of '/warren/payment'"),
+        ({"user_id": "inventory"}, r"sent by user 'inventory' in the name of '/warren/payment'"),
+        ({"user_id": "payments"}, r"sent by user 'payments'"),
+        ({"source": "/warren/payment/"}, r"in the name of '/warren/payment/'"),
+        ({"source": ""}, r"in the name of ''"),
+        ({"user_id": "", "source": ""}, r"without a user_id"),
+        ({"routing_key": "payment.failed"}, r"type 'payment.success' was sent with the routing key 'payment.failed'"),
+        ({"user_id": "inventory", "source": "/warren/inventory", "routing_key": "inventory.committed"}, r"routing key"),
+    ],
+)
+def test_an_event_is_genuine_from_its_own_service_alone(changes: dict[str, str | None], reason: str) -> None:
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(forgery(**(GENUINE | changes)))
+
+
+def test_a_replay_was_checked_before() -> None:
+    replayed = GENUINE | {"routing_key": "order.queue", "user_id": None}
+    assert forgery(**(replayed | {"exchange": REDRIVE_EXCHANGE})) is None
+    # A queue migration passes messages through an exchange of its own.
+    assert forgery(**(replayed | {"exchange": "moved", "user_id": "dlq.2"})) is None
+    assert forgery(**(replayed | {"exchange": "moved"})) is not None
