@@ -22,7 +22,8 @@ NAMES = {
     "UndecodableProperties",
 }  # fmt: skip
 DOUBLES = {
-    "Attempt", "InMemoryBroker", "InMemoryDatabase", "NeedsDatabase", "Parked", "Rehearsal", "again", "delivery_of", "event_of",
+    "Attempt", "InMemoryBroker", "InMemoryDatabase", "NeedsDatabase", "Parked", "Rehearsal", "again", "delivery_of",
+    "event_of",
 }  # fmt: skip
 
 
