@@ -3,14 +3,14 @@
 import asyncio
 import json
 import os
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import aiormq
 import pytest
+from aiormq import spec
 
 from loadtest.bench import Bench
 from loadtest.consumer.command import TOPOLOGY
@@ -81,22 +81,19 @@ async def _ours(ours: Ours) -> None:
 
 async def _publish_again(ours: Ours) -> None:
     broker = ours.servers.broker.address
-    body = await ours.fetchval(
-        "SELECT convert_from(body, 'UTF8') FROM audit.events WHERE type = 'payment.success' LIMIT 1"
-    )
-    async with httpx.AsyncClient(
-        auth=(broker.admin_username, broker.admin_password), verify=ssl.create_default_context(cafile=broker.ca_file)
-    ) as api:
-        answer = await api.post(
-            f"{broker.management_url}/api/exchanges/orders/order.exchange/publish",
-            json={
-                "routing_key": "payment.success",
-                "payload": body,
-                "payload_encoding": "string",
-                "properties": {"delivery_mode": 2},
-            },
+    body = await ours.fetchval("SELECT body FROM audit.events WHERE type = 'payment.success' LIMIT 1")
+    secret = ours.system.secrets / "payment-rabbitmq"
+    user, password = (secret / "username").read_text(), (secret / "password").read_text()
+    connection = await aiormq.connect(f"{broker.amqps_url(user, password, vhost='orders')}?cafile={broker.ca_file}")
+    try:
+        await (await connection.channel()).basic_publish(
+            body,
+            exchange="order.exchange",
+            routing_key="payment.success",
+            properties=spec.Basic.Properties(delivery_mode=2, user_id=user),
         )
-        assert answer.json() == {"routed": True}
+    finally:
+        await connection.close()
 
 
 async def _floor(ours: Ours) -> None:
