@@ -8,20 +8,24 @@ from tests.e2e.errors import NotSo
 from tests.e2e.kubectl import Kubectl, wait
 from tests.e2e.release import Release
 
-# What Kubernetes itself puts into every namespace, and traces that it removes in its own time.
-OURS_NOT = re.compile(
-    r"^(configmap/kube-root-ca\.crt|serviceaccount/default|event(\.events\.k8s\.io)?/.*|endpoints/.*"
-    r"|endpointslice\.discovery\.k8s\.io/.*|lease\.coordination\.k8s\.io/.*|podmetrics\..*)$"
+UNUSED = "kube-node-lease"
+"""A namespace of every cluster: besides leases it holds what the platform puts into each namespace."""
+# Traces that Kubernetes removes in its own time.
+TRACES = re.compile(
+    r"^(event(\.events\.k8s\.io)?|endpoints|endpointslice\.discovery\.k8s\.io|lease\.coordination\.k8s\.io|podmetrics\..*)/"
 )
 NAMED = re.compile(r"^(secret|configmap|persistentvolumeclaim)/")
 PROMISE = "This removes them:"
 
 
 def left(kubectl: Kubectl) -> set[str]:
-    """Every object of the namespace but Kubernetes' own, as kind/name."""
-    listed = run([kubectl.program, "api-resources", "--namespaced", "--verbs=list", "--output=name"]).split()
-    found = kubectl("get", ",".join(listed), "--output=name", "--ignore-not-found").split()
-    return {each for each in found if not OURS_NOT.match(each)}
+    """Every object of the namespace but the platform's own, as kind/name."""
+    kinds = ",".join(run([kubectl.program, "api-resources", "--namespaced", "--verbs=list", "--output=name"]).split())
+
+    def found(asked: Kubectl) -> set[str]:
+        return set(asked("get", kinds, "--output=name", "--ignore-not-found").split())
+
+    return {each for each in found(kubectl) - found(Kubectl(kubectl.program, UNUSED)) if not TRACES.match(each)}
 
 
 def uninstall(release: Release) -> str:

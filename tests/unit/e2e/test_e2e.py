@@ -22,11 +22,13 @@ from tests.e2e.settings import ROOT, Settings, read
 
 FAKE = """\
 #!/bin/sh
-# A fake of kubectl: it notes its arguments, and prints the file that is named after the first of them after `get`.
+# A fake of kubectl: it notes its arguments, and prints the file that is named after the first of them after `get`; of
+# another namespace than shop, the one in the folder with the namespace's name.
 echo "$*" >> {folder}/asked
-[ "$1" != --namespace ] || shift 2
+home={folder}
+[ "$1" != --namespace ] || {{ [ "$2" = shop ] || home={folder}/$2; shift 2; }}
 case "$1" in get) file=get-$2 ;; *) file=$1 ;; esac
-cat "{folder}/$(echo "$file" | tr '/,' '--' | cut -c1-60)" 2>/dev/null || exit 0
+cat "$home/$(echo "$file" | tr '/,' '--' | cut -c1-60)" 2>/dev/null || exit 0
 """
 
 
@@ -186,10 +188,15 @@ def test_customers_may_do_as_little_as_the_namespace_demands() -> None:
 # Removal
 
 
-def test_what_kubernetes_itself_puts_there_is_not_left_over(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_what_the_platform_itself_puts_there_is_not_left_over(kubectl: Kubectl, tmp_path: Path) -> None:
+    """Whichever the platform is: OpenShift, for one, has more of its own in every namespace than Kubernetes."""
     (tmp_path / "api-resources").write_text("pods\n")
-    own = "configmap/kube-root-ca.crt\nserviceaccount/default\nevent/a.1\nendpointslice.discovery.k8s.io/b\n"
-    (tmp_path / "get-pods").write_text(own + "role.rbac.authorization.k8s.io/warren-removal\nsecret/token-key\n")
+    own = "configmap/kube-root-ca.crt\nconfigmap/openshift-service-ca.crt\nserviceaccount/default\n"
+    (tmp_path / removal.UNUSED).mkdir()
+    (tmp_path / removal.UNUSED / "get-pods").write_text(own + "lease.coordination.k8s.io/node-1\n")
+    traces = "event/a.1\nevent.events.k8s.io/a.1\nendpointslice.discovery.k8s.io/b\npodmetrics.metrics.k8s.io/c\n"
+    ours = "role.rbac.authorization.k8s.io/warren-removal\nsecret/token-key\n"
+    (tmp_path / "get-pods").write_text(own + traces + ours)
     assert removal.left(kubectl) == {"role.rbac.authorization.k8s.io/warren-removal", "secret/token-key"}
 
 
