@@ -47,8 +47,8 @@ def case(name: str, release: Release = NEWEST) -> list[Object]:
     return objects(text(name, release))
 
 
-def made_of(values: Object) -> list[Object]:
-    done = helm(NEWEST, "template", NAME, CHART, "--namespace", NAMESPACE, values=values)
+def made_of(values: Object, name: str = NAME, namespace: str = NAMESPACE) -> list[Object]:
+    done = helm(NEWEST, "template", name, CHART, "--namespace", namespace, values=values)
     assert done.returncode == 0, done.stderr
     return objects(done.stdout)
 

@@ -1,11 +1,13 @@
 """How many pods the targets in values give, for depths and rates of queues: the arithmetic of an autoscaler."""
 
+import itertools
 import math
 from typing import NamedTuple
 
 import pytest
+import yaml
 
-from tests.charts.rendering import Object, case, made_of
+from tests.charts.rendering import CASES, Object, case, made_of
 from warren.local.paths import CHECKOUT
 
 TOLERANCE = 0.1  # an autoscaler leaves things as they are when it is so near to its target
@@ -159,3 +161,55 @@ def test_a_pool_at_its_largest_does_not_use_up_the_simple_database() -> None:
     text = (CHECKOUT / "services/shared/chassis/environment.py").read_text()
     each_process = int(text.partition("database_connections: Connections = ")[2].split()[0])
     assert most * each_process <= allowed
+
+
+def asked_for(bodies: list[Object]) -> list[Object]:
+    return [
+        metric["external"]["metric"]["selector"]["matchLabels"]
+        for body in bodies
+        if body["kind"] == "HorizontalPodAutoscaler"
+        for metric in body["spec"]["metrics"]
+        if metric["type"] == "External"
+    ]
+
+
+def labels_given(bodies: list[Object]) -> list[Object]:
+    """Labels that every series of a monitor gets; `namespace` is from Prometheus's operator."""
+    return [
+        {each["targetLabel"]: each["replacement"] for each in endpoint["relabelings"]}
+        | {"namespace": body["metadata"]["namespace"]}
+        for body in bodies
+        if body["kind"] == "PodMonitor" and "operator" not in body["metadata"]["name"]
+        for endpoint in body["spec"]["podMetricsEndpoints"]
+    ]
+
+
+def test_two_releases_scale_on_their_own_numbers() -> None:
+    """They have the same virtual host, queues and services, and one adapter with one set of rules."""
+    values = yaml.safe_load(CASES["hpa"].read_text())
+    releases = [made_of(values, *where) for where in (("warren", "shop"), ("warren", "test"), ("other", "shop"))]
+    for bodies in releases:
+        selectors, given = asked_for(bodies), labels_given(bodies)
+        assert len(selectors) == 16
+        assert len(given) == 3
+        for selector in selectors:
+            assert [selector.items() >= each.items() for each in given] == [True] * 3
+    for one, other in itertools.permutations(releases, 2):
+        for selector in asked_for(one):
+            assert not any(selector.items() >= each.items() for each in labels_given(other))
+
+
+def test_the_rules_of_the_adapter_keep_releases_apart() -> None:
+    (rules,) = (body["data"]["rules.yaml"] for body in case("hpa") if "rules.yaml" in (body.get("data") or {}))
+    for rule in yaml.safe_load(rules):
+        assert "by (namespace, release, " in rule["metricsQuery"]
+        assert "<<.LabelMatchers>>" in rule["metricsQuery"]
+
+
+def test_an_external_brokers_numbers_are_found_by_the_labels_that_its_owner_names() -> None:
+    values = yaml.safe_load(CASES["external"].read_text()) | {"autoscaling": {"mode": "hpa"}}
+    values["rabbitmq"]["external"]["metricLabels"] = {"job": "broker"}
+    values["components"] = {"sms": {"autoscaling": {"enabled": True}}}
+    depth, rate = asked_for(made_of(values))
+    assert depth == {"queue": "sms.queue", "vhost": "orders", "job": "broker"}
+    assert rate == {"messaging_consumer_group_name": "sms", "namespace": "shop", "release": "warren"}

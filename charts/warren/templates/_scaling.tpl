@@ -18,6 +18,25 @@ always has work has a queue that only grows. */}}
 {{- $scaled | sortAlpha | join " " -}}
 {{- end -}}
 
+{{/* Labels that every series of this release has and no series of another one: see monitors.yaml. */}}
+{{- define "warren.metricLabels" -}}
+{{- dict "namespace" .Release.Namespace "release" .Release.Name | toYaml -}}
+{{- end -}}
+
+{{/* What gives the series of a PodMonitor the label `release`; Prometheus's operator gives them `namespace`. */}}
+{{- define "warren.relabelings" -}}
+- {targetLabel: release, replacement: {{ .Release.Name | quote }}}
+{{- end -}}
+
+{{/* The same of the broker's series; a broker that exists is scraped by its owner. */}}
+{{- define "warren.broker.metricLabels" -}}
+{{- if eq .Values.rabbitmq.mode "external" -}}
+{{- .Values.rabbitmq.external.metricLabels | toYaml -}}
+{{- else -}}
+{{- include "warren.metricLabels" . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A crowd comes at once and goes slowly: what has just been started is not stopped at the first lull. */}}
 {{- define "warren.scaling.behavior" -}}
 scaleUp:
