@@ -11,5 +11,9 @@ def now() -> str:
 
 def age_seconds(stamp: str) -> float:
     """Seconds since that time, by this machine's clock; never negative."""
-    then = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
-    return max(0.0, (datetime.now(UTC) - then).total_seconds())
+    return max(0.0, seconds_between(stamp, now()))
+
+
+def seconds_between(first: str, second: str) -> float:
+    then, later = (datetime.fromisoformat(each.replace("Z", "+00:00")) for each in (first, second))
+    return (later - then).total_seconds()

@@ -27,6 +27,8 @@ class Desk:
         """What worked last."""
         self.warning_due = False
         """Whether an event that was Normal, since the broker may still have been starting, becomes a Warning later."""
+        self.compared = ""
+        """When the broker was last compared."""
         self._failures = 0
 
     def failed(self, first_seconds: float, most_seconds: float) -> float:

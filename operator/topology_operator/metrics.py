@@ -19,7 +19,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self._objects = Gauge(
-            "topology_objects", "Objects at the broker, by state.", (*RESOURCE, "state"), registry=registry
+            "topology_objects",
+            "Objects at the broker, by state; none while it cannot be compared.",
+            (*RESOURCE, "state"),
+            registry=registry,
         )
         self._ready = Gauge("topology_ready", "1 when the broker holds the spec.", RESOURCE, registry=registry)
         self._repaired = Counter(
@@ -53,6 +56,7 @@ class Metrics:
         if ready:
             self._success.labels(*key).set_to_current_time()
         if outcome is None:
+            self._objects.remove_by_labels(dict(zip(RESOURCE, key, strict=True)))
             return
         counted = Tally(each.status for each in outcome.objects)
         for status in Status:

@@ -1,7 +1,10 @@
 """A verdict -> the status of the resource. Pure.
 
-A status changes only when what it says changes: there is no time of the last look in it, so a resource that stays as it
-is costs the API server nothing. (`topology_last_success_timestamp_seconds` has that time.)
+A status states what the last comparison with the broker found. Where there was none (the broker cannot be read, the
+spec is invalid, the resource is paused), counts and conditions are Unknown, and `lastComparedTime` dates the last one.
+
+A status changes when what it says changes, and otherwise every ten minutes, to renew `lastComparedTime`: a resource
+that stays as it is costs the API server next to nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +16,14 @@ from typing import Any
 from broker_topology.planning import rendering
 from broker_topology.planning.outcome import Outcome, Status
 from broker_topology.planning.plan import Plan
+from topology_operator.clock import seconds_between
 from topology_operator.crd.status import MAX_NAMED, MAX_OBJECTS, MAX_STEPS
 from topology_operator.verdict import Verdict
 
 Document = dict[str, Any]
 
+RENEW_SECONDS = 600.0
+NOT_COMPARED = "NotCompared"
 MAX_MESSAGE, MAX_ERROR, MAX_LINE, MAX_NAME = 4096, 8192, 2048, 1100
 
 
@@ -30,13 +36,23 @@ def status_of(
     address: str = "",
     version: str = "",
     rotations: Mapping[str, str] | None = None,
+    compared: str = "",
 ) -> Document:
-    """The whole status. What this verdict knows nothing about stays as it was."""
+    """The whole status. `compared` is the time of the last comparison that this process made before."""
     status: Document = {key: value for key, value in previous.items() if key not in {"conditions", "lastError"}}
     status["observedGeneration"] = generation
     if address:
         status["broker"] = {"address": address, "version": version} if version else {"address": address}
-    if verdict.outcome is not None:
+    recorded = previous.get("lastComparedTime", "")
+    if verdict.outcome is None:
+        for key in ("objects", "omitted", "plan"):
+            status.pop(key, None)
+        status["summary"] = {"text": "Unknown"}
+        if last := max(recorded, compared):
+            status["lastComparedTime"] = last
+    else:
+        if not recorded or seconds_between(recorded, now) >= RENEW_SECONDS:
+            status["lastComparedTime"] = now
         status |= _objects(verdict.outcome)
         status["plan"] = _plan(verdict.outcome.plan if verdict.plan_only else Plan(verdict.outcome.plan.blocked))
         status["rotations"] = [{"user": name, "state": text} for name, text in sorted((rotations or {}).items())]
@@ -87,12 +103,11 @@ def _conditions(
 ) -> list[Document]:
     known = {each["type"]: each for each in previous.get("conditions") or ()}
     found = [_condition("Ready", verdict.ready, verdict.reason, verdict.message)]
-    if (drifted := _drifted(verdict, status)) is not None:
-        found.append(drifted)
-    elif "Drifted" in known:
-        found.append({key: known["Drifted"][key] for key in ("type", "status", "reason", "message")})
+    found.append(_drifted(verdict, status))
     if verdict.blocked:
         found.append(_condition("Blocked", "True", verdict.reason, verdict.blocked))
+    elif verdict.outcome is None:
+        found.append(_condition("Blocked", "Unknown", NOT_COMPARED, _last_compared(status)))
     else:
         found.append(_condition("Blocked", "False", "NotBlocked", "nothing stands in the way for good"))
     found.append(
@@ -108,11 +123,15 @@ def _conditions(
     return found
 
 
-def _drifted(verdict: Verdict, status: Mapping[str, Any]) -> Document | None:
-    """None when nothing was compared: what was known stays."""
+def _last_compared(status: Mapping[str, Any]) -> str:
+    last = status.get("lastComparedTime")
+    return f"the broker was last compared at {last}" if last else "the broker has not been compared yet"
+
+
+def _drifted(verdict: Verdict, status: Mapping[str, Any]) -> Document:
     outcome = verdict.outcome
     if outcome is None:
-        return None
+        return _condition("Drifted", "Unknown", NOT_COMPARED, _last_compared(status))
     if outcome.repaired:
         return _condition("Drifted", "True", "Repaired", "put back: " + _listed(status["drift"]["last"], outcome))
     if verdict.plan_only and outcome.plan:

@@ -66,8 +66,17 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ApiUnreachable, "KubernetesUnreachable"),
     (KubernetesError, "KubernetesRefused"),
 )
-UNKNOWN = frozenset({"BrokerUnreachable", "KubernetesUnreachable"})
-"""Nobody can tell whether the broker holds the spec."""
+UNKNOWN = frozenset(
+    {
+        "BrokerUnreachable",
+        "AccessRefused",
+        "CertificateRefused",
+        "NotRabbitMQ",
+        "BrokerRefused",
+        "KubernetesUnreachable",
+    }
+)
+"""The broker may hold the spec or not: it could not be read."""
 
 PERMANENT = frozenset({"Invalid", "Conflict", "BrokerNotSet", "NamespaceNotAllowed"})
 """Trying again changes nothing before somebody changes something; that is noticed."""

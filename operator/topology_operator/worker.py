@@ -29,6 +29,7 @@ from topology_operator.reconciler import Look, Reconciler
 from topology_operator.releaser import Released, Releaser, Waiting
 from topology_operator.settings import Settings
 from topology_operator.status import merge_patch, status_of
+from topology_operator.verdict import Verdict
 from topology_operator.watches import Watches
 
 MAX_EVENT = 1000  # Kubernetes takes 1024 characters
@@ -153,7 +154,10 @@ class Worker:
             address=look.connection.url if look.connection is not None else "",
             version=look.version,
             rotations=look.rotations.states,
+            compared=desk.compared,
         )
+        if look.verdict.outcome is not None:
+            desk.compared = now()
         self._tell(desk, body, look, before, after)
         return await self._patch(key, desk, after)
 
@@ -198,21 +202,17 @@ class Worker:
         return not desk.was_ready and age < self._settings.startup_seconds
 
     async def _say_waiting(self, body: Body, desk: Desk, message: str) -> None:
-        known = [each for each in desk.status.get("conditions") or () if each["type"] != "Ready"]
-        before = _ready_of(desk.status)
-        first = before.get("reason") != "Releasing"
-        ready = {
-            "type": "Ready",
-            "status": "False",
-            "reason": "Releasing",
-            "message": message,
-            "observedGeneration": body["metadata"].get("generation", 1),
-            "lastTransitionTime": now() if before.get("status") != "False" else before["lastTransitionTime"],
-        }
-        if first:
+        if _ready_of(desk.status).get("reason") != "Releasing":
             _event(body, "Warning", "Releasing", message)
         log.warning("not released yet", topology="/".join(key_of(body)), message=message)
-        await self._patch(key_of(body), desk, {**desk.status, "conditions": [ready, *known]})
+        after = status_of(
+            Verdict(ready="False", reason="Releasing", message=message),
+            desk.status,
+            generation=body["metadata"].get("generation", 1),
+            now=now(),
+            compared=desk.compared,
+        )
+        await self._patch(key_of(body), desk, after)
 
     def _say_released(self, body: Body, released: Released) -> None:
         kind = "Normal" if released.clean else "Warning"

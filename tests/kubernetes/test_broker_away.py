@@ -1,6 +1,8 @@
 """A broker that is away for a moment, and one that is gone for good."""
 
-from tests.kubernetes.cluster import CLUSTER, NAMESPACE, SECRET, TOPOLOGY, condition, has, is_ready
+from collections.abc import Callable
+
+from tests.kubernetes.cluster import CLUSTER, NAMESPACE, SECRET, TOPOLOGY, Object, condition, has, is_ready
 from tests.kubernetes.site import Site
 from tests.proxy import Proxy
 
@@ -27,6 +29,39 @@ async def test_a_broker_that_comes_back_is_found_without_anybodys_help(place: Si
         proxy.heal()
         await place.until("shop")
         assert await operator.metric(broker) == 1
+
+
+async def test_what_nobody_can_compare_is_unknown_with_the_time_of_the_last_comparison(place: Site) -> None:
+    operator = await place.operator()
+    objects = f'topology_objects{{namespace="{place.namespace}",state="Ready",topology="shop"}}'
+
+    def unknown(reason: str) -> Callable[[Object], bool]:
+        return lambda body: has(reason)(body) and condition(body, "Drifted")["status"] == "Unknown"
+
+    async with Proxy(port_of(place)).serving() as proxy:
+        await through(place, proxy)
+        await place.create("shop", queues={"q": {}})
+        ready = await place.until("shop")
+        assert (await operator.metric(objects) or 0) > 0
+        proxy.refusing = True
+        proxy.cut()
+        await place.annotate("shop", look="now")
+        away = await place.until("shop", unknown("BrokerUnreachable"))
+        assert condition(away)["status"] == "Unknown"
+        assert away["status"]["summary"] == {"text": "Unknown"}
+        assert "objects" not in away["status"]
+        assert away["status"]["lastComparedTime"] >= ready["status"]["lastComparedTime"]
+        assert away["status"]["lastComparedTime"] in condition(away, "Drifted")["message"]
+        assert await operator.metric(objects) is None
+        proxy.heal()
+        await place.until("shop")
+    await place.broker_secret("broker", password="wrong")
+    refused = await place.until("shop", unknown("AccessRefused"))
+    assert condition(refused)["status"] == "Unknown"
+    assert refused["status"]["summary"] == {"text": "Unknown"}
+    await place.broker_secret("broker")
+    back = await place.until("shop")
+    assert back["status"]["summary"]["held"] == len(back["status"]["objects"])
 
 
 async def test_a_deletion_waits_for_a_broker_that_is_away_and_then_cleans_up(place: Site) -> None:

@@ -30,6 +30,13 @@ COLUMNS = [
         "jsonPath": ".status.drift.repaired",
         "description": "objects put back after somebody else changed them",
     },
+    {
+        "name": "Compared",
+        "type": "date",
+        "jsonPath": ".status.lastComparedTime",
+        "description": "time since the broker was last compared with the spec",
+        "priority": 1,
+    },
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     {"name": "Vhost", "type": "string", "jsonPath": ".spec.vhost", "priority": 1},
     {"name": "Mode", "type": "string", "jsonPath": ".spec.mode", "priority": 1},

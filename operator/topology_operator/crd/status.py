@@ -70,12 +70,19 @@ STATUS: Schema = {
             "type": "object",
             "properties": {"address": _text(), "version": _text(most=64)},
         },
+        "lastComparedTime": {
+            "description": "When the broker was last compared with the spec. While comparisons succeed it is renewed "
+            "every ten minutes; while they fail it is exact.",
+            "type": "string",
+            "format": "date-time",
+        },
         "summary": {
+            "description": "Counts of the last comparison; none while the broker cannot be compared.",
             "type": "object",
             "properties": {
                 "wanted": _count("Objects that the spec asks for."),
                 "held": _count("How many of them the broker holds exactly as asked for."),
-                "text": _text("Both, for people.", 64),
+                "text": _text("Both, for people; Unknown while the broker cannot be compared.", 64),
             },
         },
         "objects": {

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker_topology.errors import AccessRefused, BrokerUnreachable, InvalidTopology, SecretError
+from broker_topology.errors import (
+    AccessRefused,
+    BrokerError,
+    BrokerUnreachable,
+    CertificateRefused,
+    Claimed,
+    InvalidTopology,
+    NotRabbitMQ,
+    SecretError,
+)
 from broker_topology.findings import Finding, Origin
 from broker_topology.planning.outcome import ObjectState, Outcome, Status
 from broker_topology.planning.plan import Action, Change, Plan, Step
@@ -17,7 +26,7 @@ from topology_operator.errors import ApiUnreachable, ReferenceRefused
 from topology_operator.status import merge_patch, status_of
 from topology_operator.verdict import Verdict
 
-NOW, LATER = "2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z"
+NOW, SOON, LATER = "2026-11-22T10:00:00Z", "2026-11-22T10:09:59Z", "2026-11-22T11:00:00Z"
 
 
 def outcome(*states: Status, plan: tuple[Step, ...] = (), repaired: tuple[Step, ...] = ()) -> Outcome:
@@ -30,8 +39,9 @@ def step(name: str, action: Action = Action.CREATE) -> Step:
     return Step(action, Kind.QUEUE, key(name, "v"), body, (Change("x-max-length", 1, 2),), "cannot be changed")
 
 
-def written(given: Verdict, before: dict[str, Any] | None = None, now: str = NOW) -> dict[str, Any]:
-    return status_of(given, before or {}, generation=3, now=now, address="https://b:15671", version="4.3.6")
+def written(given: Verdict, before: dict[str, Any] | None = None, now: str = NOW, compared: str = "") -> dict[str, Any]:
+    address = "https://b:15671"
+    return status_of(given, before or {}, generation=3, now=now, address=address, version="4.3.6", compared=compared)
 
 
 def condition(status: dict[str, Any], kind: str = "Ready") -> dict[str, Any]:
@@ -73,7 +83,10 @@ def test_what_is_not_held_has_a_reason_of_its_own(state: Status, reason: str, ag
     [
         (BrokerUnreachable("away"), "Unknown", "BrokerUnreachable", True),
         (ApiUnreachable("away"), "Unknown", "KubernetesUnreachable", True),
-        (AccessRefused("no"), "False", "AccessRefused", True),
+        (AccessRefused("no"), "Unknown", "AccessRefused", True),
+        (CertificateRefused("no"), "Unknown", "CertificateRefused", True),
+        (NotRabbitMQ("no"), "Unknown", "NotRabbitMQ", True),
+        (BrokerError("no"), "Unknown", "BrokerRefused", True),
         (SecretError("no"), "False", "SecretUnusable", True),
         (InvalidTopology([Finding(Origin("f"), "spec", "no")]), "False", "Invalid", False),
         (ReferenceRefused("NamespaceNotAllowed", "no"), "False", "NamespaceNotAllowed", False),
@@ -104,7 +117,53 @@ def test_the_time_of_a_condition_changes_only_with_its_status() -> None:
 def test_the_same_verdict_again_writes_nothing() -> None:
     given = verdict.of_outcome(outcome(Status.READY, Status.READY), plan_only=False)
     first = written(given)
-    assert merge_patch(first, written(given, first, LATER)) == {}
+    assert merge_patch(first, written(given, first, SOON, SOON)) == {}
+
+
+def test_the_time_of_the_last_comparison_is_renewed_and_nothing_else() -> None:
+    given = verdict.of_outcome(outcome(Status.READY), plan_only=False)
+    first = written(given)
+    assert first["lastComparedTime"] == NOW
+    assert merge_patch(first, written(given, first, LATER, SOON)) == {"lastComparedTime": LATER}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        verdict.of_error(BrokerUnreachable("away")),
+        verdict.of_error(AccessRefused("no")),
+        verdict.of_error(InvalidTopology([Finding(Origin("f"), "spec", "no")])),
+        verdict.of_error(ReferenceRefused("SecretMissing", "no")),
+        verdict.of_error(KeyError("x")),
+        verdict.PAUSED,
+        Verdict(ready="False", reason="Releasing", message="waiting"),
+    ],
+    ids=lambda given: given.reason,
+)
+def test_what_was_not_compared_is_unknown_since_the_last_comparison(given: Verdict) -> None:
+    known = written(verdict.of_outcome(outcome(Status.READY, Status.BLOCKED), plan_only=False))
+    away = written(given, known, LATER, SOON)
+    assert away["lastComparedTime"] == SOON
+    assert away["summary"] == {"text": "Unknown"}
+    assert not {"objects", "omitted", "plan"} & away.keys()
+    for kind in ("Drifted", "Blocked"):
+        found = condition(away, kind)
+        assert (found["status"], found["reason"]) == ("Unknown", "NotCompared")
+        assert found["message"] == f"the broker was last compared at {SOON}"
+    assert merge_patch(away, written(given, away, LATER, SOON)) == {}
+    # an operator that has just started knows what the status recorded
+    assert written(given, known, LATER)["lastComparedTime"] == NOW
+    never = written(given)
+    assert "lastComparedTime" not in never
+    assert condition(never, "Drifted")["message"] == "the broker has not been compared yet"
+    back = written(verdict.of_outcome(outcome(Status.READY), plan_only=False), away, LATER)
+    assert (back["summary"]["text"], condition(back, "Drifted")["status"]) == ("1/1", "False")
+
+
+def test_what_is_known_to_stand_in_the_way_is_not_unknown() -> None:
+    away = written(verdict.of_error(Claimed("another owns it")))
+    assert condition(away, "Blocked")["status"] == "True"
+    assert condition(away, "Drifted")["status"] == "Unknown"
 
 
 def test_drift_adds_up_and_its_condition_ends_with_the_next_calm_look() -> None:
@@ -114,7 +173,7 @@ def test_drift_adds_up_and_its_condition_ends_with_the_next_calm_look() -> None:
     assert twice["drift"] == {"repaired": 2, "lastTime": LATER, "last": ["queue q (quorum)"]}
     assert condition(twice, "Drifted")["message"] == "put back: queue q (quorum)"
     away = written(verdict.of_error(BrokerUnreachable("away")), twice, LATER)
-    assert condition(away, "Drifted")["status"] == "True", "nothing was compared, so nothing is known to be better"
+    assert condition(away, "Drifted")["status"] == "Unknown"
     calm = written(verdict.of_outcome(outcome(Status.READY), plan_only=False), away, LATER)
     assert condition(calm, "Drifted")["status"] == "False"
     assert calm["drift"]["repaired"] == 2
