@@ -1,4 +1,4 @@
-"""Customers at a small HTTP server of the test's own: nothing is counted twice, nothing that failed is hidden."""
+"""Customers at a small HTTP server of the test's own: each order is counted once, and each request that failed too."""
 
 import json
 import signal
@@ -11,21 +11,24 @@ from uuid import uuid4
 
 import pytest
 
+from warren import customers
 from warren.customers import Customers
 
 
 class Shop:
-    """Accepts orders; every `broken`th is answered with 503."""
+    """Accepts orders; every `broken`th request is answered with `code`."""
 
     def __init__(self) -> None:
         self.broken = 0
+        self.code = 503
+        self.keys: list[str | None] = []
         self.names: list[str] = []
         self.url = ""
 
     def take(self, name: str) -> tuple[int, dict[str, str]]:
         self.names.append(name)
         if self.broken and len(self.names) % self.broken == 0:
-            return 503, {"title": "away"}
+            return self.code, {"title": "away"}
         return 202, {"id": str(uuid4())}
 
 
@@ -36,6 +39,7 @@ def shop() -> Iterator[Shop]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            it.keys.append(self.headers["Idempotency-Key"])
             code, answer = it.take(body["orderId"])
             content = json.dumps(answer).encode()
             self.send_response(code)
@@ -57,21 +61,36 @@ def shop() -> Iterator[Shop]:
 
 async def test_every_order_has_a_name_of_its_own_and_is_counted(shop: Shop) -> None:
     tally = await Customers(shop.url, None, 100).order(0.5)
-    assert len(shop.names) == len(set(shop.names)) == len(set(tally.accepted)) > 0
+    assert len(shop.names) == len(set(shop.names)) == len(tally.accepted) > 0
     assert tally.failed.total() == 0
-    assert "0 failed; answers took" in tally.text
+    assert "0 requests failed; accepted within" in tally.text
 
 
-async def test_a_failure_is_a_failure_and_no_reason_to_try_again(shop: Shop) -> None:
+async def test_a_failed_request_is_counted_and_repeated_with_the_same_key(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(customers, "PAUSE", 0.01)
     shop.broken = 3
     tally = await Customers(shop.url, None, 100).order(0.5)
     assert tally.failed == {'answered 503: {"title": "away"}': len(shop.names) // 3}
-    assert len(tally.accepted) == len(shop.names) - len(shop.names) // 3
+    assert len(tally.accepted) == len(set(shop.keys)) == len(set(shop.names))
+    assert tally.given_up == 0
+    assert max(tally.accepted.values()) > 0.01  # the pause is part of what the order took
 
 
-async def test_where_nobody_answers_all_fail() -> None:
+async def test_a_refused_order_is_given_up_at_once(shop: Shop) -> None:
+    shop.broken, shop.code = 1, 401
+    tally = await Customers(shop.url, None, 100).order(0.2)
+    assert tally.failed.total() == tally.given_up == len(shop.names)
+    assert f"{len(shop.names)} ordered, 0 accepted" in tally.text
+
+
+async def test_an_order_without_an_answer_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(customers, "PATIENCE", 0.3)
+    monkeypatch.setattr(customers, "PAUSE", 0.05)
     tally = await Customers("http://127.0.0.1:9", None, 50).order(0.2)
-    assert tally.accepted == []
+    assert tally.accepted == {}
+    assert tally.failed.total() > tally.given_up > 0
     assert list(tally.failed) == ["no answer: All connection attempts failed"]
 
 
@@ -84,7 +103,7 @@ def test_the_command_ends_early_when_it_is_told_to_and_still_says_all(shop: Shop
         lines = [first, *process.stdout.read().splitlines()]
     assert process.returncode == 0
     accepted = [line for line in lines if line.startswith("accepted ")]
-    assert lines[-1].startswith(f"{len(accepted)} ordered, {len(accepted)} accepted, 0 failed")
+    assert lines[-1].startswith(f"{len(accepted)} ordered, {len(accepted)} accepted, 0 requests failed")
     assert len(accepted) == len(shop.names)
 
 
