@@ -65,7 +65,7 @@ e2e-operator: $(VENV)/.dev ## the operator's scenarios on the Kubernetes API ser
 	@$(BIN)/python -m tests.kubernetes.e2e
 
 .PHONY: e2e
-e2e: $(VENV)/.dev ## the whole system on the cluster that KUBECONFIG names, or on kind; see tests/e2e/settings.py
+e2e: $(VENV)/.dev ## the whole system on the cluster that KUBECONFIG names, or on kind; see docs/kubernetes.md
 	@$(BIN)/python -m tests.e2e
 
 .PHONY: lint

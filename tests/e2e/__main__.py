@@ -1,21 +1,23 @@
 """`make e2e`: an installation on a cluster, through everything that must not hurt it, to its removal.
 
-Exit codes: 0 every scenario passed; 1 some failed; 2 a variable is wrong; 77 nothing was run, because there is no
-cluster; 130 Ctrl-C. What was not run is listed and never counts as passed.
+Exit codes: 0 every scenario that the cluster is large enough for passed; 1 some failed, or the cluster lacks what the
+chart needs; 2 a variable is wrong; 77 nothing was run, because there is no cluster; 130 Ctrl-C. What was not run is
+listed with its reason and never counts as passed.
 """
 
 import sys
 import time
 from collections.abc import Callable
 
+from tests.e2e import images, preflight
 from tests.e2e.collection import collect
-from tests.e2e.errors import E2EError, NoCluster
-from tests.e2e.images import load, require
+from tests.e2e.errors import E2EError, NoCluster, NotReady
 from tests.e2e.kubectl import Kubectl
 from tests.e2e.place import cluster
+from tests.e2e.progress import say
 from tests.e2e.release import Release
 from tests.e2e.removal import uninstall
-from tests.e2e.scenarios import SCENARIOS, install
+from tests.e2e.scenarios import SCENARIOS, autoscaling, install, outcome
 from tests.e2e.settings import ROOT, Settings, read
 
 PASSED, FAILED, USAGE, NOT_RUN, INTERRUPTED = 0, 1, 2, 77, 130
@@ -34,9 +36,9 @@ def main() -> int:
         with cluster(settings) as own:
             return _run(settings, own, chosen)
     except NoCluster as error:
-        for name in ["install", *chosen, "uninstall"]:
+        for name in ["install", *chosen, "outcome", "uninstall"]:
             say(f"NOT RUN  {name}")
-        say(f"\n{len(chosen) + 2} scenarios were NOT RUN, none passed: {error}.")
+        say(f"\n{len(chosen) + 3} scenarios were NOT RUN, none passed: {error}.")
         say("Set KUBECONFIG to the file of a cluster in which you may do everything, or install kind, and try again.")
         return NOT_RUN
     except E2EError as error:
@@ -55,14 +57,22 @@ def _chosen(settings: Settings) -> list[str]:
 
 def _run(settings: Settings, own: bool, chosen: list[str]) -> int:
     kubectl = Kubectl(settings.kubectl, settings.namespace)
+    release = Release(settings, kubectl, images.next_tag(settings))
+    scales = "scale" in chosen and settings.scaler != "hand"
+    facts = preflight.look(release, *(autoscaling(release) if scales else []))
+    preflight.require(kubectl, facts, settings.scaler if scales else "hand")
+    unmet = preflight.unmet(chosen, facts)
+    if settings.only and unmet:
+        raise NotReady("; ".join(f"the scenario {name} needs {lack}" for name, lack in unmet.items()))
+    for name, lack in unmet.items():
+        say(f"NOT RUN  {name}: it needs {lack}")
     # Created and not applied: what is in a namespace that exists is somebody's, and it is deleted at the end.
     kubectl("create", "namespace", settings.namespace)
     kubectl("label", "namespace", settings.namespace, RESTRICTED)
     try:
-        after = load(settings, own)
-        require(settings, kubectl, after)
-        release = Release(settings, kubectl, after)
-        failed = _scenarios(release, chosen)
+        needed = images.load(settings, own, preflight.images(facts.rendered))
+        images.require(kubectl, facts.nodes, needed)
+        failed = _scenarios(release, [name for name in chosen if name not in unmet])
     finally:
         if not settings.keep:
             _remove(settings, kubectl)
@@ -71,7 +81,8 @@ def _run(settings: Settings, own: bool, chosen: list[str]) -> int:
 
 def _scenarios(release: Release, chosen: list[str]) -> int:
     """How many failed. Where installing fails, nothing else can be said; uninstalling comes in any case."""
-    steps: dict[str, Callable[[Release], str]] = {"install": install, **{name: SCENARIOS[name] for name in chosen}}
+    scenarios = {name: SCENARIOS[name] for name in chosen}
+    steps: dict[str, Callable[[Release], str]] = {"install": install, **scenarios, "outcome": outcome}
     if not release.settings.keep:
         steps["uninstall"] = uninstall
     failed: list[str] = []
@@ -110,11 +121,6 @@ def _remove(settings: Settings, kubectl: Kubectl) -> None:
             step()
         except E2EError as error:
             say(f"while removing: {error}")
-
-
-def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

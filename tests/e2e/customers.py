@@ -1,13 +1,19 @@
 """Customers in a pod of their own: a port-forward from outside would break with the pod that it leads to."""
 
+import re
 import secrets
 from uuid import UUID
 
 from tests.e2e.errors import CommandFailed, NotSo
-from tests.e2e.kubectl import Kubectl, Object, wait
+from tests.e2e.kubectl import Kubectl, Object
+from tests.e2e.progress import wait
 from tests.e2e.settings import Settings
 
 USER = 10001
+SUMMARY = re.compile(
+    r"(?P<ordered>\d+) ordered, (?P<accepted>\d+) accepted, (?P<failed>\d+) requests failed"
+    r"(.* (?P<slowest>[\d.]+) s \(all\))?$"
+)
 UNPRIVILEGED: Object = {
     "runAsNonRoot": True,
     "runAsUser": USER,
@@ -52,12 +58,15 @@ def manifest(name: str, settings: Settings, seconds: float) -> Object:
 
 
 class Ordering:
-    """One run of customers. After `end`: which orders were accepted, and every failure in words."""
+    """One run of customers. After `end`: which orders were accepted, how many requests failed and how many orders were
+    given up, the seconds until the last order was accepted, and the first failures in words."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         self.name = f"customers-{secrets.token_hex(3)}"
         self.accepted: list[UUID] = []
         self.failures: list[str] = []
+        self.failed = self.given_up = 0
+        self.slowest = 0.0
         self.summary = ""
         self._kubectl = kubectl
 
@@ -74,8 +83,12 @@ class Ordering:
         self.accepted = [UUID(line.split()[1]) for line in lines if line.startswith("accepted ")]
         self.failures = [line for line in lines if line.startswith("failed at ")]
         self.summary = lines[-1] if lines else ""
-        if f" {len(self.accepted)} accepted" not in self.summary:
+        figures = SUMMARY.match(self.summary)
+        if figures is None or int(figures["accepted"]) != len(self.accepted):
             raise NotSo(f"the customers' log is not whole: it ends with {self.summary!r}")
+        self.failed = int(figures["failed"])
+        self.given_up = int(figures["ordered"]) - len(self.accepted)
+        self.slowest = float(figures["slowest"] or 0)
 
     def _phase(self) -> str:
         return str(self._kubectl.get("pod", self.name)["status"]["phase"])

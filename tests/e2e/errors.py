@@ -2,6 +2,7 @@
 
 E2EError
 ├── NoCluster     there is nothing to run on; nothing was run
+├── NotReady      the cluster lacks something that the chart needs; nothing was run
 ├── NoImage       a node cannot get an image; nothing was run
 ├── CommandFailed a program ended with an error; its words are in the message
 └── NotSo         a scenario found something other than it demands
@@ -14,6 +15,10 @@ class E2EError(Exception):
 
 class NoCluster(E2EError):
     """Neither KUBECONFIG nor kind leads to a cluster."""
+
+
+class NotReady(E2EError):
+    """Everything that is missing, a line each."""
 
 
 class NoImage(E2EError):

@@ -1,14 +1,15 @@
 """The images under test: brought into the cluster's nodes, and looked for there before anything waits for them."""
 
 import os
+from collections.abc import Sequence
 
 from tests.e2e.command import run
 from tests.e2e.customers import SHUT, UNPRIVILEGED
-from tests.e2e.errors import NoImage
-from tests.e2e.kubectl import Kubectl, Object, wait
+from tests.e2e.errors import CommandFailed, NoImage
+from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.place import NAME
+from tests.e2e.progress import wait
 from tests.e2e.settings import Settings
-from warren.images.__main__ import names
 
 NEXT = "-next"
 POD = "images"
@@ -16,35 +17,51 @@ ABSENT = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImage
 SECONDS = 300.0
 
 
-def load(settings: Settings, own: bool) -> str:
-    """Bring both generations of images into the cluster; returns the tag of the second. Raises CommandFailed."""
-    after = settings.next_tag or settings.tag + NEXT
+def next_tag(settings: Settings) -> str:
+    return settings.next_tag or settings.tag + NEXT
+
+
+def load(settings: Settings, own: bool, images: Sequence[str]) -> list[str]:
+    """Bring `images` and the next generation of Warren's into the nodes; returns both. Raises CommandFailed."""
+    former = [image for image in images if _is_ours(settings, image)]
+    newer = {image: f"{image.removesuffix(settings.tag)}{next_tag(settings)}" for image in former}
     if not settings.next_tag and (own or settings.load):
-        for name in names():
-            image = f"{settings.prefix}/{name}"
-            run([settings.docker, "tag", f"{image}:{settings.tag}", f"{image}:{after}"])
-    for image in _all(settings, after):
+        for image, following in newer.items():
+            run([settings.docker, "tag", image, following])
+    everything = [*images, *newer.values()]
+    for image in everything:
         if settings.load:
             run(["sh", "-c", settings.load], environment=os.environ | {"IMAGE": image}, seconds=900)
-        elif own:
+        # A node of kind pulls a published image itself, when Docker does not have it.
+        elif own and (_is_ours(settings, image) or _has(settings, image)):
             run([settings.kind, "load", "docker-image", image, "--name", NAME], seconds=900)
-    return after
+    return everything
 
 
-def require(settings: Settings, kubectl: Kubectl, after: str) -> None:
-    """One pod tries each of them. Raises NoImage, which is said here and not when Helm has waited in vain."""
-    kubectl.apply(_manifest(_all(settings, after)))
+def require(kubectl: Kubectl, nodes: Sequence[str], images: Sequence[str]) -> None:
+    """A pod on each node starts each of them. Raises NoImage before Helm waits for a pod that cannot start."""
+    pods = {f"{POD}-{number}": node for number, node in enumerate(nodes)}
+    kubectl.apply(*(_manifest(name, node, images) for name, node in pods.items()))
     try:
-        wait(lambda: _tried(kubectl.get("pod", POD)), "every image has been started once", SECONDS)
+        for name, node in pods.items():
+            wait(lambda: _tried(kubectl.get("pod", name)), f"{node} has started every image once", SECONDS)  # noqa: B023
     finally:
-        kubectl("delete", "pod", POD, "--ignore-not-found", "--wait=false", "--grace-period=0")
+        kubectl("delete", "pod", *pods, "--ignore-not-found", "--wait=false", "--grace-period=0")
 
 
-def _all(settings: Settings, after: str) -> list[str]:
-    return [f"{settings.prefix}/{name}:{tag}" for tag in (settings.tag, after) for name in names()]
+def _is_ours(settings: Settings, image: str) -> bool:
+    return image.startswith(f"{settings.prefix}/") and image.endswith(f":{settings.tag}")
 
 
-def _manifest(images: list[str]) -> Object:
+def _has(settings: Settings, image: str) -> bool:
+    try:
+        run([settings.docker, "image", "inspect", image])
+    except CommandFailed:
+        return False
+    return True
+
+
+def _manifest(name: str, node: str, images: Sequence[str]) -> Object:
     containers = [
         {"name": f"image-{number}", "image": image, "imagePullPolicy": "IfNotPresent", "command": ["true"]}
         for number, image in enumerate(images)
@@ -52,8 +69,9 @@ def _manifest(images: list[str]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": POD},
+        "metadata": {"name": name},
         "spec": {
+            "nodeName": node,
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "securityContext": UNPRIVILEGED,
@@ -68,7 +86,8 @@ def _tried(pod: Object) -> bool:
         reason = each["state"].get("waiting", {}).get("reason", "")
         if reason in ABSENT:
             raise NoImage(
-                f"the node {pod['spec']['nodeName']} cannot get {each['image']} ({reason}):"
-                " build it with `make images`, and say with E2E_LOAD_IMAGE how it comes to the nodes"
+                f"the node {pod['spec']['nodeName']} cannot get {each['image']} ({reason}): build Warren's images with"
+                " `make images`, with SERVERS=1 where the broker's and the database's cannot be pulled, and give the"
+                " command that brings an image into the nodes as E2E_LOAD_IMAGE"
             )
-    return status["phase"] == "Succeeded"
+    return bool(status["phase"] == "Succeeded")

@@ -5,16 +5,14 @@ import json
 import re
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tests.e2e.command import read_json, run
-from tests.e2e.errors import CommandFailed, NotSo
+from tests.e2e.errors import CommandFailed
 
 Object = dict[str, Any]
-POLL = 1.0  # seconds
 
 
 class Kubectl:
@@ -49,7 +47,7 @@ class Kubectl:
         return self.staying(f"app.kubernetes.io/name=warren,app.kubernetes.io/component={component}")
 
     def ready(self, component: str) -> int:
-        return sum(_is_ready(pod) for pod in self.pods(component))
+        return sum(is_ready(pod) for pod in self.pods(component))
 
     @contextmanager
     def forward(self, target: str, port: int) -> Iterator[int]:
@@ -69,16 +67,7 @@ class Kubectl:
                 process.terminate()
 
 
-def _is_ready(pod: Object) -> bool:
-    conditions = pod.get("status", {}).get("conditions", [])
+def is_ready(it: Object) -> bool:
+    """Whether a pod, a node or a Topology has the condition Ready."""
+    conditions = it.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def wait(holds: Callable[[], bool], what: str, seconds: float) -> float:
-    """How long it took. Raises NotSo with `what` when it does not hold in time."""
-    began = time.monotonic()
-    while not holds():
-        if time.monotonic() - began > seconds:
-            raise NotSo(f"after {seconds:.0f} s it is still not so that {what}")
-        time.sleep(POLL)
-    return time.monotonic() - began

@@ -17,15 +17,19 @@ import yaml
 from tests.e2e.command import run
 from tests.e2e.customers import Ordering, manifest
 from tests.e2e.errors import CommandFailed, NotSo
-from tests.e2e.kubectl import Kubectl, wait
+from tests.e2e.kubectl import Kubectl, Object, is_ready
+from tests.e2e.progress import Progress, shown, wait
 from tests.e2e.settings import ROOT, Settings
-from warren.invariants import Check, judge, queue_depths
+from warren.invariants import Check, judge, queue_depths, quorums_online
 from warren.local.addresses import BrokerAddress, DatabaseAddress
 
 DEFINITION = "topologies.warren.dev"
 CHART = ROOT / "charts" / "warren"
 INSTALL = 900.0  # seconds; a broker that boots on a busy machine takes minutes
-SETTLE = 900.0
+SETTLE = 3600.0
+STALLED = 600.0  # seconds without a change after which an outcome is taken for final
+MAIL = ("email.", "sms.")
+"""What queues begin with that the providers' pace empties: a scenario about something else does not wait for them."""
 TRIES = 10
 T = TypeVar("T")
 
@@ -51,11 +55,24 @@ class Release:
         """Install, or upgrade, and wait until every pod is ready."""
         known = self.kubectl("get", "customresourcedefinition", DEFINITION, "--ignore-not-found", "--output=name")
         self.brought_definition = self.brought_definition or not known
+        words = ["upgrade", "--install", self.name, str(chart), "--wait", "--timeout", f"{INSTALL:.0f}s"]
+        with shown(self._readiness):
+            self.helm(*words, *self._values(tag), *options)
+
+    def rendered(self, *options: str) -> list[Object]:
+        """What the chart would make."""
+        documents = yaml.safe_load_all(self.helm("template", self.name, str(CHART), *self._values(), *options))
+        return [each for each in documents if each]
+
+    def _values(self, tag: str = "") -> list[str]:
         files = [word for file in self.settings.values for word in ("--values", str(file))]
         tag = tag or self.settings.tag
-        images = ["--set-string", f"image.tag={tag}", "--set-string", f"topology-operator.image.tag={tag}"]
-        limit = ["--timeout", f"{INSTALL:.0f}s"]
-        self.helm("upgrade", "--install", self.name, str(chart), "--wait", *limit, *files, *images, *options)
+        return [*files, "--set-string", f"image.tag={tag}", "--set-string", f"topology-operator.image.tag={tag}"]
+
+    def _readiness(self) -> str:
+        pods = self.kubectl.items("pods")
+        waiting = sorted(pod["metadata"]["name"] for pod in pods if not is_ready(pod))
+        return f"{len(pods) - len(waiting)} of {len(pods)} pods are ready; not: {', '.join(waiting)}"
 
     @contextmanager
     def next_chart(self) -> Iterator[Path]:
@@ -117,21 +134,37 @@ class Release:
         operators = f"{self.name}-rabbitmq-default-user"
         return operators if any(each["metadata"]["name"] == operators for each in found) else "rabbitmq-admin"
 
-    def judge(self) -> str:
-        """The figures, once everything has come to rest. Raises NotSo with each invariant that does not hold."""
-        until = time.monotonic() + SETTLE
+    def judge(self, *, mail: bool = False) -> str:
+        """The figures, once nothing moves any more; with `mail`, once all mail is sent, too.
+
+        Raises NotSo with each invariant that does not hold."""
+        began = changed = time.monotonic()
+        progress, last = Progress(), None
         # Each look through port-forwards of its own: kubectl ends one as soon as a server has closed a connection.
-        while (broken := _broken(checks := self._ask(self._look))) and time.monotonic() < until:
+        while broken := _broken(checks := self._ask(lambda *servers: self._look(*servers, mail=mail))):
+            now = time.monotonic()
+            if broken != last:
+                last, changed = broken, now
+            if now - changed > STALLED or now - began > SETTLE:
+                raise NotSo("; ".join(broken))
+            progress.show("; ".join(broken))
             time.sleep(1)
-        if broken:
-            raise NotSo("; ".join(broken))
         return f"{len(checks)} invariants hold with {len(self.accepted)} accepted orders"
 
-    def _look(self, database: DatabaseAddress, broker: BrokerAddress) -> list[Check]:
-        return asyncio.run(judge(database, broker, accepted=self.accepted))
+    def _look(self, database: DatabaseAddress, broker: BrokerAddress, *, mail: bool) -> list[Check]:
+        return asyncio.run(judge(database, broker, accepted=self.accepted, apart_from=() if mail else MAIL))
 
     def depth(self, queue: str) -> int:
         return self._ask(lambda _, broker: asyncio.run(queue_depths(broker, "orders")))[queue]
+
+    def brokers(self) -> list[Object]:
+        """Pods of the Cluster Operator's broker that are not being deleted."""
+        return self.kubectl.staying(f"app.kubernetes.io/name={self.name}-rabbitmq,app.kubernetes.io/component=rabbitmq")
+
+    def least_online(self) -> int:
+        """The number of members online, of the quorum queue that has the fewest."""
+        found = self._ask(lambda _, broker: asyncio.run(quorums_online(broker, "orders")))
+        return min(found.values())
 
     def _ask(self, question: Callable[[DatabaseAddress, BrokerAddress], T]) -> T:
         """A port-forward may break at any time; then there is another."""
@@ -146,9 +179,17 @@ class Release:
             time.sleep(1)
         raise AssertionError
 
-    def wait_ready(self, component: str, pods: int, seconds: float = SETTLE) -> float:
+    def wait_ready(self, component: str, pods: int, seconds: float = INSTALL) -> float:
+        def there() -> tuple[int, int]:
+            return self.kubectl.ready(component), len(self.kubectl.pods(component))
+
         what = f"{component} has {pods} ready pods"
-        return wait(lambda: self.kubectl.ready(component) == pods == len(self.kubectl.pods(component)), what, seconds)
+        return wait(lambda: there() == (pods, pods), what, seconds, lambda: "{} of {} are".format(*there()))
+
+    def wait_whole(self, component: str, seconds: float) -> float:
+        """Until it has as many ready pods as it should."""
+        wanted = self.kubectl.get("deployment", f"{self.name}-{component}")["spec"]["replicas"]
+        return self.wait_ready(component, wanted, seconds)
 
 
 def _broken(checks: list[Check]) -> list[str]:

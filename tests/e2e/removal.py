@@ -5,7 +5,8 @@ import shlex
 
 from tests.e2e.command import run
 from tests.e2e.errors import NotSo
-from tests.e2e.kubectl import Kubectl, wait
+from tests.e2e.kubectl import Kubectl
+from tests.e2e.progress import wait
 from tests.e2e.release import Release
 
 UNUSED = "kube-node-lease"

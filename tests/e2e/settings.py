@@ -13,6 +13,7 @@ E2E_LOAD_IMAGE      shell command that brings $IMAGE into the cluster's nodes; `
 E2E_TAG             of the images; dev (`make images` makes them)
 E2E_NEXT_TAG        of the images that are upgraded to; made from the others with `docker tag` if it is not given
 E2E_VALUES          files of values for the chart, with commas between; k8s/kind/values.yaml
+                    (k8s/kind/values.yaml,k8s/kind/three-brokers.yaml for the scenario "broker drain")
 E2E_SCALER          keda | hpa: who scales the consumers; `hand` (kubectl scale) where the cluster has neither
 E2E_RATE            orders a second while something is done to the system; 10
 E2E_ONLY            scenarios, with commas between; all. `install` comes first and `uninstall` last in any case

@@ -5,20 +5,26 @@ kubectl is a fake here: a script that prints what a test wrote beside it.
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from tests.charts import helm
 from tests.e2e import __main__ as program
-from tests.e2e import images, removal
+from tests.e2e import images, preflight, progress, removal, scenarios
 from tests.e2e.customers import Ordering, manifest
-from tests.e2e.errors import CommandFailed, NoImage, NotSo
-from tests.e2e.kubectl import Kubectl, wait
+from tests.e2e.errors import CommandFailed, NoImage, NotReady, NotSo
+from tests.e2e.kubectl import Kubectl, Object
+from tests.e2e.progress import wait
 from tests.e2e.release import Release
-from tests.e2e.settings import ROOT, Settings, read
+from tests.e2e.settings import HELP, ROOT, Settings, read
+from warren.customers import Tally
 
 FAKE = """\
 #!/bin/sh
@@ -88,8 +94,8 @@ def started(**environment: str) -> subprocess.CompletedProcess[str]:
 def test_without_a_cluster_nothing_counts_as_passed(environment: dict[str, str]) -> None:
     done = started(**environment)
     assert done.returncode == 77
-    assert done.stdout.count("NOT RUN  ") == 8
-    assert "8 scenarios were NOT RUN, none passed" in done.stdout
+    assert done.stdout.count("NOT RUN  ") == 10
+    assert "10 scenarios were NOT RUN, none passed" in done.stdout
     assert "passed   " not in done.stdout
 
 
@@ -117,6 +123,7 @@ def fails(_: Release) -> str:
 def run(monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, **scenarios: Callable[[Release], str]) -> int:
     monkeypatch.setattr(program, "install", scenarios.pop("install"))
     monkeypatch.setattr(program, "uninstall", scenarios.pop("uninstall"))
+    monkeypatch.setattr(program, "outcome", passes)
     monkeypatch.setattr(program, "SCENARIOS", scenarios)
     monkeypatch.setattr(program, "LOGS", Path(kubectl.program).parent / "logs")
     return program._scenarios(release(kubectl), list(scenarios))
@@ -133,7 +140,7 @@ def test_one_failure_stops_no_other_scenario_and_its_logs_are_kept(
     (folder,) = (tmp_path / "logs").glob("*/kill")
     assert f"logs and objects are in {folder}\n" in said
     assert {"events.txt", "objects.txt"} <= {file.name for file in folder.iterdir()}
-    assert "\n3 passed, 1 failed, 0 not run\n" in said
+    assert "\n4 passed, 1 failed, 0 not run\n" in said
 
 
 def test_where_nothing_could_be_installed_nothing_else_is_said_to_be_so(
@@ -141,13 +148,21 @@ def test_where_nothing_could_be_installed_nothing_else_is_said_to_be_so(
 ) -> None:
     assert run(monkeypatch, kubectl, install=fails, uninstall=passes, kill=passes) == 1
     said = capsys.readouterr().out
-    assert "NOT RUN  kill\nNOT RUN  uninstall\n" in said
-    assert "\n0 passed, 1 failed, 2 not run\n" in said
+    assert "NOT RUN  kill\nNOT RUN  outcome\nNOT RUN  uninstall\n" in said
+    assert "\n0 passed, 1 failed, 3 not run\n" in said
 
 
 def test_a_wait_says_what_it_waited_for() -> None:
-    with pytest.raises(NotSo, match="after 0 s it is still not so that pigs fly"):
-        wait(lambda: False, "pigs fly", 0)
+    with pytest.raises(NotSo, match=r"after 0 s it is still not so that pigs fly \(2 walk\)"):
+        wait(lambda: False, "pigs fly", 0, lambda: "2 walk")
+
+
+def test_a_long_wait_prints_its_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress, "QUIET", 0.0)
+    monkeypatch.setattr(progress, "POLL", 0.0)
+    flown = iter([False, True])
+    wait(lambda: next(flown), "pigs fly", 60, lambda: "2 walk")
+    assert capsys.readouterr().out == "         0 s: waits until pigs fly (2 walk)\n"
 
 
 # Customers
@@ -163,17 +178,33 @@ def ordering(kubectl: Kubectl, tmp_path: Path, log: list[str]) -> Ordering:
 
 def test_customers_are_believed_when_their_log_is_whole(kubectl: Kubectl, tmp_path: Path) -> None:
     lines = [f"accepted {ID.format(1)}", "failed at 10:00:00: answered 503: away", f"accepted {ID.format(2)}"]
-    customers = ordering(kubectl, tmp_path, [*lines, "3 ordered, 2 accepted, 1 failed"])
+    figures = Tally(
+        accepted={UUID(ID.format(1)): 0.1, UUID(ID.format(2)): 2.5}, failed=Counter({"away": 1}), given_up=1
+    )
+    customers = ordering(kubectl, tmp_path, [*lines, figures.text])
     customers.end()
     assert [str(order) for order in customers.accepted] == [ID.format(1), ID.format(2)]
     assert customers.failures == [lines[1]]
+    assert (customers.failed, customers.given_up, customers.slowest) == (1, 1, 2.5)
 
 
-@pytest.mark.parametrize("last", ["2 ordered, 2 accepted, 0 failed", f"accepted {ID.format(2)}"])
+@pytest.mark.parametrize("last", ["2 ordered, 2 accepted, 0 requests failed", f"accepted {ID.format(2)}"])
 def test_and_not_when_it_is_cut_off(kubectl: Kubectl, tmp_path: Path, last: str) -> None:
     customers = ordering(kubectl, tmp_path, [f"accepted {ID.format(1)}", last])
     with pytest.raises(NotSo, match="the customers' log is not whole"):
         customers.end()
+
+
+@pytest.mark.parametrize(("failed", "given_up", "slowest"), [(101, 0, 1.0), (0, 1, 1.0), (0, 0, 30.5)])
+def test_a_kill_that_costs_customers_too_much_is_a_failure(
+    kubectl: Kubectl, failed: int, given_up: int, slowest: float
+) -> None:
+    customers = Ordering(kubectl)
+    customers.failed, customers.slowest = 100, 30.0
+    scenarios.bound_failures(customers, rate=10)
+    customers.failed, customers.given_up, customers.slowest = failed, given_up, slowest
+    with pytest.raises(NotSo, match="at most 100 requests may fail, and every order must be accepted within 30 s"):
+        scenarios.bound_failures(customers, rate=10)
 
 
 def test_customers_may_do_as_little_as_the_namespace_demands() -> None:
@@ -216,40 +247,95 @@ def test_the_commands_of_the_notes_are_found() -> None:
 
 # Images
 
+OURS = ["warren/order:dev", "warren/tools:dev"]
+
 
 def test_every_image_of_both_generations_is_loaded_by_the_command_one_gives(tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/tagged\n')
     docker.chmod(0o755)
     settings = Settings(load=f'echo "$IMAGE" >> {tmp_path}/loaded', docker=str(docker))
-    assert images.load(settings, own=False) == "dev-next"
-    loaded = (tmp_path / "loaded").read_text().split()
-    assert len(loaded) == len(set(loaded)) == 20
-    assert {"warren/order:dev", "warren/tools:dev-next"} <= set(loaded)
-    assert "tag warren/order:dev warren/order:dev-next" in (tmp_path / "tagged").read_text()
+    everything = [*OURS, "rabbitmq:4", "warren/order:dev-next", "warren/tools:dev-next"]
+    assert images.load(settings, False, [*OURS, "rabbitmq:4"]) == everything
+    assert (tmp_path / "loaded").read_text().split() == everything
+    assert (tmp_path / "tagged").read_text().splitlines() == [f"tag {image} {image}-next" for image in OURS]
 
 
 def test_an_image_that_cannot_be_loaded_is_said() -> None:
     with pytest.raises(CommandFailed, match="exit code 1\nno space"):
-        images.load(Settings(load="echo no space; exit 1", next_tag="2"), own=False)
+        images.load(Settings(load="echo no space; exit 1", next_tag="2"), False, OURS)
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ErrImageNeverPull"])
-def test_an_image_that_no_node_has_is_said_before_anything_is_installed(
+def test_an_image_that_a_node_lacks_is_said_before_anything_is_installed(
     kubectl: Kubectl, tmp_path: Path, reason: str
 ) -> None:
     waiting = {"image": "warren/sms:dev", "state": {"waiting": {"reason": reason}}}
     pod = {"spec": {"nodeName": "n1"}, "status": {"phase": "Pending", "containerStatuses": [waiting]}}
     (tmp_path / "get-pod").write_text(json.dumps(pod))
-    complaint = rf"the node n1 cannot get warren/sms:dev \({reason}\): build it with `make images`"
+    complaint = rf"the node n1 cannot get warren/sms:dev \({reason}\): build Warren's images with `make images`"
     with pytest.raises(NoImage, match=complaint):
-        images.require(Settings(), kubectl, "dev-next")
-    assert "delete pod images" in (tmp_path / "asked").read_text()
+        images.require(kubectl, ["n1", "n2"], OURS)
+    assert "delete pod images-0 images-1" in (tmp_path / "asked").read_text()
 
 
-def test_images_that_are_there_are_each_started_once(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_images_that_are_there_are_started_once_on_each_node(kubectl: Kubectl, tmp_path: Path) -> None:
     (tmp_path / "get-pod").write_text('{"spec": {}, "status": {"phase": "Succeeded"}}')
-    images.require(Settings(), kubectl, "dev-next")
+    images.require(kubectl, ["n1", "n2"], OURS)
+    asked = (tmp_path / "asked").read_text()
+    assert "get pod images-0" in asked
+    assert "get pod images-1" in asked
+
+
+# Before anything waits
+
+
+def rendered(*files: str) -> list[Object]:
+    """What the chart makes, of real Helm."""
+    settings = Settings(
+        helm=str(helm.program(helm.RELEASES[-1])), values=tuple(ROOT / "k8s/kind" / file for file in files)
+    )
+    return Release(settings, Kubectl("kubectl", "shop"), "next").rendered()
+
+
+def test_the_images_are_all_that_the_chart_names() -> None:
+    named = preflight.images(rendered("values.yaml", "three-brokers.yaml"))
+    assert {"rabbitmq:4.3-management", "postgres:18", "warren/operator:dev", "warren/tools:dev"} <= set(named)
+    assert len(named) == 12
+
+
+def test_all_that_the_cluster_lacks_is_said_at_once(kubectl: Kubectl, tmp_path: Path) -> None:
+    served = [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet")]
+    (tmp_path / "api-resources").write_text("".join(f"names short {version} true {kind}\n" for version, kind in served))
+    (tmp_path / "get-storageclasses").write_text('{"items": []}')
+    facts = preflight.Facts([each for each in rendered("three-brokers.yaml") if each["kind"] in KINDS], ["n1"])
+    with pytest.raises(NotReady) as raised:
+        preflight.require(kubectl, facts, "hand")
+    assert str(raised.value).splitlines()[1:] == [
+        "  it does not know RabbitmqCluster (rabbitmq.com/v1beta1): install the RabbitMQ Cluster Operator first",
+        "  RabbitmqCluster warren-rabbitmq wants storage, and no StorageClass is marked as the default",
+        "  StatefulSet warren-postgresql wants storage, and no StorageClass is marked as the default",
+    ]
+
+
+KINDS = {"Deployment", "StatefulSet", "RabbitmqCluster", "Topology"}
+
+
+def test_a_scenario_that_the_cluster_is_too_small_for_is_not_run() -> None:
+    chosen = ["kill", "drain", "broker drain"]
+    small = preflight.Facts(rendered("values.yaml"), ["n1"])
+    assert {name: lack.split(";")[0] for name, lack in preflight.unmet(chosen, small).items()} == {
+        "drain": "two nodes that take pods",
+        "broker drain": "three broker nodes of the RabbitMQ Cluster Operator: E2E_VALUES=k8s/kind/three-brokers.yaml",
+    }
+    large = preflight.Facts(rendered("values.yaml", "three-brokers.yaml"), ["n1", "n2"])
+    assert preflight.unmet(chosen, large) == {}
+
+
+def test_the_documentation_lists_every_variable() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    for name in set(re.findall(r"\b(?:E2E_\w+|KUBECONFIG)\b", HELP)):
+        assert f"`{name}" in page, name
 
 
 def test_a_helm_that_is_not_there_is_one_line(kubectl: Kubectl) -> None:

@@ -1,0 +1,122 @@
+"""What the chart and the chosen scenarios need of the cluster, checked before anything waits for it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tests.e2e.errors import CommandFailed, NotReady
+from tests.e2e.kubectl import Kubectl, Object, is_ready
+from tests.e2e.release import Release
+
+BROUGHT = "warren.dev"
+"""The API group whose definitions the chart brings itself."""
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+EXTERNAL_METRICS = "v1beta1.external.metrics.k8s.io"
+INSTALLERS = {"RabbitmqCluster": "the RabbitMQ Cluster Operator", "ScaledObject": "KEDA"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the chart makes, and the nodes on which a pod may start."""
+
+    rendered: list[Object] = field(repr=False)
+    nodes: list[str]
+
+    @property
+    def brokers(self) -> int:
+        return sum(each["spec"]["replicas"] for each in self.rendered if each["kind"] == "RabbitmqCluster")
+
+
+def look(release: Release, *options: str) -> Facts:
+    """Raises CommandFailed when the chart refuses its values."""
+    return Facts(release.rendered(*options), _nodes(release.kubectl))
+
+
+def require(kubectl: Kubectl, facts: Facts, scaler: str) -> None:
+    """Raises NotReady with everything that is missing."""
+    if found := [
+        *_unknown_kinds(kubectl, facts.rendered),
+        *_storage(kubectl, facts.rendered),
+        *_metrics(kubectl, scaler),
+    ]:
+        raise NotReady("the cluster is not ready for this, and nothing was installed:\n  " + "\n  ".join(found))
+    if not facts.nodes:
+        raise NotReady("no node of the cluster is ready and takes pods")
+
+
+def images(rendered: list[Object]) -> list[str]:
+    """Every image that a rendered object names, once."""
+    return sorted(set(_named(rendered)))
+
+
+def _named(it: object) -> Iterator[str]:
+    if isinstance(it, Mapping):
+        for key, value in it.items():
+            if key == "image" and isinstance(value, str):
+                yield value
+            else:
+                yield from _named(value)
+    elif isinstance(it, list):
+        for each in it:
+            yield from _named(each)
+
+
+def _nodes(kubectl: Kubectl) -> list[str]:
+    def is_open(node: Object) -> bool:
+        taints = node["spec"].get("taints", [])
+        return is_ready(node) and all(each["effect"] == "PreferNoSchedule" for each in taints)
+
+    return sorted(node["metadata"]["name"] for node in kubectl.items("nodes") if is_open(node))
+
+
+def _unknown_kinds(kubectl: Kubectl, rendered: list[Object]) -> Iterator[str]:
+    served = {tuple(line.split()[-3::2]) for line in kubectl("api-resources", "--no-headers").splitlines()}
+    wanted = {(each["apiVersion"], each["kind"]) for each in rendered if not each["apiVersion"].startswith(BROUGHT)}
+    for version, kind in sorted(wanted - served):
+        yield f"it does not know {kind} ({version}): install {INSTALLERS.get(kind, 'what serves it')} first"
+
+
+def _storage(kubectl: Kubectl, rendered: list[Object]) -> Iterator[str]:
+    classes = {each["metadata"]["name"]: each["metadata"] for each in kubectl.items("storageclasses")}
+    has_default = any(each.get("annotations", {}).get(DEFAULT_CLASS) == "true" for each in classes.values())
+    for owner, wanted in sorted(_claims(rendered)):
+        if wanted and wanted not in classes:
+            yield f"{owner} wants storage of the class {wanted}, which is not there"
+        if not wanted and not has_default:
+            yield f"{owner} wants storage, and no StorageClass is marked as the default"
+
+
+def _claims(rendered: list[Object]) -> Iterator[tuple[str, str]]:
+    for each in rendered:
+        name = f"{each['kind']} {each['metadata']['name']}"
+        if each["kind"] == "StatefulSet":
+            for claim in each["spec"].get("volumeClaimTemplates", []):
+                yield name, claim["spec"].get("storageClassName", "")
+        elif each["kind"] == "RabbitmqCluster":
+            yield name, each["spec"]["persistence"].get("storageClassName", "")
+
+
+def _metrics(kubectl: Kubectl, scaler: str) -> Iterator[str]:
+    if scaler != "hpa":
+        return
+    try:
+        kubectl("get", "apiservice", EXTERNAL_METRICS)
+    except CommandFailed:
+        yield f"E2E_SCALER is hpa, and no {EXTERNAL_METRICS} is served: install prometheus-adapter with its rules first"
+
+
+def _two_nodes(facts: Facts) -> str:
+    return "" if len(facts.nodes) > 1 else f"two nodes that take pods; there is {', '.join(facts.nodes) or 'none'}"
+
+
+def _three_brokers(facts: Facts) -> str:
+    if facts.brokers < 3:
+        return "three broker nodes of the RabbitMQ Cluster Operator: E2E_VALUES=k8s/kind/three-brokers.yaml"
+    return _two_nodes(facts)
+
+
+NEEDS: Mapping[str, Callable[[Facts], str]] = {"drain": _two_nodes, "broker drain": _three_brokers}
+"""By scenario: what it needs and does not find, or nothing."""
+
+
+def unmet(chosen: list[str], facts: Facts) -> dict[str, str]:
+    return {name: lack for name in chosen if name in NEEDS and (lack := NEEDS[name](facts))}
