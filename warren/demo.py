@@ -5,6 +5,7 @@ import json
 import ssl
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,8 +106,9 @@ def place(client: Client, scene: Scene) -> Act:
     return act
 
 
-def follow(client: Client, acts: list[Act], seconds: float) -> None:
-    """Watch every order until it is over, playing the customers' parts; gives up after `seconds`."""
+def follow(client: Client, acts: list[Act], seconds: float, *, check: Callable[[], None] = lambda: None) -> None:
+    """Watch every order until it is over, playing the customers' parts; gives up after `seconds`, or by an error that
+    `check` raises."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not all(act.over for act in acts):
         for act in acts:
@@ -116,6 +118,7 @@ def follow(client: Client, acts: list[Act], seconds: float) -> None:
             elif not act.over:
                 act.order = client.find(str(act.order.id))
             _note(act)
+        check()
         time.sleep(0.05)
 
 

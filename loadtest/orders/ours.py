@@ -70,7 +70,7 @@ class Ours:
         return {name: pids[name] for name in SERVICES if name in pids}
 
     def check(self) -> None:
-        self.system.processes.check()
+        self.system.check()
 
     async def completed(self) -> int:
         return int(await self.fetchval("SELECT count(*) FROM \"order\".orders WHERE state = 'COMPLETED'"))

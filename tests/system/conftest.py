@@ -41,7 +41,7 @@ def shop(system: System, client: Client) -> Iterator[Shop]:
     yield shop
     for process in list(shop.frozen):
         shop.thaw(process)
-    system.processes.check()
+    system.check()
     database, broker = system.servers.postgres.address, system.servers.broker.address
     checks = asyncio.run(invariants.settled(database, broker, seconds=40, accepted=shop.accepted))
     broken = [f"{check.name}: {check.detail}" for check in checks if not check.held]

@@ -31,7 +31,7 @@ class Points:
     def reach(self, customer: str, points: int, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds
         while (found := self._try(customer)) != points:
-            self._shop.system.processes.check()
+            self._shop.system.check()
             assert time.monotonic() < deadline, f"{customer} has {found} points, not {points}"
             time.sleep(0.05)
 

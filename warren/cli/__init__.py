@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from services.shared.messaging.errors import MessagingError
-from warren.cli import dlq, order, system
+from warren.cli import dlq, order, processes, system
 from warren.cli.demo import demo
 from warren.cli.failures import failures
 from warren.cli.outbox import outbox
@@ -34,6 +34,9 @@ app = App(
 app.command(demo)
 app.command(system.up)
 app.command(system.down)
+app.command(processes.status)
+app.command(processes.logs)
+app.command(processes.restart)
 app.command(order.app)
 app.command(dlq.app)
 app.command(outbox)

@@ -43,7 +43,7 @@ def demo(*, logs: Annotated[bool, Parameter(help="Show the services' logs while 
         System(instance.dir, report=report, fresh=True, on_line=Lines(report) if logs else None) as system,
         Client(system.url("order-api")) as client,
     ):
-        instance.record(system.urls, {**system.servers.pids, **system.processes.pids})
+        instance.record(system.urls, system.pids)
         _heading("Orders")
         acts = _run_orders(system, client, live=not logs)
         checks, parked, told, sent = asyncio.run(_examine(system, acts))
@@ -69,8 +69,7 @@ def _run_orders(system: System, client: Client, *, live: bool) -> list[Act]:
     if live and _out.is_terminal:
         show = Live(get_renderable=lambda: _board(acts), console=_out, refresh_per_second=10, transient=True)
     with show:
-        play.follow(client, acts, PATIENCE)
-        system.processes.check()
+        play.follow(client, acts, PATIENCE, check=system.check)
     _out.print(_board(acts))
     same = "the same order" if again.id == acts[0].order.id else "ANOTHER ORDER"
     _out.print(f"  the first request, sent twice, gave {same}")

@@ -3,6 +3,7 @@
 import sys
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter, validators
@@ -12,7 +13,7 @@ from warren.local.instance import Instance
 from warren.local.ports import require_free_port
 from warren.local.report import ConsoleReport
 from warren.local.stopping import stoppable
-from warren.local.system import System
+from warren.local.system import METRICS, System
 
 PORT = 8080
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta", "white")
@@ -30,7 +31,8 @@ def up(
 ) -> None:
     """Run everything on this machine until Ctrl-C, or `warren down` from another terminal.
 
-    Data stay for the next time unless --fresh is given.
+    Data stay for the next time unless --fresh is given. A service or server that ends by itself is started again, at
+    most five times in a row.
 
     Try:
 
@@ -44,19 +46,25 @@ def up(
             port, "the order API", instead=f"use another: make up PORT={other}, or .venv/bin/warren up --port {other}"
         )
         report = ConsoleReport()
+        lines = Lines(report)
         with System(
             instance.dir,
             report=report,
             fresh=fresh,
             http_port=port,
-            on_line=None if quiet else Lines(report),
+            on_line=None if quiet else lines,
             environment={"shipping": {"WARREN_PREPARATION_SECONDS": "3"}},  # time to type `order cancel`
         ) as system:
-            instance.record(system.urls, {**system.servers.pids, **system.processes.pids})
-            _describe(system)
+
+            def record() -> None:
+                instance.record(system.urls, system.pids, system.names)
+
+            watch = system.watch(lines.announce, record)
+            record()
+            lines.write(_description(system))
             with suppress(KeyboardInterrupt):
-                system.processes.wait()
-            _out.print("stopping …")
+                watch.run()
+            lines.write("stopping …")
 
 
 def down() -> None:
@@ -82,29 +90,43 @@ class Lines:
     def __call__(self, process: str, line: str) -> None:
         with self._lock:
             colour = self._colours.setdefault(process, COLOURS[len(self._colours) % len(COLOURS)])
+        self.write(line, colour)
+
+    def announce(self, text: str) -> None:
+        """The runner's own lines, in the form of the services' logs."""
+        at = datetime.now(UTC).strftime("%H:%M:%S.%f")[:12]
+        self.write(f"{at} {'warren':<12} {text}", "bold red")
+
+    def write(self, text: str, style: str = "") -> None:
+        """A line or a block of lines, which no other line interrupts."""
+        with self._lock:
             if _out.is_terminal:
-                self._console.print(line, style=colour, markup=False, soft_wrap=True)
+                self._console.print(text, style=style, markup=False, soft_wrap=True)
             else:
-                sys.stdout.write(f"{line}\n")
+                sys.stdout.write(f"{text}\n")
                 sys.stdout.flush()
 
 
-def _describe(system: System) -> None:
+def _description(system: System) -> str:
     user, password = system.broker_login("monitoring")
-    _out.print()
     rows = [
-        *system.urls.items(),
-        ("  login", f"{user} / {password}"),
-        ("logs", system.folder / "logs"),
+        *((name, url) for name, url in system.urls.items() if not name.startswith(METRICS)),
+        ("  login", f"{user} / {password} (RabbitMQ in the browser)"),
+        ("  passwords", f"{system.secrets} (every other user and role)"),
         ("CA", system.servers.broker.address.ca_file),
+        ("logs", f"{system.folder / 'logs'}, or: .venv/bin/warren logs"),
+        ("metrics", "of every process: .venv/bin/warren status"),
     ]
-    for name, value in rows:
-        _out.print(f"  {name:<18} {value}", markup=False)
-    _out.print(
-        "\nTry, in another terminal:\n"
-        f"  curl -X POST {system.urls['orders']} -H 'Content-Type: application/json'"
-        ' -d \'{"orderId": "1", "user": "you", "items": ["mug"]}\'\n'
-        "  .venv/bin/warren order place mug:2 --user you --watch\n"
-        "Stop with Ctrl-C, or `make down`.\n",
-        markup=False,
+    return "\n".join(
+        [
+            "",
+            *(f"  {name:<18} {value}" for name, value in rows),
+            "",
+            "Try, in another terminal:",
+            f"  curl -X POST {system.urls['orders']} -H 'Content-Type: application/json'"
+            ' -d \'{"orderId": "1", "user": "you", "items": ["mug"]}\'',
+            "  .venv/bin/warren order place mug:2 --user you --watch",
+            "Stop with Ctrl-C, or `make down`.",
+            "",
+        ]
     )

@@ -63,6 +63,8 @@ class Container:
         container = docker(
             "create",
             *("--name", self._name, "--user", USER, "--entrypoint", argv[0]),
+            # The daemon keeps a copy of what the container writes, and has no limit of its own.
+            *("--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"),
             *("--volume", f"{self._volume}:{self._volume_path}"),
             *(word for port in ports for word in ("--publish", f"127.0.0.1:{port}:{port}")),
             *(word for name, value in env.items() for word in ("--env", f"{name}={value}")),

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +20,11 @@ from typing import IO, Any, Self
 from warren.local.errors import InstanceRunningError, LocalError
 from warren.local.paths import CHECKOUT, instance_dir
 
-__all__ = ["Instance", "ProcessIdentity", "State"]
+__all__ = ["REQUESTS", "Instance", "ProcessIdentity", "State"]
 
 POLL_INTERVAL = 0.05  # seconds
+REQUESTS = "restart"
+"""A folder with an empty file for each part that is to be restarted."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class ProcessIdentity:
     def alive(self) -> bool:
         return ProcessIdentity.of(self.pid) == self
 
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+        return uptime - self.started / os.sysconf("SC_CLK_TCK")
+
     def signal(self, number: signal.Signals) -> None:
         """Sends it unless the process is gone, or is another by now."""
         if self.alive:
@@ -60,13 +68,16 @@ class State:
     supervisor: ProcessIdentity
     urls: dict[str, str] = field(default_factory=dict)
     processes: dict[str, ProcessIdentity] = field(default_factory=dict)
+    down: tuple[str, ...] = ()
+    """Names of processes that should run and do not."""
 
     @classmethod
     def read(cls, file: Path) -> "State | None":
         try:
             content: dict[str, Any] = json.loads(file.read_text())
             processes = {name: ProcessIdentity(**one) for name, one in content["processes"].items()}
-            return cls(ProcessIdentity(**content["supervisor"]), content["urls"], processes)
+            down = tuple(content.get("down", ()))
+            return cls(ProcessIdentity(**content["supervisor"]), content["urls"], processes, down)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -116,14 +127,21 @@ class Instance:
             self._lock.close()
             self._lock = None
 
-    def record(self, urls: Mapping[str, str] | None = None, pids: Mapping[str, int] | None = None) -> None:
-        """Writes down, for other terminals and for cleaning up after a crash, what runs and where."""
+    def record(
+        self,
+        urls: Mapping[str, str] | None = None,
+        pids: Mapping[str, int] | None = None,
+        names: Iterable[str] = (),
+    ) -> None:
+        """Writes down, for other terminals and for cleaning up after a crash, what runs and where, and which of `names`
+        do not run."""
         supervisor = ProcessIdentity.of(os.getpid())
         if self._lock is None or supervisor is None:
             raise LocalError(f"Instance {self.name} is not held by this process.")
         identities = {name: ProcessIdentity.of(pid) for name, pid in (pids or {}).items()}
         processes = {name: identity for name, identity in identities.items() if identity is not None}
-        State(supervisor, dict(urls or {}), processes).write(self._state_file)
+        down = tuple(name for name in names if name not in processes)
+        State(supervisor, dict(urls or {}), processes, down).write(self._state_file)
 
     @property
     def state(self) -> State | None:
@@ -157,6 +175,11 @@ class Instance:
             self._state_file.unlink(missing_ok=True)
         return True
 
+    def request_restart(self, part: str) -> None:
+        """Asks the process that runs this instance to restart a service or server; it does so within a moment."""
+        (self.dir / REQUESTS).mkdir(exist_ok=True)
+        (self.dir / REQUESTS / part).touch()
+
     def _try_lock(self) -> IO[str] | None:
         try:
             lock = (self.dir / "instance.lock").open("a")
@@ -177,11 +200,11 @@ class Instance:
     def _already_running(self) -> InstanceRunningError:
         state = State.read(self._state_file)
         if state is None:
-            return InstanceRunningError(f"Instance {self.name!r} is just being started.", None, {})
-        places = ", ".join(f"{name} {url}" for name, url in state.urls.items())
+            return InstanceRunningError(f"`warren {self.name}` is just being started in this checkout.", None, {})
+        orders = f" Orders are taken at {state.urls['orders']}." if "orders" in state.urls else ""
+        more = " `warren status` shows all of it, `make down` stops it." if self.name == "up" else ""
         return InstanceRunningError(
-            f"Instance {self.name!r} of this checkout is already running: pid {state.supervisor.pid}"
-            + (f", {places}" if places else ""),
+            f"`warren {self.name}` already runs in this checkout (pid {state.supervisor.pid}).{orders}{more}",
             state.supervisor.pid,
             state.urls,
         )

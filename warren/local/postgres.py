@@ -43,6 +43,7 @@ lc_messages = 'C'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %u@%d '
 log_min_duration_statement = 1000
+log_parameter_max_length = 0  # parameters are customers' data
 deadlock_timeout = 200ms
 idle_in_transaction_session_timeout = 60s
 """

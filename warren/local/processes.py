@@ -1,7 +1,7 @@
 """Runs Warren's own service processes: one log file each, their lines as they come, none left behind.
 
 A process that ends without being asked to is a failure of the whole: `check` and `wait` raise it together with the
-last lines of its log.
+last lines of its log. `warren up` restarts it instead: see watch.py.
 """
 
 import contextlib
@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from warren.local.errors import LocalError, ProcessFailedError
+from warren.local.log_file import LogFile, pump
 from warren.local.spawn import spawn, tail, tethered
 
 __all__ = ["Process", "Supervisor"]
@@ -79,12 +80,12 @@ class Supervisor:
     def log_file(self, name: str) -> Path:
         return self._log_dir / f"{name}.log"
 
-    def start(self, process: Process) -> None:
-        """Starts it; returns at once. Raises LocalError if a process of this name runs."""
+    def start(self, process: Process, *, keep_log: bool = False) -> None:
+        """Starts it; returns at once. Its log is emptied unless `keep_log`. Raises LocalError if a process of this name
+        runs."""
         if process.name in self.pids:
             raise LocalError(f"{process.name} is running already.")
-        self._log_dir.mkdir(parents=True, exist_ok=True)
-        log = self.log_file(process.name).open("wb")
+        log = LogFile(self.log_file(process.name), append=keep_log)
         popen = spawn(
             tethered(process.argv),
             env={**os.environ, "PYTHONUNBUFFERED": "1", **process.env},
@@ -92,19 +93,33 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        pump = threading.Thread(
-            target=self._pump, args=(process.name, popen, log), name=f"log-{process.name}", daemon=True
-        )
-        self._running[process.name] = _Running(process, popen, pump)
-        pump.start()
+        assert popen.stdout is not None  # noqa: S101 (a pipe was asked for)
+        thread = pump(process.name, popen.stdout, log, lambda line: self._show(process.name, line))
+        self._running[process.name] = _Running(process, popen, thread)
+
+    @property
+    def names(self) -> list[str]:
+        """Every process that was started, whether it runs or not."""
+        return list(self._running)
+
+    def failure(self, name: str) -> ProcessFailedError | None:
+        """How the process ended, if it ended by itself."""
+        one = self._running[name]
+        exit_code = one.popen.poll()
+        if exit_code is None or one.stopping:
+            return None
+        one.pump.join(1.0)
+        return ProcessFailedError(name, exit_code, tail(self.log_file(name), LAST_LINES))
+
+    def start_again(self, name: str) -> None:
+        """The same command, for a process that has ended; its log goes on."""
+        self.start(self._running[name].process, keep_log=True)
 
     def check(self) -> None:
         """Raises ProcessFailedError if a process has ended by itself."""
-        for name, one in self._running.items():
-            exit_code = one.popen.poll()
-            if exit_code is not None and not one.stopping:
-                one.pump.join(1.0)
-                raise ProcessFailedError(name, exit_code, tail(self.log_file(name), LAST_LINES))
+        for name in self.names:
+            if failure := self.failure(name):
+                raise failure
 
     def wait(self, until: threading.Event | None = None, time_limit: float | None = None) -> bool:
         """Watches until the event is set (True) or `time_limit` seconds are over (False); raises as `check`."""
@@ -156,13 +171,9 @@ class Supervisor:
             one.pump.join(2.0)
         return codes
 
-    def _pump(self, name: str, popen: subprocess.Popen[bytes], log: IO[bytes]) -> None:
-        with log, popen.stdout or contextlib.nullcontext(()) as lines:
-            for line in lines:
-                log.write(line)
-                log.flush()
-                if self._on_line is not None:
-                    self._on_line(name, line.decode(errors="replace").rstrip("\n"))
+    def _show(self, name: str, line: bytes) -> None:
+        if self._on_line is not None:
+            self._on_line(name, line.decode(errors="replace").rstrip("\n"))
 
 
 def _signal_group(popen: subprocess.Popen[bytes], number: signal.Signals) -> None:

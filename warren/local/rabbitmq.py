@@ -58,6 +58,8 @@ log.file = false
 log.console = true
 log.console.level = info
 log.console.use_colors = off
+# At other levels a channel that fails over a malformed frame logs the whole message. Clients log why they are refused.
+log.channel.level = critical
 # Unlike the default it needs no /proc, which not every machine lets us have.
 vm_memory_calculation_strategy = allocated
 vm_memory_high_watermark.absolute = 2GB

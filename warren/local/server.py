@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from warren.local.errors import ServerError, describe_exit
+from warren.local.log_file import LogFile, pump
 from warren.local.place import Place
 from warren.local.spawn import spawn, tail
 
 __all__ = ["Server", "kill_all", "start_all", "stop_all"]
 
 POLL_INTERVAL = 0.02  # seconds
-LOG_LIMIT = 20 * 2**20  # bytes; a longer log is set aside at the next start
+LAST_LINES = 25
 
 
 class Server(ABC):
@@ -34,6 +35,9 @@ class Server(ABC):
         self._place = place
         self.log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
+        self._pump: threading.Thread | None = None
+        self._output = b""  # of a start under way
+        self._serving = False  # from the end of a start to the begin of a stop
         self._abandoned = threading.Event()
         self._starting = threading.Lock()
 
@@ -61,20 +65,32 @@ class Server(ABC):
                 return
             self._abandoned.clear()
             command = self._launch()
-            self.log_file.parent.mkdir(parents=True, exist_ok=True)
-            if self.log_file.exists() and self.log_file.stat().st_size > LOG_LIMIT:
-                self.log_file.replace(self.log_file.with_suffix(".old.log"))
-            with self.log_file.open("ab") as log:
-                offset = log.tell()
-                self._process = spawn(command, stdout=log, stderr=subprocess.STDOUT)
+            self._serving = False
+            self._output = b""
+            log = LogFile(self.log_file, append=True)
+            process = self._process = spawn(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            assert process.stdout is not None  # noqa: S101 (a pipe was asked for)
+            self._pump = pump(self.name, process.stdout, log, self._collect)
             try:
-                self._wait_until_ready(self._process, offset)
+                self._wait_until_ready(process)
+                self._serving = True
             except BaseException:
                 self.kill()
                 raise
 
+    def failure(self) -> ServerError | None:
+        """How the server ended, if it ended by itself."""
+        process = self._process
+        exit_code = None if process is None else process.poll()
+        if exit_code is None or not self._serving:
+            return None
+        return self._error(f"ended unexpectedly ({describe_exit(exit_code)})")
+
     def stop(self) -> None:
-        """A clean shutdown; killed if it takes longer than `stop_limit` seconds. Does nothing while stopped."""
+        """A clean shutdown, killed if it takes longer than `stop_limit` seconds. Ends a start under way too, and does
+        nothing while stopped."""
+        self._serving = False
+        self._abandoned.set()
         process = self._process
         if process is not None and process.poll() is None:
             self._place.send(process, self.stop_signal)
@@ -85,6 +101,7 @@ class Server(ABC):
 
     def kill(self) -> None:
         """SIGKILL, as a crash would be; ends a start under way too. On return all its processes are gone."""
+        self._serving = False
         self._abandoned.set()
         process = self._process
         if process is not None and process.poll() is None:
@@ -111,26 +128,30 @@ class Server(ABC):
             self.stop()
         self.start()
 
-    def _wait_until_ready(self, process: subprocess.Popen[bytes], offset: int) -> None:
+    def _collect(self, line: bytes) -> None:
+        if not self._serving:
+            self._output += line
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self.start_limit
         while True:
             ended = process.poll()
-            with self.log_file.open("rb") as log:
-                log.seek(offset)
-                output = log.read()
+            output = self._output
             if self.ready_line.search(output) and ended is None:
                 self._check(output)
                 return
             if self._abandoned.is_set():
                 raise ServerError(f"The start of {self.name} was interrupted.")
             if ended is not None:
-                self._fail(f"did not start ({describe_exit(ended)})")
+                raise self._error(f"did not start ({describe_exit(ended)})")
             if time.monotonic() > deadline:
-                self._fail(f"was not ready within {self.start_limit:.0f} s")
+                raise self._error(f"was not ready within {self.start_limit:.0f} s")
             time.sleep(POLL_INTERVAL)
 
-    def _fail(self, what: str) -> None:
-        raise ServerError(f"{self.name} {what}. Its log, {self.log_file}, ends:", tail(self.log_file, 25))
+    def _error(self, what: str) -> ServerError:
+        if self._pump is not None:
+            self._pump.join(0.5)  # ends with the server; the last lines are in the log then
+        return ServerError(f"{self.name} {what}. Its log, {self.log_file}, ends:", tail(self.log_file, LAST_LINES))
 
 
 def start_all(servers: Iterable[Server]) -> None:

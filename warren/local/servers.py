@@ -50,34 +50,40 @@ class Servers:
         self.broker = RabbitMQ(places.broker, self.instance_dir, ports, certificates)
         if self._fresh:
             shutil.rmtree(self.instance_dir / "logs", ignore_errors=True)
-            for server in self._all:
+            for server in self.all:
                 server.erase()
         with self._report.step("Starting PostgreSQL and RabbitMQ"):
             try:
-                start_all(self._all)
+                start_all(self.all)
             except BaseException:
                 self._release()
                 raise
 
     def stop(self) -> None:
         """A clean shutdown of both, a few seconds at most."""
-        stop_all(self._all)
+        stop_all(self.all)
         self._release()
 
+    def check(self) -> None:
+        """Raises ServerError if a server has ended by itself."""
+        for server in self.all:
+            if failure := server.failure():
+                raise failure
+
     def _release(self) -> None:
-        for server in self._all:
+        for server in self.all:
             server.release()
 
     @property
-    def _all(self) -> tuple[Server, ...]:
+    def all(self) -> tuple[Server, ...]:
         return (self.postgres, self.broker)
 
     @property
     def pids(self) -> dict[str, int]:
         """Processes to write down in the instance's state, by name."""
-        pids = {server.name: server.pid for server in self._all}
+        pids = {server.name: server.pid for server in self.all}
         return {name: pid for name, pid in pids.items() if pid is not None}
 
     def kill(self) -> None:
         """SIGKILL to both."""
-        kill_all(self._all)
+        kill_all(self.all)

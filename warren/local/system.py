@@ -28,12 +28,14 @@ from warren.local.processes import Process, Supervisor
 from warren.local.report import Report, SilentReport
 from warren.local.secret import remembered_secret
 from warren.local.servers import Servers
+from warren.local.watch import Part, ServerPart, ServicePart, Watch
 
-__all__ = ["SERVICES", "StartError", "System"]
+__all__ = ["METRICS", "SERVICES", "StartError", "System"]
 
 VHOST = "orders"
 TOPOLOGY = CHECKOUT / "charts" / "warren" / "topology"
 READY_SECONDS = 60.0
+METRICS = "metrics of "
 
 SERVICES: Mapping[str, tuple[str, ...]] = {
     "order-api": ("services.order", "api"),
@@ -118,21 +120,43 @@ class System:
         if hasattr(self.servers, "broker"):
             self.servers.stop()
 
+    def check(self) -> None:
+        """Raises LocalError if a service or a server has ended by itself."""
+        self.processes.check()
+        self.servers.check()
+
+    def watch(self, announce: Callable[[str], None], changed: Callable[[], None]) -> Watch:
+        """What restarts services and servers that end by themselves, for as long as it runs."""
+        parts: dict[str, Part] = {server.name: ServerPart(server) for server in self.servers.all}
+        parts |= {name: ServicePart(self.processes, name) for name in self.processes.names}
+        return Watch(parts, self.folder, announce, changed)
+
+    @property
+    def names(self) -> list[str]:
+        """Servers and services, whether they run or not."""
+        return [*(server.name for server in self.servers.all), *self.processes.names]
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Servers and services that run now, by name."""
+        return self.servers.pids | self.processes.pids
+
     # Where everything is
 
     @property
     def urls(self) -> dict[str, str]:
-        """What a person may open, by name."""
-        broker = self.servers.broker.address
+        """Where everything is, by name. The metrics of each service are named `METRICS` and the service."""
+        broker, database = self.servers.broker.address, self.servers.postgres.address
         return {
             "orders": f"{self.url('order-api')}/orders",
             "API document": f"{self.url('order-api')}/schema/openapi.json",
             "stock": f"{self.url('inventory')}/stock",
             "audit": f"{self.url('audit')}/audit/events",
             "sent mail and SMS": f"http://127.0.0.1:{self._ports['sms']}/messages",
+            "AMQP": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
+            "PostgreSQL": f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}",
             "RabbitMQ": broker.management_url,
-            "metrics": f"{self.metrics_url('order-api')}/metrics",
-        }
+        } | {f"{METRICS}{name}": f"{self.metrics_url(name)}/metrics" for name in SERVICES}
 
     def url(self, process: str) -> str:
         """The HTTP address of a process that has one."""
@@ -232,7 +256,7 @@ class System:
         deadline = time.monotonic() + READY_SECONDS
         waiting = "services"
         while time.monotonic() < deadline:
-            self.processes.check()
+            self.check()
             waiting = self._not_ready()
             if not waiting:
                 return

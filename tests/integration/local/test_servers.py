@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import urllib.request
@@ -16,6 +17,9 @@ from typing import Protocol
 import aio_pika
 import asyncpg
 import pytest
+from pamqp import commands as spec
+from pamqp import frame
+from pamqp.body import ContentBody
 
 from warren.local.errors import ServerError
 from warren.local.servers import Servers
@@ -224,3 +228,36 @@ def test_two_instances_side_by_side_and_nothing_outlives_a_killed_supervisor(
         assert asyncio.run(answers(again))
         assert asyncio.run(answers(servers))
     processes.wait_until_gone()
+
+
+def test_a_malformed_message_leaves_nothing_of_itself_in_the_brokers_log(servers: Servers) -> None:
+    """Its channel fails. Without a limit the log would have the message, and twenty kilobytes of state, each time."""
+    broker = servers.broker.address
+    body = b'{"email": "ann@customers.example", "token": "tok_secret"}'
+    login = f"\0{broker.admin_username}\0{broker.admin_password}"
+    with (
+        socket.create_connection((broker.host, broker.amqps_port), timeout=30) as plain,
+        tls(servers).wrap_socket(plain, server_hostname=broker.host) as wire,
+    ):
+        wire.sendall(b"AMQP\0\0\x09\x01")
+        wire.recv(65536)
+        for channel, method in (
+            (0, spec.Connection.StartOk({}, "PLAIN", login, "en_US")),
+            (0, spec.Connection.TuneOk(2047, 131072, 60)),
+            (0, spec.Connection.Open("/")),
+            (1, spec.Channel.Open()),
+            (1, spec.Basic.Publish(exchange="amq.topic", routing_key="any")),
+        ):
+            wire.sendall(frame.marshal(method, channel))
+        every_property_and_no_content = struct.pack(">HHQH", 60, 0, len(body), 0xFFFC)
+        wire.sendall(struct.pack(">BHI", 2, 1, 14) + every_property_and_no_content + b"\xce")
+        wire.sendall(frame.marshal(ContentBody(body), 1))
+        answers = b""
+        while b"INTERNAL_ERROR" not in answers:
+            more = wire.recv(65536)
+            assert more, answers
+            answers += more
+    log = servers.broker.log_file.read_bytes()
+    assert b"INTERNAL_ERROR" in log or b"decode_properties" in log
+    assert b"ann@customers.example" not in log
+    assert b"tok_secret" not in log

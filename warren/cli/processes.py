@@ -1,0 +1,102 @@
+"""`warren status`, `warren logs` and `warren restart`: for what `warren up` runs, from another terminal."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+from warren.local.errors import LocalError
+from warren.local.instance import Instance, State
+
+RESTART_LIMIT = 120.0  # seconds; a server has 90 to start
+METRICS = "metrics of "
+LOGS = {"postgres": "PostgreSQL", "rabbitmq": "RabbitMQ"}
+
+
+def status() -> int:
+    """Show what `warren up` runs, since when, and where. Exit code 1 if anything of it is down.
+
+    Try: warren status
+    """
+    instance, state = _running()
+    for name, url in state.urls.items():
+        if not name.startswith(METRICS):
+            print(f"{name:<18} {url}")
+    print(f"{'logs':<18} {instance.dir / 'logs'}\n")
+    up = {name: process for name, process in state.processes.items() if process.alive}
+    for name in (*state.processes, *state.down):
+        shown = f"up {_duration(up[name].age):<8} pid {up[name].pid}" if name in up else "DOWN"
+        print(f"{name:<14} {shown:<24} {state.urls.get(METRICS + name, '')}".rstrip())
+    return 0 if len(up) == len(state.processes) and not state.down else 1
+
+
+def logs(
+    name: Annotated[str | None, Parameter(help="A service or a server; all without it.")] = None,
+    /,
+    *,
+    lines: Annotated[int, Parameter(help="How many of the last lines.", validator=validators.Number(gte=0))] = 20,
+    follow: Annotated[bool, Parameter(help="Go on with new lines until Ctrl-C.", negative="")] = False,
+) -> None:
+    """Show the end of the logs of `warren up`, also after it has ended.
+
+    Try:
+
+        warren logs payment --follow
+
+        warren logs RabbitMQ --lines 200
+    """
+    folder = Instance("up").dir / "logs"
+    found = [*sorted(folder.glob("services/*.log")), *sorted(folder.glob("*.log"))]
+    files = {LOGS.get(file.stem, file.stem): file for file in found if not file.name.endswith(".old.log")}
+    if not files:
+        raise LocalError(f"There are no logs in {folder}: nothing was started yet. Start it: make up")
+    chosen = list(files.values()) if name is None else [files[_named(name, list(files))]]
+    sys.stdout.flush()
+    os.execvp("tail", ["tail", f"--lines={lines}", *(["-F"] if follow else []), *map(str, chosen)])  # noqa: S606
+
+
+def restart(name: Annotated[str, Parameter(help="A service or a server.")], /) -> None:
+    """Restart one part of what `warren up` runs, or start it if it is down; returns when it runs.
+
+    Try: warren restart payment
+    """
+    instance, state = _running()
+    part = _named(name, [*state.processes, *state.down])
+    before = state.processes.get(part)
+    instance.request_restart(part)
+    deadline = time.monotonic() + RESTART_LIMIT
+    while time.monotonic() < deadline:
+        _, state = _running()
+        process = state.processes.get(part)
+        if process is not None and process != before:
+            print(f"{part} runs again, pid {process.pid}")
+            return
+        time.sleep(0.1)
+    raise LocalError(f"{part} has not started within {RESTART_LIMIT:.0f} s. Its log: warren logs {part}")
+
+
+def _running() -> tuple[Instance, State]:
+    instance = Instance("up")
+    state = instance.state
+    if state is None:
+        raise LocalError("Nothing runs in this checkout. Start it: make up")
+    if not state.urls:
+        raise LocalError("It is just being started.")
+    return instance, state
+
+
+def _named(given: str, names: Sequence[str]) -> str:
+    """The name that is meant, in any case of letters."""
+    for name in names:
+        if name.lower() == given.lower():
+            return name
+    raise LocalError(f"There is no {given!r}. There are: {', '.join(names)}.")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
