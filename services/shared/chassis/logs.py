@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import structlog
 
+from services.shared.chassis.printable import printable
+
 
 def configure(service: str, *, log_format: Literal["console", "json"], level: str) -> None:
     """Set up structlog and the standard library's logging for this process.
@@ -28,18 +30,30 @@ def configure(service: str, *, log_format: Literal["console", "json"], level: st
     )
     # Libraries log through the standard library. The driver reports each lost connection with a stack trace
     # of its own; ours say it in a line.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stdout, format="%(asctime)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Formatter("%(asctime)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
     structlog.contextvars.bind_contextvars(service=service)
 
 
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n\t")
+
+
 def _line(_: Any, __: str, event: dict[str, Any]) -> str:
-    """12:00:00.123 inventory     processed order.created -> inventory.reserved  order=123 ms=3.1"""
+    """12:00:00.123 inventory     processed order.created -> inventory.reserved  order=123 ms=3.1
+
+    Values can come from messages: what is not printable in them is escaped, so that none can steer a terminal or
+    look like a line of its own.
+    """
     stamp, level, service = event.pop("timestamp")[:12], event.pop("level"), event.pop("service", "")
     text, trace = event.pop("event"), event.pop("exception", "")
     kind, led_to = event.pop("event_type", None), event.pop("led_to", None)
-    subject = f" {kind}" if kind else ""
-    subject += f" -> {led_to}" if led_to else ""
+    subject = f" {printable(kind)}" if kind else ""
+    subject += f" -> {printable(led_to)}" if led_to else ""
     mark = "" if level in {"info", "debug"} else f"{level.upper()} "
-    rest = "".join(f" {key}={value}" for key, value in event.items() if value is not None)
-    return f"{stamp} {service:<12} {mark}{text}{subject} {rest}".rstrip() + (f"\n{trace}" if trace else "")
+    rest = "".join(f" {key}={printable(value)}" for key, value in event.items() if value is not None)
+    below = "\n" + printable(trace, keep="\n") if trace else ""
+    return f"{stamp} {service:<12} {mark}{printable(text)}{subject} {rest}".rstrip() + below

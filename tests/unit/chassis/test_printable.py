@@ -1,0 +1,27 @@
+"""Nothing that came from outside can steer the terminal that it is printed on."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.shared.chassis import logs
+from services.shared.chassis.printable import printable
+
+HOSTILE = "a\x1b[2J\x9b31m\u202eb\u2028c\u200d\x85d\re\nf\ud800"
+
+
+def test_what_could_steer_a_terminal_is_shown_as_an_escape() -> None:
+    assert printable(HOSTILE) == r"a\x1b[2J\x9b31m\u202eb\u2028c\u200d\x85d\re\nf\ud800"
+    assert printable("a\nb\tc\r", keep="\n\t") == "a\nb\tc\\r"
+    assert printable("schöne Grüße, 日本 🐰") == "schöne Grüße, 日本 🐰"
+
+
+@given(st.text(alphabet=st.characters()))
+def test_the_result_is_always_printable(text: str) -> None:
+    assert printable(text).isprintable()
+
+
+@given(st.text(alphabet=st.characters()))
+def test_a_log_line_is_one_line_whatever_a_message_holds(text: str) -> None:
+    event = {"timestamp": "12:00:00.123456", "level": "info", "service": "probe", "event": "processed"}
+    line = logs._line(None, "", event | {"event_type": text, "led_to": text, "order": text})
+    assert line.isprintable()
