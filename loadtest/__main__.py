@@ -1,5 +1,12 @@
 """python -m loadtest"""
 
-from loadtest.cli import main
+from warren.entry import Work, guard
 
-main()
+
+def load() -> Work:
+    from loadtest.cli import main  # noqa: PLC0415 - guarded
+
+    return main
+
+
+guard("loadtest", load, "make .venv/.dev")

@@ -1,6 +1,7 @@
 """The command line: `python -m loadtest --help`."""
 
 import sys
+from typing import NoReturn
 
 from cyclopts import App
 from rich.console import Console
@@ -43,7 +44,7 @@ app.command(topology)
 app.command(chaos)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point: mistakes of the user end in one line, never in a stack trace."""
     try:
         code = app(sys.argv[1:])

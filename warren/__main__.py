@@ -1,5 +1,5 @@
 """`python -m warren` is `warren`."""
 
-from warren.cli import main
+from warren.entry import warren
 
-main()
+warren()

@@ -1,28 +1,26 @@
-"""The order service's HTTP API, as its customers use it: the command line, the demo, the tests."""
+"""The HTTP APIs of the running system, as its customers use them: the command line, the demo, the tests."""
 
+import json
 import os
-from types import TracebackType
-from typing import Any, Self
+import re
+from typing import Any, Self, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID
 
-import httpx
 import msgspec
 
+from warren.errors import ClientError
+from warren.http import Answer, NoAnswer, request
 from warren.local.instance import Instance
+
+T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 FINAL = {"COMPLETED", "CANCELLED"}
+SHORT_ID = 8  # hexadecimal digits: the last ones, since orders of one minute share their first
 
 
-class ClientError(Exception):
-    """A request failed; the text is for the person who made it. `status` is the answer's, if there was an answer."""
-
-    def __init__(self, text: str, status: int | None = None) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-class Order(msgspec.Struct, rename="camel", frozen=True):
+class Order(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """An order as the service shows it."""
 
     id: UUID
@@ -32,14 +30,20 @@ class Order(msgspec.Struct, rename="camel", frozen=True):
     reason: str | None
     total_cents: int
     currency: str
+    express: bool = False
     version: int
     created_at: str
+    updated_at: str | None = None
     tracking: str | None = None
     lines: list[dict[str, Any]] = []
 
     @property
     def name(self) -> str:
         return self.order_id or str(self.id)
+
+    @property
+    def short_id(self) -> str:
+        return self.id.hex[-SHORT_ID:]
 
     @property
     def total(self) -> str:
@@ -54,46 +58,63 @@ def default_url() -> str:
     """$WARREN_URL, else where `warren up` of this checkout runs, else port 8080."""
     if url := os.environ.get("WARREN_URL"):
         return url.rstrip("/").removesuffix("/orders")
+    return (_running("orders") or DEFAULT_URL).removesuffix("/orders")
+
+
+def default_audit_url() -> str | None:
+    """$WARREN_AUDIT_URL, else that of the running `warren up`, if $WARREN_URL names no other system."""
+    if url := os.environ.get("WARREN_AUDIT_URL"):
+        return url.rstrip("/")
+    url = None if os.environ.get("WARREN_URL") else _running("audit")
+    return url and url.removesuffix("/audit/events")
+
+
+def _running(name: str) -> str | None:
     state = Instance("up").state
-    if state is not None and "orders" in state.urls:
-        return state.urls["orders"].removesuffix("/orders")
-    return DEFAULT_URL
+    return None if state is None else state.urls.get(name)
 
 
 class Client:
     """Blocking client. The bearer token is `token`, else $WARREN_TOKEN, else none."""
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
-        self.url = url or default_url()
+        self.url = (url or default_url()).rstrip("/")
+        self._audit_url = None if url else default_audit_url()
         token = token or os.environ.get("WARREN_TOKEN")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        try:
-            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=30)
-        except httpx.InvalidURL as error:
-            raise ClientError(f"{self.url!r} is no address of an order service: {error}") from error
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
+    def __exit__(self, *_: object) -> None:
+        """Nothing is kept open between requests."""
 
     def place(self, body: dict[str, Any], key: str | None = None) -> Order:
         headers = {"Idempotency-Key": key} if key else {}
-        return self._order(self._request("POST", "/orders", json=body, headers=headers))
+        return self._order("POST", "/orders", body, headers)
 
     def find(self, name: str, customer: str | None = None) -> Order:
-        """By id, or by the customer's own number. Raises ClientError when that is not one order."""
+        """By id, by the customer's own number, or by the last digits of the id of one of the newest hundred.
+
+        Raises ClientError when that is not one order.
+        """
         try:
-            return self._order(self._request("GET", f"/orders/{UUID(name)}"))
+            return self._order("GET", f"/orders/{UUID(name)}")
         except ValueError:
             found = self.list(reference=name, customer=customer)
+        if not found and re.fullmatch(rf"[0-9a-f]{{{SHORT_ID},}}", name):
+            found = [order for order in self.list(customer=customer, limit=100) if order.id.hex.endswith(name)]
         if len(found) != 1:
             what = "no order" if not found else f"{len(found)} customers have an order"
             raise ClientError(f"{what} {name!r}" + ("; name one with --user" if found else f" at {self.url}"))
         return found[0]
+
+    def history(self, order: UUID) -> "list[HistoryEntry] | None":
+        """The order's events by time, from the audit service; None if its address is not known."""
+        if self._audit_url is None:
+            return None
+        answer = self._request("GET", f"{self._audit_url}/audit/orders/{order}")
+        return [entry.event for entry in _read(answer, _History, "history", "audit").events]
 
     def list(
         self,
@@ -105,41 +126,69 @@ class Client:
     ) -> list[Order]:
         wanted = {"state": state, "customer": customer, "orderId": reference, "limit": limit}
         parameters = {name: value for name, value in wanted.items() if value is not None}
-        answer = self._request("GET", "/orders", params=parameters)
-        return msgspec.convert(answer.json()["orders"], list[Order])
+        return _read(self._request("GET", f"{self.url}/orders?{urlencode(parameters)}"), _OrderPage, "orders").orders
 
     def cancel(self, order: UUID) -> Order:
-        return self._order(self._request("POST", f"/orders/{order}/cancel"))
+        return self._order("POST", f"/orders/{order}/cancel")
 
     def confirm_delivery(self, order: UUID) -> Order:
-        return self._order(self._request("POST", f"/orders/{order}/delivery-confirmation"))
+        return self._order("POST", f"/orders/{order}/delivery-confirmation")
 
-    @staticmethod
-    def _order(answer: httpx.Response) -> Order:
-        try:
-            return msgspec.convert(answer.json(), Order)
-        except (ValueError, msgspec.ValidationError) as error:
-            raise ClientError(
-                f"{answer.request.url} answered {answer.status_code} and no order: is this Warren's order service?",
-                answer.status_code,
-            ) from error
+    def _order(
+        self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> Order:
+        return _read(self._request(method, self.url + path, body, headers), Order, "order")
 
-    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _request(
+        self, method: str, url: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        content = None if body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
         try:
-            answer = self._http.request(method, path, **options)
-        except httpx.HTTPError as error:
+            answer = request(method, url, body=content, headers=self._headers | kind | (headers or {}))
+        except NoAnswer as error:
             raise ClientError(
-                f"no order service at {self.url} ({str(error) or type(error).__name__}). Start one with `warren up`,"
-                " or name it with --url or WARREN_URL."
+                f"no answer from {url} ({error}). Start the system with `warren up`, or name it with --url or"
+                " WARREN_URL."
             ) from error
         if answer.is_error:
-            raise ClientError(_problem(answer), answer.status_code)
+            raise ClientError(_problem(answer), answer.status)
         return answer
 
 
-def _problem(answer: httpx.Response) -> str:
+class _OrderPage(msgspec.Struct):
+    orders: list[Order]
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """One event about an order."""
+
+    time: str
+    type: str
+    source: str
+
+
+class _Recorded(msgspec.Struct):
+    event: HistoryEntry
+
+
+class _History(msgspec.Struct):
+    events: list[_Recorded]
+
+
+def _read(answer: Answer, kind: type[T], what: str, service: str = "order") -> T:
     try:
-        body = answer.json()
-        return f"{body['title']} ({answer.status_code}): {body['detail']}"
-    except (ValueError, KeyError, TypeError):
-        return f"{answer.request.url} answered {answer.status_code}"
+        return msgspec.json.decode(answer.body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ClientError(
+            f"{answer.url} answered {answer.status} and no {what}: is this Warren's {service} service?",
+            answer.status,
+        ) from error
+
+
+def _problem(answer: Answer) -> str:
+    try:
+        body = json.loads(answer.body)
+        return f"{body['title']} ({answer.status}): {body['detail']}"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return f"{answer.url} answered {answer.status}"

@@ -16,8 +16,9 @@ from http import HTTPStatus
 from pathlib import Path
 
 from warren import demo
-from warren.client import Client, ClientError
+from warren.client import Client
 from warren.demo import SCENES, Act, Scene
+from warren.errors import ClientError
 from warren.local.errors import LocalError
 from warren.tokens import sign
 

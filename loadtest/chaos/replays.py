@@ -11,11 +11,11 @@ from loadtest.chaos.site import Site
 from loadtest.faults import mailbag
 from services.shared.messaging import deadletter
 from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.deadletter import UNROUTED
-from services.shared.messaging.parked import Parked
+from services.shared.messaging.parked import UNROUTED, Parked
 from services.shared.messaging.parkinglot import parking_lot
-from warren.cli.access import BrokerAccess, DatabaseAccess, parking_lots
-from warren.cli.search import Filters, search
+from warren.cli.access import BrokerAccess, DatabaseAccess
+from warren.cli.filters import Filters
+from warren.cli.search import search
 from warren.local.system import VHOST
 
 
@@ -43,9 +43,10 @@ def replay_parked(site: Site) -> Counter[str]:
 
     async def run() -> None:
         broker, database = _broker_access(site), _database_access(site)
-        lots = [name for name in parking_lots() if name != UNROUTED]
-        async with search(broker, database, Filters(queue=lots)) as wanted:
-            for name in lots:
+        async with search(broker, database, Filters()) as wanted:
+            for name in wanted.lots:
+                if name == UNROUTED:
+                    continue
 
                 async def readable(window: list[Parked]) -> list[Parked]:
                     found = [pair for pair in await wanted.found(window) if pair[0].envelope.id is not None]

@@ -26,8 +26,8 @@ from services.shared.messaging.parkinglot import ParkingLot
 async def fatal(self, messages):
     os.kill(os.getpid(), signal.SIGKILL)
 ParkingLot.remove = fatal
-from warren.cli import main
-main()
+from warren.entry import warren
+warren()
 """
 
 
@@ -40,6 +40,7 @@ def warren(shop: Shop, folder: Path, *arguments: str, program: tuple[str, ...] =
         "WARREN_BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/orders",
         "WARREN_BROKER_CREDENTIALS": str(shop.system.secrets / "dlq-rabbitmq"),
         "WARREN_BROKER_CA_FILE": str(broker.ca_file),
+        "WARREN_MANAGEMENT_URL": broker.management_url,
         "WARREN_DATABASE_URL": f"postgresql://postgres@{database.host}:{database.port}/{database.database}",
         "WARREN_DATABASE_PASSWORD_FILE": str(password),
         "WARREN_DATABASE_CA_FILE": str(database.ca_file),

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from tests.system.shop import Shop
-from warren.client import ClientError, Order
+from warren.client import Order
+from warren.errors import ClientError
 
 COMPLETE = [
     "order.created",

@@ -1,65 +1,52 @@
 """The command line: `warren --help`.
 
 Exit codes: 0 done, 1 the command failed or an invariant is broken, 2 wrong usage, 130 interrupted.
+
+The modules with the commands' signatures and help import nothing heavy: each command imports what it needs when it
+runs. `warren.entry` handles interruptions and output.
 """
 
 import sys
+from collections.abc import Callable, Sequence
 
-from cyclopts import App
-from rich.console import Console
-from rich.markup import escape
-
-from services.shared.messaging.errors import MessagingError
-from warren.cli import dlq, order, processes, system
-from warren.cli.demo import demo
-from warren.cli.failures import failures
-from warren.cli.outbox import outbox
-from warren.cli.token import token
-from warren.client import ClientError
-from warren.local.errors import LocalError
-
-app = App(
-    name="warren",
-    help="""Run Warren on this machine, place and follow orders, look after messages that got stuck.
-
-    Try:
-
-        warren demo              # a tour, checked at the end
-        warren up                # everything, until Ctrl-C
-        warren order place --user gayal item1 item2 --watch
-        warren dlq list          # what is parked, and why
-    """,
-    version_flags=["--version"],
-)
-app.command(demo)
-app.command(system.up)
-app.command(system.down)
-app.command(processes.status)
-app.command(processes.logs)
-app.command(processes.restart)
-app.command(order.app)
-app.command(dlq.app)
-app.command(outbox)
-app.command(failures)
-app.command(token)
+from services.shared.chassis.printable import printable
+from warren.errors import fail
 
 
-def main() -> None:
-    """Entry point: mistakes of the user end in one line, never in a stack trace."""
+def load(arguments: Sequence[str]) -> Callable[[], int]:
+    """The command that the arguments name, ready to run. Reports wrong usage and raises SystemExit(2)."""
+    from cyclopts import CycloptsError
+
+    from warren.cli.commands import app
+
+    if unreadable := [text for text in arguments if not text.isprintable() and "\udc80" <= max(text) <= "\udcff"]:
+        fail("warren", f"the argument {printable(unreadable[0])} is not UTF-8")
+        sys.exit(2)
     try:
-        code = app()
-    except (LocalError, ClientError, MessagingError) as error:
-        _complain(str(error))
-        sys.exit(1)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        _complain(f"{error.filename}: {error.strerror}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+        command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        from cyclopts.help import format_usage
+
+        chain, apps, _ = app.parse_commands(arguments)
+        path = " ".join(("warren", *chain))
+        usage = str(format_usage(app, chain, apps)).strip()
+        fail("warren", f"{printable(error)}\n{usage}\nMore: {path} --help")
+        sys.exit(2)
+
+    def work() -> int:
+        try:
+            code = command(*bound.args, **bound.kwargs)
+        except _reported() as error:
+            return fail("warren", printable(str(error), keep="\n"))
+        return code if isinstance(code, int) else 0
+
+    return work
 
 
-def _complain(text: str) -> None:
-    Console(stderr=True, highlight=False).print(f"[red]warren:[/red] {escape(text)}", soft_wrap=True)
+def _reported() -> tuple[type[Exception], ...]:
+    """Whose text is for the person who gave the command."""
+    from services.shared.messaging.errors import MessagingError
+    from warren.errors import ClientError
+    from warren.local.errors import LocalError
+
+    return ClientError, LocalError, MessagingError

@@ -1,22 +1,25 @@
 """How a command of the operator gets at the broker and the database: given, or found in the running `warren up`."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 from cyclopts import Group, Parameter
 
-import broker_topology
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.database import DatabaseAddress
-from warren.client import ClientError
+from warren.errors import ClientError
 from warren.local.instance import Instance
-from warren.local.paths import CHECKOUT
+
+if TYPE_CHECKING:
+    from services.shared.messaging.connection import BrokerAddress
+    from services.shared.messaging.database import DatabaseAddress
 
 VHOST = "orders"
 USER = "dlq"
-TOPOLOGY = CHECKOUT / "charts" / "warren" / "topology"
+MANAGEMENT_PORTS = {"amqps": ("https", 15671), "amqp": ("http", 15672)}
 
 _broker = Group("Broker", help="Default: the `warren up` that runs in this checkout.", sort_key=90)
 _database = Group("Database", help="Default: the `warren up` that runs in this checkout.", sort_key=91)
@@ -43,9 +46,20 @@ class BrokerAccess:
         Path | None,
         Parameter(env_var="WARREN_BROKER_CA_FILE", group=_broker, help="The CA; without it the system's are trusted."),
     ] = None
+    management_url: Annotated[
+        str | None,
+        Parameter(
+            env_var="WARREN_MANAGEMENT_URL",
+            group=_broker,
+            help="The management API, which lists the parking lots. Default: port 15671 of the broker's host, 15672"
+            " without TLS.",
+        ),
+    ] = None
 
     def address(self) -> BrokerAddress:
         """Raises ClientError with what to give when neither is enough."""
+        from services.shared.messaging.connection import BrokerAddress
+
         if self.broker_url and self.broker_credentials:
             return BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file)
         if self.broker_url or self.broker_credentials:
@@ -54,6 +68,19 @@ class BrokerAccess:
         folder, ports = _running("--broker-url and --broker-credentials")
         url = f"amqps://127.0.0.1:{ports['amqps']}/{VHOST}"
         return BrokerAddress(url, folder / "secrets" / f"{USER}-rabbitmq", folder / "certificates" / "ca.pem")
+
+    def management(self) -> str | None:
+        """The URL of the broker's management API; None if the broker's URL does not lead to one."""
+        if self.management_url:
+            return self.management_url
+        if not self.broker_url:
+            return f"https://127.0.0.1:{_running('--broker-url')[1]['management']}"
+        parts = urlsplit(self.broker_url)
+        if parts.scheme not in MANAGEMENT_PORTS or parts.hostname is None:
+            return None
+        scheme, port = MANAGEMENT_PORTS[parts.scheme]
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return f"{scheme}://{host}:{port}"
 
 
 @Parameter(name="*")
@@ -80,6 +107,8 @@ class DatabaseAccess:
 
     def address(self) -> DatabaseAddress:
         """Raises ClientError when nothing is given and nothing runs."""
+        from services.shared.messaging.database import DatabaseAddress
+
         if self.database_url:
             return DatabaseAddress(self.database_url, self.database_password_file, self.database_ca_file)
         folder, ports = _running("--database-url")
@@ -95,12 +124,6 @@ def database_beside(broker: BrokerAccess, database: DatabaseAccess) -> DatabaseA
     if database.database_url and not broker.broker_url:
         raise ClientError("--broker-url is missing: a database is given, and the local broker is not its broker")
     return database.address()
-
-
-def parking_lots() -> list[str]:
-    """Every parking lot of the shipped topology, and the queue of unrouted events: the dlq user may list nothing."""
-    names = {name for item in broker_topology.load([TOPOLOGY]) for name in item.spec.queues}
-    return sorted(name for name in names if name.endswith(".dlq")) + sorted(names & {"unrouted.queue"})
 
 
 def _running(instead: str) -> tuple[Path, dict[str, int]]:

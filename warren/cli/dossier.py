@@ -1,9 +1,6 @@
 """Everything that is known of one parked message, as a document: to read, to process, to keep when it is dropped."""
 
 import base64
-import json
-import os
-import sys
 from datetime import datetime
 from typing import Any
 
@@ -43,20 +40,6 @@ def dossier(parked: Parked, failure: Failure | None) -> dict[str, Any]:
         return document | {"body": parked.body.decode()}
     except UnicodeDecodeError:
         return document | {"body_base64": base64.b64encode(parked.body).decode()}
-
-
-def line(document: dict[str, Any]) -> str:
-    """One document as one line of JSON."""
-    return json.dumps(document, ensure_ascii=False, default=str)
-
-
-def emit(document: dict[str, Any]) -> None:
-    """Print it as a line. Ends the program when nobody reads on, as `head` does, before the broker is blamed for it."""
-    try:
-        print(line(document), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
 
 
 def pretty(body: bytes) -> str:

@@ -1,21 +1,29 @@
 """The file that keeps what was dropped from a parking lot."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from warren.cli.dossier import line
-from warren.client import ClientError
+from warren.cli.screen import json_line
+from warren.errors import ClientError
+
+
+def state_folder() -> Path:
+    """Where what was dropped is kept: outside of any checkout, where it could be committed or deleted with it."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base).absolute() / "warren" / "dropped"
 
 
 class DroppedFile:
     """JSON lines, made at the first write; what `write` has returned for survives a crash of the machine."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = (path or Path(f"dropped-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl")).absolute()
+        name = f"dropped-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl"
+        self._make_folder = path is None
+        self.path = (path or state_folder() / name).absolute()
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -27,14 +35,19 @@ class DroppedFile:
         if self._file is not None:
             self._file.close()
 
-    def write(self, documents: Sequence[dict[str, Any]]) -> None:
+    def write(self, documents: Iterable[dict[str, Any]]) -> None:
         """Raises ClientError when the file cannot be written; nothing may be dropped then."""
         try:
             if self._file is None:
+                if self._make_folder:
+                    self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 # Messages tell of customers: readable by their finder alone.
-                self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a")
+                self._file = os.fdopen(
+                    os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8"
+                )
                 self._sync_folder()
-            self._file.writelines(f"{line(document)}\n" for document in documents)
+            for document in documents:
+                self._file.write(f"{json_line(document)}\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:

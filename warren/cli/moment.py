@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from warren.client import ClientError
+from warren.errors import ClientError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

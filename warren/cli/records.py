@@ -12,7 +12,7 @@ import msgspec
 
 from services.shared.messaging.database import DatabaseAddress
 from services.shared.messaging.parked import Failure
-from warren.client import ClientError
+from warren.errors import ClientError
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]
@@ -49,7 +49,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     reason: str | None = None
     """A regular expression, in PostgreSQL's words, searched without regard to case."""
-    subject: UUID | None = None
+    order: str | None = None
+    """The order's id, or the customer's number for it."""
     type: str | None = None
     """* and ? stand for any characters."""
     limit: int | None = None
@@ -102,24 +103,38 @@ class Records:
             f"SELECT '{name}' AS service, {_COLUMNS} FROM \"{name}\".failures"  # noqa: S608 - known schemas
             for name in self.require(services)
         )
+        subjects = None if wanted.order is None else await self._orders(wanted.order)
         try:
             rows = await self._connection.fetch(
                 f"SELECT * FROM ({parts}) AS f"  # noqa: S608 - as above
                 " WHERE ($1::text IS NULL OR state = $1) AND ($2::timestamptz IS NULL OR last_at >= $2)"
                 " AND ($3::timestamptz IS NULL OR last_at < $3) AND ($4::text IS NULL OR reason ~* $4)"
-                " AND ($5::uuid IS NULL OR subject = $5) AND ($6::text IS NULL OR event_type LIKE $6)"
+                " AND ($5::uuid[] IS NULL OR subject = ANY($5)) AND ($6::text IS NULL OR event_type LIKE $6)"
                 " ORDER BY last_at DESC LIMIT $7",
                 wanted.state,
                 wanted.since,
                 wanted.until,
                 wanted.reason,
-                wanted.subject,
+                subjects,
                 None if wanted.type is None else _like(wanted.type),
                 wanted.limit,
             )
         except asyncpg.InvalidRegularExpressionError as error:
             raise ClientError(f"{wanted.reason!r} is no regular expression: {error}") from error
         return [Failure(*row) for row in rows]
+
+    async def _orders(self, name: str) -> list[UUID]:
+        """The ids of the orders of that number, several customers' perhaps. Raises ClientError if there is none."""
+        try:
+            return [UUID(name)]
+        except ValueError:
+            pass
+        if not await self._connection.fetchval("SELECT has_table_privilege(to_regclass('\"order\".orders'), 'SELECT')"):
+            raise ClientError(f"the database role may not look up order numbers: give the id of {name!r} instead")
+        rows = await self._connection.fetch('SELECT id FROM "order".orders WHERE reference = $1', name)
+        if not rows:
+            raise ClientError(f"no order {name!r}")
+        return [row["id"] for row in rows]
 
     async def outboxes(self, services: Iterable[str]) -> list[Backlog]:
         """One for each service, by name."""

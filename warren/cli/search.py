@@ -1,82 +1,29 @@
 """What a command about parked messages looks through, and what it looks for."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Annotated
-
-from cyclopts import Group, Parameter
-from rich.console import Console
 
 from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.deadletter import UNROUTED
 from services.shared.messaging.parked import Failure, Parked
 from services.shared.messaging.selection import Selection
-from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside, parking_lots
-from warren.cli.moment import moment
+from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside
+from warren.cli.discovery import chosen_lots, parking_lots
+from warren.cli.filters import Filters
 from warren.cli.records import Records, records
-from warren.client import ClientError
-
-_filters = Group("Which messages", help="All that is given must hold.", sort_key=10)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+from warren.cli.screen import err, shown
+from warren.errors import ClientError
 
 Found = tuple[Parked, Failure | None]
 
 
-@Parameter(name="*", group=_filters)
-@dataclass(frozen=True, kw_only=True)
-class Filters:
-    """The options that choose among parked messages."""
-
-    queue: Annotated[
-        list[str],
-        Parameter(
-            help="inventory or inventory.dlq; unrouted for events no service binds. May be repeated.", negative=""
-        ),
-    ] = field(default_factory=list)
-    reason: Annotated[
-        str | None, Parameter(help="Regular expression, found anywhere in the reason; capitals do not matter.")
-    ] = None
-    since: Annotated[str | None, Parameter(help="Parked then or later: 90s, 10m, 2h, 7d ago, or 2026-11-22T14:30.")] = (
-        None
-    )
-    until: Annotated[str | None, Parameter(help="Parked before then; written like --since.")] = None
-    order: Annotated[str | None, Parameter(help="The customer's order number, or the order's id.")] = None
-    type: Annotated[str | None, Parameter(help="Event type, such as order.created; * stands for anything.")] = None
-    id: Annotated[str | None, Parameter(help="Event id, message id or body hash, or how it begins.")] = None
-
-    @property
-    def lots(self) -> list[str]:
-        """The queues that were named, each by its full name."""
-        return [
-            UNROUTED if name in {"unrouted", UNROUTED} else f"{name.removesuffix('.dlq')}.dlq" for name in self.queue
-        ]
-
-    def selection(self) -> Selection:
-        """Raises ClientError for what cannot be understood."""
-        try:
-            reason = None if self.reason is None else re.compile(self.reason, re.IGNORECASE)
-        except re.error as error:
-            raise ClientError(f"--reason {self.reason!r} is no regular expression: {error}") from error
-        return Selection(
-            reason=reason,
-            since=moment(self.since),
-            until=moment(self.until),
-            order=self.order,
-            type=self.type,
-            id=self.id,
-        )
-
-
 class Search:
-    """Finds messages by their properties and by what is on record of them."""
+    """Finds messages by their properties and by what is on record of them, in `lots`."""
 
-    def __init__(self, address: BrokerAddress, kept: Records | None, filters: Filters) -> None:
+    def __init__(self, address: BrokerAddress, kept: Records | None, filters: Filters, lots: list[str]) -> None:
         self.address = address
-        self.lots = filters.lots or parking_lots()
+        self.lots = lots
         self.named = bool(filters.queue)
-        """Whether a queue that is missing is a mistake."""
+        """Whether a queue that is missing, or may not be read, is a mistake."""
         self._records = kept
         self._selection = filters.selection()
         self.filters = self._selection != Selection()
@@ -112,11 +59,18 @@ async def search(broker: BrokerAccess, database: DatabaseAccess, filters: Filter
     if beside is None:
         if filters.reason is not None:
             raise ClientError("--reason needs the database, where reasons are kept: give --database-url too")
-        _err.print("without --database-url: reasons and attempts are not known", style="yellow")
-        yield Search(address, None, filters)
+        err.print("without --database-url: reasons and attempts are not known", style="yellow")
+        yield Search(address, None, filters, _lots(broker, address, filters, []))
         return
     async with records(beside) as kept:
-        yield Search(address, kept, filters)
+        yield Search(address, kept, filters, _lots(broker, address, filters, kept.services))
+
+
+def _lots(broker: BrokerAccess, address: BrokerAddress, filters: Filters, services: list[str]) -> list[str]:
+    lots, unknown = parking_lots(broker.management(), address, services)
+    if unknown and not filters.queue:
+        err.print(f"{shown(unknown)}. Other parking lots: name them with --queue", style="yellow")
+    return chosen_lots(filters.queue, lots, address, complete=not unknown)
 
 
 def _first(known: dict[tuple[str, str], Failure], message: Parked) -> Failure | None:

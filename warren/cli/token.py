@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from warren.tokens import sign
-
 
 def token(user: str, *, key_file: Path, role: str | None = None, minutes: float = 60) -> None:
     """Print a bearer token that names a customer.
@@ -25,4 +23,6 @@ def token(user: str, *, key_file: Path, role: str | None = None, minutes: float 
     minutes
         How long it is good for.
     """
+    from warren.tokens import sign
+
     print(sign(user, key_file, role=role, seconds=minutes * 60))

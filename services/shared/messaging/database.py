@@ -1,18 +1,22 @@
 """The service's database, seen as a place for transactions that may be away for a while."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
 
 from services.shared.messaging.errors import ConfigurationError, DatabaseUnavailable
-from services.shared.messaging.transaction import Connection
+
+if TYPE_CHECKING:
+    from services.shared.messaging.transaction import Connection
 
 ACQUIRE_TIMEOUT = 10.0  # seconds
 STATEMENT_TIMEOUT = 30.0  # seconds
@@ -151,7 +155,7 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    def _translated(self, connection: Connection | None = None) -> "_Translated":
+    def _translated(self, connection: Connection | None = None) -> _Translated:
         return _Translated(self._address, connection)
 
 

@@ -17,8 +17,6 @@ from services.shared.messaging.parkinglot import WINDOW, ParkingLot
 from services.shared.messaging.pipeline import Outcome
 from services.shared.messaging.redrive import Copy, Redrive, Unwritable
 
-UNROUTED = "unrouted.queue"
-
 Choose = Callable[[list[Parked]], Awaitable[list[Parked]]]
 """Those of a window that a command is about."""
 Note = Callable[[list[Parked]], Awaitable[None]]

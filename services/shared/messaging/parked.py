@@ -23,6 +23,11 @@ COUNT_HEADER = "x-warren-replays"
 """How often a message was replayed."""
 MOST_REPLAYS = 2**31 - 1
 
+UNROUTED = "unrouted.queue"
+"""Holds events that no service binds: not given up by any queue."""
+LOT_SUFFIX = ".dlq"
+"""How the names of parking lots end."""
+
 _ABOUT_THE_PAST = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 _MORE_QUEUES = ("CC", "BCC")
 
@@ -117,9 +122,11 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
     @property
     def home(self) -> str | None:
         """The one queue that gave it up, where a replay takes it; None for a message that never had one."""
-        if self.lot.endswith(".dlq"):
-            return self.death.queue if self.death else f"{self.lot.removesuffix('.dlq')}.queue"
-        return None
+        if self.lot == UNROUTED:
+            return None
+        if self.death is None and self.lot.endswith(LOT_SUFFIX):
+            return f"{self.lot.removesuffix(LOT_SUFFIX)}.queue"
+        return self.death.queue if self.death else None
 
     @property
     def service(self) -> str | None:

@@ -14,10 +14,10 @@ import pytest
 from aiormq import spec
 
 import broker_topology
+from services.shared.chassis import migrations
 from services.shared.messaging.connection import BrokerAddress
 from tests.stage import Stage, eventually
-from warren.cli import main
-from warren.cli.access import TOPOLOGY
+from warren import cli
 from warren.local.paths import CHECKOUT
 from warren.local.servers import Servers
 
@@ -27,9 +27,13 @@ class Lots(Stage):
 
     async def set_up(self) -> None:
         await super().set_up()
-        users = {name: user for item in broker_topology.load([TOPOLOGY]) for name, user in item.spec.users.items()}
+        users = {
+            name: user
+            for item in broker_topology.load([CHECKOUT / "charts" / "warren" / "topology"])
+            for name, user in item.spec.users.items()
+        }
         allowed = users["dlq"].permissions
-        await self.add_user("dlq", write=allowed.write, read=allowed.read)
+        await self.add_user("dlq", write=allowed.write, read=allowed.read, tags=",".join(users["dlq"].tags))
         async with self.channel() as channel:
             await channel.exchange_declare("redrive.exchange", exchange_type="direct", durable=True)
             await channel.queue_bind("probe.queue", "redrive.exchange", "probe.queue")
@@ -107,32 +111,52 @@ class Lots(Stage):
             "WARREN_BROKER_URL": address.url,
             "WARREN_BROKER_CREDENTIALS": str(address.credentials),
             "WARREN_BROKER_CA_FILE": str(address.ca_file),
+            "WARREN_MANAGEMENT_URL": self.servers.broker.address.management_url,
+            "XDG_STATE_HOME": str(self.folder / "state"),
             "WARREN_DATABASE_URL": f"postgresql://postgres@{postgres.host}:{self.database_port}/{self.database_name}",
             "WARREN_DATABASE_PASSWORD_FILE": str(password),
             "WARREN_DATABASE_CA_FILE": str(postgres.ca_file),
         }
 
-    async def warren(self, *arguments: str, user: str = "dlq") -> "Said":
+    async def add_service(self, name: str) -> None:
+        """Queue, parking lot and tables of one more service."""
+        async with self.channel() as channel:
+            arguments = {"x-queue-type": "quorum", "x-delivery-limit": -1}
+            await channel.queue_declare(f"{name}.dlq", durable=True, arguments=arguments)
+            await channel.queue_bind(f"{name}.dlq", "orders.dlx", f"{name}.dlq")
+            arguments |= {"x-dead-letter-exchange": "orders.dlx", "x-dead-letter-routing-key": f"{name}.dlq"}
+            await channel.queue_declare(f"{name}.queue", durable=True, arguments=arguments)
+            await channel.queue_bind(f"{name}.queue", "redrive.exchange", f"{name}.queue")
+        postgres = self.servers.postgres.address
+        url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database_name}"
+        secret = self.folder / f"{name}-postgres" / "password"
+        secret.parent.mkdir(parents=True)
+        secret.write_text("probe-password")
+        await migrations.prepare(url, postgres.admin_password, postgres.ca_file, self.folder, [name])
+
+    async def warren(self, *arguments: str, user: str = "dlq", **environment: str) -> "Said":
         """What the command line says, and its exit code."""
-        return await asyncio.to_thread(self._warren, list(arguments), self.environment(user))
+        return await asyncio.to_thread(self._warren, list(arguments), self.environment(user) | environment)
 
     def _warren(self, arguments: list[str], environment: dict[str, str]) -> "Said":
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.setattr(sys, "argv", ["warren", *arguments])
             patch.setattr(os, "environ", environment)
             patch.chdir(self.folder)
-            with pytest.raises(SystemExit) as ended:
-                main()
-        return Said(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+            try:
+                code = cli.load(arguments)()
+            except SystemExit as error:
+                code = int(error.code or 0)
+        return Said(code, out.getvalue(), err.getvalue())
 
     @asynccontextmanager
-    async def process(self, *program: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def process(self, *program: str, pipe: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
         """A command in a process of its own, which may be killed."""
         environment = self.environment() | {"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'operator'}"}
         silent = asyncio.subprocess.DEVNULL
+        out = asyncio.subprocess.PIPE if pipe else silent
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *program, cwd=self.folder, env=environment, stdout=silent, stderr=silent
+            sys.executable, *program, cwd=self.folder, env=environment, stdout=out, stderr=silent
         )
         yield process
         if process.returncode is None:

@@ -139,7 +139,9 @@ async def test_what_is_refused_or_missing_is_said_in_one_line(stage: Lots) -> No
     await stage.park(b"1")
     said = await stage.warren("dlq", "list", "--queue", "nowhere")
     assert said.code == 1
-    assert "no queue 'nowhere.dlq'" in said.err
+    assert "no parking lot 'nowhere'" in said.err
+    assert "there are: probe.dlq, unrouted.queue" in said.err
+    assert len(said.err.splitlines()) == 1
     said = await stage.warren("dlq", "list", "--queue", "probe", user="probe")
     assert said.code == 1
     assert "broker user 'probe' lacks a permission" in said.err
@@ -147,6 +149,72 @@ async def test_what_is_refused_or_missing_is_said_in_one_line(stage: Lots) -> No
     said = await stage.warren("dlq", "list", "--queue", "probe")
     assert said.code == 1
     assert "refused the user 'dlq'" in said.err
+
+
+async def test_parking_lots_are_found_whatever_their_service_and_so_are_the_reasons(stage: Lots) -> None:
+    await stage.add_service("loyalty")
+    async with stage.channel() as channel:
+        await channel.basic_publish(b"rubbish", routing_key="loyalty.queue")
+        message = await channel.basic_get("loyalty.queue")
+        await channel.basic_reject(message.delivery_tag, requeue=False)
+        await channel.queue_declare("cellar", durable=True, arguments={"x-queue-type": "quorum"})
+        await channel.queue_bind("cellar", "orders.dlx", "cellar")
+    await eventually(lambda: stage.has("loyalty.dlq", 1))
+    await stage.sql(
+        "INSERT INTO loyalty.failures (consumer, key, attempts, reason, state)"
+        " VALUES ('loyalty', $1, 1, 'not JSON: rubbish', 'parked')",
+        hashlib.sha256(b"rubbish").hexdigest(),
+    )
+    said = await stage.warren("dlq", "list")
+    assert (said.code, "not JSON: rubbish" in said.out) == (0, True)
+    assert "nothing in probe.dlq, unrouted.queue" in said.out
+    assert said.err.startswith("cellar is left out: broker user 'dlq' lacks a permission")
+    assert (await stage.warren("dlq", "replay", "--all")).out == "replayed 1 of 1 looked at\n"
+    assert await stage.depth("loyalty.queue") == 1
+    assert {row["state"] for row in await stage.sql("SELECT state FROM loyalty.failures")} == {"replayed"}
+    said = await stage.warren("dlq", "list", WARREN_MANAGEMENT_URL="https://127.0.0.1:1")
+    assert "nothing in loyalty.dlq, probe.dlq, unrouted.queue" in said.out
+    assert "the list of queues cannot be read from https://127.0.0.1:1" in said.err
+
+
+async def test_a_vhost_without_parking_lots_is_one_line(stage: Lots) -> None:
+    async with stage.channel() as channel:
+        for queue in ("probe.dlq", "unrouted.queue"):
+            await channel.queue_delete(queue)
+    for management in (stage.servers.broker.address.management_url, "https://127.0.0.1:1"):
+        said = await stage.warren("dlq", "list", WARREN_MANAGEMENT_URL=management)
+        assert (said.code, said.out) == (1, "")
+        assert "is it the" in said.err.splitlines()[-1]
+
+
+async def test_failures_are_found_by_the_number_of_an_order(stage: Lots) -> None:
+    order, other = uuid.uuid4(), uuid.uuid4()
+    for subject in (order, other):
+        await stage.sql(
+            "INSERT INTO failures (consumer, key, subject, attempts, reason, state)"
+            " VALUES ('probe', $1, $2, 1, 'busy', 'parked')",
+            str(subject),
+            subject,
+        )
+    said = await stage.warren("failures", "--order", "k1")
+    assert (said.code, "give the id" in said.err) == (1, True)
+    await stage.sql('CREATE SCHEMA "order"')
+    await stage.sql('CREATE TABLE "order".orders (id uuid, reference text)')
+    await stage.sql('INSERT INTO "order".orders VALUES ($1, $2)', order, "k1")
+    (found,) = (await stage.warren("failures", "--order", "k1", "--json")).documents
+    assert found["subject"] == str(order)
+    said = await stage.warren("failures", "--order", "k2")
+    assert (said.code, said.err) == (1, "warren: no order 'k2'\n")
+
+
+async def test_a_reader_that_stops_early_leaves_everything_as_it_was(stage: Lots) -> None:
+    await stage.park(*(f"{number}".encode() * 100 for number in range(2000)))
+    async with stage.process("-m", "warren", "dlq", "list", "--limit", "0", "--json", pipe=True) as process:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        assert await process.wait() == 1
+    await eventually(lambda: stage.has("probe.dlq", 2000))
 
 
 async def test_the_dlq_user_writes_nowhere_but_to_the_redrive_exchange(stage: Lots) -> None:

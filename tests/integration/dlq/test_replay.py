@@ -161,8 +161,8 @@ async def fatal(self, messages):
         os.kill(os.getpid(), signal.SIGKILL)
     await remove(self, messages)
 ParkingLot.remove = fatal
-from warren.cli import main
-main()
+from warren.entry import warren
+warren()
 """
 
 

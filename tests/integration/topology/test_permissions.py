@@ -276,8 +276,8 @@ async def test_the_dlq_user_replays_and_does_nothing_else(shop):
             await channel.queue_declare("mine.dlq", durable=True, arguments={"x-queue-type": "quorum"})
 
 
-@pytest.mark.parametrize("user", ["monitoring", "scaler"])
-async def test_monitoring_and_scaler_see_numbers_and_no_message(broker, shop, user):
+@pytest.mark.parametrize("user", ["monitoring", "scaler", "dlq"])
+async def test_users_of_the_management_api_see_numbers_and_no_message(broker, shop, user):
     credentials = await broker.secrets.read(f"{user}-rabbitmq")
     address = broker.address
     async with ManagementApi(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from warren.cli import access
-from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside, parking_lots
-from warren.client import ClientError
+from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside
+from warren.errors import ClientError
 from warren.local.instance import Instance
 
 URL = "amqps://broker:5671/orders"
@@ -42,7 +42,8 @@ def test_the_local_database_is_never_taken_for_another_brokers(tmp_path: Path) -
         database_beside(BrokerAccess(), database)
 
 
-def test_the_parking_lots_are_those_of_the_topology() -> None:
-    lots = parking_lots()
-    assert {"inventory.dlq", "payment.dlq"} <= set(lots)
-    assert lots[-1] == "unrouted.queue"
+def test_the_management_api_is_looked_for_beside_the_broker() -> None:
+    given = {"broker_credentials": Path("secret")}
+    assert BrokerAccess(broker_url=URL, **given).management() == "https://broker:15671"
+    assert BrokerAccess(broker_url="amqp://[::1]/orders", **given).management() == "http://[::1]:15672"
+    assert BrokerAccess(broker_url=URL, management_url="https://elsewhere", **given).management() == "https://elsewhere"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from warren.cli import app
+from warren.cli.commands import app
 
 
 @pytest.mark.parametrize(

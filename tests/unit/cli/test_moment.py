@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from warren.cli.moment import age, moment
-from warren.client import ClientError
+from warren.errors import ClientError
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

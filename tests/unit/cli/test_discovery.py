@@ -1,0 +1,62 @@
+"""Parking lots are recognized by what the broker says of its queues."""
+
+from pathlib import Path
+
+import pytest
+
+from services.shared.messaging.connection import BrokerAddress
+from warren.cli.discovery import Binding, QueueInfo, chosen_lots, lots_among, parking_lots
+from warren.errors import ClientError
+
+ADDRESS = BrokerAddress("amqps://broker:5671/orders", Path("nowhere"))
+
+
+def queue(name: str, exchange: str | None = None, key: str | None = None, *, policy: bool = False) -> QueueInfo:
+    settings = {"dead-letter-exchange": exchange, "dead-letter-routing-key": key}
+    given = {name: value for name, value in settings.items() if value is not None}
+    if policy:
+        return QueueInfo(name, {}, given)
+    return QueueInfo(name, {f"x-{name}": value for name, value in given.items()}, [])
+
+
+def test_a_parking_lot_is_named_so_or_is_where_messages_end() -> None:
+    queues = [
+        queue("loyalty.queue", "orders.dlx", "loyalty.dlq"),
+        queue("loyalty.dlq"),
+        queue("lonely.dlq"),
+        queue("work", "failed", policy=True),
+        queue("graveyard"),
+        queue("direct", "", "cellar"),
+        queue("cellar"),
+        queue("retried", "later"),
+        queue("waiting", "again"),
+        queue("plain"),
+        queue("unrouted.queue"),
+    ]
+    bindings = [
+        Binding("", "plain", "queue"),
+        Binding("orders.dlx", "loyalty.dlq", "queue"),
+        Binding("failed", "failed.all", "exchange"),
+        Binding("failed.all", "graveyard", "queue"),
+        Binding("later", "waiting", "queue"),
+        Binding("again", "retried", "queue"),
+        Binding("events", "plain", "queue"),
+    ]
+    expected = ["cellar", "graveyard", "lonely.dlq", "loyalty.dlq", "unrouted.queue"]
+    assert lots_among(queues, bindings) == expected
+
+
+def test_a_name_may_be_short_and_one_that_is_not_there_is_refused_with_those_that_are() -> None:
+    lots = ["graveyard", "loyalty.dlq", "unrouted.queue"]
+    names = ["loyalty", "unrouted", "graveyard", "loyalty.queue"]
+    assert chosen_lots(names, lots, ADDRESS, complete=True) == ["loyalty.dlq", "unrouted.queue", "graveyard"]
+    assert chosen_lots([], lots, ADDRESS, complete=True) == lots
+    assert chosen_lots(["other"], lots, ADDRESS, complete=False) == ["other.dlq"]
+    with pytest.raises(ClientError, match=r"no parking lot 'other' .* graveyard, loyalty\.dlq, unrouted\.queue"):
+        chosen_lots(["other"], lots, ADDRESS, complete=True)
+
+
+def test_without_a_management_api_the_services_with_tables_are_expected_to_have_one() -> None:
+    lots, unknown = parking_lots(None, ADDRESS, ["order", "loyalty"])
+    assert lots == ["loyalty.dlq", "order.dlq", "unrouted.queue"]
+    assert "--management-url" in unknown

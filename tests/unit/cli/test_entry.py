@@ -1,0 +1,185 @@
+"""Commands start at once, and whatever ends them early is no stack trace."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from warren.local.paths import CHECKOUT
+
+ENVIRONMENT = {
+    "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'operator'}",
+    "WARREN_URL": "http://127.0.0.1:1",
+    "WARREN_BROKER_URL": "amqps://127.0.0.1:1/orders",
+    "WARREN_BROKER_CREDENTIALS": "/nowhere",
+    "WARREN_DATABASE_URL": "postgresql://ops@127.0.0.1:1/warren",
+    "WARREN_CACHE": "/nowhere",
+}
+PRELUDE = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            {deed}
+sys.meta_path.insert(0, Finder())
+{start}
+"""
+WARREN = "from warren.entry import warren; warren()"
+TOPOLOGY = "from warren.entry import broker_topology; broker_topology()"
+LOADTEST = "runpy.run_module('loadtest')"
+MODULES = """
+import sys
+from warren import cli
+try:
+    cli.load(sys.argv[1:])()
+finally:
+    sys.stderr.write(" ".join(sorted(sys.modules)))
+"""
+DRIVERS = {"asyncpg", "aiormq", "asyncio"}
+NEVER = {"httpx", "aiohttp", "litestar", "structlog", "yaml", "broker_topology", "prometheus_client", "rich.progress"}
+
+
+def run(*arguments: str, program: tuple[str, ...] = ("-m", "warren"), **options: object) -> subprocess.CompletedProcess:
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.run([sys.executable, *program, *arguments], env=ENVIRONMENT, text=True, check=False, **given)
+
+
+@pytest.mark.parametrize(
+    ("command", "unwanted"),
+    [
+        ("--help", DRIVERS | {"urllib.request", "markdown_it", "warren.client"}),
+        ("dlq list --help", DRIVERS | {"urllib.request", "markdown_it"}),
+        ("order cancel 1", DRIVERS),
+        ("order list", DRIVERS),
+        ("order place mug", DRIVERS),
+        ("down", DRIVERS | {"rich", "urllib.request"}),
+        ("completion bash", DRIVERS | {"urllib.request", "warren.client"}),
+        ("failures", set()),
+        ("outbox", set()),
+        ("dlq list", set()),
+        ("dlq replay --all", set()),
+    ],
+)
+def test_a_command_imports_what_it_needs_and_no_more(command: str, unwanted: set[str]) -> None:
+    done = run(*command.split(), program=("-c", MODULES))
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "cyclopts" in loaded
+    assert not loaded & (NEVER | unwanted)
+
+
+def test_a_command_starts_in_little_more_time_than_its_libraries_take() -> None:
+    def seconds(*program: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        run(program=program)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    libraries, command = [], []
+    for _ in range(5):
+        libraries.append(seconds("-c", "import cyclopts, msgspec, rich.table, urllib.request"))
+        command.append(seconds("-m", "warren", "order", "cancel", "k1"))
+    assert min(command) < 2 * min(libraries), f"{command} and {libraries} seconds of CPU"
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        ("order list", "warren.cli"),
+        ("order list", "cyclopts.core"),
+        ("order list", "warren.cli.orders"),
+        ("order list", "http.client"),
+        ("dlq list", "aiormq"),
+        ("dlq list", "asyncpg.exceptions"),
+        ("up", "warren.local.system"),
+        ("demo", "rich.live"),
+    ],
+)
+def test_ctrl_c_in_the_middle_of_an_import_ends_it_without_a_word(command: str, module: str) -> None:
+    code = PRELUDE.format(name=module, deed="os.kill(os.getpid(), signal.SIGINT)", start=WARREN)
+    done = run(*command.split(), program=("-c", code))
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("command", ["--help", "--version", "completion bash", "down"])
+def test_output_that_cannot_be_written_is_one_line(command: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run(*command.split(), stdout=full)
+    assert (done.returncode, done.stderr) == (1, "warren: standard output: No space left on device\n")
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run("completion", "zsh", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_closed_output_is_one_line() -> None:
+    shell = ["sh", "-c", f"{sys.executable} -m warren --version >&-"]
+    done = subprocess.run(shell, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "warren: standard output is closed\n")
+
+
+@pytest.mark.parametrize(
+    ("start", "module", "advice"),
+    [
+        (WARREN, "cyclopts", "warren: … pip install 'warren[local]'"),
+        (WARREN, "rich.console", "warren: … pip install 'warren[local]'"),
+        (TOPOLOGY, "yaml", "broker_topology: … pip install 'warren[operator]'"),
+        (LOADTEST, "aio_pika", "loadtest: … make .venv/.dev"),
+    ],
+)
+def test_a_package_that_is_missing_is_one_line_with_what_to_install(start: str, module: str, advice: str) -> None:
+    deed = "raise ModuleNotFoundError('not there', name=name)"
+    done = run("order", "list", program=("-c", PRELUDE.format(name=module, deed=deed, start=start)))
+    assert done.returncode == 1
+    assert done.stderr == advice.replace("…", f"the package that provides {module!r} is not installed:") + "\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "usage", "words"),
+    [
+        ("order place --frobnicate", "warren order place [OPTIONS]", "--frobnicate"),
+        ("order nosuch", "warren order COMMAND", "place, show"),
+        ("order list --state paid", "warren order list", '"PAID"'),
+        ("order list --limit 0", "warren order list", ">= 1"),
+        ("dlq show", "warren dlq show [OPTIONS] ID", "ID"),
+        ("nosuch", "warren COMMAND", "nosuch"),
+    ],
+)
+def test_wrong_usage_shows_the_usage_of_that_command(command: str, usage: str, words: str) -> None:
+    done = run(*command.split())
+    first, second, third = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in first
+    assert usage in second
+    assert third.startswith("More: warren")
+
+
+def test_an_argument_that_is_not_text_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "warren", "order", "show", b"\xff\x1b"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == b"warren: the argument \\udcff\\x1b is not UTF-8\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_commands_options_and_values(shell: str) -> None:
+    script = run("completion", shell).stdout
+    for word in ("order", "place", "idempotency-key", "CANCELLING", "replay"):
+        assert word in script
+
+
+def test_signals_are_left_alone_by_what_is_not_a_script() -> None:
+    code = "import signal, warren.cli.commands, warren.cli.emptying; print(signal.getsignal(signal.SIGINT))"
+    assert "default_int_handler" in run(program=("-c", code)).stdout
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,0 +1,73 @@
+"""What `warren outbox` prints."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.text import Text
+
+from services.shared.messaging.database import DatabaseAddress
+from warren.cli.moment import age
+from warren.cli.records import Backlog, records
+from warren.cli.screen import Row, out, print_json, rows
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+POLL_SECONDS = 1.0
+
+
+def show(address: DatabaseAddress, services: Sequence[str], *, follow: bool, as_json: bool) -> None:
+    """Once, or every second until Ctrl-C."""
+
+    async def run() -> None:
+        async with records(address) as kept:
+            with _live() if follow and out.is_terminal and not as_json else nullcontext() as live:
+                while True:
+                    found = await kept.outboxes(services)
+                    if live is not None:
+                        live.update(_lines(found), refresh=True)
+                    else:
+                        _print(found, as_json)
+                    if not follow:
+                        return
+                    await asyncio.sleep(POLL_SECONDS)
+
+    asyncio.run(run())
+
+
+def _live() -> "Live":
+    from rich.live import Live
+
+    return Live(console=out, auto_refresh=False)
+
+
+def _print(found: list[Backlog], as_json: bool) -> None:
+    if as_json:
+        for backlog in found:
+            print_json(msgspec.to_builtins(backlog))
+    else:
+        out.print(_lines(found), soft_wrap=True)
+
+
+def _lines(found: list[Backlog]) -> Text:
+    return rows(
+        ("service", "waiting", "leased", "failed", "oldest", "attempts"),
+        [
+            Row(
+                (
+                    each.service,
+                    f"{each.waiting:,}",
+                    f"{each.leased:,}" if each.leased else "",
+                    f"{each.failed:,}" if each.failed else "",
+                    age(each.oldest) if each.oldest else "",
+                    each.attempts or "",
+                ),
+                "yellow" if each.failed else "",
+                each.last_error or "",
+            )
+            for each in found
+        ],
+    )

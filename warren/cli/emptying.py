@@ -1,0 +1,202 @@
+"""What the `warren dlq` commands do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.shared.chassis.printable import printable
+from services.shared.messaging import deadletter
+from services.shared.messaging.deadletter import Tally
+from services.shared.messaging.parked import UNROUTED, Parked
+from services.shared.messaging.parkinglot import ParkingLot
+from warren.cli.access import BrokerAccess, DatabaseAccess
+from warren.cli.dossier import dossier
+from warren.cli.dropped import DroppedFile
+from warren.cli.filters import Filters
+from warren.cli.look import each_lot, print_list, print_message
+from warren.cli.screen import err, out, print_json, shown
+from warren.cli.search import search
+from warren.errors import ClientError
+
+if TYPE_CHECKING:
+    from warren.local.report import Step
+
+Access = tuple[BrokerAccess, DatabaseAccess]
+
+SHOWN = 20  # messages of a lot, before a question or in a dry run
+
+
+def listed(filters: Filters, access: Access, *, limit: int, as_json: bool = False) -> int:
+    """Print what is parked; returns how many match."""
+
+    async def run() -> int:
+        async with search(*access, filters) as wanted:
+            return await print_list(wanted, limit=limit, as_json=as_json)
+
+    return asyncio.run(run())
+
+
+def show(filters: Filters, access: Access, *, as_json: bool) -> None:
+    shown_messages = 0
+
+    async def run() -> None:
+        async with search(*access, filters) as wanted:
+
+            async def look(lot: ParkingLot) -> None:
+                nonlocal shown_messages
+                async for window in lot.windows(await lot.depth()):
+                    for message, failure in await wanted.found(window):
+                        shown_messages += 1
+                        if as_json:
+                            print_json(dossier(message, failure))
+                        else:
+                            print_message(message, failure)
+
+            await each_lot(wanted, look)
+
+    asyncio.run(run())
+    if not shown_messages:
+        raise ClientError(f"nothing that is parked has an id that begins with {filters.id!r}")
+
+
+def replay(
+    filters: Filters,
+    access: Access,
+    *,
+    everything: bool,
+    to: Sequence[str],
+    limit: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    if to and not filters.queue:
+        filters = replace(filters, queue=[UNROUTED])
+    _require_choice(filters, everything)
+    if to and {name.removesuffix(".queue") for name in filters.queue} != {UNROUTED.removesuffix(".queue")}:
+        raise ClientError("--to is for --queue unrouted: what a queue gave up goes back to that queue and no other")
+    if dry_run:
+        listed(filters, access, limit=SHOWN, as_json=as_json)
+        _print_limit(limit, as_json)
+        return 0
+    total = Tally(reasons={})
+
+    async def run() -> None:
+        async with search(*access, filters) as wanted:
+
+            async def empty(lot: ParkingLot) -> None:
+                if lot.name == UNROUTED and not wanted.named:
+                    return  # these never were in a queue: where to they go has to be named
+                left = None if limit is None else limit - total.replayed - total.left
+                if left == 0 or not (depth := await lot.depth()):
+                    return
+                with _step(f"Replaying from {lot.name}") as step:
+                    found = await deadletter.replay(
+                        wanted.address,
+                        lot,
+                        wanted.choose,
+                        to=to,
+                        limit=left,
+                        before=lambda them: wanted.mark(them, "replayed", ("parked", "retrying", "dropped")),
+                        undo=lambda them: wanted.mark(them, "parked", ("replayed",)),
+                        progress=_Progress(step, depth),
+                    )
+                total.add(found)
+
+            await each_lot(wanted, empty)
+
+    asyncio.run(run())
+    if as_json:
+        print_json({"seen": total.seen, "replayed": total.replayed, "left": total.left, "reasons": total.reasons})
+        return 1 if total.left else 0
+    out.print(f"replayed {total.replayed:,} of {total.seen:,} looked at")
+    for why, count in total.reasons.items():
+        err.print(f"[yellow]{count:,} stay parked:[/yellow] {shown(why)}")
+    return 1 if total.left else 0
+
+
+def drop(
+    filters: Filters,
+    access: Access,
+    *,
+    everything: bool,
+    limit: int | None,
+    record: Path | None,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    _require_choice(filters, everything)
+    file = DroppedFile(record)
+    if dry_run or not yes:
+        if not dry_run and not sys.stdin.isatty():
+            raise ClientError("drop asks before it removes anything; where nobody can answer, give --yes")
+        matching = listed(filters, access, limit=SHOWN, as_json=as_json)
+        _print_limit(limit, as_json)
+        if not matching or dry_run:
+            return 0
+        if out.input(f"Drop them for good, with a copy in {shown(file.path)}? Type yes: ").strip().lower() != "yes":
+            out.print("nothing was dropped")
+            return 1
+
+    total = 0
+
+    async def run() -> None:
+        async with search(*access, filters) as wanted:
+
+            async def keep(messages: list[Parked]) -> None:
+                file.write(dossier(*pair) for pair in await wanted.found(messages))
+                await wanted.mark(messages, "dropped", ("parked", "retrying", "replayed"))
+
+            async def empty(lot: ParkingLot) -> None:
+                nonlocal total
+                left = None if limit is None else limit - total
+                if left == 0 or not (depth := await lot.depth()):
+                    return
+                with _step(f"Dropping from {lot.name}") as step:
+                    progress = _Progress(step, depth)
+                    total += await deadletter.drop(lot, wanted.choose, keep, limit=left, progress=progress)
+
+            await each_lot(wanted, empty)
+
+    with file:
+        asyncio.run(run())
+    if as_json:
+        print_json({"dropped": total, "record": str(file.path) if total else None})
+    else:
+        out.print(f"dropped {total:,}" + (f", written to {file.path}" if total else ""), markup=False, soft_wrap=True)
+    return 0
+
+
+def _step(text: str) -> AbstractContextManager[Step]:
+    from warren.local.report import ConsoleReport
+
+    return ConsoleReport().step(printable(text))
+
+
+def _print_limit(limit: int | None, as_json: bool) -> None:
+    if limit is not None and not as_json:
+        out.print(f"of these at most {limit:,}, the oldest of the first queues")
+
+
+def _require_choice(filters: Filters, everything: bool) -> None:
+    if filters == Filters() and not everything:
+        raise ClientError("say which messages: a filter such as --queue or --id, or --all (see --help)")
+
+
+class _Progress:
+    """Turns counts into the fraction of a step."""
+
+    def __init__(self, step: Step, whole: int) -> None:
+        self._step = step
+        self._whole = whole
+        self._done = 0
+
+    def __call__(self, count: int) -> None:
+        self._done += count
+        self._step.advance(self._done / self._whole, f"{self._done:,} of {self._whole:,}")
