@@ -19,7 +19,7 @@ PLAIN = uuid.UUID("0192f3c4-0000-7000-8000-000012345678")
 
 
 def order(identity: uuid.UUID, **fields: Any) -> dict[str, Any]:
-    placed = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    placed = (datetime.now(UTC) - timedelta(hours=5)).isoformat()
     return {
         "id": str(identity),
         "orderId": None,
@@ -83,9 +83,9 @@ def test_a_list_fits_into_sixty_columns_and_each_order_into_a_line(
     heading, first, second = warren(monkeypatch, "list").splitlines()
     assert max(map(len, (heading, first, second))) <= 60
     assert heading.split() == ["order", "customer", "state", "reason", "total", "age"]
-    for word in (r"k1\x1b[2J", "COMPLETED", "1234.56 EUR", "5 m"):
+    for word in (r"k1\x1b[2J", "COMPLETED", "1234.56 EUR", "5 h"):
         assert word in first
-    for word in ("12345678", "CANCELLED", "payment", "1234.56 EUR", "5 m"):
+    for word in ("12345678", "CANCELLED", "payment", "1234.56 EUR", "5 h"):
         assert word in second
 
 
