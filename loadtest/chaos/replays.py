@@ -16,7 +16,7 @@ from services.shared.messaging.parkinglot import parking_lot
 from warren.cli.access import BrokerAccess, DatabaseAccess
 from warren.cli.filters import Filters
 from warren.cli.search import search
-from warren.local.system import VHOST
+from warren.local.topology import VHOST
 
 
 def replay_unrouted(site: Site, key: str, queues: Sequence[str]) -> int:

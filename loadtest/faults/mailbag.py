@@ -12,7 +12,7 @@ from aiormq import spec
 
 from loadtest.faults.rig import Rig
 from services.shared.messaging.sender import REDRIVE_EXCHANGE
-from warren.local.system import VHOST
+from warren.local.topology import VHOST
 
 
 def put(rig: Rig, messages: Iterable[tuple[str, bytes]]) -> None:

@@ -12,7 +12,7 @@ import httpx
 
 from warren import invariants
 from warren.local.servers import Servers
-from warren.local.system import VHOST
+from warren.local.topology import VHOST
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 """Runs a coroutine, always on the same loop, and returns its result."""

@@ -17,7 +17,8 @@ import httpx
 import broker_topology
 from warren.invariants import AUDITED, Check
 from warren.local.addresses import BrokerAddress
-from warren.local.system import TOPOLOGY, System
+from warren.local.system import System
+from warren.local.topology import TOPOLOGY
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]

@@ -18,7 +18,7 @@ from warren.local.paths import CHECKOUT
 from warren.local.ports import remembered_ports
 from warren.local.processes import Process, Supervisor
 from warren.local.servers import Servers
-from warren.local.system import TOPOLOGY
+from warren.local.topology import TOPOLOGY
 
 PROCESSES = ("order-api", *HANDLERS)
 OUTBOXES = ("order_api", "order_worker", "inventory", "payment", "shipping", "notification")

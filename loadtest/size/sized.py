@@ -14,7 +14,7 @@ from services.shared.messaging import new_id
 from warren import invariants
 from warren.invariants import Check
 from warren.local.report import Report
-from warren.local.system import VHOST
+from warren.local.topology import VHOST
 
 AWAY = "email"
 """Whose messages wait: a mail server that is not there for long is the likeliest reason for a long queue."""

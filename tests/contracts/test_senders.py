@@ -10,7 +10,7 @@ from services.email.handlers import handlers as email
 from services.shared.contracts import CATALOGUE
 from services.shared.messaging.sender import forgery
 from services.sms.handlers import handlers as sms
-from warren.local.system import TOPOLOGY
+from warren.local.topology import TOPOLOGY
 
 USERS = {name: user for loaded in broker_topology.load([TOPOLOGY]) for name, user in loaded.topology.spec.users.items()}
 EXCHANGES = {

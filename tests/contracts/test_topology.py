@@ -12,7 +12,8 @@ from services.order.handlers import HANDLERS as ORDER
 from services.payment.handlers import handlers as payment
 from services.shared.contracts import CATALOGUE
 from services.shipping.handlers import HANDLERS as SHIPPING
-from warren.local.system import QUEUES, TOPOLOGY
+from warren.local.system import QUEUES
+from warren.local.topology import TOPOLOGY
 
 TABLES: dict[str, Mapping[Any, Any]] = {
     "order.queue": ORDER,

@@ -8,7 +8,7 @@ from services.shared.messaging import BrokerAddress, deadletter
 from services.shared.messaging.parked import Parked
 from services.shared.messaging.parkinglot import parking_lot
 from tests.faults.customers import Customers
-from warren.local.system import VHOST
+from warren.local.topology import VHOST
 
 
 async def _replay(rig: Rig, to: str) -> int:

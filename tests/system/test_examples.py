@@ -13,7 +13,7 @@ from tests.system.shop import Shop
 from warren.local.guest import Guest
 from warren.local.paths import CHECKOUT
 from warren.local.ports import remembered_ports
-from warren.local.system import VHOST
+from warren.local.topology import VHOST
 
 LOYALTY = CHECKOUT / "docs" / "examples" / "loyalty"
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import broker_topology
 from services.shared.chassis import migrations
+from warren.local import topology
 from warren.local.certificates import Certificates
 from warren.local.errors import LocalError
 from warren.local.instance import Instance
@@ -24,7 +25,7 @@ from warren.local.paths import CHECKOUT
 from warren.local.ports import LOOPBACK
 from warren.local.processes import Process, Supervisor
 from warren.local.secret import remembered_secret
-from warren.local.system import TOPOLOGY, VHOST
+from warren.local.topology import TOPOLOGY, VHOST
 
 __all__ = ["Guest", "main"]
 
@@ -70,13 +71,12 @@ class Guest:
         file = self.folder / "topology.yaml"
         if not file.is_file():
             return
+        neighbours = topology.load(TOPOLOGY)
         password = remembered_secret(self._secrets / "rabbitmq-admin")
         url = f"https://{LOOPBACK}:{self._ports['management']}"
         async with broker_topology.ManagementApi(url, "admin", password, ca_file=self._ca_file) as api:
-            loaded = broker_topology.load([TOPOLOGY, file])
-            applied = await broker_topology.apply(loaded, api, broker_topology.SecretDirectory(self._secrets))
-        if applied.plan.blocked:
-            raise LocalError(f"The broker holds queues that differ from {file} in what cannot be changed.")
+            mine = broker_topology.load([file])
+            await topology.apply(mine, api, self._secrets, print, owner=self.name, neighbours=neighbours)
 
     async def _migrate(self) -> None:
         remembered_secret(self._secrets / f"{self.name}-postgres" / "password")

@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Self
 
 import broker_topology
-from broker_topology.planning.rendering import title
 from services.shared.chassis import migrations
+from warren.local import topology
 from warren.local.certificates import Certificates
 from warren.local.errors import LocalError
 from warren.local.paths import CHECKOUT
@@ -28,12 +28,11 @@ from warren.local.processes import Process, Supervisor
 from warren.local.report import Report, SilentReport
 from warren.local.secret import remembered_secret
 from warren.local.servers import Servers
+from warren.local.topology import TOPOLOGY, VHOST
 from warren.local.watch import Part, ServerPart, ServicePart, Watch
 
 __all__ = ["METRICS", "SERVICES", "StartError", "System"]
 
-VHOST = "orders"
-TOPOLOGY = CHECKOUT / "charts" / "warren" / "topology"
 READY_SECONDS = 60.0
 METRICS = "metrics of "
 
@@ -100,7 +99,7 @@ class System:
         self.stop()
 
     def start(self) -> None:
-        self._topologies = _topologies()
+        self._topologies = topology.load(TOPOLOGY)
         self.servers.start()
         purposes = ["order-api", "inventory", "audit", "mail", "sms", *map(_metrics, SERVICES)]
         self._ports = remembered_ports(self.folder / "http-ports.json", purposes)
@@ -245,12 +244,7 @@ class System:
         broker = self.servers.broker.address
         login = (broker.admin_username, broker.admin_password)
         async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
-            applied = await broker_topology.apply(self._topologies, api, broker_topology.SecretDirectory(self.secrets))
-        if applied.plan.blocked:
-            raise StartError(
-                "The broker holds queues or exchanges that differ from the topology files in what cannot be changed:"
-                f" {'; '.join(title(step) for step in applied.plan.blocked)}. Start from empty: warren up --fresh"
-            )
+            await topology.apply(self._topologies, api, self.secrets, self._report.status)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -298,13 +292,3 @@ class System:
 
 def _metrics(process: str) -> str:
     return f"{process} metrics"
-
-
-def _topologies() -> list[broker_topology.Loaded]:
-    """The files, known to be in order before anything is started. Raises StartError."""
-    try:
-        loaded = broker_topology.load([TOPOLOGY])
-        broker_topology.validate(loaded)
-    except broker_topology.TopologyError as error:
-        raise StartError(str(error)) from error
-    return loaded

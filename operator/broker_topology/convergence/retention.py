@@ -81,7 +81,7 @@ def _of_queue(
     exchange = arguments.get(DEAD_LETTER)
     why = f"queue {identity} dead-letters to it"
     if exchange:
-        yield from _path(identity.vhost, str(exchange), routes, why)
+        yield from _path(identity.vhost, str(exchange), _matching(routes, observed, identity, arguments), why)
     elif exchange == "" and arguments.get(DEAD_LETTER_KEY):
         yield (Kind.QUEUE, key(str(arguments[DEAD_LETTER_KEY]), identity.vhost)), why
     if holds:
@@ -89,6 +89,20 @@ def _of_queue(
             for policy, body in observed[kind].items():
                 if policy.vhost == identity.vhost and _applies(body, identity.name[0]):
                     yield (kind, policy), f"it holds for queue {identity}, which stays"
+
+
+def _matching(
+    routes: Mapping[Object, list[Object]], observed: State, queue: Key, arguments: Mapping[str, object]
+) -> Mapping[Object, list[Object]]:
+    """Of a direct exchange, a queue that dead-letters under one key needs the bindings of that key alone."""
+    exchange = key(str(arguments[DEAD_LETTER]), queue.vhost)
+    direct = observed[Kind.EXCHANGE].get(exchange, {}).get("type") == "direct"
+    if not direct or DEAD_LETTER_KEY not in arguments:
+        return routes
+    bindings = [
+        each for each in routes.get((Kind.EXCHANGE, exchange), ()) if each[1].name[3] == arguments[DEAD_LETTER_KEY]
+    ]
+    return {**routes, (Kind.EXCHANGE, exchange): bindings}
 
 
 def _path(vhost: str, exchange: str, routes: Mapping[Object, list[Object]], why: str) -> Iterator[tuple[Object, str]]:

@@ -7,6 +7,7 @@ import pytest
 
 from services.shared.chassis.migrations import MigrationError
 from warren.local import system
+from warren.local.errors import LocalError
 from warren.local.system import StartError, System
 
 
@@ -15,7 +16,7 @@ def test_a_broken_topology_file_is_found_before_any_server_starts(
 ) -> None:
     (tmp_path / "payment.yaml").write_text("kind: [")
     monkeypatch.setattr(system, "TOPOLOGY", tmp_path)
-    with pytest.raises(StartError, match=r"payment\.yaml: not valid YAML"):
+    with pytest.raises(LocalError, match=r"payment\.yaml: not valid YAML"):
         System(tmp_path / "instance").start()
     assert not (tmp_path / "instance").exists()
 

@@ -73,6 +73,22 @@ def test_the_default_exchange_leads_to_the_queue_of_the_key():
     assert kept(state, q="full") == {"queue q": "full", "queue parking": "queue q dead-letters to it"}
 
 
+def test_a_parking_lot_behind_a_shared_direct_exchange_goes_with_its_queue():
+    def lot(name):
+        return {"x-dead-letter-exchange": "dlx", "x-dead-letter-routing-key": f"{name}.dlq"}
+
+    state = broker({"dlx": {}}, {"stays": lot("stays"), "stays.dlq": {}, "goes": lot("goes"), "goes.dlq": {}})
+    state[E][key("dlx", "v")]["type"] = "direct"
+    for name in ("stays.dlq", "goes.dlq"):
+        state[B][binding_key("v", "dlx", ("queue", name), name, {})] = {}
+    doomed = frozenset(each for each in everything(state) if "goes" in str(each[1].name))
+    assert len(doomed) == 3
+    assert kept(state, doomed) == {}
+    assert set(kept(state, doomed, goes="holds 1 message")) == {"queue goes", "queue goes.dlq", "binding dlx"}
+    state[E][key("dlx", "v")]["type"] = "topic"  # where a pattern may match
+    assert set(kept(state, doomed)) == {"binding dlx", "queue goes.dlq"}
+
+
 def test_what_a_stranger_uses_stays():
     state = broker({"e": {}, "theirs": {}}, {"q": {}, "p": {}}, [("e", "queue", "p"), ("theirs", "queue", "q")])
     doomed = frozenset({(E, key("e", "v")), (Q, key("q", "v"))})
