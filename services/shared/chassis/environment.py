@@ -40,6 +40,9 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """0 takes any free port."""
+    http_connections: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    """Connections that are held at most, and at most half as many as the process may open files. For one more, the one
+    that has been idle for longest is closed."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """Where /livez, /readyz and /metrics are answered. 0 takes any free port."""

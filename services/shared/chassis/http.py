@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import structlog
@@ -17,6 +17,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 
+from services.shared.chassis.connections import Connections, check_all
 from services.shared.chassis.metrics import HTTP_METRICS
 from services.shared.chassis.problems import Problem
 from services.shared.chassis.requests import JsonRequest, complaints, learn_parameters, refuse_unknown_parameters
@@ -147,16 +148,27 @@ def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[b
 class Server:
     """uvicorn inside the process's own event loop; signals stay with the process. `setting` names the port's.
 
-    `linger` is for how many seconds after `stop` those who keep a connection open are still answered.
+    `linger` is for how many seconds after `stop` those who keep a connection open are still answered. For
+    `connections` and `share` of the process's files see Connections.
     """
 
     def __init__(
-        self, app: Litestar, host: str, port: int, *, setting: str = "WARREN_HTTP_PORT", linger: float = LINGER
+        self,
+        app: Litestar,
+        host: str,
+        port: int,
+        *,
+        connections: int = 1000,
+        share: float = 0.5,
+        setting: str = "WARREN_HTTP_PORT",
+        linger: float = LINGER,
     ) -> None:
         self._farewell = _Farewell(app)
         config = uvicorn.Config(
             self._farewell,
-            log_level="warning",
+            http=cast("type[asyncio.Protocol]", Connections(connections, share).protocol),  # any callable will do
+            ws="none",
+            log_level="error",  # what clients do wrong is answered, and must not fill the log
             access_log=False,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=10,
@@ -220,6 +232,12 @@ class _Farewell:
 
 
 class _Quiet(uvicorn.Server):
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn calls it ten times a second."""
+        if counter % 10 == 0:
+            check_all(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         """The process handles signals."""
         return nullcontext()

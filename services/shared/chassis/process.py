@@ -1,6 +1,7 @@
 """One service process: what it consumes, serves and does by the clock, started and stopped in the right order."""
 
 import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -40,6 +41,7 @@ T = TypeVar("T", bound=Transaction)
 S = TypeVar("S", bound=ProcessSettings)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+OBSERVERS = 100  # connections that the port for probes and metrics holds
 
 
 def _own_id(event: AnyEvent) -> UUID:
@@ -74,6 +76,8 @@ class Process:
             observation(self._readiness, metrics),
             settings.metrics_host,
             settings.metrics_port,
+            connections=OBSERVERS,
+            share=0.1,
             setting="WARREN_METRICS_PORT",
             linger=0,
         )
@@ -123,7 +127,12 @@ class Process:
 
     def serve(self, application: Litestar) -> None:
         """Answer HTTP on the port of the settings."""
-        self._server = Server(application, self.settings.http_host, self.settings.http_port)
+        self._server = Server(
+            application,
+            self.settings.http_host,
+            self.settings.http_port,
+            connections=self.settings.http_connections,
+        )
 
     def ready_when(self, part: str, check: Check) -> None:
         """The process is ready only while `check` does not raise; database and subscriptions are checked anyway."""
@@ -231,6 +240,7 @@ def main(build: Callable[[S], Process], kind: type[S], service: str) -> None:
     try:
         settings = read(kind)
         logs.configure(service, log_format=settings.log_format, level=settings.log_level)
+        _raise_file_limit()
         uvloop.run(_to_the_end(build(settings)))
     except ConfigurationError as error:
         _die(service, error, EXIT_CONFIGURATION)
@@ -238,6 +248,13 @@ def main(build: Callable[[S], Process], kind: type[S], service: str) -> None:
         _die(service, error, EXIT_UNAVAILABLE)
     except KeyboardInterrupt:
         structlog.get_logger().info("stopped")
+
+
+def _raise_file_limit() -> None:
+    """Every connection is a file. Many systems start programs with a soft limit of 1024 and a far higher hard one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems allow less than they report; the process can do with less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _to_the_end(process: Process) -> None:
