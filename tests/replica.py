@@ -93,7 +93,11 @@ class Replica:
 
     async def process(self, *events: AnyEvent, returned: bool = False) -> list[Verdict]:
         """One batch; the verdict on each event."""
-        deliveries = [delivery_of(event, tag=next(_tags), returned=returned) for event in events]
+        return await self.take(*map(codec.encode, events), returned=returned)
+
+    async def take(self, *bodies: bytes, returned: bool = False) -> list[Verdict]:
+        """The same with bodies, whatever is in them."""
+        deliveries = [delivery_of(body, tag=next(_tags), returned=returned) for body in bodies]
         verdicts: dict[int, Verdict] = {}
         await self._processor.process(deliveries, lambda delivery, verdict: verdicts.update({delivery.tag: verdict}))
         return [verdicts[delivery.tag] for delivery in deliveries]

@@ -10,10 +10,11 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import ControllerRouterHandler, Guard
 
 from services.audit import cursor as cursors
-from services.audit.domain import Gap, storable
+from services.audit.domain import Gap
 from services.audit.reading import Kept, Reader, Story, Wanted
 from services.shared.chassis.http import Problem
 from services.shared.chassis.problems import problems
+from services.shared.messaging.storable import storable
 
 MOST_PER_PAGE = 1000
 FORBIDDEN = "the token is not one of the staff"

@@ -1,12 +1,10 @@
 """What is read off the numbers that a source gives its events about one subject: 1, 2, 3, … without a gap."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-
-from services.shared.contracts import AnyEvent
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
@@ -18,7 +16,7 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """An event as it is kept. `body` is the event itself, whole."""
+    """An event as it is kept. `body` is the event as it was received, without secret and personal values."""
 
     place: Place
     id: UUID
@@ -38,15 +36,6 @@ class Gap(msgspec.Struct, frozen=True, rename="camel"):
     last: int
 
 
-def place_of(event: AnyEvent) -> Place:
-    return Place(storable(event.source), event.subject, event.sourcesequence)
-
-
-def storable(text: str) -> str:
-    """PostgreSQL keeps no NUL in a text, so neither do columns; the body keeps it."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
 def gaps(places: Iterable[Place]) -> list[Gap]:
     """What is missing among `places`. An event after the last one seen cannot be missed."""
     found: list[Gap] = []
@@ -60,6 +49,6 @@ def gaps(places: Iterable[Place]) -> list[Gap]:
     return found
 
 
-def sort_out(arrived: Iterable[Record], kept: dict[Place, UUID]) -> list[Record]:
-    """Those of `arrived` that contradict what is kept at their place; the others are kept or repetitions."""
-    return [record for record in arrived if kept[record.place] != record.id]
+def sort_out(arrived: Iterable[Record], kept: Mapping[Place, tuple[UUID, bytes]]) -> list[Record]:
+    """Those of `arrived` that contradict what is kept at their place, as (id, body); the others are repetitions."""
+    return [record for record in arrived if kept.get(record.place) != (record.id, record.body)]

@@ -109,4 +109,5 @@ class Reader:
 
 
 def _kept(rows: Iterable[Any]) -> list[Kept]:
-    return [Kept(row["recorded_at"], msgspec.Raw(row["body"])) for row in rows]
+    # Logs have rows from before events were checked for being text.
+    return [Kept(row["recorded_at"], msgspec.Raw(row["body"].decode(errors="replace"))) for row in rows]

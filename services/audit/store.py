@@ -1,10 +1,14 @@
 """The log in the database: rows are added, never changed."""
 
 from collections.abc import Sequence
+from datetime import UTC
 
 import structlog
 
 from services.audit.domain import Place, Record, sort_out
+from services.shared.contracts import CATALOGUE, AnyEvent
+from services.shared.contracts.privacy import redacted
+from services.shared.messaging.codec import OpaqueEvent
 from services.shared.messaging.retention import Rule
 from services.shared.messaging.transaction import Connection, Transaction
 
@@ -21,31 +25,38 @@ class Log(Transaction):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._arrived: list[Record] = []
+        self._repeated: list[Record] = []
 
     def add(self, record: Record) -> None:
         self._arrived.append(record)
 
+    async def repeated(self, events: Sequence[AnyEvent]) -> None:
+        self._repeated += [record_of(event) for event in events if isinstance(event, OpaqueEvent)]
+
     async def save(self) -> None:
-        """Add what is new. A repetition changes nothing; an event at another one's place is kept apart."""
-        if not self._arrived:
-            return
+        """Add what is new. A true repetition changes nothing; an event at the place of another, or one that came
+        before with other content, is kept apart."""
         # In the order of keys, so that two batches cannot wait for each other in a circle.
         arrived = sorted(self._arrived, key=lambda record: (record.place, record.id))
-        added = await self.connection.fetch(
-            f"INSERT INTO events ({_COLUMNS}) {_ROWS} ON CONFLICT DO NOTHING RETURNING true",
-            *_columns(arrived),
-        )
-        if len(added) < len(arrived):
-            await self._sort_out(arrived)
+        added: Sequence[object] = ()
+        if arrived:
+            added = await self.connection.fetch(
+                f"INSERT INTO events ({_COLUMNS}) {_ROWS} ON CONFLICT DO NOTHING RETURNING true",
+                *_columns(arrived),
+            )
+        if len(added) < len(arrived) or self._repeated:
+            await self._sort_out(arrived + self._repeated)
 
     async def _sort_out(self, arrived: list[Record]) -> None:
         found = await self.connection.fetch(
-            "SELECT source, subject, sequence, id FROM events JOIN"
+            "SELECT source, subject, sequence, id, body FROM events JOIN"
             " (SELECT DISTINCT * FROM unnest($1::text[], $2::uuid[], $3::int[]) AS p (source, subject, sequence)) AS p"
             " USING (source, subject, sequence)",
             *_columns(arrived)[:3],
         )
-        kept = {Place(source, subject, sequence): identity for source, subject, sequence, identity in found}
+        kept = {
+            Place(source, subject, sequence): (identity, body) for source, subject, sequence, identity, body in found
+        }
         contradictions = sort_out(arrived, kept)
         if not contradictions:
             return
@@ -54,14 +65,29 @@ class Log(Transaction):
             *_columns(contradictions),
         )
         for record in contradictions:
+            known, _ = kept.get(record.place, (None, b""))
+            text = "one number" if known not in {None, record.id} else "one id"
             structlog.get_logger().error(
-                "contradiction: two events with one number, both kept",
+                f"contradiction: two events with {text}, both kept",
                 source=record.place.source,
                 subject=str(record.place.subject),
                 sequence=record.place.sequence,
-                kept=str(kept[record.place]),
+                kept=str(known),
                 id=str(record.id),
             )
+
+
+def record_of(event: OpaqueEvent) -> Record:
+    data = CATALOGUE.get(event.type)
+    return Record(
+        place=Place(event.source, event.subject, event.sourcesequence),
+        id=event.id,
+        logical_id=event.logicalid,
+        type=event.type,
+        reference=event.reference,
+        time=event.time if event.time.tzinfo else event.time.replace(tzinfo=UTC),
+        body=event.body if data is None else redacted(event.body, data),
+    )
 
 
 def forgetting(history_days: int) -> list[Rule]:

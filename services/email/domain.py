@@ -1,6 +1,5 @@
 """From a notification to a mail that is safe to send, whatever its words and address hold."""
 
-import re
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -8,11 +7,10 @@ from uuid import UUID
 
 import msgspec
 
+from services.shared.contracts.addresses import mail_address
+
 LONGEST_TITLE = 200  # characters
 LONGEST_TEXT = 20_000  # characters
-
-_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -31,7 +29,7 @@ class Mail(msgspec.Struct, frozen=True):
         """
         message = EmailMessage(policy=SMTP)
         message["From"] = sender
-        message["To"] = checked_address(self.address)
+        message["To"] = mail_address(self.address)
         message["Subject"] = one_line(self.title)
         message["Date"] = self.time
         message["Message-ID"] = f"<{self.id}@{domain_of(sender)}>"
@@ -39,22 +37,6 @@ class Mail(msgspec.Struct, frozen=True):
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(_printable(self.text, keep="\n\t")[:LONGEST_TEXT] + "\n")
         return message
-
-
-def checked_address(address: str) -> str:
-    """`address` with its domain in ASCII. Raises ValueError that says what is wrong, without repeating it."""
-    local, at, domain = address.rpartition("@")
-    if not at:
-        raise ValueError("the mail address has no @")
-    if len(local) > 64 or not _LOCAL_PART.fullmatch(local):
-        raise ValueError("the mail address has a part before the @ that cannot be used")
-    try:
-        plain = domain.encode("idna").decode()
-    except UnicodeError:
-        plain = ""
-    if len(plain) > 253 or not all(_LABEL.fullmatch(label) for label in plain.split(".")):
-        raise ValueError("the mail address has a domain that cannot exist")
-    return f"{local}@{plain}"
 
 
 def domain_of(sender: str) -> str:

@@ -7,15 +7,12 @@ from services.inventory.store import Stockroom
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderCancelling, OrderCreated, Participant
 from services.shared.contracts.payments import PaymentSuccess
-from services.shared.messaging.errors import PermanentError
 from services.shared.messaging.handlers import Handlers
 
 Events = Iterable[EventData]
 
 
 async def on_order_created(event: Event[OrderCreated], stockroom: Stockroom) -> Events:
-    if any(line.quantity < 1 for line in event.data.lines):
-        raise PermanentError("an order line has no pieces")
     reservation = stockroom.reservation(event.subject)
     return stockroom.keep(domain.create(reservation, event.data, stockroom.shelves))
 

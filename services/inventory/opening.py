@@ -6,7 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from services.inventory.restocking import MOST_PIECES, Sku
+from services.inventory.restocking import MOST_PIECES
+from services.shared.contracts.values import Sku
 from services.shared.messaging.errors import ConfigurationError
 from services.shared.messaging.transaction import Transaction
 

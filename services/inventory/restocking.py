@@ -1,13 +1,10 @@
 """Goods that arrive, and reading what is there."""
 
 from enum import Enum, auto
-from typing import Annotated
 
 import msgspec
 
 from services.shared.messaging.database import Database
-
-Sku = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)", max_length=64)]
 
 MOST_PIECES = 1_000_000  # in one delivery
 

@@ -48,7 +48,8 @@ class Orders(Controller):
                 403: "the token is not for this user",
                 409: "the customer has another order with this orderId",
                 415: "the body is not application/json",
-                422: "an unknown article, too many pieces, or an Idempotency-Key that came with another body before",
+                422: "an unknown article, too many pieces, an address that is not accepted, or an Idempotency-Key that"
+                " came with another body before",
             }
         ),
     )

@@ -6,21 +6,12 @@ from typing import Annotated, Self
 
 import msgspec
 
+from services.shared.contracts.values import Currency, Sku
 from services.shared.messaging.errors import ConfigurationError
-
-Sku = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
-        max_length=64,
-        description="an article: 1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or digit",
-    ),
-]
 
 
 class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
-    """ISO 4217."""
+    currency: Currency
     articles: Mapping[Sku, Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]]
     """Price of one piece in the currency's smallest unit."""
 

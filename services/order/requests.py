@@ -1,43 +1,32 @@
 """What a customer may send, with every limit, and what becomes of it."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from services.order.answers import PricedLine
-from services.order.prices import PriceList, Sku
+from services.order.prices import PriceList
 from services.shared.chassis.http import Problem
+from services.shared.contracts.addresses import MAIL_ADDRESS, PHONE_NUMBER, mail_address, phone_number
 from services.shared.contracts.orders import Contact
+from services.shared.contracts.values import SINGLE_LINE, Sku
 
 MOST_PIECES = 1000  # of one article in one order
-
-# A `$` alone would let a line break pass at the end.
-_TEXT = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 
 Name = Annotated[
     str,
     msgspec.Meta(
-        min_length=1, max_length=100, pattern=_TEXT, description="1 to 100 characters, no control characters among them"
+        min_length=1,
+        max_length=100,
+        pattern=SINGLE_LINE,
+        description="1 to 100 characters, no line breaks or control characters among them",
     ),
 ]
-Email = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=254,
-        pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$(?!\n)",
-        description="a mail address, such as ada@example.org",
-    ),
-]
-Phone = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=32,
-        pattern=r"^\+?[0-9][0-9 ()./-]{2,30}$(?!\n)",
-        description="a telephone number, such as +94 11 234 5678",
-    ),
-]
+Email = Annotated[str, msgspec.Meta(max_length=254, description=f"a mail address, {MAIL_ADDRESS}")]
+Phone = Annotated[str, msgspec.Meta(max_length=32, description=f"a telephone number, {PHONE_NUMBER}")]
 PaymentToken = Annotated[
     str,
     msgspec.Meta(
@@ -95,7 +84,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 def placement_of(
     request: PlaceOrder, *, identity: UUID, customer: str, key: str | None, prices: PriceList
 ) -> Placement:
-    """Raises Problem 422 that names an unknown article or one with too many pieces."""
+    """Raises Problem 422 that names an unknown article, one with too many pieces, or an address that is none."""
     quantities: dict[str, int] = {}
     for each in request.items:
         sku, quantity = (each, 1) if isinstance(each, str) else (each.sku, each.quantity)
@@ -118,8 +107,19 @@ def placement_of(
         currency=prices.currency,
         payment_token=request.payment_token,
         express=request.express,
-        contact=Contact(email=request.contact.email, phone=request.contact.phone),
+        contact=Contact(
+            email=_address(request.contact.email, "contact.email", mail_address, MAIL_ADDRESS),
+            phone=_address(request.contact.phone, "contact.phone", phone_number, PHONE_NUMBER),
+        ),
     )
+
+
+def _address(text: str | None, field: str, rule: Callable[[str], str], accepted: str) -> str | None:
+    """The form of it that messages are sent to."""
+    try:
+        return None if text is None else rule(text)
+    except ValueError as error:
+        raise Problem(422, "Address not accepted", f"{field}: {error}. Accepted is one {accepted}.") from error
 
 
 def _fingerprint(request: PlaceOrder, customer: str, quantities: dict[str, int]) -> bytes:

@@ -6,6 +6,7 @@ idempotency key.
     GatewayTrouble   no answer, or none that counts: whether money moved is unknown, ask again with the same key
     NotConfirmed     the customer has yet to confirm (3-D Secure): ask again, the order's deadline ends the wait
     KeyReused        the key stands for another amount: a mistake here that no retry mends
+    Refused          a value that the gateway does not take
 """
 
 from typing import Protocol
@@ -26,6 +27,10 @@ class KeyReused(PermanentError):
     """One key, two different amounts or currencies."""
 
 
+class Refused(PermanentError):
+    """The gateway does not take such a value."""
+
+
 class Gateway(Protocol):
     """Both calls may be made any number of times, at the same time, and from several processes.
 
@@ -37,7 +42,7 @@ class Gateway(Protocol):
 
         The first final answer for a key (Charged or Declined) is given again to every later call with it. Once
         the key is voided no call takes money, and those that are not declined answer Blocked.
-        Raises GatewayTrouble, NotConfirmed or KeyReused.
+        Raises GatewayTrouble, NotConfirmed, KeyReused or Refused.
         """
 
     async def void(self, key: str) -> VoidAnswer:

@@ -22,10 +22,10 @@ from typing import TypeVar
 import asyncpg
 
 from services.payment.domain import Blocked, ChargeAnswer, Charged, Declined, Refunded, VoidAnswer, Voided
-from services.payment.gateway import GatewayTrouble, KeyReused, NotConfirmed
+from services.payment.gateway import GatewayTrouble, KeyReused, NotConfirmed, Refused
 from services.payment.simulated_ledger import ChargeState, Entry, Ledger, Request
 from services.payment.simulated_tokens import behaviour_of
-from services.shared.messaging.database import DatabaseAddress
+from services.shared.messaging.database import VALUE_REFUSED, DatabaseAddress
 from services.shared.messaging.errors import MessagingError
 from services.shared.messaging.gathering import Gathering
 
@@ -84,6 +84,8 @@ class SimulatedGateway:
                 return await calls.ask(key, question)
         except TimeoutError as error:
             raise GatewayTrouble(f"no answer within {self._timeout:g} s") from error
+        except VALUE_REFUSED as error:
+            raise Refused(f"the gateway refused the request: {error}") from error
         except (MessagingError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise GatewayTrouble(f"the gateway's books are not available: {error}") from error
 

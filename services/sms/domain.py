@@ -1,14 +1,12 @@
 """From a notification to a text message that a gateway can take."""
 
-import re
 from uuid import UUID
 
 import msgspec
 
-LONGEST_TEXT = 459  # characters: three linked messages
+from services.shared.contracts.addresses import phone_number
 
-_SEPARATORS = re.compile(r"[ ()./-]")
-_NUMBER = re.compile(r"\+?[0-9]{4,15}")
+LONGEST_TEXT = 459  # characters: three linked messages
 
 
 class TextMessage(msgspec.Struct, frozen=True):
@@ -29,9 +27,7 @@ class Draft(msgspec.Struct, frozen=True):
 
     def compose(self) -> TextMessage:
         """Raises ValueError when `phone` is no telephone number, without repeating it."""
-        number = _SEPARATORS.sub("", self.phone)
-        if not _NUMBER.fullmatch(number):
-            raise ValueError("the telephone number is none")
+        number = phone_number(self.phone)
         whole = f"{self.title}\n{self.text}"
         if len(whole) > LONGEST_TEXT:
             whole = whole[: LONGEST_TEXT - 1] + "…"

@@ -18,12 +18,18 @@ CONFIRMED = OrderConfirmed(customer="gayal")
 GOOD = encode(event_of(CONFIRMED))
 
 POISON = {
-    "not JSON": (b"\x00\xff{", "not JSON"),
+    "not JSON": (b"\x00{", "not JSON"),
+    "not UTF-8": (GOOD.replace(b"gayal", b"gay\xff\xfe"), "is not UTF-8"),
+    "a NUL": (GOOD.replace(b"gayal", b"gay\\u0000l"), "data of order.confirmed: Expected `str` matching regex"),
+    "half a character": (GOOD.replace(b"gayal", b"gay\\ud800"), "not JSON"),
     "nothing at all": (b"", "not JSON"),
     "not an event": (b'{"hello": "world"}', "not a CloudEvent"),
     "half an event": (GOOD[: len(GOOD) // 2], "not JSON"),
     "not CloudEvents 1.0": (encode(event_of(CONFIRMED, specversion="0.3")), "version '0.3' is not 1.0"),
-    "a number that cannot be": (encode(event_of(CONFIRMED, sourcesequence=0)), "sourcesequence 0 is not positive"),
+    "a number that cannot be": (
+        encode(event_of(CONFIRMED, sourcesequence=0)),
+        "at `$.sourcesequence`",
+    ),
     "a type nobody knows": (encode(event_of(CONFIRMED, type="order.teleported")), "'order.teleported' is not known"),
     "bad data": (GOOD.replace(b'"gayal"', b"7"), "data of order.confirmed: Expected `str`"),
     "too large": (b'"' + b"x" * (MAX_BODY + 1) + b'"', "over the limit"),
@@ -188,6 +194,55 @@ async def test_4_an_event_in_anothers_name_is_parked(driver: Driver, user: str, 
         await line.deliver(event, user=user)
         assert [lost.reason for lost in await line.parked()] == [reason]
         assert await line.noted() == []
+
+
+@needs(Feature.SQL)
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("SELECT 1 / 0", "division by zero"),
+        ("SELECT 9223372036854775807 + 1", "bigint out of range"),
+        ("SELECT ''::uuid", "invalid input syntax for type uuid"),
+        ("INSERT INTO outbox (exchange) VALUES (NULL)", "violates not-null constraint"),
+        (
+            "INSERT INTO failures SELECT 'c', string_agg(md5(i::text), ''), NULL, NULL, 1, 'r', 'parked'"
+            " FROM generate_series(1, 500) AS i",
+            "index row requires",
+        ),
+    ],
+)
+async def test_4_a_value_that_the_database_refuses_is_parked_at_once(
+    driver: Driver, statement: str, reason: str
+) -> None:
+    async def store(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        if event.reference == "bad":
+            await work.connection.execute(statement)
+        return await note(event, work)
+
+    async with driver.consume({OrderConfirmed: store}, attempts=9) as line:
+        events = [event_of(CONFIRMED, reference="bad" if n == 3 else "good") for n in range(6)]
+        await line.deliver(*events)
+        assert sorted(await line.noted()) == sorted(each.logicalid for each in events if each.reference == "good")
+        (lost,) = await line.parked()
+        assert reason in lost.reason
+        assert lost.attempts == 1
+
+
+@needs(Feature.SQL)
+async def test_4_a_key_that_another_transaction_stores_at_the_same_moment_is_no_failure(driver: Driver) -> None:
+    stored: list[bool] = []
+
+    async def store(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        stored.append(not stored)
+        if stored[-1]:  # seen as missing, and there by the time that it is stored
+            await work.connection.execute("INSERT INTO inbox VALUES ('other', $1), ('other', $1)", event.logicalid)
+        return await note(event, work)
+
+    async with driver.consume({OrderConfirmed: store}) as line:
+        event = event_of(CONFIRMED)
+        await line.deliver(event)
+        assert await line.noted() == [event.logicalid]
+        assert line.failures() == []
 
 
 @needs(Feature.SQL)

@@ -12,13 +12,16 @@ from uuid import UUID
 
 import msgspec
 
+from services.shared.contracts.values import Line, Name
+
 CONTENT_TYPE = "application/cloudevents+json"
 
 DataT = TypeVar("DataT")
 
 # Both travel as AMQP properties too. A value that no broker takes is refused on reading: whoever inherits it from a
 # cause could publish nothing any more.
-Trace = Annotated[str, msgspec.Meta(max_length=256)]
+Trace = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[ -~]*$(?!\n)")]
+Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Priority = Annotated[int, msgspec.Meta(ge=0, le=31)]
 
 
@@ -42,13 +45,13 @@ class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defa
 
     specversion: str
     id: UUID
-    source: str
-    type: str
+    source: Name
+    type: Name
     subject: UUID
     time: datetime
     logicalid: UUID
-    sourcesequence: int
-    reference: str | None = None
+    sourcesequence: Sequence
+    reference: Line | None = None
     """What people call the subject: the customer's own order number."""
     causationid: UUID | None = None
     """`id` of the event that led to this one."""

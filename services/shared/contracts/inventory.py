@@ -4,16 +4,17 @@ from typing import ClassVar
 
 from services.shared.contracts.envelope import EventData
 from services.shared.contracts.orders import Line
+from services.shared.contracts.values import Cents, Currency, Name, PaymentToken
 
 
 class InventoryReserved(EventData, frozen=True, kw_only=True, rename="camel"):
     """Every line is set aside. Carries on what payment needs, so that payment asks nobody."""
 
     TYPE: ClassVar[str] = "inventory.reserved"
-    customer: str
-    total_cents: int
-    currency: str
-    payment_token: str
+    customer: Name
+    total_cents: Cents
+    currency: Currency
+    payment_token: PaymentToken
     express: bool = False
 
 
@@ -21,7 +22,7 @@ class InventoryOutOfStock(EventData, frozen=True, kw_only=True, rename="camel"):
     """Nothing is set aside; `missing` names the articles that fell short, with the pieces lacking."""
 
     TYPE: ClassVar[str] = "inventory.out_of_stock"
-    customer: str
+    customer: Name
     missing: list[Line]
 
 

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from services.shared.contracts.envelope import EventData
 from services.shared.contracts.orders import Contact
+from services.shared.contracts.values import Name, Prose
 
 
 class NotificationRequested(EventData, frozen=True, kw_only=True, rename="camel"):
@@ -11,11 +12,11 @@ class NotificationRequested(EventData, frozen=True, kw_only=True, rename="camel"
     address for its channel. `topic` is the event that it tells of."""
 
     TYPE: ClassVar[str] = "notification.requested"
-    customer: str
+    customer: Name
     contact: Contact
-    topic: str
-    title: str
-    text: str
+    topic: Name
+    title: Prose
+    text: Prose
 
 
 EVENTS = (NotificationRequested,)

@@ -6,6 +6,16 @@ from typing import ClassVar
 import msgspec
 
 from services.shared.contracts.envelope import EventData
+from services.shared.contracts.values import (
+    Cents,
+    Currency,
+    EmailAddress,
+    Name,
+    PaymentToken,
+    PhoneNumber,
+    Quantity,
+    Sku,
+)
 
 EXPRESS_PRIORITY = 8
 """Of 31; 4 is everybody else's."""
@@ -30,49 +40,49 @@ class Participant(StrEnum):
 class Line(msgspec.Struct, frozen=True, rename="camel"):
     """So many pieces of one article."""
 
-    sku: str
-    quantity: int
+    sku: Sku
+    quantity: Quantity
 
 
 class Contact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Where the customer wants to hear from us; an absent channel stays silent."""
 
-    email: str | None = None
-    phone: str | None = None
+    email: EmailAddress | None = None
+    phone: PhoneNumber | None = None
 
 
 class OrderCreated(EventData, frozen=True, kw_only=True, rename="camel"):
     TYPE: ClassVar[str] = "order.created"
-    customer: str
+    customer: Name
     lines: list[Line]
-    total_cents: int
-    currency: str
-    payment_token: str
+    total_cents: Cents
+    currency: Currency
+    payment_token: PaymentToken
     express: bool = False
     contact: Contact = Contact()
 
 
 class OrderConfirmed(EventData, frozen=True, kw_only=True, rename="camel"):
     TYPE: ClassVar[str] = "order.confirmed"
-    customer: str
+    customer: Name
 
 
 class OrderPaid(EventData, frozen=True, kw_only=True, rename="camel"):
     TYPE: ClassVar[str] = "order.paid"
-    customer: str
-    total_cents: int
-    currency: str
+    customer: Name
+    total_cents: Cents
+    currency: Currency
 
 
 class OrderShipped(EventData, frozen=True, kw_only=True, rename="camel"):
     TYPE: ClassVar[str] = "order.shipped"
-    customer: str
-    tracking: str
+    customer: Name
+    tracking: Name
 
 
 class OrderCompleted(EventData, frozen=True, kw_only=True, rename="camel"):
     TYPE: ClassVar[str] = "order.completed"
-    customer: str
+    customer: Name
 
 
 class OrderCancelling(EventData, frozen=True, kw_only=True, rename="camel"):
@@ -82,7 +92,7 @@ class OrderCancelling(EventData, frozen=True, kw_only=True, rename="camel"):
     """
 
     TYPE: ClassVar[str] = "order.cancelling"
-    customer: str
+    customer: Name
     reason: CancelReason
     participants: list[Participant]
 
@@ -91,7 +101,7 @@ class OrderCancelled(EventData, frozen=True, kw_only=True, rename="camel"):
     """Every compensation has reported."""
 
     TYPE: ClassVar[str] = "order.cancelled"
-    customer: str
+    customer: Name
     reason: CancelReason
 
 
@@ -99,7 +109,7 @@ class OrderDeliveryConfirmed(EventData, frozen=True, kw_only=True, rename="camel
     """The customer says that the parcel has arrived."""
 
     TYPE: ClassVar[str] = "order.delivery_confirmed"
-    customer: str
+    customer: Name
 
 
 class OrderCancelRequested(EventData, frozen=True, kw_only=True, rename="camel"):

@@ -3,14 +3,15 @@
 from typing import ClassVar
 
 from services.shared.contracts.envelope import EventData
+from services.shared.contracts.values import Cents, Currency, Name
 
 
 class PaymentSuccess(EventData, frozen=True, kw_only=True, rename="camel"):
     TYPE: ClassVar[str] = "payment.success"
-    customer: str
-    charge_id: str
-    amount_cents: int
-    currency: str
+    customer: Name
+    charge_id: Name
+    amount_cents: Cents
+    currency: Currency
     express: bool = False
 
 
@@ -18,7 +19,7 @@ class PaymentFailed(EventData, frozen=True, kw_only=True, rename="camel"):
     """The gateway declined for good; `code` is its word for why."""
 
     TYPE: ClassVar[str] = "payment.failed"
-    code: str
+    code: Name
 
 
 class PaymentVoided(EventData, frozen=True, kw_only=True, rename="camel"):
@@ -31,9 +32,9 @@ class PaymentRefunded(EventData, frozen=True, kw_only=True, rename="camel"):
     """Answer to `order.cancelling`: what was taken has been given back."""
 
     TYPE: ClassVar[str] = "payment.refunded"
-    charge_id: str
-    amount_cents: int
-    currency: str
+    charge_id: Name
+    amount_cents: Cents
+    currency: Currency
 
 
 EVENTS = (PaymentSuccess, PaymentFailed, PaymentVoided, PaymentRefunded)

@@ -3,18 +3,19 @@
 from typing import ClassVar
 
 from services.shared.contracts.envelope import EventData
+from services.shared.contracts.values import Name
 
 
 class ShippingPrepared(EventData, frozen=True, kw_only=True, rename="camel"):
     """The parcel has left our hands: from here on cancelling is refused."""
 
     TYPE: ClassVar[str] = "shipping.prepared"
-    tracking: str
+    tracking: Name
 
 
 class ShippingDelivered(EventData, frozen=True, kw_only=True, rename="camel"):
     TYPE: ClassVar[str] = "shipping.delivered"
-    tracking: str
+    tracking: Name
 
 
 class ShippingStopped(EventData, frozen=True, kw_only=True, rename="camel"):
@@ -27,7 +28,7 @@ class ShippingRefused(EventData, frozen=True, kw_only=True, rename="camel"):
     """Answer to `order.cancelling`: too late, the parcel has left."""
 
     TYPE: ClassVar[str] = "shipping.refused"
-    tracking: str
+    tracking: Name
 
 
 EVENTS = (ShippingPrepared, ShippingDelivered, ShippingStopped, ShippingRefused)

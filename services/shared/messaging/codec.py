@@ -32,10 +32,17 @@ def encode(event: AnyEvent) -> bytes:
     return _encoder.encode(event)
 
 
+class OpaqueEvent(Event[msgspec.Raw], frozen=True, kw_only=True):
+    """An event whose data was not read."""
+
+    body: bytes
+    """The event as it was received, with all attributes."""
+
+
 class Codec:
     """Reads the events of a catalogue.
 
-    With `tolerant`, an event of an unknown type keeps its data as `msgspec.Raw` instead of being refused.
+    With `tolerant`, an event of an unknown type is an OpaqueEvent instead of being refused.
     """
 
     def __init__(self, catalogue: Catalogue, *, tolerant: bool = False) -> None:
@@ -47,21 +54,24 @@ class Codec:
         if len(body) > MAX_BODY:
             raise MalformedEvent(f"body of {len(body)} bytes is over the limit of {MAX_BODY}")
         try:
+            body.decode()  # the parser checks only the text that it takes
             event = _envelopes.decode(body)
         except msgspec.ValidationError as error:
             raise MalformedEvent(f"not a CloudEvent: {error}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise MalformedEvent(
+                f"not JSON: byte {error.object[error.start]:#x} at {error.start} is not UTF-8"
+            ) from error
+        except msgspec.DecodeError as error:
             raise MalformedEvent(f"not JSON: {error}") from error
         except RecursionError as error:
             raise MalformedEvent("not readable: nested too deeply") from error
         if event.specversion != "1.0":
             raise MalformedEvent(f"CloudEvents version {event.specversion!r} is not 1.0")
-        if event.sourcesequence < 1:
-            raise MalformedEvent(f"sourcesequence {event.sourcesequence} is not positive")
         decoder = self._decoders.get(event.type)
         if decoder is None:
             if self._tolerant:
-                return event
+                return OpaqueEvent(**msgspec.structs.asdict(event), body=body)
             raise MalformedEvent(f"event type {event.type!r} is not known here")
         try:
             return msgspec.structs.replace(event, data=decoder.decode(event.data))

@@ -37,6 +37,12 @@ _AWAY = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.TransactionTimeoutError,
 )
+VALUE_REFUSED = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
+"""Classes 22, 23 and 54: a value that the database does not take, however often it is tried."""
 _MIGRATE = "have the migrations run? See python -m services.shared.chassis.migrations --help"
 _WRONG: dict[type[asyncpg.PostgresError], str] = {
     asyncpg.InvalidPasswordError: "check the role in the address and its password file",

@@ -4,9 +4,12 @@ The broker counts deliveries too, but its count cannot be read by a person, forg
 a parked message is published again.
 """
 
+from uuid import UUID
+
 import asyncpg
 import msgspec
 
+from services.shared.messaging.storable import storable
 from services.shared.messaging.transaction import Connection
 
 
@@ -24,7 +27,7 @@ async def record(
     reason: str,
     *,
     event_type: str | None,
-    subject: object | None,
+    subject: UUID | None,
     limit: int | None,
     replays: int = 0,
 ) -> tuple[int, bool]:
@@ -52,10 +55,10 @@ async def record(
         RETURNING attempts, state = 'parked'
         """,
         consumer,
-        key,
-        event_type,
+        storable(key),
+        None if event_type is None else storable(event_type),
         subject,
-        reason[:2000],
+        storable(reason[:2000]),
         limit,
         replays,
     )
@@ -69,5 +72,5 @@ async def succeeded(connection: Connection, consumer: str, keys: list[str]) -> N
     await connection.execute(
         "UPDATE failures SET state = 'succeeded', last_at = now() WHERE consumer = $1 AND key = ANY($2::text[])",
         consumer,
-        keys,
+        [storable(key) for key in keys],
     )

@@ -8,12 +8,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
+from services.shared.messaging.errors import Unavailable
+
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
 
 class Gathering(Generic[Question, Answer]):
-    """`answer` is given questions by key and returns an answer for each key. Its error is raised to all who asked.
+    """`answer` is given questions by key and returns an answer for each key.
+
+    When a round fails, each of its questions is asked alone, so an error is raised only where its own question was
+    asked; `answer` must bear to be asked again. Only Unavailable and TimeoutError are
+    raised to all at once.
 
     Those who ask with the same key in one round share the answer to the first of them. Who is cancelled while
     waiting does not hear the answer; the question is asked all the same.
@@ -40,13 +46,20 @@ class Gathering(Generic[Question, Answer]):
     async def _run(self) -> None:
         while self._waiting:
             asked, self._waiting = self._waiting, {}
-            try:
-                answers = await self._answer({key: question for key, (question, _) in asked.items()})
-                for key, (_, future) in asked.items():
-                    future.set_result(answers[key])
-            except Exception as error:  # noqa: BLE001 - it is raised again where the question was asked
-                for _, future in asked.values():
-                    if not future.done():
-                        future.set_exception(error)
-                        # Who asked may be gone; nobody has to hear it.
-                        future.exception()
+            await self._round(asked)
+
+    async def _round(self, asked: dict[Hashable, tuple[Question, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._answer({key: question for key, (question, _) in asked.items()})
+            for key, (_, future) in asked.items():
+                future.set_result(answers[key])
+        except Exception as error:  # noqa: BLE001 - it is raised again where the question was asked
+            if len(asked) > 1 and not isinstance(error, (Unavailable, TimeoutError)):
+                for key, each in asked.items():
+                    await self._round({key: each})
+                return
+            for _, future in asked.values():
+                if not future.done():
+                    future.set_exception(error)
+                    # Who asked may be gone; nobody has to hear it.
+                    future.exception()

@@ -102,8 +102,10 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
     @property
     def keys(self) -> tuple[str, ...]:
         """Under what the failure may be on record, the likelier first."""
-        logical = self.envelope.logicalid
-        return (self.body_hash,) if logical is None else (logical, self.body_hash)
+        try:
+            return str(UUID(self.envelope.logicalid or "")), self.body_hash
+        except ValueError:
+            return (self.body_hash,)  # no service can read it
 
     @property
     def type(self) -> str | None:

@@ -18,7 +18,7 @@ import msgspec
 from services.shared.contracts import AnyEvent
 from services.shared.messaging import failures, inbox
 from services.shared.messaging.codec import Codec
-from services.shared.messaging.database import Database
+from services.shared.messaging.database import VALUE_REFUSED, Database
 from services.shared.messaging.errors import (
     ConfigurationError,
     DatabaseUnavailable,
@@ -193,8 +193,8 @@ class Processor(Generic[T]):
         try:
             try:
                 await run(tasks)
-            except asyncpg.TransactionRollbackError:
-                # A deadlock or the like, of which the database chose us as the victim: nobody's fault.
+            except (asyncpg.TransactionRollbackError, asyncpg.IntegrityConstraintViolationError):
+                # A deadlock, or a key that another transaction has stored at this moment: the fault of no message.
                 await run(tasks)
         except Unavailable:
             raise
@@ -229,6 +229,9 @@ class Processor(Generic[T]):
                 for data in await handler(task.event, work):
                     work.announce(data, cause=task.event)
                 done.append((task.event, [each.data.TYPE for each in work.announcements[before:]]))
+            if len(fresh) < len(tasks):
+                known = {id(task) for task in fresh}
+                await work.repeated([task.event for task in tasks if id(task) not in known])
             await self._note_recovered(work.connection, tasks)
         self._report(done, tasks, time.perf_counter() - started)
 
@@ -349,7 +352,7 @@ class Processor(Generic[T]):
 
     async def _failed(self, delivery: Delivery, event: AnyEvent | None, error: Exception) -> Verdict:
         """Count the failure where a person finds it, and decide between another try and the parking lot."""
-        permanent = isinstance(error, PermanentError)
+        permanent = isinstance(error, (PermanentError, *VALUE_REFUSED))
         key = str(self._identity(event)) if event else _hash(delivery.body)
         reason = _reason(error)
         try:

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from services.shared.contracts import CATALOGUE, AnyEvent
+from services.shared.contracts import AnyEvent
 from services.shared.messaging.codec import Codec
 from services.shared.messaging.connection import RELOAD_SECONDS
 from services.shared.messaging.database import Database
@@ -28,9 +28,10 @@ from services.shared.messaging.errors import (
 )
 from services.shared.messaging.pipeline import Outcome
 from services.shared.messaging.publisher import Message, Publisher
+from services.shared.messaging.storable import storable
 from services.shared.messaging.telemetry import Telemetry
 
-_codec = Codec(CATALOGUE, tolerant=True)
+_codec = Codec({}, tolerant=True)  # the data is published as it is stored
 
 _TROUBLE = (Unavailable, ConfigurationError, TimeoutError, asyncpg.PostgresError)
 """Of a server, of the settings and secrets that lead to it (a secret may be missing while it is rotated), or of other
@@ -235,7 +236,7 @@ class Relay:
                 " leased_until = now() + interval '1 second' * least(60, power(2, least(attempts, 6)))"
                 " WHERE position = ANY($1::bigint[])",
                 positions,
-                reason,
+                storable(reason),
             )
 
     # Removing

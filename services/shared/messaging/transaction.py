@@ -51,6 +51,9 @@ class Transaction:
     async def load(self, events: Sequence[AnyEvent]) -> None:
         """Called once before the first handler, with the batch's new events."""
 
+    async def repeated(self, events: Sequence[AnyEvent]) -> None:
+        """Called once after the last handler, with the batch's events that were processed before, if there are any."""
+
     async def save(self) -> None:
         """Called once after the last handler, before the commit."""
 

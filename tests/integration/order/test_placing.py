@@ -176,7 +176,7 @@ async def test_a_value_that_the_database_refuses_fails_alone(shop: Any, monkeypa
 
 
 async def test_express_goes_first_and_contact_travels(base: Base, shop: Any) -> None:
-    contact = {"email": "gayal@shop.test", "phone": "+94 11 234"}
+    contact = {"email": "gayal@shop.test", "phone": "+94 11 234 5678"}
     answer = await shop.place(user=word(), express=True, contact=contact, paymentToken="tok_visa")
     assert answer.json()["express"] is True
     event = (await base.said('"order"'))[-1]
@@ -222,7 +222,7 @@ async def test_without_a_database_every_waiting_caller_is_told_to_come_again(sho
         ({"items": ["mug"], "user": "a\n"}, 400, "user"),
         ({"items": ["mug"], "user": "x" * 101}, 400, "user"),
         ({"items": ["mug"], "paymentToken": "4111 1111"}, 400, "paymentToken"),
-        ({"items": ["mug"], "contact": {"email": "a@b\r\nBcc: c@d"}}, 400, "email"),
+        ({"items": ["mug"], "contact": {"email": "a@b\r\nBcc: c@d"}}, 422, "contact.email"),
         ({"items": ["mug"], "totalCents": 1}, 400, "totalCents"),
         ({"items": ["mug"], "user": None}, 422, "user"),
         ({}, 400, "items"),

@@ -1,11 +1,14 @@
 """The service's effects on the real database, through the library, with two replicas."""
 
 import asyncio
+import json
 import random
 from uuid import UUID, uuid4
 
 import pytest
 
+from services.payment.domain import Charged
+from services.payment.gateway import Refused
 from services.payment.handlers import prepare_void
 from services.payment.simulated_gateway import SimulatedGateway
 from services.payment.store import Payments
@@ -13,6 +16,7 @@ from services.shared.contracts import AnyEvent
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import CancelReason, OrderCancelling, Participant
 from services.shared.contracts.payments import PaymentRefunded, PaymentSuccess
+from services.shared.messaging import codec
 from services.shared.messaging.processor import Verdict
 from tests.replica import Base, Replica, again, types
 from tests.stage import event_of
@@ -54,6 +58,31 @@ async def until_done(replica: Replica, event: AnyEvent) -> list[Verdict]:
         verdicts += await replica.process(event, returned=bool(verdicts))
         await asyncio.sleep(0.05 if verdicts[-1] is Verdict.RETRY else 0)
     return verdicts
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"totalCents": 2**64}, {"totalCents": -5}, {"paymentToken": "tok\0"}, {"currency": "E\0R"}, {"currency": "euro"}],
+)
+async def test_a_value_that_cannot_be_charged_is_parked_at_once_and_its_neighbours_are_charged(
+    base: Base, replicas: Replicas, bad: dict[str, object]
+) -> None:
+    events = [reserved(uuid4()) for _ in range(9)]
+    bodies = [json.loads(codec.encode(event)) for event in events]
+    for body in bodies[:5]:
+        body["data"] |= bad
+    verdicts = await replicas[0].take(*(json.dumps(body).encode() for body in bodies))
+    assert verdicts == [Verdict.PARK] * 5 + [Verdict.DONE] * 4
+    assert {attempts for _, attempts, _ in replicas[0].record.failed_} == {1}
+    assert [await net(base, event.subject) for event in events] == [(0, 0)] * 5 + [(1, 990)] * 4
+
+
+async def test_a_value_that_only_the_gateway_refuses_fails_no_other_charge(gateway: SimulatedGateway) -> None:
+    answers = await asyncio.gather(
+        *(gateway.charge(str(uuid4()), amount, "EUR", "tok_ok") for amount in (1, 2**64, 2, -5, 3)),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [Charged, Refused, Charged, Refused, Charged]
 
 
 async def test_a_batch_of_orders_is_charged_once_each(base: Base, replicas: Replicas) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.email.domain import Mail, checked_address, domain_of
+from services.email.domain import Mail, domain_of
 
 NOTIFICATION = UUID("0198c0de-0000-7000-8000-000000000001")
 SENDER = "Warren <orders@warren.test>"
@@ -42,48 +42,6 @@ def test_a_line_break_in_a_title_becomes_a_space(break_: str) -> None:
     mail = composed(f"Hello{break_}Bcc: eve@example.test")
     assert mail["Bcc"] is None
     assert mail["Subject"] == "Hello Bcc: eve@example.test"
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        "ada",
-        "@example.test",
-        "ada@",
-        "ada@@example.test",
-        "ada@example..test",
-        "ada@-example.test",
-        "ada@example.test\nBcc: eve@example.test",
-        "ada@example.test, eve@example.test",
-        "Ada <ada@example.test>",
-        "a da@example.test",
-        "a..b@example.test",
-        "ä@example.test",
-        "x" * 65 + "@example.test",
-        "ada@" + "x" * 64 + ".test",
-        "ada@" + "x." * 130 + "test",
-    ],
-)
-def test_what_is_no_address_is_refused_without_repeating_it(address: str) -> None:
-    with pytest.raises(ValueError, match="the mail address has") as caught:
-        checked_address(address)
-    assert not address or address not in str(caught.value)
-
-
-@given(st.text())
-def test_every_address_is_refused_or_fits_on_one_line(address: str) -> None:
-    try:
-        checked = checked_address(address)
-    except ValueError:
-        return
-    assert checked.isascii()
-    assert checked.isprintable()
-    assert " " not in checked
-
-
-def test_a_domain_with_umlauts_is_written_in_ascii() -> None:
-    assert checked_address("ada@bücher.test") == "ada@xn--bcher-kva.test"
 
 
 @pytest.mark.parametrize("sender", ["orders@warren.test", "Warren <orders@warren.test>"])

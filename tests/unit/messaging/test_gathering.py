@@ -1,6 +1,9 @@
 import asyncio
 from collections.abc import Mapping
 
+import pytest
+
+from services.shared.messaging.errors import DatabaseUnavailable
 from services.shared.messaging.gathering import Gathering
 
 
@@ -42,6 +45,27 @@ async def test_one_who_gives_up_does_not_stop_the_others() -> None:
     rounds.go.set()
     assert await patient == 2
     await gathering.close()
+
+
+async def test_a_round_that_fails_falls_apart_and_only_its_bad_question_fails() -> None:
+    async def answer(questions: Mapping[str, int]) -> dict[str, float]:
+        return {key: 1 / question for key, question in questions.items()}
+
+    gathering = Gathering(answer)
+    answers = await asyncio.gather(*(gathering.ask(key, key) for key in range(5)), return_exceptions=True)
+    assert isinstance(answers[0], ZeroDivisionError)
+    assert answers[1:] == [1, 1 / 2, 1 / 3, 1 / 4]
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TimeoutError()])
+async def test_a_round_whose_server_is_away_is_not_asked_again(error: Exception) -> None:
+    rounds = Rounds()
+    rounds.go.set()
+    rounds.error = error
+    gathering = Gathering(rounds.answer)
+    both = await asyncio.gather(gathering.ask("a", 1), gathering.ask("b", 1), return_exceptions=True)
+    assert both == [error, error]
+    assert rounds.seen == [["a", "b"]]
 
 
 async def test_an_error_reaches_all_who_asked_and_the_next_round_goes_on() -> None:

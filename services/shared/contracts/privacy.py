@@ -1,0 +1,57 @@
+"""Removes from an event the values that its contract marks as secret or personal: see `values.Privacy`."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from services.shared.contracts.envelope import EventData
+
+REMOVED = "***"
+
+_Marks = bool | Mapping[str, "_Marks"]
+"""True for a value that is removed; for an object the marks of its members; False when there are none."""
+
+
+def redacted(body: bytes, data: type[EventData]) -> bytes:
+    """The event `body`, whose data is of type `data`, with REMOVED in place of each marked value.
+
+    What is not marked keeps its bytes. A marked part that is not of its type is removed whole.
+    """
+    marks = _marks(data)
+    return _redacted(body, {"data": marks}) if marks else body
+
+
+@cache
+def _marks(data: type[EventData]) -> _Marks:
+    return _marks_of(inspect.type_info(data))
+
+
+def _marks_of(kind: inspect.Type) -> _Marks:
+    match kind:
+        case inspect.Metadata():
+            return "privacy" in (kind.extra or {}) or _marks_of(kind.type)
+        case inspect.UnionType():
+            return next((marks for marks in map(_marks_of, kind.types) if marks), False)
+        case inspect.ListType():
+            return _marks_of(kind.item_type)
+        case inspect.StructType():
+            members = {field.encode_name: _marks_of(field.type) for field in kind.fields}
+            return {name: marks for name, marks in members.items() if marks} or False
+    return False
+
+
+def _redacted(raw: bytes, marks: _Marks) -> bytes:
+    value = msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | list[msgspec.Raw] | str | float | bool | None)
+    return msgspec.json.encode(_without(value, marks))
+
+
+def _without(value: Any, marks: _Marks) -> Any:
+    if isinstance(value, list) and isinstance(marks, Mapping):
+        return [msgspec.Raw(_redacted(bytes(each), marks)) for each in value]
+    if isinstance(value, dict) and isinstance(marks, Mapping):
+        hidden = {name: msgspec.Raw(_redacted(bytes(value[name]), marks[name])) for name in marks if name in value}
+        return value | hidden
+    return None if value is None else REMOVED

@@ -1,0 +1,55 @@
+"""Recording a failure never fails over what is recorded: the message would come back for ever."""
+
+import pytest
+
+from services.shared.contracts.orders import OrderConfirmed
+from services.shared.messaging import TransientError, codec, failures
+from services.shared.messaging.parked import parked
+from services.shared.messaging.testing import event_of
+from tests.stage import Stage, eventually
+
+TEXTS = ["a\0b", "\ud800", "\udc00\ud800", "\x1b[2J", "x" * 100_000, "\U0001f600" * 3000, "\ufffe"]
+
+
+async def test_a_failure_is_recorded_whatever_its_text(stage: Stage) -> None:
+    database = stage.database()
+    await database.open()
+    async with database.connection() as connection:
+        for number, text in enumerate(TEXTS):
+            key = f"{number}{text[:20]}"
+            recorded = await failures.record(connection, "probe", key, text, event_type=text, subject=None, limit=None)
+            assert recorded == (1, True)
+            await failures.succeeded(connection, "probe", [key])
+    await database.close()
+    assert await stage.sql("SELECT DISTINCT state FROM failures") == [("succeeded",)]
+
+
+@pytest.mark.parametrize("escape", ["\\u0000", "\\ud800", "\\u001b"])
+async def test_text_that_the_database_refuses_is_parked_at_once_wherever_it_stands(stage: Stage, escape: str) -> None:
+    async def fail(event: object, work: object) -> None:
+        raise TransientError("must not be reached")
+
+    body = codec.encode(event_of(OrderConfirmed(customer="CUSTOMER"), reference="REFERENCE"))
+    whole = [
+        body.replace(old, new % escape.encode())
+        for old, new in (
+            (b"CUSTOMER", b"a%sb"),
+            (b"REFERENCE", b"a%sb"),
+            (b"/warren/order", b"/warren%s/order"),
+            (b'"order.confirmed"', b'"order.confirmed%s"'),
+            (b'"data"', b'"logicalid":"%s","data"'),
+        )
+    ]
+    async with stage.consumer({OrderConfirmed: fail}):
+        await stage.send(
+            *whole, b'{"logicalid":"a%s"}' % escape.encode(), user_id="order", routing_key="order.confirmed"
+        )
+        await eventually(lambda: is_parked(stage, len(whole) + 1))
+    assert {(attempts, last) for _, attempts, last in stage.record.failed_} == {(1, True)}
+    keys = [key for message in await stage.drain("probe.dlq") for key in parked("probe.dlq", message).keys]
+    rows = await stage.sql("SELECT state FROM failures WHERE key = ANY($1)", keys)
+    assert [row[0] for row in rows] == ["parked"] * (len(whole) + 1)
+
+
+async def is_parked(stage: Stage, count: int) -> bool:
+    return await stage.depth("probe.dlq") == count

@@ -1,0 +1,130 @@
+"""What a customer may leave as an address is what email and sms can deliver to."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from services.email.domain import Mail
+from services.order.prices import PriceList
+from services.order.requests import ContactDetails, PlaceOrder, placement_of
+from services.shared.chassis.problems import Problem
+from services.shared.contracts.addresses import mail_address, phone_number
+from services.shared.contracts.orders import Contact
+from services.sms.domain import Draft
+
+KEY = UUID(int=1)
+CHARACTERS = st.sampled_from('aZ0.-_+@<>()[]"\\,;: \t\n\0äßöü。\u200b\u202e\u0661')
+
+
+def placed(contact: ContactDetails) -> Contact:
+    return placement_of(
+        PlaceOrder(items=["mug"], contact=contact),
+        identity=KEY,
+        customer="ada",
+        key=None,
+        prices=PriceList(currency="EUR", articles={"mug": 1}),
+    ).contact
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "ada",
+        "@example.test",
+        "ada@",
+        "ada@@example.test",
+        "ada@example",
+        "ada@localhost",
+        "ada@127.0.0.1",
+        "ada@[127.0.0.1]",
+        "ada@example..test",
+        "ada@example.test.",
+        "ada@-example.test",
+        "ada@ex_ample.test",
+        "ada@xn--a.test",
+        "ada@example.test\nBcc: eve@example.test",
+        "ada@example.test, eve@example.test",
+        "Ada <ada@example.test>",
+        "<ada@example.test>",
+        "a da@example.test",
+        '"a da"@example.test',
+        "a..b@example.test",
+        ".ada@example.test",
+        "ä@example.test",
+        "ä@bücher.example",
+        "ada@☃.test",
+        "x" * 65 + "@example.test",
+        "ada@" + "x" * 64 + ".test",
+        "ada@" + "x." * 125 + "test",
+    ],
+)
+def test_what_is_no_mail_address_is_refused_without_repeating_it(address: str) -> None:
+    with pytest.raises(ValueError, match="the mail address has") as caught:
+        mail_address(address)
+    assert not address or address not in str(caught.value)
+    with pytest.raises(
+        Problem, match=r"contact\.email: the mail address has .* Accepted is one such as ada@example"
+    ) as refused:
+        placed(ContactDetails(email=address))
+    assert refused.value.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "number", ["", "123", "+1 (0) -.-", "0112345678", "+0112345678", "+" + "1" * 16, "+49 151 x", "tel:+4915112345"]
+)
+def test_what_is_no_telephone_number_is_refused(number: str) -> None:
+    with pytest.raises(
+        Problem, match=r"contact\.phone: the telephone number .* Accepted is one with its country"
+    ) as refused:
+        placed(ContactDetails(phone=number))
+    assert refused.value.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("ada@example.org", "ada@example.org"),
+        ("o'neil+shop=2@Example.ORG", "o'neil+shop=2@Example.ORG"),
+        ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("ada@xn--bcher-kva.example", "ada@xn--bcher-kva.example"),
+        ("ada@straße.example", "ada@xn--strae-oqa.example"),
+        ("ada@例え.テスト", "ada@xn--r8jz45g.xn--zckzah"),
+    ],
+)
+def test_a_domain_in_any_script_is_used_in_ascii(given: str, used: str) -> None:
+    assert placed(ContactDetails(email=given)).email == used
+
+
+def test_a_telephone_number_is_used_as_the_network_dials_it() -> None:
+    assert placed(ContactDetails(phone="+44 (0)20 7946-0000")).phone == "+442079460000"
+
+
+@given(
+    st.text(CHARACTERS, max_size=12).map("ada@{}.test".format)
+    | st.text(CHARACTERS, max_size=8).map("{}@a.test".format)
+    | st.text()
+)
+@example("a@b.c")
+def test_an_address_that_is_accepted_is_deliverable(text: str) -> None:
+    with suppress(Problem):
+        accepted = placed(ContactDetails(email=text)).email
+        assert accepted is not None
+        assert accepted.isascii()
+        assert accepted.isprintable()
+        assert mail_address(accepted) == accepted
+        message = Mail(KEY, datetime(2026, 1, 2, tzinfo=UTC), accepted, "Title", "Text").compose("shop@warren.test")
+        assert [each.addr_spec for each in message["To"].addresses] == [accepted]
+
+
+@given(st.text(st.sampled_from("+0123456789 ()./-x\u0664"), max_size=20).map("+{}".format) | st.text())
+def test_a_number_that_is_accepted_is_deliverable(text: str) -> None:
+    with suppress(Problem):
+        accepted = placed(ContactDetails(phone=text)).phone
+        assert accepted is not None
+        assert phone_number(accepted) == accepted
+        assert Draft(KEY, accepted, "Title", "Text").compose().to == accepted

@@ -1,0 +1,23 @@
+"""Any text, as the database takes it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.shared.messaging.storable import storable
+
+
+@given(st.text(st.characters()))
+def test_any_text_becomes_storable_and_storable_text_stays(text: str) -> None:
+    stored = storable(text)
+    assert "\0" not in stored
+    stored.encode()
+    assert storable(stored) == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [("a\0b", "a\ufffdb"), ("a\ud800b\udc00", "a\ufffdb\ufffd"), ("\N{SNOWMAN} \U0001f600", "\u2603 \U0001f600")],
+)
+def test_what_is_lost_is_marked(text: str, stored: str) -> None:
+    assert storable(text) == stored
