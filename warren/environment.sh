@@ -148,11 +148,23 @@ follow() {
     trap - INT TERM
     if [ $code -ne 0 ]; then
         [ -t 1 ] || echo
+        explain_network $log
         tail -n 20 $log >&2
         die "$text failed after $((SECONDS - started)) s; the whole output is in $log"
     fi
     rm -f $VENV/.filling
     if [ -t 1 ]; then say "$text: done in $((SECONDS - started)) s"; else echo "done in $((SECONDS - started)) s"; fi
+}
+
+# pip blames the first package when no index answers. Its log tells this from an index that lacks the package.
+explain_network() {
+    local reason
+    grep -qE 'from versions: none|Max retries exceeded|Read timed out' "$1" || return 0
+    reason=$(sed -nE "s/.*(connection broken by|Caused by) '?([A-Za-z]+).*/\2/p; s/.*(Read timed out).*/\1/p" "$1" | tail -n 1)
+    [ -n "$reason" ] || return 0
+    reason=$(grep -oE "\[Errno -?[0-9]+\] [^')]+" "$1" | tail -n 1 || true)${reason:+ ($reason)}
+    die "no package index answers: ${reason# }. Check the network, or name an index that answers:" \
+        "make PIP_INDEX_URL=https://…/simple …; the whole output is in $1"
 }
 
 install() {
