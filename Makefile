@@ -45,7 +45,7 @@ WORKERS ?= 2
 test test-long: export PYTHONHASHSEED := 0
 
 .PHONY: test
-test: $(VENV)/.dev ## every check and every test but the long ones (private servers); WORKERS=2 at a time
+test: $(VENV)/.dev ## every check and every test but the long ones (private servers, 15 minutes); WORKERS=2 at a time
 	@code=0; \
 	for part in guards lint types; do $(MAKE) $$part || code=1; done; \
 	$(BIN)/python -m tests.images $(if $(WARREN_OWN_ENGINE),,--answering) || [ $$? -eq 77 ] || code=1; \
@@ -53,7 +53,7 @@ test: $(VENV)/.dev ## every check and every test but the long ones (private serv
 	exit $$code
 
 .PHONY: test-long
-test-long: $(VENV)/.dev ## the tests that take minutes: soak, chaos, large tables
+test-long: $(VENV)/.dev ## the tests that take minutes each: soak, chaos, large tables (15 minutes)
 	@$(BIN)/python -m pytest -m long -n $(WORKERS) --durations=15
 
 .PHONY: mutants
@@ -151,7 +151,7 @@ requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes th
 	grep -c == requirements*.txt
 
 .PHONY: clean
-clean: ## stop this checkout's instances; remove .venv, caches, and their data
+clean: ## stop this checkout's instances; remove .venv, caches, and their data; name what other checkouts share
 	@python=$$(warren/environment.sh python) && "$$python" -m warren.local.clean
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,13 +11,13 @@ import signal
 import sys
 import time
 
-import msgspec
 import uvloop
 
 from loadtest import cores
 from loadtest.consumer.outcome import Outcome
 from loadtest.consumer.tally import HANDLERS, Tally
 from loadtest.profiling import profiled
+from loadtest.result import send
 from services.shared.chassis import logs
 from services.shared.chassis.environment import ProcessSettings, read
 from services.shared.chassis.process import Process
@@ -69,7 +69,7 @@ def main() -> None:
     logs.configure("probe", log_format=settings.log_format, level=settings.log_level)
     with profiled(sys.stderr if options.profile else None):
         outcome = uvloop.run(measure(options.messages, settings))
-    sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
+    send(outcome)
 
 
 if __name__ == "__main__":

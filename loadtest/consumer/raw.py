@@ -18,7 +18,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import aio_pika
-import msgspec
 import uvloop
 from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 
@@ -26,6 +25,7 @@ from loadtest import cores
 from loadtest.consumer import load
 from loadtest.consumer.outcome import Outcome
 from loadtest.profiling import profiled
+from loadtest.result import send
 from services.shared.contracts import CONTENT_TYPE
 from services.shared.messaging.connection import BrokerAddress
 
@@ -137,7 +137,7 @@ def main() -> None:
     )
     with profiled(sys.stderr if options.profile else None):
         outcome = uvloop.run(measure(options.messages, address, options.shape))
-    sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
+    send(outcome)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from loadtest.consumer.outcome import Outcome
 from loadtest.consumer.tally import SCHEMA
 from loadtest.errors import RunFailed
 from loadtest.mark import Mark
+from loadtest.result import received
 from loadtest.samples import Summary, summary
 from services.shared.contracts import CONTENT_TYPE
 from warren.local.paths import CHECKOUT
@@ -124,10 +125,7 @@ class Rounds:
             )
         except subprocess.TimeoutExpired as error:
             raise RunFailed(f"{side} did not finish {self._messages} messages in {TIME_LIMIT:.0f} s") from error
-        try:
-            outcome = msgspec.json.decode(done.stdout.splitlines()[-1], type=Outcome)
-        except (IndexError, msgspec.DecodeError) as error:
-            raise RunFailed(f"{side} ended with exit code {done.returncode}:\n{done.stdout}{done.stderr}") from error
+        outcome = received(side, done, Outcome)
         if self._profile == side:
             self.profiles[side] = done.stderr
         return outcome

@@ -13,6 +13,7 @@ import msgspec
 from loadtest import cpu
 from loadtest.errors import RunFailed
 from loadtest.orders.generator import Placed
+from loadtest.result import received
 from warren.invariants import Check
 from warren.local.paths import CHECKOUT
 from warren.local.servers import Servers
@@ -119,10 +120,7 @@ def _place(url: str, orders: int, connections: int, seed: int) -> Placed:
     command = [sys.executable, "-m", "loadtest.orders.generator", url, "--orders", str(orders)]
     command += ["--connections", str(connections), "--seed", str(seed)]
     done = subprocess.run(tethered(command), cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    try:
-        return msgspec.json.decode(done.stdout, type=Placed)
-    except msgspec.DecodeError as error:
-        raise RunFailed(f"the load generator ended with exit code {done.returncode}:\n{done.stderr}") from error
+    return received("the load generator", done, Placed)
 
 
 def _services(flow: Flow) -> dict[str, float]:

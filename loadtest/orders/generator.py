@@ -7,7 +7,6 @@ starts, and of an answer only status and Location are read. Prints one line of J
 import argparse
 import asyncio
 import random
-import sys
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ import msgspec
 import uvloop
 
 from loadtest.orders import catalogue
+from loadtest.result import send
 
 PATIENCE = 0.2  # seconds after an answer of 503
 
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     placed = uvloop.run(place(options.url, options.orders, options.connections, options.seed))
-    sys.stdout.write(msgspec.json.encode(placed).decode() + "\n")
+    send(placed)
 
 
 if __name__ == "__main__":

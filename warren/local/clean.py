@@ -35,14 +35,26 @@ def clean(checkout: Path = CHECKOUT) -> list[Path]:
     return removed
 
 
+def shared_folders() -> list[Path]:
+    """What the cache holds besides instances: servers' roots, tools of the tests."""
+    cache = roots_dir().parent
+    found = [folder for folder in cache.iterdir() if folder.is_dir()] if cache.is_dir() else []
+    return sorted(folder for folder in found if folder != instance_dir("any").parent)
+
+
+def _megabytes(folder: Path) -> int:
+    sizes = [file.lstat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
+    return round(sum(sizes) / 10**6)
+
+
 def main() -> None:
     try:
         for folder in clean():
             print(f"removed {folder}")
     except LocalError as error:
         sys.exit(f"clean: {error}")
-    if roots_dir().is_dir():
-        print(f"kept {roots_dir()}, which all checkouts share; to remove it: rm -rf {roots_dir()}")
+    for folder in shared_folders():
+        print(f"kept {folder} ({_megabytes(folder)} MB), which all checkouts share; to remove it: rm -rf {folder}")
 
 
 if __name__ == "__main__":

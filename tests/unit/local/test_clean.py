@@ -43,12 +43,17 @@ def test_clean_without_any_instance_does_nothing(tmp_path: Path) -> None:
 
 
 def test_it_says_what_stays_and_how_to_remove_that(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (cache / "roots").mkdir(parents=True)
+    for kept in ("roots", "helm", "kubectl"):
+        (cache / kept).mkdir(parents=True)
+    (cache / "helm" / "program").write_bytes(b"x" * 2_400_000)
     folder = make("up", CHECKOUT)
     main()
     said = capsys.readouterr().out
     assert f"removed {folder}" in said
-    assert f"rm -rf {cache / 'roots'}" in said
+    assert f"kept {cache / 'helm'} (2 MB)" in said
+    for kept in ("roots", "helm", "kubectl"):
+        assert f"rm -rf {cache / kept}" in said
+    assert str(cache / "instances") not in said.replace(str(folder), "")
 
 
 def test_a_removed_instance_can_be_made_anew(tmp_path: Path) -> None:
