@@ -86,13 +86,17 @@ class NotDisowned(TopologyError):
 
 
 class ApplyIncomplete(BrokerError):
-    """Some steps failed. Every step that could be done is done; running again continues."""
+    """Some steps failed. Every step that could be done is done; running again continues.
 
-    def __init__(self, failures: Sequence[tuple[str, str]], skipped: int) -> None:
+    `skipped` are the steps that build on those, each with what it waits for.
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, str]], skipped: Sequence[tuple[str, str]] = ()) -> None:
         self.failures = tuple(failures)
-        self.skipped = skipped
+        self.skipped = tuple(skipped)
         lines = [f"{len(self.failures)} of the planned steps failed:"]
         lines += [f"  {step}: {reason}" for step, reason in self.failures]
         if skipped:
-            lines.append(f"  ({skipped} later steps were not tried, because they build on these)")
+            lines.append(f"{len(self.skipped)} were not tried, as they build on these:")
+            lines += [f"  {step}: waits for {what}" for step, what in self.skipped]
         super().__init__("\n".join(lines))

@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from broker_topology.credentials.secrets import without_line_end
+
 MANAGEMENT_TLS_PORT, MANAGEMENT_PORT = "15671", "15672"
 DEFAULT_PORTS = {"https": MANAGEMENT_TLS_PORT, "http": MANAGEMENT_PORT}
 AMQP = {"amqps": "https", "amqp": "http"}
@@ -38,7 +40,8 @@ def from_secret(data: Mapping[str, str]) -> Connection:
     Credentials may be inside the `uri` instead. Raises `SecretIncomplete`.
     """
     url, username, password = _address(data)
-    username, password = data.get("username") or username, data.get("password") or password
+    username = without_line_end(data.get("username", "")) or username
+    password = without_line_end(data.get("password", "")) or password
     if not username or not password:
         raise SecretIncomplete(f"it has no {'password' if username else 'username'}")
     certificate, key = data.get("tls.crt") or None, data.get("tls.key") or None

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from broker_topology.credentials.secrets import Credentials
+from broker_topology.credentials.secrets import Credentials, without_line_end
 from broker_topology.errors import SecretError
 from broker_topology.rotation.rotating_secrets import Contents
 from topology_operator.broker_address import Seen, decoded, secret, version_of
@@ -34,13 +34,15 @@ class KubernetesSecrets:
         held = await self._get(secret_name)
         if held is None:
             return None
-        data = decoded(held)
-        password, password_hash = data.get("password", ""), data.get("passwordHash", "")
-        if not password and not password_hash:
+        data = _texts(held)
+        password, password_hash = data.get("password", ""), data.get("passwordHash")
+        if not password and password_hash is None:  # an empty passwordHash is a user without a password
             return None
         if not data.get("username"):
             raise SecretError(f"secret {secret_name} has a password and no username")
-        return Credentials(data["username"], password, "" if password else password_hash)
+        if password:
+            return Credentials(data["username"], password)
+        return Credentials(data["username"], "", password_hash or "", data.get("hashingAlgorithm", ""))
 
     async def write(self, secret_name: str, credentials: Credentials) -> None:
         """Creates the Secret, or completes one without a password. Of two writers at once the first one wins."""
@@ -64,7 +66,7 @@ class KubernetesSecrets:
     async def contents(self, secret_name: str) -> Contents:
         """Everything that is text in it, and its version; nothing of either when there is none."""
         held = await self._get(secret_name)
-        return Contents() if held is None else Contents(decoded(held), str(version_of(held)))
+        return Contents() if held is None else Contents(_texts(held), str(version_of(held)))
 
     async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
         """Makes this all the text that the Secret holds, unless it has changed since `version`."""
@@ -137,6 +139,11 @@ class KubernetesSecrets:
             },
             "data": dict(data),
         }
+
+
+def _texts(held: Object) -> dict[str, str]:
+    """As a process reads them from the mounted files."""
+    return {key: without_line_end(text) for key, text in decoded(held).items()}
 
 
 def _encoded(text: str) -> str:

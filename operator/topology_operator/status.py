@@ -17,7 +17,7 @@ from broker_topology.planning import rendering
 from broker_topology.planning.outcome import Outcome, Status
 from broker_topology.planning.plan import Plan
 from topology_operator.clock import seconds_between
-from topology_operator.crd.status import MAX_NAMED, MAX_OBJECTS, MAX_STEPS
+from topology_operator.crd.status import MAX_NAMED, MAX_OBJECTS, MAX_STEPS, MAX_WARNINGS
 from topology_operator.verdict import Verdict
 
 Document = dict[str, Any]
@@ -56,8 +56,10 @@ def status_of(
         status |= _objects(verdict.outcome)
         status["plan"] = _plan(verdict.outcome.plan if verdict.plan_only else Plan(verdict.outcome.plan.blocked))
         status["rotations"] = [{"user": name, "state": text} for name, text in sorted((rotations or {}).items())]
-        if not status["rotations"]:
-            del status["rotations"]
+        status["warnings"] = [_cut(each, MAX_LINE) for each in verdict.outcome.warnings[:MAX_WARNINGS]]
+        for name in ("rotations", "warnings"):
+            if not status[name]:
+                del status[name]
         if verdict.outcome.repaired:
             status["drift"] = _drift(verdict.outcome, previous.get("drift") or {}, now)
     if verdict.ready != "True" and not verdict.paused:

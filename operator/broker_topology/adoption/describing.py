@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -11,8 +13,9 @@ from broker_topology.planning.desired import exchange_body, queue_body
 from broker_topology.planning.state import Body, Key, Kind, State, key
 from broker_topology.resource.declared import Exchange, ExchangeType, Queue
 
-Described = tuple[dict[str, Any], str]
-"""The fields, and why they cannot say it if they cannot."""
+Fields = dict[str, Any]
+Described = tuple[Sequence[Fields], str]
+"""Every way to say exactly this, the best first; without one, the reason."""
 
 PLAIN = {
     "x-overflow": "overflow",
@@ -28,34 +31,41 @@ DEAD_LETTER = {
     "x-dead-letter-routing-key": "routingKey",
     "x-dead-letter-strategy": "strategy",
 }
+MAX_PLAIN_LETTERS = 100
+HASH_DIGITS = 20
 RETRY = {"x-delayed-retry-min": "minSeconds", "x-delayed-retry-max": "maxSeconds"}
 
 
 def exchange(body: Body) -> Described:
     if body["type"] not in get_args(ExchangeType):
-        return {}, f"exchanges of type {body['type']} have no word here"
-    arguments = dict(body["arguments"])
-    fields: dict[str, Any] = {"type": body["type"]}
+        return (), f"exchanges of type {body['type']} have no word here"
+    raw: Fields = {"type": body["type"]}
     if not body["durable"]:
-        fields["durable"] = False
+        raw["durable"] = False
     for field, name in (("auto_delete", "autoDelete"), ("internal", "internal")):
         if body[field]:
-            fields[name] = True
+            raw[name] = True
+    arguments = dict(body["arguments"])
+    named = dict(raw)
     if "alternate-exchange" in arguments:
-        fields["alternateExchange"] = arguments.pop("alternate-exchange")
-    if arguments:
-        fields["arguments"] = arguments
-    return fields, _difference(fields, Exchange, exchange_body, body)
+        named["alternateExchange"] = arguments.pop("alternate-exchange")
+    return _exact(((named, arguments), (raw, dict(body["arguments"]))), Exchange, exchange_body, body)
 
 
 def queue(body: Body) -> Described:
     arguments = dict(body["arguments"])
     kind = arguments.pop("x-queue-type")
-    fields: dict[str, Any] = {} if kind == "quorum" else {"type": kind}
+    raw: Fields = {} if kind == "quorum" else {"type": kind}
     if not body["durable"]:
-        fields["durable"] = False
+        raw["durable"] = False
     if body["auto_delete"]:
-        fields["autoDelete"] = True
+        raw["autoDelete"] = True
+    return _exact((_named(kind, raw, arguments), (raw, arguments)), Queue, queue_body, body)
+
+
+def _named(kind: str, raw: Fields, given: Body) -> tuple[Fields, Fields]:
+    """As much as possible in fields, and the arguments that are left."""
+    fields, arguments = dict(raw), dict(given)
     dead_letter = {name: arguments.pop(each) for each, name in DEAD_LETTER.items() if each in arguments}
     if dead_letter:
         if kind == "quorum":  # the broker's default is not ours
@@ -63,31 +73,23 @@ def queue(body: Body) -> Described:
             if dead_letter["strategy"] == "at-least-once" and arguments.get("x-overflow") == "reject-publish":
                 del dead_letter["strategy"], arguments["x-overflow"]
         fields["deadLetter"] = dead_letter
-    retry = {name: _seconds(arguments.pop(each)) for each, name in RETRY.items() if each in arguments}
-    if retry:
-        fields["retry"] = retry
-        arguments.pop("x-delayed-retry-type", None)
-    fields |= {name: arguments.pop(each) for each, name in PLAIN.items() if each in arguments}
+    if arguments.get("x-delayed-retry-type") == "failed" and all(each in arguments for each in RETRY):
+        fields["retry"] = {name: _seconds(arguments.pop(each)) for each, name in RETRY.items()}
+        del arguments["x-delayed-retry-type"]
+    fields |= {name: arguments.pop(each) for each, name in PLAIN.items() if arguments.get(each) not in {None, False}}
     fields |= {name: _seconds(arguments.pop(each)) for each, name in MILLISECONDS.items() if each in arguments}
-    if arguments:
-        fields["arguments"] = arguments
-    return fields, _difference(fields, Queue, queue_body, body)
+    return fields, arguments
 
 
-def user(observed: State, vhost: str, name: str) -> dict[str, Any]:
+def user(observed: State, vhost: str, name: str, topics: Sequence[Fields]) -> Fields:
     """One user with its rights in one virtual host. Its password is imported."""
-    fields: dict[str, Any] = {"secretName": secret_name(name), "credentials": "Import"}
+    fields: Fields = {"secretName": secret_name(name), "credentials": "Import"}
     if tags := observed[Kind.USER][key(name)]["tags"]:
         fields["tags"] = tags
     permissions = observed[Kind.PERMISSION][key(name, vhost)]
     fields["permissions"] = {each: permissions[each] for each in ("configure", "write", "read")}
-    topics = [
-        {"exchange": identity.name[1], "write": body["write"], "read": body["read"]}
-        for identity, body in sorted(observed[Kind.TOPIC_PERMISSION].items(), key=lambda item: item[0])
-        if identity.vhost == vhost and identity.name[0] == name
-    ]
     if topics:
-        fields["topicPermissions"] = topics
+        fields["topicPermissions"] = list(topics)
     limits = {}
     for limit, field in (("max-connections", "maxConnections"), ("max-channels", "maxChannels")):
         body = observed[Kind.USER_LIMIT].get(Key("", (name, limit)))
@@ -99,9 +101,13 @@ def user(observed: State, vhost: str, name: str) -> dict[str, Any]:
 
 
 def secret_name(user_name: str) -> str:
-    """A name that Kubernetes takes."""
+    """A name that Kubernetes takes, another one for each user. Only names that need it carry a hash, after a dot, which
+    the plain ones never have."""
     plain = re.sub(r"[^a-z0-9]+", "-", user_name.lower()).strip("-")
-    return f"{plain or 'user'}-rabbitmq"
+    if plain and plain == user_name and len(plain) <= MAX_PLAIN_LETTERS:
+        return f"{plain}-rabbitmq"
+    digest = hashlib.sha256(user_name.encode()).hexdigest()[:HASH_DIGITS]
+    return f"{plain[:MAX_PLAIN_LETTERS].strip('-') or 'user'}.{digest}-rabbitmq"
 
 
 def _seconds(milliseconds: Any) -> Any:
@@ -110,7 +116,20 @@ def _seconds(milliseconds: Any) -> Any:
     return milliseconds // 1000 if milliseconds % 1000 == 0 else milliseconds / 1000
 
 
-def _difference(fields: dict[str, Any], struct: Any, translate: Any, body: Body) -> str:
+def _exact(ways: Sequence[tuple[Fields, Fields]], struct: Any, translate: Any, body: Body) -> Described:
+    """Those of the ways (fields, arguments) that say the same as `body`."""
+    found: list[Fields] = []
+    problem = ""
+    for fields, arguments in ways:
+        said = fields | ({"arguments": arguments} if arguments else {})
+        difference = _difference(said, struct, translate, body)
+        problem = problem or difference
+        if not difference and said not in found:
+            found.append(said)
+    return found, "" if found else problem
+
+
+def _difference(fields: Fields, struct: Any, translate: Any, body: Body) -> str:
     """What is lost on the way here and back."""
     try:
         again = translate(msgspec.convert(fields, struct))

@@ -13,9 +13,11 @@ from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.credentials.passwords import WRITTEN_ALGORITHM
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import AccessRefused, RequestFailed
+from broker_topology.planning.dependencies import first_missing
 from broker_topology.planning.plan import STAGES, Action, Plan, Step
-from broker_topology.planning.state import Kind, State, key
+from broker_topology.planning.state import Key, Kind, State, empty, key
 
+Object = tuple[Kind, Key]
 DECLARED = frozenset({Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING})
 """What the broker lets only those declare who have permissions in the virtual host, administrators included."""
 
@@ -30,10 +32,16 @@ class Failure(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Skipped(msgspec.Struct, frozen=True):
+    """A step that was not tried, and what it builds on."""
+
+    step: Step
+    waits_for: Object
+
+
 class Execution(msgspec.Struct, frozen=True):
     failures: tuple[Failure, ...] = ()
-    skipped: tuple[Step, ...] = ()
-    """Not tried, because they build on a stage in which something failed."""
+    skipped: tuple[Skipped, ...] = ()
 
 
 async def carry_out(
@@ -41,31 +49,36 @@ async def carry_out(
 ) -> Execution:
     """Stage after stage, the steps of a stage at the same time.
 
-    A refused step does not stop its own stage, but the next one, which builds on it. Raises `BrokerError` when the
-    broker is gone.
+    A refused step stops those that build on it and no others. Raises `BrokerError` when the broker is gone.
     """
     writes = plan.writes
     done = 0
-    for position, stage in enumerate(STAGES):
-        todo = [step for step in writes if step.kind in stage]
-        failures: list[Failure] = []
+    failures: list[Failure] = []
+    skipped: list[Skipped] = []
+    missing = empty()
 
-        async def one(step: Step, failures: list[Failure] = failures) -> None:
-            nonlocal done
-            try:
-                await _write(step, api, credentials)
-            except (RequestFailed, AccessRefused) as exc:
-                failures.append(Failure(step, str(exc)))
+    async def one(step: Step) -> None:
+        nonlocal done
+        try:
+            await _write(step, api, credentials)
+        except (RequestFailed, AccessRefused) as exc:
+            failures.append(Failure(step, str(exc)))
+        else:
+            done += 1
+            if progress is not None:
+                progress(step, done, len(writes))
+
+    for stage in STAGES:
+        todo: list[Step] = []
+        for step in (each for each in writes if each.kind in stage):
+            if failures and (needed := first_missing(step, missing)) is not None:
+                skipped.append(Skipped(step, needed))
             else:
-                done += 1
-                if progress is not None:
-                    progress(step, done, len(writes))
-
+                todo.append(step)
         await side_by_side(lanes(todo), one, api.concurrency)
-        if failures:
-            later = [step for step in writes if any(step.kind in each for each in STAGES[position + 1 :])]
-            return Execution(tuple(failures), tuple(later))
-    return Execution()
+        for undone in [*(each.step for each in failures), *(each.step for each in skipped)]:
+            missing[undone.kind][undone.key] = undone.body
+    return Execution(tuple(failures), tuple(skipped))
 
 
 def check_rights(username: str, plan: Plan, observed: State) -> None:
@@ -162,5 +175,5 @@ def _user_body(step: Step, credentials: Mapping[str, Credentials | None]) -> dic
     }
     known = credentials.get(step.key.name[0])
     if body["password_hash"] is None and known is not None:
-        body["password_hash"] = known.hashed()
+        body |= {"password_hash": known.hashed(), "hashing_algorithm": known.written_algorithm}
     return body

@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from broker_topology.broker.management_api import ManagementApi, path
-from broker_topology.planning.state import Key, Kind, State, binding_key, empty, key
+from broker_topology.errors import RequestFailed
+from broker_topology.planning.state import Key, Kind, State, binding_key, empty, key, with_defaults
 
 Listing = list[dict[str, Any]]
+BROKEN = 500
 VHOST_COLUMNS = "?columns=name,description,tags,default_queue_type,tracing,protected_from_deletion"
 
 
@@ -71,6 +73,20 @@ def _users(state: State, users: Listing) -> None:
             state[Kind.USER_LIMIT][Key("", (each["name"], limit))] = {"value": value}
 
 
+async def _bindings(api: ManagementApi, vhost: str) -> Listing:
+    try:
+        listed: Listing = await api.get(path("bindings", vhost))
+    except RequestFailed as exc:
+        if exc.status != BROKEN:
+            raise
+        raise RequestFailed(
+            f"RabbitMQ's management API fails to list the bindings of virtual host {vhost}. It does so where a binding "
+            "with arguments has ~ in its routing key, or an argument without a value; unbind it over AMQP",
+            exc.status,
+        ) from exc
+    return listed
+
+
 async def _vhost(api: ManagementApi, state: State, vhost: str) -> None:
     exchanges, queues, bindings, policies, operator_policies = await asyncio.gather(
         api.get(path("exchanges", vhost) + "?columns=name,type,durable,auto_delete,internal,arguments"),
@@ -78,7 +94,7 @@ async def _vhost(api: ManagementApi, state: State, vhost: str) -> None:
         api.get(
             path("queues", vhost) + "?disable_stats=true&columns=name,type,durable,auto_delete,exclusive,arguments"
         ),
-        api.get(path("bindings", vhost)),
+        _bindings(api, vhost),
         api.get(path("policies", vhost)),
         api.get(path("operator-policies", vhost)),
     )
@@ -92,7 +108,7 @@ async def _vhost(api: ManagementApi, state: State, vhost: str) -> None:
         state[Kind.QUEUE][key(each["name"], vhost)] = {
             "durable": each["durable"],
             "auto_delete": each["auto_delete"],
-            "arguments": _with_defaults(each["type"], each["arguments"]),
+            "arguments": with_defaults({"x-queue-type": each["type"], **each["arguments"]}),
         }
     for each in bindings:
         if each["source"]:  # every queue is bound to the default exchange
@@ -104,11 +120,3 @@ async def _vhost(api: ManagementApi, state: State, vhost: str) -> None:
             state[kind][key(each["name"], vhost)] = {
                 name: each[name] for name in ("pattern", "apply-to", "priority", "definition")
             }
-
-
-def _with_defaults(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """What is the same to the broker whether said or not: queues from before 4.0 may carry no type."""
-    defaults = {"x-queue-type": kind}
-    if kind == "quorum" and "x-dead-letter-exchange" in arguments:
-        defaults["x-dead-letter-strategy"] = "at-most-once"
-    return {**defaults, **arguments}

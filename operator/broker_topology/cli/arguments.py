@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from importlib.metadata import PackageNotFoundError, version
 
 ENVIRONMENT = "BROKER_TOPOLOGY_"
 
@@ -15,8 +16,10 @@ exit codes:
   0  nothing to do, or done
   1  an error, or something stays blocked
   2  wrong usage
-  3  plan or check found differences
+  3  plan or check found differences; export left something out
 """
+
+BROKER = ("url", "username", "password_file")
 
 EXAMPLES = {
     "plan": """\
@@ -59,7 +62,8 @@ examples (the files alone; and the files against a broker):
 DESCRIPTIONS = {
     "plan": "Show what apply would change. Writes nothing.",
     "apply": "Bring the broker to what the files say. Applying again writes nothing.",
-    "export": "Write what one virtual host of a broker holds as a Topology. Writes nothing at the broker.",
+    "export": "Write what one virtual host of a broker holds as Topology resources to standard output, and what they "
+    "cannot say to standard error. Writes nothing at the broker.",
     "owners": "List who owns objects at a broker, and how many of them are missing. Writes nothing.",
     "disown": "Forget an owner that will not come back. Its objects stay, and whoever names one next has it.",
     "check": "Check the files; with --url also whether the broker holds them. Writes nothing.",
@@ -67,12 +71,14 @@ DESCRIPTIONS = {
 
 
 def parser() -> argparse.ArgumentParser:
+    """Each command's own parser is in the result as `parser`, for its usage in errors."""
     made = argparse.ArgumentParser(
         prog="python -m broker_topology",
         description="Apply Topology resources to a RabbitMQ broker, or show the difference.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    made.add_argument("--version", action="version", version=f"broker_topology {_version()}")
     commands = made.add_subparsers(dest="command", required=True, metavar="|".join(DESCRIPTIONS))
     for name, description in DESCRIPTIONS.items():
         command = commands.add_parser(
@@ -82,8 +88,16 @@ def parser() -> argparse.ArgumentParser:
             epilog=EXAMPLES[name] + "\n" + EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        command.set_defaults(parser=command)
         _options(command, name)
     return made
+
+
+def _version() -> str:
+    try:
+        return version("warren")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"
 
 
 def _options(command: argparse.ArgumentParser, name: str) -> None:
@@ -107,12 +121,14 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
     elif name == "disown":
         option("--owner", "who is to be forgotten, as `owners` prints it", "NAME")
     elif name not in WITHOUT_FILES:
-        option("--secrets-dir", "folder with the users' passwords; missing ones are generated there", "DIR")
+        passwords = "missing ones are generated there" if name == "apply" else "without it passwords are not compared"
+        option("--secrets-dir", f"folder with the users' passwords; {passwords}", "DIR")
         option("--vhost", "use this virtual host instead of the files'", "NAME")
         option("--owner", "the name under which the broker keeps on record what these files have there", "NAME")
         command.add_argument(
             "--prune", action="store_true", help="remove what the owner has and the files no longer name"
         )
+        command.add_argument("--strict", action="store_true", help="take warnings for errors")
     if name == "apply":
         command.add_argument(
             "--rotate",
@@ -121,4 +137,6 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
             metavar="USER",
             help="give this user a new password now; the former one goes at a later run, after its overlap",
         )
+    if name != "export":
+        command.add_argument("--json", action="store_true", help="write the result as JSON, for programs")
     option("--wait", "how long to wait for a broker that does not answer", "SECONDS", float, 0.0)

@@ -6,7 +6,7 @@ everything is checked. `reconcile` is the same with an owner, who may also take 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -14,13 +14,16 @@ from broker_topology.broker import ownership
 from broker_topology.broker.execution import Progress, carry_out, check_rights
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.observe import observe
+from broker_topology.broker.ownership import Record
 from broker_topology.convergence import claims
+from broker_topology.convergence.reconciliation import migration_hint
 from broker_topology.credentials.secrets import Credentials, SecretStore
 from broker_topology.errors import ApplyIncomplete, InvalidTopology
+from broker_topology.findings import refusing
 from broker_topology.planning.desired import desired
-from broker_topology.planning.plan import Plan, plan
+from broker_topology.planning.plan import Action, Plan, Step, plan
 from broker_topology.planning.rendering import title
-from broker_topology.planning.state import State
+from broker_topology.planning.state import Kind, State, key
 from broker_topology.resource.model import Loaded
 from broker_topology.rotation.accounts import Accounts, accounts
 from broker_topology.rules.validation import findings, validate
@@ -30,6 +33,10 @@ class Applied(msgspec.Struct, frozen=True):
     """What `apply` did: the plan as it was carried out. `plan.blocked` is what it could not do."""
 
     plan: Plan
+    unnamed: tuple[str, ...] = ()
+    """Bindings to queues of these files that the broker has and the files do not name. They stay."""
+    warnings: tuple[str, ...] = ()
+    """What the broker accepts, and what is probably a mistake."""
 
 
 async def preview(
@@ -39,7 +46,14 @@ async def preview(
 
     Raises `InvalidTopology`, `SecretError`, `BrokerError`.
     """
-    return (await _prepared(topologies, api, secrets, strict=strict, generate=False)).plan
+    return (await foresee(topologies, api, secrets, strict=strict)).plan
+
+
+async def foresee(
+    topologies: Sequence[Loaded], api: ManagementApi, secrets: SecretStore, *, strict: bool = True
+) -> Applied:
+    """As `preview`, with what there is to say besides."""
+    return (await _prepared(topologies, api, secrets, strict=strict, generate=False)).applied
 
 
 async def apply(
@@ -59,35 +73,59 @@ async def apply(
     ready = await _prepared(topologies, api, secrets, strict=strict, generate=True)
     check_rights(api.username, ready.plan, ready.observed)
     await execute(ready.plan, api, ready.credentials, progress)
-    return Applied(ready.plan)
+    return ready.applied
 
 
 class _Prepared(msgspec.Struct, frozen=True):
-    plan: Plan
+    applied: Applied
     observed: State
     credentials: Mapping[str, Credentials | None]
+
+    @property
+    def plan(self) -> Plan:
+        return self.applied.plan
 
 
 async def _prepared(
     topologies: Sequence[Loaded], api: ManagementApi, secrets: SecretStore, *, strict: bool, generate: bool
 ) -> _Prepared:
     if strict:
-        validate(topologies)
+        validate(topologies)  # before the broker is asked
     observed = await observe(api, vhosts(topologies))
-    if not strict and (found := findings(topologies, (), observed)):
-        raise InvalidTopology(found)
+    found = findings(topologies, (), None if strict else observed)
+    if refused := refusing(found):
+        raise InvalidTopology(refused)
+    owned = {} if strict else await ownership.records(api)
     if not strict:
-        await _check_owners(topologies, api, observed, await accounts(topologies, secrets, generate=False))
+        _check_owners(topologies, owned, observed, await accounts(topologies, secrets, generate=False))
     known = await accounts(topologies, secrets, generate=generate)
-    steps = plan(desired(topologies, known.usernames), observed, known.credentials)
-    return _Prepared(steps, observed, known.credentials)
+    wanted = desired(topologies, known.usernames)
+    steps = plan(wanted, observed, known.credentials)
+    hinted = Plan(tuple(_hinted(step) for step in steps.steps))
+    unnamed = tuple(_unnamed(wanted, observed, owned.values()))
+    return _Prepared(Applied(hinted, unnamed, tuple(map(str, found))), observed, known.credentials)
 
 
-async def _check_owners(topologies: Sequence[Loaded], api: ManagementApi, observed: State, known: Accounts) -> None:
+def _check_owners(topologies: Sequence[Loaded], owned: Mapping[str, Record], observed: State, known: Accounts) -> None:
     """Whoever has an object on record would change it back."""
     steps = plan(desired(topologies, known.usernames), observed, known.credentials)
     changed = frozenset((step.kind, step.key) for step in steps.writes)
-    claims.check(topologies, "", changed, await ownership.records(api))
+    claims.check(topologies, "", changed, owned)
+
+
+def _hinted(step: Step) -> Step:
+    if step.action is not Action.BLOCKED or not step.changes or not (hint := migration_hint(step)):
+        return step
+    return msgspec.structs.replace(step, reason=f"{step.reason}{hint}, with --owner")
+
+
+def _unnamed(wanted: State, observed: State, owned: Iterable[Record]) -> Iterator[str]:
+    """Without a record nothing tells a binding that these files named before from one that somebody else made."""
+    claimed = {identity for record in owned for kind, identity in record.claims if kind is Kind.BINDING}
+    for identity in sorted(observed[Kind.BINDING].keys() - wanted[Kind.BINDING].keys() - claimed):
+        _, kind, target, *_ = identity.name
+        if kind == "queue" and key(target, identity.vhost) in wanted[Kind.QUEUE]:
+            yield title(Step(Action.DELETE, Kind.BINDING, identity))
 
 
 async def execute(
@@ -96,7 +134,10 @@ async def execute(
     """Carries out a plan. Raises as `apply`."""
     done = await carry_out(steps, api, credentials, progress)
     if done.failures:
-        raise ApplyIncomplete([(title(each.step), each.reason) for each in done.failures], len(done.skipped))
+        raise ApplyIncomplete(
+            [(title(each.step), each.reason) for each in done.failures],
+            [(title(each.step), f"{each.waits_for[0].value} {each.waits_for[1]}") for each in done.skipped],
+        )
 
 
 def vhosts(topologies: Sequence[Loaded]) -> set[str]:

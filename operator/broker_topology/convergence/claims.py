@@ -85,10 +85,11 @@ def _conflicts(
             if (kind in OF_USERS and name in users) or (kind in {Kind.USER, Kind.USER_LIMIT} and name in shared):
                 continue
             item = _declaring(topologies, kind, identity)
+            cure = "name it in one place only" if owner else f"only that owner may change it: --owner {other.owner}"
             yield Finding(
                 item.origin,
                 _path(kind, identity),
-                f"{kind.value} {identity} belongs to {other.owner} already; name it in one place only",
+                f"{kind.value} {identity} belongs to {other.owner} already; {cure}",
             )
 
 

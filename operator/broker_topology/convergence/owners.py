@@ -23,6 +23,15 @@ class Standing(msgspec.Struct, frozen=True):
     migrating: tuple[str, ...]
     """Queues whose messages are being moved."""
 
+    def plain(self) -> dict[str, object]:
+        """As data, for programs."""
+        return {
+            "owner": self.owner,
+            "objects": self.objects,
+            "missing": self.missing,
+            "migrating": list(self.migrating),
+        }
+
     def __str__(self) -> str:
         told = f"{self.owner}: {self.objects} object{'' if self.objects == 1 else 's'}"
         told += f", {self.missing} of them missing" if self.missing else ""

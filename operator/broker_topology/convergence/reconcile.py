@@ -67,11 +67,15 @@ async def converge(
     migrate: Migrate | None = None,
     progress: Progress | None = None,
     quiet_seconds: float = QUIET_SECONDS,
+    patient: bool = False,
 ) -> Outcome:
-    """The same for several resources that have one owner together, whatever their `mode` and `prune` say."""
+    """The same for several resources that have one owner together, whatever their `mode` and `prune` say.
+
+    Without `enforce`, `patient` waits until the broker's counts of messages are true, as carrying out does.
+    """
     run = Reconciliation(topologies, owner, neighbours, api, secrets, quiet_seconds)
     await run.read()
     await run.decide(accounts, generate=enforce)
     if not enforce:
-        return await run.told(prune=prune)
+        return await run.told(prune=prune, patient=patient)
     return await run.carry_out(prune=prune, migrate=migrate, progress=progress)

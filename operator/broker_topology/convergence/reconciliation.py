@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +19,8 @@ from broker_topology.convergence.removal import Allowed, Removal, Removed
 from broker_topology.convergence.states import object_states
 from broker_topology.credentials.secrets import SecretStore
 from broker_topology.errors import InvalidTopology
+from broker_topology.findings import refusing
+from broker_topology.migration import migrator
 from broker_topology.migration.site import under_way
 from broker_topology.migration.situation import MIGRATION_NOTE, Held, Migrate, Situation
 from broker_topology.planning.desired import desired
@@ -60,6 +63,8 @@ class Reconciliation:
         self._held: tuple[Held, ...] = ()
         self._plan = Plan(())
         self._digest = ""
+        self._warnings: tuple[str, ...] = ()
+        self._migrated: tuple[Key, ...] = ()
 
     async def read(self) -> None:
         """The records first: what they name decides where to look."""
@@ -74,8 +79,10 @@ class Reconciliation:
         """Checks everything, then finds the difference. Raises `InvalidTopology`, `SecretError`, `AccessRefused`."""
         wanted = desired(self._topologies)
         leaving = self._record.claims - claims_of(wanted)
-        if found := findings(self._topologies, self._neighbours, self._observed, leaving):
-            raise InvalidTopology(found)
+        found = findings(self._topologies, self._neighbours, self._observed, leaving)
+        if refused := refusing(found):
+            raise InvalidTopology(refused)
+        self._warnings = tuple(map(str, found))
         known = {record.owner: record for record in self._others}
         claims.check(self._topologies, self._owner, claims_of(wanted), known, self._neighbours)
         self._accounts = await accounts(self._topologies, self._secrets, rotated, generate=generate)
@@ -85,11 +92,25 @@ class Reconciliation:
         self._plan = self._difference()
         check_rights(self._api.username, self._plan, self._observed)
 
-    async def told(self, *, prune: bool) -> Outcome:
-        """What would happen."""
+    async def told(self, *, prune: bool, patient: bool) -> Outcome:
+        """What would happen. `patient`: counts of messages as `carry_out` takes them, which takes as long."""
         leaving = await self._leaving(prune=prune)
-        everything = Plan((*self._plan.steps, *leaving.steps(self._observed)))
-        return self._outcome(everything, self._plan, Execution(), leaving.kept, carried_out=False)
+        going = leaving.doomed - leaving.kept.keys()
+        if patient and any(kind is Kind.QUEUE for kind, _ in going):
+            await asyncio.sleep(self._quiet)
+            leaving = await self._leaving(prune=prune, wait=True)
+        ours = Plan(tuple([await self._foreseen(step) for step in self._plan.steps]))
+        everything = Plan((*ours.steps, *leaving.steps(self._observed)))
+        return self._outcome(everything, ours, Execution(), leaving.kept, carried_out=False)
+
+    async def _foreseen(self, step: Step) -> Step:
+        """A queue that is to be migrated, as `carry_out` would find it."""
+        if step.kind is not Kind.QUEUE or step.action is not Action.BLOCKED or not self._may_migrate(step.key):
+            return step
+        reason = await migrator.foreseen(self._api, step.key, step.body)
+        if reason is not None:
+            return replace(step, reason=f"{migrator.UNMOVABLE}: {reason}")
+        return replace(step, action=Action.MIGRATE, reason="its messages move into a queue made anew")
 
     async def carry_out(self, *, prune: bool, migrate: Migrate | None, progress: Progress | None) -> Outcome:
         """Makes it so, and reads the broker back if anything was written."""
@@ -114,7 +135,7 @@ class Reconciliation:
         done = Execution((*done.failures, *removed.failures), done.skipped)
         await self._conclude(done)
         outcome = self._outcome(Plan((*carried.steps, *gone)), left, done, removed.kept, carried_out=True)
-        return replace(outcome, repaired=drift)
+        return replace(outcome, repaired=drift, migrated=self._migrated)
 
     async def _observe(self) -> State:
         places = {item.spec.vhost for item in self._topologies}
@@ -125,12 +146,12 @@ class Reconciliation:
     def _difference(self) -> Plan:
         held = frozenset(each.object for each in self._held)
         found = plan(self._wanted, self._observed, self._accounts.credentials, held)
-        return Plan(tuple(self._asked_to_migrate(step) for step in found.steps))
+        return Plan(tuple(self._hinted(step) for step in found.steps))
 
-    def _asked_to_migrate(self, step: Step) -> Step:
-        if step.kind is not Kind.QUEUE or step.action is not Action.BLOCKED or not self._may_migrate(step.key):
+    def _hinted(self, step: Step) -> Step:
+        if step.action is not Action.BLOCKED or not step.changes or self._may_migrate(step.key):
             return step
-        return replace(step, reason=f"{step.reason}; argumentChange: Migrate asks the operator to move its messages")
+        return replace(step, reason=f"{step.reason}{migration_hint(step)}")
 
     def _may_migrate(self, queue: Key) -> bool:
         return any(
@@ -172,26 +193,32 @@ class Reconciliation:
     async def _migrate(self, migrate: Migrate) -> None:
         asked = frozenset(each for each in self._wanted[Kind.QUEUE] if self._may_migrate(each))
         blocked = {step.key for step in self._plan.blocked if step.kind is Kind.QUEUE}
-        begun = any(under_way(self._observed, each.vhost, each.name[0]) for each in self._wanted[Kind.QUEUE])
+        begun = any(self._under_way(each) for each in self._wanted[Kind.QUEUE])
         if not asked & blocked and MIGRATION_NOTE not in self._record.notes and not begun:
             return
         situation = Situation(
             self._topologies[0], self._owner, self._record, self._wanted, self._observed, self._plan, self._api, asked
         )
         self._held = tuple(await migrate(situation))
+        still = {each.key for each in self._held}
+        begun_here = (asked & blocked) | {each for each in self._wanted[Kind.QUEUE] if self._under_way(each)}
+        self._migrated = tuple(sorted(begun_here - still))
         self._former = self._record = (await ownership.records(self._api)).get(self._owner, self._record)
         self._observed = await self._observe()
         await mark(self._api, self._observed, self._record.declaring)
         self._plan = self._difference()
 
-    async def _leaving(self, *, prune: bool) -> Removal:
+    def _under_way(self, queue: Key) -> bool:
+        return under_way(self._observed, queue.vhost, queue.name[0])
+
+    async def _leaving(self, *, prune: bool, wait: bool = False) -> Removal:
         held = {each.object for each in self._held}
         unwanted = self._record.claims - claims_of(self._wanted) - held
         kept: dict[Object, str] = {}
         if not prune:
             kept = {each: NEVER_PRUNED for each in self._there(unwanted) if not self._rotated_out(each)}
         found = await removal.planned(
-            unwanted - kept.keys(), self._observed, self._api, self._record, self._others, self._allowed()
+            unwanted - kept.keys(), self._observed, self._api, self._record, self._others, self._allowed(), wait=wait
         )
         return Removal(found.doomed, {**found.kept, **kept})
 
@@ -253,7 +280,7 @@ class Reconciliation:
     ) -> Outcome:
         states = object_states(self._wanted, left, done.failures, self._held, kept)
         drift = () if carried_out else self._drift()
-        return Outcome(steps, states, drift, tuple(map(_told, done.failures)))
+        return Outcome(steps, states, drift, tuple(map(_told, done.failures)), (), self._warnings)
 
 
 def allowed(topologies: Sequence[Loaded]) -> Allowed:
@@ -263,6 +290,13 @@ def allowed(topologies: Sequence[Loaded]) -> Allowed:
         frozenset(key(name, spec.vhost) for spec in specs for name in spec.delete_with_messages.queues),
         frozenset(spec.vhost for spec in specs if spec.delete_with_messages.vhost == spec.vhost),
     )
+
+
+def migration_hint(step: Step) -> str:
+    """What can be done about a blocked queue whose resource does not ask for a migration."""
+    if step.kind is not Kind.QUEUE or step.body["arguments"].get("x-queue-type") == "stream":
+        return ""
+    return "; argumentChange: Migrate would move its messages into a queue made anew"
 
 
 def _object(step: Step) -> Object:

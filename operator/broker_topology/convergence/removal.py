@@ -73,10 +73,12 @@ async def planned(
     allowed: Allowed,
     *,
     believe_counts: bool = True,
+    wait: bool = False,
 ) -> Removal:
     """What of the unwanted objects is there and can go, as far as can be told without touching anything.
 
     Counts are late. Who looks again soon may believe one that says a queue holds something; who looks once may not.
+    With `wait`, a queue that the broker has not counted yet stays.
     """
     there = frozenset((kind, identity) for kind, identity in unwanted if identity in observed[kind])
     shared = {each: record.owner for record in others for each in record.claims}
@@ -91,7 +93,7 @@ async def planned(
     queues = [identity for identity in queues if identity.vhost not in allowed.vhosts]
     queues = [identity for identity in queues if not observed[Kind.QUEUE][identity].get(LIFELESS)]
     if queues and believe_counts:
-        kept |= await backlogs(api, queues, wait=False)
+        kept |= await backlogs(api, queues, wait=wait)
     kept |= retained(doomed, observed, kept)
     for kind, identity in there - doomed:
         if reason := _vhost_stays(identity.name[0], observed, doomed - kept.keys(), record, others, allowed):

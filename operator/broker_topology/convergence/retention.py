@@ -6,11 +6,11 @@ the bindings and queues behind that, the policies that hold for it. So does what
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from broker_topology.broker.ownership import Object
 from broker_topology.planning.state import Key, Kind, State, key
+from broker_topology.resource.expressions import matches
 
 DEAD_LETTER, DEAD_LETTER_KEY = "x-dead-letter-exchange", "x-dead-letter-routing-key"
 QUEUE_POLICIES = frozenset({"all", "queues", "classic_queues", "quorum_queues", "streams"})
@@ -114,8 +114,5 @@ def _path(vhost: str, exchange: str, routes: Mapping[Object, list[Object]], why:
 
 
 def _applies(policy: Mapping[str, object], queue: str) -> bool:
-    try:
-        matches = re.search(str(policy["pattern"]), queue) is not None
-    except re.error:  # the broker's dialect knows more than Python's: better kept than lost
-        matches = True
-    return matches and policy["apply-to"] in QUEUE_POLICIES
+    # an expression that cannot be judged here counts as a match: better kept than lost
+    return matches(str(policy["pattern"]), queue) is not False and policy["apply-to"] in QUEUE_POLICIES

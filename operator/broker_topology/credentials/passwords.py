@@ -14,6 +14,7 @@ import secrets
 
 SALT_BYTES = 4  # fixed by the broker
 ALGORITHMS = {
+    "rabbit_password_hashing_md5": lambda data: hashlib.md5(data, usedforsecurity=False),  # of very old users
     "rabbit_password_hashing_sha256": hashlib.sha256,
     "rabbit_password_hashing_sha512": hashlib.sha512,
 }

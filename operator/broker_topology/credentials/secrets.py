@@ -17,24 +17,35 @@ from typing import Protocol
 
 import msgspec
 
-from broker_topology.credentials.passwords import hash_password, is_password
+from broker_topology.credentials.passwords import WRITTEN_ALGORITHM, hash_password, is_password
 from broker_topology.errors import SecretError
 
 PASSWORD_BYTES = 32
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """A password, or where only that is known, its hash as RabbitMQ makes it (SHA-256)."""
+    """A password, or where only that is known, its hash as RabbitMQ makes it.
+
+    With neither, the user has no password and cannot log in with one.
+    """
 
     username: str
     password: str = ""
     password_hash: str = ""
+    hashing_algorithm: str = ""
+    """Of `password_hash`, as the management API names it; the default is SHA-256."""
 
     def fits(self, observed_hash: str, algorithm: str) -> bool:
         """Whether the broker's hash is this credential's."""
         if self.password:
             return is_password(self.password, observed_hash, algorithm)
-        return hmac.compare_digest(self.password_hash, observed_hash)
+        same_algorithm = not self.password_hash or self.hashing_algorithm in {"", algorithm}
+        return same_algorithm and hmac.compare_digest(self.password_hash.encode(), observed_hash.encode())
+
+    @property
+    def written_algorithm(self) -> str:
+        """Of what `hashed` returns."""
+        return self.hashing_algorithm if self.hashing_algorithm and not self.password else WRITTEN_ALGORITHM
 
     def hashed(self) -> str:
         """What the broker is told: a password never travels."""
@@ -88,7 +99,10 @@ async def ensured(store: SecretStore, secret_name: str, name: str, first: str | 
 
 
 class SecretDirectory:
-    """`<folder>/<secret name>/{username,password}`, readable by the owner only: the shape of a mounted Secret."""
+    """`<folder>/<secret name>/{username,password}`, readable by the owner only: the shape of a mounted Secret.
+
+    Instead of `password` there may be `passwordHash` and `hashingAlgorithm`.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
@@ -100,10 +114,11 @@ class SecretDirectory:
         if password is None and password_hash is None:  # a user name alone is what a crash between the files leaves
             return None
         username = _read(folder / "username")
-        if not (password or password_hash) or not username:
-            missing = "username" if password or password_hash else "password"
+        if password == "" or not username:  # an empty passwordHash is a user without a password
+            missing = "username" if password != "" else "password"
             raise SecretError(f"secret {secret_name}: {folder / missing} is missing or empty")
-        return Credentials(username, password or "", password_hash or "")
+        algorithm = _read(folder / "hashingAlgorithm") if password is None else None
+        return Credentials(username, password or "", password_hash or "", algorithm or "")
 
     async def write(self, secret_name: str, credentials: Credentials) -> None:
         folder = self._folder / secret_name
@@ -114,15 +129,29 @@ class SecretDirectory:
             if credentials.password:
                 _create(folder / "password", credentials.password)
             else:
+                if credentials.hashing_algorithm:
+                    _create(folder / "hashingAlgorithm", credentials.hashing_algorithm)
                 _create(folder / "passwordHash", credentials.password_hash)
         except OSError as exc:
             raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
 
 
+def without_line_end(text: str) -> str:
+    """One line break at the end is what an editor or `echo` adds, never part of a name or a password; blanks are.
+
+    The services read their credentials in the same way (`services/shared/messaging/connection.py`).
+    """
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def read_text(file: Path) -> str:
+    """A name or a password. Raises `OSError`, `UnicodeDecodeError`."""
+    return without_line_end(file.read_bytes().decode())
+
+
 def _read(file: Path) -> str | None:
     try:
-        # one line break at the end is what an editor or `echo` adds, never part of a password
-        return file.read_text(encoding="utf-8").removesuffix("\n")
+        return read_text(file)
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as exc:

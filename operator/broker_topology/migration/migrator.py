@@ -18,7 +18,7 @@ from broker_topology.broker.management_api import ManagementApi
 from broker_topology.errors import MigrationBusy, RequestFailed
 from broker_topology.migration import shovel
 from broker_topology.migration.lease import Lease, new_number
-from broker_topology.migration.moves import Done, Go, Refused, Wait, Write, decide
+from broker_topology.migration.moves import Done, Go, Refused, Wait, Write, decide, refusal
 from broker_topology.migration.site import Names, look, under_way
 from broker_topology.migration.situation import MIGRATION_NOTE, Held, Situation
 from broker_topology.planning.state import Body, Key, Kind
@@ -59,6 +59,7 @@ class Migrator:
         self._told = told
         self._seen: dict[tuple[str, str, str], tuple[object, float]] = {}
         self._noting = asyncio.Lock()
+        self._most: dict[Key, int] = {}
 
     async def __call__(self, situation: Situation) -> Sequence[Held]:
         """Moves on all migrations of one owner. Raises `BrokerError`s, after which the next call goes on."""
@@ -78,10 +79,14 @@ class Migrator:
         return [held for each, move in left.items() for held in _held(situation, each, move)]
 
     async def _migrate(self, situation: Situation, identity: Key, wanted: Body) -> Wait | Refused | Done:
-        until = self._clock() + self._patience_seconds
+        begun = self._clock()
+        until = begun + self._patience_seconds
         said = ""
         while True:
             move = await self._advance(situation, identity, wanted)
+            if isinstance(move, Done) and self._told is not None:
+                seconds, most = self._clock() - begun, self._most.pop(identity, 0)
+                self._told(f"queue {identity}: migrated in {seconds:.0f} s; up to {most:,} messages were held aside")
             if not isinstance(move, Wait) or self._clock() >= until:
                 return move
             if self._told is not None and move.why != said:
@@ -96,6 +101,7 @@ class Migrator:
             try:
                 async with Lease(api, vhost, names.lease, self._number) as lease:
                     site = await look(api, vhost, names, self._still(api, vhost))
+                    self._most[identity] = max(self._most.get(identity, 0), site.held_aside)
                     move = decide(site, wanted, self._settle_seconds)
                     if not isinstance(move, Go):
                         return move
@@ -149,6 +155,14 @@ class Migrator:
             return now - since
 
         return still
+
+
+async def foreseen(api: ManagementApi, queue: Key, wanted: Body) -> str | None:
+    """Why this queue could not be migrated as things are; None when it could. Writes nothing."""
+    site = await look(api, queue.vhost, Names(queue.name[0]), lambda _name, _fingerprint: 0.0)
+    if site.queue is None or not site.nothing:
+        return None
+    return refusal(site, site.queue, wanted) or await shovel.lacking(api)
 
 
 def _wanted(situation: Situation) -> Iterator[tuple[Key, Body]]:

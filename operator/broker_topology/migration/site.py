@@ -151,6 +151,11 @@ class Site(msgspec.Struct, frozen=True):
         return tuple(name for name, each in held.items() if each is not None and each.lifeless)
 
     @property
+    def held_aside(self) -> int:
+        """Messages that are out of their queue at the moment."""
+        return sum(each.messages for each in (self.aside, self.backlog) if each is not None)
+
+    @property
     def nothing(self) -> bool:
         """No trace of a migration."""
         return not (self.exchanges or self.shovels or self.aside or self.backlog)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from broker_topology.planning.state import Body, Key, Kind, State, binding_key, empty, key
+from broker_topology.planning.state import Body, Key, Kind, State, binding_key, empty, key, with_defaults
 from broker_topology.resource import super_streams
 from broker_topology.resource.model import Exchange, Loaded, Policy, Queue, User, VhostSettings
 
@@ -92,11 +92,12 @@ def exchange_body(exchange: Exchange) -> Body:
 
 
 def queue_body(queue: Queue) -> Body:
-    return {"durable": queue.durable, "auto_delete": queue.auto_delete, "arguments": queue_arguments(queue)}
+    arguments = with_defaults(queue_arguments(queue))
+    return {"durable": queue.durable, "auto_delete": queue.auto_delete, "arguments": arguments}
 
 
 def queue_arguments(queue: Queue) -> dict[str, Any]:
-    """All arguments of the declaration. Fields win over nothing: a field repeated in `arguments` is refused earlier."""
+    """All arguments of the declaration. A field repeated in `arguments` is refused earlier."""
     arguments: dict[str, Any] = {"x-queue-type": queue.type}
     overflow = queue.overflow
     if queue.dead_letter is not None:

@@ -8,7 +8,7 @@ from enum import Enum
 import msgspec
 
 from broker_topology.planning.plan import Plan, Step
-from broker_topology.planning.state import Kind
+from broker_topology.planning.state import Key, Kind
 
 
 class Status(Enum):
@@ -48,6 +48,10 @@ class Outcome(msgspec.Struct, frozen=True):
     """The part of the plan that somebody else's hand had made necessary (drift)."""
     failures: tuple[tuple[str, str], ...] = ()
     """What the broker refused, each with its reason."""
+    migrated: tuple[Key, ...] = ()
+    """Queues that were given other arguments together with their messages."""
+    warnings: tuple[str, ...] = ()
+    """What the broker accepts, and what is probably a mistake."""
 
     @property
     def ready(self) -> bool:

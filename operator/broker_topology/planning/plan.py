@@ -40,6 +40,8 @@ class Action(Enum):
     CREATE = "+"
     UPDATE = "~"
     DELETE = "-"
+    MIGRATE = ">"
+    """Its messages move into a queue made anew. Only ever shown: a `Migrate` does it, not the steps of a plan."""
     BLOCKED = "!"
 
 
@@ -74,7 +76,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def writes(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if step.action is not Action.BLOCKED)
+        return tuple(step for step in self.steps if step.action not in {Action.BLOCKED, Action.MIGRATE})
 
     @property
     def blocked(self) -> tuple[Step, ...]:

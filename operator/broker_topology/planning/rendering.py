@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
+from broker_topology.findings import printable
 from broker_topology.planning.plan import Action, Plan, Step
 from broker_topology.planning.state import Kind
 
-COLOURS = {Action.CREATE: "32", Action.UPDATE: "33", Action.DELETE: "31", Action.BLOCKED: "31;1"}
-VERBS = {Action.CREATE: "to create", Action.UPDATE: "to update", Action.DELETE: "to delete", Action.BLOCKED: "blocked"}
+COLOURS = {
+    Action.CREATE: "32",
+    Action.UPDATE: "33",
+    Action.DELETE: "31",
+    Action.MIGRATE: "33;1",
+    Action.BLOCKED: "31;1",
+}
+VERBS = {
+    Action.CREATE: "to create",
+    Action.UPDATE: "to update",
+    Action.DELETE: "to delete",
+    Action.MIGRATE: "to migrate",
+    Action.BLOCKED: "blocked",
+}
+WORDS = {Action.BLOCKED: "blocked ", Action.MIGRATE: "migrate "}
 
 
 def title(step: Step) -> str:
@@ -40,13 +55,31 @@ def title(step: Step) -> str:
 def lines(plan: Plan, *, colour: bool = False) -> Iterator[str]:
     """The whole plan, one line at a time."""
     for step in plan.steps:
-        word = "blocked " if step.action is Action.BLOCKED else ""
-        yield _painted(f"{step.action.value} {word}{title(step)}", step.action, colour)
+        word = WORDS.get(step.action, "")
+        yield _painted(printable(f"{step.action.value} {word}{title(step)}"), step.action, colour)
         if step.action is not Action.CREATE:
             for change in step.changes:
-                yield f"    {change}"
+                yield printable(f"    {change}")
         if step.reason:
-            yield f"    {step.reason}"
+            yield printable(f"    {step.reason}")
+
+
+def plain(plan: Plan) -> list[dict[str, Any]]:
+    """The steps as data, for programs. No password is in a plan."""
+    return [
+        {
+            "action": step.action.name.lower(),
+            "kind": step.kind.value,
+            "vhost": step.key.vhost,
+            "name": list(step.key.name),
+            "title": title(step),
+            "changes": [
+                {"field": each.field, "observed": each.observed, "wanted": each.wanted} for each in step.changes
+            ],
+            "reason": step.reason,
+        }
+        for step in plan.steps
+    ]
 
 
 def summary(plan: Plan) -> str:

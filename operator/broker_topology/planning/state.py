@@ -61,3 +61,10 @@ def binding_key(vhost: str, source: str, target: tuple[str, str], routing_key: s
     """A binding has no name and no body: all it is, is its identity. `target` is (queue or exchange, name)."""
     canonical = json.dumps(arguments, sort_keys=True, separators=(",", ":")) if arguments else ""
     return Key(vhost, (source, *target, routing_key, canonical))
+
+
+def with_defaults(arguments: Body) -> dict[str, Any]:
+    """Of a queue: also what is the same to the broker whether it is given or not."""
+    if arguments.get("x-queue-type") == "quorum" and "x-dead-letter-exchange" in arguments:
+        return {"x-dead-letter-strategy": "at-most-once", **arguments}
+    return dict(arguments)

@@ -14,20 +14,33 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from broker_topology.findings import Finding, Origin, did_you_mean
+from broker_topology.findings import Finding, Origin, Subject, did_you_mean
 
 T = TypeVar("T", bound=msgspec.Struct)
+Parts = tuple[str | int, ...]
+"""Names of fields and keys, and positions in lists."""
 
 
 def decode(data: object, struct: type[T], origin: Origin) -> tuple[T | None, list[Finding]]:
     """The struct, or None together with every reason why `data` is not one."""
-    findings = [Finding(origin, path, message) for path, message in _complaints(data, inspect.type_info(struct), "")]
+    findings = [
+        Finding(origin, _path(parts), message, _subject(parts))
+        for parts, message in _complaints(data, inspect.type_info(struct), ())
+    ]
     if findings:
         return None, findings
     return msgspec.convert(data, struct, strict=True), []
 
 
-def _complaints(value: object, expected: inspect.Type, path: str) -> Iterator[tuple[str, str]]:
+def _path(parts: Parts) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+
+
+def _subject(parts: Parts) -> Subject | None:
+    return (str(parts[1]), parts[2]) if len(parts) > 2 and parts[0] == "spec" else None
+
+
+def _complaints(value: object, expected: inspect.Type, path: Parts) -> Iterator[tuple[Parts, str]]:
     if isinstance(expected, inspect.UnionType):
         if value is None and any(isinstance(kind, inspect.NoneType) for kind in expected.types):
             return
@@ -42,30 +55,30 @@ def _complaints(value: object, expected: inspect.Type, path: str) -> Iterator[tu
             return
         yield from _size_complaints(value, expected, path)
         for position, item in enumerate(value):
-            yield from _complaints(item, expected.item_type, f"{path}[{position}]")
+            yield from _complaints(item, expected.item_type, (*path, position))
     elif isinstance(expected, inspect.AnyType):
         yield from _plain_complaints(value, path)
     else:
         yield from _value_complaints(value, expected, path)
 
 
-def _struct_complaints(value: object, expected: inspect.StructType, path: str) -> Iterator[tuple[str, str]]:
+def _struct_complaints(value: object, expected: inspect.StructType, path: Parts) -> Iterator[tuple[Parts, str]]:
     if not isinstance(value, dict):
         yield path, f"must be a mapping, not {_kind(value)}"
         return
     fields = {field.encode_name: field for field in expected.fields}
     for name, item in value.items():
-        here = f"{path}.{name}" if path else str(name)
+        here = (*path, str(name))
         if name not in fields:
             yield here, f"unknown field{did_you_mean(str(name), fields)}"
         else:
             yield from _complaints(item, fields[name].type, here)
     for name, field in fields.items():
         if field.required and name not in value:
-            yield f"{path}.{name}" if path else name, "is required"
+            yield (*path, name), "is required"
 
 
-def _mapping_complaints(value: object, expected: inspect.DictType, path: str) -> Iterator[tuple[str, str]]:
+def _mapping_complaints(value: object, expected: inspect.DictType, path: Parts) -> Iterator[tuple[Parts, str]]:
     if not isinstance(value, dict):
         yield path, f"must be a mapping, not {_kind(value)}"
         return
@@ -74,34 +87,34 @@ def _mapping_complaints(value: object, expected: inspect.DictType, path: str) ->
         if not isinstance(name, str):
             yield path, f"the key {name!r} must be a string; put it in quotes"
         else:
-            yield from _complaints(item, expected.value_type, f"{path}.{name}")
+            yield from _complaints(item, expected.value_type, (*path, name))
 
 
 def _size_complaints(
-    value: Sized, expected: inspect.DictType | inspect.ListType, path: str
-) -> Iterator[tuple[str, str]]:
+    value: Sized, expected: inspect.DictType | inspect.ListType, path: Parts
+) -> Iterator[tuple[Parts, str]]:
     if expected.max_length is not None and len(value) > expected.max_length:
         yield path, f"has {len(value)} entries; at most {expected.max_length} fit into one resource, so use several"
 
 
-def _plain_complaints(value: object, path: str) -> Iterator[tuple[str, str]]:
+def _plain_complaints(value: object, path: Parts) -> Iterator[tuple[Parts, str]]:
     """Free-form arguments travel as JSON; YAML knows more than that (dates, sets, infinities)."""
     if isinstance(value, dict):
         for name, item in value.items():
             if not isinstance(name, str):
                 yield path, f"the key {name!r} must be a string; put it in quotes"
             else:
-                yield from _plain_complaints(item, f"{path}.{name}")
+                yield from _plain_complaints(item, (*path, name))
     elif isinstance(value, list):
         for position, item in enumerate(value):
-            yield from _plain_complaints(item, f"{path}[{position}]")
+            yield from _plain_complaints(item, (*path, position))
     elif isinstance(value, float) and not math.isfinite(value):
         yield path, f"must be a finite number, not {value}"
     elif not isinstance(value, str | int | float | bool | None):
         yield path, f"must be a string, a number, a list or a mapping, not {_kind(value)}; put it in quotes"
 
 
-def _value_complaints(value: object, expected: inspect.Type, path: str) -> Iterator[tuple[str, str]]:
+def _value_complaints(value: object, expected: inspect.Type, path: Parts) -> Iterator[tuple[Parts, str]]:
     if isinstance(expected, inspect.LiteralType):
         if value not in expected.values:
             allowed = ", ".join(str(item) for item in expected.values)

@@ -162,5 +162,14 @@ def _yaml_problem(exc: Exception) -> str:
 
 def with_vhost(topologies: Iterable[Loaded], vhost: str) -> list[Loaded]:
     """The same resources in another virtual host: a test's own, or a copy beside the original."""
+    return [_with(item, vhost=vhost) for item in topologies]
+
+
+def with_strict(topologies: Iterable[Loaded]) -> list[Loaded]:
+    """The same resources, of which warnings are errors."""
+    return [_with(item, strict=True) for item in topologies]
+
+
+def _with(item: Loaded, **fields: Any) -> Loaded:
     replace = msgspec.structs.replace
-    return [replace(item, topology=replace(item.topology, spec=replace(item.spec, vhost=vhost))) for item in topologies]
+    return replace(item, topology=replace(item.topology, spec=replace(item.spec, **fields)))

@@ -84,6 +84,8 @@ class Spec(Part, frozen=True, kw_only=True):
     """What becomes of objects that the resource no longer names: deleted unless they hold messages, or left alone."""
     resync_seconds: Annotated[int, Meta(ge=5, le=86_400)] = 60
     """How often the broker is compared, besides whenever something changes."""
+    strict: bool = False
+    """Whether warnings refuse the resource, too."""
     delete_with_messages: DeleteWithMessages = DeleteWithMessages()
     vhost: Name
     vhost_settings: VhostSettings = VhostSettings()

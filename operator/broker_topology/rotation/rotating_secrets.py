@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from broker_topology.credentials.secrets import SecretDirectory, SecretStore
+from broker_topology.credentials.secrets import SecretDirectory, SecretStore, read_text
 from broker_topology.errors import SecretError
 
 DATA = "..data"
@@ -58,7 +58,7 @@ class RotatingDirectory(SecretDirectory):
         try:
             present = (folder / DATA).resolve(strict=True) if (folder / DATA).exists() else folder
             files = sorted(each for each in present.iterdir() if each.is_file() and not each.name.startswith("."))
-            data = {each.name: each.read_text(encoding="utf-8").removesuffix("\n") for each in files}
+            data = {each.name: read_text(each) for each in files}
         except FileNotFoundError:
             return Contents()
         except (OSError, UnicodeDecodeError) as exc:

@@ -15,7 +15,8 @@ import msgspec
 
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.credentials.secrets import Credentials
-from broker_topology.errors import SecretError
+from broker_topology.errors import InvalidTopology, SecretError
+from broker_topology.findings import Place
 from broker_topology.planning.outcome import Outcome, Status
 from broker_topology.planning.state import Kind
 from broker_topology.resource.model import Loaded, User
@@ -65,9 +66,11 @@ class Rotator:
         """Stages what is due and drops what is over; returns the users that must exist now.
 
         Users with `credentials: Import` and those nobody rotates are left to the engine. With `mode: Plan` nothing is
-        written. Raises `SecretError`, `BrokerError`.
+        written. Raises `SecretError`, `BrokerError`, `InvalidTopology`.
         """
         self._known = None
+        for name in requested or {}:
+            _check_names(resource, name)
         accounts: dict[str, Sequence[Credentials]] = {}
         for name, user in resource.spec.users.items():
             if user.credentials == "Generate" and user.secret_name:
@@ -139,6 +142,14 @@ class Rotator:
                 raise SecretError(
                     f"secret {user.secret_name} belongs to user {each.username}, but the topology names it for {name}"
                 )
+
+
+def _check_names(resource: Loaded, name: str) -> None:
+    """A rotation on demand is in no file, so the check of the files has not seen it."""
+    for other in resource.spec.users:
+        if name in resource.spec.users and other != name and is_account_of(name, other):
+            message = f"is what a rotation may call user {name}; call it something else"
+            raise InvalidTopology([Place(resource.origin, "users", other).finding(message)])
 
 
 def _only_hash(ring: Keyring) -> bool:

@@ -29,6 +29,7 @@ OVERLAP_MINUTES = 10
 LOOK_AGAIN = timedelta(seconds=30)
 ROTATED_AT = "rotated-at"
 HASH = "passwordHash"
+ALGORITHM = "hashingAlgorithm"
 STAGED, FORMER = "next", "previous"
 """Before `-username` and `-password`."""
 
@@ -56,6 +57,8 @@ class Keyring(msgspec.Struct, frozen=True):
             if each is not None:
                 data[f"{prefix}username"] = each.username
                 data[f"{prefix}password" if each.password else f"{prefix}{HASH}"] = each.password or each.password_hash
+                if each.hashing_algorithm:
+                    data[f"{prefix}{ALGORITHM}"] = each.hashing_algorithm
         if self.rotated_at is not None:
             # to the microsecond, or what was asked for within the same second would be done twice
             data[ROTATED_AT] = self.rotated_at.astimezone(UTC).isoformat()
@@ -68,8 +71,9 @@ def keyring(secret_name: str, data: Mapping[str, str]) -> Keyring:
     found: list[Credentials | None] = []
     for prefix in ("", f"{STAGED}-", f"{FORMER}-"):
         username, password = rest.pop(f"{prefix}username", ""), rest.pop(f"{prefix}password", "")
-        hashed = rest.pop(f"{prefix}{HASH}", "")
-        found.append(Credentials(username, password, hashed) if username and (password or hashed) else None)
+        hashed, algorithm = rest.pop(f"{prefix}{HASH}", None), rest.pop(f"{prefix}{ALGORITHM}", "")
+        known = username and (password or hashed is not None)
+        found.append(Credentials(username, password, hashed or "", algorithm) if known else None)
     written = rest.pop(ROTATED_AT, "").strip()
     try:
         rotated_at = datetime.fromisoformat(written) if written else None

@@ -12,6 +12,7 @@ from broker_topology.findings import did_you_mean
 from broker_topology.planning.state import Body, Kind, State
 from broker_topology.resource import super_streams
 from broker_topology.resource.declared import Binding
+from broker_topology.resource.expressions import permits
 from broker_topology.resource.model import Exchange, Loaded, Queue
 from broker_topology.rules.routing import Routes
 
@@ -20,6 +21,7 @@ PREDECLARED = {
     "amq.fanout": "fanout",
     "amq.headers": "headers",
     "amq.match": "headers",
+    "amq.rabbitmq.trace": "topic",
     "amq.topic": "topic",
 }
 """Exchanges the broker makes in every virtual host, and their types."""
@@ -73,7 +75,16 @@ class Graph:
             self.exchanges |= super_streams.exchanges(item.spec)
             self.queues |= super_streams.queues(item.spec)
             bindings += super_streams.bindings(item.spec)
+        self._matched: dict[str, bool | None] = {}
         self.routes = Routes({**self.there.exchanges, **self.exchanges}, bindings)
+
+    def matched(self, expression: str) -> bool | None:
+        """Whether a permission matches any exchange or queue; None when that cannot be told here."""
+        if expression not in self._matched:
+            names = {*self.exchanges, *PREDECLARED, *self.queues, *self.there.exchanges, *self.there.queues}
+            found = {permits(expression, name) for name in names}
+            self._matched[expression] = None if None in found else True in found
+        return self._matched[expression]
 
     def has_exchange(self, name: str) -> bool:
         return self.exchange_type(name) is not None

@@ -2,106 +2,91 @@
 
 The broker takes any regular expression, and a user whose expression matches nothing simply fails at run time. Worse, a
 user who may write to a topic exchange and has no topic permission there may use every routing key: topic permissions
-fail open. So this refuses expressions that match nothing declared, and topic exchanges left open.
+fail open. Brokers that exist hold such users, so these are warnings, and `strict` makes them errors.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from broker_topology.findings import Finding
+from broker_topology.findings import Finding, Place
+from broker_topology.resource.expressions import permits
 from broker_topology.resource.model import NOTHING, Loaded, Permissions, TopicPermission, User
-from broker_topology.rules.graph import PREDECLARED, Graph
+from broker_topology.rules.graph import Graph
 
-TEMPLATE = re.compile(r"\{(username|vhost|client_id)\}")
-"""The broker fills these in in topic permissions."""
+PERMITS_NOTHING = frozenset({"", NOTHING})
 
 
 def permission_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
     """Every problem of the users of one resource."""
     for name, user in item.spec.users.items():
-        path = f"spec.users.{name}"
+        place = Place(item.origin, "users", name)
         if not user.secret_name:
-            yield Finding(item.origin, f"{path}.secretName", "is required: it holds the user's password")
+            yield place.finding("is required: it holds the user's password", "secretName")
         elif "/" in user.secret_name or user.secret_name in {".", ".."}:
-            yield Finding(item.origin, f"{path}.secretName", f"{user.secret_name!r} is not a name")
+            yield place.finding(f"{user.secret_name!r} is not a name", "secretName")
         for where, message in _permissions(user.permissions, graph):
-            yield Finding(item.origin, f"{path}.permissions.{where}", message)
-        yield from _topics(item, f"{path}.topicPermissions", user, graph)
-        yield from _open_topics(item, path, user, graph)
-    for section, policies in (
-        ("policies", item.spec.policies),
-        ("operatorPolicies", item.spec.operator_policies),
-    ):
-        for name, policy in policies.items():
-            if (problem := _problem(policy.pattern)) is not None:
-                yield Finding(item.origin, f"spec.{section}.{name}.pattern", problem)
+            yield place.finding(message, f"permissions.{where}", warning=True)
+        yield from _topics(place, user, graph)
+        yield from _open_topics(place, user, graph)
 
 
 def _permissions(permissions: Permissions, graph: Graph) -> Iterator[tuple[str, str]]:
-    names = {*graph.exchanges, *PREDECLARED, *graph.queues, *graph.there.exchanges, *graph.there.queues}
-    declares = permissions.configure != NOTHING  # such a user may as well mean what it will declare itself
+    if permissions.configure not in PERMITS_NOTHING:  # such a user may as well mean what it will declare itself
+        return
     # Writing is publishing (exchanges) and being bound (queues, exchanges); reading is consuming and binding from.
     for where, expression in (("write", permissions.write), ("read", permissions.read)):
-        if (problem := _problem(expression)) is not None:
-            yield where, problem
-        elif expression != NOTHING and not declares and not _any_match(expression, names):
+        if expression in PERMITS_NOTHING:
+            continue
+        found = graph.matched(expression)
+        if found is None:
+            yield where, _not_judged(expression)
+        elif not found:
             yield where, f"{expression} matches no declared exchange or queue"
-    if (problem := _problem(permissions.configure)) is not None:
-        yield "configure", problem
 
 
-def _topics(item: Loaded, path: str, user: User, graph: Graph) -> Iterator[Finding]:
+def _topics(place: Place, user: User, graph: Graph) -> Iterator[Finding]:
     seen: set[str] = set()
     for position, topic in enumerate(user.topic_permissions):
-        for where, message in _topic(topic, user, graph):
-            yield Finding(item.origin, f"{path}[{position}].{where}", message)
+        where = f"topicPermissions[{position}]"
+        kind = graph.exchange_type(topic.exchange)
+        if kind is None:
+            yield place.finding(graph.unknown_exchange(topic.exchange), f"{where}.exchange")
         if topic.exchange in seen:
-            yield Finding(item.origin, f"{path}[{position}].exchange", f"{topic.exchange} is named twice")
+            yield place.finding(f"{topic.exchange} is named twice", f"{where}.exchange")
         seen.add(topic.exchange)
+        for field, message in _without_effect(topic, user, kind):
+            yield place.finding(message, f"{where}.{field}", warning=True)
 
 
-def _topic(topic: TopicPermission, user: User, graph: Graph) -> Iterator[tuple[str, str]]:
-    kind = graph.exchange_type(topic.exchange)
-    if kind is None:
-        yield "exchange", graph.unknown_exchange(topic.exchange)
-    elif kind != "topic":
+def _without_effect(topic: TopicPermission, user: User, kind: str | None) -> Iterator[tuple[str, str]]:
+    if kind not in {None, "topic"}:
         yield "exchange", f"{topic.exchange} is a {kind} exchange; topic permissions hold on topic exchanges only"
     for where, expression, base in (
         ("write", topic.write, user.permissions.write),
         ("read", topic.read, user.permissions.read),
     ):
-        if (problem := _problem(TEMPLATE.sub("x", expression))) is not None:
-            yield where, problem
-        elif (
-            kind == "topic" and expression != NOTHING and _problem(base) is None and not re.search(base, topic.exchange)
-        ):
+        if kind == "topic" and expression not in PERMITS_NOTHING and permits(base, topic.exchange) is False:
             yield where, f"has no effect: permissions.{where} ({base}) does not match {topic.exchange}"
 
 
-def _open_topics(item: Loaded, path: str, user: User, graph: Graph) -> Iterator[Finding]:
-    if _problem(user.permissions.write) is not None:
+def _open_topics(place: Place, user: User, graph: Graph) -> Iterator[Finding]:
+    if user.permissions.write in PERMITS_NOTHING:
         return
     limited = {topic.exchange for topic in user.topic_permissions}
     for name, exchange in graph.exchanges.items():
-        if exchange.type == "topic" and name not in limited and re.search(user.permissions.write, name):
-            yield Finding(
-                item.origin,
-                f"{path}.topicPermissions",
+        if exchange.type != "topic" or name in limited:
+            continue
+        if (found := permits(user.permissions.write, name)) is None:
+            yield place.finding(_not_judged(user.permissions.write), "topicPermissions", warning=True)
+            return
+        if found:
+            message = (
                 f"permissions.write allows topic exchange {name}, and without a topic permission there "
-                "every routing key is allowed; add one",
+                "every routing key is allowed; add one"
             )
+            yield place.finding(message, "topicPermissions", warning=True)
 
 
-def _problem(expression: str) -> str | None:
-    try:
-        re.compile(expression)
-    except re.error as exc:
-        return f"{expression!r} is not a regular expression: {exc.msg} at position {exc.pos}"
-    return None
-
-
-def _any_match(expression: str, names: set[str]) -> bool:
-    pattern = re.compile(expression)
-    return any(pattern.search(name) for name in names)
+def _not_judged(expression: str) -> str:
+    return f"{expression} is in a dialect that cannot be judged here; the broker decides what it matches"

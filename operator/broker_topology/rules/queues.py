@@ -1,14 +1,18 @@
 """What RabbitMQ 4.3 takes on which type of queue.
 
-The broker refuses some arguments (`x-max-priority` on a quorum queue) and silently accepts every name it does not know,
-a misspelt one included. Both are refused here, before anything is written.
+The broker refuses some arguments (`x-max-priority` on a quorum queue), and so does this. It silently accepts every name
+it does not know, a misspelt one included: a warning. Fields are checked against the whole graph; what stands in
+`arguments`, in the broker's words, is taken as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from broker_topology.findings import Finding, did_you_mean
+import msgspec
+
+from broker_topology.findings import Finding, Place, did_you_mean
 from broker_topology.planning.desired import FIELD_ARGUMENTS, queue_arguments
 from broker_topology.resource.model import Loaded, Queue
 from broker_topology.rules.graph import Graph
@@ -65,6 +69,16 @@ KNOWN_ARGUMENTS: dict[str, frozenset[str]] = {
 }
 """As 4.3.6 reports its own capabilities, without what it accepts and ignores."""
 
+IGNORED_ARGUMENTS = {
+    "quorum": frozenset({"x-max-in-memory-bytes", "x-max-in-memory-length"}),
+    "stream": frozenset[str](),
+    "classic": frozenset({"x-queue-mode", "x-queue-version"}),
+}
+"""What 4.3.6 takes of former versions' arguments, without any effect."""
+
+EVERY_ARGUMENT = frozenset().union(*KNOWN_ARGUMENTS.values(), *IGNORED_ARGUMENTS.values(), {"x-queue-master-locator"})
+"""Of these, the broker refuses a queue with one that its type does not take."""
+
 INSTEAD = {
     "x-max-priority": "quorum queues of 4.3 order by priority without it (0 to 31, 4 when a message has none)",
     "x-queue-mode": "lazy mode is gone, every queue is lazy",
@@ -75,9 +89,34 @@ INSTEAD = {
 def queue_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
     """Every problem of the queues of one resource."""
     for name, queue in item.spec.queues.items():
-        path = f"spec.queues.{name}"
+        place = Place(item.origin, "queues", name)
         for where, message in _problems(name, queue, graph):
-            yield Finding(item.origin, f"{path}.{where}" if where else path, message)
+            yield place.finding(message, where)
+        for argument, message in argument_warnings(queue.type, queue.arguments):
+            yield place.finding(message, f"arguments.{argument}", warning=True)
+
+
+def argument_problems(kind: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each argument that the broker refuses on this type of queue."""
+    for argument, value in arguments.items():
+        if argument == "x-queue-type":
+            yield argument, "use the field type"
+        elif argument in EVERY_ARGUMENT - KNOWN_ARGUMENTS[kind] - IGNORED_ARGUMENTS[kind]:
+            hint = INSTEAD.get(argument, "")
+            yield argument, f"RabbitMQ 4.3 refuses this argument on {kind} queues{': ' if hint else ''}{hint}"
+        elif value is None:
+            yield argument, "must not be empty; leave it out"
+
+
+def argument_warnings(kind: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each argument that the broker takes without any effect, and each that no check understands in this form."""
+    for argument in arguments:
+        if argument in FIELD_ARGUMENTS and argument in KNOWN_ARGUMENTS[kind]:
+            yield argument, f"is not checked in this form; the field {FIELD_ARGUMENTS[argument]} is"
+        elif argument in IGNORED_ARGUMENTS[kind] or (argument.startswith("x-") and argument not in EVERY_ARGUMENT):
+            hint = INSTEAD.get(argument)
+            suffix = f": {hint}" if hint else did_you_mean(argument, KNOWN_ARGUMENTS[kind])
+            yield argument, f"RabbitMQ 4.3 ignores this argument on {kind} queues{suffix}"
 
 
 def _problems(name: str, queue: Queue, graph: Graph) -> Iterator[tuple[str, str]]:
@@ -88,19 +127,14 @@ def _problems(name: str, queue: Queue, graph: Graph) -> Iterator[tuple[str, str]
 
 
 def _arguments(queue: Queue) -> Iterator[tuple[str, str]]:
-    known = KNOWN_ARGUMENTS[queue.type]
-    for argument in queue.arguments:
-        where = f"arguments.{argument}"
-        if argument in FIELD_ARGUMENTS:
-            yield where, f"use the field {FIELD_ARGUMENTS[argument]}"
-        elif argument.startswith("x-") and argument not in known:
-            hint = INSTEAD.get(argument)
-            suffix = f": {hint}" if hint else did_you_mean(argument, known)
-            yield where, f"RabbitMQ 4.3 does not know this argument on {queue.type} queues{suffix}"
-    for argument in queue_arguments(queue):
-        field = FIELD_ARGUMENTS.get(argument)
-        if field is not None and argument not in queue.arguments and argument not in known:
-            yield field, f"{queue.type} queues do not support it"
+    of_fields = queue_arguments(msgspec.structs.replace(queue, arguments={}))
+    for argument, message in argument_problems(queue.type, queue.arguments):
+        yield f"arguments.{argument}", message
+    for argument in of_fields:
+        if argument in queue.arguments and argument != "x-queue-type":
+            yield f"arguments.{argument}", f"the field {FIELD_ARGUMENTS[argument]} says the same"
+        if argument not in KNOWN_ARGUMENTS[queue.type]:
+            yield FIELD_ARGUMENTS[argument], f"{queue.type} queues do not support it"
 
 
 def _shape(queue: Queue) -> Iterator[tuple[str, str]]:

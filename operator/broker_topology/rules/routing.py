@@ -32,8 +32,14 @@ class Routes:
     def __init__(self, exchanges: Mapping[str, Exchange], bindings: Iterable[Binding]) -> None:
         self._exchanges = exchanges
         self._bindings: dict[str, list[Binding]] = defaultdict(list)
+        # not searched: a dead-letter exchange may have thousands of bindings
+        self._by_key: dict[tuple[str, str], list[Binding]] = defaultdict(list)
+        self._patterns: dict[str, list[Binding]] = defaultdict(list)
         for binding in bindings:
             self._bindings[binding.source].append(binding)
+            self._by_key[binding.source, binding.routing_key].append(binding)
+            if not {"*", "#"}.isdisjoint(binding.routing_key.split(".")):
+                self._patterns[binding.source].append(binding)
 
     def queues(self, exchange: str, routing_key: str | None) -> set[str]:
         """The queues a message can reach. None stands for any key: every binding counts.
@@ -52,7 +58,7 @@ class Routes:
             if name == "":  # the default exchange: the key is the queue's name
                 found |= {routing_key} if routing_key else set()
                 continue
-            matched = [binding for binding in self._bindings[name] if self._matches(name, binding, routing_key)]
+            matched = self._matched(name, routing_key)
             for binding in matched:
                 if binding.queue is not None:
                     found.add(binding.queue)
@@ -63,13 +69,16 @@ class Routes:
                 pending.append(declared.alternate_exchange)
         return found
 
-    def _matches(self, exchange: str, binding: Binding, routing_key: str | None) -> bool:
+    def _matched(self, exchange: str, routing_key: str | None) -> list[Binding]:
         if routing_key is None:
-            return True
+            return self._bindings[exchange]
         declared = self._exchanges.get(exchange)
         kind = declared.type if declared is not None else exchange.removeprefix("amq.")
         if kind == "direct":
-            return binding.routing_key == routing_key
+            return self._by_key.get((exchange, routing_key), [])
         if kind == "topic":
-            return topic_matches(binding.routing_key, routing_key)
-        return True
+            patterns = [each for each in self._patterns[exchange] if topic_matches(each.routing_key, routing_key)]
+            # a key that reads as a pattern is among those
+            literal = self._by_key.get((exchange, routing_key), [])
+            return patterns + [each for each in literal if each not in patterns]
+        return self._bindings[exchange]

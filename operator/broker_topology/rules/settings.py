@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from broker_topology.findings import Finding, did_you_mean
+from broker_topology.findings import Finding, Place
 from broker_topology.planning.desired import FIELD_ARGUMENTS
 from broker_topology.resource.model import Loaded, SuperStream, User
 from broker_topology.rotation.schedule import is_account_of
-from broker_topology.rules.queues import KNOWN_ARGUMENTS
+from broker_topology.rules.queues import argument_problems, argument_warnings
 
 
 def setting_findings(item: Loaded) -> Iterator[Finding]:
@@ -16,31 +16,43 @@ def setting_findings(item: Loaded) -> Iterator[Finding]:
     spec = item.spec
     for where, message in _settings(item):
         yield Finding(item.origin, f"spec.{where}", message)
+    for position, tag in enumerate(spec.vhost_settings.tags or []):
+        if "," in tag:
+            message = "the broker separates tags by commas; write several"
+            yield Place(item.origin, "vhostSettings", "tags").finding(message, f"[{position}]")
     for name, stream in spec.super_streams.items():
+        place = Place(item.origin, "superStreams", name)
         for where, message in _super_stream(stream):
-            yield Finding(item.origin, f"spec.superStreams.{name}.{where}", message)
+            yield place.finding(message, where)
+        for argument, message in argument_warnings("stream", stream.arguments):
+            yield place.finding(message, f"arguments.{argument}", warning=True)
     for name, user in spec.users.items():
+        place = Place(item.origin, "users", name)
         if user.rotation is not None and user.credentials == "Import":
             message = "rotation makes passwords, and credentials: Import takes them from elsewhere; leave one out"
-            yield Finding(item.origin, f"spec.users.{name}.rotation", message)
+            yield place.finding(message, "rotation")
         if user.rotation is not None and user.rotation.overlap_minutes >= user.rotation.every_hours * 60:
             message = f"is as long as everyHours ({user.rotation.every_hours}): the former user would never go"
-            yield Finding(item.origin, f"spec.users.{name}.rotation.overlapMinutes", message)
+            yield place.finding(message, "rotation.overlapMinutes")
+        for position, tag in enumerate(user.tags):
+            if "," in tag:
+                yield place.finding("the broker separates tags by commas; write several", f"tags[{position}]")
         yield from _rotated(item, name, user)
 
 
 def _rotated(item: Loaded, name: str, user: User) -> Iterator[Finding]:
     """What the names of generations, `<name>.<number>`, would break."""
+    if user.rotation is None:
+        return
     for other in item.spec.users:
         if is_account_of(name, other) and other != name:
             message = f"is what a rotation may call user {name}; call it something else"
-            yield Finding(item.origin, f"spec.users.{other}", message)
-    if user.rotation is None:
-        return
+            yield Place(item.origin, "users", other).finding(message)
+    place = Place(item.origin, "users", name)
     for position, topic in enumerate(user.topic_permissions):
         if "{username}" in topic.write + topic.read:
             message = f"with rotation {{username}} is {name}.1, then {name}.2: write {name} instead"
-            yield Finding(item.origin, f"spec.users.{name}.topicPermissions[{position}]", message)
+            yield place.finding(message, f"topicPermissions[{position}]")
 
 
 def _settings(item: Loaded) -> Iterator[tuple[str, str]]:
@@ -50,13 +62,6 @@ def _settings(item: Loaded) -> Iterator[tuple[str, str]]:
     named = spec.delete_with_messages.vhost
     if named is not None and named != spec.vhost:
         yield "deleteWithMessages.vhost", f"must name this resource's virtual host, {spec.vhost}, not {named}"
-    for position, tag in enumerate(spec.vhost_settings.tags or []):
-        if "," in tag:
-            yield f"vhostSettings.tags[{position}]", "the broker separates tags by commas; write several"
-    for name, user in spec.users.items():
-        for position, tag in enumerate(user.tags):
-            if "," in tag:
-                yield f"users.{name}.tags[{position}]", "the broker separates tags by commas; write several"
 
 
 def _super_stream(stream: SuperStream) -> Iterator[tuple[str, str]]:
@@ -64,9 +69,8 @@ def _super_stream(stream: SuperStream) -> Iterator[tuple[str, str]]:
         yield "routingKeys", f"needs one for each of {stream.partitions} partitions, not {len(stream.routing_keys)}"
     if len(set(stream.routing_keys)) != len(stream.routing_keys):
         yield "routingKeys", "names a key twice"
-    for argument in stream.arguments:
-        if argument in FIELD_ARGUMENTS:
-            yield f"arguments.{argument}", f"use the field {FIELD_ARGUMENTS[argument]}"
-        elif argument.startswith("x-") and argument not in KNOWN_ARGUMENTS["stream"]:
-            hint = did_you_mean(argument, KNOWN_ARGUMENTS["stream"])
-            yield f"arguments.{argument}", f"RabbitMQ 4.3 does not know this argument on stream queues{hint}"
+    for argument, message in argument_problems("stream", stream.arguments):
+        yield f"arguments.{argument}", message
+    for argument, value in (("x-max-age", stream.max_age), ("x-max-length-bytes", stream.max_length_bytes)):
+        if value is not None and argument in stream.arguments:
+            yield f"arguments.{argument}", f"the field {FIELD_ARGUMENTS[argument]} says the same"

@@ -51,6 +51,7 @@ OBJECT: Schema = {
 MAX_OBJECTS = 500
 MAX_STEPS = 200
 MAX_NAMED = 20
+MAX_WARNINGS = 100
 
 STATUS: Schema = {
     "description": "What the operator found. Written by it alone.",
@@ -105,6 +106,13 @@ STATUS: Schema = {
                     "items": _text(most=2048),
                 },
             },
+        },
+        "warnings": {
+            "description": "What the broker accepts, and what is probably a mistake. With strict it is refused.",
+            "type": "array",
+            "maxItems": MAX_WARNINGS,
+            "x-kubernetes-list-type": "atomic",
+            "items": _text(most=2048),
         },
         "rotations": {
             "description": "Users whose passwords are rotated, and how that stands.",

@@ -9,7 +9,11 @@ WORDS: Mapping[tuple[str, str], str] = {
     ("BrokerReference", "caSecretRef"): "A Secret with `ca.crt`: who signed the broker's certificate. It wins over all "
     "others.",
     ("Binding", "routingKey"): "At most 255 bytes.",
-    ("User", "secretName"): "A Secret of the resource's namespace, with `username` and `password` (or `passwordHash`).",
+    (
+        "User",
+        "secretName",
+    ): "A Secret of the resource's namespace, with `username` and `password`, or with `passwordHash` "
+    "(empty: no password) and `hashingAlgorithm`.",
     ("Reference", "name"): "Its name.",
     ("Reference", "namespace"): "Its namespace, which must allow this one; the default is the resource's own.",
     ("LocalReference", "name"): "Its name, in the namespace of the resource.",

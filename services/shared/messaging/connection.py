@@ -69,9 +69,11 @@ class BrokerAddress(msgspec.Struct, frozen=True):
     @staticmethod
     def _secret(folder: Path, name: str) -> str:
         try:
-            return (folder / name).read_text().strip()
-        except OSError as error:
-            raise ConfigurationError(f"cannot read the broker {name} from {folder / name}: {error.strerror}") from error
+            # as the topology engine reads it: one line end is an editor's, blanks are part of a password
+            return (folder / name).read_bytes().decode().removesuffix("\n").removesuffix("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigurationError(f"cannot read the broker {name} from {folder / name}: {reason}") from error
 
     @property
     def username(self) -> str:

@@ -3,7 +3,7 @@
 import re
 import secrets
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ class Broker:
     def own(self, user: str) -> str:
         self._users.add(f"{user}-{self.suffix}")
         return f"{user}-{self.suffix}"
+
+    def cleans(self, users: Iterable[str]) -> None:
+        """These users are this test's own, too."""
+        self._users.update(users)
 
     def topology(self, spec: dict[str, Any], name: str = "test") -> list[Loaded]:
         """One resource in this test's virtual host, its users renamed."""

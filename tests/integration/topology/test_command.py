@@ -1,6 +1,8 @@
 """The command line at the real broker: exit codes, and one message for each way to fail."""
 
 import asyncio
+import json
+import re
 
 import pytest
 import trustme
@@ -35,8 +37,8 @@ def run(broker, tmp_path, capsys):
 async def test_plan_apply_check(broker, run):
     code, out, _ = await run("plan")
     assert (code, out) == (3, [f"+ vhost {broker.vhost}", "+ exchange e (fanout)", "+ queue q (quorum)", "3 to create"])
-    assert await run("apply") == (0, ["1 topology, 2 objects: 3 objects written"], [])
-    assert await run("apply") == (0, ["1 topology, 2 objects: nothing to do"], [])
+    assert await run("apply") == (0, ["1 topology, 3 objects: 3 written"], [])
+    assert await run("apply") == (0, ["1 topology, 3 objects: nothing to do"], [])
     assert await run("check") == (0, ["nothing to do"], [])
 
 
@@ -53,9 +55,10 @@ async def test_what_stays_blocked_is_an_error(run):
     assert out == [
         "! blocked queue q (quorum)",
         "    x-delivery-limit: (not set) -> 5",
-        "    type and arguments of an existing queue cannot be changed",
+        "    type and arguments of an existing queue cannot be changed; "
+        "argumentChange: Migrate would move its messages into a queue made anew, with --owner",
         "1 blocked",
-        "1 topology, 2 objects: 0 objects written",
+        "1 topology, 3 objects: 1 blocked",
     ]
 
 
@@ -115,15 +118,15 @@ async def test_an_owner_prunes_what_the_files_no_longer_name(broker, api, run):
     whole, less = SPEC, {"vhost": "v", "exchanges": SPEC["exchanges"]}
     code, out, _ = await run("plan", *owner)
     assert (code, out[-1]) == (3, "3 to create")
-    assert await run("apply", *owner) == (0, ["1 topology, 2 objects: 3 objects written or removed"], [])
-    assert await run("apply", *owner) == (0, ["1 topology, 2 objects: nothing to do"], [])
-    hint = f"1 object of owner {broker.owner()} no longer in the files; --prune removes them"
+    assert await run("apply", *owner) == (0, ["1 topology, 3 objects: 3 written"], [])
+    assert await run("apply", *owner) == (0, ["1 topology, 3 objects: nothing to do"], [])
+    hint = f"note: 1 object of owner {broker.owner()} no longer in the files; --prune removes them"
     assert await run("plan", *owner, spec=less) == (0, ["nothing to do", hint], [])
-    assert await run("apply", *owner, spec=less) == (0, [hint, "1 topology, 1 object: nothing to do"], [])
+    assert await run("apply", *owner, spec=less) == (0, [hint, "1 topology, 2 objects: nothing to do"], [])
     assert await run("plan", *owner, "--prune", spec=less) == (3, ["- queue q (quorum)", "1 to delete"], [])
     assert await run("apply", *owner, "--prune", spec=less) == (
         0,
-        ["1 topology, 1 object: 1 object written or removed"],
+        ["1 topology, 2 objects: 1 removed"],
         [],
     )
     assert await api.get(path("queues", broker.vhost)) == []
@@ -143,12 +146,74 @@ async def test_what_holds_messages_is_kept_and_said(broker, api, run):
     assert len(await api.get(path("queues", broker.vhost))) == 1
 
 
+async def test_plan_counts_messages_as_apply_does(broker, api, run):
+    """The broker shows what has just come only seconds later."""
+    owner = ("--owner", broker.owner(), "--prune")
+    await run("apply", *owner, spec={"vhost": "v", "queues": {"q": {}, "empty": {}}})
+    message = {"properties": {}, "routing_key": "q", "payload": "x", "payload_encoding": "string"}
+    assert await api.ask(path("exchanges", broker.vhost, "amq.default", "publish"), message) == {"routed": True}
+    code, out, _ = await run("plan", *owner, spec={"vhost": "v"})
+    assert (code, out) == (3, ["- queue empty (quorum)", "1 to delete", "= kept queue q: holds 1 message"])
+
+
+async def test_without_an_owner_what_cannot_be_known_is_named(run):
+    def spec(routing_key):
+        binding = {"source": "amq.topic", "queue": "q", "routingKey": routing_key}
+        return {"vhost": "v", "queues": {"q": {}}, "bindings": [binding]}
+
+    await run("apply", spec=spec("old"))
+    note = "note: binding amq.topic --old--> q: it is in none of these files and stays: without --owner nothing tells "
+    code, out, _ = await run("plan", spec=spec("new"))
+    assert (code, out[:2], out[2].startswith(note)) == (
+        3,
+        ["+ binding amq.topic --new--> q", "1 to create"],
+        True,
+    )
+    code, out, _ = await run("apply", spec=spec("new"))
+    assert (code, out[0].startswith(note), out[1]) == (0, True, "1 topology, 3 objects: 1 written")
+
+
+async def test_passwords_are_not_compared_without_their_folder(broker, run):
+    spec = SPEC | {"users": {broker.own("shop"): {"secretName": "shop"}}}
+    options = broker.options()[:-2]
+    code, out, _ = await run("plan", spec=spec, options=options)
+    assert (code, out[-1]) == (3, "5 to create")
+    await run("apply", spec=spec)
+    assert await run("check", spec=spec, options=options) == (0, ["nothing to do"], [])
+
+
+async def test_results_as_json(broker, run):
+    code, out, _ = await run("plan", "--json")
+    told = json.loads("\n".join(out))
+    assert (code, told["summary"], told["carriedOut"]) == (3, "3 to create", False)
+    assert [(step["action"], step["kind"], step["name"]) for step in told["steps"]][1:] == [
+        ("create", "exchange", ["e"]),
+        ("create", "queue", ["q"]),
+    ]
+    code, out, _ = await run("apply", "--json", "--owner", broker.owner())
+    assert (code, json.loads("\n".join(out))["summary"]) == (0, "3 written")
+
+
+async def test_a_step_that_is_refused_names_what_waits_for_it(run):
+    queues = {"q": {"arguments": {"x-queue-leader-locator": "nowhere"}}, "other": {}}
+    bindings = [{"source": "e", "queue": each} for each in queues]
+    code, _, errors = await run("apply", spec=SPEC | {"queues": queues, "bindings": bindings})
+    assert code == 1
+    assert (errors[0], errors[2:]) == (
+        "1 of the planned steps failed:",
+        ["1 were not tried, as they build on these:", "  binding e --> q: waits for queue q"],
+    )
+    code, out, _ = await run("plan", spec=SPEC | {"queues": queues, "bindings": bindings})
+    assert out == ["+ queue q (quorum)", "+ binding e --> q", "2 to create"]
+
+
 async def test_an_owners_object_is_not_changed_in_passing(broker, api, run):
     await broker.reconcile({"policies": {"p": {"pattern": "^q$", "definition": {"max-length": 1}}}}, api=api)
     spec = {"vhost": "v", "policies": {"p": {"pattern": "^q$", "definition": {"max-length": 2}}}}
     code, _, (message,) = await run("apply", spec=spec)
     assert code == 1
-    assert message.endswith(f"spec.policies.p: policy p belongs to {broker.owner()} already; name it in one place only")
+    cure = f"only that owner may change it: --owner {broker.owner()}"
+    assert message.endswith(f"spec.policies.p: policy p belongs to {broker.owner()} already; {cure}")
     same = {"vhost": "v", "policies": {"p": {"pattern": "^q$", "definition": {"max-length": 1}}}}
     assert (await run("apply", spec=same))[0] == 0
 
@@ -163,7 +228,7 @@ async def test_a_user_is_rotated_and_plan_shows_no_difference_meanwhile(broker, 
     assert told.startswith(f"user {user} has a new password; its former user stays until ")
     assert (await broker.secrets.read("shop")).username == f"{user}.1"
     assert await run("plan", *owned, spec=spec) == (0, ["nothing to do"], [])
-    assert await run("apply", *owned, spec=spec) == (0, ["1 topology, 3 objects: nothing to do"], [])
+    assert await run("apply", *owned, spec=spec) == (0, ["1 topology, 5 objects: nothing to do"], [])
     code, _, [told] = await run("apply", *owned, "--rotate", "nobody", spec=spec)
     assert (code, told) == (1, "error: user nobody is in none of the files")
     with pytest.raises(SystemExit):
@@ -175,12 +240,20 @@ async def test_apply_comes_back_when_a_queue_has_been_migrated(broker, api, run)
     owned = ("--owner", broker.owner())
     assert (await run("apply", *owned))[0] == 0
     asked = SPEC | {"queues": {"q": {"deliveryLimit": 5, "argumentChange": "Migrate"}}}
-    code, _, told = await run("apply", *owned, spec=asked)
+    reason = "its messages move into a queue made anew"
+    difference = ["> migrate queue q (quorum)", "    x-delivery-limit: (not set) -> 5", f"    {reason}", "1 to migrate"]
+    assert await run("plan", *owned, spec=asked) == (3, difference, [])
+    code, out, told = await run("apply", *owned, spec=asked)
     assert code == 0
     assert "queue q: its old queue is empty; it is watched for 12 s before it is deleted" in told
+    assert re.fullmatch(r"queue q: migrated in \d+ s; up to 0 messages were held aside", told[-1])
+    assert out == ["1 topology, 3 objects: 1 migrated"]
     assert (await api.get(path("queues", broker.vhost, "q")))["arguments"]["x-delivery-limit"] == 5
     assert await run("check", *owned, spec=asked) == (0, ["nothing to do"], [])
     stream = {"queues": {"q": {"type": "stream", "argumentChange": "Migrate"}}}
+    code, out, _ = await run("plan", *owned, spec=SPEC | stream)
+    assert (code, out[0]) == (3, "! blocked queue q (stream)")
+    assert out[-2].startswith("    cannot be migrated: the offsets of a stream would not survive")
     code, out, _ = await run("apply", *owned, spec=SPEC | stream)
     assert code == 1
     assert out[0].startswith("! queue q: cannot be migrated: the offsets of a stream would not survive")

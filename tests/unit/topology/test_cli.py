@@ -1,6 +1,8 @@
 """The command line without a broker: usage, exit codes, messages for people."""
 
+import json
 import os
+import re
 
 import pytest
 
@@ -22,7 +24,7 @@ def file(tmp_path, text):
 
 def test_check_without_a_broker_checks_the_files(file, capsys):
     assert main(["check", str(file)]) == 0
-    assert capsys.readouterr().out.startswith("1 topology, 1 object: no complaint")
+    assert capsys.readouterr().out.startswith("1 topology, 2 objects: no complaint")
 
 
 def test_findings_go_to_standard_error_without_a_stack_trace(tmp_path, text, capsys):
@@ -101,3 +103,59 @@ def test_a_missing_password_file(file, tmp_path, capsys):
     options = ["--url", "https://localhost:1", "--username", "u", "--secrets-dir", str(tmp_path)]
     assert main(["plan", str(file), *options, "--password-file", str(tmp_path / "none")]) == 1
     assert "cannot be read: No such file or directory" in capsys.readouterr().err
+
+
+def test_usage_errors_print_the_usage_of_the_command(file, capsys):
+    for arguments in (["plan", str(file)], ["export"], ["plan", str(file), "--sideways"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert exit_.value.code == 2
+        assert capsys.readouterr().err.startswith(f"usage: python -m broker_topology {arguments[0]} ")
+
+
+def test_an_address_in_the_environment_alone_leaves_check_to_the_files(file, capsys, monkeypatch):
+    monkeypatch.setenv("BROKER_TOPOLOGY_URL", "https://localhost:1")
+    assert main(["check", str(file)]) == 0
+    assert "files only" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert re.fullmatch(r"broker_topology \S+\n", capsys.readouterr().out)
+
+
+OPEN = {
+    "exchanges": {"events": {"type": "topic"}},
+    "users": {"u": {"secretName": "u", "permissions": {"configure": ".*", "write": ".*", "read": ".*"}}},
+}
+
+
+def test_warnings_are_said_and_refuse_only_with_strict(tmp_path, text, capsys):
+    path = tmp_path / "shop.yaml"
+    path.write_text(text(OPEN))
+    assert main(["check", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("1 topology, 4 objects: 1 warning (files only")
+    assert err.startswith(
+        f"warning: {path}: spec.users.u.topicPermissions: permissions.write allows topic exchange events"
+    )
+    assert main(["check", str(path), "--strict"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.startswith(f"{path}: spec.users.u.topicPermissions: ")) == ("", True)
+
+
+def test_findings_as_json(tmp_path, text, capsys):
+    path = tmp_path / "shop.yaml"
+    for spec, code, warning in ((OPEN, 0, True), (OPEN | {"bindings": [{"source": "no", "queue": "q"}]}, 1, False)):
+        path.write_text(text(spec))
+        assert main(["check", str(path), "--json"]) == code
+        out, err = capsys.readouterr()
+        assert err == ""
+        found = json.loads(out)["findings"]
+        assert found[0]["file"] == str(path)
+        assert any(each["warning"] is warning for each in found)
+    path.write_text(text({"queus": {}}))
+    assert main(["check", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["path"] == "spec.queus"

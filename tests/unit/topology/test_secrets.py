@@ -8,6 +8,8 @@ import pytest
 from broker_topology.credentials.passwords import hash_password, is_password
 from broker_topology.credentials.secrets import Credentials, SecretDirectory, ensured, stored
 from broker_topology.errors import SecretError
+from broker_topology.rotation.rotating_secrets import RotatingDirectory
+from services.shared.messaging.connection import BrokerAddress
 
 
 async def test_a_missing_secret_is_generated_and_kept(tmp_path):
@@ -92,3 +94,37 @@ def test_a_password_is_recognised_whatever_the_salt(algorithm):
 )
 def test_what_is_no_hash_is_nobodys_password(observed, algorithm):
     assert not is_password("right", observed, algorithm)
+
+
+@pytest.mark.parametrize("kept", ['" x "', " x ", "x\t", "x\n\n", "x\ry", "ü"])
+@pytest.mark.parametrize("line_end", ["", "\n", "\r\n"])
+async def test_engine_and_services_read_one_password(tmp_path, kept, line_end):
+    (tmp_path / "s").mkdir()
+    for name, text in (("username", "u"), ("password", kept)):
+        (tmp_path / "s" / name).write_bytes(f"{text}{line_end}".encode())
+    expected = kept.removesuffix("\n") if not line_end else kept
+    assert await SecretDirectory(tmp_path).read("s") == Credentials("u", expected)
+    assert (await RotatingDirectory(tmp_path).contents("s")).data["password"] == expected
+    assert BrokerAddress("amqps://localhost/v", tmp_path / "s").login() == ("u", expected)
+
+
+async def test_a_user_without_a_password_is_one_that_is_said_to_be(tmp_path):
+    store = SecretDirectory(tmp_path)
+    await store.write("s", Credentials("u"))
+    assert await stored(store, "s", "u") == Credentials("u")
+    assert Credentials("u").fits("", "rabbit_password_hashing_sha256")
+    assert not Credentials("u").fits(hash_password("p"), "rabbit_password_hashing_sha256")
+    assert Credentials("u").hashed() == ""
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256", "sha512"])
+async def test_a_hash_keeps_its_algorithm(tmp_path, algorithm):
+    called = f"rabbit_password_hashing_{algorithm}"
+    hashed = hash_password("p", algorithm=called)
+    store = SecretDirectory(tmp_path)
+    await store.write("s", Credentials("u", "", hashed, called))
+    read = await stored(store, "s", "u")
+    assert (read.hashed(), read.written_algorithm) == (hashed, called)
+    assert read.fits(hashed, called)
+    assert not read.fits(hashed, "rabbit_password_hashing_sha1")
+    assert Credentials("u", "p").fits(hashed, called)

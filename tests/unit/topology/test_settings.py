@@ -56,11 +56,11 @@ def user(**more):
         ),
         (
             {"superStreams": {"s": {"partitions": 1, "arguments": {"x-max-age": "1D"}}}},
-            "spec.superStreams.s.arguments.x-max-age: use the field maxAge",
+            "spec.superStreams.s.arguments.x-max-age: is not checked in this form; the field maxAge is",
         ),
         (
             {"superStreams": {"s": {"partitions": 1, "arguments": {"x-maxage": "1D"}}}},
-            "spec.superStreams.s.arguments.x-maxage: RabbitMQ 4.3 does not know this argument on stream queues, "
+            "spec.superStreams.s.arguments.x-maxage: RabbitMQ 4.3 ignores this argument on stream queues, "
             "did you mean x-max-age?",
         ),
         ({"superStreams": {"s": {"partitions": 0}}}, "spec.superStreams.s.partitions: must be at least 1, not 0"),

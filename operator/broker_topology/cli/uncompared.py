@@ -1,0 +1,37 @@
+"""Where no folder of Secrets is given: every user counts as having the password it should have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from broker_topology.credentials.secrets import Credentials
+from broker_topology.resource.model import Loaded
+from broker_topology.rotation.rotating_secrets import Contents
+
+
+class AnyPassword(Credentials, frozen=True):
+    """Fits whatever the broker has. Never written."""
+
+    def fits(self, observed_hash: str, algorithm: str) -> bool:
+        return True
+
+
+class UncomparedSecrets:
+    """For `plan` and `check`."""
+
+    def __init__(self, topologies: Iterable[Loaded]) -> None:
+        self._names = {
+            user.secret_name: name for item in topologies for name, user in item.spec.users.items() if user.secret_name
+        }
+
+    async def read(self, secret_name: str) -> Credentials | None:
+        return AnyPassword(self._names[secret_name])
+
+    async def write(self, secret_name: str, credentials: Credentials) -> None:
+        raise NotImplementedError
+
+    async def contents(self, secret_name: str) -> Contents:
+        return Contents()
+
+    async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
+        raise NotImplementedError

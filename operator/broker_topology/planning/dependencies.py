@@ -1,0 +1,51 @@
+"""What a step builds on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from broker_topology.planning.plan import OF_USERS, Step
+from broker_topology.planning.state import Key, Kind, State, key
+from broker_topology.resource.expressions import matches
+
+Object = tuple[Kind, Key]
+
+
+def first_missing(step: Step, missing: State) -> Object | None:
+    """Which of these objects, that could not be made, keeps this step from being made; None when none does."""
+    for kind, identity in needs(step):
+        if identity in missing[kind]:
+            return kind, identity
+    vhost, name = step.key.vhost, step.key.name[0]
+    if step.kind is Kind.PERMISSION:  # a right to write without its topic permission would allow every routing key
+        for identity in missing[Kind.TOPIC_PERMISSION]:
+            if (identity.vhost, identity.name[0]) == (vhost, name):
+                return Kind.TOPIC_PERMISSION, identity
+    if step.kind is Kind.QUEUE:  # never lives a moment without its policies; what cannot be judged counts as its own
+        for kind in (Kind.POLICY, Kind.OPERATOR_POLICY):
+            for identity, body in missing[kind].items():
+                if identity.vhost == vhost and matches(str(body["pattern"]), name) is not False:
+                    return kind, identity
+    return None
+
+
+def needs(step: Step) -> Iterator[Object]:
+    """Every object that must be there first, as far as its name tells."""
+    vhost, name = step.key.vhost, step.key.name
+    if vhost:
+        yield Kind.VHOST, key(vhost)
+    match step.kind:
+        case Kind.VHOST_LIMIT:
+            yield Kind.VHOST, key(name[0])
+        case Kind.EXCHANGE | Kind.QUEUE:
+            for argument in ("alternate-exchange", "x-dead-letter-exchange"):
+                if target := step.body["arguments"].get(argument):
+                    yield Kind.EXCHANGE, key(str(target), vhost)
+        case Kind.BINDING:
+            source, target_kind, target, *_ = name
+            yield Kind.EXCHANGE, key(source, vhost)
+            yield Kind(target_kind), key(target, vhost)
+        case Kind.TOPIC_PERMISSION:
+            yield Kind.EXCHANGE, key(name[1], vhost)
+    if step.kind in OF_USERS:
+        yield Kind.USER, key(name[0])

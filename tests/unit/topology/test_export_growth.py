@@ -1,0 +1,61 @@
+"""An export of many objects: twice as many cost twice as much, and sections that are too long become several files."""
+
+import cProfile
+
+import broker_topology
+from broker_topology.adoption.documents import documents, text
+from broker_topology.adoption.drafting import Draft
+from broker_topology.adoption.export import refined
+from broker_topology.planning.state import Kind, binding_key, empty, key
+from broker_topology.rules.validation import findings
+
+PER_QUEUE = 20
+QUEUE = {"x-queue-type": "quorum", "x-dead-letter-exchange": "e", "x-dead-letter-strategy": "at-most-once"}
+
+
+def held(bindings, *, refused=0):
+    """A virtual host with so many bindings, of which some lead nowhere."""
+    state = empty()
+    state[Kind.VHOST][key("v")] = {"description": "", "tags": [], "default_queue_type": None} | dict.fromkeys(
+        ("tracing", "protected_from_deletion"), False
+    )
+    flags = {"durable": True, "auto_delete": False}
+    state[Kind.EXCHANGE][key("e", "v")] = {"type": "topic", "internal": False, "arguments": {}, **flags}
+    for number in range(bindings // PER_QUEUE):
+        arguments = QUEUE | {"x-dead-letter-routing-key": f"k{number}"}
+        state[Kind.QUEUE][key(f"q{number}", "v")] = {"arguments": arguments, **flags}
+    for number in range(bindings):
+        target = f"q{number % (bindings // PER_QUEUE)}" if number >= refused else f"gone{number}"
+        routing_key = "." if refused <= number < 2 * refused else f"k{number}"
+        state[Kind.BINDING][binding_key("v", "e", ("queue", target), routing_key, {})] = {}
+    return state
+
+
+def exported(state):
+    draft = Draft(state, "v", "admin", set())
+    refined(draft, "v", "shop")
+    return draft, text("v", documents("v", draft.sections(), "shop"), draft.left_out)
+
+
+def calls(function, *arguments):
+    profile = cProfile.Profile()
+    profile.runcall(function, *arguments)
+    return sum(each.callcount for each in profile.getstats())
+
+
+def test_twice_the_bindings_cost_twice_the_work():
+    small, large = held(1000, refused=100), held(4000, refused=400)
+    exported(small)  # what is made once, is
+    assert calls(exported, large) < 4 * 1.5 * calls(exported, small)
+
+
+def test_what_is_too_long_for_one_resource_becomes_several():
+    draft, written = exported(held(12_000))
+    loaded = broker_topology.parse(written)
+    assert draft.left_out == []
+    assert [(item.topology.metadata.name, len(item.spec.bindings)) for item in loaded] == [
+        ("shop", 5000),
+        ("shop-2", 5000),
+        ("shop-3", 2000),
+    ]
+    assert [each for each in findings(loaded) if not each.warning] == []
