@@ -213,3 +213,17 @@ def test_an_external_brokers_numbers_are_found_by_the_labels_that_its_owner_name
     depth, rate = asked_for(made_of(values))
     assert depth == {"queue": "sms.queue", "vhost": "orders", "job": "broker"}
     assert rate == {"messaging_consumer_group_name": "sms", "namespace": "shop", "release": "warren"}
+
+
+def test_the_limits_of_a_service_user_follow_its_pods() -> None:
+    """Connections for the most pods there may be, one more while they are replaced, and twice that."""
+    values = yaml.safe_load(CASES["default"].read_text()) if "default" in CASES else {}
+    scaled = {"payment": {"autoscaling": {"enabled": True, "maximum": 40}}, "email": {"replicas": 9}}
+    bodies = made_of(values | {"components": scaled})
+    users = {
+        name: user["limits"]["maxConnections"]
+        for body in bodies
+        if body["kind"] == "Topology"
+        for name, user in (body["spec"].get("users") or {}).items()
+    }
+    assert (users["payment"], users["email"], users["sms"], users["order"]) == (4 * 41, 4 * 10, 30, 60)

@@ -296,6 +296,15 @@ async def test_users_of_the_management_api_see_numbers_and_no_message(broker, sh
         ):
             with pytest.raises(AccessRefused):
                 await write
-    async with shop(user) as channel:
-        with refused():
-            await channel.basic_get("order.queue")
+    with pytest.raises(aiormq.exceptions.InvalidFrameError, match=r"Connection\.Close"):
+        async with shop(user):
+            pass
+
+
+async def test_a_service_opens_a_bounded_number_of_channels(broker, shop):
+    limit = broker_topology.load([FOLDER / "email.yaml"])[0].spec.users["email"].limits.max_channels
+    async with shop("email") as channel:
+        for _ in range(limit - 1):
+            await channel.connection.channel(publisher_confirms=False)
+        with pytest.raises(aiormq.exceptions.AMQPError, match="limit"):
+            await channel.connection.channel(publisher_confirms=False)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 import broker_topology
+from broker_topology.resource.model import UserLimits
 
 FOLDER = Path(__file__).parents[3] / "charts" / "warren" / "topology"
 SERVICES = ("order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit")
@@ -55,6 +56,23 @@ def test_a_service_user_has_the_least_rights(files, service):
     assert user.permissions.write == writes.get(service, r"^order\.exchange$")
     keys = [(topic.exchange, topic.write, topic.read) for topic in user.topic_permissions]
     assert keys == ([] if service in writes else [("order.exchange", rf"^{service}\.", "^$")])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_user_may_open_what_its_pods_open_and_no_more(files, service):
+    """Two connections for each pod, of as many pods as values.yaml allows and one more while they are replaced."""
+    values = yaml.safe_load((FOLDER.parent / "values.yaml").read_text())
+    components = [each for each in values["components"].values() if each["service"] == service]
+    needed = 2 * sum(each["autoscaling"]["maximum"] + 1 for each in components)
+    limits = files[service].users[service].limits
+    assert 2 * needed <= limits.max_connections <= 3 * needed
+    assert limits.max_channels == 2 * limits.max_connections
+
+
+def test_every_user_is_limited_and_people_without_messages_open_nothing(files):
+    limits = {name: user.limits for spec in files.values() for name, user in spec.users.items()}
+    assert [name for name, each in limits.items() if None in {each.max_connections, each.max_channels}] == []
+    assert limits["monitoring"] == limits["scaler"] == UserLimits(max_connections=0, max_channels=0)
 
 
 def test_nobody_may_use_the_default_exchange(files):
