@@ -49,7 +49,7 @@ def test_a_server_that_hangs_up_before_tls_stands(tmp_path: Path, answer: bytes)
     authority = Certificates(tmp_path)
     with server(answer) as port, lines() as own:
         line = own.open_line(port, authority.server("postgres"), authority, "postgres")
-        with socket.create_connection(("127.0.0.1", line.port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", line.port), timeout=60) as client:
             client.sendall(SSL_REQUEST)
             while heard(client):
                 client.sendall(b"no handshake")
@@ -61,7 +61,7 @@ def test_clients_that_are_there_when_it_closes() -> None:
             line = own.line("amqp", port)
             line.black_hole()
             connected = [
-                clients.enter_context(socket.create_connection(("127.0.0.1", line.port), timeout=5)) for _ in range(20)
+                clients.enter_context(socket.create_connection(("127.0.0.1", line.port), timeout=60)) for _ in range(20)
             ]
             for client in connected:
                 client.sendall(b"hello")

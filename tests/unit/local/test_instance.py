@@ -25,7 +25,7 @@ HOLDER = """
     with Instance("up", folder=Path({folder!r})) as instance:
         instance.record({{"orders": "http://127.0.0.1:8080"}}, {pids!r})
         print("held", flush=True)
-        time.sleep(60)
+        time.sleep(600)
 """
 
 
@@ -76,7 +76,7 @@ def test_another_terminal_stops_it(tmp_path: Path) -> None:
         state = instance.state
         assert state is not None
         assert state.supervisor == ProcessIdentity.of(pid)
-        assert instance.stop(time_limit=10)
+        assert instance.stop(time_limit=60)
         assert instance.state is None
         assert not (tmp_path / "state.json").exists()
 
@@ -88,7 +88,7 @@ def test_supervisor_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 
 def test_left_overs_of_a_killed_supervisor_are_ended(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as left_over:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as left_over:
         with holder(tmp_path, pids={"broker": left_over.pid}) as pid:
             os.kill(pid, signal.SIGKILL)
         assert (tmp_path / "state.json").exists()
@@ -98,7 +98,7 @@ def test_left_overs_of_a_killed_supervisor_are_ended(tmp_path: Path) -> None:
 
 
 def test_process_that_only_inherited_the_number_is_spared(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
         with holder(tmp_path, pids={"broker": stranger.pid}) as pid:
             os.kill(pid, signal.SIGKILL)
         state = json.loads((tmp_path / "state.json").read_text())

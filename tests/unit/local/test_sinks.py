@@ -17,7 +17,7 @@ MAIL = "From: a@b.test\r\nTo: {to}\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r
 
 
 def mail(port: int, to: str = "ada@b.test") -> None:
-    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
         client.sendmail("a@b.test", [to], MAIL.format(to=to))
 
 

@@ -16,7 +16,7 @@ from warren.local.instance import Instance
 from warren.local.processes import Process, Supervisor
 from warren.local.watch import Backoff, Part, ServicePart, Watch
 
-SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 FAIL = "print('no broker'); raise SystemExit(3)"
 
 
@@ -39,7 +39,7 @@ class Said:
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)
