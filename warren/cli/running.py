@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from services.shared.chassis.printable import printable
 from warren.cli.system import PORT
 from warren.local.instance import Instance
 from warren.local.ports import require_free_port
@@ -70,7 +71,8 @@ class Lines:
         self.write(f"{at} {'warren':<12} {text}", "bold red")
 
     def write(self, text: str, style: str = "") -> None:
-        """A line or a block of lines, which no other line interrupts."""
+        """A line or a block of lines, which no other line interrupts. What a server's log quotes steers no terminal."""
+        text = printable(text, keep="\n\t")
         with self._lock:
             if _out.is_terminal:
                 self._console.print(text, style=style, markup=False, soft_wrap=True)

@@ -17,7 +17,8 @@ def up(
 ) -> None:
     """Run everything on this machine until Ctrl-C, or `warren down` from another terminal.
 
-    Data stay for the next time unless --fresh is given.
+    Data stay for the next time unless --fresh is given. A service or server that ends by itself is started again, at
+    most five times in a row.
 
     Try:
 
