@@ -5,7 +5,7 @@ import asyncio
 from loadtest.faults.office import eventually
 from loadtest.faults.rig import Rig
 from services.shared.messaging import BrokerAddress, deadletter
-from services.shared.messaging.parked import Parked
+from services.shared.messaging.parked import UNROUTED, Parked
 from services.shared.messaging.parkinglot import parking_lot
 from tests.faults.customers import Customers
 from warren.local.topology import VHOST
@@ -19,7 +19,7 @@ async def _replay(rig: Rig, to: str) -> int:
     async def every(window: list[Parked]) -> list[Parked]:
         return window
 
-    async with parking_lot(address, deadletter.UNROUTED) as lot:
+    async with parking_lot(address, UNROUTED) as lot:
         return (await deadletter.replay(address, lot, every, to=[to])).replayed
 
 

@@ -20,11 +20,13 @@ def summary(parked: Parked, failure: Failure | None) -> dict[str, Any]:
         "reason": parked.reason(failure),
         "attempts": failure.attempts if failure else None,
         "replays": parked.replays,
+        "undecodable": sorted(parked.undecodable),
     }
 
 
 def dossier(parked: Parked, failure: Failure | None) -> dict[str, Any]:
-    """All of it. The body is text under `body` where it is UTF-8, else in `body_base64`: no byte is lost."""
+    """All of it. The body is text under `body` where it is UTF-8, else in `body_base64`; properties that cannot be
+    decoded are in `properties_base64`, as AMQP writes them: no byte is lost."""
     properties = {
         name: _plain(value) for name, value in parked.properties if name != "headers" and value not in (None, "")
     }
@@ -36,6 +38,9 @@ def dossier(parked: Parked, failure: Failure | None) -> dict[str, Any]:
         "failure": None if failure is None else _plain(msgspec.to_builtins(failure)),
         "body_sha256": parked.body_hash,
     }
+    if parked.undecodable:
+        document["undecodable"] = dict(parked.undecodable)
+        document["properties_base64"] = base64.b64encode(parked.raw.data).decode()
     try:
         return document | {"body": parked.body.decode()}
     except UnicodeDecodeError:

@@ -91,6 +91,7 @@ def print_message(parked: Parked, failure: Failure | None) -> None:
     facts += [("routing key", parked.routing_key), ("body hash", parked.body_hash)]
     facts += [(f"property {name}", value) for name, value in document["properties"].items()]
     facts += [(f"header {name}", value) for name, value in document["headers"].items()]
+    facts += [("undecodable", f"{name}: {reason}") for name, reason in parked.undecodable.items()]
     for name, value in facts:
         table.add_row(name, "" if value is None else shown(value))
     out.print(table)
@@ -106,7 +107,8 @@ def _print_lot(name: str, depth: int, count: int, found: list[dict[str, Any]]) -
         attempts = "?" if row["attempts"] is None else row["attempts"]
         again = f" (replayed {row['replays']}x)" if row["replays"] else ""
         cells = (row["id"], row["age"], row["type"] or "?", row["order"] or "?", attempts)
-        lines.append(Row(cells, below=f"{row['reason']}{again}"))
+        broken = f" (cannot be decoded: {', '.join(row['undecodable'])})" if row["undecodable"] else ""
+        lines.append(Row(cells, below=f"{row['reason']}{again}{broken}"))
     out.print(rows(("id", "age", "type", "order", "attempts"), lines, indent="  "), soft_wrap=True)
     if count > len(found):
         out.print(f"  … and {count - len(found):,} more (--limit 0 shows all)", style="dim")

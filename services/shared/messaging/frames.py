@@ -30,6 +30,7 @@ END = 0xCE
 DELIVER, RETURN = 0x003C003C, 0x003C0032
 _OUTCOMES = {0x003C0050: Outcome.CONFIRMED, 0x003C0078: Outcome.REFUSED}
 MAX_FRAME = 131_072  # bytes; RabbitMQ's default, until the broker has named its own
+NOTES = 64 * 1024  # bytes; the broker adds notes (x-death, x-delivery-count) to headers that filled a frame before
 MAX_BODY = 512 * 1024 * 1024  # bytes; RabbitMQ takes no larger message whatever its settings
 ALIVE = b"\x08\x00\x00\x00\x00\x00\x00\xce"  # a heartbeat
 ALIVE_SECONDS = 1.0  # how long the driver is left without a frame while others arrive
@@ -108,7 +109,7 @@ class FrameReader(asyncio.StreamReader):
     def _require_negotiated(self, size: int) -> None:
         tune = getattr(self._connection, "connection_tune", None)
         if tune is not None:
-            self._max_frame = tune.frame_max or MAX_BODY  # 0: without a limit
+            self._max_frame = tune.frame_max + NOTES if tune.frame_max else MAX_BODY  # 0: without a limit
         if size > self._max_frame:
             raise amqp.InvalidFrameError(f"a frame of {size} bytes is over the limit of {self._max_frame}")
 

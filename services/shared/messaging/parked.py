@@ -13,8 +13,9 @@ from uuid import UUID
 
 import msgspec
 from aiormq import spec
-from aiormq.abc import DeliveredMessage
 
+from services.shared.messaging.properties import RawProperties
+from services.shared.messaging.received import Received
 from services.shared.messaging.sender import forgery
 
 RUN_HEADER = "x-warren-replay"
@@ -28,8 +29,10 @@ UNROUTED = "unrouted.queue"
 LOT_SUFFIX = ".dlq"
 """How the names of parking lots end."""
 
-_ABOUT_THE_PAST = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
-_MORE_QUEUES = ("CC", "BCC")
+MAX_SHORTSTR = 255  # bytes; what a message id may have
+
+_ABOUT_THE_PAST = (b"x-death", b"x-first-death-", b"x-last-death-", b"x-delivery-count", b"x-acquired-count")
+_MORE_QUEUES = (b"CC", b"BCC")
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -55,6 +58,10 @@ class Death(msgspec.Struct, frozen=True):
     routing_key: str
 
 
+UNREADABLE_DEATH = Death("", "the broker's note on it cannot be decoded", None, "", "")
+"""From no exchange that replays come through: what is parked so stays forged if it was."""
+
+
 class Failure(msgspec.Struct, frozen=True):
     """A row of a `failures` table."""
 
@@ -76,10 +83,15 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
     tag: int
     body: bytes
     properties: spec.Basic.Properties
+    """Those that can be decoded."""
     exchange: str
     routing_key: str
     envelope: Envelope
     death: Death | None
+    raw: RawProperties
+    """All of them, as they came."""
+    undecodable: Mapping[str, str]
+    """Why, for each property and header that cannot be decoded."""
 
     @property
     def headers(self) -> Mapping[str, Any]:
@@ -89,11 +101,6 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
     def id(self) -> str:
         """The event's id, else the AMQP message id, else the first digits of the body's hash: never empty."""
         return self.envelope.id or self.properties.message_id or self.body_hash[:16]
-
-    @property
-    def message_id(self) -> str:
-        """What it is published with again. A return without any would go unnoticed, and its message be lost."""
-        return self.properties.message_id or self.id
 
     @property
     def body_hash(self) -> str:
@@ -126,9 +133,9 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
         """The one queue that gave it up, where a replay takes it; None for a message that never had one."""
         if self.lot == UNROUTED:
             return None
-        if self.death is None and self.lot.endswith(LOT_SUFFIX):
-            return f"{self.lot.removesuffix(LOT_SUFFIX)}.queue"
-        return self.death.queue if self.death else None
+        if self.death is not None and self.death.queue:
+            return self.death.queue
+        return f"{self.lot.removesuffix(LOT_SUFFIX)}.queue" if self.lot.endswith(LOT_SUFFIX) else None
 
     @property
     def service(self) -> str | None:
@@ -172,46 +179,39 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
         words = [] if self.death.reason == "rejected" and failure else [self.death.reason]
         return ": ".join([*words, *([failure.reason] if failure else [])])
 
-    def revived(self, run: str) -> spec.Basic.Properties:
-        """The properties to publish it with again.
+    def revived(self, run: str, user: str) -> RawProperties:
+        """The properties for `user` to publish it with again: the bytes of its sender, decodable or not.
 
-        Kept is all that its sender said. Dropped are the broker's notes on its past, the sender's user (the broker
-        lets nobody publish in another's name), an expiry (somebody has decided that it is wanted after all) and the
-        lists of further queues.
+        Dropped are the broker's notes on its past, the sender's user (the broker refuses a user_id other than that of
+        the connection), an expiry (an operator has decided that it is wanted after all) and the lists of further
+        queues. It gets a message id if it has none: a return without any would go unnoticed, and its message be lost.
+
+        Raises UndecodableProperties when the properties cannot be told apart, which no broker lets pass.
         """
-        kept = {
-            name: value
-            for name, value in self.headers.items()
-            if name not in _MORE_QUEUES and not name.startswith(_ABOUT_THE_PAST)
-        }
-        old = self.properties
-        return spec.Basic.Properties(
-            content_type=old.content_type,
-            content_encoding=old.content_encoding,
-            headers=kept | {RUN_HEADER: run, COUNT_HEADER: self.replays + 1},
-            delivery_mode=2,
-            priority=old.priority,
-            correlation_id=old.correlation_id,
-            reply_to=old.reply_to,
-            message_id=self.message_id,
-            timestamp=old.timestamp,
-            message_type=old.message_type,
-            app_id=old.app_id,
+        fields: dict[str, str | int | None] = {"delivery_mode": 2, "user_id": user, "expiration": None}
+        if not self.raw.raw("message_id"):
+            fields["message_id"] = self.id if len(self.id.encode()) <= MAX_SHORTSTR else self.body_hash
+        return self.raw.revised(
+            fields | {"cluster_id": None},
+            {RUN_HEADER: run, COUNT_HEADER: min(self.replays + 1, MOST_REPLAYS)},
+            lambda name: name not in _MORE_QUEUES and not name.startswith(_ABOUT_THE_PAST),
         )
 
 
-def parked(lot: str, message: DeliveredMessage) -> Parked:
+def parked(lot: str, message: Received) -> Parked:
     """What `lot` has delivered. Never fails: whatever a part does not have is None."""
-    properties = message.header.properties
+    view = message.properties.view()
     return Parked(
         lot=lot,
-        tag=message.delivery_tag or 0,
-        body=bytes(message.body),
-        properties=properties,
-        exchange=message.exchange or "",
-        routing_key=message.routing_key or "",
-        envelope=_envelope(bytes(message.body)),
-        death=_death(properties.headers or {}),
+        tag=message.tag,
+        body=message.body,
+        properties=view.properties,
+        exchange=message.exchange,
+        routing_key=message.routing_key,
+        envelope=_envelope(message.body),
+        death=UNREADABLE_DEATH if "headers['x-death']" in view.undecodable else _death(view.properties.headers or {}),
+        raw=message.properties,
+        undecodable=view.undecodable,
     )
 
 

@@ -13,18 +13,19 @@ from itertools import takewhile
 
 import aiormq.abc
 from aiormq import spec
-from aiormq.abc import DeliveredMessage
 
 from services.shared.messaging.connection import BrokerAddress, opened, translated
 from services.shared.messaging.errors import BrokerUnavailable
 from services.shared.messaging.parked import RUN_HEADER, Parked, parked
+from services.shared.messaging.received import Received, consume
 
 WINDOW = 500  # messages handed out together, at most
-FIRST_WINDOW = 50  # messages, as long as nobody knows how large they are
-WINDOW_BYTES = 8 * 1024 * 1024  # of bodies in a window, about: what bounds this process's memory
+FIRST_WINDOW = 8  # messages, while their size is not known
+GROWTH = 8  # times as many messages in a window as in the last one, at most
+WINDOW_BYTES = 8 * 1024 * 1024  # of bodies in a window of more than one message: what bounds this process's memory
 QUIET = 0.5  # seconds without a delivery after which a lot is asked whether it is empty
 SETTLE_TIMEOUT = 5.0  # seconds; reached only when other readers come and go
-RPC_TIMEOUT = 10.0  # seconds, for each answer the broker owes us
+RPC_TIMEOUT = 120.0  # seconds; the broker's answers queue behind bodies that are on their way, over a slow line too
 
 
 class ParkingLot:
@@ -79,15 +80,15 @@ class ParkingLot:
 
         The broker puts what comes back behind all that came back before, so a part of them would change places with
         the others: what is left in the lot is taken first, and then all is put back. Only a reader that is killed
-        may leave another order behind.
+        may leave another order behind. Bodies are not kept meanwhile.
 
         Returns when the queue has done all that it was told. Without that wait the end of the channel would undo
         acknowledgements that the broker still holds back: more than a thousand of two thousand, measured.
         """
         if any(self._open):
             rest = await self.depth()
-            while rest > 0 and (window := await self._take(min(rest, WINDOW))):
-                rest -= len(window)
+            while rest > 0 and (count := len(await self._take(min(rest, WINDOW), keep=False))):
+                rest -= count
         windows, self._open = [tags for tags in self._open if tags], []
         with translated(self._address):
             for tags in windows:
@@ -104,28 +105,41 @@ class ParkingLot:
             async with asyncio.timeout(RPC_TIMEOUT):
                 return await self._channel.queue_declare(self.name, passive=True)
 
-    async def _take(self, size: int) -> list[DeliveredMessage]:
+    async def _take(self, size: int, *, keep: bool = True) -> list[Received]:
         """The next messages, at most `size`, and fewer if they are large; none only when the lot is empty.
 
         A subscription of its own for each window: its prefetch is then exactly the window, however many messages
         of earlier windows are still held.
+
+        AMQP limits what is on its way by number only. Where bodies turn out to be large, the window ends at
+        WINDOW_BYTES, or with its first message; the rest is put back at once and comes next. Without `keep` messages
+        are held at the broker and not kept here.
         """
         if self._others is None:
             self._others = (await self._state()).consumer_count or 0
-        size = min(size, self._room)
-        window: list[DeliveredMessage] = []
+        size = min(size, self._room) if keep else size
+        window: list[Received] = []
+        rest: list[int] = []
+        kept = 0
         news = asyncio.Event()
 
-        async def take(message: DeliveredMessage) -> None:
-            window.append(message)
+        def take(message: Received) -> None:
+            nonlocal kept
             news.set()
+            if not keep:
+                message.body = b""
+            elif rest or (window and kept + len(message.body) > WINDOW_BYTES):
+                rest.append(message.tag)
+                return
+            window.append(message)
+            kept += len(message.body)
 
         tag = f"warren-dlq-{uuid.uuid4().hex[:12]}"
         with translated(self._address):
             async with asyncio.timeout(RPC_TIMEOUT):
                 await self._channel.basic_qos(prefetch_count=size)
-                await self._channel.basic_consume(self.name, take, consumer_tag=tag)
-            while len(window) < size:
+                await consume(self._channel, self.name, take, tag=tag)
+            while len(window) < size and not rest:
                 news.clear()
                 try:
                     async with asyncio.timeout(QUIET):
@@ -137,12 +151,12 @@ class ParkingLot:
                         break
             async with asyncio.timeout(RPC_TIMEOUT):
                 await self._channel.basic_cancel(tag)
-            await asyncio.sleep(0)  # what came with the answer is handed over by tasks of the driver
-        tags = sorted(message.delivery_tag or 0 for message in window)
+            for each in rest:
+                await self._channel.basic_nack(each, requeue=True, wait=each is rest[-1])
         if window:
-            self._open.append(dict.fromkeys(tags))
-            total = sum(len(message.body) for message in window)
-            self._room = max(WINDOW_BYTES * len(window) // max(total, 1), 1)
+            self._open.append(dict.fromkeys(message.tag for message in window))
+        if window and keep:
+            self._room = max(min(WINDOW_BYTES * len(window) // max(kept, 1), GROWTH * size), 1)
         return window
 
 

@@ -7,20 +7,19 @@ from typing import cast
 import aiormq.abc
 import aiormq.channel
 import msgspec
-import pamqp.frame
-from pamqp.header import ContentHeader
 
 from services.shared.messaging.connection import BrokerAddress, translated
-from services.shared.messaging.errors import BrokerUnavailable, MessagingError
+from services.shared.messaging.errors import BrokerUnavailable, MessagingError, UndecodableProperties
 from services.shared.messaging.parked import Parked
 from services.shared.messaging.pipeline import Frame, Outcome, forget, send
 from services.shared.messaging.sender import REDRIVE_EXCHANGE as EXCHANGE
 
 CONFIRM_TIMEOUT = 30.0  # seconds
+HEADER_BYTES = 12  # before the properties in their frame
 
 
 class Unwritable(MessagingError):
-    """A message carries headers that can be read but not written again; it stays where it is."""
+    """A message has properties that cannot be written again; it stays where it is."""
 
 
 class Copy(msgspec.Struct, frozen=True, eq=False):
@@ -47,42 +46,32 @@ class Redrive:
         may not have arrived.
         """
         answers: dict[int, Outcome | Unwritable] = {}
-        waiting = dict(enumerate(copies))
+        waiting: dict[int, Frame] = {}
+        room, user = (await self._opened()).max_content_size, self._connection.url.user or ""
+        for index, copy in enumerate(copies):
+            try:
+                waiting[index] = _frame(copy, self._run, user, room)
+            except Unwritable as error:
+                answers[index] = error
         while waiting:
             # A return is told apart by its message id alone, so copies that share one take turns.
-            ids: set[str] = set()
-            frames: dict[int, Frame] = {}
-            for index, copy in list(waiting.items()):
-                if copy.parked.message_id in ids:
-                    continue
-                ids.add(copy.parked.message_id)
-                del waiting[index]
-                try:
-                    frames[index] = self._frame(copy)
-                except Unwritable as error:
-                    answers[index] = error
+            turn = {frame.message_key: index for index, frame in reversed(waiting.items())}
+            frames = {index: waiting.pop(index) for index in sorted(turn.values())}
             answers.update(zip(frames, await self._send(list(frames.values())), strict=True))
         return [answers[index] for index in range(len(copies))]
 
-    def _frame(self, copy: Copy) -> Frame:
-        properties = copy.parked.revived(self._run)
-        properties.user_id = self._connection.url.user
-        try:
-            pamqp.frame.marshal(ContentHeader(body_size=len(copy.parked.body), properties=properties), 1)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise Unwritable(f"its headers cannot be written again: {error}") from error
-        return Frame(EXCHANGE, copy.queue, copy.parked.body, properties)
-
-    async def _send(self, frames: list[Frame]) -> Iterable[Outcome]:
-        if not frames:
-            return []
-        with translated(self._address):
-            if self._channel is None:
+    async def _opened(self) -> aiormq.channel.Channel:
+        if self._channel is None:
+            with translated(self._address):
                 async with asyncio.timeout(CONFIRM_TIMEOUT):
                     # The abstract type lacks what a pipeline needs.
-                    channel = await self._connection.channel(on_return_raises=True)
-                    self._channel = cast(aiormq.channel.Channel, channel)
-            batch = await send(self._channel, frames)
+                    self._channel = cast(aiormq.channel.Channel, await self._connection.channel(on_return_raises=True))
+        return self._channel
+
+    async def _send(self, frames: list[Frame]) -> Iterable[Outcome]:
+        channel = await self._opened()
+        with translated(self._address):
+            batch = await send(channel, frames)
             done, _ = await asyncio.wait([batch.finished], timeout=CONFIRM_TIMEOUT)
             if not done:
                 raise BrokerUnavailable(
@@ -90,5 +79,16 @@ class Redrive:
                     " may be stopping all publishers. What is not confirmed stays parked."
                 )
             batch.finished.result()
-        forget(self._channel, frames)
+        forget(channel, frames)
         return batch.outcomes
+
+
+def _frame(copy: Copy, run: str, user: str, room: int) -> Frame:
+    """`room` is the most bytes that a frame of the connection can have: properties are never spread over two."""
+    try:
+        properties = copy.parked.revived(run, user)
+    except UndecodableProperties as error:
+        raise Unwritable(f"its properties cannot be written again: {error}") from error
+    if len(properties.data) + HEADER_BYTES > room:
+        raise Unwritable(f"its properties have {len(properties.data)} bytes: too many to be written again")
+    return Frame(EXCHANGE, copy.queue, copy.parked.body, properties)

@@ -154,9 +154,9 @@ class Lots(Stage):
         """A command in a process of its own, which may be killed."""
         environment = self.environment() | {"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'operator'}"}
         silent = asyncio.subprocess.DEVNULL
-        out = asyncio.subprocess.PIPE if pipe else silent
+        out = asyncio.subprocess.PIPE if pipe else silent  # standard error too
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *program, cwd=self.folder, env=environment, stdout=out, stderr=silent
+            sys.executable, *program, cwd=self.folder, env=environment, stdout=out, stderr=out
         )
         yield process
         if process.returncode is None:

@@ -73,3 +73,18 @@ async def test_what_decides_about_a_message_and_cannot_be_decoded_parks_it_at_on
 
 async def _are_seen(stage: Stage, count: int) -> bool:
     return len(await seen(stage)) >= count
+
+
+async def test_headers_that_fill_a_frame_and_grow_by_the_broker_s_notes_end_no_connection(stage: Stage) -> None:
+    value = bytes(131_072 - 8 - 12 - 13)
+    table = b"\x01aS" + len(value).to_bytes(4) + value
+    full = RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)
+    async with stage.consumer({OrderConfirmed: note}):
+        await stage.send_raw(b"{", full)
+        await stage.send(codec.encode(event_of(CONFIRMED)))
+        await eventually(lambda: _are_seen(stage, 1))
+        await eventually(lambda: len(stage.record.failed_) == 1)
+    assert stage.record.states == ["probe.queue: consuming"], "the consumer lost its connection"
+    (parked,) = await stage.take("probe.dlq", 1)
+    assert len(parked.properties.data) > len(full.data), "the broker has noted why it is parked"
+    assert parked.properties.header("a") == value.decode()

@@ -14,6 +14,8 @@ from broker_topology import ManagementApi
 from broker_topology.broker.management_api import path
 from broker_topology.errors import AccessRefused
 from services.shared.messaging.parked import parked
+from services.shared.messaging.properties import RawProperties
+from services.shared.messaging.received import Received
 
 FOLDER = Path(__file__).parents[3] / "charts" / "warren" / "topology"
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)
@@ -40,6 +42,11 @@ async def shop(broker, api):
             yield opened
 
     return channel
+
+
+def received(message):
+    properties = RawProperties.of(message.header.properties)
+    return Received(message.delivery_tag, False, message.exchange, message.routing_key, properties, message.body)
 
 
 async def publish(channel, exchange, routing_key, body=b"{}"):
@@ -212,7 +219,7 @@ async def test_what_a_service_publishes_for_another_is_refused_by_broker_receive
         async with shop(service) as channel:
             count = 0
             while (message := await channel.basic_get(f"{service}.queue")).delivery_tag is not None:
-                accepted += [message.body] if parked("unrouted.queue", message).forgery is None else []
+                accepted += [message.body] if parked("unrouted.queue", received(message)).forgery is None else []
                 await channel.basic_reject(message.delivery_tag, requeue=False)
                 count += 1
         assert count == sent if service == "audit" else count > 0

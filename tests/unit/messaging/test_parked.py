@@ -7,15 +7,17 @@ import msgspec
 import pamqp.frame
 import pytest
 from aiormq import spec
-from aiormq.abc import DeliveredMessage
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.header import ContentHeader
 
 from services.shared.contracts.orders import OrderConfirmed
 from services.shared.messaging import codec
-from services.shared.messaging.parked import COUNT_HEADER, Parked, parked, replays
+from services.shared.messaging.parked import COUNT_HEADER, MAX_SHORTSTR, Parked, parked, replays
+from services.shared.messaging.properties import RawProperties
+from services.shared.messaging.received import Received
 from tests.stage import event_of
+from tests.undecodable import UNDECODABLE
 
 DEATH = {
     "queue": "probe.queue",
@@ -28,9 +30,8 @@ DEATH = {
 
 
 def message(body: bytes, lot: str = "probe.dlq", **properties: Any) -> Parked:
-    header = ContentHeader(body_size=len(body), properties=spec.Basic.Properties(**properties))
-    delivery = spec.Basic.Deliver("consumer", 7, False, "orders.dlx", "probe.dlq")
-    return parked(lot, DeliveredMessage(delivery=delivery, header=header, body=body, channel=None))  # type: ignore[arg-type]
+    raw = RawProperties.of(spec.Basic.Properties(**properties))
+    return parked(lot, Received(7, False, "orders.dlx", "probe.dlq", raw, body))
 
 
 @given(st.binary() | st.dictionaries(st.text(), st.integers() | st.text()).map(msgspec.json.encode))
@@ -111,12 +112,58 @@ def test_revived_it_has_forgotten_its_past_and_counts_its_replays() -> None:
             "x-warren-replays": 2,
         },
     )
-    again = it.revived("run")
+    again = it.revived("run", "dlq").decode()
     assert again.headers == {"traceparent": "00-1-2-01", "x-warren-replay": "run", "x-warren-replays": 3}
-    assert (again.user_id, again.expiration, again.priority, again.delivery_mode) == (None, None, 9, 2)
+    assert (again.user_id, again.expiration, again.priority, again.delivery_mode) == ("dlq", None, 9, 2)
     assert again.message_id == it.id == it.body_hash[:16]
     assert replays(again.headers) == 3
     pamqp.frame.marshal(ContentHeader(body_size=0, properties=again), 1)
+
+
+@pytest.mark.parametrize("kind", UNDECODABLE)
+def test_properties_that_cannot_be_decoded_are_named_and_travel_as_they_came(kind: str) -> None:
+    raw = UNDECODABLE[kind]
+    it = parked("probe.dlq", Received(7, False, "orders.dlx", "probe.dlq", raw, b"x"))
+    assert it.id
+    assert len(it.undecodable) == 1
+    again = it.revived("run", "dlq")
+    assert replays({COUNT_HEADER: again.header(COUNT_HEADER)}) == 1
+    for name in ("app_id", "timestamp", "message_type", "content_type", "correlation_id", "reply_to"):
+        assert again.raw(name) == raw.raw(name)
+    assert again.raw("message_id") == (raw.raw("message_id") or it.id.encode())
+    assert (raw.raw("headers") or b"") in (again.raw("headers") or b"")
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40))
+def test_whatever_the_properties_are_something_is_known(properties: bytes, body: bytes) -> None:
+    it = parked("probe.dlq", Received(7, False, "orders.dlx", "probe.dlq", RawProperties(b"\xa0" + properties), body))
+    assert it.id
+    assert it.reason(None)
+    assert it.home == "probe.queue"
+    _ = it.forgery
+
+
+def test_it_stays_forged_if_the_broker_s_note_on_it_cannot_be_decoded() -> None:
+    body = codec.encode(event_of(OrderConfirmed(customer="ann"), source="/warren/order"))
+    name = b"\x07x-death"
+    table = name + b"A" + (9).to_bytes(4) + b"T" + (2**60).to_bytes(8)
+    raw = RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)
+    it = parked("probe.dlq", Received(7, False, "orders.dlx", "probe.dlq", raw, body))
+    assert it.forgery is not None
+    assert it.home == "probe.queue"
+
+
+def test_an_id_that_no_property_can_hold_is_replaced_by_the_body_s_hash() -> None:
+    it = message(b'{"id": "' + "ä".encode() * 200 + b'"}')
+    again = it.revived("run", "dlq").text("message_id")
+    assert again == it.body_hash
+    assert len(it.id.encode()) > MAX_SHORTSTR
+
+
+@pytest.mark.parametrize("logical", ["a\\u0000b", "", "7"])
+def test_a_logical_id_that_is_no_uuid_is_no_key(logical: str) -> None:
+    it = message(b'{"logicalid": "' + logical.encode() + b'"}')
+    assert it.keys == (it.body_hash,)
 
 
 @pytest.mark.parametrize("strange", ["7", -1, 2**31, None, 1.5])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.messaging.parked import Death, Envelope, Failure, Parked
+from services.shared.messaging.properties import RawProperties
 from services.shared.messaging.selection import Selection
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -35,7 +36,8 @@ def messages(draw: st.DrawFn) -> tuple[Parked, Failure | None]:
         )
     )
     properties = spec.Basic.Properties(message_id=draw(st.none() | ids), correlation_id=draw(st.none() | ids))
-    parked = Parked("probe.dlq", 1, draw(st.binary(max_size=3)), properties, "orders.dlx", "key", envelope, death)
+    body, raw = draw(st.binary(max_size=3)), RawProperties.of(properties)
+    parked = Parked("probe.dlq", 1, body, properties, "orders.dlx", "key", envelope, death, raw, {})
     failed = draw(st.none() | reasons)
     if failed is None:
         return parked, None

@@ -1,0 +1,162 @@
+"""Messages that are made to disable the tool: each is listed, shown, dropped and replayed, and harms no other."""
+
+import base64
+import hashlib
+import json
+import random
+
+import pytest
+
+from services.shared.contracts.orders import OrderConfirmed
+from services.shared.messaging import codec
+from services.shared.messaging.properties import RawProperties
+from tests.integration.dlq.conftest import Lots
+from tests.stage import event_of, eventually
+from tests.undecodable import UNDECODABLE
+
+LARGE = 12 * 1024 * 1024  # bytes
+COUNT = 12
+PEAK = """
+import pathlib, re, sys
+from warren import cli
+code = cli.load(sys.argv[1:])()
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) // 1024
+print(code, peak, file=sys.stderr)
+"""
+
+
+def assert_kept(found: RawProperties, sent: RawProperties) -> None:
+    """The broker and a replay add headers of theirs, and nothing else."""
+    for name in ("app_id", "timestamp", "message_type", "content_type", "correlation_id", "reply_to"):
+        assert found.raw(name) == sent.raw(name)
+    assert (sent.raw("headers") or b"") in (found.raw("headers") or b"")
+
+
+async def park_undecodable(stage: Lots) -> list[bytes]:
+    bodies = [f"body {number}".encode() for number in range(len(UNDECODABLE))]
+    for body, properties in zip(bodies, UNDECODABLE.values(), strict=True):
+        await stage.send_raw(body, properties, "probe.dlq")
+    return bodies
+
+
+async def test_what_cannot_be_decoded_is_listed_beside_the_others_and_shown(stage: Lots) -> None:
+    await stage.park(b"before")
+    bodies = await park_undecodable(stage)
+    await stage.park(b"after")
+    said = await stage.warren("dlq", "list", "--queue", "probe", "--json")
+    assert said.code == 0
+    assert [document["undecodable"] != [] for document in said.documents] == [False, *[True] * len(bodies), False]
+    said = await stage.warren("dlq", "list", "--queue", "probe")
+    assert f"probe.dlq  {len(bodies) + 2} messages" in said.out
+    assert said.out.count("cannot be decoded: ") == len(bodies)
+    for body, (kind, properties) in zip(bodies, UNDECODABLE.items(), strict=True):
+        digest = hashlib.sha256(body).hexdigest()
+        said = await stage.warren("dlq", "show", digest, "--queue", "probe")
+        assert body.decode() in said.out, kind
+        assert "undecodable" in said.out, kind
+        (document,) = (await stage.warren("dlq", "show", digest, "--queue", "probe", "--json")).documents
+        assert_kept(RawProperties(base64.b64decode(document["properties_base64"])), properties)
+    await eventually(lambda: stage.has("probe.dlq", len(bodies) + 2))
+
+
+async def test_what_cannot_be_decoded_is_replayed_with_the_bytes_of_its_sender(stage: Lots) -> None:
+    bodies = await park_undecodable(stage)
+    said = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert said.out == f"replayed {len(bodies)} of {len(bodies)} looked at\n", said.err
+    messages = await stage.take("probe.queue", len(bodies))
+    assert [message.body for message in messages] == bodies
+    for message, before in zip(messages, UNDECODABLE.values(), strict=True):
+        assert_kept(message.properties, before)
+        assert message.properties.header("x-warren-replays") == 1
+    assert await stage.depth("probe.dlq") == 0
+
+
+async def test_what_cannot_be_decoded_is_dropped_and_kept_whole(stage: Lots) -> None:
+    bodies = await park_undecodable(stage)
+    said = await stage.warren("dlq", "drop", "--queue", "probe", "--yes", "--json")
+    (result,) = said.documents
+    assert result["dropped"] == len(bodies)
+    assert result["record"].startswith(str(stage.folder / "state" / "warren" / "dropped"))
+    with open(result["record"], encoding="utf-8") as kept:  # noqa: ASYNC230, PTH123
+        documents = [json.loads(line) for line in kept]
+    for document, properties in zip(documents, UNDECODABLE.values(), strict=True):
+        assert_kept(RawProperties(base64.b64decode(document["properties_base64"])), properties)
+    assert await stage.depth("probe.dlq") == 0
+
+
+async def test_headers_that_leave_no_room_for_a_note_stay_and_others_pass(stage: Lots) -> None:
+    room = 131_072 - 8 - 12
+    value = b"x" * (room - 200)
+    table = b"\x01aS" + len(value).to_bytes(4) + value
+    await stage.park(b"before")
+    await stage.send_raw(b"wide", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table), "probe.dlq")
+    value = b"x" * (room - 6 - 7)
+    table = b"\x01aS" + len(value).to_bytes(4) + value
+    await stage.send_raw(b"full", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table), "probe.dlq")
+    await stage.park(b"after")
+    assert len((await stage.warren("dlq", "list", "--queue", "probe", "--json")).documents) == 4
+    said = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert (said.code, said.out) == (1, "replayed 3 of 4 looked at\n")
+    assert "too many to be written again" in said.err
+    assert await stage.bodies("probe.queue") == [b"before", b"wide", b"after"]
+
+
+@pytest.mark.parametrize("text", ["a\\u0000b", "\\ud800", "a\\u001b[2J\\u202e"])
+async def test_text_that_no_database_or_terminal_should_get_disables_nothing(text: str, stage: Lots) -> None:
+    template = json.loads(codec.encode(event_of(OrderConfirmed(customer="ann"), reference="k1")))
+    await stage.park(b"before")
+    async with stage.consumer({OrderConfirmed: None}):
+        for field in ("id", "logicalid", "type", "source", "subject", "reference"):
+            body = json.dumps(template | {field: "@"}).replace('"@"', f'"{text}"').encode()
+            await stage.send(body)
+        await eventually(lambda: stage.holds("probe.dlq", 6))
+    said = await stage.warren("dlq", "list", "--queue", "probe")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.replace("\n", "").isprintable()
+    for document in (await stage.warren("dlq", "list", "--queue", "probe", "--json")).documents:
+        said = await stage.warren("dlq", "show", document["id"], "--queue", "probe")
+        assert said.code == 0 or "\0" in document["id"], said.err
+        assert said.out.replace("\n", "").isprintable()
+    assert (await stage.warren("dlq", "replay", "--queue", "probe", "--dry-run")).code == 0
+    depth = await stage.depth("probe.dlq")
+    said = await stage.warren("dlq", "drop", "--queue", "probe", "--yes")
+    assert said.out.startswith(f"dropped {depth}"), said.err
+
+
+async def test_random_messages_never_stop_the_tool(stage: Lots) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    chance = random.Random(seed)
+    kinds = list(UNDECODABLE.values())
+    for _ in range(40):
+        body = chance.randbytes(chance.randrange(60))
+        if chance.random() < 0.5:
+            fields = {
+                name: chance.choice(["a", "\0", 7, None, [], {}]) for name in ("id", "logicalid", "type", "subject")
+            }
+            body = json.dumps(fields).encode()
+        await stage.send_raw(body, chance.choice(kinds), "probe.dlq")
+    assert len((await stage.warren("dlq", "list", "--queue", "probe", "--json", "--limit", "0")).documents) == 40
+    said = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert said.out == "replayed 40 of 40 looked at\n", said.err
+    assert await stage.depth("probe.queue") == 40
+
+
+async def test_large_messages_are_held_one_at_a_time_and_keep_their_order(stage: Lots) -> None:
+    bodies = [f"{number:03}".encode() for number in range(20)]
+    await stage.park(*bodies[:8])
+    for number in range(COUNT):
+        await stage.park(f"large {number:03} ".encode() + bytes(LARGE))
+    await stage.park(*bodies[8:])
+    for command in (("list", "--limit", "0"), ("show", hashlib.sha256(b"019").hexdigest()), ("list", "--limit", "1")):
+        async with stage.process("-c", PEAK, "dlq", *command, "--queue", "probe", pipe=True) as process:
+            assert process.stderr is not None
+            out, err = await process.communicate()
+        code, peak = map(int, err.split()[-2:])
+        assert code == 0, out
+        assert peak < 100 + 4 * LARGE // 2**20, f"{command} took {peak} MB"
+        await eventually(lambda: stage.has("probe.dlq", 20 + COUNT))
+    said = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert said.out == f"replayed {20 + COUNT} of {20 + COUNT} looked at\n", said.err
+    found = [message.body[:9] for message in await stage.take("probe.queue", 20 + COUNT)]
+    assert found == [*bodies[:8], *(f"large {number:03}".encode() for number in range(COUNT)), *bodies[8:]]
