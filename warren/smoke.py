@@ -24,7 +24,6 @@ from warren.tokens import sign
 
 SECONDS = 120.0
 PAUSE = 0.5  # seconds between two tries of a server that does not answer yet
-TRIES = 5  # orders of a customer who is too late to cancel, where parcels leave quickly and the machine is busy
 
 
 class Smoke:
@@ -48,26 +47,12 @@ class Smoke:
     def _act(self, scene: Scene) -> Act:
         token = None if self._key_file is None else sign(scene.body["user"], self._key_file)
         with Client(self._url, token) as client:
-            for number in range(1, TRIES):
-                act = self._placed(client, scene, number)
-                if self._followed(client, act) or time.monotonic() > self._deadline:
-                    return act
-            act = self._placed(client, scene, TRIES)
+            act = self._placed(client, scene)
             demo.follow(client, [act], self._deadline - time.monotonic())
             return act
 
-    def _followed(self, client: Client, act: Act) -> bool:
-        """False when its customer was too late, so that it shows nothing."""
-        try:
-            demo.follow(client, [act], self._deadline - time.monotonic())
-        except ClientError as error:
-            if error.status == HTTPStatus.CONFLICT and act.scene.cancel_in is not None:
-                return False
-            raise
-        return not act.missed
-
-    def _placed(self, client: Client, scene: Scene, number: int) -> Act:
-        named = replace(scene, body=scene.body | {"orderId": f"{scene.body['orderId']}-{self._run}-{number}"})
+    def _placed(self, client: Client, scene: Scene) -> Act:
+        named = replace(scene, body=scene.body | {"orderId": f"{scene.body['orderId']}-{self._run}"})
         while True:
             try:
                 return demo.place(client, named)

@@ -11,7 +11,7 @@ from cyclopts import Parameter, validators
 from warren.local.errors import LocalError
 from warren.local.instance import Instance, State
 
-RESTART_LIMIT = 120.0  # seconds; a server has 90 to start
+RESTART_LIMIT = 240.0  # seconds; a server has 180 to start
 METRICS = "metrics of "
 LOGS = {"postgres": "PostgreSQL", "rabbitmq": "RabbitMQ"}
 

@@ -22,7 +22,7 @@ from warren.local.report import ConsoleReport
 from warren.local.stopping import stoppable
 from warren.local.system import System
 
-PATIENCE = 60.0  # seconds for all orders to end
+PATIENCE = 180.0  # seconds for all orders to end
 
 _out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 

@@ -28,7 +28,7 @@ class Server(ABC):
     name: ClassVar[str]
     ready_line: ClassVar[re.Pattern[bytes]]  # written to the log once clients are served
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
-    start_limit: float = 90.0  # seconds
+    start_limit: float = 180.0  # seconds
     stop_limit: float = 20.0  # seconds
 
     def __init__(self, place: Place, log_file: Path) -> None:

@@ -33,7 +33,7 @@ from warren.local.watch import Part, ServerPart, ServicePart, Watch
 
 __all__ = ["METRICS", "SERVICES", "StartError", "System"]
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 METRICS = "metrics of "
 
 SERVICES: Mapping[str, tuple[str, ...]] = {
