@@ -35,7 +35,7 @@ def up(port: int, *, fresh: bool, quiet: bool) -> None:
             fresh=fresh,
             http_port=port,
             on_line=None if quiet else lines,
-            environment={"shipping": {"WARREN_PREPARATION_SECONDS": "3"}},  # time to type `order cancel`
+            environment={"shipping": {"WARREN_PREPARATION_SECONDS": "5"}},  # time to type `order cancel`
         ) as system:
 
             def record() -> None:
