@@ -11,6 +11,7 @@ BROUGHT = "warren.dev"
 """The API group whose definitions the chart brings itself."""
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 EXTERNAL_METRICS = "v1beta1.external.metrics.k8s.io"
+THREE_BROKERS = "E2E_VALUES=k8s/kind/values.yaml,k8s/kind/three-brokers.yaml"
 INSTALLERS = {"RabbitmqCluster": "the RabbitMQ Cluster Operator", "ScaledObject": "KEDA"}
 
 
@@ -110,7 +111,7 @@ def _two_nodes(facts: Facts) -> str:
 
 def _three_brokers(facts: Facts) -> str:
     if facts.brokers < 3:
-        return "three broker nodes of the RabbitMQ Cluster Operator: E2E_VALUES=k8s/kind/three-brokers.yaml"
+        return f"three broker nodes of the RabbitMQ Cluster Operator: {THREE_BROKERS}"
     return _two_nodes(facts)
 
 

@@ -326,7 +326,7 @@ def test_a_scenario_that_the_cluster_is_too_small_for_is_not_run() -> None:
     small = preflight.Facts(rendered("values.yaml"), ["n1"])
     assert {name: lack.split(";")[0] for name, lack in preflight.unmet(chosen, small).items()} == {
         "drain": "two nodes that take pods",
-        "broker drain": "three broker nodes of the RabbitMQ Cluster Operator: E2E_VALUES=k8s/kind/three-brokers.yaml",
+        "broker drain": f"three broker nodes of the RabbitMQ Cluster Operator: {preflight.THREE_BROKERS}",
     }
     large = preflight.Facts(rendered("values.yaml", "three-brokers.yaml"), ["n1", "n2"])
     assert preflight.unmet(chosen, large) == {}
