@@ -64,14 +64,25 @@ def test_a_broker_that_is_alone_holds_up_no_drain() -> None:
     (spec,) = of_kind(case("default"), "RabbitmqCluster").values()
     assert "warren-rabbitmq" not in of_kind(case("default"), "PodDisruptionBudget")
     assert spec["terminationGracePeriodSeconds"] == 120
-    assert "override" not in spec
+    assert "topologySpreadConstraints" not in template_of(case("default"))
+
+
+def template_of(bodies: list[Object]) -> Object:
+    """What the chart changes of the Cluster Operator's pods."""
+    (spec,) = of_kind(bodies, "RabbitmqCluster").values()
+    template: Object = spec["override"]["statefulSet"]["spec"]["template"]["spec"]
+    return template
 
 
 def constraints(bodies: list[Object]) -> list[Object]:
-    (spec,) = of_kind(bodies, "RabbitmqCluster").values()
-    template: Object = spec["override"]["statefulSet"]["spec"]["template"]["spec"]
-    assert template["containers"] == []
-    return list(template["topologySpreadConstraints"])
+    return list(template_of(bodies)["topologySpreadConstraints"])
+
+
+def test_a_broker_of_the_cluster_operator_has_time_to_start_and_its_check_has_time_to_answer() -> None:
+    for seconds, times in ((600, 60), (61, 7)):
+        (container,) = template_of(three(startupSeconds=seconds))["containers"]
+        probe = container["startupProbe"]
+        assert (container["name"], probe["failureThreshold"], probe["timeoutSeconds"]) == ("rabbitmq", times, 60)
 
 
 def test_brokers_are_on_different_nodes_where_there_are_enough() -> None:

@@ -24,6 +24,7 @@ from warren.invariants import Check, judge, queue_depths, quorums_online
 from warren.local.addresses import BrokerAddress, DatabaseAddress
 
 DEFINITION = "topologies.warren.dev"
+COMPONENT = "app.kubernetes.io/component"
 CHART = ROOT / "charts" / "warren"
 INSTALL = 900.0  # seconds; a broker that boots on a busy machine takes minutes
 SETTLE = 3600.0
@@ -70,9 +71,13 @@ class Release:
         return [*files, "--set-string", f"image.tag={tag}", "--set-string", f"topology-operator.image.tag={tag}"]
 
     def _readiness(self) -> str:
-        pods = self.kubectl.items("pods")
-        waiting = sorted(pod["metadata"]["name"] for pod in pods if not is_ready(pod))
-        return f"{len(pods) - len(waiting)} of {len(pods)} pods are ready; not: {', '.join(waiting)}"
+        pods = [pod for pod in self.kubectl.items("pods") if pod["status"]["phase"] != "Succeeded"]
+        waiting = [
+            pod["metadata"].get("labels", {}).get(COMPONENT, pod["metadata"]["name"])
+            for pod in pods
+            if not is_ready(pod)
+        ]
+        return f"{len(pods) - len(waiting)} of {len(pods)} pods are ready; not: {', '.join(sorted(waiting))}"
 
     @contextmanager
     def next_chart(self) -> Iterator[Path]:
