@@ -41,14 +41,20 @@ class Frame:
     __slots__ = ("body", "exchange", "message_key", "properties", "routing_key")
 
     def __init__(
-        self, exchange: str, routing_key: str, body: bytes, properties: spec.Basic.Properties | RawProperties
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: spec.Basic.Properties | RawProperties,
+        key: str | None = None,
     ) -> None:
         self.exchange = exchange
         self.routing_key = routing_key
         self.body = body
         raw = properties if isinstance(properties, RawProperties) else RawProperties.of(properties)
         self.properties = raw.data
-        self.message_key = message_key(raw)
+        self.message_key = message_key(raw) if key is None else key
+        """The message id of the properties, by which a return is matched."""
 
 
 def message_key(properties: RawProperties) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import cast
 
 import aiormq
@@ -13,9 +12,11 @@ import msgspec
 from aiormq import spec
 
 from services.shared.contracts import CONTENT_TYPE
+from services.shared.messaging import fieldtable
 from services.shared.messaging.connection import RELOAD_SECONDS, BrokerAddress, close, connect, translated
 from services.shared.messaging.errors import BrokerUnavailable
 from services.shared.messaging.pipeline import Batch, Frame, Outcome, forget, send
+from services.shared.messaging.properties import RawProperties
 
 CONFIRM_TIMEOUT = 30.0  # seconds
 
@@ -47,6 +48,7 @@ class Publisher:
         self._connection: aiormq.abc.AbstractConnection | None = None
         self._channel: aiormq.channel.Channel | None = None
         self._user = ""
+        self._tails: dict[str, bytes] = {}
         self._generation = b""
         self._checked = 0.0
 
@@ -108,6 +110,7 @@ class Publisher:
         self._generation, self._checked = self._address.generation(), time.monotonic()
         self._connection = await connect(self._address, f"{self._name} publisher")
         self._user = self._connection.url.user or ""  # the files may name the next user by now
+        self._tails.clear()
         with translated(self._address):
             async with asyncio.timeout(CONFIRM_TIMEOUT):
                 channel = await self._connection.channel(on_return_raises=True)
@@ -122,21 +125,49 @@ class Publisher:
         return self._address.generation() != self._generation
 
     def _frame(self, message: Message) -> Frame:
-        properties = spec.Basic.Properties(
-            content_type=CONTENT_TYPE,
-            delivery_mode=2,
-            message_id=message.message_id,
-            correlation_id=message.correlation_id,
-            message_type=message.routing_key,
-            timestamp=_whole_second(message.timestamp),
-            user_id=self._user,
-            app_id=self._name,
-            priority=message.priority,
-            expiration=None if message.expires_ms is None else str(message.expires_ms),
-            headers={} if message.traceparent is None else {"traceparent": message.traceparent},
-        )
-        return Frame(message.exchange, message.routing_key, message.body, properties)
+        key = message.routing_key
+        tail = self._tails.get(key)
+        if tail is None:
+            tail = self._tails[key] = b"".join(map(_shortstr, (key, self._user, self._name)))
+        properties = properties_of(message, tail)
+        return Frame(message.exchange, key, message.body, properties, message.message_id)
 
 
-def _whole_second(timestamp: float) -> datetime:
-    return datetime.fromtimestamp(int(timestamp), UTC)
+# The fields of a header frame in the order that AMQP gives them; the optional ones add their flags.
+_ALWAYS = sum(
+    spec.Basic.Properties.flags[name]
+    for name in (
+        "content_type", "delivery_mode", "correlation_id", "message_id", "timestamp", "message_type", "user_id",
+        "app_id",
+    )
+)  # fmt: skip
+_HEADERS, _PRIORITY, _EXPIRATION = (spec.Basic.Properties.flags[name] for name in ("headers", "priority", "expiration"))
+_PERSISTENT = b"\x02"
+
+
+def _shortstr(text: str) -> bytes:
+    return fieldtable.shortstr(text.encode())
+
+
+_CONTENT_TYPE = _shortstr(CONTENT_TYPE)
+
+
+def properties_of(message: Message, tail: bytes) -> RawProperties:
+    """`tail` is what messages of one type have in common: type, user and application."""
+    flags, headers, priority, expiration = _ALWAYS, b"", b"", b""
+    if message.traceparent is not None:
+        flags |= _HEADERS
+        table = fieldtable.encoded(b"traceparent", message.traceparent)
+        headers = len(table).to_bytes(4) + table
+    if message.priority is not None:
+        flags |= _PRIORITY
+        priority = message.priority.to_bytes()
+    if message.expires_ms is not None:
+        flags |= _EXPIRATION
+        expiration = _shortstr(str(message.expires_ms))
+    return RawProperties(
+        b"".join((
+            flags.to_bytes(2), _CONTENT_TYPE, headers, _PERSISTENT, priority, _shortstr(message.correlation_id),
+            expiration, _shortstr(message.message_id), int(message.timestamp).to_bytes(8), tail,
+        ))
+    )  # fmt: skip
