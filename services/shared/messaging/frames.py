@@ -27,16 +27,15 @@ from services.shared.messaging.received import Received, Subscription
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 END = 0xCE
-DELIVER, RETURN = 0x003C003C, 0x003C0032
-_OUTCOMES = {0x003C0050: Outcome.CONFIRMED, 0x003C0078: Outcome.REFUSED}
-MAX_FRAME = 131_072  # bytes; RabbitMQ's default, until the broker has named its own
+DELIVER, RETURN = b"\0\x3c\0\x3c", b"\0\x3c\0\x32"
+_OUTCOMES = {b"\0\x3c\0\x50": Outcome.CONFIRMED, b"\0\x3c\0\x78": Outcome.REFUSED}  # ack, nack
+MAX_FRAME = 131_072  # bytes, until the broker has named its own limit
 NOTES = 64 * 1024  # bytes; the broker adds notes (x-death, x-delivery-count) to headers that filled a frame before
 MAX_BODY = 512 * 1024 * 1024  # bytes; RabbitMQ takes no larger message whatever its settings
 ALIVE = b"\x08\x00\x00\x00\x00\x00\x00\xce"  # a heartbeat
 ALIVE_SECONDS = 1.0  # how long the driver is left without a frame while others arrive
 
 _FRAME = Struct(">BHI")
-_INDEX = Struct(">I")
 _CONTENT = Struct(">HHQ")
 _DELIVERY = Struct(">QB")
 _CONFIRM = Struct(">QB")
@@ -63,7 +62,7 @@ class FrameReader(asyncio.StreamReader):
         super().__init__(loop=loop)
         self._connection = connection
         self._channels: dict[int, Any] = connection.channels
-        self._max_frame = MAX_FRAME
+        self._max_frame = 0
         self._contents: dict[int, _Content] = {}
         self._rest = b""
         self._time = loop.time
@@ -107,11 +106,11 @@ class FrameReader(asyncio.StreamReader):
         super().feed_eof()
 
     def _require_negotiated(self, size: int) -> None:
-        tune = getattr(self._connection, "connection_tune", None)
+        limit, tune = MAX_FRAME, getattr(self._connection, "connection_tune", None)
         if tune is not None:
-            self._max_frame = tune.frame_max + NOTES if tune.frame_max else MAX_BODY  # 0: without a limit
-        if size > self._max_frame:
-            raise amqp.InvalidFrameError(f"a frame of {size} bytes is over the limit of {self._max_frame}")
+            limit = self._max_frame = tune.frame_max + NOTES if tune.frame_max else MAX_BODY  # 0: without a limit
+        if size > limit:
+            raise amqp.InvalidFrameError(f"a frame of {size} bytes is over the limit of {limit}")
 
     def _break(self, wrong: amqp.InvalidFrameError) -> None:
         """Let the driver end the connection with this error."""
@@ -127,12 +126,12 @@ class FrameReader(asyncio.StreamReader):
         if content is not None:
             return self._part(content, kind, number, data[at:stop])
         if kind == METHOD:
-            method = _INDEX.unpack_from(data, at)[0]
-            if method == DELIVER:
-                return self._delivery(number, data, at + 4, stop)
-            if method in _OUTCOMES:
-                return self._confirm(number, _OUTCOMES[method], *_CONFIRM.unpack_from(data, at + 4))
-            return method == RETURN and self._return(number)
+            index = data[at : at + 4]
+            if index == DELIVER:
+                return self._delivery(number, data[at + 4 : stop])
+            if index in _OUTCOMES:
+                return self._confirm(number, _OUTCOMES[index], *_CONFIRM.unpack(data[at + 4 : stop]))
+            return index == RETURN and self._return(number)
         if kind not in (HEADER, BODY, HEARTBEAT):
             raise amqp.InvalidFrameError(f"a frame has the unknown type {kind}")
         return False
@@ -159,22 +158,22 @@ class FrameReader(asyncio.StreamReader):
 
     # Deliveries
 
-    def _delivery(self, number: int, data: bytes, at: int, end: int) -> bool:
-        stop = at + 1 + data[at]
+    def _delivery(self, number: int, data: bytes) -> bool:
+        stop = 1 + data[0]
+        tag, redelivered = _DELIVERY.unpack_from(data, stop)
         channel = self._channels.get(number)
-        consumer = None if channel is None else channel.consumers.get(data[at + 1 : stop].decode(errors="replace"))
+        consumer = None if channel is None else channel.consumers.get(data[1:stop].decode(errors="replace"))
         if type(consumer) is not Subscription:
             if consumer is not None:
                 return False
             self._contents[number] = _Content(None)  # for a channel or subscription that has ended
             return True
-        tag, redelivered = _DELIVERY.unpack_from(data, stop)
         start = stop + 10
         stop = start + data[start - 1]
         exchange = data[start:stop].decode(errors="backslashreplace")
-        if stop + 1 + data[stop] != end:
+        if stop + 1 + data[stop] != len(data):
             raise IndexError
-        key = data[stop + 1 : end].decode(errors="backslashreplace")
+        key = data[stop + 1 :].decode(errors="backslashreplace")
         self._contents[number] = _Content(self._deliver, consumer.receive, tag, redelivered & 1 == 1, exchange, key)
         return True
 

@@ -1,0 +1,247 @@
+"""The library's reader against the driver's: whatever the broker says, in whatever pieces, has the same effect."""
+
+import asyncio
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from aiormq import spec
+from aiormq.channel import Channel
+from aiormq.exceptions import InvalidFrameError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pamqp.frame import marshal
+
+from services.shared.messaging import frames
+from services.shared.messaging.pipeline import Frame, Outcome, send
+from services.shared.messaging.properties import RawProperties
+from services.shared.messaging.received import Received, consume
+from tests.undecodable import UNDECODABLE
+from tests.unit.messaging.wire import HEARTBEAT, MAX_FRAME, Wire, connected, content, frame
+
+PUBLISHES = 8
+CANCEL = marshal(spec.Basic.Cancel(consumer_tag="two", nowait=True), 1)
+
+properties = st.builds(
+    spec.Basic.Properties,
+    message_id=st.none() | st.text(min_size=1, max_size=30),
+    headers=st.none() | st.dictionaries(st.text(max_size=9), st.text(max_size=9) | st.integers(0, 9), max_size=3),
+    user_id=st.none() | st.text(min_size=1, max_size=9),
+    priority=st.none() | st.integers(0, 9),
+    delivery_mode=st.none() | st.just(2),
+)
+parts = st.lists(st.binary(min_size=1, max_size=90) | st.just(b"x" * (MAX_FRAME - 8)), max_size=3)
+delivery = st.builds(
+    lambda tag, redelivered, consumer, key, props, body: content(
+        1, spec.Basic.Deliver(consumer, tag, redelivered, "an.exchange", key), RawProperties.of(props), body
+    ),
+    st.integers(1, 2**40), st.booleans(), st.sampled_from(["one", "two", "drivers", "unknown"]), st.text(max_size=20),
+    properties, parts,
+)  # fmt: skip
+answer = st.tuples(st.sampled_from([spec.Basic.Ack, spec.Basic.Nack, spec.Basic.Return]), st.integers(0, 99),
+                   st.booleans(), parts)  # fmt: skip
+other = st.sampled_from([
+    HEARTBEAT,
+    marshal(spec.Connection.Blocked(reason="memory"), 0),
+    marshal(spec.Connection.Unblocked(), 0),
+    CANCEL,
+    content(9, spec.Basic.Deliver("one", 1, False, "", "k"), RawProperties(), [b"to a channel that has ended"]),
+    marshal(spec.Basic.Ack(delivery_tag=1), 9),
+])  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(delivery | answer | other, max_size=12), st.lists(st.integers(1, 400), max_size=20))
+def test_every_sequence_of_frames_has_the_effect_it_has_on_the_driver(steps: list[Any], pieces: list[int]) -> None:
+    said = as_a_broker_may(steps)
+    assert asyncio.run(effect(said, pieces, ours=True)) == asyncio.run(effect(said, [], ours=False))
+
+
+def as_a_broker_may(steps: list[Any]) -> list[bytes]:
+    """Turns answers into frames: each publish is confirmed once, and returned before that or not at all."""
+    waiting, returned, said = list(range(1, PUBLISHES + 1)), set(), []
+    for step in steps:
+        if isinstance(step, bytes):
+            if CANCEL not in said or b"\x03two" not in step:  # nothing comes after the end of a subscription
+                said.append(step)
+        elif waiting:
+            kind, choice, multiple, body = step
+            tag = waiting[choice % len(waiting)]
+            if kind is not spec.Basic.Return:
+                said.append(marshal(kind(delivery_tag=tag, multiple=multiple), 2))
+                waiting = [each for each in waiting if (each > tag if multiple else each != tag)]
+            elif tag not in returned:
+                returned.add(tag)
+                properties = RawProperties.of(spec.Basic.Properties(message_id=f"m{tag}"))
+                said.append(content(2, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), properties, body))
+    return said
+
+
+async def effect(said: list[bytes], pieces: list[int], *, ours: bool) -> list[Any]:
+    events: list[Any] = []
+    wire = Wire(ours=ours)
+    connection = await connected(wire)
+    consuming: Any = await connection.channel(publisher_confirms=False)
+    publishing: Any = await connection.channel()
+    consuming.on_consumer_cancel_callbacks.add(lambda cancel: events.append(cancel.consumer_tag))
+    for tag in ("one", "two"):
+        await consume(consuming, "q", lambda message, tag=tag: events.append((tag, *seen(message))), tag=tag)  # type: ignore[misc]
+    await consuming.basic_consume("q", lambda message: events.append(message.body), consumer_tag="drivers")
+    batch = await send(
+        publishing, [Frame("e", "k", b"", spec.Basic.Properties(message_id=f"m{n + 1}")) for n in range(PUBLISHES)]
+    )
+    stream = b"".join(said)
+    for size in pieces:
+        wire.reader.feed_data(stream[:size])
+        stream = stream[size:]
+        await asyncio.sleep(0)
+    wire.reader.feed_data(stream)
+    await settled()
+    blocked = not connection._Connection__connection_unblocked.is_set()  # type: ignore[attr-defined]
+    await connection.close()
+    return [sorted(events, key=repr), batch._outcomes, blocked]
+
+
+def seen(message: Received) -> tuple[Any, ...]:
+    return (
+        message.tag,
+        message.redelivered,
+        message.exchange,
+        message.routing_key,
+        repr(vars_of(message.properties.decode())),
+        message.body,
+    )
+
+
+def vars_of(decoded: spec.Basic.Properties) -> dict[str, Any]:
+    return {name: getattr(decoded, name) for name in decoded.__slots__}
+
+
+async def settled() -> None:
+    """The driver hands frames on in several steps."""
+    for _ in range(60):
+        await asyncio.sleep(0)
+
+
+async def received(said: bytes, pieces: int = 10**6) -> tuple[list[Received], BaseException | None]:
+    """What a subscription gets of it, and how the connection ends if it does."""
+    found: list[Received] = []
+    wire = Wire(ours=True)
+    connection = await connected(wire)
+    channel = await connection.channel(publisher_confirms=False)
+    await consume(channel, "q", found.append, tag="one")
+    for start in range(0, len(said), pieces):
+        wire.reader.feed_data(said[start : start + pieces])
+    await settled()
+    ended = connection.closing.exception() if connection.is_closed else None
+    await connection.close()
+    return found, ended
+
+
+DELIVER = spec.Basic.Deliver("one", 7, False, "e", "k")
+
+
+@pytest.mark.parametrize("name", UNDECODABLE)
+async def test_no_properties_end_a_connection(name: str) -> None:
+    said = content(1, DELIVER, UNDECODABLE[name], [b"bad"]) + content(1, DELIVER, RawProperties(), [b"good"])
+    found, ended = await received(said, pieces=3)
+    assert [message.body for message in found] == [b"bad", b"good"]
+    assert found[0].properties.data == UNDECODABLE[name].data
+    assert ended is None
+
+
+HEAD = content(1, DELIVER, RawProperties(), [])
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (frame(3, 1, b"x" * MAX_FRAME), f"a frame of {MAX_FRAME + 8} bytes is over the limit of {MAX_FRAME}"),
+        (b"\x03\x00\x01\xff\xff\xff\xff\x00", f"a frame of 4294967303 bytes is over the limit of {MAX_FRAME}"),
+        (HEAD[:-1] + b"\x00", "a frame of type 2 does not end where it should"),
+        (frame(7, 1, b"x"), "a frame has the unknown type 7"),
+        (frame(1, 1, b"\x00\x3c\x00\x3c\xff"), "a frame is shorter than what it should hold"),
+        (frame(1, 1, marshal(DELIVER, 1)[7:-2]), "a frame is shorter than what it should hold"),
+        (marshal(DELIVER, 1) + frame(2, 1, b"\x00\x3c"), "a frame is shorter than what it should hold"),
+        (marshal(DELIVER, 1) * 2, "a frame of type 1 in the middle of a message"),
+        (marshal(DELIVER, 1) + frame(3, 1, b"x"), "a frame of type 3 in the middle of a message"),
+        (
+            marshal(DELIVER, 1) + frame(2, 1, b"\x00\x3c\x00\x00" + (2**40).to_bytes(8) + b"\x00\x00"),
+            "a body of 1099511627776 bytes is over the limit of 536870912",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_malformed_frame_ends_the_connection_with_the_reason_and_is_not_kept(said: bytes, reason: str) -> None:
+    good = content(1, DELIVER, RawProperties(), [b"good"])
+    found, ended = await received(good + said + good, pieces=4096)
+    assert [message.body for message in found] == [b"good"]
+    assert isinstance(ended, InvalidFrameError)
+    assert reason in str(ended)
+
+
+async def test_a_peer_that_never_ends_a_frame_takes_no_more_memory_than_one_frame() -> None:
+    wire = Wire(ours=True)
+    connection = await connected(wire)
+    reader: Any = wire.reader
+    for _ in range(3 * MAX_FRAME // 64):
+        wire.reader.feed_data(b"\x03\x00\x01\x00\x00\x3f\xf0" + b"x" * 57)
+        assert len(reader._rest) <= MAX_FRAME
+    await settled()
+    assert isinstance(connection.closing.exception(), InvalidFrameError)
+
+
+async def outcomes(said: bytes, *frames: Frame) -> list[Outcome]:
+    wire = Wire(ours=True)
+    connection = await connected(wire)
+    channel: Any = await connection.channel()
+    batch = await send(channel, list(frames))
+    wire.reader.feed_data(said)
+    await batch.finished
+    assert not channel.confirmations or Outcome.RETURNED in batch.outcomes
+    await connection.close()
+    return batch.outcomes
+
+
+async def test_a_return_that_names_no_known_message_stands_for_all_that_it_may_be() -> None:
+    said = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), RawProperties(), [b""])
+    said += marshal(spec.Basic.Ack(delivery_tag=3, multiple=True), 1)
+    three = [Frame("e", "k", b"", spec.Basic.Properties(message_id=f"m{n}")) for n in range(3)]
+    first = marshal(spec.Basic.Ack(delivery_tag=1), 1)
+    assert await outcomes(first + said, *three) == [Outcome.CONFIRMED, Outcome.RETURNED, Outcome.RETURNED]
+    assert await outcomes(said, Frame("e", "k", b"", RawProperties())) == [Outcome.RETURNED]
+
+
+async def test_a_return_is_matched_by_a_message_id_that_is_not_text() -> None:
+    latin = UNDECODABLE["message_id"]
+    said = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), latin, [])
+    said += marshal(spec.Basic.Ack(delivery_tag=2, multiple=True), 1)
+    two = [Frame("e", "k", b"", spec.Basic.Properties(message_id="m")), Frame("e", "k", b"", latin)]
+    assert await outcomes(said, *two) == [Outcome.CONFIRMED, Outcome.RETURNED]
+
+
+async def test_the_driver_is_shown_that_a_connection_lives_whose_frames_it_does_not_see(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frames, "ALIVE_SECONDS", -1.0)
+    wire = Wire(ours=True)
+    connection: Any = await connected(wire)
+    channel = await connection.channel(publisher_confirms=False)
+    await consume(channel, "q", lambda _: None, tag="one")
+    connection._Connection__last_frame_time -= 1000
+    assert connection.is_connection_was_stuck
+    wire.reader.feed_data(content(1, DELIVER, RawProperties(), [b"good"]))
+    await settled()
+    assert not connection.is_connection_was_stuck
+    await connection.close()
+
+
+def test_the_driver_is_the_one_that_this_was_written_for() -> None:
+    """The reader uses tables of the driver that its documentation does not promise."""
+    assert version("aiormq").startswith("7.2."), (
+        "aiormq has changed: compare its Connection.__reader and Channel._reader with frames.py as"
+        " docs/decisions/0016-frames.md says, run this file, tests/conformance and tests/faults, and raise the cap in"
+        " pyproject.toml and here"
+    )
+    assert {"consumers", "confirmations", "message_id_delivery_tag", "delivery_tag", "lock", "write_queue"} <= {
+        *vars(Channel), *Channel.__init__.__code__.co_names
+    }  # fmt: skip
