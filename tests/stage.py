@@ -34,6 +34,7 @@ from services.shared.messaging.properties import RawProperties
 from services.shared.messaging.publisher import Publisher
 from services.shared.messaging.received import Received, consume
 from services.shared.messaging.relay import Relay, RelaySettings
+from services.shared.messaging.sender import REDRIVE_EXCHANGE
 from services.shared.messaging.testing import delivery_of
 from services.shared.messaging.transaction import Transaction
 from warren.local.servers import Servers
@@ -194,12 +195,15 @@ class Stage:
                 found.append(message)
         return found
 
-    async def send_raw(self, body: bytes, properties: RawProperties, queue: str = "probe.queue") -> None:
-        """Put a body with properties of any bytes straight into a queue."""
+    async def send_raw(self, *messages: tuple[bytes, RawProperties], queue: str = "probe.queue") -> None:
+        """Put bodies with properties of any bytes into a queue, through the exchange that asks for no sender."""
         async with self.channel() as channel:
-            batch = await send(channel, [Frame("", queue, body, properties)])
-            await batch.finished
-            assert batch.outcomes == [Outcome.CONFIRMED]
+            await channel.exchange_declare(REDRIVE_EXCHANGE, exchange_type="direct", durable=True)
+            await channel.queue_bind(queue, REDRIVE_EXCHANGE, queue)
+            for body, properties in messages:
+                batch = await send(channel, [Frame(REDRIVE_EXCHANGE, queue, body, properties)])
+                await batch.finished
+                assert batch.outcomes == [Outcome.CONFIRMED]
 
     async def take(self, queue: str, count: int) -> list[Received]:
         """Take the first messages of a queue, whatever their properties are."""

@@ -1,10 +1,11 @@
 """Properties that a sender can write, that RabbitMQ stores, and that AMQP clients fail to decode."""
 
+import random
 from struct import pack
 
 from aiormq import spec
 
-from services.shared.messaging.properties import RawProperties
+from services.shared.messaging.properties import KINDS, OCTET, SHORTSTR, TABLE, RawProperties
 
 DEPTH = 2000
 LATIN = b"Gr\xfc\xdfe"
@@ -46,3 +47,37 @@ UNDECODABLE = {
         "app_id", "message_id", "message_type", "content_type", "correlation_id", "reply_to",
     )},
 }  # fmt: skip
+
+SIZES = {b"t": 1, b"b": 1, b"s": 2, b"I": 4, b"l": 8, b"f": 4, b"d": 8, b"D": 5, b"T": 8, b"V": 0}
+
+
+def random_properties(chance: random.Random) -> RawProperties:
+    """Properties that RabbitMQ takes: fields and headers of random bytes, in order and with their right lengths."""
+    flags, fields = 0, b""
+    for name, kind in KINDS.items():
+        # The broker checks these: the user, a number of milliseconds, a mode that it knows.
+        if name in {"user_id", "expiration", "delivery_mode", "cluster_id"} or chance.random() < 0.5:
+            continue
+        flags |= FLAGS[name]
+        if kind == TABLE:
+            table = b"".join(_header(chance.randbytes(chance.randrange(1, 20)), _value(chance)) for _ in range(4))
+            fields += pack(">I", len(table)) + table
+        elif kind == SHORTSTR:
+            fields += _header(chance.randbytes(chance.randrange(40)), b"")
+        else:
+            fields += chance.randbytes(1 if kind == OCTET else 8)
+    return RawProperties(pack(">H", flags) + fields)
+
+
+def _value(chance: random.Random, depth: int = 0) -> bytes:
+    kind = chance.choice([*SIZES, b"S", b"x", b"A", b"F"])
+    if kind in SIZES:
+        return kind + (b"\1" if kind == b"t" else chance.randbytes(SIZES[kind]))
+    content = b""
+    if kind in b"Sx":
+        content = chance.randbytes(chance.randrange(30))
+    elif depth < 5:
+        for _ in range(chance.randrange(4)):
+            value = _value(chance, depth + 1)
+            content += value if kind == b"A" else _header(chance.randbytes(chance.randrange(1, 9)), value)
+    return kind + pack(">I", len(content)) + content

@@ -11,17 +11,21 @@ import aiormq
 from aiormq import spec
 
 from loadtest.faults.rig import Rig
+from services.shared.messaging.pipeline import Frame, send
+from services.shared.messaging.properties import RawProperties
 from services.shared.messaging.sender import REDRIVE_EXCHANGE
 from warren.local.topology import VHOST
 
+PERSISTENT = RawProperties.of(spec.Basic.Properties(delivery_mode=2))
 
-def put(rig: Rig, messages: Iterable[tuple[str, bytes]]) -> None:
-    """Put bodies into queues, in this order."""
+
+def put(rig: Rig, messages: Iterable[tuple[str, bytes]], properties: RawProperties = PERSISTENT) -> None:
+    """Put bodies into queues, in this order, with properties of any bytes."""
 
     async def work(channel: Any) -> None:
         for queue, body in messages:
-            properties = spec.Basic.Properties(delivery_mode=2)
-            await channel.basic_publish(body, exchange=REDRIVE_EXCHANGE, routing_key=queue, properties=properties)
+            batch = await send(channel, [Frame(REDRIVE_EXCHANGE, queue, body, properties)])
+            await batch.finished
 
     asyncio.run(on_channel(rig, work))
 

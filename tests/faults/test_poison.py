@@ -12,6 +12,7 @@ from loadtest.faults import mailbag
 from loadtest.faults.office import eventually
 from loadtest.faults.rig import Rig
 from tests.faults.customers import Customers
+from tests.undecodable import UNDECODABLE
 from warren.local.system import QUEUES
 
 ENVELOPE: dict[str, Any] = {
@@ -42,7 +43,7 @@ POISON = {
     "nothing": (b"", "not JSON"),
     "no event": (b'{"specversion": "1.0"}', "not a CloudEvent"),
     "version": (event(1, specversion="2.0"), "version '2.0'"),
-    "number": (event(2, sourcesequence=0), "sourcesequence 0"),
+    "number": (event(2, sourcesequence=0), "sourcesequence"),
     "unknown type": (event(3, type="order.sung"), "order.sung"),
     "schema": (event(4, type="order.cancelling", data={"participants": 7}), "data of order.cancelling"),
     "oversize": (b'"' + b"x" * 2_000_000 + b'"', "over the limit"),
@@ -72,6 +73,25 @@ def test_poison(rig: Rig, customers: Customers) -> None:
             state, attempts, reason = _on_record(rig, queue.removesuffix(".queue"), body)
             assert (state, attempts) == ("parked", 1), f"{kind} in {queue}: {state} after {attempts}"
             assert POISON[kind][1] in reason or "has no handler" in reason, f"{kind} in {queue}: {reason}"
+
+
+def test_undecodable_properties(rig: Rig, customers: Customers) -> None:
+    """Each kind into each queue, as fast as the broker takes them: no consumer loses its connection over one."""
+    bodies = {kind: f"{{not JSON {kind}".encode() for kind in UNDECODABLE}
+    before = rig.depths()
+    with customers.ordering(12, seconds=1):
+        for kind, properties in UNDECODABLE.items():
+            mailbag.put(rig, [(queue, bodies[kind]) for queue in QUEUES], properties)
+        order = customers.order("item1")
+        eventually(lambda: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"))
+    for queue in QUEUES:
+        lot = queue.replace(".queue", ".dlq")
+        filled = before[lot] + len(bodies)
+        eventually(lambda lot=lot, filled=filled: rig.depth(lot) == filled, 60, lot)
+        for kind, body in bodies.items():
+            state, attempts, reason = _on_record(rig, queue.removesuffix(".queue"), body)
+            assert (state, attempts) == ("parked", 1), f"{kind} in {queue}: {state} after {attempts}"
+            assert "not JSON" in reason, f"{kind} in {queue}: {reason}"
 
 
 def _on_record(rig: Rig, service: str, body: bytes) -> tuple[str, int, str]:

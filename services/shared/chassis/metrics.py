@@ -33,6 +33,9 @@ class Metrics:
         self._service = service
         self._database = database
         self._registry = CollectorRegistry()
+        # Finding a child by its labels costs more than counting; these are as few as there are series.
+        self._sent: dict[tuple[str, Outcome], Counter] = {}
+        self._durations: dict[tuple[str, str], Histogram] = {}
         self._published = Counter(
             "messaging_client_sent_messages",
             "Events that the broker answered for.",
@@ -86,10 +89,18 @@ class Metrics:
         )
 
     def published(self, event: AnyEvent, outcome: Outcome) -> None:
-        self._published.labels(self._service, _type(event), outcome.name.lower()).inc()
+        key = (_type(event), outcome)
+        counter = self._sent.get(key)
+        if counter is None:
+            counter = self._sent[key] = self._published.labels(self._service, key[0], outcome.name.lower())
+        counter.inc()
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        self._processed.labels(consumer, _type(event)).observe(seconds)
+        key = (consumer, _type(event))
+        histogram = self._durations.get(key)
+        if histogram is None:
+            histogram = self._durations[key] = self._processed.labels(*key)
+        histogram.observe(seconds)
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
         self._repeated.labels(consumer, _type(event)).inc()

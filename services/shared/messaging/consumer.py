@@ -239,7 +239,8 @@ def _delivery(message: Received) -> Delivery:
     count, defect = 0, None
     try:
         user = message.properties.text("user_id")
-        count = replays({COUNT_HEADER: message.properties.header(COUNT_HEADER)})
+        if message.properties.raw("headers"):
+            count = replays({COUNT_HEADER: message.properties.header(COUNT_HEADER)})
     except UndecodableProperties as error:
         defect = str(error)
     return Delivery(

@@ -1,6 +1,7 @@
 """What a consumer has already processed. See `transaction` for where this insert belongs."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 from uuid import UUID
 
 from services.shared.messaging.transaction import Connection
@@ -16,7 +17,7 @@ async def remember(connection: Connection, consumer: str, logical_ids: Iterable[
         "INSERT INTO inbox (consumer, logical_id) SELECT $1, unnest($2::uuid[])"
         " ON CONFLICT DO NOTHING RETURNING logical_id",
         consumer,
-        sorted(logical_ids),
+        sorted(logical_ids, key=attrgetter("int")),
     )
     return {row[0] for row in rows}
 

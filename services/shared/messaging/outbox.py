@@ -7,8 +7,10 @@ publishes the events of a subject in the order of their commits. After a crash, 
 retry that order may differ.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from typing import TypeVar
 from uuid import UUID
 
@@ -62,8 +64,8 @@ class Outbox:
     def _entries(self, announcements: Sequence[Announcement], sequences: dict[UUID, int]) -> list[Entry]:
         entries = []
         for announcement in announcements:
-            sequences[announcement.subject] += 1
-            event = self._event(announcement, sequences[announcement.subject])
+            sequence = sequences[announcement.subject] = sequences[announcement.subject] + 1
+            event = self._event(announcement, sequence)
             exchange = announcement.exchange or self._exchange
             body = codec.encode(event)
             if len(body) > codec.MAX_BODY:
@@ -96,10 +98,8 @@ class Outbox:
 
 async def _next_sequences(connection: Connection, announcements: Sequence[Announcement]) -> dict[UUID, int]:
     """The number before the first new one of each subject; locks the subjects in the order of their keys."""
-    counts: dict[UUID, int] = {}
-    for announcement in announcements:
-        counts[announcement.subject] = counts.get(announcement.subject, 0) + 1
-    subjects = sorted(counts)
+    counts = Counter([announcement.subject for announcement in announcements])
+    subjects = sorted(counts, key=attrgetter("int"))
     rows = await connection.fetch(
         "INSERT INTO sequences AS s (subject, last) SELECT * FROM unnest($1::uuid[], $2::int[])"
         " ON CONFLICT (subject) DO UPDATE SET last = s.last + excluded.last RETURNING subject, last",

@@ -1,8 +1,8 @@
 """Many publishes in one write, one wait for all their confirms.
 
 The driver's own publish costs a task, two futures and a lock for each message, about 100 µs; that is more than all
-else that a message needs. This does the same with the driver's own frames and its own table of confirmations
-(`Channel.confirmations`, `delivery_tag`, `message_id_delivery_tag`, `write_queue`), so the driver keeps matching
+else that a message needs. This writes the same frames and enters them in the driver's own tables
+(`Channel.confirmations`, `delivery_tag`, `message_id_delivery_tag`, `write_queue`), so `frames` or the driver match
 confirms and returns, and a closed channel still fails the wait.
 """
 

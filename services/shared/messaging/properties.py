@@ -77,8 +77,8 @@ class RawProperties:
 
     def header(self, name: str) -> Any:
         """The value of one header, None if it is absent. Other headers may be undecodable."""
-        key, table = name.encode(), self.raw("headers")
-        if not table or key not in table:
+        table = self.raw("headers")
+        if not table or (key := name.encode()) not in table:
             return None
         try:
             encoded = next((encoded for each, encoded in fieldtable.entries(table) if each == key), None)

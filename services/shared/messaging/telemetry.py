@@ -1,6 +1,8 @@
 """Where the library tells what it does. Logs are one listener; metrics and traces are others."""
 
-from typing import Protocol
+import logging
+from functools import cached_property
+from typing import Any, Protocol
 
 import structlog
 
@@ -31,11 +33,21 @@ class LogTelemetry:
     """Readable lines: what came in, what it led to, for which order."""
 
     def __init__(self, service: str) -> None:
-        self._log = structlog.get_logger(service=service)
+        self._service = service
+
+    @cached_property
+    def _log(self) -> Any:
+        """Bound at the first line, when logging is set up; binding for each line costs more than most lines."""
+        return structlog.get_logger(service=self._service).bind()
+
+    @cached_property
+    def _says_all(self) -> bool:
+        return bool(self._log.is_enabled_for(logging.INFO))
 
     def published(self, event: AnyEvent, outcome: Outcome) -> None:
         if outcome is Outcome.CONFIRMED:
-            self._log.info("published", event_type=event.type, order=event.reference or str(event.subject))
+            if self._says_all:
+                self._log.info("published", event_type=event.type, order=event.reference or str(event.subject))
         else:
             self._log.error(
                 f"{outcome.name.lower()} by the broker, kept in the outbox",
@@ -45,6 +57,8 @@ class LogTelemetry:
             )
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
+        if not self._says_all:
+            return
         self._log.info(
             "processed",
             event_type=event.type,

@@ -1,6 +1,8 @@
 """Messages whose properties no client can decode, in the queue of a consumer and beside good ones."""
 
 import hashlib
+import random
+import secrets
 from collections.abc import Iterable
 from struct import pack
 
@@ -13,7 +15,7 @@ from services.shared.messaging.parked import COUNT_HEADER
 from services.shared.messaging.properties import RawProperties
 from services.shared.messaging.transaction import Transaction
 from tests.stage import Stage, event_of, eventually
-from tests.undecodable import UNDECODABLE
+from tests.undecodable import UNDECODABLE, random_properties
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 
@@ -38,8 +40,7 @@ async def test_they_are_read_like_any_other_and_parked_only_for_what_their_bodie
     async with stage.consumer({OrderConfirmed: note}):
         for event, body, properties in zip(events, bad, UNDECODABLE.values(), strict=True):
             await stage.send(codec.encode(event_of(CONFIRMED)))
-            await stage.send_raw(codec.encode(event), properties)
-            await stage.send_raw(body, properties)
+            await stage.send_raw((codec.encode(event), properties), (body, properties))
         await eventually(lambda: _are_seen(stage, 2 * len(events)))
         await eventually(lambda: len(stage.record.failed_) == len(bad))
         rows = await stage.sql("SELECT key, reason, state FROM failures")
@@ -61,7 +62,7 @@ async def test_what_decides_about_a_message_and_cannot_be_decoded_parks_it_at_on
     properties = RawProperties(b"\x20\x00" + pack(">I", len(entry)) + entry)
     good, bad = event_of(CONFIRMED), event_of(CONFIRMED)
     async with stage.consumer({OrderConfirmed: note}):
-        await stage.send_raw(codec.encode(bad), properties)
+        await stage.send_raw((codec.encode(bad), properties))
         await stage.send(codec.encode(good))
         await eventually(lambda: _are_seen(stage, 1))
         await eventually(lambda: len(stage.record.failed_) == 1)
@@ -69,6 +70,24 @@ async def test_what_decides_about_a_message_and_cannot_be_decoded_parks_it_at_on
     assert stage.record.failed_ == [(f"headers[{COUNT_HEADER!r}]: {2**60} is not a time", 1, True)]
     assert stage.record.states == ["probe.queue: consuming"]
     assert [message.body for message in await stage.take("probe.dlq", 1)] == [codec.encode(bad)]
+
+
+async def test_random_properties_hold_up_nothing(stage: Stage) -> None:
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")  # noqa: T201
+    chance = random.Random(seed)
+    events = [event_of(CONFIRMED) for _ in range(200)]
+    bad = [chance.randbytes(chance.randrange(1, 2000)) for _ in range(100)]
+    bodies = [codec.encode(event) for event in events] + bad
+    chance.shuffle(bodies)
+    async with stage.consumer({OrderConfirmed: note}):
+        await stage.send_raw(*((body, random_properties(chance)) for body in bodies))
+        await eventually(lambda: _are_seen(stage, len(events)), 60)
+        await eventually(lambda: len(stage.record.failed_) == len(bad), 60)
+    assert set(await seen(stage)) == {str(event.logicalid) for event in events}
+    assert all(parked and attempts == 1 for _, attempts, parked in stage.record.failed_)
+    assert stage.record.states == ["probe.queue: consuming"], "the consumer lost its connection"
+    assert {message.body for message in await stage.take("probe.dlq", len(bad))} == set(bad)
 
 
 async def _are_seen(stage: Stage, count: int) -> bool:

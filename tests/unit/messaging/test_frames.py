@@ -150,14 +150,15 @@ async def test_no_properties_end_a_connection(name: str) -> None:
     assert ended is None
 
 
+LIMIT = MAX_FRAME + frames.NOTES
 HEAD = content(1, DELIVER, RawProperties(), [])
 
 
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (frame(3, 1, b"x" * MAX_FRAME), f"a frame of {MAX_FRAME + 8} bytes is over the limit of {MAX_FRAME}"),
-        (b"\x03\x00\x01\xff\xff\xff\xff\x00", f"a frame of 4294967303 bytes is over the limit of {MAX_FRAME}"),
+        (frame(3, 1, b"x" * LIMIT), f"a frame of {LIMIT + 8} bytes is over the limit of {LIMIT}"),
+        (b"\x03\x00\x01\xff\xff\xff\xff\x00", f"a frame of 4294967303 bytes is over the limit of {LIMIT}"),
         (HEAD[:-1] + b"\x00", "a frame of type 2 does not end where it should"),
         (frame(7, 1, b"x"), "a frame has the unknown type 7"),
         (frame(1, 1, b"\x00\x3c\x00\x3c\xff"), "a frame is shorter than what it should hold"),
