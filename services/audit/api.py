@@ -1,12 +1,13 @@
 """The log over HTTP, to read only."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import get
-from litestar.params import FromPath, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 from litestar.types import ControllerRouterHandler, Guard
 
 from services.audit import cursor as cursors
@@ -14,18 +15,25 @@ from services.audit.domain import Gap
 from services.audit.reading import Kept, Reader, Story, Wanted
 from services.shared.chassis.http import Problem
 from services.shared.chassis.problems import problems
-from services.shared.messaging.storable import storable
+from services.shared.contracts.values import SINGLE_LINE
 
 MOST_PER_PAGE = 1000
 FORBIDDEN = "the token is not one of the staff"
 
-Name = Annotated[str | None, QueryParameter(max_length=200)]
-Moment = Annotated[datetime | None, QueryParameter(description="ISO 8601; without an offset it is UTC")]
+Name = Annotated[str | None, QueryParameter(max_length=200, pattern=SINGLE_LINE)]
+Moment = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=40,
+        pattern=r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?$(?!\n)",
+        description="a time of ISO 8601 such as 2026-01-31T12:00:00Z; without an offset it is UTC",
+    ),
+]
 Limit = Annotated[int, QueryParameter(ge=1, le=MOST_PER_PAGE)]
 
 
 class Page(msgspec.Struct, frozen=True, rename="camel"):
-    """Events by time, oldest first. `cursor` asks for the next page; null at the end."""
+    """Events by time. `cursor` asks for the next page; null at the end."""
 
     events: list[Kept]
     cursor: str | None
@@ -42,23 +50,36 @@ def routes(reader: Reader, gate: Guard) -> list[ControllerRouterHandler]:
     """The routes; `gate` decides who may pass."""
 
     @get(
-        "/audit/orders/{order:uuid}",
+        "/audit/orders/{order:str}",
         summary="The story of one order",
-        description="All events about the order by time, the numbers that are missing, and contradictory events.",
+        description="All events about the order by time, the numbers that are missing, and contradictory events."
+        " The order is named by its id or by the customer's own number.",
         guards=[gate],
-        responses=problems({403: FORBIDDEN, 404: "no event about this order is known"}),
+        responses=problems(
+            {
+                403: FORBIDDEN,
+                404: "no event about this order is known",
+                409: "several customers have an order with this number; `orders` has their ids",
+            }
+        ),
         tags=["audit"],
     )
-    async def story(order: FromPath[UUID]) -> Story:
-        found = await reader.story(order)
-        if not found.events and not found.contradictions:
-            raise Problem(404, "Unknown order", f"No event about the order {order} is in the log.")
-        return found
+    async def story(order: Annotated[str, PathParameter(max_length=100, pattern=SINGLE_LINE)]) -> Story:
+        with suppress(ValueError):  # not a UUID
+            if (found := await reader.story(UUID(order))).events or found.contradictions:
+                return found
+        subjects = await reader.subjects(order)
+        if not subjects:
+            raise Problem(404, "Unknown order", f"The log has no order with the id or number {order!r}.")
+        if len(subjects) > 1:
+            ids = [str(subject) for subject in subjects]
+            raise Problem(409, "Several orders", f"{len(ids)} orders have the number {order!r}. Ask by id.", orders=ids)
+        return await reader.story(subjects[0])
 
     @get(
         "/audit/events",
         summary="Events by time",
-        description="Oldest first. Filters combine; `since` is included, `until` is not.",
+        description="Newest first, unless `order` is `oldest`. Filters combine; `since` is included, `until` is not.",
         guards=[gate],
         responses=problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN}),
         tags=["audit"],
@@ -69,14 +90,28 @@ def routes(reader: Reader, gate: Guard) -> list[ControllerRouterHandler]:
         since: Moment = None,
         until: Moment = None,
         limit: Limit = 100,
-        cursor: Annotated[str | None, QueryParameter(max_length=cursors.LENGTH)] = None,
+        cursor: Annotated[
+            str | None,
+            QueryParameter(
+                max_length=cursors.LENGTH,
+                pattern=SINGLE_LINE,
+                description="`cursor` of the page before, in the same order",
+            ),
+        ] = None,
+        order: Annotated[Literal["newest", "oldest"], QueryParameter(description="which events come first")] = "newest",
     ) -> Page:
         try:
             after = None if cursor is None else cursors.from_text(cursor)
         except ValueError as error:
             raise Problem(400, "Bad request", f"cursor: {error}") from error
         wanted = Wanted(
-            type=_text(type), source=_text(source), since=_moment(since), until=_moment(until), after=after, limit=limit
+            type=type,
+            source=source,
+            since=_moment("since", since),
+            until=_moment("until", until),
+            after=after,
+            limit=limit,
+            newest_first=order == "newest",
         )
         found, further = await reader.page(wanted)
         return Page(found, None if further is None else cursors.to_text(further))
@@ -91,18 +126,19 @@ def routes(reader: Reader, gate: Guard) -> list[ControllerRouterHandler]:
         tags=["audit"],
     )
     async def gaps(since: Moment = None, limit: Limit = 100) -> Gaps:
-        found = await reader.gaps(_moment(since), limit + 1)
+        found = await reader.gaps(_moment("since", since), limit + 1)
         return Gaps(found[:limit], len(found) > limit)
 
     return [story, events, gaps]
 
 
-def _text(text: str | None) -> str | None:
-    return None if text is None else storable(text)
-
-
-def _moment(time: datetime | None) -> datetime | None:
+def _moment(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
     try:
-        return time if time is None else (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        time = msgspec.convert(text, datetime)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except msgspec.ValidationError as error:
+        raise Problem(400, "Bad request", f"{name}: there is no time {text}") from error
     except OverflowError as error:
-        raise Problem(400, "Bad request", f"{time} is not in the years 1 to 9999 of UTC") from error
+        raise Problem(400, "Bad request", f"{name}: {text} is not in the years 1 to 9999 of UTC") from error

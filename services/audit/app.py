@@ -14,6 +14,6 @@ def build(settings: IdentitySettings) -> Process:
     process = Process("audit", settings)
     # Large batches: a batch is one insert, whatever its size, and every event of the system passes here.
     process.consume("audit.queue", HANDLERS, Log, tolerant=True, prefetch=500, batch=250)
-    process.serve(application(routes(Reader(process.database), gate), title="Warren audit log"))
+    process.serve(application(routes(Reader(process.database), gate), title="Warren audit log", index="/audit"))
     process.forget(*forgetting(settings.history_days))
     return process

@@ -14,7 +14,10 @@ MOST_PER_ORDER = 1000
 """More events than this about one order are not shown; an order has about twenty."""
 
 BEGINNING = (datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
-"""A position before every event."""
+END = (datetime(9999, 12, 30, tzinfo=UTC), UUID(int=2**128 - 1))
+"""Positions before and after every event."""
+
+MOST_SUBJECTS = 100
 
 
 class Kept(msgspec.Struct, frozen=True, rename="camel"):
@@ -43,6 +46,7 @@ class Wanted(msgspec.Struct, frozen=True):
     until: datetime | None = None
     after: tuple[datetime, UUID] | None = None
     limit: int = 100
+    newest_first: bool = True
 
 
 class Reader:
@@ -67,19 +71,31 @@ class Reader:
         missing = gaps(Place(source, subject, sequence) for _, _, source, sequence in rows)
         return Story(subject, _kept(rows), missing, _kept(others))
 
+    async def subjects(self, reference: str) -> list[UUID]:
+        """The orders that their customers call `reference`, the newest first; at most MOST_SUBJECTS."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT subject FROM events WHERE reference = $1 AND type = 'order.created'"
+                " ORDER BY time DESC, subject LIMIT $2",
+                reference,
+                MOST_SUBJECTS,
+            )
+        return list(dict.fromkeys(row["subject"] for row in rows))
+
     async def page(self, wanted: Wanted) -> tuple[list[Kept], tuple[datetime, UUID] | None]:
-        """The next events by time, and the position to go on from, None at the end.
+        """The next events in the wanted order of time, and the position to go on from, None at the end.
 
         Found by position, not by counting rows, so a page costs the same wherever it is.
         """
-        after_time, after_id = wanted.after or BEGINNING
+        after_time, after_id = wanted.after or (END if wanted.newest_first else BEGINNING)
+        beyond, order = ("<", "DESC") if wanted.newest_first else (">", "ASC")
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                "SELECT recorded_at, body, time, id FROM events"
+                "SELECT recorded_at, body, time, id FROM events"  # noqa: S608
                 " WHERE ($1::text IS NULL OR type = $1) AND ($2::text IS NULL OR source = $2)"
                 " AND time >= coalesce($3::timestamptz, '-infinity') AND time < coalesce($4::timestamptz, 'infinity')"
-                " AND (time, id) > ($5, $6)"
-                " ORDER BY time, id LIMIT $7",
+                f" AND (time, id) {beyond} ($5, $6)"
+                f" ORDER BY time {order}, id {order} LIMIT $7",
                 wanted.type,
                 wanted.source,
                 wanted.since,

@@ -11,6 +11,7 @@ from services.inventory.restocking import MOST_PIECES, Refusal, Restocking, Stoc
 from services.shared.chassis.http import Problem
 from services.shared.chassis.identity import Gate
 from services.shared.chassis.problems import problems
+from services.shared.contracts.values import SINGLE_LINE
 
 Article = Annotated[
     str,
@@ -44,9 +45,11 @@ class Stock(Controller):
         self,
         restocking: TheRestocking,
         limit: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
-        after: Annotated[str, QueryParameter(max_length=64, description="the last article of the page before")] = "",
+        after: Annotated[
+            str, QueryParameter(max_length=64, pattern=SINGLE_LINE, description="`next` of the page before this one")
+        ] = "",
     ) -> StockPage:
-        found = await restocking.articles(after=after.replace("\x00", ""), limit=limit + 1)
+        found = await restocking.articles(after=after, limit=limit + 1)
         return StockPage(found[:limit], found[limit - 1].sku if len(found) > limit else None)
 
     @get(
@@ -57,7 +60,7 @@ class Stock(Controller):
     async def find(self, restocking: TheRestocking, sku: Article) -> StockAnswer:
         answer = await restocking.article(sku)
         if answer is None:
-            raise Problem(404, "Not found", f"Article {sku!r} was never received.")
+            raise Problem(404, "Not found", f"Article {sku!r} was never received. GET /stock lists what was.")
         return answer
 
     @post(

@@ -1,19 +1,25 @@
 """The HTTP routes of the order service."""
 
+from bisect import bisect_right
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from litestar import Controller, Request, Response, Router, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency, Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter, SkipValidation
 
 from services.order.answers import OrderAnswer, OrderPage
 from services.order.desk import Desk
 from services.order.domain import State
+from services.order.prices import PriceList
 from services.order.requests import PlaceOrder
 from services.shared.chassis.identity import Gate, identity_of
 from services.shared.chassis.problems import problems
+from services.shared.chassis.trace import traceparent_of
+from services.shared.contracts.values import SINGLE_LINE, Sku
 
 AnyRequest = Request[Any, Any, Any]
 TheDesk = NamedDependency[SkipValidation[Desk]]
@@ -56,7 +62,7 @@ class Orders(Controller):
     async def place(
         self, request: AnyRequest, desk: TheDesk, data: JSONBody[PlaceOrder], idempotency_key: IdempotencyKey = None
     ) -> Response[OrderAnswer]:
-        answer = await desk.place(identity_of(request), data, idempotency_key)
+        answer = await desk.place(identity_of(request), data, idempotency_key, traceparent_of(request.headers))
         return Response(answer, status_code=202, headers={"Location": answer.location})
 
     @get(
@@ -69,11 +75,12 @@ class Orders(Controller):
         request: AnyRequest,
         desk: TheDesk,
         limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
-        customer: Annotated[str | None, QueryParameter(max_length=100)] = None,
-        reference: Annotated[str | None, QueryParameter(name="orderId", max_length=100)] = None,
+        customer: Annotated[str | None, QueryParameter(max_length=100, pattern=SINGLE_LINE)] = None,
+        reference: Annotated[str | None, QueryParameter(name="orderId", max_length=100, pattern=SINGLE_LINE)] = None,
         order_state: Annotated[State | None, QueryParameter(name="state")] = None,
         cursor: Annotated[
-            str | None, QueryParameter(max_length=100, description="`next` of the page before this one")
+            str | None,
+            QueryParameter(max_length=100, pattern=SINGLE_LINE, description="`next` of the page before this one"),
         ] = None,
     ) -> OrderPage:
         return await desk.page(
@@ -104,7 +111,7 @@ class Orders(Controller):
         ),
     )
     async def cancel(self, request: AnyRequest, desk: TheDesk, order_id: FromPath[UUID]) -> OrderAnswer:
-        return await desk.cancel(identity_of(request), order_id)
+        return await desk.cancel(identity_of(request), order_id, traceparent_of(request.headers))
 
     @post(
         "/{order_id:uuid}/delivery-confirmation",
@@ -114,7 +121,39 @@ class Orders(Controller):
         responses=problems({404: "no such order, or somebody else's", 409: "the order is not SHIPPED"}),
     )
     async def confirm_delivery(self, request: AnyRequest, desk: TheDesk, order_id: FromPath[UUID]) -> OrderAnswer:
-        return await desk.confirm_delivery(identity_of(request), order_id)
+        return await desk.confirm_delivery(identity_of(request), order_id, traceparent_of(request.headers))
+
+
+class Article(msgspec.Struct, frozen=True, rename="camel"):
+    sku: Sku
+    unit_cents: int
+    """Price of one piece in the currency's smallest unit."""
+
+
+class ArticlePage(msgspec.Struct, frozen=True):
+    """Articles in the order of their numbers. `next` goes into `after` for the page after this one."""
+
+    currency: str
+    articles: list[Article]
+    next: str | None
+
+
+def articles(prices: PriceList) -> HTTPRouteHandler:
+    """What can be ordered: public, as prices are, and from memory."""
+    known = [Article(sku, cents) for sku, cents in sorted(prices.articles.items())]
+
+    @get("/articles", summary="List articles and prices", tags=["articles"], security=[{}], sync_to_thread=False)
+    def page(
+        limit: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
+        after: Annotated[
+            str, QueryParameter(max_length=64, pattern=SINGLE_LINE, description="`next` of the page before this one")
+        ] = "",
+    ) -> ArticlePage:
+        first = bisect_right(known, after, key=lambda article: article.sku)
+        found = known[first : first + limit]
+        return ArticlePage(prices.currency, found, found[-1].sku if first + limit < len(known) else None)
+
+    return page
 
 
 def routes(desk: Desk, gate: Gate) -> Router:

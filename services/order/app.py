@@ -1,5 +1,7 @@
 """Puts the two processes together."""
 
+from litestar.types import ControllerRouterHandler
+
 from services.order import api, retention, store
 from services.order.backlog import Backlog
 from services.order.desk import Desk
@@ -17,13 +19,15 @@ from services.shared.chassis.process import Process
 def build_api(settings: ApiSettings) -> Process:
     process = Process("order", settings)
     backlog = Backlog(process.database, settings.outbox_limit)
+    prices = PriceList.read(settings.prices_file)
     desk = Desk(
         intake=Intake(process.outbox, backlog, deadline_seconds=settings.payment_deadline_seconds),
         outbox=process.outbox,
         queries=Queries(process.database),
-        prices=PriceList.read(settings.prices_file),
+        prices=prices,
     )
-    process.serve(application([api.routes(desk, Gate(settings))], title="Warren orders"))
+    routes: list[ControllerRouterHandler] = [api.routes(desk, Gate(settings)), api.articles(prices)]
+    process.serve(application(routes, title="Warren orders"))
     process.ready_when("outbox", backlog.check)
     return process
 

@@ -27,13 +27,22 @@ class Desk:
         self._queries = queries
         self._prices = prices
 
-    async def place(self, identity: Identity, request: PlaceOrder, key: str | None) -> OrderAnswer:
+    async def place(
+        self, identity: Identity, request: PlaceOrder, key: str | None, traceparent: str | None = None
+    ) -> OrderAnswer:
         customer = request.user or identity.subject
         if customer is None:
             raise Problem(422, "No customer", "user: without a token, the request has to name the customer.")
         if not identity.may_act_for(customer):
             raise Problem(403, "Forbidden", f"The token is not for user {customer!r}.")
-        placement = placement_of(request, identity=codec.new_id(), customer=customer, key=key, prices=self._prices)
+        placement = placement_of(
+            request,
+            identity=codec.new_id(),
+            customer=customer,
+            key=key,
+            prices=self._prices,
+            traceparent=traceparent,
+        )
         match await self._intake.place(placement):
             case Refusal.KEY_REUSED:
                 raise Problem(422, "Idempotency-Key reused", "This Idempotency-Key came with another body before.")
@@ -67,21 +76,21 @@ class Desk:
         except BadCursor:
             raise Problem(400, "Bad request", "cursor: take it from `next` of the page before.") from None
 
-    async def cancel(self, identity: Identity, order_id: UUID) -> OrderAnswer:
+    async def cancel(self, identity: Identity, order_id: UUID, traceparent: str | None = None) -> OrderAnswer:
         async with self._outbox.transaction(OrderBook) as book:
             order = await self._locked(book, identity, order_id)
             if not order.cancellable and order.state is not State.CANCELLING:
                 why = "its parcel has left" if order.reason is None else "it is cancelled already"
                 raise Problem(409, "Too late to cancel", f"The order is {order.state}: {why}.", state=order.state)
-            book.announce_about(order, book.keep(domain.cancel(order, CancelReason.CUSTOMER)))
+            book.announce_about(order, book.keep(domain.cancel(order, CancelReason.CUSTOMER)), traceparent=traceparent)
         return await self.find(identity, order_id)
 
-    async def confirm_delivery(self, identity: Identity, order_id: UUID) -> OrderAnswer:
+    async def confirm_delivery(self, identity: Identity, order_id: UUID, traceparent: str | None = None) -> OrderAnswer:
         async with self._outbox.transaction(OrderBook) as book:
             order = await self._locked(book, identity, order_id)
             if not order.receivable:
                 raise Problem(409, "Nothing to confirm", f"The order is {order.state}, not SHIPPED.", state=order.state)
-            book.announce_about(order, book.keep(domain.confirm_receipt(order)))
+            book.announce_about(order, book.keep(domain.confirm_receipt(order)), traceparent=traceparent)
         return await self.find(identity, order_id)
 
     async def _locked(self, book: OrderBook, identity: Identity, order_id: UUID) -> Order:

@@ -167,6 +167,7 @@ class Placements(Transaction):
             subject=placement.id,
             reference=placement.reference,
             priority=EXPRESS_PRIORITY if placement.express else None,
+            traceparent=placement.traceparent,
         )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from services.order.answers import PricedLine
 from services.order.prices import PriceList
 from services.shared.chassis.http import Problem
+from services.shared.chassis.text import MEANING
 from services.shared.contracts.addresses import MAIL_ADDRESS, PHONE_NUMBER, mail_address, phone_number
 from services.shared.contracts.orders import Contact
 from services.shared.contracts.values import SINGLE_LINE, Sku
@@ -22,7 +23,7 @@ Name = Annotated[
         min_length=1,
         max_length=100,
         pattern=SINGLE_LINE,
-        description="1 to 100 characters, no line breaks or control characters among them",
+        description=f"1 to 100 characters, {MEANING}",
     ),
 ]
 Email = Annotated[str, msgspec.Meta(max_length=254, description=f"a mail address, {MAIL_ADDRESS}")]
@@ -79,10 +80,18 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     payment_token: str
     express: bool
     contact: Contact
+    traceparent: str | None = None
+    """W3C trace context of the request. It is none of its content: a repetition may have another one."""
 
 
 def placement_of(
-    request: PlaceOrder, *, identity: UUID, customer: str, key: str | None, prices: PriceList
+    request: PlaceOrder,
+    *,
+    identity: UUID,
+    customer: str,
+    key: str | None,
+    prices: PriceList,
+    traceparent: str | None = None,
 ) -> Placement:
     """Raises Problem 422 that names an unknown article, one with too many pieces, or an address that is none."""
     quantities: dict[str, int] = {}
@@ -90,7 +99,12 @@ def placement_of(
         sku, quantity = (each, 1) if isinstance(each, str) else (each.sku, each.quantity)
         quantities[sku] = quantities.get(sku, 0) + quantity
     if unknown := [sku for sku in quantities if sku not in prices.articles]:
-        raise Problem(422, "Unknown article", f"There is no article {', '.join(map(repr, unknown))}.", unknown=unknown)
+        raise Problem(
+            422,
+            "Unknown article",
+            f"There is no article {', '.join(map(repr, unknown))}. GET /articles lists what there is.",
+            unknown=unknown,
+        )
     if excess := [sku for sku, quantity in quantities.items() if quantity > MOST_PIECES]:
         raise Problem(
             422, "Too many pieces", f"More than {MOST_PIECES} pieces of {', '.join(map(repr, excess))}.", excess=excess
@@ -111,6 +125,7 @@ def placement_of(
             email=_address(request.contact.email, "contact.email", mail_address, MAIL_ADDRESS),
             phone=_address(request.contact.phone, "contact.phone", phone_number, PHONE_NUMBER),
         ),
+        traceparent=traceparent,
     )
 
 

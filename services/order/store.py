@@ -67,14 +67,15 @@ class OrderBook(Transaction):
             self._changed.add(order.id)
         return events
 
-    def announce_about(self, order: Order, events: Iterable[EventData]) -> None:
-        """Announce what no event of another service led to."""
+    def announce_about(self, order: Order, events: Iterable[EventData], *, traceparent: str | None = None) -> None:
+        """Announce what no event of another service led to, in the trace of the request that did, if there is one."""
         for data in events:
             self.announce(
                 data,
                 subject=order.id,
                 reference=self._references[order.id],
                 priority=EXPRESS_PRIORITY if order.express else None,
+                traceparent=traceparent,
             )
 
     async def save(self) -> None:

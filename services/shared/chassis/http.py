@@ -10,17 +10,16 @@ import structlog
 import uvicorn
 from asyncpg import LockNotAvailableError
 from litestar import Litestar, Request, Response, Router
-from litestar.exceptions import HTTPException, ValidationException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
+from litestar.utils import normalize_path
 
 from services.shared.chassis.connections import Connections, check_all
+from services.shared.chassis.document import document_of, index_routes
 from services.shared.chassis.metrics import HTTP_METRICS
 from services.shared.chassis.problems import Problem
-from services.shared.chassis.requests import JsonRequest, complaints, learn_parameters, refuse_unknown_parameters
+from services.shared.chassis.requests import JsonRequest, check_parameters, complaints, learn_parameters
 from services.shared.messaging.errors import ConfigurationError, Unavailable
 
 __all__ = ["MAX_BODY", "Problem", "Server", "application"]
@@ -33,29 +32,58 @@ POLL = 0.02  # seconds
 VERSION = "0.1.0"
 """Of the HTTP interfaces, as their documents say."""
 
-_TOKEN = SecurityScheme(
-    type="http",
-    scheme="bearer",
-    bearer_format="JWT",
-    description="Names the caller (`sub`). Not asked for where the service runs with WARREN_AUTH=local.",
-)
+
+class Application(Litestar):
+    """Litestar, with HEAD wherever there is GET, and OPTIONS that names every method of a path."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        method = scope.get("method")
+        if method == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
+        elif method == "OPTIONS" and (allowed := self._allowed(scope["path"])):
+            await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allowed.encode())]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await super().__call__(scope, receive, send)
+
+    def _allowed(self, path: str) -> str | None:
+        try:
+            self.asgi_router.handle_routing(path=normalize_path(path), method="TRACE")
+        except MethodNotAllowedException as error:
+            return _with_head((error.headers or {})["allow"])
+        except HTTPException:
+            return None
+        return None
 
 
-def application(routes: list[ControllerRouterHandler], *, title: str, version: str = VERSION) -> Litestar:
-    """A Litestar application with the house's error answers and its OpenAPI document at /schema/openapi.json."""
-    checked = Router(path="/", route_handlers=routes, before_request=refuse_unknown_parameters)
-    app = Litestar(
+def _with_head(allowed: str) -> str:
+    methods = {name.strip() for name in allowed.split(",")}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message["body"] = b""
+        await send(message)
+
+    return send_head
+
+
+def application(
+    routes: list[ControllerRouterHandler], *, title: str, version: str = VERSION, index: str = "/"
+) -> Litestar:
+    """An application with the house's error answers, its OpenAPI document at /schema/openapi.json, and a list of what
+    there is at / and `index`."""
+    document = document_of(routes, title=title, version=version)
+    paths = list(dict.fromkeys(["/", index]))
+    checked = Router(path="/", route_handlers=[*routes, index_routes(document, paths)], before_request=check_parameters)
+    app = Application(
         route_handlers=[checked],
         request_class=JsonRequest,
         request_max_body_size=MAX_BODY,
         middleware=[HTTP_METRICS.middleware],
-        openapi_config=OpenAPIConfig(
-            title=title,
-            version=version,
-            render_plugins=[JsonRenderPlugin()],
-            components=Components(security_schemes={"token": _TOKEN}),
-            security=[{"token": []}],
-        ),
+        openapi_config=None,
         exception_handlers={
             Unavailable: _unavailable,
             ConfigurationError: _misconfigured,
@@ -65,6 +93,7 @@ def application(routes: list[ControllerRouterHandler], *, title: str, version: s
             Exception: _unexpected,
         },
     )
+    app.state["document"] = document
     learn_parameters(app)
     return app
 
@@ -97,6 +126,11 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     title = _titles.get(error.status_code, "Request failed")
     members: dict[str, object] = {}
     detail = error.detail
+    if error.status_code == 404:
+        detail = f"There is nothing at {request.url.path!r}. GET / lists what there is."
+    if "allow" in headers:
+        headers["allow"] = allowed = _with_head(headers["allow"])
+        detail = f"{request.method} is not possible here; {allowed} are."
     if isinstance(error, ValidationException):
         # Litestar's own text repeats the request line; what helps is which field is wrong and why.
         errors = complaints(request, error)

@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 
 from services.shared.chassis.environment import ProcessSettings
 from services.shared.chassis.http import Problem
+from services.shared.chassis.text import objection
 from services.shared.messaging.errors import ConfigurationError
 
 SHORTEST_KEY = 32  # bytes, as RFC 7518 asks for HS256
@@ -30,6 +31,9 @@ class IdentitySettings(ProcessSettings, frozen=True, kw_only=True):
     """`local` takes every caller's word and is refused unless the service listens on loopback."""
     token_key_file: Path = Path()
     """The key that tokens are signed with; required for `token`, read again when the file changes."""
+    token_audience: str = ""
+    """What a token's `aud` must contain. Not set: tokens that name an audience are refused, as RFC 7519 asks of a
+    service that has none."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -50,6 +54,7 @@ class Gate:
 
     def __init__(self, settings: IdentitySettings, *, role: str | None = None) -> None:
         self._role = role
+        self._audience = settings.token_audience or None
         self._keys: _KeyFile | None = None
         if settings.auth == "token":
             if settings.token_key_file == Path():
@@ -78,18 +83,32 @@ class Gate:
                 self._keys.read(),
                 algorithms=["HS256"],
                 options={"require": ["exp", "sub"]},
+                audience=self._audience,
                 leeway=LEEWAY,
             )
         except jwt.ExpiredSignatureError:
             raise _unauthorized("The token has expired.", "invalid_token") from None
+        except (jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:
+            raise self._refusal(error) from None
         except jwt.PyJWTError as error:
             raise _unauthorized(f"The token is not valid: {error}.", "invalid_token") from None
         subject, role = claims["sub"], claims.get("role")
-        if not isinstance(subject, str) or not 1 <= len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+        if not isinstance(subject, str) or not 1 <= len(subject) <= LONGEST_SUBJECT or objection(subject):
             raise _unauthorized("The token's 'sub' names nobody.", "invalid_token")
         if self._role is not None and role != self._role:
             raise Problem(403, "Forbidden", f"This needs a token with the role {self._role!r}.")
         return Identity(subject, role if isinstance(role, str) else None)
+
+    def _refusal(self, error: jwt.PyJWTError) -> Problem:
+        """A token for another audience than ours, or without a claim that is needed."""
+        if isinstance(error, jwt.MissingRequiredClaimError) and error.claim != "aud":
+            return _unauthorized(f"The token is not valid: it has no {error.claim!r}.", "invalid_token")
+        if self._audience is None:
+            return _unauthorized(
+                "The token is for an audience ('aud'), and this service has none: see WARREN_TOKEN_AUDIENCE.",
+                "invalid_token",
+            )
+        return _unauthorized(f"The token is not for the audience {self._audience!r}: see its 'aud'.", "invalid_token")
 
 
 def identity_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:

@@ -7,12 +7,13 @@ from typing import Any
 
 from litestar import Litestar, Request, Response, get
 
+from services.shared.chassis.http import Application
 from services.shared.chassis.metrics import CONTENT_TYPE, Metrics
 from services.shared.chassis.readiness import Readiness
 
 
 def observation(readiness: Readiness, metrics: Metrics) -> Litestar:
-    """`/livez`, `/readyz` (`?verbose` names every part) and `/metrics`."""
+    """`/livez`, `/readyz` (`?verbose` names every part) and `/metrics`, named at `/`."""
 
     @get("/livez", sync_to_thread=False)
     def livez() -> str:
@@ -31,6 +32,11 @@ def observation(readiness: Readiness, metrics: Metrics) -> Litestar:
 
     @get("/metrics")
     async def exposition() -> Response[bytes]:
-        return Response(await metrics.page(), media_type=CONTENT_TYPE)
+        # As a header: to a media type the framework adds a charset, and this one has its own.
+        return Response(await metrics.page(), headers={"Content-Type": CONTENT_TYPE})
 
-    return Litestar([livez, readyz, exposition], openapi_config=None)
+    @get("/", sync_to_thread=False)
+    def index() -> str:
+        return "/livez\n/readyz?verbose\n/metrics\n"
+
+    return Application([index, livez, readyz, exposition], openapi_config=None)

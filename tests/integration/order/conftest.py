@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from litestar.types import ControllerRouterHandler
 
 from services.order import api
 from services.order.backlog import Backlog
@@ -40,13 +41,15 @@ class Shop:
         self.parts = parts
         backlog = Backlog(parts.database, settings.outbox_limit)
         self.intake = Intake(parts.outbox, backlog, deadline_seconds=settings.payment_deadline_seconds)
+        prices = PriceList.read(SHIPPED_PRICES)
         desk = Desk(
             intake=self.intake,
             outbox=parts.outbox,
             queries=Queries(parts.database),
-            prices=PriceList.read(SHIPPED_PRICES),
+            prices=prices,
         )
-        self.app = application([api.routes(desk, Gate(settings))], title="test")
+        routes: list[ControllerRouterHandler] = [api.routes(desk, Gate(settings)), api.articles(prices)]
+        self.app = application(routes, title="test")
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
         self.http = httpx.AsyncClient(transport=transport, base_url="http://shop")
 

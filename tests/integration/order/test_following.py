@@ -237,3 +237,45 @@ def test_every_event_of_the_queue_has_a_handler() -> None:
     wanted = {type(data) for data in (*HAPPY, *ANSWERS)}
     wanted |= {InventoryOutOfStock, PaymentFailed, PaymentRefunded, ShippingRefused, OrderCancelRequested}
     assert set(HANDLERS) == wanted
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def header(trace: str = TRACE) -> dict[str, str]:
+    return {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+
+
+async def traces(base: Base, order_id: UUID) -> list[tuple[str, str | None]]:
+    """Each event about the order with the trace that it belongs to."""
+    events = [each for each in await base.said('"order"') if each.subject == order_id]
+    return [(each.type, each.traceparent and each.traceparent.split("-")[1]) for each in events]
+
+
+async def test_every_event_that_a_request_leads_to_belongs_to_its_trace(
+    base: Base, shop: Any, workers: Workers
+) -> None:
+    plain, broken = await asyncio.gather(shop.place(), shop.place({"traceparent": "rubbish"}))
+    assert await traces(base, UUID(plain.json()["id"])) == [("order.created", None)]
+    ((_, new),) = await traces(base, UUID(broken.json()["id"]))
+    assert new is not None and len(new) == 32
+
+    order_id = UUID((await shop.place(header())).json()["id"])
+    await happened(workers[0], order_id, *HAPPY[:-1])
+    await shop.http.post(f"/orders/{order_id}/delivery-confirmation", headers=header("b" * 32))
+    cancelled = UUID((await shop.place(header())).json()["id"])
+    await shop.http.post(f"/orders/{cancelled}/cancel", headers=header("c" * 32))
+    confirmed = await traces(base, order_id)
+    assert ("order.created", TRACE) in confirmed and ("order.delivery_confirmed", "b" * 32) in confirmed
+    assert await traces(base, cancelled) == [("order.created", TRACE), ("order.cancelling", "c" * 32)]
+
+
+async def test_articles_are_listed_with_their_prices(shop: Any) -> None:
+    page = (await shop.http.get("/articles", params={"limit": 2})).json()
+    assert (page["currency"], len(page["articles"])) == ("EUR", 2)
+    rest = (await shop.http.get("/articles", params={"after": page["next"]})).json()
+    assert rest["next"] is None
+    prices = {each["sku"]: each["unitCents"] for each in page["articles"] + rest["articles"]}
+    assert prices["mug"] == 950
+    unknown = await shop.place(items=["unicorn"])
+    assert "GET /articles" in unknown.json()["detail"]

@@ -1,7 +1,7 @@
 """What every service answers to a request that is not in order, whatever its routes."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import asyncpg
 import httpx
@@ -12,6 +12,7 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 
 from services.shared.chassis.http import application
 from services.shared.chassis.problems import problems
+from services.shared.chassis.text import MEANING
 from services.shared.messaging.errors import ConfigurationError, DatabaseUnavailable
 
 JSON = {"Content-Type": "application/json"}
@@ -22,6 +23,9 @@ Word = Annotated[str, msgspec.Meta(pattern=r"^\S+$", description="a word without
 class Note(msgspec.Struct, forbid_unknown_fields=True):
     title: Word
     tags: list[Word] = []
+    urgent: bool = False
+    most: int = 0
+    any: Any = None
 
 
 @post("/notes", responses=problems({}))
@@ -38,7 +42,9 @@ async def write(
 async def read(
     name: Annotated[str, PathParameter(pattern=r"^\D+$")],
     most: Annotated[int, QueryParameter(name="limit", ge=1)] = 1,
+    kind: Annotated[Literal["a", "b"] | None, QueryParameter()] = None,
 ) -> str:
+    assert kind in {None, "a", "b"}
     return name * most
 
 
@@ -61,8 +67,21 @@ async def _refused(http: httpx.AsyncClient, body: bytes, **headers: str) -> tupl
         (b"", "body: is missing"),
         (b"null", "body: Expected `object`, got `null`"),
         (b'{"title": "caf\xff"}', "body: it is not UTF-8 text"),
-        (b'{"title": ' + b"[" * 20_000, "body: it is nested too deeply"),
-        (b'{"x":' * 9_000 + b"1" + b"}" * 9_000, "body: it is nested too deeply"),
+        (b'{"title": ' + b"[" * 20_000, "title: Expected `str`, got `array`"),
+        (b'{"x":' * 9_000 + b"1" + b"}" * 9_000, "body: Object contains unknown field `x`"),
+        (b'{"title": "a", "any": ' + b"[" * 20_000, "body: it is nested too deeply"),
+        (
+            b'{"title": "a", "any": {"x":' + b'{"x":' * 9_000 + b"1" + b"}" * 9_001 + b"}",
+            "body: it is nested too deeply",
+        ),
+        (b'{"title": 1}', "title: Expected `str`, got `int`"),
+        (b'{"title": "a", "urgent": 1}', "urgent: Expected `bool`, got `int`"),
+        (b'{"title": "a", "most": "1"}', "most: Expected `int`, got `str`"),
+        (b'{"title": "a", "title": "a"}', "title: is given twice"),
+        (b'{"title": "a", "any": [{"b": 1, "b": 1}]}', "b: is given twice"),
+        (b'{"title": "a\\u0000"}', f"title: contains U+0000; {MEANING} are possible here"),
+        ('{"title": "a", "tags": ["\x9b"]}'.encode(), f"tags[0]: contains U+009B; {MEANING} are possible here"),
+        (b'{"title": "a", "any": {"\\u202e": 1}}', f"any: contains U+202E; {MEANING} are possible here"),
         (b"{", "body: Input data was truncated"),
         (b'{"title": "two words"}', "title: Expected a word without spaces"),
         (b'{"title": "a", "tags": ["b", "c d"]}', "tags[1]: Expected a word without spaces"),
@@ -94,10 +113,58 @@ async def test_a_pattern_without_a_description_is_shown_itself(http: httpx.Async
     assert (await http.get("/notes/4")).json()["detail"] == r"name: Expected text that matches '^\\D+$'"
 
 
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("limit=1.0", "limit: Expected a whole number"),
+        ("limit=null", "limit: Expected a whole number"),
+        ("limit=1&limit=2", "limit: is given twice"),
+        ("kind=null", "kind: null is no value; leave the parameter out"),
+        ("kind=%C2%9B", f"kind: contains U+009B; {MEANING} are possible here"),
+        ("kind=%FF", "kind: is not UTF-8 text"),
+    ],
+)
+async def test_a_query_parameter_has_the_documented_form(http: httpx.AsyncClient, query: str, detail: str) -> None:
+    answer = await http.get(f"/notes/a?{query}")
+    assert (answer.status_code, answer.json()["detail"]) == (400, detail)
+    assert answer.json()["errors"][0]["source"] == "query"
+
+
+@pytest.mark.parametrize("name", ["%00", "a%C2%85", "a%E2%80%AEb", "%ED%A0%80", "%FF"])
+async def test_a_path_is_plain_text(http: httpx.AsyncClient, name: str) -> None:
+    assert (await http.get(f"/notes/{name}")).status_code == 400
+
+
+async def test_a_compressed_body_is_refused_with_what_is_possible(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/notes", content=b"\x1f\x8b", headers=JSON | {"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert "'gzip'" in answer.json()["detail"]
+
+
+async def test_head_is_get_without_a_body_and_options_names_every_method(http: httpx.AsyncClient) -> None:
+    got, head = await http.get("/notes/a"), await http.head("/notes/a")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert (await http.options("/notes")).headers["allow"] == "OPTIONS, POST"
+    assert (await http.options("/notes/a")).headers["allow"] == "GET, HEAD, OPTIONS"
+    refused = await http.head("/notes")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "OPTIONS, POST")
+
+
+async def test_what_there_is_stands_at_the_root(http: httpx.AsyncClient) -> None:
+    index = (await http.get("/")).json()
+    assert {"method": "POST", "path": "/notes", "summary": "Write"} in index["routes"]
+    assert (await http.get(index["openapi"])).json()["info"]["title"] == index["service"] == "notes"
+    for path in ("/elsewhere", "/schema/elsewhere"):
+        answer = await http.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+        assert answer.json()["detail"] == f"There is nothing at {path!r}. GET / lists what there is."
+
+
 async def test_an_unknown_query_parameter_is_refused_and_the_known_ones_are_named(http: httpx.AsyncClient) -> None:
     answer = await http.get("/notes/a?limits=3&most=2")
     assert (answer.status_code, answer.json()["unknown"]) == (400, ["limits", "most"])
-    assert answer.json()["detail"] == "unknown query parameter 'limits', 'most'; known here: limit"
+    assert answer.json()["detail"] == "unknown query parameter 'limits', 'most'; known here: kind, limit"
     assert (
         (await http.post("/notes?dry-run=1", content=b"{}", headers=JSON))
         .json()["detail"]

@@ -55,6 +55,29 @@ def test_tokens_need_a_key_that_is_there_and_long_enough(tmp_path: Path) -> None
         Gate(settings(token_key_file=tmp_path / "key"))
 
 
+@pytest.mark.parametrize(
+    ("audience", "claims", "refused"),
+    [
+        ("", {}, None),
+        ("", {"aud": "warren"}, "see WARREN_TOKEN_AUDIENCE"),
+        ("warren", {"aud": "warren"}, None),
+        ("warren", {"aud": ["billing", "warren"]}, None),
+        ("warren", {"aud": "billing"}, "not for the audience 'warren'"),
+        ("warren", {"aud": [1, None]}, "not for the audience 'warren'|not valid"),
+        ("warren", {}, "not for the audience 'warren'"),
+    ],
+)
+def test_a_token_is_for_our_audience(tmp_path: Path, audience: str, claims: dict[str, object], refused: str) -> None:
+    (tmp_path / "key").write_text(KEYS[0])
+    gate = Gate(settings(token_key_file=tmp_path / "key", token_audience=audience))
+    if refused is None:
+        assert gate.identify(token(KEYS[0], **claims)).subject == "gayal"
+    else:
+        with pytest.raises(Problem, match=refused) as problem:
+            gate.identify(token(KEYS[0], **claims))
+        assert problem.value.status_code == 401
+
+
 def test_a_changed_key_takes_effect_at_once(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(KEYS[0])

@@ -1,0 +1,26 @@
+"""The W3C trace context of a request (https://www.w3.org/TR/trace-context/), for the events that it leads to."""
+
+import re
+import secrets
+from collections.abc import Mapping
+
+_VALID = re.compile(
+    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<parent>(?!0{16})[0-9a-f]{16})"
+    r"-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?"
+)
+
+
+def traceparent_of(headers: Mapping[str, str]) -> str | None:
+    """The trace that the events of a request belong to: the caller's, a new one if the header is not valid, None
+    without a header.
+
+    The parent stays the caller's: this process reports no span of its own.
+    """
+    text = headers.get("traceparent")
+    if text is None:
+        return None
+    found = _VALID.fullmatch(text.strip())
+    if found is None or (found["version"] == "00" and found["rest"]):
+        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+    # A later version is read as the first one, and sent on as what was understood of it.
+    return f"00-{found['trace']}-{found['parent']}-{found['flags']}"
