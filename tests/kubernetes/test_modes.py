@@ -19,6 +19,24 @@ async def test_mode_plan_tells_what_enforce_would_do_and_writes_nothing(place: S
     assert set(await place.at_broker("queues")) == {"a", "b"}
 
 
+async def test_what_is_probably_a_mistake_is_a_warning_and_strict_refuses_it(place: Site) -> None:
+    await place.operator()
+    user = place.user("u")
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    users = {user: {"secretName": "u", "permissions": everything}}
+    await place.create("shop", exchanges={"events": {"type": "topic"}}, users=users)
+    (warning,) = (await place.until("shop"))["status"]["warnings"]
+    assert f"spec.users.{user}.topicPermissions: permissions.write allows topic exchange events" in warning
+    await place.change("shop", strict=True)
+    refused = await place.until("shop", has("Invalid"))
+    assert "permissions.write allows topic exchange events" in condition(refused)["message"]
+    limited = [{"exchange": "events", "write": "^u"}]
+    await place.change(
+        "shop", users={user: {"secretName": "u", "permissions": everything, "topicPermissions": limited}}
+    )
+    assert "warnings" not in (await place.until("shop"))["status"]
+
+
 async def test_a_paused_resource_is_left_alone_until_it_is_not(place: Site) -> None:
     await place.operator()
     await place.create("shop", resyncSeconds=5, queues={"a": {}})

@@ -6,6 +6,7 @@ import aiormq
 import pytest
 import trustme
 
+from broker_topology.credentials.passwords import hash_password, is_password
 from tests.kubernetes.cluster import SECRET, condition, eventually, has, secret_of, texts_of
 from tests.kubernetes.site import Site
 
@@ -55,6 +56,27 @@ async def test_an_imported_secret_is_waited_for_and_a_changed_one_is_used_at_onc
     await place.cluster.patch(SECRET, place.namespace, "mine", {"data": changed["data"]})
     await place.until_broker("users", lambda users: users[name]["password_hash"] != before)
     assert not re.search("(first|second)-password", place.logs())
+
+
+async def test_an_imported_hash_keeps_its_algorithm_and_a_line_end_is_no_part_of_a_password(place: Site) -> None:
+    """As `broker-topology export` writes them, and as `echo` leaves them in a Secret."""
+    await place.operator()
+    hashed, typed, without = place.user("hashed"), place.user("typed"), place.user("without")
+    algorithm = "rabbit_password_hashing_sha512"
+    password_hash = hash_password("p", algorithm=algorithm)
+    await place.cluster.secret(
+        place.namespace, "hashed", username=hashed, passwordHash=password_hash, hashingAlgorithm=algorithm
+    )
+    await place.cluster.secret(place.namespace, "typed", username=f"{typed}\n", password=" typed \n")
+    await place.cluster.secret(place.namespace, "without", username=without, passwordHash="")
+    names = {"hashed": hashed, "typed": typed, "without": without}
+    users = {name: {"secretName": secret, "credentials": "Import"} for secret, name in names.items()}
+    await place.create("shop", users=users)
+    await place.until("shop")
+    there = await place.at_broker("users")
+    assert (there[hashed]["password_hash"], there[hashed]["hashing_algorithm"]) == (password_hash, algorithm)
+    assert is_password(" typed ", there[typed]["password_hash"], there[typed]["hashing_algorithm"])
+    assert there[without]["password_hash"] == ""
 
 
 async def test_a_missing_broker_secret_is_said_and_its_arrival_heals_at_once(place: Site) -> None:

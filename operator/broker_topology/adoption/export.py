@@ -21,7 +21,7 @@ from broker_topology.findings import Finding, Origin, refusing
 from broker_topology.planning.state import Kind, key
 from broker_topology.resource.decode import decode
 from broker_topology.resource.model import Loaded, Topology
-from broker_topology.rules.validation import findings
+from broker_topology.rules.validation import UNADDRESSABLE, findings
 
 KNOWN_PARAMETERS = frozenset({"vhost-limits", "policy", "operator_policy"})
 """The runtime parameters that a Topology has fields for."""
@@ -47,6 +47,8 @@ async def export(api: ManagementApi, vhost: str, name: str) -> Exported:
 
     Raises `BrokerError`, and `TopologyError` when there is no such virtual host.
     """
+    if vhost in UNADDRESSABLE:
+        raise TopologyError(f"RabbitMQ's management API cannot address a virtual host called {vhost}")
     observed = await observe(api, [vhost])
     if key(vhost) not in observed[Kind.VHOST]:
         known = ", ".join(sorted(await _vhosts(api)))

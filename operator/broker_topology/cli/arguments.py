@@ -21,6 +21,15 @@ exit codes:
 
 BROKER = ("url", "username", "password_file")
 
+OVERVIEW = """\
+examples (each command's --help has one with all that it needs):
+  broker-topology check shop.yaml                     the file alone
+  broker-topology plan shop.yaml --url …              what apply would change
+  broker-topology apply shop.yaml --url … --owner shop --prune
+  broker-topology export --vhost orders --url … > orders.yaml
+
+"""
+
 EXAMPLES = {
     "plan": """\
 example:
@@ -75,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m broker_topology",
         description="Apply Topology resources to a RabbitMQ broker, or show the difference.",
-        epilog=EXIT_CODES,
+        epilog=OVERVIEW + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--version", action="version", version=f"broker_topology {_version()}")

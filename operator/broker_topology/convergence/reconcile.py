@@ -51,6 +51,7 @@ async def reconcile(
         migrate=migrate,
         progress=progress,
         quiet_seconds=quiet_seconds,
+        patient=True,
     )
 
 

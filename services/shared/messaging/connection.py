@@ -132,7 +132,8 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
             raise BrokerUnavailable(f"{address.url} does not speak AMQP as expected: {error!r}") from error
         # The broker answers the opening of a vhost by closing; the driver keeps its reason to itself.
         raise AccessRefused(
-            f"broker user {address.username!r} may not enter the vhost of {address.url}, or there is no such vhost"
+            f"broker user {address.username!r} may not enter the vhost of {address.url}, or there is no such vhost,"
+            " or the user has as many connections as its limit allows"
         ) from error
     except (OSError, TimeoutError, amqp.AMQPError, asyncio.CancelledError) as error:
         # A driver that finds its socket stuck cancels the waiting task: tell that from our own cancellation.
