@@ -149,9 +149,11 @@ class Reconciliation:
         return Plan(tuple(self._hinted(step) for step in found.steps))
 
     def _hinted(self, step: Step) -> Step:
-        if step.action is not Action.BLOCKED or not step.changes or self._may_migrate(step.key):
+        if step.action is not Action.BLOCKED or not step.changes:
             return step
-        return replace(step, reason=f"{step.reason}{migration_hint(step)}")
+        asked = step.kind is Kind.QUEUE and self._may_migrate(step.key)
+        hint = "; argumentChange: Migrate asks the operator to move its messages" if asked else migration_hint(step)
+        return replace(step, reason=f"{step.reason}{hint}")
 
     def _may_migrate(self, queue: Key) -> bool:
         return any(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from aiormq import spec
 
 import broker_topology
 from broker_topology import Loaded, ManagementApi, SecretDirectory
@@ -90,13 +89,7 @@ class Working:
 
     async def fill(self, count: int) -> None:
         events = [event_of(OrderConfirmed(customer="gayal"), subject=uuid.uuid4()) for _ in range(count)]
-        properties = spec.Basic.Properties(delivery_mode=2)
-        async with self.stage.channel() as channel:
-            for first in range(0, count, 500):
-                bodies = map(codec.encode, events[first : first + 500])
-                await asyncio.gather(
-                    *(channel.basic_publish(each, routing_key="probe.queue", properties=properties) for each in bodies)
-                )
+        await self.stage.send(*map(codec.encode, events))
         self.sent += [event.subject for event in events]
 
     async def missing(self) -> int:
