@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 from uuid import UUID
 
 from tests.e2e.errors import CommandFailed, NotSo
@@ -10,6 +11,7 @@ from tests.e2e.progress import wait
 from tests.e2e.settings import Settings
 
 USER = 10001
+UNDISTURBED = 10.0  # seconds of ordering before and after what is done to the system
 SUMMARY = re.compile(
     r"(?P<ordered>\d+) ordered, (?P<accepted>\d+) accepted, (?P<failed>\d+) requests failed"
     r"(.* (?P<slowest>[\d.]+) s \(all\))?$"
@@ -70,8 +72,18 @@ class Ordering:
         self.summary = ""
         self._kubectl = kubectl
 
-    def wait_until_ordering(self) -> None:
+    def wait_until_ordering(self, rate: float) -> None:
+        """Raises NotSo when the order API cannot keep up with them before anything is done to it."""
         wait(lambda: "accepted " in self._log(), "customers' orders are accepted", 300)
+        before = self._log().count("accepted ")
+        time.sleep(UNDISTURBED)
+        log = self._log()
+        accepted, failed = log.count("accepted ") - before, log.count("failed at ")
+        if failed or accepted < rate * UNDISTURBED / 2:
+            raise NotSo(
+                f"the cluster cannot take {rate:g} orders a second, and nothing is done to it yet: in"
+                f" {UNDISTURBED:.0f} s {accepted} were accepted, and {failed} requests failed; lower E2E_RATE"
+            )
 
     def end(self) -> None:
         """Answers under way are waited for. Raises NotSo when its last words are missing."""

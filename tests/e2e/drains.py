@@ -5,13 +5,13 @@ import subprocess
 import time
 from collections import Counter
 
+from tests.e2e.customers import UNDISTURBED
 from tests.e2e.errors import CommandFailed, NotSo
 from tests.e2e.kubectl import Object, is_ready
 from tests.e2e.progress import POLL, Progress, wait
 from tests.e2e.release import Release
 
 PATIENCE = 900.0  # seconds for what comes by itself, on machines that do other things too
-UNDISTURBED = 5.0  # seconds of ordering before and after what is done to the system
 HELD_UP = 20.0  # seconds after which a drain is taken to wait for the return of a broker
 STAYING = "postgresql, smoke"  # data may be on that node alone; customers of the test itself
 
@@ -23,7 +23,6 @@ def drain(release: Release) -> str:
     node = sorted({pod["spec"]["nodeName"] for pod in pods})[-1]
     movable = f"app.kubernetes.io/name=warren,app.kubernetes.io/component notin (rabbitmq, {STAYING})"
     with release.customers() as ordering:
-        time.sleep(UNDISTURBED)
         try:
             kubectl(*_drain(node, movable), seconds=PATIENCE + 30)
             for component in ("order-api", "order-worker", "payment"):
@@ -46,7 +45,6 @@ def broker_drain(release: Release) -> str:
     majority = len(brokers) // 2 + 1
     node, held = Counter(pod["spec"]["nodeName"] for pod in brokers).most_common(1)[0]
     with release.customers() as ordering:
-        time.sleep(UNDISTURBED)
         try:
             lowest, ended = _drained(release, node, majority)
             online = release.least_online()

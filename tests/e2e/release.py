@@ -98,7 +98,7 @@ class Release:
         ordering = Ordering(self.kubectl)
         self.kubectl.apply(manifest(ordering.name, self.settings, seconds))
         try:
-            ordering.wait_until_ordering()
+            ordering.wait_until_ordering(self.settings.rate)
             yield ordering
             ordering.end()
             self.accepted += ordering.accepted

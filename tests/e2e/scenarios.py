@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from tests.e2e.customers import Ordering
-from tests.e2e.drains import PATIENCE, UNDISTURBED, broker_drain, drain
+from tests.e2e.customers import UNDISTURBED, Ordering
+from tests.e2e.drains import PATIENCE, broker_drain, drain
 from tests.e2e.errors import NotSo
 from tests.e2e.kubectl import is_ready
 from tests.e2e.progress import wait
@@ -117,7 +117,6 @@ def kill(release: Release) -> str:
     """Pods end without a word while customers order: few requests fail, every order is accepted, and none is lost."""
     killed = ["order-api", "order-worker", "payment", "inventory"]
     with release.customers() as ordering:
-        time.sleep(UNDISTURBED)
         for component in killed:
             pod = release.kubectl.pods(component)[0]["metadata"]["name"]
             release.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
@@ -140,7 +139,6 @@ def bound_failures(ordering: Ordering, rate: float) -> None:
 def upgrade(release: Release) -> str:
     """A new chart with new images is rolled out while customers order: no request fails."""
     with release.customers() as ordering:
-        time.sleep(UNDISTURBED)
         with release.next_chart() as chart:
             release.install(chart=chart, tag=release.next_tag)
         time.sleep(UNDISTURBED)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.charts import helm
 from tests.e2e import __main__ as program
-from tests.e2e import images, preflight, progress, removal, scenarios
+from tests.e2e import customers, images, preflight, progress, removal, scenarios
 from tests.e2e.customers import Ordering, manifest
 from tests.e2e.errors import CommandFailed, NoImage, NotReady, NotSo
 from tests.e2e.kubectl import Kubectl, Object
@@ -181,30 +181,40 @@ def test_customers_are_believed_when_their_log_is_whole(kubectl: Kubectl, tmp_pa
     figures = Tally(
         accepted={UUID(ID.format(1)): 0.1, UUID(ID.format(2)): 2.5}, failed=Counter({"away": 1}), given_up=1
     )
-    customers = ordering(kubectl, tmp_path, [*lines, figures.text])
-    customers.end()
-    assert [str(order) for order in customers.accepted] == [ID.format(1), ID.format(2)]
-    assert customers.failures == [lines[1]]
-    assert (customers.failed, customers.given_up, customers.slowest) == (1, 1, 2.5)
+    run = ordering(kubectl, tmp_path, [*lines, figures.text])
+    run.end()
+    assert [str(order) for order in run.accepted] == [ID.format(1), ID.format(2)]
+    assert run.failures == [lines[1]]
+    assert (run.failed, run.given_up, run.slowest) == (1, 1, 2.5)
 
 
 @pytest.mark.parametrize("last", ["2 ordered, 2 accepted, 0 requests failed", f"accepted {ID.format(2)}"])
 def test_and_not_when_it_is_cut_off(kubectl: Kubectl, tmp_path: Path, last: str) -> None:
-    customers = ordering(kubectl, tmp_path, [f"accepted {ID.format(1)}", last])
+    run = ordering(kubectl, tmp_path, [f"accepted {ID.format(1)}", last])
     with pytest.raises(NotSo, match="the customers' log is not whole"):
-        customers.end()
+        run.end()
+
+
+@pytest.mark.parametrize("later", [["failed at 10:00:00: no answer"], []])
+def test_a_cluster_that_cannot_keep_up_is_not_judged(
+    kubectl: Kubectl, tmp_path: Path, later: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(customers, "UNDISTURBED", 0.1)
+    slow = ordering(kubectl, tmp_path, [f"accepted {ID.format(1)}", *later])
+    with pytest.raises(NotSo, match=r"the cluster cannot take 10 orders a second.*0 were accepted.*lower E2E_RATE"):
+        slow.wait_until_ordering(10)
 
 
 @pytest.mark.parametrize(("failed", "given_up", "slowest"), [(101, 0, 1.0), (0, 1, 1.0), (0, 0, 30.5)])
 def test_a_kill_that_costs_customers_too_much_is_a_failure(
     kubectl: Kubectl, failed: int, given_up: int, slowest: float
 ) -> None:
-    customers = Ordering(kubectl)
-    customers.failed, customers.slowest = 100, 30.0
-    scenarios.bound_failures(customers, rate=10)
-    customers.failed, customers.given_up, customers.slowest = failed, given_up, slowest
+    run = Ordering(kubectl)
+    run.failed, run.slowest = 100, 30.0
+    scenarios.bound_failures(run, rate=10)
+    run.failed, run.given_up, run.slowest = failed, given_up, slowest
     with pytest.raises(NotSo, match="at most 100 requests may fail, and every order must be accepted within 30 s"):
-        scenarios.bound_failures(customers, rate=10)
+        scenarios.bound_failures(run, rate=10)
 
 
 def test_customers_may_do_as_little_as_the_namespace_demands() -> None:
