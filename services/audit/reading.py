@@ -25,7 +25,7 @@ class Kept(msgspec.Struct, frozen=True, rename="camel"):
 
     recorded_at: datetime
     event: Any
-    """The CloudEvent, whole."""
+    """The CloudEvent as it was received; payment tokens and addresses are `"***"`."""
 
 
 class Story(msgspec.Struct, frozen=True, rename="camel"):

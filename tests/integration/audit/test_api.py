@@ -1,5 +1,6 @@
 """The log over HTTP."""
 
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -170,6 +171,20 @@ async def test_odd_parameters_are_answered(client: httpx.AsyncClient) -> None:
     assert await status(since="0001-01-01T00:00:00Z", until="9999-12-31T23:59:59Z", limit="1") == 200
     assert await status(since="0001-01-01T00:00:00+02:00") == 400
     assert await status(until="9999-12-31T23:59:59-02:00") == 400
+
+
+async def test_what_is_answered_is_json_whatever_an_older_version_has_kept(
+    client: httpx.AsyncClient, audit: Audit, base: Base
+) -> None:
+    kept = event(uuid4(), 1)
+    await audit.take(kept, codec.encode(event(kept.subject, 2)).replace(b'"ada"', b'"a\\u0000\\u001bb"'))
+    await base.sql(
+        "UPDATE audit.events SET body = replace(encode(body, 'escape'), 'ada', '\\377\\376')::bytea WHERE subject = $1",
+        kept.subject,
+    )
+    answer = await client.get(f"/audit/orders/{kept.subject}")
+    customers = [each["event"]["data"]["customer"] for each in json.loads(answer.content.decode())["events"]]
+    assert customers == ["\ufffd\ufffd", "a\0\x1bb"]
 
 
 async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Audit, base: Base) -> None:
