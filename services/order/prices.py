@@ -11,7 +11,7 @@ from services.shared.messaging.errors import ConfigurationError
 
 
 class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    currency: Currency
+    currency: Annotated[Currency, msgspec.Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
     articles: Mapping[Sku, Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]]
     """Price of one piece in the currency's smallest unit."""
 

@@ -43,10 +43,12 @@ POISON = {
     "nothing": (b"", "not JSON"),
     "no event": (b'{"specversion": "1.0"}', "not a CloudEvent"),
     "version": (event(1, specversion="2.0"), "version '2.0'"),
-    "number": (event(2, sourcesequence=0), "sourcesequence"),
+    "number": (event(2, sourcesequence=0), "$.sourcesequence"),
     "unknown type": (event(3, type="order.sung"), "order.sung"),
     "schema": (event(4, type="order.cancelling", data={"participants": 7}), "data of order.cancelling"),
     "oversize": (b'"' + b"x" * 2_000_000 + b'"', "over the limit"),
+    "invalid UTF-8 within a name": (event(5).replace(b"{}", b'{"customer": "ad\xff\xfe"}'), "is not UTF-8"),
+    "NUL in an attribute": (event(6, reference="a\0b"), "not plain text"),
     "deep nesting": (b'{"a":' * 50_000, "nested too deeply"),
 }
 """By kind: the body, and what the reason on record says of it."""
@@ -96,7 +98,7 @@ def test_undecodable_properties(rig: Rig, customers: Customers) -> None:
 
 def _on_record(rig: Rig, service: str, body: bytes) -> tuple[str, int, str]:
     """What no one could read is on record under its hash, an event under its id."""
-    keys = [hashlib.sha256(body).hexdigest(), *(_id(number) for number in range(5) if _id(number).encode() in body)]
+    keys = [hashlib.sha256(body).hexdigest(), *(_id(number) for number in range(7) if _id(number).encode() in body)]
     rows = rig.sql(f'SELECT state, attempts, reason FROM "{service}".failures WHERE key = ANY($1)', keys)  # noqa: S608
     return next(tuple(row) for row in rows)
 
@@ -104,7 +106,7 @@ def _on_record(rig: Rig, service: str, body: bytes) -> tuple[str, int, str]:
 def test_poison_over_the_brokers_limit(rig: Rig, customers: Customers) -> None:
     """More than 16 MiB closes the channel of whoever sends it, and no other. In an outbox such a row is kept with the
     reason, and what comes next is published."""
-    body = event(5, data="x" * BROKERS_LIMIT)
+    body = event(7, data="x" * BROKERS_LIMIT)
     with customers.ordering(8, seconds=1):
         with pytest.raises(aiormq.exceptions.ChannelPreconditionFailed):
             mailbag.put(rig, [("payment.queue", body)])

@@ -14,7 +14,6 @@ from services.shared.contracts.values import (
     PaymentToken,
     PhoneNumber,
     Quantity,
-    Sku,
 )
 
 EXPRESS_PRIORITY = 8
@@ -40,7 +39,7 @@ class Participant(StrEnum):
 class Line(msgspec.Struct, frozen=True, rename="camel"):
     """So many pieces of one article."""
 
-    sku: Sku
+    sku: Name
     quantity: Quantity
 
 

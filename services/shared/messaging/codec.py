@@ -4,6 +4,7 @@ Reading happens in two steps, the envelope and then its data, so that the reason
 that is wrong, and a consumer of everything (audit) can keep data whose type it has never heard of.
 """
 
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,6 +15,11 @@ from services.shared.contracts.envelope import AnyEvent, Catalogue, Event
 from services.shared.messaging.errors import MalformedEvent
 
 MAX_BODY = 1024 * 1024  # bytes
+
+# Raw, above those that JSON itself refuses, or escaped. An even number of backslashes escapes nothing but themselves.
+_CONTROL = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|(?<!\\)(?:\\\\)*\\(?:[bf]|u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f]))", re.IGNORECASE
+)
 
 _encoder = msgspec.json.Encoder()
 _envelopes = msgspec.json.Decoder(Event[msgspec.Raw])
@@ -30,6 +36,23 @@ def now() -> datetime:
 
 def encode(event: AnyEvent) -> bytes:
     return _encoder.encode(event)
+
+
+def require_readable(body: bytes) -> None:
+    """Raises MalformedEvent for what every reader refuses: too large, or not UTF-8, or with control characters other
+    than tab, line feed and carriage return.
+
+    The parser checks only the text that it takes, and the database takes no NUL.
+    """
+    if len(body) > MAX_BODY:
+        raise MalformedEvent(f"body of {len(body)} bytes is over the limit of {MAX_BODY}")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedEvent(f"not JSON: byte {body[error.start]:#x} at {error.start} is not UTF-8") from error
+    suspicious = "\\" in text or "\x7f" in text or (not text.isascii() and b"\xc2" in body)
+    if suspicious and (found := _CONTROL.search(body)):
+        raise MalformedEvent(f"not plain text: a control character at {found.start()}")
 
 
 class OpaqueEvent(Event[msgspec.Raw], frozen=True, kw_only=True):
@@ -51,17 +74,11 @@ class Codec:
 
     def decode(self, body: bytes) -> AnyEvent:
         """Raises MalformedEvent with the reason in words: not JSON, not a CloudEvent, unknown type, bad data."""
-        if len(body) > MAX_BODY:
-            raise MalformedEvent(f"body of {len(body)} bytes is over the limit of {MAX_BODY}")
+        require_readable(body)
         try:
-            body.decode()  # the parser checks only the text that it takes
             event = _envelopes.decode(body)
         except msgspec.ValidationError as error:
             raise MalformedEvent(f"not a CloudEvent: {error}") from error
-        except UnicodeDecodeError as error:
-            raise MalformedEvent(
-                f"not JSON: byte {error.object[error.start]:#x} at {error.start} is not UTF-8"
-            ) from error
         except msgspec.DecodeError as error:
             raise MalformedEvent(f"not JSON: {error}") from error
         except RecursionError as error:

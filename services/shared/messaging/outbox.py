@@ -17,7 +17,7 @@ from uuid import UUID
 from services.shared.contracts import AnyEvent, Event
 from services.shared.messaging import codec
 from services.shared.messaging.database import Database
-from services.shared.messaging.errors import PermanentError
+from services.shared.messaging.errors import MalformedEvent, PermanentError
 from services.shared.messaging.relay import Entry, Place, Relay, message_of
 from services.shared.messaging.transaction import Announcement, Connection, Transaction
 
@@ -68,10 +68,12 @@ class Outbox:
             event = self._event(announcement, sequence)
             exchange = announcement.exchange or self._exchange
             body = codec.encode(event)
-            if len(body) > codec.MAX_BODY:
+            try:
+                codec.require_readable(body)
+            except MalformedEvent as error:
                 raise PermanentError(
-                    f"{event.type} would be {len(body)} bytes, over the limit of {codec.MAX_BODY} that its readers keep"
-                )
+                    f"{event.type} cannot be announced, its readers would refuse it: {error}"
+                ) from error
             message = message_of(event, body, exchange, announcement.expires_ms)
             entries.append(Entry(event=event, message=message))
         return entries

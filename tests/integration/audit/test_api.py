@@ -177,14 +177,14 @@ async def test_what_is_answered_is_json_whatever_an_older_version_has_kept(
     client: httpx.AsyncClient, audit: Audit, base: Base
 ) -> None:
     kept = event(uuid4(), 1)
-    await audit.take(kept, codec.encode(event(kept.subject, 2)).replace(b'"ada"', b'"a\\u0000\\u001bb"'))
+    await audit.take(kept, event(kept.subject, 2))
     await base.sql(
         "UPDATE audit.events SET body = replace(encode(body, 'escape'), 'ada', '\\377\\376')::bytea WHERE subject = $1",
         kept.subject,
     )
     answer = await client.get(f"/audit/orders/{kept.subject}")
     customers = [each["event"]["data"]["customer"] for each in json.loads(answer.content.decode())["events"]]
-    assert customers == ["\ufffd\ufffd", "a\0\x1bb"]
+    assert customers == ["\ufffd\ufffd"] * 2
 
 
 async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Audit, base: Base) -> None:

@@ -61,10 +61,39 @@ def test_text_that_no_part_of_the_envelope_uses_is_checked_too(place: str) -> No
             codec.decode(body)
 
 
-@pytest.mark.parametrize("text", ["a\0", "a\n", "a\x1b[2J", "a\x85", "a\u2028", "a\u202eb", "x" * 256])
-def test_attributes_and_names_take_one_line_of_plain_text(text: str) -> None:
-    for wrong in ({"type": text}, {"source": text}, {"reference": text}, {"data": {"customer": text}}):
-        with pytest.raises(MalformedEvent, match=r"Expected `str` (matching regex|of length)"):
+@pytest.mark.parametrize("ascii_", [True, False])
+@pytest.mark.parametrize("control", ["\0", "\x08", "\x0b", "\x0c", "\x1b", "\x7f", "\x80", "\x9f"])
+def test_control_characters_are_refused_wherever_they_stand(control: str, ascii_: bool) -> None:
+    text = f"a\\{control}b"
+    for wrong in ({"type": text}, {"reference": text}, {"data": {"customer": text}}, {"strange": [text]}, {text: 1}):
+        for codec in (strict, tolerant):
+            with pytest.raises(MalformedEvent, match="not plain text: a control character at"):
+                codec.decode(json.dumps(json.loads(BODY) | wrong, ensure_ascii=ascii_).encode())
+
+
+@pytest.mark.parametrize("text", ["\t\n\r", "\\u0000", "\\\\b", "°\xa0é€\U0001f600", '"\\/"', "\u2028"])
+@pytest.mark.parametrize("ascii_", [True, False])
+def test_all_other_text_is_read_as_it_is(text: str, ascii_: bool) -> None:
+    body = json.dumps(json.loads(BODY) | {"data": {"customer": text}}, ensure_ascii=ascii_).encode()
+    assert strict.decode(body).data == OrderConfirmed(customer=text)
+
+
+@given(st.text(st.characters(max_codepoint=0x100)))
+def test_text_is_refused_if_it_has_a_control_character(text: str) -> None:
+    body = msgspec.json.encode(msgspec.structs.replace(EVENT, data=OrderConfirmed(customer=f"a{text}")))
+    controls = {*map(chr, range(32)), *map(chr, range(127, 160))} - set("\t\n\r")
+    refused = "" if controls.isdisjoint(text) else "not plain text"
+    try:
+        strict.decode(body)
+    except MalformedEvent as error:
+        assert str(error).startswith(refused or "data of")
+    else:
+        assert not refused
+
+
+def test_a_name_has_at_most_255_characters() -> None:
+    for wrong in ({"type": "x" * 256}, {"source": ""}, {"reference": "x" * 256}, {"data": {"customer": ""}}):
+        with pytest.raises(MalformedEvent, match="of length"):
             strict.decode(json.dumps(json.loads(BODY) | wrong).encode())
 
 

@@ -74,14 +74,18 @@ def test_what_no_broker_takes_cannot_be_announced(given: dict[str, Any], reason:
         announcing().announce(COMPLETED, subject=uuid4(), **given)
 
 
-async def test_an_event_that_its_readers_would_refuse_is_refused_before_it_is_stored() -> None:
+@pytest.mark.parametrize(("customer", "reason"), [("x" * MAX_BODY, "over the limit"), ("a\0", "a control character")])
+async def test_an_event_that_its_readers_would_refuse_is_refused_before_it_is_stored(
+    customer: str, reason: str
+) -> None:
     async def boast(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
-        return [OrderCompleted(customer="x" * MAX_BODY)]
+        return [OrderCompleted(customer=customer)]
 
     rehearsal = Rehearsal({OrderConfirmed: boast})
     await rehearsal.deliver(CONFIRMED)
     assert rehearsal.events == []
-    assert "order.completed would be 1048" in rehearsal.parked[0].reason
+    assert rehearsal.parked[0].reason.startswith("order.completed cannot be announced")
+    assert reason in rehearsal.parked[0].reason
 
 
 @pytest.mark.parametrize(
