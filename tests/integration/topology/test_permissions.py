@@ -229,7 +229,7 @@ async def test_what_a_service_publishes_for_another_is_refused_by_broker_receive
                 if message.delivery_tag is None:
                     await asyncio.sleep(0.05)
                     continue
-                accepted += [message.body] if parked(f"{service}.dlq", message).forgery is None else []
+                accepted += [message.body] if parked(f"{service}.dlq", received(message)).forgery is None else []
                 count -= 1
     assert accepted == []
 
