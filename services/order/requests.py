@@ -13,12 +13,9 @@ from services.shared.chassis.http import Problem
 from services.shared.chassis.text import MEANING
 from services.shared.contracts.addresses import MAIL_ADDRESS, PHONE_NUMBER, mail_address, phone_number
 from services.shared.contracts.orders import Contact
-from services.shared.contracts.values import Sku
+from services.shared.contracts.values import SINGLE_LINE, Sku
 
 MOST_PIECES = 1000  # of one article in one order
-
-# Nothing that ends a line, controls a terminal or changes the direction of text. `$` alone would let a line break pass.
-SINGLE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$(?!\n)"
 
 Name = Annotated[
     str,

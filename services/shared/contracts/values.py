@@ -20,6 +20,10 @@ class Privacy(Enum):
     """Reaches a person."""
 
 
+SINGLE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$(?!\n)"
+"""For what people write: nothing that ends a line, controls a terminal or changes the direction of text. (`$` alone
+allows a last \\n.) In events a pattern costs more than all other checks: there the codec refuses control characters."""
+
 Line = Annotated[str, Meta(max_length=255)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Prose = Annotated[str, Meta(max_length=20_000)]
@@ -43,4 +47,4 @@ Sku = Annotated[
         description="an article: 1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or digit",
     ),
 ]
-"""For what people write. In an event any Name may stand for an article: a pattern costs as much as all other checks."""
+"""For what people write; in an event any Name may stand for an article."""
