@@ -130,6 +130,10 @@ crds: $(VENV)/.local ## write operator/crds and the table in docs/topology.md an
 chart-golden: $(VENV)/.dev ## write tests/charts/golden.yaml anew: what the chart renders when nothing is set
 	@$(BIN)/python -m tests.charts.golden
 
+.PHONY: settings
+settings: $(VENV)/.dev ## write docs/settings.md anew from the settings of the services
+	@$(BIN)/python -m warren.settings_page
+
 .PHONY: manifests
 manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions anew from the chart, with the tests' Helm or HELM=helm
 	@helm=$${HELM:-$$($(BIN)/python -c 'from tests.charts.helm import RELEASES, program; print(program(RELEASES[-1]))')}; \

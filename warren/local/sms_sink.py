@@ -151,8 +151,11 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        if urlsplit(self.path).path == "/messages":
+        path = urlsplit(self.path).path
+        if path == "/messages":
             self._answer(200, self.owner.listing())
+        elif path == "/":
+            self._answer(200, {"service": "Warren's stand-in for mail and SMS", "messages": "/messages"})
         else:
             self._answer(404, {"detail": "see /messages"})
 

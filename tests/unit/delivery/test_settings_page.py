@@ -1,0 +1,26 @@
+"""docs/settings.md is up to date, and names every variable that anything here reads."""
+
+import re
+from pathlib import Path
+
+from warren.settings_page import PAGE, page
+
+ROOT = Path(__file__).resolve().parents[3]
+FOLDERS = ("services", "warren", "operator", "loadtest", "tests", "charts", "docs/examples")
+FILES = ("Makefile", "compose.yaml", "Tiltfile", "Dockerfile", "README.md")
+
+
+def test_it_is_what_make_settings_writes() -> None:
+    assert PAGE.read_text() == page(), "run `make settings`"
+
+
+def test_every_variable_is_on_it() -> None:
+    known = set(re.findall(r"`(WARREN_[A-Z_]+)", page()))
+    sources = [ROOT / name for name in FILES]
+    for folder in FOLDERS:
+        sources += [
+            file for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".yaml", ".md", ".sh", ".tpl"}
+        ]
+    for file in sources:
+        read = set(re.findall(r"\bWARREN_[A-Z_]+[A-Z]\b", file.read_text()))
+        assert read <= known | {"WARREN_SMTP", "WARREN_X"}, f"{file}: {sorted(read - known)}"

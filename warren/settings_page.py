@@ -1,0 +1,114 @@
+"""python -m warren.settings_page: writes docs/settings.md, from the settings of the services."""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from services.shared.chassis.environment import PREFIX, ProcessSettings
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "settings.md"
+
+HEAD = """# Settings
+
+Written by `make settings` from the settings of the services; the paragraphs at the end by hand, in
+`warren/settings_page.py`. A process reads its settings from the environment once, when it starts, and refuses to start
+with a wrong one. Variables that end in `_FILE` or `_CREDENTIALS` name files, which are read again at each connect.
+"""
+
+BY_HAND = """
+## Programs of a developer's machine
+
+| variable | meaning |
+|---|---|
+| `WARREN_URL` | the order service that `warren` talks to |
+| `WARREN_TOKEN` | the bearer token that `warren` sends |
+| `WARREN_PORT` | the port of the order API with Docker Compose |
+| `WARREN_IMAGES`, `WARREN_TAG` | registry and tag of the images with Docker Compose |
+| `WARREN_AUDIT_URL`, `WARREN_MANAGEMENT_URL` | what `warren` asks, else those of `warren up` |
+| `WARREN_CACHE` | the cache folder, else `~/.cache/warren` |
+| `WARREN_SERVERS` | `docker` or `debian`: where private PostgreSQL and RabbitMQ come from |
+| `WARREN_KEEP` | `1` keeps data and logs of the servers that tests started |
+| `WARREN_TEST_SEED` | the seed of random tests |
+| `WARREN_TEST_SERVERS`, `WARREN_MUTANT_REPORT` | what test runs tell the processes that they start |
+| `WARREN_OWN_ENGINE` | set: `make test` starts a Docker Engine of its own where none answers |
+"""
+
+
+def settings() -> list[type[ProcessSettings]]:
+    """Every kind of settings of the services, the common ones first."""
+    for file in sorted((ROOT / "services").glob("*/settings.py")):
+        importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    importlib.import_module("services.shared.chassis.identity")
+    return list(_with_children(ProcessSettings))
+
+
+def page() -> str:
+    parts = [HEAD]
+    for kind in settings():
+        rows = list(_rows(kind))
+        if rows:
+            where = kind.__module__.replace(".", "/") + ".py"
+            base = "" if kind is ProcessSettings else f", with all of `{kind.__bases__[0].__name__}`"
+            title = kind.__module__.removeprefix("services.").removesuffix(".settings").removeprefix("shared.chassis.")
+            text = f" {first}" if (first := _first_paragraph(kind)) else ""
+            parts.append(f"\n## {title}: {kind.__name__}\n\nIn `{where}`{base}.{text}\n")
+            parts.append("| variable | default | possible | meaning |\n|---|---|---|---|\n" + "".join(rows))
+    return "\n".join(part.strip("\n") + "\n" for part in [*parts, BY_HAND])
+
+
+def _with_children(kind: type[ProcessSettings]) -> Iterator[type[ProcessSettings]]:
+    if kind.__module__.startswith("services."):
+        yield kind
+    for child in sorted(kind.__subclasses__(), key=lambda each: (each.__module__, each.__name__)):
+        yield from _with_children(child)
+
+
+def _first_paragraph(kind: type[ProcessSettings]) -> str:
+    text = inspect.cleandoc(kind.__doc__ or "")
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def _rows(kind: type[ProcessSettings]) -> Iterator[str]:
+    meanings = _meanings(kind)
+    for field in msgspec.structs.fields(kind):
+        if field.name in kind.__annotations__:
+            value = str(field.default).removeprefix(f"{ROOT}/")
+            default = "required" if field.required else "not set" if value in {"", ".", "None"} else f"`{value}`"
+            meaning = meanings.get(field.name, "").replace("|", "\\|")
+            yield f"| `{PREFIX}{field.name.upper()}` | {default} | {_possible(field.type)} | {meaning} |\n"
+
+
+def _meanings(kind: type[ProcessSettings]) -> dict[str, str]:
+    """The text below each field in the source, which Python itself does not keep."""
+    body = next(n.body for n in ast.parse(inspect.getsource(kind)).body if isinstance(n, ast.ClassDef))
+    found = {}
+    for field, text in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+            found[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+    return found
+
+
+def _possible(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
+    metas = [meta for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+    limits = [
+        f"{sign} {getattr(meta, name):,}".replace(".0", "")
+        for meta in metas
+        for name, sign in (("gt", "&gt;"), ("ge", "&ge;"), ("lt", "&lt;"), ("le", "&le;"))
+        if getattr(meta, name) is not None
+    ]
+    plain = {int: "number", float: "number", str: "text", Path: "path", bool: "`true`, `false`"}
+    base = get_args(kind)[0] if metas else kind
+    return " ".join([plain.get(base, "text"), ", ".join(limits)]).strip()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
