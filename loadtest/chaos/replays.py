@@ -74,7 +74,12 @@ def _address(site: Site) -> BrokerAddress:
 def _broker_access(site: Site) -> BrokerAccess:
     broker = site.servers.broker.address
     url = f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}"
-    return BrokerAccess(broker_url=url, broker_credentials=site.secrets / "dlq-rabbitmq", broker_ca_file=broker.ca_file)
+    return BrokerAccess(
+        broker_url=url,
+        broker_credentials=site.secrets / "dlq-rabbitmq",
+        broker_ca_file=broker.ca_file,
+        management_url=broker.management_url,
+    )
 
 
 def _database_access(site: Site) -> DatabaseAccess:

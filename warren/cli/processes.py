@@ -1,5 +1,6 @@
 """`warren status`, `warren logs` and `warren restart`: for what `warren up` runs, from another terminal."""
 
+import json
 import os
 import sys
 import time
@@ -8,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
+from warren.cli.options import Json
 from warren.local.errors import LocalError
 from warren.local.instance import Instance, State
 
@@ -16,21 +18,30 @@ METRICS = "metrics of "
 LOGS = {"postgres": "PostgreSQL", "rabbitmq": "RabbitMQ"}
 
 
-def status() -> int:
+def status(*, as_json: Json = False) -> int:
     """Show what `warren up` runs, since when, and where. Exit code 1 if anything of it is down.
 
-    Try: warren status
+    Try:
+
+        warren status
+
+        warren status --json | jq -r .urls.orders
     """
     instance, state = _running()
+    up = {name: process for name, process in state.processes.items() if process.alive}
+    code = 0 if len(up) == len(state.processes) and not state.down else 1
+    if as_json:
+        parts = {name: up[name].pid if name in up else None for name in (*state.processes, *state.down)}
+        print(json.dumps({"urls": state.urls, "logs": str(instance.dir / "logs"), "processes": parts}))
+        return code
     for name, url in state.urls.items():
         if not name.startswith(METRICS):
             print(f"{name:<18} {url}")
     print(f"{'logs':<18} {instance.dir / 'logs'}\n")
-    up = {name: process for name, process in state.processes.items() if process.alive}
     for name in (*state.processes, *state.down):
         shown = f"up {_duration(up[name].age):<8} pid {up[name].pid}" if name in up else "DOWN"
         print(f"{name:<14} {shown:<24} {state.urls.get(METRICS + name, '')}".rstrip())
-    return 0 if len(up) == len(state.processes) and not state.down else 1
+    return code
 
 
 def logs(

@@ -11,9 +11,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from services.shared.chassis.printable import printable
 from warren import demo as play
 from warren import invariants
 from warren.cli.running import Lines
+from warren.cli.screen import shown
 from warren.client import Client
 from warren.demo import Act
 from warren.invariants import Check
@@ -46,7 +48,7 @@ def run(*, logs: bool) -> int:
     _out.print(f"  the sinks received {sent}")
     _heading("Parking lot")
     for row in parked:
-        _out.print(f"  {row['service']}.dlq: {row['reason']}", markup=False)
+        _out.print(f"  {row['service']}.dlq: {printable(row['reason'])}", markup=False)
     _heading("Invariants")
     for check in checks:
         mark = "[green]✓[/green]" if check.held else "[red]✗[/red]"
@@ -110,7 +112,7 @@ def _sources(told: Sequence[Any]) -> Table:
     for row in told:
         by_source.setdefault(row["source"].rsplit("/", 1)[-1], []).append(f"{row['count']} {row['type']}")
     for source, events in by_source.items():
-        table.add_row(source, ", ".join(events))
+        table.add_row(shown(source), shown(", ".join(events)))
     return table
 
 
