@@ -14,8 +14,8 @@ from tests.integration.dlq.conftest import Lots
 from tests.stage import event_of, eventually
 from tests.undecodable import UNDECODABLE
 
-LARGE = 12 * 1024 * 1024  # bytes
-COUNT = 12
+LARGE = 15 * 1024 * 1024  # bytes
+COUNT = 6
 PEAK = """
 import pathlib, re, sys
 from warren import cli
@@ -49,12 +49,12 @@ async def test_what_cannot_be_decoded_is_listed_beside_the_others_and_shown(stag
     said = await stage.warren("dlq", "list", "--queue", "probe")
     assert f"probe.dlq  {len(bodies) + 2} messages" in said.out
     assert said.out.count("cannot be decoded: ") == len(bodies)
-    for body, (kind, properties) in zip(bodies, UNDECODABLE.items(), strict=True):
-        digest = hashlib.sha256(body).hexdigest()
-        said = await stage.warren("dlq", "show", digest, "--queue", "probe")
-        assert body.decode() in said.out, kind
-        assert "undecodable" in said.out, kind
-        (document,) = (await stage.warren("dlq", "show", digest, "--queue", "probe", "--json")).documents
+    said = await stage.warren("dlq", "show", "", "--queue", "probe")
+    assert all(body.decode() in said.out for body in bodies)
+    assert said.out.count("undecodable") == len(bodies)
+    documents = (await stage.warren("dlq", "show", "", "--queue", "probe", "--json")).documents[1:-1]
+    for body, document, properties in zip(bodies, documents, UNDECODABLE.values(), strict=True):
+        assert document["body"].encode() == body
         assert_kept(RawProperties(base64.b64decode(document["properties_base64"])), properties)
     await eventually(lambda: stage.has("probe.dlq", len(bodies) + 2))
 
@@ -113,10 +113,9 @@ async def test_text_that_no_database_or_terminal_should_get_disables_nothing(tex
     said = await stage.warren("dlq", "list", "--queue", "probe")
     assert (said.code, said.err) == (0, "")
     assert said.out.replace("\n", "").isprintable()
-    for document in (await stage.warren("dlq", "list", "--queue", "probe", "--json")).documents:
-        said = await stage.warren("dlq", "show", document["id"], "--queue", "probe")
-        assert said.code == 0 or "\0" in document["id"], said.err
-        assert said.out.replace("\n", "").isprintable()
+    said = await stage.warren("dlq", "show", "", "--queue", "probe")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.replace("\n", "").isprintable()
     assert (await stage.warren("dlq", "replay", "--queue", "probe", "--dry-run")).code == 0
     depth = await stage.depth("probe.dlq")
     said = await stage.warren("dlq", "drop", "--queue", "probe", "--yes")
@@ -148,13 +147,13 @@ async def test_large_messages_are_held_one_at_a_time_and_keep_their_order(stage:
     for number in range(COUNT):
         await stage.park(f"large {number:03} ".encode() + bytes(LARGE))
     await stage.park(*bodies[8:])
-    for command in (("list", "--limit", "0"), ("show", hashlib.sha256(b"019").hexdigest()), ("list", "--limit", "1")):
+    for command in (("list", "--limit", "1"), ("show", hashlib.sha256(b"019").hexdigest())):
         async with stage.process("-c", PEAK, "dlq", *command, "--queue", "probe", pipe=True) as process:
             assert process.stderr is not None
             out, err = await process.communicate()
         code, peak = map(int, err.split()[-2:])
         assert code == 0, out
-        assert peak < 100 + 4 * LARGE // 2**20, f"{command} took {peak} MB"
+        assert peak < 75 + 3 * LARGE // 2**20, f"{command} took {peak} MB"
         await eventually(lambda: stage.has("probe.dlq", 20 + COUNT))
     said = await stage.warren("dlq", "replay", "--queue", "probe")
     assert said.out == f"replayed {20 + COUNT} of {20 + COUNT} looked at\n", said.err

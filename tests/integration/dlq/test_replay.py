@@ -188,7 +188,7 @@ async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_n
 
     await stage.park(*delivered.elements(), lot="probe.queue", exchange="redrive.exchange")
     async with stage.consumer({OrderConfirmed: note}):
-        await eventually(lambda: len(stage.record.repeated_) + len(stage.record.processed_) >= 2100)
+        await eventually(lambda: len(stage.record.repeated_) + len(stage.record.processed_) >= delivered.total())
     row = (await stage.sql("SELECT count(*), count(DISTINCT id) FROM effects"))[0]
     assert tuple(row) == (1600, 1600)
 
