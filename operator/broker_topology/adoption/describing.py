@@ -121,11 +121,11 @@ def _exact(ways: Sequence[tuple[Fields, Fields]], struct: Any, translate: Any, b
     found: list[Fields] = []
     problem = ""
     for fields, arguments in ways:
-        said = fields | ({"arguments": arguments} if arguments else {})
-        difference = _difference(said, struct, translate, body)
+        written = fields | ({"arguments": arguments} if arguments else {})
+        difference = _difference(written, struct, translate, body)
         problem = problem or difference
-        if not difference and said not in found:
-            found.append(said)
+        if not difference and written not in found:
+            found.append(written)
     return found, "" if found else problem
 
 

@@ -213,7 +213,7 @@ async def _owners(api: ManagementApi, options: argparse.Namespace) -> int:
     for each in standing:
         say(str(each))
     if not standing:
-        say("nobody: no Topology was ever applied here with an owner")
+        say("no owners: no Topology was ever applied here with an owner")
     return DONE
 
 
@@ -222,7 +222,7 @@ async def _disown(api: ManagementApi, options: argparse.Namespace) -> int:
     if options.json:
         say_json({"owner": options.owner, "objects": freed})
     else:
-        say(f"{options.owner} is forgotten; {objects(freed)} of it belong to nobody now")
+        say(f"{options.owner} is forgotten; {objects(freed)} of it have no owner now")
     return DONE
 
 

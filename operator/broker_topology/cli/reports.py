@@ -27,7 +27,7 @@ class Report(msgspec.Struct, frozen=True):
     carried_out: bool
     kept: tuple[ObjectState, ...] = ()
     stuck: tuple[ObjectState, ...] = ()
-    """Queues whose migration waits for somebody."""
+    """Queues whose migration cannot go on before something is changed by hand."""
     migrated: tuple[str, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
@@ -83,11 +83,11 @@ def show_findings(topologies: list[Loaded], found: Iterable[Finding], *, as_json
     """Of a check of files alone."""
     several = list(found)
     if as_json:
-        said = [
+        listed = [
             {"file": str(each.origin), "path": each.path, "message": each.message, "warning": each.warning}
             for each in several
         ]
-        say_json({"topologies": len(topologies), "objects": objects_in(topologies), "findings": said})
+        say_json({"topologies": len(topologies), "objects": objects_in(topologies), "findings": listed})
         return
     warn(str(each) for each in several if each.warning)
     for each in several:

@@ -120,7 +120,7 @@ def _hinted(step: Step) -> Step:
 
 
 def _unnamed(wanted: State, observed: State, owned: Iterable[Record]) -> Iterator[str]:
-    """Without a record nothing tells a binding that these files named before from one that somebody else made."""
+    """Without a record nothing tells a binding that these files named before from one that another client made."""
     claimed = {identity for record in owned for kind, identity in record.claims if kind is Kind.BINDING}
     for identity in sorted(observed[Kind.BINDING].keys() - wanted[Kind.BINDING].keys() - claimed):
         _, kind, target, *_ = identity.name

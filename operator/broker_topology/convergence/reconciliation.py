@@ -110,7 +110,7 @@ class Reconciliation:
         reason = await migrator.foreseen(self._api, step.key, step.body)
         if reason is not None:
             return replace(step, reason=f"{migrator.UNMOVABLE}: {reason}")
-        return replace(step, action=Action.MIGRATE, reason="its messages move into a queue made anew")
+        return replace(step, action=Action.MIGRATE, reason="its messages move into a new queue of this name")
 
     async def carry_out(self, *, prune: bool, migrate: Migrate | None, progress: Progress | None) -> Outcome:
         """Makes it so, and reads the broker back if anything was written."""
@@ -298,7 +298,7 @@ def migration_hint(step: Step) -> str:
     """What can be done about a blocked queue whose resource does not ask for a migration."""
     if step.kind is not Kind.QUEUE or step.body["arguments"].get("x-queue-type") == "stream":
         return ""
-    return "; argumentChange: Migrate would move its messages into a queue made anew"
+    return "; argumentChange: Migrate would move its messages into a new queue of this name"
 
 
 def _object(step: Step) -> Object:

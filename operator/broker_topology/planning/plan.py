@@ -41,7 +41,7 @@ class Action(Enum):
     UPDATE = "~"
     DELETE = "-"
     MIGRATE = ">"
-    """Its messages move into a queue made anew. Only ever shown: a `Migrate` does it, not the steps of a plan."""
+    """Its messages move into a new queue of this name. Only shown: a `Migrate` does it, not the steps of a plan."""
     BLOCKED = "!"
 
 

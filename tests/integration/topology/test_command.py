@@ -56,7 +56,7 @@ async def test_what_stays_blocked_is_an_error(run):
         "! blocked queue q (quorum)",
         "    x-delivery-limit: (not set) -> 5",
         "    type and arguments of an existing queue cannot be changed; "
-        "argumentChange: Migrate would move its messages into a queue made anew, with --owner",
+        "argumentChange: Migrate would move its messages into a new queue of this name, with --owner",
         "1 blocked",
         "1 topology, 3 objects: 1 blocked",
     ]
@@ -240,7 +240,7 @@ async def test_apply_comes_back_when_a_queue_has_been_migrated(broker, api, run)
     owned = ("--owner", broker.owner())
     assert (await run("apply", *owned))[0] == 0
     asked = SPEC | {"queues": {"q": {"deliveryLimit": 5, "argumentChange": "Migrate"}}}
-    reason = "its messages move into a queue made anew"
+    reason = "its messages move into a new queue of this name"
     difference = ["> migrate queue q (quorum)", "    x-delivery-limit: (not set) -> 5", f"    {reason}", "1 to migrate"]
     assert await run("plan", *owned, spec=asked) == (3, difference, [])
     code, out, told = await run("apply", *owned, spec=asked)
@@ -275,7 +275,7 @@ async def test_owners_are_listed_and_one_that_will_not_come_back_is_forgotten(br
     with pytest.raises(broker_topology.Claimed):
         await broker.reconcile(SPEC, "second", api=api)
     assert await run("disown", "--owner", first) == (
-        0, [f"{first} is forgotten; 3 objects of it belong to nobody now"], []
+        0, [f"{first} is forgotten; 3 objects of it have no owner now"], []
     )  # fmt: skip
     assert (await broker.reconcile(SPEC, "second", api=api)).ready
     code, _, (message,) = await run("disown", "--owner", first)
