@@ -34,8 +34,7 @@ def assert_kept(found: RawProperties, sent: RawProperties) -> None:
 
 async def park_undecodable(stage: Lots) -> list[bytes]:
     bodies = [f"body {number}".encode() for number in range(len(UNDECODABLE))]
-    for body, properties in zip(bodies, UNDECODABLE.values(), strict=True):
-        await stage.send_raw(body, properties, "probe.dlq")
+    await stage.send_raw(*zip(bodies, UNDECODABLE.values(), strict=True), queue="probe.dlq")
     return bodies
 
 
@@ -89,10 +88,10 @@ async def test_headers_that_leave_no_room_for_a_note_stay_and_others_pass(stage:
     value = b"x" * (room - 200)
     table = b"\x01aS" + len(value).to_bytes(4) + value
     await stage.park(b"before")
-    await stage.send_raw(b"wide", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table), "probe.dlq")
+    await stage.send_raw((b"wide", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)), queue="probe.dlq")
     value = b"x" * (room - 6 - 7)
     table = b"\x01aS" + len(value).to_bytes(4) + value
-    await stage.send_raw(b"full", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table), "probe.dlq")
+    await stage.send_raw((b"full", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)), queue="probe.dlq")
     await stage.park(b"after")
     assert len((await stage.warren("dlq", "list", "--queue", "probe", "--json")).documents) == 4
     said = await stage.warren("dlq", "replay", "--queue", "probe")
@@ -134,7 +133,7 @@ async def test_random_messages_never_stop_the_tool(stage: Lots) -> None:
                 name: chance.choice(["a", "\0", 7, None, [], {}]) for name in ("id", "logicalid", "type", "subject")
             }
             body = json.dumps(fields).encode()
-        await stage.send_raw(body, chance.choice(kinds), "probe.dlq")
+        await stage.send_raw((body, chance.choice(kinds)), queue="probe.dlq")
     assert len((await stage.warren("dlq", "list", "--queue", "probe", "--json", "--limit", "0")).documents) == 40
     said = await stage.warren("dlq", "replay", "--queue", "probe")
     assert said.out == "replayed 40 of 40 looked at\n", said.err

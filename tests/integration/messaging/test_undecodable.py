@@ -99,7 +99,7 @@ async def test_headers_that_fill_a_frame_and_grow_by_the_broker_s_notes_end_no_c
     table = b"\x01aS" + len(value).to_bytes(4) + value
     full = RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)
     async with stage.consumer({OrderConfirmed: note}):
-        await stage.send_raw(b"{", full)
+        await stage.send_raw((b"{", full))
         await stage.send(codec.encode(event_of(CONFIRMED)))
         await eventually(lambda: _are_seen(stage, 1))
         await eventually(lambda: len(stage.record.failed_) == 1)
