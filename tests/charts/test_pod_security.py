@@ -16,7 +16,7 @@ def faults(spec: Object) -> Iterator[str]:
         if spec.get(key):
             yield key
     pod = spec.get("securityContext", {})
-    if pod.get("runAsNonRoot") is not True or pod.get("runAsUser", 0) == 0:
+    if pod.get("runAsNonRoot") is not True or pod.get("runAsUser") == 0:
         yield "may run as root"
     if pod.get("seccompProfile", {}).get("type") not in {"RuntimeDefault", "Localhost"}:
         yield "no seccomp profile"

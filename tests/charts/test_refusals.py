@@ -1,9 +1,17 @@
 """Ten and more mistakes that people make with values, and what they are told."""
 
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
 import pytest
 
-from tests.charts.helm import RELEASES
+from tests.charts.helm import RELEASES, Release
 from tests.charts.rendering import CHART, Object, helm
+from tests.kubernetes.cluster import kubeconfig
 
 EXTERNAL = {"mode": "external", "external": {"host": "broker.example", "adminSecret": "admin"}}
 BROKER_CIDRS = {"networkPolicy": {"brokerCidrs": ["10.0.0.0/8"]}}
@@ -16,6 +24,30 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
     "a number in words": ({"default": {"replicas": "two"}}, ["replicas", "integer"]),
     "a port that there is not": ({"mail": {"port": 70000}}, ["mail", "port"]),
     "an amount of no unit": ({"rabbitmq": {"storage": "10 GB"}}, ["storage"]),
+    "a network of the newer kind that is none": (
+        {"networkPolicy": {"apiServer": {"cidrs": ["2001:db8::1::/64"]}}},
+        ["cidrs"],
+    ),
+    "a number that is not kept as it is written": (
+        {"default": {"environment": {"X": 12345678901234567890}}},
+        ["environment.X is a number that YAML does not keep as it is written: put it in quotes"],
+    ),
+    "a folder of the chart's own": (
+        {"components": {"payment": {"secrets": {"broker": "x"}}}},
+        ["components.payment: a volume or folder of secrets is called broker"],
+    ),
+    "a name that no address can hold": ({"rabbitmq": {"vhost": ".."}}, ["rabbitmq.vhost is .."]),
+    "a block that is taken away": ({"rabbitmq": None}, ["rabbitmq"]),
+    "a setting that is taken away": ({"networkPolicy": {"apiServer": None}}, ["networkPolicy", "apiServer"]),
+    "a setting of the operator's chart that is taken away": (
+        {"topology-operator": {"networkPolicy": {"dns": None}}},
+        ["networkPolicy", "dns"],
+    ),
+    "a label that is none": ({"default": {"podLabels": {"team": "a b"}}}, ["podLabels", "team"]),
+    "scaling without bounds": (
+        {"components": {"own": {"enabled": True, "service": "own", "queue": "q", "autoscaling": {"enabled": True}}}},
+        ["components.own.autoscaling: set minimum and maximum"],
+    ),
     "a network that is none": ({"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}}, ["cidrs"]),
     "a provider that is not called over TLS": ({"sms": {"url": "http://sms.example"}}, ["url", "https"]),
     "a service without a name": ({"components": {"loyalty": {"enabled": True}}}, ["loyalty", "service"]),
@@ -87,3 +119,74 @@ def test_all_mistakes_are_told_at_once() -> None:
     done = helm(RELEASES[-1], "template", "warren", CHART, values=values)
     for words in ("odd number", "postgresql.external.host", "mail.host", "sms.url"):
         assert words in done.stderr
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
+@pytest.mark.parametrize("name", ["1warren", "123", "my.app"])
+def test_a_release_that_no_service_can_be_named_after_is_refused(name: str, release: Release) -> None:
+    done = helm(release, "template", name, CHART)
+    assert done.returncode != 0
+    assert f"the release is called {name}: Services are named after it" in done.stderr
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
+def test_a_second_release_in_a_namespace_is_refused(release: Release, tmp_path: Path) -> None:
+    with api_server("first") as url:
+        config = kubeconfig(tmp_path, url, "token", None)
+        told = ["--kubeconfig", str(config), "--namespace", "shop", "--dry-run=server", "--disable-openapi-validation"]
+        second = helm(release, "template", "second", CHART, *told)
+        assert second.returncode != 0
+        assert "namespace shop holds release first of this chart" in second.stderr
+        assert "install this one into a namespace of its own" in second.stderr
+        assert "holds release" not in helm(release, "template", "first", CHART, *told).stderr, "it finds itself"
+
+
+@contextmanager
+def api_server(instance: str) -> Iterator[str]:
+    """As much of one as Helm's `lookup` asks: one Deployment, of a release of this chart."""
+    labels = {"app.kubernetes.io/name": "warren", "app.kubernetes.io/instance": instance}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "labels": labels}}
+    kind = {
+        "name": "deployments",
+        "singularName": "",
+        "namespaced": True,
+        "kind": "Deployment",
+        "verbs": ["list", "get"],
+    }
+    apps = {"groupVersion": "apps/v1", "version": "v1"}
+    answers: Object = {
+        "/version": {"major": "1", "minor": "36", "gitVersion": "v1.36.0"},
+        "/api": {"kind": "APIVersions", "versions": []},
+        "/apis": {"kind": "APIGroupList", "groups": [{"name": "apps", "versions": [apps], "preferredVersion": apps}]},
+        "/apis/apps/v1": {"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [kind]},
+        "/apis/apps/v1/namespaces/shop/deployments": {
+            "apiVersion": "apps/v1",
+            "kind": "DeploymentList",
+            "items": [deployment],
+        },
+    }
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = answers.get(self.path.partition("?")[0])
+            body = json.dumps(
+                found or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404}
+            ).encode()
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,4 +1,4 @@
-{{/* What a process is told. (dict "root" . "it" component "name" name) */}}
+{{/* The environment of a process. (dict "root" . "it" component) */}}
 {{- define "warren.environment" -}}
 {{- $root := .root -}}
 {{- $settings := dict
@@ -32,27 +32,60 @@
 {{- $_ := set $settings "WARREN_SMS_TOKEN_FILE" "/run/warren/sms/token" -}}
 {{- end -}}
 {{- end -}}
-{{- $own := index $root.Values.components .name -}}
-{{- range $key, $value := mergeOverwrite $settings (deepCopy $root.Values.default.environment) (deepCopy ($own.environment | default dict)) }}
-- {name: {{ $key }}, value: {{ $value | toString | quote }}}
-{{- end }}
+{{- $variables := list -}}
+{{- $own := .it.env | default list -}}
+{{- $named := dict -}}
+{{- range $own -}}{{- $_ := set $named .name true -}}{{- end -}}
+{{- range $name, $value := mergeOverwrite $settings .it.environment -}}
+{{- if not (hasKey $named $name) -}}
+{{- $variables = append $variables (dict "name" $name "value" (include "warren.plain" $value)) -}}
+{{- end -}}
+{{- end -}}
+{{- concat $variables $own | toYaml -}}
 {{- end -}}
 
-{{/* Its own Secrets and nobody else's. */}}
-{{- define "warren.mounts" -}}
-- {name: broker, mountPath: /run/warren/broker, readOnly: true}
-- {name: database, mountPath: /run/warren/database, readOnly: true}
-- {name: trust, mountPath: /run/warren/trust, readOnly: true}
-{{- if .it.http }}
-- {name: token, mountPath: /run/warren/token, readOnly: true}
+{{/* Its own Secrets and nobody else's, as name: Secret. (dict "root" . "it" component) */}}
+{{- define "warren.secrets" -}}
+{{- $secrets := dict "broker" (printf "%s-rabbitmq" .it.service) "database" (printf "%s-postgres" .it.service) -}}
+{{- if .it.http -}}
+{{- $_ := set $secrets "token" (include "warren.tokenSecret" .root) -}}
+{{- end -}}
+{{- if and (eq .it.service "email") .root.Values.mail.credentialsSecret -}}
+{{- $_ := set $secrets "mail" .root.Values.mail.credentialsSecret -}}
+{{- end -}}
+{{- if and (eq .it.service "sms") .root.Values.sms.tokenSecret -}}
+{{- $_ := set $secrets "sms" .root.Values.sms.tokenSecret -}}
+{{- end -}}
+{{- merge $secrets (.it.secrets | default dict) | toYaml -}}
+{{- end -}}
+
+{{/* A container of a component: what all of them have in common. (dict "root" . "it" component) */}}
+{{- define "warren.component.container" -}}
+image: {{ include "warren.image" (dict "root" .root "program" .it.service) | quote }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy | quote }}
+env: {{- include "warren.environment" . | nindent 2 }}
+{{- with .it.envFrom }}
+envFrom: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- range $folder, $secret := .it.secrets }}
-- {name: {{ $folder }}, mountPath: /run/warren/{{ $folder }}, readOnly: true}
-{{- end }}
-{{- if and (eq .it.service "email") .root.Values.mail.credentialsSecret }}
-- {name: mail, mountPath: /run/warren/mail, readOnly: true}
-{{- end }}
-{{- if and (eq .it.service "sms") .root.Values.sms.tokenSecret }}
-- {name: sms, mountPath: /run/warren/sms, readOnly: true}
-{{- end }}
+resources: {{- include "warren.resources" .it.resources | nindent 2 }}
+securityContext: {{- include "warren.containerSecurity" .root | nindent 2 }}
+volumeMounts:
+  - {name: trust, mountPath: /run/warren/trust, readOnly: true}
+  {{- range $name := include "warren.secrets" . | fromYaml | keys | sortAlpha }}
+  - {name: {{ $name | quote }}, mountPath: {{ printf "/run/warren/%s" $name | quote }}, readOnly: true}
+  {{- end }}
+  {{- with .it.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* How the pods of a component are spread. (dict "root" . "it" component "component" name) */}}
+{{- define "warren.spread" -}}
+{{- $selector := dict "matchLabels" (include "warren.selector" . | fromYaml) -}}
+{{- $even := dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway" -}}
+{{- $spread := list -}}
+{{- range .it.topologySpreadConstraints | default (.it.topologySpread | ternary (list $even) list) -}}
+{{- $spread = append $spread (merge . (dict "labelSelector" $selector)) -}}
+{{- end -}}
+{{- toYaml $spread -}}
 {{- end -}}

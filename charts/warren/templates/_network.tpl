@@ -4,16 +4,7 @@
 {{- define "warren.policy" -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
-metadata:
-  name: {{ include "warren.name" .root }}-{{ .component }}
-  namespace: {{ .root.Release.Namespace }}
-  labels: {{- include "warren.labels" . | nindent 4 }}
-  {{- with .hook }}
-  annotations:
-    helm.sh/hook: {{ . }}
-    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
-    helm.sh/hook-weight: "-20"
-  {{- end }}
+metadata: {{- include "warren.metadata" (merge (dict "weight" "-20") .) | nindent 2 }}
 spec:
   podSelector:
     matchLabels: {{- include "warren.selector" . | nindent 6 }}
@@ -35,49 +26,43 @@ spec:
 
 {{- define "warren.egress.apiServer" -}}
 - to:
-    {{- range .Values.networkPolicy.apiServer.cidrs }}
-    - ipBlock: {cidr: {{ . }}}
-    {{- end }}
+    {{- include "warren.networks" .Values.networkPolicy.apiServer.cidrs | nindent 4 }}
   ports:
     {{- range .Values.networkPolicy.apiServer.ports }}
-    - {protocol: TCP, port: {{ . }}}
+    - {protocol: TCP, port: {{ . | int }}}
     {{- end }}
 {{- end -}}
 
 {{- define "warren.egress.database" -}}
 - to:
     {{- if eq .Values.postgresql.mode "external" }}
-    {{- range .Values.postgresql.external.cidrs }}
-    - ipBlock: {cidr: {{ . }}}
-    {{- end }}
+    {{- include "warren.networks" .Values.postgresql.external.cidrs | nindent 4 }}
     {{- else }}
     {{- include "warren.peer" (dict "root" . "component" "postgresql") | nindent 4 }}
     {{- end }}
   ports:
-    - {protocol: TCP, port: {{ include "warren.database.port" . }}}
+    - {protocol: TCP, port: {{ include "warren.database.port" . | int }}}
 {{- end -}}
 
 {{- define "warren.egress.broker" -}}
 - to:
     {{- if eq .Values.rabbitmq.mode "external" }}
-    {{- range .Values.rabbitmq.external.cidrs }}
-    - ipBlock: {cidr: {{ . }}}
-    {{- end }}
+    {{- include "warren.networks" .Values.rabbitmq.external.cidrs | nindent 4 }}
     {{- else }}
     - podSelector:
         matchLabels: {{- include "warren.broker.selector" . | nindent 10 }}
     {{- end }}
   ports:
-    - {protocol: TCP, port: {{ include "warren.broker.port" . }}}
+    - {protocol: TCP, port: {{ include "warren.broker.port" . | int }}}
 {{- end -}}
 
 {{/* What selects the broker's pods: the cluster operator gives its own labels to those that it makes. */}}
 {{- define "warren.broker.selector" -}}
 {{- if eq .Values.rabbitmq.mode "clusterOperator" -}}
-app.kubernetes.io/name: {{ include "warren.broker.host" . }}
+app.kubernetes.io/name: {{ include "warren.broker.host" . | quote }}
 app.kubernetes.io/component: rabbitmq
 {{- else -}}
-{{ include "warren.selector" (dict "root" . "component" "rabbitmq") }}
+{{- include "warren.selector" (dict "root" . "component" "rabbitmq") | nindent 0 }}
 {{- end -}}
 {{- end -}}
 
@@ -86,10 +71,8 @@ app.kubernetes.io/component: rabbitmq
 {{- if eq .it.service "email" }}
 {{- if .root.Values.mail.host }}
 - to:
-    {{- range .root.Values.mail.cidrs }}
-    - ipBlock: {cidr: {{ . }}}
-    {{- end }}
-  ports: [{protocol: TCP, port: {{ .root.Values.mail.port }}}]
+    {{- include "warren.networks" .root.Values.mail.cidrs | nindent 4 }}
+  ports: [{protocol: TCP, port: {{ .root.Values.mail.port | int }}}]
 {{- else }}
 - to: {{- include "warren.peer" (dict "root" .root "component" "sinks") | nindent 4 }}
   ports: [{protocol: TCP, port: 2525}]
@@ -97,18 +80,16 @@ app.kubernetes.io/component: rabbitmq
 {{- end }}
 {{- if eq .it.service "sms" }}
 {{- if .root.Values.sms.url }}
-{{- $host := (urlParse .root.Values.sms.url).host }}
+{{- $host := regexFind "^https://[^/?#]+" .root.Values.sms.url }}
 - to:
-    {{- range .root.Values.sms.cidrs }}
-    - ipBlock: {cidr: {{ . }}}
-    {{- end }}
-  ports: [{protocol: TCP, port: {{ contains ":" $host | ternary (splitList ":" $host | last) "443" }}}]
+    {{- include "warren.networks" .root.Values.sms.cidrs | nindent 4 }}
+  ports: [{protocol: TCP, port: {{ regexFind ":[0-9]+$" $host | trimPrefix ":" | default "443" | int }}}]
 {{- else }}
 - to: {{- include "warren.peer" (dict "root" .root "component" "sinks") | nindent 4 }}
   ports: [{protocol: TCP, port: 8025}]
 {{- end }}
 {{- end }}
 {{- with .it.egress }}
-{{ toYaml . }}
+{{- toYaml . | nindent 0 }}
 {{- end }}
 {{- end -}}

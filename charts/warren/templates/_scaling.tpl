@@ -45,7 +45,7 @@ scaleUp:
     - {type: Pods, value: 2, periodSeconds: 15}
     - {type: Percent, value: 100, periodSeconds: 15}
 scaleDown:
-  stabilizationWindowSeconds: {{ .Values.autoscaling.scaleDownSeconds }}
+  stabilizationWindowSeconds: {{ .Values.autoscaling.scaleDownSeconds | int }}
   policies:
     - {type: Pods, value: 1, periodSeconds: 30}
 {{- end -}}

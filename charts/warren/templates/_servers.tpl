@@ -1,65 +1,9 @@
-{{- define "warren.name" -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- end -}}
-
-{{/* What selects the pods of a component; never changes. (dict "root" . "component" name) */}}
-{{- define "warren.selector" -}}
-app.kubernetes.io/name: warren
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
-{{- end -}}
-
-{{- define "warren.labels" -}}
-{{ include "warren.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: warren
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
-{{- end -}}
-
-{{/* (dict "root" . "program" name) */}}
-{{- define "warren.image" -}}
-{{ .root.Values.image.prefix }}/{{ .program }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
-{{- end -}}
-
-{{/* Pod Security "restricted", for a user that is a number. */}}
-{{- define "warren.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: {{ . }}
-runAsGroup: {{ . }}
-fsGroup: {{ . }}
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: {type: RuntimeDefault}
-{{- end -}}
-
-{{- define "warren.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
-{{- end -}}
-
-{{/* How long a container may take to start before it counts as failed; nothing else is probed before. */}}
-{{- define "warren.startup" -}}
-periodSeconds: 3
-timeoutSeconds: 10
-failureThreshold: {{ divf . 3 | ceil | int }}
-{{- end -}}
-
-{{- define "warren.pullSecrets" -}}
-{{- with .Values.image.pullSecrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ . }}
-  {{- end }}
-{{- end }}
-{{- end -}}
-
 {{/* Where the servers are. */}}
 {{- define "warren.broker.host" -}}
 {{- if eq .Values.rabbitmq.mode "external" -}}
-{{ required "rabbitmq.external.host: where is the broker?" .Values.rabbitmq.external.host }}
+{{- required "rabbitmq.external.host: where is the broker?" .Values.rabbitmq.external.host -}}
 {{- else -}}
-{{ include "warren.name" . }}-rabbitmq
+{{- printf "%s-rabbitmq" (include "warren.name" .) -}}
 {{- end -}}
 {{- end -}}
 
@@ -70,9 +14,9 @@ imagePullSecrets:
 {{/* As somebody in another namespace says it. */}}
 {{- define "warren.broker.fullHost" -}}
 {{- if eq .Values.rabbitmq.mode "external" -}}
-{{ include "warren.broker.host" . }}
+{{- include "warren.broker.host" . -}}
 {{- else -}}
-{{ include "warren.broker.host" . }}.{{ .Release.Namespace }}.svc
+{{- printf "%s.%s.svc" (include "warren.broker.host" .) .Release.Namespace -}}
 {{- end -}}
 {{- end -}}
 
@@ -87,9 +31,9 @@ imagePullSecrets:
 
 {{- define "warren.database.host" -}}
 {{- if eq .Values.postgresql.mode "external" -}}
-{{ required "postgresql.external.host: where is the database?" .Values.postgresql.external.host }}
+{{- required "postgresql.external.host: where is the database?" .Values.postgresql.external.host -}}
 {{- else -}}
-{{ include "warren.name" . }}-postgresql
+{{- printf "%s-postgresql" (include "warren.name" .) -}}
 {{- end -}}
 {{- end -}}
 
@@ -99,7 +43,7 @@ imagePullSecrets:
 
 {{/* Without the role, which each service has of its own. */}}
 {{- define "warren.database.address" -}}
-{{ include "warren.database.host" . }}:{{ include "warren.database.port" . }}/{{ .Values.postgresql.database }}
+{{- printf "%s:%s/%s" (include "warren.database.host" .) (include "warren.database.port" .) .Values.postgresql.database -}}
 {{- end -}}
 
 {{/* Where ca.crt of a server is, as a source of a projected volume: a ConfigMap, or with cert-manager, which makes no
@@ -117,9 +61,9 @@ ConfigMaps, that one key of the server's Secret. */}}
 {{- end -}}
 {{- define "warren.trustSource" -}}
 {{- if .secret -}}
-secret: {name: {{ .secret }}}
+secret: {name: {{ .secret | quote }}}
 {{- else -}}
-configMap: {name: {{ .configMap | default "warren-trust" }}}
+configMap: {name: {{ .configMap | default "warren-trust" | quote }}}
 {{- end -}}
 {{- end -}}
 
@@ -128,11 +72,14 @@ configMap: {name: {{ .configMap | default "warren-trust" }}}
 {{- $files := dict "database.crt" (include "warren.database.trustSource" .root | fromYaml) -}}
 {{- if .broker }}{{- $_ := set $files "broker.crt" (include "warren.broker.trustSource" .root | fromYaml) -}}{{- end -}}
 {{- if .sinks }}{{- $_ := set $files "sinks.crt" (include "warren.sinks.trustSource" .root | fromYaml) -}}{{- end -}}
-{{- range $file, $source := $files }}
-{{- range $kind, $it := $source }}
-- {{ $kind }}: {name: {{ $it.name }}, items: [{key: ca.crt, path: {{ $file }}}]}
-{{- end }}
-{{- end }}
+{{- $sources := list -}}
+{{- range $file, $source := $files -}}
+{{- range $kind, $it := $source -}}
+{{- $item := dict "key" "ca.crt" "path" $file -}}
+{{- $sources = append $sources (dict $kind (dict "name" $it.name "items" (list $item))) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $sources -}}
 {{- end -}}
 
 {{/* The servers' certificates: Secret and names. */}}
@@ -173,8 +120,7 @@ sinks-tls:
 
 {{/* A component with what `default` says where it is silent. (dict "root" . "name" name) */}}
 {{- define "warren.component" -}}
-{{- $own := index .root.Values.components .name -}}
-{{- mergeOverwrite (deepCopy .root.Values.default) (deepCopy $own) | toYaml -}}
+{{- mergeOverwrite (deepCopy .root.Values.default) (deepCopy (index .root.Values.components .name)) | toYaml -}}
 {{- end -}}
 
 {{/* The role that owns the tables. */}}

@@ -1,0 +1,59 @@
+"""Whatever the values are, the chart makes manifests that an API server takes, or refuses them in words."""
+
+import json
+import re
+import secrets
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.charts.random_values import RandomValues
+from tests.charts.rendering import CHART, NEWEST, helm, identity, objects
+from tests.charts.schemas import check
+
+IN_WORDS = re.compile(
+    r"values don't meet the specifications of the schema|invalid release name|type mismatch on topology-operator|"
+    r"execution error at \(warren/templates/validate\.yaml"
+)
+"""Of the schema, of Helm, and of templates/validate.yaml; anything else is Helm's report of a fault of a template."""
+SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def fault(seed: int) -> str | None:
+    """What is wrong with what this seed's values lead to."""
+    source = RandomValues(seed)
+    (name, namespace), values = source.release(), source.values()
+    done = helm(NEWEST, "template", name, CHART, "--namespace", namespace, values=values)
+    about = f"seed {seed}: release {name} in {namespace} with {json.dumps(values)}: "
+    if done.returncode != 0:
+        return None if IN_WORDS.search(done.stderr) else about + done.stderr
+    try:
+        bodies = objects(done.stdout)
+    except yaml.YAMLError as error:
+        return about + str(error)
+    for body in bodies:
+        try:
+            check(body)
+        except (jsonschema.ValidationError, kubernetes_validate.ValidationError) as error:
+            return f"{about}{identity(body)}: {error.message} at {list(error.absolute_path)}"
+        if body["kind"] == "Service" and not SERVICE.fullmatch(body["metadata"]["name"]):
+            return about + f"no Service can be called {body['metadata']['name']}"
+    names = [identity(body) for body in bodies]
+    return None if len(set(names)) == len(names) else about + f"two objects have one name: {sorted(names)}"
+
+
+def faults(count: int) -> list[str]:
+    first = secrets.randbelow(2**32)
+    found = [fault(first + number) for number in range(count)]
+    return [each for each in found if each is not None]
+
+
+def test_random_values_are_rendered_or_refused_in_words() -> None:
+    assert faults(40) == []
+
+
+@pytest.mark.long
+def test_many_random_values_are_rendered_or_refused_in_words() -> None:
+    assert faults(600) == []
