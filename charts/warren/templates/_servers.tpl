@@ -127,3 +127,21 @@ sinks-tls:
 {{- define "warren.database.owner" -}}
 {{- eq .Values.postgresql.mode "external" | ternary .Values.postgresql.external.owner "postgres" -}}
 {{- end -}}
+
+{{/* Connections that the pods of one service may open: see `limits` in the files of topology/.
+(dict "root" . "service" name) */}}
+{{- define "warren.topology.connections" -}}
+{{- $pods := 0 }}
+{{- range $name, $component := .root.Values.components }}
+{{- if and $component (eq (toString $component.service) $.service) }}
+{{- $replicas := int ($component.replicas | default $.root.Values.default.replicas) }}
+{{- with $component.autoscaling }}
+{{- if .enabled }}
+{{- $replicas = max $replicas (int .maximum) }}
+{{- end }}
+{{- end }}
+{{- $pods = add $pods $replicas 1 }}
+{{- end }}
+{{- end }}
+{{- mul 4 $pods -}}
+{{- end -}}
