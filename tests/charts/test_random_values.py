@@ -50,10 +50,13 @@ def faults(count: int) -> list[str]:
     return [each for each in found if each is not None]
 
 
-def test_random_values_are_rendered_or_refused_in_words() -> None:
-    assert faults(40) == []
+@pytest.mark.parametrize("part", range(8))
+def test_random_values_are_rendered_or_refused_in_words(part: int) -> None:
+    """In parts, each well within the time of a test on a machine that is busy."""
+    assert faults(5) == []
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_many_random_values_are_rendered_or_refused_in_words() -> None:
     assert faults(600) == []
