@@ -240,7 +240,8 @@ def test_the_driver_is_the_one_that_this_was_written_for() -> None:
     """The reader uses tables of the driver that its documentation does not promise."""
     assert version("aiormq").startswith("7.2."), (
         "aiormq has changed: compare its Connection.__reader and Channel._reader with frames.py as"
-        " docs/decisions/0016-the-library-reads-its-own-deliveries.md says, run this file, tests/conformance and tests/faults, and raise the cap in"
+        " docs/decisions/0016-the-library-reads-its-own-deliveries.md says,"
+        " run this file, tests/conformance and tests/faults, and raise the cap in"
         " pyproject.toml and here"
     )
     assert {"consumers", "confirmations", "message_id_delivery_tag", "delivery_tag", "lock", "write_queue"} <= {
