@@ -77,7 +77,8 @@ class Release:
             for pod in pods
             if not is_ready(pod)
         ]
-        return f"{len(pods) - len(waiting)} of {len(pods)} pods are ready; not: {', '.join(sorted(waiting))}"
+        missing = f"; not: {', '.join(sorted(waiting))}" if waiting else ""
+        return f"{len(pods) - len(waiting)} of {len(pods)} pods are ready{missing}"
 
     @contextmanager
     def next_chart(self) -> Iterator[Path]:
