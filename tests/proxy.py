@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Proxy:
-    """Listens on a free loopback port and connects each client to `port`."""
+    """Listens on a free loopback port and connects each client to `port` of `host`."""
 
-    def __init__(self, port: int) -> None:
-        self._target = port
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._target = host, port
         self._open = asyncio.Event()
         self._open.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -53,7 +53,7 @@ class Proxy:
             writer.transport.abort()
             return
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
         except OSError:
             writer.transport.abort()
             return
