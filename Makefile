@@ -131,7 +131,7 @@ chart-golden: $(VENV)/.dev ## write tests/charts/golden.yaml anew: what the char
 	@$(BIN)/python -m tests.charts.golden
 
 .PHONY: settings
-settings: $(VENV)/.dev ## write docs/settings.md anew from the settings of the services
+settings: $(VENV)/.dev ## write docs/settings.md from the settings of the services
 	@$(BIN)/python -m warren.settings_page
 
 .PHONY: manifests

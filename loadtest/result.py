@@ -13,7 +13,7 @@ SHOWN = 300  # characters of what was read
 Result = TypeVar("Result", bound=msgspec.Struct)
 
 
-def send(result: msgspec.Struct) -> None:
+def write_result(result: msgspec.Struct) -> None:
     """Writes all of it. A signal can cut a write to a pipe short after 64 KB; a buffer then writes the rest, and
     `sys.stdout` has none where PYTHONUNBUFFERED is set."""
     sys.stdout.flush()
@@ -21,7 +21,7 @@ def send(result: msgspec.Struct) -> None:
         output.write(msgspec.json.encode(result) + b"\n")
 
 
-def received(program: str, done: "subprocess.CompletedProcess[str]", kind: type[Result]) -> Result:
+def read_result(program: str, done: "subprocess.CompletedProcess[str]", kind: type[Result]) -> Result:
     """The last line that a program has printed. Raises RunFailed, with what it has printed instead."""
     lines = done.stdout.splitlines()
     try:

@@ -43,7 +43,7 @@ def warren() -> NoReturn:
 
 
 def broker_topology() -> NoReturn:
-    """The console script `broker_topology`."""
+    """The console script `broker-topology`."""
 
     def load() -> Work:
         from broker_topology.cli import main

@@ -43,8 +43,8 @@ async def judge(
     accepted: Collection[UUID] = (),
     apart_from: tuple[str, ...] = (),
 ) -> list[Check]:
-    """All checks, in a fixed order. `accepted` are the orders that clients were told were taken; queues whose names
-    begin with one of `apart_from` may still hold messages."""
+    """All checks, in a fixed order. `accepted` are the orders that were answered with 202; queues whose names begin
+    with one of `apart_from` may still hold messages."""
     connection = await asyncpg.connect(database.dsn())
     try:
         depths = await queue_depths(broker, vhost)
@@ -81,7 +81,7 @@ async def settled(
 
 async def queue_depths(broker: BrokerAddress, vhost: str) -> dict[str, int]:
     """Messages in each queue, waiting, delayed or being delivered."""
-    # The totals as the queues told them last; with statistics they are up to five seconds older still.
+    # The totals as the queues reported them last; with statistics they are up to five seconds older still.
     queues = await _queues(broker, vhost, disable_stats="true", enable_queue_totals="true")
     return {queue["name"]: queue.get("messages", 0) for queue in queues}
 

@@ -17,7 +17,7 @@ from loadtest import cores
 from loadtest.consumer.outcome import Outcome
 from loadtest.consumer.tally import HANDLERS, Tally
 from loadtest.profiling import profiled
-from loadtest.result import send
+from loadtest.result import write_result
 from services.shared.chassis import logs
 from services.shared.chassis.environment import ProcessSettings, read
 from services.shared.chassis.process import Process
@@ -69,7 +69,7 @@ def main() -> None:
     logs.configure("probe", log_format=settings.log_format, level=settings.log_level)
     with profiled(sys.stderr if options.profile else None):
         outcome = uvloop.run(measure(options.messages, settings))
-    send(outcome)
+    write_result(outcome)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from loadtest import cores
 from loadtest.consumer import load
 from loadtest.consumer.outcome import Outcome
 from loadtest.profiling import profiled
-from loadtest.result import send
+from loadtest.result import write_result
 from services.shared.contracts import CONTENT_TYPE
 from services.shared.messaging.connection import BrokerAddress
 
@@ -137,7 +137,7 @@ def main() -> None:
     )
     with profiled(sys.stderr if options.profile else None):
         outcome = uvloop.run(measure(options.messages, address, options.shape))
-    send(outcome)
+    write_result(outcome)
 
 
 if __name__ == "__main__":

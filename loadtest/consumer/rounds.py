@@ -21,7 +21,7 @@ from loadtest.consumer.outcome import Outcome
 from loadtest.consumer.tally import SCHEMA
 from loadtest.errors import RunFailed
 from loadtest.mark import Mark
-from loadtest.result import received
+from loadtest.result import read_result
 from loadtest.samples import Summary, summary
 from services.shared.contracts import CONTENT_TYPE
 from warren.local.paths import CHECKOUT
@@ -125,7 +125,7 @@ class Rounds:
             )
         except subprocess.TimeoutExpired as error:
             raise RunFailed(f"{side} did not finish {self._messages} messages in {TIME_LIMIT:.0f} s") from error
-        outcome = received(side, done, Outcome)
+        outcome = read_result(side, done, Outcome)
         if self._profile == side:
             self.profiles[side] = done.stderr
         return outcome

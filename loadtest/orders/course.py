@@ -13,7 +13,7 @@ import msgspec
 from loadtest import cpu
 from loadtest.errors import RunFailed
 from loadtest.orders.generator import Placed
-from loadtest.result import received
+from loadtest.result import read_result
 from warren.invariants import Check
 from warren.local.paths import CHECKOUT
 from warren.local.servers import Servers
@@ -120,7 +120,7 @@ def _place(url: str, orders: int, connections: int, seed: int) -> Placed:
     command = [sys.executable, "-m", "loadtest.orders.generator", url, "--orders", str(orders)]
     command += ["--connections", str(connections), "--seed", str(seed)]
     done = subprocess.run(tethered(command), cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    return received("the load generator", done, Placed)
+    return read_result("the load generator", done, Placed)
 
 
 def _services(flow: Flow) -> dict[str, float]:

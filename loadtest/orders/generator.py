@@ -16,7 +16,7 @@ import msgspec
 import uvloop
 
 from loadtest.orders import catalogue
-from loadtest.result import send
+from loadtest.result import write_result
 
 PATIENCE = 0.2  # seconds after an answer of 503
 
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     placed = uvloop.run(place(options.url, options.orders, options.connections, options.seed))
-    send(placed)
+    write_result(placed)
 
 
 if __name__ == "__main__":

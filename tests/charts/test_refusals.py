@@ -133,12 +133,19 @@ def test_a_release_that_no_service_can_be_named_after_is_refused(name: str, rele
 def test_a_second_release_in_a_namespace_is_refused(release: Release, tmp_path: Path) -> None:
     with api_server("first") as url:
         config = kubeconfig(tmp_path, url, "token", None)
-        told = ["--kubeconfig", str(config), "--namespace", "shop", "--dry-run=server", "--disable-openapi-validation"]
-        second = helm(release, "template", "second", CHART, *told)
+        flags = [
+            "--kubeconfig",
+            str(config),
+            "--namespace",
+            "shop",
+            "--dry-run=server",
+            "--disable-openapi-validation",
+        ]
+        second = helm(release, "template", "second", CHART, *flags)
         assert second.returncode != 0
         assert "namespace shop holds release first of this chart" in second.stderr
         assert "install this one into a namespace of its own" in second.stderr
-        assert "holds release" not in helm(release, "template", "first", CHART, *told).stderr, "it finds itself"
+        assert "holds release" not in helm(release, "template", "first", CHART, *flags).stderr, "it finds itself"
 
 
 @contextmanager

@@ -42,10 +42,10 @@ class Runner:
         self._file.write_text(FILE)
 
     def apply(self, *, with_wishlist: bool) -> list[str]:
-        said: list[str] = []
+        reported: list[str] = []
         files = topology.load(topology.TOPOLOGY, *([self._file] if with_wishlist else []))
-        self.ask(lambda api: topology.apply(files, api, self._system.secrets, said.append))
-        return said
+        self.ask(lambda api: topology.apply(files, api, self._system.secrets, reported.append))
+        return reported
 
     def ask(self, what: Callable) -> object:
         async def asking() -> object:
@@ -76,10 +76,10 @@ def test_a_service_that_the_files_no_longer_name_is_removed(runner: Runner) -> N
     assert runner.apply(with_wishlist=True) == []
     assert runner.apply(with_wishlist=True) == []
     assert {"wishlist.queue", "wishlist.dlq"} <= runner.names("queues/orders")
-    said = runner.apply(with_wishlist=False)
-    assert len(said) == 1, said
-    assert said[0].startswith("Removed")
-    assert "queue wishlist.queue" in said[0]
+    reported = runner.apply(with_wishlist=False)
+    assert len(reported) == 1, reported
+    assert reported[0].startswith("Removed")
+    assert "queue wishlist.queue" in reported[0]
     assert not {"wishlist.queue", "wishlist.dlq"} & runner.names("queues/orders")
     assert "wishlist" not in runner.names("users")
 
@@ -91,8 +91,8 @@ def test_one_that_holds_messages_is_kept_and_named_and_gets_no_more(runner: Runn
     while not runner.ask(lambda api: api.get("/api/queues/orders/wishlist.queue")).get("messages"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    said = runner.apply(with_wishlist=False)
-    kept = [line for line in said if line.startswith("Kept at the broker")]
+    reported = runner.apply(with_wishlist=False)
+    kept = [line for line in reported if line.startswith("Kept at the broker")]
     assert len(kept) == 1
     assert "queue wishlist.queue (" in kept[0]
     assert "workflow.exchange" not in runner.sources("wishlist.queue")
@@ -110,6 +110,6 @@ def test_an_instance_without_an_owner_gets_one_and_queues_that_no_file_names_are
         )
     )
     runner.ask(lambda api: api.delete(f"/api/global-parameters/broker_topology.{topology.OWNER}"))
-    (said,) = runner.apply(with_wishlist=False)
-    assert f"no topology file names: queue {NEVER_NAMED}." in said
+    (reported,) = runner.apply(with_wishlist=False)
+    assert f"no topology file names: queue {NEVER_NAMED}." in reported
     assert f"broker_topology.{topology.OWNER}" in runner.names("global-parameters")

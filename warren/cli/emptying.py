@@ -135,7 +135,7 @@ def drop(
     file = DroppedFile(record)
     if dry_run or not yes:
         if not dry_run and not sys.stdin.isatty():
-            raise ClientError("drop asks before it removes anything; where nobody can answer, give --yes")
+            raise ClientError("drop asks before it removes anything; without a terminal to answer on, give --yes")
         matching = listed(filters, access, limit=SHOWN, as_json=as_json)
         _print_limit(limit, as_json)
         if not matching or dry_run:

@@ -41,10 +41,10 @@ def run(*, logs: bool) -> int:
         instance.record(system.urls, system.pids)
         _heading("Orders")
         acts = _run_orders(system, client, live=not logs)
-        checks, parked, told, sent = asyncio.run(_examine(system, acts))
+        checks, parked, published, sent = asyncio.run(_examine(system, acts))
         _out.print("\nstopping …")
     _heading("What each service said")
-    _out.print(_sources(told))
+    _out.print(_sources(published))
     _out.print(f"  the sinks received {sent}")
     _heading("Parking lot")
     for row in parked:
@@ -83,14 +83,14 @@ async def _examine(system: System, acts: Sequence[Act]) -> tuple[list[Check], li
                 for name in invariants.PUBLISHERS
             )
         )
-        told = await connection.fetch(
+        published = await connection.fetch(
             "SELECT source, type, count(*) FROM audit.events GROUP BY source, type ORDER BY source, min(time)"
         )
         mails = await connection.fetchval("SELECT count(*) FROM email.deliveries WHERE state = 'sent'")
         texts = await connection.fetchval("SELECT count(*) FROM sms.deliveries WHERE state = 'sent'")
     finally:
         await connection.close()
-    return checks, list(parked), list(told), f"{mails} mails over SMTP and {texts} text messages over HTTP"
+    return checks, list(parked), list(published), f"{mails} mails over SMTP and {texts} text messages over HTTP"
 
 
 def _board(acts: Sequence[Act]) -> Group:
@@ -106,10 +106,10 @@ def _board(acts: Sequence[Act]) -> Group:
     return Group(table)
 
 
-def _sources(told: Sequence[Any]) -> Table:
+def _sources(published: Sequence[Any]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 2))
     by_source: dict[str, list[str]] = {}
-    for row in told:
+    for row in published:
         by_source.setdefault(row["source"].rsplit("/", 1)[-1], []).append(f"{row['count']} {row['type']}")
     for source, events in by_source.items():
         table.add_row(shown(source), shown(", ".join(events)))

@@ -44,7 +44,7 @@
 {{- concat $variables $own | toYaml -}}
 {{- end -}}
 
-{{/* Its own Secrets and nobody else's, as name: Secret. (dict "root" . "it" component) */}}
+{{/* The Secrets of this component alone, as name: Secret. (dict "root" . "it" component) */}}
 {{- define "warren.secrets" -}}
 {{- $secrets := dict "broker" (printf "%s-rabbitmq" .it.service) "database" (printf "%s-postgres" .it.service) -}}
 {{- if .it.http -}}

@@ -79,7 +79,7 @@ class Graph:
         self.routes = Routes({**self.there.exchanges, **self.exchanges}, bindings)
 
     def matched(self, expression: str) -> bool | None:
-        """Whether a permission matches any exchange or queue; None when that cannot be told here."""
+        """Whether a permission matches any exchange or queue; None when Python cannot judge the expression."""
         if expression not in self._matched:
             names = {*self.exchanges, *PREDECLARED, *self.queues, *self.there.exchanges, *self.there.queues}
             found = {permits(expression, name) for name in names}

@@ -1,4 +1,4 @@
-"""The OpenAPI document of a service, and its index: what there is, for programs and for people."""
+"""The OpenAPI document of a service, and its index: a list of its routes."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def _given(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def index_routes(document: dict[str, Any], paths: list[str]) -> Router:
-    """The document, and at `paths` a list of what there is. Both are public: they say nothing that the source does
+    """The document, and at `paths` a list of the routes. Both are public: they contain nothing that the source does
     not."""
     body = msgspec.json.encode(document)
     index = {

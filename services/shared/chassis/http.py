@@ -73,8 +73,8 @@ def _without_body(send: Send) -> Send:
 def application(
     routes: list[ControllerRouterHandler], *, title: str, version: str = VERSION, index: str = "/"
 ) -> Litestar:
-    """An application with the house's error answers, its OpenAPI document at /schema/openapi.json, and a list of what
-    there is at / and `index`."""
+    """An application with the house's error answers, its OpenAPI document at /schema/openapi.json, and a list of
+    its routes at / and `index`."""
     document = document_of(routes, title=title, version=version)
     paths = list(dict.fromkeys(["/", index]))
     checked = Router(path="/", route_handlers=[*routes, index_routes(document, paths)], before_request=check_parameters)

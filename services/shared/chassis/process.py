@@ -41,7 +41,7 @@ T = TypeVar("T", bound=Transaction)
 S = TypeVar("S", bound=ProcessSettings)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-OBSERVERS = 100  # connections that the port for probes and metrics holds
+PROBE_CONNECTIONS = 100  # at most, on the port for probes and metrics
 
 
 def _own_id(event: AnyEvent) -> UUID:
@@ -76,7 +76,7 @@ class Process:
             observation(self._readiness, metrics),
             settings.metrics_host,
             settings.metrics_port,
-            connections=OBSERVERS,
+            connections=PROBE_CONNECTIONS,
             share=0.1,
             setting="WARREN_METRICS_PORT",
             linger=0,

@@ -6,7 +6,7 @@ MAIL_ADDRESS = (
     "such as ada@example.org: letters, digits and !#$%&'*+/=?^_`{|}~.- before the @, then a domain with a dot"
 )
 PHONE_NUMBER = "with its country code, such as +94 11 234 5678: 7 to 15 digits, which spaces, ()./- may separate"
-"""For both: what is accepted, to be told with a refusal."""
+"""Both describe what is accepted, for the text of a refusal."""
 
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")

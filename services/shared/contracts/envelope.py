@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.shared.contracts.values import Line, Name
+from services.shared.contracts.values import Name, ShortText
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -21,7 +21,7 @@ DataT = TypeVar("DataT")
 # Both travel as AMQP properties too. A value that no broker takes is refused on reading: whoever inherits it from a
 # cause could publish nothing any more.
 Trace = Annotated[str, msgspec.Meta(max_length=256)]
-Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Priority = Annotated[int, msgspec.Meta(ge=0, le=31)]
 
 
@@ -50,8 +50,8 @@ class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defa
     subject: UUID
     time: datetime
     logicalid: UUID
-    sourcesequence: Sequence
-    reference: Line | None = None
+    sourcesequence: SequenceNumber
+    reference: ShortText | None = None
     """What people call the subject: the customer's own order number."""
     causationid: UUID | None = None
     """`id` of the event that led to this one."""

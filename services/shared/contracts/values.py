@@ -15,7 +15,7 @@ class Privacy(Enum):
     """Marks values that are not for every reader of an event; `privacy.redacted` removes them."""
 
     SECRET = auto()
-    """Gives a right to whoever has it."""
+    """Gives its holder a right, such as to charge a card."""
     PERSONAL = auto()
     """Reaches a person."""
 
@@ -24,7 +24,7 @@ SINGLE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$(?!\n)"
 """For what people write: nothing that ends a line, controls a terminal or changes the direction of text. (`$` alone
 allows a last \\n.) In events a pattern costs more than all other checks: there the codec refuses control characters."""
 
-Line = Annotated[str, Meta(max_length=255)]
+ShortText = Annotated[str, Meta(max_length=255)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Prose = Annotated[str, Meta(max_length=20_000)]
 Quantity = Annotated[int, Meta(ge=1, le=2**53)]

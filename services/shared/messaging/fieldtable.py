@@ -27,7 +27,7 @@ _SIZES = {kind: form.size for kind, form in _NUMBERS.items()} | {ord("D"): 5, or
 _SIZED = frozenset(b"SxAF")
 
 
-def moment(data: bytes) -> datetime:
+def timestamp(data: bytes) -> datetime:
     """The date of an AMQP timestamp: seconds since 1970 or, as some clients write them, milliseconds."""
     seconds = int.from_bytes(data)
     try:
@@ -54,7 +54,7 @@ def value(encoded: bytes, depth: int = 0) -> Any:
     if kind in _SIZED:
         return _sized(kind, data[4:], depth)
     if kind == ord("T"):
-        return moment(data)
+        return timestamp(data)
     return Decimal(_LONG.unpack_from(data, 1)[0]) * Decimal(10) ** -data[0] if kind == ord("D") else None
 
 

@@ -21,7 +21,7 @@ from aiormq import exceptions as amqp
 from aiormq.connection import TransportFactory
 from yarl import URL
 
-from services.shared.messaging.pipeline import Answer, Outcome, message_key
+from services.shared.messaging.pipeline import Outcome, PendingConfirm, message_key
 from services.shared.messaging.properties import RawProperties
 from services.shared.messaging.received import Received, Subscription
 
@@ -189,7 +189,7 @@ class FrameReader(asyncio.StreamReader):
             return False
         waiting = channel.confirmations
         tags = [tag] if not bits & 1 else list(takewhile(lambda each: each <= tag, waiting))
-        if not tags or type(waiting.get(tags[0])) is not Answer:
+        if not tags or type(waiting.get(tags[0])) is not PendingConfirm:
             return False
         for each in tags:
             waiting.pop(each).settle(outcome)
@@ -198,7 +198,7 @@ class FrameReader(asyncio.StreamReader):
     def _return(self, number: int) -> bool:
         channel = self._channels.get(number)
         waiting = {} if channel is None else channel.confirmations
-        if type(next(iter(waiting.values()), None)) is not Answer:
+        if type(next(iter(waiting.values()), None)) is not PendingConfirm:
             return False
         self._contents[number] = _Content(self._returned, channel)
         return True

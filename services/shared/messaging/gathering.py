@@ -18,8 +18,7 @@ class Gathering(Generic[Question, Answer]):
     """`answer` is given questions by key and returns an answer for each key.
 
     When a round fails, each of its questions is asked alone, so an error is raised only where its own question was
-    asked; `answer` must bear to be asked again. Only Unavailable and TimeoutError are
-    raised to all at once.
+    asked. So `answer` may get a question twice. Only Unavailable and TimeoutError are raised to all callers at once.
 
     Those who ask with the same key in one round share the answer to the first of them. Who is cancelled while
     waiting does not hear the answer; the question is asked all the same.
@@ -61,5 +60,5 @@ class Gathering(Generic[Question, Answer]):
             for _, future in asked.values():
                 if not future.done():
                     future.set_exception(error)
-                    # Who asked may be gone; nobody has to hear it.
+                    # Marked as retrieved, since the caller may be gone: asyncio would log the error.
                     future.exception()

@@ -186,7 +186,7 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
         the connection), an expiry (an operator has decided that it is wanted after all) and the lists of further
         queues. It gets a message id if it has none: a return without any would go unnoticed, and its message be lost.
 
-        Raises UndecodableProperties when the properties cannot be told apart, which no broker lets pass.
+        Raises UndecodableProperties when the bytes cannot be split into fields; no broker accepts such a message.
         """
         fields: dict[str, str | int | None] = {"delivery_mode": 2, "user_id": user, "expiration": None}
         if not self.raw.raw("message_id"):

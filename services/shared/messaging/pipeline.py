@@ -87,7 +87,7 @@ class Batch:
             self.finished.set_result(None)
 
 
-class Answer:
+class PendingConfirm:
     """Stands in the driver's table of confirmations where it would keep a future."""
 
     __slots__ = ("_batch", "_index")
@@ -128,7 +128,7 @@ async def send(channel: Channel, frames: Sequence[Frame]) -> Batch:
         tag = channel.delivery_tag
         for index, frame in enumerate(frames):
             tag += 1
-            confirmations[tag] = Answer(batch, index)
+            confirmations[tag] = PendingConfirm(batch, index)
             channel.message_id_delivery_tag[frame.message_key] = tag
             route = (frame.exchange, frame.routing_key)
             method = methods.get(route)

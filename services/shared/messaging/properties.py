@@ -61,7 +61,7 @@ class RawProperties:
     def raw(self, name: str) -> bytes | None:
         """The bytes of a field, without the length that stands before text and tables; None if it is absent.
 
-        Raises UndecodableProperties when the fields cannot be told apart, which no broker lets pass.
+        Raises UndecodableProperties when the bytes cannot be split into fields; no broker accepts such a message.
         """
         if self._fields is None:
             self._fields = self._cut()
@@ -117,8 +117,8 @@ class RawProperties:
     ) -> "RawProperties":
         """With `fields` replaced (None removes one) and `headers` added; all other bytes stay what they are.
 
-        `keep_header` decides by name which of the present headers stay. Raises UndecodableProperties when fields or
-        headers cannot be told apart, which no broker lets pass.
+        `keep_header` decides by name which of the present headers stay. Raises UndecodableProperties when the bytes
+        cannot be split into fields and headers; no broker accepts such a message.
         """
         kept = dict(self._cut())
         for name, content in fields.items():
@@ -147,7 +147,7 @@ class RawProperties:
         if kind == OCTET:
             return data[0]
         if kind == TIMESTAMP:
-            return fieldtable.moment(data)
+            return fieldtable.timestamp(data)
         headers = {}
         for key, encoded in fieldtable.entries(data):
             try:

@@ -41,12 +41,12 @@ class LogTelemetry:
         return structlog.get_logger(service=self._service).bind()
 
     @cached_property
-    def _says_all(self) -> bool:
+    def _logs_info(self) -> bool:
         return bool(self._log.is_enabled_for(logging.INFO))
 
     def published(self, event: AnyEvent, outcome: Outcome) -> None:
         if outcome is Outcome.CONFIRMED:
-            if self._says_all:
+            if self._logs_info:
                 self._log.info("published", event_type=event.type, order=event.reference or str(event.subject))
         else:
             self._log.error(
@@ -57,7 +57,7 @@ class LogTelemetry:
             )
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        if not self._says_all:
+        if not self._logs_info:
             return
         self._log.info(
             "processed",

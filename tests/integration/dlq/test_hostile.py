@@ -42,15 +42,15 @@ async def test_what_cannot_be_decoded_is_listed_beside_the_others_and_shown(stag
     await stage.park(b"before")
     bodies = await park_undecodable(stage)
     await stage.park(b"after")
-    said = await stage.warren("dlq", "list", "--queue", "probe", "--json")
-    assert said.code == 0
-    assert [document["undecodable"] != [] for document in said.documents] == [False, *[True] * len(bodies), False]
-    said = await stage.warren("dlq", "list", "--queue", "probe")
-    assert f"probe.dlq  {len(bodies) + 2} messages" in said.out
-    assert said.out.count("cannot be decoded: ") == len(bodies)
-    said = await stage.warren("dlq", "show", "", "--queue", "probe")
-    assert all(body.decode() in said.out for body in bodies)
-    assert said.out.count("undecodable") == len(bodies)
+    result = await stage.warren("dlq", "list", "--queue", "probe", "--json")
+    assert result.code == 0
+    assert [document["undecodable"] != [] for document in result.documents] == [False, *[True] * len(bodies), False]
+    result = await stage.warren("dlq", "list", "--queue", "probe")
+    assert f"probe.dlq  {len(bodies) + 2} messages" in result.out
+    assert result.out.count("cannot be decoded: ") == len(bodies)
+    result = await stage.warren("dlq", "show", "", "--queue", "probe")
+    assert all(body.decode() in result.out for body in bodies)
+    assert result.out.count("undecodable") == len(bodies)
     documents = (await stage.warren("dlq", "show", "", "--queue", "probe", "--json")).documents[1:-1]
     for body, document, properties in zip(bodies, documents, UNDECODABLE.values(), strict=True):
         assert document["body"].encode() == body
@@ -60,8 +60,8 @@ async def test_what_cannot_be_decoded_is_listed_beside_the_others_and_shown(stag
 
 async def test_what_cannot_be_decoded_is_replayed_with_the_bytes_of_its_sender(stage: Lots) -> None:
     bodies = await park_undecodable(stage)
-    said = await stage.warren("dlq", "replay", "--queue", "probe")
-    assert said.out == f"replayed {len(bodies)} of {len(bodies)} looked at\n", said.err
+    result = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert result.out == f"replayed {len(bodies)} of {len(bodies)} looked at\n", result.err
     messages = await stage.take("probe.queue", len(bodies))
     assert [message.body for message in messages] == bodies
     for message, before in zip(messages, UNDECODABLE.values(), strict=True):
@@ -72,11 +72,11 @@ async def test_what_cannot_be_decoded_is_replayed_with_the_bytes_of_its_sender(s
 
 async def test_what_cannot_be_decoded_is_dropped_and_kept_whole(stage: Lots) -> None:
     bodies = await park_undecodable(stage)
-    said = await stage.warren("dlq", "drop", "--queue", "probe", "--yes", "--json")
-    (result,) = said.documents
-    assert result["dropped"] == len(bodies)
-    assert result["record"].startswith(str(stage.folder / "state" / "warren" / "dropped"))
-    with open(result["record"], encoding="utf-8") as kept:  # noqa: ASYNC230, PTH123
+    result = await stage.warren("dlq", "drop", "--queue", "probe", "--yes", "--json")
+    (document,) = result.documents
+    assert document["dropped"] == len(bodies)
+    assert document["record"].startswith(str(stage.folder / "state" / "warren" / "dropped"))
+    with open(document["record"], encoding="utf-8") as kept:  # noqa: ASYNC230, PTH123
         documents = [json.loads(line) for line in kept]
     for document, properties in zip(documents, UNDECODABLE.values(), strict=True):
         assert_kept(RawProperties(base64.b64decode(document["properties_base64"])), properties)
@@ -94,9 +94,9 @@ async def test_headers_that_leave_no_room_for_a_note_stay_and_others_pass(stage:
     await stage.send_raw((b"full", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)), queue="probe.dlq")
     await stage.park(b"after")
     assert len((await stage.warren("dlq", "list", "--queue", "probe", "--json")).documents) == 4
-    said = await stage.warren("dlq", "replay", "--queue", "probe")
-    assert (said.code, said.out) == (1, "replayed 3 of 4 looked at\n")
-    assert "too many to be written again" in said.err
+    result = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert (result.code, result.out) == (1, "replayed 3 of 4 looked at\n")
+    assert "too many to be written again" in result.err
     assert await stage.bodies("probe.queue") == [b"before", b"wide", b"after"]
 
 
@@ -109,16 +109,16 @@ async def test_text_that_no_database_or_terminal_should_get_disables_nothing(tex
             body = json.dumps(template | {field: "@"}).replace('"@"', f'"{text}"').encode()
             await stage.send(body)
         await eventually(lambda: stage.holds("probe.dlq", 6))
-    said = await stage.warren("dlq", "list", "--queue", "probe")
-    assert (said.code, said.err) == (0, "")
-    assert said.out.replace("\n", "").isprintable()
-    said = await stage.warren("dlq", "show", "", "--queue", "probe")
-    assert (said.code, said.err) == (0, "")
-    assert said.out.replace("\n", "").isprintable()
+    result = await stage.warren("dlq", "list", "--queue", "probe")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.replace("\n", "").isprintable()
+    result = await stage.warren("dlq", "show", "", "--queue", "probe")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.replace("\n", "").isprintable()
     assert (await stage.warren("dlq", "replay", "--queue", "probe", "--dry-run")).code == 0
     depth = await stage.depth("probe.dlq")
-    said = await stage.warren("dlq", "drop", "--queue", "probe", "--yes")
-    assert said.out.startswith(f"dropped {depth}"), said.err
+    result = await stage.warren("dlq", "drop", "--queue", "probe", "--yes")
+    assert result.out.startswith(f"dropped {depth}"), result.err
 
 
 async def test_random_messages_never_stop_the_tool(stage: Lots) -> None:
@@ -135,8 +135,8 @@ async def test_random_messages_never_stop_the_tool(stage: Lots) -> None:
             body = json.dumps(fields).encode()
         await stage.send_raw((body, chance.choice(kinds)), queue="probe.dlq")
     assert len((await stage.warren("dlq", "list", "--queue", "probe", "--json", "--limit", "0")).documents) == 40
-    said = await stage.warren("dlq", "replay", "--queue", "probe")
-    assert said.out == "replayed 40 of 40 looked at\n", said.err
+    result = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert result.out == "replayed 40 of 40 looked at\n", result.err
     assert await stage.depth("probe.queue") == 40
 
 
@@ -154,7 +154,7 @@ async def test_large_messages_are_held_one_at_a_time_and_keep_their_order(stage:
         assert code == 0, out
         assert peak < 75 + 3 * LARGE // 2**20, f"{command} took {peak} MB"
         await eventually(lambda: stage.has("probe.dlq", 20 + COUNT))
-    said = await stage.warren("dlq", "replay", "--queue", "probe")
-    assert said.out == f"replayed {20 + COUNT} of {20 + COUNT} looked at\n", said.err
+    result = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert result.out == f"replayed {20 + COUNT} of {20 + COUNT} looked at\n", result.err
     found = [message.body[:9] for message in await stage.take("probe.queue", 20 + COUNT)]
     assert found == [*bodies[:8], *(f"large {number:03}".encode() for number in range(COUNT)), *bodies[8:]]

@@ -184,9 +184,9 @@ async def test_passwords_are_not_compared_without_their_folder(broker, run):
 
 async def test_results_as_json(broker, run):
     code, out, _ = await run("plan", "--json")
-    told = json.loads("\n".join(out))
-    assert (code, told["summary"], told["carriedOut"]) == (3, "3 to create", False)
-    assert [(step["action"], step["kind"], step["name"]) for step in told["steps"]][1:] == [
+    printed = json.loads("\n".join(out))
+    assert (code, printed["summary"], printed["carriedOut"]) == (3, "3 to create", False)
+    assert [(step["action"], step["kind"], step["name"]) for step in printed["steps"]][1:] == [
         ("create", "exchange", ["e"]),
         ("create", "queue", ["q"]),
     ]
@@ -243,10 +243,10 @@ async def test_apply_comes_back_when_a_queue_has_been_migrated(broker, api, run)
     reason = "its messages move into a new queue of this name"
     difference = ["> migrate queue q (quorum)", "    x-delivery-limit: (not set) -> 5", f"    {reason}", "1 to migrate"]
     assert await run("plan", *owned, spec=asked) == (3, difference, [])
-    code, out, told = await run("apply", *owned, spec=asked)
+    code, out, notes = await run("apply", *owned, spec=asked)
     assert code == 0
-    assert "queue q: its old queue is empty; it is watched for 12 s before it is deleted" in told
-    assert re.fullmatch(r"queue q: migrated in \d+ s; up to 0 messages were held aside", told[-1])
+    assert "queue q: its old queue is empty; it is watched for 12 s before it is deleted" in notes
+    assert re.fullmatch(r"queue q: migrated in \d+ s; up to 0 messages were held aside", notes[-1])
     assert out == ["1 topology, 3 objects: 1 migrated"]
     assert (await api.get(path("queues", broker.vhost, "q")))["arguments"]["x-delivery-limit"] == 5
     assert await run("check", *owned, spec=asked) == (0, ["nothing to do"], [])

@@ -103,7 +103,7 @@ async def test_whatever_a_broker_holds_is_exported_exactly(broker, api, tmp_path
 
 def moved(state):
     """A state without the name of the virtual host, without what one of the broker's defaults says, and without the
-    administrator: whoever makes a virtual host has rights in it."""
+    administrator: the user that makes a virtual host has rights in it."""
 
     def renamed(identity, body):
         name = tuple("v" if part.startswith("test-") else part for part in identity.name)
@@ -130,9 +130,9 @@ async def test_what_cannot_be_said_is_left_out_with_all_that_depends_on_it(broke
         code = await asyncio.to_thread(main, arguments)
     out, err = capsys.readouterr()
     assert code == 3
-    said = [line.removeprefix("left out: ") for line in err.splitlines()]
-    assert [line.removeprefix("#   ") for line in out.splitlines() if line.startswith("#   ")] == said
-    assert f"user {broker.address.admin_username}: it is the one by which the broker is reached" in said
+    left_out = [line.removeprefix("left out: ") for line in err.splitlines()]
+    assert [line.removeprefix("#   ") for line in out.splitlines() if line.startswith("#   ")] == left_out
+    assert f"user {broker.address.admin_username}: it is the one by which the broker is reached" in left_out
     for expected in (
         "queues .: RabbitMQ's management API cannot address anything called .",
         "queues ..: RabbitMQ's management API cannot address anything called ..",
@@ -145,8 +145,8 @@ async def test_what_cannot_be_said_is_left_out_with_all_that_depends_on_it(broke
         "1 binding of queue mine: it belongs to one connection",
         "shovel mover: there are no fields for it yet",
     ):
-        assert expected in said
-    assert any(line.startswith("queues cut\\r\\nhere: the broker takes line breaks out") for line in said)
+        assert expected in left_out
+    assert any(line.startswith("queues cut\\r\\nhere: the broker takes line breaks out") for line in left_out)
     file = tmp_path / "shop.yaml"
     file.write_text(out)
     assert await asyncio.to_thread(main, ["check", str(file)]) == 0
@@ -158,7 +158,7 @@ async def test_what_cannot_be_said_is_left_out_with_all_that_depends_on_it(broke
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha512"])
 async def test_an_exported_user_still_logs_in_elsewhere(broker, api, algorithm):
-    """The broker compares the hash by the algorithm it is told: another one refuses every login."""
+    """The broker compares the hash by the algorithm that it is given: another one refuses every login."""
     await broker.reconcile({}, api=api)
     user = broker.own("old")
     hashed = hash_password("p ", algorithm=f"rabbit_password_hashing_{algorithm}")

@@ -1,4 +1,4 @@
-"""A request's trace goes on if its header is valid, and begins anew if it is not."""
+"""A request's trace goes on if its header is valid; if not, a new one begins."""
 
 import re
 

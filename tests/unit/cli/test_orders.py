@@ -109,9 +109,9 @@ def test_the_history_is_shown_where_the_audit_service_is_known(
 ) -> None:
     assert "order.created" not in warren(monkeypatch, "show", "12345678")
     monkeypatch.setenv("WARREN_AUDIT_URL", "http://audit/")
-    said = warren(monkeypatch, "show", "12345678")
-    assert "0.00 s  order.created" in said
-    assert "1.50 s  inventory.reserved" in said
+    printed = warren(monkeypatch, "show", "12345678")
+    assert "0.00 s  order.created" in printed
+    assert "1.50 s  inventory.reserved" in printed
     assert asked[-1] == ("GET", f"http://audit/audit/orders/{PLAIN}")
     warren(monkeypatch, "show", "12345678", "--json")
     assert json.loads(capsys.readouterr().out)["history"][0]["type"] == "order.created"

@@ -1,4 +1,4 @@
-"""Filling `.venv`: what fails is told in one line, with what to do. On a copy of the script, with this pip."""
+"""Filling `.venv`: a failure is one line that says what to do. On a copy of the script, with this pip."""
 
 import shutil
 import socket

@@ -30,7 +30,7 @@ def test_a_part_that_ran_long_enough_has_recovered() -> None:
     assert [backoff.pause(ran) for ran in (1, 1, 60, 1, 1)] == [1, 2, 1, 2, None]
 
 
-class Said:
+class Announcements:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -46,13 +46,13 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def watching(folder: Path, parts: dict[str, Part]) -> Iterator[Said]:
-    said, enough = Said(), threading.Event()
-    watch = Watch(parts, folder, said.lines.append, backoff=lambda: Backoff(limit=2, first_pause=0.01))
+def watching(folder: Path, parts: dict[str, Part]) -> Iterator[Announcements]:
+    announced, enough = Announcements(), threading.Event()
+    watch = Watch(parts, folder, announced.lines.append, backoff=lambda: Backoff(limit=2, first_pause=0.01))
     thread = threading.Thread(target=watch.run, args=(enough,))
     thread.start()
     try:
-        yield said
+        yield announced
     finally:
         enough.set()
         thread.join()
@@ -74,10 +74,10 @@ def test_a_killed_service_is_started_again_and_its_neighbour_runs_on(tmp_path: P
     parts = start(supervisor, one=SLEEP, two=SLEEP)
     eventually(lambda: supervisor.log_file("one").read_text() == "up\n", "one is up")
     before = supervisor.pids
-    with watching(tmp_path, parts) as said:
+    with watching(tmp_path, parts) as announced:
         os.kill(before["one"], signal.SIGKILL)
-        said.wait_for("one ended unexpectedly (signal 9). Its last words: up")
-        said.wait_for("one runs again")
+        announced.wait_for("one ended unexpectedly (signal 9). Its last words: up")
+        announced.wait_for("one runs again")
         after = supervisor.pids
         assert after["one"] != before["one"]
         assert after["two"] == before["two"]
@@ -90,15 +90,15 @@ def test_a_service_that_keeps_failing_stays_down_until_it_is_asked_for(tmp_path:
     once = f"import pathlib\nif pathlib.Path({str(broken)!r}).exists():\n    {FAIL}\n{SLEEP}"
     parts = start(supervisor, bad=once, good=SLEEP)
     good = supervisor.pids["good"]
-    with watching(tmp_path, parts) as said:
-        said.wait_for("bad stays down after 2 restarts")
-        assert sum("is started again in" in line for line in said.lines) == 2
-        assert any("no broker" in line and "exit code 3" in line for line in said.lines)
+    with watching(tmp_path, parts) as announced:
+        announced.wait_for("bad stays down after 2 restarts")
+        assert sum("is started again in" in line for line in announced.lines) == 2
+        assert any("no broker" in line and "exit code 3" in line for line in announced.lines)
         assert supervisor.pids == {"good": good}
         broken.unlink()
         Instance("up", folder=tmp_path).request_restart("bad")
         eventually(lambda: "bad" in supervisor.pids, "bad runs")
-        said.wait_for("bad runs again")
+        announced.wait_for("bad runs again")
 
 
 def test_a_running_service_is_restarted_on_request_and_unknown_names_are_dropped(
@@ -106,12 +106,12 @@ def test_a_running_service_is_restarted_on_request_and_unknown_names_are_dropped
 ) -> None:
     parts = start(supervisor, one=SLEEP)
     before = supervisor.pids["one"]
-    with watching(tmp_path, parts) as said:
+    with watching(tmp_path, parts) as announced:
         Instance("up", folder=tmp_path).request_restart("nosuch")
         Instance("up", folder=tmp_path).request_restart("one")
-        said.wait_for("one runs again")
+        announced.wait_for("one runs again")
         assert supervisor.pids["one"] != before
-        assert not any("unexpectedly" in line for line in said.lines)
+        assert not any("unexpectedly" in line for line in announced.lines)
         eventually(lambda: not list((tmp_path / "restart").iterdir()), "requests are taken")
 
 
@@ -133,7 +133,7 @@ class FailingToStart:
 
 def test_starts_that_fail_are_counted(tmp_path: Path) -> None:
     part = FailingToStart()
-    with watching(tmp_path, {"RabbitMQ": part}) as said:
-        said.wait_for("RabbitMQ stays down after 2 restarts")
+    with watching(tmp_path, {"RabbitMQ": part}) as announced:
+        announced.wait_for("RabbitMQ stays down after 2 restarts")
     assert part.starts == 2
-    assert any(line.endswith("Its log ends: no space left") for line in said.lines)
+    assert any(line.endswith("Its log ends: no space left") for line in announced.lines)

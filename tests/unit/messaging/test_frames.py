@@ -53,31 +53,31 @@ other = st.sampled_from([
 @settings(deadline=None, max_examples=150)
 @given(st.lists(delivery | answer | other, max_size=12), st.lists(st.integers(1, 400), max_size=20))
 def test_every_sequence_of_frames_has_the_effect_it_has_on_the_driver(steps: list[Any], pieces: list[int]) -> None:
-    said = as_a_broker_may(steps)
-    assert asyncio.run(effect(said, pieces, ours=True)) == asyncio.run(effect(said, [], ours=False))
+    sent = as_a_broker_may(steps)
+    assert asyncio.run(effect(sent, pieces, ours=True)) == asyncio.run(effect(sent, [], ours=False))
 
 
 def as_a_broker_may(steps: list[Any]) -> list[bytes]:
     """Turns answers into frames: each publish is confirmed once, and returned before that or not at all."""
-    waiting, returned, said = list(range(1, PUBLISHES + 1)), set(), []
+    waiting, returned, sent = list(range(1, PUBLISHES + 1)), set(), []
     for step in steps:
         if isinstance(step, bytes):
-            if CANCEL not in said or b"\x03two" not in step:  # nothing comes after the end of a subscription
-                said.append(step)
+            if CANCEL not in sent or b"\x03two" not in step:  # nothing comes after the end of a subscription
+                sent.append(step)
         elif waiting:
             kind, choice, multiple, body = step
             tag = waiting[choice % len(waiting)]
             if kind is not spec.Basic.Return:
-                said.append(marshal(kind(delivery_tag=tag, multiple=multiple), 2))
+                sent.append(marshal(kind(delivery_tag=tag, multiple=multiple), 2))
                 waiting = [each for each in waiting if (each > tag if multiple else each != tag)]
             elif tag not in returned:
                 returned.add(tag)
                 properties = RawProperties.of(spec.Basic.Properties(message_id=f"m{tag}"))
-                said.append(content(2, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), properties, body))
-    return said
+                sent.append(content(2, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), properties, body))
+    return sent
 
 
-async def effect(said: list[bytes], pieces: list[int], *, ours: bool) -> list[Any]:
+async def effect(sent: list[bytes], pieces: list[int], *, ours: bool) -> list[Any]:
     events: list[Any] = []
     wire = Wire(ours=ours)
     connection = await connected(wire)
@@ -90,7 +90,7 @@ async def effect(said: list[bytes], pieces: list[int], *, ours: bool) -> list[An
     batch = await send(
         publishing, [Frame("e", "k", b"", spec.Basic.Properties(message_id=f"m{n + 1}")) for n in range(PUBLISHES)]
     )
-    stream = b"".join(said)
+    stream = b"".join(sent)
     for size in pieces:
         wire.reader.feed_data(stream[:size])
         stream = stream[size:]
@@ -123,15 +123,15 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def received(said: bytes, pieces: int = 10**6) -> tuple[list[Received], BaseException | None]:
+async def received(sent: bytes, pieces: int = 10**6) -> tuple[list[Received], BaseException | None]:
     """What a subscription gets of it, and how the connection ends if it does."""
     found: list[Received] = []
     wire = Wire(ours=True)
     connection = await connected(wire)
     channel = await connection.channel(publisher_confirms=False)
     await consume(channel, "q", found.append, tag="one")
-    for start in range(0, len(said), pieces):
-        wire.reader.feed_data(said[start : start + pieces])
+    for start in range(0, len(sent), pieces):
+        wire.reader.feed_data(sent[start : start + pieces])
     await settled()
     ended = connection.closing.exception() if connection.is_closed else None
     await connection.close()
@@ -143,8 +143,8 @@ DELIVER = spec.Basic.Deliver("one", 7, False, "e", "k")
 
 @pytest.mark.parametrize("name", UNDECODABLE)
 async def test_no_properties_end_a_connection(name: str) -> None:
-    said = content(1, DELIVER, UNDECODABLE[name], [b"bad"]) + content(1, DELIVER, RawProperties(), [b"good"])
-    found, ended = await received(said, pieces=3)
+    sent = content(1, DELIVER, UNDECODABLE[name], [b"bad"]) + content(1, DELIVER, RawProperties(), [b"good"])
+    found, ended = await received(sent, pieces=3)
     assert [message.body for message in found] == [b"bad", b"good"]
     assert found[0].properties.data == UNDECODABLE[name].data
     assert ended is None
@@ -155,7 +155,7 @@ HEAD = content(1, DELIVER, RawProperties(), [])
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("sent", "reason"),
     [
         (frame(3, 1, b"x" * LIMIT), f"a frame of {LIMIT + 8} bytes is over the limit of {LIMIT}"),
         (b"\x03\x00\x01\xff\xff\xff\xff\x00", f"a frame of 4294967303 bytes is over the limit of {LIMIT}"),
@@ -172,9 +172,9 @@ HEAD = content(1, DELIVER, RawProperties(), [])
         ),
     ],
 )  # fmt: skip
-async def test_a_malformed_frame_ends_the_connection_with_the_reason_and_is_not_kept(said: bytes, reason: str) -> None:
+async def test_a_malformed_frame_ends_the_connection_with_the_reason_and_is_not_kept(sent: bytes, reason: str) -> None:
     good = content(1, DELIVER, RawProperties(), [b"good"])
-    found, ended = await received(good + said + good, pieces=4096)
+    found, ended = await received(good + sent + good, pieces=4096)
     assert [message.body for message in found] == [b"good"]
     assert isinstance(ended, InvalidFrameError)
     assert reason in str(ended)
@@ -191,12 +191,12 @@ async def test_a_peer_that_never_ends_a_frame_takes_no_more_memory_than_one_fram
     assert isinstance(connection.closing.exception(), InvalidFrameError)
 
 
-async def outcomes(said: bytes, *frames: Frame) -> list[Outcome]:
+async def outcomes(sent: bytes, *frames: Frame) -> list[Outcome]:
     wire = Wire(ours=True)
     connection = await connected(wire)
     channel: Any = await connection.channel()
     batch = await send(channel, list(frames))
-    wire.reader.feed_data(said)
+    wire.reader.feed_data(sent)
     await batch.finished
     assert not channel.confirmations or Outcome.RETURNED in batch.outcomes
     await connection.close()
@@ -204,20 +204,20 @@ async def outcomes(said: bytes, *frames: Frame) -> list[Outcome]:
 
 
 async def test_a_return_that_names_no_known_message_stands_for_all_that_it_may_be() -> None:
-    said = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), RawProperties(), [b""])
-    said += marshal(spec.Basic.Ack(delivery_tag=3, multiple=True), 1)
+    sent = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), RawProperties(), [b""])
+    sent += marshal(spec.Basic.Ack(delivery_tag=3, multiple=True), 1)
     three = [Frame("e", "k", b"", spec.Basic.Properties(message_id=f"m{n}")) for n in range(3)]
     first = marshal(spec.Basic.Ack(delivery_tag=1), 1)
-    assert await outcomes(first + said, *three) == [Outcome.CONFIRMED, Outcome.RETURNED, Outcome.RETURNED]
-    assert await outcomes(said, Frame("e", "k", b"", RawProperties())) == [Outcome.RETURNED]
+    assert await outcomes(first + sent, *three) == [Outcome.CONFIRMED, Outcome.RETURNED, Outcome.RETURNED]
+    assert await outcomes(sent, Frame("e", "k", b"", RawProperties())) == [Outcome.RETURNED]
 
 
 async def test_a_return_is_matched_by_a_message_id_that_is_not_text() -> None:
     latin = UNDECODABLE["message_id"]
-    said = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), latin, [])
-    said += marshal(spec.Basic.Ack(delivery_tag=2, multiple=True), 1)
+    sent = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), latin, [])
+    sent += marshal(spec.Basic.Ack(delivery_tag=2, multiple=True), 1)
     two = [Frame("e", "k", b"", spec.Basic.Properties(message_id="m")), Frame("e", "k", b"", latin)]
-    assert await outcomes(said, *two) == [Outcome.CONFIRMED, Outcome.RETURNED]
+    assert await outcomes(sent, *two) == [Outcome.CONFIRMED, Outcome.RETURNED]
 
 
 async def test_the_driver_is_shown_that_a_connection_lives_whose_frames_it_does_not_see(

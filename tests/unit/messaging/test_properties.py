@@ -1,4 +1,4 @@
-"""Properties are bytes until somebody asks, and whatever the bytes are, only one error comes of them."""
+"""Properties are bytes until a field is looked up, and whatever the bytes are, only one error comes of them."""
 
 import contextlib
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A broker within the process: answers what the driver asks, and says whatever bytes a test wants said."""
+"""A broker within the process: answers the driver's calls, and sends whatever bytes a test gives it."""
 
 import asyncio
 from typing import Any
