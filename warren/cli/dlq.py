@@ -52,9 +52,9 @@ def list_(
         warren dlq list --queue inventory --type 'order.*' --since 1d --limit 0
         warren dlq list --limit 0 --json | jq -r .reason | sort | uniq -c
     """
-    from warren.cli import emptying
+    from warren.cli import dlq_actions
 
-    emptying.listed(filters or Filters(), _access(broker, database), limit=limit, as_json=as_json)
+    dlq_actions.listed(filters or Filters(), _access(broker, database), limit=limit, as_json=as_json)
 
 
 @app.command
@@ -73,9 +73,9 @@ def show(
 
         warren dlq show 0192f3c4 --queue inventory
     """
-    from warren.cli import emptying
+    from warren.cli import dlq_actions
 
-    emptying.show(Filters(queue=queue or [], id=identity), _access(broker, database), as_json=as_json)
+    dlq_actions.show(Filters(queue=queue or [], id=identity), _access(broker, database), as_json=as_json)
 
 
 @app.command
@@ -106,9 +106,9 @@ def replay(
         warren dlq replay --reason 'took too long' --limit 100
         warren dlq replay --queue unrouted --type order.created --to fraud.queue
     """
-    from warren.cli import emptying
+    from warren.cli import dlq_actions
 
-    return emptying.replay(
+    return dlq_actions.replay(
         filters or Filters(),
         _access(broker, database),
         everything=everything,
@@ -145,9 +145,9 @@ def drop(
         warren dlq drop --id 0192f3c4
         warren dlq drop --queue email --reason expired --until 7d --record old.jsonl
     """
-    from warren.cli import emptying
+    from warren.cli import dlq_actions
 
-    return emptying.drop(
+    return dlq_actions.drop(
         filters or Filters(),
         _access(broker, database),
         everything=everything,

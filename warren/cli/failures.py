@@ -33,7 +33,7 @@ def failures(
         warren failures --state parked
         warren failures --service payment --since 1h --reason gateway
     """
-    from warren.cli import failed
+    from warren.cli import failure_list
     from warren.cli.moment import moment
     from warren.cli.records import Wanted
 
@@ -46,4 +46,4 @@ def failures(
         type=type,
         limit=limit or None,
     )
-    failed.print_list((database or DatabaseAccess()).address(), service or (), wanted, as_json=as_json)
+    failure_list.print_list((database or DatabaseAccess()).address(), service or (), wanted, as_json=as_json)

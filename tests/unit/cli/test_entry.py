@@ -180,6 +180,6 @@ def test_completion_knows_commands_options_and_values(shell: str) -> None:
 
 
 def test_signals_are_left_alone_by_what_is_not_a_script() -> None:
-    code = "import signal, warren.cli.commands, warren.cli.emptying; print(signal.getsignal(signal.SIGINT))"
+    code = "import signal, warren.cli.commands, warren.cli.dlq_actions; print(signal.getsignal(signal.SIGINT))"
     assert "default_int_handler" in run(program=("-c", code)).stdout
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
