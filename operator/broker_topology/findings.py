@@ -47,7 +47,7 @@ class Finding(msgspec.Struct, frozen=True):
         return printable(f"{where}: {self.message}")
 
 
-class Place(msgspec.Struct, frozen=True):
+class ObjectRef(msgspec.Struct, frozen=True):
     """One object of a resource, for findings about it."""
 
     origin: Origin

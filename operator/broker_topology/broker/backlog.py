@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
-from broker_topology.broker.ownership import Object
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import Key, Kind, key
+from broker_topology.planning.state import Key, Kind, Object, key
 
 QUIET_SECONDS = 11.0
 """Two periods of the broker's counting, and a little."""

@@ -15,9 +15,8 @@ from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import AccessRefused, RequestFailed
 from broker_topology.planning.dependencies import first_missing
 from broker_topology.planning.plan import STAGES, Action, Plan, Step
-from broker_topology.planning.state import Key, Kind, State, empty, key
+from broker_topology.planning.state import Kind, Object, State, empty, key
 
-Object = tuple[Kind, Key]
 DECLARED = frozenset({Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING})
 """What the broker lets only those declare who have permissions in the virtual host, administrators included."""
 

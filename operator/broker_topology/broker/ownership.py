@@ -16,7 +16,7 @@ import msgspec
 
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import Body, Key, Kind, State
+from broker_topology.planning.state import Body, Key, Kind, Object, State
 
 PREFIX = "broker_topology."
 VERSION = 1
@@ -24,8 +24,6 @@ FINGERPRINT_DIGITS = 8
 
 DECLARING = "declaring"
 """Topic of the note about queues whose declaration has begun. It is still there when a run was cut off."""
-
-Object = tuple[Kind, Key]
 
 
 class Record(msgspec.Struct, frozen=True):

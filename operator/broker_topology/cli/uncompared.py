@@ -1,4 +1,4 @@
-"""Where no folder of Secrets is given: every user counts as having the password it should have."""
+"""Secrets without a folder: every user at the broker counts as having the right password."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AnyPassword(Credentials, frozen=True):
 
 
 class UncomparedSecrets:
-    """For `plan` and `check`."""
+    """The Secrets of `plan` and `check` without --secrets-dir. Neither command writes one."""
 
     def __init__(self, topologies: Iterable[Loaded]) -> None:
         self._names = {

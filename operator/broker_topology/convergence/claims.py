@@ -10,10 +10,10 @@ import msgspec
 
 from broker_topology.broker import ownership
 from broker_topology.broker.management_api import ManagementApi
-from broker_topology.broker.ownership import Object, Record
+from broker_topology.broker.ownership import Record
 from broker_topology.errors import Claimed
 from broker_topology.findings import Finding
-from broker_topology.planning.state import Key, Kind
+from broker_topology.planning.state import Key, Kind, Object
 from broker_topology.resource.model import Loaded
 
 SECTIONS = {

@@ -13,7 +13,7 @@ from broker_topology.broker.execution import Execution, Failure, Progress, carry
 from broker_topology.broker.lifeless import mark
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.observe import observe
-from broker_topology.broker.ownership import Object, Record, claims_of, declaring, digest, fingerprint
+from broker_topology.broker.ownership import Record, claims_of, declaring, digest, fingerprint
 from broker_topology.convergence import claims, removal
 from broker_topology.convergence.removal import Allowed, Removal, Removed
 from broker_topology.convergence.states import object_states
@@ -27,7 +27,7 @@ from broker_topology.planning.desired import desired
 from broker_topology.planning.outcome import Outcome
 from broker_topology.planning.plan import Action, Plan, Step, plan
 from broker_topology.planning.rendering import title
-from broker_topology.planning.state import Key, Kind, State, empty, key
+from broker_topology.planning.state import Key, Kind, Object, State, empty, key
 from broker_topology.resource.model import Loaded
 from broker_topology.rotation.accounts import Accounts, Rotated, accounts
 from broker_topology.rules.validation import findings

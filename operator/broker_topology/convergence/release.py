@@ -7,7 +7,6 @@ from broker_topology.broker.backlog import QUIET_SECONDS
 from broker_topology.broker.lifeless import mark
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.observe import observe
-from broker_topology.broker.ownership import Object
 from broker_topology.convergence import removal
 from broker_topology.convergence.reconciliation import allowed
 from broker_topology.convergence.states import state
@@ -15,7 +14,7 @@ from broker_topology.migration.situation import MIGRATION_NOTE, Migrate, Situati
 from broker_topology.planning.outcome import ObjectState, Outcome, Status
 from broker_topology.planning.plan import Plan
 from broker_topology.planning.rendering import title
-from broker_topology.planning.state import Kind, empty
+from broker_topology.planning.state import Kind, Object, empty
 from broker_topology.resource.model import Loaded
 
 

@@ -16,11 +16,11 @@ import msgspec
 from broker_topology.broker.backlog import QUIET_SECONDS, backlogs, peeked
 from broker_topology.broker.execution import Failure, lanes, side_by_side
 from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
-from broker_topology.broker.ownership import Object, Record
+from broker_topology.broker.ownership import Record
 from broker_topology.convergence.retention import dead_letter_exchanges, retained
 from broker_topology.errors import AccessRefused, RequestFailed
 from broker_topology.planning.plan import Action, Step
-from broker_topology.planning.state import LIFELESS, Key, Kind, State, key
+from broker_topology.planning.state import LIFELESS, Key, Kind, Object, State, key
 
 STAGES: tuple[tuple[Kind, ...], ...] = (
     (Kind.USER, Kind.PERMISSION),  # a user's connections are closed with it

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from broker_topology.broker.ownership import Object
-from broker_topology.planning.state import Key, Kind, State, key
+from broker_topology.planning.state import Key, Kind, Object, State, key
 from broker_topology.resource.expressions import matches
 
 DEAD_LETTER, DEAD_LETTER_KEY = "x-dead-letter-exchange", "x-dead-letter-routing-key"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from broker_topology.broker.execution import Failure
-from broker_topology.broker.ownership import Object
 from broker_topology.migration.situation import Held
 from broker_topology.planning.outcome import ObjectState, Status
 from broker_topology.planning.plan import Action, Plan, Step
-from broker_topology.planning.state import Key, Kind, State
+from broker_topology.planning.state import Key, Kind, Object, State
 
 
 def object_states(

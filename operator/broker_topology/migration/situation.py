@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from broker_topology.broker.management_api import ManagementApi
-from broker_topology.broker.ownership import Object, Record
+from broker_topology.broker.ownership import Record
 from broker_topology.planning.plan import Plan
-from broker_topology.planning.state import Key, Kind, State
+from broker_topology.planning.state import Key, Kind, Object, State
 from broker_topology.resource.model import Loaded
 
 MIGRATION_NOTE = "migration"

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from broker_topology.planning.plan import OF_USERS, Step
-from broker_topology.planning.state import Key, Kind, State, key
+from broker_topology.planning.state import Kind, Object, State, key
 from broker_topology.resource.expressions import matches
-
-Object = tuple[Kind, Key]
 
 
 def first_missing(step: Step, missing: State) -> Object | None:

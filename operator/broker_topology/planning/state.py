@@ -45,6 +45,9 @@ class Key(msgspec.Struct, frozen=True, order=True):
         return " ".join(part for part in self.name if part)
 
 
+Object = tuple[Kind, Key]
+
+
 State = dict[Kind, dict[Key, Body]]
 """Every object by kind and key."""
 

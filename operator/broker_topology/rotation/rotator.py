@@ -16,7 +16,7 @@ import msgspec
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import InvalidTopology, SecretError
-from broker_topology.findings import Place
+from broker_topology.findings import ObjectRef
 from broker_topology.planning.outcome import Outcome, Status
 from broker_topology.planning.state import Kind
 from broker_topology.resource.model import Loaded, User
@@ -149,7 +149,7 @@ def _check_names(resource: Loaded, name: str) -> None:
     for other in resource.spec.users:
         if name in resource.spec.users and other != name and is_account_of(name, other):
             message = f"is what a rotation may call user {name}; call it something else"
-            raise InvalidTopology([Place(resource.origin, "users", other).finding(message)])
+            raise InvalidTopology([ObjectRef(resource.origin, "users", other).finding(message)])
 
 
 def _only_hash(ring: Keyring) -> bool:

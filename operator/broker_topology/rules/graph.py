@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from broker_topology.broker.ownership import Object
 from broker_topology.findings import did_you_mean
-from broker_topology.planning.state import Body, Kind, State
+from broker_topology.planning.state import Body, Kind, Object, State
 from broker_topology.resource import super_streams
 from broker_topology.resource.declared import Binding
 from broker_topology.resource.expressions import permits

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from broker_topology.findings import Finding, Place
+from broker_topology.findings import Finding, ObjectRef
 from broker_topology.resource.expressions import permits
 from broker_topology.resource.model import NOTHING, Loaded, Permissions, TopicPermission, User
 from broker_topology.rules.graph import Graph
@@ -20,7 +20,7 @@ PERMITS_NOTHING = frozenset({"", NOTHING})
 def permission_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
     """Every problem of the users of one resource."""
     for name, user in item.spec.users.items():
-        place = Place(item.origin, "users", name)
+        place = ObjectRef(item.origin, "users", name)
         if not user.secret_name:
             yield place.finding("is required: it holds the user's password", "secretName")
         elif "/" in user.secret_name or user.secret_name in {".", ".."}:
@@ -45,7 +45,7 @@ def _permissions(permissions: Permissions, graph: Graph) -> Iterator[tuple[str, 
             yield where, f"{expression} matches no declared exchange or queue"
 
 
-def _topics(place: Place, user: User, graph: Graph) -> Iterator[Finding]:
+def _topics(place: ObjectRef, user: User, graph: Graph) -> Iterator[Finding]:
     seen: set[str] = set()
     for position, topic in enumerate(user.topic_permissions):
         where = f"topicPermissions[{position}]"
@@ -70,7 +70,7 @@ def _without_effect(topic: TopicPermission, user: User, kind: str | None) -> Ite
             yield where, f"has no effect: permissions.{where} ({base}) does not match {topic.exchange}"
 
 
-def _open_topics(place: Place, user: User, graph: Graph) -> Iterator[Finding]:
+def _open_topics(place: ObjectRef, user: User, graph: Graph) -> Iterator[Finding]:
     if user.permissions.write in PERMITS_NOTHING:
         return
     limited = {topic.exchange for topic in user.topic_permissions}

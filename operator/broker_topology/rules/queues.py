@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from broker_topology.findings import Finding, Place, did_you_mean
+from broker_topology.findings import Finding, ObjectRef, did_you_mean
 from broker_topology.planning.desired import FIELD_ARGUMENTS, queue_arguments
 from broker_topology.resource.model import Loaded, Queue
 from broker_topology.rules.graph import Graph
@@ -89,7 +89,7 @@ INSTEAD = {
 def queue_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
     """Every problem of the queues of one resource."""
     for name, queue in item.spec.queues.items():
-        place = Place(item.origin, "queues", name)
+        place = ObjectRef(item.origin, "queues", name)
         for where, message in _problems(name, queue, graph):
             yield place.finding(message, where)
         for argument, message in argument_warnings(queue.type, queue.arguments):

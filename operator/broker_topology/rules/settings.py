@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from broker_topology.findings import Finding, Place
+from broker_topology.findings import Finding, ObjectRef
 from broker_topology.planning.desired import FIELD_ARGUMENTS
 from broker_topology.resource.model import Loaded, SuperStream, User
 from broker_topology.rotation.schedule import is_account_of
@@ -19,15 +19,15 @@ def setting_findings(item: Loaded) -> Iterator[Finding]:
     for position, tag in enumerate(spec.vhost_settings.tags or []):
         if "," in tag:
             message = "the broker separates tags by commas; write several"
-            yield Place(item.origin, "vhostSettings", "tags").finding(message, f"[{position}]")
+            yield ObjectRef(item.origin, "vhostSettings", "tags").finding(message, f"[{position}]")
     for name, stream in spec.super_streams.items():
-        place = Place(item.origin, "superStreams", name)
+        place = ObjectRef(item.origin, "superStreams", name)
         for where, message in _super_stream(stream):
             yield place.finding(message, where)
         for argument, message in argument_warnings("stream", stream.arguments):
             yield place.finding(message, f"arguments.{argument}", warning=True)
     for name, user in spec.users.items():
-        place = Place(item.origin, "users", name)
+        place = ObjectRef(item.origin, "users", name)
         if user.rotation is not None and user.credentials == "Import":
             message = "rotation makes passwords, and credentials: Import takes them from elsewhere; leave one out"
             yield place.finding(message, "rotation")
@@ -47,8 +47,8 @@ def _rotated(item: Loaded, name: str, user: User) -> Iterator[Finding]:
     for other in item.spec.users:
         if is_account_of(name, other) and other != name:
             message = f"is what a rotation may call user {name}; call it something else"
-            yield Place(item.origin, "users", other).finding(message)
-    place = Place(item.origin, "users", name)
+            yield ObjectRef(item.origin, "users", other).finding(message)
+    place = ObjectRef(item.origin, "users", name)
     for position, topic in enumerate(user.topic_permissions):
         if "{username}" in topic.write + topic.read:
             message = f"with rotation {{username}} is {name}.1, then {name}.2: write {name} instead"

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from broker_topology.broker.ownership import Object
 from broker_topology.errors import InvalidTopology
-from broker_topology.findings import Finding, Place, refusing
-from broker_topology.planning.state import State, binding_key
+from broker_topology.findings import Finding, ObjectRef, refusing
+from broker_topology.planning.state import Object, State, binding_key
 from broker_topology.resource import super_streams
 from broker_topology.resource.model import Binding, Loaded, User, VhostSettings
 from broker_topology.rules.graph import Graph, graphs
@@ -74,7 +73,7 @@ def _findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
 
 def _duplicates(topologies: Sequence[Loaded]) -> Iterator[Finding]:
     """An object belongs to exactly one resource; two owners would overwrite each other for ever."""
-    owners: dict[tuple[str, ...], tuple[Loaded, Place]] = {}
+    owners: dict[tuple[str, ...], tuple[Loaded, ObjectRef]] = {}
     users: dict[str, tuple[Loaded, User]] = {}
     secrets: dict[tuple[str | None, str], str] = {}
     for item in topologies:
@@ -86,7 +85,7 @@ def _duplicates(topologies: Sequence[Loaded]) -> Iterator[Finding]:
             else:
                 owners[identity] = (item, place)
         for name, user in item.spec.users.items():
-            place = Place(item.origin, "users", name)
+            place = ObjectRef(item.origin, "users", name)
             secret = (item.topology.metadata.namespace, user.secret_name or "")
             if (holder := secrets.setdefault(secret, name)) != name and user.secret_name:
                 yield place.finding(f"{user.secret_name} is the secret of user {holder} already", "secretName")
@@ -100,11 +99,11 @@ def _duplicates(topologies: Sequence[Loaded]) -> Iterator[Finding]:
                 )
 
 
-def _identities(item: Loaded) -> Iterator[tuple[tuple[str, ...], Place]]:
+def _identities(item: Loaded) -> Iterator[tuple[tuple[str, ...], ObjectRef]]:
     spec = item.spec
 
-    def place(section: str, name: str | int | None) -> Place:
-        return Place(item.origin, section, name)
+    def place(section: str, name: str | int | None) -> ObjectRef:
+        return ObjectRef(item.origin, section, name)
 
     for section, name in _named(item):
         yield (spec.vhost, section, name), place(section, name)
@@ -143,11 +142,11 @@ def _names(item: Loaded) -> Iterator[Finding]:
         yield Finding(item.origin, "spec.vhost", message)
     for section, name in _named(item):
         for message in _name_problems(name, declared=section in {"exchanges", "queues"}):
-            yield Place(item.origin, section, name).finding(message)
+            yield ObjectRef(item.origin, section, name).finding(message)
     for name, stream in spec.super_streams.items():
         longest = super_streams.partition(name, stream.partitions - 1) if name else name
         for message in dict.fromkeys([*_name_problems(name, declared=True), *_name_problems(longest)]):
-            yield Place(item.origin, "superStreams", name).finding(message)
+            yield ObjectRef(item.origin, "superStreams", name).finding(message)
 
 
 def _name_problems(name: str, *, declared: bool = False) -> Iterator[str]:
@@ -171,7 +170,7 @@ def _too_long(name: str) -> Iterator[str]:
 
 def _exchanges(item: Loaded, graph: Graph) -> Iterator[Finding]:
     for name, exchange in item.spec.exchanges.items():
-        place = Place(item.origin, "exchanges", name)
+        place = ObjectRef(item.origin, "exchanges", name)
         alternate = exchange.alternate_exchange
         if alternate is not None:
             if alternate == name:
@@ -189,7 +188,7 @@ def _exchanges(item: Loaded, graph: Graph) -> Iterator[Finding]:
 
 def _bindings(item: Loaded, graph: Graph) -> Iterator[Finding]:
     for position, binding in enumerate(item.spec.bindings):
-        place = Place(item.origin, "bindings", position)
+        place = ObjectRef(item.origin, "bindings", position)
         if (binding.queue is None) == (binding.exchange is None):
             yield place.finding("needs exactly one of queue and exchange")
         if not binding.source:
@@ -209,7 +208,7 @@ def _bindings(item: Loaded, graph: Graph) -> Iterator[Finding]:
         yield from _ignored_parts(binding, place, graph)
 
 
-def _unmanageable(binding: Binding, place: Place) -> Iterator[Finding]:
+def _unmanageable(binding: Binding, place: ObjectRef) -> Iterator[Finding]:
     """Bindings that the broker takes, and that its management API cannot list or delete (measured on 4.3.6)."""
     if binding.routing_key in UNADDRESSABLE and not binding.arguments:
         message = f"RabbitMQ's management API cannot delete a binding with the routing key {binding.routing_key}"
@@ -223,7 +222,7 @@ def _unmanageable(binding: Binding, place: Place) -> Iterator[Finding]:
             yield place.finding(message, f"arguments.{argument}")
 
 
-def _ignored_parts(binding: Binding, place: Place, graph: Graph) -> Iterator[Finding]:
+def _ignored_parts(binding: Binding, place: ObjectRef, graph: Graph) -> Iterator[Finding]:
     """Parts of a binding that its exchange never looks at are mistakes, as a rule."""
     kind = graph.exchange_type(binding.source)
     if kind == "headers" and not [name for name in binding.arguments if name != "x-match"]:
