@@ -1,5 +1,5 @@
-"""What surrounds a console script, whatever it does: Ctrl-C, output that cannot be written and packages that are not
-installed end it with one line or none, never with a stack trace.
+"""Runs a console script: Ctrl-C, output that cannot be written and packages that are not installed end it with one line
+or none, never with a stack trace.
 
 This module imports next to nothing and takes over SIGINT when it is imported, which is the first thing that a script
 does. Only scripts import it.

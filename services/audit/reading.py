@@ -17,7 +17,7 @@ BEGINNING = (datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
 END = (datetime(9999, 12, 30, tzinfo=UTC), UUID(int=2**128 - 1))
 """Positions before and after every event."""
 
-MOST_SUBJECTS = 100
+MAX_SUBJECTS = 100
 
 
 class Kept(msgspec.Struct, frozen=True, rename="camel"):
@@ -72,13 +72,13 @@ class Reader:
         return Story(subject, _kept(rows), missing, _kept(others))
 
     async def subjects(self, reference: str) -> list[UUID]:
-        """The orders that their customers call `reference`, the newest first; at most MOST_SUBJECTS."""
+        """The orders that their customers call `reference`, the newest first; at most MAX_SUBJECTS."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 "SELECT subject FROM events WHERE reference = $1 AND type = 'order.created'"
                 " ORDER BY time DESC, subject LIMIT $2",
                 reference,
-                MOST_SUBJECTS,
+                MAX_SUBJECTS,
             )
         return list(dict.fromkeys(row["subject"] for row in rows))
 

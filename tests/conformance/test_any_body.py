@@ -24,7 +24,7 @@ from warren.local.servers import Servers
 
 ROUNDS = 6
 GOOD, BAD = 8, 60  # messages in a round
-MOST_MEMORY = 256 * 1024 * 1024  # bytes more than before
+MAX_MEMORY = 256 * 1024 * 1024  # bytes more than before
 BY_DESIGN = ("unknown order", "has yet to confirm", "no answer within", "the gateway failed")
 """What may become true later: those are tried again."""
 
@@ -81,7 +81,7 @@ async def test_4_any_body_is_processed_or_parked_with_its_reason_and_its_neighbo
         assert recorded[0][0] == len({_key(lost) for lost in rehearsal.parked})
         for message in rehearsal.messages:
             Codec(CATALOGUE).decode(message.body)  # what is announced can be read by others
-    assert _most_memory() - before < MOST_MEMORY
+    assert _most_memory() - before < MAX_MEMORY
 
 
 async def fresh(shop: Shop, service: str, chance: random.Random) -> AnyEvent:

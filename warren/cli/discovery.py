@@ -33,7 +33,7 @@ class QueueInfo(msgspec.Struct, frozen=True):
         return value if isinstance(value, str) else None
 
 
-class Binding(msgspec.Struct, frozen=True):
+class BindingInfo(msgspec.Struct, frozen=True):
     source: str
     destination: str
     destination_type: str
@@ -50,7 +50,7 @@ def parking_lots(management: str | None, address: BrokerAddress, services: Seque
         return expected, "the address of the management API is not known (--management-url)"
     try:
         queues = _get(management, address, f"queues/{quote(vhost, safe='')}?disable_stats=true", QueueInfo)
-        bindings = _get(management, address, f"bindings/{quote(vhost, safe='')}", Binding)
+        bindings = _get(management, address, f"bindings/{quote(vhost, safe='')}", BindingInfo)
     except NoAnswer as error:
         return expected, f"the list of queues cannot be read from {management} ({error})"
     found = lots_among(queues, bindings)
@@ -59,7 +59,7 @@ def parking_lots(management: str | None, address: BrokerAddress, services: Seque
     return found, ""
 
 
-def lots_among(queues: Sequence[QueueInfo], bindings: Iterable[Binding]) -> list[str]:
+def lots_among(queues: Sequence[QueueInfo], bindings: Iterable[BindingInfo]) -> list[str]:
     """The queues in which messages end, by name, that of unrouted events last.
 
     A parking lot is named so, or other queues dead-letter into it and it dead-letters nowhere: that tells it from a

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from services.shared.chassis.printable import printable
 
-NARROWEST = 6  # columns that are left of a text that is cut
+MIN_WIDTH = 6  # columns; a text is cut to no less
 WIDTH = 200  # columns, where the output is no terminal and COLUMNS is not set
 
 _UNPRINTABLE = re.compile(r"[^ -~]")
@@ -52,7 +52,7 @@ def rows(heading: Sequence[str], found: Sequence[Row], flexible: Sequence[int] =
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     while sum(widths) + 2 * len(widths) - 2 + len(indent) > out.width:
         widest = max(flexible, key=widths.__getitem__, default=None)
-        if widest is None or widths[widest] <= NARROWEST:
+        if widest is None or widths[widest] <= MIN_WIDTH:
             break
         widths[widest] -= 1
     text = Text()

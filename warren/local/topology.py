@@ -56,7 +56,7 @@ async def apply(
             secrets=broker_topology.SecretDirectory(secrets),
             neighbours=neighbours,
         )
-        strangers = await _queues_without_owner(api)
+        unowned = await _queues_without_owner(api)
     except broker_topology.TopologyError as error:
         raise TopologyRefusedError(str(error)) from error
     if outcome.plan.blocked:
@@ -75,9 +75,9 @@ async def apply(
         rest = len(retained) - len(kept)
         kept += [f"{rest} more {'object' if rest == 1 else 'objects'}"] if rest else []
         say(f"Kept at the broker, though the topology files no longer name it: {', '.join(kept)}")
-    if strangers:
+    if unowned:
         say(
-            f"The broker also holds what no topology file names: queue {', '.join(strangers)}."
+            f"The broker also holds what no topology file names: queue {', '.join(unowned)}."
             " Delete it in RabbitMQ's page, or start from empty: warren up --fresh"
         )
 

@@ -1,6 +1,6 @@
 """Keeps a running system up: a service or server that ends by itself is started again, a limited number of times.
 
-What ends is reported at once, with the last line of its log. Everything else runs on, also when a part stays down after
+Each end is reported at once, with the last line of the log. Everything else runs on, also when a part stays down after
 too many failures. Another process asks for a restart by `Instance.request_restart`.
 """
 

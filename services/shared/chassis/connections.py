@@ -41,13 +41,13 @@ class Connections:
         """What uvicorn calls for each connection."""
         return LimitedProtocol(self, *arguments, **options)
 
-    def waits(self, connection: "LimitedProtocol") -> None:
-        """`connection` is waiting for its client from now on."""
+    def mark_waiting(self, connection: "LimitedProtocol") -> None:
+        """Record that `connection` waits for its client from now on."""
         self._waiting.pop(connection, None)
         self._waiting[connection] = None
 
-    def works(self, connection: "LimitedProtocol") -> None:
-        """`connection` is no longer waiting for its client: a request is complete, or the connection has ended."""
+    def mark_busy(self, connection: "LimitedProtocol") -> None:
+        """Record that `connection` waits no longer: a request is complete, or the connection has ended."""
         self._waiting.pop(connection, None)
 
     def make_room_for(self, connection: "LimitedProtocol") -> None:
@@ -85,12 +85,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._register.waits(self)
+        self._register.mark_waiting(self)
         if len(self.connections) > self._register.limit:
             self._register.make_room_for(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._register.works(self)
+        self._register.mark_busy(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -141,12 +141,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._enter(_Stage.IDLE)
         else:
             self._stage = _Stage.COMPLETE
-            self._register.works(self)
+            self._register.mark_busy(self)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self.pipeline:
-            self._register.waits(self)
+            self._register.mark_waiting(self)
             if self._stage is _Stage.COMPLETE:
                 self._enter(_Stage.IDLE)
 

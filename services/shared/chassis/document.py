@@ -40,7 +40,7 @@ def document_of(routes: list[ControllerRouterHandler], *, title: str, version: s
     for item in document["paths"].values():
         for operation in item.values():
             for parameter in operation.get("parameters") or []:
-                parameter["schema"] = _given(parameter["schema"])
+                parameter["schema"] = _without_null(parameter["schema"])
     return document
 
 
@@ -48,7 +48,7 @@ def _handlers(app: Litestar) -> list[Any]:
     return [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
 
 
-def _given(schema: dict[str, Any]) -> dict[str, Any]:
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """A parameter is left out or has a value; it cannot be null."""
     kinds = [kind for kind in schema.get("oneOf", []) if kind != {"type": "null"}]
     if len(kinds) != 1:

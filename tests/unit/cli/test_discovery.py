@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.shared.messaging.connection import BrokerAddress
-from warren.cli.discovery import Binding, QueueInfo, chosen_lots, lots_among, parking_lots
+from warren.cli.discovery import BindingInfo, QueueInfo, chosen_lots, lots_among, parking_lots
 from warren.errors import ClientError
 
 ADDRESS = BrokerAddress("amqps://broker:5671/orders", Path("nowhere"))
@@ -34,13 +34,13 @@ def test_a_parking_lot_is_named_so_or_is_where_messages_end() -> None:
         queue("unrouted.queue"),
     ]
     bindings = [
-        Binding("", "plain", "queue"),
-        Binding("orders.dlx", "loyalty.dlq", "queue"),
-        Binding("failed", "failed.all", "exchange"),
-        Binding("failed.all", "graveyard", "queue"),
-        Binding("later", "waiting", "queue"),
-        Binding("again", "retried", "queue"),
-        Binding("events", "plain", "queue"),
+        BindingInfo("", "plain", "queue"),
+        BindingInfo("orders.dlx", "loyalty.dlq", "queue"),
+        BindingInfo("failed", "failed.all", "exchange"),
+        BindingInfo("failed.all", "graveyard", "queue"),
+        BindingInfo("later", "waiting", "queue"),
+        BindingInfo("again", "retried", "queue"),
+        BindingInfo("events", "plain", "queue"),
     ]
     expected = ["cellar", "graveyard", "lonely.dlq", "loyalty.dlq", "unrouted.queue"]
     assert lots_among(queues, bindings) == expected
