@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 from uuid import UUID
 
@@ -194,6 +194,22 @@ async def test_4_an_event_in_anothers_name_is_parked(driver: Driver, user: str, 
         await line.deliver(event, user=user)
         assert [lost.reason for lost in await line.parked()] == [reason]
         assert await line.noted() == []
+
+
+async def test_4_a_forged_copy_uses_up_no_try_of_the_event_that_it_copies(driver: Driver) -> None:
+    tries = count(1)
+
+    async def flaky(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
+        if next(tries) == 1:
+            raise TransientError("not yet")
+        return await note(event, work)
+
+    event = event_of(CONFIRMED, source="/warren/order")
+    async with driver.consume({OrderConfirmed: flaky}) as line:
+        await line.deliver(event, user="payment")
+        assert len(await line.parked()) == 1
+        await line.deliver(event, user="order")
+        assert await line.noted() == [event.logicalid]
 
 
 @needs(Feature.SQL)

@@ -37,7 +37,7 @@ class Search:
                 keys = {key for message in window if message.service == service for key in message.keys}
                 rows = await self._records.failures(service, keys)
                 known |= {(service, key): failure for key, failure in rows.items()}
-        pairs = [(message, _first(known, message)) for message in window]
+        pairs = [(message, _latest(known, message)) for message in window]
         return [(message, failure) for message, failure in pairs if self._selection.matches(message, failure)]
 
     async def choose(self, window: list[Parked]) -> list[Parked]:
@@ -73,8 +73,7 @@ def _lots(broker: BrokerAccess, address: BrokerAddress, filters: Filters, servic
     return chosen_lots(filters.queue, lots, address, complete=not unknown)
 
 
-def _first(known: dict[tuple[str, str], Failure], message: Parked) -> Failure | None:
-    for key in message.keys:
-        if failure := known.get((message.service or "", key)):
-            return failure
-    return None
+def _latest(known: dict[tuple[str, str], Failure], message: Parked) -> Failure | None:
+    """The latest: the logical id may be on record for another message, which this one claims to be."""
+    failures = [failure for key in message.keys if (failure := known.get((message.service or "", key)))]
+    return max(failures, key=lambda failure: failure.last_at, default=None)

@@ -38,6 +38,10 @@ def encode(event: AnyEvent) -> bytes:
     return _encoder.encode(event)
 
 
+def too_large(size: int) -> str:
+    return f"body of {size} bytes is over the limit of {MAX_BODY}"
+
+
 def require_readable(body: bytes) -> None:
     """Raises MalformedEvent for what every reader refuses: too large, or not UTF-8, or with control characters other
     than tab, line feed and carriage return.
@@ -45,7 +49,7 @@ def require_readable(body: bytes) -> None:
     The parser checks only the text that it takes, and the database takes no NUL.
     """
     if len(body) > MAX_BODY:
-        raise MalformedEvent(f"body of {len(body)} bytes is over the limit of {MAX_BODY}")
+        raise MalformedEvent(too_large(len(body)))
     try:
         text = body.decode()
     except UnicodeDecodeError as error:

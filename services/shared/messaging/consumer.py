@@ -19,6 +19,7 @@ import aiormq
 import aiormq.abc
 import msgspec
 
+from services.shared.messaging.codec import MAX_BODY, too_large
 from services.shared.messaging.connection import RELOAD_SECONDS, BrokerAddress, opened
 from services.shared.messaging.database import Database
 from services.shared.messaging.errors import BrokerUnavailable, Unavailable, UndecodableProperties
@@ -136,7 +137,7 @@ class _Session:
             self._channel.on_consumer_cancel_callbacks.add(lambda _: self._end("the broker ended the subscription"))
             # A tag of its own: the broker may still hold the one of a session that it ended.
             self._tag = f"{self._settings.queue}-{uuid.uuid4().hex[:8]}"
-            await consume(self._channel, self._settings.queue, self._on_message, tag=self._tag)
+            await consume(self._channel, self._settings.queue, self._on_message, tag=self._tag, limit=MAX_BODY)
         self._channel.closing.add_done_callback(lambda _: self._end("the channel ended"))
         self._connection.closing.add_done_callback(lambda _: self._end("the connection ended"))
 
@@ -234,7 +235,7 @@ class _Session:
 
 
 def _delivery(message: Received) -> Delivery:
-    """What is looked at of the properties; if that cannot be decoded, the delivery says why."""
+    """What is looked at of the properties; if that fails, or the body is too large, it says why."""
     user: str | None = None
     count, defect = 0, None
     try:
@@ -243,6 +244,8 @@ def _delivery(message: Received) -> Delivery:
             count = replays({COUNT_HEADER: message.properties.header(COUNT_HEADER)})
     except UndecodableProperties as error:
         defect = str(error)
+    if message.discarded is not None:
+        defect = too_large(message.discarded.size)
     return Delivery(
         tag=message.tag,
         body=message.body,
@@ -252,6 +255,7 @@ def _delivery(message: Received) -> Delivery:
         exchange=message.exchange,
         routing_key=message.routing_key,
         defect=defect,
+        body_hash=message.discarded and message.discarded.body_hash,
     )
 
 

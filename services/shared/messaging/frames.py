@@ -23,7 +23,7 @@ from yarl import URL
 
 from services.shared.messaging.pipeline import Outcome, PendingConfirm, message_key
 from services.shared.messaging.properties import RawProperties
-from services.shared.messaging.received import Received, Subscription
+from services.shared.messaging.received import Discarded, Received, Subscription
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 END = 0xCE
@@ -44,11 +44,14 @@ _CONFIRM = Struct(">QB")
 class _Content:
     """A delivery or return of which the header or parts of the body are still to come."""
 
-    __slots__ = ("arguments", "finish", "left", "parts", "properties")
+    __slots__ = ("arguments", "discarded", "finish", "left", "limit", "parts", "properties")
 
-    def __init__(self, finish: Callable[..., None] | None, *arguments: Any) -> None:
+    def __init__(self, finish: Callable[..., None] | None, *arguments: Any, limit: int | None = None) -> None:
         self.finish = finish
         """None: nothing waits for it any more."""
+        self.limit = limit
+        """Bytes. None keeps a body of any size."""
+        self.discarded: Discarded | None = None
         self.arguments = arguments
         self.properties: RawProperties | None = None
         self.left = 0
@@ -56,7 +59,8 @@ class _Content:
 
 
 class FrameReader(asyncio.StreamReader):
-    """A stream that takes frames out of what it is fed. Holds at most one incomplete frame and what prefetch allows."""
+    """A stream that takes frames out of what it is fed. Holds at most one incomplete frame and what prefetch
+    allows, each body up to the limit of its subscription."""
 
     def __init__(self, connection: aiormq.Connection, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
@@ -141,10 +145,14 @@ class FrameReader(asyncio.StreamReader):
             content.left = _CONTENT.unpack_from(part)[2]
             if content.left > MAX_BODY:
                 raise amqp.InvalidFrameError(f"a body of {content.left} bytes is over the limit of {MAX_BODY}")
+            if content.limit is not None and content.left > content.limit:
+                content.discarded = Discarded(content.left)
             content.properties = RawProperties(part[12:])
         elif kind == BODY and content.properties is not None and len(part) <= content.left:
             content.left -= len(part)
-            if content.finish is not None and part:
+            if content.discarded is not None:
+                content.discarded.add(part)
+            elif content.finish is not None and part:
                 content.parts.append(part)
         else:
             raise amqp.InvalidFrameError(f"a frame of type {kind} in the middle of a message")
@@ -153,7 +161,7 @@ class FrameReader(asyncio.StreamReader):
             if content.finish is not None:
                 parts = content.parts
                 body = parts[0] if len(parts) == 1 else b"".join(parts)
-                content.finish(*content.arguments, content.properties, body)
+                content.finish(*content.arguments, content.properties, body, content.discarded)
         return True
 
     # Deliveries
@@ -174,7 +182,9 @@ class FrameReader(asyncio.StreamReader):
         if stop + 1 + data[stop] != len(data):
             raise IndexError
         key = data[stop + 1 :].decode(errors="backslashreplace")
-        self._contents[number] = _Content(self._deliver, consumer.receive, tag, redelivered & 1 == 1, exchange, key)
+        self._contents[number] = _Content(
+            self._deliver, consumer.receive, tag, redelivered & 1 == 1, exchange, key, limit=consumer.limit
+        )
         return True
 
     @staticmethod
@@ -204,7 +214,7 @@ class FrameReader(asyncio.StreamReader):
         return True
 
     @staticmethod
-    def _returned(channel: Any, properties: RawProperties, _: bytes) -> None:
+    def _returned(channel: Any, properties: RawProperties, *_: Any) -> None:
         answer = channel.confirmations.get(channel.message_id_delivery_tag.get(message_key(properties)))
         # The confirm is still to come. A message without an id that is known stands for all that it may be.
         for each in [answer] if answer is not None else channel.confirmations.values():

@@ -46,6 +46,10 @@ class Envelope(msgspec.Struct, frozen=True):
     reference: str | None = None
 
 
+TOO_DEEP = Envelope()
+"""Of a body that is nested too deeply to be read here. A service with less on its stack may read it."""
+
+
 class Death(msgspec.Struct, frozen=True):
     """The broker's word on how a message came to its parking lot."""
 
@@ -152,6 +156,8 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
 
         A replay replaces the sender, and with it the evidence: an event that was refused as forged would be accepted.
         """
+        if self.envelope is TOO_DEEP:
+            return "nested too deeply to tell who sent it"
         source, event_type = self.envelope.source, self.envelope.type
         if source is None or event_type is None:
             return None  # no service can read it
@@ -227,7 +233,9 @@ _loosely = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def _envelope(body: bytes) -> Envelope:
     try:
         fields = _loosely.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except RecursionError:
+        return TOO_DEEP
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return Envelope()
     return Envelope(**{name: _text(fields[name]) for name in Envelope.__struct_fields__ if name in fields})
 

@@ -59,7 +59,9 @@ class Delivery(msgspec.Struct, frozen=True, eq=False):
     replays: int = 0
     """How often it came out of a parking lot."""
     defect: str | None = None
-    """Why its properties cannot be decoded, of those that decide what becomes of it."""
+    """Why it is refused unread: properties that decide about it cannot be decoded, or its body is too large."""
+    body_hash: str | None = None
+    """Of a body that was not kept."""
 
     @property
     def may_have_failed(self) -> bool:
@@ -153,7 +155,7 @@ class Processor(Generic[T]):
                 event = self._codec.decode(delivery.body)
                 self._check(event, delivery)
             except PermanentError as error:
-                settle(delivery, await self._failed(delivery, event, error))
+                settle(delivery, await self._failed(delivery, event, error, refused=True))
                 continue
             is_effect = isinstance(handler_of(self._handlers, event), Effect)
             (effects if is_effect else plain).append(Task(delivery, event))
@@ -249,7 +251,7 @@ class Processor(Generic[T]):
     async def _note_recovered(self, connection: Connection, tasks: Sequence[Task]) -> None:
         returned = [task for task in tasks if task.delivery.may_have_failed]
         # A body that nobody could read at first is on record under its hash.
-        keys = [key for task in returned for key in (str(self._identity(task.event)), _hash(task.delivery.body))]
+        keys = [key for task in returned for key in (str(self._identity(task.event)), _hash(task.delivery))]
         if keys:
             await failures.succeeded(connection, self._consumer, keys)
 
@@ -350,10 +352,16 @@ class Processor(Generic[T]):
 
     # Failures
 
-    async def _failed(self, delivery: Delivery, event: AnyEvent | None, error: Exception) -> Verdict:
-        """Count the failure where a person finds it, and decide between another try and the parking lot."""
+    async def _failed(
+        self, delivery: Delivery, event: AnyEvent | None, error: Exception, *, refused: bool = False
+    ) -> Verdict:
+        """Count the failure where a person finds it, and decide between another try and the parking lot.
+
+        A refused delivery is counted under its hash: its logical id may be another sender's, whose event must keep its
+        own tries.
+        """
         permanent = isinstance(error, (PermanentError, *VALUE_REFUSED))
-        key = str(self._identity(event)) if event else _hash(delivery.body)
+        key = str(self._identity(event)) if event and not refused else _hash(delivery)
         reason = _reason(error)
         try:
             async with self._database.connection() as connection:
@@ -373,8 +381,8 @@ class Processor(Generic[T]):
         return Verdict.PARK if parked else Verdict.RETRY
 
 
-def _hash(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
+def _hash(delivery: Delivery) -> str:
+    return delivery.body_hash or hashlib.sha256(delivery.body).hexdigest()
 
 
 def _reason(error: Exception) -> str:

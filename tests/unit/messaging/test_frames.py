@@ -1,6 +1,7 @@
 """The library's reader against the driver's: whatever the broker says, in whatever pieces, has the same effect."""
 
 import asyncio
+from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
@@ -123,13 +124,15 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def received(sent: bytes, pieces: int = 10**6) -> tuple[list[Received], BaseException | None]:
+async def received(
+    sent: bytes, pieces: int = 10**6, limit: int | None = None
+) -> tuple[list[Received], BaseException | None]:
     """What a subscription gets of it, and how the connection ends if it does."""
     found: list[Received] = []
     wire = Wire(ours=True)
     connection = await connected(wire)
     channel = await connection.channel(publisher_confirms=False)
-    await consume(channel, "q", found.append, tag="one")
+    await consume(channel, "q", found.append, tag="one", limit=limit)
     for start in range(0, len(sent), pieces):
         wire.reader.feed_data(sent[start : start + pieces])
     await settled()
@@ -178,6 +181,15 @@ async def test_a_malformed_frame_ends_the_connection_with_the_reason_and_is_not_
     assert [message.body for message in found] == [b"good"]
     assert isinstance(ended, InvalidFrameError)
     assert reason in str(ended)
+
+
+async def test_a_body_over_the_limit_is_not_kept_but_for_its_hash() -> None:
+    parts = [b"x" * 60, b"y" * 60]
+    sent = content(1, DELIVER, RawProperties(), parts) + content(1, DELIVER, RawProperties(), [b"z" * 100])
+    large, good = (await received(sent, pieces=50, limit=100))[0]
+    assert (large.body, good.body, good.discarded) == (b"", b"z" * 100, None)
+    assert large.discarded is not None
+    assert (large.discarded.size, large.discarded.body_hash) == (120, sha256(b"".join(parts)).hexdigest())
 
 
 async def test_a_peer_that_never_ends_a_frame_takes_no_more_memory_than_one_frame() -> None:

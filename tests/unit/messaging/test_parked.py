@@ -87,6 +87,12 @@ def test_it_stays_forged_by_what_the_broker_noted_when_it_was_parked(
     assert (message(body, user_id=user, headers={"x-death": [death]}).forgery is not None) == forged
 
 
+def test_a_body_that_is_nested_too_deeply_to_be_read_here_stays_forged_since_a_service_may_read_it() -> None:
+    body = codec.encode(event_of(OrderConfirmed(customer="ann"), source="/warren/order"))
+    nested = body.replace(b'"data":', b'"more":' + b"[" * 2000 + b"]" * 2000 + b',"data":')
+    assert message(nested, user_id="payment", headers={"x-death": [DEATH]}).forgery is not None
+
+
 def test_an_unrouted_event_is_judged_by_its_own_routing_key_since_its_sender_may_have_written_x_death() -> None:
     body = codec.encode(event_of(OrderConfirmed(customer="ann"), source="/warren/order"))
     replayed = DEATH | {"exchange": "redrive.exchange"}
