@@ -134,7 +134,7 @@ class Watch:
                     self._announce(f"{name} runs again")
                     self._changed()
                 else:
-                    self._failed(name, one, str(error), ran=0.0)
+                    self._failed(name, one, str(error) or repr(error), ran=0.0)
         elif one.due_at is not None:
             if now >= one.due_at:
                 one.due_at = None

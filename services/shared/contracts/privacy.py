@@ -44,7 +44,10 @@ def _marks_of(kind: inspect.Type) -> _Marks:
 
 
 def _redacted(raw: bytes, marks: _Marks) -> bytes:
-    value = msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | list[msgspec.Raw] | str | float | bool | None)
+    try:
+        value = msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | list[msgspec.Raw] | str | float | bool | None)
+    except msgspec.ValidationError:  # a number beyond all floats, which JSON allows
+        value = REMOVED
     return msgspec.json.encode(_without(value, marks))
 
 

@@ -42,6 +42,7 @@ def test_marked_values_go_and_nothing_else(event_type: str) -> None:
         (b'{"contact":[{"email":"a"}]}', b'{"contact":[{"email":"***"}]}'),
         (b'"tok_ok"', b'"***"'),
         (b"12345678901234567890123", b'"***"'),
+        (b'{"contact":{"email":1e999}}', b'{"contact":{"email":"***"}}'),
         (b"{}", b"{}"),
     ],
 )

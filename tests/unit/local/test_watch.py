@@ -131,6 +131,17 @@ class FailingToStart:
         pass
 
 
+class FailingWithoutWords(FailingToStart):
+    def start(self) -> None:
+        raise TimeoutError
+
+
+def test_an_error_without_a_message_stops_no_watch(tmp_path: Path) -> None:
+    with watching(tmp_path, {"RabbitMQ": FailingWithoutWords()}) as said:
+        said.wait_for("RabbitMQ stays down after 2 restarts")
+    assert "TimeoutError()" in said.lines
+
+
 def test_starts_that_fail_are_counted(tmp_path: Path) -> None:
     part = FailingToStart()
     with watching(tmp_path, {"RabbitMQ": part}) as announced:
