@@ -255,7 +255,7 @@ def _delivery(message: Received) -> Delivery:
         exchange=message.exchange,
         routing_key=message.routing_key,
         defect=defect,
-        body_hash=message.discarded and message.discarded.body_hash,
+        body_hash=None if message.discarded is None else message.discarded.body_hash,
     )
 
 
