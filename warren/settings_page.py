@@ -36,7 +36,7 @@ BY_HAND = """
 | `WARREN_SERVERS` | `docker` or `debian`: where private PostgreSQL and RabbitMQ come from |
 | `WARREN_KEEP` | `1` keeps data and logs of the servers that tests started |
 | `WARREN_TEST_SEED` | the seed of random tests |
-| `WARREN_TEST_SERVERS`, `WARREN_MUTANT_REPORT` | what test runs tell the processes that they start |
+| `WARREN_TEST_SERVERS`, `WARREN_MUTANT_REPORT` | set by test runs for the processes that they start |
 | `WARREN_OWN_ENGINE` | set: `make test` starts a Docker Engine of its own where none answers |
 """
 

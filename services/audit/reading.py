@@ -125,5 +125,5 @@ class Reader:
 
 
 def _kept(rows: Iterable[Any]) -> list[Kept]:
-    # Logs have rows from before events were checked for being text.
+    # A log may have rows of versions that did not check whether events are UTF-8.
     return [Kept(row["recorded_at"], msgspec.Raw(row["body"].decode(errors="replace"))) for row in rows]

@@ -15,7 +15,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     """The CA that vouches for the mail server, spoken to with STARTTLS. Without it only a server on this machine
     is spoken to, in the clear."""
     smtp_credentials: Path | None = None
-    """Folder with the files `username` and `password`; None does not log in."""
+    """Folder with the files `username` and `password`; not set: no login."""
     smtp_sender: str = "Warren <orders@warren.localhost>"
     smtp_seconds: Seconds = 15.0
     """The longest that one mail may take."""

@@ -10,7 +10,7 @@ _DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
     contact_domain: str | None = None
-    """Customers who gave no contact are written to at <customer>@<contact_domain>; None leaves them alone."""
+    """Customers who gave no contact are written to at <customer>@<contact_domain>; not set: they get no message."""
     contact_days: Days = 90
     """How long after the last news of an order its customer's addresses are kept."""
 

@@ -13,9 +13,9 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     sms_url: str
     """https://…; plain http only to this machine."""
     sms_ca_file: Path | None = None
-    """The CA that vouches for the gateway; None trusts the authorities that the system trusts."""
+    """The CA that vouches for the gateway; not set: the authorities that the system trusts."""
     sms_token_file: Path | None = None
-    """The gateway's bearer token, read again for each message; None sends none."""
+    """The gateway's bearer token, read again for each message; not set: none is sent."""
     sms_seconds: Seconds = 10.0
     """The longest that the gateway may keep us waiting, for the connection and for each part of its answer."""
     sms_connections: Connections = 8

@@ -44,7 +44,7 @@ def load(arguments: Sequence[str]) -> Callable[[], int]:
 
 
 def _reported() -> tuple[type[Exception], ...]:
-    """Whose text is for the person who gave the command."""
+    """The errors whose text is for the person who gave the command."""
     from services.shared.messaging.errors import MessagingError
     from warren.errors import ClientError
     from warren.local.errors import LocalError

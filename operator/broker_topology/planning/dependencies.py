@@ -10,7 +10,7 @@ from broker_topology.resource.expressions import matches
 
 
 def first_missing(step: Step, missing: State) -> Object | None:
-    """Which of these objects, that could not be made, keeps this step from being made; None when none does."""
+    """The first object in `missing` that this step builds on; None if it builds on none of them."""
     for kind, identity in needs(step):
         if identity in missing[kind]:
             return kind, identity

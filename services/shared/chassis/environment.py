@@ -53,8 +53,8 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_seconds: Annotated[float, Meta(ge=0, le=86400)] = 20.0
     """How long work under way may take after SIGTERM."""
     inbox_days: Annotated[int, Meta(ge=SHORTEST_INBOX, le=3650)] = 35
-    """How long a repeated message is recognized. One that failed, and was neither dropped nor got through since, is
-    recognized for as long as that is so."""
+    """How long a repeated message is recognized. A message that failed is recognized until it succeeds or is dropped,
+    if that takes longer."""
     failures_days: Days = 30
     """How long the record of a failure is kept after it was made good or dropped."""
     history_days: Annotated[int, Meta(ge=0, le=36500)] = 0

@@ -1,8 +1,8 @@
 """What is accepted as a request, and what is wrong with one in the words of its sender.
 
 Bodies are JSON, say so, and are strict: `"1"` is no number, `1` is no boolean, no member is given twice. A query
-parameter that a route does not know, or that is given twice, is refused: left out silently, a misspelt filter would
-answer another question.
+parameter that a route does not know, or that is given twice, is refused: if a misspelt filter were ignored, the answer
+would be one to another question.
 """
 
 import json

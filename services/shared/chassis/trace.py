@@ -22,5 +22,5 @@ def traceparent_of(headers: Mapping[str, str]) -> str | None:
     found = _VALID.fullmatch(text.strip())
     if found is None or (found["version"] == "00" and found["rest"]):
         return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-    # A later version is read as the first one, and sent on as what was understood of it.
+    # A later version is read as version 00, and only the fields of version 00 are sent on.
     return f"00-{found['trace']}-{found['parent']}-{found['flags']}"
