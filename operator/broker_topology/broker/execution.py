@@ -13,9 +13,9 @@ from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.credentials.passwords import WRITTEN_ALGORITHM
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import AccessRefused, RequestFailed
-from broker_topology.planning.dependencies import first_missing
+from broker_topology.planning.dependencies import first_missing, lossy_queues
 from broker_topology.planning.plan import STAGES, Action, Plan, Step
-from broker_topology.planning.state import Kind, Object, State, empty, key
+from broker_topology.planning.state import Body, Key, Kind, Object, State, empty, key
 
 DECLARED = frozenset({Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING})
 """What the broker lets only those declare who have permissions in the virtual host, administrators included."""
@@ -44,9 +44,13 @@ class Execution(msgspec.Struct, frozen=True):
 
 
 async def carry_out(
-    plan: Plan, api: ManagementApi, credentials: Mapping[str, Credentials | None], progress: Progress | None = None
+    plan: Plan,
+    api: ManagementApi,
+    credentials: Mapping[str, Credentials | None],
+    queues: Mapping[Key, Body],
+    progress: Progress | None = None,
 ) -> Execution:
-    """Stage after stage, the steps of a stage at the same time.
+    """Stage after stage, the steps of a stage at the same time. `queues` are all that are wanted.
 
     A refused step stops those that build on it and no others. Raises `BrokerError` when the broker is gone.
     """
@@ -69,8 +73,9 @@ async def carry_out(
 
     for stage in STAGES:
         todo: list[Step] = []
+        lossy = lossy_queues(queues, writes, missing) if failures and Kind.BINDING in stage else {}
         for step in (each for each in writes if each.kind in stage):
-            if failures and (needed := first_missing(step, missing)) is not None:
+            if failures and (needed := first_missing(step, missing, lossy)) is not None:
                 skipped.append(Skipped(step, needed))
             else:
                 todo.append(step)

@@ -23,7 +23,7 @@ from broker_topology.findings import refusing
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import Action, Plan, Step, plan
 from broker_topology.planning.rendering import title
-from broker_topology.planning.state import Kind, State, key
+from broker_topology.planning.state import Body, Key, Kind, State, key
 from broker_topology.resource.model import Loaded
 from broker_topology.rotation.accounts import Accounts, accounts
 from broker_topology.rules.validation import findings, validate
@@ -72,7 +72,7 @@ async def apply(
     """
     ready = await _prepared(topologies, api, secrets, strict=strict, generate=True)
     check_rights(api.username, ready.plan, ready.observed)
-    await execute(ready.plan, api, ready.credentials, progress)
+    await execute(ready.plan, api, ready.credentials, progress, queues=ready.queues)
     return ready.applied
 
 
@@ -80,6 +80,7 @@ class _Prepared(msgspec.Struct, frozen=True):
     applied: Applied
     observed: State
     credentials: Mapping[str, Credentials | None]
+    queues: Mapping[Key, Body]
 
     @property
     def plan(self) -> Plan:
@@ -103,7 +104,7 @@ async def _prepared(
     steps = plan(wanted, observed, known.credentials)
     hinted = Plan(tuple(_hinted(step) for step in steps.steps))
     unnamed = tuple(_unnamed(wanted, observed, owned.values()))
-    return _Prepared(Applied(hinted, unnamed, tuple(map(str, found))), observed, known.credentials)
+    return _Prepared(Applied(hinted, unnamed, tuple(map(str, found))), observed, known.credentials, wanted[Kind.QUEUE])
 
 
 def _check_owners(topologies: Sequence[Loaded], owned: Mapping[str, Record], observed: State, known: Accounts) -> None:
@@ -129,10 +130,15 @@ def _unnamed(wanted: State, observed: State, owned: Iterable[Record]) -> Iterato
 
 
 async def execute(
-    steps: Plan, api: ManagementApi, credentials: Mapping[str, Credentials | None], progress: Progress | None = None
+    steps: Plan,
+    api: ManagementApi,
+    credentials: Mapping[str, Credentials | None],
+    progress: Progress | None = None,
+    *,
+    queues: Mapping[Key, Body] | None = None,
 ) -> None:
-    """Carries out a plan. Raises as `apply`."""
-    done = await carry_out(steps, api, credentials, progress)
+    """Carries out a plan; see `carry_out`. Raises as `apply`."""
+    done = await carry_out(steps, api, credentials, queues or {}, progress)
     if done.failures:
         raise ApplyIncomplete(
             [(title(each.step), each.reason) for each in done.failures],

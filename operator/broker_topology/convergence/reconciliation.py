@@ -117,7 +117,7 @@ class Reconciliation:
         await self._claim()
         if migrate is not None:
             await self._migrate(migrate)
-        done = await carry_out(self._plan, self._api, self._accounts.credentials, progress)
+        done = await carry_out(self._plan, self._api, self._accounts.credentials, self._wanted[Kind.QUEUE], progress)
         leaving = await self._leaving(prune=prune)
         gone = leaving.steps(self._observed)
         removed = Removed(leaving.kept, ())

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from broker_topology.planning.plan import OF_USERS, Step
-from broker_topology.planning.state import Kind, Object, State, key
+from broker_topology.planning.state import Body, Key, Kind, Object, State, key
 from broker_topology.resource.expressions import matches
 
 
-def first_missing(step: Step, missing: State) -> Object | None:
-    """The first object in `missing` that this step builds on; None if it builds on none of them."""
+def first_missing(step: Step, missing: State, lossy: Mapping[Key, Object]) -> Object | None:
+    """The first object in `missing` that this step builds on; None if it builds on none of them.
+
+    `lossy` are queues that nothing may be routed to, each with the object in `missing` that they wait for.
+    """
+    if step.kind is Kind.BINDING and step.key.name[1] == Kind.QUEUE.value:
+        queue = key(step.key.name[2], step.key.vhost)
+        if queue in lossy:
+            return lossy[queue]
     for kind, identity in needs(step):
         if identity in missing[kind]:
             return kind, identity
@@ -25,6 +32,27 @@ def first_missing(step: Step, missing: State) -> Object | None:
                 if identity.vhost == vhost and matches(str(body["pattern"]), name) is not False:
                     return kind, identity
     return None
+
+
+def lossy_queues(queues: Mapping[Key, Body], steps: Sequence[Step], missing: State) -> dict[Key, Object]:
+    """Which of the wanted queues would lose what they dead-letter, and what is missing behind their exchange.
+
+    Nothing new may be routed to them until it is there.
+    """
+    lossy: dict[Key, Object] = {}
+    for queue, body in queues.items():
+        arguments = body["arguments"]
+        exchange, letter = arguments.get("x-dead-letter-exchange"), arguments.get("x-dead-letter-routing-key")
+        if exchange == "" and (lot := key(str(letter), queue.vhost)) in missing[Kind.QUEUE]:
+            lossy[queue] = Kind.QUEUE, lot
+        for step in (each for each in steps if exchange and each.kind is Kind.BINDING):
+            source, _, _, pattern, *_ = step.key.name
+            # a pattern that may match counts as a match: the type of the exchange is not looked at
+            possible = letter is None or pattern in {"", letter} or "*" in pattern or "#" in pattern
+            theirs = (step.key.vhost, source) == (queue.vhost, exchange) and possible
+            if theirs and (needed := first_missing(step, missing, {})) is not None:
+                lossy[queue] = needed
+    return lossy
 
 
 def needs(step: Step) -> Iterator[Object]:

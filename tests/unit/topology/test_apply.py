@@ -11,7 +11,7 @@ from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import ApplyIncomplete, BrokerUnreachable, RequestFailed
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import plan
-from broker_topology.planning.state import empty
+from broker_topology.planning.state import Kind, empty, key
 
 SPEC = {
     "vhostLimits": {"maxQueues": 10, "maxConnections": 10},
@@ -122,6 +122,33 @@ WAITING = {
     "topic permission u on a (write ^u, read ^$)",
     "permission u (configure ^$, write ^a$, read ^$)",  # without the topic permission it would allow every key
 }
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["at first", "once the queue is there"])
+async def test_nothing_is_routed_to_a_queue_whose_dead_letters_would_be_lost(loaded, again):
+    spec = {
+        "exchanges": {"e": {"type": "topic"}, "dlx": {"type": "direct"}},
+        "queues": {
+            "bad": {"type": "quorum", "deadLetter": {"exchange": "dlx", "routingKey": "bad.dlq"}},
+            "good": {"type": "quorum", "deadLetter": {"exchange": "dlx", "routingKey": "good.dlq"}},
+            "bad.dlq": {"type": "quorum"},
+            "good.dlq": {"type": "quorum"},
+        },
+        "bindings": [
+            *({"source": "e", "queue": name, "routingKey": "x"} for name in ("bad", "good")),
+            *({"source": "dlx", "queue": name, "routingKey": name} for name in ("bad.dlq", "good.dlq")),
+        ],
+    }
+    refused = RequestFailed("the limit of queues is reached", 400)
+    api = FakeManagementApi(refuse={"/api/queues/v/bad.dlq": refused})
+    wanted = desired(loaded(spec))
+    observed = empty() | {Kind.QUEUE: {name: wanted[Kind.QUEUE][name] for name in [key("bad", "v")] if again}}
+    with pytest.raises(ApplyIncomplete) as failed:
+        await execute(plan(wanted, observed, {}), api, {}, queues=wanted[Kind.QUEUE])
+    assert set(failed.value.skipped) == {
+        ("binding e --x--> bad", "queue bad.dlq"),
+        ("binding dlx --bad.dlq--> bad.dlq", "queue bad.dlq"),
+    }
 
 
 async def test_a_broker_that_is_gone_ends_everything_at_once(steps):
