@@ -42,7 +42,8 @@ def test_sigterm_returns_what_is_unfinished_uncounted(rig: Rig, customers: Custo
     eventually(lambda: "order.completed" in rig.story(order))
     bodies = [bytes(row[0]) for row in rig.sql("SELECT body FROM audit.events WHERE subject = $1", order)]
     rig.processes.stop("audit")
-    mailbag.put(rig, [("audit.queue", body) for body in bodies * 50])
+    # More than a consumer holds at a time: it takes in 500 and works on them by halves.
+    mailbag.put(rig, [("audit.queue", body) for body in bodies * 150])
     rig.line("audit", DATABASE).delay(0.1)
     rig.revive("audit")
     eventually(lambda: "repeated, no effect" in rig.said("audit"))
