@@ -71,6 +71,8 @@ def random_properties(chance: random.Random) -> RawProperties:
 
 def _value(chance: random.Random, depth: int = 0) -> bytes:
     kind = chance.choice([*SIZES, b"S", b"x", b"A", b"F"])
+    if kind in b"fd":  # RabbitMQ ends the connection of a sender whose headers hold NaN or an infinity
+        return kind + pack(f">{kind.decode()}", chance.uniform(-1e9, 1e9))
     if kind in SIZES:
         return kind + (b"\1" if kind == b"t" else chance.randbytes(SIZES[kind]))
     content = b""
