@@ -4,7 +4,6 @@ And stopped as Kubernetes stops them: nothing is lost then either, and nothing r
 """
 
 import asyncio
-import json
 import random
 import signal
 import sys
@@ -167,7 +166,7 @@ async def test_7_on_sigterm_it_finishes_what_is_under_way_publishes_it_and_ends_
     async with world.child(seconds=0.01) as child:
         await eventually(lambda: world_moved(world, 0), seconds=30)
         child.terminate()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(10):
             assert await child.wait() == 0
     done = await world.seen()
     assert 0 < len(done) < len(events)
@@ -175,10 +174,6 @@ async def test_7_on_sigterm_it_finishes_what_is_under_way_publishes_it_and_ends_
     assert len(announced) == len({event.id for event in announced}) == len(done)
     assert (await world.stage.sql("SELECT count(*) FROM outbox"))[0][0] == 0
     returned = await world.stage.drain("probe.queue")
-    # RabbitMQ 4.3.6 may lose acknowledgements that it received right before the channel closed. It returns those
-    # messages too, and the inbox knows them; every event that is not done is back exactly once.
-    undone = [message for message in returned if json.loads(message.body)["logicalid"] not in set(map(str, done))]
-    assert len(undone) == len(events) - len(done)
-    assert len(returned) == len({json.loads(message.body)["id"] for message in returned})
+    assert len(returned) == len(events) - len(done)
     # Uncounted: a rollout brings no message nearer to the parking lot.
     assert not [message for message in returned if "x-delivery-count" in (message.header.properties.headers or {})]
