@@ -41,7 +41,7 @@ USER 10001:10001
 
 FROM program AS service
 ARG SERVICE
-ENV PYTHONPATH=/app WARREN_METRICS_HOST=0.0.0.0 WARREN_METRICS_PORT=9464 WARREN_HTTP_HOST=0.0.0.0 WARREN_HTTP_PORT=8080
+ENV PYTHONPATH=/app:/app/services/shared/messaging WARREN_METRICS_HOST=0.0.0.0 WARREN_METRICS_PORT=9464 WARREN_HTTP_HOST=0.0.0.0 WARREN_HTTP_PORT=8080
 COPY --from=service-packages /opt/warren /opt/warren
 COPY services/__init__.py services/
 COPY services/shared services/shared
@@ -74,7 +74,7 @@ EXPOSE 9464
 ENTRYPOINT ["python", "-m", "topology_operator"]
 
 FROM program AS tools
-ENV PYTHONPATH=/app:/app/operator
+ENV PYTHONPATH=/app:/app/operator:/app/services/shared/messaging
 COPY --from=tools-packages /opt/warren /opt/warren
 COPY services services
 COPY warren warren

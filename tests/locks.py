@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from services.shared.messaging.transaction import Connection
 from tests.stage import eventually
+from warren_messaging.transaction import Connection
 
 
 class Locks:

@@ -12,19 +12,19 @@ import msgspec
 
 from services.shared.chassis import migrations
 from services.shared.contracts import CATALOGUE, AnyEvent
-from services.shared.messaging import codec
-from services.shared.messaging.codec import Codec
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.database import Database, DatabaseAddress
-from services.shared.messaging.failures import RetryPolicy
-from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.processor import Processor, Verdict
-from services.shared.messaging.publisher import Publisher
-from services.shared.messaging.relay import Relay
-from services.shared.messaging.testing import delivery_of
-from services.shared.messaging.transaction import Connection, Transaction
 from tests.stage import Record
 from warren.local.servers import Servers
+from warren_messaging import codec
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.amqp.publisher import Publisher
+from warren_messaging.codec import Codec
+from warren_messaging.consumer.processor import Processor, Verdict
+from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.outbox.relay import Relay
+from warren_messaging.postgres.database import Database, DatabaseAddress
+from warren_messaging.postgres.failures import RetryPolicy
+from warren_messaging.testing import delivery_of
+from warren_messaging.transaction import Connection, Transaction
 
 _tags = itertools.count(1)
 _codec = Codec(CATALOGUE)

@@ -20,24 +20,24 @@ from aiormq import spec
 
 from services.shared.chassis import migrations
 from services.shared.contracts import CATALOGUE, AnyEvent, Event, EventData
-from services.shared.messaging import codec
-from services.shared.messaging.codec import Codec
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.consumer import Consumer, ConsumerSettings
-from services.shared.messaging.database import Database, DatabaseAddress
-from services.shared.messaging.failures import RetryPolicy
-from services.shared.messaging.frames import driver
-from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.pipeline import Frame, Outcome, send
-from services.shared.messaging.processor import Processor
-from services.shared.messaging.properties import RawProperties
-from services.shared.messaging.publisher import Publisher
-from services.shared.messaging.received import Received, consume
-from services.shared.messaging.relay import Relay, RelaySettings
-from services.shared.messaging.sender import REDRIVE_EXCHANGE
-from services.shared.messaging.testing import delivery_of
-from services.shared.messaging.transaction import Transaction
 from warren.local.servers import Servers
+from warren_messaging import codec
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.amqp.frames import driver
+from warren_messaging.amqp.pipeline import Frame, Outcome, send
+from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.amqp.publisher import Publisher
+from warren_messaging.amqp.received import Received, consume
+from warren_messaging.codec import Codec
+from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
+from warren_messaging.consumer.processor import Processor
+from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.outbox.relay import Relay, RelaySettings
+from warren_messaging.postgres.database import Database, DatabaseAddress
+from warren_messaging.postgres.failures import RetryPolicy
+from warren_messaging.sender import REDRIVE_EXCHANGE
+from warren_messaging.testing import delivery_of
+from warren_messaging.transaction import Transaction
 
 ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",

@@ -5,7 +5,7 @@ from struct import pack
 
 from aiormq import spec
 
-from services.shared.messaging.properties import KINDS, OCTET, SHORTSTR, TABLE, RawProperties
+from warren_messaging.amqp.properties import KINDS, OCTET, SHORTSTR, TABLE, RawProperties
 
 DEPTH = 2000
 LATIN = b"Gr\xfc\xdfe"

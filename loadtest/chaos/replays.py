@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from loadtest.chaos.site import Site
 from loadtest.faults import mailbag
-from services.shared.messaging import deadletter
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.parked import UNROUTED, Parked
-from services.shared.messaging.parkinglot import parking_lot
 from warren.cli.access import BrokerAccess, DatabaseAccess
 from warren.cli.filters import Filters
 from warren.cli.search import search
 from warren.local.topology import VHOST
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.dead_letters import deadletter
+from warren_messaging.dead_letters.parked import UNROUTED, Parked
+from warren_messaging.dead_letters.parking_lot import parking_lot
 
 
 def replay_unrouted(site: Site, key: str, queues: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import Contact, Line, OrderConfirmed, OrderCreated
-from services.shared.messaging import codec
+from warren_messaging import codec
 
 CUSTOMER = "customer-00042"
 

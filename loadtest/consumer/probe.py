@@ -22,7 +22,7 @@ from services.shared.chassis import logs
 from services.shared.chassis.environment import ProcessSettings, read
 from services.shared.chassis.process import Process
 from services.shared.contracts import AnyEvent
-from services.shared.messaging.telemetry import Listeners, Telemetry
+from warren_messaging.telemetry import Listeners, Telemetry
 
 
 class Counting(Listeners):

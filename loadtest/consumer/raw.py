@@ -27,7 +27,7 @@ from loadtest.consumer.outcome import Outcome
 from loadtest.profiling import profiled
 from loadtest.result import write_result
 from services.shared.contracts import CONTENT_TYPE
-from services.shared.messaging.connection import BrokerAddress
+from warren_messaging.amqp.connection import BrokerAddress
 
 PREFETCH = 2000
 """Far more than a confirm's round trip needs; the broker keeps the loop busy throughout."""

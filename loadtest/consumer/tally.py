@@ -5,8 +5,8 @@ from uuid import UUID
 
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated
-from services.shared.messaging.handlers import Handlers
-from services.shared.messaging.transaction import Connection, Transaction
+from warren_messaging.handlers import Handlers
+from warren_messaging.transaction import Connection, Transaction
 
 SCHEMA = "CREATE TABLE tallies (order_id uuid PRIMARY KEY, events integer NOT NULL)"
 

@@ -22,12 +22,15 @@ from typing import Any
 from uuid import UUID
 
 from services.shared.chassis.environment import ProcessSettings
-from services.shared.messaging import codec, connection, database, outbox, publisher
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.processor import Processor, Verdict
-from services.shared.messaging.publisher import Publisher
-from services.shared.messaging.relay import Place, Relay, RelaySettings
-from services.shared.messaging.settlement import Settlement
+from warren_messaging import codec
+from warren_messaging.amqp import connection, publisher
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.amqp.publisher import Publisher
+from warren_messaging.consumer.processor import Processor, Verdict
+from warren_messaging.consumer.settlement import Settlement
+from warren_messaging.outbox import outbox
+from warren_messaging.outbox.relay import Place, Relay, RelaySettings
+from warren_messaging.postgres import database
 
 POINTS = (
     "before commit",  # all is written, COMMIT is not sent

@@ -11,10 +11,10 @@ import aiormq
 from aiormq import spec
 
 from loadtest.faults.rig import Rig
-from services.shared.messaging.pipeline import Frame, send
-from services.shared.messaging.properties import RawProperties
-from services.shared.messaging.sender import REDRIVE_EXCHANGE
 from warren.local.topology import VHOST
+from warren_messaging.amqp.pipeline import Frame, send
+from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.sender import REDRIVE_EXCHANGE
 
 PERSISTENT = RawProperties.of(spec.Basic.Properties(delivery_mode=2))
 

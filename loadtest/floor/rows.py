@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from loadtest.consumer import load
-from services.shared.messaging import codec
+from warren_messaging import codec
 
 _BODY = load.confirmed()
 

@@ -9,8 +9,8 @@ from aiormq.channel import Channel
 
 from loadtest.consumer import load
 from loadtest.errors import RunFailed
-from services.shared.messaging.pipeline import Frame, Outcome, forget, send
 from warren.local.addresses import BrokerAddress
+from warren_messaging.amqp.pipeline import Frame, Outcome, forget, send
 
 WINDOW = 1000  # messages that share a wait for confirms
 BODIES = 100  # different ones; what is in them is nothing to the queue

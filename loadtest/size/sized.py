@@ -10,11 +10,11 @@ import asyncpg
 from loadtest.orders import exactness
 from loadtest.orders.ours import SETTLING_SECONDS, Connection, Ours
 from loadtest.size import backlog, history
-from services.shared.messaging import new_id
 from warren import invariants
 from warren.invariants import Check
 from warren.local.report import Report
 from warren.local.topology import VHOST
+from warren_messaging import new_id
 
 AWAY = "email"
 """Whose messages wait: a mail server that is not there for long is the likeliest reason for a long queue."""

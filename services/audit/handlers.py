@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from services.audit.store import Log, record_of
 from services.shared.contracts import EventData
-from services.shared.messaging.codec import OpaqueEvent
-from services.shared.messaging.handlers import Handlers
+from warren_messaging.codec import OpaqueEvent
+from warren_messaging.handlers import Handlers
 
 
 async def on_event(event: OpaqueEvent, log: Log) -> Iterable[EventData]:

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from services.audit.domain import Gap, Place, gaps
-from services.shared.messaging.database import Database
+from warren_messaging.postgres.database import Database
 
 MOST_PER_ORDER = 1000
 """More events than this about one order are not shown; an order has about twenty."""

@@ -8,9 +8,9 @@ import structlog
 from services.audit.domain import Place, Record, sort_out
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.privacy import redacted
-from services.shared.messaging.codec import OpaqueEvent
-from services.shared.messaging.retention import Rule
-from services.shared.messaging.transaction import Connection, Transaction
+from warren_messaging.codec import OpaqueEvent
+from warren_messaging.postgres.retention import Rule
+from warren_messaging.transaction import Connection, Transaction
 
 _COLUMNS = "source, subject, sequence, id, logical_id, type, reference, time, body"
 _ROWS = (

@@ -5,7 +5,7 @@ from services.email.mail_server import MailServer
 from services.email.settings import Settings
 from services.email.store import Deliveries, forgetting
 from services.shared.chassis.process import Process
-from services.shared.messaging.failures import RetryPolicy
+from warren_messaging.postgres.failures import RetryPolicy
 
 # Waits grow by a second up to a minute, so this many tries take about 14 hours: a mail server that is away overnight
 # parks nothing. The queue's own delivery limit (1000, topology file) must stay above it.

@@ -7,8 +7,8 @@ from services.email.mail_server import MailServer
 from services.email.store import Deliveries, State
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.notifications import NotificationRequested
-from services.shared.messaging.errors import PermanentError
-from services.shared.messaging.handlers import Effect, Handlers
+from warren_messaging.errors import PermanentError
+from warren_messaging.handlers import Effect, Handlers
 
 
 async def prepare(event: Event[NotificationRequested], deliveries: Deliveries) -> Mail | None:

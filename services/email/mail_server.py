@@ -13,7 +13,7 @@ import aiosmtplib
 
 from services.email.domain import domain_of
 from services.email.settings import Settings
-from services.shared.messaging.errors import ConfigurationError, PermanentError, TransientError
+from warren_messaging.errors import ConfigurationError, PermanentError, TransientError
 
 LONGEST_IDLE = 30.0  # seconds; servers hang up after a minute or more
 MAILS_PER_CONNECTION = 100  # a usual limit of servers

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.shared.chassis.environment import Connections, Days, Port, ProcessSettings, Seconds
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

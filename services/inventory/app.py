@@ -11,7 +11,7 @@ from services.inventory.store import Stockroom, forgetting
 from services.shared.chassis.http import application
 from services.shared.chassis.identity import STAFF, Gate
 from services.shared.chassis.process import Process
-from services.shared.messaging.transaction import Transaction
+from warren_messaging.transaction import Transaction
 
 OPENING_SECONDS = 15  # between two looks for articles that lack their opening stock
 

@@ -7,7 +7,7 @@ from services.inventory.store import Stockroom
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderCancelling, OrderCreated, Participant
 from services.shared.contracts.payments import PaymentSuccess
-from services.shared.messaging.handlers import Handlers
+from warren_messaging.handlers import Handlers
 
 Events = Iterable[EventData]
 

@@ -8,8 +8,8 @@ import msgspec
 
 from services.inventory.restocking import MOST_PIECES
 from services.shared.contracts.values import Sku
-from services.shared.messaging.errors import ConfigurationError
-from services.shared.messaging.transaction import Transaction
+from warren_messaging.errors import ConfigurationError
+from warren_messaging.transaction import Transaction
 
 Pieces = Mapping[Sku, Annotated[int, msgspec.Meta(ge=0, le=MOST_PIECES)]]
 

@@ -4,7 +4,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from services.shared.messaging.database import Database
+from warren_messaging.postgres.database import Database
 
 MOST_PIECES = 1_000_000  # in one delivery
 

@@ -12,8 +12,8 @@ import msgspec
 from services.inventory.domain import Decision, Reservation, Shelf, State
 from services.shared.contracts import AnyEvent, EventData
 from services.shared.contracts.orders import Line, OrderCancelling, OrderCreated, Participant
-from services.shared.messaging.retention import UNTROUBLED, Rule, by_age
-from services.shared.messaging.transaction import Connection, Transaction
+from warren_messaging.postgres.retention import UNTROUBLED, Rule, by_age
+from warren_messaging.transaction import Connection, Transaction
 
 _lines = msgspec.json.Decoder(list[Line])
 

@@ -7,7 +7,7 @@ from services.notification.store import Conversations
 from services.notification.wording import WORDING
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderCreated
-from services.shared.messaging.handlers import Handlers
+from warren_messaging.handlers import Handlers
 
 
 async def on_order_created(event: Event[OrderCreated], conversations: Conversations) -> Iterable[EventData]:

@@ -7,9 +7,9 @@ from services.notification.domain import Conversation
 from services.notification.wording import WORDING
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.orders import Contact, OrderCreated
-from services.shared.messaging.codec import Codec, encode
-from services.shared.messaging.retention import Rule, by_age
-from services.shared.messaging.transaction import Connection, Transaction
+from warren_messaging.codec import Codec, encode
+from warren_messaging.postgres.retention import Rule, by_age
+from warren_messaging.transaction import Connection, Transaction
 
 NEWS_DAYS = 1  # that news waits for somebody to tell it to
 

@@ -2,8 +2,8 @@
 
 import time
 
-from services.shared.messaging.database import Database
-from services.shared.messaging.errors import Unavailable
+from warren_messaging.errors import Unavailable
+from warren_messaging.postgres.database import Database
 
 FRESH = 1.0  # seconds that a count is good for
 

@@ -14,8 +14,8 @@ from services.order.store import OrderBook
 from services.shared.chassis.http import Problem
 from services.shared.chassis.identity import Identity
 from services.shared.contracts.orders import CancelReason
-from services.shared.messaging import codec
-from services.shared.messaging.outbox import Outbox
+from warren_messaging import codec
+from warren_messaging.outbox.outbox import Outbox
 
 
 class Desk:

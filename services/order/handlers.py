@@ -17,7 +17,7 @@ from services.shared.contracts.inventory import (
 from services.shared.contracts.orders import CancelReason, OrderCancelRequested
 from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentSuccess, PaymentVoided
 from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped
-from services.shared.messaging.handlers import Handlers
+from warren_messaging.handlers import Handlers
 
 Events = Iterable[EventData]
 

@@ -13,8 +13,8 @@ from services.order.answers import OrderAnswer
 from services.order.backlog import Backlog, Overloaded
 from services.order.placements import Outcome, Placements, Refusal
 from services.order.requests import Placement
-from services.shared.messaging.errors import DatabaseUnavailable
-from services.shared.messaging.outbox import Outbox
+from warren_messaging.errors import DatabaseUnavailable
+from warren_messaging.outbox.outbox import Outbox
 
 LARGEST_BATCH = 100  # placements in one transaction
 LONGEST_QUEUE = 5_000  # placements waiting for one

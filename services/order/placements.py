@@ -18,7 +18,7 @@ from services.order.answers import COLUMNS, OrderAnswer, answer_of, as_placed
 from services.order.domain import State
 from services.order.requests import Placement
 from services.shared.contracts.orders import EXPRESS_PRIORITY, Line, OrderCreated
-from services.shared.messaging.transaction import Transaction
+from warren_messaging.transaction import Transaction
 
 
 class Refusal(Enum):

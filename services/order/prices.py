@@ -7,7 +7,7 @@ from typing import Annotated, Self
 import msgspec
 
 from services.shared.contracts.values import Currency, Sku
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.errors import ConfigurationError
 
 
 class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

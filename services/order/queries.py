@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.order.answers import COLUMNS, OrderAnswer, OrderPage, answer_of
 from services.order.domain import State
-from services.shared.messaging.database import Database
+from warren_messaging.postgres.database import Database
 
 
 class BadCursor(ValueError):

@@ -1,6 +1,6 @@
 """What nobody will ask for again."""
 
-from services.shared.messaging.retention import UNTROUBLED, Rule, by_age
+from warren_messaging.postgres.retention import UNTROUBLED, Rule, by_age
 
 _ENDED = (
     "t.state IN ('COMPLETED', 'CANCELLED') AND t.updated_at < now() - make_interval(days => $1)"

@@ -12,8 +12,8 @@ from services.order import domain
 from services.order.domain import Decision, Fact, Order, State
 from services.shared.contracts import AnyEvent, EventData
 from services.shared.contracts.orders import EXPRESS_PRIORITY, CancelReason
-from services.shared.messaging.errors import PermanentError
-from services.shared.messaging.transaction import Connection, Transaction
+from warren_messaging.errors import PermanentError
+from warren_messaging.transaction import Connection, Transaction
 
 _COLUMNS = "id, customer, reference, total_cents, currency, express, facts, tracking, reason, reached, version"
 

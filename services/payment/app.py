@@ -5,7 +5,7 @@ from services.payment.settings import Settings
 from services.payment.simulated_gateway import SimulatedGateway
 from services.payment.store import Payments, forgetting
 from services.shared.chassis.process import Process
-from services.shared.messaging.failures import RetryPolicy
+from warren_messaging.postgres.failures import RetryPolicy
 
 # Waits grow by a second up to a minute, so this many tries take about 14 hours. A charge never needs them: the
 # order's deadline cancels it, and its next try finds that. A void does, because nothing else gives the money back.

@@ -12,7 +12,7 @@ idempotency key.
 from typing import Protocol
 
 from services.payment.domain import ChargeAnswer, VoidAnswer
-from services.shared.messaging.errors import PermanentError, TransientError
+from warren_messaging.errors import PermanentError, TransientError
 
 
 class GatewayTrouble(TransientError):

@@ -11,7 +11,7 @@ from services.payment.store import Payments
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import OrderCancelling
-from services.shared.messaging.handlers import Effect, Handlers
+from warren_messaging.handlers import Effect, Handlers
 
 
 class Charge(msgspec.Struct, frozen=True):

@@ -25,9 +25,9 @@ from services.payment.domain import Blocked, ChargeAnswer, Charged, Declined, Re
 from services.payment.gateway import GatewayTrouble, KeyReused, NotConfirmed, Refused
 from services.payment.simulated_ledger import ChargeState, Entry, Ledger, Request
 from services.payment.simulated_tokens import behaviour_of
-from services.shared.messaging.database import VALUE_REFUSED, DatabaseAddress
-from services.shared.messaging.errors import MessagingError
-from services.shared.messaging.gathering import Gathering
+from warren_messaging.consumer.gathering import Gathering
+from warren_messaging.errors import MessagingError
+from warren_messaging.postgres.database import VALUE_REFUSED, DatabaseAddress
 
 Question = TypeVar("Question")
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from services.payment.simulated_tokens import Behaviour
-from services.shared.messaging.database import Database
+from warren_messaging.postgres.database import Database
 
 
 class ChargeState(StrEnum):

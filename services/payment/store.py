@@ -5,8 +5,8 @@ from uuid import UUID
 
 from services.payment.domain import Payment, State, concerns
 from services.shared.contracts import AnyEvent
-from services.shared.messaging.retention import UNTROUBLED, Rule, by_age
-from services.shared.messaging.transaction import Connection, Transaction
+from warren_messaging.postgres.retention import UNTROUBLED, Rule, by_age
+from warren_messaging.transaction import Connection, Transaction
 
 _SELECT = """
 SELECT order_id, state, amount_cents, currency, charge_id, code

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import EXPRESS_PRIORITY, OrderCancelling, OrderDeliveryConfirmed
 from services.shared.contracts.payments import PaymentSuccess
-from services.shared.messaging.handlers import Handlers
 from services.shipping import domain
 from services.shipping.domain import Outcome
 from services.shipping.store import Shipments
+from warren_messaging.handlers import Handlers
 
 
 async def on_payment_success(event: Event[PaymentSuccess], shipments: Shipments) -> Iterable[EventData]:

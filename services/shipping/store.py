@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.shared.contracts import AnyEvent
-from services.shared.messaging.retention import UNTROUBLED, Rule, by_age
-from services.shared.messaging.transaction import Connection, Transaction
 from services.shipping.domain import Pace, Shipment, State, concerns
+from warren_messaging.postgres.retention import UNTROUBLED, Rule, by_age
+from warren_messaging.transaction import Connection, Transaction
 
 ROUND = 200  # shipments a tick takes in one transaction
 

@@ -1,11 +1,11 @@
 """The parts of the sms service."""
 
 from services.shared.chassis.process import Process
-from services.shared.messaging.failures import RetryPolicy
 from services.sms.gateway import Gateway
 from services.sms.handlers import handlers
 from services.sms.settings import Settings
 from services.sms.store import Deliveries, forgetting
+from warren_messaging.postgres.failures import RetryPolicy
 
 # Waits grow by a second up to a minute, so this many tries take about 14 hours: a gateway that is away overnight
 # parks nothing. The queue's own delivery limit (1000, topology file) must stay above it.

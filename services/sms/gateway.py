@@ -7,9 +7,9 @@ import ssl
 
 import httpx
 
-from services.shared.messaging.errors import ConfigurationError, PermanentError, TransientError
 from services.sms.domain import TextMessage
 from services.sms.settings import Settings
+from warren_messaging.errors import ConfigurationError, PermanentError, TransientError
 
 WORTH_RETRYING = frozenset({408, 429})
 """Answers below 500 that blame the moment, not the request."""

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.notifications import NotificationRequested
-from services.shared.messaging.errors import PermanentError
-from services.shared.messaging.handlers import Effect, Handlers
 from services.sms.domain import Draft
 from services.sms.gateway import Gateway
 from services.sms.store import Deliveries, State
+from warren_messaging.errors import PermanentError
+from warren_messaging.handlers import Effect, Handlers
 
 
 async def prepare(event: Event[NotificationRequested], deliveries: Deliveries) -> Draft | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.shared.chassis.environment import Connections, Days, ProcessSettings, Seconds
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from services.shared.contracts import Event
 from services.shared.contracts.notifications import NotificationRequested
-from services.shared.messaging.retention import Rule, by_age
-from services.shared.messaging.transaction import Connection, Transaction
+from warren_messaging.postgres.retention import Rule, by_age
+from warren_messaging.transaction import Connection, Transaction
 
 
 class State(StrEnum):

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from services.shared.contracts import AnyEvent, EventData
-from services.shared.messaging import Transaction
+from warren_messaging import Transaction
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 

@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from services.shared.contracts import AnyEvent
-from services.shared.messaging import Database, RetryPolicy
-from services.shared.messaging.testing import InMemoryDatabase, Rehearsal
 from tests.conformance.driver import Feature, Lost, Notes
 from tests.conformance.staged import SqlNotes
 from tests.replica import Base
+from warren_messaging import Database, RetryPolicy
+from warren_messaging.testing import InMemoryDatabase, Rehearsal
 
 TABLES = ("seen", "inbox", "outbox", "sequences", "failures")
 

@@ -24,14 +24,14 @@ from services.payment.simulated_gateway import SimulatedGateway
 from services.payment.store import Payments
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import Contact
-from services.shared.messaging import Database
-from services.shared.messaging.testing import Rehearsal
 from services.shipping.domain import Pace
 from services.shipping.handlers import HANDLERS as SHIPPING
 from services.shipping.store import Shipments
 from services.sms.handlers import handlers as sms
 from services.sms.store import Deliveries as Messages
 from tests.replica import Base
+from warren_messaging import Database
+from warren_messaging.testing import Rehearsal
 
 TABLES = {
     "order": ("orders", "idempotency_keys"),

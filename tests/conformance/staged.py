@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from services.shared.contracts import CATALOGUE, AnyEvent
-from services.shared.messaging import Codec, encode
 from tests.conformance.driver import Feature, Lost, Notes
 from tests.stage import Stage, eventually
+from warren_messaging import Codec, encode
 
 _codec = Codec(CATALOGUE, tolerant=True)
 

@@ -13,14 +13,14 @@ import msgspec
 import pytest
 
 from services.shared.contracts import CATALOGUE, AnyEvent
-from services.shared.messaging import Codec, Verdict, encode
-from services.shared.messaging.testing import again
 from tests.conformance.shop import TABLES as SERVICES
 from tests.conformance.shop import Shop, opened
 from tests.conformance.test_every_event import GOLDEN, TAKES
 from tests.conftest import SEED
 from tests.replica import Base
 from warren.local.servers import Servers
+from warren_messaging import Codec, Verdict, encode
+from warren_messaging.testing import again
 
 ROUNDS = 6
 GOOD, BAD = 8, 60  # messages in a round

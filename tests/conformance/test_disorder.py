@@ -15,13 +15,13 @@ import pytest
 
 from services.shared.contracts import CATALOGUE, EventData
 from services.shared.contracts.orders import CancelReason, OrderCancelRequested, OrderDeliveryConfirmed
-from services.shared.messaging import Transaction, new_id
-from services.shared.messaging.testing import InMemoryBroker
 from tests.conformance.shop import TABLES, Shop, opened
 from tests.conftest import SEED
 from tests.replica import Base
 from warren import invariants
 from warren.local.servers import Servers
+from warren_messaging import Transaction, new_id
+from warren_messaging.testing import InMemoryBroker
 
 ORDERS = 40  # in a wave
 WAVES = 10  # at most, until every service has seen every event that it knows, and seen it again

@@ -8,9 +8,9 @@ import msgspec
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderPaid
-from services.shared.messaging import Effect, PermanentError, TransientError
-from services.shared.messaging.testing import event_of
 from tests.conformance.driver import Driver, Notes
+from warren_messaging import Effect, PermanentError, TransientError
+from warren_messaging.testing import event_of
 
 PAID = OrderPaid(customer="gayal", total_cents=1, currency="EUR")
 COMPLETED = OrderCompleted(customer="gayal")

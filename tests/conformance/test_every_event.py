@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from services.shared.contracts import CATALOGUE, AnyEvent
-from services.shared.messaging import Codec, Verdict
-from services.shared.messaging.testing import again
 from tests.conformance.shop import TABLES as SERVICES
 from tests.conformance.shop import Shop, opened
 from tests.contracts.test_topology import TABLES
 from tests.replica import Base
 from warren.local.servers import Servers
+from warren_messaging import Codec, Verdict
+from warren_messaging.testing import again
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
 TAKES = {queue.partition(".")[0]: [data.TYPE for data in table] for queue, table in TABLES.items()} | {

@@ -10,9 +10,10 @@ import pytest
 
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
-from services.shared.messaging import MAX_BODY, PermanentError, TransientError, encode, processor
-from services.shared.messaging.testing import event_of
 from tests.conformance.driver import Driver, Feature, Line, Notes, needs, note
+from warren_messaging import MAX_BODY, PermanentError, TransientError, encode
+from warren_messaging.consumer import processor
+from warren_messaging.testing import event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 GOOD = encode(event_of(CONFIRMED))

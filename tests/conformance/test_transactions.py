@@ -8,9 +8,9 @@ import msgspec
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
-from services.shared.messaging import PermanentError, TransientError, new_id
-from services.shared.messaging.testing import again, event_of
 from tests.conformance.driver import Driver, Notes, note
+from warren_messaging import PermanentError, TransientError, new_id
+from warren_messaging.testing import again, event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 COMPLETED = OrderCompleted(customer="gayal")

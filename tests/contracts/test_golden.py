@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from services.shared.contracts import CATALOGUE, Event
-from services.shared.messaging.codec import Codec, encode
+from warren_messaging.codec import Codec, encode
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(GOLDEN.glob("*.json"))

@@ -8,9 +8,9 @@ import pytest
 import broker_topology
 from services.email.handlers import handlers as email
 from services.shared.contracts import CATALOGUE
-from services.shared.messaging.sender import forgery
 from services.sms.handlers import handlers as sms
 from warren.local.topology import TOPOLOGY
+from warren_messaging.sender import forgery
 
 USERS = {name: user for loaded in broker_topology.load([TOPOLOGY]) for name, user in loaded.topology.spec.users.items()}
 EXCHANGES = {

@@ -12,8 +12,8 @@ from aiormq import spec
 
 from loadtest.faults.mailbag import on_channel
 from loadtest.faults.rig import Rig
-from services.shared.messaging.sender import REDRIVE_EXCHANGE
 from warren.local.system import QUEUES
+from warren_messaging.sender import REDRIVE_EXCHANGE
 
 ROUND = 0.15  # seconds
 

@@ -10,8 +10,9 @@ import pytest
 from loadtest.faults.rig import Rig
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import Transaction, codec, processor
 from tests.stage import ARGUMENTS, Stage, event_of, eventually
+from warren_messaging import Transaction, codec
+from warren_messaging.consumer import processor
 
 PATIENCE = 4000  # milliseconds that the broker waits for an acknowledgement
 

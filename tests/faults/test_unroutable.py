@@ -4,11 +4,12 @@ import asyncio
 
 from loadtest.faults.office import eventually
 from loadtest.faults.rig import Rig
-from services.shared.messaging import BrokerAddress, deadletter
-from services.shared.messaging.parked import UNROUTED, Parked
-from services.shared.messaging.parkinglot import parking_lot
 from tests.faults.customers import Customers
 from warren.local.topology import VHOST
+from warren_messaging import BrokerAddress
+from warren_messaging.dead_letters import deadletter
+from warren_messaging.dead_letters.parked import UNROUTED, Parked
+from warren_messaging.dead_letters.parking_lot import parking_lot
 
 
 async def _replay(rig: Rig, to: str) -> int:

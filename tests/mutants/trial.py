@@ -44,7 +44,7 @@ class Bench:
         self._tree = tree
         self._report = servers.with_name("report.json")
         # The environment's own path leads to the checkout; these come before it.
-        path = os.pathsep.join((str(tree), str(tree / "operator")))
+        path = os.pathsep.join(str(tree / part) for part in (".", "operator", "services/shared/messaging"))
         self._environment = os.environ | {
             "PYTHONPATH": path,
             borrowed.VARIABLE: str(servers),

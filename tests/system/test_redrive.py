@@ -22,7 +22,7 @@ from warren.local.paths import CHECKOUT
 # Dies when every message is safe in its queue and none has left the parking lot.
 DYING = """
 import os, signal
-from services.shared.messaging.parkinglot import ParkingLot
+from warren_messaging.dead_letters.parking_lot import ParkingLot
 async def fatal(self, messages):
     os.kill(os.getpid(), signal.SIGKILL)
 ParkingLot.remove = fatal
@@ -36,7 +36,7 @@ def warren(shop: Shop, folder: Path, *arguments: str, program: tuple[str, ...] =
     password = folder / "database-password"
     password.write_text(database.admin_password)
     environment = {
-        "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'operator'}",
+        "PYTHONPATH": os.pathsep.join(str(CHECKOUT / part) for part in (".", "operator", "services/shared/messaging")),
         "WARREN_BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/orders",
         "WARREN_BROKER_CREDENTIALS": str(shop.system.secrets / "dlq-rabbitmq"),
         "WARREN_BROKER_CA_FILE": str(broker.ca_file),

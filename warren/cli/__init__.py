@@ -45,8 +45,8 @@ def load(arguments: Sequence[str]) -> Callable[[], int]:
 
 def _reported() -> tuple[type[Exception], ...]:
     """The errors whose text is for the person who gave the command."""
-    from services.shared.messaging.errors import MessagingError
     from warren.errors import ClientError
     from warren.local.errors import LocalError
+    from warren_messaging.errors import MessagingError
 
     return ClientError, LocalError, MessagingError

@@ -14,8 +14,8 @@ from warren.errors import ClientError
 from warren.local.instance import Instance
 
 if TYPE_CHECKING:
-    from services.shared.messaging.connection import BrokerAddress
-    from services.shared.messaging.database import DatabaseAddress
+    from warren_messaging.amqp.connection import BrokerAddress
+    from warren_messaging.postgres.database import DatabaseAddress
 
 VHOST = "orders"
 USER = "dlq"
@@ -58,7 +58,7 @@ class BrokerAccess:
 
     def address(self) -> BrokerAddress:
         """Raises ClientError with what to give when neither is enough."""
-        from services.shared.messaging.connection import BrokerAddress
+        from warren_messaging.amqp.connection import BrokerAddress
 
         if self.broker_url and self.broker_credentials:
             return BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file)
@@ -107,7 +107,7 @@ class DatabaseAccess:
 
     def address(self) -> DatabaseAddress:
         """Raises ClientError when nothing is given and nothing runs."""
-        from services.shared.messaging.database import DatabaseAddress
+        from warren_messaging.postgres.database import DatabaseAddress
 
         if self.database_url:
             return DatabaseAddress(self.database_url, self.database_password_file, self.database_ca_file)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.text import Text
 
-from services.shared.messaging.database import DatabaseAddress
 from warren.cli.moment import age
 from warren.cli.records import Backlog, records
 from warren.cli.screen import Row, out, print_json, rows
+from warren_messaging.postgres.database import DatabaseAddress
 
 if TYPE_CHECKING:
     from rich.live import Live

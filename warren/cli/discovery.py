@@ -12,10 +12,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.parked import LOT_SUFFIX, UNROUTED
 from warren.errors import ClientError
 from warren.http import NoAnswer, request
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.dead_letters.parked import LOT_SUFFIX, UNROUTED
 
 TIMEOUT = 10.0  # seconds
 

@@ -11,10 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.shared.chassis.printable import printable
-from services.shared.messaging import deadletter
-from services.shared.messaging.deadletter import Tally
-from services.shared.messaging.parked import UNROUTED, Parked
-from services.shared.messaging.parkinglot import ParkingLot
 from warren.cli.access import BrokerAccess, DatabaseAccess
 from warren.cli.dossier import dossier
 from warren.cli.dropped import DroppedFile
@@ -23,6 +19,10 @@ from warren.cli.look import each_lot, print_list, print_message
 from warren.cli.screen import err, out, print_json, shown
 from warren.cli.search import search
 from warren.errors import ClientError
+from warren_messaging.dead_letters import deadletter
+from warren_messaging.dead_letters.deadletter import Tally
+from warren_messaging.dead_letters.parked import UNROUTED, Parked
+from warren_messaging.dead_letters.parking_lot import ParkingLot
 
 if TYPE_CHECKING:
     from warren.local.report import Step

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.shared.messaging.parked import Failure, Parked
+from warren_messaging.dead_letters.parked import Failure, Parked
 
 
 def summary(parked: Parked, failure: Failure | None) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import msgspec
 from rich.text import Text
 
-from services.shared.messaging.database import DatabaseAddress
-from services.shared.messaging.parked import Failure
 from warren.cli.moment import age
 from warren.cli.records import Wanted, records
 from warren.cli.screen import Row, out, print_json, rows
+from warren_messaging.dead_letters.parked import Failure
+from warren_messaging.postgres.database import DatabaseAddress
 
 COLOURS = {"parked": "red", "retrying": "yellow", "replayed": "cyan", "dropped": "dim"}
 

@@ -12,7 +12,7 @@ from warren.cli.moment import moment
 from warren.errors import ClientError
 
 if TYPE_CHECKING:
-    from services.shared.messaging.selection import Selection
+    from warren_messaging.dead_letters.selection import Selection
 
 _filters = Group("Which messages", help="All that is given must hold.", sort_key=10)
 
@@ -41,7 +41,7 @@ class Filters:
 
     def selection(self) -> Selection:
         """Raises ClientError for what cannot be understood."""
-        from services.shared.messaging.selection import Selection
+        from warren_messaging.dead_letters.selection import Selection
 
         try:
             reason = None if self.reason is None else re.compile(self.reason, re.IGNORECASE)

@@ -7,14 +7,14 @@ from typing import Any
 from rich.table import Table
 
 from services.shared.chassis.printable import printable
-from services.shared.messaging.errors import AccessRefused, TopologyMissing
-from services.shared.messaging.parked import Failure, Parked
-from services.shared.messaging.parkinglot import WINDOW, ParkingLot, parking_lot
 from warren.cli.dossier import dossier, pretty, summary
 from warren.cli.moment import age
 from warren.cli.screen import Row, err, out, print_json, rows, shown
 from warren.cli.search import Search
 from warren.errors import ClientError
+from warren_messaging.dead_letters.parked import Failure, Parked
+from warren_messaging.dead_letters.parking_lot import WINDOW, ParkingLot, parking_lot
+from warren_messaging.errors import AccessRefused, TopologyMissing
 
 
 async def each_lot(wanted: Search, work: Callable[[ParkingLot], Awaitable[None]]) -> None:

@@ -10,9 +10,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.shared.messaging.database import DatabaseAddress
-from services.shared.messaging.parked import Failure
 from warren.errors import ClientError
+from warren_messaging.dead_letters.parked import Failure
+from warren_messaging.postgres.database import DatabaseAddress
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]

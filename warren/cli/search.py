@@ -3,15 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.parked import Failure, Parked
-from services.shared.messaging.selection import Selection
 from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside
 from warren.cli.discovery import chosen_lots, parking_lots
 from warren.cli.filters import Filters
 from warren.cli.records import Records, records
 from warren.cli.screen import err, shown
 from warren.errors import ClientError
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.dead_letters.parked import Failure, Parked
+from warren_messaging.dead_letters.selection import Selection
 
 Found = tuple[Parked, Failure | None]
 

@@ -11,7 +11,7 @@ from docs.examples.loyalty.store import Earnings, points_of
 from services.shared.chassis.http import application
 from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
 from services.shared.chassis.process import Process
-from services.shared.messaging import Database
+from warren_messaging import Database
 
 
 def build(settings: IdentitySettings) -> Process:

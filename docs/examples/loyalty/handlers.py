@@ -6,7 +6,7 @@ from docs.examples.loyalty import domain
 from docs.examples.loyalty.store import Earnings
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderPaid
-from services.shared.messaging import Handlers
+from warren_messaging import Handlers
 
 
 async def on_order_paid(event: Event[OrderPaid], earnings: Earnings) -> Iterable[EventData]:

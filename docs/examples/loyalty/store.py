@@ -5,7 +5,7 @@ from uuid import UUID
 
 from docs.examples.loyalty.domain import Earning
 from services.shared.contracts import AnyEvent
-from services.shared.messaging import Connection, Database, Transaction
+from warren_messaging import Connection, Database, Transaction
 
 
 class Earnings(Transaction):

@@ -14,8 +14,8 @@ from docs.examples.loyalty.handlers import HANDLERS
 from docs.examples.loyalty.store import Earnings
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderCompleted, OrderPaid
-from services.shared.messaging import Connection
-from services.shared.messaging.testing import Rehearsal, event_of
+from warren_messaging import Connection
+from warren_messaging.testing import Rehearsal, event_of
 
 COMPLETED = OrderCompleted(customer="ada")
 

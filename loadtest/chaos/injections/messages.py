@@ -11,8 +11,8 @@ from loadtest.chaos.injections.registry import injects, insist, wait_for
 from loadtest.chaos.plan import Planned
 from loadtest.chaos.site import Site
 from loadtest.faults import mailbag
-from services.shared.messaging.parked import RUN_HEADER
-from services.shared.messaging.sender import REDRIVE_EXCHANGE
+from warren_messaging.dead_letters.parked import RUN_HEADER
+from warren_messaging.sender import REDRIVE_EXCHANGE
 
 COPIES = 3
 ENOUGH = 6  # messages that are worth shuffling

@@ -11,8 +11,8 @@ import httpx
 
 from loadtest.chaos.plan import Planned
 from loadtest.chaos.site import Site
-from services.shared.messaging.errors import MessagingError
 from warren.local.errors import LocalError
+from warren_messaging.errors import MessagingError
 
 Injection = Callable[[Site, Planned, random.Random], None]
 T = TypeVar("T")

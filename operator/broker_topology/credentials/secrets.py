@@ -139,7 +139,7 @@ class SecretDirectory:
 def without_line_end(text: str) -> str:
     """One line break at the end is what an editor or `echo` adds, never part of a name or a password; blanks are.
 
-    The services read their credentials in the same way (`services/shared/messaging/connection.py`).
+    The services read their credentials in the same way (`warren_messaging/amqp/connection.py`).
     """
     return text.removesuffix("\n").removesuffix("\r")
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.database import DatabaseAddress
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.errors import ConfigurationError
+from warren_messaging.postgres.database import DatabaseAddress
 
 PREFIX = "WARREN_"
 

@@ -20,7 +20,7 @@ from services.shared.chassis.document import document_of, index_routes
 from services.shared.chassis.metrics import HTTP_METRICS
 from services.shared.chassis.problems import Problem
 from services.shared.chassis.requests import JsonRequest, check_parameters, complaints, learn_parameters
-from services.shared.messaging.errors import ConfigurationError, Unavailable
+from warren_messaging.errors import ConfigurationError, Unavailable
 
 __all__ = ["MAX_BODY", "Problem", "Server", "application"]
 

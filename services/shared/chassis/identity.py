@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler
 from services.shared.chassis.environment import ProcessSettings
 from services.shared.chassis.http import Problem
 from services.shared.chassis.text import objection
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.errors import ConfigurationError
 
 SHORTEST_KEY = 32  # bytes, as RFC 7518 asks for HS256
 LONGEST_SUBJECT = 100  # characters

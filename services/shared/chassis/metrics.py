@@ -12,9 +12,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from services.shared.contracts import CATALOGUE, AnyEvent
-from services.shared.messaging.database import Database
-from services.shared.messaging.errors import MessagingError
-from services.shared.messaging.pipeline import Outcome
+from warren_messaging.amqp.pipeline import Outcome
+from warren_messaging.errors import MessagingError
+from warren_messaging.postgres.database import Database
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_1_0_0
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -12,9 +12,9 @@ import sys
 
 from services.shared.chassis.environment import ProcessSettings, read
 from services.shared.chassis.exits import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
-from services.shared.messaging.connection import opened
-from services.shared.messaging.database import Database
-from services.shared.messaging.errors import ConfigurationError, MessagingError
+from warren_messaging.amqp.connection import opened
+from warren_messaging.errors import ConfigurationError, MessagingError
+from warren_messaging.postgres.database import Database
 
 SECONDS = 600.0
 PAUSE = 1.0  # seconds between two looks

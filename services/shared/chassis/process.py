@@ -21,21 +21,21 @@ from services.shared.chassis.metrics import Metrics
 from services.shared.chassis.observation import observation
 from services.shared.chassis.readiness import Check, Readiness
 from services.shared.contracts import CATALOGUE, AnyEvent
-from services.shared.messaging.codec import Codec
-from services.shared.messaging.connection import close, connect
-from services.shared.messaging.consumer import Consumer, ConsumerSettings
-from services.shared.messaging.database import Database
-from services.shared.messaging.errors import BrokerUnavailable, ConfigurationError, MessagingError, Unavailable
-from services.shared.messaging.failures import RetryPolicy
-from services.shared.messaging.handlers import Handlers
-from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.processor import Processor, logical_id
-from services.shared.messaging.publisher import Publisher
-from services.shared.messaging.relay import Relay
-from services.shared.messaging.retention import Retention, Rule, failures, inbox
-from services.shared.messaging.telemetry import Listeners, LogTelemetry, Telemetry
-from services.shared.messaging.ticker import Ticker
-from services.shared.messaging.transaction import Connection, Transaction
+from warren_messaging.amqp.connection import close, connect
+from warren_messaging.amqp.publisher import Publisher
+from warren_messaging.codec import Codec
+from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
+from warren_messaging.consumer.processor import Processor, logical_id
+from warren_messaging.errors import BrokerUnavailable, ConfigurationError, MessagingError, Unavailable
+from warren_messaging.handlers import Handlers
+from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.outbox.relay import Relay
+from warren_messaging.outbox.ticker import Ticker
+from warren_messaging.postgres.database import Database
+from warren_messaging.postgres.failures import RetryPolicy
+from warren_messaging.postgres.retention import Retention, Rule, failures, inbox
+from warren_messaging.telemetry import Listeners, LogTelemetry, Telemetry
+from warren_messaging.transaction import Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
 S = TypeVar("S", bound=ProcessSettings)

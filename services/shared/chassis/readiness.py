@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from services.shared.messaging.errors import MessagingError
+from warren_messaging.errors import MessagingError
 
 Check = Callable[[], Awaitable[None]]
 """Returns when all is well, raises MessagingError with the reason when not."""

@@ -1,7 +1,7 @@
 """The vocabulary that the services share: every event with its data, as msgspec types."""
 
 from services.shared.contracts import inventory, notifications, orders, payments, shipping
-from services.shared.contracts.envelope import CONTENT_TYPE, AnyEvent, Catalogue, Event, EventData
+from warren_messaging.events import CONTENT_TYPE, AnyEvent, Catalogue, Event, EventData
 
 CATALOGUE: Catalogue = {
     data.TYPE: data for module in (orders, inventory, payments, shipping, notifications) for data in module.EVENTS

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from services.shared.contracts.envelope import EventData
 from services.shared.contracts.orders import Line
 from services.shared.contracts.values import Cents, Currency, Name, PaymentToken
+from warren_messaging.events import EventData
 
 
 class InventoryReserved(EventData, frozen=True, kw_only=True, rename="camel"):

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from services.shared.contracts.envelope import EventData
 from services.shared.contracts.orders import Contact
 from services.shared.contracts.values import Name, Prose
+from warren_messaging.events import EventData
 
 
 class NotificationRequested(EventData, frozen=True, kw_only=True, rename="camel"):

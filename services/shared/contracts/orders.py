@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import msgspec
 
-from services.shared.contracts.envelope import EventData
 from services.shared.contracts.values import (
     Cents,
     Currency,
@@ -15,6 +14,7 @@ from services.shared.contracts.values import (
     PhoneNumber,
     Quantity,
 )
+from warren_messaging.events import EventData
 
 EXPRESS_PRIORITY = 8
 """Of 31; 4 is everybody else's."""

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from services.shared.contracts.envelope import EventData
+from warren_messaging.events import EventData
 
 REMOVED = "***"
 

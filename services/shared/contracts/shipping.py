@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from services.shared.contracts.envelope import EventData
 from services.shared.contracts.values import Name
+from warren_messaging.events import EventData
 
 
 class ShippingPrepared(EventData, frozen=True, kw_only=True, rename="camel"):

@@ -10,6 +10,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from warren_messaging.events import Name, ShortText
+
+__all__ = [
+    "Cents", "Currency", "EmailAddress", "Name", "PaymentToken", "PhoneNumber", "Privacy", "Prose", "Quantity",
+    "SINGLE_LINE", "ShortText", "Sku",
+]  # fmt: skip
+
 
 class Privacy(Enum):
     """Marks values that are not for every reader of an event; `privacy.redacted` removes them."""
@@ -24,8 +31,6 @@ SINGLE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$(?!\n)"
 """For what people write: nothing that ends a line, controls a terminal or changes the direction of text. (`$` alone
 allows a last \\n.) In events a pattern costs more than all other checks: there the codec refuses control characters."""
 
-ShortText = Annotated[str, Meta(max_length=255)]
-Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Prose = Annotated[str, Meta(max_length=20_000)]
 Quantity = Annotated[int, Meta(ge=1, le=2**53)]
 """Pieces. A sum of several stays within a bigint."""

@@ -8,17 +8,17 @@ import pytest
 from services.audit.handlers import HANDLERS
 from services.audit.store import Log
 from services.shared.contracts import AnyEvent
-from services.shared.messaging.codec import Codec
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.database import Database
-from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.processor import Processor, Verdict
-from services.shared.messaging.publisher import Publisher
-from services.shared.messaging.relay import Relay
-from services.shared.messaging.testing import delivery_of
 from tests.replica import Base
 from tests.stage import Record
 from warren.local.servers import Servers
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.amqp.publisher import Publisher
+from warren_messaging.codec import Codec
+from warren_messaging.consumer.processor import Processor, Verdict
+from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.outbox.relay import Relay
+from warren_messaging.postgres.database import Database
+from warren_messaging.testing import delivery_of
 
 _tags = itertools.count(1)
 

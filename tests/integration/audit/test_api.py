@@ -18,10 +18,10 @@ from services.shared.chassis.http import application
 from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated, OrderPaid
-from services.shared.messaging import codec
 from tests.integration.audit.conftest import Audit
 from tests.replica import Base, again
 from tests.stage import event_of
+from warren_messaging import codec
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 KEY = "k" * 32

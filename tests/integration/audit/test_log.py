@@ -18,12 +18,12 @@ from services.shared.chassis import migrations
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import Contact, Line, OrderConfirmed, OrderCreated, OrderPaid
-from services.shared.messaging import codec
-from services.shared.messaging.codec import Codec, OpaqueEvent
-from services.shared.messaging.processor import Verdict
 from tests.integration.audit.conftest import Audit
 from tests.replica import Base, again
 from tests.stage import event_of
+from warren_messaging import codec
+from warren_messaging.codec import Codec, OpaqueEvent
+from warren_messaging.consumer.processor import Verdict
 
 
 def event(order: UUID, sequence: int = 1, source: str = "/warren/order") -> AnyEvent:

@@ -22,11 +22,11 @@ from services.inventory import api as inventory_api
 from services.inventory.restocking import Restocking
 from services.shared.chassis.http import application
 from services.shared.chassis.identity import STAFF, Gate
-from services.shared.messaging.database import Database
 from tests.conftest import SEED
 from tests.integration.order.conftest import SETTINGS, Shop
 from tests.replica import Base, Replica
 from warren.local.servers import Servers
+from warren_messaging.postgres.database import Database
 
 ROUNDS = 40  # requests for each operation
 NASTY = [

@@ -15,11 +15,11 @@ from aiormq import spec
 
 import broker_topology
 from services.shared.chassis import migrations
-from services.shared.messaging.connection import BrokerAddress
 from tests.stage import Stage, eventually
 from warren import cli
 from warren.local.paths import CHECKOUT
 from warren.local.servers import Servers
+from warren_messaging.amqp.connection import BrokerAddress
 
 
 class Lots(Stage):
@@ -152,7 +152,9 @@ class Lots(Stage):
     @asynccontextmanager
     async def process(self, *program: str, pipe: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
         """A command in a process of its own, which may be killed."""
-        environment = self.environment() | {"PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'operator'}"}
+        environment = self.environment() | {
+            "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'operator'}:{CHECKOUT / 'services/shared/messaging'}"
+        }
         silent = asyncio.subprocess.DEVNULL
         out = asyncio.subprocess.PIPE if pipe else silent  # standard error too
         process = await asyncio.create_subprocess_exec(

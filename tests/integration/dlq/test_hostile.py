@@ -8,11 +8,11 @@ import random
 import pytest
 
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import codec
-from services.shared.messaging.properties import RawProperties
 from tests.integration.dlq.conftest import Lots
 from tests.stage import event_of, eventually
 from tests.undecodable import UNDECODABLE
+from warren_messaging import codec
+from warren_messaging.amqp.properties import RawProperties
 
 LARGE = 15 * 1024 * 1024  # bytes
 COUNT = 6

@@ -10,12 +10,12 @@ import pytest
 from aiormq import spec
 
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
-from services.shared.messaging import codec
-from services.shared.messaging.connection import connect
-from services.shared.messaging.parkinglot import parking_lot
 from tests.integration.dlq.conftest import Lots
 from tests.stage import event_of, eventually
 from warren.cli.dropped import DroppedFile
+from warren_messaging import codec
+from warren_messaging.amqp.connection import connect
+from warren_messaging.dead_letters.parking_lot import parking_lot
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 POISON = b"\x00\xff{ [red]\x1b[2J"

@@ -12,14 +12,15 @@ from aiormq import spec
 
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import codec, deadletter
-from services.shared.messaging.deadletter import Tally
-from services.shared.messaging.errors import PermanentError
-from services.shared.messaging.parked import Parked
-from services.shared.messaging.parkinglot import FIRST_WINDOW, GROWTH, parking_lot
-from services.shared.messaging.transaction import Transaction
 from tests.integration.dlq.conftest import Lots
 from tests.stage import event_of, eventually
+from warren_messaging import codec
+from warren_messaging.dead_letters import deadletter
+from warren_messaging.dead_letters.deadletter import Tally
+from warren_messaging.dead_letters.parked import Parked
+from warren_messaging.dead_letters.parking_lot import FIRST_WINDOW, GROWTH, parking_lot
+from warren_messaging.errors import PermanentError
+from warren_messaging.transaction import Transaction
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 
@@ -152,7 +153,7 @@ async def test_what_only_its_hash_is_known_of_is_on_record_as_replayed(stage: Lo
 # Dies where it hurts most: the second window is confirmed by the queue and not yet acknowledged to the lot.
 DYING = """
 import os, signal
-from services.shared.messaging.parkinglot import ParkingLot
+from warren_messaging.dead_letters.parking_lot import ParkingLot
 calls = []
 remove = ParkingLot.remove
 async def fatal(self, messages):

@@ -13,11 +13,11 @@ from services.email.store import Deliveries
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.notifications import NotificationRequested
 from services.shared.contracts.orders import Contact
-from services.shared.messaging.processor import Verdict
 from tests.replica import Base, Replica, replica
 from tests.stage import event_of
 from warren.local.mail_sink import MailSink
 from warren.local.servers import Servers
+from warren_messaging.consumer.processor import Verdict
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 from services.inventory.restocking import Restocking
 from services.shared.contracts.orders import Line, OrderCreated
-from services.shared.messaging.processor import Verdict
 from tests.locks import Locks
 from tests.replica import Base, Replica
 from tests.stage import event_of
 from warren.local.servers import Servers
+from warren_messaging.consumer.processor import Verdict
 
 
 async def test_shelves_are_locked_in_the_order_of_their_articles(

@@ -17,8 +17,8 @@ from services.inventory.restocking import Restocking
 from services.inventory.settings import InventorySettings
 from services.shared.chassis.http import application
 from services.shared.chassis.identity import STAFF, Gate
-from services.shared.messaging.errors import ConfigurationError
 from tests.replica import Base, Replica
+from warren_messaging.errors import ConfigurationError
 
 KEY = secrets.token_hex(32)
 SETTINGS = InventorySettings(

@@ -15,9 +15,9 @@ from services.shared.contracts import AnyEvent, EventData
 from services.shared.contracts.inventory import InventoryOutOfStock, InventoryReleased
 from services.shared.contracts.orders import CancelReason, Line, OrderCancelling, OrderCreated, Participant
 from services.shared.contracts.payments import PaymentSuccess
-from services.shared.messaging.processor import Verdict
 from tests.replica import Base, Replica, again, types
 from tests.stage import event_of
+from warren_messaging.consumer.processor import Verdict
 
 Replicas = tuple[Replica, Replica]
 SUCCESS = PaymentSuccess(customer="gayal", charge_id="ch_1", amount_cents=100, currency="EUR")

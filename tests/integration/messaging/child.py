@@ -16,7 +16,7 @@ import msgspec
 
 from services.shared.contracts import CATALOGUE, Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
-from services.shared.messaging import (
+from warren_messaging import (
     BrokerAddress,
     Codec,
     Consumer,
@@ -33,7 +33,7 @@ from services.shared.messaging import (
     RelaySettings,
     Transaction,
 )
-from services.shared.messaging.settlement import Settlement
+from warren_messaging.consumer.settlement import Settlement
 
 
 class Setting(msgspec.Struct):

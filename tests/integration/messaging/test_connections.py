@@ -8,13 +8,15 @@ import pytest
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import codec, connection, consumer, publisher
-from services.shared.messaging.connection import BrokerAddress, connect, opened
-from services.shared.messaging.database import Database, DatabaseAddress
-from services.shared.messaging.errors import AccessRefused, BrokerTooOld, BrokerUnavailable, ConfigurationError
-from services.shared.messaging.transaction import Transaction
 from tests.proxy import Proxy
 from tests.stage import Stage, event_of, eventually
+from warren_messaging import codec
+from warren_messaging.amqp import connection, publisher
+from warren_messaging.amqp.connection import BrokerAddress, connect, opened
+from warren_messaging.consumer import consumer
+from warren_messaging.errors import AccessRefused, BrokerTooOld, BrokerUnavailable, ConfigurationError
+from warren_messaging.postgres.database import Database, DatabaseAddress
+from warren_messaging.transaction import Transaction
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 

@@ -7,10 +7,10 @@ import pytest
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderPaid
-from services.shared.messaging import codec
-from services.shared.messaging.errors import TopologyMissing
-from services.shared.messaging.transaction import Transaction
 from tests.stage import ARGUMENTS, Stage, event_of, eventually
+from warren_messaging import codec
+from warren_messaging.errors import TopologyMissing
+from warren_messaging.transaction import Transaction
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 

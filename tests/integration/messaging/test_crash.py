@@ -17,8 +17,6 @@ import pytest
 
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.orders import OrderConfirmed, OrderPaid
-from services.shared.messaging import Codec, encode
-from services.shared.messaging.testing import event_of
 from tests.integration.messaging.child import (
     CRASH_AFTER_CALLING,
     Setting,
@@ -28,6 +26,8 @@ from tests.integration.messaging.child import (
     crash_before_commit,
 )
 from tests.stage import Stage, eventually
+from warren_messaging import Codec, encode
+from warren_messaging.testing import event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 PAID = OrderPaid(customer="gayal", total_cents=1, currency="EUR")

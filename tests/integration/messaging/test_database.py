@@ -9,14 +9,14 @@ import asyncpg
 import pytest
 
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
-from services.shared.messaging import database as messaging_database
-from services.shared.messaging.database import Database
-from services.shared.messaging.errors import DatabaseUnavailable
-from services.shared.messaging.relay import RelaySettings
-from services.shared.messaging.transaction import Connection, Transaction
 from tests.locks import Locks
 from tests.proxy import Proxy
 from tests.stage import Stage, eventually
+from warren_messaging.errors import DatabaseUnavailable
+from warren_messaging.outbox.relay import RelaySettings
+from warren_messaging.postgres import database as messaging_database
+from warren_messaging.postgres.database import Database
+from warren_messaging.transaction import Connection, Transaction
 
 Cut = Callable[[], Awaitable[None]]
 

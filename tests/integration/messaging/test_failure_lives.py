@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.shared.messaging import failures
-from services.shared.messaging.testing import InMemoryDatabase
-from services.shared.messaging.transaction import Connection
 from tests.conftest import SEED
 from tests.stage import Stage
+from warren_messaging.postgres import failures
+from warren_messaging.testing import InMemoryDatabase
+from warren_messaging.transaction import Connection
 
 LIMIT = 3
 _keys = itertools.count()

@@ -6,9 +6,10 @@ import asyncpg
 import pytest
 
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import TransientError, codec, failures
-from services.shared.messaging.testing import event_of
 from tests.stage import Stage, eventually
+from warren_messaging import TransientError, codec
+from warren_messaging.postgres import failures
+from warren_messaging.testing import event_of
 
 TEXTS = ["a\0b", "\ud800", "\udc00\ud800", "\x1b[2J", "x" * 100_000, "\U0001f600" * 3000, "\ufffe"]
 

@@ -13,10 +13,11 @@ import pytest
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import Transaction, encode, inbox
-from services.shared.messaging.outbox import Outbox
 from tests.locks import Locks
 from tests.stage import Stage, event_of, eventually
+from warren_messaging import Transaction, encode
+from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.postgres import inbox
 
 LOW, HIGH = UUID(int=1), UUID(int=2)
 

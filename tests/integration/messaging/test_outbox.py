@@ -8,11 +8,11 @@ import pytest
 
 from services.shared.contracts import CATALOGUE
 from services.shared.contracts.orders import OrderCancelRequested, OrderCompleted, OrderConfirmed
-from services.shared.messaging.codec import Codec
-from services.shared.messaging.pipeline import Outcome
-from services.shared.messaging.relay import RelaySettings
-from services.shared.messaging.transaction import Transaction
 from tests.stage import Stage, eventually
+from warren_messaging.amqp.pipeline import Outcome
+from warren_messaging.codec import Codec
+from warren_messaging.outbox.relay import RelaySettings
+from warren_messaging.transaction import Transaction
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

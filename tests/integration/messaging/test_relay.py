@@ -9,12 +9,12 @@ import pytest
 
 from services.shared.contracts import CATALOGUE
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
-from services.shared.messaging.codec import Codec, encode
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.database import Database
-from services.shared.messaging.relay import RelaySettings
-from services.shared.messaging.transaction import Connection, Transaction
 from tests.stage import Stage, event_of, eventually
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.codec import Codec, encode
+from warren_messaging.outbox.relay import RelaySettings
+from warren_messaging.postgres.database import Database
+from warren_messaging.transaction import Connection, Transaction
 
 CONFIRMED, COMPLETED = OrderConfirmed(customer="gayal"), OrderCompleted(customer="gayal")
 

@@ -15,15 +15,15 @@ import pytest
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderPaid
-from services.shared.messaging import retention
-from services.shared.messaging.database import Database
-from services.shared.messaging.retention import Retention, RetentionSettings, Rule
-from services.shared.messaging.transaction import Transaction
 from tests.integration.messaging.walker import Setting
 from tests.replica import Base, Replica
 from tests.stage import Record, event_of, eventually
 from warren.local.paths import CHECKOUT
 from warren.local.servers import Servers
+from warren_messaging.postgres import retention
+from warren_messaging.postgres.database import Database
+from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule
+from warren_messaging.transaction import Transaction
 
 DAYS = 35
 QUICK = RetentionSettings(pages=4, rows=100, rest=0.0, shortest_rest_seconds=0.0, look_seconds=0.05)

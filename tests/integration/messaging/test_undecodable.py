@@ -10,12 +10,12 @@ import pytest
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import codec
-from services.shared.messaging.parked import COUNT_HEADER
-from services.shared.messaging.properties import RawProperties
-from services.shared.messaging.transaction import Transaction
 from tests.stage import Stage, event_of, eventually
 from tests.undecodable import UNDECODABLE, random_properties
+from warren_messaging import codec
+from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.dead_letters.parked import COUNT_HEADER
+from warren_messaging.transaction import Transaction
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 

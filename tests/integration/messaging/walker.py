@@ -5,9 +5,9 @@ import sys
 
 import msgspec
 
-from services.shared.messaging.database import Database, DatabaseAddress
-from services.shared.messaging.retention import Retention, RetentionSettings, Rule
-from services.shared.messaging.telemetry import LogTelemetry
+from warren_messaging.postgres.database import Database, DatabaseAddress
+from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule
+from warren_messaging.telemetry import LogTelemetry
 
 
 class Setting(msgspec.Struct):

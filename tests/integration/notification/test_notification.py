@@ -16,9 +16,9 @@ from services.shared.contracts.orders import (
     OrderPaid,
     OrderShipped,
 )
-from services.shared.messaging.processor import Verdict
 from tests.replica import Base, Replica, again
 from tests.stage import event_of
+from warren_messaging.consumer.processor import Verdict
 
 Replicas = tuple[Replica, Replica]
 

@@ -21,10 +21,10 @@ from services.shared.contracts.inventory import (
 from services.shared.contracts.orders import CancelReason, OrderCancelling, OrderCancelRequested
 from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentSuccess, PaymentVoided
 from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped
-from services.shared.messaging.processor import Verdict
-from services.shared.messaging.retention import Retention
 from tests.replica import Base, Replica, again, types
 from tests.stage import event_of
+from warren_messaging.consumer.processor import Verdict
+from warren_messaging.postgres.retention import Retention
 
 Workers = tuple[Replica, Replica]
 

@@ -12,12 +12,12 @@ from services.order.handlers import on_payment_success
 from services.order.store import OrderBook, expire_overdue
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.payments import PaymentSuccess
-from services.shared.messaging import codec
-from services.shared.messaging.processor import Verdict
 from tests.locks import Locks
 from tests.replica import Base, Replica, types
 from tests.stage import event_of
 from warren.local.servers import Servers
+from warren_messaging import codec
+from warren_messaging.consumer.processor import Verdict
 
 Workers = tuple[Replica, Replica]
 

@@ -16,10 +16,10 @@ from services.shared.contracts import AnyEvent
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import CancelReason, OrderCancelling, Participant
 from services.shared.contracts.payments import PaymentRefunded, PaymentSuccess
-from services.shared.messaging import codec
-from services.shared.messaging.processor import Verdict
 from tests.replica import Base, Replica, again, types
 from tests.stage import event_of
+from warren_messaging import codec
+from warren_messaging.consumer.processor import Verdict
 
 Replicas = tuple[Replica, Replica]
 

@@ -12,8 +12,8 @@ from services.payment.domain import Blocked, Charged, Declined, Refunded, Voided
 from services.payment.gateway import GatewayTrouble, KeyReused, NotConfirmed
 from services.payment.simulated_gateway import SimulatedGateway
 from services.payment.simulated_ledger import Entry, Ledger
-from services.shared.messaging.database import DatabaseAddress
 from tests.replica import Base
+from warren_messaging.postgres.database import DatabaseAddress
 
 
 @pytest.fixture

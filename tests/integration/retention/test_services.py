@@ -14,13 +14,13 @@ from services.notification import store as notification
 from services.order import retention as order
 from services.payment import store as payment
 from services.shared.chassis.metrics import Metrics
-from services.shared.messaging.database import Database
-from services.shared.messaging.retention import Retention, RetentionSettings, Rule
 from services.shipping import store as shipping
 from services.sms import store as sms
 from tests.replica import Base
 from tests.stage import Record
 from warren.local.servers import Servers
+from warren_messaging.postgres.database import Database
+from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule
 
 DAYS = 200
 QUICK = RetentionSettings(pages=2, rows=3, rest=0.0, shortest_rest_seconds=0.0)

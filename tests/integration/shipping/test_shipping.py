@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import CancelReason, OrderCancelling, OrderDeliveryConfirmed, Participant
 from services.shared.contracts.payments import PaymentSuccess
-from services.shared.messaging.processor import Verdict
 from services.shipping import store
 from services.shipping.domain import Pace
 from services.shipping.handlers import deliver_due, on_payment_success, prepare_due
@@ -18,6 +17,7 @@ from services.shipping.store import Shipments
 from services.shipping.tracking import tracking_number
 from tests.replica import Base, Replica, again, types
 from tests.stage import event_of
+from warren_messaging.consumer.processor import Verdict
 
 Start = Callable[[Pace], AbstractAsyncContextManager[Replica]]
 

@@ -8,7 +8,6 @@ import pytest
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.notifications import NotificationRequested
 from services.shared.contracts.orders import Contact
-from services.shared.messaging.processor import Verdict
 from services.sms.gateway import Gateway
 from services.sms.handlers import handlers
 from services.sms.settings import Settings
@@ -17,6 +16,7 @@ from tests.replica import Base, Replica, replica
 from tests.stage import event_of
 from warren.local.servers import Servers
 from warren.local.sms_sink import SmsSink
+from warren_messaging.consumer.processor import Verdict
 
 
 @pytest.fixture(scope="module")

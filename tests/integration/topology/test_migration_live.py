@@ -15,13 +15,13 @@ from broker_topology.broker.ownership import remove
 from broker_topology.migration.migrator import SETTLE_SECONDS, Migrator
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import codec
-from services.shared.messaging.errors import TransientError
-from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.transaction import Transaction
 from tests.integration.topology import moving
 from tests.stage import Stage, event_of, eventually
 from warren.local.servers import Servers
+from warren_messaging import codec
+from warren_messaging.errors import TransientError
+from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.transaction import Transaction
 
 
 @pytest.fixture

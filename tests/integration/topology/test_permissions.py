@@ -13,9 +13,9 @@ import broker_topology
 from broker_topology import ManagementApi
 from broker_topology.broker.management_api import path
 from broker_topology.errors import AccessRefused
-from services.shared.messaging.parked import parked
-from services.shared.messaging.properties import RawProperties
-from services.shared.messaging.received import Received
+from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.amqp.received import Received
+from warren_messaging.dead_letters.parked import parked
 
 FOLDER = Path(__file__).parents[3] / "charts" / "warren" / "topology"
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)

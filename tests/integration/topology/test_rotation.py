@@ -20,12 +20,14 @@ from broker_topology.rotation.rotating_secrets import RotatingDirectory
 from broker_topology.rotation.rotator import Rotations, Rotator
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import consumer, publisher, relay
-from services.shared.messaging.outbox import Outbox
-from services.shared.messaging.pipeline import Outcome as Answer
-from services.shared.messaging.transaction import Transaction
 from tests.stage import Stage, eventually
 from warren.local.servers import Servers
+from warren_messaging.amqp import publisher
+from warren_messaging.amqp.pipeline import Outcome as Answer
+from warren_messaging.consumer import consumer
+from warren_messaging.outbox import relay
+from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.transaction import Transaction
 
 SECRET = "probe-rabbitmq"
 

@@ -6,7 +6,7 @@ from services.email.settings import Settings as EmailSettings
 from services.order.settings import ApiSettings, WorkerSettings
 from services.shared.chassis.environment import ProcessSettings, read
 from services.shared.chassis.process import Process
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.errors import ConfigurationError
 
 NEEDED = {
     "WARREN_DATABASE_URL": "postgresql://x@localhost/warren",

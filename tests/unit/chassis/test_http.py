@@ -13,7 +13,7 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 from services.shared.chassis.http import application
 from services.shared.chassis.problems import problems
 from services.shared.chassis.text import MEANING
-from services.shared.messaging.errors import ConfigurationError, DatabaseUnavailable
+from warren_messaging.errors import ConfigurationError, DatabaseUnavailable
 
 JSON = {"Content-Type": "application/json"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.shared.chassis import readiness
 from services.shared.chassis.readiness import Readiness
-from services.shared.messaging.errors import BrokerUnavailable
+from warren_messaging.errors import BrokerUnavailable
 
 
 async def fine() -> None:

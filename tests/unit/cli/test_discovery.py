@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from services.shared.messaging.connection import BrokerAddress
 from warren.cli.discovery import BindingInfo, QueueInfo, chosen_lots, lots_among, parking_lots
 from warren.errors import ClientError
+from warren_messaging.amqp.connection import BrokerAddress
 
 ADDRESS = BrokerAddress("amqps://broker:5671/orders", Path("nowhere"))
 

@@ -12,7 +12,7 @@ import pytest
 from warren.local.paths import CHECKOUT
 
 ENVIRONMENT = {
-    "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'operator'}",
+    "PYTHONPATH": os.pathsep.join(str(CHECKOUT / part) for part in (".", "operator", "services/shared/messaging")),
     "WARREN_URL": "http://127.0.0.1:1",
     "WARREN_BROKER_URL": "amqps://127.0.0.1:1/orders",
     "WARREN_BROKER_CREDENTIALS": "/nowhere",

@@ -28,7 +28,7 @@ def test_it_starts_as_the_first_thing_that_python_imports(module: str, tmp_path:
     done = subprocess.run(
         [sys.executable, "-m", module, "--help"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}:{ROOT / 'services/shared/messaging'}"},
         capture_output=True,
         text=True,
         check=False,

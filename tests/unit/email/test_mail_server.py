@@ -16,9 +16,9 @@ from services.email import mail_server
 from services.email.domain import Mail
 from services.email.mail_server import MailServer
 from services.email.settings import Settings
-from services.shared.messaging.errors import ConfigurationError, PermanentError, TransientError
 from warren.local.certificates import Certificates
 from warren.local.mail_sink import MailSink
+from warren_messaging.errors import ConfigurationError, PermanentError, TransientError
 
 
 def settings(port: int, **fields: Any) -> Settings:

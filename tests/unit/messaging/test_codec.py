@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from services.shared.contracts import CATALOGUE
 from services.shared.contracts.orders import OrderConfirmed
-from services.shared.messaging import MAX_BODY, Codec, MalformedEvent, PermanentError, encode, new_id
-from services.shared.messaging.codec import OpaqueEvent
-from services.shared.messaging.testing import again, event_of
+from warren_messaging import MAX_BODY, Codec, MalformedEvent, PermanentError, encode, new_id
+from warren_messaging.codec import OpaqueEvent
+from warren_messaging.testing import again, event_of
 
 EVENT = event_of(OrderConfirmed(customer="gayal"), reference="123")
 BODY = encode(EVENT)

@@ -7,19 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.shared import messaging
+import warren_messaging as messaging
 from services.shared.contracts.orders import OrderCompleted, OrderPaid
-from services.shared.messaging import (
-    ConsumerSettings,
-    RelaySettings,
-    RetentionSettings,
-    RetryPolicy,
-    processor,
-    publisher,
-)
-from services.shared.messaging import consumer as consuming
-from services.shared.messaging import database as databases
-from services.shared.messaging.testing import Rehearsal
+from warren_messaging import ConsumerSettings, RelaySettings, RetentionSettings, RetryPolicy
+from warren_messaging.amqp import publisher
+from warren_messaging.consumer import consumer as consuming
+from warren_messaging.consumer import processor
+from warren_messaging.postgres import database as databases
+from warren_messaging.testing import Rehearsal
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "messaging.md").read_text()

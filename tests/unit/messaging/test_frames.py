@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamqp.frame import marshal
 
-from services.shared.messaging import frames
-from services.shared.messaging.pipeline import Frame, Outcome, send
-from services.shared.messaging.properties import RawProperties
-from services.shared.messaging.received import Received, consume
 from tests.undecodable import UNDECODABLE
 from tests.unit.messaging.wire import HEARTBEAT, MAX_FRAME, Wire, connected, content, frame
+from warren_messaging.amqp import frames
+from warren_messaging.amqp.pipeline import Frame, Outcome, send
+from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.amqp.received import Received, consume
 
 PUBLISHES = 8
 CANCEL = marshal(spec.Basic.Cancel(consumer_tag="two", nowait=True), 1)

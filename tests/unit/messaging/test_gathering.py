@@ -3,8 +3,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from services.shared.messaging.errors import DatabaseUnavailable
-from services.shared.messaging.gathering import Gathering
+from warren_messaging.consumer.gathering import Gathering
+from warren_messaging.errors import DatabaseUnavailable
 
 
 class Rounds:

@@ -8,7 +8,7 @@ import pytest
 
 from services.shared.contracts import CATALOGUE, AnyEvent, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
-from services.shared.messaging import (
+from warren_messaging import (
     MAX_BODY,
     Effect,
     Handlers,
@@ -19,8 +19,8 @@ from services.shared.messaging import (
     TransientError,
     Verdict,
 )
-from services.shared.messaging.handlers import handler_of
-from services.shared.messaging.testing import InMemoryDatabase, Rehearsal, event_of
+from warren_messaging.handlers import handler_of
+from warren_messaging.testing import InMemoryDatabase, Rehearsal, event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 COMPLETED = OrderCompleted(customer="gayal")
@@ -132,7 +132,7 @@ async def test_failures_are_counted_by_event_and_forgiven_once_it_succeeds() -> 
 
 async def test_only_what_has_no_handler_is_parked_for_that() -> None:
     table: Handlers[Transaction] = {OrderConfirmed: one}
-    rehearsal = Rehearsal(table, service="probe")
+    rehearsal = Rehearsal(table, service="probe", catalogue=CATALOGUE)
     await rehearsal.deliver(*(event_of(CATALOGUE["order.completed"](customer="x")) for _ in range(2)), CONFIRMED)
     assert [lost.reason for lost in rehearsal.parked] == ["probe has no handler for 'order.completed'"] * 2
 

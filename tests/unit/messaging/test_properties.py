@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.header import ContentHeader
 
-from services.shared.messaging.errors import PermanentError, UndecodableProperties
-from services.shared.messaging.properties import KINDS, RawProperties
 from tests.undecodable import UNDECODABLE
+from warren_messaging.amqp.properties import KINDS, RawProperties
+from warren_messaging.errors import PermanentError, UndecodableProperties
 
 FULL = spec.Basic.Properties(
     content_type="application/json",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.contracts import CONTENT_TYPE
-from services.shared.messaging.publisher import Message, Publisher
+from warren_messaging.amqp.publisher import Message, Publisher
 
 name = st.text(min_size=1, max_size=60)
 

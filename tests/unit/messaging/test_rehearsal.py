@@ -7,7 +7,7 @@ import pytest
 
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
-from services.shared.messaging import (
+from warren_messaging import (
     DatabaseUnavailable,
     Effect,
     PermanentError,
@@ -16,7 +16,7 @@ from services.shared.messaging import (
     TransientError,
     Verdict,
 )
-from services.shared.messaging.testing import InMemoryBroker, InMemoryDatabase, NeedsDatabase, Rehearsal, event_of
+from warren_messaging.testing import InMemoryBroker, InMemoryDatabase, NeedsDatabase, Rehearsal, event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 COMPLETED = OrderCompleted(customer="gayal")

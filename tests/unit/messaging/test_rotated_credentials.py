@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.shared.messaging.connection import BrokerAddress
-from services.shared.messaging.errors import ConfigurationError
-from services.shared.messaging.sender import sender
+from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.errors import ConfigurationError
+from warren_messaging.sender import sender
 
 
 def mount(folder: Path, generation: int) -> None:

@@ -7,9 +7,9 @@ from aiormq import spec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shared.messaging.parked import Death, Envelope, Failure, Parked
-from services.shared.messaging.properties import RawProperties
-from services.shared.messaging.selection import Selection
+from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.dead_letters.parked import Death, Envelope, Failure, Parked
+from warren_messaging.dead_letters.selection import Selection
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

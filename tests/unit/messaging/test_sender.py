@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.shared.messaging.sender import REDRIVE_EXCHANGE, forgery
+from warren_messaging.sender import REDRIVE_EXCHANGE, forgery
 
 GENUINE = {
     "exchange": "order.exchange",

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from services.shared.messaging import Delivery, Verdict
-from services.shared.messaging.settlement import Settlement
+from warren_messaging import Delivery, Verdict
+from warren_messaging.consumer.settlement import Settlement
 
 DONE, RETRY, PARK, RELEASE = Verdict.DONE, Verdict.RETRY, Verdict.PARK, Verdict.RELEASE
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shared.messaging.storable import storable
+from warren_messaging.postgres.storable import storable
 
 
 @given(st.text(st.characters()))

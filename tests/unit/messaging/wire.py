@@ -10,8 +10,8 @@ from aiormq.connection import TransportFactory
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from services.shared.messaging.frames import FrameReader
-from services.shared.messaging.properties import RawProperties
+from warren_messaging.amqp.frames import FrameReader
+from warren_messaging.amqp.properties import RawProperties
 
 MAX_FRAME = 16_384
 HEARTBEAT = pamqp.frame.marshal(Heartbeat(), 0)

@@ -4,7 +4,7 @@ import pytest
 
 from services.notification.settings import Settings
 from services.shared.chassis.environment import read
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.errors import ConfigurationError
 
 NEEDED = {
     "WARREN_DATABASE_URL": "postgresql://notification@localhost/warren",

@@ -11,7 +11,7 @@ import pytest
 from services.shared.chassis.environment import read
 from services.shared.chassis.http import Problem
 from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.errors import ConfigurationError
 
 KEYS = ("a" * 40, "b" * 40)
 

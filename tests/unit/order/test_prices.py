@@ -7,7 +7,7 @@ import pytest
 
 from services.order.prices import PriceList
 from services.order.settings import SHIPPED_PRICES
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.errors import ConfigurationError
 
 
 def test_the_shipped_prices_cover_what_the_documents_order() -> None:

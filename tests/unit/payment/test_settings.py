@@ -4,7 +4,7 @@ import pytest
 
 from services.payment.settings import Settings
 from services.shared.chassis.environment import read
-from services.shared.messaging.errors import ConfigurationError
+from warren_messaging.errors import ConfigurationError
 
 ENVIRONMENT = {
     "WARREN_DATABASE_URL": "postgresql://payment@db.example:5433/warren",

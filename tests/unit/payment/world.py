@@ -11,9 +11,9 @@ from services.payment.store import Payments
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import CancelReason, OrderCancelling, Participant
-from services.shared.messaging import codec
-from services.shared.messaging.errors import TransientError
-from services.shared.messaging.handlers import Effect
+from warren_messaging import codec
+from warren_messaging.errors import TransientError
+from warren_messaging.handlers import Effect
 
 DEMAND = InventoryReserved(customer="gayal", total_cents=1250, currency="EUR", payment_token="tok", express=True)
 CANCELLING = OrderCancelling(

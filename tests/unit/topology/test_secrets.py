@@ -9,7 +9,7 @@ from broker_topology.credentials.passwords import hash_password, is_password
 from broker_topology.credentials.secrets import Credentials, SecretDirectory, ensured, stored
 from broker_topology.errors import SecretError
 from broker_topology.rotation.rotating_secrets import RotatingDirectory
-from services.shared.messaging.connection import BrokerAddress
+from warren_messaging.amqp.connection import BrokerAddress
 
 
 async def test_a_missing_secret_is_generated_and_kept(tmp_path):

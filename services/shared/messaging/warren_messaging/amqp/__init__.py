@@ -1,0 +1,1 @@
+"""RabbitMQ over AMQP 0-9-1: connections, the reader of deliveries and confirms, pipelined publishes."""

@@ -1,0 +1,229 @@
+"""Connections to the broker.
+
+Publishing and consuming use one connection each: when the broker raises an alarm it stops reading from
+connections that publish, and an acknowledgement must never queue behind that.
+
+The driver's self-healing connections are not used. A consumer or publisher owns its connection, sees it end,
+and opens a new one, so nothing (a consumer, a confirm) can be silently left behind on the way. Every await
+here that a half-open socket could leave hanging has a time limit.
+"""
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import aiormq.abc
+import msgspec
+from aiormq import exceptions as amqp
+
+from warren_messaging.amqp.frames import driver
+from warren_messaging.errors import (
+    AccessRefused,
+    BrokerTooOld,
+    BrokerUnavailable,
+    ConfigurationError,
+    TopologyMissing,
+)
+
+OLDEST_BROKER = (4, 3, 1)
+CONNECT_TIMEOUT = 10.0  # seconds
+CLOSE_TIMEOUT = 3.0  # seconds
+HEARTBEAT = 10  # seconds
+RELOAD_SECONDS = 5.0  # between two looks at the credential files
+
+
+class BrokerAddress(msgspec.Struct, frozen=True):
+    """Where the broker is and who we are there.
+
+    `credentials` is a folder with the files `username` and `password` as Kubernetes mounts a Secret. They and
+    `ca_file` are read again for each connection, so a rotated password or certificate needs no restart.
+    """
+
+    url: str
+    """amqps://host:port/vhost, without credentials."""
+    credentials: Path
+    ca_file: Path | None = None
+    heartbeat: int = HEARTBEAT
+    """Seconds. A peer that is silent for three of them is given up."""
+
+    def login(self) -> tuple[str, str]:
+        """User name and password that belong together. Raises ConfigurationError when a file is not readable."""
+        while True:
+            folder = self._present()
+            try:
+                return self._secret(folder, "username"), self._secret(folder, "password")
+            except ConfigurationError:
+                if self._present() == folder:
+                    raise
+
+    def _present(self) -> Path:
+        """Kubernetes replaces the files of a Secret all at once, by one link to their folder: follow it once, and one
+        file cannot be of another generation than the other."""
+        link = self.credentials / "..data"
+        return link.resolve() if link.is_symlink() else self.credentials
+
+    @staticmethod
+    def _secret(folder: Path, name: str) -> str:
+        try:
+            # as the topology engine reads it: one line end is an editor's, blanks are part of a password
+            return (folder / name).read_bytes().decode().removesuffix("\n").removesuffix("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigurationError(f"cannot read the broker {name} from {folder / name}: {reason}") from error
+
+    @property
+    def username(self) -> str:
+        """Raises ConfigurationError when the file is not readable."""
+        return self.login()[0]
+
+    def with_credentials(self) -> str:
+        parts = urlsplit(self.url)
+        try:
+            valid = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # the port is no number
+            valid = False
+        if not valid:
+            raise ConfigurationError(f"broker address {self.url!r} is not amqps://host:port/vhost")
+        username, password = (quote(part, safe="") for part in self.login())
+        return f"{parts.scheme}://{username}:{password}@{parts.netloc}{parts.path}"
+
+    def generation(self) -> bytes:
+        """Changes when a file does: then connections should be made anew, before the old user is removed."""
+        digest = hashlib.sha256()
+        for path in (self.credentials / "username", self.credentials / "password", self.ca_file):
+            with suppress(OSError):
+                digest.update(path.read_bytes() if path else b"")
+        return digest.digest()
+
+    def tls(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"cannot read the broker's CA from {self.ca_file}: {error}") from error
+
+
+async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConnection:
+    """Open one connection, shown as `name` in the broker's management pages.
+
+    Raises BrokerUnavailable when nobody answers, AccessRefused for wrong credentials or vhost, BrokerTooOld
+    before anything is sent to a broker that lacks delayed retry.
+    """
+    url = f"{address.with_credentials()}?heartbeat={address.heartbeat}&name={quote(name)}"
+    connection = driver(url, address.tls())
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await connection.connect()
+    except amqp.AuthenticationError as error:
+        raise AccessRefused(_refused(address)) from error
+    except amqp.ProbableAuthenticationError as error:
+        raise AccessRefused(_refused(address)) from error
+    except amqp.ConnectionNotAllowed as error:
+        raise AccessRefused(f"broker at {address.url} refused {address.username!r}: {error}") from error
+    except ssl.SSLCertVerificationError as error:
+        raise ConfigurationError(
+            f"broker at {address.url} has a certificate that {address.ca_file} does not vouch for: {error}"
+        ) from error
+    except amqp.InvalidFrameError as error:
+        if "Connection.OpenOk" not in str(error):
+            raise BrokerUnavailable(f"{address.url} does not speak AMQP as expected: {error!r}") from error
+        # The broker answers the opening of a vhost by closing; the driver keeps its reason to itself.
+        raise AccessRefused(
+            f"broker user {address.username!r} may not enter the vhost of {address.url}, or there is no such vhost,"
+            " or the user has as many connections as its limit allows"
+        ) from error
+    except (OSError, TimeoutError, amqp.AMQPError, asyncio.CancelledError) as error:
+        # A driver that finds its socket stuck cancels the waiting task: tell that from our own cancellation.
+        if isinstance(error, asyncio.CancelledError) and _cancelled():
+            raise
+        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+            raise ConfigurationError(
+                f"broker at {address.url} has a certificate that {address.ca_file} does not vouch for:"
+                f" {error.__cause__}"
+            ) from error
+        raise BrokerUnavailable(f"broker at {address.url} does not answer: {error!r}") from error
+    except Exception as error:
+        if not _without_reason(error):
+            raise
+        raise BrokerUnavailable(f"broker at {address.url} does not answer: the connection just ended") from error
+    try:
+        _require_version(connection, address)
+    except BrokerTooOld:
+        await close(connection)
+        raise
+    return connection
+
+
+@asynccontextmanager
+async def opened(address: BrokerAddress, name: str) -> AsyncIterator[aiormq.abc.AbstractConnection]:
+    """A connection for the length of a block. Driver errors leave the block as errors of this package."""
+    connection = await connect(address, name)
+    try:
+        with translated(address):
+            yield connection
+    finally:
+        await close(connection)
+
+
+async def close(connection: aiormq.abc.AbstractConnection) -> None:
+    """Close within CLOSE_TIMEOUT, whatever state the peer is in."""
+    with suppress(Exception):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await connection.close()
+
+
+class translated:  # noqa: N801 - reads as a phrase: `with translated(address)`
+    """Turns the driver's errors into this package's; a stuck connection's cancellation included."""
+
+    def __init__(self, address: BrokerAddress) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        match error:
+            case amqp.ChannelAccessRefused():
+                raise AccessRefused(f"broker user {self._address.username!r} lacks a permission: {error}") from error
+            case amqp.ChannelPreconditionFailed():
+                raise AccessRefused(f"the broker will not have it: {error}") from error
+            case amqp.ChannelNotFoundEntity():
+                raise TopologyMissing(f"{error}. Apply the topology first: python -m broker_topology apply") from error
+            case amqp.AMQPError() | OSError() | amqp.ChannelInvalidStateError():
+                raise BrokerUnavailable(f"connection to {self._address.url} ended: {error!r}") from error
+            case asyncio.CancelledError() if not _cancelled():
+                raise BrokerUnavailable(f"connection to {self._address.url} was stuck") from error
+            case Exception() if _without_reason(error):
+                raise BrokerUnavailable(f"connection to {self._address.url} just ended") from error
+
+
+def _without_reason(error: Exception) -> bool:
+    """The driver fails what waits on a connection that ended without a reason with a bare Exception."""
+    return type(error) is Exception
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _refused(address: BrokerAddress) -> str:
+    return (
+        f"broker at {address.url} refused the user {address.username!r}:"
+        f" check the files in {address.credentials} and that the topology has been applied"
+    )
+
+
+def _require_version(connection: aiormq.abc.AbstractConnection, address: BrokerAddress) -> None:
+    found = connection.server_properties.get("version", "?")
+    found = found.decode() if isinstance(found, bytes) else str(found)
+    digits = tuple(int(part) for part in found.split("-")[0].split("+")[0].split(".") if part.isdigit())
+    if digits < OLDEST_BROKER:
+        wanted = ".".join(map(str, OLDEST_BROKER))
+        raise BrokerTooOld(
+            f"broker at {address.url} is RabbitMQ {found}; Warren needs {wanted} or newer, since older ones"
+            " accept delayed-retry queues and then do not delay. Upgrade the broker."
+        )

@@ -1,0 +1,248 @@
+"""What the broker sends, cut into frames as it arrives; deliveries and confirms do not pass through the driver.
+
+The driver takes a frame in three reads, makes an object of it and hands it on by two queues, with a task for each
+delivery; and a delivery whose properties it cannot decode ends its connection. `FrameReader` is the stream that the
+driver reads from. It takes out the frames that are many (deliveries to a `Subscription`, confirms and returns of
+`pipeline.send`) and handles them as they arrive, by the driver's own tables (`Connection.channels`,
+`Channel.consumers`, `Channel.confirmations`). The driver reads all other frames, and without `FrameTransport` all of
+them, to the same effect.
+"""
+
+import asyncio
+import ssl
+import struct
+from collections.abc import Callable
+from itertools import takewhile
+from struct import Struct
+from typing import Any
+
+import aiormq
+from aiormq import exceptions as amqp
+from aiormq.connection import TransportFactory
+from yarl import URL
+
+from warren_messaging.amqp.pipeline import Outcome, PendingConfirm, message_key
+from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.amqp.received import Discarded, Received, Subscription
+
+METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+END = 0xCE
+DELIVER, RETURN = b"\0\x3c\0\x3c", b"\0\x3c\0\x32"
+_OUTCOMES = {b"\0\x3c\0\x50": Outcome.CONFIRMED, b"\0\x3c\0\x78": Outcome.REFUSED}  # ack, nack
+MAX_FRAME = 131_072  # bytes, until the broker has named its own limit
+NOTES = 64 * 1024  # bytes; the broker adds notes (x-death, x-delivery-count) to headers that filled a frame before
+MAX_BODY = 512 * 1024 * 1024  # bytes; RabbitMQ takes no larger message whatever its settings
+ALIVE = b"\x08\x00\x00\x00\x00\x00\x00\xce"  # a heartbeat
+ALIVE_SECONDS = 1.0  # how long the driver is left without a frame while others arrive
+
+_FRAME = Struct(">BHI")
+_CONTENT = Struct(">HHQ")
+_DELIVERY = Struct(">QB")
+_CONFIRM = Struct(">QB")
+
+
+class _Content:
+    """A delivery or return of which the header or parts of the body are still to come."""
+
+    __slots__ = ("arguments", "discarded", "finish", "left", "limit", "parts", "properties")
+
+    def __init__(self, finish: Callable[..., None] | None, *arguments: Any, limit: int | None = None) -> None:
+        self.finish = finish
+        """None: nothing waits for it any more."""
+        self.limit = limit
+        """Bytes. None keeps a body of any size."""
+        self.discarded: Discarded | None = None
+        self.arguments = arguments
+        self.properties: RawProperties | None = None
+        self.left = 0
+        self.parts: list[bytes] = []
+
+
+class FrameReader(asyncio.StreamReader):
+    """A stream that takes frames out of what it is fed. Holds at most one incomplete frame and what prefetch
+    allows, each body up to the limit of its subscription."""
+
+    def __init__(self, connection: aiormq.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._connection = connection
+        self._channels: dict[int, Any] = connection.channels
+        self._max_frame = 0
+        self._contents: dict[int, _Content] = {}
+        self._rest = b""
+        self._time = loop.time
+        self._passed_on = loop.time()
+        self._broken = False
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # all that transports feed
+        if self._broken:
+            return
+        if self._rest:
+            data = self._rest + data
+        at, size, other, taken = 0, len(data), bytearray(), False
+        try:
+            while size - at >= 8:
+                kind, number, length = _FRAME.unpack_from(data, at)
+                if length + 8 > self._max_frame:
+                    self._require_negotiated(length + 8)
+                stop = at + 7 + length
+                if stop >= size:
+                    break
+                if self._take(kind, number, data, at + 7, stop):
+                    taken = True
+                else:
+                    other += data[at : stop + 1]
+                at = stop + 1
+        except amqp.InvalidFrameError as wrong:
+            self._break(wrong)
+            return
+        except (struct.error, IndexError):
+            self._break(amqp.InvalidFrameError("a frame is shorter than what it should hold"))
+            return
+        self._rest = data[at:] if at < size else b""
+        if other or (taken and self._time() > self._passed_on + ALIVE_SECONDS):
+            # The driver gives up a connection that is silent, and what is taken out here it does not see.
+            self._passed_on = self._time()
+            super().feed_data(other or ALIVE)
+
+    def feed_eof(self) -> None:
+        if self._rest and not self._broken:
+            super().feed_data(self._rest)
+        super().feed_eof()
+
+    def _require_negotiated(self, size: int) -> None:
+        limit, tune = MAX_FRAME, getattr(self._connection, "connection_tune", None)
+        if tune is not None:
+            limit = self._max_frame = tune.frame_max + NOTES if tune.frame_max else MAX_BODY  # 0: without a limit
+        if size > limit:
+            raise amqp.InvalidFrameError(f"a frame of {size} bytes is over the limit of {limit}")
+
+    def _break(self, wrong: amqp.InvalidFrameError) -> None:
+        """Let the driver end the connection with this error."""
+        self._broken, self._rest = True, b""
+        self._contents.clear()
+        self.set_exception(wrong)
+
+    def _take(self, kind: int, number: int, data: bytes, at: int, stop: int) -> bool:
+        """Handle the frame whose content lies between `at` and `stop`, unless it is the driver's."""
+        if data[stop] != END:
+            raise amqp.InvalidFrameError(f"a frame of type {kind} does not end where it should")
+        content = self._contents.get(number)
+        if content is not None:
+            return self._part(content, kind, number, data[at:stop])
+        if kind == METHOD:
+            index = data[at : at + 4]
+            if index == DELIVER:
+                return self._delivery(number, data[at + 4 : stop])
+            if index in _OUTCOMES:
+                return self._confirm(number, _OUTCOMES[index], *_CONFIRM.unpack(data[at + 4 : stop]))
+            return index == RETURN and self._return(number)
+        if kind not in (HEADER, BODY, HEARTBEAT):
+            raise amqp.InvalidFrameError(f"a frame has the unknown type {kind}")
+        return False
+
+    def _part(self, content: _Content, kind: int, number: int, part: bytes) -> bool:
+        if kind == HEADER and content.properties is None:
+            content.left = _CONTENT.unpack_from(part)[2]
+            if content.left > MAX_BODY:
+                raise amqp.InvalidFrameError(f"a body of {content.left} bytes is over the limit of {MAX_BODY}")
+            if content.limit is not None and content.left > content.limit:
+                content.discarded = Discarded(content.left)
+            content.properties = RawProperties(part[12:])
+        elif kind == BODY and content.properties is not None and len(part) <= content.left:
+            content.left -= len(part)
+            if content.discarded is not None:
+                content.discarded.add(part)
+            elif content.finish is not None and part:
+                content.parts.append(part)
+        else:
+            raise amqp.InvalidFrameError(f"a frame of type {kind} in the middle of a message")
+        if not content.left:
+            del self._contents[number]
+            if content.finish is not None:
+                parts = content.parts
+                body = parts[0] if len(parts) == 1 else b"".join(parts)
+                content.finish(*content.arguments, content.properties, body, content.discarded)
+        return True
+
+    # Deliveries
+
+    def _delivery(self, number: int, data: bytes) -> bool:
+        stop = 1 + data[0]
+        tag, redelivered = _DELIVERY.unpack_from(data, stop)
+        channel = self._channels.get(number)
+        consumer = None if channel is None else channel.consumers.get(data[1:stop].decode(errors="replace"))
+        if type(consumer) is not Subscription:
+            if consumer is not None:
+                return False
+            self._contents[number] = _Content(None)  # for a channel or subscription that has ended
+            return True
+        start = stop + 10
+        stop = start + data[start - 1]
+        exchange = data[start:stop].decode(errors="backslashreplace")
+        if stop + 1 + data[stop] != len(data):
+            raise IndexError
+        key = data[stop + 1 :].decode(errors="backslashreplace")
+        self._contents[number] = _Content(
+            self._deliver, consumer.receive, tag, redelivered & 1 == 1, exchange, key, limit=consumer.limit
+        )
+        return True
+
+    @staticmethod
+    def _deliver(receive: Callable[[Received], None], *message: Any) -> None:
+        receive(Received(*message))
+
+    # Confirms
+
+    def _confirm(self, number: int, outcome: Outcome, tag: int, bits: int) -> bool:
+        channel = self._channels.get(number)
+        if channel is None:
+            return False
+        waiting = channel.confirmations
+        tags = [tag] if not bits & 1 else list(takewhile(lambda each: each <= tag, waiting))
+        if not tags or type(waiting.get(tags[0])) is not PendingConfirm:
+            return False
+        for each in tags:
+            waiting.pop(each).settle(outcome)
+        return True
+
+    def _return(self, number: int) -> bool:
+        channel = self._channels.get(number)
+        waiting = {} if channel is None else channel.confirmations
+        if type(next(iter(waiting.values()), None)) is not PendingConfirm:
+            return False
+        self._contents[number] = _Content(self._returned, channel)
+        return True
+
+    @staticmethod
+    def _returned(channel: Any, properties: RawProperties, *_: Any) -> None:
+        answer = channel.confirmations.get(channel.message_id_delivery_tag.get(message_key(properties)))
+        # The confirm is still to come. A message without an id that is known stands for all that it may be.
+        for each in [answer] if answer is not None else channel.confirmations.values():
+            each.settle(Outcome.RETURNED)
+
+
+class FrameTransport(TransportFactory):
+    """The driver's way to open a socket, with a FrameReader as the stream."""
+
+    connection: aiormq.Connection
+
+    async def create(self, url: URL, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        contexts = options.pop("ssl_context_provider")
+        tls = await contexts.get_context() if url.scheme == "amqps" else None
+        loop = asyncio.get_running_loop()
+        reader = FrameReader(self.connection, loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        try:
+            transport, _ = await loop.create_connection(
+                lambda: protocol, url.host or "", url.port or 0, ssl=tls, **options
+            )
+        except OSError as error:
+            raise amqp.AMQPConnectionError(*error.args) from error
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+def driver(url: str, tls: ssl.SSLContext) -> aiormq.Connection:
+    """A connection of the driver, still to be opened, that reads through a FrameReader."""
+    transport = FrameTransport()
+    transport.connection = aiormq.Connection(url, context=tls, transport_factory=transport)
+    return transport.connection

@@ -1,0 +1,155 @@
+"""Many publishes in one write, one wait for all their confirms.
+
+The driver's own publish costs a task, two futures and a lock for each message, about 100 µs; that is more than all
+else that a message needs. This writes the same frames and enters them in the driver's own tables
+(`Channel.confirmations`, `delivery_tag`, `message_id_delivery_tag`, `write_queue`), so `frames` or the driver match
+confirms and returns, and a closed channel still fails the wait.
+"""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from struct import Struct
+from typing import Any
+
+import pamqp.frame
+from aiormq import exceptions as amqp
+from aiormq import spec
+from aiormq.abc import ChannelFrame
+from aiormq.channel import Channel
+
+from warren_messaging.amqp.properties import RawProperties
+
+_HEADER = Struct(">BHIHHQ")
+_BODY = Struct(">BHI")
+_END = b"\xce"
+
+
+class Outcome(Enum):
+    """The broker's answer to one publish."""
+
+    CONFIRMED = auto()
+    """The broker has it safe, in at least one queue."""
+    RETURNED = auto()
+    """No queue took it. It is gone at the broker: the sender must keep it."""
+    REFUSED = auto()
+    """A queue is full or could not store it. The sender must keep it."""
+
+
+class Frame:
+    """One publish, ready to be written but for its channel."""
+
+    __slots__ = ("body", "exchange", "message_key", "properties", "routing_key")
+
+    def __init__(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: spec.Basic.Properties | RawProperties,
+        key: str | None = None,
+    ) -> None:
+        self.exchange = exchange
+        self.routing_key = routing_key
+        self.body = body
+        raw = properties if isinstance(properties, RawProperties) else RawProperties.of(properties)
+        self.properties = raw.data
+        self.message_key = message_key(raw) if key is None else key
+        """The message id of the properties, by which a return is matched."""
+
+
+def message_key(properties: RawProperties) -> str:
+    """What a return is matched by in the driver's table: the message id, be it UTF-8 or not."""
+    return (properties.raw("message_id") or b"").decode(errors="surrogateescape")
+
+
+class Batch:
+    """Publishes under way. `finished` is done when the last has its answer, or fails with the channel."""
+
+    def __init__(self, channel: Channel, size: int) -> None:
+        self._outcomes: list[Outcome | None] = [None] * size
+        self._left = size
+        self.finished = channel.create_future()
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """In the order of the publishes; only once `finished` is done."""
+        return [outcome for outcome in self._outcomes if outcome is not None]
+
+    def has(self, index: int) -> bool:
+        return self._outcomes[index] is not None
+
+    def settle(self, index: int, outcome: Outcome) -> None:
+        if self._outcomes[index] is not None:
+            return  # returned; the broker confirms that as well
+        self._outcomes[index] = outcome
+        self._left -= 1
+        if not self._left and not self.finished.done():
+            self.finished.set_result(None)
+
+
+class PendingConfirm:
+    """Stands in the driver's table of confirmations where it would keep a future."""
+
+    __slots__ = ("_batch", "_index")
+
+    def __init__(self, batch: Batch, index: int) -> None:
+        self._batch = batch
+        self._index = index
+
+    def settle(self, outcome: Outcome) -> None:
+        self._batch.settle(self._index, outcome)
+
+    # What the driver calls where it reads the answer itself
+
+    def done(self) -> bool:
+        return self._batch.has(self._index)
+
+    def cancelled(self) -> bool:
+        return False
+
+    def set_result(self, _: object) -> None:
+        self.settle(Outcome.CONFIRMED)
+
+    def set_exception(self, error: BaseException) -> None:
+        self.settle(Outcome.RETURNED if isinstance(error, amqp.PublishError) else Outcome.REFUSED)
+
+
+async def send(channel: Channel, frames: Sequence[Frame]) -> Batch:
+    """Write all publishes, mandatory, to a channel with confirms and `on_return_raises`; their message ids differ.
+
+    Raises the driver's errors. After any error the channel's count of publishes can no longer be trusted: close it.
+    """
+    batch = Batch(channel, len(frames))
+    confirmations: dict[int, Any] = channel.confirmations
+    methods: dict[tuple[str, str], bytes] = {}
+    written: list[bytes] = []
+    number = channel.number
+    async with channel.lock:
+        tag = channel.delivery_tag
+        for index, frame in enumerate(frames):
+            tag += 1
+            confirmations[tag] = PendingConfirm(batch, index)
+            channel.message_id_delivery_tag[frame.message_key] = tag
+            route = (frame.exchange, frame.routing_key)
+            method = methods.get(route)
+            if method is None:
+                publish = spec.Basic.Publish(exchange=route[0], routing_key=route[1], mandatory=True)
+                method = methods[route] = pamqp.frame.marshal(publish, number)
+            body, properties = frame.body, frame.properties
+            size = len(body)
+            written += (method, _HEADER.pack(2, number, 12 + len(properties), 60, 0, size), properties, _END)
+            if size <= channel.max_content_size:
+                written += (_BODY.pack(3, number, size), body, _END) if size else ()
+                continue
+            for start in range(0, size, channel.max_content_size):
+                part = body[start : start + channel.max_content_size]
+                written += (_BODY.pack(3, number, len(part)), part, _END)
+        channel.delivery_tag = tag
+        await channel.write_queue.put(ChannelFrame(payload=b"".join(written), should_close=False))
+    return batch
+
+
+def forget(channel: Channel, frames: Sequence[Frame]) -> None:
+    """Drop what the driver remembers of finished publishes."""
+    for frame in frames:
+        channel.message_id_delivery_tag.pop(frame.message_key, None)

@@ -1,0 +1,173 @@
+"""Publishing with confirms and returns, many messages in flight at once."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import aiormq
+import aiormq.abc
+import aiormq.channel
+import msgspec
+from aiormq import spec
+
+from warren_messaging.amqp import field_table
+from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, close, connect, translated
+from warren_messaging.amqp.pipeline import Batch, Frame, Outcome, forget, send
+from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.errors import BrokerUnavailable
+from warren_messaging.events import CONTENT_TYPE
+
+CONFIRM_TIMEOUT = 30.0  # seconds
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One event on its way to one exchange. The AMQP properties repeat what brokers and tools read."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    message_id: str
+    correlation_id: str
+    timestamp: float
+    """Unix seconds."""
+    priority: int | None = None
+    expires_ms: int | None = None
+    traceparent: str | None = None
+
+
+class Publisher:
+    """Publishes over one connection of its own, opened at the first use, after each loss and for new credentials.
+
+    Safe for one caller at a time: the order of publishing is the caller's order.
+    """
+
+    def __init__(self, address: BrokerAddress, name: str) -> None:
+        self._address = address
+        self._name = name
+        self._connection: aiormq.abc.AbstractConnection | None = None
+        self._channel: aiormq.channel.Channel | None = None
+        self._user = ""
+        self._tails: dict[str, bytes] = {}
+        self._generation = b""
+        self._checked = 0.0
+
+    async def publish(self, messages: Sequence[Message]) -> list[Outcome]:
+        """Publish all and wait until the broker has answered for each. Results stand in the messages' order.
+
+        Raises BrokerUnavailable when the connection is lost on the way: each message may or may not have
+        arrived. Waits without limit while the broker blocks publishers (memory or disk alarm); otherwise an
+        answer that takes longer than CONFIRM_TIMEOUT counts as a lost connection.
+        """
+        channel = await self._open()
+        frames = [self._frame(message) for message in messages]
+        try:
+            with translated(self._address):
+                batch = await send(channel, frames)
+                await self._answered(batch)
+        except BaseException:
+            await self.close()
+            raise
+        forget(channel, frames)
+        return batch.outcomes
+
+    async def open(self) -> None:
+        """Connect unless connected. Raises what `connect` raises."""
+        await self._open()
+
+    async def close(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            await close(connection)
+
+    async def refresh(self) -> None:
+        """Give up a connection made with credentials that have been replaced: their user may soon be gone."""
+        if self._connection is not None and self._outdated():
+            await self.close()
+
+    async def blocked(self) -> bool:
+        """Whether the broker has told us that it takes no messages at the moment."""
+        if self._connection is None:
+            return False
+        try:
+            async with asyncio.timeout(0.01):
+                await self._connection.ready()
+        except TimeoutError:
+            return True
+        return False
+
+    async def _answered(self, batch: Batch) -> None:
+        while not batch.finished.done():
+            await asyncio.wait([batch.finished], timeout=CONFIRM_TIMEOUT)
+            if not batch.finished.done() and not await self.blocked():
+                raise BrokerUnavailable(f"no confirm within {CONFIRM_TIMEOUT:.0f} s from {self._address.url}")
+        batch.finished.result()
+
+    async def _open(self) -> aiormq.channel.Channel:
+        if self._channel is not None and not self._channel.is_closed and not self._outdated():
+            return self._channel
+        await self.close()
+        self._generation, self._checked = self._address.generation(), time.monotonic()
+        self._connection = await connect(self._address, f"{self._name} publisher")
+        self._user = self._connection.url.user or ""  # the files may name the next user by now
+        self._tails.clear()
+        with translated(self._address):
+            async with asyncio.timeout(CONFIRM_TIMEOUT):
+                channel = await self._connection.channel(on_return_raises=True)
+        # The abstract type lacks what a pipeline needs.
+        self._channel = cast(aiormq.channel.Channel, channel)
+        return self._channel
+
+    def _outdated(self) -> bool:
+        if time.monotonic() < self._checked + RELOAD_SECONDS:
+            return False
+        self._checked = time.monotonic()
+        return self._address.generation() != self._generation
+
+    def _frame(self, message: Message) -> Frame:
+        key = message.routing_key
+        tail = self._tails.get(key)
+        if tail is None:
+            tail = self._tails[key] = b"".join(map(_shortstr, (key, self._user, self._name)))
+        properties = properties_of(message, tail)
+        return Frame(message.exchange, key, message.body, properties, message.message_id)
+
+
+# The fields of a header frame in the order that AMQP gives them; the optional ones add their flags.
+_ALWAYS = sum(
+    spec.Basic.Properties.flags[name]
+    for name in (
+        "content_type", "delivery_mode", "correlation_id", "message_id", "timestamp", "message_type", "user_id",
+        "app_id",
+    )
+)  # fmt: skip
+_HEADERS, _PRIORITY, _EXPIRATION = (spec.Basic.Properties.flags[name] for name in ("headers", "priority", "expiration"))
+_PERSISTENT = b"\x02"
+
+
+def _shortstr(text: str) -> bytes:
+    return field_table.shortstr(text.encode())
+
+
+_CONTENT_TYPE = _shortstr(CONTENT_TYPE)
+
+
+def properties_of(message: Message, tail: bytes) -> RawProperties:
+    """`tail` is what messages of one type have in common: type, user and application."""
+    flags, headers, priority, expiration = _ALWAYS, b"", b"", b""
+    if message.traceparent is not None:
+        flags |= _HEADERS
+        table = field_table.encoded(b"traceparent", message.traceparent)
+        headers = len(table).to_bytes(4) + table
+    if message.priority is not None:
+        flags |= _PRIORITY
+        priority = message.priority.to_bytes()
+    if message.expires_ms is not None:
+        flags |= _EXPIRATION
+        expiration = _shortstr(str(message.expires_ms))
+    return RawProperties(
+        b"".join((
+            flags.to_bytes(2), _CONTENT_TYPE, headers, _PERSISTENT, priority, _shortstr(message.correlation_id),
+            expiration, _shortstr(message.message_id), int(message.timestamp).to_bytes(8), tail,
+        ))
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""A message as a queue handed it out, and how to subscribe to such messages."""
+
+import hashlib
+from collections.abc import Callable
+
+from aiormq import spec
+from aiormq.abc import AbstractChannel, DeliveredMessage
+
+from warren_messaging.amqp.properties import RawProperties
+
+
+class Discarded:
+    """What is known of a body that was too large for its receiver, and was not kept."""
+
+    __slots__ = ("_sha256", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._sha256 = hashlib.sha256()
+
+    def add(self, part: bytes) -> None:
+        self._sha256.update(part)
+
+    @property
+    def body_hash(self) -> str:
+        return self._sha256.hexdigest()
+
+
+class Received:
+    """One delivery. Its properties are bytes until they are asked for, so receiving never fails over them."""
+
+    __slots__ = ("body", "discarded", "exchange", "properties", "redelivered", "routing_key", "tag")
+
+    def __init__(
+        self,
+        tag: int,
+        redelivered: bool,
+        exchange: str,
+        routing_key: str,
+        properties: RawProperties,
+        body: bytes,
+        discarded: Discarded | None = None,
+    ) -> None:
+        self.tag = tag
+        self.redelivered = redelivered
+        self.exchange = exchange
+        self.routing_key = routing_key
+        """Bytes that are not UTF-8 stand as backslash escapes here: nothing depends on the name of such a route."""
+        self.properties = properties
+        self.body = body
+        self.discarded = discarded
+        """What is known of the body if it is over the limit of the subscription; `body` is then empty."""
+
+
+class Subscription:
+    """Stands in the driver's table of consumers; `receive` is called at once, with each delivery, and must not raise.
+
+    Of a body over `limit` bytes only size and hash are kept: AMQP limits what is on its way by number alone, and 200
+    bodies of the broker's 16 MiB do not fit into a process.
+
+    `receive` gets what the driver hands over, too: that is what happens on a connection without `FrameTransport`,
+    where every body is kept.
+    """
+
+    __slots__ = ("limit", "receive")
+
+    def __init__(self, receive: Callable[[Received], None], limit: int | None = None) -> None:
+        self.receive = receive
+        self.limit = limit
+
+    async def __call__(self, message: DeliveredMessage) -> None:
+        properties = RawProperties.of(message.header.properties)
+        tag, exchange, key = message.delivery_tag or 0, message.exchange or "", message.routing_key or ""
+        self.receive(Received(tag, bool(message.redelivered), exchange, key, properties, message.body))
+
+
+async def consume(
+    channel: AbstractChannel, queue: str, receive: Callable[[Received], None], *, tag: str, limit: int | None = None
+) -> None:
+    """Subscribe to a queue under a consumer tag of the caller's choice. `channel.basic_cancel(tag)` ends it: every
+    delivery that came before the broker's answer has then been received."""
+    # The abstract type lacks both.
+    channel.consumers[tag] = Subscription(receive, limit)  # type: ignore[attr-defined]
+    await channel.rpc(spec.Basic.Consume(queue=queue, consumer_tag=tag))  # type: ignore[attr-defined]

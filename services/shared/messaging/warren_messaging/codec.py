@@ -1,0 +1,102 @@
+"""Events to bytes and back.
+
+Reading happens in two steps, the envelope and then its data, so that the reason of a failure names the part
+that is wrong, and a consumer of everything (audit) can keep data whose type it has never heard of.
+"""
+
+import re
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import uuid_utils.compat as uuid7s
+
+from warren_messaging.errors import MalformedEvent
+from warren_messaging.events import AnyEvent, Catalogue, Event
+
+MAX_BODY = 1024 * 1024  # bytes
+
+# Raw, above those that JSON itself refuses, or escaped. An even number of backslashes escapes nothing but themselves.
+_CONTROL = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|(?<!\\)(?:\\\\)*\\(?:[bf]|u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f]))", re.IGNORECASE
+)
+
+_encoder = msgspec.json.Encoder()
+_envelopes = msgspec.json.Decoder(Event[msgspec.Raw])
+
+
+def new_id() -> UUID:
+    """A UUIDv7: unique, and close in an index to those made at the same time."""
+    return uuid7s.uuid7()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def encode(event: AnyEvent) -> bytes:
+    return _encoder.encode(event)
+
+
+def too_large(size: int) -> str:
+    return f"body of {size} bytes is over the limit of {MAX_BODY}"
+
+
+def require_readable(body: bytes) -> None:
+    """Raises MalformedEvent for what every reader refuses: too large, or not UTF-8, or with control characters other
+    than tab, line feed and carriage return.
+
+    The parser checks only the text that it takes, and the database takes no NUL.
+    """
+    if len(body) > MAX_BODY:
+        raise MalformedEvent(too_large(len(body)))
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedEvent(f"not JSON: byte {body[error.start]:#x} at {error.start} is not UTF-8") from error
+    suspicious = "\\" in text or "\x7f" in text or (not text.isascii() and b"\xc2" in body)
+    if suspicious and (found := _CONTROL.search(body)):
+        raise MalformedEvent(f"not plain text: a control character at {found.start()}")
+
+
+class OpaqueEvent(Event[msgspec.Raw], frozen=True, kw_only=True):
+    """An event whose data was not read."""
+
+    body: bytes
+    """The event as it was received, with all attributes."""
+
+
+class Codec:
+    """Reads the events of a catalogue.
+
+    With `tolerant`, an event of an unknown type is an OpaqueEvent instead of being refused.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, tolerant: bool = False) -> None:
+        self._decoders = {name: msgspec.json.Decoder(data) for name, data in catalogue.items()}
+        self._tolerant = tolerant
+
+    def decode(self, body: bytes) -> AnyEvent:
+        """Raises MalformedEvent with the reason in words: not JSON, not a CloudEvent, unknown type, bad data."""
+        require_readable(body)
+        try:
+            event = _envelopes.decode(body)
+        except msgspec.ValidationError as error:
+            raise MalformedEvent(f"not a CloudEvent: {error}") from error
+        except msgspec.DecodeError as error:
+            raise MalformedEvent(f"not JSON: {error}") from error
+        except RecursionError as error:
+            raise MalformedEvent("not readable: nested too deeply") from error
+        if event.specversion != "1.0":
+            raise MalformedEvent(f"CloudEvents version {event.specversion!r} is not 1.0")
+        decoder = self._decoders.get(event.type)
+        if decoder is None:
+            if self._tolerant:
+                return OpaqueEvent(**msgspec.structs.asdict(event), body=body)
+            raise MalformedEvent(f"event type {event.type!r} is not known here")
+        try:
+            return msgspec.structs.replace(event, data=decoder.decode(event.data))
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            raise MalformedEvent(f"data of {event.type}: {error}") from error
+        except RecursionError as error:
+            raise MalformedEvent(f"data of {event.type}: nested too deeply") from error

@@ -1,0 +1,266 @@
+"""One queue, consumed by one process: prefetch, batches, settlement, reconnect, pause, drain.
+
+Deliveries gather while a batch is being processed, and the next batch is all that have gathered. Under load a batch
+is given a moment to grow, since a transaction for a hundred costs little more than one for four; a lone message never
+waits for company. Every delivery is settled by hand, after
+its verdict. A session ends when its connection, channel or subscription ends, and the next one starts from
+nothing, so no subscription can be left behind.
+"""
+
+import asyncio
+import contextlib
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import aiormq
+import aiormq.abc
+import msgspec
+
+from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, opened
+from warren_messaging.amqp.received import Received, consume
+from warren_messaging.codec import MAX_BODY, too_large
+from warren_messaging.consumer.processor import Delivery, Processor
+from warren_messaging.consumer.settlement import Settlement
+from warren_messaging.dead_letters.parked import COUNT_HEADER, replays
+from warren_messaging.errors import BrokerUnavailable, Unavailable, UndecodableProperties
+from warren_messaging.postgres.database import Database
+from warren_messaging.telemetry import Telemetry
+
+BUSY_BATCH = 4  # messages; from this size on a batch is a sign of load
+GATHERING_SECONDS = 0.025  # how long a busy consumer lets the next batch grow
+RPC_TIMEOUT = 10.0  # seconds, for each answer the broker owes us
+
+
+class ConsumerSettings(msgspec.Struct, frozen=True):
+    queue: str
+    prefetch: int = 200
+    """Deliveries that the broker lets us hold: twice a batch keeps the next one ready."""
+    batch: int = 100
+    longest_pause_seconds: float = 5.0
+    """Between two attempts to reach a server that is away."""
+
+
+class Consumer:
+    """Run `run()` as a task; `stop()` drains it."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        database: Database,
+        processor: Processor[Any],
+        settings: ConsumerSettings,
+        telemetry: Telemetry,
+    ) -> None:
+        self._address = address
+        self._database = database
+        self._processor = processor
+        self._settings = settings
+        self._telemetry = telemetry
+        self._stopping = asyncio.Event()
+        self.consuming = False
+        """Whether the broker is handing us messages at the moment."""
+
+    async def require_consuming(self) -> None:
+        """Raises BrokerUnavailable unless the broker is handing us messages at the moment."""
+        if not self.consuming:
+            raise BrokerUnavailable("no subscription at the broker")
+
+    def stop(self) -> None:
+        """Take no further messages; `run` returns once those under way are settled."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Consume until `stop`. Raises ConfigurationError when the first session shows that none can work."""
+        pause = 0.1
+        consumed_before = False
+        while not self._stopping.is_set():
+            try:
+                await self._session()
+            except Unavailable as error:
+                self._telemetry.state(self._settings.queue, f"paused: {error}")
+            except Exception as error:
+                if not consumed_before and not self.consuming:
+                    raise
+                self._telemetry.state(self._settings.queue, f"paused: {error!r}")
+            finally:
+                consumed_before, was_consuming = consumed_before or self.consuming, self.consuming
+                self.consuming = False
+            pause = 0.1 if was_consuming else min(pause * 2, self._settings.longest_pause_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):  # noqa: S311 - spreads reconnects
+                    await self._stopping.wait()
+
+    async def _session(self) -> None:
+        # No message is taken that could not be processed: the database is asked first.
+        await self._database.probe()
+        generation = self._address.generation()
+        async with opened(self._address, self._settings.queue) as connection:
+            session = _Session(connection, self._processor, self._settings, self._stopping)
+            await session.open()
+            self.consuming = True
+            self._telemetry.state(self._settings.queue, "consuming", trouble=False)
+            await session.run(until=lambda: self._address.generation() != generation)
+
+
+class _Session:
+    """One subscription, from basic.consume to the last settlement."""
+
+    def __init__(
+        self,
+        connection: aiormq.abc.AbstractConnection,
+        processor: Processor[Any],
+        settings: ConsumerSettings,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._connection = connection
+        self._processor = processor
+        self._settings = settings
+        self._stopping = stopping
+        self._waiting: deque[Delivery] = deque()
+        self._news = asyncio.Event()
+        self._leaving = False
+        self._last_batch = 0
+        self._ended: str | None = None
+        self._away: Unavailable | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        async with asyncio.timeout(RPC_TIMEOUT):
+            self._channel = await self._connection.channel(publisher_confirms=False)
+            await self._channel.basic_qos(prefetch_count=self._settings.prefetch)
+            # Passive: only asks whether the queue exists, which needs no permission to configure.
+            await self._channel.queue_declare(self._settings.queue, passive=True)
+            self._settlement = Settlement(self._channel)
+            self._channel.on_consumer_cancel_callbacks.add(lambda _: self._end("the broker ended the subscription"))
+            # A tag of its own: the broker may still hold the one of a session that it ended.
+            self._tag = f"{self._settings.queue}-{uuid.uuid4().hex[:8]}"
+            await consume(self._channel, self._settings.queue, self._on_message, tag=self._tag, limit=MAX_BODY)
+        self._channel.closing.add_done_callback(lambda _: self._end("the channel ended"))
+        self._connection.closing.add_done_callback(lambda _: self._end("the connection ended"))
+
+    async def run(self, until: Callable[[], bool]) -> None:
+        """Until stopped, lost, or `until` (asked every RELOAD_SECONDS) holds.
+
+        What is not settled in the end goes back to the queue uncounted.
+        """
+        stopped = asyncio.create_task(self._stopping.wait())
+        watching = asyncio.create_task(self._watch(until))
+        stopped.add_done_callback(lambda _: self._leave())
+        try:
+            while self._going_on:
+                await self._news.wait()
+                self._news.clear()
+                while self._waiting and self._going_on:
+                    if self._last_batch >= BUSY_BATCH and len(self._waiting) < self._settings.batch:
+                        await asyncio.sleep(GATHERING_SECONDS)
+                    await self._next_batch()
+            await self._finish()
+        finally:
+            stopped.cancel()
+            watching.cancel()
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    @property
+    def _going_on(self) -> bool:
+        return self._ended is None and self._away is None and not self._leaving
+
+    async def _watch(self, until: Callable[[], bool]) -> None:
+        while not until():  # noqa: ASYNC110 - files announce nothing
+            await asyncio.sleep(RELOAD_SECONDS)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._leaving = True
+        self._news.set()
+
+    async def _next_batch(self) -> None:
+        size = self._last_batch = min(len(self._waiting), self._settings.batch)
+        batch = [self._waiting.popleft() for _ in range(size)]
+        if self._processor.has_effects():
+            # Slow calls overlap with the batches after them; prefetch bounds how many are under way.
+            task = asyncio.create_task(self._process(batch))
+            self._running.add(task)
+            task.add_done_callback(self._done)
+            await asyncio.sleep(0)
+        else:
+            await self._process(batch)
+
+    async def _process(self, batch: list[Delivery]) -> None:
+        try:
+            await self._processor.process(batch, self._settlement.note)
+        except* Unavailable as group:
+            self._away = next(error for error in _leaves(group) if isinstance(error, Unavailable))
+            self._news.set()
+        await self._flush()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._end(f"processing failed: {error!r}")
+
+    async def _flush(self) -> None:
+        try:
+            async with asyncio.timeout(RPC_TIMEOUT):
+                await self._settlement.flush()
+        except TimeoutError:
+            self._end("the broker took no settlement in time")
+
+    async def _finish(self) -> None:
+        if self._ended is None:
+            async with asyncio.timeout(RPC_TIMEOUT):
+                await self._channel.basic_cancel(self._tag)
+        if self._away is None:
+            await asyncio.gather(*self._running)
+        if self._ended is not None:
+            raise BrokerUnavailable(self._ended)
+        await self._flush()
+        async with asyncio.timeout(RPC_TIMEOUT):
+            await self._settlement.release_rest()
+        if self._away is not None:
+            raise self._away
+
+    def _on_message(self, message: Received) -> None:
+        self._settlement.expect(message.tag)
+        self._waiting.append(_delivery(message))
+        self._news.set()
+
+    def _end(self, why: str) -> None:
+        self._ended = self._ended or why
+        self._news.set()
+
+
+def _delivery(message: Received) -> Delivery:
+    """What is looked at of the properties; if that fails, or the body is too large, it says why."""
+    user: str | None = None
+    count, defect = 0, None
+    try:
+        user = message.properties.text("user_id")
+        if message.properties.raw("headers"):
+            count = replays({COUNT_HEADER: message.properties.header(COUNT_HEADER)})
+    except UndecodableProperties as error:
+        defect = str(error)
+    if message.discarded is not None:
+        defect = too_large(message.discarded.size)
+    return Delivery(
+        tag=message.tag,
+        body=message.body,
+        user_id=user,
+        returned=message.redelivered,
+        replays=count,
+        exchange=message.exchange,
+        routing_key=message.routing_key,
+        defect=defect,
+        body_hash=None if message.discarded is None else message.discarded.body_hash,
+    )
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return leaves

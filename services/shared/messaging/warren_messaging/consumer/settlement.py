@@ -1,0 +1,94 @@
+"""Telling the broker what became of each delivery, in as few frames as that takes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import aiormq.abc
+
+from warren_messaging.consumer.processor import Delivery, Verdict
+
+
+class Settlement:
+    """The deliveries of one channel that the broker still waits to hear about."""
+
+    def __init__(self, channel: aiormq.abc.AbstractChannel) -> None:
+        self._channel = channel
+        self._open: dict[int, None] = {}  # in the order of delivery, which is the order of tags
+        self._noted: dict[int, Verdict] = {}
+        # One flush at a time: frames wait when the driver's buffer is full, and the acknowledgement "up to here" of a
+        # later flush would overtake, and cover, what an earlier one has yet to reject.
+        self._writing = asyncio.Lock()
+
+    def expect(self, tag: int) -> None:
+        """A delivery has arrived."""
+        self._open[tag] = None
+
+    def note(self, delivery: Delivery, verdict: Verdict) -> None:
+        """Remember a verdict until the next flush. A second one for the same delivery is a bug."""
+        if delivery.tag not in self._open or delivery.tag in self._noted:
+            raise AssertionError(f"delivery {delivery.tag} is settled twice")
+        self._noted[delivery.tag] = verdict
+
+    async def release_rest(self) -> None:
+        """Return every delivery that has no verdict, uncounted, those included that we have not seen yet.
+
+        The broker may send deliveries after it has confirmed the end of the subscription, and the driver drops
+        those. Left alone they would be returned by the closing channel, which counts as a failure of each.
+        """
+        async with self._writing:
+            self._open.clear()
+            self._noted.clear()
+            for _ in range(2):
+                await self._channel.basic_nack(0, multiple=True, requeue=True)  # 0: all that are outstanding
+                await self._channel.basic_qos(prefetch_count=1)  # its answer comes after what was on its way
+
+    async def flush(self) -> None:
+        """Send what is noted. Tags that are done from the oldest open one on share one acknowledgement.
+
+        What a flush that is cut off has not sent stays noted, so that no later one can cover it.
+        """
+        async with self._writing:
+            frames = self._frames(dict(self._noted))
+            # Waiting for the last one to be written waits for all: closing the connection drops what is not.
+            for index, (tags, send) in enumerate(frames, start=1):
+                await send(index == len(frames))
+                for tag in tags:
+                    self._open.pop(tag, None)
+                    self._noted.pop(tag, None)
+
+    def _frames(self, noted: dict[int, Verdict]) -> list[tuple[list[int], Callable[[bool], Awaitable[None]]]]:
+        """Pairs of the tags that a frame settles and what sends it."""
+        up_to = None
+        for tag in self._open:
+            if tag not in noted:
+                break
+            if noted[tag] is Verdict.DONE:
+                up_to = tag
+        frames: list[tuple[list[int], Callable[[bool], Awaitable[None]]]] = []
+        together = []
+        for tag, verdict in noted.items():
+            if verdict is Verdict.DONE and up_to is not None and tag <= up_to:
+                together.append(tag)
+            else:
+                frames.append(([tag], partial(self._send, tag, verdict)))
+        if up_to is not None:
+            # An acknowledgement of "all up to here" must not cover a rejected one: those go first.
+            frames.append((together, partial(self._acknowledge_up_to, up_to)))
+        return frames
+
+    async def _acknowledge_up_to(self, tag: int, wait: bool) -> None:
+        await self._channel.basic_ack(tag, multiple=True, wait=wait)
+
+    async def _send(self, tag: int, verdict: Verdict, wait: bool) -> None:
+        match verdict:
+            case Verdict.DONE:
+                await self._channel.basic_ack(tag, wait=wait)
+            case Verdict.RETRY:
+                # reject, not nack: only reject waits in the queue's delayed retry and is counted there.
+                await self._channel.basic_reject(tag, requeue=True, wait=wait)
+            case Verdict.PARK:
+                await self._channel.basic_reject(tag, requeue=False, wait=wait)
+            case Verdict.RELEASE:
+                # nack, not reject: it comes back at once and is not counted.
+                await self._channel.basic_nack(tag, requeue=True, wait=wait)

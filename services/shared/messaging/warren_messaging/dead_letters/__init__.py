@@ -1,0 +1,1 @@
+"""Parking lots: reading, replaying and dropping what could not be processed."""

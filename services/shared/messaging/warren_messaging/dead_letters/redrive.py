@@ -1,0 +1,94 @@
+"""Publishing parked messages back to the queue that gave them up, through `redrive.exchange`."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import aiormq.abc
+import aiormq.channel
+import msgspec
+
+from warren_messaging.amqp.connection import BrokerAddress, translated
+from warren_messaging.amqp.pipeline import Frame, Outcome, forget, send
+from warren_messaging.dead_letters.parked import Parked
+from warren_messaging.errors import BrokerUnavailable, MessagingError, UndecodableProperties
+from warren_messaging.sender import REDRIVE_EXCHANGE as EXCHANGE
+
+CONFIRM_TIMEOUT = 30.0  # seconds
+HEADER_BYTES = 12  # before the properties in their frame
+
+
+class Unwritable(MessagingError):
+    """A message has properties that cannot be written again; it stays where it is."""
+
+
+class Copy(msgspec.Struct, frozen=True, eq=False):
+    """One message on its way to one queue."""
+
+    parked: Parked
+    queue: str
+
+
+class Redrive:
+    """Publishes on a connection of its own: the broker may stop reading from those that publish, and an
+    acknowledgement must not wait behind that."""
+
+    def __init__(self, connection: aiormq.abc.AbstractConnection, address: BrokerAddress, run: str) -> None:
+        self._connection = connection
+        self._address = address
+        self._run = run
+        self._channel: aiormq.channel.Channel | None = None
+
+    async def publish(self, copies: Sequence[Copy]) -> list[Outcome | Unwritable]:
+        """Publish all, mandatory, and wait for the broker's answer to each; answers stand in the copies' order.
+
+        Raises AccessRefused, TopologyMissing (no redrive.exchange) or BrokerUnavailable; after that each copy may or
+        may not have arrived.
+        """
+        answers: dict[int, Outcome | Unwritable] = {}
+        waiting: dict[int, Frame] = {}
+        room, user = (await self._opened()).max_content_size, self._connection.url.user or ""
+        for index, copy in enumerate(copies):
+            try:
+                waiting[index] = _frame(copy, self._run, user, room)
+            except Unwritable as error:
+                answers[index] = error
+        while waiting:
+            # A return is told apart by its message id alone, so copies that share one take turns.
+            turn = {frame.message_key: index for index, frame in reversed(waiting.items())}
+            frames = {index: waiting.pop(index) for index in sorted(turn.values())}
+            answers.update(zip(frames, await self._send(list(frames.values())), strict=True))
+        return [answers[index] for index in range(len(copies))]
+
+    async def _opened(self) -> aiormq.channel.Channel:
+        if self._channel is None:
+            with translated(self._address):
+                async with asyncio.timeout(CONFIRM_TIMEOUT):
+                    # The abstract type lacks what a pipeline needs.
+                    self._channel = cast(aiormq.channel.Channel, await self._connection.channel(on_return_raises=True))
+        return self._channel
+
+    async def _send(self, frames: list[Frame]) -> Iterable[Outcome]:
+        channel = await self._opened()
+        with translated(self._address):
+            batch = await send(channel, frames)
+            done, _ = await asyncio.wait([batch.finished], timeout=CONFIRM_TIMEOUT)
+            if not done:
+                raise BrokerUnavailable(
+                    f"no confirm within {CONFIRM_TIMEOUT:.0f} s from {self._address.url}: an alarm (memory or disk)"
+                    " may be stopping all publishers. What is not confirmed stays parked."
+                )
+            batch.finished.result()
+        forget(channel, frames)
+        return batch.outcomes
+
+
+def _frame(copy: Copy, run: str, user: str, room: int) -> Frame:
+    """`room` is the most bytes that a frame of the connection can have: properties are never spread over two."""
+    try:
+        properties = copy.parked.revived(run, user)
+    except UndecodableProperties as error:
+        raise Unwritable(f"its properties cannot be written again: {error}") from error
+    if len(properties.data) + HEADER_BYTES > room:
+        raise Unwritable(f"its properties have {len(properties.data)} bytes: too many to be written again")
+    return Frame(EXCHANGE, copy.queue, copy.parked.body, properties)

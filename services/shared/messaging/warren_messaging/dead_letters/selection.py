@@ -1,0 +1,55 @@
+"""Which parked messages a command is about. Pure: a message and what is on record of its failure go in."""
+
+import fnmatch
+import re
+from datetime import datetime
+
+import msgspec
+
+from warren_messaging.dead_letters.parked import Failure, Parked
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is given must hold; an empty selection matches every message.
+
+    What a message does not have never matches: one whose time of parking is unknown is selected by no time.
+    """
+
+    reason: re.Pattern[str] | None = None
+    """Searched in the reason."""
+    since: datetime | None = None
+    """Parked then or later."""
+    until: datetime | None = None
+    """Parked before."""
+    order: str | None = None
+    """The customer's number or the order's id, exactly."""
+    type: str | None = None
+    """Event type; * and ? stand for any characters, as in order.*"""
+    id: str | None = None
+    """Event id, logical id, message id or body hash, or how one of them begins."""
+
+    def matches(self, parked: Parked, failure: Failure | None) -> bool:
+        return (
+            (self.reason is None or self.reason.search(parked.reason(failure)) is not None)
+            and self._in_time(parked.parked_at)
+            and (self.order is None or self.order in _orders(parked))
+            and (self.type is None or (parked.type is not None and fnmatch.fnmatchcase(parked.type, self.type)))
+            and (self.id is None or any(known.startswith(self.id) for known in _ids(parked)))
+        )
+
+    def _in_time(self, time: datetime | None) -> bool:
+        if self.since is None and self.until is None:
+            return True
+        if time is None:
+            return False
+        return (self.since is None or time >= self.since) and (self.until is None or time < self.until)
+
+
+def _orders(parked: Parked) -> set[str]:
+    known = (parked.envelope.reference, parked.envelope.subject, parked.properties.correlation_id)
+    return {order for order in known if order}
+
+
+def _ids(parked: Parked) -> list[str]:
+    known = (parked.envelope.id, parked.envelope.logicalid, parked.properties.message_id, parked.body_hash)
+    return [identity for identity in known if identity]

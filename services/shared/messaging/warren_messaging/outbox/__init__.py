@@ -1,0 +1,1 @@
+"""From a committed transaction to a confirmed publish."""

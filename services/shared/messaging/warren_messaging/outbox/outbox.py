@@ -1,0 +1,127 @@
+"""The outbox: events commit with the state they tell of, and reach the broker after that.
+
+`Outbox.transaction` is the only way to change state and announce it. Within the transaction the events get
+their sequence numbers and are stored; a place in the relay's queue is taken before COMMIT is sent and filled
+when it has succeeded. Since two transactions about one subject exclude each other until the commit, one process
+publishes the events of a subject in the order of their commits. After a crash, between replicas and after a
+retry that order may differ.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from operator import attrgetter
+from typing import TypeVar
+from uuid import UUID
+
+from warren_messaging import codec
+from warren_messaging.errors import MalformedEvent, PermanentError
+from warren_messaging.events import AnyEvent, Event
+from warren_messaging.outbox.relay import Entry, Place, Relay, message_of
+from warren_messaging.postgres.database import Database
+from warren_messaging.transaction import Announcement, Connection, Transaction
+
+T = TypeVar("T", bound=Transaction)
+
+
+class Outbox:
+    """State changes and their events, together or not at all.
+
+    `source` names the service in its events; `exchange` is where they go unless an announcement says otherwise.
+    """
+
+    def __init__(self, database: Database, relay: Relay, *, source: str, exchange: str) -> None:
+        self._database = database
+        self._relay = relay
+        self._source = source
+        self._exchange = exchange
+
+    @asynccontextmanager
+    async def transaction(self, kind: Callable[[Connection], T]) -> AsyncIterator[T]:
+        """Run a block in a transaction; what it announced is stored with it and handed to the relay after it.
+
+        Raises DatabaseUnavailable when the server goes away; see Database.transaction for the unknown commit.
+        """
+        place: Place | None = None
+        entries: list[Entry] = []
+        try:
+            async with self._database.transaction() as connection:
+                work = kind(connection)
+                yield work
+                await work.save()
+                if work.announcements:
+                    sequences = await _next_sequences(connection, work.announcements)
+                    place = self._relay.reserve()
+                    entries = self._entries(work.announcements, sequences)
+                    await _store(connection, entries, place)
+        except BaseException:
+            if place is not None:
+                place.abandon()
+            raise
+        if place is not None:
+            place.fill(entries)
+
+    def _entries(self, announcements: Sequence[Announcement], sequences: dict[UUID, int]) -> list[Entry]:
+        entries = []
+        for announcement in announcements:
+            sequence = sequences[announcement.subject] = sequences[announcement.subject] + 1
+            event = self._event(announcement, sequence)
+            exchange = announcement.exchange or self._exchange
+            body = codec.encode(event)
+            try:
+                codec.require_readable(body)
+            except MalformedEvent as error:
+                raise PermanentError(
+                    f"{event.type} cannot be announced, its readers would refuse it: {error}"
+                ) from error
+            message = message_of(event, body, exchange, announcement.expires_ms)
+            entries.append(Entry(event=event, message=message))
+        return entries
+
+    def _event(self, announcement: Announcement, sequence: int) -> AnyEvent:
+        cause = announcement.cause
+        identity = codec.new_id()
+        return Event(
+            specversion="1.0",
+            id=identity,
+            source=self._source,
+            type=announcement.data.TYPE,
+            subject=announcement.subject,
+            time=codec.now(),
+            logicalid=identity,
+            sourcesequence=sequence,
+            reference=announcement.reference,
+            causationid=None if cause is None else cause.id,
+            traceparent=announcement.traceparent,
+            priority=announcement.priority,
+            data=announcement.data,
+        )
+
+
+async def _next_sequences(connection: Connection, announcements: Sequence[Announcement]) -> dict[UUID, int]:
+    """The number before the first new one of each subject; locks the subjects in the order of their keys."""
+    counts = Counter([announcement.subject for announcement in announcements])
+    subjects = sorted(counts, key=attrgetter("int"))
+    rows = await connection.fetch(
+        "INSERT INTO sequences AS s (subject, last) SELECT * FROM unnest($1::uuid[], $2::int[])"
+        " ON CONFLICT (subject) DO UPDATE SET last = s.last + excluded.last RETURNING subject, last",
+        subjects,
+        [counts[subject] for subject in subjects],
+    )
+    return {subject: last - counts[subject] for subject, last in rows}
+
+
+async def _store(connection: Connection, entries: list[Entry], place: Place) -> None:
+    rows = await connection.fetch(
+        "INSERT INTO outbox (exchange, body, expires_ms, owner, leased_until)"
+        " SELECT e, b, x, $4, now() + make_interval(secs => $5)"
+        " FROM unnest($1::text[], $2::bytea[], $3::int[]) AS t (e, b, x)"
+        " RETURNING position",
+        [entry.message.exchange for entry in entries],
+        [entry.message.body for entry in entries],
+        [entry.message.expires_ms for entry in entries],
+        place.owner,
+        place.lease_seconds,
+    )
+    for entry, row in zip(entries, rows, strict=True):
+        entry.position = row[0]

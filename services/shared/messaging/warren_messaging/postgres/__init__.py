@@ -1,0 +1,1 @@
+"""PostgreSQL: the pool, and the tables that consumers and relay share."""

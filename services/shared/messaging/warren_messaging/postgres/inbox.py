@@ -1,0 +1,32 @@
+"""What a consumer has already processed. See `transaction` for where this insert belongs."""
+
+from collections.abc import Iterable
+from operator import attrgetter
+from uuid import UUID
+
+from warren_messaging.transaction import Connection
+
+
+async def remember(connection: Connection, consumer: str, logical_ids: Iterable[UUID]) -> set[UUID]:
+    """Note the ids as processed; returns those that are new.
+
+    A repetition that runs in another transaction at the same time waits here for that one to end, and is new
+    if it was rolled back. Ids are inserted in order, so two batches cannot wait for each other in a circle.
+    """
+    rows = await connection.fetch(
+        "INSERT INTO inbox (consumer, logical_id) SELECT $1, unnest($2::uuid[])"
+        " ON CONFLICT DO NOTHING RETURNING logical_id",
+        consumer,
+        sorted(logical_ids, key=attrgetter("int")),
+    )
+    return {row[0] for row in rows}
+
+
+async def known(connection: Connection, consumer: str, logical_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of the ids that are processed already."""
+    rows = await connection.fetch(
+        "SELECT logical_id FROM inbox WHERE consumer = $1 AND logical_id = ANY($2::uuid[])",
+        consumer,
+        list(logical_ids),
+    )
+    return {row[0] for row in rows}

@@ -1,0 +1,60 @@
+"""Several rehearsals with an exchange between them: a whole conversation of services in one process."""
+
+import random
+from typing import Any
+
+from warren_messaging.events import AnyEvent, EventData
+from warren_messaging.testing.rehearsal import Rehearsal
+
+
+class InMemoryBroker:
+    """Routes what each rehearsal announces to every rehearsal whose handlers know it.
+
+    With a `seed`, queues take turns at random, hand out what they hold in random order and in batches of random size,
+    and deliver each message up to `copies` times: every disorder that a broker and its crashes may cause, and the
+    same again for the same seed. There is no topology: that bindings agree with handlers is for another test.
+    """
+
+    def __init__(self, *rehearsals: Rehearsal[Any], seed: int | None = None, copies: int = 1) -> None:
+        self.rehearsals = rehearsals
+        self.unrouted: list[AnyEvent] = []
+        """Events that no rehearsal knows."""
+        self._chance = random.Random(seed)  # noqa: S311 - disorder, not secrets
+        self._disorder = seed is not None
+        self._copies = copies
+        self._seen = dict.fromkeys(range(len(rehearsals)), 0)
+
+    def publish(self, *events: AnyEvent, exchange: str = "order.exchange") -> None:
+        """Put events into the queues that want them."""
+        for event in events:
+            takers = [each for each in self.rehearsals if each.hears == exchange and _knows(each, event)]
+            for taker in takers:
+                copies = self._chance.randint(1, self._copies) if self._disorder else self._copies
+                taker.enqueue(event, copies=copies)
+            if not takers:
+                self.unrouted.append(event)
+
+    async def run(self) -> None:
+        """Until no queue holds anything and nothing new is announced."""
+        while await self.step():
+            pass
+
+    async def step(self) -> bool:
+        """Let one queue work on one batch; False when there is nothing to do."""
+        self._route()
+        waiting = [each for each in self.rehearsals if each.waiting]
+        if not waiting:
+            return False
+        chosen = self._chance.choice(waiting) if self._disorder else waiting[0]
+        await chosen.step(self._chance if self._disorder else None)
+        return True
+
+    def _route(self) -> None:
+        for index, rehearsal in enumerate(self.rehearsals):
+            seen, self._seen[index] = self._seen[index], len(rehearsal.events)
+            for message, event in zip(rehearsal.messages[seen:], rehearsal.events[seen:], strict=True):
+                self.publish(event, exchange=message.exchange)
+
+
+def _knows(rehearsal: Rehearsal[Any], event: AnyEvent) -> bool:
+    return type(event.data) in rehearsal.handlers or EventData in rehearsal.handlers

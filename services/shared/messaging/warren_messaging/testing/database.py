@@ -1,0 +1,153 @@
+"""A database that holds the library's own tables in memory, and nothing else.
+
+It answers the statements of inbox, outbox and failures, which it knows by verb and table, so that the code that
+sends them is the real one. A statement of a handler's own is refused with `NeedsDatabase`: no test can pass because
+some SQL was taken to have worked.
+
+Transactions run one after the other, and what a failed one did is undone.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn, cast
+from uuid import UUID
+
+import msgspec
+
+from warren_messaging.postgres.database import Database, DatabaseAddress
+from warren_messaging.transaction import Connection
+
+
+class NeedsDatabase(Exception):
+    """A handler or its transaction ran SQL where there is no database. Give the rehearsal one."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One row of the table `failures`."""
+
+    attempts: int
+    reason: str
+    state: str
+    replays: int
+
+
+class Tables(msgspec.Struct):
+    inbox: set[tuple[str, UUID]] = msgspec.field(default_factory=set)
+    sequences: dict[UUID, int] = msgspec.field(default_factory=dict)
+    failures: dict[tuple[str, str], Failure] = msgspec.field(default_factory=dict)
+
+    def copy(self) -> "Tables":
+        return Tables(self.inbox.copy(), self.sequences.copy(), self.failures.copy())
+
+
+class InMemoryDatabase(Database):
+    """Give it to several rehearsals and they are replicas of one service."""
+
+    def __init__(self) -> None:
+        super().__init__(DatabaseAddress("memory"))
+        self._turn = asyncio.Lock()
+        self._positions = itertools.count(1)
+        self.tables = Tables()
+        self.refused: NeedsDatabase | None = None
+        """The first statement of a handler's own. A handler may swallow the error; a test should not."""
+
+    async def open(self) -> None:
+        """Nothing to do: it is always there."""
+
+    async def close(self) -> None:
+        """Nothing to do: it goes with its last user."""
+
+    async def probe(self) -> None:
+        """It is always there."""
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        async with self._turn:
+            yield cast(Connection, _Connection(self, self._positions))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with self.connection() as connection:
+            before = self.tables.copy()
+            try:
+                yield connection
+            except BaseException:
+                self.tables = before
+                raise
+
+
+class _Connection:
+    """As much of a driver's connection as the library uses."""
+
+    def __init__(self, database: InMemoryDatabase, positions: "itertools.count[int]") -> None:
+        self._database = database
+        self._positions = positions
+        self._answers: dict[str, Callable[..., list[tuple[Any, ...]]]] = {
+            "INSERT INTO inbox": self._remember,
+            "SELECT logical_id FROM inbox": self._known,
+            "INSERT INTO sequences": self._count,
+            "INSERT INTO outbox": self._store,
+            "INSERT INTO failures": self._fail,
+            "UPDATE failures": self._succeed,
+        }
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        words = " ".join(statement.split())
+        answer = next((answer for opening, answer in self._answers.items() if words.startswith(opening)), None)
+        return self._refuse(words) if answer is None else answer(*arguments)
+
+    async def fetchrow(self, statement: str, *arguments: Any) -> tuple[Any, ...] | None:
+        return next(iter(await self.fetch(statement, *arguments)), None)
+
+    async def execute(self, statement: str, *arguments: Any) -> str:
+        await self.fetch(statement, *arguments)
+        return ""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        self._refuse(f"Connection.{name}")
+
+    def _refuse(self, what: str) -> NoReturn:
+        error = NeedsDatabase(f"there is no database in this rehearsal, and a handler asked for one: {what[:200]}")
+        self._database.refused = self._database.refused or error
+        raise error
+
+    # The statements, in the order of the table above. Arguments are those of the statements.
+
+    def _remember(self, consumer: str, logical_ids: Sequence[UUID]) -> list[tuple[Any, ...]]:
+        inbox = self._database.tables.inbox
+        new = [identity for identity in logical_ids if (consumer, identity) not in inbox]
+        inbox.update((consumer, identity) for identity in new)
+        return [(identity,) for identity in new]
+
+    def _known(self, consumer: str, logical_ids: Sequence[UUID]) -> list[tuple[Any, ...]]:
+        return [(identity,) for identity in logical_ids if (consumer, identity) in self._database.tables.inbox]
+
+    def _count(self, subjects: Sequence[UUID], counts: Sequence[int]) -> list[tuple[Any, ...]]:
+        sequences = self._database.tables.sequences
+        for subject, count in zip(subjects, counts, strict=True):
+            sequences[subject] = sequences.get(subject, 0) + count
+        return [(subject, sequences[subject]) for subject in subjects]
+
+    def _store(self, exchanges: Sequence[str], *_: Any) -> list[tuple[Any, ...]]:
+        return [(next(self._positions),) for _ in exchanges]
+
+    def _fail(
+        self, consumer: str, key: str, event_type: str, subject: UUID, reason: str, limit: int | None, replays: int
+    ) -> list[tuple[Any, ...]]:
+        failures = self._database.tables.failures
+        known = failures.get((consumer, key))
+        same_life = known is not None and replays <= known.replays and known.state != "dropped"
+        attempts = known.attempts + 1 if known is not None and same_life else 1
+        parked = limit is None or attempts >= limit or (known is not None and same_life and known.state == "parked")
+        latest = max(replays, known.replays if known is not None else 0)
+        failures[consumer, key] = Failure(attempts, reason, "parked" if parked else "retrying", latest)
+        return [(attempts, parked)]
+
+    def _succeed(self, consumer: str, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+        failures = self._database.tables.failures
+        for key in keys:
+            if known := failures.get((consumer, key)):
+                failures[consumer, key] = msgspec.structs.replace(known, state="succeeded")
+        return []

@@ -1,0 +1,31 @@
+"""The calls that effects make: noted, and answered by a stand-in where one is given."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from warren_messaging.events import EventData
+from warren_messaging.handlers import Effect, Handlers
+from warren_messaging.transaction import Transaction
+
+T = TypeVar("T", bound=Transaction)
+
+Perform = Callable[[Any], Awaitable[Any]]
+"""As an effect's `perform`: takes the intent, returns the result or raises."""
+
+
+def watched(handlers: Handlers[T], outside: Mapping[type[EventData], Perform], calls: list[Any]) -> Handlers[T]:
+    """The same table, whose effects add the intent of each call to `calls`."""
+
+    def noted(effect: Effect[T, Any, Any], perform: Perform) -> Effect[T, Any, Any]:
+        async def call(intent: Any) -> Any:
+            calls.append(intent)
+            return await perform(intent)
+
+        return msgspec.structs.replace(effect, perform=call)
+
+    return {
+        data: noted(handler, outside.get(data, handler.perform)) if isinstance(handler, Effect) else handler
+        for data, handler in handlers.items()
+    }

@@ -1,0 +1,93 @@
+"""The transaction that a handler works in."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from warren_messaging.events import AnyEvent, EventData
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
+else:  # the classes are generic only in their stubs
+    Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+HIGHEST_PRIORITY = 31
+LONGEST_TRACE = 256  # characters
+LONGEST_EXPIRY = 2**31 - 1  # ms
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """What a transaction will say once it is committed: data plus what only the sayer knows."""
+
+    data: EventData
+    subject: UUID
+    reference: str | None = None
+    cause: AnyEvent | None = None
+    exchange: str | None = None
+    """None: the service's own exchange."""
+    priority: int | None = None
+    """0 to 31, 4 when not given; higher is delivered first."""
+    expires_ms: int | None = None
+    traceparent: str | None = None
+    """W3C trace context of a request that had no event for a cause."""
+
+
+class Transaction:
+    """One database transaction, shared by a batch of deliveries.
+
+    A service derives its own class: `load` reads and locks in one statement every row that the events of the
+    batch touch, handlers then work on objects in memory, and `save` writes what changed in one statement a
+    table. Rows must be locked in the order of their keys, or two batches may wait for each other.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.announcements: list[Announcement] = []
+
+    async def load(self, events: Sequence[AnyEvent]) -> None:
+        """Called once before the first handler, with the batch's new events."""
+
+    async def repeated(self, events: Sequence[AnyEvent]) -> None:
+        """Called once after the last handler, with the batch's events that were processed before, if there are any."""
+
+    async def save(self) -> None:
+        """Called once after the last handler, before the commit."""
+
+    def announce(
+        self,
+        data: EventData,
+        *,
+        cause: AnyEvent | None = None,
+        subject: UUID | None = None,
+        reference: str | None = None,
+        exchange: str | None = None,
+        priority: int | None = None,
+        expires_ms: int | None = None,
+        traceparent: str | None = None,
+    ) -> Self:
+        """Publish `data` when, and only when, this transaction commits.
+
+        Subject, reference, priority and trace are taken from `cause` unless given. Raises ValueError for what could
+        never be published.
+        """
+        if cause is not None:
+            subject, reference = subject or cause.subject, reference or cause.reference
+            priority = cause.priority if priority is None else priority
+            traceparent = traceparent or cause.traceparent
+        if subject is None:
+            raise ValueError(f"{data.TYPE} is about nothing: give a cause or a subject")
+        # What the broker would refuse must not be committed: it would be tried for ever, and hold up all behind it.
+        if priority is not None and not 0 <= priority <= HIGHEST_PRIORITY:
+            raise ValueError(f"{data.TYPE} has the priority {priority}: 0 to {HIGHEST_PRIORITY} are possible")
+        if traceparent is not None and len(traceparent) > LONGEST_TRACE:
+            raise ValueError(f"{data.TYPE} has a trace of {len(traceparent)} characters: {LONGEST_TRACE} are possible")
+        if expires_ms is not None and not 0 <= expires_ms <= LONGEST_EXPIRY:
+            raise ValueError(f"{data.TYPE} expires after {expires_ms} ms: 0 to {LONGEST_EXPIRY} are possible")
+        self.announcements.append(
+            Announcement(data, subject, reference, cause, exchange, priority, expires_ms, traceparent)
+        )
+        return self
