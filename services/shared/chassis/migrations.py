@@ -33,7 +33,7 @@ MAINTENANCE_DATABASES = ("postgres", "template1")
 PAUSE = 1.0  # seconds between two tries of a server that is not up yet
 
 _ROOT = Path(__file__).resolve().parents[2]  # services/
-_SHARED = _ROOT / "shared" / "messaging" / "migrations"
+_SHARED = _ROOT / "shared" / "messaging" / "warren_messaging" / "migrations"
 _GATEWAY = _ROOT / "payment" / "gateway_migrations"
 
 
