@@ -5,10 +5,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from faults.chaos.plan import plan
+from faults.chaos.run import RATE, Run
 from loadtest import machine, report
 from loadtest.chaos import show
-from loadtest.chaos.plan import plan
-from loadtest.chaos.run import RATE, Run
 from loadtest.mark import Exit
 from loadtest.options import InstanceName, Json, Seed
 from warren.local.instance import Instance

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from statistics import median
 
+from faults.chaos.plan import Planned
+from faults.chaos.run import Outcome, Progress
+from faults.chaos.scheduler import Fault
 from loadtest import report
-from loadtest.chaos.plan import Planned
-from loadtest.chaos.run import Outcome, Progress
-from loadtest.chaos.storm import Fault
 from warren.local.report import ConsoleReport, Step
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.faults.rig import Rig
+from faults.harness import Rig
 from tests.conftest import SEED
 from tests.faults.customers import Customers
 from tests.stage import remove_instance

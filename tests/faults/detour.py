@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from aiormq import spec
 
-from loadtest.faults.mailbag import on_channel
-from loadtest.faults.rig import Rig
+from faults.harness import Rig
+from faults.queues import on_channel
 from warren.local.system import QUEUES
 from warren_messaging.sender import REDRIVE_EXCHANGE
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from loadtest.faults import mailbag
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import Rig
+from faults import queues
+from faults.harness import Rig
+from faults.server_admin import eventually
 from tests.conftest import SEED
 from tests.faults.customers import Customers
 from tests.faults.detour import Detour
@@ -30,7 +30,7 @@ def start_two(rig: Rig, name: str, queue: str) -> None:
 
 def taken(rig: Rig, queue: str) -> list[tuple[str, bytes]]:
     """What waits in a queue, taken out and shuffled, to be put back."""
-    bodies = mailbag.take(rig, queue)
+    bodies = queues.take(rig, queue)
     random.shuffle(bodies)
     return [(queue, body) for body in bodies]
 
@@ -39,17 +39,17 @@ def test_duplicate_times_three_at_the_same_time(rig: Rig, customers: Customers) 
     rig.processes.stop("inventory")
     orders = [customers.order({"sku": "item5", "quantity": 2}) for _ in range(6)]
     eventually(lambda: rig.depth("inventory.queue") == 6)
-    created = mailbag.take(rig, "inventory.queue")
+    created = queues.take(rig, "inventory.queue")
     start_two(rig, "inventory", "inventory.queue")
-    mailbag.put(rig, [("inventory.queue", body) for body in created for _ in range(3)])
+    queues.put(rig, [("inventory.queue", body) for body in created for _ in range(3)])
     eventually(lambda: rig.orders("state = 'COMPLETED'") and rig.at_rest(), 120)
     # And once more everything that was ever said about them, to everybody who takes it.
     before = states(rig)
-    bound = mailbag.takers(rig)
+    bound = queues.takers(rig)
     bodies = [bytes(row[0]) for row in rig.sql("SELECT body FROM audit.events WHERE subject = ANY($1::uuid[])", orders)]
     copies = [(queue, body) for body in bodies for queue in bound[json.loads(body)["type"]] for _ in range(3)]
     random.shuffle(copies)
-    mailbag.put(rig, copies)
+    queues.put(rig, copies)
     eventually(lambda: not any(rig.depth(queue) for queues in bound.values() for queue in queues), 120)
     assert states(rig) == before
 
@@ -67,12 +67,12 @@ def test_reordered(rig: Rig, customers: Customers) -> None:
     rig.processes.stop("order-worker")
     shuffled = taken(rig, "inventory.queue")
     start_two(rig, "inventory", "inventory.queue")
-    mailbag.put(rig, shuffled)
+    queues.put(rig, shuffled)
     # Reserved, charged, committed, prepared, delivered, five times; released five times.
     eventually(lambda: rig.depth("order.queue") >= 30 and not rig.waiting("shipping"))
     shuffled = taken(rig, "order.queue")
     start_two(rig, "order-worker", "order.queue")
-    mailbag.put(rig, shuffled)
+    queues.put(rig, shuffled)
     eventually(rig.at_rest, 120)
     ends = dict(rig.sql('SELECT id, state FROM "order".orders WHERE id = ANY($1::uuid[])', orders))
     assert [ends[order] for order in orders] == ["CANCELLED", "COMPLETED"] * 5

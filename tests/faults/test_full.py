@@ -1,8 +1,8 @@
 """Queues, parking lots and brokers that are full: who sends keeps what was not taken, who orders is told in time."""
 
-from loadtest.faults import mailbag
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import OUTBOX_LIMIT, Rig
+from faults import queues
+from faults.harness import OUTBOX_LIMIT, Rig
+from faults.server_admin import eventually
 from tests.faults.customers import Customers
 
 
@@ -27,9 +27,9 @@ def test_parking_lot_full(rig: Rig, customers: Customers) -> None:
     poison = [("inventory.queue", b'{"poison": %d}' % number) for number in range(6)]
     try:
         # A queue refuses from the moment that it has found itself too long, which a burst does not wait for.
-        mailbag.put(rig, poison[:2])
+        queues.put(rig, poison[:2])
         eventually(lambda: rig.depth("inventory.dlq") > parked)
-        mailbag.put(rig, poison[2:])
+        queues.put(rig, poison[2:])
         order = customers.order("item1")
         eventually(lambda: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"))
         assert rig.depth("inventory.dlq") < parked + 6

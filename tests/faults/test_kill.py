@@ -6,8 +6,8 @@ import time
 import httpx
 import pytest
 
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import Rig
+from faults.harness import Rig
+from faults.server_admin import eventually
 from tests.conftest import SEED
 from tests.faults.customers import Customers
 from warren.local.system import SERVICES

@@ -3,8 +3,8 @@
 import re
 import signal
 
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import Rig
+from faults.harness import Rig
+from faults.server_admin import eventually
 from tests.faults.customers import Customers
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import aiormq
 import pytest
 
-from loadtest.faults import mailbag
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import Rig
+from faults import queues
+from faults.harness import Rig
+from faults.server_admin import eventually
 from tests.faults.customers import Customers
 from tests.undecodable import UNDECODABLE
 from warren.local.system import QUEUES
@@ -64,7 +64,7 @@ def test_poison(rig: Rig, customers: Customers) -> None:
     }
     before = rig.depths()
     with customers.ordering(12, seconds=1):
-        mailbag.put(rig, [(queue, body) for queue, bodies in sent.items() for body in bodies.values()])
+        queues.put(rig, [(queue, body) for queue, bodies in sent.items() for body in bodies.values()])
         order = customers.order("item1")
         eventually(lambda: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"))
     for queue, bodies in sent.items():
@@ -83,7 +83,7 @@ def test_undecodable_properties(rig: Rig, customers: Customers) -> None:
     before = rig.depths()
     with customers.ordering(12, seconds=1):
         for kind, properties in UNDECODABLE.items():
-            mailbag.put(rig, [(queue, bodies[kind]) for queue in QUEUES], properties)
+            queues.put(rig, [(queue, bodies[kind]) for queue in QUEUES], properties)
         order = customers.order("item1")
         eventually(lambda: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"))
     for queue in QUEUES:
@@ -109,7 +109,7 @@ def test_poison_over_the_brokers_limit(rig: Rig, customers: Customers) -> None:
     body = event(7, data="x" * BROKERS_LIMIT)
     with customers.ordering(8, seconds=1):
         with pytest.raises(aiormq.exceptions.ChannelPreconditionFailed):
-            mailbag.put(rig, [("payment.queue", body)])
+            queues.put(rig, [("payment.queue", body)])
         rig.sql(
             "INSERT INTO payment.outbox (exchange, body, owner, leased_until) VALUES ('order.exchange', $1, $2, now())",
             body,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.faults.expired import expired_certificate
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import BROKER, Rig
+from faults.expired import expired_certificate
+from faults.harness import BROKER, Rig
+from faults.server_admin import eventually
 from tests.faults.customers import Customers
 from warren.local.certificates import Certificates
 from warren.local.errors import ProcessFailedError

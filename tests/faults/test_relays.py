@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import Rig
+from faults.harness import Rig
+from faults.server_admin import eventually
 from tests.faults.customers import Customers
 
 ORDERS = 24

@@ -2,8 +2,8 @@
 
 import pytest
 
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import Rig
+from faults.harness import Rig
+from faults.server_admin import eventually
 from tests.faults.customers import Customers
 from warren.local.system import QUEUES
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.faults.rig import Rig
+from faults.harness import Rig
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
 from tests.stage import ARGUMENTS, Stage, event_of, eventually

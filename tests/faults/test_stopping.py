@@ -4,9 +4,9 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from loadtest.faults import mailbag
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import DATABASE, Rig
+from faults import queues
+from faults.harness import DATABASE, Rig
+from faults.server_admin import eventually
 from tests.faults.customers import Customers
 from warren.local.system import SERVICES
 
@@ -43,12 +43,12 @@ def test_sigterm_returns_what_is_unfinished_uncounted(rig: Rig, customers: Custo
     bodies = [bytes(row[0]) for row in rig.sql("SELECT body FROM audit.events WHERE subject = $1", order)]
     rig.processes.stop("audit")
     # More than a consumer holds at a time: it takes in 500 and works on them by halves.
-    mailbag.put(rig, [("audit.queue", body) for body in bodies * 150])
+    queues.put(rig, [("audit.queue", body) for body in bodies * 150])
     rig.line("audit", DATABASE).delay(0.1)
     rig.revive("audit")
     eventually(lambda: "repeated, no effect" in rig.said("audit"))
     assert rig.processes.stop("audit") == 0
-    left = mailbag.drain(rig, "audit.queue")
+    left = queues.drain(rig, "audit.queue")
     rig.revive("audit")
     returned = [message for message in left if message.redelivered]
     assert returned, "nothing was unfinished"

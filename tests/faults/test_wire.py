@@ -4,10 +4,10 @@ import signal
 
 import pytest
 
-from loadtest.faults import frames
-from loadtest.faults.lines import BOTH, Direction
-from loadtest.faults.office import eventually
-from loadtest.faults.rig import BROKER, DATABASE, Rig
+from faults import frames
+from faults.harness import BROKER, DATABASE, Rig
+from faults.proxy import BOTH, Direction
+from faults.server_admin import eventually
 from tests.faults.customers import Customers
 
 

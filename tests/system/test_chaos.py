@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.chaos.run import Outcome, Progress, Run
+from faults.chaos.run import Outcome, Progress, Run
 from tests.stage import remove_instance
 from warren.local.paths import instance_dir
 from warren.local.report import SilentReport

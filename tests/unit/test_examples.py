@@ -11,7 +11,7 @@ FOLDERS = sorted(file.parent for file in EXAMPLES.glob("*/__main__.py"))
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_imports_the_shared_packages_and_itself(folder: Path) -> None:
-    ours = ("services", "warren", "broker_topology", "tests", "loadtest", "docs")
+    ours = ("services", "warren", "broker_topology", "tests", "faults", "loadtest", "docs")
     allowed = ("services.shared.", f"docs.examples.{folder.name}")
     for file in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import httpx
 
-from loadtest.chaos.notebook import Notebook
-from loadtest.chaos.wishes import Wish
+from faults.chaos.ledger import Notebook
+from faults.chaos.workload import Wish
 
 HURRY = 8.0  # seconds that a customer waits for an answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.3, 3.0  # seconds between two attempts

@@ -2,14 +2,14 @@
 
 import random
 
-from loadtest.chaos.injections.registry import injects, wait_for
-from loadtest.chaos.kinds import EVERYBODY
-from loadtest.chaos.plan import Planned
-from loadtest.chaos.site import Site
-from loadtest.faults import frames
-from loadtest.faults.frames import Verdict
-from loadtest.faults.lines import BOTH, Direction, Line
-from loadtest.faults.rig import BROKER, DATABASE
+from faults import frames
+from faults.chaos.environment import Site
+from faults.chaos.fault_kinds import EVERYBODY
+from faults.chaos.injections.registry import injects, wait_for
+from faults.chaos.plan import Planned
+from faults.frames import Verdict
+from faults.harness import BROKER, DATABASE
+from faults.proxy import BOTH, Direction, Line
 
 WAYS = (BOTH, frozenset({Direction.TO_SERVER}), frozenset({Direction.FROM_SERVER}))
 

@@ -9,15 +9,15 @@ from uuid import UUID
 
 import msgspec
 
-from loadtest.chaos.customers import Customers
-from loadtest.chaos.injections.registry import insist
-from loadtest.chaos.notebook import Notebook
-from loadtest.chaos.plan import Planned, plan
-from loadtest.chaos.replays import replay_all_unrouted, replay_parked
-from loadtest.chaos.site import PAYMENT_DEADLINE, Site
-from loadtest.chaos.storm import Fault, Storm
-from loadtest.chaos.timeline import Timeline
-from loadtest.chaos.wishes import wishes
+from faults.chaos.customers import Customers
+from faults.chaos.environment import PAYMENT_DEADLINE, Site
+from faults.chaos.injections.registry import insist
+from faults.chaos.ledger import Notebook
+from faults.chaos.plan import Planned, plan
+from faults.chaos.replays import replay_all_unrouted, replay_parked
+from faults.chaos.scheduler import Fault, Storm
+from faults.chaos.timeline import Timeline
+from faults.chaos.workload import wishes
 from warren import invariants
 from warren.invariants import Check
 from warren.local.report import Report

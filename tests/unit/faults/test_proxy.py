@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.faults.lines import SSL_REQUEST, Lines
+from faults.proxy import SSL_REQUEST, Lines
 from warren.local.certificates import Certificates
 
 

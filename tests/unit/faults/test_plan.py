@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from loadtest.chaos.injections import INJECTIONS
-from loadtest.chaos.kinds import EVERYBODY, KINDS
-from loadtest.chaos.plan import BY_NAME, CALM, EVERY, MOST_AT_ONCE, QUIET, Planned
-from loadtest.chaos.plan import plan as new_plan
-from loadtest.faults.launcher import POINTS
+from faults.chaos.fault_kinds import EVERYBODY, KINDS
+from faults.chaos.injections import INJECTIONS
+from faults.chaos.plan import BY_NAME, CALM, EVERY, MOST_AT_ONCE, QUIET, Planned
+from faults.chaos.plan import plan as new_plan
+from faults.launcher import POINTS
 
 SEEDS = range(1, 11)
 

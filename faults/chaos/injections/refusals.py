@@ -2,11 +2,11 @@
 
 import random
 
-from loadtest.chaos.injections.registry import Hindered, injects, wait_for
-from loadtest.chaos.plan import Planned
-from loadtest.chaos.site import Site
-from loadtest.faults.expired import expired_certificate
-from loadtest.faults.rig import BROKER
+from faults.chaos.environment import Site
+from faults.chaos.injections.registry import Hindered, injects, wait_for
+from faults.chaos.plan import Planned
+from faults.expired import expired_certificate
+from faults.harness import BROKER
 from services.shared.chassis.exits import EXIT_CONFIGURATION
 from warren.local.certificates import Certificates
 

@@ -7,8 +7,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from loadtest.chaos.site import Site
-from loadtest.faults import mailbag
+from faults import queues
+from faults.chaos.environment import Site
 from warren.cli.access import BrokerAccess, DatabaseAccess
 from warren.cli.filters import Filters
 from warren.cli.search import search
@@ -34,7 +34,7 @@ def replay_unrouted(site: Site, key: str, queues: Sequence[str]) -> int:
 
 def replay_all_unrouted(site: Site) -> int:
     """Each to those that are bound for it."""
-    return sum(replay_unrouted(site, key, queues) for key, queues in mailbag.takers(site).items())
+    return sum(replay_unrouted(site, key, queues) for key, queues in queues.takers(site).items())
 
 
 def replay_parked(site: Site) -> Counter[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from aiormq import spec
 
-from loadtest.chaos.injections.registry import injects, insist, wait_for
-from loadtest.chaos.plan import Planned
-from loadtest.chaos.site import Site
-from loadtest.faults import mailbag
+from faults import queues
+from faults.chaos.environment import Site
+from faults.chaos.injections.registry import injects, insist, wait_for
+from faults.chaos.plan import Planned
 from warren_messaging.dead_letters.parked import RUN_HEADER
 from warren_messaging.sender import REDRIVE_EXCHANGE
 
@@ -31,13 +31,13 @@ def poison(site: Site, fault: Planned, chance: random.Random) -> None:
         b'"%d' % number + b"x" * 2_000_000 + b'"',
     )
     chosen = chance.sample(bodies, 3)
-    insist(lambda: mailbag.put(site, [(fault.target, body) for body in chosen]))
+    insist(lambda: queues.put(site, [(fault.target, body) for body in chosen]))
 
 
 @injects("events repeated")
 def repeat(site: Site, fault: Planned, chance: random.Random) -> None:
     """Some of what was said lately, three times more, to one of those who took it."""
-    takers = insist(lambda: mailbag.takers(site))
+    takers = insist(lambda: queues.takers(site))
     wanted: list[bytes] = []
 
     def told() -> bool:
@@ -49,7 +49,7 @@ def repeat(site: Site, fault: Planned, chance: random.Random) -> None:
     wait_for(site, told, f"{fault.target} was told nothing lately")
     copies = [body for body in chance.sample(wanted, min(12, len(wanted))) for _ in range(COPIES)]
     chance.shuffle(copies)
-    insist(lambda: mailbag.put(site, [(fault.target, body) for body in copies]))
+    insist(lambda: queues.put(site, [(fault.target, body) for body in copies]))
 
 
 def _type(body: bytes) -> str:
@@ -84,7 +84,7 @@ def shuffle(site: Site, queue: str, chance: random.Random) -> None:
         for message in taken:
             await channel.basic_ack(message.delivery_tag)
 
-    asyncio.run(mailbag.on_channel(site, work))
+    asyncio.run(queues.on_channel(site, work))
 
 
 def _again(message: Any) -> spec.Basic.Properties:

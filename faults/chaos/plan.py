@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from loadtest.chaos.kinds import KINDS, Kind
+from faults.chaos.fault_kinds import KINDS, Kind
 
 EVERY = 4.2  # seconds between the starts of two faults, on average
 MOST_AT_ONCE = 4

@@ -13,8 +13,8 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, TypeVar
 
-from loadtest.faults import frames
-from loadtest.faults.frames import Verdict
+from faults import frames
+from faults.frames import Verdict
 from warren.local.certificates import Certificates, ServerCertificate
 
 T = TypeVar("T")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from loadtest.chaos.kinds import CONSUMERS, EVERYBODY, READ_ALONG
-from loadtest.chaos.timeline import Timeline
-from loadtest.chaos.wishes import opening_stock
-from loadtest.faults.lines import Line, OpenLine
-from loadtest.faults.rig import BROKER, DATABASE, Rig
+from faults.chaos.fault_kinds import CONSUMERS, EVERYBODY, READ_ALONG
+from faults.chaos.timeline import Timeline
+from faults.chaos.workload import opening_stock
+from faults.harness import BROKER, DATABASE, Rig
+from faults.proxy import Line, OpenLine
 from services.shared.chassis.exits import EXIT_CONFIGURATION
 from warren.local.errors import LocalError
 from warren.local.ports import remembered_ports

@@ -4,11 +4,11 @@ import random
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from loadtest.chaos.injections.registry import injects, wait_for
-from loadtest.chaos.kinds import EVERYBODY
-from loadtest.chaos.plan import Planned
-from loadtest.chaos.site import Site
-from loadtest.faults.launcher import POINTS
+from faults.chaos.environment import Site
+from faults.chaos.fault_kinds import EVERYBODY
+from faults.chaos.injections.registry import injects, wait_for
+from faults.chaos.plan import Planned
+from faults.launcher import POINTS
 
 TIDY = {0, -signal.SIGTERM}
 """Exit codes after SIGTERM; the second of a process that has hardly begun."""

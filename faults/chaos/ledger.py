@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from loadtest.chaos.wishes import TOO_LATE, Wish
+from faults.chaos.workload import TOO_LATE, Wish
 from warren.invariants import Check
 
 SHOWN = 5  # of what is wrong

@@ -10,7 +10,7 @@ from typing import Any
 import aiormq
 from aiormq import spec
 
-from loadtest.faults.rig import Rig
+from faults.harness import Rig
 from warren.local.topology import VHOST
 from warren_messaging.amqp.pipeline import Frame, send
 from warren_messaging.amqp.properties import RawProperties

@@ -9,8 +9,8 @@ import aiormq
 import asyncpg
 import httpx
 
-from loadtest.chaos.plan import Planned
-from loadtest.chaos.site import Site
+from faults.chaos.environment import Site
+from faults.chaos.plan import Planned
 from warren.local.errors import LocalError
 from warren_messaging.errors import MessagingError
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import asyncpg
 
-from loadtest.chaos.injections.registry import Hindered, injects, insist, wait_for
-from loadtest.chaos.kinds import EVERYBODY
-from loadtest.chaos.plan import Planned
-from loadtest.chaos.replays import replay_unrouted
-from loadtest.chaos.site import Site
-from loadtest.faults import mailbag
-from loadtest.faults.rig import BROKER
+from faults import queues
+from faults.chaos.environment import Site
+from faults.chaos.fault_kinds import EVERYBODY
+from faults.chaos.injections.registry import Hindered, injects, insist, wait_for
+from faults.chaos.plan import Planned
+from faults.chaos.replays import replay_unrouted
+from faults.harness import BROKER
 from services.shared.chassis.scram import verifier
 
 ROWS = {
@@ -90,7 +90,7 @@ def fill_parking_lot(site: Site, fault: Planned, chance: random.Random) -> None:
     try:
         insist(lambda: site.limit(fault.target, 1))
         poison = [b'{"poison": %d}' % chance.getrandbits(60) for _ in range(4)]
-        insist(lambda: mailbag.put(site, [(queue, body) for body in poison]))
+        insist(lambda: queues.put(site, [(queue, body) for body in poison]))
         site.pause(fault.seconds)
     finally:
         insist(lambda: site.unlimit(fault.target), 60)
@@ -99,7 +99,7 @@ def fill_parking_lot(site: Site, fault: Planned, chance: random.Random) -> None:
 @injects("last binding lost")
 def unbind_one(site: Site, fault: Planned, chance: random.Random) -> None:
     """The only service that wants an event loses its binding; what nobody got meanwhile is replayed to it."""
-    takers = insist(lambda: mailbag.takers(site))
+    takers = insist(lambda: queues.takers(site))
     only = sorted((key, queues[0]) for key, queues in takers.items() if len(queues) == 1)
     key, queue = chance.choice(only)
     try:

@@ -1,4 +1,4 @@
-"""python -m loadtest.faults.launcher TRAP MODULE [ARGUMENT...]
+"""python -m faults.launcher TRAP MODULE [ARGUMENT...]
 
 Runs a service with places in it where it can be made to die, and impatient: the product's code knows nothing of
 either. TRAP is a file. While it holds "POINT NTH SIGNAL", the NTH time that the process comes to POINT it deletes the

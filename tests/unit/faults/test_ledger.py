@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.chaos.notebook import Notebook
-from loadtest.chaos.wishes import MANNERS, TOO_LATE, Wish, opening_stock, wishes
+from faults.chaos.ledger import Notebook
+from faults.chaos.workload import MANNERS, TOO_LATE, Wish, opening_stock, wishes
 from warren.invariants import Check
 
 BY_NAME = {manner.name: manner for manner in MANNERS}

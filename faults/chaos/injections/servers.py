@@ -2,9 +2,9 @@
 
 import random
 
-from loadtest.chaos.injections.registry import injects, insist, wait_for
-from loadtest.chaos.plan import Planned
-from loadtest.chaos.site import Site
+from faults.chaos.environment import Site
+from faults.chaos.injections.registry import injects, insist, wait_for
+from faults.chaos.plan import Planned
 
 WATERMARK = "2GB"  # as configured
 

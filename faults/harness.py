@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from loadtest.faults.lines import Line, Lines, OpenLine
-from loadtest.faults.office import Office, eventually
+from faults.proxy import Line, Lines, OpenLine
+from faults.server_admin import Office, eventually
 from warren.local.certificates import Certificates
 from warren.local.processes import Process
 from warren.local.rabbitmq import RabbitMQ
@@ -88,7 +88,7 @@ class Rig(Office, System):
             old = self.port_of(server)
             settings[variable] = settings[variable].replace(f":{old}/", f":{self.line(alias, server).port}/")
         module_and_arguments = plain.argv[plain.argv.index("-m") + 1 :]
-        argv = [sys.executable, "-m", "loadtest.faults.launcher", str(self._traps / alias), *module_and_arguments]
+        argv = [sys.executable, "-m", "faults.launcher", str(self._traps / alias), *module_and_arguments]
         return replace(plain, argv=argv, env=settings | environment)
 
     def arm(self, name: str, point: str, nth: int = 1, number: signal.Signals = signal.SIGKILL) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from loadtest.chaos.injections import INJECTIONS, Hindered
-from loadtest.chaos.plan import Planned
-from loadtest.chaos.site import Site
+from faults.chaos.environment import Site
+from faults.chaos.injections import INJECTIONS, Hindered
+from faults.chaos.plan import Planned
 
 LOOKING = 1.0  # seconds between two looks at whether everything is whole
 
