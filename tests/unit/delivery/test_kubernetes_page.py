@@ -72,7 +72,7 @@ def test_figures_of_the_page_are_those_of_the_chart() -> None:
             requested = container["resources"]["requests"]
             processor += count * _number(requested["cpu"])
             memory += count * _number(requested["memory"]) / 2**30
-    assert f"about {processor:.1f} processors and {memory:.1f} GiB" in PAGE
+    assert f"about {processor:.1f} CPUs and {memory:.1f} GiB" in PAGE
 
 
 def _number(text: str) -> float:
