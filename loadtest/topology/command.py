@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 import broker_topology
-from broker_topology import Loaded, ManagementApi, SecretDirectory
+from broker_topology import LoadedTopology, ManagementApi, SecretDirectory
 from broker_topology.broker import ownership
 from broker_topology.broker.management_api import path
 from loadtest import machine, report
@@ -101,9 +101,9 @@ async def _measure(api: ManagementApi, secrets: SecretDirectory, scale: int) -> 
     wanted = shape.topology(VHOST, scale)
     try:
         started = time.perf_counter()
-        made = await broker_topology.converge(wanted, owner=VHOST, api=api, secrets=secrets)
+        made = await broker_topology.reconcile_all(wanted, owner=VHOST, api=api, secrets=secrets)
         applied, asked = time.perf_counter(), sum(api.requests.values())
-        again = await broker_topology.converge(wanted, owner=VHOST, api=api, secrets=secrets)
+        again = await broker_topology.reconcile_all(wanted, owner=VHOST, api=api, secrets=secrets)
         checked = time.perf_counter()
         return Measured(
             objects=shape.objects(scale),
@@ -116,7 +116,7 @@ async def _measure(api: ManagementApi, secrets: SecretDirectory, scale: int) -> 
         await _remove(api, wanted)
 
 
-async def _remove(api: ManagementApi, topologies: list[Loaded]) -> None:
+async def _remove(api: ManagementApi, topologies: list[LoadedTopology]) -> None:
     await ownership.remove(api, VHOST)
     await api.delete(path("vhosts", VHOST))
     for loaded in topologies:

@@ -1,7 +1,7 @@
 """A topology of a thousand objects, in the proportions of a large installation."""
 
 import broker_topology
-from broker_topology import Loaded
+from broker_topology import LoadedTopology
 
 EXCHANGES, QUEUES, BINDINGS, USERS = 50, 150, 600, 50
 PERMISSIONS_OF_USER = 3
@@ -13,7 +13,7 @@ def objects(scale: int) -> int:
     return (EXCHANGES + QUEUES + BINDINGS + USERS + USERS * PERMISSIONS_OF_USER) * scale // 100
 
 
-def topology(vhost: str, scale: int) -> list[Loaded]:
+def topology(vhost: str, scale: int) -> list[LoadedTopology]:
     """Quorum queues, each bound four times to topic exchanges, and users who may use some of them."""
     exchanges, queues, users = (count * scale // 100 for count in (EXCHANGES, QUEUES, USERS))
     bindings = BINDINGS * scale // 100

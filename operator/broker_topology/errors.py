@@ -37,7 +37,7 @@ class InvalidTopology(TopologyError):
         super().__init__("\n".join(str(finding) for finding in self.findings))
 
 
-class Claimed(InvalidTopology):
+class OwnershipConflict(InvalidTopology):
     """Another owner has some of the objects already; the findings name it. Nothing was written."""
 
 
@@ -61,11 +61,11 @@ class NotRabbitMQ(BrokerError):
     """The address answers, but not as a RabbitMQ management API."""
 
 
-class BrokerTooOld(BrokerError):
+class BrokerVersionUnsupported(BrokerError):
     """The broker is older than this engine's arguments."""
 
 
-class AccessRefused(BrokerError):
+class AccessDenied(BrokerError):
     """The broker refused the user name and password, or this user's rights do not suffice."""
 
 
@@ -81,7 +81,7 @@ class MigrationBusy(BrokerError):
     """Another process holds the lease of a migration."""
 
 
-class NotDisowned(TopologyError):
+class DisownRefused(TopologyError):
     """There is no such owner, or its record is still needed. Nothing was written."""
 
 

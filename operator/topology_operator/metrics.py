@@ -6,7 +6,7 @@ from collections import Counter as Tally
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from broker_topology.planning.outcome import Outcome, Status
+from broker_topology.planning.result import Status, TopologyResult
 from topology_operator.neighbours import ResourceKey
 
 RESOURCE = ("namespace", "topology")
@@ -51,7 +51,7 @@ class Metrics:
     def took(self, reason: str, seconds: float) -> None:
         self._seconds.labels(reason).observe(seconds)
 
-    def reconciled(self, key: ResourceKey, outcome: Outcome | None, *, ready: bool) -> None:
+    def reconciled(self, key: ResourceKey, outcome: TopologyResult | None, *, ready: bool) -> None:
         self._ready.labels(*key).set(ready)
         if ready:
             self._success.labels(*key).set_to_current_time()

@@ -14,7 +14,7 @@ import msgspec
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import Origin
 from broker_topology.resource.decode import decode
-from broker_topology.resource.model import BrokerReference, Loaded, Topology
+from broker_topology.resource.model import BrokerReference, LoadedTopology, Topology
 from topology_operator.broker_address import BrokerAddress
 from topology_operator.errors import OperatorError
 from topology_operator.kubernetes_api import KubernetesApi
@@ -28,7 +28,7 @@ def key_of(body: Body) -> ResourceKey:
     return body["metadata"]["namespace"], body["metadata"]["name"]
 
 
-def loaded(body: Body) -> Loaded:
+def loaded(body: Body) -> LoadedTopology:
     """The resource as the engine reads it. Raises `InvalidTopology` with every finding."""
     metadata = body["metadata"]
     namespace, name = key_of(body)
@@ -43,7 +43,7 @@ def loaded(body: Body) -> Loaded:
     topology, findings = decode(plain, Topology, origin)
     if topology is None:
         raise InvalidTopology(findings)
-    return Loaded(origin, topology)
+    return LoadedTopology(origin, topology)
 
 
 class Neighbours:
@@ -52,7 +52,7 @@ class Neighbours:
     def __init__(self, kubernetes: KubernetesApi) -> None:
         self._kubernetes = kubernetes
         self._bodies: dict[ResourceKey, Body] = {}
-        self._loaded: dict[tuple[str, int], Loaded | None] = {}
+        self._loaded: dict[tuple[str, int], LoadedTopology | None] = {}
         self._addresses: dict[tuple[str, BrokerReference], str] = {}
 
     def put(self, body: Body) -> None:
@@ -64,13 +64,13 @@ class Neighbours:
             if known is not None:
                 self._loaded.pop(_version(known), None)
 
-    def leads_to(self, resource: Loaded, url: str) -> None:
+    def leads_to(self, resource: LoadedTopology, url: str) -> None:
         """Remembers where a resource's reference led."""
         metadata, broker = resource.topology.metadata, resource.spec.broker
         if broker is not None:
             self._addresses[metadata.namespace or "", broker] = url
 
-    def of(self, key: ResourceKey) -> Iterable[tuple[ResourceKey, Loaded]]:
+    def of(self, key: ResourceKey) -> Iterable[tuple[ResourceKey, LoadedTopology]]:
         """All others that are readable and stay, wherever they lead."""
         for other, body in list(self._bodies.items()):
             if other == key or body["metadata"].get("deletionTimestamp"):
@@ -78,7 +78,7 @@ class Neighbours:
             if (item := self._read(body)) is not None:
                 yield other, item
 
-    async def at(self, key: ResourceKey, url: str) -> list[Loaded]:
+    async def at(self, key: ResourceKey, url: str) -> list[LoadedTopology]:
         """Those whose reference leads to this address."""
         return [item for _, item in self.of(key) if await self._address(item) == url]
 
@@ -89,11 +89,11 @@ class Neighbours:
         url = self._known(mine) if mine is not None else None
         return [other for other, item in self.of(key) if url is None or self._known(item) in {url, None}]
 
-    def _known(self, item: Loaded) -> str | None:
+    def _known(self, item: LoadedTopology) -> str | None:
         broker = item.spec.broker
         return None if broker is None else self._addresses.get((item.topology.metadata.namespace or "", broker))
 
-    async def _address(self, item: Loaded) -> str | None:
+    async def _address(self, item: LoadedTopology) -> str | None:
         if (known := self._known(item)) is not None or item.spec.broker is None:
             return known
         try:
@@ -105,7 +105,7 @@ class Neighbours:
         self.leads_to(item, found.url)
         return found.url
 
-    def _read(self, body: Body) -> Loaded | None:
+    def _read(self, body: Body) -> LoadedTopology | None:
         version = _version(body)
         if version not in self._loaded:
             try:

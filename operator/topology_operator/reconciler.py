@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
-from broker_topology.convergence.reconcile import reconcile
 from broker_topology.migration.migrator import Migrator
-from broker_topology.resource.model import Loaded
-from broker_topology.rotation.rotator import Rotations, Rotator
+from broker_topology.reconciliation.reconcile import reconcile
+from broker_topology.resource.model import LoadedTopology
+from broker_topology.rotation.rotator import RotationStatus, Rotator
 from topology_operator import verdict
 from topology_operator.broker_address import BrokerAddress, Seen
 from topology_operator.broker_door import opened
@@ -31,14 +31,14 @@ class Look(msgspec.Struct, kw_only=True):
     verdict: Verdict
     seen: Seen
     """Objects whose changes should lead to another look; also of a look that failed."""
-    resource: Loaded | None = None
+    resource: LoadedTopology | None = None
     connection: Connection | None = None
     answered: bool | None = None
     """Whether the broker answered; None when it was not asked."""
     version: str = ""
     made: list[str] = []
     """Secrets that were generated."""
-    rotations: Rotations = Rotations()
+    rotations: RotationStatus = RotationStatus()
 
 
 class Reconciler:
@@ -80,7 +80,7 @@ class Reconciler:
                 owner=resource.owner,
                 api=api,
                 secrets=store,
-                neighbours=neighbours,
+                peers=neighbours,
                 accounts=await rotator.before(resource, wanted),
                 quiet_seconds=self._quiet_seconds,
                 migrate=self._migrator,

@@ -11,11 +11,11 @@ import contextlib
 import msgspec
 import structlog
 
-from broker_topology.convergence.release import release
 from broker_topology.errors import BrokerError, InvalidTopology, SecretError, TopologyError
 from broker_topology.migration.migrator import Migrator
-from broker_topology.planning.outcome import Outcome, Status
-from broker_topology.resource.model import Loaded
+from broker_topology.planning.result import Status, TopologyResult
+from broker_topology.reconciliation.finalize import finalize
+from broker_topology.resource.model import LoadedTopology
 from topology_operator.broker_address import BrokerAddress
 from topology_operator.broker_door import opened
 from topology_operator.clock import age_seconds
@@ -75,7 +75,7 @@ class Releaser:
                 return Released(f"nothing was cleaned up: {exc}", clean=False)
             return self._patiently(body, str(exc))
 
-    async def _release(self, resource: Loaded, body: Body, last: Connection | None) -> Released:
+    async def _release(self, resource: LoadedTopology, body: Body, last: Connection | None) -> Released:
         missing: ReferenceRefused | NotAllowed | None = None
         try:
             connection = await BrokerAddress(self._kubernetes, body["metadata"]["namespace"]).resolve(
@@ -87,7 +87,7 @@ class Releaser:
             connection, missing = last, exc
         try:
             async with opened(connection) as api:
-                outcome = await release(
+                outcome = await finalize(
                     resource,
                     owner=resource.owner,
                     api=api,
@@ -109,7 +109,7 @@ class Releaser:
             raise Waiting(f"waiting up to {left} s more to clean up at the broker: {why}")
         return Released(f"nothing was cleaned up within {self._patience:g} s: {why}", clean=False)
 
-    async def _keep_secrets(self, resource: Loaded, body: Body, outcome: Outcome) -> None:
+    async def _keep_secrets(self, resource: LoadedTopology, body: Body, outcome: TopologyResult) -> None:
         """A user that stays needs its password."""
         kept = {each.name for each in outcome.of(Status.RETAINED) if each.kind.name == "USER"}
         store = KubernetesSecrets(self._kubernetes, body)
@@ -117,7 +117,7 @@ class Releaser:
             if user.secret_name and any(each == name or each.startswith(f"{name}.") for each in kept):
                 await store.keep(user.secret_name)
 
-    def _said(self, outcome: Outcome, body: Body) -> Released:
+    def _said(self, outcome: TopologyResult, body: Body) -> Released:
         if outcome.failures:
             return self._patiently(body, "; ".join(f"{step}: {reason}" for step, reason in outcome.failures))
         kept = outcome.of(Status.RETAINED, Status.BLOCKED, Status.FAILED)
@@ -127,7 +127,7 @@ class Releaser:
         return Released(text)
 
 
-def _retaining(resource: Loaded) -> Loaded:
+def _retaining(resource: LoadedTopology) -> LoadedTopology:
     replace = msgspec.structs.replace
     topology = resource.topology
     return replace(resource, topology=replace(topology, spec=replace(topology.spec, deletion_policy="Retain")))

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import Finding
-from broker_topology.resource.model import Loaded
+from broker_topology.resource.model import LoadedTopology
 from topology_operator.names import ROTATE
 
 
-def requested(resource: Loaded) -> dict[str, datetime]:
+def requested(resource: LoadedTopology) -> dict[str, datetime]:
     """By user: a password from before that time is to be replaced. Without names the annotation is for all users.
 
     A time, so that a request is carried out once, however often it is read. Raises `InvalidTopology`.
@@ -31,5 +31,5 @@ def requested(resource: Loaded) -> dict[str, datetime]:
     return dict.fromkeys(names or users, when)
 
 
-def _refused(resource: Loaded, message: str) -> InvalidTopology:
+def _refused(resource: LoadedTopology, message: str) -> InvalidTopology:
     return InvalidTopology([Finding(resource.origin, f"metadata.annotations.{ROTATE}", message)])

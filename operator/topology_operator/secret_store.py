@@ -12,7 +12,7 @@ from typing import Any
 
 from broker_topology.credentials.secrets import Credentials, without_line_end
 from broker_topology.errors import SecretError
-from broker_topology.rotation.rotating_secrets import Contents
+from broker_topology.rotation.versioned_secrets import SecretContents
 from topology_operator.broker_address import Seen, decoded, secret, version_of
 from topology_operator.errors import Conflict, KubernetesError, NotAllowed
 from topology_operator.kubernetes_api import KubernetesApi, Object, path_of
@@ -63,10 +63,10 @@ class KubernetesSecrets:
             raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
         self.made.append(secret_name)
 
-    async def contents(self, secret_name: str) -> Contents:
+    async def contents(self, secret_name: str) -> SecretContents:
         """Everything that is text in it, and its version; nothing of either when there is none."""
         held = await self._get(secret_name)
-        return Contents() if held is None else Contents(_texts(held), str(version_of(held)))
+        return SecretContents() if held is None else SecretContents(_texts(held), str(version_of(held)))
 
     async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
         """Makes this all the text that the Secret holds, unless it has changed since `version`."""

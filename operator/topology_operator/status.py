@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from broker_topology.planning import rendering
-from broker_topology.planning.outcome import Outcome, Status
 from broker_topology.planning.plan import Plan
+from broker_topology.planning.result import Status, TopologyResult
 from topology_operator.clock import seconds_between
 from topology_operator.crd.status import MAX_NAMED, MAX_OBJECTS, MAX_STEPS, MAX_WARNINGS
 from topology_operator.verdict import Verdict
@@ -68,7 +68,7 @@ def status_of(
     return status
 
 
-def _objects(outcome: Outcome) -> Document:
+def _objects(outcome: TopologyResult) -> Document:
     wanted = [each for each in outcome.objects if each.status is not Status.RETAINED]
     held = len(outcome.of(Status.READY))
     # what needs attention first; the engine's order otherwise
@@ -95,7 +95,7 @@ def _plan(plan: Plan) -> Document:
     return found
 
 
-def _drift(outcome: Outcome, before: Mapping[str, Any], now: str) -> Document:
+def _drift(outcome: TopologyResult, before: Mapping[str, Any], now: str) -> Document:
     named = [_cut(rendering.title(step), MAX_NAME) for step in outcome.repaired]
     return {"repaired": before.get("repaired", 0) + len(named), "lastTime": now, "last": named[:MAX_NAMED]}
 
@@ -142,7 +142,7 @@ def _drifted(verdict: Verdict, status: Mapping[str, Any]) -> Document:
     return _condition("Drifted", "False", "InStep", f"last put back at {last}" if last else "nothing was put back yet")
 
 
-def _listed(names: Sequence[str], outcome: Outcome) -> str:
+def _listed(names: Sequence[str], outcome: TopologyResult) -> str:
     more = len(outcome.repaired) - len(names)
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 

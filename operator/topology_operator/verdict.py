@@ -7,20 +7,20 @@ from typing import Literal
 import msgspec
 
 from broker_topology.errors import (
-    AccessRefused,
+    AccessDenied,
     ApplyIncomplete,
     BrokerError,
-    BrokerTooOld,
     BrokerUnreachable,
+    BrokerVersionUnsupported,
     CertificateRefused,
-    Claimed,
     InvalidTopology,
     NotRabbitMQ,
+    OwnershipConflict,
     SecretError,
     TopologyError,
 )
 from broker_topology.planning import rendering
-from broker_topology.planning.outcome import Outcome, Status
+from broker_topology.planning.result import Status, TopologyResult
 from topology_operator.errors import ApiUnreachable, KubernetesError, OperatorError, ReferenceRefused
 
 Truth = Literal["True", "False", "Unknown"]
@@ -32,7 +32,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """One word for the Ready condition; machines compare it."""
     message: str
     """One sentence, or a few lines, for people. Never holds a credential."""
-    outcome: Outcome | None = None
+    outcome: TopologyResult | None = None
     """What the engine found; None when it did not come that far."""
     blocked: str = ""
     """What stands in the way for good, until somebody decides."""
@@ -52,14 +52,14 @@ PAUSED = Verdict(
 )
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (Claimed, "Conflict"),
+    (OwnershipConflict, "Conflict"),
     (InvalidTopology, "Invalid"),
     (SecretError, "SecretUnusable"),
     (BrokerUnreachable, "BrokerUnreachable"),
     (CertificateRefused, "CertificateRefused"),
-    (AccessRefused, "AccessRefused"),
+    (AccessDenied, "AccessRefused"),
     (NotRabbitMQ, "NotRabbitMQ"),
-    (BrokerTooOld, "BrokerTooOld"),
+    (BrokerVersionUnsupported, "BrokerTooOld"),
     (ApplyIncomplete, "Failed"),
     (BrokerError, "BrokerRefused"),
     (TopologyError, "Failed"),
@@ -82,7 +82,7 @@ PERMANENT = frozenset({"Invalid", "Conflict", "BrokerNotSet", "NamespaceNotAllow
 """Trying again changes nothing before somebody changes something; that is noticed."""
 
 
-def of_outcome(outcome: Outcome, *, plan_only: bool) -> Verdict:
+def of_outcome(outcome: TopologyResult, *, plan_only: bool) -> Verdict:
     """The broker answered."""
     blocked = "; ".join(_told(each.kind.value, each.name, each.message) for each in outcome.of(Status.BLOCKED))
     held = len(outcome.of(Status.READY))
@@ -140,7 +140,7 @@ def of_error(error: Exception) -> Verdict:
         ready="Unknown" if reason in UNKNOWN else "False",
         reason=reason,
         message=str(error),
-        blocked=str(error) if isinstance(error, Claimed) else "",
+        blocked=str(error) if isinstance(error, OwnershipConflict) else "",
         failed=reason not in PERMANENT,
     )
 

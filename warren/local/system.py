@@ -83,7 +83,7 @@ class System:
         self._http_port = http_port
         self._environment = environment or {}
         self._ports: dict[str, int] = {}
-        self._topologies: list[broker_topology.Loaded] = []
+        self._topologies: list[broker_topology.LoadedTopology] = []
 
     def __enter__(self) -> Self:
         try:

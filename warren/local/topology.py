@@ -6,10 +6,10 @@ from pathlib import Path
 import broker_topology
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import records
-from broker_topology.planning.outcome import Status
 from broker_topology.planning.plan import Action
 from broker_topology.planning.rendering import title
-from broker_topology.planning.state import Kind
+from broker_topology.planning.result import Status
+from broker_topology.planning.state import ObjectKind
 from warren.local.errors import LocalError
 from warren.local.paths import CHECKOUT
 
@@ -24,7 +24,7 @@ class TopologyRefusedError(LocalError):
     """The topology cannot be applied; the message says what of it and why."""
 
 
-def load(*paths: Path) -> list[broker_topology.Loaded]:
+def load(*paths: Path) -> list[broker_topology.LoadedTopology]:
     """The files, valid together. Raises TopologyRefusedError."""
     try:
         loaded = broker_topology.load(paths)
@@ -35,13 +35,13 @@ def load(*paths: Path) -> list[broker_topology.Loaded]:
 
 
 async def apply(
-    topologies: Sequence[broker_topology.Loaded],
+    topologies: Sequence[broker_topology.LoadedTopology],
     api: broker_topology.ManagementApi,
     secrets: Path,
     say: Callable[[str], None],
     *,
     owner: str = OWNER,
-    neighbours: Sequence[broker_topology.Loaded] = (),
+    neighbours: Sequence[broker_topology.LoadedTopology] = (),
 ) -> None:
     """Brings the broker to what the files say. `say` gets a line about what was removed, and one about what was kept.
 
@@ -49,12 +49,12 @@ async def apply(
     counts are believed only after that. Raises TopologyRefusedError.
     """
     try:
-        outcome = await broker_topology.converge(
+        outcome = await broker_topology.reconcile_all(
             topologies,
             owner=owner,
             api=api,
             secrets=broker_topology.SecretDirectory(secrets),
-            neighbours=neighbours,
+            peers=neighbours,
         )
         unowned = await _queues_without_owner(api)
     except broker_topology.TopologyError as error:
@@ -70,7 +70,7 @@ async def apply(
     if removed:
         say(f"Removed from the broker, since the topology files no longer name it: {', '.join(removed)}")
     retained = outcome.of(Status.RETAINED)
-    kept = [f"{each.kind.value} {each.name} ({each.message})" for each in retained if each.kind is Kind.QUEUE]
+    kept = [f"{each.kind.value} {each.name} ({each.message})" for each in retained if each.kind is ObjectKind.QUEUE]
     if retained:
         rest = len(retained) - len(kept)
         kept += [f"{rest} more {'object' if rest == 1 else 'objects'}"] if rest else []
@@ -88,7 +88,7 @@ async def _queues_without_owner(api: broker_topology.ManagementApi) -> list[str]
         identity.name[0]
         for record in (await records(api)).values()
         for kind, identity in record.claims
-        if kind is Kind.QUEUE and identity.vhost == VHOST
+        if kind is ObjectKind.QUEUE and identity.vhost == VHOST
     }
     listed = await api.get(path("queues", VHOST) + "?disable_stats=true&columns=name")
     return sorted({str(each["name"]) for each in listed} - owned)

@@ -14,7 +14,7 @@ from typing import Any
 
 from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import Key, Kind, Object, key
+from broker_topology.planning.state import Key, ObjectId, ObjectKind, key
 
 QUIET_SECONDS = 11.0
 """Two periods of the broker's counting, and a little."""
@@ -25,7 +25,7 @@ COLUMNS = "?columns=name,messages,messages_ready,messages_unacknowledged,message
 HELD = ("messages", "messages_dlx", "messages_delayed")
 
 
-async def backlogs(api: ManagementApi, queues: Iterable[Key], *, wait: bool) -> dict[Object, str]:
+async def backlogs(api: ManagementApi, queues: Iterable[Key], *, wait: bool) -> dict[ObjectId, str]:
     """Why each of these queues must stay, for those that must: one listing for each virtual host.
 
     Of a queue that was never counted nothing is said; with `wait` it gets some time to be, and must stay if it is not.
@@ -41,9 +41,9 @@ async def backlogs(api: ManagementApi, queues: Iterable[Key], *, wait: bool) -> 
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
-async def _listed(api: ManagementApi, wanted: set[Key]) -> tuple[dict[Object, str], dict[Object, str]]:
-    uncounted: dict[Object, str] = {}
-    found: dict[Object, str] = {}
+async def _listed(api: ManagementApi, wanted: set[Key]) -> tuple[dict[ObjectId, str], dict[ObjectId, str]]:
+    uncounted: dict[ObjectId, str] = {}
+    found: dict[ObjectId, str] = {}
     for vhost in sorted({each.vhost for each in wanted}):
         for each in await api.get(path("queues", vhost) + COLUMNS):
             identity = key(each["name"], vhost)
@@ -51,9 +51,9 @@ async def _listed(api: ManagementApi, wanted: set[Key]) -> tuple[dict[Object, st
                 continue
             if each.get("messages") is None:
                 state = each.get("state", "unknown")
-                uncounted[Kind.QUEUE, identity] = f"the broker does not count what it holds (state {state})"
+                uncounted[ObjectKind.QUEUE, identity] = f"the broker does not count what it holds (state {state})"
             elif reason := _reason(each):
-                found[Kind.QUEUE, identity] = reason
+                found[ObjectKind.QUEUE, identity] = reason
     return found, uncounted
 
 

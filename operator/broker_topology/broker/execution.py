@@ -8,39 +8,39 @@ from typing import Any
 
 import msgspec
 
-from broker_topology.broker.lifeless import members, never_lived
+from broker_topology.broker.leaderless import members, never_had_leader
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.credentials.passwords import WRITTEN_ALGORITHM
 from broker_topology.credentials.secrets import Credentials
-from broker_topology.errors import AccessRefused, RequestFailed
+from broker_topology.errors import AccessDenied, RequestFailed
 from broker_topology.planning.dependencies import first_missing, lossy_queues
-from broker_topology.planning.plan import STAGES, Action, Plan, Step
-from broker_topology.planning.state import Body, Key, Kind, Object, State, empty, key
+from broker_topology.planning.plan import STAGES, Action, Plan, PlanStep
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind, empty, key
 
-DECLARED = frozenset({Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING})
+DECLARED = frozenset({ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING})
 """What the broker lets only those declare who have permissions in the virtual host, administrators included."""
 
-Progress = Callable[[Step, int, int], None]
+Progress = Callable[[PlanStep, int, int], None]
 """Called after each write with the step, how many are done, and how many there are."""
 
 
-class Failure(msgspec.Struct, frozen=True):
+class StepFailure(msgspec.Struct, frozen=True):
     """A step that the broker refused, and its reason."""
 
-    step: Step
+    step: PlanStep
     reason: str
 
 
-class Skipped(msgspec.Struct, frozen=True):
+class SkippedStep(msgspec.Struct, frozen=True):
     """A step that was not tried, and what it builds on."""
 
-    step: Step
-    waits_for: Object
+    step: PlanStep
+    waits_for: ObjectId
 
 
-class Execution(msgspec.Struct, frozen=True):
-    failures: tuple[Failure, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
+class ExecutionResult(msgspec.Struct, frozen=True):
+    failures: tuple[StepFailure, ...] = ()
+    skipped: tuple[SkippedStep, ...] = ()
 
 
 async def carry_out(
@@ -49,70 +49,72 @@ async def carry_out(
     credentials: Mapping[str, Credentials | None],
     queues: Mapping[Key, Body],
     progress: Progress | None = None,
-) -> Execution:
+) -> ExecutionResult:
     """Stage after stage, the steps of a stage at the same time. `queues` are all that are wanted.
 
     A refused step stops those that build on it and no others. Raises `BrokerError` when the broker is gone.
     """
     writes = plan.writes
     done = 0
-    failures: list[Failure] = []
-    skipped: list[Skipped] = []
+    failures: list[StepFailure] = []
+    skipped: list[SkippedStep] = []
     missing = empty()
 
-    async def one(step: Step) -> None:
+    async def one(step: PlanStep) -> None:
         nonlocal done
         try:
             await _write(step, api, credentials)
-        except (RequestFailed, AccessRefused) as exc:
-            failures.append(Failure(step, str(exc)))
+        except (RequestFailed, AccessDenied) as exc:
+            failures.append(StepFailure(step, str(exc)))
         else:
             done += 1
             if progress is not None:
                 progress(step, done, len(writes))
 
     for stage in STAGES:
-        todo: list[Step] = []
-        lossy = lossy_queues(queues, writes, missing) if failures and Kind.BINDING in stage else {}
+        todo: list[PlanStep] = []
+        lossy = lossy_queues(queues, writes, missing) if failures and ObjectKind.BINDING in stage else {}
         for step in (each for each in writes if each.kind in stage):
             if failures and (needed := first_missing(step, missing, lossy)) is not None:
-                skipped.append(Skipped(step, needed))
+                skipped.append(SkippedStep(step, needed))
             else:
                 todo.append(step)
         await side_by_side(lanes(todo), one, api.concurrency)
         for undone in [*(each.step for each in failures), *(each.step for each in skipped)]:
             missing[undone.kind][undone.key] = undone.body
-    return Execution(tuple(failures), tuple(skipped))
+    return ExecutionResult(tuple(failures), tuple(skipped))
 
 
-def check_rights(username: str, plan: Plan, observed: State) -> None:
+def check_rights(username: str, plan: Plan, observed: BrokerState) -> None:
     """One message instead of one for each object. Who makes a virtual host gets rights in it; others need a grant."""
     for vhost in sorted({step.key.vhost for step in plan.writes if step.kind in DECLARED}):
-        if key(vhost) in observed[Kind.VHOST] and key(username, vhost) not in observed[Kind.PERMISSION]:
-            raise AccessRefused(
+        if key(vhost) in observed[ObjectKind.VHOST] and key(username, vhost) not in observed[ObjectKind.PERMISSION]:
+            raise AccessDenied(
                 f"user {username} has no permissions in virtual host {vhost}, which exists already; grant them first: "
                 f"rabbitmqctl set_permissions -p {vhost} {username} '.*' '.*' '.*'"
             )
 
 
-def lanes(steps: Sequence[Step]) -> list[list[Step]]:
+def lanes(steps: Sequence[PlanStep]) -> list[list[PlanStep]]:
     """What may run side by side; within a lane, one after the other.
 
     All limits of one owner are one record at the broker, read, changed and written back by each request: measured on
     4.3.6, one of two at the same time is lost.
     """
-    found: dict[object, list[Step]] = {}
+    found: dict[object, list[PlanStep]] = {}
     for step in steps:
-        one_record = step.kind in {Kind.VHOST_LIMIT, Kind.USER_LIMIT}
+        one_record = step.kind in {ObjectKind.VHOST_LIMIT, ObjectKind.USER_LIMIT}
         found.setdefault((step.kind, step.key.name[0] if one_record else step.key), []).append(step)
     return list(found.values())
 
 
-async def side_by_side(several: Sequence[Sequence[Step]], one: Callable[[Step], Awaitable[None]], workers: int) -> None:
+async def side_by_side(
+    several: Sequence[Sequence[PlanStep]], one: Callable[[PlanStep], Awaitable[None]], workers: int
+) -> None:
     """A few workers over one list: thousands of steps make no thousands of tasks. The first fatal error ends all.
 
     Nobody is cancelled in the middle of a request, not even when all is to end at once: a declaration that is cut off
-    may leave a queue that never lives (see `lifeless`).
+    may leave a queue that never lives (see `leaderless`).
     """
     queue = iter(several)
     ending = False
@@ -137,33 +139,33 @@ async def side_by_side(several: Sequence[Sequence[Step]], one: Callable[[Step], 
         raise errors[0]  # all are asked for: one that nobody saw would be a stack trace in the log
 
 
-async def _write(step: Step, api: ManagementApi, credentials: Mapping[str, Credentials | None]) -> None:
+async def _write(step: PlanStep, api: ManagementApi, credentials: Mapping[str, Credentials | None]) -> None:
     vhost, name = step.key.vhost, step.key.name
     match step.kind:
-        case Kind.VHOST:
+        case ObjectKind.VHOST:
             await api.put(path("vhosts", *name), step.body)
-        case Kind.USER:
+        case ObjectKind.USER:
             await api.put(path("users", *name), _user_body(step, credentials))
-        case Kind.VHOST_LIMIT:
+        case ObjectKind.VHOST_LIMIT:
             await api.put(path("vhost-limits", *name), step.body)
-        case Kind.USER_LIMIT:
+        case ObjectKind.USER_LIMIT:
             await api.put(path("user-limits", *name), step.body)
-        case Kind.EXCHANGE:
+        case ObjectKind.EXCHANGE:
             await api.put(path("exchanges", vhost, *name), step.body)
-        case Kind.QUEUE:
-            if step.action is Action.UPDATE and never_lived(await members(api, step.key)):
+        case ObjectKind.QUEUE:
+            if step.action is Action.UPDATE and never_had_leader(await members(api, step.key)):
                 await api.delete(path("queues", vhost, *name))
             await api.put(path("queues", vhost, *name), step.body)
-        case Kind.POLICY:
+        case ObjectKind.POLICY:
             await api.put(path("policies", vhost, *name), step.body)
-        case Kind.OPERATOR_POLICY:
+        case ObjectKind.OPERATOR_POLICY:
             await api.put(path("operator-policies", vhost, *name), step.body)
-        case Kind.PERMISSION:
+        case ObjectKind.PERMISSION:
             await api.put(path("permissions", vhost, *name), step.body)
-        case Kind.TOPIC_PERMISSION:
+        case ObjectKind.TOPIC_PERMISSION:
             user, exchange = name
             await api.put(path("topic-permissions", vhost, user), {"exchange": exchange, **step.body})
-        case Kind.BINDING:
+        case ObjectKind.BINDING:
             source, target_kind, target, routing_key, arguments = name
             await api.post(
                 path("bindings", vhost, "e", source, target_kind[0], target),
@@ -171,7 +173,7 @@ async def _write(step: Step, api: ManagementApi, credentials: Mapping[str, Crede
             )
 
 
-def _user_body(step: Step, credentials: Mapping[str, Credentials | None]) -> dict[str, Any]:
+def _user_body(step: PlanStep, credentials: Mapping[str, Credentials | None]) -> dict[str, Any]:
     body = {
         "tags": ",".join(step.body["tags"]),
         "password_hash": step.body.get("password_hash"),

@@ -22,10 +22,10 @@ import aiohttp
 from yarl import URL  # aiohttp's own
 
 from broker_topology.errors import (
-    AccessRefused,
+    AccessDenied,
     BrokerError,
-    BrokerTooOld,
     BrokerUnreachable,
+    BrokerVersionUnsupported,
     CertificateRefused,
     NotRabbitMQ,
     RequestFailed,
@@ -54,7 +54,8 @@ def path(*segments: str) -> str:
 class ManagementApi:
     """One broker's management API, as an async context manager.
 
-    Raises at entry: `BrokerUnreachable`, `CertificateRefused`, `AccessRefused`, `NotRabbitMQ`, `BrokerTooOld`.
+    Raises at entry: `BrokerUnreachable`, `CertificateRefused`, `AccessDenied`, `NotRabbitMQ`,
+    `BrokerVersionUnsupported`.
     `requests` counts what was sent, by HTTP method: that a second apply writes nothing is tested by it. Who signed the
     broker's certificate is said by a file or as PEM text, else the system's authorities count. `client_certificate` is
     a pair of PEM files, certificate and key, for a broker that asks for one.
@@ -171,7 +172,7 @@ class ManagementApi:
             raise NotRabbitMQ(f"{self.url} answers, but /api/overview names no RabbitMQ version")
         if _numbers(version) < MINIMUM_VERSION:
             needed = ".".join(map(str, MINIMUM_VERSION))
-            raise BrokerTooOld(
+            raise BrokerVersionUnsupported(
                 f"the broker at {self.url} is RabbitMQ {version}; {needed} or newer is needed, because {WHY_MINIMUM}"
             )
         return version
@@ -219,9 +220,9 @@ class ManagementApi:
                 raise NotRabbitMQ(f"{self.url} answers, but not with JSON; is it a management API?") from exc
         reason = _broker_reason(payload)
         if status == 401 and target == OVERVIEW:
-            raise AccessRefused(f"{self.url} refuses user {self.username}: {reason or 'wrong user name or password'}")
+            raise AccessDenied(f"{self.url} refuses user {self.username}: {reason or 'wrong user name or password'}")
         if status in {401, 403}:  # for want of a tag RabbitMQ answers 401 as well
-            raise AccessRefused(f"user {self.username} may not {method} {target}: {reason}")
+            raise AccessDenied(f"user {self.username} may not {method} {target}: {reason}")
         if status in NOT_READY:
             raise BrokerUnreachable(f"{self.url} is not ready: it answers {status}")
         if target == OVERVIEW:

@@ -16,7 +16,7 @@ import msgspec
 
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import Body, Key, Kind, Object, State
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind
 
 PREFIX = "broker_topology."
 VERSION = 1
@@ -26,11 +26,11 @@ DECLARING = "declaring"
 """Topic of the note about queues whose declaration has begun. It is still there when a run was cut off."""
 
 
-class Record(msgspec.Struct, frozen=True):
+class OwnerRecord(msgspec.Struct, frozen=True):
     """What one owner has at one broker."""
 
     owner: str
-    claims: frozenset[Object] = frozenset()
+    claims: frozenset[ObjectId] = frozenset()
     made: frozenset[str] = frozenset()
     """Virtual hosts that did not exist before a topology asked for them: only these are ever deleted."""
     digest: str = ""
@@ -54,14 +54,14 @@ def declaring(notes: Mapping[str, Any], queues: Iterable[Key]) -> dict[str, Any]
     )
 
 
-async def records(api: ManagementApi) -> dict[str, Record]:
+async def records(api: ManagementApi) -> dict[str, OwnerRecord]:
     """Every owner's record. What another, newer version of this package wrote is an error."""
     listed = await api.get(path("global-parameters"))
     found = [_decoded(each["value"], api.url) for each in listed if str(each["name"]).startswith(PREFIX)]
     return {record.owner: record for record in found}
 
 
-async def write(api: ManagementApi, record: Record) -> None:
+async def write(api: ManagementApi, record: OwnerRecord) -> None:
     await api.put(path("global-parameters", PREFIX + record.owner), {"value": _encoded(record)})
 
 
@@ -70,17 +70,19 @@ async def remove(api: ManagementApi, owner: str) -> None:
     await api.delete(path("global-parameters", PREFIX + owner))
 
 
-def claims_of(wanted: State) -> frozenset[Object]:
+def claims_of(wanted: BrokerState) -> frozenset[ObjectId]:
     """What a wanted state claims. A virtual host may be claimed by many, its settings by one."""
-    settings = {(Kind.VHOST, Key("", (*each.name, "settings"))) for each, body in wanted[Kind.VHOST].items() if body}
-    return frozenset((kind, identity) for kind in Kind for identity in wanted[kind]) | settings
+    settings = {
+        (ObjectKind.VHOST, Key("", (*each.name, "settings"))) for each, body in wanted[ObjectKind.VHOST].items() if body
+    }
+    return frozenset((kind, identity) for kind in ObjectKind for identity in wanted[kind]) | settings
 
 
-def digest(wanted: State) -> str:
+def digest(wanted: BrokerState) -> str:
     """The same for the same wanted state, whatever the order in which it was written."""
     lines = sorted(
         json.dumps([kind.value, identity.vhost, *identity.name, _plain(body)], sort_keys=True)
-        for kind in Kind
+        for kind in ObjectKind
         for identity, body in wanted[kind].items()
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
@@ -95,7 +97,7 @@ def _plain(body: Body) -> dict[str, Any]:
     return {name: body[name] for name in body}
 
 
-def _encoded(record: Record) -> dict[str, Any]:
+def _encoded(record: OwnerRecord) -> dict[str, Any]:
     objects: dict[str, list[list[str]]] = {}
     for kind, identity in sorted(record.claims, key=lambda item: (item[0].value, item[1])):
         objects.setdefault(kind.value, []).append([identity.vhost, *identity.name])
@@ -110,14 +112,14 @@ def _encoded(record: Record) -> dict[str, Any]:
     }
 
 
-def _decoded(value: Mapping[str, Any], url: str) -> Record:
+def _decoded(value: Mapping[str, Any], url: str) -> OwnerRecord:
     if value.get("version") != VERSION:
         raise RequestFailed(
             f"{url} holds a record of version {value.get('version')} for owner {value.get('owner')}; this is an older "
             "broker_topology, use the newer one",
             409,
         )
-    return Record(
+    return OwnerRecord(
         owner=value["owner"],
         claims=frozenset(_objects(value["objects"])),
         made=frozenset(value["made"]),
@@ -127,7 +129,7 @@ def _decoded(value: Mapping[str, Any], url: str) -> Record:
     )
 
 
-def _objects(listed: Mapping[str, list[list[str]]]) -> Iterable[Object]:
+def _objects(listed: Mapping[str, list[list[str]]]) -> Iterable[ObjectId]:
     for kind, identities in listed.items():
         for vhost, *name in identities:
-            yield Kind(kind), Key(vhost, tuple(name))
+            yield ObjectKind(kind), Key(vhost, tuple(name))

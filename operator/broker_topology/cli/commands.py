@@ -10,27 +10,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from broker_topology.adoption.export import export
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.cli.arguments import BROKER, ENVIRONMENT, WITHOUT_FILES, parser
-from broker_topology.cli.reports import Report, complain, counted, kept, objects, say, say_json, show_findings
+from broker_topology.cli.reports import PlanReport, complain, counted, kept, objects, say, say_json, show_findings
 from broker_topology.cli.uncompared import UncomparedSecrets
-from broker_topology.convergence.apply import apply, foresee
-from broker_topology.convergence.owners import disown, owners
-from broker_topology.convergence.reconcile import converge
-from broker_topology.convergence.reconciliation import NEVER_PRUNED
-from broker_topology.convergence.settling import settle
 from broker_topology.credentials.secrets import SecretDirectory, read_text
 from broker_topology.errors import InvalidTopology, TopologyError
+from broker_topology.export.export import export
 from broker_topology.findings import printable, refusing
 from broker_topology.migration.migrator import UNMOVABLE
 from broker_topology.planning import rendering
-from broker_topology.planning.outcome import Outcome, Status
-from broker_topology.planning.plan import Step
+from broker_topology.planning.plan import PlanStep
+from broker_topology.planning.result import Status, TopologyResult
+from broker_topology.reconciliation.apply import apply, foresee
+from broker_topology.reconciliation.apply_until_done import apply_until_done
+from broker_topology.reconciliation.owners import disown, owners
+from broker_topology.reconciliation.reconcile import reconcile_all
+from broker_topology.reconciliation.run import NEVER_PRUNED
 from broker_topology.resource.manifests import load, with_strict, with_vhost
-from broker_topology.resource.model import Loaded
-from broker_topology.rotation.rotating_secrets import RotatingDirectory, RotatingStore
+from broker_topology.resource.model import LoadedTopology
 from broker_topology.rotation.rotator import Rotator
+from broker_topology.rotation.versioned_secrets import VersionedSecretDirectory, VersionedSecretStore
 from broker_topology.rules.validation import findings
 
 DONE, FAILED, USAGE, DIFFERENT = 0, 1, 2, 3
@@ -82,7 +82,9 @@ async def _run(options: argparse.Namespace, usage_error: Callable[[str], NoRetur
     try:
         if not files:
             return await {"export": _export, "owners": _owners, "disown": _disown}[options.command](api, options)
-        secrets = RotatingDirectory(options.secrets_dir) if options.secrets_dir else UncomparedSecrets(topologies)
+        secrets = (
+            VersionedSecretDirectory(options.secrets_dir) if options.secrets_dir else UncomparedSecrets(topologies)
+        )
         if options.owner:
             return await _converge(topologies, api, secrets, options)
         return await _without_owner(topologies, api, secrets, options)
@@ -96,7 +98,7 @@ def _compares(options: argparse.Namespace) -> bool:
     return bool(options.url) and not (from_environment and not all(getattr(options, name) for name in BROKER))
 
 
-def _check_files(topologies: list[Loaded], *, as_json: bool) -> int:
+def _check_files(topologies: list[LoadedTopology], *, as_json: bool) -> int:
     found = findings(topologies)
     show_findings(topologies, found, as_json=as_json)
     if refusing(found):
@@ -124,7 +126,7 @@ async def _opened(options: argparse.Namespace) -> ManagementApi:
 
 
 async def _without_owner(
-    topologies: list[Loaded], api: ManagementApi, secrets: RotatingStore, options: argparse.Namespace
+    topologies: list[LoadedTopology], api: ManagementApi, secrets: VersionedSecretStore, options: argparse.Namespace
 ) -> int:
     enforce = options.command == "apply"
     if enforce:
@@ -132,7 +134,7 @@ async def _without_owner(
     else:
         found = await foresee(topologies, api, secrets, strict=False)
     notes = tuple(f"{each}: {UNNAMED}" for each in found.unnamed) if found.plan or enforce else ()
-    report = Report(topologies, found.plan, enforce, notes=notes, warnings=found.warnings)
+    report = PlanReport(topologies, found.plan, enforce, notes=notes, warnings=found.warnings)
     report.show(as_json=options.json)
     if enforce:
         return FAILED if found.plan.blocked else DONE
@@ -140,12 +142,12 @@ async def _without_owner(
 
 
 async def _converge(
-    topologies: list[Loaded], api: ManagementApi, secrets: RotatingStore, options: argparse.Namespace
+    topologies: list[LoadedTopology], api: ManagementApi, secrets: VersionedSecretStore, options: argparse.Namespace
 ) -> int:
     """With an owner: what it has on record and the files no longer name is shown, and removed if asked for."""
     enforce = options.command == "apply"
     if enforce:
-        outcome = await settle(
+        outcome = await apply_until_done(
             topologies,
             owner=options.owner,
             api=api,
@@ -157,7 +159,7 @@ async def _converge(
         )
     else:
         standing = [await Rotator(secrets, api).standing(item) for item in topologies]
-        outcome = await converge(
+        outcome = await reconcile_all(
             topologies,
             owner=options.owner,
             api=api,
@@ -174,11 +176,11 @@ async def _converge(
     return FAILED if outcome.plan.blocked or report.stuck or outcome.failures else DONE
 
 
-def _report(topologies: list[Loaded], outcome: Outcome, owner: str, *, carried_out: bool) -> Report:
+def _report(topologies: list[LoadedTopology], outcome: TopologyResult, owner: str, *, carried_out: bool) -> PlanReport:
     unpruned = len([each for each in outcome.of(Status.RETAINED) if each.message == NEVER_PRUNED])
     note = f"{objects(unpruned)} of owner {owner} no longer in the files; --prune removes them"
     stuck = [each for each in outcome.of(Status.BLOCKED) if each.message.startswith(UNMOVABLE)]
-    return Report(
+    return PlanReport(
         topologies,
         outcome.plan,
         carried_out,
@@ -226,7 +228,7 @@ async def _disown(api: ManagementApi, options: argparse.Namespace) -> int:
     return DONE
 
 
-def _progress(step: Step, done: int, total: int) -> None:
+def _progress(step: PlanStep, done: int, total: int) -> None:
     text = printable(rendering.title(step))[:90]
     print(f"\r\033[K{done}/{total} {text}", end="" if done < total else "\n", file=sys.stderr)  # noqa: T201
 

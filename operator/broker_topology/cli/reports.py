@@ -13,15 +13,15 @@ import msgspec
 from broker_topology.findings import Finding, printable
 from broker_topology.planning import rendering
 from broker_topology.planning.desired import desired
-from broker_topology.planning.outcome import ObjectState, Outcome, Status
 from broker_topology.planning.plan import Action, Plan
-from broker_topology.resource.model import Loaded
+from broker_topology.planning.result import ObjectState, Status, TopologyResult
+from broker_topology.resource.model import LoadedTopology
 
 
-class Report(msgspec.Struct, frozen=True):
+class PlanReport(msgspec.Struct, frozen=True):
     """Of `plan`, `check` and `apply`."""
 
-    topologies: list[Loaded]
+    topologies: list[LoadedTopology]
     plan: Plan
     """What is to do, or what was done."""
     carried_out: bool
@@ -74,12 +74,12 @@ class Report(msgspec.Struct, frozen=True):
         }
 
 
-def kept(outcome: Outcome, without: str) -> tuple[ObjectState, ...]:
+def kept(outcome: TopologyResult, without: str) -> tuple[ObjectState, ...]:
     """What is retained for another reason than `without`."""
     return tuple(each for each in outcome.of(Status.RETAINED) if each.message != without)
 
 
-def show_findings(topologies: list[Loaded], found: Iterable[Finding], *, as_json: bool) -> None:
+def show_findings(topologies: list[LoadedTopology], found: Iterable[Finding], *, as_json: bool) -> None:
     """Of a check of files alone."""
     several = list(found)
     if as_json:
@@ -112,12 +112,12 @@ def complain(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201
 
 
-def counted(topologies: list[Loaded]) -> str:
+def counted(topologies: list[LoadedTopology]) -> str:
     files = "1 topology" if len(topologies) == 1 else f"{len(topologies)} topologies"
     return f"{files}, {objects(objects_in(topologies))}"
 
 
-def objects_in(topologies: list[Loaded]) -> int:
+def objects_in(topologies: list[LoadedTopology]) -> int:
     """Everything that a plan may have a step for, permissions and limits among it."""
     return sum(map(len, desired(topologies).values()))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from broker_topology.credentials.secrets import Credentials
-from broker_topology.resource.model import Loaded
-from broker_topology.rotation.rotating_secrets import Contents
+from broker_topology.resource.model import LoadedTopology
+from broker_topology.rotation.versioned_secrets import SecretContents
 
 
 class AnyPassword(Credentials, frozen=True):
@@ -19,7 +19,7 @@ class AnyPassword(Credentials, frozen=True):
 class UncomparedSecrets:
     """The Secrets of `plan` and `check` without --secrets-dir. Neither command writes one."""
 
-    def __init__(self, topologies: Iterable[Loaded]) -> None:
+    def __init__(self, topologies: Iterable[LoadedTopology]) -> None:
         self._names = {
             user.secret_name: name for item in topologies for name, user in item.spec.users.items() if user.secret_name
         }
@@ -30,8 +30,8 @@ class UncomparedSecrets:
     async def write(self, secret_name: str, credentials: Credentials) -> None:
         raise NotImplementedError
 
-    async def contents(self, secret_name: str) -> Contents:
-        return Contents()
+    async def contents(self, secret_name: str) -> SecretContents:
+        return SecretContents()
 
     async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
         raise NotImplementedError

@@ -26,7 +26,7 @@ def new_number() -> int:
     return secrets.randbelow(HIGHEST_NUMBER)
 
 
-class Lease:
+class MigrationLease:
     """An async context manager. Raises `MigrationBusy` at entry when another process holds it.
 
     A process that dies inside leaves it for EXPIRES_SECONDS.

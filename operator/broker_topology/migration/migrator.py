@@ -17,11 +17,19 @@ from broker_topology.broker import ownership
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.errors import MigrationBusy, RequestFailed
 from broker_topology.migration import shovel
-from broker_topology.migration.lease import Lease, new_number
-from broker_topology.migration.moves import Done, Go, Refused, Wait, Write, decide, refusal
-from broker_topology.migration.site import Names, look, under_way
-from broker_topology.migration.situation import MIGRATION_NOTE, Held, Situation
-from broker_topology.planning.state import Body, Key, Kind
+from broker_topology.migration.context import MIGRATION_NOTE, HeldObject, MigrationContext
+from broker_topology.migration.lease import MigrationLease, new_number
+from broker_topology.migration.state import MigrationNames, look, under_way
+from broker_topology.migration.steps import (
+    ApiRequest,
+    MigrationBlocked,
+    MigrationDone,
+    SendRequests,
+    Wait,
+    decide,
+    refusal,
+)
+from broker_topology.planning.state import Body, Key, ObjectKind
 
 SETTLE_SECONDS = 12.0
 """Longer than two ticks of a quorum queue (5 s), after each of which the broker's counts are true."""
@@ -29,11 +37,11 @@ POLL_SECONDS = 1.0
 UNMOVABLE = "cannot be migrated"
 """Begins the message of a queue for which somebody has to do something first."""
 
-Sent = Callable[[Write], None]
+Sent = Callable[[ApiRequest], None]
 
 
 class Migrator:
-    """Carries out the migrations of one process; a `Migrate` for `reconcile`.
+    """Carries out the migrations of one process; a `RunMigrations` for `reconcile`.
 
     Each call does what can be done now and waits for the rest at most `patience_seconds`; call again after
     POLL_SECONDS as long as it returns anything. The only thing it remembers is since when a queue has been still; a
@@ -61,7 +69,7 @@ class Migrator:
         self._noting = asyncio.Lock()
         self._most: dict[Key, int] = {}
 
-    async def __call__(self, situation: Situation) -> Sequence[Held]:
+    async def __call__(self, situation: MigrationContext) -> Sequence[HeldObject]:
         """Moves on all migrations of one owner. Raises `BrokerError`s, after which the next call goes on."""
         wanted = dict(_wanted(situation))
         if not wanted:
@@ -69,22 +77,24 @@ class Migrator:
         moves = await asyncio.gather(
             *(self._migrate(situation, each, body) for each, body in wanted.items()), return_exceptions=True
         )
-        left: dict[Key, Wait | Refused] = {}
+        left: dict[Key, Wait | MigrationBlocked] = {}
         for each, move in zip(wanted, moves, strict=True):
             if isinstance(move, BaseException):
                 raise move  # all others have come as far as they could
-            if not isinstance(move, Done):
+            if not isinstance(move, MigrationDone):
                 left[each] = move
         await self._note(situation, {each: wanted[each] for each, move in left.items() if isinstance(move, Wait)})
         return [held for each, move in left.items() for held in _held(situation, each, move)]
 
-    async def _migrate(self, situation: Situation, identity: Key, wanted: Body) -> Wait | Refused | Done:
+    async def _migrate(
+        self, situation: MigrationContext, identity: Key, wanted: Body
+    ) -> Wait | MigrationBlocked | MigrationDone:
         begun = self._clock()
         until = begun + self._patience_seconds
         said = ""
         while True:
             move = await self._advance(situation, identity, wanted)
-            if isinstance(move, Done) and self._told is not None:
+            if isinstance(move, MigrationDone) and self._told is not None:
                 seconds, most = self._clock() - begun, self._most.pop(identity, 0)
                 self._told(f"queue {identity}: migrated in {seconds:.0f} s; up to {most:,} messages were held aside")
             if not isinstance(move, Wait) or self._clock() >= until:
@@ -94,20 +104,22 @@ class Migrator:
                 self._told(f"queue {identity}: {said}")
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _advance(self, situation: Situation, identity: Key, wanted: Body) -> Wait | Refused | Done:
+    async def _advance(
+        self, situation: MigrationContext, identity: Key, wanted: Body
+    ) -> Wait | MigrationBlocked | MigrationDone:
         """Every move that can be made now, and what stands against the next."""
-        api, vhost, names = situation.api, identity.vhost, Names(identity.name[0])
+        api, vhost, names = situation.api, identity.vhost, MigrationNames(identity.name[0])
         while True:
             try:
-                async with Lease(api, vhost, names.lease, self._number) as lease:
+                async with MigrationLease(api, vhost, names.lease, self._number) as lease:
                     site = await look(api, vhost, names, self._still(api, vhost))
                     self._most[identity] = max(self._most.get(identity, 0), site.held_aside)
                     move = decide(site, wanted, self._settle_seconds)
-                    if not isinstance(move, Go):
+                    if not isinstance(move, SendRequests):
                         return move
                     if site.nothing:
                         if (lacking := await shovel.lacking(api)) is not None:
-                            return Refused(lacking)
+                            return MigrationBlocked(lacking)
                         await self._note(situation, {identity: wanted}, also=True)
                     await lease.renew()
                     for write in move.writes:
@@ -117,13 +129,13 @@ class Migrator:
             except RequestFailed as exc:
                 if shovel.UNKNOWN_COMPONENT not in str(exc):
                     raise
-                return Refused(f"plugin {shovel.PLUGIN} is not enabled on a node; {shovel.HOW_TO_ENABLE}")
+                return MigrationBlocked(f"plugin {shovel.PLUGIN} is not enabled on a node; {shovel.HOW_TO_ENABLE}")
 
-    async def _note(self, situation: Situation, migrations: Mapping[Key, Body], *, also: bool = False) -> None:
+    async def _note(self, situation: MigrationContext, migrations: Mapping[Key, Body], *, also: bool = False) -> None:
         """Writes down what is under way, so that a later run knows, whatever the resource says by then."""
         async with self._noting:
             known = await ownership.records(situation.api)
-            record = known.get(situation.owner) or ownership.Record(situation.owner)
+            record = known.get(situation.owner) or ownership.OwnerRecord(situation.owner)
             noted = _noted(record.notes)
             new = {**noted, **migrations} if also else dict(migrations)
             if new == noted:
@@ -134,7 +146,7 @@ class Migrator:
                 notes[MIGRATION_NOTE] = listed
             await ownership.write(situation.api, replace(record, notes=notes))
 
-    async def _send(self, api: ManagementApi, write: Write) -> None:
+    async def _send(self, api: ManagementApi, write: ApiRequest) -> None:
         match write.method:
             case "PUT":
                 await api.put(write.target, write.body)
@@ -159,17 +171,17 @@ class Migrator:
 
 async def foreseen(api: ManagementApi, queue: Key, wanted: Body) -> str | None:
     """Why this queue could not be migrated as things are; None when it could. Writes nothing."""
-    site = await look(api, queue.vhost, Names(queue.name[0]), lambda _name, _fingerprint: 0.0)
+    site = await look(api, queue.vhost, MigrationNames(queue.name[0]), lambda _name, _fingerprint: 0.0)
     if site.queue is None or not site.nothing:
         return None
     return refusal(site, site.queue, wanted) or await shovel.lacking(api)
 
 
-def _wanted(situation: Situation) -> Iterator[tuple[Key, Body]]:
+def _wanted(situation: MigrationContext) -> Iterator[tuple[Key, Body]]:
     """Every queue to be migrated now, and what it is to be."""
-    blocked = {step.key for step in situation.plan.blocked if step.kind is Kind.QUEUE}
+    blocked = {step.key for step in situation.plan.blocked if step.kind is ObjectKind.QUEUE}
     noted = _noted(situation.record.notes)
-    wanted, observed = situation.wanted[Kind.QUEUE], situation.observed[Kind.QUEUE]
+    wanted, observed = situation.wanted[ObjectKind.QUEUE], situation.observed[ObjectKind.QUEUE]
     for identity, body in wanted.items():
         asked = identity in blocked and identity in situation.asked
         if asked or identity in noted or under_way(situation.observed, identity.vhost, identity.name[0]):
@@ -179,19 +191,19 @@ def _wanted(situation: Situation) -> Iterator[tuple[Key, Body]]:
             yield identity, observed.get(identity, body)
 
 
-def _held(situation: Situation, identity: Key, move: Wait | Refused) -> Iterator[Held]:
+def _held(situation: MigrationContext, identity: Key, move: Wait | MigrationBlocked) -> Iterator[HeldObject]:
     """The queue, and while its messages are moving, its bindings."""
-    if isinstance(move, Refused):
-        steps = [step for step in situation.plan.blocked if (step.kind, step.key) == (Kind.QUEUE, identity)]
+    if isinstance(move, MigrationBlocked):
+        steps = [step for step in situation.plan.blocked if (step.kind, step.key) == (ObjectKind.QUEUE, identity)]
         differences = "; ".join(str(change) for step in steps for change in step.changes)
-        yield Held(Kind.QUEUE, identity, f"{UNMOVABLE}: {move.why} ({differences})", blocked=True)
+        yield HeldObject(ObjectKind.QUEUE, identity, f"{UNMOVABLE}: {move.why} ({differences})", blocked=True)
         return
-    yield Held(Kind.QUEUE, identity, move.why)
+    yield HeldObject(ObjectKind.QUEUE, identity, move.why)
     target = ("queue", identity.name[0])
-    claimed = {key for kind, key in situation.record.claims if kind is Kind.BINDING}
-    for each in {*situation.wanted[Kind.BINDING], *situation.observed[Kind.BINDING], *claimed}:
+    claimed = {key for kind, key in situation.record.claims if kind is ObjectKind.BINDING}
+    for each in {*situation.wanted[ObjectKind.BINDING], *situation.observed[ObjectKind.BINDING], *claimed}:
         if each.vhost == identity.vhost and each.name[1:3] == target:
-            yield Held(Kind.BINDING, each, f"while the messages of {identity} are moved")
+            yield HeldObject(ObjectKind.BINDING, each, f"while the messages of {identity} are moved")
 
 
 def _noted(notes: Mapping[str, Any]) -> dict[Key, Body]:

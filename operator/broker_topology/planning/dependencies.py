@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from broker_topology.planning.plan import OF_USERS, Step
-from broker_topology.planning.state import Body, Key, Kind, Object, State, key
+from broker_topology.planning.plan import OF_USERS, PlanStep
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind, key
 from broker_topology.resource.expressions import matches
 
 
-def first_missing(step: Step, missing: State, lossy: Mapping[Key, Object]) -> Object | None:
+def first_missing(step: PlanStep, missing: BrokerState, lossy: Mapping[Key, ObjectId]) -> ObjectId | None:
     """The first object in `missing` that this step builds on; None if it builds on none of them.
 
     `lossy` are queues that nothing may be routed to, each with the object in `missing` that they wait for.
     """
-    if step.kind is Kind.BINDING and step.key.name[1] == Kind.QUEUE.value:
+    if step.kind is ObjectKind.BINDING and step.key.name[1] == ObjectKind.QUEUE.value:
         queue = key(step.key.name[2], step.key.vhost)
         if queue in lossy:
             return lossy[queue]
@@ -22,30 +22,30 @@ def first_missing(step: Step, missing: State, lossy: Mapping[Key, Object]) -> Ob
         if identity in missing[kind]:
             return kind, identity
     vhost, name = step.key.vhost, step.key.name[0]
-    if step.kind is Kind.PERMISSION:  # a right to write without its topic permission would allow every routing key
-        for identity in missing[Kind.TOPIC_PERMISSION]:
+    if step.kind is ObjectKind.PERMISSION:  # without its topic permission it would allow every routing key
+        for identity in missing[ObjectKind.TOPIC_PERMISSION]:
             if (identity.vhost, identity.name[0]) == (vhost, name):
-                return Kind.TOPIC_PERMISSION, identity
-    if step.kind is Kind.QUEUE:  # never lives a moment without its policies; what cannot be judged counts as its own
-        for kind in (Kind.POLICY, Kind.OPERATOR_POLICY):
+                return ObjectKind.TOPIC_PERMISSION, identity
+    if step.kind is ObjectKind.QUEUE:  # its policies come first; a pattern that cannot be judged counts as a match
+        for kind in (ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY):
             for identity, body in missing[kind].items():
                 if identity.vhost == vhost and matches(str(body["pattern"]), name) is not False:
                     return kind, identity
     return None
 
 
-def lossy_queues(queues: Mapping[Key, Body], steps: Sequence[Step], missing: State) -> dict[Key, Object]:
+def lossy_queues(queues: Mapping[Key, Body], steps: Sequence[PlanStep], missing: BrokerState) -> dict[Key, ObjectId]:
     """Which of the wanted queues would lose what they dead-letter, and what is missing behind their exchange.
 
     Nothing new may be routed to them until it is there.
     """
-    lossy: dict[Key, Object] = {}
+    lossy: dict[Key, ObjectId] = {}
     for queue, body in queues.items():
         arguments = body["arguments"]
         exchange, letter = arguments.get("x-dead-letter-exchange"), arguments.get("x-dead-letter-routing-key")
-        if exchange == "" and (lot := key(str(letter), queue.vhost)) in missing[Kind.QUEUE]:
-            lossy[queue] = Kind.QUEUE, lot
-        for step in (each for each in steps if exchange and each.kind is Kind.BINDING):
+        if exchange == "" and (lot := key(str(letter), queue.vhost)) in missing[ObjectKind.QUEUE]:
+            lossy[queue] = ObjectKind.QUEUE, lot
+        for step in (each for each in steps if exchange and each.kind is ObjectKind.BINDING):
             source, _, _, pattern, *_ = step.key.name
             # a pattern that may match counts as a match: the type of the exchange is not looked at
             possible = letter is None or pattern in {"", letter} or "*" in pattern or "#" in pattern
@@ -55,23 +55,23 @@ def lossy_queues(queues: Mapping[Key, Body], steps: Sequence[Step], missing: Sta
     return lossy
 
 
-def needs(step: Step) -> Iterator[Object]:
+def needs(step: PlanStep) -> Iterator[ObjectId]:
     """Every object that must be there first, as far as its name tells."""
     vhost, name = step.key.vhost, step.key.name
     if vhost:
-        yield Kind.VHOST, key(vhost)
+        yield ObjectKind.VHOST, key(vhost)
     match step.kind:
-        case Kind.VHOST_LIMIT:
-            yield Kind.VHOST, key(name[0])
-        case Kind.EXCHANGE | Kind.QUEUE:
+        case ObjectKind.VHOST_LIMIT:
+            yield ObjectKind.VHOST, key(name[0])
+        case ObjectKind.EXCHANGE | ObjectKind.QUEUE:
             for argument in ("alternate-exchange", "x-dead-letter-exchange"):
                 if target := step.body["arguments"].get(argument):
-                    yield Kind.EXCHANGE, key(str(target), vhost)
-        case Kind.BINDING:
+                    yield ObjectKind.EXCHANGE, key(str(target), vhost)
+        case ObjectKind.BINDING:
             source, target_kind, target, *_ = name
-            yield Kind.EXCHANGE, key(source, vhost)
-            yield Kind(target_kind), key(target, vhost)
-        case Kind.TOPIC_PERMISSION:
-            yield Kind.EXCHANGE, key(name[1], vhost)
+            yield ObjectKind.EXCHANGE, key(source, vhost)
+            yield ObjectKind(target_kind), key(target, vhost)
+        case ObjectKind.TOPIC_PERMISSION:
+            yield ObjectKind.EXCHANGE, key(name[1], vhost)
     if step.kind in OF_USERS:
-        yield Kind.USER, key(name[0])
+        yield ObjectKind.USER, key(name[0])

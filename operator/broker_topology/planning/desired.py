@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from broker_topology.planning.state import Body, Key, Kind, State, binding_key, empty, key, with_defaults
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind, binding_key, empty, key, with_defaults
 from broker_topology.resource import super_streams
-from broker_topology.resource.model import Exchange, Loaded, Policy, Queue, User, VhostSettings
+from broker_topology.resource.model import Exchange, LoadedTopology, Policy, Queue, User, VhostSettings
 
 FIELD_ARGUMENTS = {
     "x-queue-type": "type",
@@ -37,31 +37,31 @@ Usernames = Mapping[str, Sequence[str]]
 """The names at the broker of each user in the resource: with rotation, two during the overlap."""
 
 
-def desired(topologies: Iterable[Loaded], usernames: Usernames | None = None) -> State:
+def desired(topologies: Iterable[LoadedTopology], usernames: Usernames | None = None) -> BrokerState:
     """The state that these (validated) resources ask for. A user without `usernames` has its own name."""
     state = empty()
     for item in topologies:
         spec, vhost = item.spec, item.spec.vhost
-        state[Kind.VHOST].setdefault(key(vhost), {})
+        state[ObjectKind.VHOST].setdefault(key(vhost), {})
         if settings := vhost_body(spec.vhost_settings):
-            state[Kind.VHOST][key(vhost)] = settings
-        _limits(state, Kind.VHOST_LIMIT, vhost, {
+            state[ObjectKind.VHOST][key(vhost)] = settings
+        _limits(state, ObjectKind.VHOST_LIMIT, vhost, {
             "max-connections": spec.vhost_limits.max_connections,
             "max-queues": spec.vhost_limits.max_queues,
         })  # fmt: skip
         for name, exchange in super_streams.exchanges(spec).items():
-            state[Kind.EXCHANGE][key(name, vhost)] = exchange_body(exchange)
+            state[ObjectKind.EXCHANGE][key(name, vhost)] = exchange_body(exchange)
         for name, queue in super_streams.queues(spec).items():
-            state[Kind.QUEUE][key(name, vhost)] = queue_body(queue)
+            state[ObjectKind.QUEUE][key(name, vhost)] = queue_body(queue)
         for binding in super_streams.bindings(spec):
             kind, target = ("queue", binding.queue) if binding.queue is not None else ("exchange", binding.exchange)
             target_key = (kind, target or "")
             identity = binding_key(vhost, binding.source, target_key, binding.routing_key, binding.arguments)
-            state[Kind.BINDING][identity] = {}
+            state[ObjectKind.BINDING][identity] = {}
         for name, policy in spec.policies.items():
-            state[Kind.POLICY][key(name, vhost)] = policy_body(policy)
+            state[ObjectKind.POLICY][key(name, vhost)] = policy_body(policy)
         for name, policy in spec.operator_policies.items():
-            state[Kind.OPERATOR_POLICY][key(name, vhost)] = policy_body(policy)
+            state[ObjectKind.OPERATOR_POLICY][key(name, vhost)] = policy_body(policy)
         for name, user in spec.users.items():
             for username in (usernames or {}).get(name, (name,)):
                 _user(state, vhost, username, user)
@@ -132,30 +132,30 @@ def policy_body(policy: Policy) -> Body:
     }
 
 
-def _user(state: State, vhost: str, name: str, user: User) -> None:
-    state[Kind.USER][key(name)] = {
+def _user(state: BrokerState, vhost: str, name: str, user: User) -> None:
+    state[ObjectKind.USER][key(name)] = {
         "tags": sorted(user.tags),
         "secret": user.secret_name,
         "generated": user.credentials == "Generate",
     }
-    _limits(state, Kind.USER_LIMIT, name, {
+    _limits(state, ObjectKind.USER_LIMIT, name, {
         "max-connections": user.limits.max_connections,
         "max-channels": user.limits.max_channels,
     })  # fmt: skip
     permissions = user.permissions
-    state[Kind.PERMISSION][key(name, vhost)] = {
+    state[ObjectKind.PERMISSION][key(name, vhost)] = {
         "configure": permissions.configure,
         "write": permissions.write,
         "read": permissions.read,
     }
     for topic in user.topic_permissions:
-        state[Kind.TOPIC_PERMISSION][Key(vhost, (name, topic.exchange))] = {
+        state[ObjectKind.TOPIC_PERMISSION][Key(vhost, (name, topic.exchange))] = {
             "write": topic.write,
             "read": topic.read,
         }
 
 
-def _limits(state: State, kind: Kind, owner: str, limits: dict[str, int | None]) -> None:
+def _limits(state: BrokerState, kind: ObjectKind, owner: str, limits: dict[str, int | None]) -> None:
     for limit, value in limits.items():
         if value is not None:
             state[kind][Key("", (owner, limit))] = {"value": value}

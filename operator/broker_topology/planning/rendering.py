@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from broker_topology.findings import printable
-from broker_topology.planning.plan import Action, Plan, Step
-from broker_topology.planning.state import Kind
+from broker_topology.planning.plan import Action, Plan, PlanStep
+from broker_topology.planning.state import ObjectKind
 
 COLOURS = {
     Action.CREATE: "32",
@@ -27,27 +27,27 @@ VERBS = {
 WORDS = {Action.BLOCKED: "blocked ", Action.MIGRATE: "migrate "}
 
 
-def title(step: Step) -> str:
+def title(step: PlanStep) -> str:
     """What the step is about: `queue inventory.queue (quorum)`."""
     kind, name, body = step.kind, step.key.name, step.body
     text = f"{kind.value} {step.key}"
     match kind:
-        case Kind.BINDING:
+        case ObjectKind.BINDING:
             source, _, target, routing_key, arguments = name
             label = " ".join(part for part in (routing_key, arguments) if part)
             arrow = f"--{label}-->" if label else "-->"
             text = f"binding {source} {arrow} {target}"
-        case Kind.TOPIC_PERMISSION:
+        case ObjectKind.TOPIC_PERMISSION:
             text = f"topic permission {name[0]} on {name[1]}{_expressions(step)}"
-        case Kind.PERMISSION:
+        case ObjectKind.PERMISSION:
             text += _expressions(step)
-        case Kind.VHOST_LIMIT | Kind.USER_LIMIT:
+        case ObjectKind.VHOST_LIMIT | ObjectKind.USER_LIMIT:
             text += f" ({body.get('value')})"
-        case Kind.QUEUE:
+        case ObjectKind.QUEUE:
             text += f" ({body.get('arguments', {}).get('x-queue-type')})"
-        case Kind.EXCHANGE:
+        case ObjectKind.EXCHANGE:
             text += f" ({body.get('type')})"
-        case Kind.USER if "secret" in body:
+        case ObjectKind.USER if "secret" in body:
             text += f" ({', '.join(['secret ' + str(body.get('secret')), *body.get('tags', ())])})"
     return text
 
@@ -88,7 +88,7 @@ def summary(plan: Plan) -> str:
     return ", ".join(f"{counted[action]} {VERBS[action]}" for action in Action if counted[action]) or "nothing to do"
 
 
-def _expressions(step: Step) -> str:
+def _expressions(step: PlanStep) -> str:
     if step.action is not Action.CREATE:
         return ""
     return " (" + ", ".join(f"{name} {value}" for name, value in step.body.items()) + ")"

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 Body = Mapping[str, Any]
-LIFELESS = "lifeless"
+LEADERLESS = "leaderless"
 """In the body of an observed queue: it exists, but its declaration was cut off, and it can hold nothing."""
 
 
-class Kind(Enum):
+class ObjectKind(Enum):
     """Every kind of object. The value is the word people read."""
 
     VHOST = "vhost"
@@ -45,15 +45,15 @@ class Key(msgspec.Struct, frozen=True, order=True):
         return " ".join(part for part in self.name if part)
 
 
-Object = tuple[Kind, Key]
+ObjectId = tuple[ObjectKind, Key]
 
 
-State = dict[Kind, dict[Key, Body]]
+BrokerState = dict[ObjectKind, dict[Key, Body]]
 """Every object by kind and key."""
 
 
-def empty() -> State:
-    return {kind: {} for kind in Kind}
+def empty() -> BrokerState:
+    return {kind: {} for kind in ObjectKind}
 
 
 def key(name: str, vhost: str = "") -> Key:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from broker_topology.resource.bounds import NOTHING, Expression, Meta, Name, NotNegative, Part, Tags
+from broker_topology.resource.bounds import NOTHING, Expression, Meta, Name, NotNegative, SpecPart, Tags
 
 CredentialSource = Literal["Generate", "Import"]
 
 
-class Permissions(Part, frozen=True, kw_only=True):
+class Permissions(SpecPart, frozen=True, kw_only=True):
     """Regular expressions over names; the default permits nothing."""
 
     configure: Expression = NOTHING
@@ -17,7 +17,7 @@ class Permissions(Part, frozen=True, kw_only=True):
     read: Expression = NOTHING
 
 
-class TopicPermission(Part, frozen=True, kw_only=True):
+class TopicPermission(SpecPart, frozen=True, kw_only=True):
     """Regular expressions over routing keys of one topic exchange."""
 
     exchange: Name
@@ -26,12 +26,12 @@ class TopicPermission(Part, frozen=True, kw_only=True):
     """Limits the keys this user may bind with, not what it consumes."""
 
 
-class UserLimits(Part, frozen=True, kw_only=True):
+class UserLimits(SpecPart, frozen=True, kw_only=True):
     max_connections: NotNegative | None = None
     max_channels: NotNegative | None = None
 
 
-class Rotation(Part, frozen=True, kw_only=True):
+class Rotation(SpecPart, frozen=True, kw_only=True):
     """A new user and password now and then, both valid for a while, so that no connection is refused in between."""
 
     every_hours: Annotated[int, Meta(ge=1, le=87_600)]
@@ -40,7 +40,7 @@ class Rotation(Part, frozen=True, kw_only=True):
     to two minutes for a mounted one."""
 
 
-class User(Part, frozen=True, kw_only=True):
+class User(SpecPart, frozen=True, kw_only=True):
     """The map key is the user's name; with rotation, users are called `<name>.<generation>`."""
 
     secret_name: Annotated[str, Meta(max_length=253)] | None = None

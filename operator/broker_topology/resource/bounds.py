@@ -16,7 +16,7 @@ NOTHING = "^$"
 Meta = msgspec.Meta
 
 
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class SpecPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """Base of every part of the resource: camelCase outside, unknown fields refused."""
 
 

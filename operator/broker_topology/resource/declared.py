@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from broker_topology.resource.bounds import Expression, Meta, Name, NotNegative, Part, Seconds
+from broker_topology.resource.bounds import Expression, Meta, Name, NotNegative, Seconds, SpecPart
 
 ExchangeType = Literal["direct", "topic", "fanout", "headers", "x-local-random", "x-modulus-hash", "x-consistent-hash"]
 QueueType = Literal["quorum", "stream", "classic"]
@@ -22,7 +22,7 @@ MaxAge = Annotated[str, Meta(pattern=r"^[1-9][0-9]*[YMDhms]$", max_length=10)]
 Partitions = Annotated[int, Meta(ge=1, le=1000)]
 
 
-class Exchange(Part, frozen=True, kw_only=True):
+class Exchange(SpecPart, frozen=True, kw_only=True):
     type: ExchangeType
     durable: bool = True
     auto_delete: bool = False
@@ -32,7 +32,7 @@ class Exchange(Part, frozen=True, kw_only=True):
     arguments: dict[str, Any] = {}
 
 
-class DeadLetter(Part, frozen=True, kw_only=True):
+class DeadLetter(SpecPart, frozen=True, kw_only=True):
     """Where rejected, expired and too often delivered messages go."""
 
     exchange: Name
@@ -42,7 +42,7 @@ class DeadLetter(Part, frozen=True, kw_only=True):
     """Quorum queues default to at-least-once, which needs and sets `overflow: reject-publish`."""
 
 
-class Retry(Part, frozen=True, kw_only=True):
+class Retry(SpecPart, frozen=True, kw_only=True):
     """Delayed retry by the broker: a returned message waits `min` times its number of deliveries, at most `max`.
 
     Only `basic.reject` with requeue waits and counts; `basic.nack` comes back at once.
@@ -52,7 +52,7 @@ class Retry(Part, frozen=True, kw_only=True):
     max_seconds: Seconds
 
 
-class Queue(Part, frozen=True, kw_only=True):
+class Queue(SpecPart, frozen=True, kw_only=True):
     type: QueueType = "quorum"
     durable: bool = True
     auto_delete: bool = False
@@ -76,7 +76,7 @@ class Queue(Part, frozen=True, kw_only=True):
     difference, `Migrate` moves every message into a queue made anew."""
 
 
-class SuperStream(Part, frozen=True, kw_only=True):
+class SuperStream(SpecPart, frozen=True, kw_only=True):
     """A stream in partitions: one exchange of this name, and the streams `<name>-0`, `<name>-1`, ... bound to it.
 
     Partitions can be added later, never taken away while they hold anything.
@@ -92,7 +92,7 @@ class SuperStream(Part, frozen=True, kw_only=True):
     """Anything else for each partition, in the broker's words."""
 
 
-class Binding(Part, frozen=True, kw_only=True):
+class Binding(SpecPart, frozen=True, kw_only=True):
     """From an exchange to exactly one queue or one exchange."""
 
     source: Name
@@ -104,7 +104,7 @@ class Binding(Part, frozen=True, kw_only=True):
     """Headers exchanges: the headers to match, and `x-match`."""
 
 
-class Policy(Part, frozen=True, kw_only=True):
+class Policy(SpecPart, frozen=True, kw_only=True):
     pattern: Expression
     apply_to: PolicyTarget = "all"
     priority: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] = 0

@@ -16,7 +16,7 @@ import yaml
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import Finding, Origin
 from broker_topology.resource.decode import decode
-from broker_topology.resource.model import Loaded, Topology
+from broker_topology.resource.model import LoadedTopology, Topology
 
 KUSTOMIZATION_NAMES = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 
@@ -47,12 +47,12 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
-def load(paths: Iterable[str | Path]) -> list[Loaded]:
+def load(paths: Iterable[str | Path]) -> list[LoadedTopology]:
     """Every `Topology` in the given files and folders, in a stable order.
 
     Raises `InvalidTopology` with everything found in all files. The graph is not checked here: see `validation`.
     """
-    loaded: list[Loaded] = []
+    loaded: list[LoadedTopology] = []
     findings: list[Finding] = []
     for file in _files(paths, findings):
         complaints = len(findings)
@@ -65,7 +65,7 @@ def load(paths: Iterable[str | Path]) -> list[Loaded]:
     return loaded
 
 
-def parse(text: str, name: str = "<text>") -> list[Loaded]:
+def parse(text: str, name: str = "<text>") -> list[LoadedTopology]:
     """The same for text that is already in memory; `name` stands for the file in findings."""
     findings: list[Finding] = []
     loaded = list(_parse(text, name, findings))
@@ -124,7 +124,7 @@ def _is_local_file(resource: str) -> bool:
     return resource.endswith((".yaml", ".yml")) and "://" not in resource
 
 
-def _documents(file: Path, findings: list[Finding]) -> Iterator[Loaded]:
+def _documents(file: Path, findings: list[Finding]) -> Iterator[LoadedTopology]:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -134,7 +134,7 @@ def _documents(file: Path, findings: list[Finding]) -> Iterator[Loaded]:
     yield from _parse(text, str(file), findings)
 
 
-def _parse(text: str, name: str, findings: list[Finding]) -> Iterator[Loaded]:
+def _parse(text: str, name: str, findings: list[Finding]) -> Iterator[LoadedTopology]:
     try:
         documents = list(yaml.load_all(text, Loader=_Loader))
     except (yaml.YAMLError, RecursionError) as exc:
@@ -149,7 +149,7 @@ def _parse(text: str, name: str, findings: list[Finding]) -> Iterator[Loaded]:
         topology, complaints = decode(data, Topology, origin)
         findings += complaints
         if topology is not None:
-            yield Loaded(origin, topology)
+            yield LoadedTopology(origin, topology)
 
 
 def _yaml_problem(exc: Exception) -> str:
@@ -160,16 +160,16 @@ def _yaml_problem(exc: Exception) -> str:
     return f"not valid YAML: {place}{problem}"
 
 
-def with_vhost(topologies: Iterable[Loaded], vhost: str) -> list[Loaded]:
+def with_vhost(topologies: Iterable[LoadedTopology], vhost: str) -> list[LoadedTopology]:
     """The same resources in another virtual host: a test's own, or a copy beside the original."""
     return [_with(item, vhost=vhost) for item in topologies]
 
 
-def with_strict(topologies: Iterable[Loaded]) -> list[Loaded]:
+def with_strict(topologies: Iterable[LoadedTopology]) -> list[LoadedTopology]:
     """The same resources, of which warnings are errors."""
     return [_with(item, strict=True) for item in topologies]
 
 
-def _with(item: Loaded, **fields: Any) -> Loaded:
+def _with(item: LoadedTopology, **fields: Any) -> LoadedTopology:
     replace = msgspec.structs.replace
     return replace(item, topology=replace(item.topology, spec=replace(item.spec, **fields)))

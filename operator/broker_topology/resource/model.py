@@ -14,7 +14,7 @@ import msgspec
 
 from broker_topology.findings import Origin
 from broker_topology.resource.access import Permissions, Rotation, TopicPermission, User, UserLimits
-from broker_topology.resource.bounds import NOTHING, Meta, Name, NotNegative, Part, Tags, Text
+from broker_topology.resource.bounds import NOTHING, Meta, Name, NotNegative, SpecPart, Tags, Text
 from broker_topology.resource.declared import (
     Binding,
     DeadLetter,
@@ -29,7 +29,7 @@ from broker_topology.resource.reference import BrokerReference, LocalReference, 
 
 __all__ = [
     "API_VERSION", "KIND", "NOTHING",
-    "Topology", "Metadata", "Spec", "Loaded",
+    "Topology", "Metadata", "Spec", "LoadedTopology",
     "BrokerReference", "Reference", "LocalReference",
     "VhostSettings", "VhostLimits", "DeleteWithMessages", "Mode", "DeletionPolicy", "Prune",
     "Exchange", "Queue", "DeadLetter", "Retry", "SuperStream", "Binding", "Policy",
@@ -51,12 +51,12 @@ Users = Annotated[dict[str, User], Meta(max_length=1000)]
 Policies = Annotated[dict[str, Policy], Meta(max_length=500)]
 
 
-class VhostLimits(Part, frozen=True, kw_only=True):
+class VhostLimits(SpecPart, frozen=True, kw_only=True):
     max_connections: NotNegative | None = None
     max_queues: NotNegative | None = None
 
 
-class VhostSettings(Part, frozen=True, kw_only=True):
+class VhostSettings(SpecPart, frozen=True, kw_only=True):
     """What is left out stays as the broker has it. At most one resource of a virtual host may set these."""
 
     description: Text | None = None
@@ -65,7 +65,7 @@ class VhostSettings(Part, frozen=True, kw_only=True):
     """What a declaration without a type gets."""
 
 
-class DeleteWithMessages(Part, frozen=True, kw_only=True):
+class DeleteWithMessages(SpecPart, frozen=True, kw_only=True):
     """What may be deleted although it holds messages, each by its name."""
 
     queues: Annotated[list[Name], Meta(max_length=2000)] = []
@@ -73,7 +73,7 @@ class DeleteWithMessages(Part, frozen=True, kw_only=True):
     """The name of `vhost` once more, when it may go with everything in it once the resource is deleted."""
 
 
-class Spec(Part, frozen=True, kw_only=True):
+class Spec(SpecPart, frozen=True, kw_only=True):
     broker: BrokerReference | None = None
     """The operator needs it; the command line has options instead."""
     mode: Mode = "Enforce"
@@ -99,21 +99,21 @@ class Spec(Part, frozen=True, kw_only=True):
     operator_policies: Policies = {}
 
 
-class Metadata(Part, frozen=True, kw_only=True):
+class Metadata(SpecPart, frozen=True, kw_only=True):
     name: str
     namespace: str | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
 
 
-class Topology(Part, frozen=True, kw_only=True):
+class Topology(SpecPart, frozen=True, kw_only=True):
     api_version: Literal["warren.dev/v1alpha1"]
     kind: Literal["Topology"]
     metadata: Metadata
     spec: Spec
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class LoadedTopology(msgspec.Struct, frozen=True):
     """A resource together with the place it came from, so that every later finding can name it."""
 
     origin: Origin

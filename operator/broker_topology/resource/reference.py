@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from broker_topology.resource.bounds import KubernetesName, KubernetesNamespace, Part
+from broker_topology.resource.bounds import KubernetesName, KubernetesNamespace, SpecPart
 
 
-class Reference(Part, frozen=True, kw_only=True):
+class Reference(SpecPart, frozen=True, kw_only=True):
     """An object in Kubernetes. Without a namespace it is in the resource's own."""
 
     name: KubernetesName
     namespace: KubernetesNamespace | None = None
 
 
-class LocalReference(Part, frozen=True, kw_only=True):
+class LocalReference(SpecPart, frozen=True, kw_only=True):
     """An object in the resource's own namespace."""
 
     name: KubernetesName
 
 
-class BrokerReference(Part, frozen=True, kw_only=True):
+class BrokerReference(SpecPart, frozen=True, kw_only=True):
     """Exactly one of `cluster_ref` and `secret_ref` (see `validation`)."""
 
     cluster_ref: Reference | None = None

@@ -8,21 +8,21 @@ import msgspec
 
 from broker_topology.credentials.secrets import Credentials, SecretStore, ensured, stored
 from broker_topology.planning.desired import Usernames
-from broker_topology.resource.model import Loaded, User
+from broker_topology.resource.model import LoadedTopology, User
 
 Rotated = Mapping[str, Sequence[Credentials]]
 """The credentials of every user at the broker that stands for a user of the topology now, the current one first."""
 
 
-class Accounts(msgspec.Struct, frozen=True):
+class BrokerAccounts(msgspec.Struct, frozen=True):
     usernames: Usernames
     credentials: Mapping[str, Credentials | None]
     """By name at the broker; None where the password is still to be generated."""
 
 
 async def accounts(
-    topologies: Sequence[Loaded], secrets: SecretStore, rotated: Rotated | None = None, *, generate: bool
-) -> Accounts:
+    topologies: Sequence[LoadedTopology], secrets: SecretStore, rotated: Rotated | None = None, *, generate: bool
+) -> BrokerAccounts:
     """What the Secrets say, or what a rotation has decided.
 
     With `generate`, missing passwords are made and stored first. Raises `SecretError`.
@@ -37,7 +37,7 @@ async def accounts(
                 found = await _found(name, user, secrets, generate=generate)
             usernames[name] = tuple(found)
             credentials |= found
-    return Accounts(usernames, credentials)
+    return BrokerAccounts(usernames, credentials)
 
 
 async def _found(name: str, user: User, secrets: SecretStore, *, generate: bool) -> dict[str, Credentials | None]:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from broker_topology.findings import did_you_mean
-from broker_topology.planning.state import Body, Kind, Object, State
+from broker_topology.planning.state import Body, BrokerState, ObjectId, ObjectKind
 from broker_topology.resource import super_streams
 from broker_topology.resource.declared import Binding
 from broker_topology.resource.expressions import permits
-from broker_topology.resource.model import Exchange, Loaded, Queue
-from broker_topology.rules.routing import Routes
+from broker_topology.resource.model import Exchange, LoadedTopology, Queue
+from broker_topology.rules.routing import RoutingTable
 
 PREDECLARED = {
     "amq.direct": "direct",
@@ -26,7 +26,7 @@ PREDECLARED = {
 """Exchanges the broker makes in every virtual host, and their types."""
 
 
-class There(msgspec.Struct, frozen=True):
+class ExistingObjects(msgspec.Struct, frozen=True):
     """What the broker holds in one virtual host."""
 
     exchanges: Mapping[str, Exchange]
@@ -34,8 +34,8 @@ class There(msgspec.Struct, frozen=True):
     bindings: list[Binding]
 
     @classmethod
-    def of(cls, observed: State, vhost: str, leaving: frozenset[Object]) -> There:
-        def staying(kind: Kind) -> Iterable[tuple[tuple[str, ...], Body]]:
+    def of(cls, observed: BrokerState, vhost: str, leaving: frozenset[ObjectId]) -> ExistingObjects:
+        def staying(kind: ObjectKind) -> Iterable[tuple[tuple[str, ...], Body]]:
             for identity, body in observed[kind].items():
                 if identity.vhost == vhost and (kind, identity) not in leaving:
                     yield identity.name, body
@@ -43,11 +43,11 @@ class There(msgspec.Struct, frozen=True):
         return cls(
             {
                 name: Exchange(type=body["type"], alternate_exchange=body["arguments"].get("alternate-exchange"))
-                for (name,), body in staying(Kind.EXCHANGE)
+                for (name,), body in staying(ObjectKind.EXCHANGE)
                 if name
             },
-            frozenset(name for (name,), _ in staying(Kind.QUEUE)),
-            [_binding(name) for name, _ in staying(Kind.BINDING)],
+            frozenset(name for (name,), _ in staying(ObjectKind.QUEUE)),
+            [_binding(name) for name, _ in staying(ObjectKind.BINDING)],
         )
 
 
@@ -58,15 +58,15 @@ def _binding(name: tuple[str, ...]) -> Binding:
     return Binding(source=source, queue=queue, exchange=exchange, routing_key=routing_key, arguments=given)
 
 
-class Graph:
+class VhostGraph:
     """Names and routes of one virtual host, independent of which resource declares them.
 
     `there` is what the broker holds already and nobody here declares: it may be referred to.
     """
 
-    def __init__(self, topologies: list[Loaded], there: There | None = None) -> None:
+    def __init__(self, topologies: list[LoadedTopology], there: ExistingObjects | None = None) -> None:
         self.topologies = topologies
-        self.there = there or There({}, frozenset(), [])
+        self.there = there or ExistingObjects({}, frozenset(), [])
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         bindings = list(self.there.bindings)
@@ -75,7 +75,7 @@ class Graph:
             self.queues |= super_streams.queues(item.spec)
             bindings += super_streams.bindings(item.spec)
         self._matched: dict[str, bool | None] = {}
-        self.routes = Routes({**self.there.exchanges, **self.exchanges}, bindings)
+        self.routes = RoutingTable({**self.there.exchanges, **self.exchanges}, bindings)
 
     def matched(self, expression: str) -> bool | None:
         """Whether a permission matches any exchange or queue; None when Python cannot judge the expression."""
@@ -103,13 +103,15 @@ class Graph:
 
 
 def graphs(
-    topologies: Iterable[Loaded], observed: State | None = None, leaving: frozenset[Object] = frozenset()
-) -> dict[str, Graph]:
+    topologies: Iterable[LoadedTopology],
+    observed: BrokerState | None = None,
+    leaving: frozenset[ObjectId] = frozenset(),
+) -> dict[str, VhostGraph]:
     """One graph for each virtual host. `leaving` is what the broker holds and will not hold for long."""
-    by_vhost: dict[str, list[Loaded]] = {}
+    by_vhost: dict[str, list[LoadedTopology]] = {}
     for item in topologies:
         by_vhost.setdefault(item.spec.vhost, []).append(item)
     return {
-        vhost: Graph(items, None if observed is None else There.of(observed, vhost, leaving))
+        vhost: VhostGraph(items, None if observed is None else ExistingObjects.of(observed, vhost, leaving))
         for vhost, items in by_vhost.items()
     }

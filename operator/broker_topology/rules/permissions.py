@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 from broker_topology.findings import Finding, ObjectRef
 from broker_topology.resource.expressions import permits
-from broker_topology.resource.model import NOTHING, Loaded, Permissions, TopicPermission, User
-from broker_topology.rules.graph import Graph
+from broker_topology.resource.model import NOTHING, LoadedTopology, Permissions, TopicPermission, User
+from broker_topology.rules.graph import VhostGraph
 
 PERMITS_NOTHING = frozenset({"", NOTHING})
 
 
-def permission_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
+def permission_findings(item: LoadedTopology, graph: VhostGraph) -> Iterator[Finding]:
     """Every problem of the users of one resource."""
     for name, user in item.spec.users.items():
         place = ObjectRef(item.origin, "users", name)
@@ -31,7 +31,7 @@ def permission_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
         yield from _open_topics(place, user, graph)
 
 
-def _permissions(permissions: Permissions, graph: Graph) -> Iterator[tuple[str, str]]:
+def _permissions(permissions: Permissions, graph: VhostGraph) -> Iterator[tuple[str, str]]:
     if permissions.configure not in PERMITS_NOTHING:  # such a user may as well mean what it will declare itself
         return
     # Writing is publishing (exchanges) and being bound (queues, exchanges); reading is consuming and binding from.
@@ -45,7 +45,7 @@ def _permissions(permissions: Permissions, graph: Graph) -> Iterator[tuple[str, 
             yield where, f"{expression} matches no declared exchange or queue"
 
 
-def _topics(place: ObjectRef, user: User, graph: Graph) -> Iterator[Finding]:
+def _topics(place: ObjectRef, user: User, graph: VhostGraph) -> Iterator[Finding]:
     seen: set[str] = set()
     for position, topic in enumerate(user.topic_permissions):
         where = f"topicPermissions[{position}]"
@@ -70,7 +70,7 @@ def _without_effect(topic: TopicPermission, user: User, kind: str | None) -> Ite
             yield where, f"has no effect: permissions.{where} ({base}) does not match {topic.exchange}"
 
 
-def _open_topics(place: ObjectRef, user: User, graph: Graph) -> Iterator[Finding]:
+def _open_topics(place: ObjectRef, user: User, graph: VhostGraph) -> Iterator[Finding]:
     if user.permissions.write in PERMITS_NOTHING:
         return
     limited = {topic.exchange for topic in user.topic_permissions}

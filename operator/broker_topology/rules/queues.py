@@ -14,8 +14,8 @@ import msgspec
 
 from broker_topology.findings import Finding, ObjectRef, did_you_mean
 from broker_topology.planning.desired import FIELD_ARGUMENTS, queue_arguments
-from broker_topology.resource.model import Loaded, Queue
-from broker_topology.rules.graph import Graph
+from broker_topology.resource.model import LoadedTopology, Queue
+from broker_topology.rules.graph import VhostGraph
 
 _DEAD_LETTER = {"x-dead-letter-exchange", "x-dead-letter-routing-key"}
 
@@ -86,7 +86,7 @@ INSTEAD = {
 }
 
 
-def queue_findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
+def queue_findings(item: LoadedTopology, graph: VhostGraph) -> Iterator[Finding]:
     """Every problem of the queues of one resource."""
     for name, queue in item.spec.queues.items():
         place = ObjectRef(item.origin, "queues", name)
@@ -119,7 +119,7 @@ def argument_warnings(kind: str, arguments: Mapping[str, Any]) -> Iterator[tuple
             yield argument, f"RabbitMQ 4.3 ignores this argument on {kind} queues{suffix}"
 
 
-def _problems(name: str, queue: Queue, graph: Graph) -> Iterator[tuple[str, str]]:
+def _problems(name: str, queue: Queue, graph: VhostGraph) -> Iterator[tuple[str, str]]:
     yield from _arguments(queue)
     yield from _shape(queue)
     if queue.dead_letter is not None:
@@ -151,7 +151,7 @@ def _shape(queue: Queue) -> Iterator[tuple[str, str]]:
         yield "retry.maxSeconds", f"is less than minSeconds ({queue.retry.min_seconds:g})"
 
 
-def _dead_letter(name: str, queue: Queue, graph: Graph) -> Iterator[tuple[str, str]]:
+def _dead_letter(name: str, queue: Queue, graph: VhostGraph) -> Iterator[tuple[str, str]]:
     dead_letter = queue.dead_letter
     if dead_letter is None or queue.type == "stream":  # a stream has been refused already
         return

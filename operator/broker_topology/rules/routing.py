@@ -26,7 +26,7 @@ def topic_matches(pattern: str, routing_key: str) -> bool:
     return len(words) in reachable
 
 
-class Routes:
+class RoutingTable:
     """The declared exchanges and bindings of one virtual host."""
 
     def __init__(self, exchanges: Mapping[str, Exchange], bindings: Iterable[Binding]) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from broker_topology.findings import Finding, ObjectRef
 from broker_topology.planning.desired import FIELD_ARGUMENTS
-from broker_topology.resource.model import Loaded, SuperStream, User
-from broker_topology.rotation.schedule import is_account_of
+from broker_topology.resource.model import LoadedTopology, SuperStream, User
+from broker_topology.rotation.decision import is_account_of
 from broker_topology.rules.queues import argument_problems, argument_warnings
 
 
-def setting_findings(item: Loaded) -> Iterator[Finding]:
+def setting_findings(item: LoadedTopology) -> Iterator[Finding]:
     """Every problem of these parts of one resource."""
     spec = item.spec
     for where, message in _settings(item):
@@ -40,7 +40,7 @@ def setting_findings(item: Loaded) -> Iterator[Finding]:
         yield from _rotated(item, name, user)
 
 
-def _rotated(item: Loaded, name: str, user: User) -> Iterator[Finding]:
+def _rotated(item: LoadedTopology, name: str, user: User) -> Iterator[Finding]:
     """What the names of generations, `<name>.<number>`, would break."""
     if user.rotation is None:
         return
@@ -55,7 +55,7 @@ def _rotated(item: Loaded, name: str, user: User) -> Iterator[Finding]:
             yield place.finding(message, f"topicPermissions[{position}]")
 
 
-def _settings(item: Loaded) -> Iterator[tuple[str, str]]:
+def _settings(item: LoadedTopology) -> Iterator[tuple[str, str]]:
     spec = item.spec
     if spec.broker is not None and (spec.broker.cluster_ref is None) == (spec.broker.secret_ref is None):
         yield "broker", "needs exactly one of clusterRef and secretRef"

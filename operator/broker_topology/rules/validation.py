@@ -14,10 +14,10 @@ import msgspec
 
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import Finding, ObjectRef, refusing
-from broker_topology.planning.state import Object, State, binding_key
+from broker_topology.planning.state import BrokerState, ObjectId, binding_key
 from broker_topology.resource import super_streams
-from broker_topology.resource.model import Binding, Loaded, User, VhostSettings
-from broker_topology.rules.graph import Graph, graphs
+from broker_topology.resource.model import Binding, LoadedTopology, User, VhostSettings
+from broker_topology.rules.graph import VhostGraph, graphs
 from broker_topology.rules.permissions import permission_findings
 from broker_topology.rules.queues import queue_findings
 from broker_topology.rules.settings import setting_findings
@@ -33,27 +33,27 @@ UNADDRESSABLE = frozenset({".", ".."})
 HEADER_MATCHES = ("all", "any", "all-with-x", "any-with-x")
 
 
-def validate(topologies: Sequence[Loaded]) -> None:
+def validate(topologies: Sequence[LoadedTopology]) -> None:
     """Raises `InvalidTopology` with every error; returns when there is none, whatever the warnings."""
     if found := refusing(findings(topologies)):
         raise InvalidTopology(found)
 
 
 def findings(
-    topologies: Sequence[Loaded],
-    neighbours: Sequence[Loaded] = (),
-    observed: State | None = None,
-    leaving: frozenset[Object] = frozenset(),
+    topologies: Sequence[LoadedTopology],
+    peers: Sequence[LoadedTopology] = (),
+    observed: BrokerState | None = None,
+    leaving: frozenset[ObjectId] = frozenset(),
 ) -> list[Finding]:
     """Every reason to refuse these resources and every warning, sorted by file and position in it.
 
-    References may be to what `neighbours` declare, or to what the broker holds already (`observed`, without what is
+    References may be to what `peers` declare, or to what the broker holds already (`observed`, without what is
     `leaving`); nothing is said about the neighbours themselves.
     """
     found = list(_duplicates(topologies))
     judged = {id(item) for item in topologies}
     strict = {id(item.origin) for item in topologies if item.spec.strict}
-    for vhost_graph in graphs([*neighbours, *topologies], observed, leaving).values():
+    for vhost_graph in graphs([*peers, *topologies], observed, leaving).values():
         for item in vhost_graph.topologies:
             if id(item) in judged:
                 found += _findings(item, vhost_graph)
@@ -62,7 +62,7 @@ def findings(
     return sorted(found, key=lambda finding: order.get(id(finding.origin), -1))
 
 
-def _findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
+def _findings(item: LoadedTopology, graph: VhostGraph) -> Iterator[Finding]:
     yield from setting_findings(item)
     yield from _names(item)
     yield from _exchanges(item, graph)
@@ -71,10 +71,10 @@ def _findings(item: Loaded, graph: Graph) -> Iterator[Finding]:
     yield from permission_findings(item, graph)
 
 
-def _duplicates(topologies: Sequence[Loaded]) -> Iterator[Finding]:
+def _duplicates(topologies: Sequence[LoadedTopology]) -> Iterator[Finding]:
     """An object belongs to exactly one resource; two owners would overwrite each other for ever."""
-    owners: dict[tuple[str, ...], tuple[Loaded, ObjectRef]] = {}
-    users: dict[str, tuple[Loaded, User]] = {}
+    owners: dict[tuple[str, ...], tuple[LoadedTopology, ObjectRef]] = {}
+    users: dict[str, tuple[LoadedTopology, User]] = {}
     secrets: dict[tuple[str | None, str], str] = {}
     for item in topologies:
         for identity, place in _identities(item):
@@ -99,7 +99,7 @@ def _duplicates(topologies: Sequence[Loaded]) -> Iterator[Finding]:
                 )
 
 
-def _identities(item: Loaded) -> Iterator[tuple[tuple[str, ...], ObjectRef]]:
+def _identities(item: LoadedTopology) -> Iterator[tuple[tuple[str, ...], ObjectRef]]:
     spec = item.spec
 
     def place(section: str, name: str | int | None) -> ObjectRef:
@@ -122,7 +122,7 @@ def _identities(item: Loaded) -> Iterator[tuple[tuple[str, ...], ObjectRef]]:
         yield (spec.vhost, "vhostSettings"), place("vhostSettings", None)
 
 
-def _named(item: Loaded) -> Iterator[tuple[str, str]]:
+def _named(item: LoadedTopology) -> Iterator[tuple[str, str]]:
     """Each section of named objects with each name in it."""
     spec = item.spec
     for section, names in (
@@ -136,7 +136,7 @@ def _named(item: Loaded) -> Iterator[tuple[str, str]]:
             yield section, name
 
 
-def _names(item: Loaded) -> Iterator[Finding]:
+def _names(item: LoadedTopology) -> Iterator[Finding]:
     spec = item.spec
     for message in _name_problems(spec.vhost):
         yield Finding(item.origin, "spec.vhost", message)
@@ -168,7 +168,7 @@ def _too_long(name: str) -> Iterator[str]:
         yield f"is {size} bytes long; the broker takes at most {MAX_NAME_BYTES}"
 
 
-def _exchanges(item: Loaded, graph: Graph) -> Iterator[Finding]:
+def _exchanges(item: LoadedTopology, graph: VhostGraph) -> Iterator[Finding]:
     for name, exchange in item.spec.exchanges.items():
         place = ObjectRef(item.origin, "exchanges", name)
         alternate = exchange.alternate_exchange
@@ -186,7 +186,7 @@ def _exchanges(item: Loaded, graph: Graph) -> Iterator[Finding]:
                 yield place.finding("must not be empty; leave it out", f"arguments.{argument}")
 
 
-def _bindings(item: Loaded, graph: Graph) -> Iterator[Finding]:
+def _bindings(item: LoadedTopology, graph: VhostGraph) -> Iterator[Finding]:
     for position, binding in enumerate(item.spec.bindings):
         place = ObjectRef(item.origin, "bindings", position)
         if (binding.queue is None) == (binding.exchange is None):
@@ -222,7 +222,7 @@ def _unmanageable(binding: Binding, place: ObjectRef) -> Iterator[Finding]:
             yield place.finding(message, f"arguments.{argument}")
 
 
-def _ignored_parts(binding: Binding, place: ObjectRef, graph: Graph) -> Iterator[Finding]:
+def _ignored_parts(binding: Binding, place: ObjectRef, graph: VhostGraph) -> Iterator[Finding]:
     """Parts of a binding that its exchange never looks at are mistakes, as a rule."""
     kind = graph.exchange_type(binding.source)
     if kind == "headers" and not [name for name in binding.arguments if name != "x-match"]:

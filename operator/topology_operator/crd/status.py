@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from broker_topology.planning.outcome import Status
+from broker_topology.planning.result import Status
 
 Schema = dict[str, Any]
 

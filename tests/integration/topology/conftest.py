@@ -15,7 +15,7 @@ import yaml
 from aiormq.abc import AbstractChannel
 
 import broker_topology
-from broker_topology import Loaded, ManagementApi, Outcome, SecretDirectory
+from broker_topology import LoadedTopology, ManagementApi, SecretDirectory, TopologyResult
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import records, remove
 from warren.local.addresses import BrokerAddress
@@ -45,12 +45,12 @@ class Broker:
         """These users are this test's own, too."""
         self._users.update(users)
 
-    def topology(self, spec: dict[str, Any], name: str = "test") -> list[Loaded]:
+    def topology(self, spec: dict[str, Any], name: str = "test") -> list[LoadedTopology]:
         """One resource in this test's virtual host, its users renamed."""
         head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology", "metadata": {"name": name}}
         return self.mine(broker_topology.parse(yaml.safe_dump(head | {"spec": {"vhost": "v"} | spec}), name))
 
-    def mine(self, topologies: list[Loaded]) -> list[Loaded]:
+    def mine(self, topologies: list[LoadedTopology]) -> list[LoadedTopology]:
         """The same resources in this test's virtual host, with users of its own."""
         moved = broker_topology.with_vhost(topologies, self.vhost)
         return [
@@ -80,8 +80,8 @@ class Broker:
         finally:
             await connection.close()
 
-    async def reconcile(self, spec: dict[str, Any], name: str = "test", **options: Any) -> Outcome:
-        """Of one resource, by an owner of its own; `api` and `neighbours` may be given."""
+    async def reconcile(self, spec: dict[str, Any], name: str = "test", **options: Any) -> TopologyResult:
+        """Of one resource, by an owner of its own; `api` and `peers` may be given."""
         (resource,) = self.topology(spec, name)
         options = {"secrets": self.secrets, "quiet_seconds": 0.0} | options
         if "api" in options:
@@ -89,22 +89,24 @@ class Broker:
         async with self.api() as api:
             return await broker_topology.reconcile(resource, owner=self.owner(name), api=api, **options)
 
-    def elsewhere(self, spec: dict[str, Any], name: str) -> Loaded:
+    def elsewhere(self, spec: dict[str, Any], name: str) -> LoadedTopology:
         """The same in a second virtual host of this test."""
         (moved,) = broker_topology.with_vhost(self.topology(spec, name), f"{self.vhost}-2")
         return moved
 
-    async def converge(self, topologies: list[Loaded], name: str = "test", **options: Any) -> Outcome:
+    async def reconcile_all(
+        self, topologies: list[LoadedTopology], name: str = "test", **options: Any
+    ) -> TopologyResult:
         options = {"secrets": self.secrets, "quiet_seconds": 0.0} | options
-        return await broker_topology.converge(topologies, owner=self.owner(name), **options)
+        return await broker_topology.reconcile_all(topologies, owner=self.owner(name), **options)
 
-    async def release(self, spec: dict[str, Any], name: str = "test", **options: Any) -> Outcome:
+    async def finalize(self, spec: dict[str, Any], name: str = "test", **options: Any) -> TopologyResult:
         (resource,) = self.topology(spec, name)
         options = {"quiet_seconds": 0.0} | options
         if "api" in options:
-            return await broker_topology.release(resource, owner=self.owner(name), **options)
+            return await broker_topology.finalize(resource, owner=self.owner(name), **options)
         async with self.api() as api:
-            return await broker_topology.release(resource, owner=self.owner(name), api=api, **options)
+            return await broker_topology.finalize(resource, owner=self.owner(name), api=api, **options)
 
     def owner(self, name: str = "test") -> str:
         return f"{self.suffix}/{name}"

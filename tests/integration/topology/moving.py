@@ -11,15 +11,15 @@ import aiormq
 from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from broker_topology import Loaded, ManagementApi
+from broker_topology import LoadedTopology, ManagementApi
 from broker_topology.broker import ownership
 from broker_topology.broker.management_api import path
 from broker_topology.broker.observe import observe
 from broker_topology.errors import BrokerUnreachable
+from broker_topology.migration.context import HeldObject, MigrationContext
 from broker_topology.migration.migrator import Migrator
-from broker_topology.migration.moves import Write
-from broker_topology.migration.site import PREFIX
-from broker_topology.migration.situation import Held, Situation
+from broker_topology.migration.state import PREFIX
+from broker_topology.migration.steps import ApiRequest
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import plan
 from broker_topology.planning.state import key
@@ -42,7 +42,7 @@ class Moving:
         self.number = 7
         self.vhost: str = broker.vhost
 
-    def topology(self, queue: Mapping[str, Any], bindings: Sequence[str] = ("a.*", "b/ %#")) -> list[Loaded]:
+    def topology(self, queue: Mapping[str, Any], bindings: Sequence[str] = ("a.*", "b/ %#")) -> list[LoadedTopology]:
         name, lot, events = self.name, f"{self.name}.lot", f"{self.name}.events"
         return self.broker.topology({
             "exchanges": {
@@ -61,20 +61,24 @@ class Moving:
             ],
         })  # fmt: skip
 
-    async def situation(self, topology: list[Loaded]) -> Situation:
+    async def situation(self, topology: list[LoadedTopology]) -> MigrationContext:
         wanted, observed = desired(topology), await observe(self.api, [self.vhost])
-        record = (await ownership.records(self.api)).get(self.owner, ownership.Record(self.owner))
+        record = (await ownership.records(self.api)).get(self.owner, ownership.OwnerRecord(self.owner))
         asked = frozenset({key(self.name, self.vhost)})
-        return Situation(topology[0], self.owner, record, wanted, observed, plan(wanted, observed, {}), self.api, asked)
+        return MigrationContext(
+            topology[0], self.owner, record, wanted, observed, plan(wanted, observed, {}), self.api, asked
+        )
 
-    def migrator(self, sent: Callable[[Write], None] | None = None, **options: Any) -> Migrator:
+    def migrator(self, sent: Callable[[ApiRequest], None] | None = None, **options: Any) -> Migrator:
         options = {"settle_seconds": SETTLE_SECONDS, "number": self.number} | options
         return Migrator(sent=sent, **options)
 
-    async def step(self, migrator: Migrator, topology: list[Loaded]) -> Sequence[Held]:
+    async def step(self, migrator: Migrator, topology: list[LoadedTopology]) -> Sequence[HeldObject]:
         return await migrator(await self.situation(topology))
 
-    async def finish(self, topology: list[Loaded], migrator: Migrator | None = None, seconds: float = 100) -> None:
+    async def finish(
+        self, topology: list[LoadedTopology], migrator: Migrator | None = None, seconds: float = 100
+    ) -> None:
         """Until nothing is held any more."""
         migrator = migrator or self.migrator()
 
@@ -89,11 +93,11 @@ class Moving:
 
         await eventually(finished, seconds)
 
-    async def killed_at(self, write: int, topology: list[Loaded]) -> bool:
+    async def killed_at(self, write: int, topology: list[LoadedTopology]) -> bool:
         """Runs a process of its own that dies after that many writes; False when it was done before."""
         done = 0
 
-        def sent(_: Write) -> None:
+        def sent(_: ApiRequest) -> None:
             nonlocal done
             done += 1
             if done == write:

@@ -99,7 +99,7 @@ def defaults(body):
 async def holds_the_second(broker, api, pair):
     """From nothing to the first to the second, and then nothing is left to do."""
     first, second = pair
-    await broker.release({}, api=api)
+    await broker.finalize({}, api=api)
     assert (await broker.reconcile(first, api=api)).ready
     try:
         outcome = await broker.reconcile(second, api=api)

@@ -13,7 +13,7 @@ import broker_topology
 from broker_topology.broker import ownership
 from broker_topology.broker.management_api import path
 from broker_topology.cli import main
-from broker_topology.migration.situation import MIGRATION_NOTE
+from broker_topology.migration.context import MIGRATION_NOTE
 
 SPEC = {"vhost": "v", "exchanges": {"e": {"type": "fanout"}}, "queues": {"q": {}}}
 
@@ -272,7 +272,7 @@ async def test_owners_are_listed_and_one_that_will_not_come_back_is_forgotten(br
 
     first, second = broker.owner("first"), broker.owner("second")
     assert await run("owners") == (0, [f"{first}: 3 objects, 1 of them missing", f"{second}: 2 objects"], [])
-    with pytest.raises(broker_topology.Claimed):
+    with pytest.raises(broker_topology.OwnershipConflict):
         await broker.reconcile(SPEC, "second", api=api)
     assert await run("disown", "--owner", first) == (
         0, [f"{first} is forgotten; 3 objects of it have no owner now"], []

@@ -14,11 +14,11 @@ from msgspec.structs import replace
 
 from broker_topology import ManagementApi
 from broker_topology.broker import ownership
-from broker_topology.broker.lifeless import members, never_lived
+from broker_topology.broker.leaderless import members, never_had_leader
 from broker_topology.broker.management_api import path
 from broker_topology.migration.migrator import Migrator
-from broker_topology.migration.site import Names
-from broker_topology.planning.state import Kind, key
+from broker_topology.migration.state import MigrationNames
+from broker_topology.planning.state import ObjectKind, key
 from tests.integration.topology.moving import SETTLE_SECONDS
 from tests.stage import eventually
 
@@ -56,7 +56,7 @@ class Cutting:
             several = [name, *(f"other{number}.{each}" for each in range(COMPANY))]
             await asyncio.gather(*(self.declare(each, random.uniform(0, 0.06)) for each in several))
             await asyncio.sleep(1.0)
-            if never_lived(await members(self._api, key(name, self._vhost))):
+            if never_had_leader(await members(self._api, key(name, self._vhost))):
                 return
             await self._api.delete(path("queues", self._vhost, name))
         raise AssertionError(f"{name} was never caught in {TRIES} tries")
@@ -97,9 +97,9 @@ SPEC: dict[str, Any] = {
 async def killed_while_declaring(broker: Any, api: ManagementApi, cutting: Cutting, queue: str) -> None:
     """What a run leaves behind that was killed in the midst of a request."""
     await cutting.until_lifeless(queue)
-    known = (await ownership.records(api)).get(broker.owner(), ownership.Record(broker.owner()))
+    known = (await ownership.records(api)).get(broker.owner(), ownership.OwnerRecord(broker.owner()))
     dead, vhost = key(queue, broker.vhost), key(broker.vhost)
-    claims = known.claims | {(Kind.QUEUE, dead), (Kind.VHOST, vhost)}
+    claims = known.claims | {(ObjectKind.QUEUE, dead), (ObjectKind.VHOST, vhost)}
     notes = ownership.declaring(known.notes, [dead])
     await ownership.write(api, replace(known, notes=notes, made=known.made | {broker.vhost}, claims=claims))
 
@@ -131,7 +131,7 @@ async def test_one_that_lives_is_left_alone(broker: Any, api: ManagementApi) -> 
 
 async def test_it_goes_with_its_owner(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
     await killed_while_declaring(broker, api, cutting, "work")
-    outcome = await broker.release(SPEC, api=api)
+    outcome = await broker.finalize(SPEC, api=api)
     assert outcome.failures == ()
     assert "work" not in [each["name"] for each in await api.get(path("queues", broker.vhost) + "?columns=name")]
     assert broker.owner() not in await ownership.records(api)
@@ -147,7 +147,7 @@ async def test_nobody_is_cut_off_because_all_is_to_end(broker: Any, api: Managem
         await running
     there = [key(each["name"], broker.vhost) for each in await api.get(path("queues", broker.vhost) + "?columns=name")]
     assert len(there) > 5
-    assert not any([never_lived(await members(api, each)) for each in there])
+    assert not any([never_had_leader(await members(api, each)) for each in there])
 
 
 @pytest.mark.usefixtures("quick_counts")
@@ -155,7 +155,7 @@ async def test_a_migration_that_was_cut_off_goes_on(broker: Any, api: Management
     migrating = SPEC | {"queues": {"work": {"argumentChange": "Migrate", "deliveryLimit": 7}}}
     await broker.reconcile(SPEC, api=api)
     await takes(broker, "work")
-    await cutting.until_lifeless(Names("work").aside)
+    await cutting.until_lifeless(MigrationNames("work").aside)
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
 
     async def ready() -> bool:

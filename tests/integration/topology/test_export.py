@@ -9,12 +9,12 @@ import yaml
 
 import broker_topology
 from broker_topology import SecretDirectory
-from broker_topology.adoption.export import export
 from broker_topology.broker.management_api import path
 from broker_topology.broker.observe import observe
 from broker_topology.cli import main
 from broker_topology.credentials.passwords import hash_password
-from broker_topology.planning.state import Key, Kind
+from broker_topology.export.export import export
+from broker_topology.planning.state import Key, ObjectKind
 from tests.conftest import SEED
 from tests.integration.topology.every_kind import SPEC
 from tests.integration.topology.random_broker import RandomBroker, impossible
@@ -96,8 +96,8 @@ async def test_whatever_a_broker_holds_is_exported_exactly(broker, api, tmp_path
     empty = broker_topology.with_vhost(loaded, f"{broker.vhost}-2")
     await broker_topology.apply(empty, api, broker.secrets)
     there, again = [moved(await observe(api, [item.spec.vhost for item in each])) for each in (loaded, empty)]
-    for kind in Kind:
-        if kind not in {Kind.USER, Kind.USER_LIMIT}:  # they belong to the whole broker
+    for kind in ObjectKind:
+        if kind not in {ObjectKind.USER, ObjectKind.USER_LIMIT}:  # they belong to the whole broker
             assert again[kind] == there[kind], kind
 
 

@@ -122,14 +122,14 @@ async def test_a_change_that_was_interrupted_is_finished_by_the_next_run(broker,
 @pytest.mark.parametrize(("stride", "late"), EVERY)
 async def test_a_release_that_was_interrupted_is_finished_by_the_next(broker, api, interrupted, stride, late):
     async def end(through):
-        await broker.release(BEFORE, api=through)
+        await broker.finalize(BEFORE, api=through)
 
     spec = BEFORE | {"queues": {"old": {"type": "classic"}}, "bindings": BEFORE["bindings"][:1]}
     interruptions = 0
     await broker.reconcile(spec, api=api)
     async for count in after(interrupted, stride, late, end):
         interruptions += 1
-        outcome = await broker.release(spec, api=api)
+        outcome = await broker.finalize(spec, api=api)
         assert {each.status for each in outcome.objects} <= {Status.DELETED}, f"after {count} requests"
         assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
         assert broker.own("old") not in {each["name"] for each in await api.get(path("users"))}
@@ -143,6 +143,6 @@ async def test_a_half_made_resource_is_released(broker, api, interrupted):
         with pytest.raises(BrokerUnreachable):
             await broker.reconcile(AFTER, api=interrupted)
         interrupted.left = 10**9
-        await broker.release(AFTER, api=api)
+        await broker.finalize(AFTER, api=api)
         assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
         assert broker.own("new") not in {each["name"] for each in await api.get(path("users"))}

@@ -14,9 +14,9 @@ from broker_topology import ManagementApi
 from broker_topology.broker import ownership
 from broker_topology.broker.management_api import path
 from broker_topology.migration.migrator import Migrator
-from broker_topology.migration.site import PREFIX
-from broker_topology.planning.outcome import Status
-from broker_topology.planning.state import Kind
+from broker_topology.migration.state import PREFIX
+from broker_topology.planning.result import Status
+from broker_topology.planning.state import ObjectKind
 from tests.integration.topology.moving import SETTLE_SECONDS, Killed, Live, Moving, drained
 from tests.stage import eventually
 from warren.local.servers import Servers
@@ -317,7 +317,7 @@ async def test_a_resource_is_ready_again_when_its_queue_has_moved(broker: Any, a
     assert "argumentChange: Migrate asks the operator to move its messages" in blocked.message
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
     outcome = await broker.reconcile(spec(NEW), api=api, migrate=migrator)
-    assert {each.kind for each in outcome.of(Status.MIGRATING)} == {Kind.QUEUE, Kind.BINDING}
+    assert {each.kind for each in outcome.of(Status.MIGRATING)} == {ObjectKind.QUEUE, ObjectKind.BINDING}
     assert not outcome.ready
 
     async def ready() -> bool:
@@ -354,13 +354,13 @@ async def test_a_resource_is_deleted_after_its_messages_are_back(broker: Any, ap
     await broker.reconcile(spec(OLD), api=api)
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
     await broker.reconcile(spec(NEW), api=api, migrate=migrator)
-    outcome = await broker.release(spec(NEW), api=api)
+    outcome = await broker.finalize(spec(NEW), api=api)
     assert outcome.failures == (
         ("migration", "the messages of a queue are being moved; whoever began that has to bring it to its end first"),
     )
 
     async def released() -> bool:
-        return not (await broker.release(spec(NEW), api=api, migrate=migrator)).failures
+        return not (await broker.finalize(spec(NEW), api=api, migrate=migrator)).failures
 
     await eventually(released, 60)
     assert broker.vhost not in [each["name"] for each in await api.get(path("vhosts") + "?columns=name")]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import broker_topology
-from broker_topology import Loaded, ManagementApi, SecretDirectory
+from broker_topology import LoadedTopology, ManagementApi, SecretDirectory
 from broker_topology.broker.ownership import remove
 from broker_topology.migration.migrator import SETTLE_SECONDS, Migrator
 from services.shared.contracts import Event
@@ -33,7 +33,7 @@ async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Stage]:
     await stage.tear_down()
 
 
-def resource(stage: Stage) -> Loaded:
+def resource(stage: Stage) -> LoadedTopology:
     """The stage's queue with another delivery limit, and dead-lettered at least once."""
     dead_letter = {"exchange": "orders.dlx", "routingKey": "probe.dlq"}
     document: dict[str, Any] = {

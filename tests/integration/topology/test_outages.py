@@ -6,7 +6,7 @@ import trustme
 from broker_topology import ManagementApi, Status
 from broker_topology.broker.management_api import path
 from broker_topology.credentials.secrets import Credentials
-from broker_topology.errors import AccessRefused, BrokerUnreachable, CertificateRefused
+from broker_topology.errors import AccessDenied, BrokerUnreachable, CertificateRefused
 from tests.proxy import Proxy
 
 SPEC = {"exchanges": {"e": {"type": "fanout"}}, "users": {"u": {"secretName": "u"}}}
@@ -14,7 +14,7 @@ SPEC = {"exchanges": {"e": {"type": "fanout"}}, "users": {"u": {"secretName": "u
 
 async def test_a_wrong_password(broker):
     address = broker.address
-    with pytest.raises(AccessRefused, match=f"refuses user {address.admin_username}"):
+    with pytest.raises(AccessDenied, match=f"refuses user {address.admin_username}"):
         async with ManagementApi(address.management_url, address.admin_username, "wrong", ca_file=address.ca_file):
             pass
 
@@ -49,7 +49,7 @@ async def test_a_broker_that_is_away_for_a_moment(broker, api):
             await api.delete(path("exchanges", broker.vhost, "e"))
             proxy.refusing = True
             proxy.cut()
-            for work in (broker.reconcile, broker.release):
+            for work in (broker.reconcile, broker.finalize):
                 with pytest.raises(BrokerUnreachable, match=r"nothing answers at https://127\.0"):
                     await work(SPEC, api=through)
             proxy.heal()

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from broker_topology import Claimed, InvalidTopology, Status
+from broker_topology import InvalidTopology, OwnershipConflict, Status
 from broker_topology.broker.ownership import records
-from broker_topology.planning.state import Kind, key
+from broker_topology.planning.state import ObjectKind, key
 
 QUEUE = {"queues": {"q": {}}, "exchanges": {"mine": {"type": "fanout"}}}
 
@@ -14,7 +14,7 @@ QUEUE = {"queues": {"q": {}}, "exchanges": {"mine": {"type": "fanout"}}}
 async def test_the_second_resource_is_refused_naming_the_first(broker, api):
     await broker.reconcile(QUEUE, "first", api=api)
     api.requests.clear()
-    with pytest.raises(Claimed) as refused:
+    with pytest.raises(OwnershipConflict) as refused:
         await broker.reconcile({"queues": {"q": {}, "r": {}}}, "second", api=api)
     assert [(each.path, each.message) for each in refused.value.findings] == [
         ("spec.queues.q", f"queue q belongs to {broker.owner('first')} already; name it in one place only")
@@ -27,41 +27,43 @@ async def test_what_the_first_gives_up_the_second_may_have(broker, api):
     await broker.reconcile(QUEUE, "first", api=api)
     await broker.reconcile({"exchanges": QUEUE["exchanges"]}, "first", api=api)
     assert (await broker.reconcile({"queues": {"q": {}}}, "second", api=api)).ready
-    await broker.release({}, "first", api=api)
+    await broker.finalize({}, "first", api=api)
     assert (await broker.reconcile(QUEUE, "second", api=api)).ready
 
 
 async def test_of_two_at_the_same_moment_at_most_one_is_the_owner(broker, api):
     spec = {"exchanges": QUEUE["exchanges"]}
     for _ in range(4):
-        await broker.release({}, "first", api=api)
-        await broker.release({}, "second", api=api)
+        await broker.finalize({}, "first", api=api)
+        await broker.finalize({}, "second", api=api)
         outcomes = await asyncio.gather(
             broker.reconcile(spec, "first", api=api),
             broker.reconcile(spec, "second", api=api),
             return_exceptions=True,
         )
         known = await records(api)
-        owners = [each for each, record in known.items() if (Kind.EXCHANGE, key("mine", broker.vhost)) in record.claims]
-        assert len(owners) == sum(not isinstance(each, Claimed) for each in outcomes) <= 1
-        assert all(isinstance(each, Claimed) or each.ready for each in outcomes), outcomes
+        owners = [
+            each for each, record in known.items() if (ObjectKind.EXCHANGE, key("mine", broker.vhost)) in record.claims
+        ]
+        assert len(owners) == sum(not isinstance(each, OwnershipConflict) for each in outcomes) <= 1
+        assert all(isinstance(each, OwnershipConflict) or each.ready for each in outcomes), outcomes
 
 
 async def test_the_settings_of_a_virtual_host_have_one_owner(broker, api):
     await broker.reconcile({"vhostSettings": {"description": "a"}}, "first", api=api)
     assert (await broker.reconcile({}, "second", api=api)).ready
-    with pytest.raises(Claimed, match=r"spec.vhostSettings: .* belongs to"):
+    with pytest.raises(OwnershipConflict, match=r"spec.vhostSettings: .* belongs to"):
         await broker.reconcile({"vhostSettings": {"description": "b"}}, "second", api=api)
 
 
 async def test_a_virtual_host_goes_with_the_last_who_uses_it(broker, api):
     await broker.reconcile(QUEUE, "first", api=api)
     await broker.reconcile({"queues": {"r": {}}}, "second", api=api)
-    outcome = await broker.release({}, "first", api=api)
+    outcome = await broker.finalize({}, "first", api=api)
     assert [str(each) for each in outcome.of(Status.RETAINED)] == [
         f"vhost {broker.vhost}: Retained ({broker.owner('second')} uses it as well)"
     ]
-    outcome = await broker.release({}, "second", api=api)
+    outcome = await broker.finalize({}, "second", api=api)
     assert outcome.of(Status.RETAINED) == ()
     assert not [each for each in await api.get("/api/vhosts?columns=name") if each["name"] == broker.vhost]
 
@@ -70,12 +72,12 @@ async def test_a_reference_to_a_neighbour_heals_once_the_neighbour_is_there(brok
     spec = {"bindings": [{"source": "mine", "queue": "q"}]}
     with pytest.raises(InvalidTopology, match="no Topology declares exchange mine"):
         await broker.reconcile(spec, "second", api=api)
-    neighbours = broker.topology(QUEUE, "first")
-    early = await broker.reconcile(spec, "second", api=api, neighbours=neighbours)
-    assert [each.status for each in early.objects if each.kind is Kind.BINDING] == [Status.FAILED]
+    peers = broker.topology(QUEUE, "first")
+    early = await broker.reconcile(spec, "second", api=api, peers=peers)
+    assert [each.status for each in early.objects if each.kind is ObjectKind.BINDING] == [Status.FAILED]
     assert not early.ready
     await broker.reconcile(QUEUE, "first", api=api)
-    assert (await broker.reconcile(spec, "second", api=api, neighbours=neighbours)).ready
+    assert (await broker.reconcile(spec, "second", api=api, peers=peers)).ready
 
 
 async def test_a_reference_to_what_the_broker_holds_is_no_mistake_unless_it_is_about_to_go(broker, api):
@@ -88,7 +90,7 @@ async def test_a_reference_to_what_the_broker_holds_is_no_mistake_unless_it_is_a
 
 async def test_a_neighbours_mistakes_are_its_own(broker, api):
     wrong = broker.topology({"bindings": [{"source": "nowhere", "queue": "q"}]}, "wrong")
-    assert (await broker.reconcile(QUEUE, "first", api=api, neighbours=wrong)).ready
+    assert (await broker.reconcile(QUEUE, "first", api=api, peers=wrong)).ready
 
 
 async def test_a_user_of_two_virtual_hosts_belongs_to_both_and_outlives_the_first(broker, api):
@@ -97,11 +99,11 @@ async def test_a_user_of_two_virtual_hosts_belongs_to_both_and_outlives_the_firs
     name = broker.own("u")
     (here,) = broker.topology(user, "first")
     second = broker.elsewhere(user, "second")
-    with pytest.raises(Claimed, match=f"spec.users.{name}: user {name} belongs to {broker.owner('first')}"):
-        await broker.converge([second], "second", api=api)
-    assert (await broker.converge([second], "second", api=api, neighbours=[here])).ready
-    outcome = await broker.release(user, "first", api=api)
+    with pytest.raises(OwnershipConflict, match=f"spec.users.{name}: user {name} belongs to {broker.owner('first')}"):
+        await broker.reconcile_all([second], "second", api=api)
+    assert (await broker.reconcile_all([second], "second", api=api, peers=[here])).ready
+    outcome = await broker.finalize(user, "first", api=api)
     assert f"user {name}: Retained ({broker.owner('second')} has it as well)" in map(str, outcome.objects)
-    assert (await broker.converge([second], "second", api=api)).ready
-    await broker.release(user, "second", api=api)
+    assert (await broker.reconcile_all([second], "second", api=api)).ready
+    await broker.finalize(user, "second", api=api)
     assert name not in {each["name"] for each in await api.get("/api/users")}

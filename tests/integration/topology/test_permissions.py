@@ -12,7 +12,7 @@ from aiormq import spec
 import broker_topology
 from broker_topology import ManagementApi
 from broker_topology.broker.management_api import path
-from broker_topology.errors import AccessRefused
+from broker_topology.errors import AccessDenied
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Received
 from warren_messaging.dead_letters.parked import parked
@@ -301,7 +301,7 @@ async def test_users_of_the_management_api_see_numbers_and_no_message(broker, sh
                 {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"},
             ),
         ):
-            with pytest.raises(AccessRefused):
+            with pytest.raises(AccessDenied):
                 await write
     if user == "dlq":  # the only one of them that may open a connection
         async with shop(user) as channel:

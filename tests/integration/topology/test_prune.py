@@ -8,8 +8,8 @@ from aiormq import spec
 from broker_topology import Status
 from broker_topology.broker.backlog import QUIET_SECONDS
 from broker_topology.broker.management_api import path
-from broker_topology.broker.ownership import Record, records, write
-from broker_topology.planning.state import Kind, key
+from broker_topology.broker.ownership import OwnerRecord, records, write
+from broker_topology.planning.state import ObjectKind, key
 
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)
 PARKING = {
@@ -172,7 +172,7 @@ async def test_releasing_leaves_what_holds_messages_and_the_virtual_host_around_
     spec = PARKING | {"queues": PARKING["queues"] | {"empty": {}}}
     await broker.reconcile(spec, api=api)
     await publish(channel, "parking")
-    outcome = await broker.release(spec, api=api)
+    outcome = await broker.finalize(spec, api=api)
     assert retained(outcome) == {
         "queue parking": "holds 1 message",
         f"vhost {broker.vhost}": "it holds queue parking",
@@ -187,22 +187,26 @@ async def test_a_virtual_host_named_for_it_goes_with_its_messages(broker, api, c
     await broker.reconcile(spec, api=api)
     await publish(channel, "q")
     await channel.queue_declare("foreign", durable=True, arguments={"x-queue-type": "quorum"})
-    assert retained(await broker.release(spec, api=api)) == {}
+    assert retained(await broker.finalize(spec, api=api)) == {}
     assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
 
 
 async def test_a_virtual_host_with_a_strangers_queue_stays(broker, api, channel):
     await broker.reconcile({"queues": {"q": {}}}, api=api)
     await channel.queue_declare("foreign", durable=True, arguments={"x-queue-type": "quorum"})
-    outcome = await broker.release({}, api=api)
+    outcome = await broker.finalize({}, api=api)
     assert retained(outcome) == {f"vhost {broker.vhost}": "it holds queue foreign"}
 
 
 async def test_the_operators_own_user_is_never_removed(broker, api):
     admin = broker.address.admin_username
     await api.put(path("vhosts", broker.vhost), {})
-    claims = {(Kind.USER, key(admin)), (Kind.PERMISSION, key(admin, broker.vhost)), (Kind.VHOST, key(broker.vhost))}
-    await write(api, Record(broker.owner(), frozenset(claims)))
+    claims = {
+        (ObjectKind.USER, key(admin)),
+        (ObjectKind.PERMISSION, key(admin, broker.vhost)),
+        (ObjectKind.VHOST, key(broker.vhost)),
+    }
+    await write(api, OwnerRecord(broker.owner(), frozenset(claims)))
     outcome = await broker.reconcile({}, api=api)
     reason = "it is the user by which the broker is reached"
     assert retained(outcome) == {f"user {admin}": reason, f"permission {admin}": reason}

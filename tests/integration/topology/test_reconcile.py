@@ -126,18 +126,18 @@ async def test_prune_never_keeps_and_says_so(broker, api, made):
 
 
 async def test_releasing_removes_everything_and_the_record(broker, api, made):
-    outcome = await broker.release(SPEC, api=api)
+    outcome = await broker.finalize(SPEC, api=api)
     assert outcome.failures == ()
     assert {each.status for each in outcome.objects} == {Status.DELETED}
     assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
     assert broker.own("writer") not in {each["name"] for each in await api.get(path("users"))}
     assert broker.owner() not in await records(api)
-    assert (await broker.release(SPEC, api=api)).objects == ()
+    assert (await broker.finalize(SPEC, api=api)).objects == ()
 
 
 @pytest.mark.parametrize(("field", "value"), [("deletionPolicy", "Retain"), ("mode", "Plan")])
 async def test_releasing_may_leave_everything(broker, api, made, field, value):
-    outcome = await broker.release(SPEC | {field: value}, api=api)
+    outcome = await broker.finalize(SPEC | {field: value}, api=api)
     assert {each.message for each in outcome.of(Status.RETAINED)} == {f"{field}: {value}"}
     assert broker.owner() not in await records(api)
     again = await broker.reconcile(SPEC, api=api)  # taken over as it is
@@ -149,7 +149,7 @@ async def test_what_was_there_before_is_taken_over_and_the_virtual_host_outlives
     await api.put(path("vhosts", broker.vhost), {})
     await api.put(path("exchanges", broker.vhost, "rest"), {"type": "fanout", "durable": True})
     await broker.reconcile({"exchanges": {"rest": {"type": "fanout"}}}, api=api)
-    outcome = await broker.release({}, api=api)
+    outcome = await broker.finalize({}, api=api)
     assert [str(each) for each in outcome.objects] == [
         "exchange rest: Deleted",
         f"vhost {broker.vhost}: Retained (it was there before)",

@@ -12,12 +12,12 @@ import aiormq
 import pytest
 
 import broker_topology
-from broker_topology import Loaded, ManagementApi
+from broker_topology import LoadedTopology, ManagementApi
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import remove
-from broker_topology.planning.outcome import Outcome
-from broker_topology.rotation.rotating_secrets import RotatingDirectory
-from broker_topology.rotation.rotator import Rotations, Rotator
+from broker_topology.planning.result import TopologyResult
+from broker_topology.rotation.rotator import RotationStatus, Rotator
+from broker_topology.rotation.versioned_secrets import VersionedSecretDirectory
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
 from tests.stage import Stage, eventually
@@ -45,17 +45,17 @@ class Administration:
 
     def __init__(self, stage: Stage, api: ManagementApi) -> None:
         self.stage, self.api = stage, api
-        self.secrets = RotatingDirectory(stage.folder)
+        self.secrets = VersionedSecretDirectory(stage.folder)
         self.owner = f"rotation-{stage.vhost}"
         self.ahead = timedelta()
         self.requested: dict[str, datetime] = {}
-        self.outcome: Outcome | None = None
-        self.rotations = Rotations()
+        self.outcome: TopologyResult | None = None
+        self.rotations = RotationStatus()
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
-    def resources(self) -> tuple[Loaded, Loaded]:
+    def resources(self) -> tuple[LoadedTopology, LoadedTopology]:
         """What is rotated, and who declares what its permissions are for."""
         head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology"}
         user = {
@@ -81,7 +81,7 @@ class Administration:
         rotator = Rotator(self.secrets, self.api, now=self.now)
         accounts = await rotator.before(ours, self.requested)
         self.outcome = await broker_topology.reconcile(
-            ours, owner=self.owner, api=self.api, secrets=self.secrets, neighbours=[neighbour], accounts=accounts
+            ours, owner=self.owner, api=self.api, secrets=self.secrets, peers=[neighbour], accounts=accounts
         )
         assert self.outcome.ready, self.outcome.objects
         self.rotations = await rotator.after(ours, self.outcome, self.requested)

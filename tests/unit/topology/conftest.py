@@ -22,10 +22,10 @@ def text() -> Callable[..., str]:
 
 
 @pytest.fixture
-def loaded() -> Callable[..., list[broker_topology.Loaded]]:
+def loaded() -> Callable[..., list[broker_topology.LoadedTopology]]:
     """The resources made of these specs, each as its own file `a.yaml`, `b.yaml`, ..."""
 
-    def load(*specs: dict[str, Any]) -> list[broker_topology.Loaded]:
+    def load(*specs: dict[str, Any]) -> list[broker_topology.LoadedTopology]:
         return [
             item
             for letter, spec in zip("abc", specs, strict=False)
@@ -36,7 +36,7 @@ def loaded() -> Callable[..., list[broker_topology.Loaded]]:
 
 
 @pytest.fixture
-def complaints(loaded: Callable[..., list[broker_topology.Loaded]]) -> Callable[..., list[str]]:
+def complaints(loaded: Callable[..., list[broker_topology.LoadedTopology]]) -> Callable[..., list[str]]:
     """Everything said about these specs: `path: message`, with the file in front when there are several."""
 
     def found(*specs: dict[str, Any]) -> list[str]:

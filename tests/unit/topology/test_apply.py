@@ -5,13 +5,13 @@ from copy import deepcopy
 
 import pytest
 
-from broker_topology.convergence.apply import execute
 from broker_topology.credentials.passwords import is_password
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import ApplyIncomplete, BrokerUnreachable, RequestFailed
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import plan
-from broker_topology.planning.state import Kind, empty, key
+from broker_topology.planning.state import ObjectKind, empty, key
+from broker_topology.reconciliation.apply import execute
 
 SPEC = {
     "vhostLimits": {"maxQueues": 10, "maxConnections": 10},
@@ -142,9 +142,11 @@ async def test_nothing_is_routed_to_a_queue_whose_dead_letters_would_be_lost(loa
     refused = RequestFailed("the limit of queues is reached", 400)
     api = FakeManagementApi(refuse={"/api/queues/v/bad.dlq": refused})
     wanted = desired(loaded(spec))
-    observed = empty() | {Kind.QUEUE: {name: wanted[Kind.QUEUE][name] for name in [key("bad", "v")] if again}}
+    observed = empty() | {
+        ObjectKind.QUEUE: {name: wanted[ObjectKind.QUEUE][name] for name in [key("bad", "v")] if again}
+    }
     with pytest.raises(ApplyIncomplete) as failed:
-        await execute(plan(wanted, observed, {}), api, {}, queues=wanted[Kind.QUEUE])
+        await execute(plan(wanted, observed, {}), api, {}, queues=wanted[ObjectKind.QUEUE])
     assert set(failed.value.skipped) == {
         ("binding e --x--> bad", "queue bad.dlq"),
         ("binding dlx --bad.dlq--> bad.dlq", "queue bad.dlq"),

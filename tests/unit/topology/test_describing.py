@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as some
 
-from broker_topology.adoption.describing import exchange, queue, secret_name
+from broker_topology.export.to_spec import exchange, queue, secret_name
 from broker_topology.planning.desired import exchange_body, queue_body
 from broker_topology.resource.declared import Exchange, Queue
 from tests.conftest import SEED

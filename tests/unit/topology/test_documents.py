@@ -8,7 +8,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as some
 
 import broker_topology
-from broker_topology.adoption.documents import documents, text
+from broker_topology.export.documents import documents, text
 from tests.conftest import SEED
 
 names = some.text(

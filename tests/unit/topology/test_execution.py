@@ -6,10 +6,10 @@ import gc
 import pytest
 
 from broker_topology.broker.execution import side_by_side
-from broker_topology.planning.plan import Action, Step
-from broker_topology.planning.state import Kind, key
+from broker_topology.planning.plan import Action, PlanStep
+from broker_topology.planning.state import ObjectKind, key
 
-STEPS = [[Step(Action.CREATE, Kind.QUEUE, key(f"q{number}", "v"))] for number in range(6)]
+STEPS = [[PlanStep(Action.CREATE, ObjectKind.QUEUE, key(f"q{number}", "v"))] for number in range(6)]
 
 
 async def test_several_failures_are_one_error_and_nothing_in_the_log() -> None:
@@ -17,7 +17,7 @@ async def test_several_failures_are_one_error_and_nothing_in_the_log() -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _, told: unseen.append(told))
     begun = []
 
-    async def fail(step: Step) -> None:
+    async def fail(step: PlanStep) -> None:
         begun.append(step)
         await asyncio.sleep(0)
         raise ConnectionError(str(step.key))

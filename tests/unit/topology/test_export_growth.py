@@ -3,10 +3,10 @@
 import cProfile
 
 import broker_topology
-from broker_topology.adoption.documents import documents, text
-from broker_topology.adoption.drafting import Draft
-from broker_topology.adoption.export import refined
-from broker_topology.planning.state import Kind, binding_key, empty, key
+from broker_topology.export.documents import documents, text
+from broker_topology.export.draft import ExportDraft
+from broker_topology.export.export import refined
+from broker_topology.planning.state import ObjectKind, binding_key, empty, key
 from broker_topology.rules.validation import findings
 
 PER_QUEUE = 20
@@ -16,23 +16,23 @@ QUEUE = {"x-queue-type": "quorum", "x-dead-letter-exchange": "e", "x-dead-letter
 def held(bindings, *, refused=0):
     """A virtual host with so many bindings, of which some lead nowhere."""
     state = empty()
-    state[Kind.VHOST][key("v")] = {"description": "", "tags": [], "default_queue_type": None} | dict.fromkeys(
+    state[ObjectKind.VHOST][key("v")] = {"description": "", "tags": [], "default_queue_type": None} | dict.fromkeys(
         ("tracing", "protected_from_deletion"), False
     )
     flags = {"durable": True, "auto_delete": False}
-    state[Kind.EXCHANGE][key("e", "v")] = {"type": "topic", "internal": False, "arguments": {}, **flags}
+    state[ObjectKind.EXCHANGE][key("e", "v")] = {"type": "topic", "internal": False, "arguments": {}, **flags}
     for number in range(bindings // PER_QUEUE):
         arguments = QUEUE | {"x-dead-letter-routing-key": f"k{number}"}
-        state[Kind.QUEUE][key(f"q{number}", "v")] = {"arguments": arguments, **flags}
+        state[ObjectKind.QUEUE][key(f"q{number}", "v")] = {"arguments": arguments, **flags}
     for number in range(bindings):
         target = f"q{number % (bindings // PER_QUEUE)}" if number >= refused else f"gone{number}"
         routing_key = "." if refused <= number < 2 * refused else f"k{number}"
-        state[Kind.BINDING][binding_key("v", "e", ("queue", target), routing_key, {})] = {}
+        state[ObjectKind.BINDING][binding_key("v", "e", ("queue", target), routing_key, {})] = {}
     return state
 
 
 def exported(state):
-    draft = Draft(state, "v", "admin", set())
+    draft = ExportDraft(state, "v", "admin", set())
     refined(draft, "v", "shop")
     return draft, text("v", documents("v", draft.sections(), "shop"), draft.left_out)
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.cli import main
-from broker_topology.errors import AccessRefused, BrokerTooOld, BrokerUnreachable, NotRabbitMQ, RequestFailed
+from broker_topology.errors import AccessDenied, BrokerUnreachable, BrokerVersionUnsupported, NotRabbitMQ, RequestFailed
 
 
 @contextlib.asynccontextmanager
@@ -42,7 +42,7 @@ def free_port():
 @pytest.mark.parametrize("version", ["3.10.8", "4.0.5", "4.3.0", "4.3.0-rc.3"])
 async def test_a_broker_that_would_ignore_our_arguments(version):
     async with fake_management({"rabbitmq_version": version}) as url:
-        with pytest.raises(BrokerTooOld) as refused:
+        with pytest.raises(BrokerVersionUnsupported) as refused:
             await ManagementApi(url, "u", "p").wait(0)
     assert f"is RabbitMQ {version}; 4.3.1 or newer is needed" in str(refused.value)
     assert "ignore them" in str(refused.value)
@@ -62,10 +62,10 @@ async def test_a_broker_new_enough(version):
         (web.Response(status=404), NotRabbitMQ, "answers 404 to /api/overview"),
         (web.Response(status=503), BrokerUnreachable, "is not ready: it answers 503"),
         (web.Response(status=302, headers={"Location": "/login"}), NotRabbitMQ, "answers 302"),
-        (web.Response(status=401), AccessRefused, "refuses user u: wrong user name or password"),
+        (web.Response(status=401), AccessDenied, "refuses user u: wrong user name or password"),
         (
             web.Response(status=403, text='{"reason": "no tag"}'),
-            AccessRefused,
+            AccessDenied,
             "u may not GET /api/overview: no tag",
         ),
     ],

@@ -5,12 +5,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker_topology.migration.moves import FIRST, Done, Go, Move, Refused, Wait, decide
 from broker_topology.migration.shovel import Shovel
-from broker_topology.migration.site import Bound, Holding, Names, Site
+from broker_topology.migration.state import BindingSource, MigrationNames, MigrationState, QueueSnapshot
+from broker_topology.migration.steps import (
+    FIRST,
+    MigrationBlocked,
+    MigrationDone,
+    MigrationStep,
+    SendRequests,
+    Wait,
+    decide,
+)
 
 SETTLE = 12.0
-NAMES = Names("work")
+NAMES = MigrationNames("work")
 replace = msgspec.structs.replace
 
 
@@ -21,21 +29,21 @@ def body(**arguments: Any) -> dict[str, Any]:
 OLD, NEW = body(), body(**{"x-max-length": 5})
 
 
-def bound(source: str, routing_key: str = "") -> Bound:
-    return Bound(source, routing_key, "{}", routing_key or "~")
+def bound(source: str, routing_key: str = "") -> BindingSource:
+    return BindingSource(source, routing_key, "{}", routing_key or "~")
 
 
-def holding(queue: dict[str, Any] = OLD, *sources: str, **changed: Any) -> Holding:
-    empty = Holding(queue, 0, 0, 0, SETTLE, tuple(map(bound, sources)), exclusive=False, limits=())
+def holding(queue: dict[str, Any] = OLD, *sources: str, **changed: Any) -> QueueSnapshot:
+    empty = QueueSnapshot(queue, 0, 0, 0, SETTLE, tuple(map(bound, sources)), exclusive=False, limits=())
     return replace(empty, **changed)
 
 
-def site(queue: Holding | None, **changed: Any) -> Site:
+def site(queue: QueueSnapshot | None, **changed: Any) -> MigrationState:
     types = {"events": "topic", "spread": "x-consistent-hash"}
-    return replace(Site("v", NAMES, queue, None, None, frozenset(), types, (), {}, {}), **changed)
+    return replace(MigrationState("v", NAMES, queue, None, None, frozenset(), types, (), {}, {}), **changed)
 
 
-def cut_off(queue: Holding, **changed: Any) -> Site:
+def cut_off(queue: QueueSnapshot, **changed: Any) -> MigrationState:
     """Everything is in place, what is published goes aside, and the shovel runs."""
     started = {
         "aside": holding(body(), NAMES.aside),
@@ -47,7 +55,7 @@ def cut_off(queue: Holding, **changed: Any) -> Site:
     return site(queue, **(started | changed))
 
 
-def returning(**changed: Any) -> Site:
+def returning(**changed: Any) -> MigrationState:
     """The queue is new, and everything is still to come back."""
     back = {
         "exchanges": frozenset(NAMES.exchanges),
@@ -57,19 +65,19 @@ def returning(**changed: Any) -> Site:
     return replace(cut_off(holding()), **(back | changed))
 
 
-def requests(move: Move) -> list[str]:
-    assert isinstance(move, Go), move
+def requests(move: MigrationStep) -> list[str]:
+    assert isinstance(move, SendRequests), move
     return [f"{write.method} {write.target.removeprefix('/api/')}" for write in move.writes]
 
 
-def told(move: Move) -> str:
-    assert isinstance(move, Wait | Refused), move
+def told(move: MigrationStep) -> str:
+    assert isinstance(move, Wait | MigrationBlocked), move
     return move.why
 
 
 def test_a_queue_that_is_as_wanted_is_left_alone() -> None:
-    assert decide(site(holding(NEW, "events")), NEW, SETTLE) == Done()
-    assert decide(site(None), NEW, SETTLE) == Done()
+    assert decide(site(holding(NEW, "events")), NEW, SETTLE) == MigrationDone()
+    assert decide(site(None), NEW, SETTLE) == MigrationDone()
 
 
 @pytest.mark.parametrize(
@@ -84,16 +92,16 @@ def test_a_queue_that_is_as_wanted_is_left_alone() -> None:
     ],
 )
 def test_what_could_cost_something_is_refused_before_anything_is_touched(
-    queue: Holding, wanted: dict[str, Any], reason: str
+    queue: QueueSnapshot, wanted: dict[str, Any], reason: str
 ) -> None:
     move = decide(site(queue), wanted, SETTLE)
-    assert isinstance(move, Refused)
+    assert isinstance(move, MigrationBlocked)
     assert reason in move.why
 
 
 def test_a_name_without_room_is_refused() -> None:
-    assert "too long" in told(decide(replace(site(holding()), names=Names("ü" * 112)), NEW, SETTLE))
-    assert isinstance(decide(replace(site(holding()), names=Names("ü" * 110)), NEW, SETTLE), Go)
+    assert "too long" in told(decide(replace(site(holding()), names=MigrationNames("ü" * 112)), NEW, SETTLE))
+    assert isinstance(decide(replace(site(holding()), names=MigrationNames("ü" * 110)), NEW, SETTLE), SendRequests)
 
 
 def test_the_way_aside_is_complete_before_anything_leads_there() -> None:
@@ -125,7 +133,7 @@ def test_bindings_are_added_before_others_are_taken_away_and_the_entry_leads_to_
         holding(OLD, NAMES.entry),
     ],
 )
-def test_the_old_queue_is_never_deleted_while_anything_may_be_in_it(left: Holding) -> None:
+def test_the_old_queue_is_never_deleted_while_anything_may_be_in_it(left: QueueSnapshot) -> None:
     move = decide(cut_off(left), NEW, SETTLE)
     assert isinstance(move, Wait) or "DELETE queues/v/work" not in requests(move)
 
@@ -137,9 +145,9 @@ def test_an_empty_queue_is_deleted_after_its_shovel_and_made_anew() -> None:
 
 
 def test_what_comes_back_late_goes_to_the_shovel_first() -> None:
-    def definition(queue: Holding, **changed: Any) -> Any:
+    def definition(queue: QueueSnapshot, **changed: Any) -> Any:
         move = decide(cut_off(queue, **changed), NEW, SETTLE)
-        return move.writes[0].body["value"].get("src-consumer-args") if isinstance(move, Go) else None
+        return move.writes[0].body["value"].get("src-consumer-args") if isinstance(move, SendRequests) else None
 
     assert definition(holding(OLD, messages=5, ready=2, unacknowledged=3)) is None
     assert definition(holding(OLD, messages=5, unacknowledged=3)) == {"x-priority": FIRST}

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from broker_topology.broker import ownership
-from broker_topology.broker.ownership import PREFIX, Record, claims_of, digest, fingerprint
+from broker_topology.broker.ownership import PREFIX, OwnerRecord, claims_of, digest, fingerprint
 from broker_topology.errors import RequestFailed
 from broker_topology.planning.desired import desired
-from broker_topology.planning.state import Kind, binding_key, key
+from broker_topology.planning.state import ObjectKind, binding_key, key
 
 
 class FakeBroker:
@@ -33,19 +33,19 @@ class FakeBroker:
 
 CLAIMS = frozenset(
     {
-        (Kind.VHOST, key("v")),
-        (Kind.QUEUE, key("q/ü", "v")),
-        (Kind.BINDING, binding_key("v", "e", ("queue", "q"), "k", {"a": 1})),
+        (ObjectKind.VHOST, key("v")),
+        (ObjectKind.QUEUE, key("q/ü", "v")),
+        (ObjectKind.BINDING, binding_key("v", "e", ("queue", "q"), "k", {"a": 1})),
     }
 )
 
 
 async def test_a_record_comes_back_as_it_was_written():
     broker = FakeBroker()
-    record = Record("shop/inventory", CLAIMS, frozenset({"v"}), "d" * 32, {"u": "1234"}, {"migration": {"q": 1}})
+    record = OwnerRecord("shop/inventory", CLAIMS, frozenset({"v"}), "d" * 32, {"u": "1234"}, {"migration": {"q": 1}})
     await ownership.write(broker, record)
-    await ownership.write(broker, Record("other"))
-    assert await ownership.records(broker) == {"shop/inventory": record, "other": Record("other")}
+    await ownership.write(broker, OwnerRecord("other"))
+    assert await ownership.records(broker) == {"shop/inventory": record, "other": OwnerRecord("other")}
     await ownership.remove(broker, "shop/inventory")
     assert list(await ownership.records(broker)) == ["other"]
 

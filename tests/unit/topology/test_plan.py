@@ -9,7 +9,7 @@ from broker_topology.credentials.secrets import Credentials
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import STAGES, Action, plan
 from broker_topology.planning.rendering import lines, summary
-from broker_topology.planning.state import Kind, empty, key
+from broker_topology.planning.state import ObjectKind, empty, key
 
 SPEC = {
     "vhostLimits": {"maxQueues": 10},
@@ -38,7 +38,7 @@ def wanted(loaded):
 def observed(wanted):
     """A broker that holds all of it."""
     state = deepcopy(wanted)
-    state[Kind.USER][key("u")] = {
+    state[ObjectKind.USER][key("u")] = {
         "tags": [],
         "password_hash": hash_password("right"),
         "hashing_algorithm": WRITTEN_ALGORITHM,
@@ -51,12 +51,14 @@ def test_everything_is_created_in_dependency_order(wanted):
     assert {step.action for step in steps} == {Action.CREATE}
     position = {kind: number for number, stage in enumerate(STAGES) for kind in stage}
     assert [position[step.kind] for step in steps] == sorted(position[step.kind] for step in steps)
-    assert set(position) == set(Kind)
+    assert set(position) == set(ObjectKind)
 
 
 def test_permissions_come_last_because_topic_permissions_fail_open(wanted):
     kinds = [step.kind for step in plan(wanted, empty(), KNOWN).steps]
-    assert kinds.index(Kind.PERMISSION) > kinds.index(Kind.TOPIC_PERMISSION) > kinds.index(Kind.EXCHANGE)
+    assert (
+        kinds.index(ObjectKind.PERMISSION) > kinds.index(ObjectKind.TOPIC_PERMISSION) > kinds.index(ObjectKind.EXCHANGE)
+    )
 
 
 def test_nothing_to_do(wanted, observed):
@@ -67,13 +69,13 @@ def test_nothing_to_do(wanted, observed):
 
 def test_nothing_unnamed_is_ever_touched(wanted, observed):
     stranger = key("stranger", "v")
-    for kind in (Kind.QUEUE, Kind.EXCHANGE, Kind.POLICY, Kind.PERMISSION):
+    for kind in (ObjectKind.QUEUE, ObjectKind.EXCHANGE, ObjectKind.POLICY, ObjectKind.PERMISSION):
         observed[kind][stranger] = next(iter(observed[kind].values()))
     assert not plan(wanted, observed, KNOWN)
 
 
 def test_a_queue_with_other_arguments_is_blocked_with_the_exact_difference(wanted, observed):
-    arguments = observed[Kind.QUEUE][key("q", "v")]["arguments"]
+    arguments = observed[ObjectKind.QUEUE][key("q", "v")]["arguments"]
     arguments["x-delivery-limit"] = 5
     arguments["x-max-length"] = 100
     (step,) = plan(wanted, observed, KNOWN).blocked
@@ -90,7 +92,7 @@ def test_a_queue_with_other_arguments_is_blocked_with_the_exact_difference(wante
 
 
 def test_an_exchange_of_another_type_is_blocked(wanted, observed):
-    observed[Kind.EXCHANGE][key("events", "v")]["type"] = "direct"
+    observed[ObjectKind.EXCHANGE][key("events", "v")]["type"] = "direct"
     (step,) = plan(wanted, observed, KNOWN).steps
     assert (step.action, str(step.changes[0])) == (Action.BLOCKED, "type: direct -> topic")
 
@@ -98,12 +100,12 @@ def test_an_exchange_of_another_type_is_blocked(wanted, observed):
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
-        (Kind.POLICY, "pattern", "^other$"),
-        (Kind.PERMISSION, "write", ".*"),
-        (Kind.TOPIC_PERMISSION, "write", ".*"),
-        (Kind.USER_LIMIT, "value", 1),
-        (Kind.VHOST_LIMIT, "value", 1),
-        (Kind.USER, "tags", ["administrator"]),
+        (ObjectKind.POLICY, "pattern", "^other$"),
+        (ObjectKind.PERMISSION, "write", ".*"),
+        (ObjectKind.TOPIC_PERMISSION, "write", ".*"),
+        (ObjectKind.USER_LIMIT, "value", 1),
+        (ObjectKind.VHOST_LIMIT, "value", 1),
+        (ObjectKind.USER, "tags", ["administrator"]),
     ],
 )
 def test_what_the_broker_can_change_is_updated(wanted, observed, kind, field, value):
@@ -121,7 +123,7 @@ def test_a_changed_password_is_an_update_that_shows_no_password(wanted, observed
 
 
 def test_changed_tags_keep_the_password(wanted, observed):
-    user = observed[Kind.USER][key("u")]
+    user = observed[ObjectKind.USER][key("u")]
     user["tags"] = ["administrator"]
     (step,) = plan(wanted, observed, KNOWN).steps
     assert step.body["password_hash"] == user["password_hash"]
@@ -133,7 +135,7 @@ def test_a_missing_secret_of_an_existing_user_is_a_new_password(wanted, observed
 
 
 def test_true_is_not_one(wanted, observed):
-    observed[Kind.QUEUE][key("q", "v")]["durable"] = 1
+    observed[ObjectKind.QUEUE][key("q", "v")]["durable"] = 1
     assert plan(wanted, observed, KNOWN).blocked
 
 
@@ -155,7 +157,7 @@ def test_arguments_in_the_brokers_words(loaded):
             "once": {"deadLetter": {"exchange": "dlx", "strategy": "at-most-once"}},
         }
     }
-    queues = desired(loaded(spec))[Kind.QUEUE]
+    queues = desired(loaded(spec))[ObjectKind.QUEUE]
     assert {identity.name[0]: body["arguments"] for identity, body in queues.items()} == {
         "q": {
             "x-queue-type": "quorum",

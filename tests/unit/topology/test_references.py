@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker_topology.planning.state import Kind, binding_key, empty, key
+from broker_topology.planning.state import ObjectKind, binding_key, empty, key
 from broker_topology.rules.validation import findings
 
 
@@ -10,10 +10,10 @@ from broker_topology.rules.validation import findings
 def observed():
     """A broker with a topic exchange, a queue, and a way from one to the other."""
     state = empty()
-    state[Kind.EXCHANGE][key("events", "v")] = {"type": "topic", "arguments": {}}
-    state[Kind.EXCHANGE][key("dlx", "v")] = {"type": "fanout", "arguments": {}}
-    state[Kind.QUEUE][key("parking", "v")] = {"arguments": {}}
-    state[Kind.BINDING][binding_key("v", "dlx", ("queue", "parking"), "", {})] = {}
+    state[ObjectKind.EXCHANGE][key("events", "v")] = {"type": "topic", "arguments": {}}
+    state[ObjectKind.EXCHANGE][key("dlx", "v")] = {"type": "fanout", "arguments": {}}
+    state[ObjectKind.QUEUE][key("parking", "v")] = {"arguments": {}}
+    state[ObjectKind.BINDING][binding_key("v", "dlx", ("queue", "parking"), "", {})] = {}
     return state
 
 
@@ -55,7 +55,7 @@ def test_nothing_of_it_is_known_without_the_broker(loaded):
 
 
 def test_what_is_about_to_go_may_not(loaded, observed):
-    leaving = frozenset({(Kind.EXCHANGE, key("dlx", "v")), (Kind.QUEUE, key("parking", "v"))})
+    leaving = frozenset({(ObjectKind.EXCHANGE, key("dlx", "v")), (ObjectKind.QUEUE, key("parking", "v"))})
     assert said(loaded(SPEC), observed=observed, leaving=leaving) == [
         "spec.exchanges.own.alternateExchange: no Topology declares exchange dlx",
         "spec.queues.q.deadLetter.exchange: no Topology declares exchange dlx",
@@ -77,8 +77,8 @@ def test_neighbours_are_referred_to_and_not_judged(loaded):
 
 
 def test_a_routing_key_is_followed_through_what_the_broker_holds(loaded, observed):
-    observed[Kind.EXCHANGE][key("dlx", "v")]["type"] = "direct"
-    observed[Kind.BINDING] = {binding_key("v", "dlx", ("queue", "parking"), "park", {}): {}}
+    observed[ObjectKind.EXCHANGE][key("dlx", "v")]["type"] = "direct"
+    observed[ObjectKind.BINDING] = {binding_key("v", "dlx", ("queue", "parking"), "park", {}): {}}
     queue = {"queues": {"q": {"deadLetter": {"exchange": "dlx", "routingKey": "park"}}}}
     assert said(loaded(queue), observed=observed) == []
     wrong = {"queues": {"q": {"deadLetter": {"exchange": "dlx", "routingKey": "parc"}}}}

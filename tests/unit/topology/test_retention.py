@@ -1,9 +1,9 @@
 """What stays although it is no longer wanted: whatever a message could still need."""
 
-from broker_topology.convergence.retention import dead_letter_exchanges, retained
-from broker_topology.planning.state import Kind, binding_key, empty, key
+from broker_topology.planning.state import ObjectKind, binding_key, empty, key
+from broker_topology.reconciliation.retention import dead_letter_exchanges, retained
 
-E, Q, B, P = Kind.EXCHANGE, Kind.QUEUE, Kind.BINDING, Kind.POLICY
+E, Q, B, P = ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING, ObjectKind.POLICY
 
 
 def broker(exchanges=(), queues=(), bindings=(), policies=()):
@@ -21,7 +21,7 @@ def broker(exchanges=(), queues=(), bindings=(), policies=()):
 
 
 def everything(state):
-    return frozenset((kind, identity) for kind in Kind for identity in state[kind])
+    return frozenset((kind, identity) for kind in ObjectKind for identity in state[kind])
 
 
 def kept(state, doomed=None, **full):

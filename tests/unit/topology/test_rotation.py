@@ -8,7 +8,15 @@ from msgspec.structs import replace
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import SecretError
 from broker_topology.resource.model import Rotation
-from broker_topology.rotation.schedule import Change, Facts, Keep, Keyring, decide, keyring, next_name
+from broker_topology.rotation.decision import (
+    CredentialSet,
+    RotationFacts,
+    UpdateSecret,
+    WaitUntil,
+    credential_set,
+    decide,
+    next_name,
+)
 
 NOW = datetime(2026, 11, 22, 8, 0, 0, 250_000, tzinfo=UTC)
 ROTATION = Rotation(every_hours=24, overlap_minutes=15)
@@ -17,61 +25,68 @@ FIRST, SECOND = Credentials("order.1", "one"), Credentials("order.2", "two")
 BOTH = {"order.1": "hash", "order.2": "hash", "admin": "hash"}
 
 
-def facts(ring: Keyring, **changed) -> Facts:
-    return Facts(**({"keyring": ring, "now": NOW, "rotation": ROTATION, "known": {"order.1": "hash"}} | changed))
+def facts(ring: CredentialSet, **changed) -> RotationFacts:
+    return RotationFacts(
+        **({"credential_set": ring, "now": NOW, "rotation": ROTATION, "known": {"order.1": "hash"}} | changed)
+    )
 
 
-def changed(step) -> Keyring:
-    assert isinstance(step, Change)
+def changed(step) -> CredentialSet:
+    assert isinstance(step, UpdateSecret)
     assert "one" not in step.why.split() and "two" not in step.why.split()  # no password in what is told
-    return step.keyring
+    return step.credential_set
 
 
 def test_a_new_secret_gets_the_first_generation():
-    ring = changed(decide("order", facts(Keyring(), known={"admin": "hash", "orders.7": "hash"})))
+    ring = changed(decide("order", facts(CredentialSet(), known={"admin": "hash", "orders.7": "hash"})))
     assert ring.current.username == "order.1" and len(ring.current.password) >= 40
     assert (ring.rotated_at, ring.staged, ring.former) == (NOW, None, None)
 
 
 def test_a_lost_secret_gets_the_next_generation_and_the_last_one_keeps_working():
-    ring = changed(decide("order", facts(Keyring(), known={"order": "h0", "order.9": "h9", "order.10": "h10"})))
+    ring = changed(decide("order", facts(CredentialSet(), known={"order": "h0", "order.9": "h9", "order.10": "h10"})))
     assert ring.current.username == "order.11"
     assert ring.former == Credentials("order.10", password_hash="h10")
-    assert keyring("s", ring.data()) == ring
+    assert credential_set("s", ring.data()) == ring
 
 
 def test_a_password_of_unknown_age_is_young():
-    ring = changed(decide("order", facts(Keyring(Credentials("order", "old")))))
-    assert ring == Keyring(Credentials("order", "old"), NOW)
+    ring = changed(decide("order", facts(CredentialSet(Credentials("order", "old")))))
+    assert ring == CredentialSet(Credentials("order", "old"), NOW)
 
 
 def test_it_is_due_when_its_hours_are_over():
     since = NOW - timedelta(hours=24)
-    assert decide("order", facts(Keyring(FIRST, since + timedelta(seconds=1)))) == Keep(
+    assert decide("order", facts(CredentialSet(FIRST, since + timedelta(seconds=1)))) == WaitUntil(
         NOW + timedelta(seconds=1), "order.1 is in use"
     )
-    ring = changed(decide("order", facts(Keyring(FIRST, since))))
+    ring = changed(decide("order", facts(CredentialSet(FIRST, since))))
     assert (ring.current, ring.rotated_at, ring.staged.username) == (FIRST, since, "order.2")
 
 
 def test_who_is_asked_rotates_once():
     old = NOW - timedelta(hours=1)
     for rotation in (ROTATION, None):
-        asked = facts(Keyring(FIRST, old), requested=NOW - timedelta(minutes=1), rotation=rotation)
+        asked = facts(CredentialSet(FIRST, old), requested=NOW - timedelta(minutes=1), rotation=rotation)
         assert changed(decide("order", asked)).staged.username == "order.2"
-        done = facts(Keyring(SECOND, NOW), requested=NOW - timedelta(minutes=1), rotation=rotation)
-        assert isinstance(decide("order", done), Keep)
-        within = replace(facts(Keyring(SECOND, NOW)), requested=NOW - timedelta(microseconds=1), rotation=rotation)
-        assert isinstance(decide("order", replace(within, keyring=keyring("s", within.keyring.data()))), Keep)
+        done = facts(CredentialSet(SECOND, NOW), requested=NOW - timedelta(minutes=1), rotation=rotation)
+        assert isinstance(decide("order", done), WaitUntil)
+        within = replace(
+            facts(CredentialSet(SECOND, NOW)), requested=NOW - timedelta(microseconds=1), rotation=rotation
+        )
+        assert isinstance(
+            decide("order", replace(within, credential_set=credential_set("s", within.credential_set.data()))),
+            WaitUntil,
+        )
     later = NOW + timedelta(minutes=1)
-    assert decide("order", facts(Keyring(FIRST, old), requested=later)) == Keep(later, "order.1 is in use")
-    assert changed(decide("order", facts(Keyring(FIRST), requested=NOW, rotation=None))).staged is not None
+    assert decide("order", facts(CredentialSet(FIRST, old), requested=later)) == WaitUntil(later, "order.1 is in use")
+    assert changed(decide("order", facts(CredentialSet(FIRST), requested=NOW, rotation=None))).staged is not None
 
 
 def test_nothing_is_switched_before_the_next_user_has_its_rights():
-    ring = Keyring(FIRST, NOW - timedelta(days=9), SECOND)
-    assert decide("order", facts(ring, known=BOTH)) == Keep(None, "order.2 is being given its rights")
-    assert changed(decide("order", facts(ring, known=BOTH, prepared=True))) == Keyring(SECOND, NOW, None, FIRST)
+    ring = CredentialSet(FIRST, NOW - timedelta(days=9), SECOND)
+    assert decide("order", facts(ring, known=BOTH)) == WaitUntil(None, "order.2 is being given its rights")
+    assert changed(decide("order", facts(ring, known=BOTH, prepared=True))) == CredentialSet(SECOND, NOW, None, FIRST)
 
 
 @pytest.mark.parametrize(
@@ -86,26 +101,26 @@ def test_nothing_is_switched_before_the_next_user_has_its_rights():
     ],
 )
 def test_the_former_user_stays_for_the_overlap_and_a_connected_one_for_two(passed, connected, gone):
-    ring = Keyring(SECOND, NOW - passed * OVERLAP, None, FIRST)
+    ring = CredentialSet(SECOND, NOW - passed * OVERLAP, None, FIRST)
     step = decide("order", facts(ring, known=BOTH, connected=connected))
     if gone:
-        assert changed(step) == Keyring(SECOND, ring.rotated_at)
+        assert changed(step) == CredentialSet(SECOND, ring.rotated_at)
     else:
-        assert isinstance(step, Keep)
+        assert isinstance(step, WaitUntil)
         assert NOW < step.until <= ring.rotated_at + 2 * OVERLAP
 
 
 def test_the_next_rotation_waits_for_the_former_user_to_go():
-    ring = Keyring(SECOND, NOW - timedelta(minutes=1), None, FIRST)
-    assert isinstance(decide("order", facts(ring, requested=NOW, known=BOTH)), Keep)
+    ring = CredentialSet(SECOND, NOW - timedelta(minutes=1), None, FIRST)
+    assert isinstance(decide("order", facts(ring, requested=NOW, known=BOTH)), WaitUntil)
 
 
 def test_turning_rotation_off_ends_what_has_begun():
-    ring = Keyring(FIRST, NOW, SECOND)
+    ring = CredentialSet(FIRST, NOW, SECOND)
     switched = changed(decide("order", facts(ring, rotation=None, prepared=True)))
     assert switched.former == FIRST
     late = facts(switched, rotation=None, now=NOW + timedelta(minutes=10))
-    assert changed(decide("order", late)) == Keyring(SECOND, NOW)
+    assert changed(decide("order", late)) == CredentialSet(SECOND, NOW)
 
 
 @pytest.mark.parametrize(
@@ -123,26 +138,26 @@ def test_no_generation_is_used_twice(known, name):
 @pytest.mark.parametrize(
     "ring",
     [
-        Keyring(),
-        Keyring(FIRST),
-        Keyring(FIRST, NOW, SECOND),
-        Keyring(SECOND, NOW, None, FIRST),
-        Keyring(SECOND, NOW, None, Credentials("order.1", password_hash="h"), {"note": "kept"}),
+        CredentialSet(),
+        CredentialSet(FIRST),
+        CredentialSet(FIRST, NOW, SECOND),
+        CredentialSet(SECOND, NOW, None, FIRST),
+        CredentialSet(SECOND, NOW, None, Credentials("order.1", password_hash="h"), {"note": "kept"}),
     ],
 )
 def test_a_keyring_is_read_as_it_was_written(ring):
-    assert keyring("s", ring.data()) == ring
+    assert credential_set("s", ring.data()) == ring
 
 
 def test_half_a_credential_is_none_and_a_bad_time_is_said():
-    assert keyring("s", {"username": "order.1", "next-password": "p"}).accounts == ()
+    assert credential_set("s", {"username": "order.1", "next-password": "p"}).accounts == ()
     with pytest.raises(SecretError, match="secret s: rotated-at is 'yesterday', which is no time"):
-        keyring("s", {"rotated-at": "yesterday"})
+        credential_set("s", {"rotated-at": "yesterday"})
 
 
 def test_every_history_ends_with_one_user_and_never_without_one():
     """Whatever the clock and the broker do in between, a connected process finds its user until the overlap is over."""
-    ring, now, used = Keyring(), NOW, []
+    ring, now, used = CredentialSet(), NOW, []
     for step in range(200):
         seen = facts(
             ring,
@@ -152,8 +167,8 @@ def test_every_history_ends_with_one_user_and_never_without_one():
             connected=step % 5 == 0,
         )
         before, decision = ring, decide("order", seen)
-        if isinstance(decision, Change):
-            ring = decision.keyring
+        if isinstance(decision, UpdateSecret):
+            ring = decision.credential_set
             assert before.current is None or before.current in ring.accounts
             gone = set(before.accounts) - set(ring.accounts)
             assert all(now >= before.rotated_at + OVERLAP for _ in gone)

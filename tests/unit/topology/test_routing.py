@@ -3,7 +3,7 @@
 import pytest
 
 from broker_topology.resource.model import Binding, Exchange
-from broker_topology.rules.routing import Routes, topic_matches
+from broker_topology.rules.routing import RoutingTable, topic_matches
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_topic_patterns(pattern, key, matches):
     assert topic_matches(pattern, key) is matches
 
 
-ROUTES = Routes(
+ROUTES = RoutingTable(
     {
         "in": Exchange(type="topic", alternate_exchange="rest"),
         "direct": Exchange(type="direct"),

@@ -8,7 +8,7 @@ import pytest
 from broker_topology.credentials.passwords import hash_password, is_password
 from broker_topology.credentials.secrets import Credentials, SecretDirectory, ensured, stored
 from broker_topology.errors import SecretError
-from broker_topology.rotation.rotating_secrets import RotatingDirectory
+from broker_topology.rotation.versioned_secrets import VersionedSecretDirectory
 from warren_messaging.amqp.connection import BrokerAddress
 
 
@@ -104,7 +104,7 @@ async def test_engine_and_services_read_one_password(tmp_path, kept, line_end):
         (tmp_path / "s" / name).write_bytes(f"{text}{line_end}".encode())
     expected = kept.removesuffix("\n") if not line_end else kept
     assert await SecretDirectory(tmp_path).read("s") == Credentials("u", expected)
-    assert (await RotatingDirectory(tmp_path).contents("s")).data["password"] == expected
+    assert (await VersionedSecretDirectory(tmp_path).contents("s")).data["password"] == expected
     assert BrokerAddress("amqps://localhost/v", tmp_path / "s").login() == ("u", expected)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from broker_topology.planning.desired import desired
-from broker_topology.planning.state import Kind, key
+from broker_topology.planning.state import ObjectKind, key
 from broker_topology.resource import super_streams
 
 
@@ -91,13 +91,13 @@ def test_two_resources_may_not_both_set_up_the_virtual_host(complaints):
 def test_a_super_stream_is_an_exchange_streams_and_bindings(loaded):
     spec = {"superStreams": {"invoices": {"partitions": 2, "maxAge": "1D", "routingKeys": ["eu", "us"]}}}
     state = desired(loaded(spec))
-    assert state[Kind.EXCHANGE][key("invoices", "v")]["arguments"] == {"x-super-stream": True}
+    assert state[ObjectKind.EXCHANGE][key("invoices", "v")]["arguments"] == {"x-super-stream": True}
     stream = {"x-queue-type": "stream", "x-max-age": "1D"}
-    assert [(identity.name[0], body["arguments"]) for identity, body in state[Kind.QUEUE].items()] == [
+    assert [(identity.name[0], body["arguments"]) for identity, body in state[ObjectKind.QUEUE].items()] == [
         ("invoices-0", stream),
         ("invoices-1", stream),
     ]
-    assert [identity.name for identity in state[Kind.BINDING]] == [
+    assert [identity.name for identity in state[ObjectKind.BINDING]] == [
         ("invoices", "queue", "invoices-0", "eu", '{"x-stream-partition-order":0}'),
         ("invoices", "queue", "invoices-1", "us", '{"x-stream-partition-order":1}'),
     ]
@@ -119,13 +119,13 @@ def test_a_reference_to_a_partition_is_none_to_nowhere(complaints):
 
 
 def test_only_what_is_set_of_a_virtual_host_is_asked_for(loaded):
-    assert desired(loaded({}))[Kind.VHOST] == {key("v"): {}}
+    assert desired(loaded({}))[ObjectKind.VHOST] == {key("v"): {}}
     spec = {"vhostSettings": {"tags": ["b", "a"], "defaultQueueType": "quorum"}}
-    assert desired(loaded(spec))[Kind.VHOST] == {key("v"): {"tags": ["a", "b"], "default_queue_type": "quorum"}}
+    assert desired(loaded(spec))[ObjectKind.VHOST] == {key("v"): {"tags": ["a", "b"], "default_queue_type": "quorum"}}
 
 
 def test_each_user_at_the_broker_gets_the_rights_of_its_user_here(loaded):
     spec = user(permissions={"configure": "^x"}, limits={"maxChannels": 1})
     state = desired(loaded(spec), {"u": ("u.1", "u.2")})
-    for kind in (Kind.USER, Kind.PERMISSION, Kind.USER_LIMIT):
+    for kind in (ObjectKind.USER, ObjectKind.PERMISSION, ObjectKind.USER_LIMIT):
         assert {identity.name[0] for identity in state[kind]} == {"u.1", "u.2"}

@@ -9,7 +9,7 @@ import yaml
 
 from broker_topology.findings import Origin
 from broker_topology.resource.decode import decode
-from broker_topology.resource.model import Loaded, Topology
+from broker_topology.resource.model import LoadedTopology, Topology
 from broker_topology.rules.validation import findings
 from tests.unit.topology_operator.test_definition import refusals
 from topology_operator import crd, verdict
@@ -35,7 +35,7 @@ def test_every_example_is_taken(block: dict[str, Any]) -> None:
     assert refusals(block) == ""
     topology, found = decode(block, Topology, Origin("docs"))
     assert topology is not None, found
-    assert findings([Loaded(Origin("docs"), topology)]) == []
+    assert findings([LoadedTopology(Origin("docs"), topology)]) == []
 
 
 def test_every_field_is_in_an_example() -> None:

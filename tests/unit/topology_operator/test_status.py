@@ -7,19 +7,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker_topology.errors import (
-    AccessRefused,
+    AccessDenied,
     BrokerError,
     BrokerUnreachable,
     CertificateRefused,
-    Claimed,
     InvalidTopology,
     NotRabbitMQ,
+    OwnershipConflict,
     SecretError,
 )
 from broker_topology.findings import Finding, Origin
-from broker_topology.planning.outcome import ObjectState, Outcome, Status
-from broker_topology.planning.plan import Action, Change, Plan, Step
-from broker_topology.planning.state import Kind, key
+from broker_topology.planning.plan import Action, FieldChange, Plan, PlanStep
+from broker_topology.planning.result import ObjectState, Status, TopologyResult
+from broker_topology.planning.state import ObjectKind, key
 from tests.kubernetes.emulator.patches import merged
 from topology_operator import crd, verdict
 from topology_operator.errors import ApiUnreachable, ReferenceRefused
@@ -29,14 +29,16 @@ from topology_operator.verdict import Verdict
 NOW, SOON, LATER = "2026-11-22T10:00:00Z", "2026-11-22T10:09:59Z", "2026-11-22T11:00:00Z"
 
 
-def outcome(*states: Status, plan: tuple[Step, ...] = (), repaired: tuple[Step, ...] = ()) -> Outcome:
-    objects = tuple(ObjectState(Kind.QUEUE, "v", f"q{n}", each, each.value) for n, each in enumerate(states))
-    return Outcome(Plan(plan), objects, repaired)
+def outcome(*states: Status, plan: tuple[PlanStep, ...] = (), repaired: tuple[PlanStep, ...] = ()) -> TopologyResult:
+    objects = tuple(ObjectState(ObjectKind.QUEUE, "v", f"q{n}", each, each.value) for n, each in enumerate(states))
+    return TopologyResult(Plan(plan), objects, repaired)
 
 
-def step(name: str, action: Action = Action.CREATE) -> Step:
+def step(name: str, action: Action = Action.CREATE) -> PlanStep:
     body = {"arguments": {"x-queue-type": "quorum"}}
-    return Step(action, Kind.QUEUE, key(name, "v"), body, (Change("x-max-length", 1, 2),), "cannot be changed")
+    return PlanStep(
+        action, ObjectKind.QUEUE, key(name, "v"), body, (FieldChange("x-max-length", 1, 2),), "cannot be changed"
+    )
 
 
 def written(given: Verdict, before: dict[str, Any] | None = None, now: str = NOW, compared: str = "") -> dict[str, Any]:
@@ -83,7 +85,7 @@ def test_what_is_not_held_has_a_reason_of_its_own(state: Status, reason: str, ag
     [
         (BrokerUnreachable("away"), "Unknown", "BrokerUnreachable", True),
         (ApiUnreachable("away"), "Unknown", "KubernetesUnreachable", True),
-        (AccessRefused("no"), "Unknown", "AccessRefused", True),
+        (AccessDenied("no"), "Unknown", "AccessRefused", True),
         (CertificateRefused("no"), "Unknown", "CertificateRefused", True),
         (NotRabbitMQ("no"), "Unknown", "NotRabbitMQ", True),
         (BrokerError("no"), "Unknown", "BrokerRefused", True),
@@ -131,7 +133,7 @@ def test_the_time_of_the_last_comparison_is_renewed_and_nothing_else() -> None:
     "given",
     [
         verdict.of_error(BrokerUnreachable("away")),
-        verdict.of_error(AccessRefused("no")),
+        verdict.of_error(AccessDenied("no")),
         verdict.of_error(InvalidTopology([Finding(Origin("f"), "spec", "no")])),
         verdict.of_error(ReferenceRefused("SecretMissing", "no")),
         verdict.of_error(KeyError("x")),
@@ -161,7 +163,7 @@ def test_what_was_not_compared_is_unknown_since_the_last_comparison(given: Verdi
 
 
 def test_what_is_known_to_stand_in_the_way_is_not_unknown() -> None:
-    away = written(verdict.of_error(Claimed("another owns it")))
+    away = written(verdict.of_error(OwnershipConflict("another owns it")))
     assert condition(away, "Blocked")["status"] == "True"
     assert condition(away, "Drifted")["status"] == "Unknown"
 

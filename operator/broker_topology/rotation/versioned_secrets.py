@@ -22,7 +22,7 @@ DATA = "..data"
 """What Kubernetes calls the link to the folder with the present files of a mounted Secret."""
 
 
-class Contents(msgspec.Struct, frozen=True):
+class SecretContents(msgspec.Struct, frozen=True):
     """A Secret as it was read. Without data and version: there is none."""
 
     data: Mapping[str, str] = {}
@@ -32,10 +32,10 @@ class Contents(msgspec.Struct, frozen=True):
         return f"Contents({', '.join(sorted(self.data))})"
 
 
-class RotatingStore(SecretStore, Protocol):
+class VersionedSecretStore(SecretStore, Protocol):
     """A store that can replace what it holds."""
 
-    async def contents(self, secret_name: str) -> Contents:
+    async def contents(self, secret_name: str) -> SecretContents:
         """All of a Secret. Raises `SecretError` when it cannot be read."""
 
     async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
@@ -43,27 +43,27 @@ class RotatingStore(SecretStore, Protocol):
         is no longer as in `version`. Raises `SecretError` when it cannot."""
 
 
-class RotatingDirectory(SecretDirectory):
+class VersionedSecretDirectory(SecretDirectory):
     """`<folder>/<secret name>` in the shape of a Secret that Kubernetes has mounted: the files are links through one
     link, and replacing that link replaces them all at the same moment."""
 
-    async def contents(self, secret_name: str) -> Contents:
+    async def contents(self, secret_name: str) -> SecretContents:
         return await asyncio.to_thread(self._contents, secret_name)
 
     async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
         return await asyncio.to_thread(self._replace, secret_name, data, version)
 
-    def _contents(self, secret_name: str) -> Contents:
+    def _contents(self, secret_name: str) -> SecretContents:
         folder = self._folder / secret_name
         try:
             present = (folder / DATA).resolve(strict=True) if (folder / DATA).exists() else folder
             files = sorted(each for each in present.iterdir() if each.is_file() and not each.name.startswith("."))
             data = {each.name: read_text(each) for each in files}
         except FileNotFoundError:
-            return Contents()
+            return SecretContents()
         except (OSError, UnicodeDecodeError) as exc:
             raise SecretError(f"secret {secret_name} cannot be read: {exc}") from exc
-        return Contents(data, _version(data)) if data else Contents()
+        return SecretContents(data, _version(data)) if data else SecretContents()
 
     def _replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
         folder = self._folder / secret_name

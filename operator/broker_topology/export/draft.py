@@ -12,10 +12,10 @@ from typing import Any, get_args
 
 import msgspec
 
-from broker_topology.adoption import folding
-from broker_topology.adoption.describing import Described, Fields, exchange, queue, user
+from broker_topology.export import super_streams as folding
+from broker_topology.export.to_spec import Described, Fields, exchange, queue, user
 from broker_topology.findings import Subject
-from broker_topology.planning.state import Kind, State, key
+from broker_topology.planning.state import BrokerState, ObjectKind, key
 from broker_topology.resource.declared import QueueType
 from broker_topology.resource.super_streams import partition
 from broker_topology.rules.graph import PREDECLARED
@@ -23,7 +23,7 @@ from broker_topology.rules.graph import PREDECLARED
 VHOST_WORDS = {"tracing": "tracing is on", "protected_from_deletion": "it is protected from deletion"}
 
 
-class LeftOut(msgspec.Struct, frozen=True):
+class Omission(msgspec.Struct, frozen=True):
     """Something that the file does not say."""
 
     what: str
@@ -35,21 +35,21 @@ class LeftOut(msgspec.Struct, frozen=True):
         return f"{self.what}: {self.why}"
 
 
-class Draft:
+class ExportDraft:
     """Each exchange and queue with every way to write it, the best first."""
 
-    def __init__(self, observed: State, vhost: str, own_user: str, exclusive: Collection[str]) -> None:
+    def __init__(self, observed: BrokerState, vhost: str, own_user: str, exclusive: Collection[str]) -> None:
         self._observed = observed
         self._vhost = vhost
         self._exclusive = exclusive
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[Omission] = []
         self.settings, self.limits = self._of_vhost()
-        self.exchanges = dict(self._described(Kind.EXCHANGE, exchange, own=_is_the_brokers))
-        self.queues = dict(self._described(Kind.QUEUE, queue))
+        self.exchanges = dict(self._described(ObjectKind.EXCHANGE, exchange, own=_is_the_brokers))
+        self.queues = dict(self._described(ObjectKind.QUEUE, queue))
         self.bindings = list(self._bindings())
         self.users = dict(self._users(own_user))
-        self.policies = self._policies(Kind.POLICY)
-        self.operator_policies = self._policies(Kind.OPERATOR_POLICY)
+        self.policies = self._policies(ObjectKind.POLICY)
+        self.operator_policies = self._policies(ObjectKind.OPERATOR_POLICY)
         self.super_streams = folding.fold(self.exchanges, self.queues, self.bindings)
 
     def sections(self) -> dict[str, Any]:
@@ -89,33 +89,35 @@ class Draft:
         elif section in {"exchanges", "queues"} and len(found) > 1:
             mine[section][name] = found[1:]
         else:
-            self.left_out.append(LeftOut(f"{section} {name}", why))
+            self.left_out.append(Omission(f"{section} {name}", why))
 
     def leave_out_bindings(self, doomed: Mapping[int, str]) -> None:
         """Those with these `id`s, each for its reason."""
         for each in self.bindings:
             if id(each) in doomed:
                 target = each.get("queue", each.get("exchange"))
-                self.left_out.append(LeftOut(f"binding {each['source']} --> {target}", doomed[id(each)]))
+                self.left_out.append(Omission(f"binding {each['source']} --> {target}", doomed[id(each)]))
         self.bindings = [each for each in self.bindings if id(each) not in doomed]
 
     def _of_vhost(self) -> tuple[Fields, Fields]:
-        there = self._observed[Kind.VHOST][key(self._vhost)]
+        there = self._observed[ObjectKind.VHOST][key(self._vhost)]
         settings = {"description": there["description"], "tags": there["tags"]}
         if there["default_queue_type"] in get_args(QueueType):
             settings["defaultQueueType"] = there["default_queue_type"]
         for field, words in VHOST_WORDS.items():
             if there[field]:
-                self.left_out.append(LeftOut(f"virtual host {self._vhost}", f"{words}, and there is no field for it"))
+                self.left_out.append(Omission(f"virtual host {self._vhost}", f"{words}, and there is no field for it"))
         limits = {
             _camel(limit): body["value"]
-            for (owner, limit), body in ((each.name, body) for each, body in self._observed[Kind.VHOST_LIMIT].items())
+            for (owner, limit), body in (
+                (each.name, body) for each, body in self._observed[ObjectKind.VHOST_LIMIT].items()
+            )
             if owner == self._vhost and body["value"] >= 0
         }
         return {field: value for field, value in settings.items() if value}, limits
 
     def _described(
-        self, kind: Kind, describe: Callable[[Any], Described], own: Callable[[str], bool] = lambda _: False
+        self, kind: ObjectKind, describe: Callable[[Any], Described], own: Callable[[str], bool] = lambda _: False
     ) -> Iterator[tuple[str, list[Fields]]]:
         for identity, body in sorted(self._observed[kind].items(), key=lambda item: item[0]):
             (name,) = identity.name
@@ -125,10 +127,10 @@ class Draft:
             if ways:
                 yield name, list(ways)
             else:
-                self.left_out.append(LeftOut(f"{kind.value}s {name}", problem))
+                self.left_out.append(Omission(f"{kind.value}s {name}", problem))
 
     def _bindings(self) -> Iterator[Fields]:
-        for identity in sorted(self._observed[Kind.BINDING]):
+        for identity in sorted(self._observed[ObjectKind.BINDING]):
             source, kind, target, routing_key, arguments = identity.name
             binding: Fields = {"source": source, kind: target}
             if routing_key:
@@ -139,22 +141,22 @@ class Draft:
 
     def _users(self, own_user: str) -> Iterator[tuple[str, Fields]]:
         topics: dict[str, list[Fields]] = {}
-        for identity, body in sorted(self._observed[Kind.TOPIC_PERMISSION].items(), key=lambda item: item[0]):
+        for identity, body in sorted(self._observed[ObjectKind.TOPIC_PERMISSION].items(), key=lambda item: item[0]):
             name, exchange_name = identity.name
             topics.setdefault(name, []).append(
                 {"exchange": exchange_name, "write": body["write"], "read": body["read"]}
             )
-        for identity in sorted(self._observed[Kind.PERMISSION]):
+        for identity in sorted(self._observed[ObjectKind.PERMISSION]):
             (name,) = identity.name
             if name == own_user:
                 why = "it is the one by which the broker is reached"
-                self.left_out.append(LeftOut(f"user {name}", why, dropped=False))
-            elif key(name) in self._observed[Kind.USER]:
+                self.left_out.append(Omission(f"user {name}", why, dropped=False))
+            elif key(name) in self._observed[ObjectKind.USER]:
                 yield name, user(self._observed, self._vhost, name, topics.pop(name, []))
         for name in topics.keys() - {own_user}:
-            self.left_out.append(LeftOut(f"topic permissions of user {name}", "it has no permissions here"))
+            self.left_out.append(Omission(f"topic permissions of user {name}", "it has no permissions here"))
 
-    def _policies(self, kind: Kind) -> dict[str, Fields]:
+    def _policies(self, kind: ObjectKind) -> dict[str, Fields]:
         return {
             identity.name[0]: {
                 "pattern": body["pattern"],
@@ -185,20 +187,20 @@ class Draft:
         for what, count in sorted(missing.items()):
             own = what.startswith("queue ") and what.removeprefix("queue ") in self._exclusive
             why = "it belongs to one connection" if own else f"the {what.partition(' ')[0]} is left out"
-            self.left_out.append(LeftOut(f"{_bindings(count)} of {what}", why, dropped=not own))
+            self.left_out.append(Omission(f"{_bindings(count)} of {what}", why, dropped=not own))
         for name, fields in self.users.items():
             topics: Sequence[Fields] = fields.get("topicPermissions", ())
             gone = [each["exchange"] for each in topics if each["exchange"] not in exchanges]
             for exchange_name in gone:
                 what = f"topic permission of user {name} on exchange {exchange_name}"
-                self.left_out.append(LeftOut(what, "there is no such exchange in this file"))
+                self.left_out.append(Omission(what, "there is no such exchange in this file"))
             if gone:
                 fields["topicPermissions"] = [each for each in topics if each["exchange"] in exchanges]
 
 
-def exclusive_queues(names: Collection[str]) -> Iterator[LeftOut]:
+def exclusive_queues(names: Collection[str]) -> Iterator[Omission]:
     for name in sorted(names):
-        yield LeftOut(f"queue {name}", "it belongs to one connection", dropped=False)
+        yield Omission(f"queue {name}", "it belongs to one connection", dropped=False)
 
 
 def _is_the_brokers(exchange_name: str) -> bool:

@@ -11,27 +11,27 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from broker_topology.adoption.documents import documents, text
-from broker_topology.adoption.drafting import Draft, LeftOut, exclusive_queues
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.broker.observe import observe
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import InvalidTopology, TopologyError
+from broker_topology.export.documents import documents, text
+from broker_topology.export.draft import ExportDraft, Omission, exclusive_queues
 from broker_topology.findings import Finding, Origin, refusing
-from broker_topology.planning.state import Kind, key
+from broker_topology.planning.state import ObjectKind, key
 from broker_topology.resource.decode import decode
-from broker_topology.resource.model import Loaded, Topology
+from broker_topology.resource.model import LoadedTopology, Topology
 from broker_topology.rules.validation import UNADDRESSABLE, findings
 
 KNOWN_PARAMETERS = frozenset({"vhost-limits", "policy", "operator_policy"})
 """The runtime parameters that a Topology has fields for."""
 
 
-class Exported(msgspec.Struct, frozen=True):
+class ExportResult(msgspec.Struct, frozen=True):
     text: str
     """The resources as YAML."""
-    loaded: tuple[Loaded, ...]
-    left_out: tuple[LeftOut, ...]
+    loaded: tuple[LoadedTopology, ...]
+    left_out: tuple[Omission, ...]
     """What they do not say, and why."""
     credentials: dict[str, Credentials]
     """What the broker knows of each user's password, by the name of its Secret."""
@@ -42,7 +42,7 @@ class Exported(msgspec.Struct, frozen=True):
         return not any(each.dropped for each in self.left_out)
 
 
-async def export(api: ManagementApi, vhost: str, name: str) -> Exported:
+async def export(api: ManagementApi, vhost: str, name: str) -> ExportResult:
     """One virtual host as the resource called `name`; what one cannot hold is in `name-2` and so on.
 
     Raises `BrokerError`, and `TopologyError` when there is no such virtual host.
@@ -50,37 +50,37 @@ async def export(api: ManagementApi, vhost: str, name: str) -> Exported:
     if vhost in UNADDRESSABLE:
         raise TopologyError(f"RabbitMQ's management API cannot address a virtual host called {vhost}")
     observed = await observe(api, [vhost])
-    if key(vhost) not in observed[Kind.VHOST]:
+    if key(vhost) not in observed[ObjectKind.VHOST]:
         known = ", ".join(sorted(await _vhosts(api)))
         raise TopologyError(f"{api.url} has no virtual host {vhost}; it has {known}")
     queues = await api.get(path("queues", vhost) + "?disable_stats=true&columns=name,exclusive")
     exclusive = {each["name"] for each in queues if each.get("exclusive") is True}
-    draft = Draft(observed, vhost, api.username, exclusive)
+    draft = ExportDraft(observed, vhost, api.username, exclusive)
     draft.left_out += [*exclusive_queues(exclusive), *await _parameters(api, vhost)]
     loaded = refined(draft, vhost, name)
     credentials: dict[str, Credentials] = {}
     for item in loaded:
         for user_name, each in item.spec.users.items():
-            there = observed[Kind.USER][key(user_name)]
+            there = observed[ObjectKind.USER][key(user_name)]
             credentials[str(each.secret_name)] = Credentials(
                 user_name, "", there["password_hash"], there["hashing_algorithm"]
             )
     written = text(vhost, documents(vhost, draft.sections(), name), draft.left_out)
-    return Exported(written, tuple(loaded), tuple(draft.left_out), credentials)
+    return ExportResult(written, tuple(loaded), tuple(draft.left_out), credentials)
 
 
-def refined(draft: Draft, vhost: str, name: str) -> list[Loaded]:
+def refined(draft: ExportDraft, vhost: str, name: str) -> list[LoadedTopology]:
     """Takes away what is refused: each round at least one object or one way to write it, so there is an end."""
     while True:
         several = documents(vhost, draft.sections(), name)
-        loaded: list[Loaded] = []
+        loaded: list[LoadedTopology] = []
         found: list[Finding] = []
         for number, document in enumerate(several, start=1):
             origin = Origin("export", number, name)
             topology, complaints = decode(document, Topology, origin)
             found += complaints
             if topology is not None:
-                loaded.append(Loaded(origin, topology))
+                loaded.append(LoadedTopology(origin, topology))
         found = found or refusing(findings(loaded))
         if not found:
             return loaded
@@ -98,10 +98,10 @@ def refined(draft: Draft, vhost: str, name: str) -> list[Loaded]:
         draft.leave_out_bindings(bindings)
 
 
-async def _parameters(api: ManagementApi, vhost: str) -> Iterator[LeftOut]:
+async def _parameters(api: ManagementApi, vhost: str) -> Iterator[Omission]:
     listed = await api.get(path("parameters"))
     return (
-        LeftOut(f"{each['component']} {each['name']}", "there are no fields for it yet")
+        Omission(f"{each['component']} {each['name']}", "there are no fields for it yet")
         for each in listed
         if each.get("vhost") == vhost and each["component"] not in KNOWN_PARAMETERS
     )

@@ -14,22 +14,22 @@ from broker_topology.broker import ownership
 from broker_topology.broker.execution import Progress, carry_out, check_rights
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.observe import observe
-from broker_topology.broker.ownership import Record
-from broker_topology.convergence import claims
-from broker_topology.convergence.reconciliation import migration_hint
+from broker_topology.broker.ownership import OwnerRecord
 from broker_topology.credentials.secrets import Credentials, SecretStore
 from broker_topology.errors import ApplyIncomplete, InvalidTopology
 from broker_topology.findings import refusing
 from broker_topology.planning.desired import desired
-from broker_topology.planning.plan import Action, Plan, Step, plan
+from broker_topology.planning.plan import Action, Plan, PlanStep, plan
 from broker_topology.planning.rendering import title
-from broker_topology.planning.state import Body, Key, Kind, State, key
-from broker_topology.resource.model import Loaded
-from broker_topology.rotation.accounts import Accounts, accounts
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind, key
+from broker_topology.reconciliation import claims
+from broker_topology.reconciliation.run import migration_hint
+from broker_topology.resource.model import LoadedTopology
+from broker_topology.rotation.accounts import BrokerAccounts, accounts
 from broker_topology.rules.validation import findings, validate
 
 
-class Applied(msgspec.Struct, frozen=True):
+class ApplyResult(msgspec.Struct, frozen=True):
     """What `apply` did: the plan as it was carried out. `plan.blocked` is what it could not do."""
 
     plan: Plan
@@ -40,7 +40,7 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 async def preview(
-    topologies: Sequence[Loaded], api: ManagementApi, secrets: SecretStore, *, strict: bool = True
+    topologies: Sequence[LoadedTopology], api: ManagementApi, secrets: SecretStore, *, strict: bool = True
 ) -> Plan:
     """What `apply` would do, writing nothing anywhere.
 
@@ -50,20 +50,20 @@ async def preview(
 
 
 async def foresee(
-    topologies: Sequence[Loaded], api: ManagementApi, secrets: SecretStore, *, strict: bool = True
-) -> Applied:
+    topologies: Sequence[LoadedTopology], api: ManagementApi, secrets: SecretStore, *, strict: bool = True
+) -> ApplyResult:
     """As `preview`, with what there is to say besides."""
     return (await _prepared(topologies, api, secrets, strict=strict, generate=False)).applied
 
 
 async def apply(
-    topologies: Sequence[Loaded],
+    topologies: Sequence[LoadedTopology],
     api: ManagementApi,
     secrets: SecretStore,
     progress: Progress | None = None,
     *,
     strict: bool = True,
-) -> Applied:
+) -> ApplyResult:
     """Writes the difference, and nothing when there is none.
 
     Unless `strict`, references may be to what the broker holds, and objects on an owner's record are not changed.
@@ -77,8 +77,8 @@ async def apply(
 
 
 class _Prepared(msgspec.Struct, frozen=True):
-    applied: Applied
-    observed: State
+    applied: ApplyResult
+    observed: BrokerState
     credentials: Mapping[str, Credentials | None]
     queues: Mapping[Key, Body]
 
@@ -88,7 +88,7 @@ class _Prepared(msgspec.Struct, frozen=True):
 
 
 async def _prepared(
-    topologies: Sequence[Loaded], api: ManagementApi, secrets: SecretStore, *, strict: bool, generate: bool
+    topologies: Sequence[LoadedTopology], api: ManagementApi, secrets: SecretStore, *, strict: bool, generate: bool
 ) -> _Prepared:
     if strict:
         validate(topologies)  # before the broker is asked
@@ -104,29 +104,33 @@ async def _prepared(
     steps = plan(wanted, observed, known.credentials)
     hinted = Plan(tuple(_hinted(step) for step in steps.steps))
     unnamed = tuple(_unnamed(wanted, observed, owned.values()))
-    return _Prepared(Applied(hinted, unnamed, tuple(map(str, found))), observed, known.credentials, wanted[Kind.QUEUE])
+    return _Prepared(
+        ApplyResult(hinted, unnamed, tuple(map(str, found))), observed, known.credentials, wanted[ObjectKind.QUEUE]
+    )
 
 
-def _check_owners(topologies: Sequence[Loaded], owned: Mapping[str, Record], observed: State, known: Accounts) -> None:
+def _check_owners(
+    topologies: Sequence[LoadedTopology], owned: Mapping[str, OwnerRecord], observed: BrokerState, known: BrokerAccounts
+) -> None:
     """Whoever has an object on record would change it back."""
     steps = plan(desired(topologies, known.usernames), observed, known.credentials)
     changed = frozenset((step.kind, step.key) for step in steps.writes)
     claims.check(topologies, "", changed, owned)
 
 
-def _hinted(step: Step) -> Step:
+def _hinted(step: PlanStep) -> PlanStep:
     if step.action is not Action.BLOCKED or not step.changes or not (hint := migration_hint(step)):
         return step
     return msgspec.structs.replace(step, reason=f"{step.reason}{hint}, with --owner")
 
 
-def _unnamed(wanted: State, observed: State, owned: Iterable[Record]) -> Iterator[str]:
+def _unnamed(wanted: BrokerState, observed: BrokerState, owned: Iterable[OwnerRecord]) -> Iterator[str]:
     """Without a record nothing tells a binding that these files named before from one that another client made."""
-    claimed = {identity for record in owned for kind, identity in record.claims if kind is Kind.BINDING}
-    for identity in sorted(observed[Kind.BINDING].keys() - wanted[Kind.BINDING].keys() - claimed):
+    claimed = {identity for record in owned for kind, identity in record.claims if kind is ObjectKind.BINDING}
+    for identity in sorted(observed[ObjectKind.BINDING].keys() - wanted[ObjectKind.BINDING].keys() - claimed):
         _, kind, target, *_ = identity.name
-        if kind == "queue" and key(target, identity.vhost) in wanted[Kind.QUEUE]:
-            yield title(Step(Action.DELETE, Kind.BINDING, identity))
+        if kind == "queue" and key(target, identity.vhost) in wanted[ObjectKind.QUEUE]:
+            yield title(PlanStep(Action.DELETE, ObjectKind.BINDING, identity))
 
 
 async def execute(
@@ -146,5 +150,5 @@ async def execute(
         )
 
 
-def vhosts(topologies: Sequence[Loaded]) -> set[str]:
+def vhosts(topologies: Sequence[LoadedTopology]) -> set[str]:
     return {item.spec.vhost for item in topologies}

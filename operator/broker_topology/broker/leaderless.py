@@ -14,7 +14,7 @@ from typing import Any
 
 from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import LIFELESS, Key, Kind, State
+from broker_topology.planning.state import LEADERLESS, BrokerState, Key, ObjectKind
 
 AGAIN_SECONDS = 5.0
 """Whoever is just declaring a queue has a leader for it by then."""
@@ -31,24 +31,24 @@ async def members(api: ManagementApi, queue: Key) -> list[Mapping[str, Any]]:
     return answer
 
 
-def never_lived(several: Collection[Mapping[str, Any]]) -> bool:
+def never_had_leader(several: Collection[Mapping[str, Any]]) -> bool:
     """Whether none of these members has ever taken part in an election, nor has any entry in its log."""
     return bool(several) and all(each.get("Term") == 0 and each.get("Last Log Index") == 0 for each in several)
 
 
-async def mark(api: ManagementApi, observed: State, suspects: Collection[Key]) -> None:
+async def mark(api: ManagementApi, observed: BrokerState, suspects: Collection[Key]) -> None:
     """Marks those of the suspects in `observed` that are lifeless. One request for each, and a pause if there are any.
 
     Their bindings are taken out: they go with the queue.
     """
-    found = [each for each in suspects if each in observed[Kind.QUEUE]]
+    found = [each for each in suspects if each in observed[ObjectKind.QUEUE]]
     for pause in (0.0, AGAIN_SECONDS):
         if found:
             await asyncio.sleep(pause)
         asked = await asyncio.gather(*(members(api, each) for each in found))
-        found = [each for each, answer in zip(found, asked, strict=True) if never_lived(answer)]
+        found = [each for each, answer in zip(found, asked, strict=True) if never_had_leader(answer)]
     for dead in found:
-        observed[Kind.QUEUE][dead] = {**observed[Kind.QUEUE][dead], LIFELESS: True}
-        for each in list(observed[Kind.BINDING]):
+        observed[ObjectKind.QUEUE][dead] = {**observed[ObjectKind.QUEUE][dead], LEADERLESS: True}
+        for each in list(observed[ObjectKind.BINDING]):
             if (each.vhost, *each.name[1:3]) == (dead.vhost, "queue", *dead.name):
-                del observed[Kind.BINDING][each]
+                del observed[ObjectKind.BINDING][each]

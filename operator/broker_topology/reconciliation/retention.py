@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from broker_topology.planning.state import Key, Kind, Object, State, key
+from broker_topology.planning.state import BrokerState, Key, ObjectId, ObjectKind, key
 from broker_topology.resource.expressions import matches
 
 DEAD_LETTER, DEAD_LETTER_KEY = "x-dead-letter-exchange", "x-dead-letter-routing-key"
 QUEUE_POLICIES = frozenset({"all", "queues", "classic_queues", "quorum_queues", "streams"})
 
 
-def retained(doomed: frozenset[Object], observed: State, reasons: Mapping[Object, str]) -> dict[Object, str]:
+def retained(
+    doomed: frozenset[ObjectId], observed: BrokerState, reasons: Mapping[ObjectId, str]
+) -> dict[ObjectId, str]:
     """What of `doomed` stays, and why: `reasons` says it of the queues that hold something."""
     kept = {each: reasons[each] for each in doomed if each in reasons}
     if not doomed:
@@ -23,7 +25,7 @@ def retained(doomed: frozenset[Object], observed: State, reasons: Mapping[Object
     while True:
         staying = {
             (kind, identity)
-            for kind in Kind
+            for kind in ObjectKind
             for identity in observed[kind]
             if (kind, identity) not in doomed or (kind, identity) in kept
         }
@@ -37,36 +39,36 @@ def retained(doomed: frozenset[Object], observed: State, reasons: Mapping[Object
         kept |= new
 
 
-def dead_letter_exchanges(queues: Mapping[Key, Mapping[str, object]], doomed: frozenset[Object]) -> set[Object]:
+def dead_letter_exchanges(queues: Mapping[Key, Mapping[str, object]], doomed: frozenset[ObjectId]) -> set[ObjectId]:
     """The exchanges to which doomed queues dead-letter by their arguments."""
     return {
-        (Kind.EXCHANGE, key(str(arguments[DEAD_LETTER]), identity.vhost))
+        (ObjectKind.EXCHANGE, key(str(arguments[DEAD_LETTER]), identity.vhost))
         for identity, body in queues.items()
-        if (Kind.QUEUE, identity) in doomed
+        if (ObjectKind.QUEUE, identity) in doomed
         and isinstance(arguments := body["arguments"], Mapping)
         and arguments.get(DEAD_LETTER)
     }
 
 
-def _needs(staying: set[Object], observed: State, kept: frozenset[Object]) -> Iterator[tuple[Object, str]]:
+def _needs(staying: set[ObjectId], observed: BrokerState, kept: frozenset[ObjectId]) -> Iterator[tuple[ObjectId, str]]:
     """Pairs of what is needed and by whom, one step far."""
-    routes: dict[Object, list[Object]] = {}
-    for identity in observed[Kind.BINDING]:
-        source = (Kind.EXCHANGE, key(identity.name[0], identity.vhost))
-        routes.setdefault(source, []).append((Kind.BINDING, identity))
+    routes: dict[ObjectId, list[ObjectId]] = {}
+    for identity in observed[ObjectKind.BINDING]:
+        source = (ObjectKind.EXCHANGE, key(identity.name[0], identity.vhost))
+        routes.setdefault(source, []).append((ObjectKind.BINDING, identity))
     for kind, identity in sorted(staying, key=lambda each: (each[0].value, each[1])):
         vhost = identity.vhost
-        if kind is Kind.QUEUE:
+        if kind is ObjectKind.QUEUE:
             yield from _of_queue(identity, observed, routes, holds=(kind, identity) in kept)
-        elif kind is Kind.EXCHANGE:
+        elif kind is ObjectKind.EXCHANGE:
             alternate = observed[kind][identity]["arguments"].get("alternate-exchange")
             if alternate:
                 yield from _path(vhost, str(alternate), routes, f"exchange {identity} sends it what it cannot route")
-        elif kind is Kind.BINDING:
+        elif kind is ObjectKind.BINDING:
             origin, target_kind, target, *_ = identity.name
-            yield (Kind.EXCHANGE, key(origin, vhost)), f"a binding from it to {target} stays"
-            yield (Kind(target_kind), key(target, vhost)), f"a binding from exchange {origin} to it stays"
-        elif kind is Kind.POLICY:
+            yield (ObjectKind.EXCHANGE, key(origin, vhost)), f"a binding from it to {target} stays"
+            yield (ObjectKind(target_kind), key(target, vhost)), f"a binding from exchange {origin} to it stays"
+        elif kind is ObjectKind.POLICY:
             definition = observed[kind][identity]["definition"]
             for field in ("dead-letter-exchange", "alternate-exchange"):
                 if definition.get(field):
@@ -74,39 +76,43 @@ def _needs(staying: set[Object], observed: State, kept: frozenset[Object]) -> It
 
 
 def _of_queue(
-    identity: Key, observed: State, routes: Mapping[Object, list[Object]], *, holds: bool
-) -> Iterator[tuple[Object, str]]:
-    arguments = observed[Kind.QUEUE][identity]["arguments"]
+    identity: Key, observed: BrokerState, routes: Mapping[ObjectId, list[ObjectId]], *, holds: bool
+) -> Iterator[tuple[ObjectId, str]]:
+    arguments = observed[ObjectKind.QUEUE][identity]["arguments"]
     exchange = arguments.get(DEAD_LETTER)
     why = f"queue {identity} dead-letters to it"
     if exchange:
         yield from _path(identity.vhost, str(exchange), _matching(routes, observed, identity, arguments), why)
     elif exchange == "" and arguments.get(DEAD_LETTER_KEY):
-        yield (Kind.QUEUE, key(str(arguments[DEAD_LETTER_KEY]), identity.vhost)), why
+        yield (ObjectKind.QUEUE, key(str(arguments[DEAD_LETTER_KEY]), identity.vhost)), why
     if holds:
-        for kind in (Kind.POLICY, Kind.OPERATOR_POLICY):
+        for kind in (ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY):
             for policy, body in observed[kind].items():
                 if policy.vhost == identity.vhost and _applies(body, identity.name[0]):
                     yield (kind, policy), f"it holds for queue {identity}, which stays"
 
 
 def _matching(
-    routes: Mapping[Object, list[Object]], observed: State, queue: Key, arguments: Mapping[str, object]
-) -> Mapping[Object, list[Object]]:
+    routes: Mapping[ObjectId, list[ObjectId]], observed: BrokerState, queue: Key, arguments: Mapping[str, object]
+) -> Mapping[ObjectId, list[ObjectId]]:
     """Of a direct exchange, a queue that dead-letters under one key needs the bindings of that key alone."""
     exchange = key(str(arguments[DEAD_LETTER]), queue.vhost)
-    direct = observed[Kind.EXCHANGE].get(exchange, {}).get("type") == "direct"
+    direct = observed[ObjectKind.EXCHANGE].get(exchange, {}).get("type") == "direct"
     if not direct or DEAD_LETTER_KEY not in arguments:
         return routes
     bindings = [
-        each for each in routes.get((Kind.EXCHANGE, exchange), ()) if each[1].name[3] == arguments[DEAD_LETTER_KEY]
+        each
+        for each in routes.get((ObjectKind.EXCHANGE, exchange), ())
+        if each[1].name[3] == arguments[DEAD_LETTER_KEY]
     ]
-    return {**routes, (Kind.EXCHANGE, exchange): bindings}
+    return {**routes, (ObjectKind.EXCHANGE, exchange): bindings}
 
 
-def _path(vhost: str, exchange: str, routes: Mapping[Object, list[Object]], why: str) -> Iterator[tuple[Object, str]]:
+def _path(
+    vhost: str, exchange: str, routes: Mapping[ObjectId, list[ObjectId]], why: str
+) -> Iterator[tuple[ObjectId, str]]:
     """An exchange that somebody relies on, and the bindings that make it reach anything."""
-    needed = (Kind.EXCHANGE, key(exchange, vhost))
+    needed = (ObjectKind.EXCHANGE, key(exchange, vhost))
     yield needed, why
     for binding in routes.get(needed, ()):
         yield binding, f"exchange {exchange} needs it"

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from broker_topology.broker.execution import Failure
-from broker_topology.migration.situation import Held
-from broker_topology.planning.outcome import ObjectState, Status
-from broker_topology.planning.plan import Action, Plan, Step
-from broker_topology.planning.state import Key, Kind, Object, State
+from broker_topology.broker.execution import StepFailure
+from broker_topology.migration.context import HeldObject
+from broker_topology.planning.plan import Action, Plan, PlanStep
+from broker_topology.planning.result import ObjectState, Status
+from broker_topology.planning.state import BrokerState, Key, ObjectId, ObjectKind
 
 
 def object_states(
-    wanted: State, left: Plan, failures: Sequence[Failure], held: Sequence[Held], kept: Mapping[Object, str]
+    wanted: BrokerState,
+    left: Plan,
+    failures: Sequence[StepFailure],
+    held: Sequence[HeldObject],
+    kept: Mapping[ObjectId, str],
 ) -> tuple[ObjectState, ...]:
     """Everything wanted, then everything kept. `left` is what the broker, read last, still lacks."""
     return tuple(_states(wanted, left, failures, held, kept))
 
 
 def _states(
-    wanted: State, left: Plan, failures: Sequence[Failure], held: Sequence[Held], kept: Mapping[Object, str]
+    wanted: BrokerState,
+    left: Plan,
+    failures: Sequence[StepFailure],
+    held: Sequence[HeldObject],
+    kept: Mapping[ObjectId, str],
 ) -> Iterator[ObjectState]:
     refused = {(each.step.kind, each.step.key): each.reason for each in failures}
     open_steps = {(step.kind, step.key): step for step in left.steps}
     moving = {each.object: each for each in held}
-    for kind in Kind:
+    for kind in ObjectKind:
         for identity in wanted[kind]:
             each = kind, identity
             if each in moving:
@@ -43,20 +51,20 @@ def _states(
             yield state(each, Status.FAILED, reason)
 
 
-def state(each: Object, status: Status, message: str = "") -> ObjectState:
+def state(each: ObjectId, status: Status, message: str = "") -> ObjectState:
     kind, identity = each
     return ObjectState(kind, identity.vhost, _name(kind, identity), status, message)
 
 
-def _name(kind: Kind, identity: Key) -> str:
-    if kind is Kind.BINDING:
+def _name(kind: ObjectKind, identity: Key) -> str:
+    if kind is ObjectKind.BINDING:
         source, _, target, routing_key, arguments = identity.name
         label = " ".join(part for part in (routing_key, arguments) if part)
         return f"{source} --{label}--> {target}" if label else f"{source} --> {target}"
     return str(identity)
 
 
-def _why(step: Step) -> str:
+def _why(step: PlanStep) -> str:
     if step.action is Action.CREATE:
         return "is not there"
     differences = "; ".join(map(str, step.changes))

@@ -7,8 +7,8 @@ from enum import Enum
 
 import msgspec
 
-from broker_topology.planning.plan import Plan, Step
-from broker_topology.planning.state import Key, Kind
+from broker_topology.planning.plan import Plan, PlanStep
+from broker_topology.planning.state import Key, ObjectKind
 
 
 class Status(Enum):
@@ -26,7 +26,7 @@ class Status(Enum):
 
 
 class ObjectState(msgspec.Struct, frozen=True):
-    kind: Kind
+    kind: ObjectKind
     vhost: str
     """Empty for what belongs to the whole broker."""
     name: str
@@ -38,13 +38,13 @@ class ObjectState(msgspec.Struct, frozen=True):
         return f"{text} ({self.message})" if self.message else text
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """Of one `reconcile` or `release`, after the broker was read back."""
+class TopologyResult(msgspec.Struct, frozen=True):
+    """Of one `reconcile` or `finalize`, after the broker was read back."""
 
     plan: Plan
     """What was found different: carried out, or with `mode: Plan` only found."""
     objects: tuple[ObjectState, ...] = ()
-    repaired: tuple[Step, ...] = ()
+    repaired: tuple[PlanStep, ...] = ()
     """The part of the plan that somebody else's hand had made necessary (drift)."""
     failures: tuple[tuple[str, str], ...] = ()
     """What the broker refused, each with its reason."""

@@ -34,7 +34,7 @@ STAGED, FORMER = "next", "previous"
 """Before `-username` and `-password`."""
 
 
-class Keyring(msgspec.Struct, frozen=True):
+class CredentialSet(msgspec.Struct, frozen=True):
     """What the Secret of one user holds."""
 
     current: Credentials | None = None
@@ -65,7 +65,7 @@ class Keyring(msgspec.Struct, frozen=True):
         return data
 
 
-def keyring(secret_name: str, data: Mapping[str, str]) -> Keyring:
+def credential_set(secret_name: str, data: Mapping[str, str]) -> CredentialSet:
     """Raises `SecretError` when the time in it is none. Half a credential counts as none."""
     rest = dict(data)
     found: list[Credentials | None] = []
@@ -82,13 +82,13 @@ def keyring(secret_name: str, data: Mapping[str, str]) -> Keyring:
     if rotated_at is not None and rotated_at.tzinfo is None:
         rotated_at = rotated_at.replace(tzinfo=UTC)
     current, staged, former = found
-    return Keyring(current, rotated_at, staged, former, rest)
+    return CredentialSet(current, rotated_at, staged, former, rest)
 
 
-class Facts(msgspec.Struct, frozen=True):
+class RotationFacts(msgspec.Struct, frozen=True):
     """All that a decision rests on."""
 
-    keyring: Keyring
+    credential_set: CredentialSet
     now: datetime
     rotation: Rotation | None = None
     requested: datetime | None = None
@@ -101,23 +101,23 @@ class Facts(msgspec.Struct, frozen=True):
     """Somebody is connected as the former user."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class UpdateSecret(msgspec.Struct, frozen=True):
     """Write this into the Secret, then decide again."""
 
-    keyring: Keyring
+    credential_set: CredentialSet
     why: str
 
 
-class Keep(msgspec.Struct, frozen=True):
+class WaitUntil(msgspec.Struct, frozen=True):
     """Nothing to do before `until`, and nothing at all without one."""
 
     until: datetime | None
     why: str
 
 
-def decide(name: str, facts: Facts) -> Change | Keep:
+def decide(name: str, facts: RotationFacts) -> UpdateSecret | WaitUntil:
     """The next step for the user `name` of the topology."""
-    ring, now = facts.keyring, facts.now
+    ring, now = facts.credential_set, facts.now
     replace = msgspec.structs.replace
     if ring.current is None:
         return _first(name, facts)
@@ -126,12 +126,12 @@ def decide(name: str, facts: Facts) -> Change | Keep:
     if ring.former is not None:
         return _farewell(facts, ring, ring.former)
     if ring.rotated_at is None and facts.requested is None and facts.rotation is not None:
-        return Change(replace(ring, rotated_at=now), f"the age of {ring.current.username} counts from now on")
+        return UpdateSecret(replace(ring, rotated_at=now), f"the age of {ring.current.username} counts from now on")
     due = _due(facts)
     if due is None or now < due:
-        return Keep(due, f"{ring.current.username} is in use")
+        return WaitUntil(due, f"{ring.current.username} is in use")
     staged = generate(next_name(name, {*facts.known, ring.current.username}))
-    return Change(replace(ring, staged=staged), f"{staged.username} is to follow {ring.current.username}")
+    return UpdateSecret(replace(ring, staged=staged), f"{staged.username} is to follow {ring.current.username}")
 
 
 def next_name(name: str, known: Iterable[str]) -> str:
@@ -141,11 +141,13 @@ def next_name(name: str, known: Iterable[str]) -> str:
     return f"{name}.{max(used, default=0) + 1}"
 
 
-def _switch(facts: Facts, ring: Keyring, current: Credentials, staged: Credentials) -> Change | Keep:
+def _switch(
+    facts: RotationFacts, ring: CredentialSet, current: Credentials, staged: Credentials
+) -> UpdateSecret | WaitUntil:
     if not facts.prepared:
-        return Keep(None, f"{staged.username} is being given its rights")
+        return WaitUntil(None, f"{staged.username} is being given its rights")
     switched = msgspec.structs.replace(ring, current=staged, rotated_at=facts.now, staged=None, former=current)
-    return Change(switched, f"{staged.username} takes over from {current.username}")
+    return UpdateSecret(switched, f"{staged.username} takes over from {current.username}")
 
 
 def is_account_of(name: str, username: str) -> bool:
@@ -153,7 +155,7 @@ def is_account_of(name: str, username: str) -> bool:
     return re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", username) is not None
 
 
-def _first(name: str, facts: Facts) -> Change:
+def _first(name: str, facts: RotationFacts) -> UpdateSecret:
     """Of a Secret that is new, or was lost: whoever still works with the lost one gets the overlap, too."""
     first = generate(next_name(name, facts.known))
     mine = [each for each in facts.known if is_account_of(name, each) and facts.known[each]]
@@ -161,25 +163,25 @@ def _first(name: str, facts: Facts) -> Change:
     if mine:
         latest = max(mine, key=lambda each: (len(each), each))
         former = Credentials(latest, password_hash=facts.known[latest])
-    ring = msgspec.structs.replace(facts.keyring, current=first, rotated_at=facts.now, former=former)
-    return Change(ring, f"{first.username} is the first in this Secret")
+    ring = msgspec.structs.replace(facts.credential_set, current=first, rotated_at=facts.now, former=former)
+    return UpdateSecret(ring, f"{first.username} is the first in this Secret")
 
 
-def _farewell(facts: Facts, ring: Keyring, former: Credentials) -> Change | Keep:
+def _farewell(facts: RotationFacts, ring: CredentialSet, former: Credentials) -> UpdateSecret | WaitUntil:
     """The former user stays for the overlap. Who is still connected then gets as long again, and is cut off after that:
     its process has the new Secret, or it never will."""
     minutes = facts.rotation.overlap_minutes if facts.rotation is not None else OVERLAP_MINUTES
     overlap = timedelta(minutes=minutes)
     over = (ring.rotated_at or facts.now) + overlap
     if facts.now < over:
-        return Keep(over, f"{former.username} may still be used")
+        return WaitUntil(over, f"{former.username} may still be used")
     if facts.connected and facts.now < over + overlap:
-        return Keep(min(facts.now + LOOK_AGAIN, over + overlap), f"{former.username} is still connected")
-    return Change(msgspec.structs.replace(ring, former=None), f"{former.username} is done")
+        return WaitUntil(min(facts.now + LOOK_AGAIN, over + overlap), f"{former.username} is still connected")
+    return UpdateSecret(msgspec.structs.replace(ring, former=None), f"{former.username} is done")
 
 
-def _due(facts: Facts) -> datetime | None:
-    since = facts.keyring.rotated_at
+def _due(facts: RotationFacts) -> datetime | None:
+    since = facts.credential_set.rotated_at
     times = []
     if facts.rotation is not None and since is not None:
         times.append(since + timedelta(hours=facts.rotation.every_hours))

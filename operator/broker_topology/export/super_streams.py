@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from broker_topology.adoption.describing import Fields
+from broker_topology.export.to_spec import Fields
 from broker_topology.findings import Origin
 from broker_topology.resource.decode import decode
 from broker_topology.resource.model import Spec
@@ -16,7 +16,7 @@ Ways = dict[str, list[Fields]]
 """By name, every way to write an object, the best first."""
 
 
-class Folded(msgspec.Struct, frozen=True):
+class FoldedSuperStream(msgspec.Struct, frozen=True):
     """One super stream and the parts it stands for."""
 
     name: str
@@ -31,7 +31,7 @@ class Folded(msgspec.Struct, frozen=True):
         bindings.extend(self.bindings)
 
 
-def fold(exchanges: Ways, queues: Ways, bindings: list[Fields]) -> dict[str, Folded]:
+def fold(exchanges: Ways, queues: Ways, bindings: list[Fields]) -> dict[str, FoldedSuperStream]:
     """Takes the parts of super streams away from all three."""
     names = [name for name, ways in exchanges.items() if ways[0].get("arguments", {}).get("x-super-stream") is True]
     by_source: dict[str, list[Fields]] = {name: [] for name in names}
@@ -48,7 +48,7 @@ def fold(exchanges: Ways, queues: Ways, bindings: list[Fields]) -> dict[str, Fol
     return found
 
 
-def _folded(name: str, exchange: list[Fields], queues: Ways, bound: list[Fields]) -> Folded | None:
+def _folded(name: str, exchange: list[Fields], queues: Ways, bound: list[Fields]) -> FoldedSuperStream | None:
     ways = sorted(bound, key=_order)
     streams = {each["queue"]: queues.get(each["queue"]) for each in ways}
     parts = {queue: written for queue, written in streams.items() if written is not None}
@@ -59,7 +59,7 @@ def _folded(name: str, exchange: list[Fields], queues: Ways, bound: list[Fields]
     keys = [each.get("routingKey", "") for each in ways]
     if keys != [str(number) for number in range(len(ways))]:
         fields["routingKeys"] = keys
-    folded = Folded(name, fields, exchange, parts, ways)
+    folded = FoldedSuperStream(name, fields, exchange, parts, ways)
     return folded if _same(folded) else None
 
 
@@ -68,7 +68,7 @@ def _order(binding: Fields) -> float:
     return order if isinstance(order, int | float) else -1
 
 
-def _same(folded: Folded) -> bool:
+def _same(folded: FoldedSuperStream) -> bool:
     origin = Origin("export")
     whole: dict[str, Any] = {"vhost": "v", "superStreams": {folded.name: folded.fields}}
     parts: dict[str, Any] = {

@@ -13,38 +13,38 @@ from collections.abc import Sequence
 from broker_topology.broker.backlog import QUIET_SECONDS
 from broker_topology.broker.execution import Progress
 from broker_topology.broker.management_api import ManagementApi
-from broker_topology.convergence.reconciliation import Reconciliation
 from broker_topology.credentials.secrets import SecretStore
-from broker_topology.migration.situation import Migrate
-from broker_topology.planning.outcome import Outcome
-from broker_topology.resource.model import Loaded
+from broker_topology.migration.context import RunMigrations
+from broker_topology.planning.result import TopologyResult
+from broker_topology.reconciliation.run import Reconciliation
+from broker_topology.resource.model import LoadedTopology
 from broker_topology.rotation.accounts import Rotated
 
 
 async def reconcile(
-    resource: Loaded,
+    resource: LoadedTopology,
     *,
     owner: str,
     api: ManagementApi,
     secrets: SecretStore,
-    neighbours: Sequence[Loaded] = (),
+    peers: Sequence[LoadedTopology] = (),
     accounts: Rotated | None = None,
-    migrate: Migrate | None = None,
+    migrate: RunMigrations | None = None,
     progress: Progress | None = None,
     quiet_seconds: float = QUIET_SECONDS,
-) -> Outcome:
+) -> TopologyResult:
     """As the resource's `mode` and `prune` say.
 
-    `neighbours` are the other resources for the same broker: references to what they declare are no mistake. What the
-    broker refuses is in the outcome. Raises, having written nothing: `InvalidTopology` (also `Claimed`: another owner
-    has an object), `SecretError`, `AccessRefused`. Raises `BrokerError` whenever the broker is not there.
+    `peers` are the other resources for the same broker: references to what they declare are no mistake. What the
+    broker refuses is in the outcome. Raises, having written nothing: `InvalidTopology`,
+    `OwnershipConflict`, `SecretError`, `AccessDenied`. Raises `BrokerError` whenever the broker is not there.
     """
-    return await converge(
+    return await reconcile_all(
         [resource],
         owner=owner,
         api=api,
         secrets=secrets,
-        neighbours=neighbours,
+        peers=peers,
         enforce=resource.spec.mode == "Enforce",
         prune=resource.spec.prune == "EmptyOnly",
         accounts=accounts,
@@ -55,26 +55,26 @@ async def reconcile(
     )
 
 
-async def converge(
-    topologies: Sequence[Loaded],
+async def reconcile_all(
+    topologies: Sequence[LoadedTopology],
     *,
     owner: str,
     api: ManagementApi,
     secrets: SecretStore,
-    neighbours: Sequence[Loaded] = (),
+    peers: Sequence[LoadedTopology] = (),
     enforce: bool = True,
     prune: bool = True,
     accounts: Rotated | None = None,
-    migrate: Migrate | None = None,
+    migrate: RunMigrations | None = None,
     progress: Progress | None = None,
     quiet_seconds: float = QUIET_SECONDS,
     patient: bool = False,
-) -> Outcome:
+) -> TopologyResult:
     """The same for several resources that have one owner together, whatever their `mode` and `prune` say.
 
     Without `enforce`, `patient` waits until the broker's counts of messages are true, as carrying out does.
     """
-    run = Reconciliation(topologies, owner, neighbours, api, secrets, quiet_seconds)
+    run = Reconciliation(topologies, owner, peers, api, secrets, quiet_seconds)
     await run.read()
     await run.decide(accounts, generate=enforce)
     if not enforce:

@@ -13,18 +13,18 @@ from typing import Any
 
 import msgspec
 
-from broker_topology.broker.lifeless import members, never_lived
+from broker_topology.broker.leaderless import members, never_had_leader
 from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
 from broker_topology.errors import RequestFailed
 from broker_topology.migration import shovel
-from broker_topology.planning.state import Body, Kind, State, key
+from broker_topology.planning.state import Body, BrokerState, ObjectKind, key
 
 PREFIX = "broker_topology.migration."
 LONGEST_SUFFIX = ".backlog"
 MAX_NAME_BYTES = 255
 
 
-class Names(msgspec.Struct, frozen=True):
+class MigrationNames(msgspec.Struct, frozen=True):
     """What a migration of `queue` calls its own. A prefix, so that policies and permissions by the queue's own prefix
     do not match."""
 
@@ -79,7 +79,7 @@ class Names(msgspec.Struct, frozen=True):
         return (self.out, self.back, self.last)
 
 
-class Bound(msgspec.Struct, frozen=True):
+class BindingSource(msgspec.Struct, frozen=True):
     """A binding, without its target. `handle` is what the broker calls it among those of the same two ends."""
 
     source: str
@@ -94,7 +94,7 @@ class Bound(msgspec.Struct, frozen=True):
         return self.source, self.routing_key, self.arguments
 
 
-class Holding(msgspec.Struct, frozen=True):
+class QueueSnapshot(msgspec.Struct, frozen=True):
     """One queue as it is now."""
 
     body: Body
@@ -105,11 +105,11 @@ class Holding(msgspec.Struct, frozen=True):
     unacknowledged: int
     still_seconds: float
     """How long nothing at all has happened in it, as far as this process has watched."""
-    bindings: tuple[Bound, ...]
+    bindings: tuple[BindingSource, ...]
     exclusive: bool
     limits: tuple[str, ...]
     """What policies make of it that could cost messages."""
-    lifeless: bool = False
+    leaderless: bool = False
     """Its declaration was cut off: it never held anything, and never will."""
 
     @property
@@ -121,34 +121,34 @@ class Holding(msgspec.Struct, frozen=True):
         return any(each.source == exchange for each in self.bindings)
 
 
-class Site(msgspec.Struct, frozen=True):
+class MigrationState(msgspec.Struct, frozen=True):
     """The whole of it."""
 
     vhost: str
-    names: Names
-    queue: Holding | None
-    aside: Holding | None
-    backlog: Holding | None
+    names: MigrationNames
+    queue: QueueSnapshot | None
+    aside: QueueSnapshot | None
+    backlog: QueueSnapshot | None
     exchanges: frozenset[str]
     """Those of the migration that exist."""
     source_types: Mapping[str, str]
     """The types of all exchanges of the virtual host."""
-    entered: tuple[Bound, ...]
+    entered: tuple[BindingSource, ...]
     """What leads to the entry exchange."""
     shovels: Mapping[str, Mapping[str, Any]]
     troubles: Mapping[str, str]
 
     @property
-    def direct(self) -> tuple[Bound, ...]:
+    def direct(self) -> tuple[BindingSource, ...]:
         """What leads to the queue by itself, not through the migration."""
         own = self.names.exchanges
         return tuple(each for each in (self.queue.bindings if self.queue else ()) if each.source not in own)
 
     @property
-    def lifeless(self) -> tuple[str, ...]:
+    def leaderless(self) -> tuple[str, ...]:
         """Queues of the migration that have to be declared anew."""
         held = {self.names.queue: self.queue, self.names.backlog: self.backlog, self.names.aside: self.aside}
-        return tuple(name for name, each in held.items() if each is not None and each.lifeless)
+        return tuple(name for name, each in held.items() if each is not None and each.leaderless)
 
     @property
     def held_aside(self) -> int:
@@ -169,7 +169,7 @@ _LIVE = "?disable_stats=true&enable_queue_totals=true"
 """Past the management database, which would add its own delay. Only the totals are still up to one tick old."""
 
 
-async def look(api: ManagementApi, vhost: str, names: Names, still: Still) -> Site:
+async def look(api: ManagementApi, vhost: str, names: MigrationNames, still: Still) -> MigrationState:
     """Reads the site. The number of requests does not grow with queues, bindings or messages of others."""
     queue, aside, backlog, exchanges, entered, shovels, troubles = await asyncio.gather(
         _holding(api, vhost, names.queue, still),
@@ -181,7 +181,7 @@ async def look(api: ManagementApi, vhost: str, names: Names, still: Still) -> Si
         shovel.troubles(api, vhost),
     )
     types = {each["name"]: str(each["type"]) for each in exchanges}
-    return Site(
+    return MigrationState(
         vhost=vhost,
         names=names,
         queue=queue,
@@ -195,15 +195,15 @@ async def look(api: ManagementApi, vhost: str, names: Names, still: Still) -> Si
     )
 
 
-def under_way(observed: State, vhost: str, queue: str) -> bool:
+def under_way(observed: BrokerState, vhost: str, queue: str) -> bool:
     """Whether a migration has left anything at the broker that still has to be brought to its end."""
-    names = Names(queue)
-    return any(key(name, vhost) in observed[Kind.EXCHANGE] for name in names.exchanges) or any(
-        key(name, vhost) in observed[Kind.QUEUE] for name in (names.aside, names.backlog)
+    names = MigrationNames(queue)
+    return any(key(name, vhost) in observed[ObjectKind.EXCHANGE] for name in names.exchanges) or any(
+        key(name, vhost) in observed[ObjectKind.QUEUE] for name in (names.aside, names.backlog)
     )
 
 
-async def _holding(api: ManagementApi, vhost: str, name: str, still: Still) -> Holding | None:
+async def _holding(api: ManagementApi, vhost: str, name: str, still: Still) -> QueueSnapshot | None:
     listed = await _or_none(api, path("queues", vhost, name) + _LIVE)
     if listed is None:
         return None
@@ -212,7 +212,7 @@ async def _holding(api: ManagementApi, vhost: str, name: str, still: Still) -> H
         _or_none(api, path("queues", vhost, name, "bindings")),
     )
     messages = int(listed.get("messages") or 0)
-    return Holding(
+    return QueueSnapshot(
         body={
             "durable": listed["durable"],
             "auto_delete": listed["auto_delete"],
@@ -225,7 +225,7 @@ async def _holding(api: ManagementApi, vhost: str, name: str, still: Still) -> H
         bindings=_bindings(bindings or []),
         exclusive=listed.get("exclusive") is True,
         limits=_limits(listed.get("effective_policy_definition")),
-        lifeless=never_lived(quorum),
+        leaderless=never_had_leader(quorum),
     )
 
 
@@ -247,9 +247,9 @@ async def _or_none(api: ManagementApi, target: str) -> Any:
         return None
 
 
-def _bindings(listed: list[dict[str, Any]]) -> tuple[Bound, ...]:
+def _bindings(listed: list[dict[str, Any]]) -> tuple[BindingSource, ...]:
     return tuple(
-        Bound(
+        BindingSource(
             each["source"],
             each["routing_key"],
             json.dumps(each["arguments"], sort_keys=True, separators=(",", ":")),

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import msgspec
 
 from broker_topology.planning.desired import exchange_body, queue_body
-from broker_topology.planning.state import Body, Key, Kind, State, key
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind, key
 from broker_topology.resource.declared import Exchange, ExchangeType, Queue
 
 Fields = dict[str, Any]
@@ -81,18 +81,18 @@ def _named(kind: str, raw: Fields, given: Body) -> tuple[Fields, Fields]:
     return fields, arguments
 
 
-def user(observed: State, vhost: str, name: str, topics: Sequence[Fields]) -> Fields:
+def user(observed: BrokerState, vhost: str, name: str, topics: Sequence[Fields]) -> Fields:
     """One user with its rights in one virtual host. Its password is imported."""
     fields: Fields = {"secretName": secret_name(name), "credentials": "Import"}
-    if tags := observed[Kind.USER][key(name)]["tags"]:
+    if tags := observed[ObjectKind.USER][key(name)]["tags"]:
         fields["tags"] = tags
-    permissions = observed[Kind.PERMISSION][key(name, vhost)]
+    permissions = observed[ObjectKind.PERMISSION][key(name, vhost)]
     fields["permissions"] = {each: permissions[each] for each in ("configure", "write", "read")}
     if topics:
         fields["topicPermissions"] = list(topics)
     limits = {}
     for limit, field in (("max-connections", "maxConnections"), ("max-channels", "maxChannels")):
-        body = observed[Kind.USER_LIMIT].get(Key("", (name, limit)))
+        body = observed[ObjectKind.USER_LIMIT].get(Key("", (name, limit)))
         if body is not None and body["value"] >= 0:
             limits[field] = body["value"]
     if limits:

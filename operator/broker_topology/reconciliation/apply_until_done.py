@@ -8,34 +8,34 @@ from datetime import UTC, datetime
 
 from broker_topology.broker.execution import Progress
 from broker_topology.broker.management_api import ManagementApi
-from broker_topology.convergence.reconcile import converge
 from broker_topology.errors import TopologyError
 from broker_topology.migration.migrator import Migrator
-from broker_topology.planning.outcome import Outcome
-from broker_topology.resource.model import Loaded
+from broker_topology.planning.result import TopologyResult
+from broker_topology.reconciliation.reconcile import reconcile_all
+from broker_topology.resource.model import LoadedTopology
 from broker_topology.rotation.accounts import Rotated
-from broker_topology.rotation.rotating_secrets import RotatingStore
 from broker_topology.rotation.rotator import Rotator
+from broker_topology.rotation.versioned_secrets import VersionedSecretStore
 
 FOREVER = float("inf")
 Told = Callable[[str], None]
 
 
-async def settle(
-    topologies: Sequence[Loaded],
+async def apply_until_done(
+    topologies: Sequence[LoadedTopology],
     *,
     owner: str,
     api: ManagementApi,
-    secrets: RotatingStore,
+    secrets: VersionedSecretStore,
     prune: bool,
     rotate: Iterable[str] = (),
     progress: Progress | None = None,
     told: Told | None = None,
-) -> Outcome:
-    """As `converge`. Each user of `rotate` gets a new password; the former one goes at a run after its overlap.
+) -> TopologyResult:
+    """As `reconcile_all`. Each user of `rotate` gets a new password; the former one goes at a run after its overlap.
 
-    `told` hears, line by line, what is waited for. Raises what `converge` raises, and `TopologyError` for a user that
-    is in no file.
+    `told` hears, line by line, what is waited for. Raises what `reconcile_all` raises, and `TopologyError` for an
+    unknown user.
     """
     rotator = Rotator(secrets, api)
     requested = dict.fromkeys(rotate, datetime.now(UTC))
@@ -43,11 +43,11 @@ async def settle(
         raise TopologyError(f"user {', '.join(sorted(unknown))} is in none of the files")
     migrator = Migrator(patience_seconds=FOREVER, told=told)
 
-    async def once() -> Outcome:
+    async def once() -> TopologyResult:
         accounts: Rotated = {}
         for item in topologies:
             accounts = {**accounts, **await rotator.before(item, requested)}
-        return await converge(
+        return await reconcile_all(
             topologies,
             owner=owner,
             api=api,
