@@ -54,7 +54,7 @@ RUN test -n "${SERVICE}" || { echo 'which service? --build-arg SERVICE=inventory
 USER 10001:10001
 EXPOSE 8080 9464
 # For Docker; Kubernetes asks the port itself.
-HEALTHCHECK --interval=10s --timeout=10s --start-period=180s CMD ["python", "-m", "services.shared.chassis.probe"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=180s CMD ["python", "-m", "services.shared.chassis.healthcheck"]
 ENTRYPOINT ["/usr/local/bin/run"]
 
 # For the Tiltfile alone: code that may be replaced while it runs.

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from services.shared.chassis.environment import ProcessSettings
+from services.shared.chassis.settings import ProcessSettings
 from warren_messaging import codec
 from warren_messaging.amqp import connection, publisher
 from warren_messaging.amqp.connection import BrokerAddress

@@ -12,7 +12,7 @@ import asyncpg
 import broker_topology
 from broker_topology.broker.management_api import path
 from services.shared.chassis import migrations
-from services.shared.chassis.environment import PREFIX
+from services.shared.chassis.settings import ENV_PREFIX
 from warren.local.secret import remembered_secret
 from warren.local.servers import Servers
 
@@ -52,13 +52,13 @@ class Bench:
         """The settings of a process of the service."""
         broker, postgres = self.servers.broker.address, self.servers.postgres.address
         return {
-            f"{PREFIX}DATABASE_URL": f"postgresql://{self.service}@{postgres.host}:{postgres.port}/{self.database}",
-            f"{PREFIX}DATABASE_PASSWORD_FILE": str(self.secrets / f"{self.service}-postgres" / "password"),
-            f"{PREFIX}DATABASE_CA_FILE": str(postgres.ca_file),
-            f"{PREFIX}BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/{self.vhost}",
-            f"{PREFIX}BROKER_CREDENTIALS": str(self.secrets / f"{self.service}-rabbitmq"),
-            f"{PREFIX}BROKER_CA_FILE": str(broker.ca_file),
-            f"{PREFIX}LOG_LEVEL": "warning",
+            f"{ENV_PREFIX}DATABASE_URL": f"postgresql://{self.service}@{postgres.host}:{postgres.port}/{self.database}",
+            f"{ENV_PREFIX}DATABASE_PASSWORD_FILE": str(self.secrets / f"{self.service}-postgres" / "password"),
+            f"{ENV_PREFIX}DATABASE_CA_FILE": str(postgres.ca_file),
+            f"{ENV_PREFIX}BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/{self.vhost}",
+            f"{ENV_PREFIX}BROKER_CREDENTIALS": str(self.secrets / f"{self.service}-rabbitmq"),
+            f"{ENV_PREFIX}BROKER_CA_FILE": str(broker.ca_file),
+            f"{ENV_PREFIX}LOG_LEVEL": "warning",
         }
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from services.shared.chassis.environment import PREFIX, ProcessSettings
+from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "settings.md"
@@ -45,7 +45,7 @@ def settings() -> list[type[ProcessSettings]]:
     """Every kind of settings of the services, the common ones first."""
     for file in sorted((ROOT / "services").glob("*/settings.py")):
         importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
-    importlib.import_module("services.shared.chassis.identity")
+    importlib.import_module("services.shared.chassis.http.auth")
     return list(_with_children(ProcessSettings))
 
 
@@ -56,7 +56,7 @@ def page() -> str:
         if rows:
             where = kind.__module__.replace(".", "/") + ".py"
             base = "" if kind is ProcessSettings else f", with all of `{kind.__bases__[0].__name__}`"
-            title = kind.__module__.removeprefix("services.").removesuffix(".settings").removeprefix("shared.chassis.")
+            title = kind.__module__.removeprefix("services.").removesuffix(".settings").removeprefix("shared.")
             text = f" {first}" if (first := _first_paragraph(kind)) else ""
             parts.append(f"\n## {title}: {kind.__name__}\n\nIn `{where}`{base}.{text}\n")
             parts.append("| variable | default | possible | meaning |\n|---|---|---|---|\n" + "".join(rows))
@@ -82,7 +82,7 @@ def _rows(kind: type[ProcessSettings]) -> Iterator[str]:
             value = str(field.default).removeprefix(f"{ROOT}/")
             default = "required" if field.required else "not set" if value in {"", ".", "None"} else f"`{value}`"
             meaning = meanings.get(field.name, "").replace("|", "\\|")
-            yield f"| `{PREFIX}{field.name.upper()}` | {default} | {_possible(field.type)} | {meaning} |\n"
+            yield f"| `{ENV_PREFIX}{field.name.upper()}` | {default} | {_possible(field.type)} | {meaning} |\n"
 
 
 def _meanings(kind: type[ProcessSettings]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Bearer tokens as the services read them (services/shared/chassis/identity.py), for trying out and for tests.
+"""Bearer tokens as the services read them (services/shared/chassis/http/auth.py), for trying out and for tests.
 
 In earnest a login service issues them: whoever holds the key can be anybody.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jwt
 
-from services.shared.chassis.identity import SHORTEST_KEY
+from services.shared.chassis.http.auth import MIN_KEY_BYTES
 from warren.local.errors import LocalError
 
 
@@ -18,7 +18,7 @@ def sign(subject: str, key_file: Path, *, role: str | None = None, seconds: floa
         key = key_file.read_bytes().strip()
     except OSError as error:
         raise LocalError(f"The token key {key_file} cannot be read: {error.strerror}.") from error
-    if len(key) < SHORTEST_KEY:
-        raise LocalError(f"The token key in {key_file} has {len(key)} bytes; at least {SHORTEST_KEY} are needed.")
+    if len(key) < MIN_KEY_BYTES:
+        raise LocalError(f"The token key in {key_file} has {len(key)} bytes; at least {MIN_KEY_BYTES} are needed.")
     claims: dict[str, object] = {"sub": subject, "exp": int(time.time() + seconds)}
     return jwt.encode(claims | ({"role": role} if role else {}), key, algorithm="HS256")

@@ -5,6 +5,7 @@ starts again after a moment, except for processes that a fault holds down for a 
 that nobody's fault explains is a defect.
 """
 
+import os
 import threading
 import time
 from collections import Counter
@@ -19,7 +20,6 @@ from faults.chaos.timeline import Timeline
 from faults.chaos.workload import opening_stock
 from faults.harness import BROKER, DATABASE, Rig
 from faults.proxy import Line, OpenLine
-from services.shared.chassis.exits import EXIT_CONFIGURATION
 from warren.local.errors import LocalError
 from warren.local.ports import remembered_ports
 from warren.local.processes import Process
@@ -167,7 +167,7 @@ class Site(Rig):
             self.processes.start(self.usual(alias, **self._extra.get(alias, {})))
 
     def _judge(self, alias: str, code: int) -> None:
-        if code in ALREADY_SAID or code == -9 or (code == EXIT_CONFIGURATION and self.excused > 0):
+        if code in ALREADY_SAID or code == -9 or (code == os.EX_CONFIG and self.excused > 0):
             return
         words = self.said(alias).strip().splitlines()[-3:]
         self.strange.append(f"{alias} ended with {code} after {self.timeline.now:.0f} s: {' / '.join(words)}")

@@ -19,8 +19,8 @@ from loadtest.consumer.tally import HANDLERS, Tally
 from loadtest.profiling import profiled
 from loadtest.result import write_result
 from services.shared.chassis import logs
-from services.shared.chassis.environment import ProcessSettings, read
-from services.shared.chassis.process import Process
+from services.shared.chassis.process import ServiceProcess
+from services.shared.chassis.settings import ProcessSettings, load_settings
 from services.shared.contracts import AnyEvent
 from warren_messaging.telemetry import Listeners, Telemetry
 
@@ -42,7 +42,7 @@ class Counting(Listeners):
 
 async def measure(messages: int, settings: ProcessSettings) -> Outcome:
     """From before the first connection until nothing is left to do."""
-    process = Process("probe", settings)
+    process = ServiceProcess("probe", settings)
     telemetry = Counting(messages, process.telemetry)
     process.telemetry = telemetry
     process.consume("probe.queue", HANDLERS, Tally)
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="run under cProfile; the table goes to standard error")
     options = parser.parse_args()
     cores.take(options.core)
-    settings = read(ProcessSettings)
+    settings = load_settings(ProcessSettings)
     logs.configure("probe", log_format=settings.log_format, level=settings.log_level)
     with profiled(sys.stderr if options.profile else None):
         outcome = uvloop.run(measure(options.messages, settings))

@@ -19,7 +19,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from loadtest.consumer import load
 from loadtest.floor.rows import KINDS
-from services.shared.chassis.environment import ProcessSettings, read
+from services.shared.chassis.settings import ProcessSettings, load_settings
 from services.shared.contracts import CONTENT_TYPE
 
 QUEUES = ("first.queue", "second.queue", "third.queue")
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("part", choices=["publish", "consume", "insert"])
     parser.add_argument("counts", type=int, nargs="+", help="messages; or rows of each kind")
     options = parser.parse_args()
-    settings = read(ProcessSettings)
+    settings = load_settings(ProcessSettings)
     started = time.process_time()
     match options.part:
         case "publish":

@@ -1,6 +1,6 @@
 from services.audit.app import build
-from services.shared.chassis.identity import IdentitySettings
+from services.shared.chassis.http.auth import AuthSettings
 from services.shared.chassis.process import main
 
 if __name__ == "__main__":
-    main(build, IdentitySettings, "audit")
+    main(build, AuthSettings, "audit")

@@ -13,8 +13,7 @@ from litestar.types import ControllerRouterHandler, Guard
 from services.audit import cursor as cursors
 from services.audit.domain import Gap
 from services.audit.reading import Kept, Reader, Story, Wanted
-from services.shared.chassis.http import Problem
-from services.shared.chassis.problems import problems
+from services.shared.chassis.http.problems import Problem, problems
 from services.shared.contracts.values import SINGLE_LINE
 
 MOST_PER_PAGE = 1000
@@ -46,15 +45,15 @@ class Gaps(msgspec.Struct, frozen=True, rename="camel"):
     more: bool
 
 
-def routes(reader: Reader, gate: Guard) -> list[ControllerRouterHandler]:
-    """The routes; `gate` decides who may pass."""
+def routes(reader: Reader, guard: Guard) -> list[ControllerRouterHandler]:
+    """The routes; `guard` decides who may pass."""
 
     @get(
         "/audit/orders/{order:str}",
         summary="The story of one order",
         description="All events about the order by time, the numbers that are missing, and contradictory events."
         " The order is named by its id or by the customer's own number.",
-        guards=[gate],
+        guards=[guard],
         responses=problems(
             {
                 403: FORBIDDEN,
@@ -80,7 +79,7 @@ def routes(reader: Reader, gate: Guard) -> list[ControllerRouterHandler]:
         "/audit/events",
         summary="Events by time",
         description="Newest first, unless `order` is `oldest`. Filters combine; `since` is included, `until` is not.",
-        guards=[gate],
+        guards=[guard],
         responses=problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN}),
         tags=["audit"],
     )
@@ -121,7 +120,7 @@ def routes(reader: Reader, gate: Guard) -> list[ControllerRouterHandler]:
         summary="Missing events",
         description="Numbers that sources skipped, of all subjects or of those with an event since then. An event "
         "that is still on its way looks like a gap for a moment: ask again.",
-        guards=[gate],
+        guards=[guard],
         responses=problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN}),
         tags=["audit"],
     )

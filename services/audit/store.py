@@ -90,7 +90,7 @@ def record_of(event: OpaqueEvent) -> Record:
     )
 
 
-def forgetting(history_days: int) -> list[Rule]:
+def retention_rules(history_days: int) -> list[Rule]:
     """Whole stories of which nothing was heard for so long, unless `history_days` is 0. The function does it: the
     service's role may not delete from its log."""
     statement = "SELECT forget_events($1::int, $2::tid, $3::tid, $4::int)"

@@ -3,8 +3,8 @@
 from services.email.handlers import handlers
 from services.email.mail_server import MailServer
 from services.email.settings import Settings
-from services.email.store import Deliveries, forgetting
-from services.shared.chassis.process import Process
+from services.email.store import Deliveries, retention_rules
+from services.shared.chassis.process import ServiceProcess
 from warren_messaging.postgres.failures import RetryPolicy
 
 # Waits grow by a second up to a minute, so this many tries take about 14 hours: a mail server that is away overnight
@@ -12,9 +12,9 @@ from warren_messaging.postgres.failures import RetryPolicy
 PATIENCE = RetryPolicy(attempts=900)
 
 
-def build(settings: Settings) -> Process:
+def build(settings: Settings) -> ServiceProcess:
     server = MailServer(settings)
-    process = Process("email", settings, exchange="notification.exchange")
+    process = ServiceProcess("email", settings, exchange="notification.exchange")
     # Few are held at a time: a mail is slow, and what one replica holds no other can send.
     process.consume(
         "email.queue",
@@ -25,6 +25,6 @@ def build(settings: Settings) -> Process:
         concurrency=settings.smtp_connections,
         retry=PATIENCE,
     )
-    process.forget(forgetting(settings.deliveries_days))
-    process.finally_(server.close)
+    process.retain(retention_rules(settings.deliveries_days))
+    process.on_shutdown(server.close)
     return process

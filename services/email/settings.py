@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.shared.chassis.environment import Connections, Days, Port, ProcessSettings, Seconds
+from services.shared.chassis.settings import ConnectionCount, Days, Port, ProcessSettings, Seconds
 from warren_messaging.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -19,7 +19,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     smtp_sender: str = "Warren <orders@warren.localhost>"
     smtp_seconds: Seconds = 15.0
     """The longest that one mail may take."""
-    smtp_connections: Connections = 4
+    smtp_connections: ConnectionCount = 4
     """Mails under way at one time, each on a connection of its own."""
     deliveries_days: Days = 90
     """How long the record of what was sent is kept."""

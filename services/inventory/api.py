@@ -8,9 +8,8 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, SkipValidation
 
 from services.inventory.restocking import MOST_PIECES, Refusal, Restocking, StockAnswer
-from services.shared.chassis.http import Problem
-from services.shared.chassis.identity import Gate
-from services.shared.chassis.problems import problems
+from services.shared.chassis.http.auth import AuthGuard
+from services.shared.chassis.http.problems import Problem, problems
 from services.shared.contracts.values import SINGLE_LINE
 
 Article = Annotated[
@@ -101,6 +100,6 @@ class Stock(Controller):
                 return answer
 
 
-def routes(restocking: Restocking, gate: Gate) -> Router:
+def routes(restocking: Restocking, guard: AuthGuard) -> Router:
     provide: Any = Provide(lambda: restocking, sync_to_thread=False)
-    return Router(path="/", route_handlers=[Stock], guards=[gate], dependencies={"restocking": provide})
+    return Router(path="/", route_handlers=[Stock], guards=[guard], dependencies={"restocking": provide})

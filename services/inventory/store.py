@@ -107,7 +107,7 @@ def _concerns_stock(event: AnyEvent) -> bool:
     return not isinstance(event.data, OrderCancelling) or Participant.INVENTORY in event.data.participants
 
 
-def forgetting(history_days: int) -> list[Rule]:
+def retention_rules(history_days: int) -> list[Rule]:
     """Reservations that are settled, unless `history_days` is 0."""
     settled = (
         "t.state IN ('sold', 'out_of_stock', 'released') AND t.updated_at < now() - make_interval(days => $1)"

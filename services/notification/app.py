@@ -4,13 +4,13 @@ from functools import partial
 
 from services.notification.handlers import HANDLERS
 from services.notification.settings import Settings
-from services.notification.store import Conversations, forgetting
-from services.shared.chassis.process import Process
+from services.notification.store import Conversations, retention_rules
+from services.shared.chassis.process import ServiceProcess
 
 
-def build(settings: Settings) -> Process:
-    process = Process("notification", settings, exchange="notification.exchange")
+def build(settings: Settings) -> ServiceProcess:
+    process = ServiceProcess("notification", settings, exchange="notification.exchange")
     transaction = partial(Conversations, contact_domain=settings.contact_domain)
     process.consume("notification.queue", HANDLERS, transaction)
-    process.forget(*forgetting(settings.contact_days))
+    process.retain(*retention_rules(settings.contact_days))
     return process

@@ -2,7 +2,7 @@
 
 import re
 
-from services.shared.chassis.environment import Days, ProcessSettings
+from services.shared.chassis.settings import Days, ProcessSettings
 from warren_messaging.errors import ConfigurationError
 
 _DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")

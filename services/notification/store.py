@@ -86,7 +86,7 @@ class Conversations(Transaction):
             await self.connection.execute("DELETE FROM waiting WHERE order_id = ANY($1::uuid[])", told)
 
 
-def forgetting(contact_days: int) -> list[Rule]:
+def retention_rules(contact_days: int) -> list[Rule]:
     """News that has waited longer than it is worth, and people's addresses when nothing new was heard for long."""
     return [
         by_age("waiting", "t.since < now() - make_interval(days => $1)", NEWS_DAYS),

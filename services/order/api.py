@@ -16,9 +16,9 @@ from services.order.desk import Desk
 from services.order.domain import State
 from services.order.prices import PriceList
 from services.order.requests import PlaceOrder
-from services.shared.chassis.identity import Gate, identity_of
-from services.shared.chassis.problems import problems
-from services.shared.chassis.trace import traceparent_of
+from services.shared.chassis.http.auth import AuthGuard, caller_of
+from services.shared.chassis.http.problems import problems
+from services.shared.chassis.http.trace_context import traceparent_of
 from services.shared.contracts.values import SINGLE_LINE, Sku
 
 AnyRequest = Request[Any, Any, Any]
@@ -62,7 +62,7 @@ class Orders(Controller):
     async def place(
         self, request: AnyRequest, desk: TheDesk, data: JSONBody[PlaceOrder], idempotency_key: IdempotencyKey = None
     ) -> Response[OrderAnswer]:
-        answer = await desk.place(identity_of(request), data, idempotency_key, traceparent_of(request.headers))
+        answer = await desk.place(caller_of(request), data, idempotency_key, traceparent_of(request.headers))
         return Response(answer, status_code=202, headers={"Location": answer.location})
 
     @get(
@@ -84,7 +84,7 @@ class Orders(Controller):
         ] = None,
     ) -> OrderPage:
         return await desk.page(
-            identity_of(request),
+            caller_of(request),
             limit=limit,
             customer=customer,
             reference=reference,
@@ -98,7 +98,7 @@ class Orders(Controller):
         responses=problems({404: "no such order, or somebody else's"}),
     )
     async def find(self, request: AnyRequest, desk: TheDesk, order_id: FromPath[UUID]) -> OrderAnswer:
-        return await desk.find(identity_of(request), order_id)
+        return await desk.find(caller_of(request), order_id)
 
     @post(
         "/{order_id:uuid}/cancel",
@@ -111,7 +111,7 @@ class Orders(Controller):
         ),
     )
     async def cancel(self, request: AnyRequest, desk: TheDesk, order_id: FromPath[UUID]) -> OrderAnswer:
-        return await desk.cancel(identity_of(request), order_id, traceparent_of(request.headers))
+        return await desk.cancel(caller_of(request), order_id, traceparent_of(request.headers))
 
     @post(
         "/{order_id:uuid}/delivery-confirmation",
@@ -121,7 +121,7 @@ class Orders(Controller):
         responses=problems({404: "no such order, or somebody else's", 409: "the order is not SHIPPED"}),
     )
     async def confirm_delivery(self, request: AnyRequest, desk: TheDesk, order_id: FromPath[UUID]) -> OrderAnswer:
-        return await desk.confirm_delivery(identity_of(request), order_id, traceparent_of(request.headers))
+        return await desk.confirm_delivery(caller_of(request), order_id, traceparent_of(request.headers))
 
 
 class Article(msgspec.Struct, frozen=True, rename="camel"):
@@ -156,10 +156,10 @@ def articles(prices: PriceList) -> HTTPRouteHandler:
     return page
 
 
-def routes(desk: Desk, gate: Gate) -> Router:
+def routes(desk: Desk, guard: AuthGuard) -> Router:
     return Router(
         path="/",
         route_handlers=[Orders],
-        guards=[gate],
+        guards=[guard],
         dependencies={"desk": Provide(lambda: desk, sync_to_thread=False)},
     )

@@ -11,13 +11,13 @@ from services.order.prices import PriceList
 from services.order.queries import Queries
 from services.order.settings import ApiSettings, WorkerSettings
 from services.order.store import OrderBook
-from services.shared.chassis.http import application
-from services.shared.chassis.identity import Gate
-from services.shared.chassis.process import Process
+from services.shared.chassis.http.application import application
+from services.shared.chassis.http.auth import AuthGuard
+from services.shared.chassis.process import ServiceProcess
 
 
-def build_api(settings: ApiSettings) -> Process:
-    process = Process("order", settings)
+def build_api(settings: ApiSettings) -> ServiceProcess:
+    process = ServiceProcess("order", settings)
     backlog = Backlog(process.database, settings.outbox_limit)
     prices = PriceList.read(settings.prices_file)
     desk = Desk(
@@ -26,15 +26,15 @@ def build_api(settings: ApiSettings) -> Process:
         queries=Queries(process.database),
         prices=prices,
     )
-    routes: list[ControllerRouterHandler] = [api.routes(desk, Gate(settings)), api.articles(prices)]
+    routes: list[ControllerRouterHandler] = [api.routes(desk, AuthGuard(settings)), api.articles(prices)]
     process.serve(application(routes, title="Warren orders"))
     process.ready_when("outbox", backlog.check)
     return process
 
 
-def build_worker(settings: WorkerSettings) -> Process:
-    process = Process("order", settings)
+def build_worker(settings: WorkerSettings) -> ServiceProcess:
+    process = ServiceProcess("order", settings)
     process.consume("order.queue", HANDLERS, OrderBook)
-    process.every(settings.deadline_tick_seconds, "deadlines", OrderBook, store.expire_overdue)
-    process.forget(*retention.forgetting(settings.idempotency_days, settings.history_days))
+    process.schedule(settings.deadline_tick_seconds, "deadlines", OrderBook, store.expire_overdue)
+    process.retain(*retention.retention_rules(settings.idempotency_days, settings.history_days))
     return process

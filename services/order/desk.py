@@ -11,8 +11,8 @@ from services.order.prices import PriceList
 from services.order.queries import BadCursor, Queries
 from services.order.requests import PlaceOrder, placement_of
 from services.order.store import OrderBook
-from services.shared.chassis.http import Problem
-from services.shared.chassis.identity import Identity
+from services.shared.chassis.http.auth import Identity
+from services.shared.chassis.http.problems import Problem
 from services.shared.contracts.orders import CancelReason
 from warren_messaging import codec
 from warren_messaging.outbox.outbox import Outbox

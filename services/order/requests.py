@@ -9,8 +9,8 @@ import msgspec
 
 from services.order.answers import PricedLine
 from services.order.prices import PriceList
-from services.shared.chassis.http import Problem
-from services.shared.chassis.text import MEANING
+from services.shared.chassis.http.problems import Problem
+from services.shared.chassis.text import TEXT_RULE
 from services.shared.contracts.addresses import MAIL_ADDRESS, PHONE_NUMBER, mail_address, phone_number
 from services.shared.contracts.orders import Contact
 from services.shared.contracts.values import SINGLE_LINE, Sku
@@ -23,7 +23,7 @@ Name = Annotated[
         min_length=1,
         max_length=100,
         pattern=SINGLE_LINE,
-        description=f"1 to 100 characters, {MEANING}",
+        description=f"1 to 100 characters, {TEXT_RULE}",
     ),
 ]
 Email = Annotated[str, msgspec.Meta(max_length=254, description=f"a mail address, {MAIL_ADDRESS}")]

@@ -10,7 +10,7 @@ _ENDED = (
 )
 
 
-def forgetting(idempotency_days: int, history_days: int) -> list[Rule]:
+def retention_rules(idempotency_days: int, history_days: int) -> list[Rule]:
     """Idempotency-Keys, whose orders stay; and orders that have ended, unless `history_days` is 0."""
     keys = by_age("idempotency_keys", "t.created_at < now() - make_interval(days => $1)", idempotency_days)
     return [keys, *([by_age("orders", _ENDED, history_days, subject="id")] if history_days else [])]

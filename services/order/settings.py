@@ -5,13 +5,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from services.shared.chassis.environment import Days, ProcessSettings, Seconds
-from services.shared.chassis.identity import IdentitySettings
+from services.shared.chassis.http.auth import AuthSettings
+from services.shared.chassis.settings import Days, ProcessSettings, Seconds
 
 SHIPPED_PRICES = Path(__file__).with_name("prices.json")
 
 
-class ApiSettings(IdentitySettings, frozen=True, kw_only=True):
+class ApiSettings(AuthSettings, frozen=True, kw_only=True):
     prices_file: Path = SHIPPED_PRICES
     payment_deadline_seconds: Seconds = 900.0
     """How long after it was placed an order may stay unpaid."""

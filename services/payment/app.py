@@ -3,8 +3,8 @@
 from services.payment.handlers import handlers
 from services.payment.settings import Settings
 from services.payment.simulated_gateway import SimulatedGateway
-from services.payment.store import Payments, forgetting
-from services.shared.chassis.process import Process
+from services.payment.store import Payments, retention_rules
+from services.shared.chassis.process import ServiceProcess
 from warren_messaging.postgres.failures import RetryPolicy
 
 # Waits grow by a second up to a minute, so this many tries take about 14 hours. A charge never needs them: the
@@ -13,8 +13,8 @@ from warren_messaging.postgres.failures import RetryPolicy
 PATIENCE = RetryPolicy(attempts=900)
 
 
-def build(settings: Settings) -> Process:
-    process = Process("payment", settings)
+def build(settings: Settings) -> ServiceProcess:
+    process = ServiceProcess("payment", settings)
     gateway = SimulatedGateway(
         settings.gateway_database,
         latency_seconds=settings.gateway_latency_ms / 1000,
@@ -30,7 +30,7 @@ def build(settings: Settings) -> Process:
         concurrency=settings.payment_concurrency,
         retry=PATIENCE,
     )
-    process.first(gateway.open)
-    process.finally_(gateway.close)
-    process.forget(*forgetting(settings.history_days))
+    process.on_startup(gateway.open)
+    process.on_shutdown(gateway.close)
+    process.retain(*retention_rules(settings.history_days))
     return process

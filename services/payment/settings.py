@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Meta
 
-from services.shared.chassis.environment import ProcessSettings
+from services.shared.chassis.settings import ProcessSettings
 from warren_messaging.postgres.database import DatabaseAddress
 
 GATEWAY_ROLE = "gateway"

@@ -66,7 +66,7 @@ class Payments(Transaction):
             )
 
 
-def forgetting(history_days: int) -> list[Rule]:
+def retention_rules(history_days: int) -> list[Rule]:
     """Payments that are settled, unless `history_days` is 0."""
     settled = (
         "t.state IN ('paid', 'failed', 'voided', 'refunded') AND t.changed_at < now() - make_interval(days => $1)"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from services.shared.chassis.environment import ProcessSettings
+from services.shared.chassis.settings import ProcessSettings
 from services.shipping.domain import Pace
 
 

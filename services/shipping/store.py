@@ -101,7 +101,7 @@ class Shipments(Transaction):
         return found
 
 
-def forgetting(history_days: int) -> list[Rule]:
+def retention_rules(history_days: int) -> list[Rule]:
     """Parcels that have arrived or never left, unless `history_days` is 0."""
     settled = (
         "t.state IN ('delivered', 'stopped') AND t.changed_at < now() - make_interval(days => $1)"

@@ -1,10 +1,10 @@
 """The parts of the sms service."""
 
-from services.shared.chassis.process import Process
+from services.shared.chassis.process import ServiceProcess
 from services.sms.gateway import Gateway
 from services.sms.handlers import handlers
 from services.sms.settings import Settings
-from services.sms.store import Deliveries, forgetting
+from services.sms.store import Deliveries, retention_rules
 from warren_messaging.postgres.failures import RetryPolicy
 
 # Waits grow by a second up to a minute, so this many tries take about 14 hours: a gateway that is away overnight
@@ -12,9 +12,9 @@ from warren_messaging.postgres.failures import RetryPolicy
 PATIENCE = RetryPolicy(attempts=900)
 
 
-def build(settings: Settings) -> Process:
+def build(settings: Settings) -> ServiceProcess:
     gateway = Gateway(settings)
-    process = Process("sms", settings, exchange="notification.exchange")
+    process = ServiceProcess("sms", settings, exchange="notification.exchange")
     # Few are held at a time: a call is slow, and what one replica holds no other can send.
     process.consume(
         "sms.queue",
@@ -25,6 +25,6 @@ def build(settings: Settings) -> Process:
         concurrency=settings.sms_connections,
         retry=PATIENCE,
     )
-    process.forget(forgetting(settings.deliveries_days))
-    process.finally_(gateway.close)
+    process.retain(retention_rules(settings.deliveries_days))
+    process.on_shutdown(gateway.close)
     return process

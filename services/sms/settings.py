@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.shared.chassis.environment import Connections, Days, ProcessSettings, Seconds
+from services.shared.chassis.settings import ConnectionCount, Days, ProcessSettings, Seconds
 from warren_messaging.errors import ConfigurationError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -18,7 +18,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     """The gateway's bearer token, read again for each message; not set: none is sent."""
     sms_seconds: Seconds = 10.0
     """The longest that the gateway may keep us waiting, for the connection and for each part of its answer."""
-    sms_connections: Connections = 8
+    sms_connections: ConnectionCount = 8
     """Messages under way at one time."""
     deliveries_days: Days = 90
     """How long the record of what was sent is kept."""

@@ -49,7 +49,7 @@ class Deliveries(Transaction):
         )
 
 
-def forgetting(days: int) -> Rule:
+def retention_rules(days: int) -> Rule:
     """What was sent or skipped so long ago. What is still to be sent stays."""
     return by_age("deliveries", "t.noted_at < now() - make_interval(days => $1) AND t.state <> 'sending'", days)
 

@@ -158,8 +158,8 @@ def test_a_pool_at_its_largest_does_not_use_up_the_simple_database() -> None:
     allowed = next(int(each.partition("=")[2]) for each in arguments if each.startswith("max_connections="))
     scaled = [body["spec"] for body in case("keda") if body["kind"] in {"ScaledObject", "HorizontalPodAutoscaler"}]
     most = sum(spec.get("maxReplicaCount", spec.get("maxReplicas")) + 1 for spec in scaled)
-    text = (CHECKOUT / "services/shared/chassis/environment.py").read_text()
-    each_process = int(text.partition("database_connections: Connections = ")[2].split()[0])
+    text = (CHECKOUT / "services/shared/chassis/settings.py").read_text()
+    each_process = int(text.partition("database_connections: ConnectionCount = ")[2].split()[0])
     assert most * each_process <= allowed
 
 

@@ -4,25 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from services.shared.chassis.identity import Gate, IdentitySettings
-from services.shared.chassis.problems import Problem
+from services.shared.chassis.http.auth import AuthGuard, AuthSettings
+from services.shared.chassis.http.problems import Problem
 from warren.local.errors import LocalError
 from warren.tokens import sign
 
 
-def gate(key_file: Path) -> Gate:
+def guard(key_file: Path) -> AuthGuard:
     nowhere = Path("/nonexistent")
-    settings = IdentitySettings(
+    settings = AuthSettings(
         database_url="", database_password_file=nowhere, database_ca_file=nowhere, broker_url="",
         broker_credentials=nowhere, broker_ca_file=nowhere, token_key_file=key_file,
     )  # fmt: skip
-    return Gate(settings)
+    return AuthGuard(settings)
 
 
 def test_a_token_names_its_user_and_role(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("k" * 40 + "\n")
-    identity = gate(key).identify(f"Bearer {sign('gayal', key, role='staff')}")
+    identity = guard(key).identify(f"Bearer {sign('gayal', key, role='staff')}")
     assert (identity.subject, identity.role) == ("gayal", "staff")
 
 
@@ -30,7 +30,7 @@ def test_it_ends(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("k" * 40)
     with pytest.raises(Problem, match="expired"):
-        gate(key).identify(f"Bearer {sign('gayal', key, seconds=-60)}")
+        guard(key).identify(f"Bearer {sign('gayal', key, seconds=-60)}")
 
 
 def test_a_key_that_is_missing_or_short_is_said(tmp_path: Path) -> None:

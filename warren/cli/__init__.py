@@ -9,7 +9,7 @@ runs. `warren.entry` handles interruptions and output.
 import sys
 from collections.abc import Callable, Sequence
 
-from services.shared.chassis.printable import printable
+from services.shared.chassis.text import printable
 from warren.errors import fail
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.shared.chassis.printable import printable
+from services.shared.chassis.text import printable
 from warren.cli.access import BrokerAccess, DatabaseAccess
 from warren.cli.dossier import dossier
 from warren.cli.dropped import DroppedFile

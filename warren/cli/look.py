@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from services.shared.chassis.printable import printable
+from services.shared.chassis.text import printable
 from warren.cli.dossier import dossier, pretty, summary
 from warren.cli.moment import age
 from warren.cli.screen import Row, err, out, print_json, rows, shown

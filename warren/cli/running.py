@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from services.shared.chassis.printable import printable
+from services.shared.chassis.text import printable
 from warren.cli.system import PORT
 from warren.local.instance import Instance
 from warren.local.ports import require_free_port

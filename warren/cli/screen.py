@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from services.shared.chassis.printable import printable
+from services.shared.chassis.text import printable
 
 MIN_WIDTH = 6  # columns; a text is cut to no less
 WIDTH = 200  # columns, where the output is no terminal and COLUMNS is not set

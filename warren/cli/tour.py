@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from services.shared.chassis.printable import printable
+from services.shared.chassis.text import printable
 from warren import demo as play
 from warren import invariants
 from warren.cli.running import Lines

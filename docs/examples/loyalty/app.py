@@ -8,21 +8,21 @@ from litestar.types import ControllerRouterHandler, Guard
 
 from docs.examples.loyalty.handlers import HANDLERS
 from docs.examples.loyalty.store import Earnings, points_of
-from services.shared.chassis.http import application
-from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
-from services.shared.chassis.process import Process
+from services.shared.chassis.http.application import application
+from services.shared.chassis.http.auth import STAFF, AuthGuard, AuthSettings
+from services.shared.chassis.process import ServiceProcess
 from warren_messaging import Database
 
 
-def build(settings: IdentitySettings) -> Process:
-    process = Process("loyalty", settings)
+def build(settings: AuthSettings) -> ServiceProcess:
+    process = ServiceProcess("loyalty", settings)
     process.consume("loyalty.queue", HANDLERS, Earnings)
-    process.serve(application([points(process.database, Gate(settings, role=STAFF))], title="Loyalty points"))
+    process.serve(application([points(process.database, AuthGuard(settings, role=STAFF))], title="Loyalty points"))
     return process
 
 
-def points(database: Database, gate: Guard) -> ControllerRouterHandler:
-    @get("/points/{customer:str}", summary="All points of a customer", guards=[gate])
+def points(database: Database, guard: Guard) -> ControllerRouterHandler:
+    @get("/points/{customer:str}", summary="All points of a customer", guards=[guard])
     async def read(customer: Annotated[str, PathParameter(max_length=100)]) -> dict[str, int]:
         return {"points": await points_of(database, customer)}
 

@@ -1,5 +1,6 @@
 """A further replica that is set up wrongly: it ends with its own exit code and says why, and nobody else notices."""
 
+import os
 import random
 
 from faults.chaos.environment import Site
@@ -7,7 +8,6 @@ from faults.chaos.injections.registry import Hindered, injects, wait_for
 from faults.chaos.plan import Planned
 from faults.expired import expired_certificate
 from faults.harness import BROKER
-from services.shared.chassis.exits import EXIT_CONFIGURATION
 from warren.local.certificates import Certificates
 
 
@@ -33,7 +33,7 @@ def _try(site: Site, fault: Planned, words: str, **environment: str) -> None:
     try:
         wait_for(site, lambda: fault.target in site.processes.ended, f"{fault.target} did not give up")
         code, said = site.processes.ended[fault.target], site.said(fault.target)
-        if code != EXIT_CONFIGURATION or words not in said:
+        if code != os.EX_CONFIG or words not in said:
             raise Hindered(f"{fault.target} ended with {code}: {said[-300:]}")
     finally:
         site.slay(fault.target)

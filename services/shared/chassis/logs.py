@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import structlog
 
-from services.shared.chassis.printable import printable
+from services.shared.chassis.text import printable
 
 
 def configure(service: str, *, log_format: Literal["console", "json"], level: str) -> None:

@@ -26,7 +26,7 @@ HTTP_METRICS = PrometheusConfig(app_name="warren", prefix="http", group_path=Tru
 """Litestar's own counters and durations of requests, by the route's pattern and never by its path."""
 
 
-class Metrics:
+class ServiceMetrics:
     """Counts what the library tells, as one of its `Telemetry` listeners, and asks the outbox when it is read."""
 
     def __init__(self, service: str, database: Database) -> None:

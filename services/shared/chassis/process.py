@@ -1,6 +1,7 @@
-"""One service process: what it consumes, serves and does by the clock, started and stopped in the right order."""
+"""One service process: its consumers, HTTP server and scheduled jobs, started and stopped in the right order."""
 
 import asyncio
+import os
 import resource
 import signal
 import sys
@@ -14,12 +15,10 @@ import uvloop
 from litestar import Litestar
 
 from services.shared.chassis import logs
-from services.shared.chassis.environment import ProcessSettings, read
-from services.shared.chassis.exits import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
-from services.shared.chassis.http import Server
-from services.shared.chassis.metrics import Metrics
-from services.shared.chassis.observation import observation
-from services.shared.chassis.readiness import Check, Readiness
+from services.shared.chassis.http.server import HttpServer
+from services.shared.chassis.metrics import ServiceMetrics
+from services.shared.chassis.monitoring import Readiness, ReadinessCheck, monitoring_application
+from services.shared.chassis.settings import ProcessSettings, load_settings
 from services.shared.contracts import CATALOGUE, AnyEvent
 from warren_messaging.amqp.connection import close, connect
 from warren_messaging.amqp.publisher import Publisher
@@ -40,43 +39,44 @@ from warren_messaging.transaction import Connection, Transaction
 T = TypeVar("T", bound=Transaction)
 S = TypeVar("S", bound=ProcessSettings)
 
-STOPPING = (signal.SIGTERM, signal.SIGINT)
-PROBE_CONNECTIONS = 100  # at most, on the port for probes and metrics
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+MONITORING_CONNECTIONS = 100  # at most, on the monitoring port
 
 
-def _own_id(event: AnyEvent) -> UUID:
-    """For who takes everything: two versions of one fact are two events."""
+def _event_id(event: AnyEvent) -> UUID:
+    """The dedup key of a tolerant consumer: two versions of one fact are two events."""
     return event.id
 
 
-class Process:
-    """The parts of one process. A service's `app.py` names them, `run` runs them.
+class ServiceProcess:
+    """The parts of one process: the service's `app.py` registers them, `run` runs them.
 
-    `service` is who it is to the broker, the database and in its events; `exchange` is where it publishes.
+    `service` is the name of its broker user, its database role, and the source of its events. It publishes to
+    `exchange`.
     """
 
     def __init__(self, service: str, settings: ProcessSettings, *, exchange: str = "order.exchange") -> None:
-        settings.require_lasting_memory()
+        settings.require_consistent_retention()
         self.service = service
         self.settings = settings
         self.database = Database(settings.database, connections=settings.database_connections)
-        metrics = Metrics(service, self.database)
+        metrics = ServiceMetrics(service, self.database)
         self.telemetry: Telemetry = Listeners(LogTelemetry(service), metrics)
         self.relay = Relay(self.database, Publisher(settings.broker, service), self.telemetry)
         self.outbox = Outbox(self.database, self.relay, source=f"/warren/{service}", exchange=exchange)
         self._consumers: list[Consumer] = []
         self._tickers: list[Ticker[Transaction]] = []
         self._rules: list[Rule] = [inbox(settings.inbox_days), failures(settings.failures_days)]
-        self._opening: list[Callable[[], Awaitable[None]]] = []
-        self._closing: list[Callable[[], Awaitable[None]]] = []
-        self._server: Server | None = None
+        self._startup_checks: list[Callable[[], Awaitable[None]]] = []
+        self._shutdown_hooks: list[Callable[[], Awaitable[None]]] = []
+        self._server: HttpServer | None = None
         self._readiness = Readiness()
         self._readiness.require("database", self.database.probe)
-        self._observation = Server(
-            observation(self._readiness, metrics),
+        self._monitoring = HttpServer(
+            monitoring_application(self._readiness, metrics),
             settings.metrics_host,
             settings.metrics_port,
-            connections=PROBE_CONNECTIONS,
+            connections=MONITORING_CONNECTIONS,
             share=0.1,
             setting="WARREN_METRICS_PORT",
             linger=0,
@@ -94,76 +94,79 @@ class Process:
         tolerant: bool = False,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
     ) -> None:
-        """Consume `queue` with `handlers`; see ConsumerSettings and Processor for the numbers."""
+        """Consume `queue` with `handlers`. For the numbers see ConsumerSettings and Processor.
+
+        A `tolerant` consumer takes events of unknown types, and of any version.
+        """
         processor = Processor(
             consumer=self.service,
             handlers=handlers,
             transaction=transaction,
-            # Who takes everything gets the data as it came: typed, it would lose the fields we do not know.
+            # A tolerant consumer gets the data undecoded: a typed event would lose unknown fields.
             codec=Codec({} if tolerant else CATALOGUE, tolerant=tolerant),
             database=self.database,
             outbox=self.outbox,
             telemetry=self.telemetry,
             retry=retry,
             concurrency=concurrency,
-            identity=_own_id if tolerant else logical_id,
+            identity=_event_id if tolerant else logical_id,
         )
         settings = ConsumerSettings(queue=queue, prefetch=prefetch, batch=batch)
         consumer = Consumer(self.settings.broker, self.database, processor, settings, self.telemetry)
         self._consumers.append(consumer)
         self._readiness.require(queue, consumer.require_consuming)
 
-    def every(
+    def schedule(
         self, seconds: float, name: str, transaction: Callable[[Connection], T], work: Callable[[T], Awaitable[int]]
     ) -> None:
-        """Do `work` every so many seconds; see Ticker."""
+        """Run `work` every `seconds`; see Ticker."""
         ticker = Ticker(name, seconds, self.outbox, transaction, work, self.telemetry)
         self._tickers.append(ticker)  # type: ignore[arg-type]
 
-    def forget(self, *rules: Rule) -> None:
-        """Remove what is old by these rules too; see Retention. Inbox and failures have theirs anyway. Only processes
-        that consume remove anything."""
+    def retain(self, *rules: Rule) -> None:
+        """Add retention rules; see Retention. Inbox and failures have theirs already. Only processes that consume
+        remove rows."""
         self._rules += rules
 
     def serve(self, application: Litestar) -> None:
-        """Answer HTTP on the port of the settings."""
-        self._server = Server(
+        """Serve `application` on the HTTP port of the settings."""
+        self._server = HttpServer(
             application,
             self.settings.http_host,
             self.settings.http_port,
             connections=self.settings.http_connections,
         )
 
-    def ready_when(self, part: str, check: Check) -> None:
-        """The process is ready only while `check` does not raise; database and subscriptions are checked anyway."""
+    def ready_when(self, part: str, check: ReadinessCheck) -> None:
+        """Add a readiness check. The database and each consumer have theirs already."""
         self._readiness.require(part, check)
 
-    def first(self, check: Callable[[], Awaitable[None]]) -> None:
-        """Await `check` before anything begins. It raises ConfigurationError, which ends the process, or Unavailable,
-        and is then asked again until `startup_seconds` are over."""
-        self._opening.append(check)
+    def on_startup(self, check: Callable[[], Awaitable[None]]) -> None:
+        """Await `check` before anything starts. A ConfigurationError from it ends the process; after an Unavailable
+        it is called again until `startup_seconds` are over."""
+        self._startup_checks.append(check)
 
-    def finally_(self, close: Callable[[], Awaitable[None]]) -> None:
-        """Call `close` when everything else has ended."""
-        self._closing.append(close)
+    def on_shutdown(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` after everything else has ended."""
+        self._shutdown_hooks.append(close)
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT; then stop consuming, finish what is under way, flush confirms, return.
+        """Run until SIGTERM or SIGINT; then stop consuming, finish the work in progress, flush confirms, return.
 
         Raises ConfigurationError or Unavailable when the process cannot start.
         """
         stop = asyncio.Event()
-        for number in STOPPING:
+        for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        # Who watches is answered from the first moment to the last, also while servers are away.
-        self._observation.listen()
-        watched = asyncio.create_task(self._observation.run(), name="observation")
+        # The monitoring port answers from the beginning to the end, also while servers are away.
+        self._monitoring.listen()
+        monitoring = asyncio.create_task(self._monitoring.run(), name="monitoring")
         try:
             await self._require_servers(stop)
             await self._work(stop)
         finally:
-            self._observation.stop()
-            await asyncio.gather(watched, return_exceptions=True)
+            self._monitoring.stop()
+            await asyncio.gather(monitoring, return_exceptions=True)
 
     async def _work(self, stop: asyncio.Event) -> None:
         running = [asyncio.create_task(self.relay.run(), name="relay")]
@@ -182,7 +185,7 @@ class Process:
             for task in [stopped, *running]:
                 task.cancel()
             ended = await asyncio.gather(*running, return_exceptions=True)
-            for close_part in self._closing:
+            for close_part in self._shutdown_hooks:
                 with suppress(Exception):
                     await close_part()
             await self.database.close()
@@ -191,7 +194,7 @@ class Process:
                 raise error
 
     async def _drain(self, running: list[asyncio.Task[None]]) -> None:
-        """Consumers and the server first, then what their last transactions left to publish."""
+        """Stop consumers and the HTTP server, then wait until the relay has published their last events."""
         grace = self.settings.shutdown_seconds
         self._readiness.stopping = True
         for consumer in self._consumers:
@@ -210,7 +213,7 @@ class Process:
             try:
                 await self.database.open()
                 await self._try_broker()
-                for check in self._opening:
+                for check in self._startup_checks:
                     await check()
             except Unavailable as error:
                 await self.database.close()
@@ -222,8 +225,8 @@ class Process:
                 return
 
     async def _try_broker(self) -> None:
-        """Wrong settings end the process. A broker that is away ends it only if it consumes: who takes orders over
-        HTTP goes on and keeps its events."""
+        """Connect once. Wrong settings raise ConfigurationError. Without a broker, a process that only serves HTTP
+        starts all the same: its events stay in the outbox."""
         try:
             await close(await connect(self.settings.broker, f"{self.service} start"))
         except BrokerUnavailable:
@@ -231,21 +234,20 @@ class Process:
                 raise
 
 
-def main(build: Callable[[S], Process], kind: type[S], service: str) -> None:
-    """Run a service as a program: settings from the environment, a line and an exit code for each mistake.
+def main(build: Callable[[S], ServiceProcess], kind: type[S], service: str) -> None:
+    """Run a service as a program: settings from the environment, one line and an exit code for each mistake.
 
-    Exits with 0 after a tidy stop, 78 for a wrong setting, permission or topology, 69 when a server that it
-    cannot start without stayed away.
+    Exits with 0 after an orderly stop, 78 for a wrong setting, permission or topology, 69 when a server that it
+    needs to start stayed away.
     """
     try:
-        settings = read(kind)
+        settings = load_settings(kind)
         logs.configure(service, log_format=settings.log_format, level=settings.log_level)
         _raise_file_limit()
-        uvloop.run(_to_the_end(build(settings)))
-    except ConfigurationError as error:
-        _die(service, error, EXIT_CONFIGURATION)
+        uvloop.run(_run(build(settings)))
     except MessagingError as error:
-        _die(service, error, EXIT_UNAVAILABLE)
+        sys.stderr.write(f"{service}: {error}\n")
+        sys.exit(os.EX_CONFIG if isinstance(error, ConfigurationError) else os.EX_UNAVAILABLE)
     except KeyboardInterrupt:
         structlog.get_logger().info("stopped")
 
@@ -253,22 +255,17 @@ def main(build: Callable[[S], Process], kind: type[S], service: str) -> None:
 def _raise_file_limit() -> None:
     """Every connection is a file. Many systems start programs with a soft limit of 1024 and a far higher hard one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # some systems allow less than they report; the process can do with less
+    with suppress(ValueError, OSError):  # some systems allow less than they report; the process works with less
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _to_the_end(process: Process) -> None:
+async def _run(process: ServiceProcess) -> None:
     try:
         await process.run()
     finally:
-        # What is left takes no orders. A second SIGTERM while the interpreter ends would be the exit code of a
-        # process that had finished tidily. The loop would put back the default when it closes, so it forgets them.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-        for number in STOPPING:
+        # From here on signals are ignored: a second SIGTERM while the interpreter ends would change the exit code of a
+        # process that has stopped in order. The loop restores the default on closing, so its handlers go first.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        for number in STOP_SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)  # for threads, which have a mask of their own
-
-
-def _die(service: str, error: Exception, code: int) -> None:
-    sys.stderr.write(f"{service}: {error}\n")
-    sys.exit(code)
+            signal.signal(number, signal.SIG_IGN)  # for threads, which have a signal mask of their own

@@ -14,8 +14,8 @@ import pytest
 
 from services.audit.api import routes
 from services.audit.reading import Reader
-from services.shared.chassis.http import application
-from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
+from services.shared.chassis.http.application import application
+from services.shared.chassis.http.auth import STAFF, AuthGuard, AuthSettings
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated, OrderPaid
 from tests.integration.audit.conftest import Audit
@@ -31,9 +31,9 @@ def event(order: UUID, sequence: int, **fields: Any) -> AnyEvent:
     return event_of(OrderConfirmed(customer="ada"), subject=order, sourcesequence=sequence, **fields)
 
 
-def settings(**fields: Any) -> IdentitySettings:
+def settings(**fields: Any) -> AuthSettings:
     nowhere = Path("/nonexistent")
-    return IdentitySettings(
+    return AuthSettings(
         database_url="",
         database_password_file=nowhere,
         database_ca_file=nowhere,
@@ -44,14 +44,14 @@ def settings(**fields: Any) -> IdentitySettings:
     )
 
 
-def client_of(audit: Audit, gate: Gate) -> httpx.AsyncClient:
-    app = application(routes(Reader(audit.database), gate), title="audit", index="/audit")
+def client_of(audit: Audit, guard: AuthGuard) -> httpx.AsyncClient:
+    app = application(routes(Reader(audit.database), guard), title="audit", index="/audit")
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://audit")
 
 
 @pytest.fixture
 async def client(audit: Audit) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(audit, Gate(settings(auth="local"), role=STAFF)) as client:
+    async with client_of(audit, AuthGuard(settings(auth="local"), role=STAFF)) as client:
         yield client
 
 
@@ -211,13 +211,13 @@ async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Audit, base:
 
 async def test_with_tokens_only_staff_reads(audit: Audit, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
-    gate = Gate(settings(auth="token", token_key_file=tmp_path / "key", http_host="0.0.0.0"), role=STAFF)  # noqa: S104
+    guard = AuthGuard(settings(auth="token", token_key_file=tmp_path / "key", http_host="0.0.0.0"), role=STAFF)  # noqa: S104
 
     def token(**claims: Any) -> dict[str, str]:
         signed = jwt.encode({"sub": "ada", "exp": int(time.time()) + 60} | claims, KEY, algorithm="HS256")
         return {"Authorization": f"Bearer {signed}"}
 
-    async with client_of(audit, gate) as client:
+    async with client_of(audit, guard) as client:
         for path in (f"/audit/orders/{uuid4()}", "/audit/events", "/audit/gaps"):
             assert (await client.get(path)).status_code == 401
             assert (await client.get(path, headers=token())).status_code == 403
@@ -225,7 +225,7 @@ async def test_with_tokens_only_staff_reads(audit: Audit, tmp_path: Path) -> Non
 
 
 async def test_a_database_that_is_away_is_a_503(audit: Audit) -> None:
-    async with client_of(audit, Gate(settings(auth="local"), role=STAFF)) as client:
+    async with client_of(audit, AuthGuard(settings(auth="local"), role=STAFF)) as client:
         await audit.database.close()
         answer = await client.get("/audit/gaps")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")

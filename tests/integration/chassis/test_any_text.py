@@ -20,8 +20,8 @@ from services.audit.api import routes as audit_routes
 from services.audit.reading import Reader
 from services.inventory import api as inventory_api
 from services.inventory.restocking import Restocking
-from services.shared.chassis.http import application
-from services.shared.chassis.identity import STAFF, Gate
+from services.shared.chassis.http.application import application
+from services.shared.chassis.http.auth import STAFF, AuthGuard
 from tests.conftest import SEED
 from tests.integration.order.conftest import SETTINGS, Shop
 from tests.replica import Base, Replica
@@ -52,12 +52,12 @@ async def apps(base: Base) -> AsyncIterator[list[Litestar]]:
             databases[service] = database = Database(base.address(service))
             await database.open()
             stack.push_async_callback(database.close)
-        gate = Gate(SETTINGS, role=STAFF)
-        stock: list[ControllerRouterHandler] = [inventory_api.routes(Restocking(databases["inventory"]), gate)]
+        guard = AuthGuard(SETTINGS, role=STAFF)
+        stock: list[ControllerRouterHandler] = [inventory_api.routes(Restocking(databases["inventory"]), guard)]
         yield [
             Shop(Replica("order", databases["order"], {}, None), SETTINGS).app,
             application(stock, title="inventory"),
-            application(audit_routes(Reader(databases["audit"]), gate), title="audit"),
+            application(audit_routes(Reader(databases["audit"]), guard), title="audit"),
         ]
 
 

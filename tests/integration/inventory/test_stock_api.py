@@ -15,8 +15,8 @@ import pytest
 from services.inventory import api, opening
 from services.inventory.restocking import Restocking
 from services.inventory.settings import InventorySettings
-from services.shared.chassis.http import application
-from services.shared.chassis.identity import STAFF, Gate
+from services.shared.chassis.http.application import application
+from services.shared.chassis.http.auth import STAFF, AuthGuard
 from tests.replica import Base, Replica
 from warren_messaging.errors import ConfigurationError
 
@@ -33,8 +33,8 @@ SETTINGS = InventorySettings(
 
 
 def client(restocking: Restocking, **settings: Any) -> httpx.AsyncClient:
-    gate = Gate(msgspec.structs.replace(SETTINGS, **settings), role=STAFF)
-    app: Any = application([api.routes(restocking, gate)], title="test")
+    guard = AuthGuard(msgspec.structs.replace(SETTINGS, **settings), role=STAFF)
+    app: Any = application([api.routes(restocking, guard)], title="test")
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://warehouse")
 
 

@@ -18,8 +18,8 @@ from services.order.prices import PriceList
 from services.order.queries import Queries
 from services.order.settings import SHIPPED_PRICES, ApiSettings
 from services.order.store import OrderBook
-from services.shared.chassis.http import application
-from services.shared.chassis.identity import Gate
+from services.shared.chassis.http.application import application
+from services.shared.chassis.http.auth import AuthGuard
 from tests.replica import Base, Replica, replica
 from warren.local.servers import Servers
 
@@ -48,7 +48,7 @@ class Shop:
             queries=Queries(parts.database),
             prices=prices,
         )
-        routes: list[ControllerRouterHandler] = [api.routes(desk, Gate(settings)), api.articles(prices)]
+        routes: list[ControllerRouterHandler] = [api.routes(desk, AuthGuard(settings)), api.articles(prices)]
         self.app = application(routes, title="test")
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
         self.http = httpx.AsyncClient(transport=transport, base_url="http://shop")

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.order.handlers import HANDLERS
-from services.order.retention import forgetting
+from services.order.retention import retention_rules
 from services.order.store import expire_overdue
 from services.shared.contracts import EventData
 from services.shared.contracts.inventory import (
@@ -222,7 +222,7 @@ async def test_old_keys_are_forgotten_and_their_orders_stay(base: Base, shop: An
     await base.sql(
         "UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days' WHERE customer = $1", user
     )
-    [rule] = forgetting(idempotency_days=30, history_days=0)
+    [rule] = retention_rules(idempotency_days=30, history_days=0)
     await base.sql(
         'INSERT INTO "order".retention (name, due_at) VALUES ($1, now())'
         " ON CONFLICT (name) DO UPDATE SET due_at = now()",

@@ -13,7 +13,7 @@ from services.inventory import store as inventory
 from services.notification import store as notification
 from services.order import retention as order
 from services.payment import store as payment
-from services.shared.chassis.metrics import Metrics
+from services.shared.chassis.metrics import ServiceMetrics
 from services.shipping import store as shipping
 from services.sms import store as sms
 from tests.replica import Base
@@ -79,10 +79,10 @@ INSERTS = {
 TABLES = {"order": "orders", "payment": "payments", "inventory": "reservations", "shipping": "shipments"}
 KEYS = {"order": "id"}
 RULES = {
-    "order": order.forgetting(30, DAYS)[1:],
-    "payment": payment.forgetting(DAYS),
-    "inventory": inventory.forgetting(DAYS),
-    "shipping": shipping.forgetting(DAYS),
+    "order": order.retention_rules(30, DAYS)[1:],
+    "payment": payment.retention_rules(DAYS),
+    "inventory": inventory.retention_rules(DAYS),
+    "shipping": shipping.retention_rules(DAYS),
 }
 
 
@@ -133,8 +133,14 @@ async def test_nothing_is_forgotten_while_an_old_event_waits_to_be_published(bas
 
 
 def test_by_default_orders_are_kept_for_ever() -> None:
-    assert [rule.table for rule in order.forgetting(30, 0)] == ["idempotency_keys"]
-    assert payment.forgetting(0) + inventory.forgetting(0) + shipping.forgetting(0) + audit.forgetting(0) == []
+    assert [rule.table for rule in order.retention_rules(30, 0)] == ["idempotency_keys"]
+    assert (
+        payment.retention_rules(0)
+        + inventory.retention_rules(0)
+        + shipping.retention_rules(0)
+        + audit.retention_rules(0)
+        == []
+    )
 
 
 async def test_an_order_outlives_the_keys_that_answer_with_it(base: Base) -> None:
@@ -142,7 +148,7 @@ async def test_an_order_outlives_the_keys_that_answer_with_it(base: Base) -> Non
     insert = "INSERT INTO \"order\".idempotency_keys VALUES ('ada', $1, '', $2, now() - make_interval(days => $3))"
     await base.sql(insert, "old", identity, 31)
     await base.sql(insert, "young", identity, 29)
-    rules = order.forgetting(30, DAYS)
+    rules = order.retention_rules(30, DAYS)
     assert await walk(base, "order", *rules) == [1, 0]
     await base.sql("UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days'")
     assert await walk(base, "order", *rules) == [1, 1]
@@ -156,7 +162,7 @@ async def test_what_is_still_to_be_sent_stays_on_record(base: Base, service: str
         " CASE state WHEN 'sent' THEN now() END"
         " FROM unnest(ARRAY['sent', 'skipped', 'sending']) AS s (state), unnest(ARRAY[1, 89, 91]) AS d (days)"
     )
-    rule = {"email": email, "sms": sms}[service].forgetting(90)
+    rule = {"email": email, "sms": sms}[service].retention_rules(90)
     assert await walk(base, service, rule) == [2]
     found = await base.sql(f"SELECT state FROM {service}.deliveries WHERE noted_at < now() - interval '90 days'")  # noqa: S608
     assert [row[0] for row in found] == ["sending"]
@@ -168,10 +174,10 @@ async def test_what_was_removed_shows_among_the_metrics(base: Base) -> None:
         "INSERT INTO sms.deliveries (id, order_id, topic, state, noted_at) SELECT gen_random_uuid(),"
         " gen_random_uuid(), 't', 'skipped', now() - interval '91 days' FROM generate_series(1, 7)"
     )
-    assert await walk(base, "sms", sms.forgetting(90)) == [7]
+    assert await walk(base, "sms", sms.retention_rules(90)) == [7]
     database = Database(base.address("sms"))
     await database.open()
-    page = (await Metrics("sms", database).page()).decode()
+    page = (await ServiceMetrics("sms", database).page()).decode()
     await database.close()
     assert 'warren_removed_rows{walk="deliveries"} 7.0' in page
     assert 'warren_removed_rows{walk="inbox"} 0.0' in page
@@ -192,7 +198,7 @@ async def test_addresses_and_news_nobody_waits_for_are_forgotten(base: Base) -> 
         await base.sql(
             "INSERT INTO notification.waiting VALUES ($1, 't', '', now() - make_interval(hours => $2))", identity, hours
         )
-    assert await walk(base, "notification", *notification.forgetting(90)) == [1, 1]
+    assert await walk(base, "notification", *notification.retention_rules(90)) == [1, 1]
     for table, column, expected in (
         ("conversations", "order_id", {young, quiet}),
         ("sequences", "subject", {young, quiet}),
@@ -214,7 +220,7 @@ async def test_audit_forgets_whole_stories_and_never_recent_ones(base: Base) -> 
                 number,
                 age,
             )
-    assert await walk(base, "audit", *audit.forgetting(DAYS)) == [3]
+    assert await walk(base, "audit", *audit.retention_rules(DAYS)) == [3]
     assert {row[0] for row in await base.sql("SELECT subject FROM audit.events")} == {going_on}
     service = await asyncpg.connect(
         base.address("audit").url, password="test-password", ssl=base.address("audit").tls()

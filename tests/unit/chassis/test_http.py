@@ -10,9 +10,9 @@ import pytest
 from litestar import get, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
-from services.shared.chassis.http import application
-from services.shared.chassis.problems import problems
-from services.shared.chassis.text import MEANING
+from services.shared.chassis.http.application import application
+from services.shared.chassis.http.problems import problems
+from services.shared.chassis.text import TEXT_RULE
 from warren_messaging.errors import ConfigurationError, DatabaseUnavailable
 
 JSON = {"Content-Type": "application/json"}
@@ -89,9 +89,9 @@ async def _refused(http: httpx.AsyncClient, body: bytes, **headers: str) -> tupl
         (b'{"title": "a", "most": "1"}', "most: Expected `int`, got `str`"),
         (b'{"title": "a", "title": "a"}', "title: is given twice"),
         (b'{"title": "a", "any": [{"b": 1, "b": 1}]}', "b: is given twice"),
-        (b'{"title": "a\\u0000"}', f"title: contains U+0000; {MEANING} are possible here"),
-        ('{"title": "a", "tags": ["\x9b"]}'.encode(), f"tags[0]: contains U+009B; {MEANING} are possible here"),
-        (b'{"title": "a", "any": {"\\u202e": 1}}', f"any: contains U+202E; {MEANING} are possible here"),
+        (b'{"title": "a\\u0000"}', f"title: contains U+0000; {TEXT_RULE} are possible here"),
+        ('{"title": "a", "tags": ["\x9b"]}'.encode(), f"tags[0]: contains U+009B; {TEXT_RULE} are possible here"),
+        (b'{"title": "a", "any": {"\\u202e": 1}}', f"any: contains U+202E; {TEXT_RULE} are possible here"),
         (b"{", "body: Input data was truncated"),
         (b'{"title": "two words"}', "title: Expected a word without spaces"),
         (b'{"title": "a", "tags": ["b", "c d"]}', "tags[1]: Expected a word without spaces"),
@@ -130,7 +130,7 @@ async def test_a_pattern_without_a_description_is_shown_itself(http: httpx.Async
         ("limit=null", "limit: Expected a whole number"),
         ("limit=1&limit=2", "limit: is given twice"),
         ("kind=null", "kind: null is no value; leave the parameter out"),
-        ("kind=%C2%9B", f"kind: contains U+009B; {MEANING} are possible here"),
+        ("kind=%C2%9B", f"kind: contains U+009B; {TEXT_RULE} are possible here"),
         ("kind=%FF", "kind: is not UTF-8 text"),
     ],
 )
@@ -186,7 +186,7 @@ async def test_the_document_tells_of_the_token_and_of_errors(http: httpx.AsyncCl
     document = (await http.get("/schema/openapi.json")).json()
     assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert document["security"] == [{"token": []}]
-    problem = document["components"]["schemas"]["ProblemAnswer"]["properties"]
+    problem = document["components"]["schemas"]["ProblemDetails"]["properties"]
     assert {"type", "title", "status", "detail", "instance", "errors"} == set(problem)
 
 

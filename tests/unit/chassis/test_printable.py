@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.chassis import logs
-from services.shared.chassis.printable import printable
+from services.shared.chassis.text import printable
 
 HOSTILE = "a\x1b[2J\x9b31m\u202eb\u2028c\u200d\x85d\re\nf\ud800"
 

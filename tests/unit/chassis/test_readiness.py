@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from services.shared.chassis import readiness
-from services.shared.chassis.readiness import Readiness
+from services.shared.chassis import monitoring
+from services.shared.chassis.monitoring import Readiness
 from warren_messaging.errors import BrokerUnavailable
 
 
@@ -22,12 +22,12 @@ async def silent() -> None:
 
 
 async def test_every_part_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(monitoring, "CHECK_SECONDS", 0.05)
     parts = Readiness()
     parts.require("database", fine)
     parts.require("order.queue", away)
     parts.require("clock", silent)
-    assert await parts.missing() == {
+    assert await parts.failures() == {
         "database": "",
         "order.queue": "no subscription at the broker",
         "clock": "no answer within 0 s",
@@ -37,6 +37,6 @@ async def test_every_part_is_named_with_its_reason(monkeypatch: pytest.MonkeyPat
 async def test_who_is_stopping_is_not_ready() -> None:
     parts = Readiness()
     parts.require("database", fine)
-    assert not any((await parts.missing()).values())
+    assert not any((await parts.failures()).values())
     parts.stopping = True
-    assert (await parts.missing())["process"] == "stopping"
+    assert (await parts.failures())["process"] == "stopping"

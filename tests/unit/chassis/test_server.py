@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from litestar import get
 
-from services.shared.chassis.http import Server, application
+from services.shared.chassis.http.application import application
+from services.shared.chassis.http.server import HttpServer
 
 REQUEST = b"GET /hello HTTP/1.1\r\nHost: here\r\n\r\n"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -19,8 +20,8 @@ def hello() -> str:
 
 
 @asynccontextmanager
-async def running(linger: float) -> AsyncIterator[tuple[Server, asyncio.Task[None], int]]:
-    server = Server(application([hello], title="Greetings"), "127.0.0.1", 0, linger=linger)
+async def running(linger: float) -> AsyncIterator[tuple[HttpServer, asyncio.Task[None], int]]:
+    server = HttpServer(application([hello], title="Greetings"), "127.0.0.1", 0, linger=linger)
     server.listen()
     assert server._socket is not None
     port = server._socket.getsockname()[1]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.email.domain import Mail
 from services.order.prices import PriceList
 from services.order.requests import ContactDetails, PlaceOrder, placement_of
-from services.shared.chassis.problems import Problem
+from services.shared.chassis.http.problems import Problem
 from services.shared.contracts.addresses import mail_address, phone_number
 from services.shared.contracts.orders import Contact
 from services.sms.domain import Draft

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from services.notification.settings import Settings
-from services.shared.chassis.environment import read
+from services.shared.chassis.settings import load_settings
 from warren_messaging.errors import ConfigurationError
 
 NEEDED = {
@@ -17,12 +17,12 @@ NEEDED = {
 
 
 def test_without_a_contact_domain_nobody_is_written_to_unasked() -> None:
-    assert read(Settings, NEEDED).contact_domain is None
+    assert load_settings(Settings, NEEDED).contact_domain is None
 
 
 @pytest.mark.parametrize("domain", ["shop.test", "localhost"])
 def test_a_domain_is_taken(domain: str) -> None:
-    assert read(Settings, NEEDED | {"WARREN_CONTACT_DOMAIN": domain}).contact_domain == domain
+    assert load_settings(Settings, NEEDED | {"WARREN_CONTACT_DOMAIN": domain}).contact_domain == domain
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_a_domain_is_taken(domain: str) -> None:
 )
 def test_a_wrong_setting_is_named(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"WARREN_{field}"):
-        read(Settings, NEEDED | {f"WARREN_{field}": value})
+        load_settings(Settings, NEEDED | {f"WARREN_{field}": value})

@@ -1,4 +1,4 @@
-"""The gate does not open by mistake, and its key can be changed."""
+"""The guard does not open by mistake, and its key can be changed."""
 
 import os
 import time
@@ -8,17 +8,17 @@ import jwt
 import msgspec
 import pytest
 
-from services.shared.chassis.environment import read
-from services.shared.chassis.http import Problem
-from services.shared.chassis.identity import STAFF, Gate, IdentitySettings
+from services.shared.chassis.http.auth import STAFF, AuthGuard, AuthSettings
+from services.shared.chassis.http.problems import Problem
+from services.shared.chassis.settings import load_settings
 from warren_messaging.errors import ConfigurationError
 
 KEYS = ("a" * 40, "b" * 40)
 
 
-def settings(**fields: object) -> IdentitySettings:
+def settings(**fields: object) -> AuthSettings:
     nowhere = Path()
-    base = IdentitySettings(
+    base = AuthSettings(
         database_url="",
         database_password_file=nowhere,
         database_ca_file=nowhere,
@@ -36,23 +36,23 @@ def token(key: str, **claims: object) -> str:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "shop.test", ""])  # noqa: S104
 def test_the_local_profile_is_for_loopback_only(host: str) -> None:
     with pytest.raises(ConfigurationError, match="loopback"):
-        Gate(settings(auth="local", http_host=host))
+        AuthGuard(settings(auth="local", http_host=host))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_the_local_profile_believes_everybody(host: str) -> None:
-    identity = Gate(settings(auth="local", http_host=host), role=STAFF).identify(None)
+    identity = AuthGuard(settings(auth="local", http_host=host), role=STAFF).identify(None)
     assert identity.may_act_for("anybody")
 
 
 def test_tokens_need_a_key_that_is_there_and_long_enough(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="WARREN_TOKEN_KEY_FILE"):
-        Gate(settings())
+        AuthGuard(settings())
     with pytest.raises(ConfigurationError, match="No such file"):
-        Gate(settings(token_key_file=tmp_path / "key"))
+        AuthGuard(settings(token_key_file=tmp_path / "key"))
     (tmp_path / "key").write_text("short")
     with pytest.raises(ConfigurationError, match="shorter than 32 bytes"):
-        Gate(settings(token_key_file=tmp_path / "key"))
+        AuthGuard(settings(token_key_file=tmp_path / "key"))
 
 
 @pytest.mark.parametrize(
@@ -69,36 +69,36 @@ def test_tokens_need_a_key_that_is_there_and_long_enough(tmp_path: Path) -> None
 )
 def test_a_token_is_for_our_audience(tmp_path: Path, audience: str, claims: dict[str, object], refused: str) -> None:
     (tmp_path / "key").write_text(KEYS[0])
-    gate = Gate(settings(token_key_file=tmp_path / "key", token_audience=audience))
+    guard = AuthGuard(settings(token_key_file=tmp_path / "key", token_audience=audience))
     if refused is None:
-        assert gate.identify(token(KEYS[0], **claims)).subject == "gayal"
+        assert guard.identify(token(KEYS[0], **claims)).subject == "gayal"
     else:
         with pytest.raises(Problem, match=refused) as problem:
-            gate.identify(token(KEYS[0], **claims))
+            guard.identify(token(KEYS[0], **claims))
         assert problem.value.status_code == 401
 
 
 def test_a_changed_key_takes_effect_at_once(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(KEYS[0])
-    gate = Gate(settings(token_key_file=path))
-    assert gate.identify(token(KEYS[0])).subject == "gayal"
+    guard = AuthGuard(settings(token_key_file=path))
+    assert guard.identify(token(KEYS[0])).subject == "gayal"
     path.write_text(KEYS[1])
     os.utime(path, (1, 1))
-    assert gate.identify(token(KEYS[1])).subject == "gayal"
+    assert guard.identify(token(KEYS[1])).subject == "gayal"
     with pytest.raises(Problem):
-        gate.identify(token(KEYS[0]))
+        guard.identify(token(KEYS[0]))
 
 
 @pytest.mark.parametrize(("claims", "passes"), [({"role": STAFF}, True), ({"role": "customer"}, False), ({}, False)])
 def test_a_role_is_asked_for(tmp_path: Path, claims: dict[str, object], passes: bool) -> None:
     (tmp_path / "key").write_text(KEYS[0])
-    gate = Gate(settings(token_key_file=tmp_path / "key"), role=STAFF)
+    guard = AuthGuard(settings(token_key_file=tmp_path / "key"), role=STAFF)
     if passes:
-        assert gate.identify(token(KEYS[0], **claims)).role == STAFF
+        assert guard.identify(token(KEYS[0], **claims)).role == STAFF
     else:
         with pytest.raises(Problem) as refused:
-            gate.identify(token(KEYS[0], **claims))
+            guard.identify(token(KEYS[0], **claims))
         assert refused.value.status_code == 403
 
 
@@ -111,6 +111,6 @@ def test_the_default_is_tokens() -> None:
         "WARREN_BROKER_CREDENTIALS": "x",
         "WARREN_BROKER_CA_FILE": "x",
     }
-    assert read(IdentitySettings, environment).auth == "token"
+    assert load_settings(AuthSettings, environment).auth == "token"
     with pytest.raises(ConfigurationError, match="WARREN_AUTH='open'"):
-        read(IdentitySettings, environment | {"WARREN_AUTH": "open"})
+        load_settings(AuthSettings, environment | {"WARREN_AUTH": "open"})

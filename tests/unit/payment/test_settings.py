@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from services.payment.settings import Settings
-from services.shared.chassis.environment import read
+from services.shared.chassis.settings import load_settings
 from warren_messaging.errors import ConfigurationError
 
 ENVIRONMENT = {
@@ -18,7 +18,7 @@ ENVIRONMENT = {
 
 
 def settings(**more: str) -> Any:
-    return read(Settings, ENVIRONMENT | more)
+    return load_settings(Settings, ENVIRONMENT | more)
 
 
 def test_the_gateways_books_are_in_the_same_database_under_another_role() -> None:

@@ -1,36 +1,36 @@
-"""Waits until others have prepared what a process needs: its tables, its user at the broker, its queues.
+"""Waits until the tables, the broker user and the queues of a service exist: the init container of its pods.
 
-    python -m services.shared.chassis.preparations inventory.queue
+    python -m services.shared.chassis.wait_for_dependencies inventory.queue
 
-Run before the process itself where nobody starts things in order (an init container). What is wrong for good looks
-the same as what is not there yet, so every reason is shown, and the wait has an end.
+A permanent mistake looks the same as a dependency that does not exist yet, so every reason is printed, and the wait is
+limited.
 """
 
 import argparse
 import asyncio
+import os
 import sys
 
-from services.shared.chassis.environment import ProcessSettings, read
-from services.shared.chassis.exits import EXIT_CONFIGURATION, EXIT_UNAVAILABLE
+from services.shared.chassis.settings import ProcessSettings, load_settings
 from warren_messaging.amqp.connection import opened
 from warren_messaging.errors import ConfigurationError, MessagingError
 from warren_messaging.postgres.database import Database
 
 SECONDS = 600.0
-PAUSE = 1.0  # seconds between two looks
+PAUSE = 1.0  # seconds between two checks
 RPC_TIMEOUT = 10.0  # seconds
 
 
-async def missing(settings: ProcessSettings, queues: list[str]) -> str:
-    """What is not there yet; "" when all is."""
+async def missing_dependency(settings: ProcessSettings, queues: list[str]) -> str:
+    """Name the first dependency that is missing; "" if all exist."""
     database = Database(settings.database, connections=1)
     try:
         await database.open()
-        async with opened(settings.broker, "preparations") as connection:
+        async with opened(settings.broker, "wait-for-dependencies") as connection:
             for queue in queues:
                 async with asyncio.timeout(RPC_TIMEOUT):
                     channel = await connection.channel(publisher_confirms=False)
-                    # Passive: only asks whether the queue exists, which needs no permission to configure.
+                    # Passive: only checks that the queue exists, which needs no permission to configure.
                     await channel.queue_declare(queue, passive=True)
     except TimeoutError:
         return "the broker does not answer"
@@ -42,36 +42,36 @@ async def missing(settings: ProcessSettings, queues: list[str]) -> str:
 
 
 async def wait(settings: ProcessSettings, queues: list[str], seconds: float) -> str:
-    """Returns "" as soon as all is there, or what is still missing after so many seconds."""
+    """Return "" as soon as all dependencies exist, or the reason why not after `seconds`."""
     loop = asyncio.get_running_loop()
-    deadline, said = loop.time() + seconds, ""
-    while reason := await missing(settings, queues):
+    deadline, printed = loop.time() + seconds, ""
+    while reason := await missing_dependency(settings, queues):
         if loop.time() > deadline:
             return reason
-        if reason != said:
+        if reason != printed:
             print(f"waiting: {reason}", flush=True)  # noqa: T201 - a program of its own
-            said = reason
+            printed = reason
         await asyncio.sleep(PAUSE)
     return ""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m services.shared.chassis.preparations",
-        description="Wait until database and broker are prepared for a service. Settings are the service's own.",
-        epilog="exit codes: 0 all is there, 69 something was still missing in the end, 78 a wrong setting",
+        prog="python -m services.shared.chassis.wait_for_dependencies",
+        description="Wait until database and broker are ready for a service, with the service's own settings.",
+        epilog="exit codes: 0 all dependencies exist, 69 one is still missing at the end, 78 a wrong setting",
     )
     parser.add_argument("queues", nargs="*", help="queues that must exist")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long to wait; default: %(default)g")
     options = parser.parse_args()
     try:
-        reason = asyncio.run(wait(read(ProcessSettings), options.queues, options.seconds))
+        reason = asyncio.run(wait(load_settings(ProcessSettings), options.queues, options.seconds))
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201
-        return EXIT_CONFIGURATION
+        return os.EX_CONFIG
     if reason:
         print(f"gave up after {options.seconds:g} s: {reason}", file=sys.stderr)  # noqa: T201
-        return EXIT_UNAVAILABLE
+        return os.EX_UNAVAILABLE
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document of a service, and its index: a list of its routes."""
+"""The OpenAPI document of a service, and an index of its routes."""
 
 from typing import Any
 
@@ -11,6 +11,8 @@ from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
 PATH = "/schema/openapi.json"
+VERSION = "0.1.0"
+"""Version of the HTTP interfaces."""
 
 _TOKEN = SecurityScheme(
     type="http",
@@ -20,20 +22,19 @@ _TOKEN = SecurityScheme(
 )
 
 
-def document_of(routes: list[ControllerRouterHandler], *, title: str, version: str) -> dict[str, Any]:
-    """What Litestar derives from the routes, corrected where it says less than what is enforced."""
+def openapi_document(routes: list[ControllerRouterHandler], *, title: str) -> dict[str, Any]:
+    """Return the document that Litestar derives from the routes, completed where msgspec checks more than it says."""
     app = Litestar(
         routes,
         openapi_config=OpenAPIConfig(
             title=title,
-            version=version,
+            version=VERSION,
             components=Components(security_schemes={"token": _TOKEN}),
             security=[{"token": []}],
         ),
     )
     document: dict[str, Any] = msgspec.to_builtins(app.openapi_schema.to_schema(), enc_hook=str, str_keys=True)
-    # Litestar leaves out patterns inside of unions, and that a structure takes no other members. msgspec, which does
-    # the checking, does not.
+    # Litestar leaves out the patterns inside unions, and that a struct forbids other members. msgspec knows both.
     bodies = [field.annotation for handler in _handlers(app) if (field := handler.parsed_data_field)]
     _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
@@ -57,8 +58,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def index_routes(document: dict[str, Any], paths: list[str]) -> Router:
-    """The document, and at `paths` a list of the routes. Both are public: they contain nothing that the source does
-    not."""
+    """Build the routes of the document, and of a list of all routes at `paths`. Both need no token."""
     body = msgspec.json.encode(document)
     index = {
         "service": document["info"]["title"],

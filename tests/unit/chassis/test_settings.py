@@ -4,8 +4,8 @@ import pytest
 
 from services.email.settings import Settings as EmailSettings
 from services.order.settings import ApiSettings, WorkerSettings
-from services.shared.chassis.environment import ProcessSettings, read
-from services.shared.chassis.process import Process
+from services.shared.chassis.process import ServiceProcess
+from services.shared.chassis.settings import ProcessSettings, load_settings
 from warren_messaging.errors import ConfigurationError
 
 NEEDED = {
@@ -44,14 +44,16 @@ NEEDED = {
 )
 def test_a_value_that_cannot_work_is_named(kind: type[ProcessSettings], name: str, value: str, why: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
-        read(kind, NEEDED | {f"WARREN_{name}": value})
+        load_settings(kind, NEEDED | {f"WARREN_{name}": value})
     assert f"WARREN_{name}='{value}'" in str(refusal.value)
     assert why in str(refusal.value)
 
 
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigurationError, match=r"WARREN_BROKER_URL is not set.*WARREN_LOG_LEVEL"):
-        read(ProcessSettings, {k: v for k, v in NEEDED.items() if "BROKER_URL" not in k} | {"WARREN_LOG_LEVEL": "x"})
+        load_settings(
+            ProcessSettings, {k: v for k, v in NEEDED.items() if "BROKER_URL" not in k} | {"WARREN_LOG_LEVEL": "x"}
+        )
 
 
 @pytest.mark.parametrize(
@@ -66,11 +68,11 @@ def test_all_mistakes_are_told_at_once() -> None:
     ],
 )
 def test_a_memory_shorter_than_what_may_come_back_is_refused(values: dict[str, str], refused: str | None) -> None:
-    settings = read(ProcessSettings, NEEDED | {f"WARREN_{name}": value for name, value in values.items()})
+    settings = load_settings(ProcessSettings, NEEDED | {f"WARREN_{name}": value for name, value in values.items()})
     if refused is None:
-        settings.require_lasting_memory()
-        Process("probe", settings)
+        settings.require_consistent_retention()
+        ServiceProcess("probe", settings)
     else:
-        for judge in (settings.require_lasting_memory, lambda: Process("probe", settings)):
+        for judge in (settings.require_consistent_retention, lambda: ServiceProcess("probe", settings)):
             with pytest.raises(ConfigurationError, match=refused):
                 judge()

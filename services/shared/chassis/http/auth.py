@@ -12,19 +12,19 @@ import msgspec
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from services.shared.chassis.environment import ProcessSettings
-from services.shared.chassis.http import Problem
-from services.shared.chassis.text import objection
+from services.shared.chassis.http.problems import Problem
+from services.shared.chassis.settings import ProcessSettings
+from services.shared.chassis.text import text_error
 from warren_messaging.errors import ConfigurationError
 
-SHORTEST_KEY = 32  # bytes, as RFC 7518 asks for HS256
-LONGEST_SUBJECT = 100  # characters
+MIN_KEY_BYTES = 32  # bytes, as RFC 7518 asks for HS256
+MAX_SUBJECT_LENGTH = 100  # characters
 LEEWAY = 5  # seconds that the clocks of issuer and service may differ
 
 STAFF = "staff"
 
 
-class IdentitySettings(ProcessSettings, frozen=True, kw_only=True):
+class AuthSettings(ProcessSettings, frozen=True, kw_only=True):
     """Settings of a process that answers people."""
 
     auth: Literal["token", "local"] = "token"
@@ -45,14 +45,14 @@ class Identity(msgspec.Struct, frozen=True):
         return self.subject is None or self.subject == subject
 
 
-class Gate:
+class AuthGuard:
     """A Litestar guard: lets a request pass when its caller is known (and has `role`, if one is asked for).
 
-    It runs before the body is read. Afterwards `identity_of(request)` is who passed.
+    It runs before the body is read. Afterwards `caller_of(request)` is who passed.
     Raises ConfigurationError when made from settings that would leave the door open.
     """
 
-    def __init__(self, settings: IdentitySettings, *, role: str | None = None) -> None:
+    def __init__(self, settings: AuthSettings, *, role: str | None = None) -> None:
         self._role = role
         self._audience = settings.token_audience or None
         self._keys: _KeyFile | None = None
@@ -93,7 +93,7 @@ class Gate:
         except jwt.PyJWTError as error:
             raise _unauthorized(f"The token is not valid: {error}.", "invalid_token") from None
         subject, role = claims["sub"], claims.get("role")
-        if not isinstance(subject, str) or not 1 <= len(subject) <= LONGEST_SUBJECT or objection(subject):
+        if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH or text_error(subject):
             raise _unauthorized("The token's 'sub' names nobody.", "invalid_token")
         if self._role is not None and role != self._role:
             raise Problem(403, "Forbidden", f"This needs a token with the role {self._role!r}.")
@@ -111,11 +111,11 @@ class Gate:
         return _unauthorized(f"The token is not for the audience {self._audience!r}: see its 'aud'.", "invalid_token")
 
 
-def identity_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:
-    """Whom the gate let pass."""
+def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:
+    """Whom the guard let pass."""
     identity = connection.state.identity
     if not isinstance(identity, Identity):
-        raise TypeError("no gate guards this route")
+        raise TypeError("no guard guards this route")
     return identity
 
 
@@ -135,8 +135,8 @@ class _KeyFile:
         return self._key
 
     def _checked(self, key: bytes) -> bytes:
-        if len(key) < SHORTEST_KEY:
-            raise ConfigurationError(f"the token key in {self._path} is shorter than {SHORTEST_KEY} bytes")
+        if len(key) < MIN_KEY_BYTES:
+            raise ConfigurationError(f"the token key in {self._path} is shorter than {MIN_KEY_BYTES} bytes")
         return key
 
 

@@ -10,8 +10,9 @@ import pytest
 from litestar import get, post
 from litestar.params import JSONBody
 
-from services.shared.chassis import connections
-from services.shared.chassis.http import Server, application
+from services.shared.chassis.http import connection_limits
+from services.shared.chassis.http.application import application
+from services.shared.chassis.http.server import HttpServer
 
 HELLO = b"GET /hello HTTP/1.1\r\nHost: here\r\n\r\n"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -62,7 +63,7 @@ class Site(Clients):
         async def write(data: JSONBody[list[str]]) -> int:
             return len(data)
 
-        self.server = Server(
+        self.server = HttpServer(
             application([hello, slow, large, write], title="x"), "127.0.0.1", 0, connections=limit, linger=0
         )
         self.server.listen()
@@ -188,8 +189,8 @@ async def test_trailers_without_an_end_are_refused() -> None:
 async def test_a_client_that_is_too_slow_is_not_waited_for(
     start: bytes, status: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(connections, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(connection_limits, "BODY_SECONDS", 0.2)
     async with serving() as site:
         streams = await site.connect()
         if status is not None:
@@ -200,7 +201,7 @@ async def test_a_client_that_is_too_slow_is_not_waited_for(
 
 
 async def test_a_client_that_takes_no_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "WRITE_SECONDS", 0.2)
+    monkeypatch.setattr(connection_limits, "WRITE_SECONDS", 0.2)
     async with serving() as site:
         streams = await site.connect()
         streams[1].write(b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n")
@@ -248,7 +249,7 @@ async def test_requests_that_wait_for_no_answer_are_limited() -> None:
 FEW_FILES = """
 import asyncio, resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
-from tests.unit.chassis.test_connections import serving
+from tests.unit.chassis.test_connection_limits import serving
 
 async def main():
     async with serving() as site:

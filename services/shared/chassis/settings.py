@@ -12,13 +12,13 @@ from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.errors import ConfigurationError
 from warren_messaging.postgres.database import DatabaseAddress
 
-PREFIX = "WARREN_"
+ENV_PREFIX = "WARREN_"
 
 Seconds = Annotated[float, Meta(gt=0, le=30 * 86400)]
 Days = Annotated[int, Meta(ge=1, le=3650)]
-SHORTEST_INBOX = 30  # days
-SHORTEST_HISTORY = 180  # days
-Connections = Annotated[int, Meta(ge=1, le=1000)]
+MIN_INBOX_DAYS = 30  # days
+MIN_HISTORY_DAYS = 180  # days
+ConnectionCount = Annotated[int, Meta(ge=1, le=1000)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -31,7 +31,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """postgresql://role@host:port/database"""
     database_password_file: Path
     database_ca_file: Path
-    database_connections: Connections = 4
+    database_connections: ConnectionCount = 4
     broker_url: str
     """amqps://host:port/vhost"""
     broker_credentials: Path
@@ -52,7 +52,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long servers may be away when the process starts, before it gives up."""
     shutdown_seconds: Annotated[float, Meta(ge=0, le=86400)] = 20.0
     """How long work under way may take after SIGTERM."""
-    inbox_days: Annotated[int, Meta(ge=SHORTEST_INBOX, le=3650)] = 35
+    inbox_days: Annotated[int, Meta(ge=MIN_INBOX_DAYS, le=3650)] = 35
     """How long a repeated message is recognized. A message that failed is recognized until it succeeds or is dropped,
     if that takes longer."""
     failures_days: Days = 30
@@ -60,17 +60,17 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     history_days: Annotated[int, Meta(ge=0, le=36500)] = 0
     """How long orders, and all that the services know of them, are kept after their end; 0 keeps them for ever."""
 
-    def require_lasting_memory(self) -> None:
+    def require_consistent_retention(self) -> None:
         """Raises ConfigurationError when a repetition could come after what would tell that it is one is gone."""
         if self.inbox_days < self.failures_days:
             raise ConfigurationError(
                 f"settings: WARREN_INBOX_DAYS={self.inbox_days} is less than WARREN_FAILURES_DAYS={self.failures_days}:"
                 " what failed and is still on record must be recognized when it comes again"
             )
-        if self.history_days and self.history_days < max(SHORTEST_HISTORY, self.inbox_days):
+        if self.history_days and self.history_days < max(MIN_HISTORY_DAYS, self.inbox_days):
             raise ConfigurationError(
                 f"settings: WARREN_HISTORY_DAYS={self.history_days} is too short: orders are kept for at least"
-                f" {SHORTEST_HISTORY} days, and at least WARREN_INBOX_DAYS={self.inbox_days}; 0 keeps them for ever"
+                f" {MIN_HISTORY_DAYS} days, and at least WARREN_INBOX_DAYS={self.inbox_days}; 0 keeps them for ever"
             )
 
     @property
@@ -82,12 +82,12 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
         return BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file)
 
 
-def read(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
+def load_settings(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
     """Raises ConfigurationError that names every variable that is missing or wrong."""
     values: dict[str, object] = {}
     mistakes: list[str] = []
     for field in msgspec.structs.fields(kind):
-        name = PREFIX + field.name.upper()
+        name = ENV_PREFIX + field.name.upper()
         if name not in environment:
             if field.required:
                 mistakes.append(f"{name} is not set")

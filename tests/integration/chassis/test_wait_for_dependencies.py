@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from services.shared.chassis.environment import ProcessSettings
-from services.shared.chassis.preparations import missing, wait
+from services.shared.chassis.settings import ProcessSettings
+from services.shared.chassis.wait_for_dependencies import missing_dependency, wait
 from tests.stage import Stage
 
 
@@ -26,7 +26,7 @@ def settings_of(stage: Stage, user: str = "probe") -> ProcessSettings:
 
 async def test_it_waits_for_a_queue_and_says_which(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     settings = settings_of(stage)
-    assert await missing(settings, ["probe.queue"]) == ""
+    assert await missing_dependency(settings, ["probe.queue"]) == ""
     waiting = asyncio.create_task(wait(settings, ["probe.queue", "late.queue"], 60))
     while "late.queue" not in capsys.readouterr().out:  # noqa: ASYNC110 - output announces nothing
         await asyncio.sleep(0.05)

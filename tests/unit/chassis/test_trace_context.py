@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from services.shared.chassis.trace import traceparent_of
+from services.shared.chassis.http.trace_context import traceparent_of
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

@@ -25,7 +25,7 @@ REFUSED_SECONDS = 2.0  # how long a refused client may take to read why
 MAX_DISCARDED = 4 * 1024 * 1024  # bytes that it may send meanwhile
 
 
-class Connections:
+class ConnectionLimiter:
     """The connections of one server: at most `limit`, and at most `share` of the files that the process may open.
 
     One connection more closes the one that has waited longest for its client: idle, silent, or in the middle of a
@@ -74,9 +74,9 @@ class _Stage(Enum):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    def __init__(self, register: Connections, *arguments: Any, **options: Any) -> None:
+    def __init__(self, limiter: ConnectionLimiter, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._register = register
+        self._limiter = limiter
         self._stage = _Stage.SILENT
         self._since = self.loop.time()  # when the present stage began
         self._stalled: float | None = None  # since when the client takes nothing
@@ -85,12 +85,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._register.mark_waiting(self)
-        if len(self.connections) > self._register.limit:
-            self._register.make_room_for(self)
+        self._limiter.mark_waiting(self)
+        if len(self.connections) > self._limiter.limit:
+            self._limiter.make_room_for(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._register.mark_busy(self)
+        self._limiter.mark_busy(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -141,12 +141,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._enter(_Stage.IDLE)
         else:
             self._stage = _Stage.COMPLETE
-            self._register.mark_busy(self)
+            self._limiter.mark_busy(self)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self.pipeline:
-            self._register.mark_waiting(self)
+            self._limiter.mark_waiting(self)
             if self._stage is _Stage.COMPLETE:
                 self._enter(_Stage.IDLE)
 

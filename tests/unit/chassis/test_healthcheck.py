@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from services.shared.chassis import probe
+from services.shared.chassis import healthcheck
 
 
 @pytest.mark.parametrize(("code", "text", "exit_code"), [(200, "[+] database\n", 0), (503, "[-] database: away\n", 1)])
@@ -29,7 +29,7 @@ def test_it_is_ready_when_the_process_says_so(
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         monkeypatch.setenv("WARREN_METRICS_PORT", str(server.server_port))
-        assert probe.main() == exit_code
+        assert healthcheck.main() == exit_code
         thread.join()
     assert asked == ["/readyz?verbose"]
     assert capsys.readouterr().out == text
@@ -42,5 +42,5 @@ def test_a_process_that_does_not_answer_is_not_ready(
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         port = taken.getsockname()[1]
         monkeypatch.setenv("WARREN_METRICS_PORT", str(port))
-        assert probe.main() == 1
-    assert capsys.readouterr().out.startswith(f"nobody answers at port {port}: ")
+        assert healthcheck.main() == 1
+    assert capsys.readouterr().out.startswith(f"no answer at port {port}: ")

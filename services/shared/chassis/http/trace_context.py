@@ -1,4 +1,4 @@
-"""The W3C trace context of a request (https://www.w3.org/TR/trace-context/), for the events that it leads to."""
+"""The W3C trace context of a request (https://www.w3.org/TR/trace-context/), which the resulting events carry on."""
 
 import re
 import secrets
@@ -11,8 +11,7 @@ _VALID = re.compile(
 
 
 def traceparent_of(headers: Mapping[str, str]) -> str | None:
-    """The trace that the events of a request belong to: the caller's, a new one if the header is not valid, None
-    without a header.
+    """Return the caller's trace context, a new one if its header is not valid, or None without a header.
 
     The parent stays the caller's: this process reports no span of its own.
     """
@@ -22,5 +21,5 @@ def traceparent_of(headers: Mapping[str, str]) -> str | None:
     found = _VALID.fullmatch(text.strip())
     if found is None or (found["version"] == "00" and found["rest"]):
         return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-    # A later version is read as version 00, and only the fields of version 00 are sent on.
+    # A later version is read as version 00, and only the fields of version 00 are passed on.
     return f"00-{found['trace']}-{found['parent']}-{found['flags']}"

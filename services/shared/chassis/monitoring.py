@@ -1,0 +1,78 @@
+"""The monitoring port of a process: Kubernetes asks for liveness and readiness, Prometheus for metrics.
+
+It is never the port of customers: their connections cannot displace the probes, and no metric leaves the cluster.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from litestar import Litestar, Request, Response, get
+
+from services.shared.chassis.http.application import HttpApplication
+from services.shared.chassis.metrics import CONTENT_TYPE, ServiceMetrics
+from warren_messaging.errors import MessagingError
+
+ReadinessCheck = Callable[[], Awaitable[None]]
+"""Returns when its part works; raises MessagingError with the reason otherwise."""
+
+CHECK_SECONDS = 2.0  # a check that takes longer counts as failed
+
+
+class Readiness:
+    """The parts that must work before the process receives requests. Each call of `failures` checks all of them."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, ReadinessCheck] = {}
+        self.stopping = False
+        """Set when the process begins to stop; it stays not ready from then on."""
+
+    def require(self, part: str, check: ReadinessCheck) -> None:
+        self._checks[part] = check
+
+    async def failures(self) -> Mapping[str, str]:
+        """Check all parts at the same time. Maps each part to the reason why it is not ready, or "" if it is."""
+        reasons = await asyncio.gather(*(_reason(check) for check in self._checks.values()))
+        parts = dict(zip(self._checks, reasons, strict=True))
+        return parts | {"process": "stopping"} if self.stopping else parts
+
+
+async def _reason(check: ReadinessCheck) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:.0f} s"
+    except MessagingError as error:
+        return str(error)
+    return ""
+
+
+def monitoring_application(readiness: Readiness, metrics: ServiceMetrics) -> Litestar:
+    """Serve `/livez`, `/readyz` (`?verbose` lists every part) and `/metrics`, and their list at `/`."""
+
+    @get("/livez", sync_to_thread=False)
+    def livez() -> str:
+        """The event loop runs. Servers are not checked, since restarting this process would not repair them."""
+        return "ok\n"
+
+    @get("/readyz")
+    async def readyz(request: Request[Any, Any, Any]) -> Response[str]:
+        """200 when every part is ready, else 503 and the reasons."""
+        parts = await readiness.failures()
+        ready = not any(parts.values())
+        if ready and "verbose" not in request.query_params:
+            return Response("ok\n", media_type="text/plain")
+        lines = [f"[-] {part}: {reason}" if reason else f"[+] {part}" for part, reason in parts.items()]
+        return Response("\n".join(lines) + "\n", media_type="text/plain", status_code=200 if ready else 503)
+
+    @get("/metrics")
+    async def exposition() -> Response[bytes]:
+        # As a header: Litestar would add a charset to the media type, which contains one already.
+        return Response(await metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+
+    @get("/", sync_to_thread=False)
+    def index() -> str:
+        return "/livez\n/readyz?verbose\n/metrics\n"
+
+    return HttpApplication([index, livez, readyz, exposition], openapi_config=None)
