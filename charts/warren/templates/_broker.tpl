@@ -1,10 +1,10 @@
-{{/* What the pods of the cluster operator's StatefulSet have besides its own.
+{{/* Additions to the pod template of the Cluster Operator's StatefulSet.
 (dict "root" . "it" settings "pod" fields of "warren.pod") */}}
 {{- define "warren.broker.template" -}}
 {{- $values := .root.Values.rabbitmq -}}
 {{- $spec := pick .pod "hostAliases" "nodeSelector" "priorityClassName" -}}
 {{- $selector := dict "matchLabels" (include "warren.broker.selector" .root | fromYaml) -}}
-{{- /* Kubernetes counts a node that is drained or tainted as no place at all, so what it held may go elsewhere. */ -}}
+{{- /* Kubernetes ignores drained and tainted nodes for the spread, so their brokers may move to another node. */ -}}
 {{- $even := dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" $values.spread "nodeTaintsPolicy" "Honor" -}}
 {{- $spread := list -}}
 {{- range $values.topologySpreadConstraints | default (gt (int $values.replicas) 1 | ternary (list $even) list) -}}
@@ -13,7 +13,7 @@
 {{- with $spread -}}{{- $_ := set $spec "topologySpreadConstraints" . -}}{{- end -}}
 {{- $broker := dict "name" "rabbitmq" "startupProbe" (include "warren.broker.startup" .root | fromYaml) -}}
 {{- if not $values.runAsUser -}}
-{{- /* Empty contexts take the place of the operator's own, which name a user. */ -}}
+{{- /* Empty security contexts replace those of the Cluster Operator, which set a user id. */ -}}
 {{- $_ := set $broker "securityContext" dict -}}
 {{- $_ := set $spec "securityContext" dict -}}
 {{- $_ := set $spec "initContainers" (list (dict "name" "setup-container" "securityContext" dict)) -}}
@@ -26,9 +26,8 @@
 {{- toYaml $template -}}
 {{- end -}}
 
-{{/* The Cluster Operator's own check, but for its patience: it ends a command after 5 seconds, and on a busy machine
-rabbitmqctl takes longer. A node that is alone must not serve before the others have joined: queues that are declared
-meanwhile would have one member. */}}
+{{/* The Cluster Operator's check with a longer timeout: its 5 seconds are too short for rabbitmqctl on a busy machine. A
+node must not serve before the others have joined, because queues declared before that would have one member. */}}
 {{- define "warren.broker.startup" -}}
 exec:
   command: [rabbitmqctl, eval, "true = rabbit_nodes:reached_target_cluster_size()."]
@@ -37,7 +36,7 @@ timeoutSeconds: 60
 failureThreshold: {{ divf .Values.rabbitmq.startupSeconds 10 | ceil | int }}
 {{- end -}}
 
-{{/* Files of the broker of `simple`; a change starts it again. */}}
+{{/* Configuration files of the broker in mode `simple`; a change restarts it. */}}
 {{- define "warren.broker.configuration" -}}
 enabled_plugins: |
   [rabbitmq_management,rabbitmq_prometheus,rabbitmq_shovel,rabbitmq_shovel_management,rabbitmq_stream].
@@ -59,7 +58,7 @@ rabbitmq.conf: |
   disk_free_limit.absolute = 200MB
   log.file = false
   log.console = true
-  # At other levels a channel that fails over a malformed frame logs the whole message. Clients log why they are
+  # At other levels a channel error logs the whole malformed message. Clients log the reason why they are
   # refused.
   log.channel.level = critical
 {{- end -}}

@@ -44,7 +44,7 @@
 {{- concat $variables $own | toYaml -}}
 {{- end -}}
 
-{{/* The Secrets of this component alone, as name: Secret. (dict "root" . "it" component) */}}
+{{/* Additional Secrets of one component, as name: Secret. (dict "root" . "it" component) */}}
 {{- define "warren.secrets" -}}
 {{- $secrets := dict "broker" (printf "%s-rabbitmq" .it.service) "database" (printf "%s-postgres" .it.service) -}}
 {{- if .it.http -}}
@@ -59,7 +59,7 @@
 {{- merge $secrets (.it.secrets | default dict) | toYaml -}}
 {{- end -}}
 
-{{/* A container of a component: what all of them have in common. (dict "root" . "it" component) */}}
+{{/* Fields that all containers of a component share. (dict "root" . "it" component) */}}
 {{- define "warren.component.container" -}}
 image: {{ include "warren.image" (dict "root" .root "program" .it.service) | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy | quote }}
@@ -79,7 +79,7 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{/* How the pods of a component are spread. (dict "root" . "it" component "component" name) */}}
+{{/* Topology spread constraints of a component's pods. (dict "root" . "it" component "component" name) */}}
 {{- define "warren.spread" -}}
 {{- $selector := dict "matchLabels" (include "warren.selector" . | fromYaml) -}}
 {{- $even := dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway" -}}

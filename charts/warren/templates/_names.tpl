@@ -2,12 +2,12 @@
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of what belongs to a component. (dict "root" . "component" name) */}}
+{{/* The name of a component's objects. (dict "root" . "component" name) */}}
 {{- define "warren.full" -}}
 {{- printf "%s-%s" (include "warren.name" .root) .component -}}
 {{- end -}}
 
-{{/* What selects the pods of a component; never changes. (dict "root" . "component" name) */}}
+{{/* Labels that select the pods of a component; they never change. (dict "root" . "component" name) */}}
 {{- define "warren.selector" -}}
 app.kubernetes.io/name: warren
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
@@ -22,8 +22,8 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | quote }}
 {{- end -}}
 
-{{/* The metadata of an object. (dict "root" . "component" name), and perhaps "name" where it is not the component's,
-"more" for further labels, and "hook" with "weight" for what Helm makes before or after everything else. */}}
+{{/* The metadata of an object. (dict "root" . "component" name); optional: "name" instead of the component's, "more" for
+additional labels, "hook" with "weight" for objects that Helm creates before or after all others. */}}
 {{- define "warren.metadata" -}}
 name: {{ .name | default (include "warren.full" .) | quote }}
 namespace: {{ .root.Release.Namespace | quote }}
@@ -38,7 +38,7 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* Which image, at which registry. (dict "root" . "image" reference) */}}
+{{/* An image reference with the registry of `global.imageRegistry`. (dict "root" . "image" reference) */}}
 {{- define "warren.reference" -}}
 {{- $parts := splitList "/" .image -}}
 {{- $registry := (.root.Values.global | default dict).imageRegistry -}}

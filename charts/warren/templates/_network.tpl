@@ -1,6 +1,6 @@
-{{/* Parts of NetworkPolicies. What is selected and what is allowed are both Kubernetes' own words. */}}
+{{/* Parts of NetworkPolicies. */}}
 
-{{/* The head of a policy for the pods of one component. (dict "root" . "component" name) */}}
+{{/* Metadata and selector of a policy for the pods of one component. (dict "root" . "component" name) */}}
 {{- define "warren.policy" -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -56,7 +56,7 @@ spec:
     - {protocol: TCP, port: {{ include "warren.broker.port" . | int }}}
 {{- end -}}
 
-{{/* What selects the broker's pods: the cluster operator gives its own labels to those that it makes. */}}
+{{/* Labels that select the broker's pods: the Cluster Operator uses its own. */}}
 {{- define "warren.broker.selector" -}}
 {{- if eq .Values.rabbitmq.mode "clusterOperator" -}}
 app.kubernetes.io/name: {{ include "warren.broker.host" . | quote }}
@@ -66,7 +66,7 @@ app.kubernetes.io/component: rabbitmq
 {{- end -}}
 {{- end -}}
 
-{{/* What a component calls besides database and broker. (dict "root" . "it" component) */}}
+{{/* Egress rules of a component besides database and broker. (dict "root" . "it" component) */}}
 {{- define "warren.egress.own" -}}
 {{- if eq .it.service "email" }}
 {{- if .root.Values.mail.host }}

@@ -1,4 +1,4 @@
-{{/* What holds for the pod of a server: `default`, and instead of it what its own values say. (dict "root" . "own" map) */}}
+{{/* Settings of a server's pod: its own values, else those of `default`. (dict "root" . "own" map) */}}
 {{- define "warren.server" -}}
 {{- $it := deepCopy .root.Values.default -}}
 {{- range $field := list "affinity" "hostAliases" "nodeSelector" "podAnnotations" "podLabels" "priorityClassName" "tolerations" -}}
@@ -7,7 +7,7 @@
 {{- toYaml $it -}}
 {{- end -}}
 
-{{/* Pod Security "restricted". Without a number the platform chooses the user, as OpenShift does. */}}
+{{/* Pod Security "restricted". Without a user id the platform chooses one, as on OpenShift. */}}
 {{- define "warren.podSecurity" -}}
 {{- $security := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- with . -}}
@@ -22,7 +22,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Where a pod may run and what is known of it, from values: the fields of its spec besides containers and volumes.
+{{/* Fields of a pod's spec from values, except containers and volumes.
 (dict "root" . "it" settings "user" number) */}}
 {{- define "warren.pod" -}}
 {{- $root := .root -}}
@@ -37,7 +37,7 @@ capabilities: {drop: [ALL]}
 {{- toYaml $pod -}}
 {{- end -}}
 
-{{/* Labels and annotations of a pod. (dict "it" settings "labels" map "annotations" map); ours win. */}}
+{{/* Labels and annotations of a pod. (dict "it" settings "labels" map "annotations" map); the chart's own have precedence. */}}
 {{- define "warren.podMetadata" -}}
 {{- $metadata := dict "labels" (merge .labels .it.podLabels) -}}
 {{- with merge (.annotations | default dict) .it.podAnnotations -}}
@@ -46,7 +46,7 @@ capabilities: {drop: [ALL]}
 {{- toYaml $metadata -}}
 {{- end -}}
 
-{{/* How long a container may take to start before it counts as failed; nothing else is probed before. */}}
+{{/* The time limit of a startup probe; other probes start after it has succeeded. */}}
 {{- define "warren.startup" -}}
 periodSeconds: 3
 timeoutSeconds: 10
@@ -60,7 +60,7 @@ automountServiceAccountToken: {{ .token | default false | toJson }}
 {{- include "warren.pod" (dict "root" .root "it" .root.Values.default "user" .root.Values.default.runAsUser) | nindent 0 }}
 {{- end -}}
 
-{{/* The rights of a Role, for the account of the same name. */}}
+{{/* Binds a Role to the ServiceAccount of the same name. */}}
 {{- define "warren.binding" -}}
 {{- $name := include "warren.full" . -}}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ $name | quote }}}
@@ -68,7 +68,7 @@ subjects:
   - {kind: ServiceAccount, name: {{ $name | quote }}, namespace: {{ .root.Release.Namespace | quote }}}
 {{- end -}}
 
-{{/* What its container has in common with others. (dict "root" . "component" name "cpu" amount "memory" amount) */}}
+{{/* Fields that the containers of all Jobs share. (dict "root" . "component" name "cpu" amount "memory" amount) */}}
 {{- define "warren.task.container" -}}
 name: {{ .component | quote }}
 image: {{ include "warren.image" (dict "root" .root "program" "tools") | quote }}

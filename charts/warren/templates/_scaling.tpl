@@ -1,15 +1,14 @@
-{{/* Messages that one pod may have before it: as many as it processes in the seconds that anybody may wait. */}}
+{{/* Target queue length for one pod: the messages that it processes in `backlogSeconds`. */}}
 {{- define "warren.backlogTarget" -}}
 {{- mulf .backlogSeconds .messagesPerSecond | ceil | int -}}
 {{- end -}}
 
-{{/* Messages a second that one pod is given before there is another: seven tenths of what it can do, since a pod that
-always has work has a queue that only grows. */}}
+{{/* Target arrival rate for one pod: 0.7 of its rate, because at full load its queue would only grow. */}}
 {{- define "warren.rateTarget" -}}
 {{- mulf .messagesPerSecond 0.7 | floor | int | max 1 -}}
 {{- end -}}
 
-{{/* Names of the components that are scaled by their queue, or nothing. */}}
+{{/* Names of the components that scale on their queue; empty if there are none. */}}
 {{- define "warren.scaled" -}}
 {{- $scaled := list -}}
 {{- range $name, $it := .Values.components -}}
@@ -18,17 +17,17 @@ always has work has a queue that only grows. */}}
 {{- $scaled | sortAlpha | join " " -}}
 {{- end -}}
 
-{{/* Labels that every series of this release has and no series of another one: see monitors.yaml. */}}
+{{/* Labels that identify the series of this release: see monitors.yaml. */}}
 {{- define "warren.metricLabels" -}}
 {{- dict "namespace" .Release.Namespace "release" .Release.Name | toYaml -}}
 {{- end -}}
 
-{{/* What gives the series of a PodMonitor the label `release`; Prometheus's operator gives them `namespace`. */}}
+{{/* Adds the label `release` to the series of a PodMonitor; Prometheus's operator adds `namespace`. */}}
 {{- define "warren.relabelings" -}}
 - {targetLabel: release, replacement: {{ .Release.Name | quote }}}
 {{- end -}}
 
-{{/* The same of the broker's series; a broker that exists is scraped by its owner. */}}
+{{/* Labels that identify the broker's series; the owner of an external broker scrapes it. */}}
 {{- define "warren.broker.metricLabels" -}}
 {{- if eq .Values.rabbitmq.mode "external" -}}
 {{- .Values.rabbitmq.external.metricLabels | toYaml -}}
@@ -37,7 +36,7 @@ always has work has a queue that only grows. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* A crowd comes at once and goes slowly: what has just been started is not stopped at the first lull. */}}
+{{/* Scale up at once and down slowly, so that a short pause in the load removes no pod. */}}
 {{- define "warren.scaling.behavior" -}}
 scaleUp:
   stabilizationWindowSeconds: 0

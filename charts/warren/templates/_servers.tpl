@@ -1,4 +1,4 @@
-{{/* Where the servers are. */}}
+{{/* Addresses and certificates of the servers. */}}
 {{- define "warren.broker.host" -}}
 {{- if eq .Values.rabbitmq.mode "external" -}}
 {{- required "rabbitmq.external.host: where is the broker?" .Values.rabbitmq.external.host -}}
@@ -11,7 +11,7 @@
 {{- eq .Values.rabbitmq.mode "external" | ternary .Values.rabbitmq.external.port 5671 -}}
 {{- end -}}
 
-{{/* As somebody in another namespace says it. */}}
+{{/* The broker's host name as seen from another namespace. */}}
 {{- define "warren.broker.fullHost" -}}
 {{- if eq .Values.rabbitmq.mode "external" -}}
 {{- include "warren.broker.host" . -}}
@@ -24,7 +24,7 @@
 {{- eq .Values.rabbitmq.mode "external" | ternary .Values.rabbitmq.external.managementPort 15671 -}}
 {{- end -}}
 
-{{/* Where the broker's own numbers are: over TLS where the cluster operator has turned everything else off. */}}
+{{/* The port of the broker's metrics: the TLS port where the Cluster Operator has disabled the others. */}}
 {{- define "warren.broker.metricsPort" -}}
 {{- eq .Values.rabbitmq.mode "clusterOperator" | ternary 15691 15692 -}}
 {{- end -}}
@@ -41,13 +41,13 @@
 {{- eq .Values.postgresql.mode "external" | ternary .Values.postgresql.external.port 5432 -}}
 {{- end -}}
 
-{{/* Without the role, which each service has of its own. */}}
+{{/* The database's address without the role; each service adds its own. */}}
 {{- define "warren.database.address" -}}
 {{- printf "%s:%s/%s" (include "warren.database.host" .) (include "warren.database.port" .) .Values.postgresql.database -}}
 {{- end -}}
 
-{{/* Where ca.crt of a server is, as a source of a projected volume: a ConfigMap, or with cert-manager, which makes no
-ConfigMaps, that one key of the server's Secret. */}}
+{{/* ca.crt of a server as a source of a projected volume: a ConfigMap, or with cert-manager, which creates no ConfigMap, one
+key of the server's Secret. */}}
 {{- define "warren.database.trustSource" -}}
 {{- $certified := and .Values.trust.certManager.enabled (eq .Values.postgresql.mode "simple") -}}
 {{- include "warren.trustSource" (dict "configMap" .Values.postgresql.external.caConfigMap "secret" ($certified | ternary "postgresql-tls" "")) -}}
@@ -67,7 +67,7 @@ configMap: {name: {{ .configMap | default "warren-trust" | quote }}}
 {{- end -}}
 {{- end -}}
 
-{{/* What a projected volume of a pod holds of them. (dict "root" . "sinks" bool "broker" bool) */}}
+{{/* The sources of a pod's projected volume of certificates. (dict "root" . "sinks" bool "broker" bool) */}}
 {{- define "warren.trust" -}}
 {{- $files := dict "database.crt" (include "warren.database.trustSource" .root | fromYaml) -}}
 {{- if .broker }}{{- $_ := set $files "broker.crt" (include "warren.broker.trustSource" .root | fromYaml) -}}{{- end -}}
@@ -118,7 +118,7 @@ sinks-tls:
 {{- $services | uniq | sortAlpha | join " " -}}
 {{- end -}}
 
-{{/* A component with what `default` says where it is silent. (dict "root" . "name" name) */}}
+{{/* A component's settings, completed from `default`. (dict "root" . "name" name) */}}
 {{- define "warren.component" -}}
 {{- mergeOverwrite (deepCopy .root.Values.default) (deepCopy (index .root.Values.components .name)) | toYaml -}}
 {{- end -}}
@@ -128,7 +128,7 @@ sinks-tls:
 {{- eq .Values.postgresql.mode "external" | ternary .Values.postgresql.external.owner "postgres" -}}
 {{- end -}}
 
-{{/* Connections that the pods of one service may open: see `limits` in the files of topology/.
+{{/* Number of broker connections that the pods of one service may open: see `limits` in the files of topology/.
 (dict "root" . "service" name) */}}
 {{- define "warren.topology.connections" -}}
 {{- $pods := 0 }}

@@ -1,13 +1,13 @@
-{{/* How values become YAML. Texts are quoted where they are written (`quote`, `toYaml`, `toJson`), whole numbers end in
-`int`, and both kinds go through "warren.plain" where either may come; tests/charts/test_quoting.py finds what does not.
-A line that is one action between `{{-` and `-}}` hands a text to the template that includes it, which quotes it. */}}
+{{/* Rules for values in YAML. Texts are quoted (`quote`, `toYaml`, `toJson`), whole numbers end in `int`, and a value that may
+be either goes through "warren.plain"; tests/charts/test_quoting.py reports violations. A line that is one action between
+`{{-` and `-}}` returns a text to the including template, which quotes it. */}}
 
-{{/* A value as people write it: a number without an exponent (1000000 and not 1e+06). */}}
+{{/* A value as text; numbers without an exponent (1000000, not 1e+06). */}}
 {{- define "warren.plain" -}}
 {{- kindIs "string" . | ternary . (toJson .) -}}
 {{- end -}}
 
-{{/* Requests and limits: amounts as texts, which is how Kubernetes writes them itself. */}}
+{{/* Requests and limits; amounts are texts, as Kubernetes normalises them. */}}
 {{- define "warren.resources" -}}
 {{- $resources := deepCopy . -}}
 {{- range $kind := list "requests" "limits" -}}

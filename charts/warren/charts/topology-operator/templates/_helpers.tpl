@@ -1,4 +1,4 @@
-{{/* Texts are quoted where they are written, as in the chart around this one: see its templates/_text.tpl. */}}
+{{/* Texts are quoted as in the parent chart: see its templates/_text.tpl. */}}
 
 {{- define "topology-operator.name" -}}
 {{- printf "%s-topology-operator" .Release.Name | trunc 52 | trimAll "-." -}}
@@ -18,8 +18,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end -}}
 
-{{/* The metadata of an object. (dict "root" . "name" name), and perhaps "cluster" for one without a namespace, "more" for
-further labels, and "hook" with "weight" for what Helm makes before an upgrade. */}}
+{{/* The metadata of an object. (dict "root" . "name" name); optional: "cluster" for an object without a namespace, "more" for
+additional labels, "hook" with "weight" for objects that Helm creates before an upgrade. */}}
 {{- define "topology-operator.metadata" -}}
 name: {{ .name | quote }}
 {{- if not .cluster }}
@@ -49,14 +49,14 @@ annotations:
 {{- printf "%s/%s%s" (join "/" $parts) $image.name $version -}}
 {{- end -}}
 
-{{/* The namespaces as the operator reads them: "release" is where it is installed, none are all. */}}
+{{/* The namespaces in the operator's syntax: "release" is its own namespace, an empty list means all. */}}
 {{- define "topology-operator.namespaces" -}}
 {{- $served := list -}}
 {{- range .Values.clusterWide | ternary list .Values.namespaces -}}{{- $served = append $served (eq . "release" | ternary $.Release.Namespace .) -}}{{- end -}}
 {{- $served | uniq | join "," -}}
 {{- end -}}
 
-{{/* The roles are those of operator/rbac; a test compares. */}}
+{{/* The same roles as in operator/rbac; a test compares them. */}}
 {{- define "topology-operator.rules.topologies" -}}
 # patch: the finalizer.
 - apiGroups: [warren.dev]
@@ -68,7 +68,7 @@ annotations:
 {{- end -}}
 
 {{- define "topology-operator.rules.namespaced" -}}
-# Brokers' addresses, users' passwords: one by one, by name; there is no right to list them.
+# Brokers' addresses and users' passwords: read by name; the role may not list them.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, watch, create, patch]
@@ -86,7 +86,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Fields of a pod that values decide. Without a user the platform chooses one, as OpenShift does. */}}
+{{/* Fields of a pod's spec from values. Without a user id the platform chooses one, as on OpenShift. */}}
 {{- define "topology-operator.pod" -}}
 {{- $security := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- with .Values.runAsUser -}}
@@ -118,7 +118,7 @@ capabilities: {drop: [ALL]}
 {{- toYaml $variables -}}
 {{- end -}}
 
-{{/* Requests and limits: amounts as texts, which is how Kubernetes writes them itself. */}}
+{{/* Requests and limits; amounts are texts, as Kubernetes normalises them. */}}
 {{- define "topology-operator.resources" -}}
 {{- $resources := deepCopy .Values.resources -}}
 {{- range $kind := list "requests" "limits" -}}
