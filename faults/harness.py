@@ -19,11 +19,12 @@ from unittest import mock
 
 from faults.proxy import Line, Lines, OpenLine
 from faults.server_admin import Office, eventually
+from services.registry import PROCESSES
 from warren.local.certificates import Certificates
 from warren.local.processes import Process
 from warren.local.rabbitmq import RabbitMQ
 from warren.local.report import Report
-from warren.local.system import SERVICES, System
+from warren.local.system import System
 
 IMPATIENCE = {
     "FAULT_LEASE_SECONDS": "2",
@@ -159,7 +160,7 @@ class Rig(Office, System):
         for alias in self._replicas & self.processes.pids.keys():
             self.processes.stop(alias)
         self._replicas.clear()
-        for name in SERVICES:
+        for name in PROCESSES:
             if name not in self.processes.pids:
                 self.processes.kill(name)
                 self.revive(name)

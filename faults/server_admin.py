@@ -10,7 +10,7 @@ from urllib.parse import quote
 import asyncpg
 import httpx
 
-from warren import invariants
+from services.registry import SERVICE_NAMES
 from warren.local.servers import Servers
 from warren.local.topology import VHOST
 
@@ -72,7 +72,7 @@ class Office:
     def at_rest(self) -> bool:
         """Whether every order has ended and nothing is on its way to the broker."""
         moving = self.orders("state NOT IN ('COMPLETED', 'CANCELLED')")
-        return not moving and not any(self.waiting(service) for service in invariants.PUBLISHERS)
+        return not moving and not any(self.waiting(service) for service in SERVICE_NAMES)
 
     def blamed(self, *, parked: bool = False) -> dict[str, int]:
         """Messages that are on record as having failed, by service; `parked`: for good.
@@ -80,7 +80,7 @@ class Office:
         Not those for which the payment gateway was too slow or away: that is somebody else, and a try that failed.
         """
         condition = "reason NOT LIKE 'GatewayTrouble:%'" + (" AND state = 'parked'" if parked else "")
-        return {service: self.count(f'"{service}".failures', condition) for service in invariants.PUBLISHERS}
+        return {service: self.count(f'"{service}".failures', condition) for service in SERVICE_NAMES}
 
     # The broker
 

@@ -11,7 +11,7 @@ import asyncpg
 
 import broker_topology
 from broker_topology.broker.management_api import path
-from services.shared.chassis import migrations
+from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from services.shared.chassis.settings import ENV_PREFIX
 from warren.local.secret import remembered_secret
 from warren.local.servers import Servers
@@ -35,7 +35,8 @@ class Bench:
         broker, postgres = self.servers.broker.address, self.servers.postgres.address
         remembered_secret(self.secrets / f"{self.service}-postgres" / "password")
         url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database}"
-        await migrations.prepare(url, postgres.admin_password, postgres.ca_file, self.secrets, [self.service])
+        schemas = [ServiceSchema(self.service)]
+        await prepare_database(url, postgres.admin_password, postgres.ca_file, self.secrets, schemas)
         login = (broker.admin_username, broker.admin_password)
         async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
             topologies = broker_topology.with_vhost(broker_topology.load([self._topology]), self.vhost)

@@ -10,7 +10,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from services.shared.chassis import migrations
+from services.migrate import SCHEMAS
+from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from services.shared.contracts import CATALOGUE, AnyEvent
 from tests.stage import Record
 from warren.local.servers import Servers
@@ -46,7 +47,8 @@ class Base:
             secret.write_text("test-password")
         postgres = self._postgres
         url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.name}"
-        await migrations.prepare(url, postgres.admin_password, postgres.ca_file, self._folder, schemas)
+        found = [SCHEMAS.get(name, ServiceSchema(name)) for name in schemas]
+        await prepare_database(url, postgres.admin_password, postgres.ca_file, self._folder, found)
 
     def address(self, role: str) -> DatabaseAddress:
         url = f"postgresql://{role}@{self._postgres.host}:{self._postgres.port}/{self.name}"

@@ -18,7 +18,7 @@ import asyncpg
 import httpx
 from aiormq import spec
 
-from services.shared.chassis import migrations
+from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from services.shared.contracts import CATALOGUE, AnyEvent, Event, EventData
 from warren.local.servers import Servers
 from warren_messaging import codec
@@ -114,7 +114,8 @@ class Stage:
         secret.parent.mkdir(parents=True, exist_ok=True)
         # Roles belong to the whole server: tests share one password.
         secret.write_text("probe-password")
-        await migrations.prepare(url, postgres.admin_password, postgres.ca_file, self.folder, ["probe"])
+        schemas = [ServiceSchema("probe")]
+        await prepare_database(url, postgres.admin_password, postgres.ca_file, self.folder, schemas)
 
     async def tear_down(self) -> None:
         async with self.api() as api:

@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import msgspec
 
+from services.registry import AUDITED, SERVICE_NAMES
 from warren.local.addresses import BrokerAddress, DatabaseAddress
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-PUBLISHERS = ("order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit")
-AUDITED = ("order", "inventory", "payment", "shipping")
-"""Services whose events go through order.exchange and therefore to audit."""
 POLL_SECONDS = 0.2
 
 
@@ -192,11 +190,11 @@ async def _audit_complete(connection: Connection) -> Check:
 
 async def _outboxes_empty(connection: Connection) -> Check:
     waiting = {}
-    for name in PUBLISHERS:
+    for name in SERVICE_NAMES:
         count = await connection.fetchval(f'SELECT count(*) FROM "{name}".outbox')  # noqa: S608 - constants
         if count:
             waiting[name] = count
-    detail = ", ".join(f"{count} in {name}" for name, count in waiting.items()) or f"{len(PUBLISHERS)} outboxes"
+    detail = ", ".join(f"{count} in {name}" for name, count in waiting.items()) or f"{len(SERVICE_NAMES)} outboxes"
     return Check("the outboxes are empty", not waiting, detail)
 
 
@@ -207,7 +205,7 @@ async def _failures_parked(connection: Connection, depths: Mapping[str, int]) ->
     """
     wrong = []
     total = 0
-    for name in PUBLISHERS:
+    for name in SERVICE_NAMES:
         rows = await connection.fetch(f'SELECT state, count(*) FROM "{name}".failures GROUP BY state')  # noqa: S608
         counts = {row[0]: row[1] for row in rows}
         parked = depths.get(f"{name}.dlq", 0)

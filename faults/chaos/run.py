@@ -18,6 +18,7 @@ from faults.chaos.replays import replay_all_unrouted, replay_parked
 from faults.chaos.scheduler import Fault, Storm
 from faults.chaos.timeline import Timeline
 from faults.chaos.workload import wishes
+from services.registry import SERVICE_NAMES
 from warren import invariants
 from warren.invariants import Check
 from warren.local.report import Report
@@ -188,14 +189,14 @@ class Run:
         site = self.site
         moving = site.orders("state NOT IN ('COMPLETED', 'CANCELLED')")
         waiting = sum(count for name, count in site.depths().items() if not name.endswith(".dlq"))
-        publishing = sum(site.waiting(service) for service in invariants.PUBLISHERS)
+        publishing = sum(site.waiting(service) for service in SERVICE_NAMES)
         # Poison has no type that anybody could read.
         parked = "state = 'parked' AND event_type IS NOT NULL"
         return (
             moving,
             waiting,
             publishing,
-            sum(site.count(f'"{service}".failures', parked) for service in invariants.PUBLISHERS),
+            sum(site.count(f'"{service}".failures', parked) for service in SERVICE_NAMES),
         )
 
     def _judge(self, drained: float) -> Outcome:
@@ -240,7 +241,7 @@ class Run:
 
     def _parked(self) -> Counter[str]:
         parked: Counter[str] = Counter()
-        for service in invariants.PUBLISHERS:
+        for service in SERVICE_NAMES:
             rows = self.site.sql(f"SELECT reason FROM \"{service}\".failures WHERE state = 'parked'")  # noqa: S608
             parked.update(f"{service}: {row[0][:60]}" for row in rows)
         return parked

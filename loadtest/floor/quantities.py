@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from warren.invariants import PUBLISHERS
+from services.registry import SERVICE_NAMES
 from warren.local.addresses import DatabaseAddress
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def counted(database: DatabaseAddress, orders: int) -> Quantities:
     connection = await asyncpg.connect(database.dsn())
     try:
         published = consumed = 0
-        for name in PUBLISHERS:
+        for name in SERVICE_NAMES:
             published += await connection.fetchval(f'SELECT coalesce(sum(last), 0) FROM "{name}".sequences')  # noqa: S608
             consumed += await connection.fetchval(f'SELECT count(*) FROM "{name}".inbox')  # noqa: S608
         tables = await connection.fetch(

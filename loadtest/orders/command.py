@@ -16,10 +16,10 @@ from loadtest.orders import course
 from loadtest.orders.course import Course
 from loadtest.orders.ours import Ours
 from loadtest.shown import show_course, show_floor, show_quantities
+from services.registry import PROCESSES
 from warren.invariants import Check
 from warren.local.instance import Instance
 from warren.local.report import ConsoleReport
-from warren.local.system import SERVICES
 
 MOST_OF_FLOOR = 2.5
 
@@ -59,8 +59,8 @@ def orders(
 
         python -m loadtest orders --no-floor --profile inventory
     """
-    if profile is not None and profile not in SERVICES:
-        raise ValueError(f"no service process {profile}; there are {', '.join(SERVICES)}")
+    if profile is not None and profile not in PROCESSES:
+        raise ValueError(f"no service process {profile}; there are {', '.join(PROCESSES)}")
     facts, told = machine.facts(), ConsoleReport()
     with Instance(instance) as held, Ours(held.dir, told, profile) as flow:
         held.record(flow.system.urls, {**flow.servers.pids, **flow.pids})

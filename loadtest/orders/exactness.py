@@ -15,7 +15,8 @@ import asyncpg
 import httpx
 
 import broker_topology
-from warren.invariants import AUDITED, Check
+from services.registry import AUDITED
+from warren.invariants import Check
 from warren.local.addresses import BrokerAddress
 from warren.local.system import System
 from warren.local.topology import TOPOLOGY

@@ -11,12 +11,13 @@ from uuid import UUID
 import asyncpg
 
 from loadtest.orders import catalogue, exactness
+from services.registry import PROCESSES, SERVICE_NAMES
 from warren import invariants
 from warren.invariants import Check
 from warren.local.processes import Process
 from warren.local.report import Report
 from warren.local.servers import Servers
-from warren.local.system import SERVICES, System
+from warren.local.system import System
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]
@@ -67,7 +68,7 @@ class Ours:
     @property
     def pids(self) -> Mapping[str, int]:
         pids = self.system.processes.pids
-        return {name: pids[name] for name in SERVICES if name in pids}
+        return {name: pids[name] for name in PROCESSES if name in pids}
 
     def check(self) -> None:
         self.system.check()
@@ -80,7 +81,7 @@ class Ours:
 
     async def at_rest(self) -> bool:
         # By the tables: what the broker says of a queue's length may be seconds old.
-        outboxes = " UNION ALL ".join(f'SELECT FROM "{name}".outbox' for name in invariants.PUBLISHERS)
+        outboxes = " UNION ALL ".join(f'SELECT FROM "{name}".outbox' for name in SERVICE_NAMES)
         if await self.fetchval(f"SELECT EXISTS ({outboxes})"):
             return False
         connection = await asyncpg.connect(self.servers.postgres.address.dsn())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from loadtest.errors import RunFailed
-from warren.invariants import AUDITED, PUBLISHERS
+from services.registry import AUDITED, SERVICE_NAMES
 from warren.local.addresses import DatabaseAddress
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def tables() -> dict[str, str]:
     found = {table: f"INSERT INTO {table} {rest} FROM past" for table, rest in _ORDERS.items()}
     for name in NUMBERED:
         found[f'"{name}".sequences'] = f'INSERT INTO "{name}".sequences SELECT id, 1 FROM past'  # noqa: S608
-    for name in PUBLISHERS:
+    for name in SERVICE_NAMES:
         found[f'"{name}".inbox'] = f"INSERT INTO \"{name}\".inbox SELECT '{name}', id, at FROM past"  # noqa: S608
     # Published events leave no row, so there is no history of them; but they were there.
     found[EMPTIED] = (

@@ -2,10 +2,11 @@
 
 import pytest
 
+from services.registry import HTTP_PROCESSES
 from tests.charts.rendering import CASES, Object, case, containers, made_of, pods
 
 MINUTES = 60
-HTTP = {"warren-order-api", "warren-inventory", "warren-audit"}
+HTTP = {f"warren-{process}" for process in HTTP_PROCESSES}
 BROKER = {"app.kubernetes.io/name": "warren-rabbitmq", "app.kubernetes.io/component": "rabbitmq"}
 
 

@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 import yaml
 
+from services.registry import HTTP_PROCESSES
 from tests.charts.rendering import CASES, CHART, NEWEST, Object, case, helm
 
 
@@ -32,7 +33,7 @@ def test_every_port_that_is_named_is_one_of_a_service(name: str) -> None:
     if name != "simple" and named(name, "RabbitmqCluster"):
         ports["warren-rabbitmq"] = {5671, 15671}
     told = re.findall(r"port-forward service/(\S+) \d+:(\d+)", notes(name))
-    assert {"warren-order-api", "warren-inventory", "warren-audit"} <= {service for service, _ in told}
+    assert {f"warren-{process}" for process in HTTP_PROCESSES} <= {service for service, _ in told}
     assert all(int(port) in ports[service] for service, port in told), told
 
 

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from services.registry import PROCESSES
 from tests.charts.reach import End, may_connect, policies_for
 from tests.charts.rendering import CASES, Object, case, made_of, pods
 
@@ -16,9 +17,7 @@ NEIGHBOUR = End("neighbour", {"app": "x"})
 WORLD = End("world", address="203.0.113.7")
 API_SERVER = End("api server", address="10.96.0.1")
 WITH_POLICIES = [name for name in CASES if name != "no-network-policy"]
-SERVICES = {
-    "order-api", "order-worker", "inventory", "payment", "shipping", "notification", "email", "sms", "audit",
-}  # fmt: skip
+SERVICES = set(PROCESSES)
 BROKER_LABELS = {"app.kubernetes.io/name": "warren-rabbitmq", "app.kubernetes.io/component": "rabbitmq"}
 PORTS = (25, 443, 587, 2525, 4369, 5432, 5671, 5672, 6443, 8025, 8080, 8443, 9464, 15671, 15672, 15691, 15692)
 

@@ -2,20 +2,17 @@
 
 import pytest
 
+from services.migrate import SCHEMAS
+from services.registry import HTTP_PROCESSES, SERVICES
 from tests.charts.rendering import CASES, Object, case, containers, identity, pods
 
+TOKEN_KEY = {"token-key"}
 SERVICE = {
-    "order-api": {"order-rabbitmq", "order-postgres", "token-key"},
-    "order-worker": {"order-rabbitmq", "order-postgres"},
-    "inventory": {"inventory-rabbitmq", "inventory-postgres", "token-key"},
-    "payment": {"payment-rabbitmq", "payment-postgres", "gateway-postgres"},
-    "shipping": {"shipping-rabbitmq", "shipping-postgres"},
-    "notification": {"notification-rabbitmq", "notification-postgres"},
-    "email": {"email-rabbitmq", "email-postgres"},
-    "sms": {"sms-rabbitmq", "sms-postgres"},
-    "audit": {"audit-rabbitmq", "audit-postgres", "token-key"},
+    process: {f"{each.name}-rabbitmq", *(f"{schema}-postgres" for schema in [each.name, *each.own_schemas])}
+    | (TOKEN_KEY if process in each.http else set())
+    for each in SERVICES
+    for process in each.processes or [each.name]
 }
-SCHEMAS = {"audit", "email", "gateway", "inventory", "notification", "order", "payment", "shipping", "sms"}
 OTHERS = {
     "migrations": {"postgresql-admin"} | {f"{each}-postgres" for each in SCHEMAS},
     "postgresql": {"postgresql-admin", "postgresql-tls"},
@@ -60,9 +57,7 @@ def test_providers_credentials_are_their_channels_alone() -> None:
     assert {component for component, secrets in found.items() if "mail-account" in secrets} == {"email"}
     assert {component for component, secrets in found.items() if "sms-token" in secrets} == {"sms"}
     assert {component for component, secrets in found.items() if "database-owner" in secrets} == {"migrations"}
-    assert {component for component, secrets in found.items() if "shop-tokens" in secrets} == {
-        "order-api", "inventory", "audit", "smoke",
-    }  # fmt: skip
+    assert {component for component, secrets in found.items() if "shop-tokens" in secrets} == {*HTTP_PROCESSES, "smoke"}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.registry import PROCESSES, SERVICE_NAMES
 from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, containers, helm, made_of, objects, pods
 
 POD: Object = {
@@ -117,9 +118,7 @@ def test_one_registry_holds_for_every_image(prefix: str) -> None:
         "image": {"prefix": prefix, "tag": "1", "pullSecrets": ["own"]},
         "topology-operator": {"image": {"prefix": prefix, "tag": "1"}},
     }
-    ours = {f"mirror.example/warren/{name}:1" for name in (
-        "order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit", "tools", "operator",
-    )}  # fmt: skip
+    ours = {f"mirror.example/warren/{name}:1" for name in (*SERVICE_NAMES, "tools", "operator")}
     assert images(values) == ours | {"mirror.example/rabbitmq:4.3-management", "mirror.example/postgres:18"}
     for name, _, spec in pods(made_of(values)):
         wanted = [{"name": "mirror"}] if "topology-operator" in name else [{"name": "mirror"}, {"name": "own"}]
@@ -168,7 +167,7 @@ def test_a_variable_is_the_text_that_was_written(value: object, text: str) -> No
         if variable["name"] == "X"
     ]
     assert set(found) == {text}
-    assert len(found) == 19  # nine components, each with an init container, and the operator
+    assert len(found) == 2 * len(PROCESSES) + 1  # each with an init container, and the operator
 
 
 def test_names_that_yaml_reads_as_something_else_stay_names() -> None:

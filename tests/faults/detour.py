@@ -12,7 +12,7 @@ from aiormq import spec
 
 from faults.harness import Rig
 from faults.queues import on_channel
-from warren.local.system import QUEUES
+from services.registry import QUEUES
 from warren_messaging.sender import REDRIVE_EXCHANGE
 
 ROUND = 0.15  # seconds

@@ -11,10 +11,10 @@ import pytest
 from faults import queues
 from faults.harness import Rig
 from faults.server_admin import eventually
+from services.registry import PROCESSES, QUEUES
 from tests.conftest import SEED
 from tests.faults.customers import Customers
 from tests.faults.detour import Detour
-from warren.local.system import QUEUES, SERVICES
 
 
 def states(rig: Rig) -> list[tuple[object, ...]]:
@@ -84,7 +84,7 @@ def test_reordered(rig: Rig, customers: Customers) -> None:
 def test_shuffled_for_several_replicas_of_every_service(rig: Rig, customers: Customers) -> None:
     """Every message to every service is held up by chance and overtaken by others. Each order ends as it would have in
     order, and each replica has done a share."""
-    replicas = {name: f"{name}-2" for name in SERVICES}
+    replicas = {name: f"{name}-2" for name in PROCESSES}
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -8,9 +8,9 @@ import pytest
 
 from faults.harness import Rig
 from faults.server_admin import eventually
+from services.registry import PROCESSES
 from tests.conftest import SEED
 from tests.faults.customers import Customers
-from warren.local.system import SERVICES
 
 WHO = {
     "before commit": ("order-api", "inventory", "payment", "order-worker"),
@@ -67,7 +67,7 @@ def test_killed_at_random(rig: Rig, customers: Customers) -> None:
     with customers.ordering(80, seconds=12):
         for _ in range(24):
             time.sleep(chance.uniform(0.0, 1.0))
-            victim = chance.choice(list(SERVICES))
+            victim = chance.choice(list(PROCESSES))
             rig.processes.kill(victim)
             rig.revive(victim)
     eventually(rig.at_rest, 180)

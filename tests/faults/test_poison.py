@@ -11,9 +11,9 @@ import pytest
 from faults import queues
 from faults.harness import Rig
 from faults.server_admin import eventually
+from services.registry import QUEUES
 from tests.faults.customers import Customers
 from tests.undecodable import UNDECODABLE
-from warren.local.system import QUEUES
 
 ENVELOPE: dict[str, Any] = {
     "specversion": "1.0",

@@ -9,10 +9,10 @@ import pytest
 from faults.expired import expired_certificate
 from faults.harness import BROKER, Rig
 from faults.server_admin import eventually
+from services.registry import PROCESSES
 from tests.faults.customers import Customers
 from warren.local.certificates import Certificates
 from warren.local.errors import ProcessFailedError
-from warren.local.system import SERVICES
 
 EXIT_CONFIGURATION = 78
 
@@ -30,10 +30,10 @@ def _fails(rig: Rig, name: str) -> str:
 @pytest.fixture
 def others(rig: Rig) -> Iterator[None]:
     """Whoever is set up well notices nothing: orders end meanwhile, and no service loses its broker."""
-    before = {name: rig.said(name).count("paused: ") for name in SERVICES}
+    before = {name: rig.said(name).count("paused: ") for name in PROCESSES}
     yield
     eventually(rig.at_rest, 120)
-    assert {name: rig.said(name).count("paused: ") for name in SERVICES} == before
+    assert {name: rig.said(name).count("paused: ") for name in PROCESSES} == before
 
 
 @pytest.mark.usefixtures("others")

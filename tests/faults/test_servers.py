@@ -4,8 +4,8 @@ import pytest
 
 from faults.harness import Rig
 from faults.server_admin import eventually
+from services.registry import QUEUES
 from tests.faults.customers import Customers
-from warren.local.system import QUEUES
 
 
 @pytest.mark.parametrize("how", [pytest.param("restarts", marks=pytest.mark.long), "crashes"])

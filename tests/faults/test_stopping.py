@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from faults import queues
 from faults.harness import DATABASE, Rig
 from faults.server_admin import eventually
+from services.registry import PROCESSES
 from tests.faults.customers import Customers
-from warren.local.system import SERVICES
 
 GRACE = 15.0  # seconds
 
@@ -24,12 +24,12 @@ def test_sigterm_under_load(rig: Rig, customers: Customers) -> None:
         eventually(lambda: customers.are_busy)
         time.sleep(random.uniform(0.0, 1.0))
         began = time.monotonic()
-        with ThreadPoolExecutor(len(SERVICES)) as pool:
-            codes = dict(zip(SERVICES, pool.map(rig.processes.stop, SERVICES), strict=True))
+        with ThreadPoolExecutor(len(PROCESSES)) as pool:
+            codes = dict(zip(PROCESSES, pool.map(rig.processes.stop, PROCESSES), strict=True))
         took = time.monotonic() - began
-        for name in SERVICES:
+        for name in PROCESSES:
             rig.revive(name)
-    assert codes == dict.fromkeys(SERVICES, 0)
+    assert codes == dict.fromkeys(PROCESSES, 0)
     assert took < GRACE, f"{took:.1f} s"
     eventually(rig.at_rest, 120)
     assert rig.blamed() == blamed

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.registry import PROCESSES
 from tests.system.shop import Shop
-from warren.local.system import SERVICES, System
+from warren.local.system import System
 
 KINDS = {"outcome": "confirmed", "event_type": "order.created"}
 
@@ -35,7 +36,7 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("process", SERVICES)
+@pytest.mark.parametrize("process", PROCESSES)
 def test_every_process_lives_and_is_ready_and_names_its_parts(system: System, process: str) -> None:
     url = system.metrics_url(process)
     assert read(f"{url}/livez") == "ok\n"

@@ -67,12 +67,3 @@ def test_its_process_can_be_put_together(built: Path, monkeypatch: pytest.Monkey
     finally:
         for name in [name for name in sys.modules if name.startswith("services.loyalty")]:
             del sys.modules[name]
-
-
-def test_the_lists_it_names_exist() -> None:
-    lists = SECTION.split("**7. The lists.**")[1].split("**8.")[0]
-    named = re.findall(r"`(SERVICES|QUEUES|PUBLISHERS)`", lists)
-    files = re.findall(r"`([a-z_/]+\.(?:py|toml))`", lists)
-    assert {"SERVICES", "QUEUES", "PUBLISHERS"} == set(named)
-    for file in files:
-        assert "inventory" in (ROOT / file).read_text(), file

@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from services.registry import SERVICE_NAMES
 from services.shared.chassis.text import printable
 from warren import demo as play
 from warren import invariants
@@ -80,7 +81,7 @@ async def _examine(system: System, acts: Sequence[Act]) -> tuple[list[Check], li
         parked = await connection.fetch(
             " UNION ALL ".join(
                 f"SELECT '{name}' AS service, reason FROM \"{name}\".failures WHERE state = 'parked'"  # noqa: S608
-                for name in invariants.PUBLISHERS
+                for name in SERVICE_NAMES
             )
         )
         published = await connection.fetch(

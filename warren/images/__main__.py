@@ -4,12 +4,12 @@ import argparse
 import sys
 import time
 
+from services.registry import SERVICE_NAMES
 from warren.images.base import base
 from warren.images.docker import Docker
 from warren.images.errors import ImageError
 from warren.local.paths import CHECKOUT
 from warren.local.report import ConsoleReport, Report
-from warren.local.system import SERVICES
 
 SUITE, SERVERS_SUITE = "trixie", "forky"
 SERVERS = {"rabbitmq": "rabbitmq:4.3-management", "postgres": "postgres:18"}
@@ -26,7 +26,7 @@ exit codes: 0 all are built, 1 one could not be, 2 wrong usage
 
 def names() -> list[str]:
     """One for each service, whatever its number of processes; the operator; the tools."""
-    return [*dict.fromkeys(process.split("-")[0] for process in SERVICES), "operator", "tools"]
+    return [*SERVICE_NAMES, "operator", "tools"]
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import broker_topology
-from services.shared.chassis import migrations
+from services.shared.chassis.migrations import MigrationError, ServiceSchema, prepare_database
 from warren.local import topology
 from warren.local.certificates import Certificates
 from warren.local.errors import LocalError
@@ -49,7 +49,7 @@ class Guest:
         try:
             await self._apply_topology()
             await self._migrate()
-        except (migrations.MigrationError, broker_topology.TopologyError) as error:
+        except (MigrationError, broker_topology.TopologyError) as error:
             raise LocalError(str(error)) from error
 
     def process(self, *, port: int = 0) -> Process:
@@ -80,13 +80,12 @@ class Guest:
 
     async def _migrate(self) -> None:
         remembered_secret(self._secrets / f"{self.name}-postgres" / "password")
-        await migrations.prepare(
+        await prepare_database(
             f"postgresql://postgres@{LOOPBACK}:{self._ports['postgres']}/warren",
             remembered_secret(self._secrets / "postgres-admin"),
             self._ca_file,
             self._secrets,
-            [self.name],
-            elsewhere={self.name: self.folder / "migrations"},
+            [ServiceSchema(self.name, self.folder / "migrations")],
         )
 
 

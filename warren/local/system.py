@@ -18,7 +18,9 @@ from types import TracebackType
 from typing import Self
 
 import broker_topology
-from services.shared.chassis import migrations
+from services.migrate import SCHEMAS
+from services.registry import HTTP_PROCESSES, PROCESSES, QUEUES
+from services.shared.chassis.migrations import MigrationError, prepare_database
 from warren.local import topology
 from warren.local.certificates import Certificates
 from warren.local.errors import LocalError
@@ -31,27 +33,10 @@ from warren.local.servers import Servers
 from warren.local.topology import TOPOLOGY, VHOST
 from warren.local.watch import Part, ServerPart, ServicePart, Watch
 
-__all__ = ["METRICS", "SERVICES", "StartError", "System"]
+__all__ = ["METRICS", "StartError", "System"]
 
 READY_SECONDS = 180.0
 METRICS = "metrics of "
-
-SERVICES: Mapping[str, tuple[str, ...]] = {
-    "order-api": ("services.order", "api"),
-    "order-worker": ("services.order", "worker"),
-    "inventory": ("services.inventory",),
-    "payment": ("services.payment",),
-    "shipping": ("services.shipping",),
-    "notification": ("services.notification",),
-    "email": ("services.email",),
-    "sms": ("services.sms",),
-    "audit": ("services.audit",),
-}
-"""Process name to the module that it runs and its arguments."""
-
-QUEUES = tuple(
-    f"{name}.queue" for name in ("order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit")
-)
 
 
 class StartError(LocalError):
@@ -101,7 +86,7 @@ class System:
     def start(self) -> None:
         self._topologies = topology.load(TOPOLOGY)
         self.servers.start()
-        purposes = ["order-api", "inventory", "audit", "mail", "sms", *map(_metrics, SERVICES)]
+        purposes = [*HTTP_PROCESSES, "mail", "sms", *map(_metrics, PROCESSES)]
         self._ports = remembered_ports(self.folder / "http-ports.json", purposes)
         if self._http_port:
             self._ports["order-api"] = self._http_port
@@ -109,7 +94,7 @@ class System:
             asyncio.run(self._prepare())
         with self._report.step("Starting services"):
             self.processes.start(self._sinks())
-            for name in SERVICES:
+            for name in PROCESSES:
                 self.processes.start(self.process(name))
             self._wait_until_ready()
 
@@ -155,7 +140,7 @@ class System:
             "AMQP": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
             "PostgreSQL": f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}",
             "RabbitMQ": broker.management_url,
-        } | {f"{METRICS}{name}": f"{self.metrics_url(name)}/metrics" for name in SERVICES}
+        } | {f"{METRICS}{name}": f"{self.metrics_url(name)}/metrics" for name in PROCESSES}
 
     def url(self, process: str) -> str:
         """The HTTP address of a process that has one."""
@@ -174,7 +159,7 @@ class System:
 
     def process(self, name: str, *, as_name: str | None = None, **environment: str) -> Process:
         """The command of a service; `as_name` makes a further replica of it, on ports of its own."""
-        module, *arguments = SERVICES[name]
+        module, *arguments = PROCESSES[name]
         settings = self._settings(name) | dict(self._environment.get("*", {})) | dict(self._environment.get(name, {}))
         if as_name is not None:
             settings |= {"WARREN_HTTP_PORT": "0", "WARREN_METRICS_PORT": "0"}
@@ -230,15 +215,16 @@ class System:
             for error in await asyncio.gather(self._migrate(), self._apply_topology(), return_exceptions=True):
                 if error is not None:
                     raise error
-        except (migrations.MigrationError, broker_topology.TopologyError) as error:
+        except (MigrationError, broker_topology.TopologyError) as error:
             raise StartError(str(error)) from error
 
     async def _migrate(self) -> None:
         database = self.servers.postgres.address
-        for schema in migrations.SCHEMAS:
+        for schema in SCHEMAS:
             remembered_secret(self.secrets / f"{schema}-postgres" / "password")
         url = f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}"
-        await migrations.prepare(url, database.admin_password, database.ca_file, self.secrets)
+        schemas = list(SCHEMAS.values())
+        await prepare_database(url, database.admin_password, database.ca_file, self.secrets, schemas)
 
     async def _apply_topology(self) -> None:
         broker = self.servers.broker.address
@@ -259,7 +245,7 @@ class System:
 
     def _not_ready(self) -> str:
         """What is still missing, "" when nothing is."""
-        for name in SERVICES:
+        for name in PROCESSES:
             try:
                 urllib.request.urlopen(f"{self.metrics_url(name)}/readyz", timeout=5).close()  # noqa: S310 - ours
             except urllib.error.HTTPError as error:

@@ -12,9 +12,9 @@ import asyncpg
 import msgspec
 import pytest
 
+import services.audit
 from services.audit.handlers import on_event
 from services.audit.store import Log
-from services.shared.chassis import migrations
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import Contact, Line, OrderConfirmed, OrderCreated, OrderPaid
@@ -168,7 +168,7 @@ async def test_an_older_log_loses_tokens_and_addresses_and_nothing_else(base: Ba
             list(before),
             list(before.values()),
         )
-    migration = (Path(migrations.__file__).parents[2] / "audit/migrations/0003_no_tokens_no_addresses.sql").read_text()
+    migration = (Path(services.audit.__file__).parent / "migrations/0003_no_tokens_no_addresses.sql").read_text()
     for statement in migration.split("-- migrate:down")[0].split(";")[:-1]:
         await base.sql(statement.replace("UPDATE ", "UPDATE audit."))
     for table in ("events", "contradictions"):

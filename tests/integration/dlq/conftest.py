@@ -14,7 +14,7 @@ import pytest
 from aiormq import spec
 
 import broker_topology
-from services.shared.chassis import migrations
+from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from tests.stage import Stage, eventually
 from warren import cli
 from warren.local.paths import CHECKOUT
@@ -132,7 +132,8 @@ class Lots(Stage):
         secret = self.folder / f"{name}-postgres" / "password"
         secret.parent.mkdir(parents=True)
         secret.write_text("probe-password")
-        await migrations.prepare(url, postgres.admin_password, postgres.ca_file, self.folder, [name])
+        schemas = [ServiceSchema(name)]
+        await prepare_database(url, postgres.admin_password, postgres.ca_file, self.folder, schemas)
 
     async def warren(self, *arguments: str, user: str = "dlq", **environment: str) -> "Said":
         """What the command line says, and its exit code."""

@@ -21,11 +21,11 @@ from loadtest.orders import course
 from loadtest.orders.ours import Ours
 from loadtest.plain.flow import Plain
 from loadtest.topology import command as topology
+from services.registry import PROCESSES
 from tests.stage import remove_instance
 from warren.local.paths import CHECKOUT, instance_dir
 from warren.local.report import SilentReport
 from warren.local.servers import Servers
-from warren.local.system import SERVICES
 
 ORDERS = 20
 INSTANCE = f"test-loadtest-{os.getpid()}"
@@ -111,7 +111,7 @@ async def _plain(ours: Ours) -> None:
     async with plain.running():
         done, placed = await course.run(plain, orders=ORDERS, connections=4, seed=1, on_progress=lambda _: None)
         assert done.orders == ORDERS
-        assert set(done.service_cpu) == set(SERVICES)
+        assert set(done.service_cpu) == set(PROCESSES)
         broken = [check for check in await plain.judge(placed.accepted) if not check.held]
         assert broken == []
 

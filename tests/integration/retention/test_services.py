@@ -13,6 +13,7 @@ from services.inventory import store as inventory
 from services.notification import store as notification
 from services.order import retention as order
 from services.payment import store as payment
+from services.registry import SERVICE_NAMES
 from services.shared.chassis.metrics import ServiceMetrics
 from services.shipping import store as shipping
 from services.sms import store as sms
@@ -24,13 +25,12 @@ from warren_messaging.postgres.retention import Retention, RetentionSettings, Ru
 
 DAYS = 200
 QUICK = RetentionSettings(pages=2, rows=3, rest=0.0, shortest_rest_seconds=0.0)
-SCHEMAS = ("order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit")
 
 
 @pytest.fixture
 async def base(servers: Servers, tmp_path: Path) -> AsyncIterator[Base]:
     base = Base(servers, tmp_path)
-    await base.prepare(*SCHEMAS)
+    await base.prepare(*SERVICE_NAMES)
     yield base
     admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
     await admin.execute(f'DROP DATABASE IF EXISTS "{base.name}" WITH (FORCE)')

@@ -13,14 +13,13 @@ import broker_topology
 from broker_topology import ManagementApi
 from broker_topology.broker.management_api import path
 from broker_topology.errors import AccessDenied
+from services.registry import AUDITED, SERVICE_NAMES, SERVICES
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Received
 from warren_messaging.dead_letters.parked import parked
 
 FOLDER = Path(__file__).parents[3] / "charts" / "warren" / "topology"
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)
-SERVICES = ["order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit"]
-PUBLISHERS = ["order", "inventory", "payment", "shipping"]
 REPLAYED = {
     "queue": "order.queue",
     "exchange": "redrive.exchange",
@@ -75,7 +74,7 @@ async def test_applying_the_shipped_files_twice_writes_nothing(broker, api, shop
     assert set(api.requests) == {"GET"}
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_a_service_finds_and_consumes_its_queue(shop, service):
     async with shop(service) as channel:
         await channel.queue_declare(f"{service}.queue", passive=True)
@@ -83,7 +82,7 @@ async def test_a_service_finds_and_consumes_its_queue(shop, service):
         await channel.basic_cancel(consumer.consumer_tag)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_a_service_declares_nothing(shop, service):
     for name in ("mine", f"{service}.queue.2"):
         async with shop(service) as channel:
@@ -103,18 +102,18 @@ async def test_a_service_declares_nothing(shop, service):
             await channel.queue_purge("order.queue" if service != "order" else "audit.queue")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_a_service_reads_nobody_elses_queue(shop, service):
-    others = [f"{other}.queue" for other in SERVICES if other != service]
+    others = [f"{other}.queue" for other in SERVICE_NAMES if other != service]
     for queue in (*others, f"{service}.dlq", "unrouted.queue"):
         async with shop(service) as channel:
             with refused():
                 await channel.basic_get(queue)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_a_service_writes_to_nobody_elses_exchange(shop, service):
-    own = {"notification": "notification.exchange"} | dict.fromkeys(PUBLISHERS, "order.exchange")
+    own = {each.name: each.publishes_to for each in SERVICES}
     exchanges = {"", "order.exchange", "workflow.exchange", "audit.fanout.exchange", "orders.dlx", "redrive.exchange"}
     for exchange in (exchanges | {"notification.exchange"}) - {own.get(service)}:
         async with shop(service) as channel:
@@ -122,11 +121,11 @@ async def test_a_service_writes_to_nobody_elses_exchange(shop, service):
                 await publish(channel, exchange, f"{service}.queue")
 
 
-@pytest.mark.parametrize("service", PUBLISHERS)
+@pytest.mark.parametrize("service", AUDITED)
 async def test_a_publisher_speaks_only_for_itself(shop, service):
     async with shop(service) as channel:
         assert isinstance(await publish(channel, "order.exchange", f"{service}.something"), spec.Basic.Ack)
-    for key in ("fraud.flagged", f"x{service}.created", *(f"{other}.x" for other in PUBLISHERS if other != service)):
+    for key in ("fraud.flagged", f"x{service}.created", *(f"{other}.x" for other in AUDITED if other != service)):
         async with shop(service) as channel:
             with refused():
                 await publish(channel, "order.exchange", key)
@@ -168,7 +167,7 @@ TAKERS = {
 
 
 async def test_every_event_reaches_its_takers_and_the_audit_once(shop):
-    for publisher in PUBLISHERS:
+    for publisher in AUDITED:
         async with shop(publisher) as channel:
             for key in TAKERS:
                 if key.startswith(f"{publisher}."):
@@ -182,9 +181,9 @@ async def test_every_event_reaches_its_takers_and_the_audit_once(shop):
 
 async def test_what_a_service_publishes_for_another_is_refused_by_broker_receiver_and_replay(broker, shop):
     """Every pair of a service and an event of another: under a key of its own, with and without its name."""
-    names = {each: (await broker.secrets.read(f"{each}-rabbitmq")).username for each in PUBLISHERS}
+    names = {each: (await broker.secrets.read(f"{each}-rabbitmq")).username for each in AUDITED}
     sent = 0
-    for service in PUBLISHERS:
+    for service in AUDITED:
         own = [key for key in TAKERS if key.startswith(f"{service}.")]
         async with shop(service) as channel:
             for number, foreign in enumerate(key for key in TAKERS if key not in own):
@@ -199,7 +198,7 @@ async def test_what_a_service_publishes_for_another_is_refused_by_broker_receive
                             body, exchange="order.exchange", routing_key=key, properties=properties
                         )
                         sent += 1
-        for other in PUBLISHERS:
+        for other in AUDITED:
             if other != service:
                 for claim in (
                     {"user_id": names[other]},

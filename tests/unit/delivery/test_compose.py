@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from services.shared.chassis import migrations
+from services.registry import HTTP_PROCESSES, PROCESSES, SERVICES
 from warren.images.__main__ import names
-from warren.local.system import SERVICES
 from warren.provision.wishes import read
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,13 +42,13 @@ def secrets(name: str) -> set[str]:
 
 
 def test_every_process_of_the_system_is_there() -> None:
-    assert set(SERVICES) <= set(ALL)
-    assert set(ALL) - set(SERVICES) == SERVERS | SETUP | BY_HAND | {"sinks"}
+    assert set(PROCESSES) <= set(ALL)
+    assert set(ALL) - set(PROCESSES) == SERVERS | SETUP | BY_HAND | {"sinks"}
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
+@pytest.mark.parametrize("name", sorted(PROCESSES))
 def test_a_process_is_started_as_everywhere(name: str) -> None:
-    module, *arguments = SERVICES[name]
+    module, *arguments = PROCESSES[name]
     assert ALL[name]["image"] == f"${{WARREN_IMAGES:-warren}}/{module.removeprefix('services.')}:${{WARREN_TAG:-dev}}"
     assert ALL[name].get("command", []) == arguments
 
@@ -64,7 +63,6 @@ def test_there_is_an_image_for_each_service_and_no_other() -> None:
     folders = {file.parent.name for file in (ROOT / "services").glob("*/app.py")}
     assert names() == [*dict.fromkeys(names())]
     assert set(names()) == folders | {"operator", "tools"}
-    assert set(migrations.SERVICES) == folders
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
@@ -108,13 +106,12 @@ def test_what_fails_for_good_ends_so_that_up_can_say_it(name: str) -> None:
     assert ALL[name]["restart"] == "on-failure:5"
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
+@pytest.mark.parametrize("name", sorted(PROCESSES))
 def test_a_service_mounts_its_own_secrets_to_read_and_no_other(name: str) -> None:
-    service = name.split("-", maxsplit=1)[0]
-    own = {"trust", f"{service}-postgres", f"{service}-rabbitmq"}
-    if service == "payment":
-        own.add("gateway-postgres")
-    if name in {"order-api", "inventory", "audit"}:
+    (entry,) = (each for each in SERVICES if name in (each.processes or [each.name]))
+    own = {"trust", f"{entry.name}-postgres", f"{entry.name}-rabbitmq"}
+    own |= {f"{schema}-postgres" for schema in entry.own_schemas}
+    if name in HTTP_PROCESSES:
         own.add("token-key")
     assert secrets(name) == own
     assert not any(writable for _, writable in mounts(name).values())
@@ -167,7 +164,7 @@ def test_no_password_is_in_the_file_or_in_a_variable() -> None:
             assert not re.search(r"://[^/@]*:[^/@]*@", str(value)), f"{name}: {key}"
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
+@pytest.mark.parametrize("name", sorted(PROCESSES))
 def test_a_service_starts_when_tables_and_queues_are_there(name: str) -> None:
     wanted = {"condition": "service_completed_successfully"}
     assert ALL[name]["depends_on"] == {"migrations": wanted, "topology": wanted}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from services.registry import SERVICE_NAMES
 from warren.images import base as bases
 from warren.images.docker import TAIL, Docker
 from warren.images.errors import ImageError
@@ -190,14 +191,13 @@ def test_every_image_is_built_under_the_names_of_compose_and_chart(run: Run, fak
     done = run("--prefix", "registry.example/shop", "--tag", "7", "--servers")
     assert done.returncode == 0
     tags = [words[words.index("--tag") + 1] for words in fake.asked("build")]
-    services = ["order", "inventory", "payment", "shipping", "notification", "email", "sms", "audit"]
     assert tags == [
-        *(f"registry.example/shop/{name}:7" for name in [*services, "operator", "tools"]),
+        *(f"registry.example/shop/{name}:7" for name in [*SERVICE_NAMES, "operator", "tools"]),
         "rabbitmq:4.3-management",
         "postgres:18",
     ]
     targets = [words[words.index("--target") + 1] for words in fake.asked("build")]
-    assert targets == ["service"] * 8 + ["operator", "tools", "rabbitmq", "postgres"]
+    assert targets == ["service"] * len(SERVICE_NAMES) + ["operator", "tools", "rabbitmq", "postgres"]
     assert "registry.example/shop/order:7: 52 MB" in done.stderr
 
 

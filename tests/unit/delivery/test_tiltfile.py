@@ -11,12 +11,12 @@ import pytest
 import starlark
 import yaml
 
+from services.registry import PROCESSES
 from tests.charts.helm import program
 from tests.charts.rendering import NEWEST
 from tests.unit.delivery.dockerfile import stages
 from tests.unit.delivery.tilt import Tilt
 from warren.images.__main__ import names
-from warren.local.system import SERVICES
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "Tiltfile").read_text()
@@ -131,7 +131,7 @@ def test_what_belongs_to_another_moment_is_not_applied() -> None:
     assert set(found("Namespace")) == {"warren"}
 
 
-@pytest.mark.parametrize("name", list(SERVICES))
+@pytest.mark.parametrize("name", list(PROCESSES))
 def test_a_service_is_started_so_that_it_can_be_started_again(name: str) -> None:
     pod = found("Deployment")[f"warren-{name}"]["spec"]["template"]["spec"]
     (service,) = pod["containers"]
@@ -140,7 +140,7 @@ def test_a_service_is_started_so_that_it_can_be_started_again(name: str) -> None
     # The same file as the live update reads.
     assert tilt().images["warren/order"]["live"][-1] == ["run", f'kill "$(cat {pid})"']
     assert script == (ROOT / "k8s" / "tilt" / "reload.sh").read_text()
-    assert service.get("args", []) == list(SERVICES[name][1:])
+    assert service.get("args", []) == list(PROCESSES[name][1:])
     assert service["securityContext"]["readOnlyRootFilesystem"] is False
     assert service["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     (first,) = pod["initContainers"]
@@ -171,7 +171,7 @@ def test_everything_is_in_a_group() -> None:
     assert groups == {
         "setup": SETUP,
         "servers": SERVERS,
-        "services": set(SERVICES),
+        "services": set(PROCESSES),
         "try": set(tilt().buttons),
     }
 
@@ -235,7 +235,7 @@ def test_every_link_leads_to_a_port_that_is_forwarded() -> None:
     assert all(link["name"] for each in tilt().resources.values() for link in each["links"])
 
 
-@pytest.mark.parametrize("name", list(SERVICES))
+@pytest.mark.parametrize("name", list(PROCESSES))
 def test_every_service_shows_its_metrics(name: str) -> None:
     forwards = tilt().resources[name]["forwards"]
     assert [forward["container"] for forward in forwards if forward["path"] == "/metrics"] == [9464]

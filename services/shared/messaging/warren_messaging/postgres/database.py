@@ -43,7 +43,7 @@ VALUE_REFUSED = (
     asyncpg.ProgramLimitExceededError,
 )
 """Classes 22, 23 and 54: a value that the database does not take, however often it is tried."""
-_MIGRATE = "have the migrations run? See python -m services.shared.chassis.migrations --help"
+_MIGRATE = "have the migrations run? See python -m services.migrate --help"
 _WRONG: dict[type[asyncpg.PostgresError], str] = {
     asyncpg.InvalidPasswordError: "check the role in the address and its password file",
     asyncpg.InvalidAuthorizationSpecificationError: "check the role in the address and its password file",

@@ -1,0 +1,49 @@
+"""Prepares the database: a role and a schema for each service, then its migrations with dbmate.
+
+    python -m services.migrate --help
+
+Running it again changes nothing but the salts of the stored passwords.
+"""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from services.registry import SERVICES
+from services.shared.chassis.migrations import MigrationError, ServiceSchema, prepare_database, wait_for_server
+
+FOLDER = Path(__file__).resolve().parent
+SCHEMAS = {each.name: ServiceSchema(each.name, FOLDER / each.name / "migrations") for each in SERVICES} | {
+    schema: ServiceSchema(schema, FOLDER / each.name / f"{schema}_migrations", messaging=False)
+    for each in SERVICES
+    for schema in each.own_schemas
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m services.migrate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("schemas", nargs="*", default=list(SCHEMAS), metavar="SCHEMA", help="default: all")
+    parser.add_argument("--url", required=True, help="postgresql://owner@host:port/database")
+    parser.add_argument("--password-file", type=Path, required=True, help="the owner's password")
+    parser.add_argument("--ca-file", type=Path, required=True)
+    parser.add_argument("--secrets", type=Path, required=True, help="folder with <schema>-postgres/password")
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for the server to come up"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.schemas) - set(SCHEMAS):
+        parser.error(f"unknown schema {', '.join(sorted(unknown))}; there are {', '.join(SCHEMAS)}")
+    try:
+        password = options.password_file.read_text().strip()
+        asyncio.run(wait_for_server(options.url, password, options.ca_file, options.wait))
+        schemas = [SCHEMAS[name] for name in options.schemas]
+        asyncio.run(prepare_database(options.url, password, options.ca_file, options.secrets, schemas))
+    except (MigrationError, OSError) as error:
+        sys.exit(f"migrations: {error}")
+
+
+if __name__ == "__main__":
+    main()
