@@ -105,7 +105,7 @@ guards: ## files that must not exist, and words that must not be in any
 
 .PHONY: images
 images: $(VENV)/.local ## build every image with Docker; TAG=dev PREFIX=warren SERVERS=1 NETWORK=host DOCKER=docker
-	@$(BIN)/python -m warren.images $(if $(TAG),--tag $(TAG)) $(if $(PREFIX),--prefix $(PREFIX)) \
+	@$(BIN)/python -m devtools.images $(if $(TAG),--tag $(TAG)) $(if $(PREFIX),--prefix $(PREFIX)) \
 	  $(if $(SERVERS),--servers) $(if $(NETWORK),--network $(NETWORK)) $(if $(DOCKER),--docker $(DOCKER))
 
 .PHONY: images-test
@@ -141,7 +141,7 @@ manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions anew from the ch
 
 .PHONY: requirements
 requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest versions
-	@python=$$(warren/environment.sh python); \
+	@python=$$(devtools/environment.sh python); \
 	folder=$$(mktemp -d); \
 	trap 'rm -rf "$$folder"' EXIT; \
 	"$$python" -m venv "$$folder"; \
@@ -156,7 +156,7 @@ requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes th
 
 .PHONY: clean
 clean: ## stop this checkout's instances; remove .venv, caches, and their data; name what other checkouts share
-	@python=$$(warren/environment.sh python) && "$$python" -m warren.local.clean
+	@python=$$(devtools/environment.sh python) && "$$python" -m devtools.local.clean
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -164,23 +164,23 @@ clean: ## stop this checkout's instances; remove .venv, caches, and their data; 
 # The environment. A mark is written when its step has succeeded, and is older than what the step depends on when that
 # has changed. A .venv that is half made, moved, or made by another Python than the one asked for is made anew.
 
-INTACT := $(shell PYTHON='$(PYTHON)' warren/environment.sh intact && echo yes)
+INTACT := $(shell PYTHON='$(PYTHON)' devtools/environment.sh intact && echo yes)
 ifneq ($(INTACT),yes)
 .PHONY: $(VENV)/.created
 endif
 
 $(VENV)/.created:
-	@warren/environment.sh create
+	@devtools/environment.sh create
 	@touch $@
 
 $(VENV)/.packages: requirements.txt $(VENV)/.created
-	@warren/environment.sh install requirements.txt
+	@devtools/environment.sh install requirements.txt
 	@touch $@
 
 $(VENV)/.local: pyproject.toml $(VENV)/.packages
-	@warren/environment.sh project
+	@devtools/environment.sh project
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.local
-	@warren/environment.sh install requirements-dev.txt
+	@devtools/environment.sh install requirements-dev.txt
 	@touch $@

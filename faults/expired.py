@@ -5,7 +5,7 @@ from pathlib import Path
 
 import trustme
 
-from warren.local.certificates import Certificates, ServerCertificate
+from devtools.servers.credentials import Certificates, ServerCertificate
 
 
 def expired_certificate(authority: Certificates, folder: Path) -> ServerCertificate:

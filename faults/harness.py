@@ -17,14 +17,14 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
+from devtools.local.system import System
+from devtools.processes.supervisor import Process
+from devtools.servers.credentials import Certificates
+from devtools.servers.rabbitmq import RabbitMQ
 from faults.proxy import Line, Lines, OpenLine
 from faults.server_admin import Office, eventually
 from services.registry import PROCESSES
-from warren.local.certificates import Certificates
-from warren.local.processes import Process
-from warren.local.rabbitmq import RabbitMQ
-from warren.local.report import Report
-from warren.local.system import System
+from warren.progress import Report
 
 IMPATIENCE = {
     "FAULT_LEASE_SECONDS": "2",

@@ -13,9 +13,9 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, TypeVar
 
+from devtools.servers.credentials import Certificates, ServerCertificate
 from faults import frames
 from faults.frames import Verdict
-from warren.local.certificates import Certificates, ServerCertificate
 
 T = TypeVar("T")
 L = TypeVar("L", bound="Line")

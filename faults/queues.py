@@ -10,8 +10,8 @@ from typing import Any
 import aiormq
 from aiormq import spec
 
+from devtools.local.topology import VHOST
 from faults.harness import Rig
-from warren.local.topology import VHOST
 from warren_messaging.amqp.pipeline import Frame, send
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.sender import REDRIVE_EXCHANGE

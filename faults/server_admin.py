@@ -10,9 +10,9 @@ from urllib.parse import quote
 import asyncpg
 import httpx
 
+from devtools.local.topology import VHOST
+from devtools.servers.servers import Servers
 from services.registry import SERVICE_NAMES
-from warren.local.servers import Servers
-from warren.local.topology import VHOST
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 """Runs a coroutine, always on the same loop, and returns its result."""

@@ -11,10 +11,10 @@ import asyncpg
 
 import broker_topology
 from broker_topology.broker.management_api import path
+from devtools.servers.credentials import remembered_secret
+from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from services.shared.chassis.settings import ENV_PREFIX
-from warren.local.secret import remembered_secret
-from warren.local.servers import Servers
 
 
 class Bench:

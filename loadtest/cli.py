@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from broker_topology import TopologyError
+from devtools.errors import LocalError
 from loadtest.chaos.command import chaos
 from loadtest.consumer.command import consumer
 from loadtest.floor.command import floor
@@ -15,7 +16,6 @@ from loadtest.orders.command import orders
 from loadtest.plain.command import compare
 from loadtest.size.command import size
 from loadtest.topology.command import topology
-from warren.local.errors import LocalError
 
 app = App(
     name="python -m loadtest",

@@ -1,6 +1,6 @@
 """Why a measurement could not be made."""
 
-from warren.local.errors import LocalError
+from devtools.errors import LocalError
 
 
 class RunFailed(LocalError):

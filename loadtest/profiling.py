@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
-from warren.local.paths import CHECKOUT
+from devtools.paths import CHECKOUT
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "importing": ("importlib", "marshal.loads", "builtins.exec", "builtins.compile", "__build_class__", "/re/_"),

@@ -8,9 +8,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from devtools.invariants import Check
 from loadtest.machine import Machine
 from loadtest.mark import Mark
-from warren.invariants import Check
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 

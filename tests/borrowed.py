@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from warren.local.addresses import BrokerAddress, DatabaseAddress
-from warren.local.servers import Servers
+from devtools.servers.addresses import BrokerAddress, DatabaseAddress
+from devtools.servers.servers import Servers
 
 VARIABLE = "WARREN_TEST_SERVERS"
 """Names the file that `lend` has written."""

@@ -11,10 +11,10 @@ from typing import cast
 
 import pytest
 
+from devtools.paths import instance_dir
+from devtools.servers.servers import Servers
 from tests import borrowed
 from tests.stage import remove_instance
-from warren.local.paths import instance_dir
-from warren.local.servers import Servers
 
 SEED = int(os.environ.get("WARREN_TEST_SEED", "20261122"))
 

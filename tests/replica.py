@@ -10,11 +10,11 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from services.shared.contracts import CATALOGUE, AnyEvent
 from tests.stage import Record
-from warren.local.servers import Servers
 from warren_messaging import codec
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.publisher import Publisher

@@ -18,9 +18,9 @@ import asyncpg
 import httpx
 from aiormq import spec
 
+from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from services.shared.contracts import CATALOGUE, AnyEvent, Event, EventData
-from warren.local.servers import Servers
 from warren_messaging import codec
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.frames import driver

@@ -11,7 +11,7 @@ import msgspec
 
 from warren.errors import ClientError
 from warren.http import Answer, NoAnswer, request
-from warren.local.instance import Instance
+from warren.local_system import running_instance
 
 T = TypeVar("T")
 
@@ -70,7 +70,8 @@ def default_audit_url() -> str | None:
 
 
 def _running(name: str) -> str | None:
-    state = Instance("up").state
+    instance = running_instance()
+    state = None if instance is None else instance.state
     return None if state is None else state.urls.get(name)
 
 

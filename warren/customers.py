@@ -22,7 +22,7 @@ from uuid import UUID
 
 import httpx
 
-from warren.local.errors import LocalError
+from warren.errors import WarrenError
 from warren.tokens import sign
 
 ARTICLES = [f"item{number}" for number in range(1, 10)]
@@ -71,7 +71,7 @@ class Customers:
         self._ended.set()
 
     async def order(self, seconds: float) -> Tally:
-        """Until the time is over or `stop`; slow answers hold up no other customer. Raises LocalError."""
+        """Until the time is over or `stop`; slow answers hold up no other customer. Raises WarrenError."""
         token = None if self._key_file is None else sign("customers", self._key_file, seconds=seconds + 600)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         async with (
@@ -148,7 +148,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         tally = asyncio.run(_run(options))
-    except LocalError as error:
+    except WarrenError as error:
         print(f"customers: {error}", file=sys.stderr)
         return 1
     print(tally.text, flush=True)

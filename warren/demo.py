@@ -1,10 +1,6 @@
 """The orders of the demo: what each is meant to show, and how it must end."""
 
-import base64
-import json
-import ssl
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -12,7 +8,6 @@ from typing import Any
 
 from warren.client import FINAL, Client, Order
 from warren.errors import ClientError
-from warren.local.addresses import BrokerAddress
 
 TRIES = 5  # orders of a customer who is too late to cancel
 MAIL = {"email": "ann@customers.example"}
@@ -74,8 +69,6 @@ SCENES = (
         cancel_in="PAID",
     ),
 )
-
-POISON = b'{"specversion": "1.0", "type": "order.created", "data": "this is no order"}'
 
 
 @dataclass
@@ -143,27 +136,6 @@ def _order_again(client: Client, act: Act) -> None:
     act.order = client.place({**body, "orderId": f"{body['orderId']}-{act.tries}"})
     act.path, act.cancelled = [], False
     _note(act)
-
-
-def send_poison(broker: BrokerAddress, queue: str, vhost: str = "orders") -> None:
-    """Put a message that nobody can read into a queue, as the administrator."""
-    login = base64.b64encode(f"{broker.admin_username}:{broker.admin_password}".encode()).decode()
-    request = urllib.request.Request(  # noqa: S310 - https, ours
-        f"{broker.management_url}/api/exchanges/{vhost}/redrive.exchange/publish",
-        data=json.dumps(
-            {
-                "routing_key": queue,
-                "payload": POISON.decode(),
-                "payload_encoding": "string",
-                "properties": {"delivery_mode": 2},
-            }
-        ).encode(),
-        headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
-    )
-    tls = ssl.create_default_context(cafile=broker.ca_file)
-    with urllib.request.urlopen(request, timeout=60, context=tls) as answer:  # noqa: S310
-        if not json.loads(answer.read())["routed"]:
-            raise RuntimeError(f"{queue} took no message")
 
 
 def _note(act: Act) -> None:

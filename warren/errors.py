@@ -1,4 +1,8 @@
-"""What commands raise for a mistake or a failure that a person can act on, and how that is reported."""
+"""Errors that a command reports in one line, without a stack trace.
+
+WarrenError         the text is ready to print: what is wrong, where, and what to do
+└── ClientError     a request failed, or the command cannot be carried out as given
+"""
 
 import os
 import sys
@@ -6,8 +10,12 @@ import sys
 FAILED = 1
 
 
-class ClientError(Exception):
-    """A request failed; the text is for the person who made it. `status` is the answer's, if there was an answer."""
+class WarrenError(Exception):
+    """An error for the user; `str()` is ready to print."""
+
+
+class ClientError(WarrenError):
+    """A request failed. `status` is the HTTP status of the answer; None without an answer."""
 
     def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text)

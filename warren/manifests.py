@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from warren.local.paths import CHECKOUT
+from devtools.paths import CHECKOUT
 
 Object = dict[str, Any]
 CHART = CHECKOUT / "charts" / "warren"

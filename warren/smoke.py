@@ -18,8 +18,7 @@ from pathlib import Path
 from warren import demo
 from warren.client import Client
 from warren.demo import SCENES, Act, Scene
-from warren.errors import ClientError
-from warren.local.errors import LocalError
+from warren.errors import ClientError, WarrenError
 from warren.tokens import sign
 
 SECONDS = 120.0
@@ -87,7 +86,7 @@ def main() -> int:
         # Side by side, since a customer who changes their mind at once must not wait for another's order.
         with ThreadPoolExecutor(len(scenes)) as pool:
             outcomes = list(pool.map(smoke.perform, scenes))
-    except LocalError as error:
+    except WarrenError as error:
         print(f"smoke: {error}", file=sys.stderr)
         return 1
     for _, line in outcomes:

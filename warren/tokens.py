@@ -9,16 +9,16 @@ from pathlib import Path
 import jwt
 
 from services.shared.chassis.http.auth import MIN_KEY_BYTES
-from warren.local.errors import LocalError
+from warren.errors import WarrenError
 
 
 def sign(subject: str, key_file: Path, *, role: str | None = None, seconds: float = 3600) -> str:
-    """A token that names `subject` for so long. Raises LocalError when the key cannot be read or is too short."""
+    """A token that names `subject` for so long. Raises WarrenError when the key cannot be read or is too short."""
     try:
         key = key_file.read_bytes().strip()
     except OSError as error:
-        raise LocalError(f"The token key {key_file} cannot be read: {error.strerror}.") from error
+        raise WarrenError(f"The token key {key_file} cannot be read: {error.strerror}.") from error
     if len(key) < MIN_KEY_BYTES:
-        raise LocalError(f"The token key in {key_file} has {len(key)} bytes; at least {MIN_KEY_BYTES} are needed.")
+        raise WarrenError(f"The token key in {key_file} has {len(key)} bytes; at least {MIN_KEY_BYTES} are needed.")
     claims: dict[str, object] = {"sub": subject, "exp": int(time.time() + seconds)}
     return jwt.encode(claims | ({"role": role} if role else {}), key, algorithm="HS256")

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import msgspec
 
+from devtools.errors import LocalError
+from devtools.ports import remembered_ports
+from devtools.processes.supervisor import Process
+from devtools.servers.credentials import remembered_secret
 from faults.chaos.fault_kinds import CONSUMERS, EVERYBODY, READ_ALONG
 from faults.chaos.timeline import Timeline
 from faults.chaos.workload import opening_stock
 from faults.harness import BROKER, DATABASE, Rig
 from faults.proxy import Line, OpenLine
-from warren.local.errors import LocalError
-from warren.local.ports import remembered_ports
-from warren.local.processes import Process
-from warren.local.report import Report
-from warren.local.secret import remembered_secret
+from warren.progress import Report
 
 PAYMENT_DEADLINE = 60.0  # seconds
 OUTBOX_LIMIT = 150

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
+from devtools.invariants import Check
 from faults.chaos.workload import TOO_LATE, Wish
-from warren.invariants import Check
 
 SHOWN = 5  # of what is wrong
 

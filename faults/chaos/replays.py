@@ -7,12 +7,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+from devtools.local.topology import VHOST
 from faults import queues
 from faults.chaos.environment import Site
 from warren.cli.access import BrokerAccess, DatabaseAccess
 from warren.cli.filters import Filters
 from warren.cli.search import search
-from warren.local.topology import VHOST
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.dead_letters import deadletter
 from warren_messaging.dead_letters.parked import UNROUTED, Parked

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from devtools import invariants
+from devtools.invariants import Check
 from faults.chaos.customers import Customers
 from faults.chaos.environment import PAYMENT_DEADLINE, Site
 from faults.chaos.injections.registry import insist
@@ -19,9 +21,7 @@ from faults.chaos.scheduler import Fault, Storm
 from faults.chaos.timeline import Timeline
 from faults.chaos.workload import wishes
 from services.registry import SERVICE_NAMES
-from warren import invariants
-from warren.invariants import Check
-from warren.local.report import Report
+from warren.progress import Report
 
 RATE = 12.0  # orders a second
 LAST_ANSWERS = 120.0  # seconds in which every customer has been answered once all is whole

@@ -5,15 +5,15 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from devtools.local.instance import Instance
+from devtools.processes.supervisor import stoppable
 from faults.chaos.plan import plan
 from faults.chaos.run import RATE, Run
 from loadtest import machine, report
 from loadtest.chaos import show
 from loadtest.mark import Exit
 from loadtest.options import InstanceName, Json, Seed
-from warren.local.instance import Instance
-from warren.local.report import ConsoleReport
-from warren.local.stopping import stoppable
+from warren.progress import ConsoleReport
 
 Minutes = Annotated[float, Parameter(validator=Number(gte=0.5, lte=600), help="How long customers order.")]
 Rate = Annotated[float, Parameter(validator=Number(gt=0, lte=100), help="Orders a second, on average.")]

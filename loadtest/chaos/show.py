@@ -8,7 +8,7 @@ from faults.chaos.plan import Planned
 from faults.chaos.run import Outcome, Progress
 from faults.chaos.scheduler import Fault
 from loadtest import report
-from warren.local.report import ConsoleReport, Step
+from warren.progress import ConsoleReport, Step
 
 
 def plan(planned: Sequence[Planned]) -> None:

@@ -7,15 +7,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 from cyclopts import Parameter
 
+from devtools.local.instance import Instance
+from devtools.servers.servers import Servers
 from loadtest import cores, machine, report
 from loadtest.bench import Bench
 from loadtest.consumer.outcome import Outcome
 from loadtest.consumer.rounds import Comparison, Rounds, Side
 from loadtest.mark import Exit, exit_code
 from loadtest.options import Count, InstanceName, Json
-from warren.local.instance import Instance
-from warren.local.report import ConsoleReport
-from warren.local.servers import Servers
+from warren.progress import ConsoleReport
 
 TOPOLOGY = Path(__file__).with_name("topology.yaml")
 

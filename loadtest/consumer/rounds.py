@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 from aiormq import spec
 
+from devtools.paths import CHECKOUT
+from devtools.processes.die_with_parent import tethered
 from loadtest import cores
 from loadtest.bench import Bench
 from loadtest.consumer import load
@@ -24,8 +26,6 @@ from loadtest.mark import Mark
 from loadtest.result import read_result
 from loadtest.samples import Summary, summary
 from services.shared.contracts import CONTENT_TYPE
-from warren.local.paths import CHECKOUT
-from warren.local.spawn import tethered
 
 BOUND = 0.5
 SIDES = ("ours", "raw")

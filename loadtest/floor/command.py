@@ -4,15 +4,15 @@ import asyncio
 
 import msgspec
 
+from devtools.local.instance import Instance
+from devtools.servers.servers import Servers
 from loadtest import machine, report
 from loadtest.floor.measure import Floor, measure
 from loadtest.floor.quantities import TYPICAL, Quantities
 from loadtest.mark import Exit
 from loadtest.options import InstanceName, Json, Orders
 from loadtest.shown import show_floor, show_quantities
-from warren.local.instance import Instance
-from warren.local.report import ConsoleReport
-from warren.local.servers import Servers
+from warren.progress import ConsoleReport
 
 
 class Result(msgspec.Struct, frozen=True):

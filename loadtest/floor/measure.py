@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from devtools.paths import CHECKOUT
+from devtools.processes.die_with_parent import tethered
+from devtools.servers.servers import Servers
 from loadtest.bench import Bench
 from loadtest.errors import RunFailed
 from loadtest.floor.quantities import Quantities
 from loadtest.floor.rows import KINDS
-from warren.local.paths import CHECKOUT
-from warren.local.servers import Servers
-from warren.local.spawn import tethered
 
 TOPOLOGY = Path(__file__).with_name("topology.yaml")
 ENOUGH = 2000

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
+from devtools.servers.addresses import DatabaseAddress
 from services.registry import SERVICE_NAMES
-from warren.local.addresses import DatabaseAddress
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]

@@ -6,6 +6,8 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
+from devtools.invariants import Check
+from devtools.local.instance import Instance
 from loadtest import machine, report
 from loadtest.floor import quantities
 from loadtest.floor.measure import Floor, measure
@@ -17,9 +19,7 @@ from loadtest.orders.course import Course
 from loadtest.orders.ours import Ours
 from loadtest.shown import show_course, show_floor, show_quantities
 from services.registry import PROCESSES
-from warren.invariants import Check
-from warren.local.instance import Instance
-from warren.local.report import ConsoleReport
+from warren.progress import ConsoleReport
 
 MOST_OF_FLOOR = 2.5
 

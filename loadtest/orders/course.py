@@ -10,14 +10,14 @@ from uuid import UUID
 
 import msgspec
 
+from devtools.invariants import Check
+from devtools.paths import CHECKOUT
+from devtools.processes.die_with_parent import tethered
+from devtools.servers.servers import Servers
 from loadtest import cpu
 from loadtest.errors import RunFailed
 from loadtest.orders.generator import Placed
 from loadtest.result import read_result
-from warren.invariants import Check
-from warren.local.paths import CHECKOUT
-from warren.local.servers import Servers
-from warren.local.spawn import tethered
 
 POLL_SECONDS = 0.5
 STANDSTILL_SECONDS = 60.0

@@ -15,11 +15,11 @@ import asyncpg
 import httpx
 
 import broker_topology
+from devtools.invariants import Check
+from devtools.local.system import System
+from devtools.local.topology import TOPOLOGY
+from devtools.servers.addresses import BrokerAddress
 from services.registry import AUDITED
-from warren.invariants import Check
-from warren.local.addresses import BrokerAddress
-from warren.local.system import System
-from warren.local.topology import TOPOLOGY
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]

@@ -10,14 +10,14 @@ from uuid import UUID
 
 import asyncpg
 
+from devtools import invariants
+from devtools.invariants import Check
+from devtools.local.system import System
+from devtools.processes.supervisor import Process
+from devtools.servers.servers import Servers
 from loadtest.orders import catalogue, exactness
 from services.registry import PROCESSES, SERVICE_NAMES
-from warren import invariants
-from warren.invariants import Check
-from warren.local.processes import Process
-from warren.local.report import Report
-from warren.local.servers import Servers
-from warren.local.system import System
+from warren.progress import Report
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]

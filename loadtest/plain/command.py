@@ -6,6 +6,8 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
+from devtools.invariants import Check
+from devtools.local.instance import Instance
 from loadtest import machine, report
 from loadtest.mark import Mark, exit_code
 from loadtest.options import Connections, Count, InstanceName, Json, Orders, Seed
@@ -15,9 +17,7 @@ from loadtest.orders.ours import Ours
 from loadtest.plain.flow import Plain
 from loadtest.samples import summary
 from loadtest.shown import show_course
-from warren.invariants import Check
-from warren.local.instance import Instance
-from warren.local.report import ConsoleReport
+from warren.progress import ConsoleReport
 
 BOUND = 4.0
 

@@ -9,16 +9,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
+from devtools.invariants import Check, queue_depths
+from devtools.local.topology import TOPOLOGY
+from devtools.paths import CHECKOUT
+from devtools.ports import remembered_ports
+from devtools.processes.supervisor import Process, Supervisor
+from devtools.servers.servers import Servers
 from loadtest.bench import Bench
 from loadtest.errors import RunFailed
 from loadtest.orders import catalogue
 from loadtest.plain.handlers import HANDLERS
-from warren.invariants import Check, queue_depths
-from warren.local.paths import CHECKOUT
-from warren.local.ports import remembered_ports
-from warren.local.processes import Process, Supervisor
-from warren.local.servers import Servers
-from warren.local.topology import TOPOLOGY
 
 PROCESSES = ("order-api", *HANDLERS)
 OUTBOXES = ("order_api", "order_worker", "inventory", "payment", "shipping", "notification")

@@ -7,9 +7,9 @@ import aiormq
 from aiormq import spec
 from aiormq.channel import Channel
 
+from devtools.servers.addresses import BrokerAddress
 from loadtest.consumer import load
 from loadtest.errors import RunFailed
-from warren.local.addresses import BrokerAddress
 from warren_messaging.amqp.pipeline import Frame, Outcome, forget, send
 
 WINDOW = 1000  # messages that share a wait for confirms

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 import msgspec
 from cyclopts import Parameter
 
+from devtools.local.instance import Instance
 from loadtest import machine, report
 from loadtest.mark import Mark, exit_code
 from loadtest.options import Connections, Count, InstanceName, Json, Orders, Seed
 from loadtest.size.pairs import Comparison, compare
 from loadtest.size.sized import AWAY, Sized
-from warren.local.instance import Instance
-from warren.local.report import ConsoleReport
+from warren.progress import ConsoleReport
 
 BOUND = 1.10
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from devtools.servers.addresses import DatabaseAddress
 from loadtest.errors import RunFailed
 from services.registry import AUDITED, SERVICE_NAMES
-from warren.local.addresses import DatabaseAddress
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]

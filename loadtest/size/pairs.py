@@ -5,11 +5,11 @@ from uuid import UUID
 
 import msgspec
 
+from devtools.invariants import Check
 from loadtest.orders import course
 from loadtest.orders.course import Course
 from loadtest.samples import Summary, summary
 from loadtest.size.sized import Sized
-from warren.invariants import Check
 
 WARM_UP = 0.2  # of the orders of a course go ahead of the first pair
 

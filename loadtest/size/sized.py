@@ -7,13 +7,13 @@ from uuid import UUID
 
 import asyncpg
 
+from devtools import invariants
+from devtools.invariants import Check
+from devtools.local.topology import VHOST
 from loadtest.orders import exactness
 from loadtest.orders.ours import SETTLING_SECONDS, Connection, Ours
 from loadtest.size import backlog, history
-from warren import invariants
-from warren.invariants import Check
-from warren.local.report import Report
-from warren.local.topology import VHOST
+from warren.progress import Report
 from warren_messaging import new_id
 
 AWAY = "email"

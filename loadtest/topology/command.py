@@ -12,13 +12,13 @@ import broker_topology
 from broker_topology import LoadedTopology, ManagementApi, SecretDirectory
 from broker_topology.broker import ownership
 from broker_topology.broker.management_api import path
+from devtools.local.instance import Instance
+from devtools.servers.servers import Servers
 from loadtest import machine, report
 from loadtest.mark import Mark, exit_code
 from loadtest.options import InstanceName, Json
 from loadtest.topology import shape
-from warren.local.instance import Instance
-from warren.local.report import ConsoleReport
-from warren.local.servers import Servers
+from warren.progress import ConsoleReport
 
 LEAST_RATE = 400.0  # objects a second
 LONGEST_CHECK = 1.0  # seconds

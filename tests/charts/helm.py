@@ -15,7 +15,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from warren.local.paths import cache_dir
+from devtools.paths import cache_dir
 
 DOWNLOAD_SECONDS = 100
 

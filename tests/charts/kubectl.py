@@ -4,8 +4,8 @@ import hashlib
 import subprocess
 from pathlib import Path
 
+from devtools.paths import cache_dir
 from tests.charts.helm import RELEASES, fetched, put
-from warren.local.paths import cache_dir
 
 VERSION = "1.36.3"
 SHA256 = "ebbd080e7c2e275093b55915722043257eb24004363e20acb3c4d71919f88336"

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from devtools.paths import CHECKOUT
 from tests.charts.helm import RELEASES, Release, program
-from warren.local.paths import CHECKOUT
 
 Object = dict[str, Any]
 CHART = CHECKOUT / "charts/warren"

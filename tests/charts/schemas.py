@@ -9,9 +9,9 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
+from devtools.paths import CHECKOUT
 from tests.charts.rendering import Object
 from tests.kubernetes.emulator.schema import Schema
-from warren.local.paths import CHECKOUT
 
 KUBERNETES = "1.31"  # the oldest that the chart takes; what it serves is served by all that came after
 TOPOLOGIES = CHECKOUT / "operator/crds/topologies.yaml"

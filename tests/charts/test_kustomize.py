@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devtools.paths import CHECKOUT
 from tests.charts.helm import program
 from tests.charts.kubectl import kustomize
 from tests.charts.rendering import NEWEST, Object
 from warren import manifests
-from warren.local.paths import CHECKOUT
 
 FOLDER = CHECKOUT / "k8s"
 NAMESPACED_NOT = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
+from devtools.paths import CHECKOUT
 from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, case, helm, objects, pods
-from warren.local.paths import CHECKOUT
 
 OPERATOR = CHECKOUT / "operator"
 

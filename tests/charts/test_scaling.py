@@ -7,8 +7,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from devtools.paths import CHECKOUT
 from tests.charts.rendering import CASES, Object, case, made_of
-from warren.local.paths import CHECKOUT
 
 TOLERANCE = 0.1  # an autoscaler leaves things as they are when it is so near to its target
 

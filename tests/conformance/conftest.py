@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.servers import Servers
 from tests.conformance.driver import Driver, Feature
 from tests.conformance.rehearsed import InMemory, OnPostgres
 from tests.conformance.staged import OnServers
 from tests.replica import Base
 from tests.stage import Stage
-from warren.local.servers import Servers
 
 DRIVERS: dict[str, type[InMemory] | type[OnPostgres] | type[OnServers]] = {
     "in memory": InMemory,

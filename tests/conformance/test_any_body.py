@@ -12,13 +12,13 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from devtools.servers.servers import Servers
 from services.shared.contracts import CATALOGUE, AnyEvent
 from tests.conformance.shop import TABLES as SERVICES
 from tests.conformance.shop import Shop, opened
 from tests.conformance.test_every_event import GOLDEN, TAKES
 from tests.conftest import SEED
 from tests.replica import Base
-from warren.local.servers import Servers
 from warren_messaging import Codec, Verdict, encode
 from warren_messaging.testing import again
 

@@ -13,13 +13,13 @@ from uuid import UUID
 
 import pytest
 
+from devtools import invariants
+from devtools.servers.servers import Servers
 from services.shared.contracts import CATALOGUE, EventData
 from services.shared.contracts.orders import CancelReason, OrderCancelRequested, OrderDeliveryConfirmed
 from tests.conformance.shop import TABLES, Shop, opened
 from tests.conftest import SEED
 from tests.replica import Base
-from warren import invariants
-from warren.local.servers import Servers
 from warren_messaging import Transaction, new_id
 from warren_messaging.testing import InMemoryBroker
 

@@ -8,12 +8,12 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from devtools.servers.servers import Servers
 from services.shared.contracts import CATALOGUE, AnyEvent
 from tests.conformance.shop import TABLES as SERVICES
 from tests.conformance.shop import Shop, opened
 from tests.contracts.test_topology import TABLES
 from tests.replica import Base
-from warren.local.servers import Servers
 from warren_messaging import Codec, Verdict
 from warren_messaging.testing import again
 

@@ -6,11 +6,11 @@ import re
 import pytest
 
 import broker_topology
+from devtools.local.topology import TOPOLOGY
 from services.email.handlers import handlers as email
 from services.registry import SERVICE_NAMES
 from services.shared.contracts import CATALOGUE
 from services.sms.handlers import handlers as sms
-from warren.local.topology import TOPOLOGY
 from warren_messaging.sender import forgery
 
 USERS = {name: user for loaded in broker_topology.load([TOPOLOGY]) for name, user in loaded.topology.spec.users.items()}

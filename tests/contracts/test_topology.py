@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import broker_topology
+from devtools.local.topology import TOPOLOGY
 from services.registry import QUEUES, SERVICE_NAMES
 from services.shared.contracts import CATALOGUE, EventData
-from warren.local.topology import TOPOLOGY
 
 
 def handled(service: str) -> Mapping[type[EventData], Any]:

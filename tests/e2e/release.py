@@ -14,14 +14,14 @@ import asyncpg
 import httpx
 import yaml
 
+from devtools.invariants import Check, judge, queue_depths, quorums_online
+from devtools.servers.addresses import BrokerAddress, DatabaseAddress
 from tests.e2e.command import run
 from tests.e2e.customers import Ordering, manifest
 from tests.e2e.errors import CommandFailed, NotSo
 from tests.e2e.kubectl import Kubectl, Object, is_ready
 from tests.e2e.progress import Progress, shown, wait
 from tests.e2e.settings import ROOT, Settings
-from warren.invariants import Check, judge, queue_depths, quorums_online
-from warren.local.addresses import BrokerAddress, DatabaseAddress
 
 DEFINITION = "topologies.warren.dev"
 COMPONENT = "app.kubernetes.io/component"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from devtools import invariants
+from devtools.paths import instance_dir
 from faults.harness import Rig
 from tests.conftest import SEED
 from tests.faults.customers import Customers
 from tests.stage import remove_instance
-from warren import invariants
-from warren.local.paths import instance_dir
 
 HERE = Path(__file__).parent
 SETTLING = 120.0  # seconds

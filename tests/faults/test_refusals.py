@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from devtools.errors import ProcessFailedError
+from devtools.servers.credentials import Certificates
 from faults.expired import expired_certificate
 from faults.harness import BROKER, Rig
 from faults.server_admin import eventually
 from services.registry import PROCESSES
 from tests.faults.customers import Customers
-from warren.local.certificates import Certificates
-from warren.local.errors import ProcessFailedError
 
 EXIT_CONFIGURATION = 78
 

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from devtools.local.topology import VHOST
 from faults.harness import Rig
 from faults.server_admin import eventually
 from tests.faults.customers import Customers
-from warren.local.topology import VHOST
 from warren_messaging import BrokerAddress
 from warren_messaging.dead_letters import deadletter
 from warren_messaging.dead_letters.parked import UNROUTED, Parked

@@ -10,13 +10,13 @@ import argparse
 import sys
 import time
 
+from devtools.images.__main__ import SUITE
+from devtools.images.base import base
+from devtools.images.docker import Docker
+from devtools.images.errors import ImageError
+from devtools.paths import CHECKOUT
 from tests.images.checks import CHECKS, Wrong
 from tests.images.engine import NoEngine, engine
-from warren.images.__main__ import SUITE
-from warren.images.base import base
-from warren.images.docker import Docker
-from warren.images.errors import ImageError
-from warren.local.paths import CHECKOUT
 
 PASSED, FAILED, NOT_RUN = 0, 1, 77
 IMAGE = "warren/order:images-test"

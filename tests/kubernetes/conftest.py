@@ -7,13 +7,13 @@ import kopf
 import pytest
 import yaml
 
+from devtools.servers.servers import Servers
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.emulator.server import Emulator
 from tests.kubernetes.installation import install
 from tests.kubernetes.operating import ROOT
 from tests.kubernetes.site import REAL, Site, site
 from topology_operator.credentials import connect
-from warren.local.servers import Servers
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

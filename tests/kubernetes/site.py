@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from broker_topology.broker.management_api import ManagementApi, path
+from devtools.servers.addresses import BrokerAddress
 from tests.kubernetes.cluster import (
     NAMESPACE,
     PATIENCE_SECONDS,
@@ -26,7 +27,6 @@ from tests.kubernetes.cluster import (
     kubeconfig,
 )
 from tests.kubernetes.operating import ROOT, Operator, operating
-from warren.local.addresses import BrokerAddress
 
 REAL = os.environ.get("WARREN_E2E") == "1"
 """Whether the API server is the one that KUBECONFIG names."""

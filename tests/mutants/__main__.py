@@ -14,6 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from devtools.errors import LocalError
+from devtools.paths import instance_dir
+from devtools.processes.supervisor import stoppable
+from devtools.servers.servers import Servers
 from tests.borrowed import lend
 from tests.mutants.errors import MutantError
 from tests.mutants.mutant import Mutant, chosen, read_all
@@ -22,11 +26,7 @@ from tests.mutants.tree import copy_to
 from tests.mutants.trial import Bench, Trial, Verdict, outcomes_of
 from tests.mutants.witness import PASSED
 from tests.stage import remove_instance
-from warren.local.errors import LocalError
-from warren.local.paths import instance_dir
-from warren.local.report import ConsoleReport
-from warren.local.servers import Servers
-from warren.local.stopping import stoppable
+from warren.progress import ConsoleReport
 
 app = App(name="python -m tests.mutants", version_flags=[], suppress_keyboard_interrupt=False)
 console = Console(highlight=False, soft_wrap=True)

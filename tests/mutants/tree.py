@@ -6,7 +6,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-COPIED = ("charts", "docs", "faults", "loadtest", "operator", "services", "tests", "warren", "pyproject.toml")
+COPIED = (
+    "charts",
+    "devtools",
+    "docs",
+    "faults",
+    "loadtest",
+    "operator",
+    "services",
+    "tests",
+    "warren",
+    "pyproject.toml",
+)
 """What tests read. Git's own folder, the environment and every cache stay behind."""
 _LEFT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", "node_modules")
 

@@ -44,7 +44,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> None:
     tree = Path.cwd().resolve()
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in {"services", "broker_topology", "warren", "faults", "loadtest", "tests"}:
+        if name.partition(".")[0] in {
+            "services",
+            "broker_topology",
+            "warren",
+            "devtools",
+            "faults",
+            "loadtest",
+            "tests",
+        }:
             file = getattr(module, "__file__", None)
             if file is not None and tree not in Path(file).resolve().parents:
                 _report.foreign.append(f"{name} from {file}")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from devtools import invariants
+from devtools.local.system import System
+from devtools.paths import instance_dir
 from tests.stage import remove_instance
 from tests.system.shop import Shop
-from warren import invariants
 from warren.client import Client
-from warren.local.paths import instance_dir
-from warren.local.system import System
 
 # A customer has this long to think again after paying, and an unpaid order this long to be paid.
 ENVIRONMENT = {

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import httpx
 
+from devtools.local.system import System
 from warren.client import Client, Order
-from warren.local.system import System
 
 ACCEPTED: list[UUID] = []
 

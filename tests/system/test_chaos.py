@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.paths import instance_dir
 from faults.chaos.run import Outcome, Progress, Run
 from tests.stage import remove_instance
-from warren.local.paths import instance_dir
-from warren.local.report import SilentReport
+from warren.progress import SilentReport
 
 PAYMENT_DEADLINE = 12.0  # seconds
 

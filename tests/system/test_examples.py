@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from devtools.local.run_service import Guest
+from devtools.local.topology import VHOST
+from devtools.paths import CHECKOUT
+from devtools.ports import remembered_ports
 from tests.system.shop import Shop
-from warren.local.guest import Guest
-from warren.local.paths import CHECKOUT
-from warren.local.ports import remembered_ports
-from warren.local.topology import VHOST
 
 LOYALTY = CHECKOUT / "docs" / "examples" / "loyalty"
 

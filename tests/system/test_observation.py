@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from devtools.local.system import System
 from services.registry import PROCESSES
 from tests.system.shop import Shop
-from warren.local.system import System
 
 KINDS = {"outcome": "confirmed", "event_type": "order.created"}
 

@@ -15,9 +15,9 @@ from typing import Any
 import aiormq
 import httpx
 
+from devtools.local.demo import POISON, send_poison
+from devtools.paths import CHECKOUT
 from tests.system.shop import Shop
-from warren import demo
-from warren.local.paths import CHECKOUT
 
 # Dies when every message is safe in its queue and none has left the parking lot.
 DYING = """
@@ -96,7 +96,7 @@ def test_orders_whose_events_were_parked_complete_after_a_replay_that_was_killed
 
 
 def test_poison_is_parked_again_with_its_count_begun_anew_and_can_be_dropped(shop: Shop, tmp_path: Path) -> None:
-    demo.send_poison(shop.system.servers.broker.address, "inventory.queue")
+    send_poison(shop.system.servers.broker.address, "inventory.queue")
 
     def listed() -> list[dict[str, Any]]:
         said = warren(shop, tmp_path, "dlq", "list", "--queue", "inventory", "--json")
@@ -113,7 +113,7 @@ def test_poison_is_parked_again_with_its_count_begun_anew_and_can_be_dropped(sho
     kept = tmp_path / "kept.jsonl"
     said = warren(shop, tmp_path, "dlq", "drop", "--queue", "inventory", "--yes", "--record", str(kept))
     assert said.returncode == 0, said.stderr
-    assert json.loads(kept.read_text())["body"].encode() == demo.POISON
+    assert json.loads(kept.read_text())["body"].encode() == POISON
     said = warren(shop, tmp_path, "failures", "--service", "inventory", "--state", "dropped", "--json")
     assert len(said.stdout.splitlines()) == 1
     said = warren(shop, tmp_path, "outbox", "--json")

@@ -5,7 +5,7 @@ import signal
 import time
 from contextlib import suppress
 
-from warren.local.system import System
+from devtools.local.system import System
 
 
 def test_asking_again_and_again_changes_nothing(system: System) -> None:

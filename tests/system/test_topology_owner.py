@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import broker_topology
+from devtools.local import topology
+from devtools.local.system import System
 from tests.system.shop import Shop
-from warren.local import topology
-from warren.local.system import System
 
 FILE = """
 apiVersion: warren.dev/v1alpha1

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from devtools.errors import ServerError
+from devtools.local.system import System
 from tests.system.shop import Shop
-from warren.local.errors import ServerError
-from warren.local.system import System
 
 
 class Watched:

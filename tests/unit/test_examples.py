@@ -22,4 +22,4 @@ def test_it_imports_the_shared_packages_and_itself(folder: Path) -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_says_what_it_is_and_how_it_is_run(folder: Path) -> None:
     assert (folder / "__init__.py").read_text().startswith('"""')
-    assert f"python -m warren.local.guest docs/examples/{folder.name}" in (folder / "README.md").read_text()
+    assert f"python -m devtools.local.run_service docs/examples/{folder.name}" in (folder / "README.md").read_text()

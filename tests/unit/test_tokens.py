@@ -6,7 +6,7 @@ import pytest
 
 from services.shared.chassis.http.auth import AuthGuard, AuthSettings
 from services.shared.chassis.http.problems import Problem
-from warren.local.errors import LocalError
+from warren.errors import WarrenError
 from warren.tokens import sign
 
 
@@ -34,8 +34,8 @@ def test_it_ends(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_missing_or_short_is_said(tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match="cannot be read: No such file"):
+    with pytest.raises(WarrenError, match="cannot be read: No such file"):
         sign("gayal", tmp_path / "none")
     (tmp_path / "short").write_text("k")
-    with pytest.raises(LocalError, match="has 1 bytes; at least 32"):
+    with pytest.raises(WarrenError, match="has 1 bytes; at least 32"):
         sign("gayal", tmp_path / "short")

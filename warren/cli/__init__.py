@@ -36,6 +36,12 @@ def load(arguments: Sequence[str]) -> Callable[[], int]:
     def work() -> int:
         try:
             code = command(*bound.args, **bound.kwargs)
+        except ModuleNotFoundError as error:
+            if error.name != "devtools":
+                raise
+            return fail(
+                "warren", "this command runs in a checkout of Warren: the package devtools is not installed here"
+            )
         except _reported() as error:
             return fail("warren", printable(str(error), keep="\n"))
         return code if isinstance(code, int) else 0
@@ -45,8 +51,7 @@ def load(arguments: Sequence[str]) -> Callable[[], int]:
 
 def _reported() -> tuple[type[Exception], ...]:
     """The errors whose text is for the person who gave the command."""
-    from warren.errors import ClientError
-    from warren.local.errors import LocalError
+    from warren.errors import WarrenError
     from warren_messaging.errors import MessagingError
 
-    return ClientError, LocalError, MessagingError
+    return WarrenError, MessagingError

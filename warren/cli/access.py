@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from cyclopts import Group, Parameter
 
 from warren.errors import ClientError
-from warren.local.instance import Instance
+from warren.local_system import running_instance
 
 if TYPE_CHECKING:
     from warren_messaging.amqp.connection import BrokerAddress
@@ -127,7 +127,7 @@ def database_beside(broker: BrokerAccess, database: DatabaseAccess) -> DatabaseA
 
 
 def _running(instead: str) -> tuple[Path, dict[str, int]]:
-    instance = Instance("up")
-    if instance.state is None:
+    instance = running_instance()
+    if instance is None:
         raise ClientError(f"nothing runs in this checkout: start it with `warren up`, or give {instead} (see --help)")
     return instance.dir, json.loads((instance.dir / "ports.json").read_text())

@@ -15,6 +15,6 @@ def demo(
 
     Try: warren demo --logs
     """
-    from warren.cli import tour
+    from devtools.local import demo
 
-    return tour.run(logs=logs)
+    return demo.run(logs=logs)

@@ -25,7 +25,7 @@ from warren_messaging.dead_letters.parked import UNROUTED, Parked
 from warren_messaging.dead_letters.parking_lot import ParkingLot
 
 if TYPE_CHECKING:
-    from warren.local.report import Step
+    from warren.progress import Step
 
 Access = tuple[BrokerAccess, DatabaseAccess]
 
@@ -174,7 +174,7 @@ def drop(
 
 
 def _step(text: str) -> AbstractContextManager[Step]:
-    from warren.local.report import ConsoleReport
+    from warren.progress import ConsoleReport
 
     return ConsoleReport().step(printable(text))
 

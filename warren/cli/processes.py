@@ -1,17 +1,21 @@
 """`warren status`, `warren logs` and `warren restart`: for what `warren up` runs, from another terminal."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
 from warren.cli.options import Json
-from warren.local.errors import LocalError
-from warren.local.instance import Instance, State
+from warren.errors import ClientError
+
+if TYPE_CHECKING:
+    from devtools.local.instance import Instance, State
 
 RESTART_LIMIT = 240.0  # seconds; a server has 180 to start
 METRICS = "metrics of "
@@ -59,11 +63,13 @@ def logs(
 
         warren logs RabbitMQ --lines 200
     """
+    from devtools.local.instance import Instance
+
     folder = Instance("up").dir / "logs"
     found = [*sorted(folder.glob("services/*.log")), *sorted(folder.glob("*.log"))]
     files = {LOGS.get(file.stem, file.stem): file for file in found if not file.name.endswith(".old.log")}
     if not files:
-        raise LocalError(f"There are no logs in {folder}: nothing was started yet. Start it: make up")
+        raise ClientError(f"There are no logs in {folder}: nothing was started yet. Start it: make up")
     chosen = list(files.values()) if name is None else [files[_named(name, list(files))]]
     sys.stdout.flush()
     os.execvp("tail", ["tail", f"--lines={lines}", *(["-F"] if follow else []), *map(str, chosen)])  # noqa: S606
@@ -86,16 +92,18 @@ def restart(name: Annotated[str, Parameter(help="A service or a server.")], /) -
             print(f"{part} runs again, pid {process.pid}")
             return
         time.sleep(0.1)
-    raise LocalError(f"{part} has not started within {RESTART_LIMIT:.0f} s. Its log: warren logs {part}")
+    raise ClientError(f"{part} has not started within {RESTART_LIMIT:.0f} s. Its log: warren logs {part}")
 
 
 def _running() -> tuple[Instance, State]:
+    from devtools.local.instance import Instance
+
     instance = Instance("up")
     state = instance.state
     if state is None:
-        raise LocalError("Nothing runs in this checkout. Start it: make up")
+        raise ClientError("Nothing runs in this checkout. Start it: make up")
     if not state.urls:
-        raise LocalError("It is just being started.")
+        raise ClientError("It is just being started.")
     return instance, state
 
 
@@ -104,7 +112,7 @@ def _named(given: str, names: Sequence[str]) -> str:
     for name in names:
         if name.lower() == given.lower():
             return name
-    raise LocalError(f"There is no {given!r}. There are: {', '.join(names)}.")
+    raise ClientError(f"There is no {given!r}. There are: {', '.join(names)}.")
 
 
 def _duration(seconds: float) -> str:

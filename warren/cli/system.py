@@ -26,9 +26,9 @@ def up(
 
         warren up --fresh --port 8090
     """
-    from warren.cli import running
+    from devtools.local.up import run
 
-    running.up(port, fresh=fresh, quiet=quiet)
+    run(port, fresh=fresh, quiet=quiet)
 
 
 def down() -> None:
@@ -36,6 +36,6 @@ def down() -> None:
 
     Try: warren down
     """
-    from warren.local.instance import Instance
+    from devtools.local.instance import Instance
 
     print("stopped" if Instance("up").stop() else "nothing is running")

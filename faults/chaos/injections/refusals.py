@@ -3,12 +3,12 @@
 import os
 import random
 
+from devtools.servers.credentials import Certificates
 from faults.chaos.environment import Site
 from faults.chaos.injections.registry import Hindered, injects, wait_for
 from faults.chaos.plan import Planned
 from faults.expired import expired_certificate
 from faults.harness import BROKER
-from warren.local.certificates import Certificates
 
 
 @injects("wrong password")

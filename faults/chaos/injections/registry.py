@@ -9,9 +9,9 @@ import aiormq
 import asyncpg
 import httpx
 
+from devtools.errors import LocalError
 from faults.chaos.environment import Site
 from faults.chaos.plan import Planned
-from warren.local.errors import LocalError
 from warren_messaging.errors import MessagingError
 
 Injection = Callable[[Site, Planned, random.Random], None]

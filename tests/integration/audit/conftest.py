@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.servers import Servers
 from services.audit.handlers import HANDLERS
 from services.audit.store import Log
 from services.shared.contracts import AnyEvent
 from tests.replica import Base
 from tests.stage import Record
-from warren.local.servers import Servers
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec

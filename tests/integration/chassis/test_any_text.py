@@ -16,6 +16,7 @@ import pytest
 from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
+from devtools.servers.servers import Servers
 from services.audit.api import routes as audit_routes
 from services.audit.reading import Reader
 from services.inventory import api as inventory_api
@@ -25,7 +26,6 @@ from services.shared.chassis.http.auth import STAFF, AuthGuard
 from tests.conftest import SEED
 from tests.integration.order.conftest import SETTINGS, Shop
 from tests.replica import Base, Replica
-from warren.local.servers import Servers
 from warren_messaging.postgres.database import Database
 
 ROUNDS = 40  # requests for each operation

@@ -9,10 +9,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import wait_for_server
 from tests.proxy import Proxy
 from tests.replica import Base
-from warren.local.servers import Servers
 
 
 async def test_a_server_that_comes_up_late_is_waited_for(servers: Servers) -> None:

@@ -14,11 +14,11 @@ import pytest
 from aiormq import spec
 
 import broker_topology
+from devtools.paths import CHECKOUT
+from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from tests.stage import Stage, eventually
 from warren import cli
-from warren.local.paths import CHECKOUT
-from warren.local.servers import Servers
 from warren_messaging.amqp.connection import BrokerAddress
 
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from devtools.servers.servers import Servers
 from services.email.handlers import handlers
 from services.email.mail_server import MailServer
 from services.email.settings import Settings
@@ -15,8 +16,7 @@ from services.shared.contracts.notifications import NotificationRequested
 from services.shared.contracts.orders import Contact
 from tests.replica import Base, Replica, replica
 from tests.stage import event_of
-from warren.local.mail_sink import MailSink
-from warren.local.servers import Servers
+from warren.sinks.mail import MailSink
 from warren_messaging.consumer.processor import Verdict
 
 

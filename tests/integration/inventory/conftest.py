@@ -3,11 +3,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from devtools.servers.servers import Servers
 from services.inventory.handlers import HANDLERS
 from services.inventory.restocking import Restocking
 from services.inventory.store import Stockroom
 from tests.replica import Base, Replica, replica
-from warren.local.servers import Servers
 
 
 @pytest.fixture(scope="module")

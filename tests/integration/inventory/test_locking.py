@@ -4,12 +4,12 @@ import asyncio
 import secrets
 from uuid import uuid4
 
+from devtools.servers.servers import Servers
 from services.inventory.restocking import Restocking
 from services.shared.contracts.orders import Line, OrderCreated
 from tests.locks import Locks
 from tests.replica import Base, Replica
 from tests.stage import event_of
-from warren.local.servers import Servers
 from warren_messaging.consumer.processor import Verdict
 
 

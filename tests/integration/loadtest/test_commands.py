@@ -12,6 +12,8 @@ import aiormq
 import pytest
 from aiormq import spec
 
+from devtools.paths import CHECKOUT, instance_dir
+from devtools.servers.servers import Servers
 from loadtest.bench import Bench
 from loadtest.consumer.command import TOPOLOGY
 from loadtest.consumer.rounds import Rounds
@@ -23,9 +25,7 @@ from loadtest.plain.flow import Plain
 from loadtest.topology import command as topology
 from services.registry import PROCESSES
 from tests.stage import remove_instance
-from warren.local.paths import CHECKOUT, instance_dir
-from warren.local.report import SilentReport
-from warren.local.servers import Servers
+from warren.progress import SilentReport
 
 ORDERS = 20
 INSTANCE = f"test-loadtest-{os.getpid()}"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from devtools.paths import CHECKOUT, instance_dir
 from loadtest.orders import course
 from loadtest.size.sized import Sized
 from tests.stage import remove_instance
-from warren.local.paths import CHECKOUT, instance_dir
-from warren.local.report import SilentReport
+from warren.progress import SilentReport
 
 INSTANCE = f"test-size-{os.getpid()}"
 ROWS, MESSAGES, ORDERS = 300, 1500, 10

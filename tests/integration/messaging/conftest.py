@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.servers import Servers
 from tests.stage import Stage
-from warren.local.servers import Servers
 
 
 @pytest.fixture

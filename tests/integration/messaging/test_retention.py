@@ -13,13 +13,13 @@ import asyncpg
 import msgspec
 import pytest
 
+from devtools.paths import CHECKOUT
+from devtools.servers.servers import Servers
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderPaid
 from tests.integration.messaging.walker import Setting
 from tests.replica import Base, Replica
 from tests.stage import Record, event_of, eventually
-from warren.local.paths import CHECKOUT
-from warren.local.servers import Servers
 from warren_messaging.postgres import retention
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule

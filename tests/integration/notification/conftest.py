@@ -4,10 +4,10 @@ from functools import partial
 
 import pytest
 
+from devtools.servers.servers import Servers
 from services.notification.handlers import HANDLERS
 from services.notification.store import Conversations
 from tests.replica import Base, Replica, replica
-from warren.local.servers import Servers
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from litestar.types import ControllerRouterHandler
 
+from devtools.servers.servers import Servers
 from services.order import api
 from services.order.backlog import Backlog
 from services.order.desk import Desk
@@ -21,7 +22,6 @@ from services.order.store import OrderBook
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import AuthGuard
 from tests.replica import Base, Replica, replica
-from warren.local.servers import Servers
 
 SETTINGS = ApiSettings(
     database_url="",

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from devtools.servers.servers import Servers
 from services.order.handlers import on_payment_success
 from services.order.store import OrderBook, expire_overdue
 from services.shared.contracts.inventory import InventoryReserved
@@ -15,7 +16,6 @@ from services.shared.contracts.payments import PaymentSuccess
 from tests.locks import Locks
 from tests.replica import Base, Replica, types
 from tests.stage import event_of
-from warren.local.servers import Servers
 from warren_messaging import codec
 from warren_messaging.consumer.processor import Verdict
 

@@ -3,11 +3,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from devtools.servers.servers import Servers
 from services.payment.handlers import handlers
 from services.payment.simulated_gateway import SimulatedGateway
 from services.payment.store import Payments
 from tests.replica import Base, Replica, replica
-from warren.local.servers import Servers
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from devtools.servers.servers import Servers
 from services.audit import store as audit
 from services.email import store as email
 from services.inventory import store as inventory
@@ -19,7 +20,6 @@ from services.shipping import store as shipping
 from services.sms import store as sms
 from tests.replica import Base
 from tests.stage import Record
-from warren.local.servers import Servers
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule
 

@@ -5,11 +5,11 @@ from functools import partial
 
 import pytest
 
+from devtools.servers.servers import Servers
 from services.shipping.domain import Pace
 from services.shipping.handlers import HANDLERS
 from services.shipping.store import Shipments
 from tests.replica import Base, Replica, replica
-from warren.local.servers import Servers
 
 Start = Callable[[Pace], AbstractAsyncContextManager[Replica]]
 

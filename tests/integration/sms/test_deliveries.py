@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from devtools.servers.servers import Servers
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.notifications import NotificationRequested
 from services.shared.contracts.orders import Contact
@@ -14,8 +15,7 @@ from services.sms.settings import Settings
 from services.sms.store import Deliveries
 from tests.replica import Base, Replica, replica
 from tests.stage import event_of
-from warren.local.servers import Servers
-from warren.local.sms_sink import SmsSink
+from warren.sinks.sms import SmsSink
 from warren_messaging.consumer.processor import Verdict
 
 

@@ -18,8 +18,8 @@ import broker_topology
 from broker_topology import LoadedTopology, ManagementApi, SecretDirectory, TopologyResult
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import records, remove
-from warren.local.addresses import BrokerAddress
-from warren.local.servers import Servers
+from devtools.servers.addresses import BrokerAddress
+from devtools.servers.servers import Servers
 
 replace = msgspec.structs.replace
 

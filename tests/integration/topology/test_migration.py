@@ -17,9 +17,9 @@ from broker_topology.migration.migrator import Migrator
 from broker_topology.migration.state import PREFIX
 from broker_topology.planning.result import Status
 from broker_topology.planning.state import ObjectKind
+from devtools.servers.servers import Servers
 from tests.integration.topology.moving import SETTLE_SECONDS, Killed, Live, Moving, drained
 from tests.stage import eventually
-from warren.local.servers import Servers
 
 OLD = {"deliveryLimit": 50, "retry": {"minSeconds": 2, "maxSeconds": 2}}
 NEW = {"deliveryLimit": 60, "retry": {"minSeconds": 1, "maxSeconds": 2}}

@@ -13,11 +13,11 @@ import broker_topology
 from broker_topology import LoadedTopology, ManagementApi, SecretDirectory
 from broker_topology.broker.ownership import remove
 from broker_topology.migration.migrator import SETTLE_SECONDS, Migrator
+from devtools.servers.servers import Servers
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
 from tests.integration.topology import moving
 from tests.stage import Stage, event_of, eventually
-from warren.local.servers import Servers
 from warren_messaging import codec
 from warren_messaging.errors import TransientError
 from warren_messaging.outbox.outbox import Outbox

@@ -18,10 +18,10 @@ from broker_topology.broker.ownership import remove
 from broker_topology.planning.result import TopologyResult
 from broker_topology.rotation.rotator import RotationStatus, Rotator
 from broker_topology.rotation.versioned_secrets import VersionedSecretDirectory
+from devtools.servers.servers import Servers
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
 from tests.stage import Stage, eventually
-from warren.local.servers import Servers
 from warren_messaging.amqp import publisher
 from warren_messaging.amqp.pipeline import Outcome as Answer
 from warren_messaging.consumer import consumer

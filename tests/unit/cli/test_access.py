@@ -7,14 +7,13 @@ import pytest
 from warren.cli import access
 from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside
 from warren.errors import ClientError
-from warren.local.instance import Instance
 
 URL = "amqps://broker:5671/orders"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(access, "Instance", lambda name: Instance(name, folder=tmp_path / "nothing"))
+def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "running_instance", lambda: None)
 
 
 def test_what_is_given_is_taken(tmp_path: Path) -> None:

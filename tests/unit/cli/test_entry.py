@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from warren.local.paths import CHECKOUT
+from devtools.paths import CHECKOUT
 
 ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join(str(CHECKOUT / part) for part in (".", "operator", "services/shared/messaging")),
@@ -94,7 +94,7 @@ def test_a_command_starts_in_little_more_time_than_its_libraries_take() -> None:
         ("order list", "http.client"),
         ("dlq list", "aiormq"),
         ("dlq list", "asyncpg.exceptions"),
-        ("up", "warren.local.system"),
+        ("up", "devtools.local.system"),
         ("demo", "rich.live"),
     ],
 )

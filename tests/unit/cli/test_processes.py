@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from devtools.local.instance import Instance, ProcessIdentity, State
 from warren import cli
 from warren.cli import processes
-from warren.local.instance import Instance, ProcessIdentity, State
 
 
 def test_as_json_it_names_every_process_and_where_the_system_is(

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.delivery.dockerfile import ancestry, stages
 
 ROOT = Path(__file__).resolve().parents[3]
-FILES = [ROOT / "Dockerfile", ROOT / "warren" / "compose" / "debian.Dockerfile"]
+FILES = [ROOT / "Dockerfile", ROOT / "devtools" / "compose" / "debian.Dockerfile"]
 STAGES = stages(ROOT / "Dockerfile")
 TARGETS = ("service", "operator", "tools")
 
@@ -109,7 +109,7 @@ def test_what_is_copied_is_sent(source: str) -> None:
     [
         ".git/config",
         ".venv/bin/python",
-        ".warren/compose/token-key/password",
+        ".devtools/compose/token-key/password",
         "README.md",
         "charts/warren/values.yaml",
         "docs/messaging.md",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from devtools.images import base as bases
+from devtools.images.docker import TAIL, Docker
+from devtools.images.errors import ImageError
+from devtools.servers.apt_sources import AptSource
 from services.registry import SERVICE_NAMES
-from warren.images import base as bases
-from warren.images.docker import TAIL, Docker
-from warren.images.errors import ImageError
-from warren.local.apt_sources import AptSource
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -127,7 +127,7 @@ def test_an_archive_that_is_not_taken_is_said(
 
 
 def test_without_the_tool_it_says_what_to_install(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warren.images.base.shutil.which", lambda _: None)
+    monkeypatch.setattr("devtools.images.base.shutil.which", lambda _: None)
     with pytest.raises(ImageError, match="apt-get install mmdebstrap"):
         bases.base(docker, "trixie")
 
@@ -181,7 +181,7 @@ def run(fake: FakeDocker) -> Run:
     fake.know("has", "debian:trixie-slim", "debian:forky-slim")
 
     def started(*arguments: str, docker: str = str(fake.program)) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "warren.images", "--docker", docker, *arguments]
+        command = [sys.executable, "-m", "devtools.images", "--docker", docker, *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
 
     return started
@@ -216,7 +216,7 @@ def test_the_first_image_that_fails_ends_it(run: Run, fake: FakeDocker) -> None:
     fake.know("broken", "payment")
     done = run()
     assert done.returncode == 1
-    assert "warren.images: warren/payment:dev could not be built:\nstep " in done.stderr
+    assert "devtools.images: warren/payment:dev could not be built:\nstep " in done.stderr
     assert len(fake.asked("build")) == 3
 
 
@@ -225,7 +225,7 @@ def test_a_daemon_that_is_away_is_one_line(run: Run, fake: FakeDocker) -> None:
     done = run()
     assert done.returncode == 1
     assert done.stderr == (
-        f"warren.images: no Docker daemon answers `{fake.program} version`: start it, or name another program with"
+        f"devtools.images: no Docker daemon answers `{fake.program} version`: start it, or name another program with"
         " --docker\n"
     )
 
@@ -233,4 +233,4 @@ def test_a_daemon_that_is_away_is_one_line(run: Run, fake: FakeDocker) -> None:
 def test_a_program_that_is_not_there_is_one_line(run: Run) -> None:
     done = run(docker="no-such-program")
     assert done.returncode == 1
-    assert done.stderr == "warren.images: no-such-program cannot be run: No such file or directory\n"
+    assert done.stderr == "devtools.images: no-such-program cannot be run: No such file or directory\n"

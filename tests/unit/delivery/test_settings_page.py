@@ -6,7 +6,7 @@ from pathlib import Path
 from warren.settings_page import PAGE, page
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDERS = ("services", "warren", "operator", "faults", "loadtest", "tests", "charts", "docs/examples")
+FOLDERS = ("services", "warren", "devtools", "operator", "faults", "loadtest", "tests", "charts", "docs/examples")
 FILES = ("Makefile", "compose.yaml", "Tiltfile", "Dockerfile", "README.md")
 
 

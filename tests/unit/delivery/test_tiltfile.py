@@ -11,12 +11,12 @@ import pytest
 import starlark
 import yaml
 
+from devtools.images.__main__ import names
 from services.registry import PROCESSES
 from tests.charts.helm import program
 from tests.charts.rendering import NEWEST
 from tests.unit.delivery.dockerfile import stages
 from tests.unit.delivery.tilt import Tilt
-from warren.images.__main__ import names
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "Tiltfile").read_text()

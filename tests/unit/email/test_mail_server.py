@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from devtools.servers.credentials import Certificates
 from services.email import mail_server
 from services.email.domain import Mail
 from services.email.mail_server import MailServer
 from services.email.settings import Settings
-from warren.local.certificates import Certificates
-from warren.local.mail_sink import MailSink
+from warren.sinks.mail import MailSink
 from warren_messaging.errors import ConfigurationError, PermanentError, TransientError
 
 
@@ -152,7 +152,7 @@ async def test_a_refusal_before_the_recipient_is_no_fault_of_the_mail(answer: by
 
 async def test_starttls_with_a_ca_that_vouches(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path / "ours")
-    with MailSink(certificate=certificates.server("mail")) as sink:
+    with MailSink(tls=certificates.server("mail").server_tls()) as sink:
         async with server_at(sink.port, smtp_ca_file=certificates.ca_file) as server:
             await send(server)
             await send(server)
@@ -160,7 +160,7 @@ async def test_starttls_with_a_ca_that_vouches(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_the_ca_does_not_know_gets_no_mail(tmp_path: Path) -> None:
-    with MailSink(certificate=Certificates(tmp_path / "theirs").server("mail")) as sink:
+    with MailSink(tls=Certificates(tmp_path / "theirs").server("mail").server_tls()) as sink:
         async with server_at(sink.port, smtp_ca_file=Certificates(tmp_path / "ours").ca_file) as server:
             with pytest.raises(TransientError, match="certificate"):
                 await send(server)

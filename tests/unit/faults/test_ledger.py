@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from devtools.invariants import Check
 from faults.chaos.ledger import Notebook
 from faults.chaos.workload import MANNERS, TOO_LATE, Wish, opening_stock, wishes
-from warren.invariants import Check
 
 BY_NAME = {manner.name: manner for manner in MANNERS}
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from devtools.servers.credentials import Certificates
 from faults.proxy import SSL_REQUEST, Lines
-from warren.local.certificates import Certificates
 
 
 @contextmanager

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from devtools.paths import CHECKOUT
 from loadtest.orders.course import Course
 from loadtest.size import history
 from loadtest.size.pairs import Pair, cost
-from warren.local.paths import CHECKOUT
 
 NOT_GROWING = {
     "failures", "retention",  # of the library; by failures alone, and one row for each walk

@@ -92,11 +92,11 @@ def test_what_does_not_apply_is_no_catch(bench: Bench) -> None:
 
 def test_a_module_that_is_not_the_copys_is_no_catch(bench: Bench, tmp_path: Path) -> None:
     tests = (tmp_path / "tree" / "test_it.py").read_text()
-    (tmp_path / "tree" / "test_it.py").write_text(f"import warren.local.paths\n{tests}")
+    (tmp_path / "tree" / "test_it.py").write_text(f"import devtools.paths\n{tests}")
     trial = bench.try_(mutant("    return n", "test_it_counts"))
     assert trial.verdict is Verdict.BROKEN
     assert "not the copy was tested: " in trial.detail
-    assert "warren.local.paths" in trial.detail
+    assert "devtools.paths" in trial.detail
 
 
 def test_everything_is_as_before_afterwards(bench: Bench, tmp_path: Path) -> None:

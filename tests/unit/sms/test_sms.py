@@ -12,7 +12,7 @@ import pytest
 from services.sms.domain import LONGEST_TEXT, Draft, TextMessage
 from services.sms.gateway import Gateway
 from services.sms.settings import Settings
-from warren.local.sms_sink import SmsSink
+from warren.sinks.sms import SmsSink
 from warren_messaging.errors import ConfigurationError, PermanentError, TransientError
 
 KEY = UUID("0198c0de-0000-7000-8000-000000000001")

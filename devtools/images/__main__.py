@@ -1,0 +1,76 @@
+"""python -m devtools.images: every image of Warren, with Docker."""
+
+import argparse
+import sys
+import time
+
+from devtools.images.base import base
+from devtools.images.docker import Docker
+from devtools.images.errors import ImageError
+from devtools.paths import CHECKOUT
+from services.registry import SERVICE_NAMES
+from warren.progress import ConsoleReport, Report
+
+SUITE, SERVERS_SUITE = "trixie", "forky"
+SERVERS = {"rabbitmq": "rabbitmq:4.3-management", "postgres": "postgres:18"}
+EXAMPLES = """\
+examples:
+  python -m devtools.images                                   warren/order:dev and the others
+  python -m devtools.images order tools --tag 0.1.0           only these
+  python -m devtools.images --prefix registry.example/warren  names to push elsewhere
+  python -m devtools.images --servers --network host          also RabbitMQ and PostgreSQL, from Debian's packages
+
+exit codes: 0 all are built, 1 one could not be, 2 wrong usage
+"""
+
+
+def names() -> list[str]:
+    """One for each service, whatever its number of processes; the operator; the tools."""
+    return [*SERVICE_NAMES, "operator", "tools"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m devtools.images",
+        description="Build the images of all services, the operator and the tools.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"which; all by default: {', '.join(names())}")
+    parser.add_argument("--tag", default="dev")
+    parser.add_argument("--prefix", default="warren", help="what stands before the name; default: %(default)s")
+    parser.add_argument("--servers", action="store_true", help="also servers, where official images cannot be pulled")
+    parser.add_argument("--docker", default="docker", metavar="PROGRAM")
+    parser.add_argument("--network", default="default", help="of the builds; `host` where no bridge leads outside")
+    options = parser.parse_args()
+    if unknown := sorted(set(options.images) - set(names())):
+        parser.error(f"there is no image {', '.join(unknown)}; there are {', '.join(names())}")
+    wanted = options.images or names()
+    try:
+        _build(Docker(options.docker, options.network), wanted, options, ConsoleReport())
+    except ImageError as error:
+        print(f"devtools.images: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _build(docker: Docker, wanted: list[str], options: argparse.Namespace, report: Report) -> None:
+    docker.require()
+    on = {"BASE": base(docker, SUITE)}
+    for name in wanted:
+        image = f"{options.prefix}/{name}:{options.tag}"
+        target = name if name in {"operator", "tools"} else "service"
+        began = time.monotonic()
+        docker.build(image, CHECKOUT / "Dockerfile", CHECKOUT, target, on | {"SERVICE": name})
+        report.status(f"{image}: {docker.size(image) / 1e6:.0f} MB, {time.monotonic() - began:.0f} s")
+    if options.servers:
+        servers = {"BASE": base(docker, SERVERS_SUITE)}
+        file = CHECKOUT / "devtools" / "compose" / "debian.Dockerfile"
+        for target, image in SERVERS.items():
+            began = time.monotonic()
+            docker.build(image, file, file.parent, target, servers)
+            report.status(f"{image}: {docker.size(image) / 1e6:.0f} MB, {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""What `warren demo` does and prints."""
+
+import asyncio
+import base64
+import json
+import ssl
+import sys
+import urllib.request
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import asyncpg
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from devtools import invariants
+from devtools.invariants import Check
+from devtools.local.instance import Instance
+from devtools.local.system import System
+from devtools.local.up import Lines
+from devtools.processes.supervisor import stoppable
+from devtools.servers.addresses import BrokerAddress
+from services.registry import SERVICE_NAMES
+from services.shared.chassis.text import printable
+from warren import demo as play
+from warren.cli.screen import shown
+from warren.client import Client
+from warren.demo import Act
+from warren.progress import ConsoleReport
+
+POISON = b'{"specversion": "1.0", "type": "order.created", "data": "this is no order"}'
+PATIENCE = 180.0  # seconds for all orders to end
+
+_out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+
+
+def run(*, logs: bool) -> int:
+    """The exit code of the demo."""
+    report = ConsoleReport()
+    with (
+        stoppable(),
+        Instance("demo") as instance,
+        System(instance.dir, report=report, fresh=True, on_line=Lines(report) if logs else None) as system,
+        Client(system.url("order-api")) as client,
+    ):
+        instance.record(system.urls, system.pids)
+        _heading("Orders")
+        acts = _run_orders(system, client, live=not logs)
+        checks, parked, published, sent = asyncio.run(_examine(system, acts))
+        _out.print("\nstopping …")
+    _heading("What each service said")
+    _out.print(_sources(published))
+    _out.print(f"  the sinks received {sent}")
+    _heading("Parking lot")
+    for row in parked:
+        _out.print(f"  {row['service']}.dlq: {printable(row['reason'])}", markup=False)
+    _heading("Invariants")
+    for check in checks:
+        mark = "[green]✓[/green]" if check.held else "[red]✗[/red]"
+        _out.print(f"  {mark} {check.name}: {check.detail}")
+    return _verdict(acts, checks, parked)
+
+
+def _run_orders(system: System, client: Client, *, live: bool) -> list[Act]:
+    acts = [play.place(client, scene) for scene in play.SCENES]
+    again = client.place(play.SCENES[0].body)
+    send_poison(system.servers.broker.address, "inventory.queue")
+    show: Any = nullcontext()
+    if live and _out.is_terminal:
+        show = Live(get_renderable=lambda: _board(acts), console=_out, refresh_per_second=10, transient=True)
+    with show:
+        play.follow(client, acts, PATIENCE, check=system.check)
+    _out.print(_board(acts))
+    same = "the same order" if again.id == acts[0].order.id else "ANOTHER ORDER"
+    _out.print(f"  the first request, sent twice, gave {same}")
+    return acts
+
+
+async def _examine(system: System, acts: Sequence[Act]) -> tuple[list[Check], list[Any], list[Any], str]:
+    database, broker = system.servers.postgres.address, system.servers.broker.address
+    accepted = [act.order.id for act in acts]
+    checks = await invariants.settled(database, broker, seconds=PATIENCE, accepted=accepted)
+    connection = await asyncpg.connect(database.dsn())
+    try:
+        parked = await connection.fetch(
+            " UNION ALL ".join(
+                f"SELECT '{name}' AS service, reason FROM \"{name}\".failures WHERE state = 'parked'"  # noqa: S608
+                for name in SERVICE_NAMES
+            )
+        )
+        published = await connection.fetch(
+            "SELECT source, type, count(*) FROM audit.events GROUP BY source, type ORDER BY source, min(time)"
+        )
+        mails = await connection.fetchval("SELECT count(*) FROM email.deliveries WHERE state = 'sent'")
+        texts = await connection.fetchval("SELECT count(*) FROM sms.deliveries WHERE state = 'sent'")
+    finally:
+        await connection.close()
+    return checks, list(parked), list(published), f"{mails} mails over SMTP and {texts} text messages over HTTP"
+
+
+def _board(acts: Sequence[Act]) -> Group:
+    table = Table(box=None, padding=(0, 2, 0, 2))
+    for column in ("order", "what it shows", "its way"):
+        table.add_column(column)
+    for act in acts:
+        colour = "" if not act.over else "green" if act.as_expected else "red"
+        way = " → ".join(act.path)
+        if act.over and act.order.reason:
+            way += f" ({act.order.reason})"
+        table.add_row(act.order.name, act.scene.title, f"[{colour}]{way}[/{colour}]" if colour else way)
+    return Group(table)
+
+
+def _sources(published: Sequence[Any]) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 2))
+    by_source: dict[str, list[str]] = {}
+    for row in published:
+        by_source.setdefault(row["source"].rsplit("/", 1)[-1], []).append(f"{row['count']} {row['type']}")
+    for source, events in by_source.items():
+        table.add_row(shown(source), shown(", ".join(events)))
+    return table
+
+
+def _verdict(acts: Sequence[Act], checks: Sequence[Check], parked: Sequence[Any]) -> int:
+    completed = sum(act.order.state == "COMPLETED" for act in acts)
+    messages = "1 message" if len(parked) == 1 else f"{len(parked)} messages"
+    _out.print(f"\n{len(acts)} orders: {completed} completed, {len(acts) - completed} cancelled; {messages} parked")
+    wrong = [
+        f"{act.order.name} ended {act.order.shown_state}, not {act.scene.expected}"
+        for act in acts
+        if not act.as_expected
+    ]
+    wrong += [f"broken: {check.name} ({check.detail})" for check in checks if not check.held]
+    if [row["service"] for row in parked] != ["inventory"]:
+        wrong.append("the poison message in inventory.dlq is not the one thing that is parked")
+    for line in wrong:
+        _out.print(f"[red]{line}[/red]")
+    if not wrong:
+        _out.print("[green]All orders ended as they should, and every invariant held.[/green]")
+    return 1 if wrong else 0
+
+
+def send_poison(broker: BrokerAddress, queue: str, vhost: str = "orders") -> None:
+    """Put a message that nobody can read into a queue, as the administrator."""
+    login = base64.b64encode(f"{broker.admin_username}:{broker.admin_password}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310 - https, ours
+        f"{broker.management_url}/api/exchanges/{vhost}/redrive.exchange/publish",
+        data=json.dumps(
+            {
+                "routing_key": queue,
+                "payload": POISON.decode(),
+                "payload_encoding": "string",
+                "properties": {"delivery_mode": 2},
+            }
+        ).encode(),
+        headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+    )
+    tls = ssl.create_default_context(cafile=broker.ca_file)
+    with urllib.request.urlopen(request, timeout=60, context=tls) as answer:  # noqa: S310
+        if not json.loads(answer.read())["routed"]:
+            raise RuntimeError(f"{queue} took no message")
+
+
+def _heading(text: str) -> None:
+    _out.print(f"\n[bold]{text}[/bold]")

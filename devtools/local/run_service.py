@@ -1,0 +1,127 @@
+"""One more service beside a running `warren up`, from a folder of its own:
+
+    python -m devtools.local.run_service docs/examples/loyalty
+
+The folder is a package with a `__main__.py`, and may hold `topology.yaml` and `migrations/`. Its name is the service's:
+its broker user, its database role and its schema. Nothing of the running system is changed but what the topology adds.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import broker_topology
+from devtools.errors import LocalError
+from devtools.local import topology
+from devtools.local.instance import Instance
+from devtools.local.topology import TOPOLOGY, VHOST
+from devtools.paths import CHECKOUT
+from devtools.ports import LOOPBACK
+from devtools.processes.supervisor import Process, Supervisor
+from devtools.servers.credentials import Certificates, remembered_secret
+from services.shared.chassis.migrations import MigrationError, ServiceSchema, prepare_database
+
+__all__ = ["Guest", "main"]
+
+PORT = 8090
+
+
+class Guest:
+    """The service in `folder`, for the system whose instance is in `host`."""
+
+    def __init__(self, folder: Path, host: Path) -> None:
+        self.folder = folder.resolve()
+        self.name = self.folder.name
+        if not (self.folder / "__main__.py").is_file() or CHECKOUT not in self.folder.parents:
+            raise LocalError(f"{folder} is no service: a package of this checkout with a __main__.py is expected.")
+        self._secrets = host / "secrets"
+        self._ca_file = Certificates(host / "certificates").ca_file
+        self._ports: dict[str, int] = json.loads((host / "ports.json").read_text())
+
+    async def prepare(self) -> None:
+        """Apply its topology, create its role, schema and tables. Again changes nothing. Raises LocalError."""
+        try:
+            await self._apply_topology()
+            await self._migrate()
+        except (MigrationError, broker_topology.TopologyError) as error:
+            raise LocalError(str(error)) from error
+
+    def process(self, *, port: int = 0) -> Process:
+        """What to run; `port` 0 takes any free one for HTTP."""
+        module = ".".join(self.folder.relative_to(CHECKOUT).parts)
+        settings = {
+            "WARREN_DATABASE_URL": f"postgresql://{self.name}@{LOOPBACK}:{self._ports['postgres']}/warren",
+            "WARREN_DATABASE_PASSWORD_FILE": str(self._secrets / f"{self.name}-postgres" / "password"),
+            "WARREN_DATABASE_CA_FILE": str(self._ca_file),
+            "WARREN_BROKER_URL": f"amqps://{LOOPBACK}:{self._ports['amqps']}/{VHOST}",
+            "WARREN_BROKER_CREDENTIALS": str(self._secrets / f"{self.name}-rabbitmq"),
+            "WARREN_BROKER_CA_FILE": str(self._ca_file),
+            "WARREN_HTTP_PORT": str(port),
+            "WARREN_AUTH": "local",  # on loopback only
+        }
+        return Process(self.name, [sys.executable, "-m", module], settings, CHECKOUT)
+
+    async def _apply_topology(self) -> None:
+        file = self.folder / "topology.yaml"
+        if not file.is_file():
+            return
+        neighbours = topology.load(TOPOLOGY)
+        password = remembered_secret(self._secrets / "rabbitmq-admin")
+        url = f"https://{LOOPBACK}:{self._ports['management']}"
+        async with broker_topology.ManagementApi(url, "admin", password, ca_file=self._ca_file) as api:
+            mine = broker_topology.load([file])
+            await topology.apply(mine, api, self._secrets, print, owner=self.name, neighbours=neighbours)
+
+    async def _migrate(self) -> None:
+        remembered_secret(self._secrets / f"{self.name}-postgres" / "password")
+        await prepare_database(
+            f"postgresql://postgres@{LOOPBACK}:{self._ports['postgres']}/warren",
+            remembered_secret(self._secrets / "postgres-admin"),
+            self._ca_file,
+            self._secrets,
+            [ServiceSchema(self.name, self.folder / "migrations")],
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 stopped, 1 it could not run or ended by itself, 2 wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m devtools.local.run_service",
+        description="Runs one more service beside the `warren up` of this checkout, until Ctrl-C.",
+        epilog="example: python -m devtools.local.run_service docs/examples/loyalty",
+    )
+    parser.add_argument("folder", type=Path, help="the service's package, with topology.yaml and migrations/")
+    parser.add_argument("--port", type=int, default=PORT, help="of its HTTP routes, if any (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        instance = Instance("up")
+        if instance.state is None:
+            raise LocalError("Nothing runs in this checkout: start it with `warren up` in another terminal.")  # noqa: TRY301
+        guest = Guest(options.folder, instance.dir)
+        asyncio.run(guest.prepare())
+        with Supervisor(instance.dir / "logs" / "services", _show) as processes:
+            processes.start(guest.process(port=options.port))
+            print(
+                f"{guest.name} runs; its HTTP routes, if any, are at http://{LOOPBACK}:{options.port}. Ctrl-C stops it."
+            )
+            processes.wait(stop)
+    except LocalError as error:
+        print(f"guest: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _show(_: str, line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

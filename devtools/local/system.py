@@ -1,0 +1,279 @@
+"""All of Warren on this machine: servers, topology, tables, sinks and every service as its own process.
+
+`warren up`, `warren demo`, the system tests and the load test all start it from here, so what is tested is what runs.
+"""
+
+import asyncio
+import base64
+import json
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import broker_topology
+from devtools.errors import LocalError
+from devtools.local import topology
+from devtools.local.topology import TOPOLOGY, VHOST
+from devtools.local.watch import Part, ServerPart, ServicePart, Watch
+from devtools.paths import CHECKOUT
+from devtools.ports import remembered_ports
+from devtools.processes.supervisor import Process, Supervisor
+from devtools.servers.credentials import Certificates, remembered_secret
+from devtools.servers.servers import Servers
+from services.migrate import SCHEMAS
+from services.registry import HTTP_PROCESSES, PROCESSES, QUEUES
+from services.shared.chassis.migrations import MigrationError, prepare_database
+from warren.progress import Report, SilentReport
+
+__all__ = ["METRICS", "StartError", "System"]
+
+READY_SECONDS = 180.0
+METRICS = "metrics of "
+
+
+class StartError(LocalError):
+    """The system could not be brought up; the message says which part and why."""
+
+
+class System:
+    """Entering brings everything up and waits until every service is ready; leaving takes everything down.
+
+    `environment` adds settings: by process name, or "*" for all. `http_port` 0 takes a free port for the order API.
+    With `fresh` it starts from empty databases and queues. Raises LocalError.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        report: Report | None = None,
+        on_line: Callable[[str, str], None] | None = None,
+        fresh: bool = False,
+        http_port: int = 0,
+        environment: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.servers = Servers(folder, report=report, fresh=fresh)
+        self.processes = Supervisor(folder / "logs" / "services", on_line)
+        self.secrets = folder / "secrets"
+        self._report = report or SilentReport()
+        self._http_port = http_port
+        self._environment = environment or {}
+        self._ports: dict[str, int] = {}
+        self._topologies: list[broker_topology.LoadedTopology] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._topologies = topology.load(TOPOLOGY)
+        self.servers.start()
+        purposes = [*HTTP_PROCESSES, "mail", "sms", *map(_metrics, PROCESSES)]
+        self._ports = remembered_ports(self.folder / "http-ports.json", purposes)
+        if self._http_port:
+            self._ports["order-api"] = self._http_port
+        with self._report.step("Creating tables and topology"):
+            asyncio.run(self._prepare())
+        with self._report.step("Starting services"):
+            self.processes.start(self._sinks())
+            for name in PROCESSES:
+                self.processes.start(self.process(name))
+            self._wait_until_ready()
+
+    def stop(self) -> None:
+        """Services first, so that they finish what is under way; then the servers."""
+        self.processes.stop_all()
+        if hasattr(self.servers, "broker"):
+            self.servers.stop()
+
+    def check(self) -> None:
+        """Raises LocalError if a service or a server has ended by itself."""
+        self.processes.check()
+        self.servers.check()
+
+    def watch(self, announce: Callable[[str], None], changed: Callable[[], None]) -> Watch:
+        """What restarts services and servers that end by themselves, for as long as it runs."""
+        parts: dict[str, Part] = {server.name: ServerPart(server) for server in self.servers.all}
+        parts |= {name: ServicePart(self.processes, name) for name in self.processes.names}
+        return Watch(parts, self.folder, announce, changed)
+
+    @property
+    def names(self) -> list[str]:
+        """Servers and services, whether they run or not."""
+        return [*(server.name for server in self.servers.all), *self.processes.names]
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Servers and services that run now, by name."""
+        return self.servers.pids | self.processes.pids
+
+    # Where everything is
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Where everything is, by name. The metrics of each service are named `METRICS` and the service."""
+        broker, database = self.servers.broker.address, self.servers.postgres.address
+        return {
+            "orders": f"{self.url('order-api')}/orders",
+            "API document": f"{self.url('order-api')}/schema/openapi.json",
+            "stock": f"{self.url('inventory')}/stock",
+            "audit": f"{self.url('audit')}/audit/events",
+            "sent mail and SMS": f"http://127.0.0.1:{self._ports['sms']}/messages",
+            "AMQP": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
+            "PostgreSQL": f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}",
+            "RabbitMQ": broker.management_url,
+        } | {f"{METRICS}{name}": f"{self.metrics_url(name)}/metrics" for name in PROCESSES}
+
+    def url(self, process: str) -> str:
+        """The HTTP address of a process that has one."""
+        return f"http://127.0.0.1:{self._ports[process]}"
+
+    def metrics_url(self, process: str) -> str:
+        """Where a process answers /livez, /readyz and /metrics."""
+        return f"http://127.0.0.1:{self._ports[_metrics(process)]}"
+
+    def broker_login(self, user: str) -> tuple[str, str]:
+        """Name and password of a user of the topology."""
+        folder = self.secrets / f"{user}-rabbitmq"
+        return (folder / "username").read_text().strip(), (folder / "password").read_text().strip()
+
+    # What runs
+
+    def process(self, name: str, *, as_name: str | None = None, **environment: str) -> Process:
+        """The command of a service; `as_name` makes a further replica of it, on ports of its own."""
+        module, *arguments = PROCESSES[name]
+        settings = self._settings(name) | dict(self._environment.get("*", {})) | dict(self._environment.get(name, {}))
+        if as_name is not None:
+            settings |= {"WARREN_HTTP_PORT": "0", "WARREN_METRICS_PORT": "0"}
+        return Process(as_name or name, [sys.executable, "-m", module, *arguments], settings | environment, CHECKOUT)
+
+    def _settings(self, name: str) -> dict[str, str]:
+        broker, database = self.servers.broker.address, self.servers.postgres.address
+        service = name.split("-", maxsplit=1)[0]
+        settings = {
+            "WARREN_DATABASE_URL": f"postgresql://{service}@{database.host}:{database.port}/{database.database}",
+            "WARREN_DATABASE_PASSWORD_FILE": str(self.secrets / f"{service}-postgres" / "password"),
+            "WARREN_DATABASE_CA_FILE": str(database.ca_file),
+            "WARREN_BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
+            "WARREN_BROKER_CREDENTIALS": str(self.secrets / f"{service}-rabbitmq"),
+            "WARREN_BROKER_CA_FILE": str(broker.ca_file),
+            "WARREN_METRICS_PORT": str(self._ports[_metrics(name)]),
+        }
+        if name in self._ports:
+            # On loopback only, where the caller is believed to be whom the body names.
+            settings |= {"WARREN_HTTP_PORT": str(self._ports[name]), "WARREN_AUTH": "local"}
+        match name:
+            case "inventory":
+                settings["WARREN_OPENING_STOCK_FILE"] = str(CHECKOUT / "services" / "inventory" / "opening_stock.json")
+            case "payment":
+                settings["WARREN_GATEWAY_DATABASE_PASSWORD_FILE"] = str(self.secrets / "gateway-postgres" / "password")
+            case "shipping":
+                # A moment in which a paid order can still be cancelled, and a carrier that needs no person.
+                settings |= {"WARREN_PREPARATION_SECONDS": "1", "WARREN_CARRIER_SECONDS": "1"}
+            case "notification":
+                settings["WARREN_CONTACT_DOMAIN"] = "customers.example"
+            case "email":
+                settings |= {
+                    "WARREN_SMTP_HOST": "127.0.0.1",
+                    "WARREN_SMTP_PORT": str(self._ports["mail"]),
+                    "WARREN_SMTP_CA_FILE": str(broker.ca_file),
+                }
+            case "sms":
+                settings["WARREN_SMS_URL"] = f"http://127.0.0.1:{self._ports['sms']}/messages"
+        return settings
+
+    def _sinks(self) -> Process:
+        certificate = Certificates(self.folder / "certificates").server("mail")
+        arguments = ["--mail-port", str(self._ports["mail"]), "--sms-port", str(self._ports["sms"])]
+        arguments += ["--folder", str(self.folder / "sent")]
+        arguments += ["--certificate", str(certificate.chain_file), "--key", str(certificate.key_file)]
+        return Process("sinks", [sys.executable, "-m", "warren.sinks", *arguments], {}, CHECKOUT)
+
+    # Bringing it up
+
+    async def _prepare(self) -> None:
+        try:
+            # Both end before either's error is raised: the loop must not close under the other.
+            for error in await asyncio.gather(self._migrate(), self._apply_topology(), return_exceptions=True):
+                if error is not None:
+                    raise error
+        except (MigrationError, broker_topology.TopologyError) as error:
+            raise StartError(str(error)) from error
+
+    async def _migrate(self) -> None:
+        database = self.servers.postgres.address
+        for schema in SCHEMAS:
+            remembered_secret(self.secrets / f"{schema}-postgres" / "password")
+        url = f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}"
+        schemas = list(SCHEMAS.values())
+        await prepare_database(url, database.admin_password, database.ca_file, self.secrets, schemas)
+
+    async def _apply_topology(self) -> None:
+        broker = self.servers.broker.address
+        login = (broker.admin_username, broker.admin_password)
+        async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
+            await topology.apply(self._topologies, api, self.secrets, self._report.status)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        waiting = "services"
+        while time.monotonic() < deadline:
+            self.check()
+            waiting = self._not_ready()
+            if not waiting:
+                return
+            time.sleep(0.1)
+        raise StartError(f"Not ready after {READY_SECONDS:.0f} s: {waiting}. Logs: {self.folder / 'logs'}")
+
+    def _not_ready(self) -> str:
+        """What is still missing, "" when nothing is."""
+        for name in PROCESSES:
+            try:
+                urllib.request.urlopen(f"{self.metrics_url(name)}/readyz", timeout=5).close()  # noqa: S310 - ours
+            except urllib.error.HTTPError as error:
+                return f"{name}: {error.read().decode().strip()}"
+            except OSError:
+                return f"{name} does not answer"
+        return ""
+
+    def consumers(self) -> dict[str, int]:
+        """How many consumers each queue has, as the broker says."""
+        with suppress(OSError, ValueError):
+            found = json.loads(self.management(f"queues/{VHOST}?disable_stats=true&enable_queue_totals=true"))
+            detailed = json.loads(self.management(f"consumers/{VHOST}"))
+            counts = {queue["name"]: 0 for queue in found}
+            for consumer in detailed:
+                counts[consumer["queue"]["name"]] += 1
+            return counts
+        return dict.fromkeys(QUEUES, 0)
+
+    def management(self, path: str) -> bytes:
+        """GET from the management API as the administrator."""
+        broker = self.servers.broker.address
+        request = urllib.request.Request(f"{broker.management_url}/api/{path}")  # noqa: S310 - https, ours
+        login = base64.b64encode(f"{broker.admin_username}:{broker.admin_password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
+        tls = ssl.create_default_context(cafile=broker.ca_file)
+        with urllib.request.urlopen(request, timeout=10, context=tls) as answer:  # noqa: S310
+            return bytes(answer.read())
+
+
+def _metrics(process: str) -> str:
+    return f"{process} metrics"

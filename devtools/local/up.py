@@ -1,0 +1,106 @@
+"""What `warren up` does: runs everything, and shows where it is and what the services log."""
+
+import sys
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from devtools.local.instance import Instance
+from devtools.local.system import METRICS, System
+from devtools.ports import require_free_port
+from devtools.processes.supervisor import stoppable
+from services.shared.chassis.text import printable
+from warren.cli.system import PORT
+from warren.progress import ConsoleReport
+
+COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta", "white")
+
+_out = Console(highlight=False, emoji=False, soft_wrap=True)
+
+
+def run(port: int, *, fresh: bool, quiet: bool) -> None:
+    """Until Ctrl-C or `warren down`."""
+    with stoppable(), Instance("up") as instance:
+        other = port + 10 if port < 65000 else PORT
+        require_free_port(
+            port, "the order API", instead=f"use another: make up PORT={other}, or .venv/bin/warren up --port {other}"
+        )
+        report = ConsoleReport()
+        lines = Lines(report)
+        with System(
+            instance.dir,
+            report=report,
+            fresh=fresh,
+            http_port=port,
+            on_line=None if quiet else lines,
+            environment={"shipping": {"WARREN_PREPARATION_SECONDS": "5"}},  # time to type `order cancel`
+        ) as system:
+
+            def record() -> None:
+                instance.record(system.urls, system.pids, system.names)
+
+            watch = system.watch(lines.announce, record)
+            record()
+            lines.write(_description(system))
+            with suppress(KeyboardInterrupt):
+                watch.run()
+            lines.write("stopping …")
+
+
+class Lines:
+    """Prints the services' lines, each in its service's colour; safe for the threads that read them.
+
+    On a terminal they go through the console of the report: two would write into each other's lines.
+    """
+
+    def __init__(self, report: ConsoleReport) -> None:
+        self._console = report.console if report.console.is_terminal else _out
+        self._lock = threading.Lock()
+        self._colours: dict[str, str] = {}
+
+    def __call__(self, process: str, line: str) -> None:
+        with self._lock:
+            colour = self._colours.setdefault(process, COLOURS[len(self._colours) % len(COLOURS)])
+        self.write(line, colour)
+
+    def announce(self, text: str) -> None:
+        """The runner's own lines, in the form of the services' logs."""
+        at = datetime.now(UTC).strftime("%H:%M:%S.%f")[:12]
+        self.write(f"{at} {'warren':<12} {text}", "bold red")
+
+    def write(self, text: str, style: str = "") -> None:
+        """A line or a block of lines, which no other line interrupts. What a server's log quotes steers no terminal."""
+        text = printable(text, keep="\n\t")
+        with self._lock:
+            if _out.is_terminal:
+                self._console.print(text, style=style, markup=False, soft_wrap=True)
+            else:
+                sys.stdout.write(f"{text}\n")
+                sys.stdout.flush()
+
+
+def _description(system: System) -> str:
+    user, password = system.broker_login("monitoring")
+    rows = [
+        *((name, url) for name, url in system.urls.items() if not name.startswith(METRICS)),
+        ("  login", f"{user} / {password} (RabbitMQ in the browser)"),
+        ("  passwords", f"{system.secrets} (every other user and role)"),
+        ("CA", system.servers.broker.address.ca_file),
+        ("logs", f"{system.folder / 'logs'}, or: .venv/bin/warren logs"),
+        ("metrics", "of every process: .venv/bin/warren status"),
+    ]
+    return "\n".join(
+        [
+            "",
+            *(f"  {name:<18} {value}" for name, value in rows),
+            "",
+            "Try, in another terminal:",
+            f"  curl -X POST {system.urls['orders']} -H 'Content-Type: application/json'"
+            ' -d \'{"orderId": "1", "user": "you", "items": ["mug"]}\'',
+            "  .venv/bin/warren order place mug:2 --user you --watch",
+            "Stop with Ctrl-C, or `make down`.",
+            "",
+        ]
+    )

@@ -1,0 +1,200 @@
+"""Keeps a running system up: a service or server that ends by itself is started again, a limited number of times.
+
+Each end is reported at once, with the last line of the log. Everything else runs on, also when a part stays down after
+too many failures. Another process asks for a restart by `Instance.request_restart`.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from devtools.errors import LocalError
+from devtools.local.instance import REQUESTS
+from devtools.processes.supervisor import Supervisor
+from devtools.servers.server import Server
+
+__all__ = ["Backoff", "Part", "ServerPart", "ServicePart", "Watch"]
+
+POLL_INTERVAL = 0.1  # seconds
+
+
+class Part(Protocol):
+    """A service or a server."""
+
+    def failure(self) -> LocalError | None:
+        """How it ended, if it ended by itself."""
+
+    def start(self) -> None:
+        """Start it again. Raises LocalError."""
+
+    def stop(self) -> None:
+        """Stop it, or end a start under way."""
+
+
+@dataclass(frozen=True)
+class ServicePart:
+    supervisor: Supervisor
+    name: str
+
+    def failure(self) -> LocalError | None:
+        return self.supervisor.failure(self.name)
+
+    def start(self) -> None:
+        self.supervisor.start_again(self.name)
+
+    def stop(self) -> None:
+        self.supervisor.stop(self.name)
+
+
+@dataclass(frozen=True)
+class ServerPart:
+    server: Server
+
+    def failure(self) -> LocalError | None:
+        return self.server.failure()
+
+    def start(self) -> None:
+        self.server.start()
+
+    def stop(self) -> None:
+        self.server.stop()
+
+
+@dataclass
+class Backoff:
+    """At most `limit` restarts in a row, after growing pauses. The count begins again for a part that ran for
+    `recovered_after` seconds."""
+
+    limit: int = 5
+    first_pause: float = 0.5
+    recovered_after: float = 60.0
+    failures: int = 0
+
+    def pause(self, ran: float) -> float | None:
+        """How long to wait after a failure of a part that ran for so long; None when the limit is reached."""
+        self.failures = 1 if ran >= self.recovered_after else self.failures + 1
+        return None if self.failures > self.limit else self.first_pause * 2.0 ** (self.failures - 1)
+
+
+@dataclass
+class _Watched:
+    part: Part
+    backoff: Backoff
+    started_at: float
+    due_at: float | None = None
+    starting: "Future[None] | None" = None
+    down: bool = False
+
+
+class Watch:
+    """`announce` gets a line for a person, `changed` is called whenever a process has come or gone."""
+
+    def __init__(
+        self,
+        parts: Mapping[str, Part],
+        folder: Path,
+        announce: Callable[[str], None],
+        changed: Callable[[], None] = lambda: None,
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
+        self._new_backoff = backoff
+        self._watched = {name: _Watched(part, backoff(), time.monotonic()) for name, part in parts.items()}
+        self._requests = folder / REQUESTS
+        self._announce = announce
+        self._changed = changed
+        for name in self._requested():  # of an earlier run
+            self._take(name)
+
+    def run(self, until: threading.Event | None = None) -> None:
+        """Until the event is set, or an exception such as KeyboardInterrupt."""
+        until = until or threading.Event()
+        try:
+            while not until.wait(POLL_INTERVAL):
+                for name in self._requested():
+                    self._restart(name)
+                for name, one in self._watched.items():
+                    self._look_after(name, one)
+        finally:
+            for one in self._watched.values():
+                if one.starting is not None and not one.starting.done():
+                    one.part.stop()
+
+    def _look_after(self, name: str, one: _Watched) -> None:
+        now = time.monotonic()
+        if one.starting is not None:
+            if one.starting.done():
+                error = one.starting.exception()
+                one.starting = None
+                if error is None:
+                    one.started_at = now
+                    self._announce(f"{name} runs again")
+                    self._changed()
+                else:
+                    self._failed(name, one, str(error) or repr(error), ran=0.0)
+        elif one.due_at is not None:
+            if now >= one.due_at:
+                one.due_at = None
+                one.starting = _in_background(one.part.start)
+        elif not one.down and (failure := one.part.failure()):
+            self._failed(name, one, str(failure), ran=now - one.started_at)
+            self._changed()
+
+    def _failed(self, name: str, one: _Watched, words: str, ran: float) -> None:
+        headline, *rest = words.splitlines()
+        pause = one.backoff.pause(ran)
+        if pause is not None:
+            one.due_at = time.monotonic() + pause
+            last = f" {rest[-1].strip()}" if rest else ""
+            self._announce(f"{headline}{last}")
+            self._announce(f"{name} is started again in {pause:g} s ({one.backoff.failures} of {one.backoff.limit})")
+        else:
+            one.down = True
+            self._announce(words)
+            self._announce(
+                f"{name} stays down after {one.backoff.limit} restarts; everything else runs on."
+                f" Start it: warren restart {name}"
+            )
+
+    # Requests from another process
+
+    def _requested(self) -> Iterable[str]:
+        return sorted(file.name for file in self._requests.glob("*"))
+
+    def _take(self, name: str) -> None:
+        (self._requests / name).unlink(missing_ok=True)
+
+    def _restart(self, name: str) -> None:
+        one = self._watched.get(name)
+        if one is None or one.starting is not None:
+            if one is None:
+                self._take(name)
+            return
+
+        def again() -> None:
+            one.part.stop()
+            one.part.start()
+
+        self._announce(f"{name} is restarted on request")
+        one.down, one.due_at = False, None
+        one.backoff = self._new_backoff()
+        one.starting = _in_background(again)
+        self._take(name)
+
+
+def _in_background(work: Callable[[], None]) -> "Future[None]":
+    """On a thread that ends with the process: the start of a server may take a minute."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+            future.set_result(None)
+        except BaseException as error:  # noqa: BLE001 (handed to the watch)
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future

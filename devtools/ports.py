@@ -1,0 +1,100 @@
+"""Loopback ports for servers and services.
+
+Free ports are drawn from below the kernel's range for outgoing connections. A port inside that range can be taken
+by any client while its server is down; worse, a client that keeps reconnecting to it may connect to itself.
+"""
+
+import json
+import random
+import re
+import socket
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from devtools.errors import PortTakenError
+
+__all__ = ["is_free", "remembered_ports", "require_free_port"]
+
+FIRST_PORT = 20000
+LOOPBACK = "127.0.0.1"
+# Whoever seeds the usual generator, as tests do, must not draw the same ports as all others with that seed.
+_random = random.SystemRandom()
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """True if a server could listen there now. A socket left in TIME_WAIT does not count as taken."""
+    with ExitStack() as stack:
+        return _hold(stack, port, host)
+
+
+def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
+    """A free port for each purpose: the one of the last run where it is still free, else a new one.
+
+    Addresses that people noted down, and clients that reconnect, therefore survive a restart.
+    """
+    known: dict[str, int] = {}
+    with suppress(OSError, ValueError):  # missing or damaged: all are chosen anew
+        known = json.loads(file.read_text())
+    chosen: dict[str, int] = {}
+    # All are held until the last is chosen, so that no number is given out twice.
+    with ExitStack() as stack:
+        for purpose in purposes:
+            port = known.get(purpose, 0)
+            while port < FIRST_PORT or port in chosen.values() or not _hold(stack, port, LOOPBACK):
+                port = _random.randrange(FIRST_PORT, _first_ephemeral_port())
+            chosen[purpose] = port
+    file.write_text(json.dumps(chosen, indent=1) + "\n")
+    return chosen
+
+
+def require_free_port(port: int, purpose: str, host: str = LOOPBACK, *, instead: str = "choose another port") -> None:
+    """Raises PortTakenError, naming the holder if /proc tells, unless `port` can be listened on. `instead` says how to
+    do without it."""
+    if is_free(port, host):
+        return
+    holder = _holder(port)
+    who = f"by {holder}" if holder else "by another process"
+    raise PortTakenError(f"Port {port}, needed for {purpose}, is taken {who}. Stop that process, or {instead}.")
+
+
+def _hold(stack: ExitStack, port: int, host: str) -> bool:
+    listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1)
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _first_ephemeral_port() -> int:
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        first = 32768
+    return first if first > FIRST_PORT + 1000 else 60000
+
+
+def _holder(port: int) -> str | None:
+    """`name (pid N)` of the process listening on `port`, if this user may see it."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            columns = line.split()
+            if columns[3] == "0A" and int(columns[1].rsplit(":", 1)[1], 16) == port:
+                inodes.add(f"socket:[{columns[9]}]")
+    for process in Path("/proc").iterdir():
+        if not re.fullmatch(r"\d+", process.name):
+            continue
+        try:
+            if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:
+            continue
+    return None

@@ -1,0 +1,197 @@
+"""Runs Warren's own service processes: one log file each, their lines as they come, none left behind.
+
+A process that ends without being asked to is a failure of the whole: `check` and `wait` raise it together with the
+last lines of its log. `warren up` restarts it instead: see watch.py.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import NoReturn, Self
+
+from devtools.errors import LocalError, ProcessFailedError
+from devtools.processes.die_with_parent import spawn, tail, tethered
+from devtools.processes.log_file import LogFile, pump
+
+__all__ = ["Process", "Supervisor", "stoppable"]
+
+OnLine = Callable[[str, str], None]
+POLL_INTERVAL = 0.1  # seconds
+LAST_LINES = 20
+
+
+@dataclass(frozen=True)
+class Process:
+    """A command to keep running. `env` is added to this process's own environment."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+
+
+@dataclass
+class _Running:
+    process: Process
+    popen: subprocess.Popen[bytes]
+    pump: threading.Thread
+    stopping: bool = False
+
+
+class Supervisor:
+    """Starts, watches and stops processes. `on_line(name, line)` is called from one thread per process.
+
+    `grace` is how many seconds a process has between SIGTERM and SIGKILL. Should this process die, the kernel
+    kills all of them at once.
+    """
+
+    def __init__(self, log_dir: Path, on_line: OnLine | None = None, grace: float = 15.0) -> None:
+        self._log_dir = log_dir
+        self._on_line = on_line
+        self._grace = grace
+        self._running: dict[str, _Running] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop_all()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Processes that run now, by name."""
+        return {name: one.popen.pid for name, one in list(self._running.items()) if one.popen.poll() is None}
+
+    @property
+    def ended(self) -> dict[str, int]:
+        """Exit codes (negative: the signal) of processes that nobody asked to end, by name."""
+        codes = {name: one.popen.poll() for name, one in list(self._running.items()) if not one.stopping}
+        return {name: code for name, code in codes.items() if code is not None}
+
+    def log_file(self, name: str) -> Path:
+        return self._log_dir / f"{name}.log"
+
+    def start(self, process: Process, *, keep_log: bool = False) -> None:
+        """Starts it; returns at once. Its log is emptied unless `keep_log`. Raises LocalError if a process of this name
+        runs."""
+        if process.name in self.pids:
+            raise LocalError(f"{process.name} is running already.")
+        log = LogFile(self.log_file(process.name), append=keep_log)
+        popen = spawn(
+            tethered(process.argv),
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **process.env},
+            cwd=process.cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert popen.stdout is not None  # noqa: S101 (a pipe was asked for)
+        thread = pump(process.name, popen.stdout, log, lambda line: self._show(process.name, line))
+        self._running[process.name] = _Running(process, popen, thread)
+
+    @property
+    def names(self) -> list[str]:
+        """Every process that was started, whether it runs or not."""
+        return list(self._running)
+
+    def failure(self, name: str) -> ProcessFailedError | None:
+        """How the process ended, if it ended by itself."""
+        one = self._running[name]
+        exit_code = one.popen.poll()
+        if exit_code is None or one.stopping:
+            return None
+        one.pump.join(1.0)
+        return ProcessFailedError(name, exit_code, tail(self.log_file(name), LAST_LINES))
+
+    def start_again(self, name: str) -> None:
+        """The same command, for a process that has ended; its log goes on."""
+        self.start(self._running[name].process, keep_log=True)
+
+    def check(self) -> None:
+        """Raises ProcessFailedError if a process has ended by itself."""
+        for name in self.names:
+            if failure := self.failure(name):
+                raise failure
+
+    def wait(self, until: threading.Event | None = None, time_limit: float | None = None) -> bool:
+        """Watches until the event is set (True) or `time_limit` seconds are over (False); raises as `check`."""
+        until = until or threading.Event()
+        deadline = None if time_limit is None else time.monotonic() + time_limit
+        while not until.wait(POLL_INTERVAL):
+            self.check()
+            if deadline is not None and time.monotonic() > deadline:
+                return False
+        return True
+
+    def stop(self, name: str) -> int:
+        """SIGTERM, then SIGKILL after the grace; returns the exit code (negative: the signal)."""
+        return self._stop([self._running[name]])[name]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, as a crash would be."""
+        one = self._running[name]
+        one.stopping = True
+        _signal_group(one.popen, signal.SIGKILL)
+        one.popen.wait()
+
+    def restart(self, name: str, *, kill: bool = False) -> None:
+        """The same command again; its log starts anew."""
+        one = self._running[name]
+        if kill:
+            self.kill(name)
+        else:
+            self.stop(name)
+        self.start(one.process)
+
+    def stop_all(self) -> dict[str, int]:
+        """Stops every process at once, within the grace and a moment; returns the exit codes by name."""
+        return self._stop(list(self._running.values()))
+
+    def _stop(self, those: list[_Running]) -> dict[str, int]:
+        for one in those:
+            one.stopping = True
+            if one.popen.poll() is None:
+                one.popen.terminate()
+        deadline = time.monotonic() + self._grace
+        for one in those:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                one.popen.wait(max(0.0, deadline - time.monotonic()))
+            # Its children too, if it left any.
+            _signal_group(one.popen, signal.SIGKILL)
+        codes = {one.process.name: one.popen.wait() for one in those}
+        for one in those:
+            one.pump.join(2.0)
+        return codes
+
+    def _show(self, name: str, line: bytes) -> None:
+        if self._on_line is not None:
+            self._on_line(name, line.decode(errors="replace").rstrip("\n"))
+
+
+def _signal_group(popen: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(popen.pid, number)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Within it SIGTERM and SIGHUP raise KeyboardInterrupt. For the main thread only."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,149 @@
+"""A place for one server in a Docker container. Works with any daemon, also one on another machine's disk.
+
+Configuration is copied in, data lies in a named volume, ports are published on loopback only.
+
+A container belongs to the daemon and would outlive this process. So a watchdog waits, in a process of its own, for
+the end of a pipe that only this process holds open, and then removes the container.
+"""
+
+import io
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from devtools.errors import ServerError
+from devtools.paths import short_hash
+from devtools.processes.die_with_parent import spawn, tethered
+from devtools.servers.credentials import instance_identity
+
+__all__ = ["Container", "docker"]
+
+LABEL = "warren.instance"
+USER = "999:999"
+FILES = PurePosixPath("/warren")
+REMOVE_LIMIT = 20.0  # seconds
+REMEDY = "Set WARREN_SERVERS=debian to do without Docker."
+WATCHDOG = 'cat > /dev/null; exec docker rm --force --volumes "$1" > /dev/null 2>&1'
+
+
+class Container:
+    """The server `name` of the instance in `instance_dir`, from `image`.
+
+    It runs as the user that Docker's own images of both servers have; `volume_path` is a folder which the image
+    prepares for that user.
+    """
+
+    listen_host = "0.0.0.0"  # noqa: S104 (inside the container; published on loopback)
+
+    def __init__(self, instance_dir: Path, name: str, image: str, volume_path: str) -> None:
+        self._name = f"warren-{short_hash(str(instance_dir.resolve()))}-{name}"
+        self._instance_dir = instance_dir.absolute()
+        self._volume = f"{self._name}-{instance_identity(instance_dir)}"
+        self.image = image
+        self._volume_path = PurePosixPath(volume_path)
+        self._watchdog: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> PurePosixPath:
+        return self._volume_path / "warren"
+
+    def file(self, name: str) -> PurePosixPath:
+        return FILES / name
+
+    def launch(
+        self, argv: Sequence[str], env: Mapping[str, str], files: Mapping[str, bytes], ports: Sequence[int]
+    ) -> list[str]:
+        self.release()
+        self._remove()
+        self._prune_volumes()
+        docker("volume", "create", "--label", f"{LABEL}={self._instance_dir}", self._volume)
+        container = docker(
+            "create",
+            *("--name", self._name, "--user", USER, "--entrypoint", argv[0]),
+            # The daemon keeps a copy of what the container writes, and has no limit of its own.
+            *("--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"),
+            *("--volume", f"{self._volume}:{self._volume_path}"),
+            *(word for port in ports for word in ("--publish", f"127.0.0.1:{port}:{port}")),
+            *(word for name, value in env.items() for word in ("--env", f"{name}={value}")),
+            self.image,
+            *argv[1:],
+        ).strip()
+        # By its id: after a crash and a quick restart the name may be another container's.
+        self._watchdog = spawn(["sh", "-c", WATCHDOG, "watchdog", container], stdin=subprocess.PIPE)
+        docker("cp", "-", f"{self._name}:/", stdin=_archive(files))
+        return tethered(["docker", "start", "--attach", self._name])
+
+    def send(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        """The client's process ends when the container has.
+
+        A kill removes the container, so that one which is only about to start does not; data is in the volume.
+        """
+        del process
+        if number == signal.SIGKILL:
+            docker("rm", "--force", self._name, check=False)
+        else:
+            docker("kill", "--signal", number.name, self._name, check=False)
+
+    def run(self, argv: Sequence[str], env: Mapping[str, str], time_limit: float = 60.0) -> str:
+        del env  # the container has it already
+        return docker("exec", "--user", USER, self._name, *argv, time_limit=time_limit)
+
+    def erase(self) -> None:
+        self._remove()
+        docker("volume", "rm", "--force", self._volume, check=False)
+
+    def _remove(self) -> None:
+        """Returns when there is no such container, also if a watchdog of an earlier run is just removing it."""
+        deadline = time.monotonic() + REMOVE_LIMIT
+        while docker("ps", "--all", "--quiet", "--filter", f"name=^/{self._name}$").strip():
+            docker("rm", "--force", self._name, check=False)
+            if time.monotonic() > deadline:
+                raise ServerError(f"The container {self._name} cannot be removed. {REMEDY}")
+
+    def _prune_volumes(self) -> None:
+        """Deletes the data of instances whose folder is gone, or has been made anew."""
+        form = '{{.Name}}\t{{.Label "' + LABEL + '"}}'
+        for line in docker("volume", "ls", "--filter", f"label={LABEL}", "--format", form).splitlines():
+            name, _, instance_dir = line.partition("\t")
+            is_earlier_one = name.startswith(f"{self._name}-") and name != self._volume
+            if is_earlier_one or not Path(instance_dir).exists():
+                docker("volume", "rm", name, check=False)
+
+    def release(self) -> None:
+        """Ends the watchdog, which removes the stopped container."""
+        if self._watchdog is not None:
+            assert self._watchdog.stdin is not None  # noqa: S101 (made with a pipe)
+            self._watchdog.stdin.close()
+            self._watchdog.wait(30)
+            self._watchdog = None
+
+
+def docker(*arguments: str, stdin: bytes | None = None, check: bool = True, time_limit: float = 60.0) -> str:
+    """Output of one docker command. Raises ServerError with what docker says; the caller wants none if not `check`."""
+    try:
+        result = subprocess.run(
+            ["docker", *arguments], input=stdin, capture_output=True, check=False, timeout=time_limit
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServerError(f"docker {arguments[0]}: {error}. {REMEDY}") from error
+    if check and result.returncode != 0:
+        raise ServerError(f"docker {arguments[0]} failed. {REMEDY}", result.stderr.decode(errors="replace").strip())
+    return result.stdout.decode(errors="replace")
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
+    """The files as `docker cp` takes them, each readable by the server's user only."""
+    uid, gid = (int(part) for part in USER.split(":"))
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        folder = tarfile.TarInfo(str(FILES.relative_to("/")))
+        folder.type, folder.mode, folder.uid, folder.gid = tarfile.DIRTYPE, 0o700, uid, gid
+        archive.addfile(folder)
+        for name, content in files.items():
+            file = tarfile.TarInfo(f"{folder.name}/{name}")
+            file.size, file.mode, file.uid, file.gid = len(content), 0o600, uid, gid
+            archive.addfile(file, io.BytesIO(content))
+    return buffer.getvalue()

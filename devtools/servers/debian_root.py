@@ -1,0 +1,155 @@
+"""A private Debian that holds RabbitMQ and PostgreSQL, without installing anything on this machine.
+
+Packages of Debian's `forky` suite are downloaded and unpacked; no maintainer script runs, and the few things those
+scripts would have done are done here. Built once per machine and recipe in a temporary folder, then renamed into
+place: a root that exists is complete.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+
+from devtools.errors import MachineError, RootError
+from devtools.paths import roots_dir
+from devtools.servers import apt
+from warren.progress import Report, Step
+
+__all__ = ["SERVICE_UID", "debian_root"]
+
+SUITE = "forky"
+SERVERS = ("rabbitmq-server", "postgresql-18")
+COMPANY = ("dash", "bash", "coreutils", "sed", "grep", "mawk", "base-files", "libc-bin", "netbase")
+RECIPE = 2  # raise it when the fix-ups below change
+# Dependencies of maintainer scripts and of command lines, which no server process ever loads.
+NOT_UNPACKED = re.compile(
+    r"(perl|perl-modules|libperl|systemd|locales|libc-l10n|debconf|adduser|passwd|login|ucf|postgresql-common|"
+    r"postgresql-client-common|libtext-|libjson-perl|rabbitmqadmin|ssl-cert|sensible-utils|libc-gconv)[^_]*_"
+)
+NOT_KEPT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/i18n", "usr/share/info")
+SERVICE_UID = 60800  # outside every range that Debian hands out
+SPACE_NEEDED = 600 * 2**20  # bytes, while packages and unpacked files are both there
+MINIMUM_RABBITMQ = (4, 3, 1)
+
+
+def debian_root(report: Report) -> Path:
+    """The root's folder; builds it first if this machine has none yet (about 10 seconds, 120 MB to fetch).
+
+    Several callers may ask at once: one builds, the others wait. Raises MachineError or RootError.
+    """
+    key = hashlib.sha256(f"{RECIPE} {SUITE} {SERVERS} {COMPANY} {os.getuid()}".encode()).hexdigest()[:10]
+    root = roots_dir() / f"{SUITE}-{key}"  # one per user too: /etc/passwd names them
+    if root.is_dir():
+        return root
+    if sys.platform != "linux":
+        raise MachineError(
+            f"Private servers need Linux, this is {sys.platform}. Start Docker to run them in containers."
+        )
+    apt.require_tools()
+    try:
+        roots_dir().mkdir(parents=True, exist_ok=True)
+        with _locked(root.with_suffix(".lock")):
+            if not root.is_dir():
+                _build(root, report)
+    except OSError as error:
+        raise RootError(f"{roots_dir()} cannot be written: {error}. Name another folder in WARREN_CACHE.") from error
+    return root
+
+
+def _build(root: Path, report: Report) -> None:
+    for left_over in root.parent.glob(f"{root.name}.building-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    _require_space(root.parent)
+    workshop = Path(tempfile.mkdtemp(prefix=f"{root.name}.building-", dir=root.parent))
+    try:
+        with report.step("Downloading RabbitMQ and PostgreSQL from Debian") as step:
+            archives = apt.download(SUITE, (*SERVERS, *COMPANY), workshop / "apt", step)
+            _require_version(archives)
+        with report.step("Unpacking them into a private root") as step:
+            _unpack(archives, workshop / "root", step)
+            _finish(workshop / "root")
+        (workshop / "root").rename(root)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _require_space(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < SPACE_NEEDED:
+        raise RootError(
+            f"{folder} has {free >> 20} MB free, {SPACE_NEEDED >> 20} MB are needed. "
+            "Free some space, or name another folder in WARREN_CACHE."
+        )
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Held by one process at a time; the kernel lets go of it if that process dies."""
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _require_version(archives: list[Path]) -> None:
+    names = " ".join(archive.name for archive in archives)
+    found = re.search(r"rabbitmq-server_([\d.]+)", names)
+    if found is None or tuple(int(part) for part in found[1].split(".")) < MINIMUM_RABBITMQ:
+        raise RootError(
+            f"The Debian mirror offers rabbitmq-server {found[1] if found else '(none)'} in {SUITE}; "
+            "4.3.1 or newer is needed. A mirror frozen in the past cannot be used."
+        )
+
+
+def _unpack(archives: list[Path], root: Path, step: Step) -> None:
+    root.mkdir()
+    for folder in ("bin", "sbin", "lib", "lib64"):
+        (root / "usr" / folder).mkdir(parents=True)
+        (root / folder).symlink_to(f"usr/{folder}")
+    wanted = [archive for archive in archives if not NOT_UNPACKED.match(archive.name)]
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        jobs = [pool.submit(_unpack_one, archive, root) for archive in wanted]
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                job.result()
+                step.advance(done / len(jobs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _unpack_one(archive: Path, root: Path) -> None:
+    result = subprocess.run(["dpkg-deb", "-x", str(archive), str(root)], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise RootError(f"{archive.name} could not be unpacked: {result.stderr.strip()}")
+
+
+def _finish(root: Path) -> None:
+    """What maintainer scripts would have done, as far as two servers need it."""
+    for folder in NOT_KEPT:
+        shutil.rmtree(root / folder, ignore_errors=True)
+    for folder in ("dev", "proc", "tmp", "run", "etc", "instances"):
+        (root / folder).mkdir(exist_ok=True)
+    root.chmod(0o755)
+    # PostgreSQL refuses to run as somebody who has no name.
+    users = {0: "root", SERVICE_UID: "warren"}
+    users.setdefault(os.getuid(), "user")
+    passwd = [f"{name}:x:{uid}:{uid}:{name}:/instances:/bin/sh" for uid, name in users.items()]
+    (root / "etc" / "passwd").write_text("\n".join(passwd) + "\n")
+    (root / "etc" / "group").write_text("\n".join(f"{name}:x:{uid}:" for uid, name in users.items()) + "\n")
+    # Without it the broker's node name does not resolve and it refuses to boot.
+    (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")
+    (root / "etc" / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
+    for program in (root / "usr").glob("*bin/*"):
+        if not program.is_symlink() and program.stat().st_mode & 0o6000:
+            program.chmod(program.stat().st_mode & 0o0777)
+    awk = root / "usr" / "bin" / "awk"
+    if not awk.exists():
+        awk.symlink_to("mawk")

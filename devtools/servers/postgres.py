@@ -1,0 +1,104 @@
+"""A private PostgreSQL: TLS and SCRAM on loopback, its data kept between runs.
+
+Durability is never traded for speed here: fsync and synchronous_commit stay on, so that what tests and demos show about
+lost messages is true.
+"""
+
+import re
+import signal
+from pathlib import Path
+
+from devtools.ports import LOOPBACK
+from devtools.servers.addresses import DatabaseAddress
+from devtools.servers.credentials import Certificates, remembered_secret
+from devtools.servers.runtime import Place
+from devtools.servers.server import Server
+
+__all__ = ["Postgres"]
+
+ADMIN = "postgres"
+DATABASE = "warren"
+
+CONFIGURATION = """\
+# Written at every start; changes are lost.
+listen_addresses = '{host}'
+port = {port}
+unix_socket_directories = ''
+ssl = on
+ssl_cert_file = '{certificate}'
+ssl_key_file = '{key}'
+ssl_min_protocol_version = 'TLSv1.2'
+password_encryption = 'scram-sha-256'
+max_connections = 300
+shared_buffers = 256MB
+work_mem = 8MB
+maintenance_work_mem = 64MB
+max_wal_size = 1GB
+checkpoint_timeout = 15min
+wal_compression = on
+random_page_cost = 1.1
+timezone = 'UTC'
+lc_messages = 'C'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %u@%d '
+log_min_duration_statement = 1000
+log_parameter_max_length = 0  # parameters are customers' data
+deadlock_timeout = 200ms
+idle_in_transaction_session_timeout = 60s
+"""
+# No line for a local socket and none without TLS: whatever is not listed is refused. In a container clients come
+# from the bridge's address; that only this machine's loopback leads there is the published port's doing.
+ACCESS = "hostssl all all all scram-sha-256\n"
+
+# Data is made under another name first, so that a data folder that exists is complete.
+START = f"""\
+set -e
+data="$1/cluster" files="$2"
+if [ ! -d "$data" ]; then
+    rm -rf "$data.new"
+    initdb --pgdata="$data.new" --username={ADMIN} --pwfile="$files/password" --auth=scram-sha-256 --encoding=UTF8 \\
+        --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C.UTF-8 --no-instructions
+    echo 'CREATE DATABASE {DATABASE}' | postgres --single -D "$data.new" postgres
+    mv "$data.new" "$data"
+fi
+exec postgres -D "$data" -c config_file="$files/postgresql.conf" -c hba_file="$files/pg_hba.conf"
+"""
+
+
+class Postgres(Server):
+    """The server `address` describes. Its first start makes the data folder and the database (about 1 s)."""
+
+    name = "PostgreSQL"
+    ready_line = re.compile(rb"database system is ready to accept connections")
+    stop_signal = signal.SIGINT  # a fast shutdown: sessions are ended, not waited for
+
+    def __init__(self, place: Place, instance_dir: Path, port: int, certificates: Certificates) -> None:
+        super().__init__(place, instance_dir / "logs" / "postgres.log")
+        self._certificates = certificates
+        self.address = DatabaseAddress(
+            host=LOOPBACK,
+            port=port,
+            admin_username=ADMIN,
+            admin_password=remembered_secret(instance_dir / "secrets" / "postgres-admin"),
+            ca_file=certificates.ca_file,
+            database=DATABASE,
+        )
+
+    def _launch(self) -> list[str]:
+        server = self._certificates.server("postgres")
+        configuration = CONFIGURATION.format(
+            host=self._place.listen_host,
+            port=self.address.port,
+            certificate=self._place.file("server.pem"),
+            key=self._place.file("server.key"),
+        )
+        files = {
+            "server.pem": server.chain_file.read_bytes(),
+            "server.key": server.key_file.read_bytes(),
+            "postgresql.conf": configuration.encode(),
+            "pg_hba.conf": ACCESS.encode(),
+            "password": self.address.admin_password.encode() + b"\n",
+        }
+        folder = self._place.file("password").parent
+        argv = ["sh", "-c", START, "start-postgres", str(self._place.data), str(folder)]
+        return self._place.launch(argv, {}, files, [self.address.port])

@@ -1,0 +1,182 @@
+"""What PostgreSQL and RabbitMQ have in common: start and wait until ready, stop, kill, start again."""
+
+import re
+import signal
+import subprocess
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import ClassVar
+
+from devtools.errors import ServerError, describe_exit
+from devtools.processes.die_with_parent import spawn, tail
+from devtools.processes.log_file import LogFile, pump
+from devtools.servers.runtime import Place
+
+__all__ = ["Server", "kill_all", "start_all", "stop_all"]
+
+POLL_INTERVAL = 0.02  # seconds
+LAST_LINES = 25
+
+
+class Server(ABC):
+    """One server process. Methods may be called from any thread."""
+
+    name: ClassVar[str]
+    ready_line: ClassVar[re.Pattern[bytes]]  # written to the log once clients are served
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    start_limit: float = 180.0  # seconds
+    stop_limit: float = 20.0  # seconds
+
+    def __init__(self, place: Place, log_file: Path) -> None:
+        self._place = place
+        self.log_file = log_file
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pump: threading.Thread | None = None
+        self._output = b""  # of a start under way
+        self._serving = False  # from the end of a start to the begin of a stop
+        self._abandoned = threading.Event()
+        self._starting = threading.Lock()
+
+    @abstractmethod
+    def _launch(self) -> list[str]:
+        """Has the place write the configuration; returns the command line that runs the server."""
+
+    def _check(self, output: bytes) -> None:  # noqa: B027 (a server may have nothing to object to)
+        """Raises ServerError if the log of this start shows that the server, though ready, will not do."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process to watch, in this machine's numbering; None while stopped."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    @property
+    def running(self) -> bool:
+        return self.pid is not None
+
+    def start(self) -> None:
+        """Returns when clients are served. Does nothing if it runs. Raises ServerError with the log's end."""
+        with self._starting:
+            if self.running:
+                return
+            self._abandoned.clear()
+            command = self._launch()
+            self._serving = False
+            self._output = b""
+            log = LogFile(self.log_file, append=True)
+            process = self._process = spawn(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            assert process.stdout is not None  # noqa: S101 (a pipe was asked for)
+            self._pump = pump(self.name, process.stdout, log, self._collect)
+            try:
+                self._wait_until_ready(process)
+                self._serving = True
+            except BaseException:
+                self.kill()
+                raise
+
+    def failure(self) -> ServerError | None:
+        """How the server ended, if it ended by itself."""
+        process = self._process
+        exit_code = None if process is None else process.poll()
+        if exit_code is None or not self._serving:
+            return None
+        return self._error(f"ended unexpectedly ({describe_exit(exit_code)})")
+
+    def stop(self) -> None:
+        """A clean shutdown, killed if it takes longer than `stop_limit` seconds. Ends a start under way too, and does
+        nothing while stopped."""
+        self._serving = False
+        self._abandoned.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            self._place.send(process, self.stop_signal)
+            try:
+                process.wait(self.stop_limit)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would be; ends a start under way too. On return all its processes are gone."""
+        self._serving = False
+        self._abandoned.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            self._place.send(process, signal.SIGKILL)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def erase(self) -> None:
+        """Deletes all data of the stopped server."""
+        self._place.erase()
+
+    def release(self) -> None:
+        """Tidies up after a stop; `start` works as before."""
+        self._place.release()
+
+    def restart(self, *, kill: bool = False) -> None:
+        """Stops, by SIGKILL if `kill`, and starts on the same ports with the same data."""
+        if kill:
+            self.kill()
+        else:
+            self.stop()
+        self.start()
+
+    def _collect(self, line: bytes) -> None:
+        if not self._serving:
+            self._output += line
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + self.start_limit
+        while True:
+            ended = process.poll()
+            output = self._output
+            if self.ready_line.search(output) and ended is None:
+                self._check(output)
+                return
+            if self._abandoned.is_set():
+                raise ServerError(f"The start of {self.name} was interrupted.")
+            if ended is not None:
+                raise self._error(f"did not start ({describe_exit(ended)})")
+            if time.monotonic() > deadline:
+                raise self._error(f"was not ready within {self.start_limit:.0f} s")
+            time.sleep(POLL_INTERVAL)
+
+    def _error(self, what: str) -> ServerError:
+        if self._pump is not None:
+            self._pump.join(0.5)  # ends with the server; the last lines are in the log then
+        return ServerError(f"{self.name} {what}. Its log, {self.log_file}, ends:", tail(self.log_file, LAST_LINES))
+
+
+def start_all(servers: Iterable[Server]) -> None:
+    """Starts all in parallel. On an error or an interruption none is left running."""
+    servers = list(servers)
+    with ThreadPoolExecutor(len(servers)) as pool:
+        calls = [pool.submit(server.start) for server in servers]
+        try:
+            wait(calls)
+            for call in calls:
+                call.result()
+        except BaseException:
+            for server in servers:
+                server.kill()
+            raise
+
+
+def stop_all(servers: Iterable[Server]) -> None:
+    """Stops all in parallel."""
+    servers = list(servers)
+    with ThreadPoolExecutor(len(servers)) as pool:
+        for call in [pool.submit(server.stop) for server in servers]:
+            call.result()
+
+
+def kill_all(servers: Iterable[Server]) -> None:
+    for server in servers:
+        server.kill()

@@ -1,0 +1,45 @@
+import datetime
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from devtools.servers import credentials as certificates
+from devtools.servers.credentials import Certificates
+
+
+def names(file: Path) -> set[str]:
+    certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return {str(name.value) for name in extension.value}
+
+
+def test_server_certificate_covers_loopback_and_key_is_private(tmp_path: Path) -> None:
+    server = Certificates(tmp_path).server("postgres")
+    assert names(server.chain_file) == {"localhost", "127.0.0.1"}
+    assert server.key_file.stat().st_mode & 0o077 == 0
+    ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(server.chain_file, server.key_file)
+
+
+def test_certificates_are_kept_while_they_are_good(tmp_path: Path) -> None:
+    first = Certificates(tmp_path).server("postgres").chain_file.read_bytes()
+    assert Certificates(tmp_path).server("postgres").chain_file.read_bytes() == first
+
+
+def test_server_certificate_is_renewed_a_week_before_it_expires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificates, "LIFETIME", datetime.timedelta(days=6))
+    first = Certificates(tmp_path).server("postgres").chain_file.read_bytes()
+    authority = (tmp_path / "ca.pem").read_bytes()
+    monkeypatch.setattr(certificates, "LIFETIME", datetime.timedelta(days=8))
+    second = Certificates(tmp_path).server("postgres").chain_file.read_bytes()
+    assert second != first
+    assert (tmp_path / "ca.pem").read_bytes() == authority
+
+
+def test_new_authority_takes_old_certificates_with_it(tmp_path: Path) -> None:
+    old = Certificates(tmp_path).server("postgres").chain_file.read_bytes()
+    (tmp_path / "ca.key").unlink()
+    assert Certificates(tmp_path).server("postgres").chain_file.read_bytes() != old

@@ -1,0 +1,73 @@
+"""Filling `.venv`: a failure is one line that says what to do. On a copy of the script, with this pip."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from devtools.paths import CHECKOUT
+
+REQUIREMENTS = f"no-such-package==1.0 --hash=sha256:{'a' * 64}\n"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        pass
+
+
+@pytest.fixture
+def empty_index(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "index").mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "index"))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/simple"
+        server.shutdown()
+        thread.join()
+
+
+def install(folder: Path, index: str) -> subprocess.CompletedProcess[str]:
+    """`environment.sh install` in an environment whose Python is this one."""
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    (folder / "requirements.txt").write_text(REQUIREMENTS)
+    script = shutil.copy(CHECKOUT / "devtools" / "environment.sh", folder)
+    settings = {"PIP_INDEX_URL": index, "PIP_EXTRA_INDEX_URL": "", "PIP_RETRIES": "1", "PIP_CONFIG_FILE": "/dev/null"}
+    return subprocess.run(
+        ["bash", script, "install", "requirements.txt"],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_index_that_does_not_answer_is_the_reason_that_is_given(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        done = install(tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}/simple")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "environment: no package index answers: [Errno 111] Connection refused (NewConnectionError)."
+    )
+    assert "PIP_INDEX_URL" in line
+    assert ".venv/install.log" in line
+    assert "No matching distribution" in (tmp_path / ".venv" / "install.log").read_text()
+
+
+def test_a_package_that_the_index_lacks_is_named(tmp_path: Path, empty_index: str) -> None:
+    done = install(tmp_path, empty_index)
+    assert done.returncode == 1
+    assert "No matching distribution found for no-such-package==1.0" in done.stderr
+    assert "no package index answers" not in done.stderr

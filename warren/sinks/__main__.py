@@ -1,0 +1,62 @@
+"""Where mails and text messages end in demos and tests: both sinks, as one program.
+
+    python -m warren.sinks --mail-port 2525 --sms-port 8025 --folder /some/folder
+
+GET /messages on the SMS port lists the mails and the text messages received since the start; the folder keeps them
+as JSON lines. Ends with 0 on SIGTERM and SIGINT.
+"""
+
+import argparse
+import signal
+import ssl
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from warren.sinks.sinks import Sinks
+from warren.sinks.sms import LOOPBACK
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m warren.sinks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--host", default=LOOPBACK, help="where to listen; default: %(default)s, this machine only")
+    parser.add_argument("--mail-port", type=int, default=0, help="0, the default, takes any free port")
+    parser.add_argument("--sms-port", type=int, default=0, help="0, the default, takes any free port")
+    parser.add_argument("--folder", type=Path, help="where mails.jsonl and sms.jsonl are written")
+    parser.add_argument("--certificate", type=Path, help="PEM chain; with --key, mail is taken after STARTTLS only")
+    parser.add_argument("--key", type=Path)
+    parser.add_argument("--sms-tls", action="store_true", help="SMS and the listing over https, with that certificate")
+    options = parser.parse_args()
+    if (options.certificate is None) != (options.key is None):
+        parser.error("--certificate and --key belong together")
+    if options.sms_tls and options.key is None:
+        parser.error("--sms-tls needs --certificate and --key")
+    tls = None
+    if options.key is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(options.certificate, options.key)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with Sinks(
+            host=options.host,
+            mail_port=options.mail_port,
+            sms_port=options.sms_port,
+            folder=options.folder,
+            tls=tls,
+            sms_tls=options.sms_tls,
+        ) as sinks:
+            started = datetime.now(UTC).strftime("%H:%M:%S.%f")[:12]
+            where = f"mail at {sinks.mail.host}:{sinks.mail.port}, SMS and listing at {sinks.sms.url}"
+            print(f"{started} {'sinks':<12} {where}", flush=True)
+            stop.wait()
+    except OSError as error:
+        sys.exit(f"sinks: cannot start: {error}")
+
+
+if __name__ == "__main__":
+    main()
