@@ -12,15 +12,13 @@ from devtools.servers.servers import Servers
 from services.shared.contracts import CATALOGUE, AnyEvent
 from tests.conformance.shop import TABLES as SERVICES
 from tests.conformance.shop import Shop, opened
-from tests.contracts.test_topology import TABLES
+from tests.contracts.test_topology import HANDLED
 from tests.replica import Base
 from warren_messaging import Codec, Verdict
 from warren_messaging.testing import again
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
-TAKES = {queue.partition(".")[0]: [data.TYPE for data in table] for queue, table in TABLES.items()} | {
-    "email": ["notification.requested"],
-    "sms": ["notification.requested"],
+TAKES = {service: sorted(types) for service, types in HANDLED.items()} | {
     "audit": [name for name in CATALOGUE if name != "notification.requested"],
 }
 CASES = [(service, event_type) for service in SERVICES for event_type in TAKES[service]]
