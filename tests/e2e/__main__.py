@@ -1,8 +1,8 @@
-"""`make e2e`: an installation on a cluster, through everything that must not hurt it, to its removal.
+"""`make e2e`: installs the chart on a cluster, runs every scenario, and uninstalls it.
 
-Exit codes: 0 every scenario that the cluster is large enough for passed; 1 some failed, or the cluster lacks what the
-chart needs; 2 a variable is wrong; 77 nothing was run, because there is no cluster; 130 Ctrl-C. What was not run is
-listed with its reason and never counts as passed.
+Exit codes: 0 every scenario that fits the cluster passed; 1 some failed, or the cluster lacks a requirement; 2 a variable
+is wrong; 77 nothing ran, because there is no cluster; 130 Ctrl-C. Scenarios that did not run are listed with the reason
+and never count as passed.
 """
 
 import sys
@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 
 from tests.e2e import images, preflight
-from tests.e2e.collection import collect
+from tests.e2e.cluster import cluster
+from tests.e2e.diagnostics import collect
 from tests.e2e.errors import E2EError, NoCluster, NotReady
 from tests.e2e.kubectl import Kubectl
-from tests.e2e.place import cluster
-from tests.e2e.progress import say
+from tests.e2e.progress import report
 from tests.e2e.release import Release
 from tests.e2e.removal import uninstall
 from tests.e2e.scenarios import SCENARIOS, autoscaling, install, outcome
@@ -30,28 +30,28 @@ def main() -> int:
         settings = read()
         chosen = _chosen(settings)
     except ValueError as error:
-        say(f"e2e: {error}")
+        report(f"e2e: {error}")
         return USAGE
     try:
         with cluster(settings) as own:
             return _run(settings, own, chosen)
     except NoCluster as error:
         for name in ["install", *chosen, "outcome", "uninstall"]:
-            say(f"NOT RUN  {name}")
-        say(f"\n{len(chosen) + 3} scenarios were NOT RUN, none passed: {error}.")
-        say("Set KUBECONFIG to the file of a cluster in which you may do everything, or install kind, and try again.")
+            report(f"NOT RUN  {name}")
+        report(f"\n{len(chosen) + 3} scenarios were NOT RUN, none passed: {error}.")
+        report("Set KUBECONFIG to a cluster on which you have administrator rights, or install kind, and try again.")
         return NOT_RUN
     except E2EError as error:
-        say(f"e2e: {error}")
+        report(f"e2e: {error}")
         return FAILED
     except KeyboardInterrupt:
-        say("e2e: interrupted; what it had made is removed" if not settings.keep else "e2e: interrupted")
+        report("e2e: interrupted" if settings.keep else "e2e: interrupted; the installation is removed")
         return INTERRUPTED
 
 
 def _chosen(settings: Settings) -> list[str]:
     if unknown := sorted(set(settings.only) - SCENARIOS.keys()):
-        raise ValueError(f"E2E_ONLY: there is no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}")
+        raise ValueError(f"E2E_ONLY: unknown scenario {unknown[0]}; the scenarios are {', '.join(SCENARIOS)}")
     return [name for name in SCENARIOS if not settings.only or name in settings.only]
 
 
@@ -59,14 +59,14 @@ def _run(settings: Settings, own: bool, chosen: list[str]) -> int:
     kubectl = Kubectl(settings.kubectl, settings.namespace)
     release = Release(settings, kubectl, images.next_tag(settings))
     scales = "scale" in chosen and settings.scaler != "hand"
-    facts = preflight.look(release, *(autoscaling(release) if scales else []))
+    facts = preflight.gather_facts(release, *(autoscaling(release) if scales else []))
     preflight.require(kubectl, facts, settings.scaler if scales else "hand")
     unmet = preflight.unmet(chosen, facts)
     if settings.only and unmet:
         raise NotReady("; ".join(f"the scenario {name} needs {lack}" for name, lack in unmet.items()))
     for name, lack in unmet.items():
-        say(f"NOT RUN  {name}: it needs {lack}")
-    # Created and not applied: what is in a namespace that exists is somebody's, and it is deleted at the end.
+        report(f"NOT RUN  {name}: it needs {lack}")
+    # `create` fails if the namespace exists: it is deleted at the end, so it must not contain other objects.
     kubectl("create", "namespace", settings.namespace)
     kubectl("label", "namespace", settings.namespace, RESTRICTED)
     try:
@@ -80,7 +80,7 @@ def _run(settings: Settings, own: bool, chosen: list[str]) -> int:
 
 
 def _scenarios(release: Release, chosen: list[str]) -> int:
-    """How many failed. Where installing fails, nothing else can be said; uninstalling comes in any case."""
+    """Runs the scenarios and returns the number of failures. After a failed installation the others do not run."""
     scenarios = {name: SCENARIOS[name] for name in chosen}
     steps: dict[str, Callable[[Release], str]] = {"install": install, **scenarios, "outcome": outcome}
     if not release.settings.keep:
@@ -96,20 +96,20 @@ def _scenarios(release: Release, chosen: list[str]) -> int:
             figures = scenario(release)
         except E2EError as error:
             failed.append(name)
-            say(f"FAILED   {name}, {time.monotonic() - began:.0f} s: {error}")
-            # Now, since the next scenario may take away what shows why.
+            report(f"FAILED   {name}, {time.monotonic() - began:.0f} s: {error}")
+            # Before the next scenario, which may remove the evidence.
             folder = LOGS / time.strftime("%Y%m%dT%H%M%S") / name.replace(" ", "-")
-            say(f"         logs and objects are in {collect(release.kubectl, folder)}")
+            report(f"         logs and objects are in {collect(release.kubectl, folder)}")
         else:
-            say(f"passed   {name}, {time.monotonic() - began:.0f} s: {figures}")
+            report(f"passed   {name}, {time.monotonic() - began:.0f} s: {figures}")
     for name in unrun:
-        say(f"NOT RUN  {name}")
-    say(f"\n{len(steps) - len(failed) - len(unrun)} passed, {len(failed)} failed, {len(unrun)} not run")
+        report(f"NOT RUN  {name}")
+    report(f"\n{len(steps) - len(failed) - len(unrun)} passed, {len(failed)} failed, {len(unrun)} not run")
     return len(failed)
 
 
 def _remove(settings: Settings, kubectl: Kubectl) -> None:
-    """Also after a failure in the middle: the release first, or finalizers would wait for an operator that is gone."""
+    """Remove the release, then the namespace: without the operator, finalizers would block the namespace."""
     release = Release(settings, kubectl, "")
     words = ["delete", "namespace", settings.namespace, "--ignore-not-found", "--timeout=300s"]
     steps: list[Callable[[], str]] = [
@@ -120,7 +120,7 @@ def _remove(settings: Settings, kubectl: Kubectl) -> None:
         try:
             step()
         except E2EError as error:
-            say(f"while removing: {error}")
+            report(f"while removing: {error}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Programs that are run, and what they say."""
+"""Runs external programs."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.e2e.errors import CommandFailed
 
-TAIL = 15  # lines of a failed program that are shown
+TAIL = 15  # lines of a failed program that are show_progress
 
 
 def run(
@@ -17,8 +17,8 @@ def run(
     seconds: float = 120,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """What it printed. Raises CommandFailed when it fails, cannot be started, or takes longer than `seconds`."""
-    said = " ".join(command)
+    """Run `command` and return its output. Raises CommandFailed if it fails, cannot start, or exceeds `seconds`."""
+    text = " ".join(command)
     try:
         done = subprocess.run(
             command, input=feed, capture_output=True, text=True, check=False, timeout=seconds, env=environment
@@ -26,10 +26,10 @@ def run(
     except OSError as error:
         raise CommandFailed(f"{command[0]} cannot be run: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
-        raise CommandFailed(f"{said}: no end after {seconds:.0f} s") from error
+        raise CommandFailed(f"{text}: did not end within {seconds:.0f} s") from error
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-TAIL:])
-        raise CommandFailed(f"{said}: exit code {done.returncode}\n{tail}")
+        raise CommandFailed(f"{text}: exit code {done.returncode}\n{tail}")
     return done.stdout
 
 

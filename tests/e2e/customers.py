@@ -1,33 +1,37 @@
-"""Customers in a pod of their own: a port-forward from outside would break with the pod that it leads to."""
+"""Customers that run in a pod: a port-forward from outside would end with the pod that it leads to."""
 
 import re
 import secrets
 import time
 from uuid import UUID
 
-from tests.e2e.errors import CommandFailed, NotSo
+from tests.e2e.errors import CheckFailed, CommandFailed
 from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.progress import wait
 from tests.e2e.settings import Settings
 
 USER = 10001
-UNDISTURBED = 10.0  # seconds of ordering before and after what is done to the system
+QUIET_SECONDS = 10.0  # seconds of orders before and after the event of a scenario
 SUMMARY = re.compile(
     r"(?P<ordered>\d+) ordered, (?P<accepted>\d+) accepted, (?P<failed>\d+) requests failed"
     r"(.* (?P<slowest>[\d.]+) s \(all\))?$"
 )
-UNPRIVILEGED: Object = {
+POD_SECURITY: Object = {
     "runAsNonRoot": True,
     "runAsUser": USER,
     "runAsGroup": USER,
     "fsGroup": USER,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-SHUT: Object = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+CONTAINER_SECURITY: Object = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 
 
 def manifest(name: str, settings: Settings, seconds: float) -> Object:
-    """It is what `helm test` is, as far as NetworkPolicies know, and may do as little."""
+    """The customers' pod: NetworkPolicies treat it like the pod of `helm test`, and it has the same restrictions."""
     release = settings.release
     labels = {"name": "warren", "instance": release, "component": "smoke"}
     container = {
@@ -42,7 +46,7 @@ def manifest(name: str, settings: Settings, seconds: float) -> Object:
             f"--seconds={seconds}",
             "--ids",
         ],
-        "securityContext": SHUT,
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "token", "mountPath": "/run/warren/token", "readOnly": True}],
     }
     return {
@@ -52,16 +56,16 @@ def manifest(name: str, settings: Settings, seconds: float) -> Object:
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
-            "securityContext": UNPRIVILEGED,
+            "securityContext": POD_SECURITY,
             "containers": [container],
             "volumes": [{"name": "token", "secret": {"secretName": "token-key", "defaultMode": 0o440}}],
         },
     }
 
 
-class Ordering:
-    """One run of customers. After `end`: which orders were accepted, how many requests failed and how many orders were
-    given up, the seconds until the last order was accepted, and the first failures in words."""
+class CustomerRun:
+    """One run of customers. After `end` it has the accepted orders, the number of failed requests and abandoned orders,
+    the longest time to acceptance in seconds, and the failures as text."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         self.name = f"customers-{secrets.token_hex(3)}"
@@ -72,21 +76,21 @@ class Ordering:
         self.summary = ""
         self._kubectl = kubectl
 
-    def wait_until_ordering(self, rate: float) -> None:
-        """Raises NotSo when the order API cannot keep up with them before anything is done to it."""
+    def wait_until_accepted(self, rate: float) -> None:
+        """Raises CheckFailed if the order API cannot accept the customers' rate even without a disturbance."""
         wait(lambda: "accepted " in self._log(), "customers' orders are accepted", 300)
         before = self._log().count("accepted ")
-        time.sleep(UNDISTURBED)
+        time.sleep(QUIET_SECONDS)
         log = self._log()
         accepted, failed = log.count("accepted ") - before, log.count("failed at ")
-        if failed or accepted < rate * UNDISTURBED / 2:
-            raise NotSo(
-                f"the cluster cannot take {rate:g} orders a second, and nothing is done to it yet: in"
-                f" {UNDISTURBED:.0f} s {accepted} were accepted, and {failed} requests failed; lower E2E_RATE"
+        if failed or accepted < rate * QUIET_SECONDS / 2:
+            raise CheckFailed(
+                f"the undisturbed cluster cannot accept {rate:g} orders a second: in {QUIET_SECONDS:.0f} s {accepted}"
+                f" were accepted and {failed} requests failed; lower E2E_RATE"
             )
 
     def end(self) -> None:
-        """Answers under way are waited for. Raises NotSo when its last words are missing."""
+        """Stop the customers and wait for open answers. Raises CheckFailed if the log has no summary."""
         code = "import os, signal; os.kill(1, signal.SIGTERM)"
         if self._phase() == "Running":
             self._kubectl("exec", self.name, "--", "python", "-c", code)
@@ -97,7 +101,7 @@ class Ordering:
         self.summary = lines[-1] if lines else ""
         figures = SUMMARY.match(self.summary)
         if figures is None or int(figures["accepted"]) != len(self.accepted):
-            raise NotSo(f"the customers' log is not whole: it ends with {self.summary!r}")
+            raise CheckFailed(f"the customers' log is incomplete: it ends with {self.summary!r}")
         self.failed = int(figures["failed"])
         self.given_up = int(figures["ordered"]) - len(self.accepted)
         self.slowest = float(figures["slowest"] or 0)
@@ -109,4 +113,4 @@ class Ordering:
         try:
             return self._kubectl("logs", self.name)
         except CommandFailed:
-            return ""  # a pod that does not run yet has none
+            return ""  # a pod that has not started has no log

@@ -1,46 +1,46 @@
-"""Nodes are emptied, as for their maintenance, while customers order."""
+"""Drains nodes, as for maintenance, while customers place orders."""
 
 import json
 import subprocess
 import time
 from collections import Counter
 
-from tests.e2e.customers import UNDISTURBED
-from tests.e2e.errors import CommandFailed, NotSo
+from tests.e2e.customers import QUIET_SECONDS
+from tests.e2e.errors import CheckFailed, CommandFailed
 from tests.e2e.kubectl import Object, is_ready
 from tests.e2e.progress import POLL, Progress, wait
 from tests.e2e.release import Release
 
-PATIENCE = 900.0  # seconds for what comes by itself, on machines that do other things too
-HELD_UP = 20.0  # seconds after which a drain is taken to wait for the return of a broker
-STAYING = "postgresql, smoke"  # data may be on that node alone; customers of the test itself
+WAIT_SECONDS = 900.0  # long enough for busy machines
+STUCK_SECONDS = 20.0  # seconds without a schedulable broker after which a drain counts as blocked
+EXCLUDED_COMPONENTS = "postgresql, smoke"  # its disk may be bound to the node; the test's own customers
 
 
 def drain(release: Release) -> str:
-    """A node is emptied of services: no request fails."""
+    """Drain a node of services: no request fails."""
     kubectl = release.kubectl
     pods = kubectl.pods("order-api") + kubectl.pods("payment")
     node = sorted({pod["spec"]["nodeName"] for pod in pods})[-1]
-    movable = f"app.kubernetes.io/name=warren,app.kubernetes.io/component notin (rabbitmq, {STAYING})"
+    movable = f"app.kubernetes.io/name=warren,app.kubernetes.io/component notin (rabbitmq, {EXCLUDED_COMPONENTS})"
     with release.customers() as ordering:
         try:
-            kubectl(*_drain(node, movable), seconds=PATIENCE + 30)
+            kubectl(*_drain(node, movable), seconds=WAIT_SECONDS + 30)
             for component in ("order-api", "order-worker", "payment"):
-                release.wait_whole(component, PATIENCE)
-            time.sleep(UNDISTURBED)
+                release.wait_complete(component, WAIT_SECONDS)
+            time.sleep(QUIET_SECONDS)
         finally:
             kubectl("uncordon", node)
     if ordering.failed:
-        raise NotSo(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
+        raise CheckFailed(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
     return f"{node}: {ordering.summary}; {release.judge()}"
 
 
 def broker_drain(release: Release) -> str:
-    """The node with the most brokers is emptied of all that may move.
+    """Drain the node with the most brokers.
 
-    A majority of brokers serves at every moment, and a second one cannot be evicted as long as the first is away. Where
-    disks are bound to their node, the drain of a node with two brokers waits, and the first comes back when the node is
-    released."""
+    A majority of brokers serves at every moment, and a second one cannot be evicted while the first is unavailable. If
+    disks are bound to their node, the drain of a node with two brokers waits, and the first returns after `uncordon`.
+    """
     brokers = release.brokers()
     majority = len(brokers) // 2 + 1
     node, held = Counter(pod["spec"]["nodeName"] for pod in brokers).most_common(1)[0]
@@ -50,12 +50,12 @@ def broker_drain(release: Release) -> str:
             online = release.least_online()
         finally:
             release.kubectl("uncordon", node)
-        back = wait(lambda: _ready(release) == len(brokers), "every broker is back", PATIENCE)
-        time.sleep(UNDISTURBED)
+        back = wait(lambda: _ready(release) == len(brokers), "every broker is back", WAIT_SECONDS)
+        time.sleep(QUIET_SECONDS)
     if online < majority:
-        raise NotSo(f"a quorum queue had {online} of {len(brokers)} members online")
+        raise CheckFailed(f"a quorum queue had {online} of {len(brokers)} members online")
     if ordering.failed:
-        raise NotSo(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
+        raise CheckFailed(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
     return (
         f"{node} with {held} of {len(brokers)} brokers {ended}: at least {lowest} brokers ready and {online} members of"
         f" every queue online, all back after {back:.0f} s; {ordering.summary}; {release.judge()}"
@@ -63,8 +63,10 @@ def broker_drain(release: Release) -> str:
 
 
 def _drained(release: Release, node: str, majority: int) -> tuple[int, str]:
-    """The lowest number of ready brokers, and how the drain ended. Raises NotSo when there were too few."""
-    selector = f"app.kubernetes.io/part-of in (warren, rabbitmq),app.kubernetes.io/component notin ({STAYING})"
+    """Returns the lowest number of ready brokers and the end of the drain. Raises CheckFailed below a majority."""
+    selector = (
+        f"app.kubernetes.io/part-of in (warren, rabbitmq),app.kubernetes.io/component notin ({EXCLUDED_COMPONENTS})"
+    )
     command = [release.kubectl.program, *_drain(node, selector)]
     lowest, away_since, refused, progress = len(release.brokers()), None, False, Progress()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -74,27 +76,27 @@ def _drained(release: Release, node: str, majority: int) -> tuple[int, str]:
                 ready = sum(map(is_ready, brokers))
                 lowest = min(lowest, ready)
                 if ready < majority:
-                    raise NotSo(f"{ready} brokers were ready, and {majority} are a majority")
+                    raise CheckFailed(f"{ready} brokers were ready; a majority is {majority}")
                 if ready == majority and not refused:
                     refused = _is_refused(release, brokers)
                 stuck = any(_cannot_start(pod) for pod in brokers)
                 away_since = (away_since or time.monotonic()) if stuck else None
-                if away_since is not None and time.monotonic() - away_since > HELD_UP:
-                    return lowest, "waited for the first of them, whose disk is on that node"
-                progress.show(f"{node} is drained; {ready} brokers are ready")
+                if away_since is not None and time.monotonic() - away_since > STUCK_SECONDS:
+                    return lowest, "waited for the first one, whose disk is on that node"
+                progress.show(f"draining {node}; {ready} brokers are ready")
                 time.sleep(POLL)
             assert process.stdout is not None
             if process.returncode:
-                raise NotSo(f"the drain of {node} failed: {process.stdout.read()[-800:]}")
+                raise CheckFailed(f"the drain of {node} failed: {process.stdout.read()[-800:]}")
         finally:
             process.terminate()
     if not refused and lowest == majority:
-        raise NotSo("a second broker could have been evicted while the first was away")
-    return lowest, "was emptied"
+        raise CheckFailed("a second broker could have been evicted while the first was unavailable")
+    return lowest, "was drained"
 
 
 def _is_refused(release: Release, brokers: list[Object]) -> bool:
-    """Whether the API refuses the eviction of another broker, as a drain of its node would ask for."""
+    """Whether the API refuses the eviction of another broker (a dry run)."""
     name = next(pod["metadata"]["name"] for pod in brokers if is_ready(pod))
     path = f"/api/v1/namespaces/{release.kubectl.namespace}/pods/{name}/eviction"
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
@@ -116,5 +118,5 @@ def _ready(release: Release) -> int:
 
 
 def _drain(node: str, selector: str) -> list[str]:
-    options = ["--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={PATIENCE:.0f}s"]
+    options = ["--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={WAIT_SECONDS:.0f}s"]
     return ["drain", node, f"--pod-selector={selector}", *options]

@@ -1,33 +1,33 @@
 """Errors of `make e2e`.
 
 E2EError
-├── NoCluster     there is nothing to run on; nothing was run
-├── NotReady      the cluster lacks something that the chart needs; nothing was run
-├── NoImage       a node cannot get an image; nothing was run
-├── CommandFailed a program ended with an error; its words are in the message
-└── NotSo         a scenario found something other than it demands
+├── NoCluster      there is no cluster; nothing was run
+├── NotReady       the cluster lacks a requirement of the chart; nothing was run
+├── NoImage        a node cannot pull an image; nothing was run
+├── CommandFailed  a program failed; the message has its output
+└── CheckFailed    a scenario's expectation was not met
 """
 
 
 class E2EError(Exception):
-    """Ready to print."""
+    """The message is for the user."""
 
 
 class NoCluster(E2EError):
-    """Neither KUBECONFIG nor kind leads to a cluster."""
+    """Neither KUBECONFIG nor kind provides a cluster."""
 
 
 class NotReady(E2EError):
-    """Everything that is missing, a line each."""
+    """The message has one line for each missing requirement."""
 
 
 class NoImage(E2EError):
-    """Which, on which node, and what to do about it."""
+    """The message names image, node and remedy."""
 
 
 class CommandFailed(E2EError):
-    """What was run, and the last lines that it said."""
+    """The message has the command and the last lines of its output."""
 
 
-class NotSo(E2EError):
-    """What was expected, and what is so instead."""
+class CheckFailed(E2EError):
+    """The message has the expectation and the observation."""

@@ -1,13 +1,13 @@
-"""The images under test: brought into the cluster's nodes, and looked for there before anything waits for them."""
+"""Loads the images under test into the nodes, and checks that each node has them."""
 
 import os
 from collections.abc import Sequence
 
+from tests.e2e.cluster import NAME
 from tests.e2e.command import run
-from tests.e2e.customers import SHUT, UNPRIVILEGED
+from tests.e2e.customers import CONTAINER_SECURITY, POD_SECURITY
 from tests.e2e.errors import CommandFailed, NoImage
 from tests.e2e.kubectl import Kubectl, Object
-from tests.e2e.place import NAME
 from tests.e2e.progress import wait
 from tests.e2e.settings import Settings
 
@@ -22,7 +22,7 @@ def next_tag(settings: Settings) -> str:
 
 
 def load(settings: Settings, own: bool, images: Sequence[str]) -> list[str]:
-    """Bring `images` and the next generation of Warren's into the nodes; returns both. Raises CommandFailed."""
+    """Load `images` and the next version of Warren's own; return all of them. Raises CommandFailed."""
     former = [image for image in images if _is_ours(settings, image)]
     newer = {image: f"{image.removesuffix(settings.tag)}{next_tag(settings)}" for image in former}
     if not settings.next_tag and (own or settings.load):
@@ -32,19 +32,19 @@ def load(settings: Settings, own: bool, images: Sequence[str]) -> list[str]:
     for image in everything:
         if settings.load:
             run(["sh", "-c", settings.load], environment=os.environ | {"IMAGE": image}, seconds=900)
-        # A node of kind pulls a published image itself, when Docker does not have it.
+        # A kind node pulls a published image itself if Docker does not have it.
         elif own and (_is_ours(settings, image) or _has(settings, image)):
             run([settings.kind, "load", "docker-image", image, "--name", NAME], seconds=900)
     return everything
 
 
 def require(kubectl: Kubectl, nodes: Sequence[str], images: Sequence[str]) -> None:
-    """A pod on each node starts each of them. Raises NoImage before Helm waits for a pod that cannot start."""
+    """Start each image once on each node. Raises NoImage before Helm would wait for a pod that cannot start."""
     pods = {f"{POD}-{number}": node for number, node in enumerate(nodes)}
     kubectl.apply(*(_manifest(name, node, images) for name, node in pods.items()))
     try:
         for name, node in pods.items():
-            wait(lambda: _tried(kubectl.get("pod", name)), f"{node} has started every image once", SECONDS)  # noqa: B023
+            wait(lambda: _has_started(kubectl.get("pod", name)), f"{node} has started every image once", SECONDS)  # noqa: B023
     finally:
         kubectl("delete", "pod", *pods, "--ignore-not-found", "--wait=false", "--grace-period=0")
 
@@ -74,20 +74,20 @@ def _manifest(name: str, node: str, images: Sequence[str]) -> Object:
             "nodeName": node,
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
-            "securityContext": UNPRIVILEGED,
-            "containers": [each | {"securityContext": SHUT} for each in containers],
+            "securityContext": POD_SECURITY,
+            "containers": [each | {"securityContext": CONTAINER_SECURITY} for each in containers],
         },
     }
 
 
-def _tried(pod: Object) -> bool:
+def _has_started(pod: Object) -> bool:
     status = pod["status"]
     for each in status.get("containerStatuses", []):
         reason = each["state"].get("waiting", {}).get("reason", "")
         if reason in ABSENT:
             raise NoImage(
                 f"the node {pod['spec']['nodeName']} cannot get {each['image']} ({reason}): build Warren's images with"
-                " `make images`, with SERVERS=1 where the broker's and the database's cannot be pulled, and give the"
-                " command that brings an image into the nodes as E2E_LOAD_IMAGE"
+                " `make images` (SERVERS=1 if the broker's and the database's cannot be pulled), and set"
+                " E2E_LOAD_IMAGE to the command that loads an image into the nodes"
             )
     return bool(status["phase"] == "Succeeded")

@@ -1,4 +1,4 @@
-"""kubectl, in one namespace."""
+"""Runs kubectl in one namespace."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ Object = dict[str, Any]
 
 
 class Kubectl:
-    """The cluster is the one that KUBECONFIG names."""
+    """Uses the cluster that KUBECONFIG names."""
 
     def __init__(self, program: str, namespace: str) -> None:
         self.program = program
@@ -38,20 +38,20 @@ class Kubectl:
         data = self.get("secret", name)["data"]
         return {key: base64.b64decode(text).decode() for key, text in data.items()}
 
-    def staying(self, selector: str) -> list[Object]:
+    def remaining_pods(self, selector: str) -> list[Object]:
         """Pods that are not being deleted."""
         found = self.items("pods", "--selector", selector)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def pods(self, component: str) -> list[Object]:
-        return self.staying(f"app.kubernetes.io/name=warren,app.kubernetes.io/component={component}")
+        return self.remaining_pods(f"app.kubernetes.io/name=warren,app.kubernetes.io/component={component}")
 
     def ready(self, component: str) -> int:
         return sum(is_ready(pod) for pod in self.pods(component))
 
     @contextmanager
     def forward(self, target: str, port: int) -> Iterator[int]:
-        """A free port of this machine that leads to `target`."""
+        """Forward a free local port to `target`."""
         command = [self.program, "--namespace", self.namespace, "port-forward", target, f":{port}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             try:
@@ -60,7 +60,7 @@ class Kubectl:
                 found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
                 if found is None:
                     raise CommandFailed(f"port-forward to {target} failed: {line.strip()}")
-                # It says something for each connection, and stops when nobody listens.
+                # kubectl prints a line for each connection and blocks when the pipe is full.
                 threading.Thread(target=process.stdout.read, daemon=True).start()
                 yield int(found[1])
             finally:

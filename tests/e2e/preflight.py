@@ -1,4 +1,4 @@
-"""What the chart and the chosen scenarios need of the cluster, checked before anything waits for it."""
+"""Checks the requirements of the chart and of the chosen scenarios before the installation."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from tests.e2e.errors import CommandFailed, NotReady
 from tests.e2e.kubectl import Kubectl, Object, is_ready
 from tests.e2e.release import Release
 
-BROUGHT = "warren.dev"
-"""The API group whose definitions the chart brings itself."""
+OWN_API_GROUP = "warren.dev"
+"""The API group whose definitions the chart installs."""
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 EXTERNAL_METRICS = "v1beta1.external.metrics.k8s.io"
 THREE_BROKERS = "E2E_VALUES=k8s/kind/values.yaml,k8s/kind/three-brokers.yaml"
@@ -17,7 +17,7 @@ INSTALLERS = {"RabbitmqCluster": "the RabbitMQ Cluster Operator", "ScaledObject"
 
 @dataclass(frozen=True)
 class Facts:
-    """What the chart makes, and the nodes on which a pod may start."""
+    """The chart's rendered objects, and the names of the schedulable nodes."""
 
     rendered: list[Object] = field(repr=False)
     nodes: list[str]
@@ -27,25 +27,25 @@ class Facts:
         return sum(each["spec"]["replicas"] for each in self.rendered if each["kind"] == "RabbitmqCluster")
 
 
-def look(release: Release, *options: str) -> Facts:
-    """Raises CommandFailed when the chart refuses its values."""
+def gather_facts(release: Release, *options: str) -> Facts:
+    """Raises CommandFailed if the chart refuses its values."""
     return Facts(release.rendered(*options), _nodes(release.kubectl))
 
 
 def require(kubectl: Kubectl, facts: Facts, scaler: str) -> None:
-    """Raises NotReady with everything that is missing."""
+    """Raises NotReady with every missing requirement."""
     if found := [
         *_unknown_kinds(kubectl, facts.rendered),
         *_storage(kubectl, facts.rendered),
         *_metrics(kubectl, scaler),
     ]:
-        raise NotReady("the cluster is not ready for this, and nothing was installed:\n  " + "\n  ".join(found))
+        raise NotReady("the cluster lacks requirements; nothing was installed:\n  " + "\n  ".join(found))
     if not facts.nodes:
-        raise NotReady("no node of the cluster is ready and takes pods")
+        raise NotReady("no node of the cluster is ready and schedulable")
 
 
 def images(rendered: list[Object]) -> list[str]:
-    """Every image that a rendered object names, once."""
+    """The images that the rendered objects name, each once."""
     return sorted(set(_named(rendered)))
 
 
@@ -71,9 +71,11 @@ def _nodes(kubectl: Kubectl) -> list[str]:
 
 def _unknown_kinds(kubectl: Kubectl, rendered: list[Object]) -> Iterator[str]:
     served = {tuple(line.split()[-3::2]) for line in kubectl("api-resources", "--no-headers").splitlines()}
-    wanted = {(each["apiVersion"], each["kind"]) for each in rendered if not each["apiVersion"].startswith(BROUGHT)}
+    wanted = {
+        (each["apiVersion"], each["kind"]) for each in rendered if not each["apiVersion"].startswith(OWN_API_GROUP)
+    }
     for version, kind in sorted(wanted - served):
-        yield f"it does not know {kind} ({version}): install {INSTALLERS.get(kind, 'what serves it')} first"
+        yield f"it does not know {kind} ({version}): install {INSTALLERS.get(kind, 'its definition')} first"
 
 
 def _storage(kubectl: Kubectl, rendered: list[Object]) -> Iterator[str]:
@@ -81,9 +83,9 @@ def _storage(kubectl: Kubectl, rendered: list[Object]) -> Iterator[str]:
     has_default = any(each.get("annotations", {}).get(DEFAULT_CLASS) == "true" for each in classes.values())
     for owner, wanted in sorted(_claims(rendered)):
         if wanted and wanted not in classes:
-            yield f"{owner} wants storage of the class {wanted}, which is not there"
+            yield f"{owner} needs storage of the class {wanted}, which does not exist"
         if not wanted and not has_default:
-            yield f"{owner} wants storage, and no StorageClass is marked as the default"
+            yield f"{owner} needs storage, and no StorageClass is marked as the default"
 
 
 def _claims(rendered: list[Object]) -> Iterator[tuple[str, str]]:
@@ -102,11 +104,11 @@ def _metrics(kubectl: Kubectl, scaler: str) -> Iterator[str]:
     try:
         kubectl("get", "apiservice", EXTERNAL_METRICS)
     except CommandFailed:
-        yield f"E2E_SCALER is hpa, and no {EXTERNAL_METRICS} is served: install prometheus-adapter with its rules first"
+        yield f"E2E_SCALER=hpa needs {EXTERNAL_METRICS}: install prometheus-adapter with its rules first"
 
 
 def _two_nodes(facts: Facts) -> str:
-    return "" if len(facts.nodes) > 1 else f"two nodes that take pods; there is {', '.join(facts.nodes) or 'none'}"
+    return "" if len(facts.nodes) > 1 else f"two schedulable nodes; there is {', '.join(facts.nodes) or 'none'}"
 
 
 def _three_brokers(facts: Facts) -> str:
@@ -116,7 +118,7 @@ def _three_brokers(facts: Facts) -> str:
 
 
 NEEDS: Mapping[str, Callable[[Facts], str]] = {"drain": _two_nodes, "broker drain": _three_brokers}
-"""By scenario: what it needs and does not find, or nothing."""
+"""By scenario: returns the missing requirement, or an empty text."""
 
 
 def unmet(chosen: list[str], facts: Facts) -> dict[str, str]:

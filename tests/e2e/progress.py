@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a line of progress now and then, so that a long wait is no silence."""
+"""Waits for a condition and prints progress."""
 
 import sys
 import threading
@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.e2e.errors import E2EError, NotSo
+from tests.e2e.errors import CheckFailed, E2EError
 
 POLL = 1.0  # seconds
 QUIET = 30.0  # seconds between two lines of progress
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 class Progress:
-    """Prints at most one line every QUIET seconds, and none before the first QUIET seconds are over."""
+    """Prints at most one line every QUIET seconds, the first one after QUIET seconds."""
 
     def __init__(self) -> None:
         self._began = self._printed = time.monotonic()
@@ -27,17 +27,20 @@ class Progress:
         now = time.monotonic()
         if now - self._printed >= QUIET:
             self._printed = now
-            say(f"         {now - self._began:.0f} s: {text}")
+            report(f"         {now - self._began:.0f} s: {text}")
 
 
 def wait(holds: Callable[[], bool], what: str, seconds: float, state: Callable[[], str] | None = None) -> float:
-    """Returns how long it took. `state` adds figures to the progress. Raises NotSo with `what` after `seconds`."""
+    """Wait until `holds` is true; return the time in seconds. `state` adds figures to the progress.
+
+    Raises CheckFailed with `what` after `seconds`.
+    """
     began = time.monotonic()
     progress = Progress()
     while not holds():
         if time.monotonic() - began > seconds:
-            raise NotSo(f"after {seconds:.0f} s it is still not so that {what}{_figures(state)}")
-        progress.show(f"waits until {what}{_figures(state)}")
+            raise CheckFailed(f"after {seconds:.0f} s this does not hold: {what}{_figures(state)}")
+        progress.show(f"waiting until {what}{_figures(state)}")
         time.sleep(POLL)
     return time.monotonic() - began
 
@@ -47,7 +50,7 @@ def _figures(state: Callable[[], str] | None) -> str:
 
 
 @contextmanager
-def shown(state: Callable[[], str]) -> Iterator[None]:
+def show_progress(state: Callable[[], str]) -> Iterator[None]:
     """Prints `state` every QUIET seconds while the block runs."""
     over = threading.Event()
     progress = Progress()

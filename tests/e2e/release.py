@@ -1,4 +1,4 @@
-"""The release under test: installed with Helm, ordered at from inside, judged from outside."""
+"""The Helm release under test: installation, customers inside the cluster, invariants checked from outside."""
 
 import asyncio
 import shutil
@@ -17,27 +17,27 @@ import yaml
 from devtools.invariants import Check, judge, queue_depths, quorums_online
 from devtools.servers.addresses import BrokerAddress, DatabaseAddress
 from tests.e2e.command import run
-from tests.e2e.customers import Ordering, manifest
-from tests.e2e.errors import CommandFailed, NotSo
+from tests.e2e.customers import CustomerRun, manifest
+from tests.e2e.errors import CheckFailed, CommandFailed
 from tests.e2e.kubectl import Kubectl, Object, is_ready
-from tests.e2e.progress import Progress, shown, wait
+from tests.e2e.progress import Progress, show_progress, wait
 from tests.e2e.settings import ROOT, Settings
 
 DEFINITION = "topologies.warren.dev"
 COMPONENT = "app.kubernetes.io/component"
 CHART = ROOT / "charts" / "warren"
-INSTALL = 900.0  # seconds; a broker that boots on a busy machine takes minutes
+INSTALL = 900.0  # seconds; a broker takes minutes to start on a busy machine
 SETTLE = 3600.0
-STALLED = 600.0  # seconds without a change after which an outcome is taken for final
+STALLED = 600.0  # seconds without a change after which the result is final
 MAIL = ("email.", "sms.")
-"""What queues begin with that the providers' pace empties: a scenario about something else does not wait for them."""
+"""Prefixes of the channels' queues: only the last scenario waits until they are empty."""
 TRIES = 10
 T = TypeVar("T")
 
 
 class Release:
-    """`accepted` is every order that any customer was told was taken; `brought_definition` says whether the cluster
-    had no Topologies before."""
+    """`accepted` has every order that the API accepted from a customer; `installed_definition` is true if this run
+    installed the definition of Topologies."""
 
     def __init__(self, settings: Settings, kubectl: Kubectl, next_tag: str) -> None:
         self.settings = settings
@@ -45,7 +45,7 @@ class Release:
         self.next_tag = next_tag
         self.name = settings.release
         self.accepted: list[UUID] = []
-        self.brought_definition = False
+        self.installed_definition = False
 
     # Helm
 
@@ -53,15 +53,15 @@ class Release:
         return run([self.settings.helm, "--namespace", self.settings.namespace, *words], seconds=seconds + 60)
 
     def install(self, *options: str, chart: Path = CHART, tag: str = "") -> None:
-        """Install, or upgrade, and wait until every pod is ready."""
+        """Install or upgrade, and wait until every pod is ready."""
         known = self.kubectl("get", "customresourcedefinition", DEFINITION, "--ignore-not-found", "--output=name")
-        self.brought_definition = self.brought_definition or not known
+        self.installed_definition = self.installed_definition or not known
         words = ["upgrade", "--install", self.name, str(chart), "--wait", "--timeout", f"{INSTALL:.0f}s"]
-        with shown(self._readiness):
+        with show_progress(self._readiness):
             self.helm(*words, *self._values(tag), *options)
 
     def rendered(self, *options: str) -> list[Object]:
-        """What the chart would make."""
+        """The objects that the chart renders."""
         documents = yaml.safe_load_all(self.helm("template", self.name, str(CHART), *self._values(), *options))
         return [each for each in documents if each]
 
@@ -77,12 +77,12 @@ class Release:
             for pod in pods
             if not is_ready(pod)
         ]
-        missing = f"; not: {', '.join(sorted(waiting))}" if waiting else ""
+        missing = f"; not ready: {', '.join(sorted(waiting))}" if waiting else ""
         return f"{len(pods) - len(waiting)} of {len(pods)} pods are ready{missing}"
 
     @contextmanager
     def next_chart(self) -> Iterator[Path]:
-        """The same chart under a higher version, as the next release would have it."""
+        """A copy of the chart with a higher version, like the next release."""
         with tempfile.TemporaryDirectory() as folder:
             chart = Path(folder) / "warren"
             shutil.copytree(CHART, chart)
@@ -94,12 +94,12 @@ class Release:
     # Customers
 
     @contextmanager
-    def customers(self, seconds: float = 7200) -> Iterator[Ordering]:
-        """They order while the block runs, from a pod inside; what was accepted is remembered."""
-        ordering = Ordering(self.kubectl)
+    def customers(self, seconds: float = 7200) -> Iterator[CustomerRun]:
+        """Customers place orders from a pod while the block runs; accepted orders are recorded."""
+        ordering = CustomerRun(self.kubectl)
         self.kubectl.apply(manifest(ordering.name, self.settings, seconds))
         try:
-            ordering.wait_until_ordering(self.settings.rate)
+            ordering.wait_until_accepted(self.settings.rate)
             yield ordering
             ordering.end()
             self.accepted += ordering.accepted
@@ -110,7 +110,7 @@ class Release:
 
     @contextmanager
     def addresses(self) -> Iterator[tuple[DatabaseAddress, BrokerAddress]]:
-        """Both servers as their administrators reach them from here."""
+        """The administrators' addresses of both servers, forwarded to local ports."""
         trust = self.kubectl.get("configmap", "warren-trust")["data"]["ca.crt"]
         database = self.kubectl.secret("postgresql-admin")
         broker = self.kubectl.secret(self._broker_secret())
@@ -141,23 +141,23 @@ class Release:
         return operators if any(each["metadata"]["name"] == operators for each in found) else "rabbitmq-admin"
 
     def judge(self, *, mail: bool = False) -> str:
-        """The figures, once nothing moves any more; with `mail`, once all mail is sent, too.
+        """Wait until the invariants hold, with `mail` also until all mail is sent; return the figures.
 
-        Raises NotSo with each invariant that does not hold."""
+        Raises CheckFailed with each invariant that does not hold."""
         began = changed = time.monotonic()
         progress, last = Progress(), None
-        # Each look through port-forwards of its own: kubectl ends one as soon as a server has closed a connection.
-        while broken := _broken(checks := self._ask(lambda *servers: self._look(*servers, mail=mail))):
+        # Each attempt has new port-forwards: kubectl ends one when a server closes a connection.
+        while broken := _broken(checks := self._ask(lambda *servers: self._judge_once(*servers, mail=mail))):
             now = time.monotonic()
             if broken != last:
                 last, changed = broken, now
             if now - changed > STALLED or now - began > SETTLE:
-                raise NotSo("; ".join(broken))
+                raise CheckFailed("; ".join(broken))
             progress.show("; ".join(broken))
             time.sleep(1)
         return f"{len(checks)} invariants hold with {len(self.accepted)} accepted orders"
 
-    def _look(self, database: DatabaseAddress, broker: BrokerAddress, *, mail: bool) -> list[Check]:
+    def _judge_once(self, database: DatabaseAddress, broker: BrokerAddress, *, mail: bool) -> list[Check]:
         return asyncio.run(judge(database, broker, accepted=self.accepted, apart_from=() if mail else MAIL))
 
     def depth(self, queue: str) -> int:
@@ -165,23 +165,25 @@ class Release:
 
     def brokers(self) -> list[Object]:
         """Pods of the Cluster Operator's broker that are not being deleted."""
-        return self.kubectl.staying(f"app.kubernetes.io/name={self.name}-rabbitmq,app.kubernetes.io/component=rabbitmq")
+        return self.kubectl.remaining_pods(
+            f"app.kubernetes.io/name={self.name}-rabbitmq,app.kubernetes.io/component=rabbitmq"
+        )
 
     def least_online(self) -> int:
-        """The number of members online, of the quorum queue that has the fewest."""
+        """The lowest number of online members of any quorum queue."""
         found = self._ask(lambda _, broker: asyncio.run(quorums_online(broker, "orders")))
         return min(found.values())
 
     def _ask(self, question: Callable[[DatabaseAddress, BrokerAddress], T]) -> T:
-        """A port-forward may break at any time; then there is another."""
+        """Ask the servers through port-forwards, which may break at any time and are then made again."""
         for attempt in range(TRIES):
             try:
                 with self.addresses() as (database, broker):
                     return question(database, broker)
             except (OSError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError, CommandFailed) as error:
                 if attempt == TRIES - 1:
-                    said = str(error) or type(error).__name__
-                    raise NotSo(f"the servers cannot be asked from outside, {TRIES} times: {said}") from error
+                    reason = str(error) or type(error).__name__
+                    raise CheckFailed(f"the servers did not answer in {TRIES} attempts: {reason}") from error
             time.sleep(1)
         raise AssertionError
 
@@ -192,8 +194,8 @@ class Release:
         what = f"{component} has {pods} ready pods"
         return wait(lambda: there() == (pods, pods), what, seconds, lambda: "{} of {} are".format(*there()))
 
-    def wait_whole(self, component: str, seconds: float) -> float:
-        """Until it has as many ready pods as it should."""
+    def wait_complete(self, component: str, seconds: float) -> float:
+        """Wait until the component has the desired number of ready pods."""
         wanted = self.kubectl.get("deployment", f"{self.name}-{component}")["spec"]["replicas"]
         return self.wait_ready(component, wanted, seconds)
 

@@ -1,21 +1,21 @@
-"""What an installation must go through. Each returns the figures it rests on, or raises E2EError."""
+"""The scenarios. Each returns its figures or raises E2EError."""
 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from tests.e2e.customers import UNDISTURBED, Ordering
-from tests.e2e.drains import PATIENCE, broker_drain, drain
-from tests.e2e.errors import NotSo
+from tests.e2e.customers import QUIET_SECONDS, CustomerRun
+from tests.e2e.drains import WAIT_SECONDS, broker_drain, drain
+from tests.e2e.errors import CheckFailed
 from tests.e2e.kubectl import is_ready
 from tests.e2e.progress import wait
 from tests.e2e.release import Release
 
-BACKLOG = 150  # messages that wait when the consumers start
+BACKLOG = 150  # messages in the queue when the consumers start
 QUEUE = "payment.queue"
-BLIND = 10.0  # seconds for which requests may fail after a pod is killed: Kubernetes still sends to its address
-SLOWEST = 30.0  # seconds until the last order is accepted, with repeated requests
+MAX_FAILING_SECONDS = 10.0  # after a pod is killed Kubernetes still routes to its address
+MAX_ACCEPT_SECONDS = 30.0  # from the first request to acceptance, with repeated requests
 
 
 def install(release: Release) -> str:
@@ -25,59 +25,61 @@ def install(release: Release) -> str:
     topologies = release.kubectl.items("topologies")
     unready = [each["metadata"]["name"] for each in topologies if not is_ready(each)]
     if unready or not topologies:
-        raise NotSo(f"of {len(topologies)} Topologies these are not ready: {', '.join(unready) or 'there are none'}")
-    # A slow machine is no reason to end a process that starts: probes must wait for it.
+        raise CheckFailed(
+            f"of {len(topologies)} Topologies these are not ready: {', '.join(unready) or 'there are none'}"
+        )
+    # Probes must not restart a process that is slow to start.
     if restarted := _restarted(release):
-        raise NotSo(f"containers were started more than once: {', '.join(restarted)}")
-    return f"{took:.0f} s until every pod was ready; {len(topologies)} Topologies are; no container started twice"
+        raise CheckFailed(f"containers were started more than once: {', '.join(restarted)}")
+    return f"{took:.0f} s until every pod and {len(topologies)} Topologies were ready; no container started twice"
 
 
 def helm_test(release: Release) -> str:
-    # Helm 3 deletes the pod of a test that passed before it reads its log, and fails over that.
+    # Helm 3 deletes the pod of a passed test before it reads the log, and then fails.
     logs = [] if release.helm("version", "--short").startswith("v3.") else ["--logs"]
-    said = release.helm("test", release.name, "--timeout", f"{PATIENCE:.0f}s", *logs)
-    found = [line.strip() for line in said.splitlines() if "orders ended as expected" in line]
+    output = release.helm("test", release.name, "--timeout", f"{WAIT_SECONDS:.0f}s", *logs)
+    found = [line.strip() for line in output.splitlines() if "orders ended as expected" in line]
     if logs and not found:
-        raise NotSo(f"the test said nothing of its orders: {said}")
-    return found[0] if logs else "as Helm 3 says"
+        raise CheckFailed(f"the test's output has no result: {output}")
+    return found[0] if logs else "Helm 3 reports success"
 
 
 def topology(release: Release) -> str:
-    """A queue that is wanted exists at the broker; one that no longer is does not."""
+    """A queue that is added to a Topology appears at the broker; a removed one disappears."""
     kubectl, queue = release.kubectl, "e2e.queue"
     before = kubectl.get("topology", "shared")
     wanted = before["spec"]["queues"] | {queue: {"deliveryLimit": -1}}
     _patch(release, wanted)
-    wait(lambda: _holds(release, queue), f"the broker holds {queue}", PATIENCE)
+    wait(lambda: _holds(release, queue), f"the broker holds {queue}", WAIT_SECONDS)
     _patch(release, {queue: None})
-    wait(lambda: not _holds(release, queue), f"{queue} is gone", PATIENCE)
-    wait(lambda: is_ready(kubectl.get("topology", "shared")), "the Topology is ready again", PATIENCE)
-    return f"{queue} was made and removed with its resource"
+    wait(lambda: not _holds(release, queue), f"{queue} is gone", WAIT_SECONDS)
+    wait(lambda: is_ready(kubectl.get("topology", "shared")), "the Topology is ready again", WAIT_SECONDS)
+    return f"{queue} was created and removed with its resource"
 
 
 def scale(release: Release) -> str:
-    """Consumers go from one to three and back under a backlog, and work it off; nothing of it is lost."""
+    """Scale consumers from one to three and back under a backlog; they process all of it."""
     scaler = release.settings.scaler
-    figures = _by_hand(release) if scaler == "hand" else _by_the_cluster(release)
-    wait(lambda: not release.depth(QUEUE), f"{QUEUE} is empty", PATIENCE, lambda: _waiting(release))
-    return f"by {scaler}, with {BACKLOG} or more waiting: {figures}; {release.judge()}"
+    figures = _by_hand(release) if scaler == "hand" else _by_autoscaler(release)
+    wait(lambda: not release.depth(QUEUE), f"{QUEUE} is empty", WAIT_SECONDS, lambda: _waiting(release))
+    return f"by {scaler}, with a backlog of {BACKLOG} or more: {figures}; {release.judge()}"
 
 
 def _by_hand(release: Release) -> str:
     with _backlog(release):
         one, three = _scaled(release, 1), _scaled(release, 3)
-        time.sleep(UNDISTURBED)
+        time.sleep(QUIET_SECONDS)
         down = _scaled(release, 1)
     return f"1 after {one:.0f} s, 3 after {three:.0f} s, 1 again after {down:.0f} s"
 
 
-def _by_the_cluster(release: Release) -> str:
+def _by_autoscaler(release: Release) -> str:
     with _backlog(release):
         release.install(*autoscaling(release))
-        # An autoscaler leaves alone what somebody has set to 0.
+        # An autoscaler ignores a Deployment with 0 replicas.
         release.kubectl("scale", f"deployment/{release.name}-payment", "--replicas=1")
         up = release.wait_ready("payment", 3)
-        time.sleep(UNDISTURBED)
+        time.sleep(QUIET_SECONDS)
     down = release.wait_ready("payment", 1)
     release.install()
     return f"3 after {up:.0f} s, 1 again {down:.0f} s after the last order"
@@ -85,17 +87,17 @@ def _by_the_cluster(release: Release) -> str:
 
 @contextmanager
 def _backlog(release: Release) -> Iterator[None]:
-    """Customers order all the time, and payments wait until now for a consumer."""
+    """Customers place orders during the block; payments have queued up before it."""
     release.kubectl("scale", f"deployment/{release.name}-payment", "--replicas=0")
-    wait(lambda: not release.kubectl.pods("payment"), "payment has no pod", PATIENCE)
+    wait(lambda: not release.kubectl.pods("payment"), "payment has no pod", WAIT_SECONDS)
     with release.customers():
         full = f"{BACKLOG} messages wait for payment"
-        wait(lambda: release.depth(QUEUE) >= BACKLOG, full, PATIENCE, lambda: _waiting(release))
+        wait(lambda: release.depth(QUEUE) >= BACKLOG, full, WAIT_SECONDS, lambda: _waiting(release))
         yield
 
 
 def _waiting(release: Release) -> str:
-    return f"{release.depth(QUEUE)} do"
+    return f"now {release.depth(QUEUE)}"
 
 
 def _scaled(release: Release, pods: int) -> float:
@@ -104,7 +106,7 @@ def _scaled(release: Release, pods: int) -> float:
 
 
 def autoscaling(release: Release) -> list[str]:
-    """Targets so small that the customers' rate needs three consumers: 0.7 x 0.3 of it a second for each."""
+    """Targets so low that the customers' rate needs three consumers: each gets 0.7 x 0.3 of it."""
     targets = {"minimum": 1, "maximum": 3, "backlogSeconds": 2, "messagesPerSecond": 0.3 * release.settings.rate}
     wanted = json.dumps({"enabled": True} | targets)
     return [
@@ -114,44 +116,44 @@ def autoscaling(release: Release) -> list[str]:
 
 
 def kill(release: Release) -> str:
-    """Pods end without a word while customers order: few requests fail, every order is accepted, and none is lost."""
+    """Kill pods without a grace period: few requests fail, every order is accepted and completes."""
     killed = ["order-api", "order-worker", "payment", "inventory"]
     with release.customers() as ordering:
         for component in killed:
             pod = release.kubectl.pods(component)[0]["metadata"]["name"]
             release.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
-            release.wait_whole(component, PATIENCE)
-        time.sleep(UNDISTURBED)
+            release.wait_complete(component, WAIT_SECONDS)
+        time.sleep(QUIET_SECONDS)
     bound_failures(ordering, release.settings.rate)
     return f"{', '.join(killed)}: {ordering.summary}; {release.judge()}"
 
 
-def bound_failures(ordering: Ordering, rate: float) -> None:
-    """Raises NotSo when one dead pod out of two of the order API cost the customers more than it must."""
-    most = round(BLIND * rate)
-    if ordering.failed > most or ordering.given_up or ordering.slowest > SLOWEST:
-        raise NotSo(
+def bound_failures(ordering: CustomerRun, rate: float) -> None:
+    """Raises CheckFailed if too many requests failed, an order was abandoned, or an acceptance took too long."""
+    most = round(MAX_FAILING_SECONDS * rate)
+    if ordering.failed > most or ordering.given_up or ordering.slowest > MAX_ACCEPT_SECONDS:
+        raise CheckFailed(
             f"{ordering.summary}: at most {most} requests may fail, and every order must be accepted within"
-            f" {SLOWEST:.0f} s: {'; '.join(ordering.failures[:5])}"
+            f" {MAX_ACCEPT_SECONDS:.0f} s: {'; '.join(ordering.failures[:5])}"
         )
 
 
 def upgrade(release: Release) -> str:
-    """A new chart with new images is rolled out while customers order: no request fails."""
+    """Roll out a new chart version with new images: no request fails."""
     with release.customers() as ordering:
         with release.next_chart() as chart:
             release.install(chart=chart, tag=release.next_tag)
-        time.sleep(UNDISTURBED)
+        time.sleep(QUIET_SECONDS)
     if ordering.failures:
-        raise NotSo(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
+        raise CheckFailed(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
     old = [
         pod["metadata"]["name"]
-        for pod in release.kubectl.staying("app.kubernetes.io/name=warren,app.kubernetes.io/component!=smoke")
+        for pod in release.kubectl.remaining_pods("app.kubernetes.io/name=warren,app.kubernetes.io/component!=smoke")
         for container in pod["spec"]["containers"]
         if container["image"].endswith(f":{release.settings.tag}")
     ]
     if old:
-        raise NotSo(f"these pods still run the former images: {', '.join(old)}")
+        raise CheckFailed(f"these pods still run the previous images: {', '.join(old)}")
     return f"{ordering.summary}; {release.judge()}"
 
 
@@ -178,7 +180,7 @@ def _restarted(release: Release) -> list[str]:
 
 
 def outcome(release: Release) -> str:
-    """Nothing moves any more, and everything that all customers ordered has ended as it should."""
+    """Every accepted order of all customers reached its expected state, and all mail was sent."""
     return release.judge(mail=True)
 
 
@@ -191,4 +193,4 @@ SCENARIOS: Mapping[str, Callable[[Release], str]] = {
     "broker drain": broker_drain,
     "upgrade": upgrade,
 }
-"""Between installing and the outcome, in this order."""
+"""They run in this order, between installation and outcome."""

@@ -1,6 +1,6 @@
-"""`make e2e` about itself: what it demands of a cluster, what it says without one, and that no failure goes under.
+"""`make e2e`: its settings, its requirements of a cluster, its results, with a fake kubectl.
 
-kubectl is a fake here: a script that prints what a test wrote beside it.
+The fake is a script that prints files which a test wrote beside it.
 """
 
 import json
@@ -18,8 +18,8 @@ import pytest
 from tests.charts import helm
 from tests.e2e import __main__ as program
 from tests.e2e import customers, images, preflight, progress, removal, scenarios
-from tests.e2e.customers import Ordering, manifest
-from tests.e2e.errors import CommandFailed, NoImage, NotReady, NotSo
+from tests.e2e.customers import CustomerRun, manifest
+from tests.e2e.errors import CheckFailed, CommandFailed, NoImage, NotReady
 from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.progress import wait
 from tests.e2e.release import Release
@@ -28,8 +28,8 @@ from warren.customers import Tally
 
 FAKE = """\
 #!/bin/sh
-# A fake of kubectl: it notes its arguments, and prints the file that is named after the first of them after `get`; of
-# another namespace than shop, the one in the folder with the namespace's name.
+# Fake kubectl: logs its arguments and prints the file that is named after the first one after `get`; for a namespace
+# other than shop, the file in the folder with the namespace's name.
 echo "$*" >> {folder}/asked
 home={folder}
 [ "$1" != --namespace ] || {{ [ "$2" = shop ] || home={folder}/$2; shift 2; }}
@@ -46,12 +46,18 @@ def kubectl(tmp_path: Path) -> Kubectl:
     return Kubectl(str(script), "shop")
 
 
-# What it is told
+# Settings
 
 
 def test_variables_are_read() -> None:
-    told = {"KUBECONFIG": "/k", "E2E_TAG": "7", "E2E_ONLY": "kill, drain", "E2E_KEEP": "1", "E2E_LOAD_IMAGE": "load"}
-    settings = read(told)
+    variables = {
+        "KUBECONFIG": "/k",
+        "E2E_TAG": "7",
+        "E2E_ONLY": "kill, drain",
+        "E2E_KEEP": "1",
+        "E2E_LOAD_IMAGE": "load",
+    }
+    settings = read(variables)
     assert (settings.kubeconfig, settings.tag, settings.only, settings.keep, settings.load) == (
         "/k",
         "7",
@@ -66,13 +72,13 @@ def test_variables_are_read() -> None:
     ("name", "text", "complaint"),
     [
         ("E2E_TAGG", "7", "E2E_TAGG is unknown"),
-        ("E2E_SCALER", "vpa", "E2E_SCALER is vpa, and may be keda, hpa or hand"),
-        ("E2E_RATE", "0", "E2E_RATE is 0, and must be a number of orders a second"),
-        ("E2E_RATE", "fast", "E2E_RATE is fast, and must be"),
+        ("E2E_SCALER", "vpa", "E2E_SCALER is vpa: it must be keda, hpa or hand"),
+        ("E2E_RATE", "0", "E2E_RATE is 0: it must be a positive number of orders for each second"),
+        ("E2E_RATE", "fast", "E2E_RATE is fast: it must be"),
         ("E2E_VALUES", "/no/such.yaml", "E2E_VALUES: there is no file /no/such.yaml"),
     ],
 )
-def test_a_mistake_is_said_before_anything_runs(name: str, text: str, complaint: str) -> None:
+def test_a_wrong_variable_is_reported_before_anything_runs(name: str, text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         read({name: text})
 
@@ -99,13 +105,13 @@ def test_without_a_cluster_nothing_counts_as_passed(environment: dict[str, str])
     assert "passed   " not in done.stdout
 
 
-def test_a_scenario_that_there_is_not_is_wrong_usage() -> None:
+def test_an_unknown_scenario_is_a_usage_error() -> None:
     done = started(E2E_ONLY="dance")
     assert done.returncode == 2
-    assert done.stdout.startswith("e2e: E2E_ONLY: there is no scenario dance; there are helm test, ")
+    assert done.stdout.startswith("e2e: E2E_ONLY: unknown scenario dance; the scenarios are helm test, ")
 
 
-# What it makes of what it finds
+# Results
 
 
 def release(kubectl: Kubectl, **settings: object) -> Release:
@@ -117,7 +123,7 @@ def passes(_: Release) -> str:
 
 
 def fails(_: Release) -> str:
-    raise NotSo("an order is missing")
+    raise CheckFailed("an order is missing")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, **scenarios: Callable[[Release], str]) -> int:
@@ -129,31 +135,31 @@ def run(monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, **scenarios: Callable
     return program._scenarios(release(kubectl), list(scenarios))
 
 
-def test_one_failure_stops_no_other_scenario_and_its_logs_are_kept(
+def test_a_failed_scenario_stops_no_other_and_its_logs_are_kept(
     monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     failed = run(monkeypatch, kubectl, install=passes, uninstall=passes, kill=fails, drain=passes)
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert failed == 1
-    assert "FAILED   kill, 0 s: an order is missing" in said
-    assert "passed   drain, 0 s: well" in said
+    assert "FAILED   kill, 0 s: an order is missing" in output
+    assert "passed   drain, 0 s: well" in output
     (folder,) = (tmp_path / "logs").glob("*/kill")
-    assert f"logs and objects are in {folder}\n" in said
+    assert f"logs and objects are in {folder}\n" in output
     assert {"events.txt", "objects.txt"} <= {file.name for file in folder.iterdir()}
-    assert "\n4 passed, 1 failed, 0 not run\n" in said
+    assert "\n4 passed, 1 failed, 0 not run\n" in output
 
 
-def test_where_nothing_could_be_installed_nothing_else_is_said_to_be_so(
+def test_after_a_failed_installation_no_scenario_runs(
     monkeypatch: pytest.MonkeyPatch, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, kubectl, install=fails, uninstall=passes, kill=passes) == 1
-    said = capsys.readouterr().out
-    assert "NOT RUN  kill\nNOT RUN  outcome\nNOT RUN  uninstall\n" in said
-    assert "\n0 passed, 1 failed, 3 not run\n" in said
+    output = capsys.readouterr().out
+    assert "NOT RUN  kill\nNOT RUN  outcome\nNOT RUN  uninstall\n" in output
+    assert "\n0 passed, 1 failed, 3 not run\n" in output
 
 
-def test_a_wait_says_what_it_waited_for() -> None:
-    with pytest.raises(NotSo, match=r"after 0 s it is still not so that pigs fly \(2 walk\)"):
+def test_a_timeout_names_its_condition() -> None:
+    with pytest.raises(CheckFailed, match=r"after 0 s this does not hold: pigs fly \(2 walk\)"):
         wait(lambda: False, "pigs fly", 0, lambda: "2 walk")
 
 
@@ -162,7 +168,7 @@ def test_a_long_wait_prints_its_progress(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(progress, "POLL", 0.0)
     flown = iter([False, True])
     wait(lambda: next(flown), "pigs fly", 60, lambda: "2 walk")
-    assert capsys.readouterr().out == "         0 s: waits until pigs fly (2 walk)\n"
+    assert capsys.readouterr().out == "         0 s: waiting until pigs fly (2 walk)\n"
 
 
 # Customers
@@ -170,13 +176,13 @@ def test_a_long_wait_prints_its_progress(monkeypatch: pytest.MonkeyPatch, capsys
 ID = "0195c0de-0000-7000-8000-00000000000{}"
 
 
-def ordering(kubectl: Kubectl, tmp_path: Path, log: list[str]) -> Ordering:
+def ordering(kubectl: Kubectl, tmp_path: Path, log: list[str]) -> CustomerRun:
     (tmp_path / "get-pod").write_text('{"status": {"phase": "Succeeded"}}')
     (tmp_path / "logs").write_text("\n".join(log))
-    return Ordering(kubectl)
+    return CustomerRun(kubectl)
 
 
-def test_customers_are_believed_when_their_log_is_whole(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_a_complete_log_of_customers_gives_their_figures(kubectl: Kubectl, tmp_path: Path) -> None:
     lines = [f"accepted {ID.format(1)}", "failed at 10:00:00: answered 503: away", f"accepted {ID.format(2)}"]
     figures = Tally(
         accepted={UUID(ID.format(1)): 0.1, UUID(ID.format(2)): 2.5}, failed=Counter({"away": 1}), given_up=1
@@ -189,35 +195,37 @@ def test_customers_are_believed_when_their_log_is_whole(kubectl: Kubectl, tmp_pa
 
 
 @pytest.mark.parametrize("last", ["2 ordered, 2 accepted, 0 requests failed", f"accepted {ID.format(2)}"])
-def test_and_not_when_it_is_cut_off(kubectl: Kubectl, tmp_path: Path, last: str) -> None:
+def test_an_incomplete_log_of_customers_is_refused(kubectl: Kubectl, tmp_path: Path, last: str) -> None:
     run = ordering(kubectl, tmp_path, [f"accepted {ID.format(1)}", last])
-    with pytest.raises(NotSo, match="the customers' log is not whole"):
+    with pytest.raises(CheckFailed, match="the customers' log is incomplete"):
         run.end()
 
 
 @pytest.mark.parametrize("later", [["failed at 10:00:00: no answer"], []])
-def test_a_cluster_that_cannot_keep_up_is_not_judged(
+def test_a_cluster_too_slow_for_the_rate_fails_before_the_event(
     kubectl: Kubectl, tmp_path: Path, later: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(customers, "UNDISTURBED", 0.1)
+    monkeypatch.setattr(customers, "QUIET_SECONDS", 0.1)
     slow = ordering(kubectl, tmp_path, [f"accepted {ID.format(1)}", *later])
-    with pytest.raises(NotSo, match=r"the cluster cannot take 10 orders a second.*0 were accepted.*lower E2E_RATE"):
-        slow.wait_until_ordering(10)
+    with pytest.raises(
+        CheckFailed, match=r"the undisturbed cluster cannot accept 10 orders a second.*0 were accepted.*lower E2E_RATE"
+    ):
+        slow.wait_until_accepted(10)
 
 
 @pytest.mark.parametrize(("failed", "given_up", "slowest"), [(101, 0, 1.0), (0, 1, 1.0), (0, 0, 30.5)])
-def test_a_kill_that_costs_customers_too_much_is_a_failure(
-    kubectl: Kubectl, failed: int, given_up: int, slowest: float
-) -> None:
-    run = Ordering(kubectl)
+def test_a_kill_with_too_many_failures_fails(kubectl: Kubectl, failed: int, given_up: int, slowest: float) -> None:
+    run = CustomerRun(kubectl)
     run.failed, run.slowest = 100, 30.0
     scenarios.bound_failures(run, rate=10)
     run.failed, run.given_up, run.slowest = failed, given_up, slowest
-    with pytest.raises(NotSo, match="at most 100 requests may fail, and every order must be accepted within 30 s"):
+    with pytest.raises(
+        CheckFailed, match="at most 100 requests may fail, and every order must be accepted within 30 s"
+    ):
         scenarios.bound_failures(run, rate=10)
 
 
-def test_customers_may_do_as_little_as_the_namespace_demands() -> None:
+def test_the_customers_pod_meets_the_restricted_standard() -> None:
     pod = manifest("customers", Settings(rate=2.5), 60)
     assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "smoke"
     assert "--rate=2.5" in pod["spec"]["containers"][0]["args"]
@@ -229,12 +237,12 @@ def test_customers_may_do_as_little_as_the_namespace_demands() -> None:
 # Removal
 
 
-def test_what_the_platform_itself_puts_there_is_not_left_over(kubectl: Kubectl, tmp_path: Path) -> None:
-    """Whichever the platform is: OpenShift, for one, has more of its own in every namespace than Kubernetes."""
+def test_objects_of_the_platform_do_not_count_as_left_over(kubectl: Kubectl, tmp_path: Path) -> None:
+    """On any platform: OpenShift creates more objects in every namespace than Kubernetes."""
     (tmp_path / "api-resources").write_text("pods\n")
     own = "configmap/kube-root-ca.crt\nconfigmap/openshift-service-ca.crt\nserviceaccount/default\n"
-    (tmp_path / removal.UNUSED).mkdir()
-    (tmp_path / removal.UNUSED / "get-pods").write_text(own + "lease.coordination.k8s.io/node-1\n")
+    (tmp_path / removal.PLATFORM_NAMESPACE).mkdir()
+    (tmp_path / removal.PLATFORM_NAMESPACE / "get-pods").write_text(own + "lease.coordination.k8s.io/node-1\n")
     traces = "event/a.1\nevent.events.k8s.io/a.1\nendpointslice.discovery.k8s.io/b\npodmetrics.metrics.k8s.io/c\n"
     ours = "role.rbac.authorization.k8s.io/warren-removal\nsecret/token-key\n"
     (tmp_path / "get-pods").write_text(own + traces + ours)
@@ -243,15 +251,15 @@ def test_what_the_platform_itself_puts_there_is_not_left_over(kubectl: Kubectl, 
 
 def test_the_commands_of_the_notes_are_found() -> None:
     notes = (
-        "`helm uninstall` leaves some. This removes them:\n\n"
+        "`helm uninstall` leaves some. These commands delete them:\n\n"
         "  kubectl --namespace shop delete secret --selector a=b\n"
-        "  kubectl delete customresourcedefinition topologies.warren.dev    # of everybody\n"
+        "  kubectl delete customresourcedefinition topologies.warren.dev    # of all\n"
     )
     assert removal.commands(notes) == [
         ["kubectl", "--namespace", "shop", "delete", "secret", "--selector", "a=b"],
         ["kubectl", "delete", "customresourcedefinition", "topologies.warren.dev"],
     ]
-    with pytest.raises(NotSo, match="the chart's notes have no"):
+    with pytest.raises(CheckFailed, match="the chart's notes have no"):
         removal.commands("nothing to remove")
 
 
@@ -260,7 +268,7 @@ def test_the_commands_of_the_notes_are_found() -> None:
 OURS = ["warren/order:dev", "warren/tools:dev"]
 
 
-def test_every_image_of_both_generations_is_loaded_by_the_command_one_gives(tmp_path: Path) -> None:
+def test_every_image_of_both_versions_is_loaded_by_the_given_command(tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/tagged\n')
     docker.chmod(0o755)
@@ -271,15 +279,13 @@ def test_every_image_of_both_generations_is_loaded_by_the_command_one_gives(tmp_
     assert (tmp_path / "tagged").read_text().splitlines() == [f"tag {image} {image}-next" for image in OURS]
 
 
-def test_an_image_that_cannot_be_loaded_is_said() -> None:
+def test_a_failed_load_is_reported() -> None:
     with pytest.raises(CommandFailed, match="exit code 1\nno space"):
         images.load(Settings(load="echo no space; exit 1", next_tag="2"), False, OURS)
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ErrImageNeverPull"])
-def test_an_image_that_a_node_lacks_is_said_before_anything_is_installed(
-    kubectl: Kubectl, tmp_path: Path, reason: str
-) -> None:
+def test_a_missing_image_is_reported_before_the_installation(kubectl: Kubectl, tmp_path: Path, reason: str) -> None:
     waiting = {"image": "warren/sms:dev", "state": {"waiting": {"reason": reason}}}
     pod = {"spec": {"nodeName": "n1"}, "status": {"phase": "Pending", "containerStatuses": [waiting]}}
     (tmp_path / "get-pod").write_text(json.dumps(pod))
@@ -289,7 +295,7 @@ def test_an_image_that_a_node_lacks_is_said_before_anything_is_installed(
     assert "delete pod images-0 images-1" in (tmp_path / "asked").read_text()
 
 
-def test_images_that_are_there_are_started_once_on_each_node(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_every_image_is_started_once_on_each_node(kubectl: Kubectl, tmp_path: Path) -> None:
     (tmp_path / "get-pod").write_text('{"spec": {}, "status": {"phase": "Succeeded"}}')
     images.require(kubectl, ["n1", "n2"], OURS)
     asked = (tmp_path / "asked").read_text()
@@ -297,24 +303,24 @@ def test_images_that_are_there_are_started_once_on_each_node(kubectl: Kubectl, t
     assert "get pod images-1" in asked
 
 
-# Before anything waits
+# Requirements
 
 
 def rendered(*files: str) -> list[Object]:
-    """What the chart makes, of real Helm."""
+    """The chart's objects, rendered by the real Helm."""
     settings = Settings(
         helm=str(helm.program(helm.RELEASES[-1])), values=tuple(ROOT / "k8s/kind" / file for file in files)
     )
     return Release(settings, Kubectl("kubectl", "shop"), "next").rendered()
 
 
-def test_the_images_are_all_that_the_chart_names() -> None:
+def test_all_images_of_the_chart_are_found() -> None:
     named = preflight.images(rendered("values.yaml", "three-brokers.yaml"))
     assert {"rabbitmq:4.3-management", "postgres:18", "warren/operator:dev", "warren/tools:dev"} <= set(named)
     assert len(named) == 12
 
 
-def test_all_that_the_cluster_lacks_is_said_at_once(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_all_missing_requirements_are_reported_at_once(kubectl: Kubectl, tmp_path: Path) -> None:
     served = [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet")]
     (tmp_path / "api-resources").write_text("".join(f"names short {version} true {kind}\n" for version, kind in served))
     (tmp_path / "get-storageclasses").write_text('{"items": []}')
@@ -323,19 +329,19 @@ def test_all_that_the_cluster_lacks_is_said_at_once(kubectl: Kubectl, tmp_path: 
         preflight.require(kubectl, facts, "hand")
     assert str(raised.value).splitlines()[1:] == [
         "  it does not know RabbitmqCluster (rabbitmq.com/v1beta1): install the RabbitMQ Cluster Operator first",
-        "  RabbitmqCluster warren-rabbitmq wants storage, and no StorageClass is marked as the default",
-        "  StatefulSet warren-postgresql wants storage, and no StorageClass is marked as the default",
+        "  RabbitmqCluster warren-rabbitmq needs storage, and no StorageClass is marked as the default",
+        "  StatefulSet warren-postgresql needs storage, and no StorageClass is marked as the default",
     ]
 
 
 KINDS = {"Deployment", "StatefulSet", "RabbitmqCluster", "Topology"}
 
 
-def test_a_scenario_that_the_cluster_is_too_small_for_is_not_run() -> None:
+def test_a_scenario_does_not_run_on_a_cluster_that_is_too_small() -> None:
     chosen = ["kill", "drain", "broker drain"]
     small = preflight.Facts(rendered("values.yaml"), ["n1"])
     assert {name: lack.split(";")[0] for name, lack in preflight.unmet(chosen, small).items()} == {
-        "drain": "two nodes that take pods",
+        "drain": "two schedulable nodes",
         "broker drain": f"three broker nodes of the RabbitMQ Cluster Operator: {preflight.THREE_BROKERS}",
     }
     large = preflight.Facts(rendered("values.yaml", "three-brokers.yaml"), ["n1", "n2"])
@@ -348,7 +354,7 @@ def test_the_documentation_lists_every_variable() -> None:
         assert f"`{name}" in page, name
 
 
-def test_a_helm_that_is_not_there_is_one_line(kubectl: Kubectl) -> None:
+def test_a_missing_helm_gives_a_one_line_error(kubectl: Kubectl) -> None:
     done = started(KUBECONFIG="/k", E2E_KUBECTL=kubectl.program, E2E_HELM="no-such-helm")
-    said = "e2e: no-such-helm cannot be run: No such file or directory; install Helm, or name it with E2E_HELM\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, said, "")
+    expected = "e2e: no-such-helm cannot be run: No such file or directory; install Helm or set E2E_HELM\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, expected, "")

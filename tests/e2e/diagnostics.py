@@ -1,4 +1,4 @@
-"""What is kept of a run that failed, for whoever looks into it: in a folder, nothing of it secret."""
+"""Diagnostics of a failed scenario: logs, objects and events in a folder, without secrets."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +10,11 @@ LISTED = "pods,deployments,statefulsets,jobs,services,persistentvolumeclaims,net
 
 
 def collect(kubectl: Kubectl, folder: Path) -> Path:
-    """Never fails: what cannot be had is said in its file."""
+    """Write the diagnostics. Never raises: the error of a failed command is written to its file."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def keep(name: str, words: list[str]) -> str:
-        text = _tried(lambda: kubectl(*words))
+        text = _output_of(lambda: kubectl(*words))
         (folder / name).write_text(text)
         return text
 
@@ -22,7 +22,7 @@ def collect(kubectl: Kubectl, folder: Path) -> Path:
     keep("described.txt", ["describe", "pods"])
     keep("topologies.yaml", ["get", "topologies", "--output=yaml"])
     keep("events.txt", ["get", "events", "--sort-by=.lastTimestamp"])
-    for pod in _tried(lambda: kubectl("get", "pods", "--output=name")).split():
+    for pod in _output_of(lambda: kubectl("get", "pods", "--output=name")).split():
         if not pod.startswith("pod/"):
             continue
         name = pod.removeprefix("pod/")
@@ -31,7 +31,7 @@ def collect(kubectl: Kubectl, folder: Path) -> Path:
     return folder
 
 
-def _tried(ask: Callable[[], str]) -> str:
+def _output_of(ask: Callable[[], str]) -> str:
     try:
         return ask()
     except E2EError as error:

@@ -1,4 +1,4 @@
-"""Where it runs: the cluster that KUBECONFIG names, or a kind cluster that is made and removed."""
+"""The cluster under test: the one that KUBECONFIG names, or a kind cluster for the run."""
 
 import os
 import shutil
@@ -12,21 +12,21 @@ from tests.e2e.errors import CommandFailed, NoCluster
 from tests.e2e.settings import ROOT, Settings
 
 NAME = "warren"
-"""Of the kind cluster, as in k8s/kind/cluster.yaml."""
+"""The name of the kind cluster, as in k8s/kind/cluster.yaml."""
 
 
 @contextmanager
 def cluster(settings: Settings) -> Iterator[bool]:
-    """Sets KUBECONFIG for every program; true on a kind cluster of our own. Raises NoCluster, CommandFailed."""
+    """Sets KUBECONFIG for all programs; yields True for an own kind cluster. Raises NoCluster, CommandFailed."""
     if settings.kubeconfig:
         _reach(settings)
         _require_helm(settings)
         yield False
         return
     if shutil.which(settings.kind) is None:
-        raise NoCluster("KUBECONFIG is not set, and kind, which could make a cluster, is not installed")
+        raise NoCluster("KUBECONFIG is not set, and kind is not installed")
     if NAME in run([settings.kind, "get", "clusters"]).split():
-        raise NoCluster(f"a kind cluster {NAME} exists: name it (kind export kubeconfig), or delete it")
+        raise NoCluster(f"the kind cluster {NAME} exists: set KUBECONFIG (kind export kubeconfig) or delete it")
     _require_helm(settings)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KUBECONFIG"] = str(Path(folder) / "kubeconfig")
@@ -44,14 +44,14 @@ def _require_helm(settings: Settings) -> None:
     try:
         run([settings.helm, "version", "--short"], seconds=30)
     except CommandFailed as error:
-        raise CommandFailed(f"{error}; install Helm, or name it with E2E_HELM") from error
+        raise CommandFailed(f"{error}; install Helm or set E2E_HELM") from error
 
 
 def _reach(settings: Settings) -> None:
     if shutil.which(settings.kubectl) is None:
-        raise NoCluster(f"{settings.kubectl} is not installed; E2E_KUBECTL names another")
+        raise NoCluster(f"{settings.kubectl} is not installed; install it or set E2E_KUBECTL")
     try:
         run([settings.kubectl, "version"], seconds=30)
     except CommandFailed as error:
-        (*_, said) = str(error).splitlines()
-        raise NoCluster(f"no API server answers at what KUBECONFIG names: {said.rstrip('.')}") from error
+        (*_, reason) = str(error).splitlines()
+        raise NoCluster(f"the API server that KUBECONFIG names does not answer: {reason.rstrip('.')}") from error
