@@ -1,7 +1,7 @@
 """`make e2e`: installs the chart on a cluster, runs every scenario, and uninstalls it.
 
-Exit codes: 0 every scenario that fits the cluster passed; 1 some failed, or the cluster lacks a requirement; 2 a variable
-is wrong; 77 nothing ran, because there is no cluster; 130 Ctrl-C. Scenarios that did not run are listed with the reason
+Exit codes: 0 every scenario that fits the cluster passed; 1 some failed, or the cluster lacks a requirement; 2 wrong
+variable; 77 nothing ran, because there is no cluster; 130 Ctrl-C. Scenarios that did not run are listed with the reason
 and never count as passed.
 """
 
