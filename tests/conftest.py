@@ -1,7 +1,4 @@
-"""The real servers, started once for the whole run, or once in each of its workers.
-
-See tests/stage.py for what tests put on them.
-"""
+"""The real servers, started once for each pytest process; see tests/messaging_env.py for what tests create there."""
 
 import os
 import random
@@ -13,8 +10,7 @@ import pytest
 
 from devtools.paths import instance_dir
 from devtools.servers.servers import Servers
-from tests import borrowed
-from tests.stage import remove_instance
+from tests.servers import ADDRESSES_VARIABLE, SharedServers, remove_instance
 
 SEED = int(os.environ.get("WARREN_TEST_SEED", "20261122"))
 
@@ -25,10 +21,10 @@ def pytest_report_header() -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """For `-n`, unless another `--dist` is asked for."""
-    from tests.schedule import Schedule
+    """Use our scheduler for `-n`, unless the command line sets `--dist`."""
+    from tests.xdist_schedule import SlowestFirstScheduling
 
-    return Schedule(config, log) if config.getoption("dist") == "load" else None
+    return SlowestFirstScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +34,9 @@ def _seeded() -> None:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    """A private PostgreSQL and RabbitMQ over TLS, with nothing in them, or what `make mutants` lends."""
-    if lent := os.environ.get(borrowed.VARIABLE):
-        yield cast(Servers, borrowed.Borrowed(Path(lent)))
+    """A private, empty PostgreSQL and RabbitMQ over TLS, or the servers that `make mutants` shares."""
+    if addresses := os.environ.get(ADDRESSES_VARIABLE):
+        yield cast(Servers, SharedServers(Path(addresses)))
         return
     folder = instance_dir(f"test-{os.getpid()}")
     with Servers(folder, fresh=True) as running:
@@ -50,7 +46,7 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture(scope="module")
 def quick_counts(servers: Servers) -> Iterator[None]:
-    """The broker counts what is in its quorum queues twice a second: waits are as much shorter."""
+    """The broker counts the messages of its quorum queues twice a second, which shortens waits."""
     servers.broker.rabbitmqctl("eval", "application:set_env(rabbit, quorum_tick_interval, 500).")
     yield
     servers.broker.rabbitmqctl("eval", "application:unset_env(rabbit, quorum_tick_interval).")

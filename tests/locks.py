@@ -1,29 +1,29 @@
-"""Locks of a database, seen and held from outside: what a transaction waits for, and what it has taken already."""
+"""Locks of a database, held and tested from another connection."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
 
-from tests.stage import eventually
+from tests.messaging_env import eventually
 from warren_messaging.transaction import Connection
 
 
-class Locks:
-    """Of one database. Statements run as its owner; names need their schema."""
+class LockProbe:
+    """Statements run as the owner of the database; table names need their schema."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
 
     @asynccontextmanager
-    async def held(self, statement: str, *arguments: object) -> AsyncIterator[Connection]:
-        """What the statement locks stays locked within the block, and is as before after it."""
+    async def hold(self, statement: str, *arguments: object) -> AsyncIterator[Connection]:
+        """Hold the locks of the statement within the block, then roll it back."""
         async with self._rolled_back() as connection:
             await connection.execute(statement, *arguments)
             yield connection
 
-    async def free(self, statement: str, *arguments: object) -> bool:
-        """Whether the statement gets its locks now."""
+    async def can_lock(self, statement: str, *arguments: object) -> bool:
+        """Return whether the statement gets its locks now."""
         async with self._rolled_back() as connection:
             await connection.execute("SET LOCAL lock_timeout = '100ms'")
             try:
@@ -32,11 +32,11 @@ class Locks:
                 return False
             return True
 
-    async def somebody_waits(self) -> None:
-        """Return as soon as a transaction waits for a lock."""
+    async def wait_for_blocked(self) -> None:
+        """Return as soon as a transaction of the database waits for a lock."""
         connection = await asyncpg.connect(self._dsn)
 
-        async def waits() -> bool:
+        async def blocked() -> bool:
             return bool(
                 await connection.fetchval(
                     "SELECT count(*) > 0 FROM pg_stat_activity"
@@ -45,7 +45,7 @@ class Locks:
             )
 
         try:
-            await eventually(waits, what="nobody waits for a lock")
+            await eventually(blocked, what="no transaction waits for a lock")
         finally:
             await connection.close()
 

@@ -9,8 +9,8 @@ from devtools.servers.servers import Servers
 from tests.conformance.driver import Driver, Feature
 from tests.conformance.rehearsed import InMemory, OnPostgres
 from tests.conformance.staged import OnServers
-from tests.replica import Base
-from tests.stage import Stage
+from tests.messaging_env import MessagingEnv
+from tests.service_replica import ServiceDatabase
 
 DRIVERS: dict[str, type[InMemory] | type[OnPostgres] | type[OnServers]] = {
     "in memory": InMemory,
@@ -18,7 +18,7 @@ DRIVERS: dict[str, type[InMemory] | type[OnPostgres] | type[OnServers]] = {
     "RabbitMQ and PostgreSQL": OnServers,
 }
 
-PREPARED = pytest.StashKey[Base]()
+PREPARED = pytest.StashKey[ServiceDatabase]()
 """The database of all tests without a broker, made by the first of them."""
 
 
@@ -40,12 +40,12 @@ async def driver(
     servers: Servers = request.getfixturevalue("servers")
     if kind is OnPostgres:
         if PREPARED not in request.session.stash:
-            base = Base(servers, tmp_path_factory.mktemp("secrets"))
-            await base.prepare("conformance")
-            request.session.stash[PREPARED] = base
+            db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
+            await db.prepare("conformance")
+            request.session.stash[PREPARED] = db
         yield OnPostgres(request.session.stash[PREPARED])
         return
-    stage = Stage(servers, tmp_path)
-    await stage.set_up()
-    yield OnServers(stage)
-    await stage.tear_down()
+    env = MessagingEnv(servers, tmp_path)
+    await env.set_up()
+    yield OnServers(env)
+    await env.tear_down()

@@ -9,7 +9,7 @@ from uuid import UUID
 from services.shared.contracts import AnyEvent
 from tests.conformance.driver import Feature, Lost, Notes
 from tests.conformance.staged import SqlNotes
-from tests.replica import Base
+from tests.service_replica import ServiceDatabase
 from warren_messaging import Database, RetryPolicy
 from warren_messaging.testing import InMemoryDatabase, Rehearsal
 
@@ -20,12 +20,12 @@ class Rehearsed:
     """One line, of one or several rehearsals that share a database."""
 
     def __init__(
-        self, rehearsals: Sequence[Rehearsal[Any]], kept: list[UUID], sizes: list[int], base: Base | None
+        self, rehearsals: Sequence[Rehearsal[Any]], kept: list[UUID], sizes: list[int], db: ServiceDatabase | None
     ) -> None:
         self._rehearsals = rehearsals
         self._kept = kept
         self._sizes = sizes
-        self._base = base
+        self._db = db
 
     async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None, together: bool = False) -> None:
         for number, message in enumerate(messages):
@@ -33,9 +33,7 @@ class Rehearsed:
         await asyncio.gather(*(each.run() for each in self._rehearsals))
 
     async def noted(self) -> list[UUID]:
-        return (
-            self._kept if self._base is None else [row["id"] for row in await self._base.sql("TABLE conformance.seen")]
-        )
+        return self._kept if self._db is None else [row["id"] for row in await self._db.sql("TABLE conformance.seen")]
 
     async def announced(self) -> list[AnyEvent]:
         return [event for each in self._rehearsals for event in each.events]
@@ -87,14 +85,14 @@ class OnPostgres:
 
     features = frozenset({Feature.SQL})
 
-    def __init__(self, base: Base) -> None:
-        self._base = base
+    def __init__(self, db: ServiceDatabase) -> None:
+        self._db = db
 
     @asynccontextmanager
     async def consume(self, handlers: Any, *, attempts: int = 3, replicas: int = 1) -> AsyncIterator[Rehearsed]:
-        await self._base.sql("CREATE TABLE IF NOT EXISTS conformance.seen (id uuid)")
-        await self._base.sql(f"TRUNCATE {', '.join(f'conformance.{table}' for table in TABLES)}")
-        await self._base.sql("GRANT ALL ON conformance.seen TO conformance")
+        await self._db.sql("CREATE TABLE IF NOT EXISTS conformance.seen (id uuid)")
+        await self._db.sql(f"TRUNCATE {', '.join(f'conformance.{table}' for table in TABLES)}")
+        await self._db.sql("GRANT ALL ON conformance.seen TO conformance")
         sizes: list[int] = []
 
         class Kept(SqlNotes):
@@ -102,11 +100,11 @@ class OnPostgres:
                 sizes.append(len(events))
 
         async with AsyncExitStack() as stack:
-            databases = [Database(self._base.address("conformance")) for _ in range(replicas)]
+            databases = [Database(self._db.address("conformance")) for _ in range(replicas)]
             for database in databases:
                 await database.open()
                 stack.push_async_callback(database.close)
-            yield Rehearsed([rehearsal(handlers, Kept, each, attempts) for each in databases], [], sizes, self._base)
+            yield Rehearsed([rehearsal(handlers, Kept, each, attempts) for each in databases], [], sizes, self._db)
 
 
 def rehearsal(handlers: Any, transaction: Any, database: Database, attempts: int) -> Rehearsal[Any]:

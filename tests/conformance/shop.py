@@ -29,7 +29,7 @@ from services.shipping.handlers import HANDLERS as SHIPPING
 from services.shipping.store import Shipments
 from services.sms.handlers import handlers as sms
 from services.sms.store import Deliveries as Messages
-from tests.replica import Base
+from tests.service_replica import ServiceDatabase
 from warren_messaging import Database
 from warren_messaging.testing import Rehearsal
 
@@ -60,8 +60,8 @@ class Outbox:
 class Shop:
     """One rehearsal of each service that has a database; `place` places orders as the HTTP process would."""
 
-    def __init__(self, base: Base, databases: dict[str, Database], gateway: SimulatedGateway) -> None:
-        self.base = base
+    def __init__(self, db: ServiceDatabase, databases: dict[str, Database], gateway: SimulatedGateway) -> None:
+        self.db = db
         self.mails, self.messages = Outbox(), Outbox()
         told = {"exchange": "notification.exchange"}
         hears = {"hears": "notification.exchange"}
@@ -99,7 +99,7 @@ class Shop:
             await placements.decide([placement], deadline_seconds=3600)
 
     async def stock(self, **pieces: int) -> None:
-        await self.base.sql(
+        await self.db.sql(
             "INSERT INTO inventory.stock (sku, on_hand, reserved, sold, received)"
             " SELECT s, q, 0, 0, q FROM unnest($1::text[], $2::bigint[]) AS t (s, q) ON CONFLICT DO NOTHING",
             list(pieces),
@@ -112,7 +112,7 @@ class Shop:
             f"SELECT '{table}', (to_jsonb(t) - $1::text[])::text FROM \"{service}\".{table} t"  # noqa: S608
             for table in TABLES[service]
         )
-        return sorted(f"{table} {row}" for table, row in await self.base.sql(tables, ["updated_at", "last_at"]))
+        return sorted(f"{table} {row}" for table, row in await self.db.sql(tables, ["updated_at", "last_at"]))
 
 
 def _own_id(event: AnyEvent) -> UUID:
@@ -120,15 +120,15 @@ def _own_id(event: AnyEvent) -> UUID:
 
 
 @asynccontextmanager
-async def opened(base: Base, *services: str) -> AsyncIterator[Shop]:
+async def opened(db: ServiceDatabase, *services: str) -> AsyncIterator[Shop]:
     """Of these services, or of all."""
     async with AsyncExitStack() as stack:
         databases = {}
         for name in services or TABLES:
-            databases[name] = Database(base.address(name), connections=3)
+            databases[name] = Database(db.address(name), connections=3)
             await databases[name].open()
             stack.push_async_callback(databases[name].close)
-        gateway = SimulatedGateway(base.address("gateway"), timeout_seconds=2)
+        gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=2)
         stack.push_async_callback(gateway.close)
-        shop = Shop(base, databases, gateway)
+        shop = Shop(db, databases, gateway)
         yield shop

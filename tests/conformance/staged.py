@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.shared.contracts import CATALOGUE, AnyEvent
 from tests.conformance.driver import Feature, Lost, Notes
-from tests.stage import Stage, eventually
+from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging import Codec, encode
 
 _codec = Codec(CATALOGUE, tolerant=True)
@@ -19,16 +19,16 @@ class SqlNotes(Notes):
         await self.connection.executemany("INSERT INTO seen VALUES ($1)", [(event.logicalid,) for event in self.noted])
 
 
-async def prepared(stage: Stage) -> None:
+async def prepared(env: MessagingEnv) -> None:
     """The table for notes. Repetitions are allowed in it: that there are none is what tests are about."""
-    await stage.sql("CREATE TABLE IF NOT EXISTS seen (id uuid)")
+    await env.sql("CREATE TABLE IF NOT EXISTS seen (id uuid)")
 
 
 class Staged:
-    """One line: a queue on the stage and the consumers of it."""
+    """One line: a queue on the env and the consumers of it."""
 
-    def __init__(self, stage: Stage, sizes: list[int], gate: asyncio.Event) -> None:
-        self._stage = stage
+    def __init__(self, env: MessagingEnv, sizes: list[int], gate: asyncio.Event) -> None:
+        self._env = env
         self._sizes = sizes
         self._gate = gate
         self._sent = 0
@@ -40,29 +40,29 @@ class Staged:
         self._sent += len(bodies)
         if together:
             self._gate.clear()
-        await self._stage.send(*bodies, **({} if user is None else {"user_id": user or None}))
+        await self._env.send(*bodies, **({} if user is None else {"user_id": user or None}))
         self._gate.set()
         await eventually(self._at_rest, what="the queue does not come to rest")
 
     async def _at_rest(self) -> bool:
-        record = self._stage.record
-        parked = sum(last for _, _, last in record.failed_)
-        if len(record.processed_) + len(record.repeated_) + parked < self._sent:
+        telemetry = self._env.telemetry
+        parked = sum(last for _, _, last in telemetry.failures)
+        if len(telemetry.processed_events) + len(telemetry.repeated_events) + parked < self._sent:
             return False
-        self._parked += [bytes(message.body) for message in await self._stage.drain("probe.dlq")]
-        waiting = (await self._stage.sql("SELECT count(*) FROM outbox"))[0][0]
-        return len(self._parked) == parked and waiting == 0 and await self._stage.depth("probe.queue") == 0
+        self._parked += [bytes(message.body) for message in await self._env.drain("probe.dlq")]
+        waiting = (await self._env.sql("SELECT count(*) FROM outbox"))[0][0]
+        return len(self._parked) == parked and waiting == 0 and await self._env.depth("probe.queue") == 0
 
     async def noted(self) -> list[UUID]:
-        return [row["id"] for row in await self._stage.sql("TABLE seen")]
+        return [row["id"] for row in await self._env.sql("TABLE seen")]
 
     async def announced(self) -> list[AnyEvent]:
-        self._arrived += [_codec.decode(message.body) for message in await self._stage.drain("announced.queue")]
+        self._arrived += [_codec.decode(message.body) for message in await self._env.drain("announced.queue")]
         return self._arrived
 
     async def parked(self) -> list[Lost]:
         # A reason is on record by the logical id or, of what cannot be read, by the body's hash.
-        rows = await self._stage.sql(
+        rows = await self._env.sql(
             "SELECT b.body, f.reason, f.attempts FROM unnest($1::bytea[]) AS b (body) JOIN failures f"
             " ON f.state = 'parked' AND (f.key = encode(sha256(b.body), 'hex')"
             "   OR position(convert_to(f.key, 'UTF8') in b.body) > 0)",
@@ -72,10 +72,10 @@ class Staged:
         return [Lost(bytes(row["body"]), row["reason"], row["attempts"]) for row in rows]
 
     def repeated(self) -> int:
-        return len(self._stage.record.repeated_)
+        return len(self._env.telemetry.repeated_events)
 
     def failures(self) -> Sequence[tuple[str, int, bool]]:
-        return self._stage.record.failed_
+        return self._env.telemetry.failures
 
     def batches(self) -> list[int]:
         return self._sizes
@@ -89,12 +89,12 @@ class OnServers:
 
     features = frozenset({Feature.SQL, Feature.BROKER, Feature.PROCESSES})
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, env: MessagingEnv) -> None:
+        self._env = env
 
     @asynccontextmanager
     async def consume(self, handlers: Any, *, attempts: int = 3, replicas: int = 1) -> AsyncIterator[Staged]:
-        await prepared(self._stage)
+        await prepared(self._env)
         sizes: list[int] = []
         gate = asyncio.Event()
         gate.set()
@@ -104,7 +104,7 @@ class OnServers:
                 sizes.append(len(events))
                 await gate.wait()
 
-        async with self._stage.channel() as channel:
+        async with self._env.channel() as channel:
             # What is announced is looked at, and does not come back.
             await channel.queue_unbind("probe.queue", "order.exchange", "order.*")
             await channel.queue_declare("announced.queue", durable=True, arguments={"x-queue-type": "quorum"})
@@ -112,6 +112,6 @@ class OnServers:
         async with AsyncExitStack() as stack:
             for _ in range(replicas):
                 await stack.enter_async_context(
-                    self._stage.consumer(handlers, transaction=Kept, attempts=attempts, prefetch=200 // replicas)
+                    self._env.consumer(handlers, transaction=Kept, attempts=attempts, prefetch=200 // replicas)
                 )
-            yield Staged(self._stage, sizes, gate)
+            yield Staged(self._env, sizes, gate)

@@ -18,7 +18,7 @@ from tests.conformance.shop import TABLES as SERVICES
 from tests.conformance.shop import Shop, opened
 from tests.conformance.test_every_event import GOLDEN, TAKES
 from tests.conftest import SEED
-from tests.replica import Base
+from tests.service_replica import ServiceDatabase
 from warren_messaging import Codec, Verdict, encode
 from warren_messaging.testing import again
 
@@ -48,19 +48,19 @@ VALUES = (
 
 
 @pytest.fixture(scope="module")
-def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    base = Base(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(base.prepare(*SERVICES, "gateway"))
-    yield base
+def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(db.prepare(*SERVICES, "gateway"))
+    yield db
 
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_4_any_body_is_processed_or_parked_with_its_reason_and_its_neighbours_pass(
-    base: Base, service: str
+    db: ServiceDatabase, service: str
 ) -> None:
     chance = random.Random(f"{SEED} {service}")
     before = _most_memory()
-    async with opened(base, service) as shop:
+    async with opened(db, service) as shop:
         await shop.stock(mug=10**6, item1=10**6)
         rehearsal = shop.services[service]
         for _ in range(ROUNDS):
@@ -77,7 +77,7 @@ async def test_4_any_body_is_processed_or_parked_with_its_reason_and_its_neighbo
             assert {reason for reason in retried if not any(known in reason for known in BY_DESIGN)} == set()
         assert len(rehearsal.parked) > ROUNDS * BAD / 10
         assert all(lost.reason for lost in rehearsal.parked)
-        recorded = await base.sql(f"SELECT count(*) FROM \"{service}\".failures WHERE state = 'parked'")  # noqa: S608
+        recorded = await db.sql(f"SELECT count(*) FROM \"{service}\".failures WHERE state = 'parked'")  # noqa: S608
         assert recorded[0][0] == len({_key(lost) for lost in rehearsal.parked})
         for message in rehearsal.messages:
             Codec(CATALOGUE).decode(message.body)  # what is announced can be read by others

@@ -19,7 +19,7 @@ from services.shared.contracts import CATALOGUE, EventData
 from services.shared.contracts.orders import CancelReason, OrderCancelRequested, OrderDeliveryConfirmed
 from tests.conformance.shop import TABLES, Shop, opened
 from tests.conftest import SEED
-from tests.replica import Base
+from tests.service_replica import ServiceDatabase
 from warren_messaging import Transaction, new_id
 from warren_messaging.testing import InMemoryBroker
 
@@ -30,24 +30,24 @@ PAYMENTS = ("tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_flaky")
 
 
 @pytest.fixture(scope="module")
-def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    base = Base(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(base.prepare(*TABLES, "gateway"))
-    yield base
+def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(db.prepare(*TABLES, "gateway"))
+    yield db
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_5_every_disorder_of_the_saga_ends_well(
-    servers: Servers, base: Base, monkeypatch: pytest.MonkeyPatch, seed: int
+    servers: Servers, db: ServiceDatabase, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance = random.Random(seed)
     orders: list[UUID] = []
-    async with opened(base) as shop:
+    async with opened(db) as shop:
         await shop.stock(mug=10_000, rare=5)
         broker = InMemoryBroker(*shop.services.values(), seed=seed, copies=3)
         for _ in range(WAVES):
             orders += await play(shop, broker, chance)
-            await judge(servers, base, monkeypatch, orders)
+            await judge(servers, db, monkeypatch, orders)
             if not unseen(shop):
                 break
         assert unseen(shop) == {}
@@ -57,7 +57,7 @@ async def test_5_every_disorder_of_the_saga_ends_well(
         for service in shop.services.values():
             await service.redeliver(seed=seed)
         assert {name: (service.events, service.performed) for name, service in shop.services.items()} == before
-        await judge(servers, base, monkeypatch, orders)
+        await judge(servers, db, monkeypatch, orders)
         check_told_once(shop)
 
 
@@ -73,7 +73,7 @@ async def play(shop: Shop, broker: InMemoryBroker, chance: random.Random) -> lis
         await say(shop, order, OrderCancelRequested(reason=CancelReason.FRAUD))
     await broker.run()
     # The customers' part, once their parcels are on the way.
-    for (order,) in await shop.base.sql("SELECT id FROM \"order\".orders WHERE state = 'SHIPPED'"):
+    for (order,) in await shop.db.sql("SELECT id FROM \"order\".orders WHERE state = 'SHIPPED'"):
         await say(shop, order, OrderDeliveryConfirmed(customer="gayal"))
     await broker.run()
     return orders
@@ -85,14 +85,14 @@ async def say(shop: Shop, order: UUID, data: EventData) -> None:
         work.announce(data, subject=order, reference=str(order))
 
 
-async def judge(servers: Servers, base: Base, monkeypatch: pytest.MonkeyPatch, orders: list[UUID]) -> None:
+async def judge(servers: Servers, db: ServiceDatabase, monkeypatch: pytest.MonkeyPatch, orders: list[UUID]) -> None:
     """The same invariants that the demo and the load test end with."""
 
     async def no_queues(*_: object) -> dict[str, int]:
         return {}
 
     monkeypatch.setattr(invariants, "queue_depths", no_queues)
-    database = dataclasses.replace(servers.postgres.address, database=base.name)
+    database = dataclasses.replace(servers.postgres.address, database=db.name)
     checks = await invariants.judge(database, servers.broker.address, accepted=orders)
     # Nobody has confirmed what left the outboxes.
     broken = [f"{check.name}: {check.detail}" for check in checks if not check.held and "outbox" not in check.name]

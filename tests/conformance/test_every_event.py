@@ -13,7 +13,7 @@ from services.shared.contracts import CATALOGUE, AnyEvent
 from tests.conformance.shop import TABLES as SERVICES
 from tests.conformance.shop import Shop, opened
 from tests.contracts.test_topology import HANDLED
-from tests.replica import Base
+from tests.service_replica import ServiceDatabase
 from warren_messaging import Codec, Verdict
 from warren_messaging.testing import again
 
@@ -25,19 +25,19 @@ CASES = [(service, event_type) for service in SERVICES for event_type in TAKES[s
 
 
 @pytest.fixture(scope="module")
-def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    base = Base(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(base.prepare(*SERVICES, "gateway"))
-    yield base
+def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(db.prepare(*SERVICES, "gateway"))
+    yield db
 
 
 @pytest.mark.parametrize(("service", "event_type"), CASES)
 async def test_3_repeated_in_one_batch_and_in_later_ones_it_has_one_effect(
-    base: Base, service: str, event_type: str
+    db: ServiceDatabase, service: str, event_type: str
 ) -> None:
     golden = Codec(CATALOGUE).decode((GOLDEN / f"{event_type}.json").read_bytes())
     event = msgspec.structs.replace(again(golden), subject=uuid4())
-    async with opened(base, service) as shop:
+    async with opened(db, service) as shop:
         await shop.stock(mug=1000, item1=1000)
         if service == "order":
             await shop.place(event.subject, str(event.subject))

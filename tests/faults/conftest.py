@@ -14,7 +14,7 @@ from devtools.paths import instance_dir
 from faults.harness import Rig
 from tests.conftest import SEED
 from tests.faults.customers import Customers
-from tests.stage import remove_instance
+from tests.servers import remove_instance
 
 HERE = Path(__file__).parent
 SETTLING = 120.0  # seconds

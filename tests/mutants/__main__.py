@@ -18,14 +18,13 @@ from devtools.errors import LocalError
 from devtools.paths import instance_dir
 from devtools.processes.supervisor import stoppable
 from devtools.servers.servers import Servers
-from tests.borrowed import lend
 from tests.mutants.errors import MutantError
 from tests.mutants.mutant import Mutant, chosen, read_all
 from tests.mutants.table import markdown
 from tests.mutants.tree import copy_to
 from tests.mutants.trial import Bench, Trial, Verdict, outcomes_of
 from tests.mutants.witness import PASSED
-from tests.stage import remove_instance
+from tests.servers import remove_instance, write_addresses
 from warren.progress import ConsoleReport
 
 app = App(name="python -m tests.mutants", version_flags=[], suppress_keyboard_interrupt=False)
@@ -76,7 +75,7 @@ def bench() -> Iterator[Bench]:
             tree = Path(folder) / "tree"
             tree.mkdir()
             file = Path(folder) / "servers.json"
-            lend(servers, file)
+            write_addresses(servers, file)
             yield Bench(copy_to(tree), file)
     finally:
         remove_instance(instance)

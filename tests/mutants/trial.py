@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from tests import borrowed
 from tests.mutants import witness
 from tests.mutants.errors import DoesNotApply
 from tests.mutants.mutant import Mutant
 from tests.mutants.tree import changed
 from tests.mutants.witness import ASSERTED, PASSED, Report
+from tests.servers import ADDRESSES_VARIABLE
 
 TIME_LIMIT = 300.0  # seconds, for one run of pytest on a mutant
 
@@ -47,7 +47,7 @@ class Bench:
         path = os.pathsep.join(str(tree / part) for part in (".", "operator", "services/shared/messaging"))
         self._environment = os.environ | {
             "PYTHONPATH": path,
-            borrowed.VARIABLE: str(servers),
+            ADDRESSES_VARIABLE: str(servers),
             witness.VARIABLE: str(self._report),
         }
 

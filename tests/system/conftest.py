@@ -9,7 +9,7 @@ import pytest
 from devtools import invariants
 from devtools.local.system import System
 from devtools.paths import instance_dir
-from tests.stage import remove_instance
+from tests.servers import remove_instance
 from tests.system.shop import Shop
 from warren.client import Client
 

@@ -10,7 +10,7 @@ import pytest
 
 from devtools.paths import instance_dir
 from faults.chaos.run import Outcome, Progress, Run
-from tests.stage import remove_instance
+from tests.servers import remove_instance
 from warren.progress import SilentReport
 
 PAYMENT_DEADLINE = 12.0  # seconds

@@ -18,10 +18,9 @@ from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import STAFF, AuthGuard, AuthSettings
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated, OrderPaid
-from tests.integration.audit.conftest import Audit
-from tests.replica import Base, again
-from tests.stage import event_of
+from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging import codec
+from warren_messaging.testing import again, event_of
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 KEY = "k" * 32
@@ -44,26 +43,26 @@ def settings(**fields: Any) -> AuthSettings:
     )
 
 
-def client_of(audit: Audit, guard: AuthGuard) -> httpx.AsyncClient:
+def client_of(audit: Replica, guard: AuthGuard) -> httpx.AsyncClient:
     app = application(routes(Reader(audit.database), guard), title="audit", index="/audit")
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://audit")
 
 
 @pytest.fixture
-async def client(audit: Audit) -> AsyncIterator[httpx.AsyncClient]:
+async def client(audit: Replica) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(audit, AuthGuard(settings(auth="local"), role=STAFF)) as client:
         yield client
 
 
-async def test_the_story_of_an_order(client: httpx.AsyncClient, audit: Audit) -> None:
+async def test_the_story_of_an_order(client: httpx.AsyncClient, audit: Replica) -> None:
     order = uuid4()
     second = event(order, 2, time=NOON + timedelta(seconds=2))
     first = event(order, 1, time=NOON)
     later = event(order, 5, time=NOON + timedelta(seconds=5))
     payment = event(order, 1, source="/warren/payment", time=NOON + timedelta(seconds=1))
-    await audit.take(later, second, payment, first, event(uuid4(), 1))
+    await audit.process(later, second, payment, first, event(uuid4(), 1))
     contradiction = again(first)
-    await audit.take(contradiction)
+    await audit.process(contradiction)
     answer = (await client.get(f"/audit/orders/{order}")).json()
     assert answer["subject"] == str(order)
     assert [each["event"]["id"] for each in answer["events"]] == [
@@ -83,12 +82,12 @@ async def test_an_unknown_order_is_a_problem(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("order", [None, "newest", "oldest"])
 async def test_pages_show_every_event_once_in_the_order_of_time(
-    client: httpx.AsyncClient, audit: Audit, order: str | None
+    client: httpx.AsyncClient, audit: Replica, order: str | None
 ) -> None:
     source = f"/warren/{uuid4().hex}"
     # Several share a moment, so that the id has to decide.
     events = [event(uuid4(), 1, source=source, time=NOON + timedelta(seconds=number // 4)) for number in range(23)]
-    await audit.take(*events)
+    await audit.process(*events)
     found: list[str] = []
     query: dict[str, Any] = {"source": source, "limit": 5} | ({} if order is None else {"order": order})
     pages = 0
@@ -104,12 +103,12 @@ async def test_pages_show_every_event_once_in_the_order_of_time(
     assert pages == 5
 
 
-async def test_an_order_is_found_by_its_customers_number(client: httpx.AsyncClient, audit: Audit) -> None:
+async def test_an_order_is_found_by_its_customers_number(client: httpx.AsyncClient, audit: Replica) -> None:
     created = OrderCreated(customer="ada", lines=[], total_cents=1, currency="EUR", payment_token="tok_ok")
     one, two, three = uuid4(), uuid4(), uuid4()
     number, shared = uuid4().hex[:12], uuid4().hex[:12]
-    await audit.take(event_of(created, subject=one, reference=number), event(one, 2, reference=number))
-    await audit.take(*(event_of(created, subject=order, reference=shared) for order in (two, three)))
+    await audit.process(event_of(created, subject=one, reference=number), event(one, 2, reference=number))
+    await audit.process(*(event_of(created, subject=order, reference=shared) for order in (two, three)))
     story = (await client.get(f"/audit/orders/{number}")).json()
     assert (story["subject"], len(story["events"])) == (str(one), 2)
     several = await client.get(f"/audit/orders/{shared}")
@@ -123,11 +122,11 @@ async def test_what_there_is_stands_at_audit(client: httpx.AsyncClient) -> None:
     assert {"/audit/events", "/audit/gaps", "/audit/orders/{order}"} == {each["path"] for each in routes}
 
 
-async def test_filters_combine(client: httpx.AsyncClient, audit: Audit) -> None:
+async def test_filters_combine(client: httpx.AsyncClient, audit: Replica) -> None:
     source = f"/warren/{uuid4().hex}"
     events = [event(uuid4(), 1, source=source, time=NOON + timedelta(seconds=number)) for number in range(4)]
     paid = event_of(OrderPaid(customer="ada", total_cents=1, currency="EUR"), source=source, time=NOON)
-    await audit.take(*events, paid)
+    await audit.process(*events, paid)
 
     async def ids(**query: str) -> list[str]:
         answer = await client.get("/audit/events", params={"source": source, "order": "oldest"} | query)
@@ -174,11 +173,11 @@ async def test_odd_parameters_are_answered(client: httpx.AsyncClient) -> None:
 
 
 async def test_what_is_answered_is_json_whatever_an_older_version_has_kept(
-    client: httpx.AsyncClient, audit: Audit, base: Base
+    client: httpx.AsyncClient, audit: Replica, db: ServiceDatabase
 ) -> None:
     kept = event(uuid4(), 1)
-    await audit.take(kept, event(kept.subject, 2))
-    await base.sql(
+    await audit.process(kept, event(kept.subject, 2))
+    await db.sql(
         "UPDATE audit.events SET body = replace(encode(body, 'escape'), 'ada', '\\377\\376')::bytea WHERE subject = $1",
         kept.subject,
     )
@@ -187,11 +186,11 @@ async def test_what_is_answered_is_json_whatever_an_older_version_has_kept(
     assert customers == ["\ufffd\ufffd"] * 2
 
 
-async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Audit, base: Base) -> None:
-    await base.sql("TRUNCATE audit.events")
+async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Replica, db: ServiceDatabase) -> None:
+    await db.sql("TRUNCATE audit.events")
     old, new, whole = uuid4(), uuid4(), uuid4()
-    await audit.take(event(old, 3, time=NOON), event(whole, 1), event(whole, 2))
-    await audit.take(event(new, 2), event(new, 4), event(new, 5, source="/warren/payment"))
+    await audit.process(event(old, 3, time=NOON), event(whole, 1), event(whole, 2))
+    await audit.process(event(new, 2), event(new, 4), event(new, 5, source="/warren/payment"))
 
     async def ask(**query: Any) -> tuple[set[tuple[str, str, int, int]], bool]:
         answer = (await client.get("/audit/gaps", params=query)).json()
@@ -209,7 +208,7 @@ async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Audit, base:
     assert (len(found), more) == (2, True)
 
 
-async def test_with_tokens_only_staff_reads(audit: Audit, tmp_path: Path) -> None:
+async def test_with_tokens_only_staff_reads(audit: Replica, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
     guard = AuthGuard(settings(auth="token", token_key_file=tmp_path / "key", http_host="0.0.0.0"), role=STAFF)  # noqa: S104
 
@@ -224,7 +223,7 @@ async def test_with_tokens_only_staff_reads(audit: Audit, tmp_path: Path) -> Non
             assert (await client.get(path, headers=token(role="staff"))).status_code in {200, 404}
 
 
-async def test_a_database_that_is_away_is_a_503(audit: Audit) -> None:
+async def test_a_database_that_is_away_is_a_503(audit: Replica) -> None:
     async with client_of(audit, AuthGuard(settings(auth="local"), role=STAFF)) as client:
         await audit.database.close()
         answer = await client.get("/audit/gaps")
@@ -237,7 +236,7 @@ async def test_the_interface_is_described(client: httpx.AsyncClient) -> None:
         assert {"200", "401", "403", "503"} <= document["paths"][path]["get"]["responses"].keys()
 
 
-async def test_bodies_come_back_byte_for_byte(client: httpx.AsyncClient, audit: Audit) -> None:
+async def test_bodies_come_back_byte_for_byte(client: httpx.AsyncClient, audit: Replica) -> None:
     sent = event(uuid4(), 1)
-    await audit.take(sent)
+    await audit.process(sent)
     assert codec.encode(sent) in (await client.get(f"/audit/orders/{sent.subject}")).content

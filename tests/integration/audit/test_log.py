@@ -13,17 +13,16 @@ import msgspec
 import pytest
 
 import services.audit
-from services.audit.handlers import on_event
+from services.audit.handlers import HANDLERS, on_event
 from services.audit.store import Log
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import Contact, Line, OrderConfirmed, OrderCreated, OrderPaid
-from tests.integration.audit.conftest import Audit
-from tests.replica import Base, again
-from tests.stage import event_of
+from tests.service_replica import Replica, ServiceDatabase, replica
 from warren_messaging import codec
 from warren_messaging.codec import Codec, OpaqueEvent
 from warren_messaging.consumer.processor import Verdict
+from warren_messaging.testing import again, event_of
 
 
 def event(order: UUID, sequence: int = 1, source: str = "/warren/order") -> AnyEvent:
@@ -35,14 +34,14 @@ def with_(body: bytes, **members: Any) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(body) | members)
 
 
-async def rows(base: Base, order: UUID, table: str = "events") -> list[Any]:
-    return await base.sql(f"SELECT * FROM audit.{table} WHERE subject = $1 ORDER BY source, sequence", order)  # noqa: S608
+async def rows(db: ServiceDatabase, order: UUID, table: str = "events") -> list[Any]:
+    return await db.sql(f"SELECT * FROM audit.{table} WHERE subject = $1 ORDER BY source, sequence", order)  # noqa: S608
 
 
-async def test_an_event_is_kept_as_it_came(base: Base, audit: Audit) -> None:
+async def test_an_event_is_kept_as_it_came(db: ServiceDatabase, audit: Replica) -> None:
     sent = event(uuid4())
-    assert await audit.take(sent) == [Verdict.DONE]
-    [row] = await rows(base, sent.subject)
+    assert await audit.process(sent) == [Verdict.DONE]
+    [row] = await rows(db, sent.subject)
     assert (row["source"], row["sequence"], row["id"], row["logical_id"], row["type"], row["reference"]) == (
         "/warren/order",
         1,
@@ -55,53 +54,53 @@ async def test_an_event_is_kept_as_it_came(base: Base, audit: Audit) -> None:
     assert row["body"] == codec.encode(sent)
 
 
-async def test_unknown_types_and_unknown_fields_are_kept(base: Base, audit: Audit) -> None:
+async def test_unknown_types_and_unknown_fields_are_kept(db: ServiceDatabase, audit: Replica) -> None:
     order = uuid4()
     data = {"customer": "ada", "totalCents": 100, "currency": "EUR", "later": {"nested": [1, 2.50]}}
     known = with_(codec.encode(event(order, 1)), data=data)
     unknown = with_(codec.encode(event(order, 2)), type="loyalty.points_granted", data=["anything"])
     broken = with_(codec.encode(event(order, 3)), data={"totalCents": "not a number"})
-    assert await audit.take(known, unknown, broken) == [Verdict.DONE] * 3
-    kept = [msgspec.json.decode(row["body"])["data"] for row in await rows(base, order)]
+    assert await audit.process(known, unknown, broken) == [Verdict.DONE] * 3
+    kept = [msgspec.json.decode(row["body"])["data"] for row in await rows(db, order)]
     assert kept == [data, ["anything"], {"totalCents": "not a number"}]
 
 
-async def test_a_batch_in_any_order_with_repetitions_is_kept_once(base: Base, audit: Audit) -> None:
+async def test_a_batch_in_any_order_with_repetitions_is_kept_once(db: ServiceDatabase, audit: Replica) -> None:
     order = uuid4()
     events = [event(order, number, f"/warren/{source}") for number in range(1, 31) for source in ("order", "payment")]
     arriving = events + events[::3]
     random.shuffle(arriving)
     for start in range(0, len(arriving), 17):
         batch = arriving[start : start + 17]
-        assert set(await audit.take(*batch)) == {Verdict.DONE}
-    assert {row["id"] for row in await rows(base, order)} == {each.id for each in events}
-    assert await rows(base, order, "contradictions") == []
+        assert set(await audit.process(*batch)) == {Verdict.DONE}
+    assert {row["id"] for row in await rows(db, order)} == {each.id for each in events}
+    assert await rows(db, order, "contradictions") == []
 
 
-async def test_a_repetition_after_the_inbox_forgot_changes_nothing(base: Base, audit: Audit) -> None:
+async def test_a_repetition_after_the_inbox_forgot_changes_nothing(db: ServiceDatabase, audit: Replica) -> None:
     order = uuid4()
     first, second = event(order, 1), event(order, 2)
-    await audit.take(first)
-    before = await rows(base, order)
-    await base.sql("DELETE FROM audit.inbox WHERE logical_id = $1", first.logicalid)
-    assert await audit.take(first, second) == [Verdict.DONE] * 2
-    after = await rows(base, order)
+    await audit.process(first)
+    before = await rows(db, order)
+    await db.sql("DELETE FROM audit.inbox WHERE logical_id = $1", first.logicalid)
+    assert await audit.process(first, second) == [Verdict.DONE] * 2
+    after = await rows(db, order)
     assert after[0] == before[0]
     assert len(after) == 2
-    assert await rows(base, order, "contradictions") == []
+    assert await rows(db, order, "contradictions") == []
 
 
 @pytest.mark.parametrize("together", [True, False])
 async def test_a_contradiction_is_kept_beside_and_told(
-    base: Base, audit: Audit, together: bool, capsys: pytest.CaptureFixture[str]
+    db: ServiceDatabase, audit: Replica, together: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order = uuid4()
     one = event(order)
     other = again(one)
     batches = [[one, other, event(order, 2)]] if together else [[one], [other, event(order, 2)]]
     for batch in batches:
-        assert set(await audit.take(*batch)) == {Verdict.DONE}
-    kept, beside = await rows(base, order), await rows(base, order, "contradictions")
+        assert set(await audit.process(*batch)) == {Verdict.DONE}
+    kept, beside = await rows(db, order), await rows(db, order, "contradictions")
     assert len(kept) == 2
     assert [row["sequence"] for row in beside] == [1]
     assert {kept[0]["id"], beside[0]["id"]} == {one.id, other.id}
@@ -114,26 +113,26 @@ async def test_a_contradiction_is_kept_beside_and_told(
     "changes", [{"data": {"customer": "eve"}}, {"sourcesequence": 7}, {"time": "2026-01-02T03:04:05Z"}, {"extra": 1}]
 )
 async def test_an_id_that_comes_again_with_other_content_is_no_repetition(
-    base: Base, audit: Audit, changes: dict[str, Any], together: bool, capsys: pytest.CaptureFixture[str]
+    db: ServiceDatabase, audit: Replica, changes: dict[str, Any], together: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = codec.encode(event(uuid4()))
     other = with_(one, **changes)
     for batch in [[one, one, other, one]] if together else [[one], [one], [other], [one]]:
-        assert set(await audit.take(*batch)) == {Verdict.DONE}
+        assert set(await audit.process(*batch)) == {Verdict.DONE}
     order = UUID(msgspec.json.decode(one)["subject"])
-    assert [row["body"] for row in await rows(base, order)] == [one]
-    assert [row["body"] for row in await rows(base, order, "contradictions")] == [other]
+    assert [row["body"] for row in await rows(db, order)] == [one]
+    assert [row["body"] for row in await rows(db, order, "contradictions")] == [other]
     assert capsys.readouterr().out.count("contradiction: two events with one id, both kept") == 1
 
 
-async def test_unknown_attributes_are_kept_byte_for_byte(base: Base, audit: Audit) -> None:
+async def test_unknown_attributes_are_kept_byte_for_byte(db: ServiceDatabase, audit: Replica) -> None:
     order = uuid4()
     body = codec.encode(event(order)).replace(b'"time"', b'"vendor" :  {"a": [1e2, "\\n", "\\u20ac"]}, "time"')
-    assert await audit.take(body) == [Verdict.DONE]
-    assert [row["body"] for row in await rows(base, order)] == [body]
+    assert await audit.process(body) == [Verdict.DONE]
+    assert [row["body"] for row in await rows(db, order)] == [body]
 
 
-async def test_neither_payment_token_nor_address_is_kept(base: Base, audit: Audit) -> None:
+async def test_neither_payment_token_nor_address_is_kept(db: ServiceDatabase, audit: Replica) -> None:
     contact = Contact(email="ada@example.test", phone="+94112345678")
     data = OrderCreated(
         customer="ada", lines=[Line("mug", 1)], total_cents=1, currency="EUR", payment_token="tok_x", contact=contact
@@ -141,17 +140,17 @@ async def test_neither_payment_token_nor_address_is_kept(base: Base, audit: Audi
     created = event_of(data, reference="A-1")
     repeated = with_(codec.encode(created), data=msgspec.to_builtins(data) | {"paymentToken": "tok_y"})
     reserved = InventoryReserved(customer="ada", total_cents=1, currency="EUR", payment_token="tok_x")
-    await audit.take(created, repeated, event_of(reserved, subject=created.subject))
-    whole = [row["body"] for table in ("events", "contradictions") for row in await rows(base, created.subject, table)]
+    await audit.process(created, repeated, event_of(reserved, subject=created.subject))
+    whole = [row["body"] for table in ("events", "contradictions") for row in await rows(db, created.subject, table)]
     assert len(whole) >= 2
     for body in whole:
         assert not any(word in body for word in (b"tok_", b"ada@", b"+94"))
-    [kept] = [row["body"] for row in await rows(base, created.subject) if row["type"] == "order.created"]
+    [kept] = [row["body"] for row in await rows(db, created.subject) if row["type"] == "order.created"]
     hidden = Contact(email="***", phone="***")
     assert Codec(CATALOGUE).decode(kept).data == msgspec.structs.replace(data, payment_token="***", contact=hidden)
 
 
-async def test_an_older_log_loses_tokens_and_addresses_and_nothing_else(base: Base) -> None:
+async def test_an_older_log_loses_tokens_and_addresses_and_nothing_else(db: ServiceDatabase) -> None:
     hidden = [r'"tok_ok"', r'"a\"b\\"', r'"\\\\"', '"\u00e4\u2603"', r'"\u0000"', '""', "null"]
     before = {
         uuid4(): b'{"data":{"x":"a\xff\\","paymentToken":%b,"contact":{"email":%b,"phone":%b}},"y":1}'
@@ -161,7 +160,7 @@ async def test_an_older_log_loses_tokens_and_addresses_and_nothing_else(base: Ba
     }
     columns = "source, subject, sequence, id, logical_id, type, time, body"
     for table in ("events", "contradictions"):
-        await base.sql(
+        await db.sql(
             f"INSERT INTO audit.{table} ({columns})"  # noqa: S608
             " SELECT 's', id, 1, id, id, 'order.created', now(), body"
             " FROM unnest($1::uuid[], $2::bytea[]) AS t (id, body)",
@@ -170,49 +169,47 @@ async def test_an_older_log_loses_tokens_and_addresses_and_nothing_else(base: Ba
         )
     migration = (Path(services.audit.__file__).parent / "migrations/0003_no_tokens_no_addresses.sql").read_text()
     for statement in migration.split("-- migrate:down")[0].split(";")[:-1]:
-        await base.sql(statement.replace("UPDATE ", "UPDATE audit."))
+        await db.sql(statement.replace("UPDATE ", "UPDATE audit."))
     for table in ("events", "contradictions"):
         for order, body in before.items():
-            [row] = await rows(base, order, table)
+            [row] = await rows(db, order, table)
             assert row["body"] == re.sub(rb'("paymentToken"|"email"|"phone"):"([^"\\]|\\.)*"', rb'\1:"***"', body)
 
 
-async def test_replicas_that_take_the_same_events_at_once_keep_them_once(base: Base, audit: Audit) -> None:
-    other = Audit(base)
-    await other.database.open()
+async def test_replicas_that_take_the_same_events_at_once_keep_them_once(db: ServiceDatabase, audit: Replica) -> None:
     order = uuid4()
     events = [event(order, number) for number in range(1, 101)]
     contradicting = [again(each) for each in events[:10]]
 
-    async def work(replica: Audit, arriving: list[AnyEvent]) -> None:
+    async def work(one: Replica, arriving: list[AnyEvent]) -> None:
         random.shuffle(arriving)
         for start in range(0, len(arriving), 20):
-            assert set(await replica.take(*arriving[start : start + 20])) == {Verdict.DONE}
+            assert set(await one.process(*arriving[start : start + 20])) == {Verdict.DONE}
 
-    await asyncio.gather(work(audit, events[:]), work(other, events + contradicting))
-    await other.database.close()
-    found = {row["id"] for table in ("events", "contradictions") for row in await rows(base, order, table)}
+    async with replica(db, "audit", HANDLERS, Log, Codec({}, tolerant=True)) as other:
+        await asyncio.gather(work(audit, events[:]), work(other, events + contradicting))
+    found = {row["id"] for table in ("events", "contradictions") for row in await rows(db, order, table)}
     assert found == {each.id for each in events + contradicting}
-    assert len(await rows(base, order)) == 100
+    assert len(await rows(db, order)) == 100
 
 
-async def test_odd_but_readable_events_are_kept(base: Base, audit: Audit) -> None:
+async def test_odd_but_readable_events_are_kept(db: ServiceDatabase, audit: Replica) -> None:
     order = uuid4()
     odd = with_(codec.encode(event(order, 1)), type="loyalty.odd", data={"a": "\n"})
     no_zone = with_(codec.encode(event(order, 2)), time="2026-01-02T03:04:05")
-    assert await audit.take(odd, no_zone) == [Verdict.DONE] * 2
-    one, two = await rows(base, order)
+    assert await audit.process(odd, no_zone) == [Verdict.DONE] * 2
+    one, two = await rows(db, order)
     assert one["body"] == odd
     assert two["time"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-async def test_what_cannot_be_kept_is_parked_and_its_neighbours_are_kept(base: Base, audit: Audit) -> None:
+async def test_what_cannot_be_kept_is_parked_and_its_neighbours_are_kept(db: ServiceDatabase, audit: Replica) -> None:
     order = uuid4()
-    verdicts = await audit.take(
+    verdicts = await audit.process(
         b"nonsense", event(order, 1), with_(codec.encode(event(order)), sourcesequence=2**31), event(order, 2)
     )
     assert verdicts == [Verdict.PARK, Verdict.DONE, Verdict.PARK, Verdict.DONE]
-    assert [row["sequence"] for row in await rows(base, order)] == [1, 2]
+    assert [row["sequence"] for row in await rows(db, order)] == [1, 2]
 
 
 @pytest.mark.parametrize("table", ["events", "contradictions"])
@@ -220,10 +217,12 @@ async def test_what_cannot_be_kept_is_parked_and_its_neighbours_are_kept(base: B
     "statement",
     ["UPDATE {} SET type = 'x'", "DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}", "ALTER TABLE {} ADD x int"],
 )
-async def test_the_log_cannot_be_changed_by_the_service(base: Base, audit: Audit, table: str, statement: str) -> None:
+async def test_the_log_cannot_be_changed_by_the_service(
+    db: ServiceDatabase, audit: Replica, table: str, statement: str
+) -> None:
     sent = event_of(OrderConfirmed(customer="ada"))
-    await audit.take(sent)
-    address = base.address("audit")
+    await audit.process(sent)
+    address = db.address("audit")
     connection = await asyncpg.connect(address.url, password=address.password(), ssl=address.tls())
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -239,7 +238,7 @@ def _opaque(event: AnyEvent) -> OpaqueEvent:
     return opaque
 
 
-async def test_a_batch_costs_as_many_statements_as_one_event(audit: Audit) -> None:
+async def test_a_batch_costs_as_many_statements_as_one_event(audit: Replica) -> None:
     counted = []
     for size in (1, 1, 100):  # the first one also asks for the types of the columns
         statements: list[str] = []

@@ -25,7 +25,7 @@ from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import STAFF, AuthGuard
 from tests.conftest import SEED
 from tests.integration.order.conftest import SETTINGS, Shop
-from tests.replica import Base, Replica
+from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging.postgres.database import Database
 
 ROUNDS = 40  # requests for each operation
@@ -38,18 +38,18 @@ NASTY = [
 
 
 @pytest.fixture(scope="module")
-def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    base = Base(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(base.prepare("order", "inventory", "audit"))
-    yield base
+def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(db.prepare("order", "inventory", "audit"))
+    yield db
 
 
 @pytest.fixture
-async def apps(base: Base) -> AsyncIterator[list[Litestar]]:
+async def apps(db: ServiceDatabase) -> AsyncIterator[list[Litestar]]:
     async with AsyncExitStack() as stack:
         databases = {}
         for service in ("order", "inventory", "audit"):
-            databases[service] = database = Database(base.address(service))
+            databases[service] = database = Database(db.address(service))
             await database.open()
             stack.push_async_callback(database.close)
         guard = AuthGuard(SETTINGS, role=STAFF)

@@ -12,7 +12,7 @@ import pytest
 from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import wait_for_server
 from tests.proxy import Proxy
-from tests.replica import Base
+from tests.service_replica import ServiceDatabase
 
 
 async def test_a_server_that_comes_up_late_is_waited_for(servers: Servers) -> None:
@@ -39,39 +39,39 @@ async def test_one_that_refuses_us_is_there_and_one_that_never_comes_is_given_up
 
 
 @pytest.fixture
-async def base(servers: Servers, tmp_path: Path) -> AsyncIterator[Base]:
-    base = Base(servers, tmp_path)
-    yield base
+async def db(servers: Servers, tmp_path: Path) -> AsyncIterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path)
+    yield db
     admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
-    await admin.execute(f'DROP DATABASE IF EXISTS "{base.name}" WITH (FORCE)')
+    await admin.execute(f'DROP DATABASE IF EXISTS "{db.name}" WITH (FORCE)')
     await admin.close()
 
 
-async def login(base: Base, role: str, database: str | None = None) -> asyncpg.Connection:
-    address = base.address(role)
+async def login(db: ServiceDatabase, role: str, database: str | None = None) -> asyncpg.Connection:
+    address = db.address(role)
     tls = ssl.create_default_context(cafile=address.ca_file)
     password = address.password_file.read_text()
     return await asyncpg.connect(address.url, database=database, password=password, ssl=tls)
 
 
-async def test_no_password_reaches_the_servers_log(servers: Servers, base: Base) -> None:
+async def test_no_password_reaches_the_servers_log(servers: Servers, db: ServiceDatabase) -> None:
     admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
     try:
-        await admin.execute(f'CREATE DATABASE "{base.name}"')
-        await admin.execute(f"ALTER DATABASE \"{base.name}\" SET log_statement = 'ddl'")
+        await admin.execute(f'CREATE DATABASE "{db.name}"')
+        await admin.execute(f"ALTER DATABASE \"{db.name}\" SET log_statement = 'ddl'")
     finally:
         await admin.close()
-    await base.prepare("probe")
-    await (await login(base, "probe")).close()
+    await db.prepare("probe")
+    await (await login(db, "probe")).close()
     log = servers.postgres.log_file.read_text(errors="replace")
     assert 'ROLE "probe" LOGIN PASSWORD \'SCRAM-SHA-256$' in log
-    assert base.address("probe").password_file.read_text() not in log
+    assert db.address("probe").password_file.read_text() not in log
 
 
-async def test_a_service_role_is_shut_in_its_schema(base: Base) -> None:
-    await base.prepare("email", "gateway")
+async def test_a_service_role_is_shut_in_its_schema(db: ServiceDatabase) -> None:
+    await db.prepare("email", "gateway")
     for role, tables in (("email", ("messaging_migrations", "migrations")), ("gateway", ("migrations",))):
-        connection = await login(base, role)
+        connection = await login(db, role)
         try:
             for table in tables:
                 assert await connection.fetch(f"SELECT version FROM {table}")  # noqa: S608 - a constant
@@ -87,4 +87,4 @@ async def test_a_service_role_is_shut_in_its_schema(base: Base) -> None:
             await connection.close()
         for database in ("postgres", "template1"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
-                await login(base, role, database)
+                await login(db, role, database)

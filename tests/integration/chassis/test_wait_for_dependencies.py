@@ -6,11 +6,11 @@ import pytest
 
 from services.shared.chassis.settings import ProcessSettings
 from services.shared.chassis.wait_for_dependencies import missing_dependency, wait
-from tests.stage import Stage
+from tests.messaging_env import MessagingEnv
 
 
-def settings_of(stage: Stage, user: str = "probe") -> ProcessSettings:
-    broker, database = stage.address(user), stage.database_address()
+def settings_of(env: MessagingEnv, user: str = "probe") -> ProcessSettings:
+    broker, database = env.broker_address(user), env.database_address()
     assert database.password_file is not None
     assert database.ca_file is not None
     assert broker.ca_file is not None
@@ -24,24 +24,24 @@ def settings_of(stage: Stage, user: str = "probe") -> ProcessSettings:
     )
 
 
-async def test_it_waits_for_a_queue_and_says_which(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = settings_of(stage)
+async def test_it_waits_for_a_queue_and_says_which(env: MessagingEnv, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = settings_of(env)
     assert await missing_dependency(settings, ["probe.queue"]) == ""
     waiting = asyncio.create_task(wait(settings, ["probe.queue", "late.queue"], 60))
     while "late.queue" not in capsys.readouterr().out:  # noqa: ASYNC110 - output announces nothing
         await asyncio.sleep(0.05)
-    async with stage.channel() as channel:
+    async with env.channel() as channel:
         await channel.queue_declare("late.queue", durable=True, arguments={"x-queue-type": "quorum"})
-    async with stage.api() as api:
+    async with env.management_api() as api:
         rights = {"configure": "^$", "write": "^$", "read": "^(probe|late).queue$"}
-        (await api.put(f"permissions/{stage.vhost}/probe", json=rights)).raise_for_status()
+        (await api.put(f"permissions/{env.vhost}/probe", json=rights)).raise_for_status()
     assert await waiting == ""
 
 
-async def test_a_user_that_is_not_there_yet_is_waited_for_too(stage: Stage) -> None:
-    settings = settings_of(stage, "nobody")
+async def test_a_user_that_is_not_there_yet_is_waited_for_too(env: MessagingEnv) -> None:
+    settings = settings_of(env, "nobody")
     assert "cannot read the broker username" in await wait(settings, [], 0)
-    folder = stage.address("nobody").credentials
+    folder = env.broker_address("nobody").credentials
     folder.mkdir()
     (folder / "username").write_text("nobody")
     (folder / "password").write_text("x")

@@ -1,4 +1,4 @@
-"""A stage with a redrive exchange, a queue of unrouted events, and the user `dlq` with its permissions as shipped."""
+"""A env with a redrive exchange, a queue of unrouted events, and the user `dlq` with its permissions as shipped."""
 
 import asyncio
 import io
@@ -17,12 +17,12 @@ import broker_topology
 from devtools.paths import CHECKOUT
 from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
-from tests.stage import Stage, eventually
+from tests.messaging_env import MessagingEnv, eventually
 from warren import cli
 from warren_messaging.amqp.connection import BrokerAddress
 
 
-class Lots(Stage):
+class Lots(MessagingEnv):
     """`probe.dlq` and `unrouted.queue`, and the command line that looks after them."""
 
     async def set_up(self) -> None:
@@ -67,7 +67,7 @@ class Lots(Stage):
     async def park_bare(self, body: bytes, lot: str = "probe.dlq") -> None:
         """One without any property, a message id included, which our own driver would add."""
         message = {"routing_key": lot, "payload": body.decode(), "payload_encoding": "string", "properties": {}}
-        async with self.api() as api:
+        async with self.management_api() as api:
             answer = await api.post(f"exchanges/{self.vhost}/amq.default/publish", json=message)
             assert answer.json() == {"routed": True}
 
@@ -184,8 +184,8 @@ def _id(body: bytes) -> str | None:
 
 
 @pytest.fixture
-async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Lots]:
-    stage = Lots(servers, tmp_path)
-    await stage.set_up()
-    yield stage
-    await stage.tear_down()
+async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[Lots]:
+    env = Lots(servers, tmp_path)
+    await env.set_up()
+    yield env
+    await env.tear_down()

@@ -9,10 +9,11 @@ import pytest
 
 from services.shared.contracts.orders import OrderConfirmed
 from tests.integration.dlq.conftest import Lots
-from tests.stage import event_of, eventually
+from tests.messaging_env import eventually
 from tests.undecodable import UNDECODABLE
 from warren_messaging import codec
 from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.testing import event_of
 
 LARGE = 15 * 1024 * 1024  # bytes
 COUNT = 6
@@ -32,96 +33,96 @@ def assert_kept(found: RawProperties, sent: RawProperties) -> None:
     assert (sent.raw("headers") or b"") in (found.raw("headers") or b"")
 
 
-async def park_undecodable(stage: Lots) -> list[bytes]:
+async def park_undecodable(env: Lots) -> list[bytes]:
     bodies = [f"body {number}".encode() for number in range(len(UNDECODABLE))]
-    await stage.send_raw(*zip(bodies, UNDECODABLE.values(), strict=True), queue="probe.dlq")
+    await env.send_raw(*zip(bodies, UNDECODABLE.values(), strict=True), queue="probe.dlq")
     return bodies
 
 
-async def test_what_cannot_be_decoded_is_listed_beside_the_others_and_shown(stage: Lots) -> None:
-    await stage.park(b"before")
-    bodies = await park_undecodable(stage)
-    await stage.park(b"after")
-    result = await stage.warren("dlq", "list", "--queue", "probe", "--json")
+async def test_what_cannot_be_decoded_is_listed_beside_the_others_and_shown(env: Lots) -> None:
+    await env.park(b"before")
+    bodies = await park_undecodable(env)
+    await env.park(b"after")
+    result = await env.warren("dlq", "list", "--queue", "probe", "--json")
     assert result.code == 0
     assert [document["undecodable"] != [] for document in result.documents] == [False, *[True] * len(bodies), False]
-    result = await stage.warren("dlq", "list", "--queue", "probe")
+    result = await env.warren("dlq", "list", "--queue", "probe")
     assert f"probe.dlq  {len(bodies) + 2} messages" in result.out
     assert result.out.count("cannot be decoded: ") == len(bodies)
-    result = await stage.warren("dlq", "show", "", "--queue", "probe")
+    result = await env.warren("dlq", "show", "", "--queue", "probe")
     assert all(body.decode() in result.out for body in bodies)
     assert result.out.count("undecodable") == len(bodies)
-    documents = (await stage.warren("dlq", "show", "", "--queue", "probe", "--json")).documents[1:-1]
+    documents = (await env.warren("dlq", "show", "", "--queue", "probe", "--json")).documents[1:-1]
     for body, document, properties in zip(bodies, documents, UNDECODABLE.values(), strict=True):
         assert document["body"].encode() == body
         assert_kept(RawProperties(base64.b64decode(document["properties_base64"])), properties)
-    await eventually(lambda: stage.has("probe.dlq", len(bodies) + 2))
+    await eventually(lambda: env.has("probe.dlq", len(bodies) + 2))
 
 
-async def test_what_cannot_be_decoded_is_replayed_with_the_bytes_of_its_sender(stage: Lots) -> None:
-    bodies = await park_undecodable(stage)
-    result = await stage.warren("dlq", "replay", "--queue", "probe")
+async def test_what_cannot_be_decoded_is_replayed_with_the_bytes_of_its_sender(env: Lots) -> None:
+    bodies = await park_undecodable(env)
+    result = await env.warren("dlq", "replay", "--queue", "probe")
     assert result.out == f"replayed {len(bodies)} of {len(bodies)} looked at\n", result.err
-    messages = await stage.take("probe.queue", len(bodies))
+    messages = await env.receive("probe.queue", len(bodies))
     assert [message.body for message in messages] == bodies
     for message, before in zip(messages, UNDECODABLE.values(), strict=True):
         assert_kept(message.properties, before)
         assert message.properties.header("x-warren-replays") == 1
-    assert await stage.depth("probe.dlq") == 0
+    assert await env.depth("probe.dlq") == 0
 
 
-async def test_what_cannot_be_decoded_is_dropped_and_kept_whole(stage: Lots) -> None:
-    bodies = await park_undecodable(stage)
-    result = await stage.warren("dlq", "drop", "--queue", "probe", "--yes", "--json")
+async def test_what_cannot_be_decoded_is_dropped_and_kept_whole(env: Lots) -> None:
+    bodies = await park_undecodable(env)
+    result = await env.warren("dlq", "drop", "--queue", "probe", "--yes", "--json")
     (document,) = result.documents
     assert document["dropped"] == len(bodies)
-    assert document["record"].startswith(str(stage.folder / "state" / "warren" / "dropped"))
+    assert document["record"].startswith(str(env.folder / "state" / "warren" / "dropped"))
     with open(document["record"], encoding="utf-8") as kept:  # noqa: ASYNC230, PTH123
         documents = [json.loads(line) for line in kept]
     for document, properties in zip(documents, UNDECODABLE.values(), strict=True):
         assert_kept(RawProperties(base64.b64decode(document["properties_base64"])), properties)
-    assert await stage.depth("probe.dlq") == 0
+    assert await env.depth("probe.dlq") == 0
 
 
-async def test_headers_that_leave_no_room_for_a_note_stay_and_others_pass(stage: Lots) -> None:
+async def test_headers_that_leave_no_room_for_a_note_stay_and_others_pass(env: Lots) -> None:
     room = 131_072 - 8 - 12
     value = b"x" * (room - 200)
     table = b"\x01aS" + len(value).to_bytes(4) + value
-    await stage.park(b"before")
-    await stage.send_raw((b"wide", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)), queue="probe.dlq")
+    await env.park(b"before")
+    await env.send_raw((b"wide", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)), queue="probe.dlq")
     value = b"x" * (room - 6 - 7)
     table = b"\x01aS" + len(value).to_bytes(4) + value
-    await stage.send_raw((b"full", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)), queue="probe.dlq")
-    await stage.park(b"after")
-    assert len((await stage.warren("dlq", "list", "--queue", "probe", "--json")).documents) == 4
-    result = await stage.warren("dlq", "replay", "--queue", "probe")
+    await env.send_raw((b"full", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)), queue="probe.dlq")
+    await env.park(b"after")
+    assert len((await env.warren("dlq", "list", "--queue", "probe", "--json")).documents) == 4
+    result = await env.warren("dlq", "replay", "--queue", "probe")
     assert (result.code, result.out) == (1, "replayed 3 of 4 looked at\n")
     assert "too many to be written again" in result.err
-    assert await stage.bodies("probe.queue") == [b"before", b"wide", b"after"]
+    assert await env.bodies("probe.queue") == [b"before", b"wide", b"after"]
 
 
 @pytest.mark.parametrize("text", ["a\\u0000b", "\\ud800", "a\\u001b[2J\\u202e"])
-async def test_text_that_no_database_or_terminal_should_get_disables_nothing(text: str, stage: Lots) -> None:
+async def test_text_that_no_database_or_terminal_should_get_disables_nothing(text: str, env: Lots) -> None:
     template = json.loads(codec.encode(event_of(OrderConfirmed(customer="ann"), reference="k1")))
-    await stage.park(b"before")
-    async with stage.consumer({OrderConfirmed: None}):
+    await env.park(b"before")
+    async with env.consumer({OrderConfirmed: None}):
         for field in ("id", "logicalid", "type", "source", "subject", "reference"):
             body = json.dumps(template | {field: "@"}).replace('"@"', f'"{text}"').encode()
-            await stage.send(body)
-        await eventually(lambda: stage.holds("probe.dlq", 6))
-    result = await stage.warren("dlq", "list", "--queue", "probe")
+            await env.send(body)
+        await eventually(lambda: env.holds("probe.dlq", 6))
+    result = await env.warren("dlq", "list", "--queue", "probe")
     assert (result.code, result.err) == (0, "")
     assert result.out.replace("\n", "").isprintable()
-    result = await stage.warren("dlq", "show", "", "--queue", "probe")
+    result = await env.warren("dlq", "show", "", "--queue", "probe")
     assert (result.code, result.err) == (0, "")
     assert result.out.replace("\n", "").isprintable()
-    assert (await stage.warren("dlq", "replay", "--queue", "probe", "--dry-run")).code == 0
-    depth = await stage.depth("probe.dlq")
-    result = await stage.warren("dlq", "drop", "--queue", "probe", "--yes")
+    assert (await env.warren("dlq", "replay", "--queue", "probe", "--dry-run")).code == 0
+    depth = await env.depth("probe.dlq")
+    result = await env.warren("dlq", "drop", "--queue", "probe", "--yes")
     assert result.out.startswith(f"dropped {depth}"), result.err
 
 
-async def test_random_messages_never_stop_the_tool(stage: Lots) -> None:
+async def test_random_messages_never_stop_the_tool(env: Lots) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
@@ -133,28 +134,28 @@ async def test_random_messages_never_stop_the_tool(stage: Lots) -> None:
                 name: chance.choice(["a", "\0", 7, None, [], {}]) for name in ("id", "logicalid", "type", "subject")
             }
             body = json.dumps(fields).encode()
-        await stage.send_raw((body, chance.choice(kinds)), queue="probe.dlq")
-    assert len((await stage.warren("dlq", "list", "--queue", "probe", "--json", "--limit", "0")).documents) == 40
-    result = await stage.warren("dlq", "replay", "--queue", "probe")
+        await env.send_raw((body, chance.choice(kinds)), queue="probe.dlq")
+    assert len((await env.warren("dlq", "list", "--queue", "probe", "--json", "--limit", "0")).documents) == 40
+    result = await env.warren("dlq", "replay", "--queue", "probe")
     assert result.out == "replayed 40 of 40 looked at\n", result.err
-    assert await stage.depth("probe.queue") == 40
+    assert await env.depth("probe.queue") == 40
 
 
-async def test_large_messages_are_held_one_at_a_time_and_keep_their_order(stage: Lots) -> None:
+async def test_large_messages_are_held_one_at_a_time_and_keep_their_order(env: Lots) -> None:
     bodies = [f"{number:03}".encode() for number in range(20)]
-    await stage.park(*bodies[:8])
+    await env.park(*bodies[:8])
     for number in range(COUNT):
-        await stage.park(f"large {number:03} ".encode() + bytes(LARGE))
-    await stage.park(*bodies[8:])
+        await env.park(f"large {number:03} ".encode() + bytes(LARGE))
+    await env.park(*bodies[8:])
     for command in (("list", "--limit", "1"), ("show", hashlib.sha256(b"019").hexdigest())):
-        async with stage.process("-c", PEAK, "dlq", *command, "--queue", "probe", pipe=True) as process:
+        async with env.process("-c", PEAK, "dlq", *command, "--queue", "probe", pipe=True) as process:
             assert process.stderr is not None
             out, err = await process.communicate()
         code, peak = map(int, err.split()[-2:])
         assert code == 0, out
         assert peak < 75 + 3 * LARGE // 2**20, f"{command} took {peak} MB"
-        await eventually(lambda: stage.has("probe.dlq", 20 + COUNT))
-    result = await stage.warren("dlq", "replay", "--queue", "probe")
+        await eventually(lambda: env.has("probe.dlq", 20 + COUNT))
+    result = await env.warren("dlq", "replay", "--queue", "probe")
     assert result.out == f"replayed {20 + COUNT} of {20 + COUNT} looked at\n", result.err
-    found = [message.body[:9] for message in await stage.take("probe.queue", 20 + COUNT)]
+    found = [message.body[:9] for message in await env.receive("probe.queue", 20 + COUNT)]
     assert found == [*bodies[:8], *(f"large {number:03}".encode() for number in range(COUNT)), *bodies[8:]]

@@ -11,64 +11,65 @@ from aiormq import spec
 
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
 from tests.integration.dlq.conftest import Lots
-from tests.stage import event_of, eventually
+from tests.messaging_env import eventually
 from warren.cli.dropped import DroppedFile
 from warren_messaging import codec
 from warren_messaging.amqp.connection import connect
 from warren_messaging.dead_letters.parking_lot import parking_lot
+from warren_messaging.testing import event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 POISON = b"\x00\xff{ [red]\x1b[2J"
 
 
-async def parked_stage(stage: Lots) -> list[bytes]:
+async def parked_stage(env: Lots) -> list[bytes]:
     """One unreadable message, one whose handler is missing, both with their failures on record; one expired."""
     event = event_of(OrderCompleted(customer="ann"), reference="77")
-    async with stage.consumer({OrderConfirmed: None}):
-        await stage.send(POISON, codec.encode(event))
-        await eventually(lambda: stage.has("probe.dlq", 2))
+    async with env.consumer({OrderConfirmed: None}):
+        await env.send(POISON, codec.encode(event))
+        await eventually(lambda: env.has("probe.dlq", 2))
     late = codec.encode(event_of(CONFIRMED, reference="late"))
-    async with stage.channel() as channel:
+    async with env.channel() as channel:
         properties = spec.Basic.Properties(delivery_mode=2, expiration="1", message_id="late")
         await channel.basic_publish(late, routing_key="probe.queue", properties=properties)
-    await eventually(lambda: stage.has("probe.dlq", 3))
+    await eventually(lambda: env.has("probe.dlq", 3))
     return [POISON, codec.encode(event), late]
 
 
-async def test_a_list_tells_what_is_parked_and_why_and_leaves_it_as_it_was(stage: Lots) -> None:
-    bodies = await parked_stage(stage)
+async def test_a_list_tells_what_is_parked_and_why_and_leaves_it_as_it_was(env: Lots) -> None:
+    bodies = await parked_stage(env)
     for _ in range(2):
-        said = await stage.warren("dlq", "list", "--queue", "probe", "--json")
+        said = await env.warren("dlq", "list", "--queue", "probe", "--json")
         first, second, third = said.documents
         assert first["reason"].startswith("not JSON: ")
         assert (first["type"], first["order"], first["attempts"]) == (None, None, 1)
         assert second["reason"] == "probe has no handler for 'order.completed'"
         assert (second["type"], second["order"]) == ("order.completed", "77")
         assert (third["reason"], third["attempts"], third["order"]) == ("expired", None, "late")
-    said = await stage.warren("dlq", "list", "--queue", "probe.dlq", "--limit", "1")
+    said = await env.warren("dlq", "list", "--queue", "probe.dlq", "--limit", "1")
     assert "probe.dlq  3 messages" in said.out
     assert "… and 2 more" in said.out
-    messages = await stage.drain("probe.dlq")
+    messages = await env.drain("probe.dlq")
     assert [bytes(message.body) for message in messages] == bodies
     counted = [message.header.properties.headers.get("x-delivery-count", 0) for message in messages]
     assert counted == [1, 1, 0], "looking must not count as a failed delivery: these are from probe.queue"
 
 
-async def test_long_lots_keep_their_order_over_many_windows(stage: Lots) -> None:
+async def test_long_lots_keep_their_order_over_many_windows(env: Lots) -> None:
     bodies = [f"{number}".encode() for number in range(1700)]
-    await stage.park(*bodies)
-    await stage.park(b"express", priority=9)
-    said = await stage.warren("dlq", "list", "--queue", "probe", "--limit", "0", "--json")
+    await env.park(*bodies)
+    await env.park(b"express", priority=9)
+    said = await env.warren("dlq", "list", "--queue", "probe", "--limit", "0", "--json")
     assert len(said.documents) == 1701
-    await eventually(lambda: stage.has("probe.dlq", 1701))
-    assert await stage.bodies("probe.dlq") == [b"express", *bodies]
+    await eventually(lambda: env.has("probe.dlq", 1701))
+    assert await env.bodies("probe.dlq") == [b"express", *bodies]
 
 
-async def test_filters_choose(stage: Lots) -> None:
-    await parked_stage(stage)
+async def test_filters_choose(env: Lots) -> None:
+    await parked_stage(env)
 
     async def found(*arguments: str) -> list[str]:
-        said = await stage.warren("dlq", "list", "--queue", "probe", "--json", *arguments)
+        said = await env.warren("dlq", "list", "--queue", "probe", "--json", *arguments)
         return ["late" if each["order"] == "late" else each["reason"].split()[0] for each in said.documents]
 
     assert await found("--reason", "NO HANDLER") == ["probe"]
@@ -80,177 +81,177 @@ async def test_filters_choose(stage: Lots) -> None:
     assert await found("--id", "late") == ["late"]
 
 
-async def test_one_message_is_shown_in_full_whatever_it_is_made_of(stage: Lots) -> None:
-    await parked_stage(stage)
-    (second,) = (await stage.warren("dlq", "list", "--queue", "probe", "--json", "--order", "77")).documents
-    said = await stage.warren("dlq", "show", second["id"][:30], "--queue", "probe")
+async def test_one_message_is_shown_in_full_whatever_it_is_made_of(env: Lots) -> None:
+    await parked_stage(env)
+    (second,) = (await env.warren("dlq", "list", "--queue", "probe", "--json", "--order", "77")).documents
+    said = await env.warren("dlq", "show", second["id"][:30], "--queue", "probe")
     for text in ("77", '"customer": "ann"', "probe has no handler for 'order.completed'", "probe.queue", "x-death"):
         assert text in said.out
-    (document,) = (await stage.warren("dlq", "show", second["id"], "--queue", "probe", "--json")).documents
+    (document,) = (await env.warren("dlq", "show", second["id"], "--queue", "probe", "--json")).documents
     assert document["failure"]["state"] == "parked"
     assert json.loads(document["body"])["data"] == {"customer": "ann"}
-    (poison,) = (await stage.warren("dlq", "list", "--queue", "probe", "--json", "--reason", "not JSON")).documents
-    said = await stage.warren("dlq", "show", poison["id"], "--queue", "probe")
+    (poison,) = (await env.warren("dlq", "list", "--queue", "probe", "--json", "--reason", "not JSON")).documents
+    said = await env.warren("dlq", "show", poison["id"], "--queue", "probe")
     assert "00 ff 7b" in said.out
     assert "\x1b[2J" not in said.out, "a stranger's bytes must not steer the terminal"
-    said = await stage.warren("dlq", "show", "nothing", "--queue", "probe")
+    said = await env.warren("dlq", "show", "nothing", "--queue", "probe")
     assert (said.code, said.out) == (1, "")
 
 
-async def test_what_is_dropped_is_kept_in_a_file(stage: Lots) -> None:
-    bodies = await parked_stage(stage)
-    said = await stage.warren("dlq", "drop", "--queue", "probe", "--reason", "not JSON")
-    assert (said.code, await stage.depth("probe.dlq")) == (1, 3), "without a terminal to ask on, --yes is needed"
-    file = stage.folder / "kept.jsonl"
+async def test_what_is_dropped_is_kept_in_a_file(env: Lots) -> None:
+    bodies = await parked_stage(env)
+    said = await env.warren("dlq", "drop", "--queue", "probe", "--reason", "not JSON")
+    assert (said.code, await env.depth("probe.dlq")) == (1, 3), "without a terminal to ask on, --yes is needed"
+    file = env.folder / "kept.jsonl"
     for reason in ("not JSON", "handler"):
         arguments = ("dlq", "drop", "--queue", "probe", "--reason", reason, "--yes", "--record", str(file))
-        said = await stage.warren(*arguments)
+        said = await env.warren(*arguments)
         assert (said.code, said.out) == (0, f"dropped 1, written to {file}\n")
     first, second = [json.loads(line) for line in file.read_text().splitlines()]
     assert first["body_base64"] == "AP97IFtyZWRdG1sySg=="
     assert second["body"].encode() == bodies[1]
     assert second["failure"]["reason"] == "probe has no handler for 'order.completed'"
-    assert {row["state"] for row in await stage.sql("SELECT state FROM failures")} == {"dropped"}
-    assert await stage.bodies("probe.dlq") == [bodies[2]]
+    assert {row["state"] for row in await env.sql("SELECT state FROM failures")} == {"dropped"}
+    assert await env.bodies("probe.dlq") == [bodies[2]]
 
 
-async def test_nothing_is_dropped_that_could_not_be_written_down(stage: Lots) -> None:
-    await stage.park(b"1", b"2")
-    nowhere = str(stage.folder / "no such folder" / "kept.jsonl")
-    said = await stage.warren("dlq", "drop", "--queue", "probe", "--yes", "--record", nowhere)
+async def test_nothing_is_dropped_that_could_not_be_written_down(env: Lots) -> None:
+    await env.park(b"1", b"2")
+    nowhere = str(env.folder / "no such folder" / "kept.jsonl")
+    said = await env.warren("dlq", "drop", "--queue", "probe", "--yes", "--record", nowhere)
     assert said.code == 1
     assert "nothing more was dropped" in said.err
-    await eventually(lambda: stage.has("probe.dlq", 2))
+    await eventually(lambda: env.has("probe.dlq", 2))
 
 
-async def test_a_dropped_message_that_comes_again_counts_from_one(stage: Lots) -> None:
-    await stage.sql(
+async def test_a_dropped_message_that_comes_again_counts_from_one(env: Lots) -> None:
+    await env.sql(
         "INSERT INTO failures (consumer, key, attempts, reason, state) VALUES ('probe', $1, 5, 'old', 'dropped')",
         hashlib.sha256(b"poison").hexdigest(),
     )
-    await stage.send(b"poison")
-    async with stage.consumer({}):
-        await eventually(lambda: stage.has("probe.dlq", 1))
-    row = (await stage.sql("SELECT attempts, state FROM failures"))[0]
+    await env.send(b"poison")
+    async with env.consumer({}):
+        await eventually(lambda: env.has("probe.dlq", 1))
+    row = (await env.sql("SELECT attempts, state FROM failures"))[0]
     assert tuple(row) == (1, "parked")
 
 
-async def test_what_is_refused_or_missing_is_said_in_one_line(stage: Lots) -> None:
-    await stage.park(b"1")
-    said = await stage.warren("dlq", "list", "--queue", "nowhere")
+async def test_what_is_refused_or_missing_is_said_in_one_line(env: Lots) -> None:
+    await env.park(b"1")
+    said = await env.warren("dlq", "list", "--queue", "nowhere")
     assert said.code == 1
     assert "no parking lot 'nowhere'" in said.err
     assert "there are: probe.dlq, unrouted.queue" in said.err
     assert len(said.err.splitlines()) == 1
-    said = await stage.warren("dlq", "list", "--queue", "probe", user="probe")
+    said = await env.warren("dlq", "list", "--queue", "probe", user="probe")
     assert said.code == 1
     assert "broker user 'probe' lacks a permission" in said.err
-    (stage.folder / "dlq-rabbitmq" / "password").write_text("wrong")
-    said = await stage.warren("dlq", "list", "--queue", "probe")
+    (env.folder / "dlq-rabbitmq" / "password").write_text("wrong")
+    said = await env.warren("dlq", "list", "--queue", "probe")
     assert said.code == 1
     assert "refused the user 'dlq'" in said.err
 
 
-async def test_parking_lots_are_found_whatever_their_service_and_so_are_the_reasons(stage: Lots) -> None:
-    await stage.add_service("loyalty")
-    async with stage.channel() as channel:
+async def test_parking_lots_are_found_whatever_their_service_and_so_are_the_reasons(env: Lots) -> None:
+    await env.add_service("loyalty")
+    async with env.channel() as channel:
         await channel.basic_publish(b"rubbish", routing_key="loyalty.queue")
         message = await channel.basic_get("loyalty.queue")
         await channel.basic_reject(message.delivery_tag, requeue=False)
         await channel.queue_declare("cellar", durable=True, arguments={"x-queue-type": "quorum"})
         await channel.queue_bind("cellar", "orders.dlx", "cellar")
-    await eventually(lambda: stage.has("loyalty.dlq", 1))
-    await stage.sql(
+    await eventually(lambda: env.has("loyalty.dlq", 1))
+    await env.sql(
         "INSERT INTO loyalty.failures (consumer, key, attempts, reason, state)"
         " VALUES ('loyalty', $1, 1, 'not JSON: rubbish', 'parked')",
         hashlib.sha256(b"rubbish").hexdigest(),
     )
-    said = await stage.warren("dlq", "list")
+    said = await env.warren("dlq", "list")
     assert (said.code, "not JSON: rubbish" in said.out) == (0, True)
     assert "nothing in probe.dlq, unrouted.queue" in said.out
     assert said.err.startswith("cellar is left out: broker user 'dlq' lacks a permission")
-    assert (await stage.warren("dlq", "replay", "--all")).out == "replayed 1 of 1 looked at\n"
-    assert await stage.depth("loyalty.queue") == 1
-    assert {row["state"] for row in await stage.sql("SELECT state FROM loyalty.failures")} == {"replayed"}
-    said = await stage.warren("dlq", "list", WARREN_MANAGEMENT_URL="https://127.0.0.1:1")
+    assert (await env.warren("dlq", "replay", "--all")).out == "replayed 1 of 1 looked at\n"
+    assert await env.depth("loyalty.queue") == 1
+    assert {row["state"] for row in await env.sql("SELECT state FROM loyalty.failures")} == {"replayed"}
+    said = await env.warren("dlq", "list", WARREN_MANAGEMENT_URL="https://127.0.0.1:1")
     assert "nothing in loyalty.dlq, probe.dlq, unrouted.queue" in said.out
     assert "the list of queues cannot be read from https://127.0.0.1:1" in said.err
 
 
-async def test_a_vhost_without_parking_lots_is_one_line(stage: Lots) -> None:
-    async with stage.channel() as channel:
+async def test_a_vhost_without_parking_lots_is_one_line(env: Lots) -> None:
+    async with env.channel() as channel:
         for queue in ("probe.dlq", "unrouted.queue"):
             await channel.queue_delete(queue)
-    for management in (stage.servers.broker.address.management_url, "https://127.0.0.1:1"):
-        said = await stage.warren("dlq", "list", WARREN_MANAGEMENT_URL=management)
+    for management in (env.servers.broker.address.management_url, "https://127.0.0.1:1"):
+        said = await env.warren("dlq", "list", WARREN_MANAGEMENT_URL=management)
         assert (said.code, said.out) == (1, "")
         assert "is it the" in said.err.splitlines()[-1]
 
 
-async def test_failures_are_found_by_the_number_of_an_order(stage: Lots) -> None:
+async def test_failures_are_found_by_the_number_of_an_order(env: Lots) -> None:
     order, other = uuid.uuid4(), uuid.uuid4()
     for subject in (order, other):
-        await stage.sql(
+        await env.sql(
             "INSERT INTO failures (consumer, key, subject, attempts, reason, state)"
             " VALUES ('probe', $1, $2, 1, 'busy', 'parked')",
             str(subject),
             subject,
         )
-    said = await stage.warren("failures", "--order", "k1")
+    said = await env.warren("failures", "--order", "k1")
     assert (said.code, "give the id" in said.err) == (1, True)
-    await stage.sql('CREATE SCHEMA "order"')
-    await stage.sql('CREATE TABLE "order".orders (id uuid, reference text)')
-    await stage.sql('INSERT INTO "order".orders VALUES ($1, $2)', order, "k1")
-    (found,) = (await stage.warren("failures", "--order", "k1", "--json")).documents
+    await env.sql('CREATE SCHEMA "order"')
+    await env.sql('CREATE TABLE "order".orders (id uuid, reference text)')
+    await env.sql('INSERT INTO "order".orders VALUES ($1, $2)', order, "k1")
+    (found,) = (await env.warren("failures", "--order", "k1", "--json")).documents
     assert found["subject"] == str(order)
-    said = await stage.warren("failures", "--order", "k2")
+    said = await env.warren("failures", "--order", "k2")
     assert (said.code, said.err) == (1, "warren: no order 'k2'\n")
 
 
-async def test_a_reader_that_stops_early_leaves_everything_as_it_was(stage: Lots) -> None:
-    await stage.park(*(f"{number}".encode() * 100 for number in range(2000)))
-    async with stage.process("-m", "warren", "dlq", "list", "--limit", "0", "--json", pipe=True) as process:
+async def test_a_reader_that_stops_early_leaves_everything_as_it_was(env: Lots) -> None:
+    await env.park(*(f"{number}".encode() * 100 for number in range(2000)))
+    async with env.process("-m", "warren", "dlq", "list", "--limit", "0", "--json", pipe=True) as process:
         assert process.stdout is not None
         await process.stdout.readline()
         process.stdout._transport.close()  # type: ignore[attr-defined]
         assert await process.wait() == 1
-    await eventually(lambda: stage.has("probe.dlq", 2000))
+    await eventually(lambda: env.has("probe.dlq", 2000))
 
 
-async def test_the_dlq_user_writes_nowhere_but_to_the_redrive_exchange(stage: Lots) -> None:
+async def test_the_dlq_user_writes_nowhere_but_to_the_redrive_exchange(env: Lots) -> None:
     for exchange, queue in (("", "probe.queue"), ("order.exchange", "order.confirmed"), ("orders.dlx", "probe.dlq")):
-        connection = await connect(stage.dlq, "test")
+        connection = await connect(env.dlq, "test")
         channel = await connection.channel()
         with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
             await channel.basic_publish(b"x", exchange=exchange, routing_key=queue)
         await connection.close()
-    connection = await connect(stage.dlq, "test")
+    connection = await connect(env.dlq, "test")
     with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
         await (await connection.channel()).basic_get("probe.queue")
     await connection.close()
 
 
-async def test_a_reader_that_is_gone_has_taken_nothing(stage: Lots) -> None:
+async def test_a_reader_that_is_gone_has_taken_nothing(env: Lots) -> None:
     bodies = [f"{number}".encode() for number in range(30)]
-    await stage.park(*bodies)
-    async with parking_lot(stage.dlq, "probe.dlq") as lot:
+    await env.park(*bodies)
+    async with parking_lot(env.dlq, "probe.dlq") as lot:
         async for window in lot.windows(20, size=7):
             assert window
-        async with stage.api() as api:
-            found = [each["name"] for each in (await api.get("connections")).json() if each["vhost"] == stage.vhost]
+        async with env.management_api() as api:
+            found = [each["name"] for each in (await api.get("connections")).json() if each["vhost"] == env.vhost]
             for name in found:
                 await api.delete(f"connections/{name}")
-    await eventually(lambda: stage.has("probe.dlq", 30))
-    assert await stage.bodies("probe.dlq") == bodies
+    await eventually(lambda: env.has("probe.dlq", 30))
+    assert await env.bodies("probe.dlq") == bodies
 
 
-async def test_the_outbox_tells_what_waits_and_why(stage: Lots) -> None:
-    await stage.sql(
+async def test_the_outbox_tells_what_waits_and_why(env: Lots) -> None:
+    await env.sql(
         "INSERT INTO outbox (exchange, body, owner, leased_until, attempts, last_error, created_at) VALUES"
         " ('e', '', gen_random_uuid(), now() + interval '9 s', 0, NULL, now()),"
         " ('e', '', gen_random_uuid(), now() + interval '9 s', 3, 'no queue took it', now() - interval '5 minutes')"
     )
-    (backlog,) = (await stage.warren("outbox", "probe", "--json")).documents
+    (backlog,) = (await env.warren("outbox", "probe", "--json")).documents
     del backlog["oldest"]
     assert backlog == {
         "service": "probe",
@@ -260,17 +261,17 @@ async def test_the_outbox_tells_what_waits_and_why(stage: Lots) -> None:
         "attempts": 3,
         "last_error": "no queue took it",
     }
-    said = await stage.warren("outbox")
+    said = await env.warren("outbox")
     assert "5 m" in said.out
     assert "no queue took it" in said.out
-    said = await stage.warren("outbox", "nobody")
+    said = await env.warren("outbox", "nobody")
     assert (said.code, "there are: probe" in said.err) == (1, True)
 
 
-async def test_failures_are_listed_latest_first_and_filtered(stage: Lots) -> None:
+async def test_failures_are_listed_latest_first_and_filtered(env: Lots) -> None:
     order = uuid.uuid4()
     for minutes, state, reason in ((3, "parked", "gateway [down]"), (2, "succeeded", "busy"), (1, "retrying", "busy")):
-        await stage.sql(
+        await env.sql(
             "INSERT INTO failures (consumer, key, event_type, subject, attempts, reason, state, last_at)"
             " VALUES ('probe', $1, 'order.paid', $2, 2, $1 || $3, $4, now() - make_interval(mins => $5))",
             state,
@@ -281,14 +282,14 @@ async def test_failures_are_listed_latest_first_and_filtered(stage: Lots) -> Non
         )
 
     async def states(*arguments: str) -> list[str]:
-        return [each["state"] for each in (await stage.warren("failures", "--json", *arguments)).documents]
+        return [each["state"] for each in (await env.warren("failures", "--json", *arguments)).documents]
 
     assert await states() == ["retrying", "succeeded", "parked"]
     assert await states("--limit", "1", "--service", "probe") == ["retrying"]
     assert await states("--since", "150s", "--type", "order.*") == ["retrying", "succeeded"]
     assert await states("--reason", "GATEWAY", "--order", str(order)) == ["parked"]
-    assert "gateway [down]" in (await stage.warren("failures", "--state", "parked")).out
-    assert (await stage.warren("failures", "--reason", "(")).code == 1
+    assert "gateway [down]" in (await env.warren("failures", "--state", "parked")).out
+    assert (await env.warren("failures", "--reason", "(")).code == 1
 
 
 def test_a_dropped_record_is_for_its_owner_alone(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from aiormq import spec
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
 from tests.integration.dlq.conftest import Lots
-from tests.stage import event_of, eventually
+from tests.messaging_env import eventually
 from warren_messaging import codec
 from warren_messaging.dead_letters import deadletter
 from warren_messaging.dead_letters.deadletter import Tally
 from warren_messaging.dead_letters.parked import Parked
 from warren_messaging.dead_letters.parking_lot import FIRST_WINDOW, GROWTH, parking_lot
 from warren_messaging.errors import PermanentError
+from warren_messaging.testing import event_of
 from warren_messaging.transaction import Transaction
 
 CONFIRMED = OrderConfirmed(customer="gayal")
@@ -33,13 +34,13 @@ async def every(window: list[Parked]) -> list[Parked]:
     return window
 
 
-async def replay(stage: Lots, lot: str = "probe.dlq", **options: object) -> Tally:
-    async with parking_lot(stage.dlq, lot) as opened:
-        return await deadletter.replay(stage.dlq, opened, every, **options)  # type: ignore[arg-type]
+async def replay(env: Lots, lot: str = "probe.dlq", **options: object) -> Tally:
+    async with parking_lot(env.dlq, lot) as opened:
+        return await deadletter.replay(env.dlq, opened, every, **options)  # type: ignore[arg-type]
 
 
-async def test_a_message_comes_back_as_its_sender_made_it(stage: Lots) -> None:
-    event = event_of(CONFIRMED, source=f"/warren/{stage.servers.broker.address.admin_username}")
+async def test_a_message_comes_back_as_its_sender_made_it(env: Lots) -> None:
+    event = event_of(CONFIRMED, source=f"/warren/{env.servers.broker.address.admin_username}")
     sent = spec.Basic.Properties(
         content_type="application/cloudevents+json",
         delivery_mode=2,
@@ -49,13 +50,13 @@ async def test_a_message_comes_back_as_its_sender_made_it(stage: Lots) -> None:
         timestamp=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         priority=9,
         app_id="order",
-        user_id=stage.servers.broker.address.admin_username,
+        user_id=env.servers.broker.address.admin_username,
         headers={"traceparent": "00-1-2-01", "count": 7, "CC": ["other.queue"]},
     )
-    await stage.reject((codec.encode(event), sent))
-    assert len(await stage.drain("other.queue")) == 1
-    assert (await replay(stage)).replayed == 1
-    (message,) = await stage.drain("probe.queue")
+    await env.reject((codec.encode(event), sent))
+    assert len(await env.drain("other.queue")) == 1
+    assert (await replay(env)).replayed == 1
+    (message,) = await env.drain("probe.queue")
     got = message.header.properties
     assert bytes(message.body) == codec.encode(event)
     for name in ("content_type", "delivery_mode", "message_id", "correlation_id", "message_type", "timestamp"):
@@ -63,50 +64,50 @@ async def test_a_message_comes_back_as_its_sender_made_it(stage: Lots) -> None:
     assert (got.priority, got.app_id, got.user_id, got.expiration) == (9, "order", "dlq", None)
     assert got.headers.pop("x-warren-replay")
     assert got.headers == {"traceparent": "00-1-2-01", "count": 7, "x-warren-replays": 1}
-    assert await stage.drain("other.queue") == [], "a list of further queues must not be obeyed"
-    assert await stage.drain("probe.dlq") == []
+    assert await env.drain("other.queue") == [], "a list of further queues must not be obeyed"
+    assert await env.drain("probe.dlq") == []
 
 
-async def test_what_no_queue_takes_stays_parked_in_its_place(stage: Lots) -> None:
+async def test_what_no_queue_takes_stays_parked_in_its_place(env: Lots) -> None:
     bodies = [b"bare", *events(3), b"poison", b"poison"]
     # Without a message id the driver cannot tell a returned message from a confirmed one.
-    await stage.park_bare(bodies[0])
-    await stage.park(*bodies[1:])
-    await stage.park(bodies[1], bodies[1])  # repeated under one message id
-    async with stage.channel() as channel:
+    await env.park_bare(bodies[0])
+    await env.park(*bodies[1:])
+    await env.park(bodies[1], bodies[1])  # repeated under one message id
+    async with env.channel() as channel:
         await channel.queue_unbind("probe.queue", "redrive.exchange", "probe.queue")
-    tally = await replay(stage, window=3)
+    tally = await replay(env, window=3)
     assert (tally.replayed, tally.left) == (0, 8)
     assert list(tally.reasons) == ["no queue takes it: is probe.queue bound to redrive.exchange?"]
-    assert await stage.bodies("probe.dlq") == [*bodies, bodies[1], bodies[1]]
+    assert await env.bodies("probe.dlq") == [*bodies, bodies[1], bodies[1]]
 
 
-async def test_a_message_is_replayed_once_in_a_run_even_if_it_is_parked_again_at_once(stage: Lots) -> None:
+async def test_a_message_is_replayed_once_in_a_run_even_if_it_is_parked_again_at_once(env: Lots) -> None:
     async def never(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
         raise PermanentError("still no good")
 
     # Express messages overtake: parked again, they stand before those that have not had their turn.
-    await stage.park(*events(15))
-    await stage.park(*events(15), priority=10)
-    async with stage.consumer({OrderConfirmed: never}):
+    await env.park(*events(15))
+    await env.park(*events(15), priority=10)
+    async with env.consumer({OrderConfirmed: never}):
 
         async def settled(window: list[Parked]) -> list[Parked]:
             # Each window waits until all of the one before have failed and are back.
-            await eventually(lambda: len(stage.record.failed_) >= handed.total())
-            await eventually(lambda: stage.has("probe.queue", 0))
+            await eventually(lambda: len(env.telemetry.failures) >= handed.total())
+            await eventually(lambda: env.has("probe.queue", 0))
             handed["all"] += len(window)
             return window
 
         handed: Counter[str] = Counter()
-        async with parking_lot(stage.dlq, "probe.dlq") as lot:
-            tally = await deadletter.replay(stage.dlq, lot, settled, window=4)
+        async with parking_lot(env.dlq, "probe.dlq") as lot:
+            tally = await deadletter.replay(env.dlq, lot, settled, window=4)
         assert (tally.replayed, tally.left) == (30, 0)
-        await eventually(lambda: stage.has("probe.dlq", 30))
-    assert len(stage.record.failed_) == 30
-    assert {message.header.properties.headers["x-warren-replays"] for message in await stage.drain("probe.dlq")} == {1}
+        await eventually(lambda: env.has("probe.dlq", 30))
+    assert len(env.telemetry.failures) == 30
+    assert {message.header.properties.headers["x-warren-replays"] for message in await env.drain("probe.dlq")} == {1}
 
 
-async def test_poison_is_parked_again_with_a_fresh_count_and_a_cured_event_succeeds(stage: Lots) -> None:
+async def test_poison_is_parked_again_with_a_fresh_count_and_a_cured_event_succeeds(env: Lots) -> None:
     cured: list[bool] = []
     seen: list[uuid.UUID] = []
 
@@ -117,37 +118,37 @@ async def test_poison_is_parked_again_with_a_fresh_count_and_a_cured_event_succe
         return []
 
     event = event_of(CONFIRMED, reference="123")
-    await stage.send(codec.encode(event), b"poison")
-    async with stage.consumer({OrderConfirmed: on_confirmed}, attempts=2):
-        await eventually(lambda: stage.has("probe.dlq", 2))
-        assert await counts(stage) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
-        said = await stage.warren("dlq", "replay", "--queue", "probe")
+    await env.send(codec.encode(event), b"poison")
+    async with env.consumer({OrderConfirmed: on_confirmed}, attempts=2):
+        await eventually(lambda: env.has("probe.dlq", 2))
+        assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
+        said = await env.warren("dlq", "replay", "--queue", "probe")
         assert (said.code, said.out) == (0, "replayed 2 of 2 looked at\n")
-        await eventually(lambda: stage.has("probe.dlq", 2))
-        assert await counts(stage) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
+        await eventually(lambda: env.has("probe.dlq", 2))
+        assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
         cured.append(True)
-        assert (await stage.warren("dlq", "replay", "--queue", "probe", "--order", "123")).code == 0
-        await eventually(lambda: succeeded(stage, event))
+        assert (await env.warren("dlq", "replay", "--queue", "probe", "--order", "123")).code == 0
+        await eventually(lambda: succeeded(env, event))
     assert seen == [event.logicalid]
-    assert await stage.bodies("probe.dlq") == [b"poison"]
+    assert await env.bodies("probe.dlq") == [b"poison"]
 
 
-async def counts(stage: Lots) -> dict[str, tuple[str, int]]:
-    rows = await stage.sql("SELECT key, state, attempts FROM failures")
+async def counts(env: Lots) -> dict[str, tuple[str, int]]:
+    rows = await env.sql("SELECT key, state, attempts FROM failures")
     return {row["key"] if "-" in row["key"] else "hash": (row["state"], row["attempts"]) for row in rows}
 
 
-async def succeeded(stage: Lots, event: AnyEvent) -> bool:
-    return (await counts(stage))[str(event.logicalid)][0] == "succeeded"
+async def succeeded(env: Lots, event: AnyEvent) -> bool:
+    return (await counts(env))[str(event.logicalid)][0] == "succeeded"
 
 
-async def test_what_only_its_hash_is_known_of_is_on_record_as_replayed(stage: Lots) -> None:
+async def test_what_only_its_hash_is_known_of_is_on_record_as_replayed(env: Lots) -> None:
     """A body that the consumer could not read in its old version is found under its logical id by the new one."""
-    async with stage.consumer({}):
-        await stage.send(*(body.replace(b'"order.confirmed"', b'"order.unheard"') for body in events(1)))
-        await eventually(lambda: stage.has("probe.dlq", 1))
-    assert (await stage.warren("dlq", "replay", "--queue", "probe")).code == 0
-    assert await counts(stage) == {"hash": ("replayed", 1)}
+    async with env.consumer({}):
+        await env.send(*(body.replace(b'"order.confirmed"', b'"order.unheard"') for body in events(1)))
+        await eventually(lambda: env.has("probe.dlq", 1))
+    assert (await env.warren("dlq", "replay", "--queue", "probe")).code == 0
+    assert await counts(env) == {"hash": ("replayed", 1)}
 
 
 # Dies where it hurts most: the second window is confirmed by the queue and not yet acknowledged to the lot.
@@ -167,105 +168,107 @@ warren()
 """
 
 
-async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_no_effect(stage: Lots) -> None:
+async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_no_effect(env: Lots) -> None:
     bodies = events(1600)
-    await stage.park(*bodies)
-    async with stage.process("-c", DYING, "dlq", "replay", "--queue", "probe") as process:
+    await env.park(*bodies)
+    async with env.process("-c", DYING, "dlq", "replay", "--queue", "probe") as process:
         assert await process.wait() == -signal.SIGKILL
-    await eventually(lambda: stage.has("probe.dlq", 1600 - FIRST_WINDOW))
+    await eventually(lambda: env.has("probe.dlq", 1600 - FIRST_WINDOW))
     left = f"{1600 - FIRST_WINDOW:,}"
-    assert await stage.depth("probe.queue") == FIRST_WINDOW * (1 + GROWTH)
-    said = await stage.warren("dlq", "replay", "--queue", "probe")
+    assert await env.depth("probe.queue") == FIRST_WINDOW * (1 + GROWTH)
+    said = await env.warren("dlq", "replay", "--queue", "probe")
     assert (said.code, said.out) == (0, f"replayed {left} of {left} looked at\n")
-    assert await stage.depth("probe.dlq") == 0
-    delivered = Counter(await stage.bodies("probe.queue"))
+    assert await env.depth("probe.dlq") == 0
+    delivered = Counter(await env.bodies("probe.queue"))
     assert set(delivered) == set(bodies)
     assert delivered.total() == 1600 + FIRST_WINDOW * GROWTH
-    await stage.sql("CREATE TABLE effects (id uuid)")
+    await env.sql("CREATE TABLE effects (id uuid)")
 
     async def note(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
         await work.connection.execute("INSERT INTO effects VALUES ($1)", event.logicalid)
         return []
 
-    await stage.park(*delivered.elements(), lot="probe.queue", exchange="redrive.exchange")
-    async with stage.consumer({OrderConfirmed: note}):
-        await eventually(lambda: len(stage.record.repeated_) + len(stage.record.processed_) >= delivered.total())
-    row = (await stage.sql("SELECT count(*), count(DISTINCT id) FROM effects"))[0]
+    await env.park(*delivered.elements(), lot="probe.queue", exchange="redrive.exchange")
+    async with env.consumer({OrderConfirmed: note}):
+        await eventually(
+            lambda: len(env.telemetry.repeated_events) + len(env.telemetry.processed_events) >= delivered.total()
+        )
+    row = (await env.sql("SELECT count(*), count(DISTINCT id) FROM effects"))[0]
     assert tuple(row) == (1600, 1600)
 
 
 @pytest.mark.parametrize("arrived", [1, 700])
-async def test_killed_at_any_moment_every_message_is_somewhere(stage: Lots, arrived: int) -> None:
+async def test_killed_at_any_moment_every_message_is_somewhere(env: Lots, arrived: int) -> None:
     bodies = events(3000)
-    await stage.park(*bodies)
-    async with stage.process("-m", "warren", "dlq", "replay", "--queue", "probe"):
-        await eventually(lambda: stage.holds("probe.queue", arrived))
+    await env.park(*bodies)
+    async with env.process("-m", "warren", "dlq", "replay", "--queue", "probe"):
+        await eventually(lambda: env.holds("probe.queue", arrived))
     await asyncio.sleep(0.3)
-    assert set(await stage.bodies("probe.queue")) | set(await stage.bodies("probe.dlq")) == set(bodies)
+    assert set(await env.bodies("probe.queue")) | set(await env.bodies("probe.dlq")) == set(bodies)
 
 
 @pytest.mark.parametrize("chosen", ["all", "all but the first"])
-async def test_what_was_acknowledged_is_gone_when_the_command_ends(stage: Lots, chosen: str) -> None:
+async def test_what_was_acknowledged_is_gone_when_the_command_ends(env: Lots, chosen: str) -> None:
     """The broker holds acknowledgements back that come fast, and forgets them when the channel ends."""
     bodies = [f"{number}".encode() for number in range(3000)]
-    await stage.park(*bodies)
+    await env.park(*bodies)
 
     async def choose(window: list[Parked]) -> list[Parked]:
         return [message for message in window if chosen == "all" or message.body != b"0"]
 
-    async with parking_lot(stage.dlq, "probe.dlq") as lot:
-        tally = await deadletter.replay(stage.dlq, lot, choose, window=3000)
+    async with parking_lot(env.dlq, "probe.dlq") as lot:
+        tally = await deadletter.replay(env.dlq, lot, choose, window=3000)
     rest = [] if chosen == "all" else bodies[:1]
     assert (tally.replayed, tally.left) == (3000 - len(rest), 0)
     await asyncio.sleep(0.3)
-    assert await stage.bodies("probe.dlq") == rest
-    assert sorted(await stage.bodies("probe.queue")) == sorted(set(bodies) - set(rest))
+    assert await env.bodies("probe.dlq") == rest
+    assert sorted(await env.bodies("probe.queue")) == sorted(set(bodies) - set(rest))
 
 
-async def test_a_forged_sender_stays_parked_since_a_replay_would_hide_it(stage: Lots) -> None:
-    admin = stage.servers.broker.address.admin_username
-    await stage.park(*events(1), user_id=admin)
-    said = await stage.warren("dlq", "replay", "--queue", "probe")
+async def test_a_forged_sender_stays_parked_since_a_replay_would_hide_it(env: Lots) -> None:
+    admin = env.servers.broker.address.admin_username
+    await env.park(*events(1), user_id=admin)
+    said = await env.warren("dlq", "replay", "--queue", "probe")
     assert said.code == 1
     assert f"sent by user '{admin}' in the name of '/warren/order': a replay would hide that" in said.err
-    assert await stage.depth("probe.dlq") == 1
+    assert await env.depth("probe.dlq") == 1
 
 
-async def test_an_unrouted_event_goes_to_the_queues_that_are_named(stage: Lots) -> None:
+async def test_an_unrouted_event_goes_to_the_queues_that_are_named(env: Lots) -> None:
     bodies = events(3)
-    await stage.send(*bodies, queue="unrouted.queue")
-    assert (await stage.warren("dlq", "replay", "--queue", "unrouted")).code == 1
-    said = await stage.warren("dlq", "replay", "--to", "probe.queue", "--to", "nowhere.queue")
+    await env.send(*bodies, queue="unrouted.queue")
+    assert (await env.warren("dlq", "replay", "--queue", "unrouted")).code == 1
+    said = await env.warren("dlq", "replay", "--to", "probe.queue", "--to", "nowhere.queue")
     assert said.code == 1
     assert "3 stay parked: no queue takes it: is nowhere.queue bound to redrive.exchange?" in said.err
-    assert await stage.depth("unrouted.queue") == 3
-    await stage.drain("probe.queue")
-    said = await stage.warren("dlq", "replay", "--to", "probe.queue", "--to", "other.queue")
+    assert await env.depth("unrouted.queue") == 3
+    await env.drain("probe.queue")
+    said = await env.warren("dlq", "replay", "--to", "probe.queue", "--to", "other.queue")
     assert said.code == 0
-    assert await stage.bodies("probe.queue") == await stage.bodies("other.queue") == bodies
-    assert await stage.depth("unrouted.queue") == 0
+    assert await env.bodies("probe.queue") == await env.bodies("other.queue") == bodies
+    assert await env.depth("unrouted.queue") == 0
 
 
-async def test_only_unrouted_events_may_be_sent_elsewhere(stage: Lots) -> None:
-    await stage.park(*events(1))
-    said = await stage.warren("dlq", "replay", "--queue", "probe", "--to", "other.queue")
-    assert (said.code, await stage.depth("probe.dlq")) == (1, 1)
+async def test_only_unrouted_events_may_be_sent_elsewhere(env: Lots) -> None:
+    await env.park(*events(1))
+    said = await env.warren("dlq", "replay", "--queue", "probe", "--to", "other.queue")
+    assert (said.code, await env.depth("probe.dlq")) == (1, 1)
     assert "--to is for --queue unrouted" in said.err
 
 
-async def test_what_would_be_replayed_is_shown_and_not_done(stage: Lots) -> None:
-    await stage.park(*events(2))
-    said = await stage.warren("dlq", "replay", "--queue", "probe", "--dry-run")
+async def test_what_would_be_replayed_is_shown_and_not_done(env: Lots) -> None:
+    await env.park(*events(2))
+    said = await env.warren("dlq", "replay", "--queue", "probe", "--dry-run")
     assert "probe.dlq  2 messages" in said.out
-    assert (await stage.depth("probe.dlq"), await stage.depth("probe.queue")) == (2, 0)
-    assert (await stage.warren("dlq", "replay")).code == 1
+    assert (await env.depth("probe.dlq"), await env.depth("probe.queue")) == (2, 0)
+    assert (await env.warren("dlq", "replay")).code == 1
 
 
-async def test_without_the_exchange_nothing_leaves(stage: Lots) -> None:
-    await stage.park(*events(2))
-    async with stage.channel() as channel:
+async def test_without_the_exchange_nothing_leaves(env: Lots) -> None:
+    await env.park(*events(2))
+    async with env.channel() as channel:
         await channel.exchange_delete("redrive.exchange")
-    said = await stage.warren("dlq", "replay", "--queue", "probe")
+    said = await env.warren("dlq", "replay", "--queue", "probe")
     assert said.code == 1
     assert "no exchange 'redrive.exchange'" in said.err
-    await eventually(lambda: stage.has("probe.dlq", 2))
+    await eventually(lambda: env.has("probe.dlq", 2))

@@ -14,17 +14,17 @@ from services.email.store import Deliveries
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.notifications import NotificationRequested
 from services.shared.contracts.orders import Contact
-from tests.replica import Base, Replica, replica
-from tests.stage import event_of
+from tests.service_replica import Replica, ServiceDatabase, replica
 from warren.sinks.mail import MailSink
 from warren_messaging.consumer.processor import Verdict
+from warren_messaging.testing import event_of
 
 
 @pytest.fixture(scope="module")
-def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    base = Base(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(base.prepare("email"))
-    yield base
+def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(db.prepare("email"))
+    yield db
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def sink() -> Iterator[MailSink]:
 
 
 @pytest.fixture
-async def email(base: Base, sink: MailSink) -> AsyncIterator[Replica]:
-    address = base.address("email")
+async def email(db: ServiceDatabase, sink: MailSink) -> AsyncIterator[Replica]:
+    address = db.address("email")
     assert address.password_file is not None
     assert address.ca_file is not None
     server = MailServer(
@@ -50,7 +50,7 @@ async def email(base: Base, sink: MailSink) -> AsyncIterator[Replica]:
             smtp_port=sink.port,
         )
     )
-    async with replica(base, "email", handlers(server), Deliveries) as running:
+    async with replica(db, "email", handlers(server), Deliveries) as running:
         yield running
     await server.close()
 
@@ -62,52 +62,58 @@ def notification(address: str | None) -> AnyEvent:
     return event_of(data, source="/warren/notification")
 
 
-async def state(base: Base, event: AnyEvent) -> str | None:
-    rows = await base.sql("SELECT state FROM email.deliveries WHERE id = $1", event.logicalid)
+async def state(db: ServiceDatabase, event: AnyEvent) -> str | None:
+    rows = await db.sql("SELECT state FROM email.deliveries WHERE id = $1", event.logicalid)
     return rows[0][0] if rows else None
 
 
-async def test_a_notification_is_one_mail_however_often_it_comes(base: Base, email: Replica, sink: MailSink) -> None:
+async def test_a_notification_is_one_mail_however_often_it_comes(
+    db: ServiceDatabase, email: Replica, sink: MailSink
+) -> None:
     event = notification("ada@example.test")
     for _ in range(3):
         assert await email.process(event, returned=True) == [Verdict.DONE]
     [mail] = sink.mails
     assert (mail.recipient, mail.subject, mail.text.strip()) == ("ada@example.test", "Paid", "Thank you")
-    [(order, topic, how, at)] = await base.sql(
+    [(order, topic, how, at)] = await db.sql(
         "SELECT order_id, topic, state, sent_at FROM email.deliveries WHERE id = $1", event.logicalid
     )
     assert (order, topic, how) == (event.subject, "order.paid", "sent")
     assert at is not None
 
 
-async def test_a_customer_without_an_address_is_skipped_and_counted(base: Base, email: Replica, sink: MailSink) -> None:
+async def test_a_customer_without_an_address_is_skipped_and_counted(
+    db: ServiceDatabase, email: Replica, sink: MailSink
+) -> None:
     event = notification(None)
     assert await email.process(event) == [Verdict.DONE]
     assert await email.process(event) == [Verdict.DONE]
     assert not sink.mails
-    assert await state(base, event) == "skipped"
+    assert await state(db, event) == "skipped"
 
 
-async def test_a_bounce_is_parked_and_its_neighbours_pass(base: Base, email: Replica, sink: MailSink) -> None:
+async def test_a_bounce_is_parked_and_its_neighbours_pass(db: ServiceDatabase, email: Replica, sink: MailSink) -> None:
     good, bounce, broken, last = (
         notification(address) for address in ("a@example.test", "bounce-1@example.test", "no address", "z@example.test")
     )
     verdicts = await email.process(good, bounce, broken, last)
     assert verdicts == [Verdict.DONE, Verdict.PARK, Verdict.PARK, Verdict.DONE]
     assert sorted(mail.recipient for mail in sink.mails) == ["a@example.test", "z@example.test"]
-    assert [await state(base, event) for event in (good, bounce, broken)] == ["sent", "sending", "sending"]
-    [(reason,)] = await base.sql("SELECT reason FROM email.failures WHERE key = $1", str(bounce.logicalid))
+    assert [await state(db, event) for event in (good, bounce, broken)] == ["sent", "sending", "sending"]
+    [(reason,)] = await db.sql("SELECT reason FROM email.failures WHERE key = $1", str(bounce.logicalid))
     assert "550" in reason
     assert "bounce-1" not in reason
 
 
-async def test_a_temporary_refusal_is_tried_again_and_sent_once(base: Base, email: Replica, sink: MailSink) -> None:
+async def test_a_temporary_refusal_is_tried_again_and_sent_once(
+    db: ServiceDatabase, email: Replica, sink: MailSink
+) -> None:
     event = notification("tempfail-1@example.test")
     verdicts = [(await email.process(event, returned=True))[0] for _ in range(3)]
     assert verdicts == [Verdict.RETRY, Verdict.RETRY, Verdict.DONE]
     assert len(sink.mails) == 1
-    assert await state(base, event) == "sent"
-    [(how,)] = await base.sql("SELECT state FROM email.failures WHERE key = $1", str(event.logicalid))
+    assert await state(db, event) == "sent"
+    [(how,)] = await db.sql("SELECT state FROM email.failures WHERE key = $1", str(event.logicalid))
     assert how == "succeeded"
 
 
@@ -126,21 +132,21 @@ async def test_no_title_adds_a_header(email: Replica, sink: MailSink) -> None:
     assert "Bcc" not in mail.headers
 
 
-async def test_the_database_holds_no_address(base: Base, email: Replica) -> None:
+async def test_the_database_holds_no_address(db: ServiceDatabase, email: Replica) -> None:
     event = notification(f"{uuid4().hex}@example.test")
     await email.process(event)
-    [(row,)] = await base.sql("SELECT to_jsonb(d)::text FROM email.deliveries d WHERE id = $1", event.logicalid)
+    [(row,)] = await db.sql("SELECT to_jsonb(d)::text FROM email.deliveries d WHERE id = $1", event.logicalid)
     assert "example" not in row
 
 
 async def test_a_mail_whose_record_was_lost_goes_out_again_as_the_same_mail(
-    base: Base, email: Replica, sink: MailSink
+    db: ServiceDatabase, email: Replica, sink: MailSink
 ) -> None:
     """As after a crash between the call and its record: mail programs know the Message-ID."""
     event = notification("ada@example.test")
     await email.process(event)
-    await base.sql("DELETE FROM email.inbox WHERE logical_id = $1", event.logicalid)
-    await base.sql("DELETE FROM email.deliveries WHERE id = $1", event.logicalid)
+    await db.sql("DELETE FROM email.inbox WHERE logical_id = $1", event.logicalid)
+    await db.sql("DELETE FROM email.deliveries WHERE id = $1", event.logicalid)
     assert await email.process(event, returned=True) == [Verdict.DONE]
     assert len(sink.mails) == 2
     assert len({mail.headers["Message-ID"] for mail in sink.mails}) == 1

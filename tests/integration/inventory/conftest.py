@@ -7,21 +7,21 @@ from devtools.servers.servers import Servers
 from services.inventory.handlers import HANDLERS
 from services.inventory.restocking import Restocking
 from services.inventory.store import Stockroom
-from tests.replica import Base, Replica, replica
+from tests.service_replica import Replica, ServiceDatabase, replica
 
 
 @pytest.fixture(scope="module")
-def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    base = Base(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(base.prepare("inventory"))
-    yield base
+def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(db.prepare("inventory"))
+    yield db
 
 
 @pytest.fixture
-async def replicas(base: Base) -> AsyncIterator[tuple[Replica, Replica]]:
+async def replicas(db: ServiceDatabase) -> AsyncIterator[tuple[Replica, Replica]]:
     async with (
-        replica(base, "inventory", HANDLERS, Stockroom) as one,
-        replica(base, "inventory", HANDLERS, Stockroom) as two,
+        replica(db, "inventory", HANDLERS, Stockroom) as one,
+        replica(db, "inventory", HANDLERS, Stockroom) as two,
     ):
         yield one, two
 

@@ -17,7 +17,7 @@ from services.inventory.restocking import Restocking
 from services.inventory.settings import InventorySettings
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import STAFF, AuthGuard
-from tests.replica import Base, Replica
+from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging.errors import ConfigurationError
 
 KEY = secrets.token_hex(32)
@@ -118,7 +118,7 @@ async def test_elsewhere_than_on_loopback_only_staff_comes_in(restocking: Restoc
 
 
 async def test_opening_stock_is_for_articles_that_were_never_here(
-    base: Base, replicas: tuple[Replica, Replica], warehouse: httpx.AsyncClient, tmp_path: Path
+    db: ServiceDatabase, replicas: tuple[Replica, Replica], warehouse: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     known, new = word(), word()
     await warehouse.post(f"/stock/{known}/restock", json={"quantity": 2})

@@ -15,9 +15,9 @@ from services.shared.contracts import AnyEvent, EventData
 from services.shared.contracts.inventory import InventoryOutOfStock, InventoryReleased
 from services.shared.contracts.orders import CancelReason, Line, OrderCancelling, OrderCreated, Participant
 from services.shared.contracts.payments import PaymentSuccess
-from tests.replica import Base, Replica, again, types
-from tests.stage import event_of
+from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging.consumer.processor import Verdict
+from warren_messaging.testing import again, event_of
 
 Replicas = tuple[Replica, Replica]
 SUCCESS = PaymentSuccess(customer="gayal", charge_id="ch_1", amount_cents=100, currency="EUR")
@@ -52,23 +52,23 @@ async def article(restocking: Restocking, pieces: int) -> str:
     return sku
 
 
-async def counts(base: Base, sku: str) -> tuple[int, int, int]:
-    return tuple((await base.sql("SELECT on_hand, reserved, sold FROM inventory.stock WHERE sku = $1", sku))[0])
+async def counts(db: ServiceDatabase, sku: str) -> tuple[int, int, int]:
+    return tuple((await db.sql("SELECT on_hand, reserved, sold FROM inventory.stock WHERE sku = $1", sku))[0])
 
 
-async def state(base: Base, order_id: UUID) -> str | None:
-    rows = await base.sql("SELECT state FROM inventory.reservations WHERE order_id = $1", order_id)
+async def state(db: ServiceDatabase, order_id: UUID) -> str | None:
+    rows = await db.sql("SELECT state FROM inventory.reservations WHERE order_id = $1", order_id)
     return rows[0][0] if rows else None
 
 
-async def answers(base: Base, events: list[AnyEvent]) -> Counter[str]:
+async def answers(db: ServiceDatabase, events: list[AnyEvent]) -> Counter[str]:
     mine = {event.subject for event in events}
-    return Counter(event.type for event in await base.said("inventory") if event.subject in mine)
+    return Counter(event.type for event in await db.outbox_events("inventory") if event.subject in mine)
 
 
-async def everything_is_conserved(base: Base) -> None:
+async def everything_is_conserved(db: ServiceDatabase) -> None:
     """What the shelves say is what the reservations hold, piece by piece."""
-    wrong = await base.sql(
+    wrong = await db.sql(
         """
         WITH held AS (
             SELECT line->>'sku' AS sku,
@@ -84,7 +84,7 @@ async def everything_is_conserved(base: Base) -> None:
 
 
 async def test_a_hundred_orders_for_the_last_piece_over_two_replicas_sell_it_once(
-    base: Base, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
 ) -> None:
     sku = await article(restocking, 1)
     orders = [created((sku, 1)) for _ in range(100)]
@@ -92,65 +92,67 @@ async def test_a_hundred_orders_for_the_last_piece_over_two_replicas_sell_it_onc
         *(replicas[number % 2].process(*orders[start : start + 5]) for number, start in enumerate(range(0, 100, 5)))
     )
     assert {verdict for batch in verdicts for verdict in batch} == {Verdict.DONE}
-    assert await counts(base, sku) == (0, 1, 0)
-    assert await answers(base, orders) == {"inventory.reserved": 1, "inventory.out_of_stock": 99}
-    await everything_is_conserved(base)
+    assert await counts(db, sku) == (0, 1, 0)
+    assert await answers(db, orders) == {"inventory.reserved": 1, "inventory.out_of_stock": 99}
+    await everything_is_conserved(db)
 
 
-async def test_a_whole_life_and_what_each_step_leaves(base: Base, replicas: Replicas, restocking: Restocking) -> None:
+async def test_a_whole_life_and_what_each_step_leaves(
+    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
+) -> None:
     mug, teapot = await article(restocking, 5), await article(restocking, 1)
     order = created((mug, 2), (teapot, 1))
     await replicas[0].process(order)
-    assert (await counts(base, mug), await counts(base, teapot)) == ((3, 2, 0), (0, 1, 0))
+    assert (await counts(db, mug), await counts(db, teapot)) == ((3, 2, 0), (0, 1, 0))
     await replicas[1].process(paid(order.subject))
-    assert (await counts(base, mug), await state(base, order.subject)) == ((3, 0, 2), "sold")
+    assert (await counts(db, mug), await state(db, order.subject)) == ((3, 0, 2), "sold")
     await replicas[0].process(cancelling(order.subject))
-    assert (await counts(base, mug), await state(base, order.subject)) == ((5, 0, 0), "released")
-    assert types(await base.said("inventory"), order.subject) == [
+    assert (await counts(db, mug), await state(db, order.subject)) == ((5, 0, 0), "released")
+    assert types_of(await db.outbox_events("inventory"), order.subject) == [
         "inventory.reserved",
         "inventory.committed",
         "inventory.released",
     ]
 
 
-async def test_what_is_missing_is_named(base: Base, replicas: Replicas, restocking: Restocking) -> None:
+async def test_what_is_missing_is_named(db: ServiceDatabase, replicas: Replicas, restocking: Restocking) -> None:
     mug = await article(restocking, 1)
     order = created((mug, 3), ("never-seen", 2))
     await replicas[0].process(order)
-    said = [event for event in await base.said("inventory") if event.subject == order.subject]
+    said = [event for event in await db.outbox_events("inventory") if event.subject == order.subject]
     assert [event.data for event in said] == [
         InventoryOutOfStock(customer="gayal", missing=[Line(mug, 2), Line("never-seen", 2)])
     ]
-    assert await counts(base, mug) == (1, 0, 0)
+    assert await counts(db, mug) == (1, 0, 0)
 
 
 async def test_the_first_phase_of_a_cancellation_leaves_no_trace(
-    base: Base, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
 ) -> None:
     sku = await article(restocking, 1)
     order = created((sku, 1))
     await replicas[0].process(cancelling(order.subject, Participant.SHIPPING))
-    assert await state(base, order.subject) is None
+    assert await state(db, order.subject) is None
     await replicas[0].process(order, cancelling(order.subject, Participant.SHIPPING))
-    assert await counts(base, sku) == (0, 1, 0)
+    assert await counts(db, sku) == (0, 1, 0)
 
 
 async def test_cancelled_before_created_answers_at_once_and_never_holds_anything(
-    base: Base, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
 ) -> None:
     sku = await article(restocking, 1)
     order = created((sku, 1))
     await replicas[0].process(cancelling(order.subject))
     await replicas[1].process(order)
     await replicas[0].process(paid(order.subject), again(cancelling(order.subject)))
-    assert await counts(base, sku) == (1, 0, 0)
-    said = [event for event in await base.said("inventory") if event.subject == order.subject]
+    assert await counts(db, sku) == (1, 0, 0)
+    said = [event for event in await db.outbox_events("inventory") if event.subject == order.subject]
     assert [event.data for event in said] == [InventoryReleased(lines=[])]
 
 
 @pytest.mark.parametrize("round_", range(3))
 async def test_created_paid_and_cancelled_racing_on_two_replicas_leave_nothing_held(
-    base: Base, replicas: Replicas, restocking: Restocking, round_: int
+    db: ServiceDatabase, replicas: Replicas, restocking: Restocking, round_: int
 ) -> None:
     skus = [await article(restocking, 30) for _ in range(4)]
     orders = [created(*((sku, random.randint(1, 3)) for sku in random.sample(skus, 2))) for _ in range(40)]
@@ -162,15 +164,15 @@ async def test_created_paid_and_cancelled_racing_on_two_replicas_leave_nothing_h
     batches = [events[start : start + 20] for start in range(0, len(events), 20)]
     verdicts = await asyncio.gather(*(replicas[n % 2].process(*batch) for n, batch in enumerate(batches)))
     assert {verdict for batch in verdicts for verdict in batch} == {Verdict.DONE}
-    assert [replica.record.failed_ for replica in replicas] == [[], []]
+    assert [replica.telemetry.failures for replica in replicas] == [[], []]
     for sku in skus:
-        assert await counts(base, sku) == (30, 0, 0)
-    assert (await answers(base, orders))["inventory.released"] == 40
-    await everything_is_conserved(base)
+        assert await counts(db, sku) == (30, 0, 0)
+    assert (await answers(db, orders))["inventory.released"] == 40
+    await everything_is_conserved(db)
 
 
 async def test_without_cancellations_the_same_race_sells_exactly_what_was_reserved(
-    base: Base, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
 ) -> None:
     skus = [await article(restocking, 25) for _ in range(3)]
     orders = [created(*((sku, random.randint(1, 3)) for sku in random.sample(skus, 2))) for _ in range(60)]
@@ -179,17 +181,17 @@ async def test_without_cancellations_the_same_race_sells_exactly_what_was_reserv
     random.shuffle(events)
     batches = [events[start : start + 15] for start in range(0, len(events), 15)]
     await asyncio.gather(*(replicas[n % 2].process(*batch) for n, batch in enumerate(batches)))
-    said = await answers(base, orders)
+    said = await answers(db, orders)
     assert said["inventory.reserved"] == said["inventory.committed"]
     assert said["inventory.reserved"] + said["inventory.out_of_stock"] == 60
     assert said["inventory.out_of_stock"] > 0
     for sku in skus:
-        assert (await counts(base, sku))[1] == 0
-    await everything_is_conserved(base)
+        assert (await counts(db, sku))[1] == 0
+    await everything_is_conserved(db)
 
 
 async def test_a_hot_article_costs_a_batch_a_handful_of_statements(
-    base: Base, replicas: Replicas, restocking: Restocking, monkeypatch: pytest.MonkeyPatch
+    db: ServiceDatabase, replicas: Replicas, restocking: Restocking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sku = await article(restocking, 1000)
     orders = [created((sku, 1)) for _ in range(100)]
@@ -204,31 +206,35 @@ async def test_a_hot_article_costs_a_batch_a_handful_of_statements(
         monkeypatch.setattr(asyncpg.Connection, name, counted)
     await replicas[0].process(*orders)
     spent = len(statements)
-    assert await counts(base, sku) == (900, 100, 0)
+    assert await counts(db, sku) == (900, 100, 0)
     # Begin, inbox, two for reservations, shelves, two to save, sequences, outbox, commit.
     assert spent <= 10, statements
 
 
-async def test_an_order_that_cannot_be_is_parked_alone(base: Base, replicas: Replicas, restocking: Restocking) -> None:
+async def test_an_order_that_cannot_be_is_parked_alone(
+    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
+) -> None:
     sku = await article(restocking, 5)
     good, bad = created((sku, 1)), created((sku, -1))
     assert await replicas[0].process(good, bad) == [Verdict.DONE, Verdict.PARK]
-    assert await counts(base, sku) == (4, 1, 0)
+    assert await counts(db, sku) == (4, 1, 0)
 
 
 async def test_express_stays_ahead_on_its_way_to_payment(
-    base: Base, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
 ) -> None:
     sku = await article(restocking, 5)
     await replicas[0].process(created((sku, 1), express=True))
-    assert (await base.said("inventory"))[-1].priority == 8
+    assert (await db.outbox_events("inventory"))[-1].priority == 8
 
 
 @pytest.mark.parametrize("change", ["on_hand = -1, received = -1", "reserved = 1", "received = 7"])
-async def test_the_database_itself_refuses_pieces_from_nowhere(base: Base, restocking: Restocking, change: str) -> None:
+async def test_the_database_itself_refuses_pieces_from_nowhere(
+    db: ServiceDatabase, restocking: Restocking, change: str
+) -> None:
     sku = await article(restocking, 5)
     with pytest.raises(asyncpg.CheckViolationError):
-        await base.sql(f"UPDATE inventory.stock SET {change} WHERE sku = $1", sku)  # noqa: S608
+        await db.sql(f"UPDATE inventory.stock SET {change} WHERE sku = $1", sku)  # noqa: S608
 
 
 def test_the_data_types_of_the_queue() -> None:

@@ -24,7 +24,7 @@ from loadtest.orders.ours import Ours
 from loadtest.plain.flow import Plain
 from loadtest.topology import command as topology
 from services.registry import PROCESSES
-from tests.stage import remove_instance
+from tests.servers import remove_instance
 from warren.progress import SilentReport
 
 ORDERS = 20

@@ -12,7 +12,7 @@ import pytest
 from devtools.paths import CHECKOUT, instance_dir
 from loadtest.orders import course
 from loadtest.size.sized import Sized
-from tests.stage import remove_instance
+from tests.servers import remove_instance
 from warren.progress import SilentReport
 
 INSTANCE = f"test-size-{os.getpid()}"

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from devtools.servers.servers import Servers
-from tests.stage import Stage
+from tests.messaging_env import MessagingEnv
 
 
 @pytest.fixture
-async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(servers, tmp_path)
-    await stage.set_up()
-    yield stage
-    await stage.tear_down()
+async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[MessagingEnv]:
+    env = MessagingEnv(servers, tmp_path)
+    await env.set_up()
+    yield env
+    await env.tear_down()

@@ -25,7 +25,7 @@ from tests.integration.messaging.child import (
     crash_after_publishing_before_removing,
     crash_before_commit,
 )
-from tests.stage import Stage, eventually
+from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging import Codec, encode
 from warren_messaging.testing import event_of
 
@@ -35,18 +35,18 @@ _codec = Codec(CATALOGUE)
 
 
 class World:
-    """The stage, what the child leaves on it, and the child."""
+    """The env, what the child leaves on it, and the child."""
 
-    def __init__(self, stage: Stage, folder: Path) -> None:
-        self.stage = stage
+    def __init__(self, env: MessagingEnv, folder: Path) -> None:
+        self.env = env
         self._calls = folder / "calls"
         self._calls.touch()
         self._arrived: list[AnyEvent] = []
 
     @asynccontextmanager
     async def child(self, point: str | None = None, seconds: float = 0.0) -> AsyncIterator[asyncio.subprocess.Process]:
-        stage = self.stage
-        setting = Setting(stage.address(), stage.database_address(), self._calls, point, seconds)
+        env = self.env
+        setting = Setting(env.broker_address(), env.database_address(), self._calls, point, seconds)
         command = [
             sys.executable,
             "-m",
@@ -72,16 +72,16 @@ class World:
         async def rested() -> bool:
             if len(await self.seen()) < effects:
                 return False
-            waiting = (await self.stage.sql("SELECT count(*) FROM outbox"))[0][0]
-            return bool(waiting == 0 and await self.stage.depth("probe.queue") == 0)
+            waiting = (await self.env.sql("SELECT count(*) FROM outbox"))[0][0]
+            return bool(waiting == 0 and await self.env.depth("probe.queue") == 0)
 
         await eventually(rested, seconds=40)
 
     async def seen(self) -> list[UUID]:
-        return [row["id"] for row in await self.stage.sql("TABLE seen")]
+        return [row["id"] for row in await self.env.sql("TABLE seen")]
 
     async def announced(self) -> list[AnyEvent]:
-        self._arrived += [_codec.decode(message.body) for message in await self.stage.drain("announced.queue")]
+        self._arrived += [_codec.decode(message.body) for message in await self.env.drain("announced.queue")]
         return self._arrived
 
     def calls(self) -> list[str]:
@@ -89,13 +89,13 @@ class World:
 
 
 @pytest.fixture
-async def world(stage: Stage, tmp_path: Path) -> World:
-    await stage.sql("CREATE TABLE seen (id uuid)")
-    async with stage.channel() as channel:
+async def world(env: MessagingEnv, tmp_path: Path) -> World:
+    await env.sql("CREATE TABLE seen (id uuid)")
+    async with env.channel() as channel:
         await channel.queue_unbind("probe.queue", "order.exchange", "order.*")
         await channel.queue_declare("announced.queue", durable=True, arguments={"x-queue-type": "quorum"})
         await channel.queue_bind("announced.queue", "order.exchange", "#")
-    return World(stage, tmp_path)
+    return World(env, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ async def test_killed_at_the_worst_moment_it_publishes_at_least_once_and_has_one
     world: World, point: Callable[[], None], copies: set[int]
 ) -> None:
     event = event_of(CONFIRMED)
-    await world.stage.send(encode(event))
+    await world.env.send(encode(event))
     await world.crashes(point.__name__)
     assert len(await world.seen()) == (0 if point is crash_before_commit else 1)
     async with world.child():
@@ -126,7 +126,7 @@ async def test_killed_at_the_worst_moment_it_publishes_at_least_once_and_has_one
 
 async def test_killed_between_an_effects_call_and_its_result_it_calls_again_under_the_same_key(world: World) -> None:
     event = event_of(PAID)
-    await world.stage.send(encode(event))
+    await world.env.send(encode(event))
     await world.crashes(CRASH_AFTER_CALLING)
     assert await world.seen() == []
     async with world.child():
@@ -138,21 +138,21 @@ async def test_killed_between_an_effects_call_and_its_result_it_calls_again_unde
 
 async def test_killed_at_any_moment_again_and_again_it_loses_and_doubles_nothing(world: World) -> None:
     events = [event_of(CONFIRMED if n % 3 else PAID) for n in range(600)]
-    await world.stage.send(*map(encode, events[:300]))
+    await world.env.send(*map(encode, events[:300]))
     for _ in range(3):
         async with world.child(seconds=0.003) as child:
             before = len(await world.seen())
             await eventually(lambda before=before: world_moved(world, before), seconds=30)
             await asyncio.sleep(random.uniform(0, 0.3))
             child.kill()
-        await world.stage.send(*map(encode, events[:100]))
-    await world.stage.send(*map(encode, events[300:]))
+        await world.env.send(*map(encode, events[:100]))
+    await world.env.send(*map(encode, events[300:]))
     async with world.child():
         await world.comes_to_rest(effects=600)
     assert sorted(await world.seen()) == sorted(event.logicalid for event in events)
     announced = {event.id: event for event in await world.announced()}
     assert sorted(event.subject for event in announced.values()) == sorted(event.subject for event in events)
-    assert await world.stage.depth("probe.dlq") == 0
+    assert await world.env.depth("probe.dlq") == 0
 
 
 async def world_moved(world: World, before: int) -> bool:
@@ -162,7 +162,7 @@ async def world_moved(world: World, before: int) -> bool:
 async def test_7_on_sigterm_it_finishes_what_is_under_way_publishes_it_and_ends_with_0(world: World) -> None:
     # Ten seconds of work, so that the signal comes in the middle of it on a busy machine, too.
     events = [event_of(CONFIRMED) for _ in range(1000)]
-    await world.stage.send(*map(encode, events))
+    await world.env.send(*map(encode, events))
     async with world.child(seconds=0.01) as child:
         await eventually(lambda: world_moved(world, 0), seconds=30)
         child.terminate()
@@ -172,8 +172,8 @@ async def test_7_on_sigterm_it_finishes_what_is_under_way_publishes_it_and_ends_
     assert 0 < len(done) < len(events)
     announced = await world.announced()
     assert len(announced) == len({event.id for event in announced}) == len(done)
-    assert (await world.stage.sql("SELECT count(*) FROM outbox"))[0][0] == 0
-    returned = await world.stage.drain("probe.queue")
+    assert (await world.env.sql("SELECT count(*) FROM outbox"))[0][0] == 0
+    returned = await world.env.drain("probe.queue")
     assert len(returned) == len(events) - len(done)
     # Uncounted: a rollout brings no message nearer to the parking lot.
     assert not [message for message in returned if "x-delivery-count" in (message.header.properties.headers or {})]

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
-from tests.locks import Locks
+from tests.locks import LockProbe
+from tests.messaging_env import MessagingEnv, eventually
 from tests.proxy import Proxy
-from tests.stage import Stage, eventually
 from warren_messaging.errors import DatabaseUnavailable
 from warren_messaging.outbox.relay import RelaySettings
 from warren_messaging.postgres import database as messaging_database
@@ -22,15 +22,15 @@ Cut = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture
-async def proxy(stage: Stage) -> AsyncIterator[Proxy]:
-    async with Proxy(stage.database_port).serving() as proxy:
-        stage.database_port = proxy.port
+async def proxy(env: MessagingEnv) -> AsyncIterator[Proxy]:
+    async with Proxy(env.database_port).serving() as proxy:
+        env.database_port = proxy.port
         yield proxy
 
 
 @pytest.fixture
-async def database(stage: Stage, proxy: Proxy) -> AsyncIterator[Database]:
-    database = stage.database()
+async def database(env: MessagingEnv, proxy: Proxy) -> AsyncIterator[Database]:
+    database = env.database()
     await database.open()
     yield database
     await database.close()
@@ -62,13 +62,13 @@ async def while_the_error_is_handled(connection: Connection, cut: Cut) -> None:
 @pytest.mark.parametrize("when", [in_a_statement, between_statements, before_the_end, while_the_error_is_handled])
 @pytest.mark.parametrize("how", ["reset", "terminated"])
 async def test_a_connection_that_breaks_is_a_database_that_is_away(
-    stage: Stage, database: Database, proxy: Proxy, when: Callable[[Connection, Cut], Awaitable[None]], how: str
+    env: MessagingEnv, database: Database, proxy: Proxy, when: Callable[[Connection, Cut], Awaitable[None]], how: str
 ) -> None:
     async def cut() -> None:
         if how == "reset":
             proxy.cut()
         else:
-            await stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'probe'")
+            await env.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'probe'")
         await asyncio.sleep(0.1)  # until the client has seen it
 
     with pytest.raises(DatabaseUnavailable):
@@ -78,7 +78,7 @@ async def test_a_connection_that_breaks_is_a_database_that_is_away(
         assert await connection.fetchval("SELECT 1") == 1
 
 
-async def test_whoever_asks_while_the_server_says_goodbye_hears_the_same(stage: Stage, database: Database) -> None:
+async def test_whoever_asks_while_the_server_says_goodbye_hears_the_same(env: MessagingEnv, database: Database) -> None:
     """The driver has an error of its own for a connection on which the goodbye has come, and the end has not."""
     heard: list[Exception] = []
     over = False
@@ -94,7 +94,7 @@ async def test_whoever_asks_while_the_server_says_goodbye_hears_the_same(stage: 
 
     asking = [asyncio.create_task(ask()) for _ in range(6)]
     for _ in range(30):
-        await stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'probe'")
+        await env.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'probe'")
     over = True
     await asyncio.gather(*asking)
     assert heard
@@ -110,42 +110,44 @@ async def test_a_connection_that_the_driver_gave_up_is_not_used_again(database: 
         assert await connection.fetchval("SELECT pg_backend_pid()") != before
 
 
-async def test_a_lock_on_the_outbox_is_outlived_by_the_relay(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lock_on_the_outbox_is_outlived_by_the_relay(
+    env: MessagingEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody alters the table, or forgot a transaction, for longer than a statement waits for a lock."""
     monkeypatch.setattr(messaging_database, "LOCK_TIMEOUT", 0.2)
-    async with stage.outbox(RelaySettings(lease_seconds=1.0, sweep_seconds=0.1)) as outbox:
+    async with env.outbox(RelaySettings(lease_seconds=1.0, sweep_seconds=0.1)) as outbox:
         async with outbox.transaction(Transaction) as work:
             work.announce(OrderConfirmed(customer="gayal"), subject=uuid.uuid4())
-        await stage.sql("DO $$ BEGIN LOCK TABLE outbox; PERFORM pg_sleep(1); END $$")
+        await env.sql("DO $$ BEGIN LOCK TABLE outbox; PERFORM pg_sleep(1); END $$")
         async with outbox.transaction(Transaction) as work:
             work.announce(OrderCompleted(customer="gayal"), subject=uuid.uuid4())
 
         async def none_waits() -> bool:
-            return not await stage.sql("SELECT FROM outbox")
+            return not await env.sql("SELECT FROM outbox")
 
         await eventually(none_waits, seconds=10)
-    assert any("lock timeout" in text for text in stage.record.states)
-    assert len(await stage.drain("probe.queue")) == 2
+    assert any("lock timeout" in text for text in env.telemetry.states)
+    assert len(await env.drain("probe.queue")) == 2
 
 
 async def test_rows_are_freed_although_the_server_waits_for_the_rest_of_an_exchange(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    env: MessagingEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver prepares a statement and sends what ends the exchange only with its values. Should it be cut off or
     stand still in between, the server takes the session for one that is busy: its limit for idle ones does not count.
     """
     monkeypatch.setattr(messaging_database, "IDLE_TIMEOUT", 1)
     monkeypatch.setattr(messaging_database, "LONGEST_TRANSACTION", 2)
-    locks = Locks(stage.servers.postgres.address.dsn(stage.database_name))
+    locks = LockProbe(env.servers.postgres.address.dsn(env.database_name))
     lock = "SELECT FROM probe.shelf WHERE id = 1 FOR UPDATE"
-    await stage.sql("CREATE TABLE shelf (id int PRIMARY KEY)")
-    await stage.sql("INSERT INTO shelf VALUES (1)")
-    await stage.sql("GRANT ALL ON shelf TO probe")
+    await env.sql("CREATE TABLE shelf (id int PRIMARY KEY)")
+    await env.sql("INSERT INTO shelf VALUES (1)")
+    await env.sql("GRANT ALL ON shelf TO probe")
 
     async def freed() -> bool:
-        return await locks.free(lock)
+        return await locks.can_lock(lock)
 
-    database = stage.database()
+    database = env.database()
     await database.open()
     try:
         with pytest.raises(DatabaseUnavailable):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.conftest import SEED
-from tests.stage import Stage
+from tests.messaging_env import MessagingEnv
 from warren_messaging.postgres import failures
 from warren_messaging.testing import InMemoryDatabase
 from warren_messaging.transaction import Connection
@@ -17,9 +17,9 @@ _keys = itertools.count()
 
 
 @pytest.fixture
-async def connections(stage: Stage) -> AsyncIterator[list[Connection]]:
+async def connections(env: MessagingEnv) -> AsyncIterator[list[Connection]]:
     """Of the real database, and of its double."""
-    database = stage.database()
+    database = env.database()
     await database.open()
     async with database.connection() as real, InMemoryDatabase().connection() as double:
         yield [real, double]
@@ -48,10 +48,10 @@ async def test_only_another_replay_begins_anew(
         assert [await fail(connection, "key", replays) for replays in lives] == counted
 
 
-async def test_what_was_dropped_begins_anew_once(connections: list[Connection], stage: Stage) -> None:
+async def test_what_was_dropped_begins_anew_once(connections: list[Connection], env: MessagingEnv) -> None:
     real = connections[0]
     await fail(real, "key", 0, limit=None)
-    await stage.sql("UPDATE failures SET state = 'dropped'")
+    await env.sql("UPDATE failures SET state = 'dropped'")
     assert [await fail(real, "key", 0) for _ in range(4)] == [(1, False), (2, False), (3, True), (4, True)]
 
 

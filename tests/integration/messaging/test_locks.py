@@ -13,11 +13,12 @@ import pytest
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
-from tests.locks import Locks
-from tests.stage import Stage, event_of, eventually
+from tests.locks import LockProbe
+from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging import Transaction, encode
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.postgres import inbox
+from warren_messaging.testing import event_of
 
 LOW, HIGH = UUID(int=1), UUID(int=2)
 
@@ -33,37 +34,37 @@ async def announce(outbox: Outbox) -> None:
             work.announce(OrderConfirmed(customer="gayal"), subject=subject)
 
 
-async def waits_with_nothing_in_hand(stage: Stage, run: Callable[[Outbox], Awaitable[None]], insert: str) -> None:
-    locks = Locks(stage.servers.postgres.address.dsn(stage.database_name))
-    async with stage.outbox() as outbox:
-        async with locks.held(insert, LOW):
+async def waits_with_nothing_in_hand(env: MessagingEnv, run: Callable[[Outbox], Awaitable[None]], insert: str) -> None:
+    locks = LockProbe(env.servers.postgres.address.dsn(env.database_name))
+    async with env.outbox() as outbox:
+        async with locks.hold(insert, LOW):
             running = asyncio.ensure_future(run(outbox))
-            await locks.somebody_waits()
-            free = await locks.free(insert, HIGH)
+            await locks.wait_for_blocked()
+            free = await locks.can_lock(insert, HIGH)
         with suppress(TimeoutError):
             await running
     assert free, "the higher key is locked before the lower one"
 
 
-async def test_the_inbox_is_locked_in_the_order_of_its_keys(stage: Stage) -> None:
+async def test_the_inbox_is_locked_in_the_order_of_its_keys(env: MessagingEnv) -> None:
     insert = "INSERT INTO probe.inbox (consumer, logical_id) VALUES ('probe', $1)"
-    await waits_with_nothing_in_hand(stage, remember, insert)
+    await waits_with_nothing_in_hand(env, remember, insert)
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_counters_are_locked_in_the_order_of_their_keys(stage: Stage, known: bool) -> None:
+async def test_counters_are_locked_in_the_order_of_their_keys(env: MessagingEnv, known: bool) -> None:
     if known:
-        await stage.sql("INSERT INTO sequences VALUES ($1, 1), ($2, 1)", LOW, HIGH)
+        await env.sql("INSERT INTO sequences VALUES ($1, 1), ($2, 1)", LOW, HIGH)
     insert = "INSERT INTO probe.sequences AS s VALUES ($1, 1) ON CONFLICT (subject) DO UPDATE SET last = s.last + 1"
-    await waits_with_nothing_in_hand(stage, announce, insert)
+    await waits_with_nothing_in_hand(env, announce, insert)
 
 
-async def test_the_victim_of_a_deadlock_runs_again_at_once_and_is_not_blamed(stage: Stage) -> None:
-    await stage.sql("CREATE TABLE shelf (id int PRIMARY KEY)")
-    await stage.sql("INSERT INTO shelf VALUES (1), (2)")
-    await stage.sql("GRANT ALL ON shelf TO probe")
+async def test_the_victim_of_a_deadlock_runs_again_at_once_and_is_not_blamed(env: MessagingEnv) -> None:
+    await env.sql("CREATE TABLE shelf (id int PRIMARY KEY)")
+    await env.sql("INSERT INTO shelf VALUES (1), (2)")
+    await env.sql("GRANT ALL ON shelf TO probe")
     lock = "SELECT FROM probe.shelf WHERE id = $1 FOR UPDATE"
-    locks = Locks(stage.servers.postgres.address.dsn(stage.database_name))
+    locks = LockProbe(env.servers.postgres.address.dsn(env.database_name))
     has_first, circle, tries = asyncio.Event(), asyncio.Event(), []
 
     async def on_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
@@ -74,17 +75,17 @@ async def test_the_victim_of_a_deadlock_runs_again_at_once_and_is_not_blamed(sta
         await work.connection.execute(lock, 2)
         return ()
 
-    async with stage.consumer({OrderConfirmed: on_confirmed}):
-        await stage.send(encode(event_of(OrderConfirmed(customer="gayal"))))
+    async with env.consumer({OrderConfirmed: on_confirmed}):
+        await env.send(encode(event_of(OrderConfirmed(customer="gayal"))))
         await has_first.wait()
-        async with locks.held(lock, 2) as other:
+        async with locks.hold(lock, 2) as other:
             waiting = asyncio.ensure_future(other.execute(lock, 1))
-            await locks.somebody_waits()
+            await locks.wait_for_blocked()
             # The database looks for circles once, when somebody has waited for `deadlock_timeout`, 0.2 s here. So that
             # the handler closes it and is the one who sees it, the other has to have looked before.
             await asyncio.sleep(1)
             circle.set()
             await waiting
-        await eventually(lambda: len(stage.record.processed_) + len(stage.record.failed_) > 0)
+        await eventually(lambda: len(env.telemetry.processed_events) + len(env.telemetry.failures) > 0)
     assert len(tries) == 2
-    assert stage.record.failed_ == []
+    assert env.telemetry.failures == []

@@ -18,11 +18,12 @@ from devtools.servers.servers import Servers
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderPaid
 from tests.integration.messaging.walker import Setting
-from tests.replica import Base, Replica
-from tests.stage import Record, event_of, eventually
+from tests.messaging_env import TelemetryRecorder, eventually
+from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging.postgres import retention
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule
+from warren_messaging.testing import event_of
 from warren_messaging.transaction import Transaction
 
 DAYS = 35
@@ -32,29 +33,29 @@ NO_WAIT = "20ms"
 
 
 @pytest.fixture
-async def base(servers: Servers, tmp_path: Path) -> AsyncIterator[Base]:
-    base = Base(servers, tmp_path)
-    await base.prepare("probe")
-    await base.sql("INSERT INTO probe.retention (name, due_at) VALUES ('inbox', now()), ('failures', now())")
-    yield base
+async def db(servers: Servers, tmp_path: Path) -> AsyncIterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path)
+    await db.prepare("probe")
+    await db.sql("INSERT INTO probe.retention (name, due_at) VALUES ('inbox', now()), ('failures', now())")
+    yield db
     admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
-    await admin.execute(f'DROP DATABASE IF EXISTS "{base.name}" WITH (FORCE)')
+    await admin.execute(f'DROP DATABASE IF EXISTS "{db.name}" WITH (FORCE)')
     await admin.close()
 
 
 @asynccontextmanager
-async def walking(base: Base, *rules: Rule, settings: RetentionSettings = QUICK) -> AsyncIterator[Retention]:
-    database = Database(base.address("probe"))
+async def walking(db: ServiceDatabase, *rules: Rule, settings: RetentionSettings = QUICK) -> AsyncIterator[Retention]:
+    database = Database(db.address("probe"))
     await database.open()
     try:
-        yield Retention(database, Record(), rules, settings)
+        yield Retention(database, TelemetryRecorder(), rules, settings)
     finally:
         await database.close()
 
 
-async def fill(base: Base, rows: int, *, days: float, consumer: str = "probe") -> None:
+async def fill(db: ServiceDatabase, rows: int, *, days: float, consumer: str = "probe") -> None:
     """Inbox rows of this age."""
-    await base.sql(
+    await db.sql(
         "INSERT INTO probe.inbox (consumer, logical_id, processed_at)"
         " SELECT $1, gen_random_uuid(), now() - make_interval(secs => $3 * 86400) FROM generate_series(1, $2)",
         consumer,
@@ -63,39 +64,39 @@ async def fill(base: Base, rows: int, *, days: float, consumer: str = "probe") -
     )
 
 
-async def count(base: Base, where: str = "true") -> int:
-    return int((await base.sql(f"SELECT count(*) FROM probe.inbox WHERE {where}"))[0][0])  # noqa: S608
+async def count(db: ServiceDatabase, where: str = "true") -> int:
+    return int((await db.sql(f"SELECT count(*) FROM probe.inbox WHERE {where}"))[0][0])  # noqa: S608
 
 
-async def test_rows_past_their_age_go_and_all_others_stay(base: Base) -> None:
+async def test_rows_past_their_age_go_and_all_others_stay(db: ServiceDatabase) -> None:
     for days in (0, 1, 20, 34.9, 35.1, 36, 400):
-        await fill(base, 700, days=days)
-    async with walking(base, INBOX) as walk:
+        await fill(db, 700, days=days)
+    async with walking(db, INBOX) as walk:
         assert await walk.walk(INBOX) == 3 * 700
-    assert await count(base) == 4 * 700
-    assert await count(base, f"processed_at < now() - interval '{DAYS} days'") == 0
-    [(removed, finished, due)] = await base.sql(
+    assert await count(db) == 4 * 700
+    assert await count(db, f"processed_at < now() - interval '{DAYS} days'") == 0
+    [(removed, finished, due)] = await db.sql(
         "SELECT removed, finished_at IS NOT NULL, due_at > now() + interval '23 hours'"
         " FROM probe.retention WHERE name = 'inbox'"
     )
     assert (removed, finished, due) == (2100, True, True)
 
 
-async def test_a_step_is_small_and_a_walk_is_not_made_again_before_tomorrow(base: Base) -> None:
-    await fill(base, 250, days=36)
-    async with walking(base, INBOX) as walk:
+async def test_a_step_is_small_and_a_walk_is_not_made_again_before_tomorrow(db: ServiceDatabase) -> None:
+    await fill(db, 250, days=36)
+    async with walking(db, INBOX) as walk:
         steps = [await walk._step(INBOX) for _ in range(5)]
         assert steps == [100, 100, 50, None, None]
-        await fill(base, 10, days=36)
+        await fill(db, 10, days=36)
         assert await walk.walk(INBOX) == 0
-        await base.sql("UPDATE probe.retention SET due_at = now() WHERE name = 'inbox'")
+        await db.sql("UPDATE probe.retention SET due_at = now() WHERE name = 'inbox'")
         assert await walk.walk(INBOX) == 10
 
 
-async def test_who_does_not_have_the_turn_does_nothing_and_does_not_wait(base: Base) -> None:
-    await fill(base, 10, days=36)
-    owner = await _owner(base)
-    async with walking(base, INBOX) as walk:
+async def test_who_does_not_have_the_turn_does_nothing_and_does_not_wait(db: ServiceDatabase) -> None:
+    await fill(db, 10, days=36)
+    owner = await _owner(db)
+    async with walking(db, INBOX) as walk:
         async with owner.transaction():
             await owner.execute("SELECT FROM retention WHERE name = 'inbox' FOR UPDATE")
             async with asyncio.timeout(5):
@@ -104,89 +105,89 @@ async def test_who_does_not_have_the_turn_does_nothing_and_does_not_wait(base: B
     await owner.close()
 
 
-async def test_a_new_walk_begins_within_an_hour(base: Base) -> None:
-    await base.sql("DELETE FROM probe.retention")
-    async with walking(base, INBOX, retention.failures(30)) as walk:
+async def test_a_new_walk_begins_within_an_hour(db: ServiceDatabase) -> None:
+    await db.sql("DELETE FROM probe.retention")
+    async with walking(db, INBOX, retention.failures(30)) as walk:
         assert await walk.walk(INBOX) == 0
-    rows = await base.sql(
+    rows = await db.sql(
         "SELECT name, due_at BETWEEN now() - interval '5 minutes' AND now() + interval '1 hour'"
         " FROM probe.retention ORDER BY name"
     )
     assert [tuple(row) for row in rows] == [("failures", True), ("inbox", True)]
 
 
-async def test_what_may_come_back_from_a_parking_lot_is_remembered(base: Base) -> None:
+async def test_what_may_come_back_from_a_parking_lot_is_remembered(db: ServiceDatabase) -> None:
     kept: dict[str, UUID] = {}
     for state in ("retrying", "parked", "replayed", "succeeded", "dropped"):
         kept[state] = uuid4()
-        await base.sql(
+        await db.sql(
             "INSERT INTO probe.inbox (consumer, logical_id, processed_at) VALUES"
             " ('probe', $1, now() - interval '90 days'), ('another', $1, now() - interval '90 days')",
             kept[state],
         )
-        await base.sql(
+        await db.sql(
             "INSERT INTO probe.failures (consumer, key, attempts, reason, state, last_at)"
             " VALUES ('probe', $1::uuid::text, 1, 'why', $2, now() - interval '90 days')",
             kept[state],
             state,
         )
     rules = [INBOX, retention.failures(30)]
-    async with walking(base, *rules) as walk:
+    async with walking(db, *rules) as walk:
         assert [await walk.walk(rule) for rule in rules] == [7, 2]
-    left = {row[0] for row in await base.sql("SELECT logical_id FROM probe.inbox WHERE consumer = 'probe'")}
+    left = {row[0] for row in await db.sql("SELECT logical_id FROM probe.inbox WHERE consumer = 'probe'")}
     assert left == {kept[state] for state in ("retrying", "parked", "replayed")}
-    assert await count(base, "consumer = 'another'") == 0
-    states = {row[0] for row in await base.sql("SELECT state FROM probe.failures")}
+    assert await count(db, "consumer = 'another'") == 0
+    states = {row[0] for row in await db.sql("SELECT state FROM probe.failures")}
     assert states == {"retrying", "parked", "replayed"}
 
 
-async def test_replicas_take_turns_and_remove_each_row_once(base: Base) -> None:
-    await fill(base, 2000, days=40)
-    await fill(base, 500, days=1)
+async def test_replicas_take_turns_and_remove_each_row_once(db: ServiceDatabase) -> None:
+    await fill(db, 2000, days=40)
+    await fill(db, 500, days=1)
     async with contextlib.AsyncExitStack() as stack:
-        replicas = [await stack.enter_async_context(walking(base, INBOX)) for _ in range(4)]
+        replicas = [await stack.enter_async_context(walking(db, INBOX)) for _ in range(4)]
         running = [asyncio.create_task(replica.run()) for replica in replicas]
         try:
-            await eventually(lambda: _finished(base), 60)
+            await eventually(lambda: _finished(db), 60)
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-    assert await count(base) == 500
-    assert (await base.sql("SELECT removed FROM probe.retention WHERE name = 'inbox'"))[0][0] == 2000
+    assert await count(db) == 500
+    assert (await db.sql("SELECT removed FROM probe.retention WHERE name = 'inbox'"))[0][0] == 2000
 
 
-async def test_a_killed_walk_is_gone_on_with_where_it_was(base: Base) -> None:
-    await fill(base, 5000, days=40)
+async def test_a_killed_walk_is_gone_on_with_where_it_was(db: ServiceDatabase) -> None:
+    await fill(db, 5000, days=40)
     slow = msgspec.structs.replace(QUICK, shortest_rest_seconds=0.02)
-    setting = msgspec.json.encode(Setting(base.address("probe"), INBOX, slow), enc_hook=str).decode()
+    setting = msgspec.json.encode(Setting(db.address("probe"), INBOX, slow), enc_hook=str).decode()
     for least in (500, 1000, 1500):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.integration.messaging.walker", setting, cwd=CHECKOUT
         )
-        await eventually(lambda least=least: _removed(base, least))  # type: ignore[misc]
+        await eventually(lambda least=least: _removed(db, least))  # type: ignore[misc]
         process.kill()
         assert await process.wait() == -9
     # Its transaction is undone when the server notices, and its turn free.
-    left = await count(base)
-    [(removed, block)] = await base.sql("SELECT removed, block FROM probe.retention WHERE name = 'inbox'")
+    left = await count(db)
+    [(removed, block)] = await db.sql("SELECT removed, block FROM probe.retention WHERE name = 'inbox'")
     assert (0 < left < 5000, block > 0) == (True, True)
     assert removed <= 5000 - left
-    async with walking(base, INBOX) as walk:
-        await eventually(lambda: _walked(walk, base))
-    assert await count(base) == 0
-    assert (await base.sql("SELECT removed FROM probe.retention WHERE name = 'inbox'"))[0][0] == 5000
+    async with walking(db, INBOX) as walk:
+        await eventually(lambda: _walked(walk, db))
+    assert await count(db) == 0
+    assert (await db.sql("SELECT removed FROM probe.retention WHERE name = 'inbox'"))[0][0] == 5000
 
 
-async def test_nobody_waits_for_a_walk(base: Base) -> None:
+async def test_nobody_waits_for_a_walk(db: ServiceDatabase) -> None:
     """Writers give up at once instead of waiting for a lock, and none has to; nor does the walk wait for them."""
-    await fill(base, 8000, days=40)
-    held = (await base.sql("SELECT logical_id FROM probe.inbox ORDER BY ctid OFFSET 3000 LIMIT 1"))[0][0]
-    owner = await _owner(base)
-    holder = await _owner(base)
+    await fill(db, 8000, days=40)
+    held = (await db.sql("SELECT logical_id FROM probe.inbox ORDER BY ctid OFFSET 3000 LIMIT 1"))[0][0]
+    owner = await _owner(db)
+    holder = await _owner(db)
     strong: set[str] = set()
     wrote = 0
-    async with walking(base, INBOX) as walk, holder.transaction():
+    async with walking(db, INBOX) as walk, holder.transaction():
         await holder.execute("SELECT FROM inbox WHERE logical_id = $1 FOR UPDATE", held)
         running = asyncio.create_task(walk.walk(INBOX))
         while not running.done():
@@ -200,15 +201,15 @@ async def test_nobody_waits_for_a_walk(base: Base) -> None:
         assert await running == 7999
     assert wrote > 20
     assert strong <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
-    assert await count(base, "processed_at < now() - interval '35 days'") == 1
+    assert await count(db, "processed_at < now() - interval '35 days'") == 1
     await owner.close()
     await holder.close()
 
 
-async def test_a_step_reads_its_pages_alone(base: Base) -> None:
-    await fill(base, 30_000, days=40)
-    await base.sql("ANALYZE probe.inbox")
-    owner = await _owner(base)
+async def test_a_step_reads_its_pages_alone(db: ServiceDatabase) -> None:
+    await fill(db, 30_000, days=40)
+    await db.sql("ANALYZE probe.inbox")
+    owner = await _owner(db)
     await owner.execute("SET plan_cache_mode = force_generic_plan")
     await owner.execute(f"PREPARE step (int, tid, tid, int) AS {INBOX.statement}")
     plan = "\n".join(row[0] for row in await owner.fetch("EXPLAIN EXECUTE step (35, '(0,0)', '(4,0)', 100)"))
@@ -217,47 +218,45 @@ async def test_a_step_reads_its_pages_alone(base: Base) -> None:
     assert "Seq Scan on inbox" not in plan, plan
 
 
-async def test_a_repetition_inside_the_window_has_no_effect_after_a_walk(base: Base) -> None:
+async def test_a_repetition_inside_the_window_has_no_effect_after_a_walk(db: ServiceDatabase) -> None:
     seen: list[UUID] = []
 
     async def on_confirmed(event: Event[OrderConfirmed], _: Transaction) -> Iterable[EventData]:
         seen.append(event.logicalid)
         return [OrderPaid(customer="ada", total_cents=1, currency="EUR")]
 
-    database = Database(base.address("probe"))
+    database = Database(db.address("probe"))
     await database.open()
     replica = Replica("probe", database, {OrderConfirmed: on_confirmed}, Transaction)
     events = [event_of(OrderConfirmed(customer="ada")) for _ in range(20)]
     await replica.process(*events)
     old = [event.logicalid for event in events[:10]]
-    await base.sql(
-        "UPDATE probe.inbox SET processed_at = now() - interval '34 days' WHERE NOT logical_id = ANY($1)", old
-    )
-    await base.sql("UPDATE probe.inbox SET processed_at = now() - interval '36 days' WHERE logical_id = ANY($1)", old)
-    walk = Retention(database, replica.record, [INBOX], QUICK)
+    await db.sql("UPDATE probe.inbox SET processed_at = now() - interval '34 days' WHERE NOT logical_id = ANY($1)", old)
+    await db.sql("UPDATE probe.inbox SET processed_at = now() - interval '36 days' WHERE logical_id = ANY($1)", old)
+    walk = Retention(database, replica.telemetry, [INBOX], QUICK)
     assert await walk.walk(INBOX) == 10
-    assert any("10 rows older than 35 days removed from inbox" in state for state in replica.record.states)
+    assert any("10 rows older than 35 days removed from inbox" in state for state in replica.telemetry.states)
     await replica.process(*events, returned=True)
     assert len(seen) == 30
     assert seen[20:] == old
-    assert len(await base.sql("SELECT FROM probe.outbox")) == 30  # what waits to be published is nobody's to remove
+    assert len(await db.sql("SELECT FROM probe.outbox")) == 30  # what waits to be published is nobody's to remove
     await database.close()
 
 
-async def _finished(base: Base) -> bool:
-    return bool((await base.sql("SELECT finished_at IS NOT NULL FROM probe.retention WHERE name = 'inbox'"))[0][0])
+async def _finished(db: ServiceDatabase) -> bool:
+    return bool((await db.sql("SELECT finished_at IS NOT NULL FROM probe.retention WHERE name = 'inbox'"))[0][0])
 
 
-async def _removed(base: Base, least: int) -> bool:
-    return bool((await base.sql("SELECT removed >= $1 FROM probe.retention WHERE name = 'inbox'", least))[0][0])
+async def _removed(db: ServiceDatabase, least: int) -> bool:
+    return bool((await db.sql("SELECT removed >= $1 FROM probe.retention WHERE name = 'inbox'", least))[0][0])
 
 
-async def _walked(walk: Retention, base: Base) -> bool:
+async def _walked(walk: Retention, db: ServiceDatabase) -> bool:
     await walk.walk(INBOX)
-    return await _finished(base)
+    return await _finished(db)
 
 
-async def _owner(base: Base) -> "asyncpg.Connection[Any]":
-    connection = await asyncpg.connect(base.owner_dsn)
+async def _owner(db: ServiceDatabase) -> "asyncpg.Connection[Any]":
+    connection = await asyncpg.connect(db.owner_dsn)
     await connection.execute("SET search_path = probe")
     return connection

@@ -16,9 +16,9 @@ from services.shared.contracts.orders import (
     OrderPaid,
     OrderShipped,
 )
-from tests.replica import Base, Replica, again
-from tests.stage import event_of
+from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging.consumer.processor import Verdict
+from warren_messaging.testing import again, event_of
 
 Replicas = tuple[Replica, Replica]
 
@@ -44,23 +44,23 @@ def history(order: UUID) -> list[AnyEvent]:
     return [created(order), *(event_of(data, subject=order, reference="A-1") for data in facts)]
 
 
-async def told(base: Base, order: UUID) -> Counter[str]:
-    return Counter(event.data.topic for event in await base.said("notification") if event.subject == order)
+async def told(db: ServiceDatabase, order: UUID) -> Counter[str]:
+    return Counter(event.data.topic for event in await db.outbox_events("notification") if event.subject == order)
 
 
-async def test_a_batch_of_many_orders_is_told(base: Base, replicas: Replicas) -> None:
+async def test_a_batch_of_many_orders_is_told(db: ServiceDatabase, replicas: Replicas) -> None:
     orders = [uuid4() for _ in range(20)]
     events = [event for order in orders for event in history(order)]
     random.shuffle(events)
     assert set(await replicas[0].process(*events)) == {Verdict.DONE}
-    said = Counter((event.subject, event.data.topic) for event in await base.said("notification"))
+    said = Counter((event.subject, event.data.topic) for event in await db.outbox_events("notification"))
     assert {key: count for key, count in said.items() if key[0] in orders} == {
         (order, topic): 1 for order in orders for topic in TOPICS
     }
-    assert await base.sql("SELECT FROM notification.waiting WHERE order_id = ANY($1::uuid[])", orders) == []
+    assert await db.sql("SELECT FROM notification.waiting WHERE order_id = ANY($1::uuid[])", orders) == []
 
 
-async def test_any_order_any_repetition_and_two_replicas_tell_the_same(base: Base, replicas: Replicas) -> None:
+async def test_any_order_any_repetition_and_two_replicas_tell_the_same(db: ServiceDatabase, replicas: Replicas) -> None:
     orders = [uuid4() for _ in range(15)]
     events = [event for order in orders for event in history(order)]
     events += [again(event) for event in events]
@@ -73,43 +73,45 @@ async def test_any_order_any_repetition_and_two_replicas_tell_the_same(base: Bas
 
     await asyncio.gather(*(work(replica) for replica in replicas))
     for order in orders:
-        assert await told(base, order) == Counter(TOPICS)
+        assert await told(db, order) == Counter(TOPICS)
 
 
-async def test_news_and_its_contact_at_the_same_moment_are_not_lost(base: Base, replicas: Replicas) -> None:
+async def test_news_and_its_contact_at_the_same_moment_are_not_lost(db: ServiceDatabase, replicas: Replicas) -> None:
     """Whichever transaction is second must see what the first has stored while it waited."""
     for _ in range(60):
         order = uuid4()
         news = event_of(OrderConfirmed(customer="ada"), subject=order)
         await asyncio.gather(replicas[0].process(news), replicas[1].process(created(order)))
-        assert await told(base, order) == Counter(["order.confirmed"])
+        assert await told(db, order) == Counter(["order.confirmed"])
 
 
-async def test_what_waited_is_told_with_its_own_cause_and_an_end(base: Base, replicas: Replicas) -> None:
+async def test_what_waited_is_told_with_its_own_cause_and_an_end(db: ServiceDatabase, replicas: Replicas) -> None:
     order = uuid4()
     news = event_of(OrderPaid(customer="ada", total_cents=1, currency="EUR"), subject=order, traceparent="00-a-b-01")
     await replicas[0].process(news)
-    assert [row[0] for row in await base.sql("SELECT topic FROM notification.waiting WHERE order_id = $1", order)] == [
+    assert [row[0] for row in await db.sql("SELECT topic FROM notification.waiting WHERE order_id = $1", order)] == [
         "order.paid"
     ]
     await replicas[1].process(created(order))
-    [message] = [event for event in await base.said("notification") if event.subject == order]
+    [message] = [event for event in await db.outbox_events("notification") if event.subject == order]
     assert (message.causationid, message.traceparent) == (news.id, "00-a-b-01")
-    [(expires,)] = await base.sql(
+    [(expires,)] = await db.sql(
         "SELECT expires_ms FROM notification.outbox WHERE convert_from(body, 'UTF8')::json ->> 'subject' = $1",
         str(order),
     )
     assert expires == 24 * 60 * 60 * 1000
 
 
-async def test_a_customer_without_a_contact_is_written_to_at_the_domain(base: Base, replicas: Replicas) -> None:
+async def test_a_customer_without_a_contact_is_written_to_at_the_domain(
+    db: ServiceDatabase, replicas: Replicas
+) -> None:
     order = uuid4()
     await replicas[0].process(created(order, Contact()), event_of(OrderConfirmed(customer="ada"), subject=order))
-    [message] = [event for event in await base.said("notification") if event.subject == order]
+    [message] = [event for event in await db.outbox_events("notification") if event.subject == order]
     assert message.data.contact == Contact(email="ada@shop.test")
 
 
-async def test_silent_events_leave_no_trace(base: Base, replicas: Replicas) -> None:
+async def test_silent_events_leave_no_trace(db: ServiceDatabase, replicas: Replicas) -> None:
     order = uuid4()
     await replicas[0].process(event_of(OrderDeliveryConfirmed(customer="ada"), subject=order))
-    assert await base.sql("SELECT FROM notification.conversations WHERE order_id = $1", order) == []
+    assert await db.sql("SELECT FROM notification.conversations WHERE order_id = $1", order) == []

@@ -21,7 +21,7 @@ from services.order.settings import SHIPPED_PRICES, ApiSettings
 from services.order.store import OrderBook
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import AuthGuard
-from tests.replica import Base, Replica, replica
+from tests.service_replica import Replica, ServiceDatabase, replica
 
 SETTINGS = ApiSettings(
     database_url="",
@@ -61,19 +61,19 @@ Open = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def base(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    base = Base(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(base.prepare("order"))
-    yield base
+def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(db.prepare("order"))
+    yield db
 
 
 @pytest.fixture
-async def open_shop(base: Base) -> AsyncIterator[Open]:
+async def open_shop(db: ServiceDatabase) -> AsyncIterator[Open]:
     """Opens replicas of the HTTP process, with settings of one's own."""
 
     @asynccontextmanager
     async def opened(settings: ApiSettings) -> AsyncIterator[Shop]:
-        async with replica(base, "order", HANDLERS, OrderBook) as parts:
+        async with replica(db, "order", HANDLERS, OrderBook) as parts:
             shop = Shop(parts, settings)
             async with shop.http:
                 yield shop
@@ -92,9 +92,9 @@ async def shop(open_shop: Open) -> Shop:
 
 
 @pytest.fixture
-async def workers(base: Base) -> AsyncIterator[tuple[Replica, Replica]]:
+async def workers(db: ServiceDatabase) -> AsyncIterator[tuple[Replica, Replica]]:
     async with (
-        replica(base, "order", HANDLERS, OrderBook) as one,
-        replica(base, "order", HANDLERS, OrderBook) as two,
+        replica(db, "order", HANDLERS, OrderBook) as one,
+        replica(db, "order", HANDLERS, OrderBook) as two,
     ):
         yield one, two

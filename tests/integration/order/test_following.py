@@ -21,10 +21,10 @@ from services.shared.contracts.inventory import (
 from services.shared.contracts.orders import CancelReason, OrderCancelling, OrderCancelRequested
 from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentSuccess, PaymentVoided
 from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped
-from tests.replica import Base, Replica, again, types
-from tests.stage import event_of
+from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging.consumer.processor import Verdict
 from warren_messaging.postgres.retention import Retention
+from warren_messaging.testing import again, event_of
 
 Workers = tuple[Replica, Replica]
 
@@ -47,8 +47,8 @@ async def read(shop: Any, order_id: UUID) -> dict[str, Any]:
     return dict(answer.json())
 
 
-async def said(base: Base, order_id: UUID) -> list[str]:
-    return types(await base.said('"order"'), order_id)
+async def said(db: ServiceDatabase, order_id: UUID) -> list[str]:
+    return types_of(await db.outbox_events('"order"'), order_id)
 
 
 async def happened(worker: Replica, order_id: UUID, *data: EventData) -> None:
@@ -57,7 +57,7 @@ async def happened(worker: Replica, order_id: UUID, *data: EventData) -> None:
 
 
 async def test_a_batch_of_many_orders_shuffled_and_repeated_completes_each_once(
-    base: Base, shop: Any, workers: Workers
+    db: ServiceDatabase, shop: Any, workers: Workers
 ) -> None:
     ids = await asyncio.gather(*(placed(shop) for _ in range(40)))
     events = [event_of(data, subject=order_id) for order_id in ids for data in HAPPY]
@@ -68,18 +68,18 @@ async def test_a_batch_of_many_orders_shuffled_and_repeated_completes_each_once(
         *(workers[0].process(*deliveries[start : start + 50]) for start in range(0, half, 50)),
         *(workers[1].process(*deliveries[start : start + 50]) for start in range(half, len(deliveries), 50)),
     )
-    everything = await base.said('"order"')
+    everything = await db.outbox_events('"order"')
     for order_id in ids:
         body = await read(shop, order_id)
         assert (body["state"], body["tracking"]) == ("COMPLETED", "T1")
         mine = [event for event in everything if event.subject == order_id]
         assert [event.type for event in mine] == ROAD
         assert [event.sourcesequence for event in mine] == [1, 2, 3, 4, 5]
-    assert not workers[0].record.failed_
-    assert not workers[1].record.failed_
-    assert (
-        await base.sql('SELECT count(*) FROM "order".orders WHERE deadline IS NOT NULL AND state = $1', "COMPLETED")
-    )[0][0] == 0
+    assert not workers[0].telemetry.failures
+    assert not workers[1].telemetry.failures
+    assert (await db.sql('SELECT count(*) FROM "order".orders WHERE deadline IS NOT NULL AND state = $1', "COMPLETED"))[
+        0
+    ][0] == 0
 
 
 ANSWERS: list[EventData] = [ShippingStopped(), InventoryReleased(lines=[]), PaymentVoided()]
@@ -94,19 +94,19 @@ ANSWERS: list[EventData] = [ShippingStopped(), InventoryReleased(lines=[]), Paym
     ],
 )
 async def test_a_cancellation_runs_in_two_phases(
-    base: Base, shop: Any, workers: Workers, cause: EventData, reason: str
+    db: ServiceDatabase, shop: Any, workers: Workers, cause: EventData, reason: str
 ) -> None:
     order_id = await placed(shop)
     await happened(workers[0], order_id, cause)
     assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLING", reason)
     await happened(workers[1], order_id, *ANSWERS)
     assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLED", reason)
-    assert await said(base, order_id) == ["order.created", "order.cancelling", "order.cancelling", "order.cancelled"]
+    assert await said(db, order_id) == ["order.created", "order.cancelling", "order.cancelling", "order.cancelled"]
     await happened(workers[0], order_id, *HAPPY)
     assert (await read(shop, order_id))["state"] == "CANCELLED"
 
 
-async def test_a_refusal_withdraws_the_cancellation(base: Base, shop: Any, workers: Workers) -> None:
+async def test_a_refusal_withdraws_the_cancellation(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
     order_id = await placed(shop)
     await happened(workers[0], order_id, RESERVED, SUCCESS)
     assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 202
@@ -114,7 +114,7 @@ async def test_a_refusal_withdraws_the_cancellation(base: Base, shop: Any, worke
     body = await read(shop, order_id)
     assert (body["state"], body["reason"], body["tracking"]) == ("SHIPPED", None, "T1")
     await happened(workers[0], order_id, PREPARED, DELIVERED)
-    assert await said(base, order_id) == [*ROAD[:3], "order.cancelling", *ROAD[3:]]
+    assert await said(db, order_id) == [*ROAD[:3], "order.cancelling", *ROAD[3:]]
 
 
 async def test_events_about_an_order_that_was_never_placed_are_parked_and_harm_no_neighbour(
@@ -127,7 +127,7 @@ async def test_events_about_an_order_that_was_never_placed_are_parked_and_harm_n
 
 
 async def test_unpaid_orders_expire_by_the_databases_clock_and_only_once(
-    base: Base, open_shop: Any, workers: Workers
+    db: ServiceDatabase, open_shop: Any, workers: Workers
 ) -> None:
     hasty, patient = await open_shop(payment_deadline_seconds=0.0), await open_shop()
     late = [await placed(hasty) for _ in range(30)]
@@ -137,11 +137,11 @@ async def test_unpaid_orders_expire_by_the_databases_clock_and_only_once(
         pass
     for order_id in late:
         assert (await read(hasty, order_id))["reason"] == "payment_timeout"
-        assert await said(base, order_id) == ["order.created", "order.cancelling"]
+        assert await said(db, order_id) == ["order.created", "order.cancelling"]
     assert (await read(hasty, paid))["state"] == "PENDING"
     assert (await read(hasty, fine))["state"] == "PENDING"
     event = next(
-        event for event in await base.said('"order"') if event.subject == late[0] and event.sourcesequence == 2
+        event for event in await db.outbox_events('"order"') if event.subject == late[0] and event.sourcesequence == 2
     )
     assert isinstance(event.data, OrderCancelling)
     assert event.data.reason is CancelReason.PAYMENT_TIMEOUT
@@ -151,13 +151,13 @@ async def test_unpaid_orders_expire_by_the_databases_clock_and_only_once(
     assert (await read(hasty, late[0]))["state"] == "CANCELLED"
 
 
-async def test_cancelling_over_http(base: Base, shop: Any, workers: Workers) -> None:
+async def test_cancelling_over_http(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
     order_id = await placed(shop)
     first, second = [await shop.http.post(f"/orders/{order_id}/cancel") for _ in range(2)]
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json() == second.json()
     assert (first.json()["state"], first.json()["reason"]) == ("CANCELLING", "customer")
-    assert await said(base, order_id) == ["order.created", "order.cancelling"]
+    assert await said(db, order_id) == ["order.created", "order.cancelling"]
     await happened(workers[0], order_id, *ANSWERS)
     assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 409
     shipped = await placed(shop)
@@ -167,7 +167,7 @@ async def test_cancelling_over_http(base: Base, shop: Any, workers: Workers) -> 
     assert (await shop.http.post(f"/orders/{uuid4()}/cancel")).status_code == 404
 
 
-async def test_confirming_a_delivery_over_http(base: Base, shop: Any, workers: Workers) -> None:
+async def test_confirming_a_delivery_over_http(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
     order_id = await placed(shop)
     url = f"/orders/{order_id}/delivery-confirmation"
     assert (await shop.http.post(url)).status_code == 409
@@ -177,13 +177,13 @@ async def test_confirming_a_delivery_over_http(base: Base, shop: Any, workers: W
     assert len({answer.text for answer in answers}) == 1
     await happened(workers[0], order_id, DELIVERED)
     assert (await shop.http.post(url)).status_code == 202
-    assert await said(base, order_id) == [*ROAD[:4], "order.delivery_confirmed", "order.completed"]
+    assert await said(db, order_id) == [*ROAD[:4], "order.delivery_confirmed", "order.completed"]
 
 
-async def test_express_orders_stay_ahead(base: Base, shop: Any, workers: Workers) -> None:
+async def test_express_orders_stay_ahead(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
     order_id = await placed(shop, express=True)
     await workers[0].process(event_of(RESERVED, subject=order_id, priority=8))
-    event = (await base.said('"order"'))[-1]
+    event = (await db.outbox_events('"order"'))[-1]
     assert (event.type, event.priority) == ("order.confirmed", 8)
 
 
@@ -216,19 +216,19 @@ async def test_listing_walks_all_orders_newest_first(shop: Any, workers: Workers
         assert (await shop.http.get("/orders", params=wrong)).status_code == 400, wrong
 
 
-async def test_old_keys_are_forgotten_and_their_orders_stay(base: Base, shop: Any, workers: Workers) -> None:
+async def test_old_keys_are_forgotten_and_their_orders_stay(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
     user, headers = secrets.token_hex(6), {"Idempotency-Key": secrets.token_hex(6)}
     first = await shop.place(headers, user=user)
-    await base.sql(
+    await db.sql(
         "UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days' WHERE customer = $1", user
     )
     [rule] = retention_rules(idempotency_days=30, history_days=0)
-    await base.sql(
+    await db.sql(
         'INSERT INTO "order".retention (name, due_at) VALUES ($1, now())'
         " ON CONFLICT (name) DO UPDATE SET due_at = now()",
         rule.name,
     )
-    assert await Retention(workers[0].database, workers[0].record, [rule]).walk(rule) >= 1
+    assert await Retention(workers[0].database, workers[0].telemetry, [rule]).walk(rule) >= 1
     assert (await shop.place(headers, user=user)).json()["id"] != first.json()["id"]
     assert (await shop.http.get(first.headers["location"])).status_code == 200
 
@@ -246,18 +246,18 @@ def header(trace: str = TRACE) -> dict[str, str]:
     return {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
 
 
-async def traces(base: Base, order_id: UUID) -> list[tuple[str, str | None]]:
+async def traces(db: ServiceDatabase, order_id: UUID) -> list[tuple[str, str | None]]:
     """Each event about the order with the trace that it belongs to."""
-    events = [each for each in await base.said('"order"') if each.subject == order_id]
+    events = [each for each in await db.outbox_events('"order"') if each.subject == order_id]
     return [(each.type, each.traceparent and each.traceparent.split("-")[1]) for each in events]
 
 
 async def test_every_event_that_a_request_leads_to_belongs_to_its_trace(
-    base: Base, shop: Any, workers: Workers
+    db: ServiceDatabase, shop: Any, workers: Workers
 ) -> None:
     plain, broken = await asyncio.gather(shop.place(), shop.place({"traceparent": "rubbish"}))
-    assert await traces(base, UUID(plain.json()["id"])) == [("order.created", None)]
-    ((_, new),) = await traces(base, UUID(broken.json()["id"]))
+    assert await traces(db, UUID(plain.json()["id"])) == [("order.created", None)]
+    ((_, new),) = await traces(db, UUID(broken.json()["id"]))
     assert new is not None and len(new) == 32
 
     order_id = UUID((await shop.place(header())).json()["id"])
@@ -265,9 +265,9 @@ async def test_every_event_that_a_request_leads_to_belongs_to_its_trace(
     await shop.http.post(f"/orders/{order_id}/delivery-confirmation", headers=header("b" * 32))
     cancelled = UUID((await shop.place(header())).json()["id"])
     await shop.http.post(f"/orders/{cancelled}/cancel", headers=header("c" * 32))
-    confirmed = await traces(base, order_id)
+    confirmed = await traces(db, order_id)
     assert ("order.created", TRACE) in confirmed and ("order.delivery_confirmed", "b" * 32) in confirmed
-    assert await traces(base, cancelled) == [("order.created", TRACE), ("order.cancelling", "c" * 32)]
+    assert await traces(db, cancelled) == [("order.created", TRACE), ("order.cancelling", "c" * 32)]
 
 
 async def test_articles_are_listed_with_their_prices(shop: Any) -> None:

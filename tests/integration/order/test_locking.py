@@ -13,11 +13,11 @@ from services.order.handlers import on_payment_success
 from services.order.store import OrderBook, expire_overdue
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.payments import PaymentSuccess
-from tests.locks import Locks
-from tests.replica import Base, Replica, types
-from tests.stage import event_of
+from tests.locks import LockProbe
+from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging import codec
 from warren_messaging.consumer.processor import Verdict
+from warren_messaging.testing import event_of
 
 Workers = tuple[Replica, Replica]
 
@@ -31,11 +31,13 @@ async def placed(shop: Any) -> UUID:
     return UUID(answer.json()["id"])
 
 
-async def state(base: Base, order: UUID) -> str:
-    return str((await base.sql('SELECT state FROM "order".orders WHERE id = $1', order))[0][0])
+async def state(db: ServiceDatabase, order: UUID) -> str:
+    return str((await db.sql('SELECT state FROM "order".orders WHERE id = $1', order))[0][0])
 
 
-async def test_a_decision_about_an_order_waits_for_the_one_under_way(base: Base, shop: Any, workers: Workers) -> None:
+async def test_a_decision_about_an_order_waits_for_the_one_under_way(
+    db: ServiceDatabase, shop: Any, workers: Workers
+) -> None:
     order = await placed(shop)
     payment = event_of(SUCCESS, subject=order)
     async with workers[0].outbox.transaction(OrderBook) as book:
@@ -45,37 +47,37 @@ async def test_a_decision_about_an_order_waits_for_the_one_under_way(base: Base,
         assert not other.done(), "two processes decide about one order at a time"
         await on_payment_success(payment, book)
     assert await other == [Verdict.DONE]
-    assert await state(base, order) == "PAID"
-    assert types(await base.said('"order"'), order) == ["order.created", "order.confirmed", "order.paid"]
+    assert await state(db, order) == "PAID"
+    assert types_of(await db.outbox_events('"order"'), order) == ["order.created", "order.confirmed", "order.paid"]
 
 
 async def test_orders_are_locked_in_the_order_of_their_ids(
-    servers: Servers, base: Base, shop: Any, workers: Workers
+    servers: Servers, db: ServiceDatabase, shop: Any, workers: Workers
 ) -> None:
     low, high = sorted([await placed(shop), await placed(shop)])
     lock = 'SELECT FROM "order".orders WHERE id = $1 FOR UPDATE'
-    locks = Locks(servers.postgres.address.dsn(base.name))
-    async with locks.held(lock, low):
+    locks = LockProbe(servers.postgres.address.dsn(db.name))
+    async with locks.hold(lock, low):
         batch = asyncio.create_task(
             workers[0].process(event_of(RESERVED, subject=high), event_of(RESERVED, subject=low))
         )
-        await locks.somebody_waits()
-        free = await locks.free(lock, high)
+        await locks.wait_for_blocked()
+        free = await locks.can_lock(lock, high)
     assert await batch == [Verdict.DONE] * 2
     assert free, "the higher order is locked before the lower one"
 
 
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_a_deadline_goes_by_the_databases_clock(
-    base: Base, shop: Any, workers: Workers, monkeypatch: pytest.MonkeyPatch, hours: int
+    db: ServiceDatabase, shop: Any, workers: Workers, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """The process's own clock is wrong while the order is placed and while deadlines are looked at."""
     monkeypatch.setattr(codec, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
     order = await placed(shop)
-    [[left]] = await base.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', order)
+    [[left]] = await db.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', order)
     assert 800 < left <= 900
     await workers[0].tick(expire_overdue)
-    assert await state(base, order) == "PENDING"
-    await base.sql('UPDATE "order".orders SET deadline = now() WHERE id = $1', order)
+    assert await state(db, order) == "PENDING"
+    await db.sql('UPDATE "order".orders SET deadline = now() WHERE id = $1', order)
     await workers[0].tick(expire_overdue)
-    assert await state(base, order) == "CANCELLING"
+    assert await state(db, order) == "CANCELLING"

@@ -12,7 +12,7 @@ import pytest
 from services.order.intake import Intake
 from services.order.placements import Placements
 from services.shared.contracts.orders import Line, OrderCreated
-from tests.replica import Base
+from tests.service_replica import ServiceDatabase
 
 SEED_BODY = '{"orderId": "123", "user": "gayal", "items": ["item1", "item2"]}'
 
@@ -21,11 +21,11 @@ def word() -> str:
     return secrets.token_hex(6)
 
 
-async def orders_of(base: Base, customer: str) -> int:
-    return int((await base.sql('SELECT count(*) FROM "order".orders WHERE customer = $1', customer))[0][0])
+async def orders_of(db: ServiceDatabase, customer: str) -> int:
+    return int((await db.sql('SELECT count(*) FROM "order".orders WHERE customer = $1', customer))[0][0])
 
 
-async def test_the_request_of_the_seed_works_as_written(base: Base, shop: Any) -> None:
+async def test_the_request_of_the_seed_works_as_written(db: ServiceDatabase, shop: Any) -> None:
     answer = await shop.http.post("/orders", content=SEED_BODY, headers={"Content-Type": "application/json"})
     assert answer.status_code == 202, answer.text
     body = answer.json()
@@ -33,7 +33,7 @@ async def test_the_request_of_the_seed_works_as_written(base: Base, shop: Any) -
     assert (body["orderId"], body["customer"], body["state"], body["version"]) == ("123", "gayal", "PENDING", 1)
     assert (body["totalCents"], body["currency"], body["reason"]) == (2500, "EUR", None)
     assert (await shop.http.get(answer.headers["location"])).json() == body
-    event = next(each for each in await base.said('"order"') if each.subject == UUID(body["id"]))
+    event = next(each for each in await db.outbox_events('"order"') if each.subject == UUID(body["id"]))
     assert (event.reference, event.sourcesequence) == ("123", 1)
     assert event.data == OrderCreated(
         customer="gayal",
@@ -57,10 +57,10 @@ async def test_an_order_number_is_taken_by_its_first_body(shop: Any) -> None:
     assert somebody_else.status_code == 202
 
 
-async def test_a_key_gives_the_first_answer_even_when_the_order_has_moved_on(base: Base, shop: Any) -> None:
+async def test_a_key_gives_the_first_answer_even_when_the_order_has_moved_on(db: ServiceDatabase, shop: Any) -> None:
     user, headers = word(), {"Idempotency-Key": word()}
     first = await shop.place(headers, user=user)
-    await base.sql("UPDATE \"order\".orders SET state = 'PAID', version = 9 WHERE customer = $1", user)
+    await db.sql("UPDATE \"order\".orders SET state = 'PAID', version = 9 WHERE customer = $1", user)
     again = await shop.place(headers, user=user)
     assert (again.status_code, again.json(), again.headers["location"]) == (
         202,
@@ -69,10 +69,10 @@ async def test_a_key_gives_the_first_answer_even_when_the_order_has_moved_on(bas
     )
     assert (await shop.place(headers, user=user, items=["teapot"])).status_code == 422
     assert (await shop.place(headers, user=word())).json()["id"] != first.json()["id"]
-    assert await orders_of(base, user) == 1
+    assert await orders_of(db, user) == 1
 
 
-async def test_a_key_and_a_number_together(base: Base, shop: Any) -> None:
+async def test_a_key_and_a_number_together(db: ServiceDatabase, shop: Any) -> None:
     user, key = word(), {"Idempotency-Key": word()}
     bare = await shop.place(user=user, orderId="1")
     adopted = await shop.place(key, user=user, orderId="1")
@@ -86,7 +86,7 @@ async def test_a_key_and_a_number_together(base: Base, shop: Any) -> None:
 
 @pytest.mark.parametrize("named_by", ["key", "number", "both", "number and many keys"])
 async def test_fifty_equal_requests_at_once_over_two_replicas_make_one_order(
-    base: Base, open_shop: Any, named_by: str
+    db: ServiceDatabase, open_shop: Any, named_by: str
 ) -> None:
     shops = [await open_shop(), await open_shop()]
     user, name = word(), word()
@@ -101,12 +101,12 @@ async def test_fifty_equal_requests_at_once_over_two_replicas_make_one_order(
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.text for answer in answers}) == 1
     assert len({answer.headers["location"] for answer in answers}) == 1
-    assert await orders_of(base, user) == 1
+    assert await orders_of(db, user) == 1
     subject = UUID(answers[0].json()["id"])
-    assert len([event for event in await base.said('"order"') if event.subject == subject]) == 1
+    assert len([event for event in await db.outbox_events('"order"') if event.subject == subject]) == 1
 
 
-async def test_contradicting_requests_at_once_have_one_winner(base: Base, open_shop: Any) -> None:
+async def test_contradicting_requests_at_once_have_one_winner(db: ServiceDatabase, open_shop: Any) -> None:
     shops = [await open_shop(), await open_shop()]
     user, headers = word(), {"Idempotency-Key": word()}
     by_key = await asyncio.gather(
@@ -122,8 +122,8 @@ async def test_contradicting_requests_at_once_have_one_winner(base: Base, open_s
         )
     )
     assert sorted(answer.status_code for answer in by_number) == [202] + [409] * 19
-    assert await orders_of(base, user) == 2
-    kept = await base.sql(
+    assert await orders_of(db, user) == 2
+    kept = await db.sql(
         'SELECT count(*), count(o.id) FROM "order".idempotency_keys k'
         ' LEFT JOIN "order".orders o ON o.id = k.order_id WHERE k.customer = $1',
         user,
@@ -132,7 +132,7 @@ async def test_contradicting_requests_at_once_have_one_winner(base: Base, open_s
 
 
 async def test_requests_that_arrive_together_share_transactions(
-    base: Base, shop: Any, monkeypatch: pytest.MonkeyPatch
+    db: ServiceDatabase, shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     decide = Placements.decide
@@ -148,10 +148,10 @@ async def test_requests_that_arrive_together_share_transactions(
     assert sum(sizes) == 250
     assert max(sizes) <= 100
     assert len(sizes) < 10
-    assert await orders_of(base, user) == 250
+    assert await orders_of(db, user) == 250
 
 
-async def test_a_caller_that_hangs_up_harms_nobody(base: Base, shop: Any) -> None:
+async def test_a_caller_that_hangs_up_harms_nobody(db: ServiceDatabase, shop: Any) -> None:
     user = word()
     calls = [asyncio.create_task(shop.place(user=user, orderId=str(number))) for number in range(60)]
     await asyncio.sleep(0.005)
@@ -175,25 +175,25 @@ async def test_a_value_that_the_database_refuses_fails_alone(shop: Any, monkeypa
     assert [answer.status_code for answer in answers] == [202] * 5 + [500] + [202] * 6
 
 
-async def test_express_goes_first_and_contact_travels(base: Base, shop: Any) -> None:
+async def test_express_goes_first_and_contact_travels(db: ServiceDatabase, shop: Any) -> None:
     contact = {"email": "gayal@shop.test", "phone": "+94 11 234 5678"}
     answer = await shop.place(user=word(), express=True, contact=contact, paymentToken="tok_visa")
     assert answer.json()["express"] is True
-    event = (await base.said('"order"'))[-1]
+    event = (await db.outbox_events('"order"'))[-1]
     assert event.priority == 8
     assert (event.data.contact.email, event.data.payment_token) == (contact["email"], "tok_visa")
 
 
-async def test_an_outbox_that_is_full_refuses_orders_until_it_drains(base: Base, open_shop: Any) -> None:
+async def test_an_outbox_that_is_full_refuses_orders_until_it_drains(db: ServiceDatabase, open_shop: Any) -> None:
     shop = await open_shop(outbox_limit=0)
-    await base.sql(
+    await db.sql(
         "INSERT INTO \"order\".outbox (exchange, body, owner, leased_until) VALUES ('x', '', $1, now())", UUID(int=0)
     )
     try:
         refused = await shop.place()
         assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
     finally:
-        await base.sql('DELETE FROM "order".outbox')
+        await db.sql('DELETE FROM "order".outbox')
     await asyncio.sleep(1.1)
     assert (await shop.place()).status_code == 202
 

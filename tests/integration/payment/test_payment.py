@@ -16,10 +16,10 @@ from services.shared.contracts import AnyEvent
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import CancelReason, OrderCancelling, Participant
 from services.shared.contracts.payments import PaymentRefunded, PaymentSuccess
-from tests.replica import Base, Replica, again, types
-from tests.stage import event_of
+from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging import codec
 from warren_messaging.consumer.processor import Verdict
+from warren_messaging.testing import again, event_of
 
 Replicas = tuple[Replica, Replica]
 
@@ -35,9 +35,9 @@ def cancelling(order: UUID, *asked: Participant) -> AnyEvent:
     return event_of(data, subject=order, reference="123")
 
 
-async def net(base: Base, order: UUID) -> tuple[int, int]:
+async def net(db: ServiceDatabase, order: UUID) -> tuple[int, int]:
     """Charges, and what is kept of them."""
-    [row] = await base.sql(
+    [row] = await db.sql(
         "SELECT count(*) FILTER (WHERE kind = 'charge'), coalesce(sum(amount_cents), 0)"
         " FROM gateway.entries WHERE key = $1",
         str(order),
@@ -45,8 +45,8 @@ async def net(base: Base, order: UUID) -> tuple[int, int]:
     return row[0], int(row[1])
 
 
-async def state(base: Base, order: UUID) -> str | None:
-    rows = await base.sql("SELECT state FROM payment.payments WHERE order_id = $1", order)
+async def state(db: ServiceDatabase, order: UUID) -> str | None:
+    rows = await db.sql("SELECT state FROM payment.payments WHERE order_id = $1", order)
     return rows[0][0] if rows else None
 
 
@@ -65,7 +65,7 @@ async def until_done(replica: Replica, event: AnyEvent) -> list[Verdict]:
     [{"totalCents": 2**64}, {"totalCents": -5}, {"paymentToken": "tok\0"}, {"currency": "E\0R"}, {"currency": "euro"}],
 )
 async def test_a_value_that_cannot_be_charged_is_parked_at_once_and_its_neighbours_are_charged(
-    base: Base, replicas: Replicas, bad: dict[str, object]
+    db: ServiceDatabase, replicas: Replicas, bad: dict[str, object]
 ) -> None:
     events = [reserved(uuid4()) for _ in range(9)]
     bodies = [json.loads(codec.encode(event)) for event in events]
@@ -73,8 +73,8 @@ async def test_a_value_that_cannot_be_charged_is_parked_at_once_and_its_neighbou
         body["data"] |= bad
     verdicts = await replicas[0].take(*(json.dumps(body).encode() for body in bodies))
     assert verdicts == [Verdict.PARK] * 5 + [Verdict.DONE] * 4
-    assert {attempts for _, attempts, _ in replicas[0].record.failed_} == {1}
-    assert [await net(base, event.subject) for event in events] == [(0, 0)] * 5 + [(1, 990)] * 4
+    assert {attempts for _, attempts, _ in replicas[0].telemetry.failures} == {1}
+    assert [await net(db, event.subject) for event in events] == [(0, 0)] * 5 + [(1, 990)] * 4
 
 
 async def test_a_value_that_only_the_gateway_refuses_fails_no_other_charge(gateway: SimulatedGateway) -> None:
@@ -85,96 +85,100 @@ async def test_a_value_that_only_the_gateway_refuses_fails_no_other_charge(gatew
     assert [type(answer) for answer in answers] == [Charged, Refused, Charged, Refused, Charged]
 
 
-async def test_a_batch_of_orders_is_charged_once_each(base: Base, replicas: Replicas) -> None:
+async def test_a_batch_of_orders_is_charged_once_each(db: ServiceDatabase, replicas: Replicas) -> None:
     orders = [uuid4() for _ in range(60)]
     events = [reserved(order) for order in orders]
     assert set(await replicas[0].process(*events)) == {Verdict.DONE}
     assert set(await replicas[1].process(*events, returned=True)) == {Verdict.DONE}
-    said = await base.said("payment")
+    said = await db.outbox_events("payment")
     for order in orders:
-        assert types(said, order) == ["payment.success"]
-        assert await net(base, order) == (1, 990)
+        assert types_of(said, order) == ["payment.success"]
+        assert await net(db, order) == (1, 990)
     success = next(event for event in said if event.subject == orders[0])
-    [charge_id] = (await base.sql("SELECT charge_id FROM payment.payments WHERE order_id = $1", orders[0]))[0]
+    [charge_id] = (await db.sql("SELECT charge_id FROM payment.payments WHERE order_id = $1", orders[0]))[0]
     assert success.reference == "123"
     assert success.data == PaymentSuccess(customer="gayal", charge_id=charge_id, amount_cents=990, currency="EUR")
 
 
-async def test_success_of_an_express_order_overtakes(base: Base, replicas: Replicas) -> None:
+async def test_success_of_an_express_order_overtakes(db: ServiceDatabase, replicas: Replicas) -> None:
     express, standard = uuid4(), uuid4()
     await replicas[0].process(reserved(express, express=True), reserved(standard))
-    priorities = {event.subject: event.priority for event in await base.said("payment")}
+    priorities = {event.subject: event.priority for event in await db.outbox_events("payment")}
     assert (priorities[express], priorities[standard]) == (8, None)
 
 
 @pytest.mark.parametrize(("token", "code"), [("tok_declined", "card_declined"), ("tok_nonsense", "invalid_token")])
 async def test_a_declined_order_fails_with_the_gateways_word(
-    base: Base, replicas: Replicas, token: str, code: str
+    db: ServiceDatabase, replicas: Replicas, token: str, code: str
 ) -> None:
     order = uuid4()
     await replicas[0].process(reserved(order, token))
-    [event] = [event for event in await base.said("payment") if event.subject == order]
+    [event] = [event for event in await db.outbox_events("payment") if event.subject == order]
     assert (event.type, event.data.code) == ("payment.failed", code)
     await replicas[0].process(cancelling(order))
-    assert types(await base.said("payment"), order) == ["payment.failed", "payment.voided"]
-    assert await net(base, order) == (0, 0)
+    assert types_of(await db.outbox_events("payment"), order) == ["payment.failed", "payment.voided"]
+    assert await net(db, order) == (0, 0)
 
 
 @pytest.mark.parametrize(("token", "tries"), [("tok_flaky", 3), ("tok_lost_answer", 2)])
 async def test_trouble_is_retried_until_it_is_charged_once(
-    base: Base, replicas: Replicas, token: str, tries: int
+    db: ServiceDatabase, replicas: Replicas, token: str, tries: int
 ) -> None:
     order = uuid4()
     verdicts = await until_done(replicas[0], reserved(order, token))
     assert verdicts == [Verdict.RETRY] * (tries - 1) + [Verdict.DONE]
-    assert types(await base.said("payment"), order) == ["payment.success"]
-    assert await net(base, order) == (1, 990)
+    assert types_of(await db.outbox_events("payment"), order) == ["payment.success"]
+    assert await net(db, order) == (1, 990)
 
 
-async def test_an_unconfirmed_charge_is_tried_until_the_order_is_cancelled(base: Base, replicas: Replicas) -> None:
+async def test_an_unconfirmed_charge_is_tried_until_the_order_is_cancelled(
+    db: ServiceDatabase, replicas: Replicas
+) -> None:
     order = uuid4()
     charge = reserved(order, "tok_abandoned")
     for _ in range(10):
         assert await replicas[0].process(charge, returned=True) == [Verdict.RETRY]
     assert await replicas[1].process(cancelling(order)) == [Verdict.DONE]
     assert await replicas[0].process(charge, returned=True) == [Verdict.DONE]
-    assert types(await base.said("payment"), order) == ["payment.voided"]
-    assert await state(base, order) == "voided"
+    assert types_of(await db.outbox_events("payment"), order) == ["payment.voided"]
+    assert await state(db, order) == "voided"
 
 
-async def test_cancelling_a_paid_order_refunds_it_and_answers_each_request(base: Base, replicas: Replicas) -> None:
+async def test_cancelling_a_paid_order_refunds_it_and_answers_each_request(
+    db: ServiceDatabase, replicas: Replicas
+) -> None:
     order = uuid4()
     cancel = cancelling(order)
     await replicas[0].process(reserved(order))
     for event in (cancel, cancel, again(cancel)):
         assert await replicas[1].process(event) == [Verdict.DONE]
-    said = [event for event in await base.said("payment") if event.subject == order]
+    said = [event for event in await db.outbox_events("payment") if event.subject == order]
     assert [event.type for event in said] == ["payment.success", "payment.refunded", "payment.refunded"]
     assert [event.sourcesequence for event in said] == [1, 2, 3]
     assert isinstance(said[1].data, PaymentRefunded)
     assert said[1].data == said[2].data
     assert (said[1].data.amount_cents, said[1].data.currency) == (990, "EUR")
-    assert await net(base, order) == (1, 0)
+    assert await net(db, order) == (1, 0)
 
 
-async def test_a_cancelling_that_does_not_name_payment_leaves_no_trace(base: Base, replicas: Replicas) -> None:
+async def test_a_cancelling_that_does_not_name_payment_leaves_no_trace(db: ServiceDatabase, replicas: Replicas) -> None:
     order = uuid4()
     assert await replicas[0].process(cancelling(order, Participant.SHIPPING)) == [Verdict.DONE]
-    assert await state(base, order) is None
-    assert types(await base.said("payment"), order) == []
+    assert await state(db, order) is None
+    assert types_of(await db.outbox_events("payment"), order) == []
 
 
-async def test_a_late_reservation_of_a_cancelled_order_charges_nothing(base: Base, replicas: Replicas) -> None:
+async def test_a_late_reservation_of_a_cancelled_order_charges_nothing(db: ServiceDatabase, replicas: Replicas) -> None:
     order = uuid4()
     await replicas[0].process(cancelling(order))
     await replicas[1].process(reserved(order))
-    assert types(await base.said("payment"), order) == ["payment.voided"]
-    assert await net(base, order) == (0, 0)
-    assert await state(base, order) == "voided"
+    assert types_of(await db.outbox_events("payment"), order) == ["payment.voided"]
+    assert await net(db, order) == (0, 0)
+    assert await state(db, order) == "voided"
 
 
 async def test_a_cancelling_during_a_charge_in_another_replica_settles_it(
-    base: Base, replicas: Replicas, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+    db: ServiceDatabase, replicas: Replicas, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The charge is made, its answer on the way, when the cancelling is processed from end to end elsewhere."""
     order = uuid4()
@@ -193,11 +197,11 @@ async def test_a_cancelling_during_a_charge_in_another_replica_settles_it(
     assert await replicas[1].process(cancelling(order)) == [Verdict.DONE]
     go.set()
     assert await charging == [Verdict.DONE]
-    assert types(await base.said("payment"), order) == ["payment.refunded"]
-    assert await net(base, order) == (1, 0)
+    assert types_of(await db.outbox_events("payment"), order) == ["payment.refunded"]
+    assert await net(db, order) == (1, 0)
 
 
-async def test_an_answer_waits_for_a_cancelling_that_is_being_noted(base: Base, replicas: Replicas) -> None:
+async def test_an_answer_waits_for_a_cancelling_that_is_being_noted(db: ServiceDatabase, replicas: Replicas) -> None:
     order = uuid4()
     cancel = cancelling(order)
     await replicas[0].process(reserved(order, "tok_abandoned"))
@@ -208,11 +212,11 @@ async def test_an_answer_waits_for_a_cancelling_that_is_being_noted(base: Base, 
         assert not other.done()
         await prepare_void(cancel, work)
     assert await other == [Verdict.DONE]
-    assert await net(base, order) == (0, 0)
-    assert await state(base, order) == "cancelled"
+    assert await net(db, order) == (0, 0)
+    assert await state(db, order) == "cancelled"
 
 
-async def test_shuffled_and_repeated_events_on_two_replicas_converge(base: Base, replicas: Replicas) -> None:
+async def test_shuffled_and_repeated_events_on_two_replicas_converge(db: ServiceDatabase, replicas: Replicas) -> None:
     kept, cancelled = [uuid4() for _ in range(25)], [uuid4() for _ in range(50)]
     events = [reserved(order, random.choice(["tok_ok", "tok_flaky"])) for order in kept]
     for order in cancelled:
@@ -232,19 +236,19 @@ async def test_shuffled_and_repeated_events_on_two_replicas_converge(base: Base,
         assert queue == []
 
     await asyncio.gather(*(consume(replica) for replica in replicas))
-    said = await base.said("payment")
+    said = await db.outbox_events("payment")
     for order in kept:
-        assert types(said, order) == ["payment.success"]
-        assert await net(base, order) == (1, 990)
-        assert await state(base, order) == "paid"
+        assert types_of(said, order) == ["payment.success"]
+        assert await net(db, order) == (1, 990)
+        assert await state(db, order) == "paid"
     for order in cancelled:
-        charges, money = await net(base, order)
-        answer = types(said, order)[-1]
+        charges, money = await net(db, order)
+        answer = types_of(said, order)[-1]
         assert money == 0
         assert answer == ("payment.refunded" if charges else "payment.voided")
-        assert await state(base, order) == answer.removeprefix("payment.")
-        assert len([kind for kind in types(said, order) if kind in ("payment.refunded", "payment.voided")]) == 1
-    failures = await base.sql(
+        assert await state(db, order) == answer.removeprefix("payment.")
+        assert len([kind for kind in types_of(said, order) if kind in ("payment.refunded", "payment.voided")]) == 1
+    failures = await db.sql(
         "SELECT DISTINCT state FROM payment.failures WHERE subject = ANY($1::uuid[])", kept + cancelled
     )
     assert {row[0] for row in failures} == {"succeeded"}, "nothing is left looking as if it still failed"

@@ -12,7 +12,7 @@ from services.payment.domain import Blocked, Charged, Declined, Refunded, Voided
 from services.payment.gateway import GatewayTrouble, KeyReused, NotConfirmed
 from services.payment.simulated_gateway import SimulatedGateway
 from services.payment.simulated_ledger import Entry, Ledger
-from tests.replica import Base
+from tests.service_replica import ServiceDatabase
 from warren_messaging.postgres.database import DatabaseAddress
 
 
@@ -21,8 +21,8 @@ def key() -> str:
     return secrets.token_hex(8)
 
 
-async def booked(base: Base, key: str) -> list[int]:
-    rows = await base.sql("SELECT amount_cents FROM gateway.entries WHERE key = $1 ORDER BY kind", key)
+async def booked(db: ServiceDatabase, key: str) -> list[int]:
+    rows = await db.sql("SELECT amount_cents FROM gateway.entries WHERE key = $1 ORDER BY kind", key)
     return [row[0] for row in rows]
 
 
@@ -30,22 +30,24 @@ async def charge(gateway: SimulatedGateway, key: str, token: str = "tok_ok") -> 
     return await gateway.charge(key, 700, "EUR", token)
 
 
-async def test_a_key_is_charged_once_and_answers_the_same(base: Base, gateway: SimulatedGateway, key: str) -> None:
+async def test_a_key_is_charged_once_and_answers_the_same(
+    db: ServiceDatabase, gateway: SimulatedGateway, key: str
+) -> None:
     first = await charge(gateway, key)
     assert isinstance(first, Charged)
     assert await charge(gateway, key) == first
-    assert await booked(base, key) == [700]
+    assert await booked(db, key) == [700]
 
 
 async def test_two_processes_charging_one_key_at_once_charge_it_once(
-    base: Base, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
+    db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
 ) -> None:
     keys = [f"{key}-{number}" for number in range(20)]
     calls = [charge(each, name) for name in keys for each in (gateway, other_gateway, gateway)]
     answers = await asyncio.gather(*calls)
     assert len({answer.charge_id for answer in answers}) == len(keys)
     for name in keys:
-        assert await booked(base, name) == [700]
+        assert await booked(db, name) == [700]
 
 
 @pytest.mark.parametrize(
@@ -58,60 +60,62 @@ async def test_two_processes_charging_one_key_at_once_charge_it_once(
     ],
 )
 async def test_a_declined_charge_stays_declined_and_voids_to_nothing(
-    base: Base, gateway: SimulatedGateway, key: str, token: str, code: str
+    db: ServiceDatabase, gateway: SimulatedGateway, key: str, token: str, code: str
 ) -> None:
     assert await charge(gateway, key, token) == Declined(code)
     assert await charge(gateway, key, token) == Declined(code)
     assert await gateway.void(key) == Voided()
     assert await charge(gateway, key, token) == Declined(code)
-    assert await booked(base, key) == []
+    assert await booked(db, key) == []
 
 
-async def test_flaky_fails_twice_then_charges(base: Base, gateway: SimulatedGateway, key: str) -> None:
+async def test_flaky_fails_twice_then_charges(db: ServiceDatabase, gateway: SimulatedGateway, key: str) -> None:
     for _ in range(2):
         with pytest.raises(GatewayTrouble, match="503"):
             await charge(gateway, key, "tok_flaky")
-    assert await booked(base, key) == []
+    assert await booked(db, key) == []
     assert isinstance(await charge(gateway, key, "tok_flaky"), Charged)
-    assert await booked(base, key) == [700]
+    assert await booked(db, key) == [700]
 
 
-async def test_a_lost_answer_is_found_by_the_next_call(base: Base, key: str) -> None:
-    gateway = SimulatedGateway(base.address("gateway"), timeout_seconds=0.5)
+async def test_a_lost_answer_is_found_by_the_next_call(db: ServiceDatabase, key: str) -> None:
+    gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=0.5)
     with pytest.raises(GatewayTrouble, match="no answer within"):
         await charge(gateway, key, "tok_lost_answer")
-    assert await booked(base, key) == [700]
+    assert await booked(db, key) == [700]
     assert isinstance(await charge(gateway, key, "tok_lost_answer"), Charged)
-    assert await booked(base, key) == [700]
+    assert await booked(db, key) == [700]
     await gateway.close()
 
 
-async def test_timeout_never_answers_and_never_charges(base: Base, key: str) -> None:
-    gateway = SimulatedGateway(base.address("gateway"), timeout_seconds=0.1)
+async def test_timeout_never_answers_and_never_charges(db: ServiceDatabase, key: str) -> None:
+    gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=0.1)
     for _ in range(2):
         with pytest.raises(GatewayTrouble, match=r"no answer within 0\.1 s"):
             await charge(gateway, key, "tok_timeout")
-    assert await booked(base, key) == []
+    assert await booked(db, key) == []
     await gateway.close()
 
 
-async def test_a_charge_waits_for_the_customer(base: Base, gateway: SimulatedGateway, key: str) -> None:
+async def test_a_charge_waits_for_the_customer(db: ServiceDatabase, gateway: SimulatedGateway, key: str) -> None:
     with pytest.raises(NotConfirmed):
         await charge(gateway, key, "tok_confirm")
     with pytest.raises(NotConfirmed):
         await charge(gateway, key, "tok_confirm")
-    await base.sql("UPDATE gateway.charges SET confirmed_at = now() WHERE key = $1 AND confirmed_at > now()", key)
+    await db.sql("UPDATE gateway.charges SET confirmed_at = now() WHERE key = $1 AND confirmed_at > now()", key)
     assert isinstance(await charge(gateway, key, "tok_confirm"), Charged)
-    assert await booked(base, key) == [700]
+    assert await booked(db, key) == [700]
 
 
-async def test_the_simulated_customer_confirms_after_two_seconds(base: Base, gateway: SimulatedGateway) -> None:
+async def test_the_simulated_customer_confirms_after_two_seconds(
+    db: ServiceDatabase, gateway: SimulatedGateway
+) -> None:
     waits = {}
     for token in ("tok_confirm", "tok_abandoned"):
         name = secrets.token_hex(8)
         with pytest.raises(NotConfirmed):
             await charge(gateway, name, token)
-        [row] = await base.sql(
+        [row] = await db.sql(
             "SELECT extract(epoch FROM confirmed_at - created_at) FROM gateway.charges WHERE key = $1", name
         )
         waits[token] = float(row[0])
@@ -120,37 +124,39 @@ async def test_the_simulated_customer_confirms_after_two_seconds(base: Base, gat
 
 
 async def test_a_void_refunds_what_was_charged_and_only_once(
-    base: Base, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
+    db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
 ) -> None:
     charged = await charge(gateway, key)
     answers = await asyncio.gather(*(each.void(key) for each in (gateway, other_gateway, gateway)))
     assert answers == [Refunded(charged.charge_id, 700, "EUR")] * 3
-    assert await booked(base, key) == [700, -700]
+    assert await booked(db, key) == [700, -700]
     assert await charge(gateway, key) == Blocked()
-    assert await booked(base, key) == [700, -700]
+    assert await booked(db, key) == [700, -700]
 
 
 @pytest.mark.parametrize("token", ["tok_ok", "tok_abandoned", "tok_flaky", "tok_lost_answer"])
-async def test_after_a_void_the_key_takes_no_money(base: Base, gateway: SimulatedGateway, key: str, token: str) -> None:
+async def test_after_a_void_the_key_takes_no_money(
+    db: ServiceDatabase, gateway: SimulatedGateway, key: str, token: str
+) -> None:
     assert await gateway.void(key) == Voided()
     assert await charge(gateway, key, token) == Blocked()
     assert await gateway.void(key) == Voided()
-    assert await booked(base, key) == []
+    assert await booked(db, key) == []
 
 
 @pytest.mark.parametrize("token", ["tok_abandoned", "tok_confirm", "tok_flaky"])
 async def test_a_pending_charge_is_prevented_by_a_void(
-    base: Base, gateway: SimulatedGateway, key: str, token: str
+    db: ServiceDatabase, gateway: SimulatedGateway, key: str, token: str
 ) -> None:
     with pytest.raises((NotConfirmed, GatewayTrouble)):
         await charge(gateway, key, token)
     assert await gateway.void(key) == Voided()
     assert await charge(gateway, key, token) == Blocked()
-    assert await booked(base, key) == []
+    assert await booked(db, key) == []
 
 
 async def test_charges_and_voids_racing_from_two_processes_keep_nothing(
-    base: Base, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
+    db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
 ) -> None:
     keys = [f"{key}-{number}" for number in range(150)]
 
@@ -160,7 +166,7 @@ async def test_charges_and_voids_racing_from_two_processes_keep_nothing(
     _, voids = await asyncio.gather(
         each(lambda name: charge(gateway, name), keys), each(other_gateway.void, keys[::-1])
     )
-    sums = await base.sql(
+    sums = await db.sql(
         "SELECT count(DISTINCT key), coalesce(sum(amount_cents), 0), count(*) FROM gateway.entries WHERE key LIKE $1",
         f"{key}-%",
     )
@@ -175,7 +181,7 @@ async def test_another_amount_under_the_same_key_is_refused(gateway: SimulatedGa
 
 
 async def test_calls_made_at_once_share_statements(
-    base: Base, gateway: SimulatedGateway, key: str, monkeypatch: pytest.MonkeyPatch
+    db: ServiceDatabase, gateway: SimulatedGateway, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await charge(gateway, key)
     statements = 0
@@ -191,8 +197,8 @@ async def test_calls_made_at_once_share_statements(
     assert statements <= 3
 
 
-async def test_latency_is_that_of_a_call_not_of_a_queue(base: Base, key: str) -> None:
-    gateway = SimulatedGateway(base.address("gateway"), latency_seconds=0.2)
+async def test_latency_is_that_of_a_call_not_of_a_queue(db: ServiceDatabase, key: str) -> None:
+    gateway = SimulatedGateway(db.address("gateway"), latency_seconds=0.2)
     await charge(gateway, key)
     started = asyncio.get_running_loop().time()
     await asyncio.gather(*(charge(gateway, f"{key}-{number}") for number in range(50)))
@@ -200,9 +206,9 @@ async def test_latency_is_that_of_a_call_not_of_a_queue(base: Base, key: str) ->
     await gateway.close()
 
 
-async def test_books_out_of_reach_are_trouble_with_the_gateway(base: Base, key: str) -> None:
-    address = base.address("gateway")
-    away = SimulatedGateway(DatabaseAddress(address.url.replace(base.name, "nowhere"), address.password_file, None))
+async def test_books_out_of_reach_are_trouble_with_the_gateway(db: ServiceDatabase, key: str) -> None:
+    address = db.address("gateway")
+    away = SimulatedGateway(DatabaseAddress(address.url.replace(db.name, "nowhere"), address.password_file, None))
     with pytest.raises(GatewayTrouble, match="not available"):
         await charge(away, key)
     await away.close()
@@ -219,8 +225,10 @@ async def test_books_out_of_reach_are_trouble_with_the_gateway(base: Base, key: 
         ("gateway", "DELETE FROM charges"),
     ],
 )
-async def test_the_books_belong_to_the_gateway_and_are_only_added_to(base: Base, role: str, statement: str) -> None:
-    address = base.address(role)
+async def test_the_books_belong_to_the_gateway_and_are_only_added_to(
+    db: ServiceDatabase, role: str, statement: str
+) -> None:
+    address = db.address(role)
     connection = await asyncpg.connect(address.url, password=address.password(), ssl=address.tls())
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -18,8 +18,8 @@ from services.registry import SERVICE_NAMES
 from services.shared.chassis.metrics import ServiceMetrics
 from services.shipping import store as shipping
 from services.sms import store as sms
-from tests.replica import Base
-from tests.stage import Record
+from tests.messaging_env import TelemetryRecorder
+from tests.service_replica import ServiceDatabase
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule
 
@@ -28,21 +28,21 @@ QUICK = RetentionSettings(pages=2, rows=3, rest=0.0, shortest_rest_seconds=0.0)
 
 
 @pytest.fixture
-async def base(servers: Servers, tmp_path: Path) -> AsyncIterator[Base]:
-    base = Base(servers, tmp_path)
-    await base.prepare(*SERVICE_NAMES)
-    yield base
+async def db(servers: Servers, tmp_path: Path) -> AsyncIterator[ServiceDatabase]:
+    db = ServiceDatabase(servers, tmp_path)
+    await db.prepare(*SERVICE_NAMES)
+    yield db
     admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
-    await admin.execute(f'DROP DATABASE IF EXISTS "{base.name}" WITH (FORCE)')
+    await admin.execute(f'DROP DATABASE IF EXISTS "{db.name}" WITH (FORCE)')
     await admin.close()
 
 
-async def walk(base: Base, service: str, *rules: Rule) -> list[int]:
+async def walk(db: ServiceDatabase, service: str, *rules: Rule) -> list[int]:
     """Rows that went, by rule."""
-    database = Database(base.address(service))
+    database = Database(db.address(service))
     await database.open()
-    retention = Retention(database, Record(), rules, QUICK)
-    await base.sql(
+    retention = Retention(database, TelemetryRecorder(), rules, QUICK)
+    await db.sql(
         f'INSERT INTO "{service}".retention (name, due_at) SELECT unnest($1::text[]), now()'
         " ON CONFLICT (name) DO UPDATE SET due_at = now()",
         [rule.name for rule in rules],
@@ -86,50 +86,50 @@ RULES = {
 }
 
 
-async def add(base: Base, service: str, state: str, days: int) -> UUID:
+async def add(db: ServiceDatabase, service: str, state: str, days: int) -> UUID:
     """What a service knows of one order, with the number of its last event."""
     identity = uuid4()
-    await base.sql(INSERTS[service], identity, state, days)
-    await base.sql(f'INSERT INTO "{service}".sequences VALUES ($1, 3)', identity)  # noqa: S608
+    await db.sql(INSERTS[service], identity, state, days)
+    await db.sql(f'INSERT INTO "{service}".sequences VALUES ($1, 3)', identity)  # noqa: S608
     return identity
 
 
-async def left(base: Base, service: str) -> set[UUID]:
+async def left(db: ServiceDatabase, service: str) -> set[UUID]:
     key = KEYS.get(service, "order_id")
-    rows = await base.sql(f'SELECT {key} FROM "{service}".{TABLES[service]}')  # noqa: S608
-    numbered = await base.sql(f'SELECT subject FROM "{service}".sequences')  # noqa: S608
+    rows = await db.sql(f'SELECT {key} FROM "{service}".{TABLES[service]}')  # noqa: S608
+    numbered = await db.sql(f'SELECT subject FROM "{service}".sequences')  # noqa: S608
     assert {row[0] for row in rows} == {row[0] for row in numbered}, "a number is forgotten with what it numbers"
     return {row[0] for row in rows}
 
 
 @pytest.mark.parametrize("service", SETTLED)
-async def test_an_order_is_forgotten_when_it_has_long_been_settled(base: Base, service: str) -> None:
-    young = {await add(base, service, state, DAYS - 1) for state in SETTLED[service]}
-    moving = {await add(base, service, state, DAYS + 400) for state in UNSETTLED[service]}
-    old = [await add(base, service, state, DAYS + 1) for state in SETTLED[service]]
+async def test_an_order_is_forgotten_when_it_has_long_been_settled(db: ServiceDatabase, service: str) -> None:
+    young = {await add(db, service, state, DAYS - 1) for state in SETTLED[service]}
+    moving = {await add(db, service, state, DAYS + 400) for state in UNSETTLED[service]}
+    old = [await add(db, service, state, DAYS + 1) for state in SETTLED[service]]
     troubled, gone = old[0], old[1:]
-    await base.sql(
+    await db.sql(
         f'INSERT INTO "{service}".failures (consumer, key, subject, attempts, reason, state) VALUES'  # noqa: S608
         " ($1, 'a', $2, 1, 'why', 'parked'), ($1, 'b', $3, 1, 'why', 'succeeded')",
         service,
         troubled,
         gone[0],
     )
-    assert await walk(base, service, *RULES[service]) == [len(gone)]
-    assert await left(base, service) == young | moving | {troubled}
+    assert await walk(db, service, *RULES[service]) == [len(gone)]
+    assert await left(db, service) == young | moving | {troubled}
 
 
 @pytest.mark.parametrize("service", SETTLED)
-async def test_nothing_is_forgotten_while_an_old_event_waits_to_be_published(base: Base, service: str) -> None:
-    old = await add(base, service, SETTLED[service][0], DAYS + 1)
-    await base.sql(
+async def test_nothing_is_forgotten_while_an_old_event_waits_to_be_published(db: ServiceDatabase, service: str) -> None:
+    old = await add(db, service, SETTLED[service][0], DAYS + 1)
+    await db.sql(
         f'INSERT INTO "{service}".outbox (exchange, body, owner, leased_until, created_at)'  # noqa: S608
         " VALUES ('x', '', gen_random_uuid(), now(), now() - interval '2 days')"
     )
-    assert await walk(base, service, *RULES[service]) == [0]
-    await base.sql(f"UPDATE \"{service}\".outbox SET created_at = now() - interval '1 hour'")  # noqa: S608
-    assert await walk(base, service, *RULES[service]) == [1]
-    assert old not in await left(base, service)
+    assert await walk(db, service, *RULES[service]) == [0]
+    await db.sql(f"UPDATE \"{service}\".outbox SET created_at = now() - interval '1 hour'")  # noqa: S608
+    assert await walk(db, service, *RULES[service]) == [1]
+    assert old not in await left(db, service)
 
 
 def test_by_default_orders_are_kept_for_ever() -> None:
@@ -143,39 +143,39 @@ def test_by_default_orders_are_kept_for_ever() -> None:
     )
 
 
-async def test_an_order_outlives_the_keys_that_answer_with_it(base: Base) -> None:
-    identity = await add(base, "order", "COMPLETED", DAYS + 1)
+async def test_an_order_outlives_the_keys_that_answer_with_it(db: ServiceDatabase) -> None:
+    identity = await add(db, "order", "COMPLETED", DAYS + 1)
     insert = "INSERT INTO \"order\".idempotency_keys VALUES ('ada', $1, '', $2, now() - make_interval(days => $3))"
-    await base.sql(insert, "old", identity, 31)
-    await base.sql(insert, "young", identity, 29)
+    await db.sql(insert, "old", identity, 31)
+    await db.sql(insert, "young", identity, 29)
     rules = order.retention_rules(30, DAYS)
-    assert await walk(base, "order", *rules) == [1, 0]
-    await base.sql("UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days'")
-    assert await walk(base, "order", *rules) == [1, 1]
+    assert await walk(db, "order", *rules) == [1, 0]
+    await db.sql("UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days'")
+    assert await walk(db, "order", *rules) == [1, 1]
 
 
 @pytest.mark.parametrize("service", ["email", "sms"])
-async def test_what_is_still_to_be_sent_stays_on_record(base: Base, service: str) -> None:
-    await base.sql(
+async def test_what_is_still_to_be_sent_stays_on_record(db: ServiceDatabase, service: str) -> None:
+    await db.sql(
         f"INSERT INTO {service}.deliveries (id, order_id, topic, state, noted_at, sent_at)"  # noqa: S608
         " SELECT gen_random_uuid(), gen_random_uuid(), 't', state, now() - make_interval(days => days),"
         " CASE state WHEN 'sent' THEN now() END"
         " FROM unnest(ARRAY['sent', 'skipped', 'sending']) AS s (state), unnest(ARRAY[1, 89, 91]) AS d (days)"
     )
     rule = {"email": email, "sms": sms}[service].retention_rules(90)
-    assert await walk(base, service, rule) == [2]
-    found = await base.sql(f"SELECT state FROM {service}.deliveries WHERE noted_at < now() - interval '90 days'")  # noqa: S608
+    assert await walk(db, service, rule) == [2]
+    found = await db.sql(f"SELECT state FROM {service}.deliveries WHERE noted_at < now() - interval '90 days'")  # noqa: S608
     assert [row[0] for row in found] == ["sending"]
 
 
-async def test_what_was_removed_shows_among_the_metrics(base: Base) -> None:
-    await base.sql("INSERT INTO sms.retention (name, due_at) VALUES ('inbox', now())")
-    await base.sql(
+async def test_what_was_removed_shows_among_the_metrics(db: ServiceDatabase) -> None:
+    await db.sql("INSERT INTO sms.retention (name, due_at) VALUES ('inbox', now())")
+    await db.sql(
         "INSERT INTO sms.deliveries (id, order_id, topic, state, noted_at) SELECT gen_random_uuid(),"
         " gen_random_uuid(), 't', 'skipped', now() - interval '91 days' FROM generate_series(1, 7)"
     )
-    assert await walk(base, "sms", sms.retention_rules(90)) == [7]
-    database = Database(base.address("sms"))
+    assert await walk(db, "sms", sms.retention_rules(90)) == [7]
+    database = Database(db.address("sms"))
     await database.open()
     page = (await ServiceMetrics("sms", database).page()).decode()
     await database.close()
@@ -185,34 +185,34 @@ async def test_what_was_removed_shows_among_the_metrics(base: Base) -> None:
     assert 'warren_walk_finished_age_seconds{walk="inbox"}' not in page
 
 
-async def test_addresses_and_news_nobody_waits_for_are_forgotten(base: Base) -> None:
+async def test_addresses_and_news_nobody_waits_for_are_forgotten(db: ServiceDatabase) -> None:
     old, young, quiet = uuid4(), uuid4(), uuid4()
     for identity, days in ((old, 91), (young, 89), (quiet, 1)):
-        await base.sql(
+        await db.sql(
             "INSERT INTO notification.conversations (order_id, last_at) VALUES ($1, now() - make_interval(days => $2))",
             identity,
             days,
         )
-        await base.sql("INSERT INTO notification.sequences VALUES ($1, 1)", identity)
+        await db.sql("INSERT INTO notification.sequences VALUES ($1, 1)", identity)
     for identity, hours in ((young, 25), (quiet, 23)):
-        await base.sql(
+        await db.sql(
             "INSERT INTO notification.waiting VALUES ($1, 't', '', now() - make_interval(hours => $2))", identity, hours
         )
-    assert await walk(base, "notification", *notification.retention_rules(90)) == [1, 1]
+    assert await walk(db, "notification", *notification.retention_rules(90)) == [1, 1]
     for table, column, expected in (
         ("conversations", "order_id", {young, quiet}),
         ("sequences", "subject", {young, quiet}),
         ("waiting", "order_id", {quiet}),
     ):
-        rows = await base.sql(f"SELECT {column} FROM notification.{table}")  # noqa: S608
+        rows = await db.sql(f"SELECT {column} FROM notification.{table}")  # noqa: S608
         assert {row[0] for row in rows} == expected, table
 
 
-async def test_audit_forgets_whole_stories_and_never_recent_ones(base: Base) -> None:
+async def test_audit_forgets_whole_stories_and_never_recent_ones(db: ServiceDatabase) -> None:
     ended, going_on = uuid4(), uuid4()
     for story, days in ((ended, (300, 250, 201)), (going_on, (300, 250, 199))):
         for number, age in enumerate(days, start=1):
-            await base.sql(
+            await db.sql(
                 "INSERT INTO audit.events (source, subject, sequence, id, logical_id, type, time, recorded_at, body)"
                 " VALUES ('s', $1, $2, gen_random_uuid(), gen_random_uuid(), 't', now(),"
                 " now() - make_interval(days => $3), '')",
@@ -220,11 +220,9 @@ async def test_audit_forgets_whole_stories_and_never_recent_ones(base: Base) -> 
                 number,
                 age,
             )
-    assert await walk(base, "audit", *audit.retention_rules(DAYS)) == [3]
-    assert {row[0] for row in await base.sql("SELECT subject FROM audit.events")} == {going_on}
-    service = await asyncpg.connect(
-        base.address("audit").url, password="test-password", ssl=base.address("audit").tls()
-    )
+    assert await walk(db, "audit", *audit.retention_rules(DAYS)) == [3]
+    assert {row[0] for row in await db.sql("SELECT subject FROM audit.events")} == {going_on}
+    service = await asyncpg.connect(db.address("audit").url, password="test-password", ssl=db.address("audit").tls())
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await service.execute("DELETE FROM events")

@@ -15,9 +15,9 @@ from services.shipping.domain import Pace
 from services.shipping.handlers import deliver_due, on_payment_success, prepare_due
 from services.shipping.store import Shipments
 from services.shipping.tracking import tracking_number
-from tests.replica import Base, Replica, again, types
-from tests.stage import event_of
+from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging.consumer.processor import Verdict
+from warren_messaging.testing import again, event_of
 
 Start = Callable[[Pace], AbstractAsyncContextManager[Replica]]
 
@@ -40,28 +40,30 @@ def cancelling(order: UUID, *asked: Participant) -> AnyEvent:
     return event_of(data, subject=order, reference="123")
 
 
-async def pass_time(base: Base) -> None:
+async def pass_time(db: ServiceDatabase) -> None:
     """Everything that waits is due."""
-    await base.sql(
+    await db.sql(
         "UPDATE shipping.shipments"
         " SET prepare_at = prepare_at - interval '1 day', deliver_at = deliver_at - interval '1 day'"
     )
 
 
-async def test_a_paid_order_is_prepared_at_once_and_delivered_on_confirmation(base: Base, start: Start) -> None:
+async def test_a_paid_order_is_prepared_at_once_and_delivered_on_confirmation(
+    db: ServiceDatabase, start: Start
+) -> None:
     order = uuid4()
     async with start(AT_ONCE) as shipping:
         await shipping.process(paid(order))
         await shipping.process(confirmed(order))
-    said = await base.said("shipping")
+    said = await db.outbox_events("shipping")
     assert [event.type for event in said] == ["shipping.prepared", "shipping.delivered"]
     assert {event.data.tracking for event in said} == {tracking_number(order)}
     assert [event.sourcesequence for event in said] == [1, 2]
-    [row] = await base.sql("SELECT state, tracking FROM shipping.shipments WHERE order_id = $1", order)
+    [row] = await db.sql("SELECT state, tracking FROM shipping.shipments WHERE order_id = $1", order)
     assert tuple(row) == ("delivered", tracking_number(order))
 
 
-async def test_shuffled_and_repeated_events_on_two_replicas_deliver_once(base: Base, start: Start) -> None:
+async def test_shuffled_and_repeated_events_on_two_replicas_deliver_once(db: ServiceDatabase, start: Start) -> None:
     orders = [uuid4() for _ in range(80)]
     events = [make(order) for order in orders for make in (paid, confirmed)]
     async with start(AT_ONCE) as one, start(AT_ONCE) as two:
@@ -73,13 +75,13 @@ async def test_shuffled_and_repeated_events_on_two_replicas_deliver_once(base: B
                 assert set(verdicts) == {Verdict.DONE}
 
         await asyncio.gather(consume(one), consume(two))
-        assert one.record.failed_ == two.record.failed_ == []
-    said = await base.said("shipping")
+        assert one.telemetry.failures == two.telemetry.failures == []
+    said = await db.outbox_events("shipping")
     for order in orders:
-        assert types(said, order) == ["shipping.prepared", "shipping.delivered"]
+        assert types_of(said, order) == ["shipping.prepared", "shipping.delivered"]
 
 
-async def test_payment_and_cancelling_racing_on_two_replicas_agree(base: Base, start: Start) -> None:
+async def test_payment_and_cancelling_racing_on_two_replicas_agree(db: ServiceDatabase, start: Start) -> None:
     orders = [uuid4() for _ in range(80)]
     async with start(AT_ONCE) as one, start(AT_ONCE) as two:
         for first in range(0, len(orders), 8):
@@ -87,13 +89,13 @@ async def test_payment_and_cancelling_racing_on_two_replicas_agree(base: Base, s
             await asyncio.gather(
                 one.process(*(paid(order) for order in some)), two.process(*(cancelling(order) for order in some[::-1]))
             )
-        assert one.record.failed_ == two.record.failed_ == []
-    said = await base.said("shipping")
+        assert one.telemetry.failures == two.telemetry.failures == []
+    said = await db.outbox_events("shipping")
     for order in orders:
-        assert types(said, order) in (["shipping.stopped"], ["shipping.prepared", "shipping.refused"])
+        assert types_of(said, order) in (["shipping.stopped"], ["shipping.prepared", "shipping.refused"])
 
 
-async def test_a_decision_about_a_known_parcel_waits_for_the_one_under_way(base: Base, start: Start) -> None:
+async def test_a_decision_about_a_known_parcel_waits_for_the_one_under_way(db: ServiceDatabase, start: Start) -> None:
     order = uuid4()
     async with start(AT_ONCE) as one, start(AT_ONCE) as two:
         await one.process(confirmed(order))
@@ -105,18 +107,24 @@ async def test_a_decision_about_a_known_parcel_waits_for_the_one_under_way(base:
             assert not stopping.done()
             await on_payment_success(payment, work)
         assert await stopping == [Verdict.DONE]
-    assert types(await base.said("shipping"), order) == ["shipping.prepared", "shipping.delivered", "shipping.refused"]
+    assert types_of(await db.outbox_events("shipping"), order) == [
+        "shipping.prepared",
+        "shipping.delivered",
+        "shipping.refused",
+    ]
 
 
-async def test_cancelling_before_the_payment_stops_the_parcel_for_good(base: Base, start: Start) -> None:
+async def test_cancelling_before_the_payment_stops_the_parcel_for_good(db: ServiceDatabase, start: Start) -> None:
     order = uuid4()
     async with start(AT_ONCE) as shipping:
         await shipping.process(cancelling(order))
         await shipping.process(paid(order), confirmed(order))
-    assert types(await base.said("shipping"), order) == ["shipping.stopped"]
+    assert types_of(await db.outbox_events("shipping"), order) == ["shipping.stopped"]
 
 
-async def test_every_request_to_cancel_is_answered_alike_and_a_repetition_is_not(base: Base, start: Start) -> None:
+async def test_every_request_to_cancel_is_answered_alike_and_a_repetition_is_not(
+    db: ServiceDatabase, start: Start
+) -> None:
     order = uuid4()
     first = cancelling(order)
     async with start(AT_ONCE) as shipping:
@@ -124,87 +132,89 @@ async def test_every_request_to_cancel_is_answered_alike_and_a_repetition_is_not
         await shipping.process(first)
         await shipping.process(first, again(first))
         await shipping.process(cancelling(order, Participant.INVENTORY, Participant.PAYMENT))
-    said = [event for event in await base.said("shipping") if event.subject == order]
+    said = [event for event in await db.outbox_events("shipping") if event.subject == order]
     assert [event.type for event in said] == ["shipping.prepared", "shipping.refused", "shipping.refused"]
     assert said[1].data.tracking == tracking_number(order)
 
 
-async def test_a_cancelling_that_does_not_name_shipping_leaves_no_trace(base: Base, start: Start) -> None:
+async def test_a_cancelling_that_does_not_name_shipping_leaves_no_trace(db: ServiceDatabase, start: Start) -> None:
     async with start(AT_ONCE) as shipping:
         await shipping.process(cancelling(uuid4(), Participant.INVENTORY, Participant.PAYMENT))
-    assert await base.sql("SELECT FROM shipping.shipments") == []
+    assert await db.sql("SELECT FROM shipping.shipments") == []
 
 
-async def test_a_waiting_parcel_can_be_stopped_and_leaves_by_the_databases_clock(base: Base, start: Start) -> None:
+async def test_a_waiting_parcel_can_be_stopped_and_leaves_by_the_databases_clock(
+    db: ServiceDatabase, start: Start
+) -> None:
     stopped, left = uuid4(), uuid4()
     async with start(Pace(preparation=HOUR)) as shipping:
         await shipping.process(paid(stopped), paid(left))
         assert await shipping.tick(prepare_due) == 0
         await shipping.process(cancelling(stopped))
-        await pass_time(base)
+        await pass_time(db)
         assert await shipping.tick(prepare_due) == 1
         assert await shipping.tick(prepare_due) == 0
         assert await shipping.tick(deliver_due) == 0, "there is no carrier"
-    said = await base.said("shipping")
-    assert types(said, stopped) == ["shipping.stopped"]
-    assert types(said, left) == ["shipping.prepared"]
+    said = await db.outbox_events("shipping")
+    assert types_of(said, stopped) == ["shipping.stopped"]
+    assert types_of(said, left) == ["shipping.prepared"]
     assert said[-1].reference == "123"
 
 
-async def test_the_wait_begins_with_the_payment(base: Base, start: Start) -> None:
+async def test_the_wait_begins_with_the_payment(db: ServiceDatabase, start: Start) -> None:
     order = uuid4()
     async with start(Pace(preparation=HOUR)) as shipping:
         await shipping.process(confirmed(order))
         await shipping.process(paid(order))
         waits = "SELECT prepare_at, extract(epoch FROM prepare_at - changed_at) FROM shipping.shipments"
-        [before] = await base.sql(waits)
+        [before] = await db.sql(waits)
         assert before[1] == HOUR
         await shipping.process(again(confirmed(order)))
-        assert (await base.sql(waits))[0][0] == before[0]
-        await pass_time(base)
+        assert (await db.sql(waits))[0][0] == before[0]
+        await pass_time(db)
         await shipping.tick(prepare_due)
-    assert types(await base.said("shipping"), order) == ["shipping.prepared", "shipping.delivered"]
+    assert types_of(await db.outbox_events("shipping"), order) == ["shipping.prepared", "shipping.delivered"]
 
 
-async def test_the_carrier_delivers_when_its_time_has_come(base: Base, start: Start) -> None:
+async def test_the_carrier_delivers_when_its_time_has_come(db: ServiceDatabase, start: Start) -> None:
     order = uuid4()
     async with start(Pace(preparation=HOUR, carrier=HOUR)) as shipping:
         await shipping.process(paid(order))
-        await pass_time(base)
+        await pass_time(db)
         await shipping.tick(prepare_due)
         assert await shipping.tick(deliver_due) == 0
-        await pass_time(base)
+        await pass_time(db)
         assert await shipping.tick(deliver_due) == 1
         assert await shipping.tick(deliver_due) == 0
         await shipping.process(confirmed(order))
-    assert types(await base.said("shipping"), order) == ["shipping.prepared", "shipping.delivered"]
+    assert types_of(await db.outbox_events("shipping"), order) == ["shipping.prepared", "shipping.delivered"]
 
 
-async def test_an_instant_carrier_delivers_in_the_same_transaction(base: Base, start: Start) -> None:
+async def test_an_instant_carrier_delivers_in_the_same_transaction(db: ServiceDatabase, start: Start) -> None:
     order = uuid4()
     async with start(Pace(carrier=0)) as shipping:
         await shipping.process(paid(order))
-    assert types(await base.said("shipping"), order) == ["shipping.prepared", "shipping.delivered"]
+    assert types_of(await db.outbox_events("shipping"), order) == ["shipping.prepared", "shipping.delivered"]
 
 
-async def test_express_parcels_leave_first(base: Base, start: Start) -> None:
+async def test_express_parcels_leave_first(db: ServiceDatabase, start: Start) -> None:
     orders = [uuid4() for _ in range(300)]
     express = set(orders[200:])
     async with start(Pace(preparation=HOUR)) as shipping:
         for order in orders:
             await shipping.process(paid(order, express=order in express))
-        await pass_time(base)
+        await pass_time(db)
         assert [await shipping.tick(prepare_due) for _ in range(3)] == [200, 100, 0]
-    said = await base.said("shipping")
+    said = await db.outbox_events("shipping")
     assert {event.subject for event in said[:100]} == express
     assert [event.priority for event in said] == [8] * 100 + [None] * 200
 
 
-async def test_two_replicas_share_what_is_due(base: Base, start: Start) -> None:
+async def test_two_replicas_share_what_is_due(db: ServiceDatabase, start: Start) -> None:
     orders = [uuid4() for _ in range(500)]
     async with start(Pace(preparation=HOUR)) as one, start(Pace(preparation=HOUR)) as two:
         await one.process(*(paid(order) for order in orders))
-        await pass_time(base)
+        await pass_time(db)
 
         async def ticking(replica: Replica) -> int:
             total = 0
@@ -214,16 +224,16 @@ async def test_two_replicas_share_what_is_due(base: Base, start: Start) -> None:
 
         totals = await asyncio.gather(ticking(one), ticking(two))
     assert sum(totals) == 500
-    said = await base.said("shipping")
+    said = await db.outbox_events("shipping")
     assert sorted(event.subject for event in said) == sorted(orders)
 
 
-async def test_a_tick_costs_nothing_for_what_is_past(base: Base, start: Start) -> None:
-    await base.sql(
+async def test_a_tick_costs_nothing_for_what_is_past(db: ServiceDatabase, start: Start) -> None:
+    await db.sql(
         "INSERT INTO shipping.shipments (order_id, state, tracking, prepare_at, deliver_at)"
         " SELECT gen_random_uuid(), 'delivered', 'WR', now(), now() FROM generate_series(1, 5000)"
     )
-    await base.sql("ANALYZE shipping.shipments")
+    await db.sql("ANALYZE shipping.shipments")
     for query in (store._DUE_TO_PREPARE, store._DUE_TO_DELIVER):
-        plan = await base.sql("EXPLAIN " + query.replace("FROM shipments", "FROM shipping.shipments"))
+        plan = await db.sql("EXPLAIN " + query.replace("FROM shipments", "FROM shipping.shipments"))
         assert any("Index Scan using shipments_to_" in row[0] for row in plan)

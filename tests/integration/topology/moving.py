@@ -23,7 +23,7 @@ from broker_topology.migration.steps import ApiRequest
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import plan
 from broker_topology.planning.state import key
-from tests.stage import eventually
+from tests.messaging_env import eventually
 
 SETTLE_SECONDS = 2.5
 """Enough where the broker counts twice a second (fixture `quick_counts`)."""

@@ -20,7 +20,7 @@ from broker_topology.migration.migrator import Migrator
 from broker_topology.migration.state import MigrationNames
 from broker_topology.planning.state import ObjectKind, key
 from tests.integration.topology.moving import SETTLE_SECONDS
-from tests.stage import eventually
+from tests.messaging_env import eventually
 
 QUORUM = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
 PEEK = {"count": 9, "ackmode": "ack_requeue_true", "encoding": "auto"}

@@ -19,7 +19,7 @@ from broker_topology.planning.result import Status
 from broker_topology.planning.state import ObjectKind
 from devtools.servers.servers import Servers
 from tests.integration.topology.moving import SETTLE_SECONDS, Killed, Live, Moving, drained
-from tests.stage import eventually
+from tests.messaging_env import eventually
 
 OLD = {"deliveryLimit": 50, "retry": {"minSeconds": 2, "maxSeconds": 2}}
 NEW = {"deliveryLimit": 60, "retry": {"minSeconds": 1, "maxSeconds": 2}}

@@ -17,31 +17,32 @@ from devtools.servers.servers import Servers
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
 from tests.integration.topology import moving
-from tests.stage import Stage, event_of, eventually
+from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging import codec
 from warren_messaging.errors import TransientError
 from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.testing import event_of
 from warren_messaging.transaction import Transaction
 
 
 @pytest.fixture
-async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(servers, tmp_path)
-    await stage.set_up()
-    await stage.sql("CREATE TABLE seen (id uuid)")
-    yield stage
-    await stage.tear_down()
+async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[MessagingEnv]:
+    env = MessagingEnv(servers, tmp_path)
+    await env.set_up()
+    await env.sql("CREATE TABLE seen (id uuid)")
+    yield env
+    await env.tear_down()
 
 
-def resource(stage: Stage) -> LoadedTopology:
-    """The stage's queue with another delivery limit, and dead-lettered at least once."""
+def resource(env: MessagingEnv) -> LoadedTopology:
+    """The env's queue with another delivery limit, and dead-lettered at least once."""
     dead_letter = {"exchange": "orders.dlx", "routingKey": "probe.dlq"}
     document: dict[str, Any] = {
         "apiVersion": "warren.dev/v1alpha1",
         "kind": "Topology",
         "metadata": {"name": "probe"},
         "spec": {
-            "vhost": stage.vhost,
+            "vhost": env.vhost,
             "exchanges": {"order.exchange": {"type": "topic"}, "orders.dlx": {"type": "direct"}},
             "queues": {
                 "probe.queue": {
@@ -64,8 +65,8 @@ def resource(stage: Stage) -> LoadedTopology:
 class Working:
     """A service that takes its time with each message, now and then fails, and goes on announcing."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, env: MessagingEnv) -> None:
+        self.env = env
         self.sent: list[uuid.UUID] = []
         self.failed: set[uuid.UUID] = set()
         self.pause = 0.01
@@ -89,31 +90,31 @@ class Working:
 
     async def fill(self, count: int) -> None:
         events = [event_of(OrderConfirmed(customer="gayal"), subject=uuid.uuid4()) for _ in range(count)]
-        await self.stage.send(*map(codec.encode, events))
+        await self.env.send(*map(codec.encode, events))
         self.sent += [event.subject for event in events]
 
     async def missing(self) -> int:
         """How many were announced and not worked on."""
-        return len(set(self.sent) - {row["id"] for row in await self.stage.sql("SELECT id FROM seen")})
+        return len(set(self.sent) - {row["id"] for row in await self.env.sql("SELECT id FROM seen")})
 
 
-async def migrated_under_load(stage: Stage, count: int, settle_seconds: float) -> None:
-    address, working = stage.servers.broker.address, Working(stage)
+async def migrated_under_load(env: MessagingEnv, count: int, settle_seconds: float) -> None:
+    address, working = env.servers.broker.address, Working(env)
     await working.fill(count)
     async with (
         ManagementApi(
             address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
         ) as api,
-        stage.outbox() as outbox,
-        stage.consumer({OrderConfirmed: working.on_confirmed}),
+        env.outbox() as outbox,
+        env.consumer({OrderConfirmed: working.on_confirmed}),
     ):
         publishing = asyncio.create_task(working.publish(outbox))
-        options = {"owner": f"live-{stage.vhost}", "api": api, "secrets": SecretDirectory(stage.folder)}
+        options = {"owner": f"live-{env.vhost}", "api": api, "secrets": SecretDirectory(env.folder)}
         migrator = Migrator(settle_seconds=settle_seconds)
 
         async def ready() -> bool:
             await asyncio.sleep(0.5)
-            return (await broker_topology.reconcile(resource(stage), migrate=migrator, **options)).ready
+            return (await broker_topology.reconcile(resource(env), migrate=migrator, **options)).ready
 
         await eventually(ready, 400)
         working.closing, working.pause = True, 0.0
@@ -126,16 +127,16 @@ async def migrated_under_load(stage: Stage, count: int, settle_seconds: float) -
         await remove(api, options["owner"])
     assert len(working.sent) > count
     assert working.failed  # some waited for their retry on the way
-    assert await stage.depth("probe.dlq") == 0
-    assert {outcome.name for _, outcome in stage.record.published_} == {"CONFIRMED"}
+    assert await env.depth("probe.dlq") == 0
+    assert {outcome.name for _, outcome in env.telemetry.publish_results} == {"CONFIRMED"}
 
 
 @pytest.mark.usefixtures("quick_counts")
-async def test_a_service_keeps_working_while_its_queue_is_migrated(stage: Stage) -> None:
-    await migrated_under_load(stage, 500, moving.SETTLE_SECONDS)
+async def test_a_service_keeps_working_while_its_queue_is_migrated(env: MessagingEnv) -> None:
+    await migrated_under_load(env, 500, moving.SETTLE_SECONDS)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_ten_thousand_messages_are_moved_under_load(stage: Stage) -> None:
-    await migrated_under_load(stage, 10_000, SETTLE_SECONDS)
+async def test_ten_thousand_messages_are_moved_under_load(env: MessagingEnv) -> None:
+    await migrated_under_load(env, 10_000, SETTLE_SECONDS)

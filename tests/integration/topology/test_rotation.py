@@ -21,7 +21,7 @@ from broker_topology.rotation.versioned_secrets import VersionedSecretDirectory
 from devtools.servers.servers import Servers
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
-from tests.stage import Stage, eventually
+from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging.amqp import publisher
 from warren_messaging.amqp.pipeline import Outcome as Answer
 from warren_messaging.consumer import consumer
@@ -33,20 +33,20 @@ SECRET = "probe-rabbitmq"
 
 
 @pytest.fixture
-async def stage(servers: Servers, tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(servers, tmp_path)
-    await stage.set_up()
-    yield stage
-    await stage.tear_down()
+async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[MessagingEnv]:
+    env = MessagingEnv(servers, tmp_path)
+    await env.set_up()
+    yield env
+    await env.tear_down()
 
 
 class Administration:
-    """Reconciles the users of the stage again and again, by a clock that can be put forward."""
+    """Reconciles the users of the env again and again, by a clock that can be put forward."""
 
-    def __init__(self, stage: Stage, api: ManagementApi) -> None:
-        self.stage, self.api = stage, api
-        self.secrets = VersionedSecretDirectory(stage.folder)
-        self.owner = f"rotation-{stage.vhost}"
+    def __init__(self, env: MessagingEnv, api: ManagementApi) -> None:
+        self.env, self.api = env, api
+        self.secrets = VersionedSecretDirectory(env.folder)
+        self.owner = f"rotation-{env.vhost}"
         self.ahead = timedelta()
         self.requested: dict[str, datetime] = {}
         self.outcome: TopologyResult | None = None
@@ -64,9 +64,9 @@ class Administration:
             "topicPermissions": [{"exchange": "order.exchange", "write": r"^order\."}],
             "rotation": {"everyHours": 24, "overlapMinutes": 1},
         }
-        spec = {"vhost": self.stage.vhost, "prune": "Never", "users": {"probe": user}}
+        spec = {"vhost": self.env.vhost, "prune": "Never", "users": {"probe": user}}
         others = {
-            "vhost": self.stage.vhost,
+            "vhost": self.env.vhost,
             "exchanges": {"order.exchange": {"type": "topic"}},
             "queues": {"probe.queue": {}},
         }
@@ -105,12 +105,12 @@ def broker_topology_text(document: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-async def administration(stage: Stage, servers: Servers) -> AsyncIterator[Administration]:
+async def administration(env: MessagingEnv, servers: Servers) -> AsyncIterator[Administration]:
     address = servers.broker.address
     async with ManagementApi(
         address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
     ) as api:
-        administration = Administration(stage, api)
+        administration = Administration(env, api)
         for user in await administration.users() - {"probe"}:  # users belong to the whole broker: another test's
             await api.delete(path("users", user))
         yield administration
@@ -120,11 +120,11 @@ async def administration(stage: Stage, servers: Servers) -> AsyncIterator[Admini
 
 
 async def test_nobody_notices_that_credentials_rotate(
-    stage: Stage, administration: Administration, monkeypatch: pytest.MonkeyPatch
+    env: MessagingEnv, administration: Administration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (consumer, publisher, relay):
         monkeypatch.setattr(module, "RELOAD_SECONDS", 0.5)
-    await stage.sql("CREATE TABLE seen (id uuid)")
+    await env.sql("CREATE TABLE seen (id uuid)")
     sent: list[uuid.UUID] = []
 
     async def on_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[OrderConfirmed]:
@@ -140,9 +140,9 @@ async def test_nobody_notices_that_credentials_rotate(
             await asyncio.sleep(0.01)
 
     async def seen() -> bool:
-        return {row["id"] for row in await stage.sql("SELECT id FROM seen")} >= set(sent)
+        return {row["id"] for row in await env.sql("SELECT id FROM seen")} >= set(sent)
 
-    async with stage.outbox() as outbox, stage.consumer({OrderConfirmed: on_confirmed}), working(outbox, publish):
+    async with env.outbox() as outbox, env.consumer({OrderConfirmed: on_confirmed}), working(outbox, publish):
         await administration.run()
         assert await administration.users() == {"probe"}
         for generation, former in (("probe.1", "probe"), ("probe.2", "probe.1")):
@@ -162,12 +162,12 @@ async def test_nobody_notices_that_credentials_rotate(
             await administration.run()
             assert await administration.users() == {generation}
             await eventually(lambda before=before: len(sent) > before + 20)
-    async with stage.consumer({OrderConfirmed: on_confirmed}):
+    async with env.consumer({OrderConfirmed: on_confirmed}):
         await eventually(seen)
-    assert {answer for _, answer in stage.record.published_} == {Answer.CONFIRMED}
-    assert len(stage.record.published_) == len(sent)
-    assert stage.record.failed_ == []
-    assert [state for state in stage.record.states if not state.endswith(": consuming")] == []
+    assert {answer for _, answer in env.telemetry.publish_results} == {Answer.CONFIRMED}
+    assert len(env.telemetry.publish_results) == len(sent)
+    assert env.telemetry.failures == []
+    assert [state for state in env.telemetry.states if not state.endswith(": consuming")] == []
 
 
 @asynccontextmanager
@@ -206,9 +206,9 @@ class Mortal:
         return dying
 
 
-async def can_work(stage: Stage) -> None:
+async def can_work(env: MessagingEnv) -> None:
     """A process that reads the Secret now may connect, consume, and publish."""
-    address = stage.address()
+    address = env.broker_address()
     connection = await aiormq.connect(f"{address.with_credentials()}?cafile={address.ca_file}")
     try:
         channel = await connection.channel()
@@ -219,7 +219,7 @@ async def can_work(stage: Stage) -> None:
         await connection.close()
 
 
-async def killed_after_each(writes: range, stage: Stage, administration: Administration) -> int:
+async def killed_after_each(writes: range, env: MessagingEnv, administration: Administration) -> int:
     """One rotation for each of these numbers of writes; says how often the process died."""
     await administration.run()
     died = 0
@@ -232,7 +232,7 @@ async def killed_after_each(writes: range, stage: Stage, administration: Adminis
                     await administration.run()
                 except Killed:
                     died += 1
-            await can_work(stage)
+            await can_work(env)
             administration.ahead += timedelta(minutes=1)
         for _ in range(3):
             await administration.run()
@@ -243,21 +243,21 @@ async def killed_after_each(writes: range, stage: Stage, administration: Adminis
 
 
 async def test_when_it_is_killed_the_secret_opens_the_broker_and_the_next_run_goes_on(
-    stage: Stage, administration: Administration
+    env: MessagingEnv, administration: Administration
 ) -> None:
-    assert await killed_after_each(range(0, 8, 2), stage, administration) >= 4
+    assert await killed_after_each(range(0, 8, 2), env, administration) >= 4
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_whenever_it_is_killed_the_secret_opens_the_broker_and_the_next_run_goes_on(
-    stage: Stage, administration: Administration
+    env: MessagingEnv, administration: Administration
 ) -> None:
-    assert await killed_after_each(range(18), stage, administration) > 10
+    assert await killed_after_each(range(18), env, administration) > 10
 
 
 async def test_a_secret_deleted_by_hand_is_made_anew_and_the_former_user_gets_its_overlap(
-    stage: Stage, administration: Administration
+    env: MessagingEnv, administration: Administration
 ) -> None:
     await administration.run()
     administration.requested = {"probe": administration.now()}
@@ -268,9 +268,9 @@ async def test_a_secret_deleted_by_hand_is_made_anew_and_the_former_user_gets_it
     assert await administration.secrets.replace(SECRET, {}, held.version)
     await administration.run()
     assert await administration.current() == "probe.2"
-    await can_work(stage)
+    await can_work(env)
     assert await administration.users() == {"probe.1", "probe.2"}
     administration.ahead += timedelta(minutes=1)
     await administration.run()
     assert await administration.users() == {"probe.2"}
-    await can_work(stage)
+    await can_work(env)

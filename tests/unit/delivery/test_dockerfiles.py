@@ -115,7 +115,7 @@ def test_what_is_copied_is_sent(source: str) -> None:
         "docs/messaging.md",
         "loadtest/cli.py",
         "services/order/__pycache__/app.cpython-311.pyc",
-        "tests/stage.py",
+        "tests/messaging_env.py",
     ],
 )
 def test_what_is_in_no_image_is_not_sent(path: str) -> None:

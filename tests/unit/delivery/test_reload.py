@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.stage import eventually
+from tests.messaging_env import eventually
 
 SCRIPT = (Path(__file__).resolve().parents[3] / "k8s" / "tilt" / "reload.sh").read_text()
 PROGRAM = 'trap \'echo "$1 ends" >> log; exit\' TERM; echo "$1 begins" >> log; while :; do sleep 0.05; done'

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pamqp.header import ContentHeader
 
 from services.shared.contracts.orders import OrderConfirmed
-from tests.stage import event_of
 from tests.undecodable import UNDECODABLE
 from warren_messaging import codec
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Received
 from warren_messaging.dead_letters.parked import COUNT_HEADER, MAX_SHORTSTR, Parked, parked, replays
+from warren_messaging.testing import event_of
 
 DEATH = {
     "queue": "probe.queue",

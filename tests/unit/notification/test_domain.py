@@ -25,7 +25,7 @@ from services.shared.contracts.orders import (
     OrderShipped,
     Participant,
 )
-from tests.stage import event_of
+from warren_messaging.testing import event_of
 
 ORDER = UUID("0198c0de-0000-7000-8000-000000000001")
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

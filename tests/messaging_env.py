@@ -1,15 +1,11 @@
-"""A stage for tests of the messaging library: a vhost, a queue with its parking lot, a user, a database."""
+"""A env for tests of the messaging library: a vhost, a queue with its parking lot, a user, a database."""
 
 import asyncio
-import os
 import secrets
-import shutil
 import ssl
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +16,7 @@ from aiormq import spec
 
 from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
-from services.shared.contracts import CATALOGUE, AnyEvent, Event, EventData
-from warren_messaging import codec
+from services.shared.contracts import CATALOGUE, AnyEvent
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.frames import driver
 from warren_messaging.amqp.pipeline import Frame, Outcome, send
@@ -39,7 +34,7 @@ from warren_messaging.sender import REDRIVE_EXCHANGE
 from warren_messaging.testing import delivery_of
 from warren_messaging.transaction import Transaction
 
-ARGUMENTS: dict[str, Any] = {
+QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
     "x-delivery-limit": 100,
     "x-delayed-retry-type": "failed",
@@ -49,40 +44,40 @@ ARGUMENTS: dict[str, Any] = {
 
 
 @dataclass
-class Record:
+class TelemetryRecorder:
     """Telemetry that remembers."""
 
-    published_: list[tuple[str, Outcome]] = field(default_factory=list)
-    processed_: list[tuple[str, list[str]]] = field(default_factory=list)
-    repeated_: list[str] = field(default_factory=list)
-    failed_: list[tuple[str, int, bool]] = field(default_factory=list)
+    publish_results: list[tuple[str, Outcome]] = field(default_factory=list)
+    processed_events: list[tuple[str, list[str]]] = field(default_factory=list)
+    repeated_events: list[str] = field(default_factory=list)
+    failures: list[tuple[str, int, bool]] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
 
     def published(self, event: AnyEvent, outcome: Outcome) -> None:
-        self.published_.append((event.type, outcome))
+        self.publish_results.append((event.type, outcome))
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        self.processed_.append((event.type, effects))
+        self.processed_events.append((event.type, effects))
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
-        self.repeated_.append(event.type)
+        self.repeated_events.append(event.type)
 
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
-        self.failed_.append((reason, attempts, parked))
+        self.failures.append((reason, attempts, parked))
 
     def state(self, component: str, text: str, *, trouble: bool = True) -> None:
         self.states.append(f"{component}: {text}")
 
 
-class Stage:
-    """One vhost and one database, both fresh; the service on stage is called `probe`."""
+class MessagingEnv:
+    """One vhost and one database, both fresh; the service on env is called `probe`."""
 
     def __init__(self, servers: Servers, folder: Path) -> None:
         self.servers = servers
         self.folder = folder
         self.vhost = f"test-{secrets.token_hex(4)}"
         self.database_name = f"test_{secrets.token_hex(4)}"
-        self.record = Record()
+        self.telemetry = TelemetryRecorder()
         self.broker_url = ""
         self.broker_port = servers.broker.address.amqps_port
         self.database_port = servers.postgres.address.port
@@ -90,7 +85,7 @@ class Stage:
     async def set_up(self) -> None:
         broker, postgres = self.servers.broker.address, self.servers.postgres.address
         self.broker_url = f"amqps://{broker.host}:{self.broker_port}/{self.vhost}"
-        async with self.api() as api:
+        async with self.management_api() as api:
             await self._put(api, f"vhosts/{self.vhost}", {})
             await self._put(api, f"permissions/{self.vhost}/{broker.admin_username}", _permissions(".*", ".*", ".*"))
         await self.add_user("probe", write="^order.exchange$", read="^probe.queue$")
@@ -101,7 +96,7 @@ class Stage:
             await channel.queue_declare(
                 "probe.queue",
                 durable=True,
-                arguments=ARGUMENTS
+                arguments=QUEUE_ARGUMENTS
                 | {"x-dead-letter-exchange": "orders.dlx", "x-dead-letter-routing-key": "probe.dlq"},
             )
             await channel.queue_declare(
@@ -118,7 +113,7 @@ class Stage:
         await prepare_database(url, postgres.admin_password, postgres.ca_file, self.folder, schemas)
 
     async def tear_down(self) -> None:
-        async with self.api() as api:
+        async with self.management_api() as api:
             await api.delete(f"vhosts/{self.vhost}")
         admin = await asyncpg.connect(self.servers.postgres.address.dsn("postgres"))
         await admin.execute(f'DROP DATABASE IF EXISTS "{self.database_name}" WITH (FORCE)')
@@ -127,7 +122,7 @@ class Stage:
     # The broker
 
     @asynccontextmanager
-    async def api(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def management_api(self) -> AsyncIterator[httpx.AsyncClient]:
         broker = self.servers.broker.address
         async with httpx.AsyncClient(
             base_url=f"{broker.management_url}/api/",
@@ -146,11 +141,11 @@ class Stage:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "username").write_text(name)
         (folder / "password").write_text("probe-password")
-        async with self.api() as api:
+        async with self.management_api() as api:
             await self._put(api, f"users/{name}", {"password": "probe-password", "tags": tags})
             await self._put(api, f"permissions/{self.vhost}/{name}", _permissions("^$", write, read))
 
-    def address(self, user: str = "probe") -> BrokerAddress:
+    def broker_address(self, user: str = "probe") -> BrokerAddress:
         return BrokerAddress(self.broker_url, self.folder / f"{user}-rabbitmq", self.servers.broker.address.ca_file)
 
     @asynccontextmanager
@@ -206,7 +201,7 @@ class Stage:
                 await batch.finished
                 assert batch.outcomes == [Outcome.CONFIRMED]
 
-    async def take(self, queue: str, count: int) -> list[Received]:
+    async def receive(self, queue: str, count: int) -> list[Received]:
         """Take the first messages of a queue, whatever their properties are."""
         found: list[Received] = []
         broker = self.servers.broker.address
@@ -254,7 +249,7 @@ class Stage:
         """An outbox whose relay runs."""
         database = self.database()
         await database.open()
-        relay = Relay(database, Publisher(self.address(name), name), self.record, settings or FAST)
+        relay = Relay(database, Publisher(self.broker_address(name), name), self.telemetry, settings or FAST_RELAY)
         running = asyncio.create_task(relay.run())
         try:
             outbox = Outbox(database, relay, source=f"/warren/{name}", exchange="order.exchange")
@@ -288,11 +283,11 @@ class Stage:
                 codec=Codec(CATALOGUE, tolerant=tolerant),
                 database=database,
                 outbox=outbox,
-                telemetry=self.record,
+                telemetry=self.telemetry,
                 retry=RetryPolicy(attempts=attempts),
             )
             settings = ConsumerSettings(queue=queue, prefetch=prefetch)
-            consumer = Consumer(self.address(), database, processor, settings, self.record)
+            consumer = Consumer(self.broker_address(), database, processor, settings, self.telemetry)
             running = asyncio.create_task(consumer.run())
             try:
                 await eventually(lambda: consumer.consuming or running.done())
@@ -306,29 +301,7 @@ class Stage:
                 await database.close()
 
 
-def remove_instance(folder: Path) -> None:
-    """Delete a run's servers with all they held, unless WARREN_KEEP is set, for a look at what went wrong."""
-    if not os.environ.get("WARREN_KEEP"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-FAST = RelaySettings(lease_seconds=2.0, sweep_seconds=0.2)
-
-
-def event_of(data: EventData, *, source: str = "/warren/order", **fields: Any) -> AnyEvent:
-    identity = codec.new_id()
-    defaults = {
-        "specversion": "1.0",
-        "id": identity,
-        "source": source,
-        "type": data.TYPE,
-        "subject": uuid.uuid4(),
-        "time": datetime.now(UTC),
-        "logicalid": identity,
-        "sourcesequence": 1,
-        "data": data,
-    }
-    return Event(**(defaults | fields))
+FAST_RELAY = RelaySettings(lease_seconds=2.0, sweep_seconds=0.2)
 
 
 async def eventually(

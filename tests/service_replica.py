@@ -1,4 +1,4 @@
-"""One replica of a service on the real database, without a broker: deliveries in, verdicts and events out."""
+"""One replica of a service on a real database without a broker: takes deliveries, returns verdicts, stores events."""
 
 import itertools
 import secrets
@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import msgspec
 
 from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from services.shared.contracts import CATALOGUE, AnyEvent
-from tests.stage import Record
-from warren_messaging import codec
+from tests.messaging_env import TelemetryRecorder
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
@@ -28,11 +26,11 @@ from warren_messaging.testing import delivery_of
 from warren_messaging.transaction import Connection, Transaction
 
 _tags = itertools.count(1)
-_codec = Codec(CATALOGUE)
+CONTRACTS_CODEC = Codec(CATALOGUE)
 
 
-class Base:
-    """A fresh database with the schemas of some services, and addresses for their roles."""
+class ServiceDatabase:
+    """A new database with the schemas of the given services, and the addresses that their roles use."""
 
     def __init__(self, servers: Servers, folder: Path) -> None:
         self._postgres = servers.postgres.address
@@ -43,7 +41,7 @@ class Base:
         for schema in schemas:
             secret = self._folder / f"{schema}-postgres" / "password"
             secret.parent.mkdir(parents=True)
-            # Roles belong to the whole server: tests share one password.
+            # Roles belong to the whole server, so all tests use one password.
             secret.write_text("test-password")
         postgres = self._postgres
         url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.name}"
@@ -56,75 +54,70 @@ class Base:
 
     @property
     def owner_dsn(self) -> str:
-        """For a connection as the owner."""
+        """Address of the database for its owner."""
         return self._postgres.dsn(self.name)
 
     async def sql(self, statement: str, *arguments: object) -> list[Any]:
-        """As the owner; table names need their schema."""
+        """Run a statement as the owner; table names need their schema."""
         connection = await asyncpg.connect(self.owner_dsn)
         try:
             return list(await connection.fetch(statement, *arguments))
         finally:
             await connection.close()
 
-    async def said(self, service: str) -> list[AnyEvent]:
-        """Everything that the service has announced, in the order of its commits as far as there is one."""
+    async def outbox_events(self, service: str) -> list[AnyEvent]:
+        """Return all events that the service announced, by outbox position."""
         rows = await self.sql(f"SELECT body FROM {service}.outbox ORDER BY position")  # noqa: S608
-        return [_codec.decode(row[0]) for row in rows]
+        return [CONTRACTS_CODEC.decode(row[0]) for row in rows]
 
 
 class Replica:
-    """Processes deliveries as a consumer would; nothing leaves the outbox."""
+    """Processes deliveries as a consumer does. Its relay does not run, so announced events stay in the outbox."""
 
-    def __init__(self, service: str, database: Database, handlers: Any, transaction: Any) -> None:
-        self.record = Record()
+    def __init__(
+        self, service: str, database: Database, handlers: Any, transaction: Any, codec: Codec = CONTRACTS_CODEC
+    ) -> None:
+        self.telemetry = TelemetryRecorder()
         self.database = database
-        relay = Relay(database, Publisher(BrokerAddress("", Path(), Path()), service), self.record)
+        relay = Relay(database, Publisher(BrokerAddress("", Path(), Path()), service), self.telemetry)
         self.outbox = Outbox(database, relay, source=f"/warren/{service}", exchange="order.exchange")
         self._transaction: Callable[[Connection], Transaction] = transaction
         self._processor = Processor(
             consumer=service,
             handlers=handlers,
             transaction=transaction,
-            codec=_codec,
+            codec=codec,
             database=database,
             outbox=self.outbox,
-            telemetry=self.record,
+            telemetry=self.telemetry,
             retry=RetryPolicy(attempts=100),
         )
 
-    async def process(self, *events: AnyEvent, returned: bool = False) -> list[Verdict]:
-        """One batch; the verdict on each event."""
-        return await self.take(*map(codec.encode, events), returned=returned)
-
-    async def take(self, *bodies: bytes, returned: bool = False) -> list[Verdict]:
-        """The same with bodies, whatever is in them."""
-        deliveries = [delivery_of(body, tag=next(_tags), returned=returned) for body in bodies]
+    async def process(self, *messages: AnyEvent | bytes, returned: bool = False) -> list[Verdict]:
+        """Process events or message bodies as one batch and return the verdict on each."""
+        deliveries = [delivery_of(message, tag=next(_tags), returned=returned) for message in messages]
         verdicts: dict[int, Verdict] = {}
         await self._processor.process(deliveries, lambda delivery, verdict: verdicts.update({delivery.tag: verdict}))
         return [verdicts[delivery.tag] for delivery in deliveries]
 
     async def tick(self, work: Callable[[Any], Any]) -> int:
-        """One round of a Ticker."""
+        """Run one round of a Ticker's work."""
         async with self.outbox.transaction(self._transaction) as transaction:
             return int(await work(transaction))
 
 
 @asynccontextmanager
-async def replica(base: Base, service: str, handlers: Any, transaction: Any) -> AsyncIterator[Replica]:
-    database = Database(base.address(service))
+async def replica(
+    db: ServiceDatabase, service: str, handlers: Any, transaction: Any, codec: Codec = CONTRACTS_CODEC
+) -> AsyncIterator[Replica]:
+    """A replica with an open connection pool."""
+    database = Database(db.address(service))
     await database.open()
     try:
-        yield Replica(service, database, handlers, transaction)
+        yield Replica(service, database, handlers, transaction, codec)
     finally:
         await database.close()
 
 
-def again(event: AnyEvent) -> AnyEvent:
-    """The same words said anew: another event, not a repetition."""
-    identity = codec.new_id()
-    return msgspec.structs.replace(event, id=identity, logicalid=identity)
-
-
-def types(events: Sequence[AnyEvent], subject: object) -> list[str]:
+def types_of(events: Sequence[AnyEvent], subject: object) -> list[str]:
     return [event.type for event in events if event.subject == subject]
