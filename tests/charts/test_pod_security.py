@@ -1,4 +1,4 @@
-"""Pods meet the profile "restricted" of the Pod Security Standards, and write nowhere but where it is meant."""
+"""Pods meet the profile "restricted" of the Pod Security Standards and have a read-only file system."""
 
 import copy
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ VOLUMES = {"configMap", "emptyDir", "projected", "secret", "persistentVolumeClai
 
 
 def faults(spec: Object) -> Iterator[str]:
-    """What "restricted" forbids, and what we forbid beyond it."""
+    """Violations of "restricted" and of the project's additional rules."""
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(key):
             yield key
@@ -48,13 +48,13 @@ def container_faults(each: Object) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_pod_is_restricted(name: str) -> None:
+def test_every_pod_meets_the_restricted_standard(name: str) -> None:
     found = {pod: list(faults(spec)) for pod, _, spec in pods(case(name))}
     assert len(found) > 10
     assert {pod: told for pod, told in found.items() if told} == {}
 
 
-def test_and_each_fault_is_seen() -> None:
+def test_each_violation_of_the_standard_is_detected() -> None:
     _, _, good = next(pods(case("default")))
     changes: dict[str, tuple[tuple[str | int, ...], object]] = {
         "hostNetwork": (("hostNetwork",), True),

@@ -1,4 +1,4 @@
-"""Every value that a template writes is quoted, or written by a function that quotes it or makes it a number."""
+"""Templates quote every value, or pass it through a function that quotes it or converts it to a number."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ ACTION = re.compile(r"\{\{-?\s*(?P<words>/\*.*?\*/|.*?)\s*-?\}\}", re.DOTALL)
 SILENT = re.compile(r"(/\*|if\b|else\b|end\b|range\b|with\b|define\b|fail\b|\$\w*\s*:?=)")
 SAFE = re.compile(r"\|\s*(quote|toJson|int|(n?indent)\s+\d+)$")
 ALONE = re.compile(r"\{\{-(?!\s*/\*).*-\}\}")
-"""In a helper: a text for the template that includes it, which quotes it."""
+"""A helper's text, which the including template quotes."""
 TEMPLATES = sorted(CHART.glob("**/templates/**/*.yaml")) + sorted(CHART.glob("**/templates/*.tpl"))
 
 
@@ -28,7 +28,7 @@ def unquoted(text: str, *, helper: bool) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(CHART)))
-def test_no_value_is_written_as_it_comes(path: Path) -> None:
+def test_no_value_is_rendered_unquoted(path: Path) -> None:
     assert list(unquoted(path.read_text(), helper=path.suffix == ".tpl")) == []
 
 
@@ -44,5 +44,5 @@ def test_no_value_is_written_as_it_comes(path: Path) -> None:
         "spec: {{- toYaml .Values.x }}",
     ],
 )
-def test_a_value_that_is_not_quoted_is_seen(line: str) -> None:
+def test_an_unquoted_value_is_detected(line: str) -> None:
     assert list(unquoted(f"a: b\n{line}\nc: d\n", helper=True)) == [line]

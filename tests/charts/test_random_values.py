@@ -1,4 +1,4 @@
-"""Whatever the values are, the chart makes manifests that an API server takes, or refuses them in words."""
+"""For any values the chart renders valid manifests or refuses them with a message."""
 
 import json
 import re
@@ -17,12 +17,12 @@ IN_WORDS = re.compile(
     r"values don't meet the specifications of the schema|invalid release name|type mismatch on topology-operator|"
     r"execution error at \(warren/templates/validate\.yaml"
 )
-"""Of the schema, of Helm, and of templates/validate.yaml; anything else is Helm's report of a fault of a template."""
+"""Messages of the schema, of Helm, and of templates/validate.yaml; any other message is an error in a template."""
 SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def fault(seed: int) -> str | None:
-    """What is wrong with what this seed's values lead to."""
+    """The error of the rendering with this seed's values, or an empty text."""
     source = RandomValues(seed)
     (name, namespace), values = source.release(), source.values()
     done = helm(NEWEST, "template", name, CHART, "--namespace", namespace, values=values)
@@ -51,12 +51,12 @@ def faults(count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("part", range(8))
-def test_random_values_are_rendered_or_refused_in_words(part: int) -> None:
-    """In parts, each well within the time of a test on a machine that is busy."""
+def test_random_values_are_rendered_or_refused_with_a_message(part: int) -> None:
+    """Several parts, each well within the time limit of a test on a busy machine."""
     assert faults(5) == []
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_many_random_values_are_rendered_or_refused_in_words() -> None:
+def test_many_random_values_are_rendered_or_refused_with_a_message() -> None:
     assert faults(600) == []

@@ -1,4 +1,4 @@
-"""Each service reaches its database, the broker, DNS and what it calls, and is reached by who uses it."""
+"""NetworkPolicies: a service may connect to its database, the broker, DNS and the systems that it calls."""
 
 import itertools
 
@@ -23,7 +23,7 @@ PORTS = (25, 443, 587, 2525, 4369, 5432, 5671, 5672, 6443, 8025, 8080, 8443, 946
 
 
 def ends(bodies: list[Object]) -> dict[str, End]:
-    """Our pods by component, and those that the cluster operator makes."""
+    """The chart's pods by component, and those of the Cluster Operator."""
     found = {
         metadata["labels"]["app.kubernetes.io/component"]: End(name, metadata["labels"])
         for name, metadata, _ in pods(bodies)
@@ -34,7 +34,7 @@ def ends(bodies: list[Object]) -> dict[str, End]:
 
 
 def reached(bodies: list[Object]) -> set[tuple[str, str, int]]:
-    """Every connection that may be, among our pods and people of all kinds."""
+    """Every allowed connection among the chart's pods and typical outside hosts."""
     all_ends = ends(bodies) | {
         end.name: end for end in (DNS, PROMETHEUS, KEDA, INGRESS, STRANGER, NEIGHBOUR, WORLD, API_SERVER)
     }
@@ -49,17 +49,17 @@ def reached(bodies: list[Object]) -> set[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize("name", WITH_POLICIES)
-def test_every_pod_is_under_exactly_one_policy_for_both_directions(name: str) -> None:
+def test_exactly_one_policy_selects_each_pod(name: str) -> None:
     for end in ends(case(name)).values():
         (policy,) = policies_for(end, case(name))
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
-def test_without_policies_there_are_none() -> None:
+def test_network_policies_can_be_disabled() -> None:
     assert "NetworkPolicy" not in {body["kind"] for body in case("no-network-policy")}
 
 
-def test_what_may_be_reached_in_an_installation_of_its_own_is_this_and_no_more() -> None:
+def test_allowed_connections_with_own_servers() -> None:
     wanted = {(each, "postgresql", 5432) for each in SERVICES | {"migrations"}}
     wanted |= {(each, "rabbitmq", 5671) for each in SERVICES}
     wanted |= {("prometheus", each, 9464) for each in SERVICES | {"operator"}}
@@ -70,12 +70,12 @@ def test_what_may_be_reached_in_an_installation_of_its_own_is_this_and_no_more()
         for each in ("provision", "removal", "definition", "operator")
         for port in (443, 6443)
     }  # fmt: skip
-    # The default networks of the API server are all: where it is, no chart can know.
+    # By default the API server may have any address.
     wanted |= {(source, "world", port) for source, target, port in wanted if target == "api server"}
     assert reached(case("simple")) == wanted
 
 
-def test_a_cluster_of_nodes_speaks_with_itself_too() -> None:
+def test_broker_nodes_may_connect_to_each_other() -> None:
     node = End("rabbitmq", BROKER_LABELS)
     other = End("another", BROKER_LABELS)
     for port in (4369, 25672, 35672, 35682):
@@ -86,7 +86,7 @@ def test_a_cluster_of_nodes_speaks_with_itself_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["simple", "default", "keda", "production"])
-def test_names_are_resolved_by_who_knows_names(name: str) -> None:
+def test_dns_peers_can_be_set(name: str) -> None:
     asking = {each for each, end in ends(case(name)).items() if may_connect(end, DNS, 53, case(name), "UDP")}
     silent = {"provision", "removal", "definition", "postgresql", "sinks"} | (
         {"rabbitmq"} if name == "simple" else set()
@@ -94,7 +94,7 @@ def test_names_are_resolved_by_who_knows_names(name: str) -> None:
     assert asking == ends(case(name)).keys() - silent
 
 
-def test_servers_elsewhere_are_reached_in_their_networks_only() -> None:
+def test_external_servers_are_allowed_in_their_networks_only() -> None:
     bodies = case("external")
     found = ends(bodies)
     database, broker = End("database", address="10.2.0.9"), End("broker", address="10.1.0.9")
@@ -111,12 +111,12 @@ def test_servers_elsewhere_are_reached_in_their_networks_only() -> None:
     assert not may_connect(found["operator"], database, 15671, bodies)
 
 
-def test_who_scales_asks_the_broker_and_only_where_it_does() -> None:
+def test_the_autoscaler_may_reach_the_broker_only_when_enabled() -> None:
     for name, asks in (("keda", True), ("hpa", False), ("default", False)):
         assert may_connect(KEDA, ends(case(name))["rabbitmq"], 15671, case(name)) == asks
 
 
-def test_an_ingress_leads_to_the_order_api_alone() -> None:
+def test_the_ingress_may_reach_only_the_order_api() -> None:
     bodies = case("production")
     found = ends(bodies)
     assert {name for name in SERVICES if may_connect(INGRESS, found[name], 8080, bodies)} == {"order-api"}
@@ -124,7 +124,7 @@ def test_an_ingress_leads_to_the_order_api_alone() -> None:
     assert not may_connect(INGRESS, ends(case("default"))["order-api"], 8080, case("default"))
 
 
-def test_an_operator_of_another_namespace_manages_this_broker() -> None:
+def test_an_operator_in_another_namespace_may_reach_the_broker() -> None:
     theirs = End(
         "theirs", {"app.kubernetes.io/name": "topology-operator", "app.kubernetes.io/component": "operator"}, "ops"
     )
@@ -132,7 +132,7 @@ def test_an_operator_of_another_namespace_manages_this_broker() -> None:
     assert not may_connect(theirs, ends(case("default"))["rabbitmq"], 15671, case("default"))
 
 
-def test_what_a_component_calls_is_said_beside_it() -> None:
+def test_a_component_may_have_egress_rules_of_its_own() -> None:
     gateway = {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"protocol": "TCP", "port": 443}]}
     caller = {"podSelector": {"matchLabels": {"app": "x"}}}
     bodies = made_of({"components": {"payment": {"egress": [gateway]}, "audit": {"calledBy": [caller]}}})

@@ -1,4 +1,4 @@
-"""Ten and more mistakes that people make with values, and what they are told."""
+"""Typical mistakes in values, and the error messages."""
 
 import json
 import threading
@@ -106,7 +106,7 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_refused_and_named(mistake: str, release: object) -> None:
+def test_a_wrong_value_is_refused_with_its_name(mistake: str, release: object) -> None:
     values, told = MISTAKES[mistake]
     done = helm(release, "template", "warren", CHART, values=values)  # type: ignore[arg-type]
     assert done.returncode != 0
@@ -114,7 +114,7 @@ def test_a_mistake_is_refused_and_named(mistake: str, release: object) -> None:
         assert words in done.stderr, done.stderr
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_wrong_values_are_reported_at_once() -> None:
     values: Object = {"rabbitmq": {"replicas": 2}, "postgresql": {"mode": "external"}, "sinks": {"enabled": False}}
     done = helm(RELEASES[-1], "template", "warren", CHART, values=values)
     for words in ("odd number", "postgresql.external.host", "mail.host", "sms.url"):
@@ -123,7 +123,7 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
 @pytest.mark.parametrize("name", ["1warren", "123", "my.app"])
-def test_a_release_that_no_service_can_be_named_after_is_refused(name: str, release: Release) -> None:
+def test_a_release_name_that_is_no_valid_service_name_is_refused(name: str, release: Release) -> None:
     done = helm(release, "template", name, CHART)
     assert done.returncode != 0
     assert f"the release is called {name}: Services are named after it" in done.stderr
@@ -145,12 +145,12 @@ def test_a_second_release_in_a_namespace_is_refused(release: Release, tmp_path: 
         assert second.returncode != 0
         assert "namespace shop holds release first of this chart" in second.stderr
         assert "install this one into a namespace of its own" in second.stderr
-        assert "holds release" not in helm(release, "template", "first", CHART, *flags).stderr, "it finds itself"
+        assert "holds release" not in helm(release, "template", "first", CHART, *flags).stderr, "it counts itself"
 
 
 @contextmanager
 def api_server(instance: str) -> Iterator[str]:
-    """As much of one as Helm's `lookup` asks: one Deployment, of a release of this chart."""
+    """A fake API server for Helm's `lookup`: it has one Deployment of another release of this chart."""
     labels = {"app.kubernetes.io/name": "warren", "app.kubernetes.io/instance": instance}
     deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "labels": labels}}
     kind = {

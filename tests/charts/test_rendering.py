@@ -1,4 +1,4 @@
-"""Both Helms take the chart, make the same of it, and of the defaults what is written down."""
+"""Both Helm versions render the chart equally; the defaults match the golden file."""
 
 import shutil
 from pathlib import Path
@@ -27,7 +27,7 @@ EACH_RELEASE = pytest.mark.parametrize("release", RELEASES, ids=lambda release: 
 
 @EACH_RELEASE
 @pytest.mark.parametrize("chart", [CHART, OPERATOR_CHART], ids=lambda chart: chart.name)
-def test_the_linter_has_nothing_to_say(release: Release, chart: object) -> None:
+def test_the_chart_passes_the_linter(release: Release, chart: object) -> None:
     done = helm(release, "lint", "--strict", str(chart))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[WARNING]" not in done.stdout
@@ -35,7 +35,7 @@ def test_the_linter_has_nothing_to_say(release: Release, chart: object) -> None:
 
 @EACH_RELEASE
 @pytest.mark.parametrize("name", CASES)
-def test_each_switch_passes_the_linter(release: Release, name: str) -> None:
+def test_every_example_passes_the_linter(release: Release, name: str) -> None:
     done = helm(release, "lint", "--strict", CHART, "--values", CASES[name])
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -52,19 +52,19 @@ def test_no_two_objects_have_the_same_name(name: str) -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_the_defaults_are_rendered_as_written_down() -> None:
-    assert text("default") == GOLDEN.read_text(), "look at the difference; `make chart-golden` accepts it"
+def test_the_defaults_render_the_golden_file() -> None:
+    assert text("default") == GOLDEN.read_text(), "review the difference; `make chart-golden` accepts it"
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_everything_says_whose_it_is(name: str) -> None:
+def test_every_object_has_the_standard_labels(name: str) -> None:
     for body in case(name):
         labels = body["metadata"]["labels"]
         assert labels["app.kubernetes.io/instance"] == "warren", identity(body)
         assert labels["app.kubernetes.io/part-of"] == "warren", identity(body)
 
 
-def test_the_switches_do_something() -> None:
+def test_every_example_changes_the_rendering() -> None:
     rendered = [text(name) for name in CASES]
     assert len(set(rendered)) == len(CASES)
 
@@ -76,8 +76,8 @@ def migrations(*options: str) -> str:
     return str(job["metadata"]["name"])
 
 
-def test_a_job_that_does_something_else_has_another_name() -> None:
-    """A Job cannot be changed, and whoever renders the chart without Helm's revisions applies it over the last one."""
+def test_a_changed_migration_job_has_another_name() -> None:
+    """A Job is immutable, and tools without Helm's revisions apply the new one over the old one."""
     first = migrations()
     assert migrations() == first
     others = {migrations("--set", changed) for changed in ("image.tag=v2", "components.sms.enabled=false")}
@@ -85,8 +85,8 @@ def test_a_job_that_does_something_else_has_another_name() -> None:
     assert migrations("--set", "components.payment.replicas=2") == first
 
 
-def test_a_new_version_of_the_chart_leaves_servers_alone(tmp_path: Path) -> None:
-    """They would start again for a label, and orders could not be taken meanwhile."""
+def test_a_new_chart_version_does_not_restart_servers(tmp_path: Path) -> None:
+    """A changed label would restart them."""
 
     def servers(chart: Path) -> dict[str, object]:
         options = ["--namespace", NAMESPACE, "--set", "rabbitmq.mode=simple", "--set", "image.tag=v2"]

@@ -1,4 +1,4 @@
-"""How many pods the targets in values give, for depths and rates of queues: the arithmetic of an autoscaler."""
+"""The number of pods that an autoscaler derives from depth and rate of a queue with the chart's targets."""
 
 import itertools
 import math
@@ -10,22 +10,22 @@ import yaml
 from devtools.paths import CHECKOUT
 from tests.charts.rendering import CASES, Object, case, made_of
 
-TOLERANCE = 0.1  # an autoscaler leaves things as they are when it is so near to its target
+TOLERANCE = 0.1  # an autoscaler ignores a smaller relative difference
 
 
 class Scaler(NamedTuple):
-    """What one consumer's autoscaler was told, whichever makes it."""
+    """The targets of one consumer's autoscaler, from KEDA or the adapter."""
 
     queue: str
     minimum: int
     maximum: int
     depth: float
-    """Messages for each pod."""
+    """Target queue length for each pod."""
     rate: float
-    """Messages a second for each pod."""
+    """Target arrival rate for each pod, in messages a second."""
 
     def replicas(self, now: int, messages: float, arriving: float) -> int:
-        """The greater of both demands, each as Kubernetes documents it for an average value."""
+        """The larger demand, by Kubernetes' documented formula for average values."""
         wanted = max(_demand(now, messages, self.depth), _demand(now, arriving, self.rate))
         return min(max(wanted, self.minimum), self.maximum)
 
@@ -65,7 +65,7 @@ def by_adapter(bodies: list[Object]) -> dict[str, Scaler]:
     return found
 
 
-# Payment: one pod does 200 a second, and nobody should wait for more than 10 s: 2000 messages, 140 a second, each.
+# Payment: one pod processes 200 a second and backlogSeconds is 10: targets of 2000 messages and 140 a second.
 @pytest.mark.parametrize(
     ("now", "messages", "arriving", "wanted"),
     [
@@ -78,12 +78,12 @@ def by_adapter(bodies: list[Object]) -> dict[str, Scaler]:
         (3, 1_000, 0, 1),
         (1, 100_000, 0, 6),  # never above the maximum
         (1, 0, 140, 1),
-        (1, 0, 300, 3),  # nothing waits, and yet one pod alone would not keep up
+        (1, 0, 300, 3),  # an empty queue, but a rate that one pod cannot process
         (3, 0, 400, 3),
-        (2, 5_000, 700, 5),  # the greater demand wins
+        (2, 5_000, 700, 5),  # the larger demand counts
     ],
 )
-def test_depth_and_rate_give_so_many_pods(now: int, messages: int, arriving: int, wanted: int) -> None:
+def test_depth_and_rate_determine_the_number_of_pods(now: int, messages: int, arriving: int, wanted: int) -> None:
     payment = by_keda(case("keda"))["warren-payment"]
     assert payment == Scaler("payment.queue", 1, 6, 2_000, 140)
     assert payment.replicas(now, messages, arriving) == wanted
@@ -93,19 +93,19 @@ def test_depth_and_rate_give_so_many_pods(now: int, messages: int, arriving: int
     ("seconds", "each_second", "depth", "rate"),
     [(10, 200, 2_000, 140), (60, 20, 1_200, 14), (0.5, 3, 2, 2), (10, 0.5, 5, 1), (1.5, 2.5, 4, 1)],
 )
-def test_targets_are_seconds_of_backlog(seconds: float, each_second: float, depth: int, rate: int) -> None:
+def test_targets_follow_backlog_seconds(seconds: float, each_second: float, depth: int, rate: int) -> None:
     scaling = {"enabled": True, "backlogSeconds": seconds, "messagesPerSecond": each_second}
     found = by_keda(made_of({"components": {"sms": {"autoscaling": scaling}}}))
     assert found == {"warren-sms": Scaler("sms.queue", 1, 4, depth, rate)}
 
 
-def test_both_ways_of_scaling_have_the_same_targets() -> None:
+def test_keda_and_hpa_have_the_same_targets() -> None:
     assert by_keda(case("keda")) == by_adapter(case("hpa"))
     assert len(by_keda(case("keda"))) == 8
 
 
 @pytest.mark.parametrize("name", ["keda", "hpa", "production", "cert-manager-issuer"])
-def test_nothing_is_scaled_by_two_and_what_is_scaled_has_no_number(name: str) -> None:
+def test_one_autoscaler_for_each_deployment_without_replicas(name: str) -> None:
     bodies = case(name)
     targets = [
         body["spec"]["scaleTargetRef"]["name"]
@@ -121,7 +121,7 @@ def test_nothing_is_scaled_by_two_and_what_is_scaled_has_no_number(name: str) ->
 
 
 @pytest.mark.parametrize("name", ["keda", "hpa", "production"])
-def test_http_scales_on_processor_time_and_on_nothing_else(name: str) -> None:
+def test_http_processes_scale_on_cpu_only(name: str) -> None:
     (api,) = (
         body
         for body in case(name)
@@ -131,7 +131,7 @@ def test_http_scales_on_processor_time_and_on_nothing_else(name: str) -> None:
     assert (metric["type"], metric["resource"]["name"]) == ("Resource", "cpu")
 
 
-def test_only_queues_that_services_consume_are_looked_at() -> None:
+def test_autoscalers_read_only_consumed_queues() -> None:
     queues = {scaler.queue for scaler in by_keda(case("keda")).values()}
     declared = {
         queue for body in case("keda") if body["kind"] == "Topology" for queue in body["spec"].get("queues", {})
@@ -140,7 +140,7 @@ def test_only_queues_that_services_consume_are_looked_at() -> None:
     assert declared - queues == {each.replace(".queue", ".dlq") for each in queues} | {"unrouted.queue"}
 
 
-def test_keda_logs_in_as_the_user_that_may_only_look() -> None:
+def test_keda_uses_the_scaler_user() -> None:
     (authentication,) = (body["spec"] for body in case("keda") if body["kind"] == "TriggerAuthentication")
     assert {each["name"] for each in authentication["secretTargetRef"]} == {"scaler-rabbitmq"}
     (shared,) = (
@@ -151,8 +151,8 @@ def test_keda_logs_in_as_the_user_that_may_only_look() -> None:
     assert user["tags"] == ["management"]
 
 
-def test_a_pool_at_its_largest_does_not_use_up_the_simple_database() -> None:
-    """At every maximum at once, and one more pod of each while one is replaced."""
+def test_all_pools_at_maximum_fit_the_simple_database() -> None:
+    """All components at their maximum, plus one more pod each during a rolling update."""
     (server,) = (body for body in case("keda") if body["kind"] == "StatefulSet")
     arguments = server["spec"]["template"]["spec"]["containers"][0]["args"]
     allowed = next(int(each.partition("=")[2]) for each in arguments if each.startswith("max_connections="))
@@ -174,7 +174,7 @@ def asked_for(bodies: list[Object]) -> list[Object]:
 
 
 def labels_given(bodies: list[Object]) -> list[Object]:
-    """Labels that every series of a monitor gets; `namespace` is from Prometheus's operator."""
+    """Labels that a PodMonitor adds to its series; Prometheus's operator adds `namespace`."""
     return [
         {each["targetLabel"]: each["replacement"] for each in endpoint["relabelings"]}
         | {"namespace": body["metadata"]["namespace"]}
@@ -184,8 +184,8 @@ def labels_given(bodies: list[Object]) -> list[Object]:
     ]
 
 
-def test_two_releases_scale_on_their_own_numbers() -> None:
-    """They have the same virtual host, queues and services, and one adapter with one set of rules."""
+def test_two_releases_scale_on_their_own_metrics() -> None:
+    """Both have the same names of virtual host, queues and services, and share one adapter."""
     values = yaml.safe_load(CASES["hpa"].read_text())
     releases = [made_of(values, *where) for where in (("warren", "shop"), ("warren", "test"), ("other", "shop"))]
     for bodies in releases:
@@ -199,14 +199,14 @@ def test_two_releases_scale_on_their_own_numbers() -> None:
             assert not any(selector.items() >= each.items() for each in labels_given(other))
 
 
-def test_the_rules_of_the_adapter_keep_releases_apart() -> None:
+def test_the_adapter_rules_distinguish_releases() -> None:
     (rules,) = (body["data"]["rules.yaml"] for body in case("hpa") if "rules.yaml" in (body.get("data") or {}))
     for rule in yaml.safe_load(rules):
         assert "by (namespace, release, " in rule["metricsQuery"]
         assert "<<.LabelMatchers>>" in rule["metricsQuery"]
 
 
-def test_an_external_brokers_numbers_are_found_by_the_labels_that_its_owner_names() -> None:
+def test_metrics_of_an_external_broker_are_selected_by_its_labels() -> None:
     values = yaml.safe_load(CASES["external"].read_text()) | {"autoscaling": {"mode": "hpa"}}
     values["rabbitmq"]["external"]["metricLabels"] = {"job": "broker"}
     values["components"] = {"sms": {"autoscaling": {"enabled": True}}}
@@ -215,8 +215,8 @@ def test_an_external_brokers_numbers_are_found_by_the_labels_that_its_owner_name
     assert rate == {"messaging_consumer_group_name": "sms", "namespace": "shop", "release": "warren"}
 
 
-def test_the_limits_of_a_service_user_follow_its_pods() -> None:
-    """Connections for the most pods there may be, one more while they are replaced, and twice that."""
+def test_connection_limits_follow_the_number_of_pods() -> None:
+    """Connections for the largest number of pods and one more during an update, doubled."""
     values = yaml.safe_load(CASES["default"].read_text()) if "default" in CASES else {}
     scaled = {"payment": {"autoscaling": {"enabled": True, "maximum": 40}}, "email": {"replicas": 9}}
     bodies = made_of(values | {"components": scaled})

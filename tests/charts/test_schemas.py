@@ -1,4 +1,4 @@
-"""Every object that any switch leads to is one that an API server takes."""
+"""Every rendered object is valid for an API server."""
 
 import jsonschema
 import kubernetes_validate
@@ -9,7 +9,7 @@ from tests.charts.schemas import UnknownKind, check
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_object_is_as_its_kind_wants_it(name: str) -> None:
+def test_every_object_matches_the_schema_of_its_kind(name: str) -> None:
     for body in case(name):
         try:
             check(body)
@@ -21,7 +21,7 @@ def one(kind: str, name: str = "keda") -> Object:
     return next(body for body in case(name) if body["kind"] == kind)
 
 
-def test_a_kind_that_nobody_knows_is_refused() -> None:
+def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(UnknownKind, match="Gadget"):
         check({"apiVersion": "example.org/v1", "kind": "Gadget", "metadata": {"name": "it"}})
     with pytest.raises(UnknownKind, match="v2beta2"):
@@ -29,13 +29,13 @@ def test_a_kind_that_nobody_knows_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Topology", "RabbitmqCluster", "ScaledObject", "TriggerAuthentication"])
-def test_a_field_too_many_is_noticed(kind: str) -> None:
+def test_an_unknown_field_is_detected(kind: str) -> None:
     body = one(kind)
     with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
         check(body | {"spec": body["spec"] | {"replicaz": 3}})
 
 
-def test_a_rule_of_the_topology_is_noticed() -> None:
+def test_a_violated_topology_rule_is_detected() -> None:
     body = one("Topology")
     with pytest.raises(Exception, match="virtual host is empty"):
         check(body | {"spec": body["spec"] | {"vhost": ""}})

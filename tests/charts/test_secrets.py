@@ -1,4 +1,4 @@
-"""Each pod mounts its own Secrets and nobody else's, and the rights in the cluster are few and named."""
+"""Each pod mounts only its own Secrets, and roles are minimal."""
 
 import pytest
 
@@ -27,7 +27,7 @@ OTHERS = {
 
 
 def mounted(spec: Object) -> set[str]:
-    """Names of the Secrets that come into a pod in any way, certificates of authorities aside: those are public."""
+    """Names of the Secrets that a pod uses in any way, except certificates of authorities, which are public."""
     found = set()
     for volume in spec.get("volumes", ()):
         if "secret" in volume:
@@ -48,11 +48,11 @@ def by_component(name: str) -> dict[str, Object]:
 
 
 @pytest.mark.parametrize("name", ["simple", "cert-manager-issuer"])
-def test_each_pod_mounts_its_own_secrets(name: str) -> None:
+def test_each_pod_mounts_only_its_own_secrets(name: str) -> None:
     assert {component: mounted(spec) for component, spec in by_component(name).items()} == SERVICE | OTHERS
 
 
-def test_providers_credentials_are_their_channels_alone() -> None:
+def test_only_the_channels_mount_provider_credentials() -> None:
     found = {component: mounted(spec) for component, spec in by_component("external").items()}
     assert {component for component, secrets in found.items() if "mail-account" in secrets} == {"email"}
     assert {component for component, secrets in found.items() if "sms-token" in secrets} == {"sms"}
@@ -61,12 +61,12 @@ def test_providers_credentials_are_their_channels_alone() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_no_secret_is_written_into_a_rendering(name: str) -> None:
+def test_no_rendering_contains_a_secret(name: str) -> None:
     assert "Secret" not in {body["kind"] for body in case(name)}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_only_who_asks_the_api_server_has_a_token_for_it(name: str) -> None:
+def test_only_users_of_the_kubernetes_api_have_a_token(name: str) -> None:
     for component, spec in by_component(name).items():
         if component == "operator":
             assert spec["serviceAccountName"] == "warren-topology-operator"
@@ -76,7 +76,7 @@ def test_only_who_asks_the_api_server_has_a_token_for_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_no_right_is_for_everything(name: str) -> None:
+def test_no_role_has_wildcards(name: str) -> None:
     for body in case(name):
         for rule in body.get("rules", ()) if body["kind"].endswith("Role") else ():
             assert not {"*"} & {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}, identity(body)
@@ -98,7 +98,7 @@ def test_services_have_no_rights(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_provisioned_is_what_may_be_written(name: str) -> None:
+def test_the_provision_role_names_exactly_its_secrets(name: str) -> None:
     import yaml
 
     (wishes,) = (

@@ -1,4 +1,4 @@
-"""What people set for pods, images and names, in every place where it counts."""
+"""Settings of pods, images and names apply in every object."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def chosen(spec: Object) -> Object:
     return {key: spec[key] for key in POD if key in spec}
 
 
-def test_a_default_is_for_every_pod_of_the_chart_and_a_component_or_server_may_differ() -> None:
+def test_defaults_apply_to_every_pod_unless_overridden() -> None:
     own = {"nodeSelector": {"disk": "fast"}, "tolerations": [], "priorityClassName": "first"}
     values = {
         "default": POD | METADATA,
@@ -52,7 +52,7 @@ def test_a_default_is_for_every_pod_of_the_chart_and_a_component_or_server_may_d
         assert metadata["labels"]["app.kubernetes.io/name"] in {"warren", "topology-operator"}, name
 
 
-def test_a_label_of_ones_own_never_takes_a_pod_out_of_its_selector() -> None:
+def test_custom_labels_do_not_change_selectors() -> None:
     labels = {"app.kubernetes.io/name": "x", "app.kubernetes.io/component": "x", "app.kubernetes.io/instance": "x"}
     for body in made_of(
         merged(SERVERS, {"default": {"podLabels": labels}, "topology-operator": {"podLabels": labels}})
@@ -68,7 +68,7 @@ def cluster(**rabbitmq: object) -> Object:
     return next(body for body in made_of({"rabbitmq": rabbitmq}) if body["kind"] == "RabbitmqCluster")
 
 
-def test_a_cluster_of_brokers_has_the_same_settings_through_its_operator() -> None:
+def test_pod_settings_apply_to_clustered_brokers() -> None:
     spec = cluster(**POD, **METADATA)["spec"]
     template = spec["override"]["statefulSet"]["spec"]["template"]
     assert {key: spec[key] for key in ("affinity", "tolerations")} | chosen(template["spec"]) == POD
@@ -80,7 +80,7 @@ def test_a_cluster_of_brokers_has_the_same_settings_through_its_operator() -> No
     assert found["labelSelector"]["matchLabels"]["app.kubernetes.io/name"] == "warren-rabbitmq"
 
 
-def test_a_component_may_have_more_of_its_environment_volumes_and_constraints() -> None:
+def test_a_component_may_have_additional_environment_volumes_and_constraints() -> None:
     reference = {"secretKeyRef": {"name": "s", "key": "k"}}
     own = {
         "env": [{"name": "WARREN_LOG_LEVEL", "value": "debug"}, {"name": "TOKEN", "valueFrom": reference}],
@@ -112,7 +112,7 @@ def images(values: Object) -> set[str]:
 
 
 @pytest.mark.parametrize("prefix", ["warren", "registry.example:5000/warren", "localhost/warren"])
-def test_one_registry_holds_for_every_image(prefix: str) -> None:
+def test_one_registry_applies_to_every_image(prefix: str) -> None:
     values = {
         "global": {"imageRegistry": "mirror.example", "imagePullSecrets": ["mirror"]},
         "image": {"prefix": prefix, "tag": "1", "pullSecrets": ["own"]},
@@ -139,7 +139,7 @@ NO_USER = {
 }
 
 
-def test_users_are_left_to_the_platform_where_that_is_set() -> None:
+def test_user_ids_can_be_left_to_the_platform() -> None:
     for values in (NO_USER, merged(NO_USER, SERVERS)):
         bodies = made_of(values)
         for name, _, spec in pods(bodies):
@@ -157,7 +157,7 @@ def test_users_are_left_to_the_platform_where_that_is_set() -> None:
     ("value", "text"),
     [(1000000, "1000000"), (0.5, "0.5"), (True, "true"), ("1e3", "1e3"), ("a: b", "a: b"), (12345678, "12345678")],
 )
-def test_a_variable_is_the_text_that_was_written(value: object, text: str) -> None:
+def test_a_variable_keeps_its_text(value: object, text: str) -> None:
     values = {"default": {"environment": {"X": value}}, "topology-operator": {"environment": {"X": value}}}
     found = [
         variable["value"]
@@ -170,7 +170,7 @@ def test_a_variable_is_the_text_that_was_written(value: object, text: str) -> No
     assert len(found) == 2 * len(PROCESSES) + 1  # each with an init container, and the operator
 
 
-def test_names_that_yaml_reads_as_something_else_stay_names() -> None:
+def test_names_that_look_like_other_yaml_types_stay_text() -> None:
     values = {"rabbitmq": {"vhost": "123"}, "components": {"sms": {"queue": "a: b", "autoscaling": {"enabled": True}}}}
     bodies = made_of(values, "true", "456")
     assert all(isinstance(body["metadata"]["name"], str) for body in bodies)
@@ -182,7 +182,7 @@ def test_names_that_yaml_reads_as_something_else_stay_names() -> None:
     }
 
 
-def test_networks_of_both_kinds_are_taken() -> None:
+def test_ipv4_and_ipv6_networks_are_accepted() -> None:
     networks = ["::/0", "2001:db8::/32", "fe80:1:2:3:4:5:6:7/128", "10.0.0.0/8"]
     values: Object = {
         "networkPolicy": {"apiServer": {"cidrs": networks}},
@@ -200,7 +200,7 @@ def test_networks_of_both_kinds_are_taken() -> None:
 
 
 @pytest.mark.parametrize("amount", [0.5, 1, "0.5", "500m", "2e3", 1000000000])
-def test_amounts_are_what_kubernetes_takes(amount: object) -> None:
+def test_resource_amounts_are_accepted_in_every_form(amount: object) -> None:
     values = {
         "default": {"resources": {"requests": {"cpu": amount}}},
         "rabbitmq": {"resources": {"limits": {"cpu": amount}}, "storage": amount},
@@ -211,7 +211,7 @@ def test_amounts_are_what_kubernetes_takes(amount: object) -> None:
     assert broker["resources"]["limits"]["cpu"] == broker["persistence"]["storage"] == str(amount)
 
 
-def test_the_operators_own_chart_takes_the_same_settings() -> None:
+def test_the_operators_chart_accepts_the_same_settings() -> None:
     values = POD | METADATA | {"global": {"imageRegistry": "mirror.example"}, "runAsUser": None}
     done = helm(NEWEST, "template", "own", OPERATOR_CHART, values=values)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Values, their schema and what is said about them go together."""
+"""Values, schema and comments agree."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from tests.charts.rendering import CHART, OPERATOR_CHART, Object
 
 CHARTS = pytest.mark.parametrize("chart", [CHART, OPERATOR_CHART], ids=lambda chart: chart.name)
 FREE = {"global", "claims", "nodeAffinity", "podAffinity", "podAntiAffinity"}
-"""Named by the schema because Helm or Kubernetes has them, and empty by default."""
+"""Keys of the schema that Helm or Kubernetes define; they have no default."""
 ELSEWHERE = "topology-operator"  # has a schema of its own
 
 
@@ -35,7 +35,7 @@ def from_schema(schema: Object, whole: Object, path: str = "") -> Iterator[str]:
 
 
 @CHARTS
-def test_every_key_of_the_schema_has_a_default_and_the_other_way_round(chart: Path) -> None:
+def test_schema_and_values_have_the_same_keys(chart: Path) -> None:
     schema = json.loads((chart / "values.schema.json").read_text())
     values = yaml.safe_load((chart / "values.yaml").read_text())
     declared = set(from_schema(schema, schema))
@@ -46,7 +46,7 @@ def test_every_key_of_the_schema_has_a_default_and_the_other_way_round(chart: Pa
 
 
 @CHARTS
-def test_a_schema_is_closed_wherever_keys_are_known(chart: Path) -> None:
+def test_the_schema_refuses_unknown_keys(chart: Path) -> None:
     def each(node: object) -> Iterator[Object]:
         if isinstance(node, dict):
             yield node
@@ -65,8 +65,8 @@ def test_a_schema_is_closed_wherever_keys_are_known(chart: Path) -> None:
 
 
 @CHARTS
-def test_every_block_of_values_is_explained(chart: Path) -> None:
-    """Each key at the left margin, and each first key of an indented block, has a comment above it or in its block."""
+def test_every_block_of_values_has_a_comment(chart: Path) -> None:
+    """Each top-level key has a comment in the lines around it."""
     lines = (chart / "values.yaml").read_text().splitlines()
     for number, line in enumerate(lines):
         if re.match(r"[a-z][\w-]*:", line):

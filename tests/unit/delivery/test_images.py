@@ -1,4 +1,4 @@
-"""Building images, against a fake docker: which base is taken, what the builder is told, and how failures are said."""
+"""Building images, with a fake docker: choice of the base, arguments of the build, error messages."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 FAKE = """\
 #!{python}
-# A fake of docker: it notes what it is asked, and knows the images that are named in `has` and `pulls`.
+# Fake docker: logs its arguments and knows the images that are named in `has` and `pulls`.
 import json, os, sys
 folder = {folder!r}
 words = sys.argv[1:]
@@ -43,7 +43,7 @@ elif words[0] == "import" and "import" in listed("broken"):
 
 
 class FakeDocker:
-    """The program and what it was asked."""
+    """The fake program and its log of arguments."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,18 +73,18 @@ def docker(fake: FakeDocker) -> Docker:
 # The base
 
 
-def test_an_image_that_is_there_is_not_pulled(fake: FakeDocker, docker: Docker) -> None:
+def test_an_existing_base_is_not_pulled(fake: FakeDocker, docker: Docker) -> None:
     fake.know("has", "debian:trixie-slim")
     assert bases.base(docker, "trixie") == "debian:trixie-slim"
     assert fake.asked("pull") == []
 
 
-def test_one_that_was_made_before_is_preferred(fake: FakeDocker, docker: Docker) -> None:
+def test_a_base_built_before_is_preferred(fake: FakeDocker, docker: Docker) -> None:
     fake.know("has", "debian:trixie-slim", "warren/base:trixie")
     assert bases.base(docker, "trixie") == "warren/base:trixie"
 
 
-def test_the_published_one_is_pulled(fake: FakeDocker, docker: Docker) -> None:
+def test_the_published_base_is_pulled(fake: FakeDocker, docker: Docker) -> None:
     fake.know("pulls", "debian:trixie-slim")
     assert bases.base(docker, "trixie") == "debian:trixie-slim"
 
@@ -98,7 +98,7 @@ def with_mmdebstrap(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch, script: s
     monkeypatch.setattr(bases, "debian_mirrors", lambda: [mirror])
 
 
-def test_where_none_can_be_pulled_it_is_made_from_this_machines_archive(
+def test_without_a_registry_the_base_is_built_from_debian_packages(
     fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_mmdebstrap(fake, monkeypatch, f'echo "$@" > {fake.folder}/made; shift 10; : > "$1"')
@@ -109,7 +109,7 @@ def test_where_none_can_be_pulled_it_is_made_from_this_machines_archive(
     assert image == "warren/base:trixie"
 
 
-def test_a_base_that_cannot_be_made_is_said_in_the_tools_last_words(
+def test_a_failed_mmdebstrap_is_reported_with_its_output(
     fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_mmdebstrap(fake, monkeypatch, "echo one; echo 'E: no such suite'; exit 1")
@@ -117,22 +117,22 @@ def test_a_base_that_cannot_be_made_is_said_in_the_tools_last_words(
         bases.base(docker, "trixie")
 
 
-def test_an_archive_that_is_not_taken_is_said(
-    fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_import_is_reported(fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
     with_mmdebstrap(fake, monkeypatch, 'shift 10; : > "$1"')
     fake.know("broken", "import")
     with pytest.raises(ImageError, match=r"^warren/base:trixie could not be imported: no space left on device$"):
         bases.base(docker, "trixie")
 
 
-def test_without_the_tool_it_says_what_to_install(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_mmdebstrap_is_reported_with_the_package(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devtools.images.base.shutil.which", lambda _: None)
     with pytest.raises(ImageError, match="apt-get install mmdebstrap"):
         bases.base(docker, "trixie")
 
 
-def test_without_an_archive_it_says_so(fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_debian_archive_is_reported(
+    fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_mmdebstrap(fake, monkeypatch, "exit 0")
     monkeypatch.setattr(bases, "debian_mirrors", list)
     with pytest.raises(ImageError, match="knows no Debian archive"):
@@ -142,7 +142,7 @@ def test_without_an_archive_it_says_so(fake: FakeDocker, docker: Docker, monkeyp
 # A build
 
 
-def test_a_build_is_told_everything(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_gets_all_arguments(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_CERT", raising=False)
     Docker(str(fake.program), "host").build(
         "warren/order:1", Path("Dockerfile"), Path("here"), "service", {"BASE": "debian:x", "SERVICE": "order"}
@@ -152,7 +152,7 @@ def test_a_build_is_told_everything(fake: FakeDocker, monkeypatch: pytest.Monkey
     assert " ".join(words) == f"{options} --build-arg BASE=debian:x --build-arg SERVICE=order here"
 
 
-def test_an_authority_of_ones_own_is_a_secret_and_no_argument(
+def test_a_custom_authority_is_a_build_secret(
     fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_CERT", "/etc/authority.crt")
@@ -162,7 +162,7 @@ def test_an_authority_of_ones_own_is_a_secret_and_no_argument(
     assert "/etc/authority.crt" not in " ".join(words[: words.index("--secret")])
 
 
-def test_a_build_that_fails_shows_the_end_of_its_log(fake: FakeDocker, docker: Docker) -> None:
+def test_a_failed_build_shows_the_end_of_its_log(fake: FakeDocker, docker: Docker) -> None:
     fake.know("broken", "order")
     with pytest.raises(ImageError) as failed:
         docker.build("warren/order:1", Path("Dockerfile"), Path("here"), "service", {"SERVICE": "order"})
@@ -187,7 +187,7 @@ def run(fake: FakeDocker) -> Run:
     return started
 
 
-def test_every_image_is_built_under_the_names_of_compose_and_chart(run: Run, fake: FakeDocker) -> None:
+def test_every_image_is_built_with_the_names_of_compose_and_chart(run: Run, fake: FakeDocker) -> None:
     done = run("--prefix", "registry.example/shop", "--tag", "7", "--servers")
     assert done.returncode == 0
     tags = [words[words.index("--tag") + 1] for words in fake.asked("build")]
@@ -201,18 +201,18 @@ def test_every_image_is_built_under_the_names_of_compose_and_chart(run: Run, fak
     assert "registry.example/shop/order:7: 52 MB" in done.stderr
 
 
-def test_only_what_is_named_is_built(run: Run, fake: FakeDocker) -> None:
+def test_only_named_images_are_built(run: Run, fake: FakeDocker) -> None:
     assert run("tools").returncode == 0
     assert len(fake.asked("build")) == 1
 
 
-def test_an_image_that_does_not_exist_is_wrong_usage(run: Run) -> None:
+def test_an_unknown_image_is_a_usage_error(run: Run) -> None:
     done = run("ordr")
     assert done.returncode == 2
     assert "there is no image ordr; there are order, inventory" in done.stderr
 
 
-def test_the_first_image_that_fails_ends_it(run: Run, fake: FakeDocker) -> None:
+def test_the_first_failed_image_ends_the_build(run: Run, fake: FakeDocker) -> None:
     fake.know("broken", "payment")
     done = run()
     assert done.returncode == 1
@@ -220,7 +220,7 @@ def test_the_first_image_that_fails_ends_it(run: Run, fake: FakeDocker) -> None:
     assert len(fake.asked("build")) == 3
 
 
-def test_a_daemon_that_is_away_is_one_line(run: Run, fake: FakeDocker) -> None:
+def test_an_unreachable_daemon_gives_a_one_line_error(run: Run, fake: FakeDocker) -> None:
     fake.know("away")
     done = run()
     assert done.returncode == 1
@@ -230,7 +230,7 @@ def test_a_daemon_that_is_away_is_one_line(run: Run, fake: FakeDocker) -> None:
     )
 
 
-def test_a_program_that_is_not_there_is_one_line(run: Run) -> None:
+def test_a_missing_docker_gives_a_one_line_error(run: Run) -> None:
     done = run(docker="no-such-program")
     assert done.returncode == 1
     assert done.stderr == "devtools.images: no-such-program cannot be run: No such file or directory\n"

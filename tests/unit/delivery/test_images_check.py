@@ -1,4 +1,4 @@
-"""`make images-test` where there is no Docker Engine: what was not run is listed, and nothing has passed."""
+"""`make images-test` without a Docker Engine lists the checks as not run."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from tests.images.checks import CHECKS
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_nothing_passes_where_nothing_can_be_built(tmp_path: Path) -> None:
+def test_without_an_engine_nothing_counts_as_passed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.images"],
         cwd=ROOT,
@@ -30,9 +30,9 @@ def test_nothing_passes_where_nothing_can_be_built(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_what_an_engine_would_take_is_named_by_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_of_an_engine_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client = tmp_path / "docker"
-    client.write_text('#!/bin/sh\n[ "$1" = build ]\n')  # it has BuildKit, and nobody to talk to
+    client.write_text('#!/bin/sh\n[ "$1" = build ]\n')  # it has BuildKit, but no daemon
     client.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
     monkeypatch.setattr(engine.shutil, "which", lambda name, path="": str(client) if name == "docker" else None)

@@ -1,4 +1,4 @@
-"""docs/kubernetes.md says what is so: its values, targets and files exist."""
+"""The values, make targets and files that docs/kubernetes.md names exist."""
 
 import re
 from pathlib import Path
@@ -15,13 +15,13 @@ VALUES["topology-operator"] = yaml.safe_load(OPERATOR.read_text()) | VALUES["top
 
 
 def values() -> list[str]:
-    """What reads like a value of the chart: in --set, and between backticks."""
+    """Names of chart values in the page: in --set, and between backticks."""
     inline = re.findall(r"`([a-z][A-Za-z-]*(?:\.(?:[A-Za-z]+|<name>))+)(?:: [^`]+)?`", PAGE)
     return sorted({*re.findall(r"--set ([\w.-]+)=", PAGE), *(each for each in inline if each.split(".")[0] in VALUES)})
 
 
 @pytest.mark.parametrize("path", values())
-def test_a_value_that_is_named_exists(path: str) -> None:
+def test_every_named_value_exists(path: str) -> None:
     found = VALUES
     for key in path.split("."):
         assert isinstance(found, dict)
@@ -32,7 +32,7 @@ def test_values_are_found() -> None:
     assert {"rabbitmq.mode", "rabbitmq.replicas", "auth.existingSecret", "image.prefix"} <= set(values())
 
 
-def test_targets_of_make_exist() -> None:
+def test_every_named_make_target_exists() -> None:
     targets = set(re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", PAGE, re.MULTILINE))
     assert named == {"images", "manifests", "e2e", "e2e-operator"}
@@ -40,11 +40,11 @@ def test_targets_of_make_exist() -> None:
 
 
 @pytest.mark.parametrize("folder", re.findall(r"-k (k8s/\w+)", PAGE) + re.findall(r"(k8s/kind/\w+\.yaml)", PAGE))
-def test_what_is_applied_exists(folder: str) -> None:
+def test_every_applied_file_exists(folder: str) -> None:
     assert (ROOT / folder).exists()
 
 
-def test_every_object_that_is_named_is_in_the_manifests() -> None:
+def test_every_named_object_is_in_the_manifests() -> None:
     text = "".join(file.read_text() for file in (ROOT / "k8s" / "warren").glob("*.yaml"))
     names = {each["metadata"]["name"] for each in yaml.safe_load_all(text) if each and "metadata" in each}
     for named in ("warren-provision", "warren-postgresql", "warren-payment"):
@@ -55,7 +55,7 @@ def test_every_object_that_is_named_is_in_the_manifests() -> None:
     assert "warren-rabbitmq" in names
 
 
-def test_figures_of_the_page_are_those_of_the_chart() -> None:
+def test_the_resource_figures_match_the_chart() -> None:
     text = (ROOT / "k8s" / "warren" / "services.yaml").read_text() + (
         ROOT / "k8s" / "warren" / "rabbitmq.yaml"
     ).read_text()

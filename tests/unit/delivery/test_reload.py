@@ -1,4 +1,4 @@
-"""What Tilt starts in place of a service, run for real: ended, it starts again; told to stop, both stop."""
+"""k8s/tilt/reload.sh restarts its program, and stops with it."""
 
 import os
 import signal
@@ -20,12 +20,12 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], Callable[[], list[str]
 
 
 def number(folder: Path) -> int:
-    """Of the running program; 0 as long as it is not written."""
+    """The process id of the running program; 0 before it is written."""
     file = folder / "pid"
     return int(file.read_text() or 0) if file.exists() else 0
 
 
-async def test_a_program_that_is_ended_starts_again_and_both_end_together(tmp_path: Path) -> None:
+async def test_a_stopped_program_restarts_and_both_stop_together(tmp_path: Path) -> None:
     process, said = start(tmp_path)
     try:
         await eventually(lambda: said() == ["order begins"] and number(tmp_path) > 0)

@@ -1,4 +1,4 @@
-"""docs/settings.md is up to date, and names every variable that anything here reads."""
+"""docs/settings.md is up to date and names every variable that the code reads."""
 
 import re
 from pathlib import Path
@@ -10,11 +10,11 @@ FOLDERS = ("services", "warren", "devtools", "operator", "faults", "loadtest", "
 FILES = ("Makefile", "compose.yaml", "Tiltfile", "Dockerfile", "README.md")
 
 
-def test_it_is_what_make_settings_writes() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == page(), "run `make settings`"
 
 
-def test_every_variable_is_on_it() -> None:
+def test_the_page_lists_every_variable() -> None:
     known = set(re.findall(r"`(WARREN_[A-Z_]+)", page()))
     sources = [ROOT / name for name in FILES]
     for folder in FOLDERS:

@@ -1,5 +1,4 @@
-"""`tilt up`, as far as it can be known without Tilt: the Tiltfile is evaluated with what the real Helm makes of the
-chart, and what it asked for is looked at."""
+"""`tilt up` without Tilt: evaluates the Tiltfile with the chart rendered by the real Helm and checks its calls."""
 
 import shlex
 import subprocess
@@ -44,16 +43,16 @@ def tilt() -> Tilt:
     return evaluated()
 
 
-# Where it may run
+# Clusters
 
 
-def test_only_a_cluster_for_trying_out_is_touched() -> None:
+def test_only_local_clusters_are_allowed() -> None:
     cluster = yaml.safe_load((ROOT / "k8s" / "kind" / "cluster.yaml").read_text())
     assert tilt().settings["contexts"] == [f"kind-{cluster['name']}"]
     assert tilt().settings["version"].startswith(">=")
 
 
-def test_ports_of_the_cluster_are_open_on_loopback_alone() -> None:
+def test_cluster_ports_are_open_on_loopback_only() -> None:
     cluster = yaml.safe_load((ROOT / "k8s" / "kind" / "cluster.yaml").read_text())
     mappings = [mapping for node in cluster["nodes"] for mapping in node.get("extraPortMappings", [])]
     assert {mapping["listenAddress"] for mapping in mappings} == {"127.0.0.1"}
@@ -63,7 +62,7 @@ def test_ports_of_the_cluster_are_open_on_loopback_alone() -> None:
     assert sum(node["role"] == "worker" for node in cluster["nodes"]) == 2
 
 
-def test_the_values_of_kind_are_values_of_the_chart() -> None:
+def test_the_kind_values_exist_in_the_chart() -> None:
     def known(values: dict[str, Any], chart: dict[str, Any], where: str = "") -> None:
         for key, value in values.items():
             assert key in chart, f"{where}{key}"
@@ -86,7 +85,7 @@ def test_every_image_is_built() -> None:
 
 
 @pytest.mark.parametrize("image", names())
-def test_an_image_watches_what_it_is_made_of_and_no_more(image: str) -> None:
+def test_an_image_watches_exactly_its_sources(image: str) -> None:
     built = tilt().images[f"warren/{image}"]
     stage = stages(ROOT / "Dockerfile")
     target = "service" if built["target"] == "development" else built["target"]
@@ -96,7 +95,7 @@ def test_an_image_watches_what_it_is_made_of_and_no_more(image: str) -> None:
 
 
 @pytest.mark.parametrize("service", [name for name in names() if name not in {"operator", "tools"}])
-def test_python_code_is_replaced_while_it_runs(service: str) -> None:
+def test_python_code_is_updated_live(service: str) -> None:
     built = tilt().images[f"warren/{service}"]
     fall_back, *synced, restart = built["live"]
     assert fall_back == ["fall_back_on", ["requirements-services.txt"]]
@@ -105,12 +104,12 @@ def test_python_code_is_replaced_while_it_runs(service: str) -> None:
         ["sync", f"services/{service}", f"/app/services/{service}"],
     ]
     assert restart[0] == "run"
-    # What the pod's user may not write cannot be replaced.
+    # The live update needs files that the pod's user may write.
     assert built["target"] == "development"
     assert built["arguments"]["SERVICE"] == service
 
 
-def test_the_base_can_be_chosen_and_an_authority_is_a_secret() -> None:
+def test_the_base_is_an_option_and_the_authority_a_secret() -> None:
     asked = evaluated({"PIP_CERT": "/etc/authority.crt"}, base="warren/base:trixie")
     assert {image["arguments"]["BASE"] for image in asked.images.values()} == {"warren/base:trixie"}
     assert all(image["secret"] == ["id=ca,src=/etc/authority.crt"] for image in asked.images.values())
@@ -125,19 +124,19 @@ def found(kind: str) -> dict[str, dict[str, Any]]:
     return {each["metadata"]["name"]: each for each in tilt().objects if each["kind"] == kind}
 
 
-def test_what_belongs_to_another_moment_is_not_applied() -> None:
+def test_hook_objects_of_other_phases_are_not_applied() -> None:
     assert {name.split("-")[1] for name in found("Job")} == {"migrations", "provision"}
     assert found("Pod") == {}
     assert set(found("Namespace")) == {"warren"}
 
 
 @pytest.mark.parametrize("name", list(PROCESSES))
-def test_a_service_is_started_so_that_it_can_be_started_again(name: str) -> None:
+def test_a_service_starts_through_the_reload_script(name: str) -> None:
     pod = found("Deployment")[f"warren-{name}"]["spec"]["template"]["spec"]
     (service,) = pod["containers"]
     shell, option, script, pid, program_ = service["command"]
     assert [shell, option, program_] == ["sh", "-c", "run"]
-    # The same file as the live update reads.
+    # The live update reads the same file.
     assert tilt().images["warren/order"]["live"][-1] == ["run", f'kill "$(cat {pid})"']
     assert script == (ROOT / "k8s" / "tilt" / "reload.sh").read_text()
     assert service.get("args", []) == list(PROCESSES[name][1:])
@@ -148,12 +147,12 @@ def test_a_service_is_started_so_that_it_can_be_started_again(name: str) -> None
     assert first["command"][:2] == ["python", "-m"]
 
 
-def test_what_is_no_service_stays_as_the_chart_has_it() -> None:
+def test_other_objects_stay_as_in_the_chart() -> None:
     pod = found("Deployment")["warren-sinks"]["spec"]["template"]["spec"]
     assert all(each["securityContext"]["readOnlyRootFilesystem"] for each in pod["containers"])
 
 
-def test_a_change_of_the_chart_is_noticed() -> None:
+def test_the_chart_is_watched() -> None:
     assert tilt().watched == ["charts/warren", "k8s/kind/values.yaml"]
 
 
@@ -163,7 +162,7 @@ SETUP = {"definitions", "provision", "migrations", "topology-operator", "topolog
 SERVERS = {"rabbitmq", "postgresql", "sinks"}
 
 
-def test_everything_is_in_a_group() -> None:
+def test_every_resource_has_a_group() -> None:
     groups: dict[str, set[str]] = {}
     for name, resource in (tilt().resources | tilt().buttons).items():
         (label,) = resource["labels"]
@@ -176,7 +175,7 @@ def test_everything_is_in_a_group() -> None:
     }
 
 
-def test_a_resource_is_of_something_that_exists() -> None:
+def test_every_resource_names_an_existing_object() -> None:
     workloads = set(found("Deployment")) | set(found("Job")) | set(found("StatefulSet"))
     for resource in tilt().resources.values():
         assert bool(resource["workload"]) != bool(resource["objects"])
@@ -189,7 +188,7 @@ def test_a_resource_is_of_something_that_exists() -> None:
 
 
 def order() -> list[str]:
-    """Everything, each after what it waits for. Ends in an error where two wait for each other."""
+    """The resources in order of their dependencies. Raises an error for a cycle."""
     waiting = {name: set(each["after"]) for name, each in (tilt().resources | tilt().buttons).items()}
     started: list[str] = []
     while waiting:
@@ -200,27 +199,27 @@ def order() -> list[str]:
     return started
 
 
-def test_everything_comes_after_what_it_needs() -> None:
+def test_resources_start_after_their_dependencies() -> None:
     place = order().index
     assert place("provision") < place("rabbitmq") < place("topology") < place("payment")
     assert place("definitions") < place("topology-operator") < place("topology")
     assert place("postgresql") < place("migrations") < place("payment") < place("place orders")
 
 
-def test_a_changed_service_does_not_run_the_jobs_again() -> None:
+def test_a_changed_service_does_not_rerun_the_jobs() -> None:
     manual = {name for name, resource in tilt().resources.items() if resource["trigger"] == "manual"}
     assert manual == {"provision", "migrations", "sinks"}
 
 
-# What can be opened and pressed
+# Links and buttons
 
 
-def test_no_two_things_want_one_port() -> None:
+def test_forwarded_ports_are_unique() -> None:
     ports = [forward["local"] for resource in tilt().resources.values() for forward in resource["forwards"]]
     assert len(ports) == len(set(ports))
 
 
-def test_every_link_leads_to_a_port_that_is_forwarded() -> None:
+def test_every_link_uses_a_forwarded_port() -> None:
     links = {name: [link["url"] for link in each["links"]] for name, each in tilt().resources.items() if each["links"]}
     assert links == {
         "order-api": ["http://localhost:8080/orders", "http://localhost:8080/schema/openapi.json"],
@@ -236,12 +235,12 @@ def test_every_link_leads_to_a_port_that_is_forwarded() -> None:
 
 
 @pytest.mark.parametrize("name", list(PROCESSES))
-def test_every_service_shows_its_metrics(name: str) -> None:
+def test_every_service_has_a_metrics_link(name: str) -> None:
     forwards = tilt().resources[name]["forwards"]
     assert [forward["container"] for forward in forwards if forward["path"] == "/metrics"] == [9464]
 
 
-def test_buttons_do_nothing_until_they_are_pressed() -> None:
+def test_buttons_run_only_on_request() -> None:
     assert set(tilt().buttons) == {"place orders", "load", "a token for gayal", "the broker's password"}
     for button in tilt().buttons.values():
         assert button["trigger"] == "manual"
@@ -249,15 +248,15 @@ def test_buttons_do_nothing_until_they_are_pressed() -> None:
 
 
 @pytest.mark.parametrize("name", ["place orders", "load"])
-def test_a_button_starts_a_program_that_there_is(name: str) -> None:
+def test_every_button_runs_an_existing_program(name: str) -> None:
     words = shlex.split(tilt().buttons[name]["command"])
     module = words[words.index("-m") + 1]
     assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
-    # Secrets are written where nobody else reads and git does not look.
+    # Secrets are written with a private mode and outside of git.
     assert words[:2] == ["umask", "077"]
     assert ".warren/" in words[words.index(">") + 1]
 
 
-def test_a_misspelt_word_is_an_error() -> None:
+def test_an_unknown_argument_is_an_error() -> None:
     with pytest.raises(starlark.StarlarkError):
         Tilt(ROOT, lambda _: "").evaluate('k8s_resource("order", port_forward = [8080])')

@@ -1,6 +1,6 @@
-"""A Tiltfile evaluated without Tilt: real Starlark, and built-in functions that note what they are called with.
+"""Evaluates a Tiltfile without Tilt: real Starlark with built-in functions that record their calls.
 
-Their parameters are those of Tilt's own (docs.tilt.dev/api.html), so that a misspelt one is an error here, too.
+Their parameters are those of Tilt's own functions (docs.tilt.dev/api.html), so an unknown one is an error.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Call = dict[str, Any]
 
 
 class Tilt:
-    """`local` answers what a command prints; `arguments` are those after `tilt up --`."""
+    """`local` returns the output of a command; `arguments` are those after `tilt up --`."""
 
     def __init__(self, root: Path, local: Callable[[list[str]], str], **arguments: str) -> None:
         self.images: dict[str, Call] = {}
@@ -35,7 +35,7 @@ class Tilt:
         self._defined: set[str] = set()
 
     def evaluate(self, text: str, environment: dict[str, str] | None = None) -> None:
-        """Raises starlark.StarlarkError with the line at fault."""
+        """Raises starlark.StarlarkError with the line of the error."""
         module = starlark.Module()
         for name in dir(self):
             if name.startswith("do_"):
@@ -43,7 +43,7 @@ class Tilt:
         module.add_callable("_getenv", lambda name, default=None: (environment or {}).get(name, default))
         module.add_callable("_define_string", lambda name, args=False, usage="": self._defined.add(name))
         module.add_callable("_parse", self._parsed)
-        # As Tilt's: no types, no f-strings.
+        # The dialect of Tilt: no types, no f-strings.
         dialect = starlark.Dialect.standard()
         dialect.enable_def = dialect.enable_lambda = dialect.enable_top_level_stmt = True
         dialect.enable_keyword_only_arguments = dialect.enable_load = False
