@@ -130,14 +130,21 @@ crds: $(VENV)/.local ## write operator/crds and the table in docs/topology.md an
 chart-golden: $(VENV)/.dev ## write tests/charts/golden.yaml anew: what the chart renders when nothing is set
 	@$(BIN)/python -m tests.charts.golden
 
+.PHONY: services
+services: $(VENV)/.dev ## write the blocks of compose.yaml and other files that list the services
+	@$(BIN)/python -m devtools.service_blocks
+
 .PHONY: settings
 settings: $(VENV)/.dev ## write docs/settings.md from the settings of the services
-	@$(BIN)/python -m warren.settings_page
+	@$(BIN)/python -m devtools.settings_page
 
 .PHONY: manifests
 manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions anew from the chart, with the tests' Helm or HELM=helm
 	@helm=$${HELM:-$$($(BIN)/python -c 'from tests.charts.helm import RELEASES, program; print(program(RELEASES[-1]))')}; \
-	$(BIN)/python -m warren.manifests --helm "$$helm"
+	$(BIN)/python -m devtools.manifests --helm "$$helm"
+
+.PHONY: generate
+generate: crds services settings manifests chart-golden ## write every file that follows from others
 
 .PHONY: requirements
 requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest versions

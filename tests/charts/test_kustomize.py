@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devtools import manifests
 from devtools.paths import CHECKOUT
 from tests.charts.helm import program
 from tests.charts.kubectl import kustomize
 from tests.charts.rendering import NEWEST, Object
-from warren import manifests
 
 FOLDER = CHECKOUT / "k8s"
 NAMESPACED_NOT = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
@@ -63,7 +63,7 @@ def test_every_object_is_in_the_namespace() -> None:
 
 
 def test_a_missing_helm_gives_a_one_line_error(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "warren.manifests", "--helm", "no-such-helm", "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "devtools.manifests", "--helm", "no-such-helm", "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stderr == "manifests: no-such-helm cannot be run: No such file or directory; name another with --helm\n"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from devtools import service_blocks
 from devtools.images.__main__ import names
 from services.registry import HTTP_PROCESSES, PROCESSES, SERVICES
 from warren.provision.wishes import read
@@ -39,6 +40,11 @@ def mounts(name: str) -> dict[str, tuple[str, bool]]:
 
 def secrets(name: str) -> set[str]:
     return {source for source, _ in mounts(name).values() if source in SECRETS}
+
+
+@pytest.mark.parametrize("file", service_blocks.renewed(), ids=lambda file: file.name)
+def test_a_list_of_services_is_what_make_services_writes(file: Path) -> None:
+    assert file.read_text() == service_blocks.renewed()[file], "run `make services`"
 
 
 def test_compose_has_every_process() -> None:

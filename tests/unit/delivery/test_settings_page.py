@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from warren.settings_page import PAGE, page
+from devtools.settings_page import PAGE, page
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("services", "warren", "devtools", "operator", "faults", "loadtest", "tests", "charts", "docs/examples")

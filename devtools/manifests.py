@@ -88,7 +88,7 @@ def _plain(each: Object) -> Object:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m warren.manifests", description="Write k8s/ anew from the chart.")
+    parser = argparse.ArgumentParser(prog="python -m devtools.manifests", description="Write k8s/ anew from the chart.")
     parser.add_argument("--helm", default="helm", metavar="PROGRAM")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="default: %(default)s")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""python -m warren.settings_page: writes docs/settings.md, from the settings of the services."""
+"""python -m devtools.settings_page: writes docs/settings.md, from the settings of the services."""
 
 import ast
 import importlib
@@ -17,8 +17,8 @@ PAGE = ROOT / "docs" / "settings.md"
 
 HEAD = """# Settings
 
-Written by `make settings` from the settings of the services; the paragraphs at the end by hand, in
-`warren/settings_page.py`. A process reads its settings from the environment once, when it starts, and refuses to start
+`make settings` writes this page from the settings of the services; the last section is written by hand in
+`devtools/settings_page.py`. A process reads its settings from the environment once, when it starts, and does not start
 with a wrong one. Variables that end in `_FILE` or `_CREDENTIALS` name files, which are read again at each connect.
 """
 
