@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import msgspec
 
-from devtools.servers.addresses import BrokerAddress, DatabaseAddress
+from devtools.servers.endpoints import BrokerEndpoints, DatabaseEndpoint
 from services.registry import AUDITED, SERVICE_NAMES
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Check(msgspec.Struct, frozen=True):
 
 
 async def judge(
-    database: DatabaseAddress,
-    broker: BrokerAddress,
+    database: DatabaseEndpoint,
+    broker: BrokerEndpoints,
     *,
     vhost: str = "orders",
     accepted: Collection[UUID] = (),
@@ -61,8 +61,8 @@ async def judge(
 
 
 async def settled(
-    database: DatabaseAddress,
-    broker: BrokerAddress,
+    database: DatabaseEndpoint,
+    broker: BrokerEndpoints,
     *,
     seconds: float,
     vhost: str = "orders",
@@ -77,20 +77,20 @@ async def settled(
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def queue_depths(broker: BrokerAddress, vhost: str) -> dict[str, int]:
+async def queue_depths(broker: BrokerEndpoints, vhost: str) -> dict[str, int]:
     """Messages in each queue, waiting, delayed or being delivered."""
     # The totals as the queues reported them last; with statistics they are up to five seconds older still.
     queues = await _queues(broker, vhost, disable_stats="true", enable_queue_totals="true")
     return {queue["name"]: queue.get("messages", 0) for queue in queues}
 
 
-async def quorums_online(broker: BrokerAddress, vhost: str) -> dict[str, int]:
+async def quorums_online(broker: BrokerEndpoints, vhost: str) -> dict[str, int]:
     """How many members of each quorum queue are online."""
     queues = await _queues(broker, vhost, columns="name,type,online")
     return {queue["name"]: len(queue["online"]) for queue in queues if queue["type"] == "quorum"}
 
 
-async def _queues(broker: BrokerAddress, vhost: str, **wanted: str) -> list[dict[str, Any]]:
+async def _queues(broker: BrokerEndpoints, vhost: str, **wanted: str) -> list[dict[str, Any]]:
     tls = ssl.create_default_context(cafile=broker.ca_file)
     login = (broker.admin_username, broker.admin_password)
     async with httpx.AsyncClient(auth=login, verify=tls, timeout=20) as client:

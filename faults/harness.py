@@ -18,13 +18,13 @@ from pathlib import Path
 from unittest import mock
 
 from devtools.local.system import System
-from devtools.processes.supervisor import Process
+from devtools.processes.supervisor import ProcessSpec
 from devtools.servers.credentials import Certificates
 from devtools.servers.rabbitmq import RabbitMQ
 from faults.proxy import Line, Lines, OpenLine
 from faults.server_admin import Office, eventually
 from services.registry import PROCESSES
-from warren.progress import Report
+from warren.progress import ProgressReport
 
 IMPATIENCE = {
     "FAULT_LEASE_SECONDS": "2",
@@ -56,7 +56,7 @@ class Rig(Office, System):
         folder: Path,
         *,
         environment: Mapping[str, Mapping[str, str]] = ENVIRONMENT,
-        report: Report | None = None,
+        report: ProgressReport | None = None,
         on_line: Callable[[str, str], None] | None = None,
     ) -> None:
         System.__init__(self, folder, fresh=True, environment=environment, report=report, on_line=on_line)
@@ -81,7 +81,7 @@ class Rig(Office, System):
 
     # Processes
 
-    def process(self, name: str, *, as_name: str | None = None, **environment: str) -> Process:
+    def process(self, name: str, *, as_name: str | None = None, **environment: str) -> ProcessSpec:
         plain = super().process(name, as_name=as_name)
         settings = {**plain.env, **self.impatience}
         alias = as_name or name

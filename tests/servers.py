@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from devtools.servers.addresses import BrokerAddress, DatabaseAddress
+from devtools.servers.endpoints import BrokerEndpoints, DatabaseEndpoint
 from devtools.servers.servers import Servers
 
 ADDRESSES_VARIABLE = "WARREN_TEST_SERVERS"
@@ -29,8 +29,8 @@ class SharedServers:
         addresses = json.loads(file.read_text())
         for address in addresses.values():
             address["ca_file"] = Path(address["ca_file"])
-        self.broker = SharedServer(BrokerAddress(**addresses["broker"]))
-        self.postgres = SharedServer(DatabaseAddress(**addresses["postgres"]))
+        self.broker = SharedServer(BrokerEndpoints(**addresses["broker"]))
+        self.postgres = SharedServer(DatabaseEndpoint(**addresses["postgres"]))
 
 
 def write_addresses(servers: Servers, file: Path) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from warren.errors import ClientError
-from warren.http import Answer, NoAnswer, request
+from warren.http import HttpResponse, NoResponse, request
 from warren.local_system import running_instance
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ FINAL = {"COMPLETED", "CANCELLED"}
 SHORT_ID = 8  # hexadecimal digits: the last ones, since orders of one minute share their first
 
 
-class Order(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+class OrderView(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """An order as the service shows it."""
 
     id: UUID
@@ -75,7 +75,7 @@ def _running(name: str) -> str | None:
     return None if state is None else state.urls.get(name)
 
 
-class Client:
+class ApiClient:
     """Blocking client. The bearer token is `token`, else $WARREN_TOKEN, else none."""
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
@@ -90,11 +90,11 @@ class Client:
     def __exit__(self, *_: object) -> None:
         """Nothing is kept open between requests."""
 
-    def place(self, body: dict[str, Any], key: str | None = None) -> Order:
+    def place(self, body: dict[str, Any], key: str | None = None) -> OrderView:
         headers = {"Idempotency-Key": key} if key else {}
         return self._order("POST", "/orders", body, headers)
 
-    def find(self, name: str, customer: str | None = None) -> Order:
+    def find(self, name: str, customer: str | None = None) -> OrderView:
         """By id, by the customer's own number, or by the last digits of the id of one of the newest hundred.
 
         Raises ClientError when that is not one order.
@@ -124,30 +124,30 @@ class Client:
         customer: str | None = None,
         reference: str | None = None,
         limit: int = 20,
-    ) -> list[Order]:
+    ) -> list[OrderView]:
         wanted = {"state": state, "customer": customer, "orderId": reference, "limit": limit}
         parameters = {name: value for name, value in wanted.items() if value is not None}
         return _read(self._request("GET", f"{self.url}/orders?{urlencode(parameters)}"), _OrderPage, "orders").orders
 
-    def cancel(self, order: UUID) -> Order:
+    def cancel(self, order: UUID) -> OrderView:
         return self._order("POST", f"/orders/{order}/cancel")
 
-    def confirm_delivery(self, order: UUID) -> Order:
+    def confirm_delivery(self, order: UUID) -> OrderView:
         return self._order("POST", f"/orders/{order}/delivery-confirmation")
 
     def _order(
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
-    ) -> Order:
-        return _read(self._request(method, self.url + path, body, headers), Order, "order")
+    ) -> OrderView:
+        return _read(self._request(method, self.url + path, body, headers), OrderView, "order")
 
     def _request(
         self, method: str, url: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
-    ) -> Answer:
+    ) -> HttpResponse:
         content = None if body is None else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
         try:
             answer = request(method, url, body=content, headers=self._headers | kind | (headers or {}))
-        except NoAnswer as error:
+        except NoResponse as error:
             raise ClientError(
                 f"no answer from {url} ({error}). Start the system with `warren up`, or name it with --url or"
                 " WARREN_URL."
@@ -158,7 +158,7 @@ class Client:
 
 
 class _OrderPage(msgspec.Struct):
-    orders: list[Order]
+    orders: list[OrderView]
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
@@ -177,7 +177,7 @@ class _History(msgspec.Struct):
     events: list[_Recorded]
 
 
-def _read(answer: Answer, kind: type[T], what: str, service: str = "order") -> T:
+def _read(answer: HttpResponse, kind: type[T], what: str, service: str = "order") -> T:
     try:
         return msgspec.json.decode(answer.body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -187,7 +187,7 @@ def _read(answer: Answer, kind: type[T], what: str, service: str = "order") -> T
         ) from error
 
 
-def _problem(answer: Answer) -> str:
+def _problem(answer: HttpResponse) -> str:
     try:
         body = json.loads(answer.body)
         return f"{body['title']} ({answer.status}): {body['detail']}"

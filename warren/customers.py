@@ -34,7 +34,7 @@ SHOWN = 20  # failures that are printed one by one
 
 
 @dataclass
-class Tally:
+class OrderCounts:
     """`accepted` has the seconds that each order took; `failed` counts requests by reason, `given_up` orders."""
 
     accepted: dict[UUID, float] = field(default_factory=dict)
@@ -54,11 +54,11 @@ class Tally:
         return figures
 
 
-class Customers:
+class SteadyCustomers:
     """`rate` is orders a second; with `ids`, each accepted one is printed, as are the first failures."""
 
     def __init__(self, url: str, key_file: Path | None, rate: float, *, ids: bool = False) -> None:
-        self.tally = Tally()
+        self.tally = OrderCounts()
         self._url = url
         self._key_file = key_file
         self._pause = 1 / rate
@@ -70,7 +70,7 @@ class Customers:
         """What is under way is waited for."""
         self._ended.set()
 
-    async def order(self, seconds: float) -> Tally:
+    async def order(self, seconds: float) -> OrderCounts:
         """Until the time is over or `stop`; slow answers hold up no other customer. Raises WarrenError."""
         token = None if self._key_file is None else sign("customers", self._key_file, seconds=seconds + 600)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -122,8 +122,8 @@ class Customers:
             print(f"failed at {time.strftime('%H:%M:%S')}: {reason}", flush=True)
 
 
-async def _run(options: argparse.Namespace) -> Tally:
-    customers = Customers(options.url, options.token_key_file, options.rate, ids=options.ids)
+async def _run(options: argparse.Namespace) -> OrderCounts:
+    customers = SteadyCustomers(options.url, options.token_key_file, options.rate, ids=options.ids)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, customers.stop)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from warren.client import FINAL, Client, Order
+from warren.client import FINAL, ApiClient, OrderView
 from warren.errors import ClientError
 
 TRIES = 5  # orders of a customer who is too late to cancel
@@ -15,7 +15,7 @@ BOTH = {"email": "gayal@customers.example", "phone": "+94 11 234 5678"}
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scenario:
     """One order and its expected end, as "STATE" or "STATE (reason)". `cancel_in` is the state in which the
     customer changes their mind."""
 
@@ -25,44 +25,44 @@ class Scene:
     cancel_in: str | None = None
 
 
-SCENES = (
-    Scene(
+SCENARIOS = (
+    Scenario(
         "an ordinary order",
         {"orderId": "123", "user": "gayal", "items": ["item1", "item2"], "contact": BOTH},
         "COMPLETED",
     ),
-    Scene(
+    Scenario(
         "an express order",
         {"orderId": "express-1", "user": "bela", "items": ["espresso-beans"], "express": True},
         "COMPLETED",
     ),
-    Scene(
+    Scenario(
         "an article that is sold out",
         {"orderId": "too-late", "user": "ann", "items": ["mug", "sold-out"], "contact": MAIL},
         "CANCELLED (out_of_stock)",
     ),
-    Scene(
+    Scenario(
         "a card that is declined",
         {"orderId": "no-money", "user": "carl", "items": ["teapot"], "paymentToken": "tok_declined"},
         "CANCELLED (payment_failed)",
     ),
-    Scene(
+    Scenario(
         "a gateway that fails twice",
         {"orderId": "flaky", "user": "dora", "items": ["kettle"], "paymentToken": "tok_flaky"},
         "COMPLETED",
     ),
-    Scene(
+    Scenario(
         "a charge whose answer is lost",
         {"orderId": "lost", "user": "emil", "items": ["mug"], "paymentToken": "tok_lost_answer"},
         "COMPLETED",
     ),
-    Scene(
+    Scenario(
         "a customer who cancels at once",
         {"orderId": "oops", "user": "fay", "items": ["notebook"]},
         "CANCELLED (customer)",
         cancel_in="PENDING",
     ),
-    Scene(
+    Scenario(
         "a customer who cancels after paying",
         {"orderId": "regret", "user": "gus", "items": [{"sku": "french-press", "quantity": 2}]},
         "CANCELLED (customer)",
@@ -72,11 +72,11 @@ SCENES = (
 
 
 @dataclass
-class Act:
+class ScenarioRun:
     """A scene under way."""
 
-    scene: Scene
-    order: Order
+    scene: Scenario
+    order: OrderView
     path: list[str] = field(default_factory=list)
     cancelled: bool = False
     tries: int = 1
@@ -97,13 +97,15 @@ class Act:
         return self.order.shown_state == self.scene.expected
 
 
-def place(client: Client, scene: Scene) -> Act:
-    act = Act(scene, client.place(scene.body))
+def place(client: ApiClient, scene: Scenario) -> ScenarioRun:
+    act = ScenarioRun(scene, client.place(scene.body))
     _note(act)
     return act
 
 
-def follow(client: Client, acts: list[Act], seconds: float, *, check: Callable[[], None] = lambda: None) -> None:
+def follow(
+    client: ApiClient, acts: list[ScenarioRun], seconds: float, *, check: Callable[[], None] = lambda: None
+) -> None:
     """Watch every order until it is over, playing the customers' parts; gives up after `seconds`, or by an error that
     `check` raises. A customer who was too late to cancel, as on a busy machine, orders again."""
     deadline = time.monotonic() + seconds
@@ -120,7 +122,7 @@ def follow(client: Client, acts: list[Act], seconds: float, *, check: Callable[[
         time.sleep(0.05)
 
 
-def _cancel(client: Client, act: Act) -> None:
+def _cancel(client: ApiClient, act: ScenarioRun) -> None:
     try:
         act.order = client.cancel(act.order.id)
     except ClientError as error:
@@ -130,7 +132,7 @@ def _cancel(client: Client, act: Act) -> None:
     act.cancelled = True
 
 
-def _order_again(client: Client, act: Act) -> None:
+def _order_again(client: ApiClient, act: ScenarioRun) -> None:
     act.tries += 1
     body = act.scene.body
     act.order = client.place({**body, "orderId": f"{body['orderId']}-{act.tries}"})
@@ -138,6 +140,6 @@ def _order_again(client: Client, act: Act) -> None:
     _note(act)
 
 
-def _note(act: Act) -> None:
+def _note(act: ScenarioRun) -> None:
     if not act.path or act.path[-1] != act.order.state:
         act.path.append(act.order.state)

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 TIMEOUT = 30.0  # seconds
 
 
-class NoAnswer(Exception):
+class NoResponse(Exception):
     """The server could not be asked; the text says why."""
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     url: str
     status: int
     body: bytes
@@ -34,19 +34,19 @@ def request(
     headers: Mapping[str, str] | None = None,
     ca_file: Path | None = None,
     timeout: float = TIMEOUT,
-) -> Answer:
-    """Send one request and read the whole answer, whatever its status. Raises NoAnswer."""
+) -> HttpResponse:
+    """Send one request and read the whole answer, whatever its status. Raises NoResponse."""
     if urlsplit(url).scheme not in {"http", "https"}:
-        raise NoAnswer(f"{url!r} is not http://host:port")
+        raise NoResponse(f"{url!r} is not http://host:port")
     try:
         asked = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310 - checked above
         tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https") else None
         with urllib.request.urlopen(asked, timeout=timeout, context=tls) as answer:  # noqa: S310
-            return Answer(url, answer.status, answer.read())
+            return HttpResponse(url, answer.status, answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(url, error.code, error.read())
+            return HttpResponse(url, error.code, error.read())
     except urllib.error.URLError as error:
-        raise NoAnswer(str(error.reason) or type(error.reason).__name__) from error
+        raise NoResponse(str(error.reason) or type(error.reason).__name__) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NoAnswer(str(error) or type(error).__name__) from error
+        raise NoResponse(str(error) or type(error).__name__) from error

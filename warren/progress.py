@@ -14,24 +14,24 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["ConsoleReport", "Report", "SilentReport", "Step"]
+__all__ = ["ConsoleProgress", "ProgressReport", "SilentProgress", "ProgressStep"]
 
 
-class Step(Protocol):
+class ProgressStep(Protocol):
     """One piece of work under way."""
 
     def advance(self, fraction: float, detail: str = "") -> None:
         """`fraction` is 0 to 1 of the whole step. Safe to call from any thread."""
 
 
-class Report(Protocol):
+class ProgressReport(Protocol):
     """Told what happens; must be safe to call from several threads at once."""
 
     def status(self, message: str) -> None:
         """One finished fact worth a line."""
 
     @contextmanager
-    def step(self, message: str) -> Iterator[Step]:
+    def step(self, message: str) -> Iterator[ProgressStep]:
         """Work that takes time. Leaving it normally reports success; leaving by an error reports failure."""
         raise NotImplementedError
 
@@ -41,18 +41,18 @@ class _NoStep:
         pass
 
 
-class SilentReport:
+class SilentProgress:
     """Says nothing: for tests and libraries."""
 
     def status(self, message: str) -> None:
         pass
 
     @contextmanager
-    def step(self, message: str) -> Iterator[Step]:
+    def step(self, message: str) -> Iterator[ProgressStep]:
         yield _NoStep()
 
 
-class ConsoleReport:
+class ConsoleProgress:
     """Writes to one stream, richly when that is a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -76,7 +76,7 @@ class ConsoleReport:
         self.console.print(message, markup=False)
 
     @contextmanager
-    def step(self, message: str) -> Iterator[Step]:
+    def step(self, message: str) -> Iterator[ProgressStep]:
         started = time.monotonic()
         if not self.console.is_terminal:
             self.console.print(f"{message} …", markup=False)

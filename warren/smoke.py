@@ -16,8 +16,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 from warren import demo
-from warren.client import Client
-from warren.demo import SCENES, Act, Scene
+from warren.client import ApiClient
+from warren.demo import SCENARIOS, Scenario, ScenarioRun
 from warren.errors import ClientError, WarrenError
 from warren.tokens import sign
 
@@ -25,7 +25,7 @@ SECONDS = 120.0
 PAUSE = 0.5  # seconds between two tries of a server that does not answer yet
 
 
-class Smoke:
+class SmokeTest:
     """One run: its orders bear its name, and all of it ends by the deadline."""
 
     def __init__(self, url: str, key_file: Path | None, seconds: float) -> None:
@@ -34,7 +34,7 @@ class Smoke:
         self._run = secrets.token_hex(3)
         self._deadline = time.monotonic() + seconds
 
-    def perform(self, scene: Scene) -> tuple[bool, str]:
+    def perform(self, scene: Scenario) -> tuple[bool, str]:
         """Whether it ended as expected, and a line that says how."""
         try:
             act = self._act(scene)
@@ -43,14 +43,14 @@ class Smoke:
         verdict = "as expected" if act.as_expected else f"NOT {act.scene.expected}"
         return act.as_expected, f"{scene.title}: {' -> '.join(act.path)}: {act.order.shown_state}, {verdict}"
 
-    def _act(self, scene: Scene) -> Act:
+    def _act(self, scene: Scenario) -> ScenarioRun:
         token = None if self._key_file is None else sign(scene.body["user"], self._key_file)
-        with Client(self._url, token) as client:
+        with ApiClient(self._url, token) as client:
             act = self._placed(client, scene)
             demo.follow(client, [act], self._deadline - time.monotonic())
             return act
 
-    def _placed(self, client: Client, scene: Scene) -> Act:
+    def _placed(self, client: ApiClient, scene: Scenario) -> ScenarioRun:
         named = replace(scene, body=scene.body | {"orderId": f"{scene.body['orderId']}-{self._run}"})
         while True:
             try:
@@ -70,7 +70,7 @@ def main() -> int:
     parser.add_argument("--url", required=True, help="where the order API is")
     parser.add_argument("--token-key-file", type=Path, help="key to sign the customers' tokens with")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long all may take; default: %(default)g")
-    counts = range(1, len(SCENES) + 1)
+    counts = range(1, len(SCENARIOS) + 1)
     parser.add_argument(
         "--only",
         type=int,
@@ -80,8 +80,8 @@ def main() -> int:
         help="place only the first so many orders",
     )
     options = parser.parse_args()
-    smoke = Smoke(options.url, options.token_key_file, options.seconds)
-    scenes = SCENES[: options.only]
+    smoke = SmokeTest(options.url, options.token_key_file, options.seconds)
+    scenes = SCENARIOS[: options.only]
     try:
         # Side by side, since a customer who changes their mind at once must not wait for another's order.
         with ThreadPoolExecutor(len(scenes)) as pool:

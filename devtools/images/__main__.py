@@ -9,7 +9,7 @@ from devtools.images.docker import Docker
 from devtools.images.errors import ImageError
 from devtools.paths import CHECKOUT
 from services.registry import SERVICE_NAMES
-from warren.progress import ConsoleReport, Report
+from warren.progress import ConsoleProgress, ProgressReport
 
 SUITE, SERVERS_SUITE = "trixie", "forky"
 SERVERS = {"rabbitmq": "rabbitmq:4.3-management", "postgres": "postgres:18"}
@@ -47,14 +47,14 @@ def main() -> int:
         parser.error(f"there is no image {', '.join(unknown)}; there are {', '.join(names())}")
     wanted = options.images or names()
     try:
-        _build(Docker(options.docker, options.network), wanted, options, ConsoleReport())
+        _build(Docker(options.docker, options.network), wanted, options, ConsoleProgress())
     except ImageError as error:
         print(f"devtools.images: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _build(docker: Docker, wanted: list[str], options: argparse.Namespace, report: Report) -> None:
+def _build(docker: Docker, wanted: list[str], options: argparse.Namespace, report: ProgressReport) -> None:
     docker.require()
     on = {"BASE": base(docker, SUITE)}
     for name in wanted:

@@ -19,16 +19,16 @@ from devtools import invariants
 from devtools.invariants import Check
 from devtools.local.instance import Instance
 from devtools.local.system import System
-from devtools.local.up import Lines
-from devtools.processes.supervisor import stoppable
-from devtools.servers.addresses import BrokerAddress
+from devtools.local.up import LogPrinter
+from devtools.processes.supervisor import sigterm_as_interrupt
+from devtools.servers.endpoints import BrokerEndpoints
 from services.registry import SERVICE_NAMES
 from services.shared.chassis.text import printable
 from warren import demo as play
-from warren.cli.screen import shown
-from warren.client import Client
-from warren.demo import Act
-from warren.progress import ConsoleReport
+from warren.cli.screen import safe_markup
+from warren.client import ApiClient
+from warren.demo import ScenarioRun
+from warren.progress import ConsoleProgress
 
 POISON = b'{"specversion": "1.0", "type": "order.created", "data": "this is no order"}'
 PATIENCE = 180.0  # seconds for all orders to end
@@ -38,12 +38,12 @@ _out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.s
 
 def run(*, logs: bool) -> int:
     """The exit code of the demo."""
-    report = ConsoleReport()
+    report = ConsoleProgress()
     with (
-        stoppable(),
+        sigterm_as_interrupt(),
         Instance("demo") as instance,
-        System(instance.dir, report=report, fresh=True, on_line=Lines(report) if logs else None) as system,
-        Client(system.url("order-api")) as client,
+        System(instance.dir, report=report, fresh=True, on_line=LogPrinter(report) if logs else None) as system,
+        ApiClient(system.url("order-api")) as client,
     ):
         instance.record(system.urls, system.pids)
         _heading("Orders")
@@ -63,9 +63,9 @@ def run(*, logs: bool) -> int:
     return _verdict(acts, checks, parked)
 
 
-def _run_orders(system: System, client: Client, *, live: bool) -> list[Act]:
-    acts = [play.place(client, scene) for scene in play.SCENES]
-    again = client.place(play.SCENES[0].body)
+def _run_orders(system: System, client: ApiClient, *, live: bool) -> list[ScenarioRun]:
+    acts = [play.place(client, scene) for scene in play.SCENARIOS]
+    again = client.place(play.SCENARIOS[0].body)
     send_poison(system.servers.broker.address, "inventory.queue")
     show: Any = nullcontext()
     if live and _out.is_terminal:
@@ -78,7 +78,7 @@ def _run_orders(system: System, client: Client, *, live: bool) -> list[Act]:
     return acts
 
 
-async def _examine(system: System, acts: Sequence[Act]) -> tuple[list[Check], list[Any], list[Any], str]:
+async def _examine(system: System, acts: Sequence[ScenarioRun]) -> tuple[list[Check], list[Any], list[Any], str]:
     database, broker = system.servers.postgres.address, system.servers.broker.address
     accepted = [act.order.id for act in acts]
     checks = await invariants.settled(database, broker, seconds=PATIENCE, accepted=accepted)
@@ -100,7 +100,7 @@ async def _examine(system: System, acts: Sequence[Act]) -> tuple[list[Check], li
     return checks, list(parked), list(published), f"{mails} mails over SMTP and {texts} text messages over HTTP"
 
 
-def _board(acts: Sequence[Act]) -> Group:
+def _board(acts: Sequence[ScenarioRun]) -> Group:
     table = Table(box=None, padding=(0, 2, 0, 2))
     for column in ("order", "what it shows", "its way"):
         table.add_column(column)
@@ -119,11 +119,11 @@ def _sources(published: Sequence[Any]) -> Table:
     for row in published:
         by_source.setdefault(row["source"].rsplit("/", 1)[-1], []).append(f"{row['count']} {row['type']}")
     for source, events in by_source.items():
-        table.add_row(shown(source), shown(", ".join(events)))
+        table.add_row(safe_markup(source), safe_markup(", ".join(events)))
     return table
 
 
-def _verdict(acts: Sequence[Act], checks: Sequence[Check], parked: Sequence[Any]) -> int:
+def _verdict(acts: Sequence[ScenarioRun], checks: Sequence[Check], parked: Sequence[Any]) -> int:
     completed = sum(act.order.state == "COMPLETED" for act in acts)
     messages = "1 message" if len(parked) == 1 else f"{len(parked)} messages"
     _out.print(f"\n{len(acts)} orders: {completed} completed, {len(acts) - completed} cancelled; {messages} parked")
@@ -142,7 +142,7 @@ def _verdict(acts: Sequence[Act], checks: Sequence[Check], parked: Sequence[Any]
     return 1 if wrong else 0
 
 
-def send_poison(broker: BrokerAddress, queue: str, vhost: str = "orders") -> None:
+def send_poison(broker: BrokerEndpoints, queue: str, vhost: str = "orders") -> None:
     """Put a message that nobody can read into a queue, as the administrator."""
     login = base64.b64encode(f"{broker.admin_username}:{broker.admin_password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310 - https, ours

@@ -20,7 +20,7 @@ from typing import IO, Any, Self
 from devtools.errors import InstanceRunningError, LocalError
 from devtools.paths import CHECKOUT, instance_dir
 
-__all__ = ["REQUESTS", "Instance", "ProcessIdentity", "State"]
+__all__ = ["REQUESTS", "Instance", "ProcessIdentity", "InstanceState"]
 
 POLL_INTERVAL = 0.05  # seconds
 REQUESTS = "restart"
@@ -62,7 +62,7 @@ class ProcessIdentity:
 
 
 @dataclass(frozen=True)
-class State:
+class InstanceState:
     """What `state.json` says about a running instance."""
 
     supervisor: ProcessIdentity
@@ -72,7 +72,7 @@ class State:
     """Names of processes that should run and do not."""
 
     @classmethod
-    def read(cls, file: Path) -> "State | None":
+    def read(cls, file: Path) -> "InstanceState | None":
         try:
             content: dict[str, Any] = json.loads(file.read_text())
             processes = {name: ProcessIdentity(**one) for name, one in content["processes"].items()}
@@ -113,7 +113,7 @@ class Instance:
         if lock is None:
             raise self._already_running()
         self._lock = lock
-        crashed = State.read(self._state_file)
+        crashed = InstanceState.read(self._state_file)
         if crashed is not None:
             _end(crashed.processes)
         self.record()
@@ -141,10 +141,10 @@ class Instance:
         identities = {name: ProcessIdentity.of(pid) for name, pid in (pids or {}).items()}
         processes = {name: identity for name, identity in identities.items() if identity is not None}
         down = tuple(name for name in names if name not in processes)
-        State(supervisor, dict(urls or {}), processes, down).write(self._state_file)
+        InstanceState(supervisor, dict(urls or {}), processes, down).write(self._state_file)
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> InstanceState | None:
         """Who runs this instance; None if nobody does."""
         try:
             self.dir.stat()
@@ -156,7 +156,7 @@ class Instance:
         if lock is not None:
             lock.close()
             return None
-        return State.read(self._state_file)
+        return InstanceState.read(self._state_file)
 
     def stop(self, time_limit: float = 30.0) -> bool:
         """Ends the process that runs this instance, and returns True when all of it is gone; False if none ran.
@@ -198,7 +198,7 @@ class Instance:
         )
 
     def _already_running(self) -> InstanceRunningError:
-        state = State.read(self._state_file)
+        state = InstanceState.read(self._state_file)
         if state is None:
             return InstanceRunningError(f"`warren {self.name}` is just being started in this checkout.", None, {})
         orders = f" Orders are taken at {state.urls['orders']}." if "orders" in state.urls else ""

@@ -22,16 +22,16 @@ from devtools.local.instance import Instance
 from devtools.local.topology import TOPOLOGY, VHOST
 from devtools.paths import CHECKOUT
 from devtools.ports import LOOPBACK
-from devtools.processes.supervisor import Process, Supervisor
+from devtools.processes.supervisor import ProcessSpec, Supervisor
 from devtools.servers.credentials import Certificates, remembered_secret
 from services.shared.chassis.migrations import MigrationError, ServiceSchema, prepare_database
 
-__all__ = ["Guest", "main"]
+__all__ = ["ExtraService", "main"]
 
 PORT = 8090
 
 
-class Guest:
+class ExtraService:
     """The service in `folder`, for the system whose instance is in `host`."""
 
     def __init__(self, folder: Path, host: Path) -> None:
@@ -51,7 +51,7 @@ class Guest:
         except (MigrationError, broker_topology.TopologyError) as error:
             raise LocalError(str(error)) from error
 
-    def process(self, *, port: int = 0) -> Process:
+    def process(self, *, port: int = 0) -> ProcessSpec:
         """What to run; `port` 0 takes any free one for HTTP."""
         module = ".".join(self.folder.relative_to(CHECKOUT).parts)
         settings = {
@@ -64,7 +64,7 @@ class Guest:
             "WARREN_HTTP_PORT": str(port),
             "WARREN_AUTH": "local",  # on loopback only
         }
-        return Process(self.name, [sys.executable, "-m", module], settings, CHECKOUT)
+        return ProcessSpec(self.name, [sys.executable, "-m", module], settings, CHECKOUT)
 
     async def _apply_topology(self) -> None:
         file = self.folder / "topology.yaml"
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         instance = Instance("up")
         if instance.state is None:
             raise LocalError("Nothing runs in this checkout: start it with `warren up` in another terminal.")  # noqa: TRY301
-        guest = Guest(options.folder, instance.dir)
+        guest = ExtraService(options.folder, instance.dir)
         asyncio.run(guest.prepare())
         with Supervisor(instance.dir / "logs" / "services", _show) as processes:
             processes.start(guest.process(port=options.port))

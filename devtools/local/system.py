@@ -21,16 +21,16 @@ import broker_topology
 from devtools.errors import LocalError
 from devtools.local import topology
 from devtools.local.topology import TOPOLOGY, VHOST
-from devtools.local.watch import Part, ServerPart, ServicePart, Watch
+from devtools.local.watch import RestartWatch, ServerPart, ServicePart, WatchedPart
 from devtools.paths import CHECKOUT
 from devtools.ports import remembered_ports
-from devtools.processes.supervisor import Process, Supervisor
+from devtools.processes.supervisor import ProcessSpec, Supervisor
 from devtools.servers.credentials import Certificates, remembered_secret
 from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.registry import HTTP_PROCESSES, PROCESSES, QUEUES
 from services.shared.chassis.migrations import MigrationError, prepare_database
-from warren.progress import Report, SilentReport
+from warren.progress import ProgressReport, SilentProgress
 
 __all__ = ["METRICS", "StartError", "System"]
 
@@ -53,7 +53,7 @@ class System:
         self,
         folder: Path,
         *,
-        report: Report | None = None,
+        report: ProgressReport | None = None,
         on_line: Callable[[str, str], None] | None = None,
         fresh: bool = False,
         http_port: int = 0,
@@ -63,7 +63,7 @@ class System:
         self.servers = Servers(folder, report=report, fresh=fresh)
         self.processes = Supervisor(folder / "logs" / "services", on_line)
         self.secrets = folder / "secrets"
-        self._report = report or SilentReport()
+        self._report = report or SilentProgress()
         self._http_port = http_port
         self._environment = environment or {}
         self._ports: dict[str, int] = {}
@@ -108,11 +108,11 @@ class System:
         self.processes.check()
         self.servers.check()
 
-    def watch(self, announce: Callable[[str], None], changed: Callable[[], None]) -> Watch:
+    def watch(self, announce: Callable[[str], None], changed: Callable[[], None]) -> RestartWatch:
         """What restarts services and servers that end by themselves, for as long as it runs."""
-        parts: dict[str, Part] = {server.name: ServerPart(server) for server in self.servers.all}
+        parts: dict[str, WatchedPart] = {server.name: ServerPart(server) for server in self.servers.all}
         parts |= {name: ServicePart(self.processes, name) for name in self.processes.names}
-        return Watch(parts, self.folder, announce, changed)
+        return RestartWatch(parts, self.folder, announce, changed)
 
     @property
     def names(self) -> list[str]:
@@ -156,13 +156,15 @@ class System:
 
     # What runs
 
-    def process(self, name: str, *, as_name: str | None = None, **environment: str) -> Process:
+    def process(self, name: str, *, as_name: str | None = None, **environment: str) -> ProcessSpec:
         """The command of a service; `as_name` makes a further replica of it, on ports of its own."""
         module, *arguments = PROCESSES[name]
         settings = self._settings(name) | dict(self._environment.get("*", {})) | dict(self._environment.get(name, {}))
         if as_name is not None:
             settings |= {"WARREN_HTTP_PORT": "0", "WARREN_METRICS_PORT": "0"}
-        return Process(as_name or name, [sys.executable, "-m", module, *arguments], settings | environment, CHECKOUT)
+        return ProcessSpec(
+            as_name or name, [sys.executable, "-m", module, *arguments], settings | environment, CHECKOUT
+        )
 
     def _settings(self, name: str) -> dict[str, str]:
         broker, database = self.servers.broker.address, self.servers.postgres.address
@@ -199,12 +201,12 @@ class System:
                 settings["WARREN_SMS_URL"] = f"http://127.0.0.1:{self._ports['sms']}/messages"
         return settings
 
-    def _sinks(self) -> Process:
+    def _sinks(self) -> ProcessSpec:
         certificate = Certificates(self.folder / "certificates").server("mail")
         arguments = ["--mail-port", str(self._ports["mail"]), "--sms-port", str(self._ports["sms"])]
         arguments += ["--folder", str(self.folder / "sent")]
         arguments += ["--certificate", str(certificate.chain_file), "--key", str(certificate.key_file)]
-        return Process("sinks", [sys.executable, "-m", "warren.sinks", *arguments], {}, CHECKOUT)
+        return ProcessSpec("sinks", [sys.executable, "-m", "warren.sinks", *arguments], {}, CHECKOUT)
 
     # Bringing it up
 

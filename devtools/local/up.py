@@ -10,10 +10,10 @@ from rich.console import Console
 from devtools.local.instance import Instance
 from devtools.local.system import METRICS, System
 from devtools.ports import require_free_port
-from devtools.processes.supervisor import stoppable
+from devtools.processes.supervisor import sigterm_as_interrupt
 from services.shared.chassis.text import printable
 from warren.cli.system import PORT
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta", "white")
 
@@ -22,13 +22,13 @@ _out = Console(highlight=False, emoji=False, soft_wrap=True)
 
 def run(port: int, *, fresh: bool, quiet: bool) -> None:
     """Until Ctrl-C or `warren down`."""
-    with stoppable(), Instance("up") as instance:
+    with sigterm_as_interrupt(), Instance("up") as instance:
         other = port + 10 if port < 65000 else PORT
         require_free_port(
             port, "the order API", instead=f"use another: make up PORT={other}, or .venv/bin/warren up --port {other}"
         )
-        report = ConsoleReport()
-        lines = Lines(report)
+        report = ConsoleProgress()
+        lines = LogPrinter(report)
         with System(
             instance.dir,
             report=report,
@@ -49,13 +49,13 @@ def run(port: int, *, fresh: bool, quiet: bool) -> None:
             lines.write("stopping …")
 
 
-class Lines:
+class LogPrinter:
     """Prints the services' lines, each in its service's colour; safe for the threads that read them.
 
     On a terminal they go through the console of the report: two would write into each other's lines.
     """
 
-    def __init__(self, report: ConsoleReport) -> None:
+    def __init__(self, report: ConsoleProgress) -> None:
         self._console = report.console if report.console.is_terminal else _out
         self._lock = threading.Lock()
         self._colours: dict[str, str] = {}

@@ -17,12 +17,12 @@ from devtools.local.instance import REQUESTS
 from devtools.processes.supervisor import Supervisor
 from devtools.servers.server import Server
 
-__all__ = ["Backoff", "Part", "ServerPart", "ServicePart", "Watch"]
+__all__ = ["Backoff", "WatchedPart", "ServerPart", "ServicePart", "RestartWatch"]
 
 POLL_INTERVAL = 0.1  # seconds
 
 
-class Part(Protocol):
+class WatchedPart(Protocol):
     """A service or a server."""
 
     def failure(self) -> LocalError | None:
@@ -82,7 +82,7 @@ class Backoff:
 
 @dataclass
 class _Watched:
-    part: Part
+    part: WatchedPart
     backoff: Backoff
     started_at: float
     due_at: float | None = None
@@ -90,12 +90,12 @@ class _Watched:
     down: bool = False
 
 
-class Watch:
+class RestartWatch:
     """`announce` gets a line for a person, `changed` is called whenever a process has come or gone."""
 
     def __init__(
         self,
-        parts: Mapping[str, Part],
+        parts: Mapping[str, WatchedPart],
         folder: Path,
         announce: Callable[[str], None],
         changed: Callable[[], None] = lambda: None,

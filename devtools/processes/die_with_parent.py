@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-__all__ = ["spawn", "tail", "tethered"]
+__all__ = ["spawn", "tail", "die_with_parent"]
 
 # Arms the death signal, makes sure that the supervisor has not died before that, becomes the command.
 TETHER = (
@@ -30,7 +30,7 @@ _start_lock = threading.Lock()
 _spawner: threading.Thread | None = None
 
 
-def tethered(argv: Sequence[str]) -> list[str]:
+def die_with_parent(argv: Sequence[str]) -> list[str]:
     """`argv` such that the process is killed when the supervisor ends, however that ends."""
     return [sys.executable, "-I", "-S", "-c", TETHER, str(os.getpid()), *argv]
 

@@ -18,10 +18,10 @@ from types import FrameType, TracebackType
 from typing import NoReturn, Self
 
 from devtools.errors import LocalError, ProcessFailedError
-from devtools.processes.die_with_parent import spawn, tail, tethered
+from devtools.processes.die_with_parent import die_with_parent, spawn, tail
 from devtools.processes.log_file import LogFile, pump
 
-__all__ = ["Process", "Supervisor", "stoppable"]
+__all__ = ["ProcessSpec", "Supervisor", "sigterm_as_interrupt"]
 
 OnLine = Callable[[str, str], None]
 POLL_INTERVAL = 0.1  # seconds
@@ -29,7 +29,7 @@ LAST_LINES = 20
 
 
 @dataclass(frozen=True)
-class Process:
+class ProcessSpec:
     """A command to keep running. `env` is added to this process's own environment."""
 
     name: str
@@ -40,7 +40,7 @@ class Process:
 
 @dataclass
 class _Running:
-    process: Process
+    process: ProcessSpec
     popen: subprocess.Popen[bytes]
     pump: threading.Thread
     stopping: bool = False
@@ -81,14 +81,14 @@ class Supervisor:
     def log_file(self, name: str) -> Path:
         return self._log_dir / f"{name}.log"
 
-    def start(self, process: Process, *, keep_log: bool = False) -> None:
+    def start(self, process: ProcessSpec, *, keep_log: bool = False) -> None:
         """Starts it; returns at once. Its log is emptied unless `keep_log`. Raises LocalError if a process of this name
         runs."""
         if process.name in self.pids:
             raise LocalError(f"{process.name} is running already.")
         log = LogFile(self.log_file(process.name), append=keep_log)
         popen = spawn(
-            tethered(process.argv),
+            die_with_parent(process.argv),
             env={**os.environ, "PYTHONUNBUFFERED": "1", **process.env},
             cwd=process.cwd,
             stdout=subprocess.PIPE,
@@ -183,7 +183,7 @@ def _signal_group(popen: subprocess.Popen[bytes], number: signal.Signals) -> Non
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """Within it SIGTERM and SIGHUP raise KeyboardInterrupt. For the main thread only."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devtools.errors import MachineError, RootError
 from devtools.servers.apt_sources import AptSource, debian_mirrors
-from warren.progress import Step
+from warren.progress import ProgressStep
 
 __all__ = ["download", "require_tools"]
 
@@ -34,7 +34,7 @@ def require_tools() -> None:
             )
 
 
-def download(suite: str, packages: Sequence[str], folder: Path, step: Step) -> list[Path]:
+def download(suite: str, packages: Sequence[str], folder: Path, step: ProgressStep) -> list[Path]:
     """The `.deb` files of `packages` and all they depend on, fetched into `folder` from the first mirror that works.
 
     Raises MachineError if no mirror is configured, RootError with apt's own words if none works.
@@ -108,7 +108,7 @@ def _is_about_network(line: str) -> bool:
     return line.startswith("Acquire::") and not line.startswith(("Acquire::Languages", "Acquire::IndexTargets"))
 
 
-def _run(arguments: list[str], environment: dict[str, str], step: Step, start: float, stop: float) -> None:
+def _run(arguments: list[str], environment: dict[str, str], step: ProgressStep, start: float, stop: float) -> None:
     """Runs apt-get, showing its progress as the part of the step between `start` and `stop`."""
     complaints: list[str] = []
     with subprocess.Popen(

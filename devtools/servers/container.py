@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from devtools.errors import ServerError
 from devtools.paths import short_hash
-from devtools.processes.die_with_parent import spawn, tethered
+from devtools.processes.die_with_parent import die_with_parent, spawn
 from devtools.servers.credentials import instance_identity
 
 __all__ = ["Container", "docker"]
@@ -74,7 +74,7 @@ class Container:
         # By its id: after a crash and a quick restart the name may be another container's.
         self._watchdog = spawn(["sh", "-c", WATCHDOG, "watchdog", container], stdin=subprocess.PIPE)
         docker("cp", "-", f"{self._name}:/", stdin=_archive(files))
-        return tethered(["docker", "start", "--attach", self._name])
+        return die_with_parent(["docker", "start", "--attach", self._name])
 
     def send(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         """The client's process ends when the container has.

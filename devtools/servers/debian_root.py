@@ -21,7 +21,7 @@ from pathlib import Path
 from devtools.errors import MachineError, RootError
 from devtools.paths import roots_dir
 from devtools.servers import apt
-from warren.progress import Report, Step
+from warren.progress import ProgressReport, ProgressStep
 
 __all__ = ["SERVICE_UID", "debian_root"]
 
@@ -40,7 +40,7 @@ SPACE_NEEDED = 600 * 2**20  # bytes, while packages and unpacked files are both 
 MINIMUM_RABBITMQ = (4, 3, 1)
 
 
-def debian_root(report: Report) -> Path:
+def debian_root(report: ProgressReport) -> Path:
     """The root's folder; builds it first if this machine has none yet (about 10 seconds, 120 MB to fetch).
 
     Several callers may ask at once: one builds, the others wait. Raises MachineError or RootError.
@@ -64,7 +64,7 @@ def debian_root(report: Report) -> Path:
     return root
 
 
-def _build(root: Path, report: Report) -> None:
+def _build(root: Path, report: ProgressReport) -> None:
     for left_over in root.parent.glob(f"{root.name}.building-*"):
         shutil.rmtree(left_over, ignore_errors=True)
     _require_space(root.parent)
@@ -108,7 +108,7 @@ def _require_version(archives: list[Path]) -> None:
         )
 
 
-def _unpack(archives: list[Path], root: Path, step: Step) -> None:
+def _unpack(archives: list[Path], root: Path, step: ProgressStep) -> None:
     root.mkdir()
     for folder in ("bin", "sbin", "lib", "lib64"):
         (root / "usr" / folder).mkdir(parents=True)

@@ -9,9 +9,9 @@ import signal
 from pathlib import Path
 
 from devtools.ports import LOOPBACK
-from devtools.servers.addresses import DatabaseAddress
 from devtools.servers.credentials import Certificates, remembered_secret
-from devtools.servers.runtime import Place
+from devtools.servers.endpoints import DatabaseEndpoint
+from devtools.servers.runtime import ServerRuntime
 from devtools.servers.server import Server
 
 __all__ = ["Postgres"]
@@ -72,10 +72,10 @@ class Postgres(Server):
     ready_line = re.compile(rb"database system is ready to accept connections")
     stop_signal = signal.SIGINT  # a fast shutdown: sessions are ended, not waited for
 
-    def __init__(self, place: Place, instance_dir: Path, port: int, certificates: Certificates) -> None:
+    def __init__(self, place: ServerRuntime, instance_dir: Path, port: int, certificates: Certificates) -> None:
         super().__init__(place, instance_dir / "logs" / "postgres.log")
         self._certificates = certificates
-        self.address = DatabaseAddress(
+        self.address = DatabaseEndpoint(
             host=LOOPBACK,
             port=port,
             admin_username=ADMIN,

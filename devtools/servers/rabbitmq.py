@@ -10,9 +10,9 @@ from pathlib import Path, PurePath
 
 from devtools.errors import ServerError
 from devtools.ports import LOOPBACK
-from devtools.servers.addresses import BrokerAddress
 from devtools.servers.credentials import Certificates, remembered_secret
-from devtools.servers.runtime import Place
+from devtools.servers.endpoints import BrokerEndpoints
+from devtools.servers.runtime import ServerRuntime
 from devtools.servers.server import Server
 
 __all__ = ["PORTS", "RabbitMQ", "render_configuration"]
@@ -72,11 +72,13 @@ class RabbitMQ(Server):
     name = "RabbitMQ"
     ready_line = re.compile(rb"Server startup complete")
 
-    def __init__(self, place: Place, instance_dir: Path, ports: Mapping[str, int], certificates: Certificates) -> None:
+    def __init__(
+        self, place: ServerRuntime, instance_dir: Path, ports: Mapping[str, int], certificates: Certificates
+    ) -> None:
         super().__init__(place, instance_dir / "logs" / "rabbitmq.log")
         self._ports = dict(ports)
         self._certificates = certificates
-        self.address = BrokerAddress(
+        self.address = BrokerEndpoints(
             host=LOOPBACK,
             amqps_port=ports["amqps"],
             management_url=f"https://{LOOPBACK}:{ports['management']}",

@@ -17,10 +17,10 @@ from typing import Protocol
 from devtools.errors import LocalError, MachineError, RootError, ServerError
 from devtools.servers.container import Container, docker
 from devtools.servers.debian_root import debian_root
-from devtools.servers.sandbox import Enclosure
-from warren.progress import Report
+from devtools.servers.sandbox import Sandbox
+from warren.progress import ProgressReport
 
-__all__ = ["Place", "Places", "choose_places"]
+__all__ = ["ServerRuntime", "ServerRuntimes", "choose_runtimes"]
 
 BROKER_IMAGE = "rabbitmq:4.3-management"
 DATABASE_IMAGE = "postgres:18"
@@ -29,7 +29,7 @@ PROBE_LIMIT = 10.0  # seconds; a daemon that runs answers within a tenth of one,
 PULL_LIMIT = 300.0  # seconds
 
 
-class Place(Protocol):
+class ServerRuntime(Protocol):
     """Paths are as the server sees them."""
 
     @property
@@ -65,14 +65,16 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True)
-class Places:
+class ServerRuntimes:
     """One for each server."""
 
-    broker: Place
-    postgres: Place
+    broker: ServerRuntime
+    postgres: ServerRuntime
 
 
-def choose_places(instance_dir: Path, report: Report, environ: Mapping[str, str] = os.environ) -> Places:
+def choose_runtimes(
+    instance_dir: Path, report: ProgressReport, environ: Mapping[str, str] = os.environ
+) -> ServerRuntimes:
     """Takes what the machine offers; builds the root or pulls images where needed.
 
     Raises LocalError for a `WARREN_SERVERS` that means nothing, MachineError or RootError if there is no way at all.
@@ -84,7 +86,7 @@ def choose_places(instance_dir: Path, report: Report, environ: Mapping[str, str]
     if wish == "docker" and not with_docker:
         raise MachineError("WARREN_SERVERS asks for Docker, but no Docker daemon answers. Start it, or unset that.")
 
-    broker: Place | None = None
+    broker: ServerRuntime | None = None
     if with_docker:
         try:
             broker = _container(instance_dir, "rabbitmq", BROKER_IMAGE, report)
@@ -92,21 +94,21 @@ def choose_places(instance_dir: Path, report: Report, environ: Mapping[str, str]
             if wish == "docker":
                 raise
             report.status(f"Docker runs, but: {error}")
-    postgres: Place
+    postgres: ServerRuntime
     if wish == "docker":
         postgres = _container(instance_dir, "postgres", DATABASE_IMAGE, report)
     else:
         try:
             root = debian_root(report)
-            postgres = Enclosure(root, instance_dir, "postgres")
-            broker = broker or Enclosure(root, instance_dir, "rabbitmq")
+            postgres = Sandbox(root, instance_dir, "postgres")
+            broker = broker or Sandbox(root, instance_dir, "rabbitmq")
         except (MachineError, RootError):
             if broker is None:
                 raise
             postgres = _container(instance_dir, "postgres", DATABASE_IMAGE, report)
     assert broker is not None  # noqa: S101 (a wish for Docker that cannot be met has raised)
     report.status(f"RabbitMQ: {_describe(broker)}; PostgreSQL: {_describe(postgres)}")
-    return Places(broker, postgres)
+    return ServerRuntimes(broker, postgres)
 
 
 def _docker_answers() -> bool:
@@ -119,7 +121,7 @@ def _docker_answers() -> bool:
         return False
 
 
-def _container(instance_dir: Path, name: str, image: str, report: Report) -> Container:
+def _container(instance_dir: Path, name: str, image: str, report: ProgressReport) -> Container:
     """A place in a container. Raises ServerError if the image is not here and cannot be pulled."""
     if not docker("image", "ls", "--quiet", image).strip():
         with report.step(f"Pulling {image}"):
@@ -127,5 +129,5 @@ def _container(instance_dir: Path, name: str, image: str, report: Report) -> Con
     return Container(instance_dir, name, image, VOLUME_PATHS[image])
 
 
-def _describe(place: Place) -> str:
+def _describe(place: ServerRuntime) -> str:
     return f"Docker image {place.image}" if isinstance(place, Container) else "private Debian root"

@@ -22,14 +22,14 @@ from devtools.processes.die_with_parent import spawn
 from devtools.servers.credentials import instance_identity
 from devtools.servers.debian_root import SERVICE_UID
 
-__all__ = ["Enclosure"]
+__all__ = ["Sandbox"]
 
 SCRIPT = Path(__file__).with_name("confinement.py")
 PROGRAMS = "/usr/lib/rabbitmq/bin:/usr/lib/postgresql/18/bin:/usr/sbin:/usr/bin"
 ORIGIN = "belongs-to"
 
 
-class Enclosure:
+class Sandbox:
     """The server `name` of the instance in `instance_dir`. Raises MachineError where the machine forbids it."""
 
     listen_host = LOOPBACK

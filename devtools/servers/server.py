@@ -14,7 +14,7 @@ from typing import ClassVar
 from devtools.errors import ServerError, describe_exit
 from devtools.processes.die_with_parent import spawn, tail
 from devtools.processes.log_file import LogFile, pump
-from devtools.servers.runtime import Place
+from devtools.servers.runtime import ServerRuntime
 
 __all__ = ["Server", "kill_all", "start_all", "stop_all"]
 
@@ -31,7 +31,7 @@ class Server(ABC):
     start_limit: float = 180.0  # seconds
     stop_limit: float = 20.0  # seconds
 
-    def __init__(self, place: Place, log_file: Path) -> None:
+    def __init__(self, place: ServerRuntime, log_file: Path) -> None:
         self._place = place
         self.log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None

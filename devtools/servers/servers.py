@@ -10,9 +10,9 @@ from devtools.servers import rabbitmq
 from devtools.servers.credentials import Certificates
 from devtools.servers.postgres import Postgres
 from devtools.servers.rabbitmq import RabbitMQ
-from devtools.servers.runtime import choose_places
+from devtools.servers.runtime import choose_runtimes
 from devtools.servers.server import Server, kill_all, start_all, stop_all
-from warren.progress import Report, SilentReport
+from warren.progress import ProgressReport, SilentProgress
 
 __all__ = ["Servers"]
 
@@ -27,9 +27,9 @@ class Servers:
     broker: RabbitMQ
     postgres: Postgres
 
-    def __init__(self, instance_dir: Path, *, report: Report | None = None, fresh: bool = False) -> None:
+    def __init__(self, instance_dir: Path, *, report: ProgressReport | None = None, fresh: bool = False) -> None:
         self.instance_dir = instance_dir
-        self._report = report or SilentReport()
+        self._report = report or SilentProgress()
         self._fresh = fresh
 
     def __enter__(self) -> Self:
@@ -43,7 +43,7 @@ class Servers:
 
     def start(self) -> None:
         self.instance_dir.mkdir(parents=True, exist_ok=True)
-        places = choose_places(self.instance_dir, self._report)
+        places = choose_runtimes(self.instance_dir, self._report)
         certificates = Certificates(self.instance_dir / "certificates")
         ports = remembered_ports(self.instance_dir / "ports.json", ("postgres", *rabbitmq.PORTS))
         self.postgres = Postgres(places.postgres, self.instance_dir, ports["postgres"], certificates)

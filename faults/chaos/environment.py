@@ -17,14 +17,14 @@ import msgspec
 
 from devtools.errors import LocalError
 from devtools.ports import remembered_ports
-from devtools.processes.supervisor import Process
+from devtools.processes.supervisor import ProcessSpec
 from devtools.servers.credentials import remembered_secret
 from faults.chaos.fault_kinds import CONSUMERS, EVERYBODY, READ_ALONG
 from faults.chaos.timeline import Timeline
 from faults.chaos.workload import opening_stock
 from faults.harness import BROKER, DATABASE, Rig
 from faults.proxy import Line, OpenLine
-from warren.progress import Report
+from warren.progress import ProgressReport
 
 PAYMENT_DEADLINE = 60.0  # seconds
 OUTBOX_LIMIT = 150
@@ -45,7 +45,7 @@ ALREADY_SAID = {0, 69}
 class Site(Rig):
     impatience = IMPATIENCE
 
-    def __init__(self, folder: Path, timeline: Timeline, report: Report, payment_deadline: float) -> None:
+    def __init__(self, folder: Path, timeline: Timeline, report: ProgressReport, payment_deadline: float) -> None:
         stock = folder / "opening-stock.json"
         stock.write_bytes(msgspec.json.encode(opening_stock()))
         api = ENVIRONMENT["order-api"] | {"WARREN_PAYMENT_DEADLINE_SECONDS": str(payment_deadline)}
@@ -96,7 +96,7 @@ class Site(Rig):
 
     # Processes
 
-    def usual(self, alias: str, **environment: str) -> Process:
+    def usual(self, alias: str, **environment: str) -> ProcessSpec:
         """How a process of that name is run."""
         name = alias.removesuffix("-2").removesuffix("-3")
         settings: dict[str, str] = {}

@@ -11,8 +11,8 @@ from devtools.local.topology import VHOST
 from faults import queues
 from faults.chaos.environment import Site
 from warren.cli.access import BrokerAccess, DatabaseAccess
-from warren.cli.filters import Filters
-from warren.cli.search import search
+from warren.cli.filters import MessageFilters
+from warren.cli.parked_search import parked_search
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.dead_letters import deadletter
 from warren_messaging.dead_letters.parked import UNROUTED, Parked
@@ -43,7 +43,7 @@ def replay_parked(site: Site) -> Counter[str]:
 
     async def run() -> None:
         broker, database = _broker_access(site), _database_access(site)
-        async with search(broker, database, Filters()) as wanted:
+        async with parked_search(broker, database, MessageFilters()) as wanted:
             for name in wanted.lots:
                 if name == UNROUTED:
                     continue

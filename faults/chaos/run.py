@@ -21,7 +21,7 @@ from faults.chaos.scheduler import Fault, Storm
 from faults.chaos.timeline import Timeline
 from faults.chaos.workload import wishes
 from services.registry import SERVICE_NAMES
-from warren.progress import Report
+from warren.progress import ProgressReport
 
 RATE = 12.0  # orders a second
 LAST_ANSWERS = 120.0  # seconds in which every customer has been answered once all is whole
@@ -89,7 +89,7 @@ class Run:
         *,
         seed: int,
         seconds: float,
-        report: Report,
+        report: ProgressReport,
         rate: float = RATE,
         payment_deadline: float = PAYMENT_DEADLINE,
         on_progress: Callable[[Progress], None] = lambda _: None,

@@ -6,14 +6,14 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from devtools.local.instance import Instance
-from devtools.processes.supervisor import stoppable
+from devtools.processes.supervisor import sigterm_as_interrupt
 from faults.chaos.plan import plan
 from faults.chaos.run import RATE, Run
 from loadtest import machine, report
 from loadtest.chaos import show
 from loadtest.mark import Exit
 from loadtest.options import InstanceName, Json, Seed
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 Minutes = Annotated[float, Parameter(validator=Number(gte=0.5, lte=600), help="How long customers order.")]
 Rate = Annotated[float, Parameter(validator=Number(gt=0, lte=100), help="Orders a second, on average.")]
@@ -53,8 +53,8 @@ def chaos(
         return Exit.MET
     report.machine(machine.facts(), seed=seed)
     again = f"python -m loadtest chaos --minutes {minutes:g} --seed {seed} --rate {rate:g}"
-    told = ConsoleReport()
-    with stoppable(), Instance(instance) as held:
+    told = ConsoleProgress()
+    with sigterm_as_interrupt(), Instance(instance) as held:
         run = Run(held.dir, seed=seed, seconds=seconds, rate=rate, report=told)
         show.plan(run.plan)
         report.heading("Run")

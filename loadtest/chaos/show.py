@@ -8,7 +8,7 @@ from faults.chaos.plan import Planned
 from faults.chaos.run import Outcome, Progress
 from faults.chaos.scheduler import Fault
 from loadtest import report
-from warren.progress import ConsoleReport, Step
+from warren.progress import ConsoleProgress, ProgressStep
 
 
 def plan(planned: Sequence[Planned]) -> None:
@@ -20,7 +20,7 @@ def plan(planned: Sequence[Planned]) -> None:
         )
 
 
-def follower(told: ConsoleReport, step: Step, seconds: float) -> Callable[[Progress], None]:
+def follower(told: ConsoleProgress, step: ProgressStep, seconds: float) -> Callable[[Progress], None]:
     """Shows progress: in place on a terminal, else a line each time."""
 
     def follow(now: Progress) -> None:

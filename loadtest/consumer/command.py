@@ -15,7 +15,7 @@ from loadtest.consumer.outcome import Outcome
 from loadtest.consumer.rounds import Comparison, Rounds, Side
 from loadtest.mark import Exit, exit_code
 from loadtest.options import Count, InstanceName, Json
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 TOPOLOGY = Path(__file__).with_name("topology.yaml")
 
@@ -56,7 +56,7 @@ def consumer(
     with (
         Instance(instance) as held,
         cores.leaving(cores.measured_core()),
-        Servers(held.dir, report=ConsoleReport(), fresh=True) as servers,
+        Servers(held.dir, report=ConsoleProgress(), fresh=True) as servers,
     ):
         held.record({}, servers.pids)
         comparison, versions, profiles = asyncio.run(_run(servers, messages, rounds, seed, shape, profile))

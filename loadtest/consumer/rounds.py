@@ -15,7 +15,7 @@ import msgspec
 from aiormq import spec
 
 from devtools.paths import CHECKOUT
-from devtools.processes.die_with_parent import tethered
+from devtools.processes.die_with_parent import die_with_parent
 from loadtest import cores
 from loadtest.bench import Bench
 from loadtest.consumer import load
@@ -115,7 +115,7 @@ class Rounds:
         command += ["--profile"] if self._profile == side else []
         try:
             done = subprocess.run(
-                tethered(command),
+                die_with_parent(command),
                 env=os.environ | self._bench.environment,
                 cwd=CHECKOUT,
                 capture_output=True,

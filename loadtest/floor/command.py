@@ -12,7 +12,7 @@ from loadtest.floor.quantities import TYPICAL, Quantities
 from loadtest.mark import Exit
 from loadtest.options import InstanceName, Json, Orders
 from loadtest.shown import show_floor, show_quantities
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ def floor(*, orders: Orders = 1000, json: Json = None, instance: InstanceName = 
 
     Example: python -m loadtest floor --orders 2000
     """
-    facts, told = machine.facts(), ConsoleReport()
+    facts, told = machine.facts(), ConsoleProgress()
     with Instance(instance) as held, Servers(held.dir, report=told, fresh=True) as servers:
         held.record({}, servers.pids)
         with told.step("The floor"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from devtools.paths import CHECKOUT
-from devtools.processes.die_with_parent import tethered
+from devtools.processes.die_with_parent import die_with_parent
 from devtools.servers.servers import Servers
 from loadtest.bench import Bench
 from loadtest.errors import RunFailed
@@ -54,7 +54,7 @@ async def measure(servers: Servers, quantities: Quantities, orders: int) -> Floo
 
 def _part(bench: Bench, name: str, counts: list[int]) -> float:
     done = subprocess.run(
-        tethered([sys.executable, "-m", "loadtest.floor.part", name, *map(str, counts)]),
+        die_with_parent([sys.executable, "-m", "loadtest.floor.part", name, *map(str, counts)]),
         env=os.environ | bench.environment,
         cwd=CHECKOUT,
         capture_output=True,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import msgspec
 
-from devtools.servers.addresses import DatabaseAddress
+from devtools.servers.endpoints import DatabaseEndpoint
 from services.registry import SERVICE_NAMES
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ TYPICAL = Quantities(published=14, consumed=33, marks=38, events=24, states=15, 
 """Of an order that is completed, for `python -m loadtest floor` alone; `orders` counts anew."""
 
 
-async def counted(database: DatabaseAddress, orders: int) -> Quantities:
+async def counted(database: DatabaseEndpoint, orders: int) -> Quantities:
     """From the statistics of a database that has seen nothing but this run.
 
     They are complete once the services' connections have ended.

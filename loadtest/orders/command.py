@@ -19,7 +19,7 @@ from loadtest.orders.course import Course
 from loadtest.orders.ours import Ours
 from loadtest.shown import show_course, show_floor, show_quantities
 from services.registry import PROCESSES
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 MOST_OF_FLOOR = 2.5
 
@@ -61,7 +61,7 @@ def orders(
     """
     if profile is not None and profile not in PROCESSES:
         raise ValueError(f"no service process {profile}; there are {', '.join(PROCESSES)}")
-    facts, told = machine.facts(), ConsoleReport()
+    facts, told = machine.facts(), ConsoleProgress()
     with Instance(instance) as held, Ours(held.dir, told, profile) as flow:
         held.record(flow.system.urls, {**flow.servers.pids, **flow.pids})
         with told.step(f"{orders:,} orders") as step:

@@ -12,7 +12,7 @@ import msgspec
 
 from devtools.invariants import Check
 from devtools.paths import CHECKOUT
-from devtools.processes.die_with_parent import tethered
+from devtools.processes.die_with_parent import die_with_parent
 from devtools.servers.servers import Servers
 from loadtest import cpu
 from loadtest.errors import RunFailed
@@ -119,7 +119,7 @@ async def run(
 def _place(url: str, orders: int, connections: int, seed: int) -> Placed:
     command = [sys.executable, "-m", "loadtest.orders.generator", url, "--orders", str(orders)]
     command += ["--connections", str(connections), "--seed", str(seed)]
-    done = subprocess.run(tethered(command), cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    done = subprocess.run(die_with_parent(command), cwd=CHECKOUT, capture_output=True, text=True, check=False)
     return read_result("the load generator", done, Placed)
 
 

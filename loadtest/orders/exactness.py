@@ -18,7 +18,7 @@ import broker_topology
 from devtools.invariants import Check
 from devtools.local.system import System
 from devtools.local.topology import TOPOLOGY
-from devtools.servers.addresses import BrokerAddress
+from devtools.servers.endpoints import BrokerEndpoints
 from services.registry import AUDITED
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def judge(system: System, received_before: int, since: UUID = FIRST, away:
         await connection.close()
 
 
-async def received(broker: BrokerAddress) -> int:
+async def received(broker: BrokerEndpoints) -> int:
     """How many messages the broker has taken from publishers since it started.
 
     Its global counter, since those of exchanges and channels miss what a channel that soon closes has sent.

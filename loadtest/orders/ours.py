@@ -13,11 +13,11 @@ import asyncpg
 from devtools import invariants
 from devtools.invariants import Check
 from devtools.local.system import System
-from devtools.processes.supervisor import Process
+from devtools.processes.supervisor import ProcessSpec
 from devtools.servers.servers import Servers
 from loadtest.orders import catalogue, exactness
 from services.registry import PROCESSES, SERVICE_NAMES
-from warren.progress import Report
+from warren.progress import ProgressReport
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any]
@@ -30,7 +30,7 @@ SETTLING_SECONDS = 30.0
 class Ours:
     """Entering starts everything from empty; leaving stops it. `profile` names a process to run under a profiler."""
 
-    def __init__(self, folder: Path, report: Report, profile: str | None = None) -> None:
+    def __init__(self, folder: Path, report: ProgressReport, profile: str | None = None) -> None:
         self._folder = folder
         self._report = report
         self._profile = profile
@@ -113,4 +113,4 @@ class Ours:
         plain = self.system.process(name)
         arguments = list(plain.argv[2:])  # after: python -m
         command = [sys.executable, "-m", "loadtest.under_profiler", str(self.profile_file), *arguments]
-        processes.start(Process(name, command, plain.env, plain.cwd))
+        processes.start(ProcessSpec(name, command, plain.env, plain.cwd))

@@ -17,7 +17,7 @@ from loadtest.orders.ours import Ours
 from loadtest.plain.flow import Plain
 from loadtest.samples import summary
 from loadtest.shown import show_course
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 BOUND = 4.0
 
@@ -63,7 +63,7 @@ def compare(
 
         python -m loadtest compare --orders 5000 --rounds 3 --json compare.json
     """
-    facts, told = machine.facts(), ConsoleReport()
+    facts, told = machine.facts(), ConsoleProgress()
     pairs: list[Pair] = []
     checks: list[Check] = []
     with Instance(instance) as held:

@@ -13,7 +13,7 @@ from devtools.invariants import Check, queue_depths
 from devtools.local.topology import TOPOLOGY
 from devtools.paths import CHECKOUT
 from devtools.ports import remembered_ports
-from devtools.processes.supervisor import Process, Supervisor
+from devtools.processes.supervisor import ProcessSpec, Supervisor
 from devtools.servers.servers import Servers
 from loadtest.bench import Bench
 from loadtest.errors import RunFailed
@@ -159,14 +159,14 @@ class Plain:
                 [(sku, catalogue.PIECES) for sku in catalogue.prices()],
             )
 
-    def _process(self, name: str, prices: Path) -> Process:
+    def _process(self, name: str, prices: Path) -> ProcessSpec:
         user = name.split("-", maxsplit=1)[0]
         settings = self._bench.environment | {
             "WARREN_BROKER_CREDENTIALS": str(self._bench.secrets / f"{user}-rabbitmq"),
             "WARREN_PRICES_FILE": str(prices),
             "WARREN_HTTP_PORT": str(self._port),
         }
-        return Process(name, [sys.executable, "-m", "loadtest.plain", name], settings, CHECKOUT)
+        return ProcessSpec(name, [sys.executable, "-m", "loadtest.plain", name], settings, CHECKOUT)
 
     async def _ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS

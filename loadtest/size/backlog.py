@@ -7,7 +7,7 @@ import aiormq
 from aiormq import spec
 from aiormq.channel import Channel
 
-from devtools.servers.addresses import BrokerAddress
+from devtools.servers.endpoints import BrokerEndpoints
 from loadtest.consumer import load
 from loadtest.errors import RunFailed
 from warren_messaging.amqp.pipeline import Frame, Outcome, forget, send
@@ -17,7 +17,7 @@ BODIES = 100  # different ones; what is in them is nothing to the queue
 
 
 async def fill(
-    broker: BrokerAddress, vhost: str, queue: str, messages: int, on_progress: Callable[[float], None]
+    broker: BrokerEndpoints, vhost: str, queue: str, messages: int, on_progress: Callable[[float], None]
 ) -> None:
     """Put `messages` into `queue`, each confirmed. Raises RunFailed when one is not."""
     chance = random.Random(1)  # noqa: S311 - a load, not a secret
@@ -44,7 +44,7 @@ async def fill(
         await connection.close()
 
 
-async def depth(broker: BrokerAddress, vhost: str, queue: str, *, purge: bool = False) -> int:
+async def depth(broker: BrokerEndpoints, vhost: str, queue: str, *, purge: bool = False) -> int:
     """How many messages wait; with `purge` they are removed after counting."""
     connection = await aiormq.connect(f"{broker.amqps_url(vhost=vhost)}?cafile={broker.ca_file}")
     try:

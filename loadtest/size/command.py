@@ -14,7 +14,7 @@ from loadtest.mark import Mark, exit_code
 from loadtest.options import Connections, Count, InstanceName, Json, Orders, Seed
 from loadtest.size.pairs import Comparison, compare
 from loadtest.size.sized import AWAY, Sized
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 BOUND = 1.10
 
@@ -59,7 +59,7 @@ def size(
 
         python -m loadtest size --of rows --rows 100000 --pairs 3
     """
-    facts, told = machine.facts(), ConsoleReport()
+    facts, told = machine.facts(), ConsoleProgress()
     comparisons: list[Comparison] = []
     with ExitStack() as stack:
         held = [stack.enter_context(Instance(name)) for name in (f"{instance}-empty", f"{instance}-full")]
@@ -80,7 +80,7 @@ def size(
 
 
 def _measure(
-    kind: Of, amount: int, folders: list[Path], told: ConsoleReport, course: tuple[int, int, int, int]
+    kind: Of, amount: int, folders: list[Path], told: ConsoleProgress, course: tuple[int, int, int, int]
 ) -> Comparison:
     pairs, orders, connections, seed = course
     away = None if kind == "rows" else AWAY

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from devtools.servers.addresses import DatabaseAddress
+from devtools.servers.endpoints import DatabaseEndpoint
 from loadtest.errors import RunFailed
 from services.registry import AUDITED, SERVICE_NAMES
 
@@ -74,7 +74,7 @@ def tables() -> dict[str, str]:
     return found
 
 
-async def fill(database: DatabaseAddress, rows: int, on_table: Callable[[float, str], None]) -> int:
+async def fill(database: DatabaseEndpoint, rows: int, on_table: Callable[[float, str], None]) -> int:
     """Put them in, and leave the tables as vacuum leaves them; returns how many rows there are. For a million in each
     table: some minutes, 8 GiB."""
     connection = await asyncpg.connect(database.dsn())

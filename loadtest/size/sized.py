@@ -13,7 +13,7 @@ from devtools.local.topology import VHOST
 from loadtest.orders import exactness
 from loadtest.orders.ours import SETTLING_SECONDS, Connection, Ours
 from loadtest.size import backlog, history
-from warren.progress import Report
+from warren.progress import ProgressReport
 from warren_messaging import new_id
 
 AWAY = "email"
@@ -23,7 +23,7 @@ AWAY = "email"
 class Sized(Ours):
     """The system, from empty; `past` or `wait` give it size. Without its consumer a queue grows: `away` names it."""
 
-    def __init__(self, folder: Path, report: Report, *, away: str | None = None) -> None:
+    def __init__(self, folder: Path, report: ProgressReport, *, away: str | None = None) -> None:
         super().__init__(folder, report)
         self._away = away
 

@@ -18,7 +18,7 @@ from loadtest import machine, report
 from loadtest.mark import Mark, exit_code
 from loadtest.options import InstanceName, Json
 from loadtest.topology import shape
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 LEAST_RATE = 400.0  # objects a second
 LONGEST_CHECK = 1.0  # seconds
@@ -59,7 +59,7 @@ def topology(
 
     Example: python -m loadtest topology
     """
-    facts, told = machine.facts(), ConsoleReport()
+    facts, told = machine.facts(), ConsoleProgress()
     with Instance(instance) as held, Servers(held.dir, report=told, fresh=True) as servers:
         held.record({}, servers.pids)
         with told.step("Topologies of two sizes"):

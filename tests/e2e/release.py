@@ -15,7 +15,7 @@ import httpx
 import yaml
 
 from devtools.invariants import Check, judge, queue_depths, quorums_online
-from devtools.servers.addresses import BrokerAddress, DatabaseAddress
+from devtools.servers.endpoints import BrokerEndpoints, DatabaseEndpoint
 from tests.e2e.command import run
 from tests.e2e.customers import CustomerRun, manifest
 from tests.e2e.errors import CheckFailed, CommandFailed
@@ -109,7 +109,7 @@ class Release:
     # The outcome
 
     @contextmanager
-    def addresses(self) -> Iterator[tuple[DatabaseAddress, BrokerAddress]]:
+    def addresses(self) -> Iterator[tuple[DatabaseEndpoint, BrokerEndpoints]]:
         """The administrators' addresses of both servers, forwarded to local ports."""
         trust = self.kubectl.get("configmap", "warren-trust")["data"]["ca.crt"]
         database = self.kubectl.secret("postgresql-admin")
@@ -122,8 +122,8 @@ class Release:
             authority = Path(folder) / "ca.crt"
             authority.write_text(trust)
             yield (
-                DatabaseAddress("localhost", sql, database["username"], database["password"], authority),
-                BrokerAddress(
+                DatabaseEndpoint("localhost", sql, database["username"], database["password"], authority),
+                BrokerEndpoints(
                     host="localhost",
                     amqps_port=0,
                     management_url=f"https://localhost:{management}",
@@ -157,7 +157,7 @@ class Release:
             time.sleep(1)
         return f"{len(checks)} invariants hold with {len(self.accepted)} accepted orders"
 
-    def _judge_once(self, database: DatabaseAddress, broker: BrokerAddress, *, mail: bool) -> list[Check]:
+    def _judge_once(self, database: DatabaseEndpoint, broker: BrokerEndpoints, *, mail: bool) -> list[Check]:
         return asyncio.run(judge(database, broker, accepted=self.accepted, apart_from=() if mail else MAIL))
 
     def depth(self, queue: str) -> int:
@@ -174,7 +174,7 @@ class Release:
         found = self._ask(lambda _, broker: asyncio.run(quorums_online(broker, "orders")))
         return min(found.values())
 
-    def _ask(self, question: Callable[[DatabaseAddress, BrokerAddress], T]) -> T:
+    def _ask(self, question: Callable[[DatabaseEndpoint, BrokerEndpoints], T]) -> T:
         """Ask the servers through port-forwards, which may break at any time and are then made again."""
         for attempt in range(TRIES):
             try:

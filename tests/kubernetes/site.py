@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from broker_topology.broker.management_api import ManagementApi, path
-from devtools.servers.addresses import BrokerAddress
+from devtools.servers.endpoints import BrokerEndpoints
 from tests.kubernetes.cluster import (
     NAMESPACE,
     PATIENCE_SECONDS,
@@ -42,7 +42,7 @@ NAMES = {
 
 
 class Site:
-    def __init__(self, cluster: Cluster, address: BrokerAddress, folder: Path, namespace: str) -> None:
+    def __init__(self, cluster: Cluster, address: BrokerEndpoints, folder: Path, namespace: str) -> None:
         self.cluster = cluster
         self.address = address
         self.folder = folder
@@ -218,7 +218,7 @@ class Site:
 
 
 @asynccontextmanager
-async def site(cluster: Cluster, address: BrokerAddress, folder: Path) -> AsyncIterator[Site]:
+async def site(cluster: Cluster, address: BrokerEndpoints, folder: Path) -> AsyncIterator[Site]:
     place = Site(cluster, address, folder, f"topo-{secrets.token_hex(4)}")
     await place.set_up()
     try:

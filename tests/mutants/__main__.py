@@ -16,7 +16,7 @@ from rich.table import Table
 
 from devtools.errors import LocalError
 from devtools.paths import instance_dir
-from devtools.processes.supervisor import stoppable
+from devtools.processes.supervisor import sigterm_as_interrupt
 from devtools.servers.servers import Servers
 from tests.mutants.errors import MutantError
 from tests.mutants.mutant import Mutant, chosen, read_all
@@ -25,7 +25,7 @@ from tests.mutants.tree import copy_to
 from tests.mutants.trial import Bench, Trial, Verdict, outcomes_of
 from tests.mutants.witness import PASSED
 from tests.servers import remove_instance, write_addresses
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 app = App(name="python -m tests.mutants", version_flags=[], suppress_keyboard_interrupt=False)
 console = Console(highlight=False, soft_wrap=True)
@@ -70,7 +70,7 @@ def bench() -> Iterator[Bench]:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="warren-mutants-") as folder,
-            Servers(instance, report=ConsoleReport(sys.stdout), fresh=True) as servers,
+            Servers(instance, report=ConsoleProgress(sys.stdout), fresh=True) as servers,
         ):
             tree = Path(folder) / "tree"
             tree.mkdir()
@@ -124,7 +124,7 @@ def summary(trials: list[Trial]) -> int:
 def main() -> None:
     """Entry point: mistakes of the user end in one line, never in a stack trace."""
     try:
-        with stoppable():
+        with sigterm_as_interrupt():
             code = app(sys.argv[1:])
     except (MutantError, LocalError, OSError) as error:
         Console(stderr=True, highlight=False).print(f"[red]mutants:[/red] {escape(str(error))}", soft_wrap=True)

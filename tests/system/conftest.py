@@ -11,7 +11,7 @@ from devtools.local.system import System
 from devtools.paths import instance_dir
 from tests.servers import remove_instance
 from tests.system.shop import Shop
-from warren.client import Client
+from warren.client import ApiClient
 
 # A customer has this long to think again after paying, and an unpaid order this long to be paid.
 ENVIRONMENT = {
@@ -29,13 +29,13 @@ def system() -> Iterator[System]:
 
 
 @pytest.fixture(scope="session")
-def client(system: System) -> Iterator[Client]:
-    with Client(system.url("order-api")) as client:
+def client(system: System) -> Iterator[ApiClient]:
+    with ApiClient(system.url("order-api")) as client:
         yield client
 
 
 @pytest.fixture
-def shop(system: System, client: Client) -> Iterator[Shop]:
+def shop(system: System, client: ApiClient) -> Iterator[Shop]:
     """Ends with the invariants over every order that was accepted so far."""
     shop = Shop(system, client)
     yield shop

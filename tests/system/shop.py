@@ -11,24 +11,24 @@ from uuid import UUID
 import httpx
 
 from devtools.local.system import System
-from warren.client import Client, Order
+from warren.client import ApiClient, OrderView
 
 ACCEPTED: list[UUID] = []
 
 
 class Shop:
-    def __init__(self, system: System, client: Client) -> None:
+    def __init__(self, system: System, client: ApiClient) -> None:
         self.system = system
         self.client = client
         self.accepted = ACCEPTED
         self.frozen: set[str] = set()
 
-    def place(self, *items: Any, user: str = "gayal", key: str | None = None, **fields: Any) -> Order:
+    def place(self, *items: Any, user: str = "gayal", key: str | None = None, **fields: Any) -> OrderView:
         order = self.client.place({"user": user, "items": list(items or ["item1"]), **fields}, key)
         self.accepted.append(order.id)
         return order
 
-    def reaches(self, order: Order, *states: str, seconds: float = 30) -> Order:
+    def reaches(self, order: OrderView, *states: str, seconds: float = 30) -> OrderView:
         """Wait until the order shows one of the states, as "STATE" or "STATE (reason)"."""
         deadline = time.monotonic() + seconds
         while True:
@@ -57,7 +57,7 @@ class Shop:
         finally:
             self.thaw(*processes)
 
-    def story(self, order: Order, *, until: str) -> list[str]:
+    def story(self, order: OrderView, *, until: str) -> list[str]:
         """Event types of an order in time order, once audit has `until`."""
         deadline = time.monotonic() + 20
         while True:

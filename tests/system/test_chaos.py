@@ -11,7 +11,7 @@ import pytest
 from devtools.paths import instance_dir
 from faults.chaos.run import Outcome, Progress, Run
 from tests.servers import remove_instance
-from warren.progress import SilentReport
+from warren.progress import SilentProgress
 
 PAYMENT_DEADLINE = 12.0  # seconds
 
@@ -31,7 +31,7 @@ def run(folder: Path, seed: int, seconds: float) -> Outcome:
         folder,
         seed=seed,
         seconds=seconds,
-        report=SilentReport(),
+        report=SilentProgress(),
         payment_deadline=PAYMENT_DEADLINE,
         on_progress=follow,
     )

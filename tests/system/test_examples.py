@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devtools.local.run_service import Guest
+from devtools.local.run_service import ExtraService
 from devtools.local.topology import VHOST
 from devtools.paths import CHECKOUT
 from devtools.ports import remembered_ports
@@ -45,7 +45,7 @@ class Points:
 @pytest.fixture
 def points(shop: Shop, tmp_path: Path) -> Iterator[Points]:
     """Gone again afterwards with its queues: the invariants let no message wait where nobody consumes."""
-    guest = Guest(LOYALTY, shop.system.folder)
+    guest = ExtraService(LOYALTY, shop.system.folder)
     asyncio.run(guest.prepare())
     asyncio.run(guest.prepare())  # changes nothing
     port = remembered_ports(tmp_path / "ports.json", ("loyalty",))["loyalty"]

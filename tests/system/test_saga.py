@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.system.shop import Shop
-from warren.client import Order
+from warren.client import OrderView
 from warren.errors import ClientError
 
 COMPLETE = [
@@ -126,7 +126,7 @@ def test_cancelled_while_paid_refunds(shop: Shop) -> None:
     assert "payment.refunded" in shop.story(order, until="order.cancelled")
 
 
-def cancelled_after_the_parcel_left(shop: Shop) -> Order:
+def cancelled_after_the_parcel_left(shop: Shop) -> OrderView:
     """The parcel leaves, and the customer cancels before the order has heard of it.
 
     The worker is stopped at a moment of chance. It may hold the order's row just then, or know of the parcel already,
@@ -204,7 +204,7 @@ def test_fifty_posts_at_once_with_one_idempotency_key_make_one_order_and_get_equ
 def test_a_hundred_orders_at_once_for_the_last_piece_sell_it_once(shop: Shop) -> None:
     together = Barrier(100)
 
-    def place(number: int) -> Order:
+    def place(number: int) -> OrderView:
         together.wait(30)
         return shop.place("last-piece", user=f"user{number}")
 

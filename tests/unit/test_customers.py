@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from warren import customers
-from warren.customers import Customers, Tally
+from warren.customers import OrderCounts, SteadyCustomers
 
 ORDERS = 20
 
@@ -73,9 +73,9 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(customers, "LIMIT", 120.0)
 
 
-async def order(shop: Shop) -> Tally:
+async def order(shop: Shop) -> OrderCounts:
     """At a hundred a second until the shop has had enough, however long that takes."""
-    crowd = Customers(shop.url, None, 100)
+    crowd = SteadyCustomers(shop.url, None, 100)
     loop = asyncio.get_running_loop()
     shop.enough = lambda: loop.call_soon_threadsafe(crowd.stop)
     return await crowd.order(600)
@@ -110,7 +110,7 @@ async def test_a_refused_order_is_given_up_at_once(shop: Shop) -> None:
 async def test_an_order_without_an_answer_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(customers, "PATIENCE", 600.0)
     monkeypatch.setattr(customers, "PAUSE", 0.01)
-    crowd = Customers("http://127.0.0.1:9", None, 50)
+    crowd = SteadyCustomers("http://127.0.0.1:9", None, 50)
     ordering = asyncio.create_task(crowd.order(600))
     while crowd.tally.failed.total() < ORDERS:  # noqa: ASYNC110 (the command has no event for it)
         await asyncio.sleep(0.01)

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from warren.demo import TRIES, Scene
-from warren.smoke import Smoke
+from warren.demo import TRIES, Scenario
+from warren.smoke import SmokeTest
 
-ORDINARY = Scene("an ordinary order", {"orderId": "1", "user": "ann", "items": ["mug"]}, "COMPLETED")
-REGRET = Scene("regret", {"orderId": "2", "user": "gus", "items": ["mug"]}, "CANCELLED (customer)", cancel_in="PAID")
+ORDINARY = Scenario("an ordinary order", {"orderId": "1", "user": "ann", "items": ["mug"]}, "COMPLETED")
+REGRET = Scenario("regret", {"orderId": "2", "user": "gus", "items": ["mug"]}, "CANCELLED (customer)", cancel_in="PAID")
 
 
 class Shop:
@@ -59,7 +59,7 @@ def shop() -> Shop:
 
 
 @pytest.fixture
-def smoke(shop: Shop) -> Iterator[Smoke]:
+def smoke(shop: Shop) -> Iterator[SmokeTest]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
@@ -76,62 +76,62 @@ def smoke(shop: Shop) -> Iterator[Smoke]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield Smoke(f"http://127.0.0.1:{server.server_port}", None, 20)
+        yield SmokeTest(f"http://127.0.0.1:{server.server_port}", None, 20)
         server.shutdown()
         thread.join()
 
 
-def test_an_order_that_ends_as_it_should_is_well(smoke: Smoke) -> None:
+def test_an_order_that_ends_as_it_should_is_well(smoke: SmokeTest) -> None:
     assert smoke.perform(ORDINARY) == (
         True,
         "an ordinary order: PENDING -> PAID -> COMPLETED: COMPLETED, as expected",
     )
 
 
-def test_one_that_ends_otherwise_is_not(smoke: Smoke) -> None:
-    declined = Scene("declined", ORDINARY.body, "CANCELLED (payment_failed)")
+def test_one_that_ends_otherwise_is_not(smoke: SmokeTest) -> None:
+    declined = Scenario("declined", ORDINARY.body, "CANCELLED (payment_failed)")
     assert smoke.perform(declined) == (
         False,
         "declined: PENDING -> PAID -> COMPLETED: COMPLETED, NOT CANCELLED (payment_failed)",
     )
 
 
-def test_a_customer_who_was_too_late_orders_again(smoke: Smoke, shop: Shop) -> None:
+def test_a_customer_who_was_too_late_orders_again(smoke: SmokeTest, shop: Shop) -> None:
     shop.too_late = TRIES - 1
     assert smoke.perform(REGRET)[0]
     assert len(set(shop.placed)) == TRIES
 
 
-def test_one_who_is_always_too_late_is_said(smoke: Smoke, shop: Shop) -> None:
+def test_one_who_is_always_too_late_is_said(smoke: SmokeTest, shop: Shop) -> None:
     shop.too_late = TRIES
     shown = "regret: PENDING -> PAID -> COMPLETED: COMPLETED, NOT CANCELLED (customer)"
     assert smoke.perform(REGRET) == (False, shown)
     assert len(set(shop.placed)) == TRIES
 
 
-def test_a_customer_whose_word_was_overtaken_by_the_parcel_orders_again(smoke: Smoke, shop: Shop) -> None:
+def test_a_customer_whose_word_was_overtaken_by_the_parcel_orders_again(smoke: SmokeTest, shop: Shop) -> None:
     shop.overtaken = TRIES - 1
     assert smoke.perform(REGRET)[0]
     assert len(set(shop.placed)) == TRIES
 
 
-def test_an_order_that_was_over_at_the_first_look_is_placed_again_and_then_said(smoke: Smoke, shop: Shop) -> None:
+def test_an_order_that_was_over_at_the_first_look_is_placed_again_and_then_said(smoke: SmokeTest, shop: Shop) -> None:
     shop.in_a_hurry = True
     assert smoke.perform(REGRET) == (False, "regret: PENDING -> COMPLETED: COMPLETED, NOT CANCELLED (customer)")
     assert len(shop.placed) == TRIES
 
 
-def test_a_shop_that_is_not_there_yet_is_waited_for(smoke: Smoke, shop: Shop) -> None:
+def test_a_shop_that_is_not_there_yet_is_waited_for(smoke: SmokeTest, shop: Shop) -> None:
     shop.away = 2
     assert smoke.perform(ORDINARY)[0]
 
 
-def test_a_shop_that_refuses_is_not(smoke: Smoke, shop: Shop) -> None:
+def test_a_shop_that_refuses_is_not(smoke: SmokeTest, shop: Shop) -> None:
     shop.instead = 401, {"title": "No token", "detail": "Who are you?"}
     assert smoke.perform(ORDINARY) == (False, "an ordinary order: No token (401): Who are you?")
 
 
-def test_something_else_at_the_address_is_said_in_one_line(smoke: Smoke, shop: Shop) -> None:
+def test_something_else_at_the_address_is_said_in_one_line(smoke: SmokeTest, shop: Shop) -> None:
     shop.instead = 200, {"welcome": "to the proxy"}
     good, line = smoke.perform(ORDINARY)
     assert not good

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.text import Text
 
-from warren.cli.moment import age
-from warren.cli.records import Backlog, records
-from warren.cli.screen import Row, out, print_json, rows
+from warren.cli.failure_store import OutboxBacklog, failure_store
+from warren.cli.screen import TableRow, out, print_json, table
+from warren.cli.time_args import age
 from warren_messaging.postgres.database import DatabaseAddress
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def show(address: DatabaseAddress, services: Sequence[str], *, follow: bool, as_
     """Once, or every second until Ctrl-C."""
 
     async def run() -> None:
-        async with records(address) as kept:
+        async with failure_store(address) as kept:
             with _live() if follow and out.is_terminal and not as_json else nullcontext() as live:
                 while True:
                     found = await kept.outboxes(services)
@@ -44,7 +44,7 @@ def _live() -> "Live":
     return Live(console=out, auto_refresh=False)
 
 
-def _print(found: list[Backlog], as_json: bool) -> None:
+def _print(found: list[OutboxBacklog], as_json: bool) -> None:
     if as_json:
         for backlog in found:
             print_json(msgspec.to_builtins(backlog))
@@ -52,11 +52,11 @@ def _print(found: list[Backlog], as_json: bool) -> None:
         out.print(_lines(found), soft_wrap=True)
 
 
-def _lines(found: list[Backlog]) -> Text:
-    return rows(
+def _lines(found: list[OutboxBacklog]) -> Text:
+    return table(
         ("service", "waiting", "leased", "failed", "oldest", "attempts"),
         [
-            Row(
+            TableRow(
                 (
                     each.service,
                     f"{each.waiting:,}",

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from warren.errors import ClientError
-from warren.http import NoAnswer, request
+from warren.http import NoResponse, request
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.dead_letters.parked import LOT_SUFFIX, UNROUTED
 
@@ -51,7 +51,7 @@ def parking_lots(management: str | None, address: BrokerAddress, services: Seque
     try:
         queues = _get(management, address, f"queues/{quote(vhost, safe='')}?disable_stats=true", QueueInfo)
         bindings = _get(management, address, f"bindings/{quote(vhost, safe='')}", BindingInfo)
-    except NoAnswer as error:
+    except NoResponse as error:
         return expected, f"the list of queues cannot be read from {management} ({error})"
     found = lots_among(queues, bindings)
     if not found:
@@ -106,11 +106,11 @@ def _get(management: str, address: BrokerAddress, path: str, kind: type[Any]) ->
     url = f"{management.rstrip('/')}/api/{path}"
     answer = request("GET", url, headers={"Authorization": f"Basic {login}"}, ca_file=address.ca_file, timeout=TIMEOUT)
     if answer.is_error:
-        raise NoAnswer(f"{_reason(answer.body)} ({answer.status})")
+        raise NoResponse(f"{_reason(answer.body)} ({answer.status})")
     try:
         return msgspec.json.decode(answer.body, type=list[kind])  # type: ignore[valid-type]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise NoAnswer(f"not the answer of a management API: {error}") from error
+        raise NoResponse(f"not the answer of a management API: {error}") from error
 
 
 def _reason(body: bytes) -> str:

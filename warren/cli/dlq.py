@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from warren.cli.access import BrokerAccess, DatabaseAccess
-from warren.cli.filters import Filters
+from warren.cli.filters import MessageFilters
 from warren.cli.options import Json, Limit, Most
 
 app = App(
@@ -36,7 +36,7 @@ SHOWN = 20  # messages of a lot, unless --limit says otherwise
 @app.command(name="list")
 def list_(
     *,
-    filters: Filters | None = None,
+    filters: MessageFilters | None = None,
     limit: Limit = SHOWN,
     as_json: Json = False,
     broker: BrokerAccess | None = None,
@@ -54,7 +54,7 @@ def list_(
     """
     from warren.cli import dlq_actions
 
-    dlq_actions.listed(filters or Filters(), _access(broker, database), limit=limit, as_json=as_json)
+    dlq_actions.listed(filters or MessageFilters(), _access(broker, database), limit=limit, as_json=as_json)
 
 
 @app.command
@@ -75,13 +75,13 @@ def show(
     """
     from warren.cli import dlq_actions
 
-    dlq_actions.show(Filters(queue=queue or [], id=identity), _access(broker, database), as_json=as_json)
+    dlq_actions.show(MessageFilters(queue=queue or [], id=identity), _access(broker, database), as_json=as_json)
 
 
 @app.command
 def replay(
     *,
-    filters: Filters | None = None,
+    filters: MessageFilters | None = None,
     everything: All = False,
     to: Annotated[
         list[str] | None,
@@ -109,7 +109,7 @@ def replay(
     from warren.cli import dlq_actions
 
     return dlq_actions.replay(
-        filters or Filters(),
+        filters or MessageFilters(),
         _access(broker, database),
         everything=everything,
         to=to or [],
@@ -122,7 +122,7 @@ def replay(
 @app.command
 def drop(
     *,
-    filters: Filters | None = None,
+    filters: MessageFilters | None = None,
     everything: All = False,
     limit: Most = None,
     record: Annotated[
@@ -148,7 +148,7 @@ def drop(
     from warren.cli import dlq_actions
 
     return dlq_actions.drop(
-        filters or Filters(),
+        filters or MessageFilters(),
         _access(broker, database),
         everything=everything,
         limit=limit,

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from services.shared.chassis.text import printable
 from warren.cli.access import BrokerAccess, DatabaseAccess
-from warren.cli.dossier import dossier
-from warren.cli.dropped import DroppedFile
-from warren.cli.filters import Filters
-from warren.cli.look import each_lot, print_list, print_message
-from warren.cli.screen import err, out, print_json, shown
-from warren.cli.search import search
+from warren.cli.dlq_view import for_each_lot, print_list, print_message
+from warren.cli.drop_record import DropRecord
+from warren.cli.filters import MessageFilters
+from warren.cli.message_detail import message_detail
+from warren.cli.parked_search import parked_search
+from warren.cli.screen import err, out, print_json, safe_markup
 from warren.errors import ClientError
 from warren_messaging.dead_letters import deadletter
 from warren_messaging.dead_letters.deadletter import Tally
@@ -25,28 +25,28 @@ from warren_messaging.dead_letters.parked import UNROUTED, Parked
 from warren_messaging.dead_letters.parking_lot import ParkingLot
 
 if TYPE_CHECKING:
-    from warren.progress import Step
+    from warren.progress import ProgressStep
 
 Access = tuple[BrokerAccess, DatabaseAccess]
 
 SHOWN = 20  # messages of a lot, before a question or in a dry run
 
 
-def listed(filters: Filters, access: Access, *, limit: int, as_json: bool = False) -> int:
+def listed(filters: MessageFilters, access: Access, *, limit: int, as_json: bool = False) -> int:
     """Print what is parked; returns how many match."""
 
     async def run() -> int:
-        async with search(*access, filters) as wanted:
+        async with parked_search(*access, filters) as wanted:
             return await print_list(wanted, limit=limit, as_json=as_json)
 
     return asyncio.run(run())
 
 
-def show(filters: Filters, access: Access, *, as_json: bool) -> None:
+def show(filters: MessageFilters, access: Access, *, as_json: bool) -> None:
     shown_messages = 0
 
     async def run() -> None:
-        async with search(*access, filters) as wanted:
+        async with parked_search(*access, filters) as wanted:
 
             async def look(lot: ParkingLot) -> None:
                 nonlocal shown_messages
@@ -54,11 +54,11 @@ def show(filters: Filters, access: Access, *, as_json: bool) -> None:
                     for message, failure in await wanted.found(window):
                         shown_messages += 1
                         if as_json:
-                            print_json(dossier(message, failure))
+                            print_json(message_detail(message, failure))
                         else:
                             print_message(message, failure)
 
-            await each_lot(wanted, look)
+            await for_each_lot(wanted, look)
 
     asyncio.run(run())
     if not shown_messages:
@@ -66,7 +66,7 @@ def show(filters: Filters, access: Access, *, as_json: bool) -> None:
 
 
 def replay(
-    filters: Filters,
+    filters: MessageFilters,
     access: Access,
     *,
     everything: bool,
@@ -87,7 +87,7 @@ def replay(
     total = Tally(reasons={})
 
     async def run() -> None:
-        async with search(*access, filters) as wanted:
+        async with parked_search(*access, filters) as wanted:
 
             async def empty(lot: ParkingLot) -> None:
                 if lot.name == UNROUTED and not wanted.named:
@@ -108,7 +108,7 @@ def replay(
                     )
                 total.add(found)
 
-            await each_lot(wanted, empty)
+            await for_each_lot(wanted, empty)
 
     asyncio.run(run())
     if as_json:
@@ -116,12 +116,12 @@ def replay(
         return 1 if total.left else 0
     out.print(f"replayed {total.replayed:,} of {total.seen:,} looked at")
     for why, count in total.reasons.items():
-        err.print(f"[yellow]{count:,} stay parked:[/yellow] {shown(why)}")
+        err.print(f"[yellow]{count:,} stay parked:[/yellow] {safe_markup(why)}")
     return 1 if total.left else 0
 
 
 def drop(
-    filters: Filters,
+    filters: MessageFilters,
     access: Access,
     *,
     everything: bool,
@@ -132,7 +132,7 @@ def drop(
     as_json: bool,
 ) -> int:
     _require_choice(filters, everything)
-    file = DroppedFile(record)
+    file = DropRecord(record)
     if dry_run or not yes:
         if not dry_run and not sys.stdin.isatty():
             raise ClientError("drop asks before it removes anything; without a terminal to answer on, give --yes")
@@ -140,17 +140,20 @@ def drop(
         _print_limit(limit, as_json)
         if not matching or dry_run:
             return 0
-        if out.input(f"Drop them for good, with a copy in {shown(file.path)}? Type yes: ").strip().lower() != "yes":
+        if (
+            out.input(f"Drop them for good, with a copy in {safe_markup(file.path)}? Type yes: ").strip().lower()
+            != "yes"
+        ):
             out.print("nothing was dropped")
             return 1
 
     total = 0
 
     async def run() -> None:
-        async with search(*access, filters) as wanted:
+        async with parked_search(*access, filters) as wanted:
 
             async def keep(messages: list[Parked]) -> None:
-                file.write(dossier(*pair) for pair in await wanted.found(messages))
+                file.write(message_detail(*pair) for pair in await wanted.found(messages))
                 await wanted.mark(messages, "dropped", ("parked", "retrying", "replayed"))
 
             async def empty(lot: ParkingLot) -> None:
@@ -162,7 +165,7 @@ def drop(
                     progress = _Progress(step, depth)
                     total += await deadletter.drop(lot, wanted.choose, keep, limit=left, progress=progress)
 
-            await each_lot(wanted, empty)
+            await for_each_lot(wanted, empty)
 
     with file:
         asyncio.run(run())
@@ -173,10 +176,10 @@ def drop(
     return 0
 
 
-def _step(text: str) -> AbstractContextManager[Step]:
-    from warren.progress import ConsoleReport
+def _step(text: str) -> AbstractContextManager[ProgressStep]:
+    from warren.progress import ConsoleProgress
 
-    return ConsoleReport().step(printable(text))
+    return ConsoleProgress().step(printable(text))
 
 
 def _print_limit(limit: int | None, as_json: bool) -> None:
@@ -184,15 +187,15 @@ def _print_limit(limit: int | None, as_json: bool) -> None:
         out.print(f"of these at most {limit:,}, the oldest of the first queues")
 
 
-def _require_choice(filters: Filters, everything: bool) -> None:
-    if filters == Filters() and not everything:
+def _require_choice(filters: MessageFilters, everything: bool) -> None:
+    if filters == MessageFilters() and not everything:
         raise ClientError("say which messages: a filter such as --queue or --id, or --all (see --help)")
 
 
 class _Progress:
     """Turns counts into the fraction of a step."""
 
-    def __init__(self, step: Step, whole: int) -> None:
+    def __init__(self, step: ProgressStep, whole: int) -> None:
         self._step = step
         self._whole = whole
         self._done = 0

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 import msgspec
 from rich.text import Text
 
-from warren.cli.moment import age
-from warren.cli.records import Wanted, records
-from warren.cli.screen import Row, out, print_json, rows
+from warren.cli.failure_store import FailureQuery, failure_store
+from warren.cli.screen import TableRow, out, print_json, table
+from warren.cli.time_args import age
 from warren_messaging.dead_letters.parked import Failure
 from warren_messaging.postgres.database import DatabaseAddress
 
 COLOURS = {"parked": "red", "retrying": "yellow", "replayed": "cyan", "dropped": "dim"}
 
 
-def print_list(address: DatabaseAddress, services: Sequence[str], wanted: Wanted, *, as_json: bool) -> None:
+def print_list(address: DatabaseAddress, services: Sequence[str], wanted: FailureQuery, *, as_json: bool) -> None:
     async def run() -> list[Failure]:
-        async with records(address) as kept:
+        async with failure_store(address) as kept:
             return await kept.found(services, wanted)
 
     found = asyncio.run(run())
@@ -31,10 +31,10 @@ def print_list(address: DatabaseAddress, services: Sequence[str], wanted: Wanted
 
 
 def _lines(found: list[Failure]) -> Text:
-    return rows(
+    return table(
         ("service", "state", "last", "event", "attempts", "order"),
         [
-            Row(
+            TableRow(
                 (
                     each.service,
                     each.state,

@@ -34,13 +34,13 @@ def failures(
         warren failures --service payment --since 1h --reason gateway
     """
     from warren.cli import failure_list
-    from warren.cli.moment import moment
-    from warren.cli.records import Wanted
+    from warren.cli.failure_store import FailureQuery
+    from warren.cli.time_args import parse_time
 
-    wanted = Wanted(
+    wanted = FailureQuery(
         state=state,
-        since=moment(since),
-        until=moment(until),
+        since=parse_time(since),
+        until=parse_time(until),
         reason=reason,
         order=order,
         type=type,

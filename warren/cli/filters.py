@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from warren.cli.moment import moment
+from warren.cli.time_args import parse_time
 from warren.errors import ClientError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _filters = Group("Which messages", help="All that is given must hold.", sort_key
 
 @Parameter(name="*", group=_filters)
 @dataclass(frozen=True, kw_only=True)
-class Filters:
+class MessageFilters:
     """What a command about parked messages is given."""
 
     queue: Annotated[
@@ -49,8 +49,8 @@ class Filters:
             raise ClientError(f"--reason {self.reason!r} is no regular expression: {error}") from error
         return Selection(
             reason=reason,
-            since=moment(self.since),
-            until=moment(self.until),
+            since=parse_time(self.since),
+            until=parse_time(self.until),
             order=self.order,
             type=self.type,
             id=self.id,

@@ -9,9 +9,9 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from warren.cli.moment import age
-from warren.cli.screen import Row, err, out, print_json, rows, shown
-from warren.client import FINAL, Client, HistoryEntry, Order
+from warren.cli.screen import TableRow, err, out, print_json, safe_markup, table
+from warren.cli.time_args import age
+from warren.client import FINAL, ApiClient, HistoryEntry, OrderView
 from warren.errors import ClientError
 
 POLL_SECONDS = 0.1
@@ -21,14 +21,14 @@ COLOURS = {"COMPLETED": "green", "CANCELLED": "red", "CANCELLING": "yellow"}
 def place(body: dict[str, Any], key: str | None, *, watch: bool, as_json: bool, url: str | None) -> None:
     if not body["items"]:
         raise ClientError("name at least one article, such as: warren order place item1")
-    with Client(url) as client:
+    with ApiClient(url) as client:
         order = client.place({name: value for name, value in body.items() if value is not None}, key)
-        number = f" as {shown(order.order_id)}" if order.order_id else ""
-        _report(client, order, f"accepted {order.id}{number}, {shown(order.total)}", watch=watch, as_json=as_json)
+        number = f" as {safe_markup(order.order_id)}" if order.order_id else ""
+        _report(client, order, f"accepted {order.id}{number}, {safe_markup(order.total)}", watch=watch, as_json=as_json)
 
 
 def show(name: str, customer: str | None, *, as_json: bool, url: str | None) -> None:
-    with Client(url) as client:
+    with ApiClient(url) as client:
         found = client.find(name, customer)
         history = _history(client, found)
     if as_json:
@@ -45,7 +45,7 @@ def show(name: str, customer: str | None, *, as_json: bool, url: str | None) -> 
         ("placed", found.created_at),
         ("version", found.version),
     ):
-        table.add_row(title, shown(value))
+        table.add_row(title, safe_markup(value))
     out.print(table)
     if history:
         out.print(_events(history))
@@ -53,12 +53,12 @@ def show(name: str, customer: str | None, *, as_json: bool, url: str | None) -> 
 
 
 def watch(name: str, customer: str | None, *, as_json: bool, url: str | None) -> None:
-    with Client(url) as client:
+    with ApiClient(url) as client:
         follow(client, client.find(name, customer), as_json=as_json)
 
 
 def print_list(state: str | None, customer: str | None, limit: int, *, as_json: bool, url: str | None) -> None:
-    with Client(url) as client:
+    with ApiClient(url) as client:
         found = client.list(state=state, customer=customer, limit=limit)
     if as_json:
         for order in found:
@@ -68,7 +68,7 @@ def print_list(state: str | None, customer: str | None, limit: int, *, as_json: 
         out.print("no orders")
         return
     lines = [
-        Row(
+        TableRow(
             (
                 order.order_id or order.short_id,
                 order.customer,
@@ -82,26 +82,26 @@ def print_list(state: str | None, customer: str | None, limit: int, *, as_json: 
         for order in found
     ]
     heading = ("order", "customer", "state", "reason", "total", "age")
-    out.print(rows(heading, lines, flexible=(0, 1, 3)), soft_wrap=True)
+    out.print(table(heading, lines, flexible=(0, 1, 3)), soft_wrap=True)
 
 
 def cancel(name: str, customer: str | None, *, watch: bool, as_json: bool, url: str | None) -> None:
-    with Client(url) as client:
+    with ApiClient(url) as client:
         found = client.cancel(client.find(name, customer).id)
         _report(client, found, _state_line(found), watch=watch, as_json=as_json)
 
 
 def confirm(name: str, customer: str | None, *, as_json: bool, url: str | None) -> None:
-    with Client(url) as client:
+    with ApiClient(url) as client:
         found = client.confirm_delivery(client.find(name, customer).id)
         _report(client, found, _state_line(found), as_json=as_json)
 
 
-def follow(client: Client, order: Order, *, as_json: bool = False) -> Order:
+def follow(client: ApiClient, order: OrderView, *, as_json: bool = False) -> OrderView:
     """Print each state as it is reached, with the time since the first; returns the order in its final state."""
     started = time.monotonic()
     last = ""
-    with out.status(f"{shown(order.name)} …") if out.is_terminal and not as_json else nullcontext():
+    with out.status(f"{safe_markup(order.name)} …") if out.is_terminal and not as_json else nullcontext():
         while True:
             if order.shown_state != last:
                 last = order.shown_state
@@ -125,7 +125,7 @@ def line_item(text: str) -> str | dict[str, object]:
     return {"sku": sku, "quantity": int(quantity)}
 
 
-def _report(client: Client, order: Order, line: str, *, watch: bool = False, as_json: bool) -> None:
+def _report(client: ApiClient, order: OrderView, line: str, *, watch: bool = False, as_json: bool) -> None:
     if not as_json:
         out.print(line)
     elif not watch:
@@ -134,16 +134,16 @@ def _report(client: Client, order: Order, line: str, *, watch: bool = False, as_
         follow(client, order, as_json=as_json)
 
 
-def _state_line(order: Order) -> str:
-    return f"{shown(order.name)}: {_coloured(order, order.shown_state)}"
+def _state_line(order: OrderView) -> str:
+    return f"{safe_markup(order.name)}: {_coloured(order, order.shown_state)}"
 
 
-def _history(client: Client, order: Order) -> list[HistoryEntry]:
+def _history(client: ApiClient, order: OrderView) -> list[HistoryEntry]:
     try:
         return client.history(order.id) or []
     except ClientError as error:
         if error.status != 404:
-            err.print(f"history: {shown(error)}", style="dim")
+            err.print(f"history: {safe_markup(error)}", style="dim")
         return []
 
 
@@ -153,13 +153,13 @@ def _events(history: list[HistoryEntry]) -> Text:
     for entry in history:
         time_ = _time(entry.time)
         after = f"{(time_ - first).total_seconds():8.2f} s" if time_ and first else "?"
-        lines.append(Row((after, entry.type, entry.source.rsplit("/", 1)[-1])))
-    return rows(("after", "event", "from"), lines)
+        lines.append(TableRow((after, entry.type, entry.source.rsplit("/", 1)[-1])))
+    return table(("after", "event", "from"), lines)
 
 
-def _coloured(order: Order, text: str) -> str:
+def _coloured(order: OrderView, text: str) -> str:
     colour = COLOURS.get(order.state)
-    return f"[{colour}]{shown(text)}[/{colour}]" if colour else shown(text)
+    return f"[{colour}]{safe_markup(text)}[/{colour}]" if colour else safe_markup(text)
 
 
 def _time(text: str) -> datetime | None:

@@ -15,7 +15,7 @@ from warren.cli.options import Json
 from warren.errors import ClientError
 
 if TYPE_CHECKING:
-    from devtools.local.instance import Instance, State
+    from devtools.local.instance import Instance, InstanceState
 
 RESTART_LIMIT = 240.0  # seconds; a server has 180 to start
 METRICS = "metrics of "
@@ -95,7 +95,7 @@ def restart(name: Annotated[str, Parameter(help="A service or a server.")], /) -
     raise ClientError(f"{part} has not started within {RESTART_LIMIT:.0f} s. Its log: warren logs {part}")
 
 
-def _running() -> tuple[Instance, State]:
+def _running() -> tuple[Instance, InstanceState]:
     from devtools.local.instance import Instance
 
     instance = Instance("up")

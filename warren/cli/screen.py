@@ -33,12 +33,12 @@ out = _console()
 err = _console(stderr=True, soft_wrap=True)
 
 
-def shown(text: Any) -> str:
+def safe_markup(text: Any) -> str:
     """Any text as one cell of a table or as part of a line: printable, and never taken for markup."""
     return escape(printable(text))
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One line of a list, and what is written below it because no terminal has room for it beside the rest."""
 
     cells: tuple[object, ...]
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     below: str = ""
 
 
-def rows(heading: Sequence[str], found: Sequence[Row], flexible: Sequence[int] = (), indent: str = "") -> Text:
+def table(heading: Sequence[str], found: Sequence[TableRow], flexible: Sequence[int] = (), indent: str = "") -> Text:
     """A list as wide as the terminal at most: the columns `flexible` are cut with an ellipsis where it is narrow."""
     lines = [tuple(heading), *(tuple(map(printable, row.cells)) for row in found)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
@@ -56,7 +56,7 @@ def rows(heading: Sequence[str], found: Sequence[Row], flexible: Sequence[int] =
             break
         widths[widest] -= 1
     text = Text()
-    for line, row in zip(lines, [Row((), "dim"), *found], strict=True):
+    for line, row in zip(lines, [TableRow((), "dim"), *found], strict=True):
         cells = [
             set_cell_size(cell if cell_len(cell) <= width else set_cell_size(cell, width - 1) + "…", width)
             for cell, width in zip(line, widths, strict=True)

@@ -5,12 +5,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from warren.provision.cluster import Cluster
+from warren.provision.apply import apply_manifest
 from warren.provision.errors import ProvisionError
-from warren.provision.folders import Folders
-from warren.provision.fulfil import fulfil
-from warren.provision.store import Store
-from warren.provision.wishes import read
+from warren.provision.folder_store import FolderStore
+from warren.provision.kubernetes_store import KubernetesStore
+from warren.provision.manifest import read_manifest
+from warren.provision.store import SecretStore
 
 EXAMPLES = """\
 examples:
@@ -29,7 +29,7 @@ def main() -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("wishes", type=Path, help="YAML file; see warren/provision/wishes.py")
+    parser.add_argument("wishes", type=Path, help="YAML file; see warren/provision/manifest.py")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--folder", type=Path, help="write folders below this one")
     target.add_argument("--kubernetes", action="store_true", help="write Secrets into the namespace of this pod")
@@ -38,8 +38,10 @@ def main() -> int:
     options = parser.parse_args()
     labels = dict(label.partition("=")[::2] for label in options.label)
     try:
-        store: Store = Cluster.around(labels) if options.kubernetes else Folders(options.folder, options.owner)
-        for line in fulfil(read(options.wishes), store, datetime.now(UTC)):
+        store: SecretStore = (
+            KubernetesStore.around(labels) if options.kubernetes else FolderStore(options.folder, options.owner)
+        )
+        for line in apply_manifest(read_manifest(options.wishes), store, datetime.now(UTC)):
             print(line, flush=True)
     except ProvisionError as error:
         print(f"warren.provision: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from warren.provision.errors import StoreFailed
+from warren.provision.errors import SecretStoreError
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365
@@ -19,7 +19,7 @@ RENEW_DAYS = 60  # so many days before its end a certificate is made anew
 _SKEW = timedelta(minutes=10)  # clocks of machines differ
 
 
-class Authority:
+class CertificateAuthority:
     """Signs certificates. Its own is never renewed: that would end the trust of every client at once."""
 
     def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
@@ -44,14 +44,14 @@ class Authority:
 
     @classmethod
     def load(cls, name: str, data: Mapping[str, bytes]) -> Self:
-        """From `ca.crt` and `ca.key`. Raises StoreFailed when they are missing, damaged or no pair."""
+        """From `ca.crt` and `ca.key`. Raises SecretStoreError when they are missing, damaged or no pair."""
         try:
             certificate = x509.load_pem_x509_certificate(data["ca.crt"])
             key = serialization.load_pem_private_key(data["ca.key"], password=None)
         except (KeyError, ValueError) as error:
-            raise StoreFailed(f"{name} exists and holds no authority (ca.crt, ca.key): {error}") from error
+            raise SecretStoreError(f"{name} exists and holds no authority (ca.crt, ca.key): {error}") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-            raise StoreFailed(f"{name}: ca.key is not the key of ca.crt")
+            raise SecretStoreError(f"{name}: ca.key is not the key of ca.crt")
         return cls(certificate, key)
 
     @property

@@ -23,13 +23,13 @@ from devtools.errors import LocalError
 from devtools.local.instance import Instance
 from devtools.processes.supervisor import Process, Supervisor
 from devtools.servers.servers import Servers
-from devtools.processes.supervisor import stoppable
+from devtools.processes.supervisor import sigterm_as_interrupt
 
 folder = Path(sys.argv[1])
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as on a terminal, also when the tests run in the background
 print("begun", flush=True)
 try:
-    with stoppable(), Instance("up", folder=folder) as instance, Servers(folder) as servers:
+    with sigterm_as_interrupt(), Instance("up", folder=folder) as instance, Servers(folder) as servers:
         with Supervisor(folder / "logs") as supervisor:
             supervisor.start(Process("service", [sys.executable, "-c", "import time; time.sleep(99)", str(folder)]))
             instance.record({"orders": "http://127.0.0.1:8080"}, {**servers.pids, **supervisor.pids})

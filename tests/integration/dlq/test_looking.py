@@ -12,7 +12,7 @@ from aiormq import spec
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
 from tests.integration.dlq.conftest import Lots
 from tests.messaging_env import eventually
-from warren.cli.dropped import DroppedFile
+from warren.cli.drop_record import DropRecord
 from warren_messaging import codec
 from warren_messaging.amqp.connection import connect
 from warren_messaging.dead_letters.parking_lot import parking_lot
@@ -293,6 +293,6 @@ async def test_failures_are_listed_latest_first_and_filtered(env: Lots) -> None:
 
 
 def test_a_dropped_record_is_for_its_owner_alone(tmp_path: Path) -> None:
-    with DroppedFile(tmp_path / "kept.jsonl") as file:
+    with DropRecord(tmp_path / "kept.jsonl") as file:
         file.write([{"a": 1}])
     assert (tmp_path / "kept.jsonl").stat().st_mode & 0o777 == 0o600

@@ -25,7 +25,7 @@ from loadtest.plain.flow import Plain
 from loadtest.topology import command as topology
 from services.registry import PROCESSES
 from tests.servers import remove_instance
-from warren.progress import SilentReport
+from warren.progress import SilentProgress
 
 ORDERS = 20
 INSTANCE = f"test-loadtest-{os.getpid()}"
@@ -57,7 +57,7 @@ async def test_topology_is_measured_at_two_sizes_with_as_many_requests(servers: 
 
 
 def test_orders_through_ours_and_the_plain_shop_on_the_same_servers(folder: Path) -> None:
-    with Ours(folder, SilentReport()) as ours:
+    with Ours(folder, SilentProgress()) as ours:
         asyncio.run(_ours(ours))
         ours.system.processes.stop_all()
         asyncio.run(_floor(ours))

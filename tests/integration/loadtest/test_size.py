@@ -13,7 +13,7 @@ from devtools.paths import CHECKOUT, instance_dir
 from loadtest.orders import course
 from loadtest.size.sized import Sized
 from tests.servers import remove_instance
-from warren.progress import SilentReport
+from warren.progress import SilentProgress
 
 INSTANCE = f"test-size-{os.getpid()}"
 ROWS, MESSAGES, ORDERS = 300, 1500, 10
@@ -28,7 +28,7 @@ def folder() -> Iterator[Path]:
 
 
 def test_orders_go_through_beside_a_long_past_and_a_long_queue(folder: Path) -> None:
-    with Sized(folder, SilentReport(), away="email") as sized:
+    with Sized(folder, SilentProgress(), away="email") as sized:
         asyncio.run(_through(sized))
 
 

@@ -18,7 +18,7 @@ import broker_topology
 from broker_topology import LoadedTopology, ManagementApi, SecretDirectory, TopologyResult
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import records, remove
-from devtools.servers.addresses import BrokerAddress
+from devtools.servers.endpoints import BrokerEndpoints
 from devtools.servers.servers import Servers
 
 replace = msgspec.structs.replace
@@ -27,7 +27,7 @@ replace = msgspec.structs.replace
 class Broker:
     """The real broker, seen by one test: `vhost` and every user whose name goes through `own` are its own."""
 
-    def __init__(self, address: BrokerAddress, folder: Path) -> None:
+    def __init__(self, address: BrokerEndpoints, folder: Path) -> None:
         self.address = address
         self.suffix = secrets.token_hex(4)
         self.vhost = f"test-{self.suffix}"

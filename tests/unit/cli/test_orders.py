@@ -12,7 +12,7 @@ from rich.console import Console
 
 from warren import cli, client
 from warren.cli import orders, screen
-from warren.http import Answer
+from warren.http import HttpResponse
 
 NUMBERED = uuid.UUID("0192f3c4-0000-7000-8000-00000000abcd")
 PLAIN = uuid.UUID("0192f3c4-0000-7000-8000-000012345678")
@@ -50,17 +50,17 @@ EVENTS = [
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
 
-    def request(method: str, url: str, **_: Any) -> Answer:
+    def request(method: str, url: str, **_: Any) -> HttpResponse:
         found.append((method, url))
         path, query = urlsplit(url).path, parse_qs(urlsplit(url).query)
         if path == "/orders":
             wanted = query.get("orderId", [None])[0]
             page = [each for each in ORDERS if wanted in {None, each["orderId"]}]
-            return Answer(url, 200, json.dumps({"orders": page}).encode())
+            return HttpResponse(url, 200, json.dumps({"orders": page}).encode())
         if path.startswith("/audit/orders/"):
-            return Answer(url, 200, json.dumps({"events": EVENTS}).encode())
+            return HttpResponse(url, 200, json.dumps({"events": EVENTS}).encode())
         (match,) = [each for each in ORDERS if each["id"] in path]
-        return Answer(url, 200, json.dumps(match).encode())
+        return HttpResponse(url, 200, json.dumps(match).encode())
 
     monkeypatch.setattr(client, "request", request)
     monkeypatch.setenv("WARREN_URL", "http://shop")

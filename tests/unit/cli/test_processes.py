@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.local.instance import Instance, ProcessIdentity, State
+from devtools.local.instance import Instance, InstanceState, ProcessIdentity
 from warren import cli
 from warren.cli import processes
 
@@ -16,7 +16,9 @@ def test_as_json_it_names_every_process_and_where_the_system_is(
 ) -> None:
     alive = ProcessIdentity.of(os.getpid())
     assert alive is not None
-    state = State(alive, {"orders": "http://shop/orders"}, {"order": alive, "payment": ProcessIdentity(alive.pid, 0)})
+    state = InstanceState(
+        alive, {"orders": "http://shop/orders"}, {"order": alive, "payment": ProcessIdentity(alive.pid, 0)}
+    )
     monkeypatch.setattr(processes, "_running", lambda: (Instance("up", folder=tmp_path), state))
     assert cli.load(["status", "--json"])() == 1
     document = json.loads(capsys.readouterr().out)

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warren.cli.screen import json_line, shown
+from warren.cli.screen import json_line, safe_markup
 
 
 @given(st.dictionaries(st.text(), st.text(alphabet=st.characters())))
@@ -16,4 +16,4 @@ def test_json_is_one_printable_line_that_says_the_same(document: dict[str, str])
 
 
 def test_markup_of_strangers_is_text() -> None:
-    assert shown("[red]x\x1b") == r"\[red]x\x1b"
+    assert safe_markup("[red]x\x1b") == r"\[red]x\x1b"

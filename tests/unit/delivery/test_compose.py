@@ -10,7 +10,7 @@ import yaml
 from devtools import service_blocks
 from devtools.images.__main__ import names
 from services.registry import HTTP_PROCESSES, PROCESSES, SERVICES
-from warren.provision.wishes import read
+from warren.provision.manifest import read_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "compose.yaml").read_text()
@@ -147,7 +147,7 @@ def test_only_the_creator_of_a_secret_may_write_it() -> None:
 
 
 def test_every_secret_volume_is_created_and_used() -> None:
-    wishes = read(ROOT / "devtools" / "compose" / "wishes.yaml")
+    wishes = read_manifest(ROOT / "devtools" / "compose" / "wishes.yaml")
     made = {wishes.authority, wishes.bundle, *wishes.certificates, *wishes.passwords}
     assert made | USERS == SECRETS
 

@@ -2,12 +2,12 @@ import io
 
 import pytest
 
-from warren.progress import ConsoleReport
+from warren.progress import ConsoleProgress
 
 
 def test_plain_lines_without_colour_where_there_is_no_terminal() -> None:
     stream = io.StringIO()
-    report = ConsoleReport(stream)
+    report = ConsoleProgress(stream)
     with report.step("Unpacking [it]") as step:
         step.advance(0.5)
     report.status("Broker: " + "long " * 40)
@@ -20,6 +20,6 @@ def test_plain_lines_without_colour_where_there_is_no_terminal() -> None:
 
 def test_failed_step_says_so_and_lets_the_error_pass() -> None:
     stream = io.StringIO()
-    with pytest.raises(ValueError, match="broken"), ConsoleReport(stream).step("Building"):
+    with pytest.raises(ValueError, match="broken"), ConsoleProgress(stream).step("Building"):
         raise ValueError("broken")
     assert "✗ Building" in stream.getvalue()

@@ -8,7 +8,7 @@ import pytest
 from devtools.errors import LocalError, MachineError, RootError
 from devtools.servers import apt, debian_root
 from devtools.servers import runtime as docker_servers
-from warren.progress import SilentReport
+from warren.progress import SilentProgress
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def build() -> Path:
-    return debian_root.debian_root(SilentReport())
+    return debian_root.debian_root(SilentProgress())
 
 
 def test_other_systems_are_told_about_docker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,10 +66,10 @@ def test_a_docker_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     monkeypatch.setenv("WARREN_SERVERS", "docker")
     with pytest.raises(MachineError, match="no Docker daemon answers"):
-        docker_servers.choose_places(tmp_path, SilentReport())
+        docker_servers.choose_runtimes(tmp_path, SilentProgress())
 
 
 def test_unknown_wish_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARREN_SERVERS", "podman")
     with pytest.raises(LocalError, match="may be docker, debian or empty"):
-        docker_servers.choose_places(tmp_path, SilentReport())
+        docker_servers.choose_runtimes(tmp_path, SilentProgress())

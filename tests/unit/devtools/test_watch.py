@@ -13,8 +13,8 @@ import pytest
 
 from devtools.errors import LocalError
 from devtools.local.instance import Instance
-from devtools.local.watch import Backoff, Part, ServicePart, Watch
-from devtools.processes.supervisor import Process, Supervisor
+from devtools.local.watch import Backoff, RestartWatch, ServicePart, WatchedPart
+from devtools.processes.supervisor import ProcessSpec, Supervisor
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 FAIL = "print('no broker'); raise SystemExit(3)"
@@ -46,9 +46,9 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def watching(folder: Path, parts: dict[str, Part]) -> Iterator[Announcements]:
+def watching(folder: Path, parts: dict[str, WatchedPart]) -> Iterator[Announcements]:
     announced, enough = Announcements(), threading.Event()
-    watch = Watch(parts, folder, announced.lines.append, backoff=lambda: Backoff(limit=2, first_pause=0.01))
+    watch = RestartWatch(parts, folder, announced.lines.append, backoff=lambda: Backoff(limit=2, first_pause=0.01))
     thread = threading.Thread(target=watch.run, args=(enough,))
     thread.start()
     try:
@@ -64,9 +64,9 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
         yield supervisor
 
 
-def start(supervisor: Supervisor, **services: str) -> dict[str, Part]:
+def start(supervisor: Supervisor, **services: str) -> dict[str, WatchedPart]:
     for name, code in services.items():
-        supervisor.start(Process(name, [sys.executable, "-I", "-S", "-c", code]))
+        supervisor.start(ProcessSpec(name, [sys.executable, "-I", "-S", "-c", code]))
     return {name: ServicePart(supervisor, name) for name in services}
 
 

@@ -24,7 +24,7 @@ from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.progress import wait
 from tests.e2e.release import Release
 from tests.e2e.settings import HELP, ROOT, Settings, read
-from warren.customers import Tally
+from warren.customers import OrderCounts
 
 FAKE = """\
 #!/bin/sh
@@ -184,7 +184,7 @@ def ordering(kubectl: Kubectl, tmp_path: Path, log: list[str]) -> CustomerRun:
 
 def test_a_complete_log_of_customers_gives_their_figures(kubectl: Kubectl, tmp_path: Path) -> None:
     lines = [f"accepted {ID.format(1)}", "failed at 10:00:00: answered 503: away", f"accepted {ID.format(2)}"]
-    figures = Tally(
+    figures = OrderCounts(
         accepted={UUID(ID.format(1)): 0.1, UUID(ID.format(2)): 2.5}, failed=Counter({"away": 1}), given_up=1
     )
     run = ordering(kubectl, tmp_path, [*lines, figures.text])

@@ -13,23 +13,23 @@ from pathlib import Path
 
 import pytest
 
+from warren.provision.apply import apply_manifest
 from warren.provision.authority import CERTIFICATE_DAYS, RENEW_DAYS
-from warren.provision.errors import StoreFailed, WishesRefused
-from warren.provision.folders import Folders
-from warren.provision.fulfil import fulfil
-from warren.provision.wishes import Certificate, Password, Wishes, read
+from warren.provision.errors import InvalidManifest, SecretStoreError
+from warren.provision.folder_store import FolderStore
+from warren.provision.manifest import CertificateEntry, PasswordEntry, SecretsManifest, read_manifest
 
 NOW = datetime.now(UTC)
-WISHES = Wishes(
+WISHES = SecretsManifest(
     authority="ca",
     bundle="bundle",
-    certificates={"server": Certificate(names=["broker.example", "*.nodes.example", "127.0.0.1"])},
-    passwords={"order-postgres": Password(username="order")},
+    certificates={"server": CertificateEntry(names=["broker.example", "*.nodes.example", "127.0.0.1"])},
+    passwords={"order-postgres": PasswordEntry(username="order")},
 )
 
 
-def made(folder: Path, wishes: Wishes = WISHES, now: datetime = NOW) -> list[str]:
-    return list(fulfil(wishes, Folders(folder), now))
+def made(folder: Path, wishes: SecretsManifest = WISHES, now: datetime = NOW) -> list[str]:
+    return list(apply_manifest(wishes, FolderStore(folder), now))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -76,8 +76,8 @@ def test_and_for_no_other_name(tmp_path: Path) -> None:
 
 
 def test_a_password_may_come_with_what_belongs_to_it(tmp_path: Path) -> None:
-    admin = Password(username="admin", trust=True, also={"host": "broker.example"})
-    made(tmp_path, Wishes(authority="ca", bundle="bundle", passwords={"admin": admin}))
+    admin = PasswordEntry(username="admin", trust=True, also={"host": "broker.example"})
+    made(tmp_path, SecretsManifest(authority="ca", bundle="bundle", passwords={"admin": admin}))
     found = contents(tmp_path / "admin")
     assert (found["username"], found["host"]) == (b"admin", b"broker.example")
     assert found["ca.crt"] == (tmp_path / "bundle" / "ca.crt").read_bytes()
@@ -99,7 +99,7 @@ def test_only_the_bundle_may_be_read_by_others(tmp_path: Path) -> None:
 
 def test_an_owner_that_is_named_shares_with_its_group_and_nobody_else(tmp_path: Path) -> None:
     owner = (os.getuid(), os.getgid())
-    Folders(tmp_path, owner).create("order-postgres", {"password": b"secret"})
+    FolderStore(tmp_path, owner).create("order-postgres", {"password": b"secret"})
     found = (tmp_path / "order-postgres" / "password").stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (*owner, 0o440)
 
@@ -118,7 +118,9 @@ def test_a_certificate_is_renewed_in_good_time_by_the_same_authority(tmp_path: P
 
 def test_another_name_makes_another_certificate(tmp_path: Path) -> None:
     made(tmp_path)
-    more = Wishes(authority="ca", bundle="bundle", certificates={"server": Certificate(names=["new.example"])})
+    more = SecretsManifest(
+        authority="ca", bundle="bundle", certificates={"server": CertificateEntry(names=["new.example"])}
+    )
     assert any(line.startswith("server: renewed") for line in made(tmp_path, more))
     shake_hands(tmp_path, "new.example")
 
@@ -126,14 +128,14 @@ def test_another_name_makes_another_certificate(tmp_path: Path) -> None:
 def test_where_somebody_else_issues_certificates_only_passwords_are_made(tmp_path: Path) -> None:
     file = tmp_path / "wishes.yaml"
     file.write_text("passwords: {order-postgres: {username: order}}\n")
-    assert made(tmp_path / "made", read(file)) == ["order-postgres: made"]
+    assert made(tmp_path / "made", read_manifest(file)) == ["order-postgres: made"]
     assert sorted(contents(tmp_path / "made")) == ["order-postgres/password", "order-postgres/username"]
 
 
 def test_what_is_no_authority_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "ca").mkdir()
     (tmp_path / "ca" / "ca.crt").write_text("mine")
-    with pytest.raises(StoreFailed, match="ca exists and holds no authority"):
+    with pytest.raises(SecretStoreError, match="ca exists and holds no authority"):
         made(tmp_path)
     assert (tmp_path / "ca" / "ca.crt").read_text() == "mine"
 
@@ -153,8 +155,8 @@ def test_what_is_no_authority_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_file_that_is_not_in_order_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     file = tmp_path / "wishes.yaml"
     file.write_text(text)
-    with pytest.raises(WishesRefused, match=complaint):
-        read(file)
+    with pytest.raises(InvalidManifest, match=complaint):
+        read_manifest(file)
 
 
 def test_a_mistake_is_one_line_and_no_stack_trace(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warren.cli.dossier import pretty
+from warren.cli.message_detail import pretty
 
 
 def test_json_is_indented_text_stays_and_bytes_are_dumped() -> None:

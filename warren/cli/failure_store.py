@@ -25,7 +25,7 @@ STATEMENT_TIMEOUT = 30.0  # seconds
 _COLUMNS = "key, event_type, subject, attempts, reason, state, first_at, last_at"
 
 
-class Backlog(msgspec.Struct, frozen=True):
+class OutboxBacklog(msgspec.Struct, frozen=True):
     """The outbox of one service."""
 
     service: str
@@ -41,7 +41,7 @@ class Backlog(msgspec.Struct, frozen=True):
     """Of the same event."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class FailureQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Filters of a list of failures; None does not filter."""
 
     state: str | None = None
@@ -56,7 +56,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
 
 
-class Records:
+class FailureStore:
     """Reads and marks them as one role. Schemas that the role may not read are as good as absent."""
 
     def __init__(self, connection: Connection, schemas: list[str]) -> None:
@@ -97,7 +97,7 @@ class Records:
         except asyncpg.InsufficientPrivilegeError as error:
             raise ClientError(f"the database role may not update {service}.failures ({error})") from error
 
-    async def found(self, services: Iterable[str], wanted: Wanted) -> list[Failure]:
+    async def found(self, services: Iterable[str], wanted: FailureQuery) -> list[Failure]:
         """Latest first."""
         parts = " UNION ALL ".join(
             f"SELECT '{name}' AS service, {_COLUMNS} FROM \"{name}\".failures"  # noqa: S608 - known schemas
@@ -136,7 +136,7 @@ class Records:
             raise ClientError(f"no order {name!r}")
         return [row["id"] for row in rows]
 
-    async def outboxes(self, services: Iterable[str]) -> list[Backlog]:
+    async def outboxes(self, services: Iterable[str]) -> list[OutboxBacklog]:
         """One for each service, by name."""
         found = []
         for name in self.require(services):
@@ -148,12 +148,12 @@ class Records:
                 FROM "{name}".outbox
                 """  # noqa: S608 - a known schema
             )
-            found.append(Backlog(name, *(row or ())))
+            found.append(OutboxBacklog(name, *(row or ())))
         return found
 
 
 @asynccontextmanager
-async def records(address: DatabaseAddress) -> AsyncIterator[Records]:
+async def failure_store(address: DatabaseAddress) -> AsyncIterator[FailureStore]:
     """Connected for a block. Raises ClientError when the server is away or refuses us, in words for a person."""
     try:
         connection = await asyncpg.connect(
@@ -173,7 +173,7 @@ async def records(address: DatabaseAddress) -> AsyncIterator[Records]:
             " AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
             " GROUP BY 1 HAVING count(*) = 2 ORDER BY 1"
         )
-        yield Records(connection, [row[0] for row in found])
+        yield FailureStore(connection, [row[0] for row in found])
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ClientError(f"database at {address.url}: {error or type(error).__name__}") from error
     finally:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from warren.cli.moment import age, moment
+from warren.cli.time_args import age, parse_time
 from warren.errors import ClientError
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -13,19 +13,19 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
     [("90s", timedelta(seconds=90)), ("10m", timedelta(minutes=10)), ("2h", timedelta(hours=2)), ("7d", timedelta(7))],
 )
 def test_a_span_is_counted_back_from_now(text: str, before: timedelta) -> None:
-    assert moment(text, NOW) == NOW - before
+    assert parse_time(text, NOW) == NOW - before
 
 
 def test_a_time_with_a_zone_is_that_time_and_one_without_is_local() -> None:
-    assert moment("2026-11-22T13:00+01:00") == NOW
-    assert moment("2026-11-22T12:00") == datetime(2026, 11, 22, 12).astimezone(UTC)
-    assert moment(None) is None
+    assert parse_time("2026-11-22T13:00+01:00") == NOW
+    assert parse_time("2026-11-22T12:00") == datetime(2026, 11, 22, 12).astimezone(UTC)
+    assert parse_time(None) is None
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "5", "-5m", "5w", "2026-13-01"])
 def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
     with pytest.raises(ClientError, match="write 90s"):
-        moment(text)
+        parse_time(text)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["BrokerAddress", "DatabaseAddress"]
+__all__ = ["BrokerEndpoints", "DatabaseEndpoint"]
 
 
 @dataclass(frozen=True)
-class BrokerAddress:
+class BrokerEndpoints:
     """RabbitMQ: AMQP, streams, management API and metrics, none of them without TLS."""
 
     host: str
@@ -28,7 +28,7 @@ class BrokerAddress:
 
 
 @dataclass(frozen=True)
-class DatabaseAddress:
+class DatabaseEndpoint:
     """PostgreSQL; `database` is empty after the first start."""
 
     host: str

@@ -4,14 +4,14 @@ import secrets
 from collections.abc import Iterator
 from datetime import datetime
 
-from warren.provision.authority import Authority
-from warren.provision.store import Data, Store
-from warren.provision.wishes import Wishes
+from warren.provision.authority import CertificateAuthority
+from warren.provision.manifest import SecretsManifest
+from warren.provision.store import SecretData, SecretStore
 
 PASSWORD_BYTES = 32
 
 
-def fulfil(wishes: Wishes, store: Store, now: datetime) -> Iterator[str]:
+def apply_manifest(wishes: SecretsManifest, store: SecretStore, now: datetime) -> Iterator[str]:
     """Make what is missing, renew what ends soon; yields a line for each thing, also for those that are well.
 
     An interrupted run is continued by the next one: each thing is complete before the next is begun, the authority
@@ -28,13 +28,17 @@ def fulfil(wishes: Wishes, store: Store, now: datetime) -> Iterator[str]:
         yield f"{name}: {'made' if _kept(store, name, fresh) is fresh else 'well'}"
 
 
-def _authority(wishes: Wishes, store: Store, now: datetime) -> Authority:
-    found = Authority.load(wishes.authority, _kept(store, wishes.authority, Authority.new("Warren", now).data))
+def _authority(wishes: SecretsManifest, store: SecretStore, now: datetime) -> CertificateAuthority:
+    found = CertificateAuthority.load(
+        wishes.authority, _kept(store, wishes.authority, CertificateAuthority.new("Warren", now).data)
+    )
     store.publish(wishes.bundle, {"ca.crt": found.pem})
     return found
 
 
-def _certificates(wishes: Wishes, store: Store, authority: Authority, now: datetime) -> Iterator[str]:
+def _certificates(
+    wishes: SecretsManifest, store: SecretStore, authority: CertificateAuthority, now: datetime
+) -> Iterator[str]:
     for name, certificate in wishes.certificates.items():
         found = store.read(name)
         if found is None:
@@ -47,7 +51,7 @@ def _certificates(wishes: Wishes, store: Store, authority: Authority, now: datet
             yield f"{name}: well"
 
 
-def _kept(store: Store, name: str, fresh: Data) -> Data:
+def _kept(store: SecretStore, name: str, fresh: SecretData) -> SecretData:
     """What is there, or what we now put there; never both."""
     found = store.read(name)
     if found is not None:

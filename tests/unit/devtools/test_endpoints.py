@@ -1,13 +1,13 @@
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from devtools.servers.addresses import BrokerAddress, DatabaseAddress
+from devtools.servers.endpoints import BrokerEndpoints, DatabaseEndpoint
 
 CA = Path("/some where/ca.pem")
-BROKER = BrokerAddress(
+BROKER = BrokerEndpoints(
     "127.0.0.1", 5671, "https://127.0.0.1:1", 5551, "https://127.0.0.1:2/metrics", "admin", "p/w:", CA
 )
-DATABASE = DatabaseAddress("127.0.0.1", 5432, "postgres", "p/w@:", CA)
+DATABASE = DatabaseEndpoint("127.0.0.1", 5432, "postgres", "p/w@:", CA)
 
 
 def test_dsn_verifies_the_server_and_escapes_what_needs_it() -> None:

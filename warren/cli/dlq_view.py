@@ -7,17 +7,17 @@ from typing import Any
 from rich.table import Table
 
 from services.shared.chassis.text import printable
-from warren.cli.dossier import dossier, pretty, summary
-from warren.cli.moment import age
-from warren.cli.screen import Row, err, out, print_json, rows, shown
-from warren.cli.search import Search
+from warren.cli.message_detail import message_detail, message_summary, pretty
+from warren.cli.parked_search import ParkedSearch
+from warren.cli.screen import TableRow, err, out, print_json, safe_markup, table
+from warren.cli.time_args import age
 from warren.errors import ClientError
 from warren_messaging.dead_letters.parked import Failure, Parked
 from warren_messaging.dead_letters.parking_lot import WINDOW, ParkingLot, parking_lot
 from warren_messaging.errors import AccessRefused, TopologyMissing
 
 
-async def each_lot(wanted: Search, work: Callable[[ParkingLot], Awaitable[None]]) -> None:
+async def for_each_lot(wanted: ParkedSearch, work: Callable[[ParkingLot], Awaitable[None]]) -> None:
     """Do `work` with each lot that is looked through, one open at a time.
 
     One that the broker lacks, or that our user may not read, is a mistake only if it was named. Raises ClientError for
@@ -35,7 +35,7 @@ async def each_lot(wanted: Search, work: Callable[[ParkingLot], Awaitable[None]]
             except AccessRefused as error:
                 if wanted.named:
                     raise
-                err.print(f"{shown(name)} is left out: {shown(error)}", style="yellow")
+                err.print(f"{safe_markup(name)} is left out: {safe_markup(error)}", style="yellow")
                 continue
             opened += 1
             await work(lot)
@@ -43,7 +43,7 @@ async def each_lot(wanted: Search, work: Callable[[ParkingLot], Awaitable[None]]
         raise ClientError(f"no parking lot at {wanted.address.url} that can be read: is it the vhost you mean?")
 
 
-async def print_list(wanted: Search, *, limit: int, as_json: bool = False) -> int:
+async def print_list(wanted: ParkedSearch, *, limit: int, as_json: bool = False) -> int:
     """Print at most `limit` messages of each lot (0: all); returns how many match altogether.
 
     Without a filter only those are looked at, since the lots' depths are the counts.
@@ -55,24 +55,24 @@ async def print_list(wanted: Search, *, limit: int, as_json: bool = False) -> in
         nonlocal total
         depth = await lot.depth()
         most = min(depth, limit) if limit and not wanted.filters else depth
-        rows: list[dict[str, Any]] = []
+        table: list[dict[str, Any]] = []
         count = 0
         async for window in lot.windows(most, size=min(WINDOW, most)):
             found = await wanted.found(window)
             count += len(found)
-            visible = found[: limit - len(rows)] if limit else found
-            rows.extend(summary(*pair) | {"age": age(pair[0].parked_at)} for pair in visible)
+            visible = found[: limit - len(table)] if limit else found
+            table.extend(message_summary(*pair) | {"age": age(pair[0].parked_at)} for pair in visible)
         count = max(count, depth) if not wanted.filters else count
         total += count
         if as_json:
-            for row in rows:
+            for row in table:
                 print_json(row)
         elif count:
-            _print_lot(lot.name, depth, count, rows)
+            _print_lot(lot.name, depth, count, table)
         else:
             empty.append(lot.name)
 
-    await each_lot(wanted, look)
+    await for_each_lot(wanted, look)
     if empty and not as_json:
         out.print(f"{'no such message' if wanted.filters else 'nothing'} in {', '.join(empty)}", style="dim")
     return total
@@ -80,7 +80,7 @@ async def print_list(wanted: Search, *, limit: int, as_json: bool = False) -> in
 
 def print_message(parked: Parked, failure: Failure | None) -> None:
     """Everything that is known of one message."""
-    document = dossier(parked, failure)
+    document = message_detail(parked, failure)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     facts: list[tuple[str, Any]] = [(name, document[name]) for name in ("queue", "id", "type", "order", "reason")]
     facts += [("parked", f"{document['parked_at'] or 'at an unknown time'}, {age(parked.parked_at)} ago")]
@@ -93,7 +93,7 @@ def print_message(parked: Parked, failure: Failure | None) -> None:
     facts += [(f"header {name}", value) for name, value in document["headers"].items()]
     facts += [("undecodable", f"{name}: {reason}") for name, reason in parked.undecodable.items()]
     for name, value in facts:
-        table.add_row(name, "" if value is None else shown(value))
+        table.add_row(name, "" if value is None else safe_markup(value))
     out.print(table)
     body = printable(pretty(parked.body), keep="\n\t")
     out.print(f"\n{body}\n", markup=False, soft_wrap=True)
@@ -101,14 +101,14 @@ def print_message(parked: Parked, failure: Failure | None) -> None:
 
 def _print_lot(name: str, depth: int, count: int, found: list[dict[str, Any]]) -> None:
     amount = f"{depth:,}" if count == depth else f"{count:,} of {depth:,}"
-    out.print(f"[bold]{shown(name)}[/bold]  {amount} message{'' if count == 1 else 's'}")
+    out.print(f"[bold]{safe_markup(name)}[/bold]  {amount} message{'' if count == 1 else 's'}")
     lines = []
     for row in found:
         attempts = "?" if row["attempts"] is None else row["attempts"]
         again = f" (replayed {row['replays']}x)" if row["replays"] else ""
         cells = (row["id"], row["age"], row["type"] or "?", row["order"] or "?", attempts)
         broken = f" (cannot be decoded: {', '.join(row['undecodable'])})" if row["undecodable"] else ""
-        lines.append(Row(cells, below=f"{row['reason']}{again}{broken}"))
-    out.print(rows(("id", "age", "type", "order", "attempts"), lines, indent="  "), soft_wrap=True)
+        lines.append(TableRow(cells, below=f"{row['reason']}{again}{broken}"))
+    out.print(table(("id", "age", "type", "order", "attempts"), lines, indent="  "), soft_wrap=True)
     if count > len(found):
         out.print(f"  … and {count - len(found):,} more (--limit 0 shows all)", style="dim")

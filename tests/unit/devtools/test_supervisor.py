@@ -11,7 +11,7 @@ import pytest
 
 from devtools.errors import LocalError, ProcessFailedError
 from devtools.local.instance import ProcessIdentity
-from devtools.processes.supervisor import Process, Supervisor
+from devtools.processes.supervisor import ProcessSpec, Supervisor
 
 
 def python(code: str) -> list[str]:
@@ -46,9 +46,11 @@ class Lines:
 def test_lines_reach_the_callback_and_the_log(tmp_path: Path) -> None:
     lines = Lines()
     with Supervisor(tmp_path, lines) as supervisor:
-        supervisor.start(Process("one", python(POLITE)))
+        supervisor.start(ProcessSpec("one", python(POLITE)))
         supervisor.start(
-            Process("two", python("import os, time; print(os.environ['COLOUR']); time.sleep(600)"), {"COLOUR": "blue"})
+            ProcessSpec(
+                "two", python("import os, time; print(os.environ['COLOUR']); time.sleep(600)"), {"COLOUR": "blue"}
+            )
         )
         lines.wait_for("one", "up")
         lines.wait_for("two", "blue")
@@ -61,7 +63,7 @@ def test_lines_reach_the_callback_and_the_log(tmp_path: Path) -> None:
 def test_sigterm_lets_a_process_end_by_itself(tmp_path: Path) -> None:
     lines = Lines()
     supervisor = Supervisor(tmp_path, lines)
-    supervisor.start(Process("one", python(POLITE)))
+    supervisor.start(ProcessSpec("one", python(POLITE)))
     lines.wait_for("one", "up")
     assert supervisor.stop_all() == {"one": 0}
 
@@ -69,7 +71,7 @@ def test_sigterm_lets_a_process_end_by_itself(tmp_path: Path) -> None:
 def test_process_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     lines = Lines()
     supervisor = Supervisor(tmp_path, lines, grace=0.2)
-    supervisor.start(Process("one", python(STUBBORN)))
+    supervisor.start(ProcessSpec("one", python(STUBBORN)))
     lines.wait_for("one", "up")
     started = time.monotonic()
     assert supervisor.stop("one") == -signal.SIGKILL
@@ -78,7 +80,7 @@ def test_process_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) 
 
 def test_unexpected_end_is_reported_with_the_last_lines(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
-        supervisor.start(Process("one", python("print('first'); raise SystemExit('no broker')")))
+        supervisor.start(ProcessSpec("one", python("print('first'); raise SystemExit('no broker')")))
         with pytest.raises(ProcessFailedError) as failure:
             supervisor.wait(time_limit=60)
     assert failure.value.name == "one"
@@ -90,7 +92,7 @@ def test_unexpected_end_is_reported_with_the_last_lines(tmp_path: Path) -> None:
 def test_wait_ends_when_asked_to(tmp_path: Path) -> None:
     enough = threading.Event()
     with Supervisor(tmp_path) as supervisor:
-        supervisor.start(Process("one", python(POLITE)))
+        supervisor.start(ProcessSpec("one", python(POLITE)))
         assert not supervisor.wait(enough, time_limit=0.2)
         enough.set()
         assert supervisor.wait(enough)
@@ -99,7 +101,7 @@ def test_wait_ends_when_asked_to(tmp_path: Path) -> None:
 def test_crash_and_restart_of_one(tmp_path: Path) -> None:
     lines = Lines()
     with Supervisor(tmp_path, lines) as supervisor:
-        supervisor.start(Process("one", python(POLITE)))
+        supervisor.start(ProcessSpec("one", python(POLITE)))
         lines.wait_for("one", "up")
         first = supervisor.pids["one"]
         supervisor.kill("one")
@@ -107,19 +109,19 @@ def test_crash_and_restart_of_one(tmp_path: Path) -> None:
         supervisor.restart("one", kill=True)
         assert supervisor.pids["one"] != first
         with pytest.raises(LocalError, match="running already"):
-            supervisor.start(Process("one", python(POLITE)))
+            supervisor.start(ProcessSpec("one", python(POLITE)))
 
 
 def test_command_that_does_not_exist_is_an_unexpected_end(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
-        supervisor.start(Process("one", ["/no/such/program"]))
+        supervisor.start(ProcessSpec("one", ["/no/such/program"]))
         with pytest.raises(ProcessFailedError, match="No such file"):
             supervisor.wait(time_limit=60)
 
 
 def test_process_started_from_a_thread_outlives_that_thread(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
-        thread = threading.Thread(target=supervisor.start, args=(Process("one", python(POLITE)),))
+        thread = threading.Thread(target=supervisor.start, args=(ProcessSpec("one", python(POLITE)),))
         thread.start()
         thread.join()
         assert not supervisor.wait(time_limit=0.5)
@@ -130,10 +132,10 @@ def test_no_process_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     code = f"""
         import sys, time
         from pathlib import Path
-        from devtools.processes.supervisor import Process, Supervisor
+        from devtools.processes.supervisor import ProcessSpec, Supervisor
         supervisor = Supervisor(Path({str(tmp_path)!r}))
         for name in ("one", "two"):
-            supervisor.start(Process(name, [sys.executable, "-c", "import time; time.sleep(600)"]))
+            supervisor.start(ProcessSpec(name, [sys.executable, "-c", "import time; time.sleep(600)"]))
         print(*supervisor.pids.values(), flush=True)
         time.sleep(600)
     """

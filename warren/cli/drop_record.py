@@ -17,7 +17,7 @@ def state_folder() -> Path:
     return Path(base).absolute() / "warren" / "dropped"
 
 
-class DroppedFile:
+class DropRecord:
     """JSON lines, made at the first write; what `write` has returned for survives a crash of the machine."""
 
     def __init__(self, path: Path | None = None) -> None:

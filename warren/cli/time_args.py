@@ -8,7 +8,7 @@ from warren.errors import ClientError
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def moment(text: str | None, now: datetime | None = None) -> datetime | None:
+def parse_time(text: str | None, now: datetime | None = None) -> datetime | None:
     """`90s`, `10m`, `2h`, `7d` before now, or ISO 8601 (local time unless it names a zone). Raises ClientError."""
     if text is None:
         return None

@@ -16,18 +16,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.unit.provision.fake_api_server import NAMESPACE, FakeApiServer, Object, serving
-from warren.provision.cluster import Cluster
-from warren.provision.errors import StoreFailed
-from warren.provision.fulfil import fulfil
-from warren.provision.wishes import Certificate, Password, Wishes
+from warren.provision.apply import apply_manifest
+from warren.provision.errors import SecretStoreError
+from warren.provision.kubernetes_store import KubernetesStore
+from warren.provision.manifest import CertificateEntry, PasswordEntry, SecretsManifest
 
 LABELS = {"app.kubernetes.io/instance": "shop"}
 NOW = datetime.now(UTC)
-WISHES = Wishes(
+WISHES = SecretsManifest(
     authority="ca",
     bundle="bundle",
-    certificates={"server": Certificate(names=["broker.example"])},
-    passwords={"order-postgres": Password(username="order")},
+    certificates={"server": CertificateEntry(names=["broker.example"])},
+    passwords={"order-postgres": PasswordEntry(username="order")},
 )
 
 
@@ -40,8 +40,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApiS
 
 
 @pytest.fixture
-def cluster(server: FakeApiServer, tmp_path: Path) -> Iterator[Cluster]:
-    found = Cluster.around(LABELS, tmp_path / "account")
+def cluster(server: FakeApiServer, tmp_path: Path) -> Iterator[KubernetesStore]:
+    found = KubernetesStore.around(LABELS, tmp_path / "account")
     yield found
     found._client.close()
 
@@ -50,7 +50,7 @@ def texts(secret: Object) -> dict[str, str]:
     return {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
 
 
-def test_what_is_created_is_read_back(cluster: Cluster, server: FakeApiServer) -> None:
+def test_what_is_created_is_read_back(cluster: KubernetesStore, server: FakeApiServer) -> None:
     assert cluster.create("order-postgres", {"username": b"order", "password": b"\x00\xff"})
     assert cluster.read("order-postgres") == {"username": b"order", "password": b"\x00\xff"}
     secret = server.objects["secrets", "order-postgres"]
@@ -58,36 +58,36 @@ def test_what_is_created_is_read_back(cluster: Cluster, server: FakeApiServer) -
     assert secret["type"] == "Opaque"
 
 
-def test_what_is_not_there_is_none(cluster: Cluster) -> None:
+def test_what_is_not_there_is_none(cluster: KubernetesStore) -> None:
     assert cluster.read("order-postgres") is None
 
 
-def test_a_secret_without_data_is_empty(cluster: Cluster, server: FakeApiServer) -> None:
+def test_a_secret_without_data_is_empty(cluster: KubernetesStore, server: FakeApiServer) -> None:
     server.objects["secrets", "empty"] = {"kind": "Secret", "metadata": {"name": "empty"}}
     assert cluster.read("empty") == {}
 
 
-def test_what_exists_is_not_created_again(cluster: Cluster, server: FakeApiServer) -> None:
+def test_what_exists_is_not_created_again(cluster: KubernetesStore, server: FakeApiServer) -> None:
     cluster.create("order-postgres", {"password": b"first"})
     assert not cluster.create("order-postgres", {"password": b"second"})
     assert texts(server.objects["secrets", "order-postgres"]) == {"password": "first"}
 
 
-def test_what_is_replaced_has_the_new_content(cluster: Cluster) -> None:
+def test_what_is_replaced_has_the_new_content(cluster: KubernetesStore) -> None:
     cluster.create("server", {"tls.crt": b"old", "tls.key": b"old"})
     cluster.replace("server", {"tls.crt": b"new", "tls.key": b"new"})
     assert cluster.read("server") == {"tls.crt": b"new", "tls.key": b"new"}
 
 
-def test_what_is_public_is_a_config_map_and_may_change(cluster: Cluster, server: FakeApiServer) -> None:
+def test_what_is_public_is_a_config_map_and_may_change(cluster: KubernetesStore, server: FakeApiServer) -> None:
     cluster.publish("bundle", {"ca.crt": b"one"})
     cluster.publish("bundle", {"ca.crt": b"two"})
     assert server.objects["configmaps", "bundle"]["data"] == {"ca.crt": "two"}
     assert server.requests == ["POST configmaps", "POST configmaps", "PUT configmaps"]
 
 
-def test_all_wishes_are_fulfilled_once(cluster: Cluster, server: FakeApiServer) -> None:
-    list(fulfil(WISHES, cluster, NOW))
+def test_all_wishes_are_fulfilled_once(cluster: KubernetesStore, server: FakeApiServer) -> None:
+    list(apply_manifest(WISHES, cluster, NOW))
     before = dict(server.objects)
     assert sorted(before) == [
         ("configmaps", "bundle"),
@@ -97,18 +97,18 @@ def test_all_wishes_are_fulfilled_once(cluster: Cluster, server: FakeApiServer) 
     ]
     # Kubernetes checks this type's keys, and cert-manager has the same.
     assert before["secrets", "server"]["type"] == "kubernetes.io/tls"
-    assert list(fulfil(WISHES, cluster, NOW))[1:] == ["server: well", "order-postgres: well"]
+    assert list(apply_manifest(WISHES, cluster, NOW))[1:] == ["server: well", "order-postgres: well"]
     assert server.objects == before
 
 
-def test_of_two_at_once_both_go_on_with_what_the_first_made(cluster: Cluster, server: FakeApiServer) -> None:
+def test_of_two_at_once_both_go_on_with_what_the_first_made(cluster: KubernetesStore, server: FakeApiServer) -> None:
     def be_quicker(verb: str, resource: str, name: str) -> None:
         if (verb, name) == ("POST", "ca"):
             server.before = lambda *_: None
-            list(fulfil(WISHES, cluster, NOW))
+            list(apply_manifest(WISHES, cluster, NOW))
 
     server.before = be_quicker
-    said = list(fulfil(WISHES, cluster, NOW))
+    said = list(apply_manifest(WISHES, cluster, NOW))
     assert said[1:] == ["server: well", "order-postgres: well"]
     authority = texts(server.objects["secrets", "ca"])["ca.crt"]
     assert server.objects["configmaps", "bundle"]["data"]["ca.crt"] == authority
@@ -124,32 +124,32 @@ def test_of_two_at_once_both_go_on_with_what_the_first_made(cluster: Cluster, se
     ],
 )
 def test_a_right_that_is_missing_is_named(
-    cluster: Cluster, server: FakeApiServer, request_: str, complaint: str
+    cluster: KubernetesStore, server: FakeApiServer, request_: str, complaint: str
 ) -> None:
     server.forbidden.add(request_)
-    with pytest.raises(StoreFailed, match=complaint):
-        list(fulfil(WISHES, cluster, NOW))
+    with pytest.raises(SecretStoreError, match=complaint):
+        list(apply_manifest(WISHES, cluster, NOW))
 
 
-def test_what_cannot_be_replaced_is_said_and_stays(cluster: Cluster, server: FakeApiServer) -> None:
+def test_what_cannot_be_replaced_is_said_and_stays(cluster: KubernetesStore, server: FakeApiServer) -> None:
     cluster.create("server", {"password": b"mine"})
-    with pytest.raises(StoreFailed, match=r"cannot replace Secret server in namespace shop: 422 .*immutable"):
+    with pytest.raises(SecretStoreError, match=r"cannot replace Secret server in namespace shop: 422 .*immutable"):
         cluster.replace("server", {"tls.crt": b"new", "tls.key": b"new"})
     assert cluster.read("server") == {"password": b"mine"}
 
 
 def test_a_wrong_token_is_said(server: FakeApiServer, tmp_path: Path) -> None:
     (tmp_path / "account" / "token").write_text("of another pod")
-    with pytest.raises(StoreFailed, match="401 Unauthorized"):
-        Cluster.around(LABELS, tmp_path / "account").read("ca")
+    with pytest.raises(SecretStoreError, match="401 Unauthorized"):
+        KubernetesStore.around(LABELS, tmp_path / "account").read("ca")
 
 
 def test_a_server_of_another_authority_is_not_trusted(server: FakeApiServer, tmp_path: Path) -> None:
     with (
         serving(tmp_path / "other"),
-        pytest.raises(StoreFailed, match=r"does not answer: .*certificate verify failed"),
+        pytest.raises(SecretStoreError, match=r"does not answer: .*certificate verify failed"),
     ):
-        Cluster.around(LABELS, tmp_path / "other").read("ca")
+        KubernetesStore.around(LABELS, tmp_path / "other").read("ca")
 
 
 def test_an_authority_without_a_key_usage_is_taken(
@@ -159,7 +159,7 @@ def test_an_authority_without_a_key_usage_is_taken(
     file = tmp_path / "account" / "ca.crt"
     file.write_bytes(without_usage(file.read_bytes(), server.authority_key))
     monkeypatch.setattr(ssl, "create_default_context", strict(ssl.create_default_context))
-    assert Cluster.around(LABELS, tmp_path / "account").read("order-postgres") is None
+    assert KubernetesStore.around(LABELS, tmp_path / "account").read("order-postgres") is None
 
 
 def without_usage(certificate: bytes, key: bytes) -> bytes:
@@ -189,8 +189,8 @@ def strict(make: Callable[..., ssl.SSLContext]) -> Callable[..., ssl.SSLContext]
 
 
 def test_outside_of_a_pod_this_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreFailed, match=r"no pod with a service account: .*token"):
-        Cluster.around(LABELS, tmp_path)
+    with pytest.raises(SecretStoreError, match=r"no pod with a service account: .*token"):
+        KubernetesStore.around(LABELS, tmp_path)
 
 
 def run(wishes: str, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import msgspec
 from warren_messaging.dead_letters.parked import Failure, Parked
 
 
-def summary(parked: Parked, failure: Failure | None) -> dict[str, Any]:
+def message_summary(parked: Parked, failure: Failure | None) -> dict[str, Any]:
     """One line of a list."""
     return {
         "queue": parked.lot,
@@ -24,13 +24,13 @@ def summary(parked: Parked, failure: Failure | None) -> dict[str, Any]:
     }
 
 
-def dossier(parked: Parked, failure: Failure | None) -> dict[str, Any]:
+def message_detail(parked: Parked, failure: Failure | None) -> dict[str, Any]:
     """All of it. The body is text under `body` where it is UTF-8, else in `body_base64`; properties that cannot be
     decoded are in `properties_base64`, as AMQP writes them: no byte is lost."""
     properties = {
         name: _plain(value) for name, value in parked.properties if name != "headers" and value not in (None, "")
     }
-    document = summary(parked, failure) | {
+    document = message_summary(parked, failure) | {
         "routing_key": parked.routing_key,
         "replays_into": parked.home,
         "properties": properties,

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside
 from warren.cli.discovery import chosen_lots, parking_lots
-from warren.cli.filters import Filters
-from warren.cli.records import Records, records
-from warren.cli.screen import err, shown
+from warren.cli.failure_store import FailureStore, failure_store
+from warren.cli.filters import MessageFilters
+from warren.cli.screen import err, safe_markup
 from warren.errors import ClientError
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.dead_letters.parked import Failure, Parked
@@ -16,10 +16,12 @@ from warren_messaging.dead_letters.selection import Selection
 Found = tuple[Parked, Failure | None]
 
 
-class Search:
+class ParkedSearch:
     """Finds messages by their properties and by what is on record of them, in `lots`."""
 
-    def __init__(self, address: BrokerAddress, kept: Records | None, filters: Filters, lots: list[str]) -> None:
+    def __init__(
+        self, address: BrokerAddress, kept: FailureStore | None, filters: MessageFilters, lots: list[str]
+    ) -> None:
         self.address = address
         self.lots = lots
         self.named = bool(filters.queue)
@@ -53,23 +55,25 @@ class Search:
 
 
 @asynccontextmanager
-async def search(broker: BrokerAccess, database: DatabaseAccess, filters: Filters) -> AsyncIterator[Search]:
+async def parked_search(
+    broker: BrokerAccess, database: DatabaseAccess, filters: MessageFilters
+) -> AsyncIterator[ParkedSearch]:
     """Connected to the tables for a block. Without a database it works on what the broker knows, and says so."""
     address, beside = broker.address(), database_beside(broker, database)
     if beside is None:
         if filters.reason is not None:
             raise ClientError("--reason needs the database, where reasons are kept: give --database-url too")
         err.print("without --database-url: reasons and attempts are not known", style="yellow")
-        yield Search(address, None, filters, _lots(broker, address, filters, []))
+        yield ParkedSearch(address, None, filters, _lots(broker, address, filters, []))
         return
-    async with records(beside) as kept:
-        yield Search(address, kept, filters, _lots(broker, address, filters, kept.services))
+    async with failure_store(beside) as kept:
+        yield ParkedSearch(address, kept, filters, _lots(broker, address, filters, kept.services))
 
 
-def _lots(broker: BrokerAccess, address: BrokerAddress, filters: Filters, services: list[str]) -> list[str]:
+def _lots(broker: BrokerAccess, address: BrokerAddress, filters: MessageFilters, services: list[str]) -> list[str]:
     lots, unknown = parking_lots(broker.management(), address, services)
     if unknown and not filters.queue:
-        err.print(f"{shown(unknown)}. Other parking lots: name them with --queue", style="yellow")
+        err.print(f"{safe_markup(unknown)}. Other parking lots: name them with --queue", style="yellow")
     return chosen_lots(filters.queue, lots, address, complete=not unknown)
 
 

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import httpx
 
-from warren.provision.errors import StoreFailed
-from warren.provision.store import Data
+from warren.provision.errors import SecretStoreError
+from warren.provision.store import SecretData
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIME_LIMIT = 10.0  # seconds for each answer
@@ -18,7 +18,7 @@ TRIES = 5  # of connecting: the network of a pod may be up a moment after its pr
 TLS_TYPE = "kubernetes.io/tls"
 
 
-class Cluster:
+class KubernetesStore:
     """Each is one Secret; what is public is a ConfigMap. All carry `labels`."""
 
     def __init__(self, client: httpx.Client, namespace: str, labels: Mapping[str, str]) -> None:
@@ -28,7 +28,7 @@ class Cluster:
 
     @classmethod
     def around(cls, labels: Mapping[str, str], account: Path = ACCOUNT) -> Self:
-        """The cluster that this pod runs in. Raises StoreFailed when it is no pod."""
+        """The cluster that this pod runs in. Raises SecretStoreError when it is no pod."""
         try:
             token = (account / "token").read_text().strip()
             namespace = (account / "namespace").read_text().strip()
@@ -37,7 +37,7 @@ class Cluster:
             tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
             host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         except (OSError, KeyError) as error:
-            raise StoreFailed(f"this is no pod with a service account: {error} is missing") from error
+            raise SecretStoreError(f"this is no pod with a service account: {error} is missing") from error
         if ":" in host:
             host = f"[{host}]"
         client = httpx.Client(
@@ -48,24 +48,24 @@ class Cluster:
         )
         return cls(client, namespace, labels)
 
-    def read(self, name: str) -> Data | None:
+    def read(self, name: str) -> SecretData | None:
         answer = self._ask("GET", f"secrets/{name}")
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         found = self._checked(answer, f"read Secret {name}").get("data") or {}
         return {key: base64.b64decode(text) for key, text in found.items()}
 
-    def create(self, name: str, data: Data) -> bool:
+    def create(self, name: str, data: SecretData) -> bool:
         answer = self._ask("POST", "secrets", self._secret(name, data))
         if answer.status_code == httpx.codes.CONFLICT:
             return False
         self._checked(answer, f"create Secret {name}")
         return True
 
-    def replace(self, name: str, data: Data) -> None:
+    def replace(self, name: str, data: SecretData) -> None:
         self._checked(self._ask("PUT", f"secrets/{name}", self._secret(name, data)), f"replace Secret {name}")
 
-    def publish(self, name: str, data: Data) -> None:
+    def publish(self, name: str, data: SecretData) -> None:
         texts = {key: content.decode() for key, content in data.items()}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self._metadata(name), "data": texts}
         answer = self._ask("POST", "configmaps", body)
@@ -73,7 +73,7 @@ class Cluster:
             answer = self._ask("PUT", f"configmaps/{name}", body)
         self._checked(answer, f"write ConfigMap {name}")
 
-    def _secret(self, name: str, data: Data) -> dict[str, Any]:
+    def _secret(self, name: str, data: SecretData) -> dict[str, Any]:
         return {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -89,7 +89,7 @@ class Cluster:
         try:
             return self._client.request(method, f"/api/v1/namespaces/{self._namespace}/{path}", json=body)
         except httpx.HTTPError as error:
-            raise StoreFailed(f"the Kubernetes API at {self._client.base_url} does not answer: {error}") from error
+            raise SecretStoreError(f"the Kubernetes API at {self._client.base_url} does not answer: {error}") from error
 
     def _checked(self, answer: httpx.Response, purpose: str) -> dict[str, Any]:
         if answer.is_success:
@@ -97,4 +97,4 @@ class Cluster:
         reason = answer.text
         if answer.headers.get("content-type", "").startswith("application/json"):
             reason = answer.json().get("message", reason)
-        raise StoreFailed(f"cannot {purpose} in namespace {self._namespace}: {answer.status_code} {reason}")
+        raise SecretStoreError(f"cannot {purpose} in namespace {self._namespace}: {answer.status_code} {reason}")

@@ -5,13 +5,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from warren.provision.errors import StoreFailed
-from warren.provision.store import Data
+from warren.provision.errors import SecretStoreError
+from warren.provision.store import SecretData
 
 PRIVATE, SHARED, PUBLIC = 0o400, 0o440, 0o444
 
 
-class Folders:
+class FolderStore:
     """Appear complete or not at all. `owner` is the (user, group) that may read them, where we may say so; without it,
     nobody but this user may."""
 
@@ -20,29 +20,29 @@ class Folders:
         self._owner = owner
         self._private = PRIVATE if owner is None else SHARED
 
-    def read(self, name: str) -> Data | None:
+    def read(self, name: str) -> SecretData | None:
         folder = self._root / name
         try:
             return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} or None
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreFailed(f"{folder} cannot be read: {error.strerror}") from error
+            raise SecretStoreError(f"{folder} cannot be read: {error.strerror}") from error
 
-    def create(self, name: str, data: Data) -> bool:
+    def create(self, name: str, data: SecretData) -> bool:
         if self.read(name) is not None:
             return False
         self._write(name, data, self._private)
         return True
 
-    def replace(self, name: str, data: Data) -> None:
+    def replace(self, name: str, data: SecretData) -> None:
         self._write(name, data, self._private)
 
-    def publish(self, name: str, data: Data) -> None:
+    def publish(self, name: str, data: SecretData) -> None:
         if self.read(name) != data:
             self._write(name, data, PUBLIC)
 
-    def _write(self, name: str, data: Data, mode: int) -> None:
+    def _write(self, name: str, data: SecretData, mode: int) -> None:
         """Each file by a rename in its folder, which may be a mount point and cannot be renamed itself."""
         folder = self._root / name
         try:
@@ -59,4 +59,4 @@ class Folders:
             finally:
                 shutil.rmtree(draft)
         except OSError as error:
-            raise StoreFailed(f"{folder} cannot be written: {error.strerror}") from error
+            raise SecretStoreError(f"{folder} cannot be written: {error.strerror}") from error
