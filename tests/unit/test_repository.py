@@ -1,5 +1,6 @@
 """Agreements about the repository itself: what exists where, and that the documents say what is so."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -58,6 +59,53 @@ def test_migrations_are_numbered_without_a_gap(service: str) -> None:
 @pytest.mark.parametrize("service", SERVICE_NAMES)
 def test_every_service_has_a_topology_file(service: str) -> None:
     assert (TOPOLOGY / f"{service}.yaml").is_file()
+
+
+FOLDERS = re.findall(
+    r"^\| `([\w/]+)` \| `(\w+)` \| [^|]+ \| ([^|]*)\|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE
+)
+"""Folder, package, and the packages that it may import, as the table in CONTRIBUTING.md lists them."""
+
+
+def imported(file: Path) -> set[str]:
+    """Names of the top-level packages that a file imports."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(("folder", "package", "text"), FOLDERS, ids=[package for _, package, _ in FOLDERS])
+def test_a_package_imports_only_the_packages_that_contributing_lists(folder: str, package: str, text: str) -> None:
+    packages = {name for _, name, _ in FOLDERS}
+    inner = [ROOT / each for each, _, _ in FOLDERS if each.startswith(f"{folder}/")]
+    files = [file for file in (ROOT / folder).rglob("*.py") if not any(file.is_relative_to(each) for each in inner)]
+    found = set().union(*(imported(file) for file in files)) & packages - {package}
+    allowed = packages if text.strip() == "every package" else set(re.findall(r"`(\w+)`", text))
+    assert found <= allowed
+
+
+def test_the_import_rules_cover_every_package() -> None:
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
+    assert sorted(configured) == sorted(package for _, package, _ in FOLDERS)
+
+
+SOURCES = [
+    file
+    for folder in (*sorted({folder.split("/")[0] for folder, _, _ in FOLDERS}), "tests", "docs")
+    for file in (ROOT / folder).rglob("*.py")
+    if "__pycache__" not in file.parts
+]
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    assert [str(file) for file in SOURCES if len(file.read_text().splitlines()) > 400] == []
+
+
+def test_no_module_is_named_utils_helpers_or_common() -> None:
+    assert [
+        str(file) for file in SOURCES if re.search(r"\b(utils?|helpers?|common)\b", str(file.relative_to(ROOT)))
+    ] == []
 
 
 # The documents
