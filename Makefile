@@ -119,7 +119,7 @@ COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-anno
 	--no-emit-find-links --custom-compile-command 'make requirements'
 
 .PHONY: crds
-crds: $(VENV)/.local ## write operator/crds and the table in docs/topology.md anew from the model
+crds: $(VENV)/.local ## write operator/crds and the table in docs/topology.md from the model
 	@$(BIN)/python -m topology_operator crd >operator/crds/topologies.yaml.new
 	@mv operator/crds/topologies.yaml.new operator/crds/topologies.yaml
 	@cp operator/crds/topologies.yaml charts/warren/charts/topology-operator/crds/topologies.yaml
@@ -127,7 +127,7 @@ crds: $(VENV)/.local ## write operator/crds and the table in docs/topology.md an
 	  -e '/^<!-- fields -->$$/r /dev/stdin' docs/topology.md
 
 .PHONY: chart-golden
-chart-golden: $(VENV)/.dev ## write tests/charts/golden.yaml anew: what the chart renders when nothing is set
+chart-golden: $(VENV)/.dev ## write tests/charts/golden.yaml: what the chart renders when nothing is set
 	@$(BIN)/python -m tests.charts.golden
 
 .PHONY: services
@@ -139,7 +139,7 @@ settings: $(VENV)/.dev ## write docs/settings.md from the settings of the servic
 	@$(BIN)/python -m devtools.settings_page
 
 .PHONY: manifests
-manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions anew from the chart, with the tests' Helm or HELM=helm
+manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions from the chart, with the tests' Helm or HELM=helm
 	@helm=$${HELM:-$$($(BIN)/python -c 'from tests.charts.helm import RELEASES, program; print(program(RELEASES[-1]))')}; \
 	$(BIN)/python -m devtools.manifests --helm "$$helm"
 
@@ -147,7 +147,7 @@ manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions anew from the ch
 generate: crds services settings manifests chart-golden ## write every file that follows from others
 
 .PHONY: requirements
-requirements: ## pin the dependencies of pyproject.toml anew; UPGRADE=1 takes the newest versions
+requirements: ## pin the dependencies of pyproject.toml; UPGRADE=1 takes the newest versions
 	@python=$$(devtools/environment.sh python); \
 	folder=$$(mktemp -d); \
 	trap 'rm -rf "$$folder"' EXIT; \
@@ -168,8 +168,8 @@ clean: ## stop this checkout's instances; remove .venv, caches, and their data; 
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The environment. A mark is written when its step has succeeded, and is older than what the step depends on when that
-# has changed. A .venv that is half made, moved, or made by another Python than the one asked for is made anew.
+# The environment. Each step writes a marker file when it has succeeded; make repeats the step when a dependency is newer.
+# An incomplete or moved .venv, or one of another Python, is created again.
 
 INTACT := $(shell PYTHON='$(PYTHON)' devtools/environment.sh intact && echo yes)
 ifneq ($(INTACT),yes)

@@ -32,9 +32,9 @@ def test_every_port_in_the_notes_exists(name: str) -> None:
     }
     if name != "simple" and named(name, "RabbitmqCluster"):
         ports["warren-rabbitmq"] = {5671, 15671}
-    told = re.findall(r"port-forward service/(\S+) \d+:(\d+)", notes(name))
-    assert {f"warren-{process}" for process in HTTP_PROCESSES} <= {service for service, _ in told}
-    assert all(int(port) in ports[service] for service, port in told), told
+    forwards = re.findall(r"port-forward service/(\S+) \d+:(\d+)", notes(name))
+    assert {f"warren-{process}" for process in HTTP_PROCESSES} <= {service for service, _ in forwards}
+    assert all(int(port) in ports[service] for service, port in forwards), forwards
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -51,7 +51,7 @@ def container_faults(each: Object) -> Iterator[str]:
 def test_every_pod_meets_the_restricted_standard(name: str) -> None:
     found = {pod: list(faults(spec)) for pod, _, spec in pods(case(name))}
     assert len(found) > 10
-    assert {pod: told for pod, told in found.items() if told} == {}
+    assert {pod: violations for pod, violations in found.items() if violations} == {}
 
 
 def test_each_violation_of_the_standard_is_detected() -> None:
@@ -67,10 +67,10 @@ def test_each_violation_of_the_standard_is_detected() -> None:
         "no limit": (("containers", 0, "resources"), {}),
         "no version": (("containers", 0, "image"), "registry:5000/warren/order"),
     }
-    for told, (path, value) in changes.items():
+    for violations, (path, value) in changes.items():
         bad = copy.deepcopy(good)
         place = bad
         for key in path[:-1]:
             place = place[key]
         place[path[-1]] = value
-        assert any(told in fault for fault in faults(bad)), told
+        assert any(violations in fault for fault in faults(bad)), violations

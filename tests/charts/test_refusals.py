@@ -66,7 +66,7 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
         },
         ["rabbitmq.external.managementPort is 443: add it to topology-operator.networkPolicy.brokerPorts"],
     ),
-    "credentials for nobody": (
+    "credentials without a server": (
         {"mail": {"credentialsSecret": "smtp"}, "sms": {"tokenSecret": "sms"}},
         ["mail.credentialsSecret is set and mail.host is empty", "sms.tokenSecret is set and sms.url is empty"],
     ),
@@ -107,10 +107,10 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_wrong_value_is_refused_with_its_name(mistake: str, release: object) -> None:
-    values, told = MISTAKES[mistake]
+    values, messages = MISTAKES[mistake]
     done = helm(release, "template", "warren", CHART, values=values)  # type: ignore[arg-type]
     assert done.returncode != 0
-    for words in told:
+    for words in messages:
         assert words in done.stderr, done.stderr
 
 

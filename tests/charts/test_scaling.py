@@ -41,8 +41,8 @@ def by_keda(bodies: list[Object]) -> dict[str, Scaler]:
     for body in bodies:
         if body["kind"] == "ScaledObject":
             spec = body["spec"]
-            told = {each["metadata"]["mode"]: each["metadata"] for each in spec["triggers"]}
-            depth, rate = told["QueueLength"], told["MessageRate"]
+            targets = {each["metadata"]["mode"]: each["metadata"] for each in spec["triggers"]}
+            depth, rate = targets["QueueLength"], targets["MessageRate"]
             assert depth["queueName"] == rate["queueName"]
             found[spec["scaleTargetRef"]["name"]] = Scaler(
                 depth["queueName"], spec["minReplicaCount"], spec["maxReplicaCount"], float(depth["value"]),

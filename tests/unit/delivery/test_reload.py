@@ -26,14 +26,14 @@ def number(folder: Path) -> int:
 
 
 async def test_a_stopped_program_restarts_and_both_stop_together(tmp_path: Path) -> None:
-    process, said = start(tmp_path)
+    process, output = start(tmp_path)
     try:
-        await eventually(lambda: said() == ["order begins"] and number(tmp_path) > 0)
+        await eventually(lambda: output() == ["order begins"] and number(tmp_path) > 0)
         os.kill(number(tmp_path), signal.SIGTERM)
-        await eventually(lambda: said() == ["order begins", "order ends", "order begins"])
+        await eventually(lambda: output() == ["order begins", "order ends", "order begins"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-        assert said() == ["order begins", "order ends", "order begins", "order ends"]
+        assert output() == ["order begins", "order ends", "order begins", "order ends"]
     finally:
         process.kill()
         process.wait()
