@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from topology_operator import crd, logs, settings
-from topology_operator.crd import descriptions
+from topology_operator import crd, settings
+from topology_operator.crd import docstrings
 from topology_operator.errors import OperatorError, SettingsError
+from topology_operator.observability import logs
 
 STOPPED, FAILED, USAGE = 0, 1, 2
 
@@ -27,14 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs until it is stopped, and returns the exit code. Raises SystemExit(2) on wrong usage."""
     options = _parser().parse_args(arguments)
     if options.command != "run":
-        sys.stdout.write(crd.rendered() if options.command == "crd" else crd.reference.table())
+        sys.stdout.write(crd.rendered() if options.command == "crd" else crd.reference_table.table())
         return STOPPED
-    from topology_operator import process  # noqa: PLC0415 - kopf takes a moment to import, and the CRD needs none of it
+    from topology_operator import manager  # noqa: PLC0415 - kopf takes a moment to import, and the CRD needs none of it
 
     try:
         chosen = settings.read()
         logs.configure(log_format=chosen.log_format, level=chosen.log_level)
-        asyncio.run(process.run(chosen))
+        asyncio.run(manager.run(chosen))
     except SettingsError as exc:
         print(f"error: {exc}", file=sys.stderr)  # noqa: T201
         return USAGE
@@ -64,9 +65,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _variables() -> str:
-    texts = descriptions.of_fields(settings.Settings)
+    texts = docstrings.of_fields(settings.TopologyOperatorSettings)
     lines = ["environment:"]
-    for field in msgspec.structs.fields(settings.Settings):
+    for field in msgspec.structs.fields(settings.TopologyOperatorSettings):
         default = f" (default: {field.default})" if field.default != "" else ""
         lines.append(f"  {settings.PREFIX}{field.name.upper()}{default}")
         if field.name in texts:

@@ -2,10 +2,10 @@
 
 OperatorError                 base; its text is one message a person can act on
 ├── SettingsError             the environment asks for something impossible; the process does not start
-├── ReferenceRefused          what `spec.broker` names cannot be used, see `broker_address`
+├── UnresolvedReference          what `spec.broker` names cannot be used, see `broker_address`
 └── KubernetesError           the API server could not do what was asked
-    ├── ApiUnreachable        nothing answers, or it says it is overloaded; worth waiting for
-    ├── NotAllowed            403: the operator's role lacks a verb
+    ├── ApiServerUnreachable        nothing answers, or it says it is overloaded; worth waiting for
+    ├── Forbidden            403: the operator's role lacks a verb
     └── Conflict              409: somebody else wrote in between; read again
 """
 
@@ -20,7 +20,7 @@ class SettingsError(OperatorError):
     """A variable of the environment has an impossible value."""
 
 
-class ReferenceRefused(OperatorError):
+class UnresolvedReference(OperatorError):
     """What `spec.broker` names cannot be used. `reason` is the word for the condition."""
 
     def __init__(self, reason: str, message: str, *, gone: bool = False) -> None:
@@ -38,11 +38,11 @@ class KubernetesError(OperatorError):
         super().__init__(message)
 
 
-class ApiUnreachable(KubernetesError):
+class ApiServerUnreachable(KubernetesError):
     """Nothing answers, or not in time, or the server asks to come back later."""
 
 
-class NotAllowed(KubernetesError):
+class Forbidden(KubernetesError):
     """The operator's role lacks a right."""
 
 

@@ -18,9 +18,9 @@ from urllib.parse import quote
 import yaml
 
 from topology_operator import crd
-from topology_operator.credentials import connect
-from topology_operator.errors import ApiUnreachable, KubernetesError, OperatorError
-from topology_operator.kubernetes_api import Connect, KubernetesApi, Object, path_of
+from topology_operator.errors import ApiServerUnreachable, KubernetesError, OperatorError
+from topology_operator.kubernetes.api import Connect, KubernetesApi, Object, path_of
+from topology_operator.kubernetes.authentication import connect
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 API, PLURAL = "warren.dev/v1alpha1", "topologies"
@@ -31,11 +31,11 @@ REACH_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
 
 
-class Remains(OperatorError):
+class HookTimeout(OperatorError):
     """Time is up, and something is still as it was; the text names it."""
 
 
-class Installation(KubernetesApi):
+class HelmHookClient(KubernetesApi):
     """With the rights of the account of its pod, which are others than the operator's."""
 
     async def _send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
@@ -44,7 +44,7 @@ class Installation(KubernetesApi):
         while True:
             try:
                 return await super()._send(method, path, body, kind)
-            except ApiUnreachable:
+            except ApiServerUnreachable:
                 if _now() > until:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
@@ -57,13 +57,13 @@ class Installation(KubernetesApi):
         found = await self._send("PATCH", f"{path}?fieldManager={MANAGER}&force=true", body, APPLY)
         while not _is_established(found):
             if _now() > until:
-                raise Remains(f"{body['metadata']['name']}: the API server does not serve it: {_complaints(found)}")
+                raise HookTimeout(f"{body['metadata']['name']}: the API server does not serve it: {_complaints(found)}")
             await asyncio.sleep(PAUSE_SECONDS)
             found = await self._send("GET", path)
         return f"{body['metadata']['name']}: defined as in this version"
 
     async def remove(self, namespace: str, selector: str, seconds: float) -> AsyncIterator[str]:
-        """Yields a line for each thing that happens; ends when none is left. Raises `Remains`."""
+        """Yields a line for each thing that happens; ends when none is left. Raises `HookTimeout`."""
         path = path_of(API, PLURAL, namespace)
         until = _now() + seconds
         asked: set[str] = set()
@@ -76,7 +76,7 @@ class Installation(KubernetesApi):
                     yield f"{name}: deletion asked for"
             if _now() > until:
                 told = "; ".join(f"{each['metadata']['name']}: {_complaints(each)}" for each in left)
-                raise Remains(f"not gone after {seconds:g} s: {told}. Is the topology operator running?")
+                raise HookTimeout(f"not gone after {seconds:g} s: {told}. Is the topology operator running?")
             await asyncio.sleep(PAUSE_SECONDS)
         yield "no Topology is left"
 
@@ -111,7 +111,7 @@ def _complaints(body: Object) -> str:
 
 
 async def _perform(options: argparse.Namespace, reach: Connect) -> None:
-    installation = Installation(reach)
+    installation = HelmHookClient(reach)
     try:
         if options.command == "define":
             print(await installation.define(), flush=True)  # noqa: T201

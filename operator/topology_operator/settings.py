@@ -17,7 +17,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class TopologyOperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A field `log_level` is read from TOPOLOGY_OPERATOR_LOG_LEVEL."""
 
     namespaces: str = ""
@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for name in (part.strip() for part in self.namespaces.split(",")) if name)
 
 
-def read(environment: Mapping[str, str] = os.environ) -> Settings:
+def read(environment: Mapping[str, str] = os.environ) -> TopologyOperatorSettings:
     """Raises `SettingsError` that names every variable that is wrong.
 
     Unknown ones with the prefix are left alone: Kubernetes itself sets TOPOLOGY_OPERATOR_PORT and the like, where a
@@ -55,7 +55,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     values: dict[str, Any] = {}
     mistakes: list[str] = []
-    for field in msgspec.structs.fields(Settings):
+    for field in msgspec.structs.fields(TopologyOperatorSettings):
         name = PREFIX + field.name.upper()
         if name not in environment:
             continue
@@ -66,4 +66,4 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
             mistakes.append(f"{name}={environment[name]!r}: {wanted}")
     if mistakes:
         raise SettingsError("settings: " + "; ".join(mistakes))
-    return Settings(**values)
+    return TopologyOperatorSettings(**values)

@@ -11,7 +11,7 @@ import yaml
 
 from devtools.paths import CHECKOUT
 from tests.charts.rendering import Object
-from tests.kubernetes.emulator.schema import Schema
+from tests.kubernetes.emulator.schema import StructuralSchema
 
 KUBERNETES = "1.31"  # the oldest version that the chart supports; later versions serve the same APIs
 TOPOLOGIES = CHECKOUT / "operator/crds/topologies.yaml"
@@ -44,7 +44,7 @@ def _checked(text: str) -> None:
     if kind == "warren.dev/v1alpha1/Topology":
         definition = _topology()
         jsonschema.Draft4Validator(_closed(definition)).validate(body)
-        Schema(definition).admitted(body, None)
+        StructuralSchema(definition).admitted(body, None)
     elif kind in _foreign():
         jsonschema.Draft202012Validator(_foreign()[kind]).validate(body)
     else:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.charts.helm import RELEASES, Release
 from tests.charts.rendering import CHART, Object, helm
-from tests.kubernetes.cluster import kubeconfig
+from tests.kubernetes.api_client import kubeconfig
 
 EXTERNAL = {"mode": "external", "external": {"host": "broker.example", "adminSecret": "admin"}}
 BROKER_CIDRS = {"networkPolicy": {"brokerCidrs": ["10.0.0.0/8"]}}

@@ -8,41 +8,41 @@ import pytest
 import yaml
 
 from devtools.servers.servers import Servers
-from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.emulator.server import Emulator
-from tests.kubernetes.installation import install
-from tests.kubernetes.operating import ROOT
-from tests.kubernetes.site import REAL, Site, site
-from topology_operator.credentials import connect
+from tests.kubernetes.api_client import ApiClient
+from tests.kubernetes.crd_install import install
+from tests.kubernetes.emulator.server import ApiServerEmulator
+from tests.kubernetes.environment import REAL_API_SERVER, OperatorEnv, site
+from tests.kubernetes.operator_process import ROOT
+from topology_operator.kubernetes.authentication import connect
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What only one of the two can show is left out of the other's run: deselected, and never counted as passed."""
-    other = "emulated" if REAL else "real"
+    other = "emulated" if REAL_API_SERVER else "real"
     left_out = [item for item in items if item.get_closest_marker(other) is not None]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture
-async def emulator() -> AsyncIterator[Emulator]:
+async def emulator() -> AsyncIterator[ApiServerEmulator]:
     """Running, but unused where the tests are for a real API server."""
-    async with Emulator() as running:
+    async with ApiServerEmulator() as running:
         running.install(yaml.safe_load((ROOT / "operator/crds/topologies.yaml").read_text()))
         yield running
 
 
 @pytest.fixture
-async def cluster(emulator: Emulator) -> AsyncIterator[Cluster]:
-    connection = connect() if REAL else kopf.ConnectionInfo(server=emulator.url, token="admin-token")
-    async with Cluster(connection).open() as opened:
-        if REAL:
+async def cluster(emulator: ApiServerEmulator) -> AsyncIterator[ApiClient]:
+    connection = connect() if REAL_API_SERVER else kopf.ConnectionInfo(server=emulator.url, token="admin-token")
+    async with ApiClient(connection).open() as opened:
+        if REAL_API_SERVER:
             await install(opened)
         yield opened
 
 
 @pytest.fixture
-async def place(cluster: Cluster, servers: Servers, quick_counts: None, tmp_path: Path) -> AsyncIterator[Site]:
+async def env(cluster: ApiClient, servers: Servers, quick_counts: None, tmp_path: Path) -> AsyncIterator[OperatorEnv]:
     """After the test the operator's log must be free of credentials and of stack traces."""
     async with site(cluster, servers.broker.address, tmp_path) as own:
         yield own

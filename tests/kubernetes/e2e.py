@@ -9,10 +9,10 @@ import os
 import subprocess
 import sys
 
-from tests.kubernetes.cluster import Answered, Cluster
-from tests.kubernetes.operating import ROOT
-from topology_operator.credentials import connect
+from tests.kubernetes.api_client import ApiClient, ApiError
+from tests.kubernetes.operator_process import ROOT
 from topology_operator.errors import SettingsError
+from topology_operator.kubernetes.authentication import connect
 
 PASSED, FAILED, NOT_RUN = 0, 1, 77
 TESTS = "tests/kubernetes"
@@ -22,7 +22,7 @@ def main() -> int:
     environment = {**os.environ, "WARREN_E2E": "1"}
     try:
         version = asyncio.run(_version())
-    except (SettingsError, OSError, Answered, TimeoutError) as exc:
+    except (SettingsError, OSError, ApiError, TimeoutError) as exc:
         _list_unrun(environment, str(exc) or type(exc).__name__)
         return NOT_RUN
     _say(f"API server {version}, named by KUBECONFIG")
@@ -38,7 +38,7 @@ def main() -> int:
 async def _version() -> str:
     if not os.environ.get("KUBECONFIG"):
         raise SettingsError("KUBECONFIG is not set")
-    async with asyncio.timeout(15), Cluster(connect()).open() as cluster:
+    async with asyncio.timeout(15), ApiClient(connect()).open() as cluster:
         return str((await cluster.send("GET", "/version"))["gitVersion"])
 
 

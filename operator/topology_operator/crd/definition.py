@@ -8,7 +8,7 @@ import yaml
 
 from broker_topology.resource.model import API_VERSION, KIND, Spec
 from topology_operator.crd import schema
-from topology_operator.crd.status import STATUS
+from topology_operator.crd.status_schema import STATUS
 
 GROUP, VERSION = API_VERSION.split("/")
 PLURAL = "topologies"

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from topology_operator.crd import descriptions
-from topology_operator.crd.rules import ANY_VALUE, LIST_TYPES, MAX_ARGUMENTS, REQUIRED, RULES
-from topology_operator.crd.words import WORDS
+from topology_operator.crd import docstrings
+from topology_operator.crd.field_descriptions import FIELD_DESCRIPTIONS
+from topology_operator.crd.validation_rules import ANY_VALUE, LIST_TYPES, MAX_ARGUMENTS, REQUIRED, RULES
 
 Schema = dict[str, Any]
 
@@ -28,12 +28,12 @@ def of(struct: type[msgspec.Struct]) -> Schema:
 
 def _struct(info: inspect.StructType) -> Schema:
     name = info.cls.__name__
-    docs = descriptions.of_fields(info.cls)
+    docs = docstrings.of_fields(info.cls)
     required = [field.encode_name for field in info.fields if field.required] + REQUIRED.get(name, [])
     properties: dict[str, Schema] = {}
     for field in info.fields:
         schema = _type(field.type, name, field.encode_name)
-        text = WORDS.get((name, field.encode_name)) or docs.get(field.name) or _struct_text(field.type)
+        text = FIELD_DESCRIPTIONS.get((name, field.encode_name)) or docs.get(field.name) or _struct_text(field.type)
         if text:
             schema = {"description": text, **schema}
         if (default := _default(field)) is not None:
@@ -107,4 +107,4 @@ def _default(field: inspect.Field) -> Any:
 def _struct_text(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.UnionType):
         return next(filter(None, map(_struct_text, kind.types)), "")
-    return descriptions.of_struct(kind.cls) if isinstance(kind, inspect.StructType) else ""
+    return docstrings.of_struct(kind.cls) if isinstance(kind, inspect.StructType) else ""

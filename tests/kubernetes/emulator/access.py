@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.kubernetes.emulator.objects import Object, Objects, Refused
+from tests.kubernetes.emulator.objects import Object, ObjectStore, StatusError
 
 ADMIN = "admin"
 
 
 @dataclass(frozen=True)
-class Attempt:
+class AccessRequest:
     """One request, in the words of RBAC."""
 
     user: str
@@ -26,23 +26,23 @@ class Attempt:
         return f"{self.verb} {self.resource}{group}{where}"
 
 
-class Access:
-    def __init__(self, objects: Objects) -> None:
+class RbacAuthorizer:
+    def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
-        self.log: list[Attempt] = []
+        self.log: list[AccessRequest] = []
 
-    def check(self, attempt: Attempt) -> None:
-        """Raises `Refused`. Every attempt is remembered."""
+    def check(self, attempt: AccessRequest) -> None:
+        """Raises `StatusError`. Every attempt is remembered."""
         self.log.append(attempt)
         if attempt.user == ADMIN or any(_covers(rule, attempt) for rule in self._rules(attempt)):
             return
-        raise Refused(
+        raise StatusError(
             403,
             "Forbidden",
             f'{attempt.resource} is forbidden: User "{attempt.user}" cannot {attempt}',
         )
 
-    def _rules(self, attempt: Attempt) -> Iterator[Object]:
+    def _rules(self, attempt: AccessRequest) -> Iterator[Object]:
         for binding in self._objects.of("clusterrolebindings.rbac.authorization.k8s.io", None):
             if _binds(binding, attempt.user):
                 yield from self._role(binding, "")
@@ -66,7 +66,7 @@ def _binds(binding: Object, user: str) -> bool:
     )
 
 
-def _covers(rule: Object, attempt: Attempt) -> bool:
+def _covers(rule: Object, attempt: AccessRequest) -> bool:
     return (
         attempt.group in rule["apiGroups"]
         and attempt.resource in rule["resources"]

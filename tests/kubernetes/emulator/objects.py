@@ -14,7 +14,7 @@ Key = tuple[str, str, str]
 """Resource (`secrets`, `topologies.warren.dev`), namespace, name."""
 
 
-class Refused(Exception):
+class StatusError(Exception):
     """An answer other than 2xx, as Kubernetes words it."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
@@ -34,7 +34,7 @@ class Refused(Exception):
 
 
 @dataclass
-class Event:
+class WatchEvent:
     version: int
     kind: str
     key: Key
@@ -42,11 +42,11 @@ class Event:
 
 
 @dataclass
-class Objects:
+class ObjectStore:
     """All of them, with optimistic locking, finalizers, owners and namespaces as the real one has them."""
 
     held: dict[Key, Object] = field(default_factory=dict)
-    history: list[Event] = field(default_factory=list)
+    history: list[WatchEvent] = field(default_factory=list)
     version: int = 100
     compacted: int = 0
     """Watches cannot continue from this version or an older one."""
@@ -54,7 +54,7 @@ class Objects:
 
     def get(self, key: Key) -> Object:
         if key not in self.held:
-            raise Refused(404, "NotFound", f'{key[0]} "{key[2]}" not found')
+            raise StatusError(404, "NotFound", f'{key[0]} "{key[2]}" not found')
         return copy.deepcopy(self.held[key])
 
     def of(self, resource: str, namespace: str | None) -> Iterator[Object]:
@@ -68,13 +68,13 @@ class Objects:
             metadata["name"] = metadata["generateName"] + secrets.token_hex(3)
         key = (resource, namespace, metadata["name"])
         if key in self.held:
-            raise Refused(409, "AlreadyExists", f'{resource} "{key[2]}" already exists')
+            raise StatusError(409, "AlreadyExists", f'{resource} "{key[2]}" already exists')
         if namespace:
             home = self.held.get(("namespaces", "", namespace))
             if home is None:
-                raise Refused(404, "NotFound", f'namespaces "{namespace}" not found')
+                raise StatusError(404, "NotFound", f'namespaces "{namespace}" not found')
             if "deletionTimestamp" in home["metadata"]:
-                raise Refused(403, "Forbidden", f"namespace {namespace} is being terminated")
+                raise StatusError(403, "Forbidden", f"namespace {namespace} is being terminated")
             metadata["namespace"] = namespace
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": _now(), "generation": 1}
         return self._store("ADDED", key, body)
@@ -85,7 +85,7 @@ class Objects:
         after = change(copy.deepcopy(before))
         wanted = after.get("metadata", {}).get("resourceVersion")
         if wanted is not None and wanted != before["metadata"]["resourceVersion"]:
-            raise Refused(409, "Conflict", f'{key[0]} "{key[2]}": the object has been modified')
+            raise StatusError(409, "Conflict", f'{key[0]} "{key[2]}": the object has been modified')
         if status:
             after = before | {"status": after.get("status", {})}
         elif has_status:
@@ -127,7 +127,7 @@ class Objects:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
         self.held[key] = body
-        self.history.append(Event(self.version, kind, key, copy.deepcopy(body)))
+        self.history.append(WatchEvent(self.version, kind, key, copy.deepcopy(body)))
         self.touch()
         return copy.deepcopy(body)
 
@@ -135,7 +135,7 @@ class Objects:
         del self.held[key]
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
-        self.history.append(Event(self.version, "DELETED", key, copy.deepcopy(body)))
+        self.history.append(WatchEvent(self.version, "DELETED", key, copy.deepcopy(body)))
         self.touch()
         for other, dependent in list(self.held.items()):
             owners = dependent["metadata"].get("ownerReferences") or []

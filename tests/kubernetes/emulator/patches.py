@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonpatch
 
-from tests.kubernetes.emulator.objects import Object, Refused
+from tests.kubernetes.emulator.objects import Object, StatusError
 
 
 def merged(target: Any, patch: Any) -> Any:
@@ -21,9 +21,11 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def applied(target: Object, operations: list[Object]) -> Object:
-    """Raises `Refused` as the real one does: 422 for a failed test as well."""
+    """Raises `StatusError` as the real one does: 422 for a failed test as well."""
     try:
         result: Object = jsonpatch.apply_patch(target, operations)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as exc:
-        raise Refused(422, "Invalid", f"the server rejected our request due to an error in our request: {exc}") from exc
+        raise StatusError(
+            422, "Invalid", f"the server rejected our request due to an error in our request: {exc}"
+        ) from exc
     return result

@@ -9,7 +9,7 @@ from typing import Any
 
 import cel
 
-from tests.kubernetes.emulator.objects import Object, Refused
+from tests.kubernetes.emulator.objects import Object, StatusError
 
 KNOWN = {
     "type", "format", "description", "properties", "additionalProperties", "items", "required", "enum", "default",
@@ -27,14 +27,14 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-class Schema:
+class StructuralSchema:
     """One version's `openAPIV3Schema`."""
 
     def __init__(self, schema: Object) -> None:
         self._schema = schema
 
     def admitted(self, body: Object, before: Object | None) -> Object:
-        """The object as it is stored. Raises `Refused` with everything that is wrong."""
+        """The object as it is stored. Raises `StatusError` with everything that is wrong."""
         kept = {key: value for key, value in body.items() if key in {"apiVersion", "kind", "metadata"}}
         rest = {key: value for key, value in body.items() if key not in kept}
         properties = self._schema["properties"]
@@ -44,7 +44,7 @@ class Schema:
             problems += _problems(value, (before or {}).get(key), properties[key], key)
         if problems:
             name = body.get("metadata", {}).get("name")
-            raise Refused(422, "Invalid", f'Topology.warren.dev "{name}" is invalid: ' + ", ".join(problems))
+            raise StatusError(422, "Invalid", f'Topology.warren.dev "{name}" is invalid: ' + ", ".join(problems))
         return kept | rest
 
 

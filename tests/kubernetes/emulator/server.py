@@ -14,15 +14,15 @@ from typing import Any
 from aiohttp import web
 
 from tests.kubernetes.emulator import patches
-from tests.kubernetes.emulator.access import ADMIN, Access, Attempt
-from tests.kubernetes.emulator.objects import Event, Object, Objects, Refused
-from tests.kubernetes.emulator.schema import Schema
+from tests.kubernetes.emulator.access import ADMIN, AccessRequest, RbacAuthorizer
+from tests.kubernetes.emulator.objects import Object, ObjectStore, StatusError, WatchEvent
+from tests.kubernetes.emulator.schema import StructuralSchema
 
 RBAC = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True)
-class Kind:
+class ApiResource:
     group: str
     version: str
     plural: str
@@ -40,35 +40,35 @@ class Kind:
 
 
 BUILT_IN = (
-    Kind("", "v1", "namespaces", "Namespace", namespaced=False),
-    Kind("", "v1", "secrets", "Secret"),
-    Kind("", "v1", "events", "Event"),
-    Kind("", "v1", "serviceaccounts", "ServiceAccount"),
-    Kind(RBAC, "v1", "roles", "Role"),
-    Kind(RBAC, "v1", "rolebindings", "RoleBinding"),
-    Kind(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
-    Kind(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
-    Kind("rabbitmq.com", "v1beta1", "rabbitmqclusters", "RabbitmqCluster", status=True),
+    ApiResource("", "v1", "namespaces", "Namespace", namespaced=False),
+    ApiResource("", "v1", "secrets", "Secret"),
+    ApiResource("", "v1", "events", "Event"),
+    ApiResource("", "v1", "serviceaccounts", "ServiceAccount"),
+    ApiResource(RBAC, "v1", "roles", "Role"),
+    ApiResource(RBAC, "v1", "rolebindings", "RoleBinding"),
+    ApiResource(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
+    ApiResource(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+    ApiResource("rabbitmq.com", "v1beta1", "rabbitmqclusters", "RabbitmqCluster", status=True),
 )
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
-class Emulator:
+class ApiServerEmulator:
     """Runs on a free port of this machine. `tokens` maps bearer tokens to user names."""
 
     def __init__(self) -> None:
-        self.objects = Objects()
-        self.access = Access(self.objects)
+        self.objects = ObjectStore()
+        self.access = RbacAuthorizer(self.objects)
         self.tokens = {"admin-token": ADMIN}
         self.url = ""
-        self.before: Callable[[Attempt], None] = lambda _: None
-        """Called before each request is answered; may raise `Refused`."""
+        self.before: Callable[[AccessRequest], None] = lambda _: None
+        """Called before each request is answered; may raise `StatusError`."""
         self._kinds = {(kind.api, kind.plural): kind for kind in BUILT_IN}
-        self._schemas: dict[str, Schema] = {}
+        self._schemas: dict[str, StructuralSchema] = {}
         self._watches: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
 
-    async def __aenter__(self) -> "Emulator":
+    async def __aenter__(self) -> "ApiServerEmulator":
         app = web.Application(client_max_size=4 * 1024**2)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -87,9 +87,9 @@ class Emulator:
         """A custom resource definition, as the file has it."""
         spec = definition["spec"]
         version = spec["versions"][0]
-        kind = Kind(spec["group"], version["name"], spec["names"]["plural"], spec["names"]["kind"], status=True)
+        kind = ApiResource(spec["group"], version["name"], spec["names"]["plural"], spec["names"]["kind"], status=True)
         self._kinds[kind.api, kind.plural] = kind
-        self._schemas[kind.resource] = Schema(version["schema"]["openAPIV3Schema"])
+        self._schemas[kind.resource] = StructuralSchema(version["schema"]["openAPIV3Schema"])
 
     def uninstall(self, definition: Object) -> None:
         spec = definition["spec"]
@@ -106,7 +106,7 @@ class Emulator:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._routed(request)
-        except Refused as exc:
+        except StatusError as exc:
             return web.json_response(exc.body, status=exc.status)
 
     async def _routed(self, request: web.Request) -> web.StreamResponse:
@@ -120,17 +120,17 @@ class Emulator:
             namespace, rest = rest[1], rest[2:]
         kind = self._kinds.get((api, rest[0]))
         if kind is None:
-            raise Refused(404, "NotFound", "the server could not find the requested resource")
+            raise StatusError(404, "NotFound", "the server could not find the requested resource")
         name, subresource = [*rest, "", ""][1:3]
         verb = self._verb(request, name)
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
-        attempt = Attempt(user, verb, kind.group, resource, namespace, name)
+        attempt = AccessRequest(user, verb, kind.group, resource, namespace, name)
         self.before(attempt)
         self.access.check(attempt)
         if resource == "serviceaccounts/token":
             return web.json_response({"status": {"token": self._token(namespace, name)}}, status=201)
         if subresource not in {"", "status"} or (subresource and not kind.status):
-            raise Refused(404, "NotFound", "the server could not find the requested resource")
+            raise StatusError(404, "NotFound", "the server could not find the requested resource")
         if verb == "watch":
             return await self._watch(request, kind, namespace)
         return await self._object(request, verb, kind, (kind.resource, namespace, name), subresource)
@@ -144,7 +144,7 @@ class Emulator:
     def _user(self, request: web.Request) -> str:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if token not in self.tokens:
-            raise Refused(401, "Unauthorized", "Unauthorized")
+            raise StatusError(401, "Unauthorized", "Unauthorized")
         return self.tokens[token]
 
     @staticmethod
@@ -186,12 +186,12 @@ class Emulator:
                 for suffix in (["", "/status"] if kind.status else [""])
             ]
             if not listed:
-                raise Refused(404, "NotFound", "the server could not find the requested resource")
+                raise StatusError(404, "NotFound", "the server could not find the requested resource")
             return {"kind": "APIResourceList", "groupVersion": api, "resources": listed}
         return None
 
     async def _object(
-        self, request: web.Request, verb: str, kind: Kind, key: tuple[str, str, str], subresource: str
+        self, request: web.Request, verb: str, kind: ApiResource, key: tuple[str, str, str], subresource: str
     ) -> web.Response:
         if verb == "list":
             items = list(self.objects.of(key[0], key[1] or None))
@@ -222,12 +222,12 @@ class Emulator:
         stored = self.objects.update(key, change, status=subresource == "status", has_status=kind.status)
         return web.json_response(stored)
 
-    async def _watch(self, request: web.Request, kind: Kind, namespace: str) -> web.StreamResponse:
+    async def _watch(self, request: web.Request, kind: ApiResource, namespace: str) -> web.StreamResponse:
         name = dict(part.split("=") for part in request.query.get("fieldSelector", "").split(",") if part).get(
             "metadata.name"
         )
 
-        def matches(event: Event) -> bool:
+        def matches(event: WatchEvent) -> bool:
             resource, home, own = event.key
             return resource == kind.resource and namespace in {"", home} and name in {None, own}
 
@@ -251,18 +251,20 @@ class Emulator:
             self._watches.discard(task)
         return response
 
-    async def _stream(self, response: web.StreamResponse, since: str | None, matches: Callable[[Event], bool]) -> None:
+    async def _stream(
+        self, response: web.StreamResponse, since: str | None, matches: Callable[[WatchEvent], bool]
+    ) -> None:
         async def send(kind: str, body: Object) -> None:
             await response.write(json.dumps({"type": kind, "object": body}).encode() + b"\n")
 
         if since in {None, "", "0"}:
             position = len(self.objects.history)
             for key, body in list(self.objects.held.items()):
-                if matches(Event(0, "ADDED", key, body)):
+                if matches(WatchEvent(0, "ADDED", key, body)):
                     await send("ADDED", body)
         else:
             if int(since or 0) < self.objects.compacted:
-                gone = Refused(410, "Expired", f"too old resource version: {since}")
+                gone = StatusError(410, "Expired", f"too old resource version: {since}")
                 await send("ERROR", gone.body)
                 return
             position = next(

@@ -10,7 +10,7 @@ import pytest
 
 from topology_operator import crd
 from topology_operator.errors import SettingsError
-from topology_operator.settings import Settings, read
+from topology_operator.settings import TopologyOperatorSettings, read
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,7 +29,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 def test_every_setting_is_in_the_help() -> None:
     shown = command("--help")
     assert shown.returncode == 0
-    for field in Settings.__struct_fields__:
+    for field in TopologyOperatorSettings.__struct_fields__:
         assert f"TOPOLOGY_OPERATOR_{field.upper()}" in shown.stdout
     assert "exit codes:" in shown.stdout
 
@@ -59,13 +59,13 @@ def test_settings_name_every_mistake_and_leave_kubernetes_own_variables_alone() 
         read({"TOPOLOGY_OPERATOR_LOG_FORMAT": "xml", "TOPOLOGY_OPERATOR_CONCURRENCY": "0"})
     assert "not one of console, json" in str(refusal.value)
     assert "CONCURRENCY" in str(refusal.value)
-    assert read({"TOPOLOGY_OPERATOR_PORT": "tcp://10.0.0.1:80"}) == Settings()
+    assert read({"TOPOLOGY_OPERATOR_PORT": "tcp://10.0.0.1:80"}) == TopologyOperatorSettings()
     assert read({"TOPOLOGY_OPERATOR_NAMESPACES": " a, b,"}).served == ("a", "b")
 
 
 def test_no_handler_runs_in_a_thread() -> None:
     """kopf calls plain functions in threads; once, two of them at a time brought the whole process to a stand."""
-    source = (ROOT / "operator/topology_operator/handlers.py").read_text()
+    source = (ROOT / "operator/topology_operator/kopf_handlers.py").read_text()
     handlers = re.findall(r"@kopf\.[^\n]*(?:\n[^\n]*)*?\n    (async def|def) (on_\w+)", source)
     assert len(handlers) == 5
     assert {keyword for keyword, _ in handlers} == {"async def"}

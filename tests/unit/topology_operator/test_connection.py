@@ -2,7 +2,7 @@
 
 import pytest
 
-from topology_operator.connection import Connection, SecretIncomplete, from_secret
+from topology_operator.broker.connection import BrokerConnection, IncompleteSecret, from_secret
 
 USER = {"username": "u", "password": "secret-word"}
 
@@ -19,7 +19,7 @@ USER = {"username": "u", "password": "secret-word"}
     ],
 )
 def test_addresses(data: dict[str, str], url: str) -> None:
-    assert from_secret(data | USER) == Connection(url=url, username="u", password="secret-word")
+    assert from_secret(data | USER) == BrokerConnection(url=url, username="u", password="secret-word")
 
 
 def test_credentials_may_be_in_the_uri_and_others_win() -> None:
@@ -42,7 +42,7 @@ def test_credentials_may_be_in_the_uri_and_others_win() -> None:
     ],
 )
 def test_what_is_missing_is_said_and_what_is_there_is_not(data: dict[str, str], words: str) -> None:
-    with pytest.raises(SecretIncomplete, match=words) as refusal:
+    with pytest.raises(IncompleteSecret, match=words) as refusal:
         from_secret(data)
     assert "secret-word" not in str(refusal.value)
 

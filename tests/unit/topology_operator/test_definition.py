@@ -14,20 +14,20 @@ from broker_topology.findings import Origin
 from broker_topology.resource.decode import decode
 from broker_topology.resource.model import LoadedTopology, Topology
 from broker_topology.rules.validation import findings
-from tests.kubernetes.emulator.objects import Refused
-from tests.kubernetes.emulator.schema import Schema
-from tests.unit.topology_operator.cases import BROKER, REFUSED, Document, document
+from tests.kubernetes.emulator.objects import StatusError
+from tests.kubernetes.emulator.schema import StructuralSchema
+from tests.unit.topology_operator.refused_specs import BROKER, REFUSED, Document, document
 from topology_operator import crd
 
 ROOT = Path(__file__).parents[3]
-SCHEMA = Schema(crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+SCHEMA = StructuralSchema(crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
 
 
 def refusals(body: Document, before: Document | None = None) -> str:
     """What an API server with this definition says; empty when it takes the object."""
     try:
         SCHEMA.admitted(copy.deepcopy(body), before)
-    except Refused as exc:
+    except StatusError as exc:
         return str(exc)
     return ""
 
@@ -60,7 +60,7 @@ def test_what_the_definition_refuses_the_engine_refuses_too(case: str) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    from topology_operator.crd.rules import RULES
+    from topology_operator.crd.validation_rules import RULES
 
     told = "\n".join(refusals(body) for body, _ in REFUSED.values())
     silent = [

@@ -12,8 +12,9 @@ from broker_topology.resource.decode import decode
 from broker_topology.resource.model import LoadedTopology, Topology
 from broker_topology.rules.validation import findings
 from tests.unit.topology_operator.test_definition import refusals
-from topology_operator import crd, verdict
-from topology_operator.settings import Settings
+from topology_operator import crd
+from topology_operator.reconcile import ready_condition
+from topology_operator.settings import TopologyOperatorSettings
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs/topology.md").read_text()
@@ -23,11 +24,11 @@ TOPOLOGIES = [block for block in BLOCKS if block.get("kind") == "Topology"]
 
 def test_the_table_of_fields_is_the_models() -> None:
     between = TEXT.split("<!-- fields -->\n")[1].split("<!-- end of fields -->")[0]
-    assert between == crd.reference.table(), "run `make crds`"
+    assert between == crd.reference_table.table(), "run `make crds`"
 
 
 def test_no_field_is_without_a_meaning() -> None:
-    assert [path for path, schema, _ in crd.reference.rows() if not schema.get("description")] == []
+    assert [path for path, schema, _ in crd.reference_table.rows() if not schema.get("description")] == []
 
 
 @pytest.mark.parametrize("block", TOPOLOGIES, ids=lambda block: block["metadata"]["name"])
@@ -40,16 +41,16 @@ def test_every_example_is_taken(block: dict[str, Any]) -> None:
 
 def test_every_field_is_in_an_example() -> None:
     shown = {path for block in TOPOLOGIES for path in _paths(block["spec"], _schema())}
-    missing = {path for path, _, _ in crd.reference.rows()} - shown
+    missing = {path for path, _, _ in crd.reference_table.rows()} - shown
     assert missing == {"broker.secretRef.namespace"}, "the same as clusterRef.namespace"
 
 
 def test_every_setting_reason_and_metric_is_named() -> None:
-    for field in Settings.__struct_fields__:
+    for field in TopologyOperatorSettings.__struct_fields__:
         assert f"`TOPOLOGY_OPERATOR_{field.upper()}`" in TEXT
-    for reason in {word for _, word in verdict._REASONS} | verdict.PERMANENT:
+    for reason in {word for _, word in ready_condition._REASONS} | ready_condition.PERMANENT:
         assert f"`{reason}`" in TEXT or reason == "BrokerNotSet", f"{reason}: the API server never lets that happen"
-    source = (ROOT / "operator/topology_operator/metrics.py").read_text()
+    source = (ROOT / "operator/topology_operator/observability/metrics.py").read_text()
     for metric in re.findall(r'"(topology_[a-z_]+)"', source):
         assert f"`{metric}`" in TEXT
 

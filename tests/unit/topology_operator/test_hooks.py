@@ -11,7 +11,7 @@ import yaml
 from aiohttp import web
 
 from topology_operator import crd, hooks
-from topology_operator.hooks import Installation, Remains
+from topology_operator.hooks import HelmHookClient, HookTimeout
 
 TOPOLOGIES = "/apis/warren.dev/v1alpha1/namespaces/shop/topologies"
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/topologies.warren.dev"
@@ -74,8 +74,8 @@ async def api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def installation(api: Api) -> AsyncIterator[Installation]:
-    made = Installation(reach(api))
+async def installation(api: Api) -> AsyncIterator[HelmHookClient]:
+    made = HelmHookClient(reach(api))
     yield made
     await made.close()
 
@@ -84,7 +84,7 @@ def reach(api: Api) -> Callable[[], kopf.ConnectionInfo]:
     return lambda: kopf.ConnectionInfo(server=api.url, token="x")
 
 
-async def test_the_definition_of_this_version_is_applied_and_waited_for(api: Api, installation: Installation) -> None:
+async def test_the_definition_of_this_version_is_applied_and_waited_for(api: Api, installation: HelmHookClient) -> None:
     assert "topologies.warren.dev" in await installation.define()
     ((query, kind, body),) = api.applied
     assert query == {"fieldManager": "topology-operator", "force": "true"}
@@ -93,25 +93,27 @@ async def test_the_definition_of_this_version_is_applied_and_waited_for(api: Api
     assert api.looks == 2
 
 
-async def test_topologies_are_deleted_and_nothing_else_is_asked_for(api: Api, installation: Installation) -> None:
+async def test_topologies_are_deleted_and_nothing_else_is_asked_for(api: Api, installation: HelmHookClient) -> None:
     told = [line async for line in installation.remove("shop", "app=warren,instance=a", 5)]
     assert told == ["order: deletion asked for", "payment: deletion asked for", "no Topology is left"]
     assert set(api.selectors) == {"app=warren,instance=a"}
 
 
-async def test_where_there_is_none_nothing_is_waited_for(api: Api, installation: Installation) -> None:
+async def test_where_there_is_none_nothing_is_waited_for(api: Api, installation: HelmHookClient) -> None:
     api.names = []
     assert [line async for line in installation.remove("shop", "a=b", 5)] == ["no Topology is left"]
 
 
-async def test_without_an_operator_it_ends_and_says_what_remains(api: Api, installation: Installation) -> None:
+async def test_without_an_operator_it_ends_and_says_what_remains(api: Api, installation: HelmHookClient) -> None:
     api.cleans_up = False
-    with pytest.raises(Remains, match=r"order: Ready is False, the broker is away.*Is the topology operator running\?"):
+    with pytest.raises(
+        HookTimeout, match=r"order: Ready is False, the broker is away.*Is the topology operator running\?"
+    ):
         async for _ in installation.remove("shop", "a=b", 0.05):
             pass
 
 
-async def test_an_api_server_that_is_overloaded_is_asked_again(api: Api, installation: Installation) -> None:
+async def test_an_api_server_that_is_overloaded_is_asked_again(api: Api, installation: HelmHookClient) -> None:
     api.overloaded = 3
     assert [line async for line in installation.remove("shop", "a=b", 5)][-1] == "no Topology is left"
     assert api.overloaded == 0

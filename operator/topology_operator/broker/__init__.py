@@ -1,0 +1,1 @@
+"""From `spec.broker` to an open management API."""

@@ -1,0 +1,1 @@
+"""The Kubernetes API: client, authentication, object references, Secrets and watches."""
