@@ -1,5 +1,5 @@
-"""Delivers notifications as mails over SMTP.
+"""The email service: delivers notifications as mails over SMTP.
 
-Owns one record per notification: skipped because the customer has no mail address, being sent, or sent. Mail is
-at-least-once; a repetition carries the same Message-ID, by which mail programs recognise it.
+Owns the delivery records of its channel. Delivery is at-least-once; a repeated mail has the same Message-ID, by which
+mail programs recognize it.
 """

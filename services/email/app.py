@@ -1,30 +1,15 @@
-"""The parts of the email service."""
+"""Assembles the email service."""
 
-from services.email.handlers import handlers
-from services.email.mail_server import MailServer
-from services.email.settings import Settings
-from services.email.store import Deliveries, retention_rules
+from services.email.channel import channel
+from services.email.settings import EmailSettings
+from services.email.smtp_client import SmtpClient
 from services.shared.chassis.process import ServiceProcess
-from warren_messaging.postgres.failures import RetryPolicy
-
-# Waits grow by a second up to a minute, so this many tries take about 14 hours: a mail server that is away overnight
-# parks nothing. The queue's own delivery limit (1000, topology file) must stay above it.
-PATIENCE = RetryPolicy(attempts=900)
 
 
-def build(settings: Settings) -> ServiceProcess:
-    server = MailServer(settings)
-    process = ServiceProcess("email", settings, exchange="notification.exchange")
-    # Few are held at a time: a mail is slow, and what one replica holds no other can send.
-    process.consume(
-        "email.queue",
-        handlers(server),
-        Deliveries,
-        prefetch=settings.smtp_connections * 8,
-        batch=settings.smtp_connections * 4,
-        concurrency=settings.smtp_connections,
-        retry=PATIENCE,
+def build(settings: EmailSettings) -> ServiceProcess:
+    client = SmtpClient(settings)
+    process = channel(settings.smtp_sender).process(
+        settings, client.send, connections=settings.smtp_connections, days=settings.deliveries_days
     )
-    process.retain(retention_rules(settings.deliveries_days))
-    process.on_shutdown(server.close)
+    process.on_shutdown(client.close)
     return process

@@ -1,5 +1,4 @@
-"""Delivers notifications as text messages through an HTTP gateway.
+"""The sms service: delivers notifications as text messages through an HTTP gateway.
 
-Owns one record per notification: skipped because the customer has no telephone number, being sent, or sent. The
-gateway is given an idempotency key, so a repeated call sends nothing twice.
+Owns the delivery records of its channel. Each call carries an idempotency key, so the gateway sends a message once.
 """

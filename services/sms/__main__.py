@@ -1,6 +1,6 @@
 from services.shared.chassis.process import main
 from services.sms.app import build
-from services.sms.settings import Settings
+from services.sms.settings import SmsSettings
 
 if __name__ == "__main__":
-    main(build, Settings, "sms")
+    main(build, SmsSettings, "sms")

@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from services.audit.handlers import HANDLERS as AUDIT
 from services.audit.store import Log
-from services.email.handlers import handlers as email
-from services.email.store import Deliveries as Mails
+from services.email.channel import channel
 from services.inventory.handlers import HANDLERS as INVENTORY
 from services.inventory.store import Stockroom
 from services.notification.handlers import HANDLERS as NOTIFICATION
@@ -27,8 +26,7 @@ from services.shared.contracts.orders import Contact
 from services.shipping.domain import Pace
 from services.shipping.handlers import HANDLERS as SHIPPING
 from services.shipping.store import Shipments
-from services.sms.handlers import handlers as sms
-from services.sms.store import Deliveries as Messages
+from services.sms.channel import CHANNEL
 from tests.service_replica import ServiceDatabase
 from warren_messaging import Database
 from warren_messaging.testing import Rehearsal
@@ -48,8 +46,6 @@ TABLES = {
 class Outbox:
     """Takes mails and text messages, and remembers them."""
 
-    sender = "shop@warren.example"
-
     def __init__(self) -> None:
         self.sent: list[Any] = []
 
@@ -65,14 +61,15 @@ class Shop:
         self.mails, self.messages = Outbox(), Outbox()
         told = {"exchange": "notification.exchange"}
         hears = {"hears": "notification.exchange"}
+        email = channel("shop@warren.example")
         parts: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "order": (ORDER, OrderBook, {}),
             "inventory": (INVENTORY, Stockroom, {}),
             "payment": (payment(gateway), Payments, {}),
             "shipping": (SHIPPING, partial(Shipments, pace=Pace()), {}),
             "notification": (NOTIFICATION, partial(Conversations, contact_domain="shop.test"), told),
-            "email": (email(cast(Any, self.mails)), Mails, hears),
-            "sms": (sms(cast(Any, self.messages)), Messages, hears),
+            "email": (email.handlers(self.mails.send), email.repository(), hears),
+            "sms": (CHANNEL.handlers(self.messages.send), CHANNEL.repository(), hears),
             "audit": (AUDIT, Log, {"catalogue": {}, "tolerant": True, "identity": _own_id}),
         }
         self.services = {

@@ -7,10 +7,10 @@ import pytest
 
 import broker_topology
 from devtools.local.topology import TOPOLOGY
-from services.email.handlers import handlers as email
+from services.email.channel import channel
 from services.registry import SERVICE_NAMES
 from services.shared.contracts import CATALOGUE
-from services.sms.handlers import handlers as sms
+from services.sms.channel import CHANNEL
 from warren_messaging.sender import forgery
 
 USERS = {name: user for loaded in broker_topology.load([TOPOLOGY]) for name, user in loaded.topology.spec.users.items()}
@@ -32,7 +32,11 @@ def may_write(user: str, exchange: str, key: str) -> bool:
 HANDLED = {
     "order.exchange": set(CATALOGUE),
     # A fanout: the routing key limits nothing, so what its takers handle does.
-    "notification.exchange": {data.TYPE for table in (email(None), sms(None)) for data in table},  # type: ignore[arg-type]
+    "notification.exchange": {
+        data.TYPE
+        for each in (channel("orders@warren.test"), CHANNEL)
+        for data in each.handlers(None)  # type: ignore[arg-type]
+    },
 }
 
 

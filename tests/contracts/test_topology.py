@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ import broker_topology
 from devtools.local.topology import TOPOLOGY
 from services.registry import QUEUES, SERVICE_NAMES
 from services.shared.contracts import CATALOGUE, EventData
+from services.sms.channel import CHANNEL
 
 
 def handled(service: str) -> Mapping[type[EventData], Any]:
-    """The service's handlers, made without its gateway where they call one."""
+    """The service's handlers, made without its gateway where they call one. Channel services share theirs."""
+    if find_spec(f"services.{service}.channel"):
+        return CHANNEL.handlers(None)  # type: ignore[arg-type]
     module = import_module(f"services.{service}.handlers")
     return module.HANDLERS if hasattr(module, "HANDLERS") else module.handlers(None)
 

@@ -1,5 +1,6 @@
 """Settings from the environment, read once, all mistakes reported together."""
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,6 +81,14 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def broker(self) -> BrokerAddress:
         return BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an address of this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load_settings(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:

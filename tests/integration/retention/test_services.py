@@ -9,15 +9,14 @@ import pytest
 
 from devtools.servers.servers import Servers
 from services.audit import store as audit
-from services.email import store as email
 from services.inventory import store as inventory
 from services.notification import store as notification
 from services.order import retention as order
 from services.payment import store as payment
 from services.registry import SERVICE_NAMES
+from services.shared.channels import store as channels
 from services.shared.chassis.metrics import ServiceMetrics
 from services.shipping import store as shipping
-from services.sms import store as sms
 from tests.messaging_env import TelemetryRecorder
 from tests.service_replica import ServiceDatabase
 from warren_messaging.postgres.database import Database
@@ -162,8 +161,7 @@ async def test_what_is_still_to_be_sent_stays_on_record(db: ServiceDatabase, ser
         " CASE state WHEN 'sent' THEN now() END"
         " FROM unnest(ARRAY['sent', 'skipped', 'sending']) AS s (state), unnest(ARRAY[1, 89, 91]) AS d (days)"
     )
-    rule = {"email": email, "sms": sms}[service].retention_rules(90)
-    assert await walk(db, service, rule) == [2]
+    assert await walk(db, service, *channels.retention_rules(90)) == [2]
     found = await db.sql(f"SELECT state FROM {service}.deliveries WHERE noted_at < now() - interval '90 days'")  # noqa: S608
     assert [row[0] for row in found] == ["sending"]
 
@@ -174,7 +172,7 @@ async def test_what_was_removed_shows_among_the_metrics(db: ServiceDatabase) -> 
         "INSERT INTO sms.deliveries (id, order_id, topic, state, noted_at) SELECT gen_random_uuid(),"
         " gen_random_uuid(), 't', 'skipped', now() - interval '91 days' FROM generate_series(1, 7)"
     )
-    assert await walk(db, "sms", sms.retention_rules(90)) == [7]
+    assert await walk(db, "sms", *channels.retention_rules(90)) == [7]
     database = Database(db.address("sms"))
     await database.open()
     page = (await ServiceMetrics("sms", database).page()).decode()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.email.settings import Settings as EmailSettings
+from services.email.settings import EmailSettings
 from services.order.settings import ApiSettings, WorkerSettings
 from services.shared.chassis.process import ServiceProcess
 from services.shared.chassis.settings import ProcessSettings, load_settings

@@ -1,20 +1,20 @@
 """What a customer may leave as an address is what email and sms can deliver to."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.email.domain import Mail
+from services.email import channel as email
 from services.order.prices import PriceList
 from services.order.requests import ContactDetails, PlaceOrder, placement_of
 from services.shared.chassis.http.problems import Problem
 from services.shared.contracts.addresses import mail_address, phone_number
 from services.shared.contracts.orders import Contact
-from services.sms.domain import Draft
+from services.sms import channel as sms
+from tests.services import notification
 
 KEY = UUID(int=1)
 CHARACTERS = st.sampled_from('aZ0.-_+@<>()[]"\\,;: \t\n\0äßöü。\u200b\u202e\u0661')
@@ -117,7 +117,7 @@ def test_an_address_that_is_accepted_is_deliverable(text: str) -> None:
         assert accepted.isascii()
         assert accepted.isprintable()
         assert mail_address(accepted) == accepted
-        message = Mail(KEY, datetime(2026, 1, 2, tzinfo=UTC), accepted, "Title", "Text").compose("shop@warren.test")
+        message = email.compose(notification(email=accepted), "shop@warren.test")
         assert [each.addr_spec for each in message["To"].addresses] == [accepted]
 
 
@@ -127,4 +127,4 @@ def test_a_number_that_is_accepted_is_deliverable(text: str) -> None:
         accepted = placed(ContactDetails(phone=text)).phone
         assert accepted is not None
         assert phone_number(accepted) == accepted
-        assert Draft(KEY, accepted, "Title", "Text").compose().to == accepted
+        assert sms.compose(notification(phone=accepted)).to == accepted

@@ -3,7 +3,6 @@
 A token is a JWT signed with HS256. `sub` names the caller, `role` what the caller may do beyond being a customer.
 """
 
-import ipaddress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from services.shared.chassis.http.problems import Problem
-from services.shared.chassis.settings import ProcessSettings
+from services.shared.chassis.settings import ProcessSettings, is_loopback
 from services.shared.chassis.text import text_error
 from warren_messaging.errors import ConfigurationError
 
@@ -61,7 +60,7 @@ class AuthGuard:
                 raise ConfigurationError("WARREN_AUTH=token needs WARREN_TOKEN_KEY_FILE")
             self._keys = _KeyFile(settings.token_key_file)
             self._keys.read()
-        elif not _is_loopback(settings.http_host):
+        elif not is_loopback(settings.http_host):
             raise ConfigurationError(
                 f"WARREN_AUTH=local asks nobody who they are, so it is for loopback only, and WARREN_HTTP_HOST is"
                 f" {settings.http_host!r}: listen on 127.0.0.1 or set WARREN_AUTH=token"
@@ -144,10 +143,3 @@ def _unauthorized(detail: str, error: str | None = None) -> Problem:
     problem = Problem(401, "Not authenticated", detail)
     problem.headers = {"WWW-Authenticate": "Bearer" + (f' error="{error}"' if error else "")}
     return problem
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,51 +1,53 @@
-"""The text message gateway, over HTTP.
+"""The client of the text message gateway.
 
-POST <url>   Idempotency-Key: <uuid>   {"to": "+49…", "text": "…"}   -> 2xx when taken
+POST <url>   Idempotency-Key: <uuid>   {"to": "+49…", "text": "…"}   -> 2xx when accepted
 """
 
 import ssl
 
 import httpx
 
-from services.sms.domain import TextMessage
-from services.sms.settings import Settings
+from services.sms.channel import TextMessage
+from services.sms.settings import SmsSettings
 from warren_messaging.errors import ConfigurationError, PermanentError, TransientError
 
-WORTH_RETRYING = frozenset({408, 429})
-"""Answers below 500 that blame the moment, not the request."""
+RETRYABLE = frozenset({408, 429})
+"""Status codes below 500 after which the same request may succeed."""
 
 
-class Gateway:
-    """Sends text messages, any number at a time; connections are kept. `close` when done."""
+class SmsClient:
+    """Sends any number of messages concurrently over connections that it keeps."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SmsSettings) -> None:
         self._settings = settings
         self._client = httpx.AsyncClient(
             verify=_tls(settings),
             timeout=settings.sms_seconds,
             limits=httpx.Limits(max_connections=settings.sms_connections),
-            trust_env=False,  # the gateway is named in the settings, and no proxy of a shell is asked
+            trust_env=False,  # no proxy from the environment: the settings name the gateway
         )
 
     async def send(self, message: TextMessage) -> None:
-        """Returns when the gateway has taken the message. Raises PermanentError when it refuses it, TransientError
-        when it is away, slow, overloaded or broken."""
+        """Returns when the gateway has accepted the message.
+
+        Raises PermanentError when the gateway rejects it, TransientError when it is unreachable, slow or overloaded.
+        """
         headers = {"Idempotency-Key": str(message.key)}
         if self._settings.sms_token_file is not None:
             headers["Authorization"] = f"Bearer {self._token()}"
         try:
-            answer = await self._client.post(
+            response = await self._client.post(
                 self._settings.sms_url, json={"to": message.to, "text": message.text}, headers=headers
             )
         except httpx.TimeoutException as error:
             raise TransientError(f"the SMS gateway took over {self._settings.sms_seconds} s") from error
         except httpx.HTTPError as error:
-            raise TransientError(f"the SMS gateway is away: {error!r}") from error
-        if answer.is_success:
+            raise TransientError(f"the SMS gateway is unreachable: {error!r}") from error
+        if response.is_success:
             return
-        if answer.is_client_error and answer.status_code not in WORTH_RETRYING:
-            raise PermanentError(f"the SMS gateway refused: {answer.status_code}")
-        raise TransientError(f"the SMS gateway answered {answer.status_code}")
+        if response.is_client_error and response.status_code not in RETRYABLE:
+            raise PermanentError(f"the SMS gateway refused: {response.status_code}")
+        raise TransientError(f"the SMS gateway answered {response.status_code}")
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -58,7 +60,7 @@ class Gateway:
             raise ConfigurationError(f"cannot read the SMS gateway's token from {path}: {error.strerror}") from error
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
+def _tls(settings: SmsSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.sms_ca_file)
     except (OSError, ssl.SSLError) as error:

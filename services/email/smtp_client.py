@@ -1,8 +1,4 @@
-"""The mail server, through connections that are kept open between mails.
-
-Opening one costs several round trips and a TLS handshake, more than the mail itself. A kept connection may have
-been closed by the server meanwhile: then the mail is sent through a new one at once.
-"""
+"""The SMTP client. It keeps connections open between mails, since opening one costs more than a mail."""
 
 import asyncio
 import ssl
@@ -11,34 +7,33 @@ from email.message import EmailMessage
 
 import aiosmtplib
 
-from services.email.domain import domain_of
-from services.email.settings import Settings
+from services.email.channel import domain_of
+from services.email.settings import EmailSettings
 from warren_messaging.errors import ConfigurationError, PermanentError, TransientError
 
-LONGEST_IDLE = 30.0  # seconds; servers hang up after a minute or more
+MAX_IDLE = 30.0  # seconds; servers close idle connections after a minute or more
 MAILS_PER_CONNECTION = 100  # a usual limit of servers
 
 
-class MailServer:
-    """Sends mails, any number at a time; the caller limits how many. `close` when done.
+class SmtpClient:
+    """Sends any number of mails concurrently; the caller limits how many.
 
     Raises ConfigurationError when a file of the settings cannot be read.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: EmailSettings) -> None:
         _login(settings)
         _tls(settings)
         self._settings = settings
-        self.sender = settings.smtp_sender
-        self._idle: list[_Connection] = []
+        self._idle: list[_SmtpConnection] = []
         self.opened = 0
-        """Connections opened so far."""
+        """ConnectionCount opened so far."""
 
     async def send(self, message: EmailMessage) -> None:
-        """Returns when the server has taken responsibility for the mail.
+        """Returns when the server has accepted the mail.
 
-        Raises PermanentError when it refuses this recipient or this content for good. Every other failure, also
-        a refusal of our name or password, is no fault of the mail and a TransientError.
+        Raises PermanentError when the server rejects this recipient or this content for good. Every other failure
+        is a TransientError, also a rejected login: the mail is not the cause.
         """
         try:
             async with asyncio.timeout(self._settings.smtp_seconds):
@@ -46,58 +41,58 @@ class MailServer:
         except TimeoutError as error:
             raise TransientError(f"the mail server took over {self._settings.smtp_seconds} s") from error
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _verdict("the recipient", error.recipients[0], message) from error
+            raise _rejection("the recipient", error.recipients[0], message) from error
         except aiosmtplib.SMTPDataError as error:
-            raise _verdict("the mail", error, message) from error
+            raise _rejection("the mail", error, message) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise TransientError(f"the mail server failed: {error}") from error
 
     async def close(self) -> None:
-        """Say goodbye on the connections that are idle."""
+        """Closes the idle connections with QUIT."""
         while self._idle:
             await self._idle.pop().quit()
 
     async def _send(self, message: EmailMessage) -> None:
-        connection = self._take()
+        connection = self._idle_connection()
         if connection is not None:
             try:
                 await self._send_on(connection, message)
             except aiosmtplib.SMTPServerDisconnected:
-                connection.drop()  # it was closed while idle: once more on a new one
+                connection.drop()  # the server closed it while it was idle: send once more on a new one
             else:
                 return
-        connection = _Connection(self._settings)
+        connection = _SmtpConnection(self._settings)
         self.opened += 1
         await self._send_on(connection, message)
 
-    async def _send_on(self, connection: "_Connection", message: EmailMessage) -> None:
-        """Send, and keep the connection when it is between two mails afterwards; else it is dropped."""
-        usable = False
+    async def _send_on(self, connection: "_SmtpConnection", message: EmailMessage) -> None:
+        """Sends, then keeps the connection if it is ready for another mail, or drops it."""
+        reusable = False
         try:
             await connection.send(message)
-            usable = True
+            reusable = True
         except (aiosmtplib.SMTPRecipientsRefused, aiosmtplib.SMTPDataError):
-            usable = True  # the driver has reset the conversation
+            reusable = True  # aiosmtplib has sent RSET
             raise
         finally:
-            if usable and connection.open and connection.sent < MAILS_PER_CONNECTION:
+            if reusable and connection.open and connection.sent < MAILS_PER_CONNECTION:
                 connection.idle_since = time.monotonic()
                 self._idle.append(connection)
             else:
                 connection.drop()
 
-    def _take(self) -> "_Connection | None":
-        """The connection used last, if it is still good."""
+    def _idle_connection(self) -> "_SmtpConnection | None":
+        """Takes the most recently used connection that is still open."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.open and time.monotonic() - connection.idle_since < LONGEST_IDLE:
+            if connection.open and time.monotonic() - connection.idle_since < MAX_IDLE:
                 return connection
             connection.drop()
         return None
 
 
-class _Connection:
-    def __init__(self, settings: Settings) -> None:
+class _SmtpConnection:
+    def __init__(self, settings: EmailSettings) -> None:
         self.sent = 0
         self.idle_since = 0.0
         username, password = _login(settings)
@@ -135,16 +130,16 @@ class _Connection:
         self._smtp.close()
 
 
-def _verdict(
+def _rejection(
     what: str, answer: aiosmtplib.SMTPResponseException, message: EmailMessage
 ) -> PermanentError | TransientError:
-    """Servers like to repeat the address; the reason is kept where no address belongs."""
-    words = answer.message.replace(message["To"].addresses[0].addr_spec, "the recipient")
+    """Removes the address from the server's text: the error is stored, and addresses must not be."""
+    text = answer.message.replace(message["To"].addresses[0].addr_spec, "the recipient")
     kind = PermanentError if answer.code >= 500 else TransientError
-    return kind(f"the mail server refused {what}: {answer.code} {words}")
+    return kind(f"the mail server refused {what}: {answer.code} {text}")
 
 
-def _login(settings: Settings) -> tuple[str | None, str | None]:
+def _login(settings: EmailSettings) -> tuple[str | None, str | None]:
     folder = settings.smtp_credentials
     if folder is None:
         return None, None
@@ -154,8 +149,8 @@ def _login(settings: Settings) -> tuple[str | None, str | None]:
         raise ConfigurationError(f"cannot read username and password in {folder}: {error.strerror}") from error
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """Made anew for each connection, so that a rotated CA needs no restart."""
+def _tls(settings: EmailSettings) -> ssl.SSLContext | None:
+    """Reads the CA for each connection, so a rotated CA needs no restart."""
     if settings.smtp_ca_file is None:
         return None
     try:

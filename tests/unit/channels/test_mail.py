@@ -1,37 +1,37 @@
-from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from uuid import UUID
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.email.domain import Mail, domain_of
+from services.email.channel import compose, domain_of
+from tests.services import notification
 
-NOTIFICATION = UUID("0198c0de-0000-7000-8000-000000000001")
 SENDER = "Warren <orders@warren.test>"
 
 
-def composed(title: str = "Title", text: str = "Text", address: str = "ada@example.test") -> EmailMessage:
-    mail = Mail(NOTIFICATION, datetime(2026, 1, 2, tzinfo=UTC), address, title, text)
-    sent = message_from_bytes(mail.compose(SENDER).as_bytes(), policy=policy.default)
+def composed(title: str = "Title", text: str = "Text") -> EmailMessage:
+    mail = compose(notification(title, text, email="ada@example.test"), SENDER)
+    sent = message_from_bytes(mail.as_bytes(), policy=policy.default)
     assert isinstance(sent, EmailMessage)
     return sent
 
 
-def test_a_mail_says_who_to_whom_and_what() -> None:
+def test_a_mail_has_sender_recipient_and_words() -> None:
     mail = composed("Größe 42", "Grüße\nund €")
     assert (mail["From"], mail["To"], mail["Subject"]) == (SENDER, "ada@example.test", "Größe 42")
     assert mail.get_content().splitlines() == ["Grüße", "und €"]
 
 
-def test_the_message_id_depends_on_the_notification_alone() -> None:
-    assert composed("a")["Message-ID"] == composed("b")["Message-ID"] == f"<{NOTIFICATION}@warren.test>"
+def test_the_message_id_is_the_notifications_id() -> None:
+    event: Any = notification(email="ada@example.test")
+    assert compose(event, SENDER)["Message-ID"] == f"<{event.logicalid}@warren.test>"
 
 
 @given(st.text(), st.text())
-def test_no_title_or_text_adds_a_header(title: str, text: str) -> None:
+def test_title_and_text_cannot_add_a_header(title: str, text: str) -> None:
     mail = composed(title, text)
     assert sorted(mail.keys()) == sorted(composed().keys())
     assert not mail.defects
