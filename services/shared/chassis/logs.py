@@ -10,10 +10,7 @@ from services.shared.chassis.text import printable
 
 
 def configure(service: str, *, log_format: Literal["console", "json"], level: str) -> None:
-    """Set up structlog and the standard library's logging for this process.
-
-    Colours are used only when standard output is a terminal.
-    """
+    """Configure structlog and the standard library's logging for this process."""
     number = logging.getLevelNamesMapping()[level.upper()]
     render: Any = _line if log_format == "console" else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -28,8 +25,8 @@ def configure(service: str, *, log_format: Literal["console", "json"], level: st
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    # Libraries log through the standard library. The driver reports each lost connection with a stack trace
-    # of its own; ours say it in a line.
+    # Libraries log through the standard library. aiormq reports each lost connection with a stack trace; the messaging
+    # library logs one line for it.
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Formatter("%(asctime)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -45,8 +42,8 @@ class _Formatter(logging.Formatter):
 def _line(_: Any, __: str, event: dict[str, Any]) -> str:
     """12:00:00.123 inventory     processed order.created -> inventory.reserved  order=123 ms=3.1
 
-    Values can come from messages: what is not printable in them is escaped, so that none can steer a terminal or
-    look like a line of its own.
+    Values can come from messages: unprintable characters are escaped, so no value can control a terminal or forge a
+    line.
     """
     stamp, level, service = event.pop("timestamp")[:12], event.pop("level"), event.pop("service", "")
     text, trace = event.pop("event"), event.pop("exception", "")

@@ -1,11 +1,12 @@
-"""What Prometheus reads of a process: its events, its outbox, its HTTP requests, what was removed.
+"""The Prometheus metrics of a process: its events, outbox, HTTP requests and retention.
 
-Names are those of OpenTelemetry's semantic conventions where it has one, in Prometheus's spelling. No label holds an
-id or anything else that a client chooses: the number of series does not grow with traffic.
+Names are those of OpenTelemetry's semantic conventions where they exist, in Prometheus's spelling. No label contains an
+id or any other value that a client chooses: the number of series does not grow with traffic.
 """
 
 import asyncio
 import math
+from functools import cache
 
 from litestar.plugins.prometheus import PrometheusConfig
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -18,89 +19,82 @@ from warren_messaging.postgres.database import Database
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_1_0_0
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-OUTBOX_COUNTED = 100_000  # events; counting more would cost more than the figure is worth
-OUTBOX_SECONDS = 2.0
+MAX_OUTBOX_COUNT = 100_000  # events; a count beyond it would cost more than the number is worth
+QUERY_SECONDS = 2.0
 _KNOWN = frozenset(CATALOGUE)
 
 HTTP_METRICS = PrometheusConfig(app_name="warren", prefix="http", group_path=True)
-"""Litestar's own counters and durations of requests, by the route's pattern and never by its path."""
+"""Litestar's own counters and durations of requests, labelled by the pattern of the route, not by the path."""
 
 
 class ServiceMetrics:
-    """Counts what the library tells, as one of its `Telemetry` listeners, and asks the outbox when it is read."""
+    """A `Telemetry` listener of the messaging library that counts. It queries outbox and retention at each scrape."""
 
     def __init__(self, service: str, database: Database) -> None:
-        self._service = service
         self._database = database
         self._registry = CollectorRegistry()
-        # Finding a child by its labels costs more than counting; these are as few as there are series.
-        self._sent: dict[tuple[str, Outcome], Counter] = {}
-        self._durations: dict[tuple[str, str], Histogram] = {}
-        self._published = Counter(
+        published = Counter(
             "messaging_client_sent_messages",
-            "Events that the broker answered for.",
+            "Events that the broker confirmed, returned or rejected.",
             ["messaging_client_id", "event_type", "outcome"],
             registry=self._registry,
         )
-        self._processed = Histogram(
+        processed = Histogram(
             "messaging_process_duration_seconds",
-            "From a delivery's turn to the commit of its transaction; deliveries of one batch share one.",
+            "From the start of a delivery to the commit of its transaction; deliveries of one batch share one.",
             ["messaging_consumer_group_name", "event_type"],
             buckets=BUCKETS,
             registry=self._registry,
         )
+        # `labels` costs more than the increment; the cache holds as many children as there are series.
+        self._published = cache(lambda event_type, outcome: published.labels(service, event_type, outcome.name.lower()))
+        self._processed = cache(processed.labels)
         self._repeated = Counter(
             "warren_repeated_deliveries",
-            "Deliveries that the inbox knew already.",
+            "Deliveries that the inbox had recorded already.",
             ["messaging_consumer_group_name", "event_type"],
             registry=self._registry,
         )
         self._failed = Counter(
             "warren_failed_deliveries",
-            "Deliveries that failed and will be tried again, or were parked.",
-            ["messaging_consumer_group_name", "fate"],
+            "Deliveries that failed and were requeued (retried) or dead-lettered (parked).",
+            ["messaging_consumer_group_name", "outcome"],
             registry=self._registry,
         )
-        self._troubles = Counter(
-            "warren_troubles", "Times that a part was held up by a server.", ["component"], registry=self._registry
+        self._errors = Counter(
+            "warren_component_errors",
+            "Times that a component had to wait for a server.",
+            ["component"],
+            registry=self._registry,
         )
-        self._waiting = Gauge(
+        self._outbox_events = Gauge(
             "warren_outbox_events",
-            f"Committed events that the broker has not confirmed, at most {OUTBOX_COUNTED}; NaN: not known.",
+            f"Committed events that the broker has not confirmed, at most {MAX_OUTBOX_COUNT}; NaN: unknown.",
             registry=self._registry,
         )
-        self._oldest = Gauge(
+        self._outbox_age = Gauge(
             "warren_outbox_oldest_age_seconds",
-            "Age of the oldest of them by the database's clock, 0 when there is none; NaN: not known.",
+            "Age of the oldest of these events by the database's clock, 0 without events; NaN: unknown.",
             registry=self._registry,
         )
-
-        self._removed = Gauge(
+        self._removed_rows = Gauge(
             "warren_removed_rows",
-            "Rows that were removed because of their age since the table was made, by all replicas.",
-            ["walk"],
+            "Rows that a retention rule has removed since its table was created, in all replicas.",
+            ["rule"],
             registry=self._registry,
         )
-        self._walked = Gauge(
-            "warren_walk_finished_age_seconds",
-            "Time since a walk that removes old rows last came to its end; absent before the first one has.",
-            ["walk"],
+        self._sweep_age = Gauge(
+            "warren_retention_sweep_age_seconds",
+            "Time since a retention rule last completed a sweep of its table; absent before the first one.",
+            ["rule"],
             registry=self._registry,
         )
 
     def published(self, event: AnyEvent, outcome: Outcome) -> None:
-        key = (_type(event), outcome)
-        counter = self._sent.get(key)
-        if counter is None:
-            counter = self._sent[key] = self._published.labels(self._service, key[0], outcome.name.lower())
-        counter.inc()
+        self._published(_type(event), outcome).inc()
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        key = (consumer, _type(event))
-        histogram = self._durations.get(key)
-        if histogram is None:
-            histogram = self._durations[key] = self._processed.labels(*key)
-        histogram.observe(seconds)
+        self._processed(consumer, _type(event)).observe(seconds)
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
         self._repeated.labels(consumer, _type(event)).inc()
@@ -110,42 +104,44 @@ class ServiceMetrics:
 
     def state(self, component: str, text: str, *, trouble: bool = True) -> None:
         if trouble:
-            self._troubles.labels(component).inc()
+            self._errors.labels(component).inc()
 
     async def page(self) -> bytes:
-        """The text exposition of everything, Python's and the process's own figures included."""
-        waiting, oldest = await self._outbox()
-        self._waiting.set(waiting)
-        self._oldest.set(oldest)
-        await self._look_at_retention()
+        """Return all metrics as text, including those of Python and of the process."""
+        await self._read_outbox()
+        await self._read_retention()
         return generate_latest(self._registry) + generate_latest(REGISTRY)
 
-    async def _outbox(self) -> tuple[float, float]:
+    async def _read_outbox(self) -> None:
+        events = age = math.nan
         try:
-            async with asyncio.timeout(OUTBOX_SECONDS), self._database.connection() as connection:
+            async with asyncio.timeout(QUERY_SECONDS), self._database.connection() as connection:
                 row = await connection.fetchrow(
                     "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1::bigint) AS first), coalesce("
                     "extract(epoch FROM now() - (SELECT created_at FROM outbox ORDER BY position LIMIT 1)), 0)",
-                    OUTBOX_COUNTED,
+                    MAX_OUTBOX_COUNT,
                 )
+                if row:
+                    events, age = float(row[0]), float(row[1])
         except (TimeoutError, MessagingError):
-            return math.nan, math.nan
-        return (float(row[0]), float(row[1])) if row else (math.nan, math.nan)
+            pass  # NaN
+        self._outbox_events.set(events)
+        self._outbox_age.set(age)
 
-    async def _look_at_retention(self) -> None:
+    async def _read_retention(self) -> None:
         try:
-            async with asyncio.timeout(OUTBOX_SECONDS), self._database.connection() as connection:
+            async with asyncio.timeout(QUERY_SECONDS), self._database.connection() as connection:
                 rows = await connection.fetch(
                     "SELECT name, removed, extract(epoch FROM now() - finished_at) FROM retention"
                 )
         except (TimeoutError, MessagingError):
-            return  # what was known stays
-        for name, removed, age in rows:
-            self._removed.labels(name).set(removed)
+            return  # the last known values stay
+        for rule, removed, age in rows:
+            self._removed_rows.labels(rule).set(removed)
             if age is not None:
-                self._walked.labels(name).set(float(age))
+                self._sweep_age.labels(rule).set(float(age))
 
 
 def _type(event: AnyEvent) -> str:
-    """Audit takes events of any type, and a label must not grow without bound."""
+    """The label of an event's type. Audit takes any type, and the number of labels must stay limited."""
     return event.type if event.type in _KNOWN else "other"

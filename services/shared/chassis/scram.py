@@ -1,6 +1,6 @@
-"""SCRAM-SHA-256 verifiers (RFC 5803, as PostgreSQL stores them): what a server needs to check a password.
+"""SCRAM-SHA-256 verifiers (RFC 5803), with which PostgreSQL checks a password.
 
-`ALTER ROLE … PASSWORD` takes one in place of the password, which then never reaches the server or its log.
+`ALTER ROLE … PASSWORD` accepts a verifier in place of the password, which then never reaches the server or its log.
 """
 
 import hashlib
@@ -8,16 +8,14 @@ import hmac
 import secrets
 from base64 import b64encode
 
-__all__ = ["verifier"]
-
 ITERATIONS = 4096  # PostgreSQL's own default; every login repeats them
 SALT_BYTES = 16
 
 
 def verifier(password: str) -> str:
-    """A verifier with a new salt. Contains no quote. Raises ValueError for a password that is not printable ASCII.
+    """Return a verifier with a new salt; it contains no quote.
 
-    Other characters would have to be normalized (SASLprep), which drivers do differently.
+    Raises ValueError for a password that is not printable ASCII: drivers normalize other characters differently.
     """
     if not password or not (password.isascii() and password.isprintable()):
         raise ValueError("a password must consist of printable ASCII characters")

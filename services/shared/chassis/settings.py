@@ -1,4 +1,4 @@
-"""Settings from the environment, read once, all mistakes reported together."""
+"""Settings from the environment, read once; all mistakes are reported together."""
 
 import ipaddress
 import os
@@ -26,7 +26,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every process needs. A field `log_level` is read from WARREN_LOG_LEVEL."""
+    """Settings of every process. The field `log_level` is read from WARREN_LOG_LEVEL."""
 
     database_url: str
     """postgresql://role@host:port/database"""
@@ -42,31 +42,32 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     http_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """0 takes any free port."""
     http_connections: Annotated[int, Meta(ge=1, le=100_000)] = 1000
-    """Connections that are held at most, and at most half as many as the process may open files. For one more, the one
-    that has been idle for longest is closed."""
+    """Maximum of open connections; half of the process's file limit, if that is lower. One more connection closes the
+    one that has been idle for longest."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """Where /livez, /readyz and /metrics are answered. 0 takes any free port."""
+    """Port of /livez, /readyz and /metrics. 0 takes any free port."""
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     startup_seconds: Annotated[float, Meta(ge=0, le=86400)] = 30.0
-    """How long servers may be away when the process starts, before it gives up."""
+    """How long the process waits for its servers at startup before it ends with an error."""
     shutdown_seconds: Annotated[float, Meta(ge=0, le=86400)] = 20.0
-    """How long work under way may take after SIGTERM."""
+    """How long work in progress may take after SIGTERM."""
     inbox_days: Annotated[int, Meta(ge=MIN_INBOX_DAYS, le=3650)] = 35
-    """How long a repeated message is recognized. A message that failed is recognized until it succeeds or is dropped,
-    if that takes longer."""
+    """How long a repeated message is recognized. A failed message is recognized until it succeeds or is dropped, if
+    that takes longer."""
     failures_days: Days = 30
-    """How long the record of a failure is kept after it was made good or dropped."""
+    """How long the record of a failure is kept after the message was replayed or dropped."""
     history_days: Annotated[int, Meta(ge=0, le=36500)] = 0
-    """How long orders, and all that the services know of them, are kept after their end; 0 keeps them for ever."""
+    """How long orders, and all data about them, are kept after they are final; 0 keeps them for ever."""
 
     def require_consistent_retention(self) -> None:
-        """Raises ConfigurationError when a repetition could come after what would tell that it is one is gone."""
+        """Raise ConfigurationError if a message could return after the records that identify it as a repetition are
+        removed."""
         if self.inbox_days < self.failures_days:
             raise ConfigurationError(
                 f"settings: WARREN_INBOX_DAYS={self.inbox_days} is less than WARREN_FAILURES_DAYS={self.failures_days}:"
-                " what failed and is still on record must be recognized when it comes again"
+                " a failed message that is still on record must be recognized when it is replayed"
             )
         if self.history_days and self.history_days < max(MIN_HISTORY_DAYS, self.inbox_days):
             raise ConfigurationError(
@@ -92,7 +93,7 @@ def is_loopback(host: str) -> bool:
 
 
 def load_settings(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
-    """Raises ConfigurationError that names every variable that is missing or wrong."""
+    """Read the settings of a process. Raises ConfigurationError that names every missing or wrong variable."""
     values: dict[str, object] = {}
     mistakes: list[str] = []
     for field in msgspec.structs.fields(kind):
@@ -115,5 +116,5 @@ def _reason(error: msgspec.ValidationError, wanted: object) -> str:
 
 
 def _convert(text: str, wanted: object) -> object:
-    # The hook makes what msgspec does not know from its text: a Path, an optional one too.
+    # dec_hook: msgspec does not know Path.
     return msgspec.convert(text, wanted, strict=False, dec_hook=lambda kind, value: kind(value))

@@ -177,10 +177,10 @@ async def test_what_was_removed_shows_among_the_metrics(db: ServiceDatabase) -> 
     await database.open()
     page = (await ServiceMetrics("sms", database).page()).decode()
     await database.close()
-    assert 'warren_removed_rows{walk="deliveries"} 7.0' in page
-    assert 'warren_removed_rows{walk="inbox"} 0.0' in page
-    assert 'warren_walk_finished_age_seconds{walk="deliveries"}' in page
-    assert 'warren_walk_finished_age_seconds{walk="inbox"}' not in page
+    assert 'warren_removed_rows{rule="deliveries"} 7.0' in page
+    assert 'warren_removed_rows{rule="inbox"} 0.0' in page
+    assert 'warren_retention_sweep_age_seconds{rule="deliveries"}' in page
+    assert 'warren_retention_sweep_age_seconds{rule="inbox"}' not in page
 
 
 async def test_addresses_and_news_nobody_waits_for_are_forgotten(db: ServiceDatabase) -> None:

@@ -1,6 +1,6 @@
-"""Who is calling over HTTP: a bearer token says so, or nobody is asked (`local`, on loopback only).
+"""Authentication of HTTP callers by bearer tokens, or by none on loopback (`local`).
 
-A token is a JWT signed with HS256. `sub` names the caller, `role` what the caller may do beyond being a customer.
+A token is a JWT signed with HS256. `sub` names the caller; `role` grants more rights than those of a customer.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from services.shared.chassis.settings import ProcessSettings, is_loopback
 from services.shared.chassis.text import text_error
 from warren_messaging.errors import ConfigurationError
 
-MIN_KEY_BYTES = 32  # bytes, as RFC 7518 asks for HS256
+MIN_KEY_BYTES = 32  # RFC 7518 for HS256
 MAX_SUBJECT_LENGTH = 100  # characters
 LEEWAY = 5  # seconds that the clocks of issuer and service may differ
 
@@ -24,20 +24,22 @@ STAFF = "staff"
 
 
 class AuthSettings(ProcessSettings, frozen=True, kw_only=True):
-    """Settings of a process that answers people."""
+    """Settings of a process with an HTTP API."""
 
     auth: Literal["token", "local"] = "token"
-    """`local` takes every caller's word and is refused unless the service listens on loopback."""
+    """`local` trusts every caller, and is refused unless the service listens on loopback."""
     token_key_file: Path = Path()
     """The key that tokens are signed with; required for `token`, read again when the file changes."""
     token_audience: str = ""
-    """What a token's `aud` must contain. Not set: tokens that name an audience are refused, as RFC 7519 asks of a
-    service that has none."""
+    """Required in the `aud` of every token. Not set: tokens with an audience are refused, as RFC 7519 requires of a
+    service without one."""
 
 
 class Identity(msgspec.Struct, frozen=True):
+    """The caller of a request."""
+
     subject: str | None
-    """Who calls; None in the `local` profile, where whoever a request names is believed."""
+    """The caller's name; None with WARREN_AUTH=local, where the caller may act for everyone."""
     role: str | None = None
 
     def may_act_for(self, subject: str) -> bool:
@@ -45,10 +47,10 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class AuthGuard:
-    """A Litestar guard: lets a request pass when its caller is known (and has `role`, if one is asked for).
+    """A Litestar guard that accepts requests of authenticated callers, with the given `role` if there is one.
 
-    It runs before the body is read. Afterwards `caller_of(request)` is who passed.
-    Raises ConfigurationError when made from settings that would leave the door open.
+    It runs before the body is read. `caller_of(request)` returns the caller afterwards. The constructor raises
+    ConfigurationError for settings that would admit strangers.
     """
 
     def __init__(self, settings: AuthSettings, *, role: str | None = None) -> None:
@@ -62,7 +64,7 @@ class AuthGuard:
             self._keys.read()
         elif not is_loopback(settings.http_host):
             raise ConfigurationError(
-                f"WARREN_AUTH=local asks nobody who they are, so it is for loopback only, and WARREN_HTTP_HOST is"
+                f"WARREN_AUTH=local checks no token and is for loopback only, but WARREN_HTTP_HOST is"
                 f" {settings.http_host!r}: listen on 127.0.0.1 or set WARREN_AUTH=token"
             )
 
@@ -70,7 +72,7 @@ class AuthGuard:
         connection.state.identity = self.identify(connection.headers.get("authorization"))
 
     def identify(self, authorization: str | None) -> Identity:
-        """Raises Problem: 401 for a missing, expired or invalid token, 403 when the role is lacking."""
+        """Return the caller. Raises Problem: 401 for a missing, expired or invalid token, 403 for a missing role."""
         if self._keys is None:
             return Identity(None, self._role)
         scheme, _, token = (authorization or "").partition(" ")
@@ -93,13 +95,13 @@ class AuthGuard:
             raise _unauthorized(f"The token is not valid: {error}.", "invalid_token") from None
         subject, role = claims["sub"], claims.get("role")
         if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH or text_error(subject):
-            raise _unauthorized("The token's 'sub' names nobody.", "invalid_token")
+            raise _unauthorized("The token's 'sub' is not a name of 1 to 100 characters.", "invalid_token")
         if self._role is not None and role != self._role:
             raise Problem(403, "Forbidden", f"This needs a token with the role {self._role!r}.")
         return Identity(subject, role if isinstance(role, str) else None)
 
     def _refusal(self, error: jwt.PyJWTError) -> Problem:
-        """A token for another audience than ours, or without a claim that is needed."""
+        """The problem of a token for another audience, or without a required claim."""
         if isinstance(error, jwt.MissingRequiredClaimError) and error.claim != "aud":
             return _unauthorized(f"The token is not valid: it has no {error.claim!r}.", "invalid_token")
         if self._audience is None:
@@ -111,14 +113,16 @@ class AuthGuard:
 
 
 def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:
-    """Whom the guard let pass."""
+    """Return the caller that AuthGuard has authenticated."""
     identity = connection.state.identity
     if not isinstance(identity, Identity):
-        raise TypeError("no guard guards this route")
+        raise TypeError("this route has no AuthGuard")
     return identity
 
 
 class _KeyFile:
+    """The key, read again when the file changes."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp: tuple[int, int] | None = None

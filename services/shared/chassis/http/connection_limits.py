@@ -1,7 +1,7 @@
-"""Limits on what one HTTP client can take from a process: bytes of a request, seconds of waiting, connections.
+"""Limits for one HTTP client: bytes of a request, seconds of waiting, connections.
 
-uvicorn's protocol on httptools has no limit for the head of a request and no timeout but the one for idle connections.
-This subclass adds them. Deadlines are checked once a second for all connections, so a request costs no timer.
+uvicorn's httptools protocol limits neither the head of a request nor any time except that of idle connections. This
+subclass does. Deadlines are checked once a second for all connections, so a request costs no timer.
 """
 
 import asyncio
@@ -17,19 +17,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD = 32 * 1024  # bytes of the request line and all headers
 MAX_HEADERS = 100
 MAX_FRAMING = 512 * 1024  # bytes of a body's chunk sizes and trailers; many one-byte chunks stay below
-MAX_PIPELINED = 20  # requests of one connection that wait for the answer to the one before
+MAX_PIPELINED = 20  # requests of one connection that wait for the response to the previous one
 HEAD_SECONDS = 10.0  # from the connection, or from a request's first byte, to the end of its head
 BODY_SECONDS = 30.0  # from there to the end of the body
-WRITE_SECONDS = 30.0  # how long a client may take nothing of an answer
-REFUSED_SECONDS = 2.0  # how long a refused client may take to read why
-MAX_DISCARDED = 4 * 1024 * 1024  # bytes that it may send meanwhile
+WRITE_SECONDS = 30.0  # how long a client may read nothing of a response
+REFUSED_SECONDS = 2.0  # how long a refused client may take to read the response
+MAX_DISCARDED = 4 * 1024 * 1024  # bytes that it may send during that time
 
 
 class ConnectionLimiter:
     """The connections of one server: at most `limit`, and at most `share` of the files that the process may open.
 
-    One connection more closes the one that has waited longest for its client: idle, silent, or in the middle of a
-    request. If every connection is being answered, the new one gets 503.
+    One more connection closes the one that has waited longest for its client: idle, silent, or in the middle of a
+    request. If a response is in progress on every connection, the new one gets 503.
     """
 
     def __init__(self, limit: int, share: float) -> None:
@@ -38,16 +38,16 @@ class ConnectionLimiter:
         self._waiting: dict[LimitedProtocol, None] = {}  # a dict keeps the order
 
     def protocol(self, *arguments: Any, **options: Any) -> "LimitedProtocol":
-        """What uvicorn calls for each connection."""
+        """Create the protocol of a connection; uvicorn calls it."""
         return LimitedProtocol(self, *arguments, **options)
 
     def mark_waiting(self, connection: "LimitedProtocol") -> None:
-        """Record that `connection` waits for its client from now on."""
+        """Record that `connection` now waits for its client."""
         self._waiting.pop(connection, None)
         self._waiting[connection] = None
 
     def mark_busy(self, connection: "LimitedProtocol") -> None:
-        """Record that `connection` waits no longer: a request is complete, or the connection has ended."""
+        """Record that `connection` no longer waits: its request is complete, or it has ended."""
         self._waiting.pop(connection, None)
 
     def make_room_for(self, connection: "LimitedProtocol") -> None:
@@ -61,26 +61,28 @@ class ConnectionLimiter:
 
 class _Stage(Enum):
     SILENT = auto()
-    """Connected, and no byte has come yet."""
+    """Connected, no byte received."""
     HEAD = auto()
     BODY = auto()
     COMPLETE = auto()
-    """The request is complete, its answer is not."""
+    """The request is complete, its response is not."""
     IDLE = auto()
     """Between two requests; uvicorn's keep-alive timeout ends it."""
     REFUSED = auto()
-    """Answered, and closed for writing. What comes is thrown away: closing at once would reset the connection, and
-    the client would lose the answer."""
+    """The response is sent and the connection closed for writing. Input is discarded: an immediate close would reset
+    the connection, and the client would lose the response."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
+    """One connection, with limits."""
+
     def __init__(self, limiter: ConnectionLimiter, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._limiter = limiter
         self._stage = _Stage.SILENT
-        self._since = self.loop.time()  # when the present stage began
-        self._stalled: float | None = None  # since when the client takes nothing
-        self._received = self._head = self._body = 0  # bytes of the request under way
+        self._since = self.loop.time()  # when the current stage began
+        self._stalled: float | None = None  # since when the client reads nothing
+        self._received = self._head = self._body = 0  # bytes of the current request
         self._refusal: tuple[int, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -126,7 +128,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= MAX_PIPELINED:
-            self._stop_reading(400, f"More than {MAX_PIPELINED} requests came without waiting for an answer.")
+            self._stop_reading(400, f"More than {MAX_PIPELINED} requests came without waiting for a response.")
         self._enter(_Stage.BODY)
         super().on_headers_complete()
 
@@ -159,16 +161,16 @@ class LimitedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """What uvicorn calls when the parser fails, also by an exception of ours."""
+        """Refuse the request; uvicorn calls it when the parser fails or a callback raises."""
         self.refuse(*self._refusal or (400, msg))
 
     def refuse(self, status: int, detail: str) -> None:
-        """Answer the request that is being received with a problem, if its answer has not begun, and close."""
+        """Send a problem for the request that is being received, unless its response has begun, and close."""
         if self.transport.is_closing() or self._stage is _Stage.REFUSED:
             return
         if self.cycle is not None and not self.cycle.response_complete:
             if self._stage is not _Stage.BODY or self.cycle.response_started or self.pipeline:
-                self.transport.abort()  # the client waits for another answer first
+                self.transport.abort()  # the client expects another response first
                 return
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -180,14 +182,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.write_eof()
 
     def check_deadlines(self, now: float) -> None:
-        """End the connection if its client is too slow."""
+        """Close the connection if its client is too slow."""
         age = now - self._since
         if self._stalled is not None and now - self._stalled > WRITE_SECONDS:
             self.transport.abort()
         elif self.transport.is_closing():
             if age > WRITE_SECONDS:
                 self.transport.abort()
-        elif self.flow.read_paused:  # what is missing is not the client's fault
+        elif self.flow.read_paused:  # the process has paused reading: the client is not to blame
             self._since = now
         elif self._stage is _Stage.REFUSED and age > REFUSED_SECONDS:
             self.transport.abort()
@@ -208,7 +210,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._stop_reading(*_HEAD_TOO_LARGE)
 
     def _stop_reading(self, status: int, detail: str) -> None:
-        """Only an exception stops the parser; uvicorn then calls `send_400_response`."""
+        """Stop the parser by an exception; uvicorn then calls `send_400_response`."""
         self._refusal = (status, detail)
         raise ValueError(detail)
 
