@@ -1,4 +1,4 @@
-"""The hand that breaks things: the whole system set up so that anything in it can fail and be mended while it works.
+"""Fault injection: runs the whole system so that any part of it can be broken and repaired while it works.
 
-Used by the fault tests (tests/faults), one fault at a time, and by `python -m loadtest chaos`, many at once.
+The fault tests (tests/faults) inject one fault at a time, `python -m loadtest chaos` many at once (`faults.chaos`).
 """

@@ -1,11 +1,11 @@
-"""The whole system, set up so that anything in it can be broken and mended while it works.
+"""The whole system, set up so that any part of it can be broken and repaired while it works.
 
-Every service runs behind the launcher, so it can be told to die at a named point, and has two lines of its own, one to
-each server. Leases, heartbeats and patience with the database are shortened: the mechanisms are the same, only their
-waits are not.
+Every service runs behind the launcher, so that it can be killed at a failpoint, and reaches each of its two servers
+through a proxy of its own. Leases, heartbeats and timeouts are shorter than in production; the mechanisms are the same.
 """
 
 import asyncio
+import datetime
 import os
 import signal
 import sys
@@ -16,24 +16,28 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unittest import mock
+from uuid import UUID
+
+import trustme
 
 from devtools.local.system import System
 from devtools.processes.supervisor import ProcessSpec
-from devtools.servers.credentials import Certificates
+from devtools.servers.credentials import Certificates, ServerCertificate
 from devtools.servers.rabbitmq import RabbitMQ
-from faults.proxy import Line, Lines, OpenLine
-from faults.server_admin import Office, eventually
+from faults.broker_admin import BrokerAdmin
+from faults.database_admin import DatabaseAdmin
+from faults.proxy import FaultProxy, FrameProxy, Proxies
 from services.registry import PROCESSES
 from warren.progress import ProgressReport
 
-IMPATIENCE = {
+SHORT_TIMEOUTS = {
     "FAULT_LEASE_SECONDS": "2",
     "FAULT_HEARTBEAT_SECONDS": "2",
-    "FAULT_PATIENCE_SECONDS": "3",
+    "FAULT_TIMEOUT_SECONDS": "3",
     "FAULT_IDLE_SECONDS": "6",
 }
 OUTBOX_LIMIT = 30
-"""With more events than this waiting for the broker, no order is taken."""
+"""The order API answers 503 while more events than this are in its outbox."""
 ENVIRONMENT = {
     "order-api": {"WARREN_OUTBOX_LIMIT": str(OUTBOX_LIMIT)},
     "order-worker": {"WARREN_DEADLINE_TICK_SECONDS": "0.3"},
@@ -41,15 +45,18 @@ ENVIRONMENT = {
     "shipping": {"WARREN_PREPARATION_SECONDS": "0.2", "WARREN_CARRIER_SECONDS": "0.2"},
 }
 BROKER, DATABASE = "broker", "database"
-HASTE = "-rabbit quorum_tick_interval 500 -rabbit dead_letter_worker_publisher_confirm_timeout 1000"
-"""Milliseconds: how often queues tell their lengths, how soon what a full parking lot refused is offered again."""
+URL_SETTING = {BROKER: "WARREN_BROKER_URL", DATABASE: "WARREN_DATABASE_URL"}
+REPEATED = "repeated, no effect"
+"""What a consumer logs about an event that its inbox knows."""
+FAST_BROKER_TIMERS = "-rabbit quorum_tick_interval 500 -rabbit dead_letter_worker_publisher_confirm_timeout 1000"
+"""Milliseconds: how often queues report their depth, how soon a message that a full parking lot refused is retried."""
 
 
-class Rig(Office, System):
+class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
     """`environment` adds settings by process name, as for System."""
 
-    impatience: Mapping[str, str] = IMPATIENCE
-    """How much sooner than in production waits end; see the launcher."""
+    timeouts: Mapping[str, str] = SHORT_TIMEOUTS
+    """Settings of the launcher for every process."""
 
     def __init__(
         self,
@@ -60,80 +67,86 @@ class Rig(Office, System):
         on_line: Callable[[str, str], None] | None = None,
     ) -> None:
         System.__init__(self, folder, fresh=True, environment=environment, report=report, on_line=on_line)
-        self.lines = Lines()
-        Office.__init__(self, lambda: self.servers, self.lines.run)
-        self._traps = folder / "traps"
-        self._traps.mkdir(parents=True, exist_ok=True)
+        self.proxies = Proxies()
+        DatabaseAdmin.__init__(self, self.proxies.run)
+        self._failpoints = folder / "failpoints"
+        self._failpoints.mkdir(parents=True, exist_ok=True)
         self.frozen: set[str] = set()
         self._replicas: set[str] = set()
 
     def start(self) -> None:
-        with mock.patch.object(RabbitMQ, "_environment", _hasty):
+        with mock.patch.object(RabbitMQ, "_environment", _with_fast_timers):
             super().start()
         self._started = time.monotonic()
-        self.servers.broker._environment = partial(_hasty, self.servers.broker)  # type: ignore[method-assign]
+        broker = self.servers.broker
+        broker._environment = partial(_with_fast_timers, broker)  # type: ignore[method-assign]
 
     def stop(self) -> None:
         self.thaw(*self.frozen)
         super().stop()
-        self.close_office()
-        self.lines.close()
+        self.close_broker()
+        self.close_database()
+        self.proxies.close()
 
     # Processes
 
     def process(self, name: str, *, as_name: str | None = None, **environment: str) -> ProcessSpec:
-        plain = super().process(name, as_name=as_name)
-        settings = {**plain.env, **self.impatience}
+        """The command that runs a service behind the launcher and its proxies."""
+        direct = super().process(name, as_name=as_name)
+        settings = {**direct.env, **self.timeouts}
         alias = as_name or name
-        for server, variable in ((BROKER, "WARREN_BROKER_URL"), (DATABASE, "WARREN_DATABASE_URL")):
-            old = self.port_of(server)
-            settings[variable] = settings[variable].replace(f":{old}/", f":{self.line(alias, server).port}/")
-        module_and_arguments = plain.argv[plain.argv.index("-m") + 1 :]
-        argv = [sys.executable, "-m", "faults.launcher", str(self._traps / alias), *module_and_arguments]
-        return replace(plain, argv=argv, env=settings | environment)
+        for server, setting in URL_SETTING.items():
+            port = self.proxy(alias, server).port
+            settings[setting] = settings[setting].replace(f":{self.server_port(server)}/", f":{port}/")
+        module_and_arguments = direct.argv[direct.argv.index("-m") + 1 :]
+        argv = [sys.executable, "-m", "faults.launcher", str(self._failpoints / alias), *module_and_arguments]
+        return replace(direct, argv=argv, env=settings | environment)
 
-    def arm(self, name: str, point: str, nth: int = 1, number: signal.Signals = signal.SIGKILL) -> None:
-        """Let a process send itself a signal when it comes to `point` for the nth time; see the launcher."""
-        (self._traps / name).write_text(f"{point} {nth} {int(number)}")
+    def set_failpoint(self, name: str, point: str, nth: int = 1, number: signal.Signals = signal.SIGKILL) -> None:
+        """Let a process send itself a signal when it reaches `point` for the nth time; see the launcher."""
+        (self._failpoints / name).write_text(f"{point} {nth} {int(number)}")
 
-    def sprung(self, name: str) -> bool:
-        return not (self._traps / name).exists()
+    def failpoint_hit(self, name: str) -> bool:
+        return not (self._failpoints / name).exists()
 
-    def disarm_one(self, name: str) -> None:
-        (self._traps / name).unlink(missing_ok=True)
+    def clear_failpoint(self, name: str) -> None:
+        (self._failpoints / name).unlink(missing_ok=True)
 
-    def disarm(self) -> None:
-        for trap in self._traps.iterdir():
-            trap.unlink(missing_ok=True)
+    def clear_failpoints(self) -> None:
+        for failpoint in self._failpoints.iterdir():
+            failpoint.unlink(missing_ok=True)
 
-    def replica(self, name: str, alias: str, **environment: str) -> None:
-        """A further process of the same service, until everything is mended."""
+    def start_replica(self, name: str, alias: str, **environment: str) -> None:
+        """Start a further process of a service; `repair` stops it."""
         self._replicas.add(alias)
         self.processes.start(self.process(name, as_name=alias, **environment))
 
-    def dies(self, name: str, seconds: float = 60) -> None:
-        """Wait until a process has ended by itself."""
-        eventually(lambda: name not in self.processes.pids, seconds, f"{name} lives on")
-        self.processes.kill(name)  # for the books: its end was meant
+    def wait_for_exit(self, name: str, seconds: float = 60) -> None:
+        """Wait until a process has ended by itself, as expected."""
+        eventually(lambda: name not in self.processes.pids, seconds, f"{name} still runs")
+        self.processes.kill(name)  # tells the supervisor that the exit was expected
 
-    def revive(self, name: str, **environment: str) -> None:
+    def start_service(self, name: str, **environment: str) -> None:
         """Start a service that is not running, on the same ports."""
         self.processes.start(self.process(name, **environment))
 
-    def renew(self, *names: str, **environment: str) -> None:
-        """Stop services and start them with these settings instead of others."""
+    def restart_services(self, *names: str, **environment: str) -> None:
+        """Stop services and start them with these settings added."""
         with ThreadPoolExecutor(len(names)) as pool:
             list(pool.map(self.processes.stop, names))
         for name in names:
-            self.revive(name, **environment)
+            self.start_service(name, **environment)
 
     def crash_broker(self) -> None:
-        """SIGKILL and start. One that has just declared a queue may forget what is in it: that is waited for."""
+        """Kill and start the broker, not before three seconds after its start.
+
+        A broker that has just declared a queue may lose the queue's messages in a crash.
+        """
         time.sleep(max(0.0, self._started + 3 - time.monotonic()))
         self.servers.broker.restart(kill=True)
 
     def freeze(self, *names: str) -> None:
-        """SIGSTOP: a process that is there and does nothing."""
+        """Send SIGSTOP: the process stays and does nothing."""
         for name in names:
             os.kill(self.processes.pids[name], signal.SIGSTOP)
             self.frozen.add(name)
@@ -144,18 +157,18 @@ class Rig(Office, System):
                 os.kill(pid, signal.SIGCONT)
             self.frozen.discard(name)
 
-    def stands_still(self, name: str) -> bool:
-        """Whether a process is stopped (SIGSTOP)."""
+    def is_frozen(self, name: str) -> bool:
+        """Whether SIGSTOP has taken effect on a process."""
         pid = self.processes.pids[name]
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
             return False
         self.frozen.add(name)
         return True
 
-    def whole(self) -> None:
-        """Everything mended: lines, processes, topology; returns when every queue has its consumers."""
-        self.disarm()
-        self.lines.heal()
+    def repair(self) -> None:
+        """Undo every fault of proxies and processes; returns when every service is ready."""
+        self.clear_failpoints()
+        self.proxies.heal()
         self.thaw(*list(self.frozen))
         for alias in self._replicas & self.processes.pids.keys():
             self.processes.stop(alias)
@@ -163,42 +176,70 @@ class Rig(Office, System):
         for name in PROCESSES:
             if name not in self.processes.pids:
                 self.processes.kill(name)
-                self.revive(name)
+                self.start_service(name)
         self._wait_until_ready()
 
-    def said(self, name: str) -> str:
-        """The log of a process since it was started."""
+    def log(self, name: str) -> str:
+        """What a process has logged since it was started."""
         return self.processes.log_file(name).read_text()
 
-    # Lines
+    def wait_for_state(self, order_id: UUID, state: str, seconds: float = 60) -> None:
+        """Wait until an order has a state."""
+        found = f"id = '{order_id}' AND state = '{state}'"
+        eventually(lambda: self.count_orders(found), seconds, f"order {order_id} is not {state}")
 
-    def port_of(self, server: str) -> int:
+    # Proxies
+
+    def server_port(self, server: str) -> int:
         return self.servers.broker.address.amqps_port if server == BROKER else self.servers.postgres.address.port
 
-    def line(self, name: str, server: str) -> Line:
-        return self.lines.line(f"{name} to {server}", self.port_of(server))
+    def proxy(self, name: str, server: str) -> FaultProxy:
+        """The proxy between a process and one of the two servers."""
+        return self.proxies.proxy(f"{name} to {server}", self.server_port(server))
 
-    def reading_line(self, server: str) -> OpenLine:
-        """A line that sees frames, for one process that is told to use it."""
+    def frame_proxy(self, server: str, *, expired: bool = False) -> FrameProxy:
+        """Start a proxy that can drop frames, with a valid or an expired certificate, for use with `settings_via`."""
         authority = Certificates(self.folder / "certificates")
-        kind = "amqp" if server == BROKER else "postgres"
-        return self.lines.open_line(self.port_of(server), authority.server("line"), authority, kind)
+        certificate = _expired_certificate(authority) if expired else authority.server("proxy")
+        return self.proxies.frame_proxy(
+            self.server_port(server), certificate, authority.ca_file, postgres=server == DATABASE
+        )
 
-    def through(self, name: str, line: OpenLine, server: str) -> dict[str, str]:
-        """The setting that leads a process over a line."""
-        variable = "WARREN_BROKER_URL" if server == BROKER else "WARREN_DATABASE_URL"
-        url = super().process(name).env[variable]
-        return {variable: url.replace(f":{self.port_of(server)}/", f":{line.port}/")}
+    def settings_via(self, name: str, proxy: FaultProxy, server: str) -> dict[str, str]:
+        """The setting that makes a process connect through `proxy`."""
+        setting = URL_SETTING[server]
+        url = super().process(name).env[setting]
+        return {setting: url.replace(f":{self.server_port(server)}/", f":{proxy.port}/")}
 
     def restore_topology(self) -> None:
-        """Bring the broker to what the topology files say, as `python -m broker_topology apply` does."""
+        """Apply the topology files again, as `python -m broker_topology apply` does."""
         asyncio.run(self._apply_topology())
 
 
-def _hasty(broker: RabbitMQ) -> dict[str, str]:
-    environment = _usual(broker)
-    environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += f" {HASTE}"
+def eventually(holds: Callable[[], object], seconds: float = 60, what: str = "") -> None:
+    """Wait until `holds` returns a true value; raises AssertionError with `what` when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(what or f"still not so after {seconds} s")
+        time.sleep(0.05)
+
+
+def _expired_certificate(authority: Certificates) -> ServerCertificate:
+    """Issue a certificate for loopback that expired yesterday, from the authority that services trust."""
+    issuer = trustme.CA.from_pem(authority.ca_file.read_bytes(), (authority.folder / "ca.key").read_bytes())
+    yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    issued = issuer.issue_cert("127.0.0.1", "localhost", not_after=yesterday)
+    expired = ServerCertificate(authority.folder / "expired.pem", authority.folder / "expired.key")
+    issued.private_key_pem.write_to_path(expired.key_file)
+    expired.chain_file.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    return expired
+
+
+_original_environment = RabbitMQ._environment
+
+
+def _with_fast_timers(broker: RabbitMQ) -> dict[str, str]:
+    environment = _original_environment(broker)
+    environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += f" {FAST_BROKER_TIMERS}"
     return environment
-
-
-_usual = RabbitMQ._environment

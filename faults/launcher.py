@@ -1,12 +1,12 @@
-"""python -m faults.launcher TRAP MODULE [ARGUMENT...]
+"""python -m faults.launcher FILE MODULE [ARGUMENT...]
 
-Runs a service with places in it where it can be made to die, and impatient: the product's code knows nothing of
-either. TRAP is a file. While it holds "POINT NTH SIGNAL", the NTH time that the process comes to POINT it deletes the
-file and sends itself SIGNAL, so one trap springs once, and a service is set up for its death without a restart.
+Runs a service with failpoints and short timeouts, neither of which its code knows. While FILE holds "POINT NTH SIGNAL",
+the NTH time that the process reaches POINT it deletes the file and sends itself SIGNAL. A failpoint fires once and is
+set without a restart.
 
 Settings of its own, from the environment: FAULT_LEASE_SECONDS (outbox leases), FAULT_HEARTBEAT_SECONDS (broker),
-FAULT_PATIENCE_SECONDS (how long connecting and a statement may take), FAULT_IDLE_SECONDS (how long a transaction may
-stand open while the database hears nothing), FAULT_SKEW_SECONDS (how wrong its clock is).
+FAULT_TIMEOUT_SECONDS (connecting, and each statement), FAULT_IDLE_SECONDS (how long a transaction may be idle),
+FAULT_SKEW_SECONDS (error of the process's clock).
 """
 
 import asyncio
@@ -32,27 +32,31 @@ from warren_messaging.outbox import outbox
 from warren_messaging.outbox.relay import Place, Relay, RelaySettings
 from warren_messaging.postgres import database
 
-POINTS = (
-    "before commit",  # all is written, COMMIT is not sent
+FAILPOINTS = (
+    "before commit",  # everything is written, COMMIT is not sent
     "before publish",  # committed, nothing is sent to the broker
-    "before confirm",  # sent, no confirm has been looked at
-    "before removal",  # confirmed, the row is still there
+    "before confirm",  # sent, no confirm is processed
+    "before removal",  # confirmed, the outbox row is still there
     "before ack",  # a handler's work is committed, its delivery is not acknowledged
-    "before result",  # an effect has been made, nothing of it is stored
+    "before result",  # an effect is done, its result is not stored
 )
 
 
-class Trap:
+class Failpoint:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def step(self, point: str) -> None:
-        """The process has come to `point`."""
+    @property
+    def is_set(self) -> bool:
+        return self._file.exists()
+
+    def reach(self, point: str) -> None:
+        """Send the signal if the failpoint is set at `point` and its turn has come."""
         try:
-            where, nth, number = self._file.read_text().rsplit(" ", 2)
-        except (OSError, ValueError):  # none is set, or it is just being written
+            wanted, nth, number = self._file.read_text().rsplit(" ", 2)
+        except (OSError, ValueError):  # none is set, or the file is just being written
             return
-        if where != point:
+        if wanted != point:
             return
         if int(nth) > 1:
             self._file.write_text(f"{point} {int(nth) - 1} {number}")
@@ -61,73 +65,73 @@ class Trap:
         os.kill(os.getpid(), int(number))
 
 
-def lay(trap: Trap) -> None:
-    """Put a step to each point into the library."""
+def install(failpoint: Failpoint) -> None:
+    """Wrap the functions of the library that lead to each point."""
     sender: Any = publisher  # `send` is the pipeline's, looked up here at each call
     store, fill, send = outbox._store, Place.fill, sender.send
     publish, flush, results = Publisher.publish, Settlement.flush, Processor._store_results
 
     async def storing(*arguments: Any) -> None:
         await store(*arguments)
-        trap.step("before commit")
+        failpoint.reach("before commit")
 
     def filling(place: Place, entries: list[Any]) -> None:
         if entries:
-            trap.step("before publish")
+            failpoint.reach("before publish")
         fill(place, entries)
 
     async def sending(*arguments: Any) -> Any:
         batch = await send(*arguments)
-        if trap._file.exists():
-            await asyncio.sleep(0.1)  # what is written has to leave the process
-        trap.step("before confirm")
+        if failpoint.is_set:
+            await asyncio.sleep(0.1)  # until the written bytes have left the process
+        failpoint.reach("before confirm")
         return batch
 
     async def publishing(self: Publisher, messages: Sequence[Any]) -> Any:
         outcomes = await publish(self, messages)
-        trap.step("before removal")
+        failpoint.reach("before removal")
         return outcomes
 
     async def flushing(settlement: Settlement) -> None:
         if Verdict.DONE in settlement._noted.values():
-            trap.step("before ack")
+            failpoint.reach("before ack")
         await flush(settlement)
 
     async def finishing(self: Any, finished: Any) -> None:
-        trap.step("before result")
+        failpoint.reach("before result")
         await results(self, finished)
 
-    _put(outbox, _store=storing)
-    _put(sender, send=sending)
-    _put(Place, fill=filling)
-    _put(Publisher, publish=publishing)
-    _put(Settlement, flush=flushing)
-    _put(Processor, _store_results=finishing)
+    _patch(outbox, _store=storing)
+    _patch(sender, send=sending)
+    _patch(Place, fill=filling)
+    _patch(Publisher, publish=publishing)
+    _patch(Settlement, flush=flushing)
+    _patch(Processor, _store_results=finishing)
 
 
-def _put(owner: object, **steps: object) -> None:
+def _patch(owner: object, **steps: object) -> None:
     for name, step in steps.items():
         setattr(owner, name, step)
 
 
-def hurry() -> None:
-    """What takes ten or thirty seconds in production takes two or three here."""
+def shorten_timeouts() -> None:
+    """Apply the FAULT_... settings of leases, heartbeats and timeouts."""
     lease = float(os.environ.get("FAULT_LEASE_SECONDS", "10"))
     Relay.__init__.__defaults__ = (RelaySettings(lease_seconds=lease, sweep_seconds=min(1.0, lease / 5)),)
     heartbeat = int(os.environ.get("FAULT_HEARTBEAT_SECONDS", "10"))
     ProcessSettings.broker = property(  # type: ignore[method-assign, assignment]
         lambda self: BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file, heartbeat)
     )
-    if patience := float(os.environ.get("FAULT_PATIENCE_SECONDS", "0")):
-        connection.CONNECT_TIMEOUT = database.ACQUIRE_TIMEOUT = database.STATEMENT_TIMEOUT = patience
+    if timeout := float(os.environ.get("FAULT_TIMEOUT_SECONDS", "0")):
+        connection.CONNECT_TIMEOUT = database.ACQUIRE_TIMEOUT = database.STATEMENT_TIMEOUT = timeout
     if idle := int(os.environ.get("FAULT_IDLE_SECONDS", "0")):
         database.IDLE_TIMEOUT, database.LONGEST_TRANSACTION = idle, 2 * idle
 
 
 def skew(seconds: float) -> None:
-    """Make every use of the process's clock wrong by so much; what is measured by the monotonic one stays right."""
-    right = time.time
-    time.time = lambda: right() + seconds
+    """Shift the process's wall clock by so many seconds; the monotonic clock stays right."""
+    correct = time.time
+    time.time = lambda: correct() + seconds
     codec.now = lambda: datetime.now(UTC) + timedelta(seconds=seconds)
     new_id = codec.new_id
     # The first 48 bits of a UUIDv7 are milliseconds.
@@ -135,9 +139,9 @@ def skew(seconds: float) -> None:
 
 
 def main() -> None:
-    trap, module, *arguments = sys.argv[1:]
-    lay(Trap(Path(trap)))
-    hurry()
+    file, module, *arguments = sys.argv[1:]
+    install(Failpoint(Path(file)))
+    shorten_timeouts()
     if seconds := float(os.environ.get("FAULT_SKEW_SECONDS", "0")):
         skew(seconds)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,5 @@
-"""What the system costs, measured: `python -m loadtest --help`, and docs/performance.md for what each figure means.
+"""Benchmarks: `python -m loadtest --help`; docs/performance.md explains every figure.
 
-Every figure that is judged is a ratio of two things measured in one run on one machine, since these machines are
-shared and noisy. Nothing outside this folder imports it.
+A target is always a ratio of two measurements of one run on one machine, because these machines are shared. Nothing
+outside of this folder imports it.
 """

@@ -9,19 +9,19 @@ from rich.markup import escape
 
 from broker_topology import TopologyError
 from devtools.errors import LocalError
-from loadtest.chaos.command import chaos
+from loadtest.baseline.command import baseline
+from loadtest.chaos import chaos
 from loadtest.consumer.command import consumer
-from loadtest.floor.command import floor
 from loadtest.orders.command import orders
 from loadtest.plain.command import compare
 from loadtest.size.command import size
-from loadtest.topology.command import topology
+from loadtest.topology import topology
 
 app = App(
     name="python -m loadtest",
     help="""Measure what Warren costs, and compare it with docs/performance.md.
 
-    Exit codes: 0 the marks are met, 1 an invariant is broken or the run failed, 2 wrong usage, 3 a mark is missed,
+    Exit codes: 0 the targets are met, 1 an invariant is broken or the run failed, 2 wrong usage, 3 a target is missed,
     130 interrupted.
 
     Examples:
@@ -29,23 +29,18 @@ app = App(
         python -m loadtest consumer                  # P4: one consumer against the bare driver
         python -m loadtest orders --orders 10000     # P2 and exactly once: the whole system
         python -m loadtest compare                   # P1: against a plain implementation
-        python -m loadtest size                      # P5: with a long past, and beside a long queue
+        python -m loadtest size                      # P5: with old rows, and beside a long queue
         python -m loadtest topology                  # P7: a thousand objects onto a broker
-        python -m loadtest chaos --minutes 10        # no speed: whether anything is lost while everything fails
+        python -m loadtest chaos --minutes 10        # no speed: is anything lost while many faults overlap?
     """,
     version_flags=[],
 )
-app.command(consumer)
-app.command(orders)
-app.command(floor)
-app.command(compare)
-app.command(size)
-app.command(topology)
-app.command(chaos)
+for command in (consumer, orders, baseline, compare, size, topology, chaos):
+    app.command(command)
 
 
 def main() -> NoReturn:
-    """Entry point: mistakes of the user end in one line, never in a stack trace."""
+    """Run a command; expected errors end in one line without a stack trace."""
     try:
         code = app(sys.argv[1:])
     except (LocalError, TopologyError, OSError, ValueError) as error:

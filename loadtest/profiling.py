@@ -1,15 +1,20 @@
 """Where the time of one process goes, by layer.
 
-cProfile is chosen over sampling because it counts calls, which tells a slow function from one that is called too
-often. It slows Python code down about twofold and C code not at all, so shares are read, never speeds.
+`python -m loadtest.profiling FILE MODULE [ARGUMENTS]` runs a module as a program and writes its profile to FILE.
+
+cProfile counts calls, unlike a sampling profiler, so that a slow function differs from one that is called too often. It
+slows Python code down about twofold and C code not at all, so that shares are meaningful and speeds are not.
 """
 
 import cProfile
 import pstats
+import runpy
+import sys
 import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from devtools.paths import CHECKOUT
@@ -25,23 +30,23 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "logging": ("/structlog/", "/logging/"),
     "event loop, TLS": ("uvloop", "/asyncio/", "ssl", "_ssl"),
 }
-"""Layer to what its functions' places contain; the first that fits counts."""
+"""Layer to parts of its functions' file and name; the first layer that matches counts."""
 OTHER = "other"
 TOP = 25
 
 _Function = tuple[str, int, str]
 """File, line, name."""
 _Times = tuple[int, int, float, float, Mapping[_Function, tuple[int, int, float, float]]]
-"""Calls, calls that were no recursion, own time, time with what it called, and the same by caller."""
+"""Calls with and without recursion, own time, cumulative time, and the same by caller."""
 
 
 @contextmanager
 def profiled(out: TextIO | None) -> Iterator[None]:
-    """Profile the block and write the tables to `out`; does nothing without one."""
+    """Profile the block and write its tables to `out`, if there is one."""
     if out is None:
         yield
         return
-    # CPU time, not the clock's: a service mostly waits.
+    # CPU time instead of wall time, because a service mostly waits.
     profiler = cProfile.Profile(time.process_time)
     profiler.enable()
     try:
@@ -52,7 +57,7 @@ def profiled(out: TextIO | None) -> Iterator[None]:
 
 
 def table(profiler: cProfile.Profile) -> str:
-    """Own time of functions, summed up by layer, and the functions that have most of it."""
+    """Format the own time of each layer, and the functions with the most own time."""
     stats: Mapping[_Function, _Times] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     layers: dict[str, float] = {}
     rows = []
@@ -60,7 +65,7 @@ def table(profiler: cProfile.Profile) -> str:
         file, line, name = function
         layer = _layer(function)
         if layer == OTHER and callers:
-            # `len` and its like belong to whoever calls them.
+            # Built-in functions such as `len` count for their callers.
             for caller, times in callers.items():
                 layers[_layer(caller)] = layers.get(_layer(caller), 0.0) + times[2]
         else:
@@ -85,3 +90,16 @@ def _short(file: str) -> str:
 def _layer(function: _Function) -> str:
     place = f"{function[0]} {function[2]}"
     return next((layer for layer, parts in LAYERS.items() if any(part in place for part in parts)), OTHER)
+
+
+def main() -> None:
+    if len(sys.argv) < 3:
+        sys.exit("usage: python -m loadtest.profiling FILE MODULE [ARGUMENTS]")
+    file, module = Path(sys.argv[1]), sys.argv[2]
+    sys.argv = sys.argv[2:]
+    with file.open("w") as out, profiled(out):
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
-"""Many faults at once: customers order for minutes while everything that can fail does, and then all must be right.
+"""The chaos run: customers order for minutes while faults of every kind overlap; then every invariant must hold.
 
-`plan` decides what fails when, from a seed alone. `site` is the system with several replicas and somebody who starts
-again what has died; `injections` has one function for each kind of fault; `customers` order and keep their own notes;
-`run` puts them together, and judges.
+`plan` derives all faults from a seed, `environment` is the system with two replicas of most processes, `injections`
+has one function for each kind of fault, `scheduler` runs them, `workload` and `customers` place orders, `ledger`
+records what customers were answered, and `run` puts all of it together and checks the result.
 """

@@ -1,5 +1,5 @@
-"""Customers who order while things break. Whoever hears nothing, or is told to come again, comes again with the same
-Idempotency-Key, to either of the two order processes, until the order is accepted."""
+"""Simulated customers of a chaos run. A customer without an answer, or with 503, repeats the request with the same
+Idempotency-Key to any replica of the order API until the order is accepted."""
 
 import asyncio
 import math
@@ -10,101 +10,87 @@ from uuid import UUID
 
 import httpx
 
-from faults.chaos.ledger import Notebook
-from faults.chaos.workload import Wish
+from faults.chaos.ledger import ClientLedger
+from faults.chaos.workload import PlannedOrder
 
-HURRY = 8.0  # seconds that a customer waits for an answer
-FIRST_PAUSE, LONGEST_PAUSE = 0.3, 3.0  # seconds between two attempts
-ACCEPTED, PUT_OFF, TOO_LATE = 202, 503, 409
-
-
-class GaveUp(Exception):
-    """Nobody has accepted a request, though everything has been whole for long."""
+REQUEST_TIMEOUT = 8.0  # seconds
+FIRST_PAUSE, MAX_PAUSE = 0.3, 3.0  # seconds between two attempts
+ACCEPTED, UNAVAILABLE, CONFLICT = 202, 503, 409
 
 
-class Customers:
-    """`now` tells the seconds since the beginning."""
+class NeverAccepted(Exception):
+    """A request was not accepted although every fault had long been repaired."""
 
-    def __init__(self, urls: Sequence[str], notebook: Notebook, now: Callable[[], float]) -> None:
+
+class ChaosCustomers:
+    """`now` returns the seconds since the start of the run."""
+
+    def __init__(self, urls: Sequence[str], ledger: ClientLedger, now: Callable[[], float]) -> None:
         self._urls = urls
-        self._notebook = notebook
+        self._ledger = ledger
         self._now = now
         limits = httpx.Limits(max_connections=400, max_keepalive_connections=40, keepalive_expiry=5)
-        self._http = httpx.AsyncClient(timeout=HURRY, limits=limits)
-        self._shopping: set[asyncio.Task[None]] = set()
-        self._closing = math.inf
-        """When whoever has not been answered gives up."""
+        self._http = httpx.AsyncClient(timeout=REQUEST_TIMEOUT, limits=limits)
+        self._active: set[asyncio.Task[None]] = set()
+        self._deadline = math.inf
 
-    @property
-    def waiting(self) -> int:
-        """Customers who are not done yet."""
-        return len(self._shopping)
-
-    async def shop(self, wishes: Iterable[Wish]) -> None:
-        """Each at its time; returns when the last has come, though not yet gone."""
-        for wish in wishes:
-            await asyncio.sleep(max(0.0, wish.at - self._now()))
-            task = asyncio.create_task(self._serve(wish))
-            self._shopping.add(task)
-            task.add_done_callback(self._shopping.discard)
+    async def place(self, orders: Iterable[PlannedOrder]) -> None:
+        """Start each order at its time; returns when the last one has started."""
+        for order in orders:
+            await asyncio.sleep(max(0.0, order.at - self._now()))
+            task = asyncio.create_task(self._simulate(order))
+            self._active.add(task)
+            task.add_done_callback(self._active.discard)
 
     async def finish(self, seconds: float) -> None:
-        """Everything is whole: wait for those who still ask, at most `seconds`, after which they give up."""
-        self._closing = self._now() + seconds
-        if self._shopping:
-            await asyncio.wait(self._shopping, timeout=seconds + HURRY + LONGEST_PAUSE)
+        """Wait for the customers that still retry; those that are not accepted within `seconds` give up."""
+        self._deadline = self._now() + seconds
+        if self._active:
+            await asyncio.wait(self._active, timeout=seconds + REQUEST_TIMEOUT + MAX_PAUSE)
 
-    async def leave(self) -> None:
-        for task in self._shopping:
+    async def close(self) -> None:
+        for task in self._active:
             task.cancel()
-        await asyncio.gather(*self._shopping, return_exceptions=True)
+        await asyncio.gather(*self._active, return_exceptions=True)
         await self._http.aclose()
 
-    async def _serve(self, wish: Wish) -> None:
-        self._notebook.place(wish)
-        chance = random.Random(wish.dice)  # noqa: S311 - must be repeatable
+    async def _simulate(self, order: PlannedOrder) -> None:
+        self._ledger.place(order)
+        chance = random.Random(order.seed)  # noqa: S311 - must be repeatable
         try:
-            orders = await asyncio.gather(*(self._order(wish, chance) for _ in range(wish.manner.copies)))
-            if wish.cancels_after is not None:
-                await asyncio.sleep(wish.cancels_after)
-                self._notebook.cancelling += 1
-                answer = await self._ask(f"/orders/{orders[0]}/cancel", chance, ACCEPTED, TOO_LATE)
-                self._notebook.refused += answer.status_code == TOO_LATE
-        except GaveUp as error:
-            self._notebook.odd.append(f"{wish.key}: {error}")
+            ids = await asyncio.gather(*(self._order(order, chance) for _ in range(order.profile.copies)))
+            if order.cancels_after is not None:
+                await asyncio.sleep(order.cancels_after)
+                self._ledger.cancellations += 1
+                answer, _ = await self._post(f"/orders/{ids[0]}/cancel", chance, ACCEPTED, CONFLICT)
+                self._ledger.late_cancellations += answer.status_code == CONFLICT
+        except NeverAccepted as error:
+            self._ledger.unexpected.append(f"{order.key}: {error}")
 
-    async def _order(self, wish: Wish, chance: random.Random) -> UUID:
-        asked = 0
+    async def _order(self, order: PlannedOrder, chance: random.Random) -> UUID:
+        headers = {"Idempotency-Key": order.key}
+        answer, requests = await self._post("/orders", chance, ACCEPTED, json=order.body, headers=headers)
+        order_id = UUID(answer.json()["id"])
+        self._ledger.accept(order, order_id, self._now(), requests)
+        return order_id
 
-        def count() -> None:
-            nonlocal asked
-            asked += 1
-
-        request = {"json": wish.body, "headers": {"Idempotency-Key": wish.key}}
-        answer = await self._ask("/orders", chance, ACCEPTED, on_try=count, **request)
-        order = UUID(answer.json()["id"])
-        self._notebook.accept(wish, order, self._now(), asked)
-        return order
-
-    async def _ask(
-        self, path: str, chance: random.Random, *good: int, on_try: Callable[[], None] = lambda: None, **request: Any
-    ) -> httpx.Response:
-        pause = FIRST_PAUSE
-        while self._now() < self._closing:
-            on_try()
+    async def _post(self, path: str, chance: random.Random, *final: int, **request: Any) -> tuple[httpx.Response, int]:
+        """Repeat a request until its status is one of `final`; returns the answer and the number of requests."""
+        pause, requests = FIRST_PAUSE, 0
+        while self._now() < self._deadline:
+            requests += 1
             try:
                 answer = await self._http.post(f"{chance.choice(self._urls)}{path}", **request)
             except httpx.TransportError:
-                self._notebook.unanswered += 1
+                self._ledger.unanswered += 1
             else:
-                if answer.status_code in good:
-                    return answer
-                if answer.status_code == PUT_OFF:
-                    self._notebook.put_off += 1
+                if answer.status_code in final:
+                    return answer, requests
+                if answer.status_code == UNAVAILABLE:
+                    self._ledger.unavailable += 1
                 else:
-                    self._notebook.odd.append(
-                        f"{answer.status_code} at {self._now():.1f} s for {path}: {answer.text[:200]}"
-                    )
+                    what = f"{answer.status_code} at {self._now():.1f} s for {path}: {answer.text[:200]}"
+                    self._ledger.unexpected.append(what)
             await asyncio.sleep(pause * chance.uniform(0.5, 1.0))
-            pause = min(pause * 1.7, LONGEST_PAUSE)
-        raise GaveUp(f"{path} was not accepted, though all was whole again")
+            pause = min(pause * 1.7, MAX_PAUSE)
+        raise NeverAccepted(f"{path} was not accepted after every fault was repaired")

@@ -1,8 +1,7 @@
-"""The system under chaos: the rig with two of most processes, and a caretaker who starts again what has ended.
+"""The system under chaos: two replicas of most processes, and a thread that restarts processes that have ended.
 
-The caretaker is what Kubernetes is in production. It is not told of faults: whatever has died, by whatever hand, it
-starts again after a moment, except for processes that a fault holds down for a while. What ended by itself it notes:
-that nobody's fault explains is a defect.
+The restarts stand for Kubernetes. The thread does not know of faults: it starts every process that has ended, except
+those that a fault keeps down. An exit that no fault explains is recorded as a defect.
 """
 
 import os
@@ -19,178 +18,173 @@ from devtools.errors import LocalError
 from devtools.ports import remembered_ports
 from devtools.processes.supervisor import ProcessSpec
 from devtools.servers.credentials import remembered_secret
-from faults.chaos.fault_kinds import CONSUMERS, EVERYBODY, READ_ALONG
+from faults.chaos.fault_kinds import ALL_PROCESSES, CONSUMERS, FRAME_PROXIED
 from faults.chaos.timeline import Timeline
 from faults.chaos.workload import opening_stock
-from faults.harness import BROKER, DATABASE, Rig
-from faults.proxy import Line, OpenLine
+from faults.harness import BROKER, DATABASE, FaultHarness
+from faults.proxy import FaultProxy, FrameProxy
 from warren.progress import ProgressReport
 
 PAYMENT_DEADLINE = 60.0  # seconds
-OUTBOX_LIMIT = 150
 ENVIRONMENT = {
-    "*": {"WARREN_SHUTDOWN_SECONDS": "8"},  # less than the grace that follows SIGTERM
-    "order-api": {"WARREN_OUTBOX_LIMIT": str(OUTBOX_LIMIT)},
+    "*": {"WARREN_SHUTDOWN_SECONDS": "8"},  # less than the grace period that follows SIGTERM
+    "order-api": {"WARREN_OUTBOX_LIMIT": "150"},
     "order-worker": {"WARREN_DEADLINE_TICK_SECONDS": "0.5"},
     "payment": {"WARREN_GATEWAY_TIMEOUT_SECONDS": "1"},
     "shipping": {"WARREN_PREPARATION_SECONDS": "0.4", "WARREN_CARRIER_SECONDS": "0.4"},
 }
-# Less impatient than the fault tests: sixteen processes at once on a few cores must not be taken for dead.
-IMPATIENCE = {"FAULT_LEASE_SECONDS": "5", "FAULT_HEARTBEAT_SECONDS": "3", "FAULT_PATIENCE_SECONDS": "10"}
-STARTING_AGAIN = 0.3  # seconds between two rounds of the caretaker
-ALREADY_SAID = {0, 69}
-"""Exit codes that no defect has: a tidy end, and servers that stayed away while a process started."""
+# Longer than in the fault tests: sixteen processes share a few cores and must not time out for that.
+TIMEOUTS = {"FAULT_LEASE_SECONDS": "5", "FAULT_HEARTBEAT_SECONDS": "3", "FAULT_TIMEOUT_SECONDS": "10"}
+RESTART_INTERVAL = 0.3  # seconds
+EXPECTED_EXITS = {0, 69, -9}
+"""A clean stop; servers that were away while a process started; SIGKILL."""
+CONFIGURATION_GRACE = 8  # seconds
 
 
-class Site(Rig):
-    impatience = IMPATIENCE
+class ChaosEnvironment(FaultHarness):
+    timeouts = TIMEOUTS
 
     def __init__(self, folder: Path, timeline: Timeline, report: ProgressReport, payment_deadline: float) -> None:
         stock = folder / "opening-stock.json"
         stock.write_bytes(msgspec.json.encode(opening_stock()))
         api = ENVIRONMENT["order-api"] | {"WARREN_PAYMENT_DEADLINE_SECONDS": str(payment_deadline)}
         environment = ENVIRONMENT | {"order-api": api, "inventory": {"WARREN_OPENING_STOCK_FILE": str(stock)}}
-        super().__init__(folder, environment=environment, report=report, on_line=timeline.note)
+        super().__init__(folder, environment=environment, report=report, on_line=timeline.write)
         self.timeline = timeline
-        self.over = threading.Event()
-        """The run is being ended: nobody waits any longer."""
-        self.strange: list[str] = []
-        """Processes that ended as nobody's fault explains."""
+        self.stopping = threading.Event()
+        """Set when the run ends: every wait returns."""
+        self.unexpected_exits: list[str] = []
+        """Exits that no fault explains."""
         self.restarts = 0
-        self.late_stops = 0
-        """Processes that were killed because SIGTERM had not ended them within the grace."""
+        self.slow_stops = 0
+        """Processes that did not end within the grace period after SIGTERM."""
         self.replays: Counter[str] = Counter()
-        self.excused = 0
-        """Faults under way that make a process end with a configuration error."""
-        self._held: set[str] = set()
-        self._extra: dict[str, dict[str, str]] = {}
-        self._open: dict[tuple[str, str], OpenLine] = {}
+        self._configuration_faults = 0
+        """Faults under way that make a process exit with a configuration error."""
+        self._kept_down: set[str] = set()
+        self._extra_settings: dict[str, dict[str, str]] = {}
+        self._frame_proxies: dict[tuple[str, str], FrameProxy] = {}
         self._lock = threading.RLock()
-        self._at_work = threading.Event()
+        self._restarting = threading.Event()
 
     def start(self) -> None:
         super().start()
         self.second_api = remembered_ports(self.folder / "second-api.json", ("order-api-2",))["order-api-2"]
-        for name in EVERYBODY:
-            if name.endswith("-2"):
-                self.processes.start(self.usual(name))
+        for alias in ALL_PROCESSES:
+            if alias.endswith("-2"):
+                self.processes.start(self.process_of(alias))
         self._wait_until_ready()
-        self._at_work.set()
-        self._caretaker = threading.Thread(target=self._care, name="caretaker", daemon=True)
-        self._caretaker.start()
+        self._restarting.set()
+        self._restarter = threading.Thread(target=self._keep_restarting, name="restarts", daemon=True)
+        self._restarter.start()
 
     def stop(self) -> None:
-        self._at_work.clear()
-        self.over.set()
-        if hasattr(self, "_caretaker"):
-            self._caretaker.join(10)
+        self._restarting.clear()
+        self.stopping.set()
+        if hasattr(self, "_restarter"):
+            self._restarter.join(10)
         super().stop()
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not longer than the run lasts."""
-        self.over.wait(seconds)
+        """Wait, but not past the end of the run."""
+        self.stopping.wait(seconds)
 
     @property
-    def urls_of_orders(self) -> list[str]:
+    def order_urls(self) -> list[str]:
         return [self.url("order-api"), f"http://127.0.0.1:{self.second_api}"]
 
     # Processes
 
-    def usual(self, alias: str, **environment: str) -> ProcessSpec:
-        """How a process of that name is run."""
+    def process_of(self, alias: str, **environment: str) -> ProcessSpec:
+        """The command of a replica; the aliases of the second and third one end in -2 and -3."""
         name = alias.removesuffix("-2").removesuffix("-3")
         settings: dict[str, str] = {}
-        if alias in READ_ALONG:
+        if alias in FRAME_PROXIED:
             for server in (BROKER, DATABASE):
-                settings |= self.through(name, self.open_line_of(alias, server), server)
+                settings |= self.settings_via(name, self.frame_proxy_of(alias, server), server)
         if alias == "order-api-2":
             settings |= {"WARREN_HTTP_PORT": str(self.second_api)}
         return self.process(name, as_name=None if alias == name else alias, **(settings | environment))
 
     def launch(self, alias: str, **environment: str) -> None:
-        """Start a process that does not run; `environment` holds until it is launched with another."""
+        """Start a process that does not run; restarts use the same `environment` until the next launch."""
         with self._lock:
-            self._extra[alias] = environment
-            if alias not in self.processes.pids and not self.over.is_set():
-                self.processes.start(self.usual(alias, **environment))
+            self._extra_settings[alias] = environment
+            if alias not in self.processes.pids and not self.stopping.is_set():
+                self.processes.start(self.process_of(alias, **environment))
 
     @contextmanager
-    def held_down(self, *aliases: str) -> Iterator[None]:
-        """Whatever of these ends stays down for the length of the block; then the caretaker starts it."""
+    def kept_down(self, *aliases: str) -> Iterator[None]:
+        """Restart none of these processes within the block."""
         with self._lock:
-            self._held |= set(aliases)
+            self._kept_down |= set(aliases)
         try:
             yield
         finally:
             with self._lock:
-                self._held -= set(aliases)
+                self._kept_down -= set(aliases)
 
     @contextmanager
-    def configuration_is_wrong(self) -> Iterator[None]:
-        """Processes that start meanwhile, or a moment later, may end with a configuration error."""
-        self.excused += 1
+    def configuration_errors_expected(self) -> Iterator[None]:
+        """Expect configuration errors of processes that start within the block or shortly after."""
+        self._configuration_faults += 1
         try:
             yield
         finally:
-            threading.Timer(8, self._excuse_no_longer).start()
+            threading.Timer(CONFIGURATION_GRACE, self._end_configuration_fault).start()
 
-    def _excuse_no_longer(self) -> None:
-        self.excused -= 1
+    def _end_configuration_fault(self) -> None:
+        self._configuration_faults -= 1
 
-    def slay(self, alias: str) -> None:
-        """SIGKILL."""
+    def kill(self, alias: str) -> None:
         with suppress(KeyError):
             self.processes.kill(alias)
 
-    def end(self, alias: str) -> int:
-        """SIGTERM; returns the exit code."""
-        return self.processes.stop(alias)
-
-    def _care(self) -> None:
-        while self._at_work.is_set():
+    def _keep_restarting(self) -> None:
+        while self._restarting.is_set():
             with self._lock, suppress(LocalError, OSError):
-                self._look_around()
-            time.sleep(STARTING_AGAIN)
+                self._restart_ended()
+            time.sleep(RESTART_INTERVAL)
 
-    def _look_around(self) -> None:
+    def _restart_ended(self) -> None:
         ended, running = self.processes.ended, self.processes.pids
-        for alias in EVERYBODY:
-            if alias in running or alias in self._held:
+        for alias in ALL_PROCESSES:
+            if alias in running or alias in self._kept_down:
                 continue
             code = ended.get(alias)
             if code is not None:
-                self._judge(alias, code)
-                self.processes.kill(alias)  # for the books: its end is known
+                self._check_exit(alias, code)
+                self.processes.kill(alias)  # tells the supervisor that the exit is known
             self.frozen.discard(alias)
             self.restarts += 1
-            self.timeline.note("caretaker", f"starts {alias} again" + (f", exit code {code}" if code else ""))
-            self.processes.start(self.usual(alias, **self._extra.get(alias, {})))
+            self.timeline.write("restarts", f"{alias} is started again" + (f", exit code {code}" if code else ""))
+            self.processes.start(self.process_of(alias, **self._extra_settings.get(alias, {})))
 
-    def _judge(self, alias: str, code: int) -> None:
-        if code in ALREADY_SAID or code == -9 or (code == os.EX_CONFIG and self.excused > 0):
+    def _check_exit(self, alias: str, code: int) -> None:
+        if code in EXPECTED_EXITS or (code == os.EX_CONFIG and self._configuration_faults > 0):
             return
-        words = self.said(alias).strip().splitlines()[-3:]
-        self.strange.append(f"{alias} ended with {code} after {self.timeline.now:.0f} s: {' / '.join(words)}")
+        last_lines = " / ".join(self.log(alias).strip().splitlines()[-3:])
+        self.unexpected_exits.append(f"{alias} ended with {code} after {self.timeline.now:.0f} s: {last_lines}")
 
-    # Lines
+    # Proxies
 
-    def open_line_of(self, alias: str, server: str) -> OpenLine:
+    def frame_proxy_of(self, alias: str, server: str) -> FrameProxy:
         with self._lock:
-            if (alias, server) not in self._open:
-                self._open[alias, server] = self.reading_line(server)
-            return self._open[alias, server]
+            if (alias, server) not in self._frame_proxies:
+                self._frame_proxies[alias, server] = self.frame_proxy(server)
+            return self._frame_proxies[alias, server]
 
-    def line_of(self, alias: str, server: str) -> Line:
-        """The line that a process uses, of whichever kind."""
-        return self.open_line_of(alias, server) if alias in READ_ALONG else self.line(alias, server)
+    def proxy_of(self, alias: str, server: str) -> FaultProxy:
+        """The proxy that a process uses, of either kind."""
+        return self.frame_proxy_of(alias, server) if alias in FRAME_PROXIED else self.proxy(alias, server)
 
-    def lines_of(self, *aliases: str) -> list[Line]:
-        return [self.line_of(alias, server) for alias in aliases for server in (BROKER, DATABASE)]
+    def proxies_of(self, alias: str) -> list[FaultProxy]:
+        return [self.proxy_of(alias, server) for server in (BROKER, DATABASE)]
 
     # Secrets
 
     def new_password(self, folder: str) -> tuple[str, Callable[[], None]]:
-        """A password that is not yet in the file where services look for it, and what writes it there."""
+        """Return a new password, and the function that writes it to the file that services read."""
         file = self.secrets / folder / "password"
         new = remembered_secret(self.folder / "rotated" / f"{folder}-{time.monotonic_ns()}")
 
@@ -202,28 +196,28 @@ class Site(Rig):
 
         return new, write
 
-    # Mending
+    # Recovery
 
-    def mend(self, seconds: float) -> None:
-        """Everything whole again; returns when every queue has its consumers. Raises StartError if that fails."""
-        self.disarm()
-        self.lines.heal()
+    def recover(self, seconds: float) -> None:
+        """Undo every fault; returns when every queue has its consumers. Raises LocalError if that takes longer."""
+        self.clear_failpoints()
+        self.proxies.heal()
         self.thaw(*list(self.frozen))
         with self._lock:
-            self._held.clear()
+            self._kept_down.clear()
         deadline = time.monotonic() + seconds
-        while self.missing() and time.monotonic() < deadline and not self.over.is_set():
+        while self.missing() and time.monotonic() < deadline and not self.stopping.is_set():
             self.pause(0.3)
         if missing := self.missing():
-            raise LocalError(f"Not whole {seconds:.0f} s after the last fault: {missing}.")
+            raise LocalError(f"Not recovered {seconds:.0f} s after the last fault: {missing}.")
 
     def missing(self) -> str:
-        """Which process or consumer is not there, "" when all are."""
-        down = [alias for alias in EVERYBODY if alias not in self.processes.pids]
+        """Describe the processes or consumers that are missing; "" when all are there."""
+        down = [alias for alias in ALL_PROCESSES if alias not in self.processes.pids]
         if down:
             return f"{', '.join(down)} not running"
         consumers = self.consumers()
         expected = {f"{name.removesuffix('-worker')}.queue": 2 for name in CONSUMERS}
         expected |= dict.fromkeys(("notification.queue", "email.queue", "sms.queue"), 1)
-        few = [queue for queue, count in expected.items() if consumers.get(queue, 0) < count]
-        return f"consumers of {', '.join(few)}" if few else ""
+        short = [queue for queue, count in expected.items() if consumers.get(queue, 0) < count]
+        return f"consumers of {', '.join(short)}" if short else ""

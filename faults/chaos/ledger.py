@@ -1,4 +1,4 @@
-"""What the customers were told, kept outside of the system: what it is held to in the end."""
+"""The answers that customers received, kept outside of the system and compared with its final state."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,94 +8,92 @@ from uuid import UUID
 import msgspec
 
 from devtools.invariants import Check
-from faults.chaos.workload import TOO_LATE, Wish
+from faults.chaos.workload import PAYMENT_TIMEOUT, PlannedOrder
 
-SHOWN = 5  # of what is wrong
+MAX_SHOWN = 5  # violations
 
 
-class Note(msgspec.Struct, kw_only=True):
-    """One line of the notebook's file."""
+class AcceptedOrder(msgspec.Struct, kw_only=True):
+    """One line of the ledger's file."""
 
     at: float
     key: str
-    manner: str
-    order: UUID
-    asked: int
-    """How often, until it was accepted."""
+    profile: str
+    order_id: UUID
+    requests: int
+    """Requests sent until the order was accepted."""
 
 
-class Notebook:
-    """Every acceptance is written to `file` as soon as it is heard of."""
+class ClientLedger:
+    """Writes each accepted order to `file` at once."""
 
     def __init__(self, file: Path) -> None:
         self._file = file.open("wb", buffering=0)
         self._written: set[str] = set()
-        self.placed: dict[str, Wish] = {}
-        """Whatever was asked for, by key."""
+        self.placed: dict[str, PlannedOrder] = {}
         self.accepted: dict[str, UUID] = {}
-        """Key to order, for every 202."""
+        """Key to order id, for every 202."""
         self.contradictions: list[str] = []
-        """Two answers to one key that differ."""
-        self.odd: list[str] = []
-        """Answers that nobody promised."""
-        self.put_off = 0
+        """Keys that were answered with two orders."""
+        self.unexpected: list[str] = []
+        """Answers outside of the API's contract."""
+        self.unavailable = 0
         """Answers with 503."""
         self.unanswered = 0
-        """Requests whose connection broke, or took too long."""
-        self.absorbed = 0
-        """Requests that were accepted again under a key that had been accepted already."""
-        self.cancelling = 0
-        self.refused = 0
-        """Cancellations that came too late."""
+        """Requests whose connection broke or timed out."""
+        self.duplicates = 0
+        """Requests accepted under a key that had been accepted before."""
+        self.cancellations = 0
+        self.late_cancellations = 0
 
-    def place(self, wish: Wish) -> None:
-        self.placed[wish.key] = wish
+    def place(self, order: PlannedOrder) -> None:
+        self.placed[order.key] = order
 
-    def accept(self, wish: Wish, order: UUID, at: float, asked: int) -> None:
-        known = self.accepted.setdefault(wish.key, order)
-        if known != order:
-            self.contradictions.append(f"{wish.key} is {known} and {order}")
-        if wish.key in self._written:
-            self.absorbed += 1
+    def accept(self, order: PlannedOrder, order_id: UUID, at: float, requests: int) -> None:
+        known = self.accepted.setdefault(order.key, order_id)
+        if known != order_id:
+            self.contradictions.append(f"{order.key} is {known} and {order_id}")
+        if order.key in self._written:
+            self.duplicates += 1
             return
-        self._written.add(wish.key)
-        note = Note(at=round(at, 3), key=wish.key, manner=wish.manner.name, order=order, asked=asked)
-        self._file.write(msgspec.json.encode(note) + b"\n")
+        self._written.add(order.key)
+        line = AcceptedOrder(
+            at=round(at, 3), key=order.key, profile=order.profile.name, order_id=order_id, requests=requests
+        )
+        self._file.write(msgspec.json.encode(line) + b"\n")
 
     def close(self) -> None:
         self._file.close()
 
-    def judge(self, found: Mapping[UUID, str]) -> list[Check]:
-        """`found` has every order that there is, with its end as "STATE" or "STATE (reason)"."""
-        return [self._one_order_each(found), self._ends(found), self._answers()]
+    def check(self, found: Mapping[UUID, str]) -> list[Check]:
+        """Compare with all orders of the system; their final states have the form "STATE" or "STATE (reason)"."""
+        return [self._one_order_per_key(found), self._outcomes(found), self._answers()]
 
-    def _one_order_each(self, found: Mapping[UUID, str]) -> Check:
-        unheard = [key for key in self.placed if key not in self.accepted]
-        unknown = found.keys() - set(self.accepted.values())
-        wrong = [*self.contradictions, *(f"{key} was never accepted" for key in unheard)]
-        wrong += [f"nobody was told of {order}" for order in unknown]
+    def _one_order_per_key(self, found: Mapping[UUID, str]) -> Check:
+        wrong = list(self.contradictions)
+        wrong += [f"{key} was never accepted" for key in self.placed if key not in self.accepted]
+        wrong += [f"no client was told of {order_id}" for order_id in found.keys() - set(self.accepted.values())]
         if len(set(self.accepted.values())) != len(self.accepted):
             wrong.append("one order under two keys")
-        detail = _some(wrong) or f"{len(self.accepted):,} keys, {self.absorbed:,} repeated requests absorbed"
-        return Check("one order for each key, and none that nobody was told of", not wrong, detail)
+        detail = f"{len(self.accepted):,} keys, {self.duplicates:,} duplicate requests absorbed"
+        return Check("one order per key, and none that no client was told of", not wrong, _some(wrong) or detail)
 
-    def _ends(self, found: Mapping[UUID, str]) -> Check:
-        wrong, late = [], 0
-        for key, order in self.accepted.items():
-            wish, end = self.placed[key], found.get(order, "missing")
-            late += end == TOO_LATE
-            if end not in wish.ends:
-                wrong.append(f"{key} ({wish.manner.name}) is {end}")
-        detail = _some(wrong) or f"{late:,} too late for their payment"
-        return Check("each order ended in a way that its customer can have meant", not wrong, detail)
+    def _outcomes(self, found: Mapping[UUID, str]) -> Check:
+        wrong, timeouts = [], 0
+        for key, order_id in self.accepted.items():
+            order, outcome = self.placed[key], found.get(order_id, "missing")
+            timeouts += outcome == PAYMENT_TIMEOUT
+            if outcome not in order.outcomes:
+                wrong.append(f"{key} ({order.profile.name}) is {outcome}")
+        return Check("each order has an allowed outcome", not wrong, _some(wrong) or f"{timeouts:,} payment timeouts")
 
     def _answers(self) -> Check:
-        detail = _some(self.odd) or f"{self.put_off:,} put off with 503, {self.unanswered:,} without an answer"
-        return Check("customers heard nothing but what is promised", not self.odd, detail)
+        detail = f"{self.unavailable:,} answers with 503, {self.unanswered:,} requests unanswered"
+        return Check("every answer follows the API's contract", not self.unexpected, _some(self.unexpected) or detail)
 
-    def by_manner(self) -> Counter[str]:
-        return Counter(wish.manner.name for wish in self.placed.values())
+    def by_profile(self) -> Counter[str]:
+        return Counter(order.profile.name for order in self.placed.values())
 
 
 def _some(wrong: list[str]) -> str:
-    return "; ".join(wrong[:SHOWN]) + (f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else "")
+    return "; ".join(wrong[:MAX_SHOWN]) + (f" and {len(wrong) - MAX_SHOWN} more" if len(wrong) > MAX_SHOWN else "")

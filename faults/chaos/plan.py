@@ -1,23 +1,24 @@
-"""What fails when: a pure function of the seed and of how long the run is to be."""
+"""When each fault of a chaos run is injected: a pure function of the seed and of the length of the run."""
 
 import random
 from collections.abc import Iterator
 
 import msgspec
 
-from faults.chaos.fault_kinds import KINDS, Kind
+from faults.chaos.fault_kinds import FAULT_KINDS, FaultKind
 
-EVERY = 4.2  # seconds between the starts of two faults, on average
-MOST_AT_ONCE = 4
-QUIET = 3.0  # seconds at the beginning, in which everything is whole
-CALM = 5.0  # seconds at the end, by which everything is mended
+MEAN_INTERVAL = 4.2  # seconds between the starts of two faults
+MAX_CONCURRENT = 4
+HEAD_SECONDS = 3.0  # at the start, without a fault
+TAIL_SECONDS = 5.0  # at the end, when every fault is repaired
 TURNS = 2
-"""How often each kind comes, if there is room."""
-TRIES = 400  # to find a place for one fault
+"""How often each kind comes, if the run is long enough."""
+MAX_TRIES = 400  # to find a time for one fault
+KIND_BY_NAME = {kind.name: kind for kind in FAULT_KINDS}
 
 
-class Planned(msgspec.Struct, frozen=True):
-    """One fault: of which kind, to whom, from when (seconds after the beginning), how long."""
+class PlannedFault(msgspec.Struct, frozen=True):
+    """One fault: its kind, its target, when it starts (seconds after the start of the run), how long it lasts."""
 
     number: int
     at: float
@@ -25,23 +26,23 @@ class Planned(msgspec.Struct, frozen=True):
     target: str
     seconds: float
     claimed: float
-    """Seconds, the mending included, in which nothing else needs what it needs for itself."""
-    dice: int
-    """Seed of what else is left to chance, such as a direction or a moment."""
+    """Seconds, repair included, in which it has its exclusive parts for itself."""
+    seed: int
+    """Of further random choices, such as a direction."""
 
     @property
     def until(self) -> float:
         return self.at + self.claimed
 
 
-def plan(seed: int, seconds: float) -> list[Planned]:
-    """Faults in the order of their starts. Each kind at least twice if there is room, else as many kinds as fit."""
+def plan(seed: int, seconds: float) -> list[PlannedFault]:
+    """Return faults in the order of their starts: each kind at least twice, or in a short run as many kinds as fit."""
     chance = random.Random(f"chaos {seed} {seconds:g}")  # noqa: S311 - must be repeatable
-    usable = seconds - QUIET - CALM
-    chosen: list[Planned] = []
-    for kind in _deck(chance, max(1, int(usable / EVERY))):
-        for _ in range(TRIES):
-            fault = _throw(chance, kind, seconds)
+    usable = seconds - HEAD_SECONDS - TAIL_SECONDS
+    chosen: list[PlannedFault] = []
+    for kind in _kinds_to_place(chance, max(1, int(usable / MEAN_INTERVAL))):
+        for _ in range(MAX_TRIES):
+            fault = _random_fault(chance, kind, seconds)
             if fault is not None and _fits(fault, kind, chosen):
                 chosen.append(fault)
                 break
@@ -49,43 +50,43 @@ def plan(seed: int, seconds: float) -> list[Planned]:
     return [msgspec.structs.replace(fault, number=number) for number, fault in enumerate(chosen, start=1)]
 
 
-def _deck(chance: random.Random, count: int) -> Iterator[Kind]:
-    """Which kinds are to be placed, the first ones first. What claims most is placed while there is room."""
-    kinds = list(KINDS)
+def _kinds_to_place(chance: random.Random, count: int) -> Iterator[FaultKind]:
+    """Yield the kinds of `count` faults; those that claim most come first, while the plan is empty."""
+    kinds = list(FAULT_KINDS)
     if count < len(kinds):
         kinds = chance.sample(kinds, count)
-    deck = [kind for kind in kinds for _ in range(min(TURNS, max(1, count // len(kinds))))]
-    if count > len(deck):
-        deck += chance.choices(KINDS, weights=[kind.weight for kind in KINDS], k=count - len(deck))
-    certain = len(kinds) * TURNS
-    yield from sorted(deck[:certain], key=lambda kind: (-len(kind.alone), -(kind.longest + kind.margin)))
-    yield from deck[certain:]
+    chosen = [kind for kind in kinds for _ in range(min(TURNS, max(1, count // len(kinds))))]
+    if count > len(chosen):
+        weights = [kind.weight for kind in FAULT_KINDS]
+        chosen += chance.choices(FAULT_KINDS, weights=weights, k=count - len(chosen))
+    guaranteed = len(kinds) * TURNS
+    yield from sorted(
+        chosen[:guaranteed], key=lambda kind: (-len(kind.exclusive), -(kind.max_seconds + kind.repair_seconds))
+    )
+    yield from chosen[guaranteed:]
 
 
-def _throw(chance: random.Random, kind: Kind, seconds: float) -> Planned | None:
-    lasting = round(chance.uniform(kind.shortest, kind.longest), 2)
-    claimed = lasting + kind.margin
-    latest = seconds - CALM - claimed
-    if latest <= QUIET:
+def _random_fault(chance: random.Random, kind: FaultKind, seconds: float) -> PlannedFault | None:
+    duration = round(chance.uniform(kind.min_seconds, kind.max_seconds), 2)
+    claimed = duration + kind.repair_seconds
+    latest = seconds - TAIL_SECONDS - claimed
+    if latest <= HEAD_SECONDS:
         return None
-    at = round(chance.uniform(QUIET, latest), 2)
-    return Planned(0, at, kind.name, chance.choice(kind.targets), lasting, claimed, chance.getrandbits(32))
+    at = round(chance.uniform(HEAD_SECONDS, latest), 2)
+    return PlannedFault(0, at, kind.name, chance.choice(kind.targets), duration, claimed, chance.getrandbits(32))
 
 
-def _fits(fault: Planned, kind: Kind, others: list[Planned]) -> bool:
-    beside = [other for other in others if other.at < fault.until and fault.at < other.until]
-    if any(_quarrel(fault, kind, other, BY_NAME[other.kind]) for other in beside):
+def _fits(fault: PlannedFault, kind: FaultKind, others: list[PlannedFault]) -> bool:
+    concurrent = [other for other in others if other.at < fault.until and fault.at < other.until]
+    if any(_conflict(fault, kind, other, KIND_BY_NAME[other.kind]) for other in concurrent):
         return False
-    # Where most are under way at once is where one of them begins.
-    moments = [fault.at, *(other.at for other in beside if other.at >= fault.at)]
-    return all(sum(other.at <= at < other.until for other in beside) < MOST_AT_ONCE for at in moments)
+    # The number of concurrent faults is highest where one of them starts.
+    starts = [fault.at, *(other.at for other in concurrent if other.at >= fault.at)]
+    return all(sum(other.at <= at < other.until for other in concurrent) < MAX_CONCURRENT for at in starts)
 
 
-def _quarrel(one: Planned, kind: Kind, other: Planned, its_kind: Kind) -> bool:
-    mine, theirs = kind.claims(one.target), its_kind.claims(other.target)
+def _conflict(one: PlannedFault, kind: FaultKind, other: PlannedFault, other_kind: FaultKind) -> bool:
+    mine, theirs = kind.claims(one.target), other_kind.claims(other.target)
     if "all" in mine | theirs:
         return True
-    return bool(mine & theirs or mine & set(its_kind.shared) or theirs & set(kind.shared))
-
-
-BY_NAME = {kind.name: kind for kind in KINDS}
+    return bool(mine & theirs or mine & set(other_kind.requires) or theirs & set(kind.requires))

@@ -1,6 +1,6 @@
-"""What an operator does when the trouble is over: put back what is parked for a reason that has passed.
+"""Replays parked messages after the faults, as an operator does with `warren dlq replay`.
 
-The same functions as `warren dlq replay`. Poison stays where it is: nobody can read it today either.
+Poison messages stay parked: no consumer can ever read them.
 """
 
 import asyncio
@@ -8,42 +8,40 @@ from collections import Counter
 from collections.abc import Sequence
 
 from devtools.local.topology import VHOST
-from faults import queues
-from faults.chaos.environment import Site
+from faults.harness import FaultHarness
 from warren.cli.access import BrokerAccess, DatabaseAccess
 from warren.cli.filters import MessageFilters
 from warren.cli.parked_search import parked_search
-from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.dead_letters import deadletter
 from warren_messaging.dead_letters.parked import UNROUTED, Parked
 from warren_messaging.dead_letters.parking_lot import parking_lot
 
 
-def replay_unrouted(site: Site, key: str, queues: Sequence[str]) -> int:
-    """Events of one type that no service was bound for, to those that are bound again."""
+def replay_unrouted(harness: FaultHarness, event_type: str, queues: Sequence[str]) -> int:
+    """Replay the unrouted events of one type to `queues`; returns how many."""
 
     async def chosen(window: list[Parked]) -> list[Parked]:
-        return [message for message in window if key in {message.type, message.routing_key}]
+        return [message for message in window if event_type in {message.type, message.routing_key}]
 
     async def run() -> int:
-        async with parking_lot(_address(site), UNROUTED) as lot:
-            return (await deadletter.replay(_address(site), lot, chosen, to=queues)).replayed
+        address = _broker_access(harness).address()
+        async with parking_lot(address, UNROUTED) as lot:
+            return (await deadletter.replay(address, lot, chosen, to=queues)).replayed
 
     return asyncio.run(run())
 
 
-def replay_all_unrouted(site: Site) -> int:
-    """Each to those that are bound for it."""
-    return sum(replay_unrouted(site, key, queues) for key, queues in queues.takers(site).items())
+def replay_all_unrouted(harness: FaultHarness) -> int:
+    """Replay every unrouted event to the queues that are bound to it."""
+    return sum(replay_unrouted(harness, key, queues) for key, queues in harness.subscribers().items())
 
 
-def replay_parked(site: Site) -> Counter[str]:
-    """Every parked event that can be read, to the queue that gave it up; returns how many, by lot and reason."""
+def replay_parked(harness: FaultHarness) -> Counter[str]:
+    """Replay every readable parked event to its queue; returns how many, by parking lot and reason."""
     replayed: Counter[str] = Counter()
 
     async def run() -> None:
-        broker, database = _broker_access(site), _database_access(site)
-        async with parked_search(broker, database, MessageFilters()) as wanted:
+        async with parked_search(_broker_access(harness), _database_access(harness), MessageFilters()) as wanted:
             for name in wanted.lots:
                 if name == UNROUTED:
                     continue
@@ -67,25 +65,20 @@ def replay_parked(site: Site) -> Counter[str]:
     return replayed
 
 
-def _address(site: Site) -> BrokerAddress:
-    return _broker_access(site).address()
-
-
-def _broker_access(site: Site) -> BrokerAccess:
-    broker = site.servers.broker.address
-    url = f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}"
+def _broker_access(harness: FaultHarness) -> BrokerAccess:
+    broker = harness.servers.broker.address
     return BrokerAccess(
-        broker_url=url,
-        broker_credentials=site.secrets / "dlq-rabbitmq",
+        broker_url=f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
+        broker_credentials=harness.secrets / "dlq-rabbitmq",
         broker_ca_file=broker.ca_file,
         management_url=broker.management_url,
     )
 
 
-def _database_access(site: Site) -> DatabaseAccess:
-    database = site.servers.postgres.address
+def _database_access(harness: FaultHarness) -> DatabaseAccess:
+    database = harness.servers.postgres.address
     return DatabaseAccess(
         database_url=f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}",
-        database_password_file=site.folder / "secrets" / "postgres-admin",
+        database_password_file=harness.folder / "secrets" / "postgres-admin",
         database_ca_file=database.ca_file,
     )

@@ -1,4 +1,4 @@
-"""One chaos run, from the first process to the verdict."""
+"""One chaos run: starts the system, injects the plan while customers order, lets it drain, and checks the result."""
 
 import asyncio
 import time
@@ -11,32 +11,30 @@ import msgspec
 
 from devtools import invariants
 from devtools.invariants import Check
-from faults.chaos.customers import Customers
-from faults.chaos.environment import PAYMENT_DEADLINE, Site
-from faults.chaos.injections.registry import insist
-from faults.chaos.ledger import Notebook
-from faults.chaos.plan import Planned, plan
+from faults.chaos.customers import ChaosCustomers
+from faults.chaos.environment import PAYMENT_DEADLINE, ChaosEnvironment
+from faults.chaos.injections.registry import retrying
+from faults.chaos.ledger import ClientLedger
+from faults.chaos.plan import PlannedFault, plan
 from faults.chaos.replays import replay_all_unrouted, replay_parked
-from faults.chaos.scheduler import Fault, Storm
+from faults.chaos.scheduler import FaultRecord, FaultScheduler
 from faults.chaos.timeline import Timeline
-from faults.chaos.workload import wishes
+from faults.chaos.workload import workload
 from services.registry import SERVICE_NAMES
 from warren.progress import ProgressReport
 
 RATE = 12.0  # orders a second
-LAST_ANSWERS = 120.0  # seconds in which every customer has been answered once all is whole
-MENDING = 90.0  # seconds in which everything is whole again
-DRAINING = 900.0  # seconds in which everything comes to rest, at most
-STANDSTILL = 60.0  # seconds without any progress, after which that is not waited for any longer
-JUDGING = 20.0  # seconds in which what queues tell of their lengths becomes true
-ENDING = 30.0  # seconds in which faults under way are undone when a run is interrupted
-MOST = 0.6  # of the planned faults
-PROGRESS = 5.0  # seconds between two lines of progress
+ANSWER_SECONDS = 120.0  # until every customer is answered after the recovery
+RECOVERY_SECONDS = 90.0
+DRAIN_SECONDS = 900.0
+STALL_SECONDS = 60.0  # without progress, after which draining ends
+CHECK_SECONDS = 20.0  # until the reported queue depths are current
+JOIN_SECONDS = 30.0  # for the faults under way when a run is interrupted
+MIN_INJECTED = 0.6  # of the planned faults
+PROGRESS_INTERVAL = 5.0  # seconds
 
 
-class Progress(msgspec.Struct, frozen=True):
-    """A look at a run under way."""
-
+class ChaosProgress(msgspec.Struct, frozen=True):
     at: float
     placed: int
     accepted: int
@@ -45,33 +43,33 @@ class Progress(msgspec.Struct, frozen=True):
     active: list[str]
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class ChaosResult(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     seconds: float
     rate: float
-    plan: list[Planned]
-    faults: list[Fault]
-    manners: Counter[str]
+    plan: list[PlannedFault]
+    faults: list[FaultRecord]
+    profiles: Counter[str]
     placed: int
     accepted: int
-    ends: Counter[str]
+    outcomes: Counter[str]
     """Orders by "STATE" or "STATE (reason)"."""
-    put_off: int
+    unavailable: int
+    """Answers with 503."""
     unanswered: int
-    absorbed: int
-    """Requests repeated under a key that had been accepted."""
-    repeated: int
-    """Events that a consumer recognized as known."""
-    cancelling: int
-    cancelled_too_late: int
+    duplicate_requests: int
+    repeated_events: int
+    """Events that a consumer's inbox recognized."""
+    cancellations: int
+    late_cancellations: int
     restarts: int
-    late_stops: int
-    """Processes that SIGTERM did not end in time, and SIGKILL did."""
+    slow_stops: int
+    """Processes that SIGTERM did not end in time, so that SIGKILL did."""
     parked: Counter[str]
-    """Messages in parking lots in the end, by reason."""
+    """Messages in parking lots at the end, by reason."""
     replays: Counter[str]
-    drained_after: float
-    """Seconds from the last order to rest."""
+    drain_seconds: float
+    """From the last fault until nothing was left to do."""
     checks: list[Check]
 
     @property
@@ -79,9 +77,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return [f"{check.name}: {check.detail}" for check in self.checks if not check.held]
 
 
-class Run:
-    """`payment_deadline` is how many seconds an order may stay unpaid; `on_progress` is told every few seconds what has
-    come about."""
+class ChaosRun:
+    """`payment_deadline` is in seconds; `on_progress` is called every few seconds."""
 
     def __init__(
         self,
@@ -92,166 +89,165 @@ class Run:
         report: ProgressReport,
         rate: float = RATE,
         payment_deadline: float = PAYMENT_DEADLINE,
-        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_progress: Callable[[ChaosProgress], None] = lambda _: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.seed, self.seconds, self.rate = seed, seconds, rate
         self.plan = plan(seed, seconds)
         self.timeline = Timeline(folder / "timeline.log")
-        self.notebook = Notebook(folder / "accepted.jsonl")
-        self.site = Site(folder, self.timeline, report, payment_deadline)
-        self.storm = Storm(self.site, self.plan)
+        self.ledger = ClientLedger(folder / "accepted.jsonl")
+        self.environment = ChaosEnvironment(folder, self.timeline, report, payment_deadline)
+        self.scheduler = FaultScheduler(self.environment, self.plan)
         self._report = report
         self.on_progress = on_progress
         self._finished = 0
 
-    def run(self) -> Outcome:
-        """Everything; leaves nothing running, however it ends."""
+    def run(self) -> ChaosResult:
+        """Run to the end; leaves no process behind, even after an error."""
         try:
-            with self.site:
+            with self.environment:
                 self.timeline.begin()
                 try:
-                    drained = asyncio.run(self._order())
-                    return self._judge(drained)
+                    drain_seconds = asyncio.run(self._order())
+                    return self._result(drain_seconds)
                 finally:
-                    self.site.over.set()
-                    self.storm.end(ENDING)
+                    self.environment.stopping.set()
+                    self.scheduler.join(JOIN_SECONDS)
         finally:
-            self.notebook.close()
+            self.ledger.close()
             self.timeline.close()
 
     async def _order(self) -> float:
-        customers = Customers(self.site.urls_of_orders, self.notebook, lambda: self.timeline.now)
-        watching = asyncio.create_task(self._watch())
+        """Returns the seconds that draining took."""
+        customers = ChaosCustomers(self.environment.order_urls, self.ledger, lambda: self.timeline.now)
+        progress = asyncio.create_task(self._show_progress())
         try:
-            self.storm.begin()
-            await customers.shop(wishes(self.seed, self.seconds, self.rate))
-            await asyncio.to_thread(self.storm.wait, MENDING)
-            with self._report.step("Mending"):
-                await asyncio.to_thread(self.site.mend, MENDING)
+            self.scheduler.begin()
+            await customers.place(workload(self.seed, self.seconds, self.rate))
+            await asyncio.to_thread(self.scheduler.wait, RECOVERY_SECONDS)
+            with self._report.step("Recovering"):
+                await asyncio.to_thread(self.environment.recover, RECOVERY_SECONDS)
             ended = time.monotonic()
             with self._report.step("Draining") as step:
-                await customers.finish(LAST_ANSWERS)
+                await customers.finish(ANSWER_SECONDS)
                 await asyncio.to_thread(self._drain, ended, step.advance)
             return time.monotonic() - ended
         except BaseException:
-            self.site.over.set()  # before the loop waits for what it has given to threads
+            self.environment.stopping.set()  # before the loop waits for its threads
             raise
         finally:
-            watching.cancel()
-            await customers.leave()
+            progress.cancel()
+            await customers.close()
 
-    async def _watch(self) -> None:
+    async def _show_progress(self) -> None:
         while True:
-            await asyncio.sleep(PROGRESS)
+            await asyncio.sleep(PROGRESS_INTERVAL)
             await asyncio.to_thread(self._count_finished)
-            now = self.timeline.now
-            if now <= self.seconds + PROGRESS:
-                self.on_progress(self.progress)
+            if self.timeline.now <= self.seconds + PROGRESS_INTERVAL:
+                self.on_progress(self._progress)
 
     @property
-    def progress(self) -> Progress:
-        notebook, storm = self.notebook, self.storm
-        done = len(storm.faults)
-        return Progress(
-            self.timeline.now, len(notebook.placed), len(notebook.accepted), self._finished, done, storm.active
+    def _progress(self) -> ChaosProgress:
+        return ChaosProgress(
+            at=self.timeline.now,
+            placed=len(self.ledger.placed),
+            accepted=len(self.ledger.accepted),
+            finished=self._finished,
+            faults=len(self.scheduler.faults),
+            active=self.scheduler.active,
         )
 
     def _count_finished(self) -> None:
         try:
-            self._finished = self.site.orders("state IN ('COMPLETED', 'CANCELLED')")
+            self._finished = self.environment.count_orders("state IN ('COMPLETED', 'CANCELLED')")
         except Exception:  # noqa: BLE001 - the database may be away: the last count stands
             return
 
-    # Afterwards
+    # After the faults
 
     def _drain(self, began: float, advance: Callable[[float, str], None]) -> None:
-        """Until everything has come to rest, with an operator who replays what has been parked for a passing reason."""
-        last, moved = insist(self._unsettled), time.monotonic()
-        while time.monotonic() < min(began + DRAINING, moved + STANDSTILL) and not self.site.over.is_set():
-            now = insist(self._unsettled)
+        """Wait until nothing is left to do, and replay messages whose reason for being parked is gone."""
+        env = self.environment
+        last, moved = retrying(self._left_to_do), time.monotonic()
+        while time.monotonic() < min(began + DRAIN_SECONDS, moved + STALL_SECONDS) and not env.stopping.is_set():
+            now = retrying(self._left_to_do)
             if not any(now):
                 return
             if now != last:
                 last, moved = now, time.monotonic()
-            advance(
-                (time.monotonic() - began) / DRAINING, "{} moving, {} waiting, {} to publish, {} parked".format(*now)
-            )
-            if unrouted := insist(lambda: replay_all_unrouted(self.site)):
-                self.site.replays["unrouted"] += unrouted
-            if insist(self.site.at_rest):
-                # Only when nothing moves any more: what is under way may park something yet.
-                self.site.replays.update(insist(lambda: replay_parked(self.site)))
-            self.site.pause(1)
+            detail = "{} orders active, {} messages queued, {} to publish, {} parked".format(*now)
+            advance((time.monotonic() - began) / DRAIN_SECONDS, detail)
+            if unrouted := retrying(lambda: replay_all_unrouted(env)):
+                env.replays["unrouted"] += unrouted
+            if retrying(env.is_idle):
+                # Not before: an active order may still cause a message to be parked.
+                env.replays.update(retrying(lambda: replay_parked(env)))
+            env.pause(1)
 
-    def _unsettled(self) -> tuple[int, int, int, int]:
-        """Orders under way, messages in queues, events in outboxes, events that can be replayed."""
-        site = self.site
-        moving = site.orders("state NOT IN ('COMPLETED', 'CANCELLED')")
-        waiting = sum(count for name, count in site.depths().items() if not name.endswith(".dlq"))
-        publishing = sum(site.waiting(service) for service in SERVICE_NAMES)
-        # Poison has no type that anybody could read.
-        parked = "state = 'parked' AND event_type IS NOT NULL"
+    def _left_to_do(self) -> tuple[int, int, int, int]:
+        """Count active orders, messages in queues, events in outboxes, and parked events that can be replayed."""
+        env = self.environment
+        replayable = "state = 'parked' AND event_type IS NOT NULL"  # a poison message has no type
         return (
-            moving,
-            waiting,
-            publishing,
-            sum(site.count(f'"{service}".failures', parked) for service in SERVICE_NAMES),
+            env.count_orders("state NOT IN ('COMPLETED', 'CANCELLED')"),
+            sum(count for name, count in env.queue_depths().items() if not name.endswith(".dlq")),
+            sum(env.outbox_size(service) for service in SERVICE_NAMES),
+            sum(env.count(f'"{service}".failures', replayable) for service in SERVICE_NAMES),
         )
 
-    def _judge(self, drained: float) -> Outcome:
-        notebook, site = self.notebook, self.site
-        database, broker = site.servers.postgres.address, site.servers.broker.address
-        accepted = set(notebook.accepted.values())
-        checks = asyncio.run(invariants.settled(database, broker, seconds=JUDGING, accepted=accepted))
+    def _result(self, drain_seconds: float) -> ChaosResult:
+        ledger, environment = self.ledger, self.environment
+        database, broker = environment.servers.postgres.address, environment.servers.broker.address
+        accepted = set(ledger.accepted.values())
+        checks = asyncio.run(invariants.settled(database, broker, seconds=CHECK_SECONDS, accepted=accepted))
         found: dict[UUID, str] = {
             row[0]: f"{row[1]} ({row[2]})" if row[2] else row[1]
-            for row in site.sql('SELECT id, state, reason FROM "order".orders')
+            for row in environment.sql('SELECT id, state, reason FROM "order".orders')
         }
-        faults = list(self.storm.faults)
-        checks += [*notebook.judge(found), self._processes(), _made(self.plan, faults)]
-        return Outcome(
+        faults = list(self.scheduler.faults)
+        checks += [*ledger.check(found), self._check_exits(), _check_injected(self.plan, faults)]
+        return ChaosResult(
             seed=self.seed,
             seconds=self.seconds,
             rate=self.rate,
             plan=self.plan,
             faults=faults,
-            manners=notebook.by_manner(),
-            placed=len(notebook.placed),
-            accepted=len(notebook.accepted),
-            ends=Counter(found.values()),
-            put_off=notebook.put_off,
-            unanswered=notebook.unanswered,
-            absorbed=notebook.absorbed,
-            repeated=self.timeline.counted["repeated"],
-            cancelling=notebook.cancelling,
-            cancelled_too_late=notebook.refused,
-            restarts=site.restarts,
-            late_stops=site.late_stops,
+            profiles=ledger.by_profile(),
+            placed=len(ledger.placed),
+            accepted=len(ledger.accepted),
+            outcomes=Counter(found.values()),
+            unavailable=ledger.unavailable,
+            unanswered=ledger.unanswered,
+            duplicate_requests=ledger.duplicates,
+            repeated_events=self.timeline.repeated_events,
+            cancellations=ledger.cancellations,
+            late_cancellations=ledger.late_cancellations,
+            restarts=environment.restarts,
+            slow_stops=environment.slow_stops,
             parked=self._parked(),
-            replays=site.replays,
-            drained_after=drained,
+            replays=environment.replays,
+            drain_seconds=drain_seconds,
             checks=checks,
         )
 
-    def _processes(self) -> Check:
-        strange = self.site.strange
-        detail = "; ".join(strange[:3]) or f"started again {self.site.restarts} times, each for a known reason"
-        return Check("no process ended of itself", not strange, detail)
+    def _check_exits(self) -> Check:
+        unexpected = self.environment.unexpected_exits
+        detail = "; ".join(unexpected[:3]) or f"{self.environment.restarts} restarts, each after an injected fault"
+        return Check("a fault explains every exit of a process", not unexpected, detail)
 
     def _parked(self) -> Counter[str]:
         parked: Counter[str] = Counter()
         for service in SERVICE_NAMES:
-            rows = self.site.sql(f"SELECT reason FROM \"{service}\".failures WHERE state = 'parked'")  # noqa: S608
+            rows = self.environment.sql(f"SELECT reason FROM \"{service}\".failures WHERE state = 'parked'")  # noqa: S608
             parked.update(f"{service}: {row[0][:60]}" for row in rows)
         return parked
 
 
-def _made(planned: list[Planned], faults: list[Fault]) -> Check:
-    """A run without faults proves nothing: most of them must have come about, and of each kind that was planned twice
-    at least one."""
-    made = Counter(fault.planned.kind for fault in faults if fault.hindered is None)
+def _check_injected(planned: list[PlannedFault], faults: list[FaultRecord]) -> Check:
+    """Most faults were injected, and at least one of each kind that was planned twice: else the run proves nothing."""
+    injected = Counter(fault.planned.kind for fault in faults if fault.not_injected is None)
     wanted = Counter(fault.kind for fault in planned)
-    missing = sorted(kind for kind, count in wanted.items() if count > 1 and not made[kind])
-    detail = f"{made.total()} of {len(planned)} made" + (f"; none of {', '.join(missing)}" if missing else "")
-    return Check("the faults of the plan were made", made.total() >= MOST * len(planned) and not missing, detail)
+    missing = sorted(kind for kind, count in wanted.items() if count > 1 and not injected[kind])
+    detail = f"{injected.total()} of {len(planned)} injected" + (f"; none of {', '.join(missing)}" if missing else "")
+    enough = injected.total() >= MIN_INJECTED * len(planned)
+    return Check("the faults of the plan were injected", enough and not missing, detail)

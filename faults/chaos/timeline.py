@@ -1,39 +1,37 @@
-"""Everything that was said during a run, in one file and one order: by every process, and about every fault."""
+"""One log of a chaos run in the order of time: every line of every process, and every fault."""
 
 import threading
 import time
 from pathlib import Path
 
-REPEATED = "repeated, no effect"
-"""What the library says of an event that its inbox knows."""
+from faults.harness import REPEATED
 
 
 class Timeline:
-    """Lines of the form "seconds who what". Safe to use from any thread."""
+    """Writes lines of the form "seconds source text". Any thread may use it."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self.file = file
         self._out = file.open("w", buffering=1 << 16)
         self._lock = threading.Lock()
-        self.began = time.monotonic()
-        self.counted = {"repeated": 0}
-        """How often something was said."""
+        self._began = time.monotonic()
+        self.repeated_events = 0
 
     def begin(self) -> None:
         """Count seconds from now on."""
-        self.began = time.monotonic()
+        self._began = time.monotonic()
 
     @property
     def now(self) -> float:
         """Seconds since the beginning."""
-        return time.monotonic() - self.began
+        return time.monotonic() - self._began
 
-    def note(self, who: str, what: str) -> None:
+    def write(self, source: str, text: str) -> None:
         with self._lock:
-            self.counted["repeated"] += REPEATED in what
+            self.repeated_events += REPEATED in text
             if not self._out.closed:
-                self._out.write(f"{self.now:8.2f} {who:16} {what}\n")
+                self._out.write(f"{self.now:8.2f} {source:16} {text}\n")
 
     def close(self) -> None:
         with self._lock:

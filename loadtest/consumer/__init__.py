@@ -1,4 +1,5 @@
-"""Mark P4: one consumer with everything the library guarantees, against the bare driver.
+"""Target P4: one consumer with every guarantee of the library, against the bare driver.
 
-`probe` is the smallest service that does all of it, `raw` the loop without any of it, `rounds` runs both in turn.
+`probe` is the smallest service that uses all of the library, `raw_loop` consumes and publishes without any of it, and
+`comparison` runs both in turn.
 """

@@ -2,47 +2,38 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
 
-from devtools.local.instance import Instance
 from devtools.servers.servers import Servers
-from loadtest import cores, machine, report
-from loadtest.bench import Bench
-from loadtest.consumer.outcome import Outcome
-from loadtest.consumer.rounds import Comparison, Rounds, Side
-from loadtest.mark import Exit, exit_code
-from loadtest.options import Count, InstanceName, Json
+from loadtest import cpu, report
+from loadtest.benchmark import Count, InstanceName, Json, finish, private_servers
+from loadtest.consumer.comparison import ConsumerComparison, ConsumerResult
+from loadtest.consumer.round import RoundResult
+from loadtest.environment import BenchmarkEnv
+from loadtest.results import ExitCode, Host
 from warren.progress import ConsoleProgress
 
 TOPOLOGY = Path(__file__).with_name("topology.yaml")
-
-
-class Result(msgspec.Struct, frozen=True):
-    machine: machine.Machine
-    seed: int
-    messages: int
-    versions: dict[str, str]
-    comparison: Comparison
 
 
 def consumer(
     *,
     messages: Annotated[Count, Parameter(help="Messages in each round.")] = 20_000,
     rounds: Annotated[Count, Parameter(help="Rounds of each side.")] = 5,
-    seed: Annotated[int, Parameter(help="Of the messages' content.")] = 1,
+    seed: Annotated[int, Parameter(help="Seed of the messages.")] = 1,
     shape: Annotated[Literal["rounds", "callbacks"], Parameter(help="How the raw loop is written.")] = "rounds",
-    profile: Annotated[Literal["ours", "raw"] | None, Parameter(help="Show where this side's time goes.")] = None,
+    profile: Annotated[Literal["warren", "raw"] | None, Parameter(help="Profile this side.")] = None,
     json: Json = None,
     instance: InstanceName = "loadtest",
 ) -> int:
-    """Mark P4: one consumer with inbox, state, outbox and confirms, against the bare driver's loop.
+    """Target P4: one consumer with inbox, state, outbox and confirms, against the loop of a bare driver.
 
-    Both run in turn as one process on one core, with broker and database on the others. A profiled side runs about
-    half as fast, so no mark is judged then. Exit codes: 0 the mark is met, 1 a message was lost or doubled, or a side
-    failed, 3 the mark is missed.
+    Both run in turn as one process on one core, with broker and database on the others. A profiled side runs at about
+    half its speed, so that no target is judged. Exit codes: 0 the target is met, 1 a message was lost or duplicated, or
+    a side failed, 3 the target is missed.
 
     Examples:
 
@@ -50,48 +41,47 @@ def consumer(
 
         python -m loadtest consumer --messages 5000 --rounds 3 --json consumer.json
 
-        python -m loadtest consumer --rounds 1 --profile ours
+        python -m loadtest consumer --rounds 1 --profile warren
     """
-    facts = machine.facts()
-    with (
-        Instance(instance) as held,
-        cores.leaving(cores.measured_core()),
-        Servers(held.dir, report=ConsoleProgress(), fresh=True) as servers,
-    ):
-        held.record({}, servers.pids)
-        comparison, versions, profiles = asyncio.run(_run(servers, messages, rounds, seed, shape, profile))
-    report.machine(facts, servers=", ".join(f"{name} {text}" for name, text in versions.items()), seed=seed)
+    host = Host.current()
+
+    async def run(servers: Servers) -> tuple[ConsumerResult, dict[str, str], dict[str, str]]:
+        env = BenchmarkEnv(servers, "probe", TOPOLOGY)
+        async with env.prepared():
+            comparison = ConsumerComparison(
+                env, messages=messages, rounds=rounds, seed=seed, shape=shape, profile=profile or ""
+            )
+            return await comparison.run(on_round), comparison.profiles, await env.server_versions()
+
+    def on_round(number: int, side: str, result: RoundResult) -> None:
+        figures = f"{result.rate:8,.0f}/s {result.cpu_us:6.0f} µs CPU/message"
+        report.progress(f"round {number}/{rounds} {side:<6} {figures}")
+
+    with cpu.avoid_core(cpu.measured_core()), private_servers(instance, ConsoleProgress()) as servers:
+        result, profiles, versions = asyncio.run(run(servers))
+    report.host(host, servers=", ".join(f"{name} {text}" for name, text in versions.items()), seed=seed)
     report.heading(f"{rounds} rounds of {messages:,} messages")
+    sides = {"warren": result.warren, "raw loop": result.raw}
     report.table(
         ["", "min", "median", "max messages/s", "min", "median", "max CPU µs/message"],
-        [_row("ours", comparison.ours), _row("raw loop", comparison.raw)],
+        [
+            [name, *(f"{value:,.0f}" for each in (side.rate, side.cpu_us) for value in msgspec.structs.astuple(each))]
+            for name, side in sides.items()
+        ],
     )
-    report.out.print(f"  the raw loop's CPU for a message is {comparison.cpu_ratio:.2f} of ours")
+    report.out.print(f"  CPU for each message, raw loop / warren: {result.cpu_ratio:.2f}")
     for text in profiles.values():
         report.heading("Profile")
         report.out.print(text, markup=False)
-    marks = [] if profile else [comparison.mark]
-    report.marks(marks, comparison.broken)
-    report.write_json(json, Result(facts, seed, messages, versions, comparison))
-    return exit_code(marks, comparison.broken) if not profile else Exit.MET
-
-
-async def _run(
-    servers: Servers, messages: int, rounds: int, seed: int, shape: str, profile: str | None
-) -> tuple[Comparison, dict[str, str], dict[str, str]]:
-    bench = Bench(servers, "probe", TOPOLOGY)
-
-    def on_round(number: int, side: str, outcome: Outcome) -> None:
-        report.progress(
-            f"round {number}/{rounds} {side:<4} {outcome.rate:8,.0f}/s {outcome.cpu_us:6.0f} µs CPU/message"
-        )
-
-    async with bench.laid_out():
-        run = Rounds(bench, messages=messages, rounds=rounds, seed=seed, shape=shape, profile=profile or "")
-        return await run.run(on_round), await bench.versions(), run.profiles
-
-
-def _row(name: str, side: Side) -> list[str]:
-    figures: list[Any] = [side.rate.least, side.rate.median, side.rate.most]
-    figures += [side.cpu_us.least, side.cpu_us.median, side.cpu_us.most]
-    return [name, *(f"{figure:,.0f}" for figure in figures)]
+    code = finish(
+        json,
+        targets=[] if profile else [result.target],
+        broken=result.broken,
+        host=host,
+        seed=seed,
+        messages=messages,
+        versions=versions,
+        comparison=result,
+        cpu_ratio=result.cpu_ratio,
+    )
+    return ExitCode.MET if profile else code

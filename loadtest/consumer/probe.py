@@ -1,32 +1,67 @@
-"""python -m loadtest.consumer.probe: one service process that announces one event for each that it receives.
+"""python -m loadtest.consumer.probe: a service process that publishes one event for each event that it receives.
 
-It is put together as every service is. It ends when it has processed, published and removed from its outbox as many
-messages as it was told, and prints what that took as one line of JSON. Run by `python -m loadtest consumer`.
+It is built like every service, with the least state that a service of the shop keeps: one row for each order, locked
+and written in one statement each. It ends once it has processed and published the given number of messages, and prints
+its result. Run by `python -m loadtest consumer`.
 """
 
 import argparse
 import asyncio
 import os
 import signal
-import sys
 import time
+from collections.abc import Sequence
+from uuid import UUID
 
-import uvloop
-
-from loadtest import cores
-from loadtest.consumer.outcome import Outcome
-from loadtest.consumer.tally import HANDLERS, Tally
-from loadtest.profiling import profiled
-from loadtest.result import write_result
+from loadtest.consumer.round import RoundResult, run_side
 from services.shared.chassis import logs
 from services.shared.chassis.process import ServiceProcess
 from services.shared.chassis.settings import ProcessSettings, load_settings
-from services.shared.contracts import AnyEvent
+from services.shared.contracts import AnyEvent, Event, EventData
+from services.shared.contracts.orders import OrderConfirmed, OrderCreated
+from warren_messaging.handlers import Handlers
 from warren_messaging.telemetry import Listeners, Telemetry
+from warren_messaging.transaction import Connection, Transaction
+
+SCHEMA = "CREATE TABLE tallies (order_id uuid PRIMARY KEY, events integer NOT NULL)"
 
 
-class Counting(Listeners):
-    """The telemetry of every service, which also says when the last message is done."""
+class EventCounts(Transaction):
+    """Counts the events of each order."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.events: dict[UUID, int] = {}
+
+    async def load(self, events: Sequence[AnyEvent]) -> None:
+        ids = sorted({event.subject for event in events})
+        await self.connection.execute(
+            "INSERT INTO tallies (order_id, events) SELECT unnest($1::uuid[]), 0 ON CONFLICT DO NOTHING", ids
+        )
+        rows = await self.connection.fetch(
+            "SELECT order_id, events FROM tallies WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE", ids
+        )
+        self.events = {row[0]: row[1] for row in rows}
+
+    async def save(self) -> None:
+        await self.connection.execute(
+            "UPDATE tallies AS t SET events = new.events FROM unnest($1::uuid[], $2::int[]) AS new (order_id, events)"
+            " WHERE t.order_id = new.order_id",
+            list(self.events),
+            list(self.events.values()),
+        )
+
+
+async def on_order_created(event: Event[OrderCreated], counts: EventCounts) -> list[EventData]:
+    counts.events[event.subject] += 1
+    return [OrderConfirmed(customer=event.data.customer)]
+
+
+HANDLERS: Handlers[EventCounts] = {OrderCreated: on_order_created}
+
+
+class LastMessageTelemetry(Listeners):
+    """The telemetry of every service, which also sets an event with the last message."""
 
     def __init__(self, messages: int, listener: Telemetry) -> None:
         super().__init__(listener)
@@ -40,37 +75,24 @@ class Counting(Listeners):
             self.all_processed.set()
 
 
-async def measure(messages: int, settings: ProcessSettings) -> Outcome:
-    """From before the first connection until nothing is left to do."""
+async def measure(options: argparse.Namespace) -> RoundResult:
+    settings = load_settings(ProcessSettings)
+    logs.configure("probe", log_format=settings.log_format, level=settings.log_level)
     process = ServiceProcess("probe", settings)
-    telemetry = Counting(messages, process.telemetry)
+    telemetry = LastMessageTelemetry(options.messages, process.telemetry)
     process.telemetry = telemetry
-    process.consume("probe.queue", HANDLERS, Tally)
+    process.consume("probe.queue", HANDLERS, EventCounts)
     wall, cpu = time.perf_counter(), time.process_time()
     running = asyncio.create_task(process.run())
     finished = asyncio.create_task(telemetry.all_processed.wait())
     await asyncio.wait([running, finished], return_when=asyncio.FIRST_COMPLETED)
     while process.relay.waiting and not running.done():  # noqa: ASYNC110 - it has no event for this
         await asyncio.sleep(0.002)
-    outcome = Outcome(messages, time.perf_counter() - wall, time.process_time() - cpu)
+    result = RoundResult(options.messages, time.perf_counter() - wall, time.process_time() - cpu)
     os.kill(os.getpid(), signal.SIGTERM)
     await running
-    return outcome
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m loadtest.consumer.probe", description=__doc__)
-    parser.add_argument("--messages", type=int, required=True)
-    parser.add_argument("--core", type=int, help="run on this core only")
-    parser.add_argument("--profile", action="store_true", help="run under cProfile; the table goes to standard error")
-    options = parser.parse_args()
-    cores.take(options.core)
-    settings = load_settings(ProcessSettings)
-    logs.configure("probe", log_format=settings.log_format, level=settings.log_level)
-    with profiled(sys.stderr if options.profile else None):
-        outcome = uvloop.run(measure(options.messages, settings))
-    write_result(outcome)
+    return result
 
 
 if __name__ == "__main__":
-    main()
+    run_side("loadtest.consumer.probe", measure)

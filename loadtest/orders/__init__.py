@@ -1,5 +1,5 @@
-"""Marks P1 and P2: orders from 202 to COMPLETED through every service, and what that costs.
+"""Targets P1 and P2: orders from 202 to COMPLETED through every service, and their cost.
 
-`generator` places them over HTTP, `course` measures a flow from the first to the last, `ours` is Warren as that flow,
-`exactness` holds what the broker counted against what the services stored.
+`generator` places orders over HTTP, `run` measures a system from the first order to the last, `warren_system` is Warren
+as such a system, `exactly_once` compares the broker's counters with what the services stored.
 """

@@ -1,6 +1,6 @@
-"""The shop that is measured: enough articles that customers seldom want the same one, enough pieces for everybody.
+"""The articles of the measured shop: so many that customers seldom order the same one, and enough stock of each.
 
-A shop of a few articles would measure how long rows are locked, which is a different question.
+With few articles, a benchmark would measure how long rows are locked.
 """
 
 import random
@@ -23,7 +23,7 @@ def prices() -> dict[str, int]:
 
 
 def write(folder: Path) -> tuple[Path, Path]:
-    """The files of prices and of opening stock that the services read."""
+    """Write the files of prices and of opening stock that the services read."""
     folder.mkdir(parents=True, exist_ok=True)
     price_file, stock_file = folder / "prices.json", folder / "stock.json"
     price_file.write_bytes(msgspec.json.encode({"currency": "EUR", "articles": prices()}))
@@ -32,10 +32,10 @@ def write(folder: Path) -> tuple[Path, Path]:
 
 
 def order(chance: random.Random) -> bytes:
-    """The body of one request: two or three articles.
+    """The body of one request, with two or three articles.
 
-    Names with a blank in them are given no mail address, so the channel workers count each notification and send
-    nothing: what is measured is Warren, not the sinks that stand in for mail server and SMS provider.
+    A customer's name with a blank gets no mail address, so that the email and sms services count each notification and
+    send nothing: the stand-ins for mail server and SMS provider are not measured.
     """
     items = [
         {"sku": sku(chance.randrange(ARTICLES)), "quantity": chance.randint(1, 3)} for _ in range(chance.randint(2, 3))

@@ -1,7 +1,7 @@
 """python -m loadtest.orders.generator: places orders over a few connections as fast as they are accepted.
 
-It shares the machine with what it measures, so it does as little as HTTP allows: requests are made before the clock
-starts, and of an answer only status and Location are read. Prints one line of JSON. Run by `python -m loadtest`.
+It shares the machine with the measured system, so it does as little as HTTP allows: requests are encoded before the
+clock starts, and of an answer it reads only status and Location. Prints one line of JSON. Run by `python -m loadtest`.
 """
 
 import argparse
@@ -15,70 +15,67 @@ from uuid import UUID
 import msgspec
 import uvloop
 
+from loadtest.child import write_result
 from loadtest.orders import catalogue
-from loadtest.result import write_result
 
-PATIENCE = 0.2  # seconds after an answer of 503
+RETRY_SECONDS = 0.2  # after an answer of 503
 
 
-class Placed(msgspec.Struct, frozen=True):
-    """What became of the requests."""
-
+class PlacedOrders(msgspec.Struct, frozen=True):
     accepted: list[UUID]
     first_at: float
     """Unix time of the first 202."""
     last_at: float
-    put_off: int
-    """Answers of 503; each of these requests was sent again."""
+    unavailable: int
+    """Answers with 503; each of these requests was repeated."""
     cpu_seconds: float
 
 
-class Customer:
-    """One connection."""
+class Generator:
+    """Sends the requests over several connections, and records the accepted orders with their times."""
 
-    def __init__(self, host: str, port: int, requests: Iterator[bytes], placed: list[tuple[float, UUID]]) -> None:
+    def __init__(self, host: str, port: int, requests: Iterator[bytes]) -> None:
         self._host = host
         self._port = port
         self._requests = requests
-        self._placed = placed
-        self.put_off = 0
+        self.accepted: list[tuple[float, UUID]] = []
+        self.unavailable = 0
 
-    async def shop(self) -> None:
+    async def run_connection(self) -> None:
         reader, writer = await asyncio.open_connection(self._host, self._port)
         for request in self._requests:
             while True:
                 writer.write(request)
-                status, location = await _answer(reader)
+                status, location = await _read_answer(reader)
                 if status == 202:
-                    self._placed.append((time.time(), UUID(location.rsplit("/", 1)[-1])))
+                    self.accepted.append((time.time(), UUID(location.rsplit("/", 1)[-1])))
                     break
                 if status != 503:
                     raise SystemExit(f"an order was answered with {status}")
-                self.put_off += 1
-                await asyncio.sleep(PATIENCE)
+                self.unavailable += 1
+                await asyncio.sleep(RETRY_SECONDS)
         writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, str]:
+async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, str]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
     await reader.readexactly(int(headers["content-length"]))
     return int(head[0].split()[1]), headers.get("location", "")
 
 
-async def place(url: str, orders: int, connections: int, seed: int) -> Placed:
+async def place(url: str, orders: int, connections: int, seed: int) -> PlacedOrders:
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
-    chance = random.Random(seed)  # noqa: S311 - a load, not a secret
-    requests = iter([_request(host, parts.path, catalogue.order(chance)) for _ in range(orders)])
-    placed: list[tuple[float, UUID]] = []
-    customers = [Customer(host, port, requests, placed) for _ in range(connections)]
-    await asyncio.gather(*(customer.shop() for customer in customers))
-    return Placed(
-        accepted=[order for _, order in placed],
-        first_at=placed[0][0],
-        last_at=placed[-1][0],
-        put_off=sum(customer.put_off for customer in customers),
+    chance = random.Random(seed)  # noqa: S311 - not a secret
+    requests = [_request(host, parts.path, catalogue.order(chance)) for _ in range(orders)]
+    generator = Generator(host, port, iter(requests))
+    await asyncio.gather(*(generator.run_connection() for _ in range(connections)))
+    return PlacedOrders(
+        accepted=[order_id for _, order_id in generator.accepted],
+        first_at=generator.accepted[0][0],
+        last_at=generator.accepted[-1][0],
+        unavailable=generator.unavailable,
         cpu_seconds=time.process_time(),
     )
 
@@ -95,8 +92,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    placed = uvloop.run(place(options.url, options.orders, options.connections, options.seed))
-    write_result(placed)
+    write_result(uvloop.run(place(options.url, options.orders, options.connections, options.seed)))
 
 
 if __name__ == "__main__":

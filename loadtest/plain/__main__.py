@@ -1,4 +1,4 @@
-"""python -m loadtest.plain PROCESS: one process of the plain shop. Run by `python -m loadtest compare`."""
+"""python -m loadtest.plain PROCESS: one process of the plain implementation. Run by `python -m loadtest compare`."""
 
 import argparse
 
@@ -6,7 +6,7 @@ import uvloop
 
 from loadtest.plain import api
 from loadtest.plain.handlers import HANDLERS
-from loadtest.plain.service import Service
+from loadtest.plain.service import PlainService
 
 EXCHANGES = {"notification": "notification.exchange", "email": None, "sms": None, "audit": None}
 
@@ -17,5 +17,6 @@ process = parser.parse_args().process
 if process == "order-api":
     uvloop.run(api.run())
 else:
-    service = Service(process, user=process.removesuffix("-worker"), exchange=EXCHANGES.get(process, "order.exchange"))
+    exchange = EXCHANGES.get(process, "order.exchange")
+    service = PlainService(process, user=process.removesuffix("-worker"), exchange=exchange)
     uvloop.run(service.run(HANDLERS[process]))

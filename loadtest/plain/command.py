@@ -8,38 +8,26 @@ from cyclopts import Parameter
 
 from devtools.invariants import Check
 from devtools.local.instance import Instance
-from loadtest import machine, report
-from loadtest.mark import Mark, exit_code
-from loadtest.options import Connections, Count, InstanceName, Json, Orders, Seed
-from loadtest.orders import course
-from loadtest.orders.course import Course
-from loadtest.orders.ours import Ours
-from loadtest.plain.flow import Plain
-from loadtest.samples import summary
-from loadtest.shown import show_course
+from loadtest import report
+from loadtest.benchmark import Connections, Count, InstanceName, Json, Orders, Seed, finish
+from loadtest.orders.run import OrderRun, OrderSystem, run_orders
+from loadtest.orders.warren_system import WarrenSystem
+from loadtest.plain.system import PlainSystem
+from loadtest.results import Host, Summary, Target
 from warren.progress import ConsoleProgress
 
-BOUND = 4.0
+MIN_RATIO = 4.0
 
 
-class Pair(msgspec.Struct, frozen=True):
+class ImplementationPair(msgspec.Struct, frozen=True):
     """One round: both on the same servers, one after the other."""
 
-    ours: Course
-    plain: Course
+    warren: OrderRun
+    plain: OrderRun
 
     @property
     def ratio(self) -> float:
-        return self.ours.rate / self.plain.rate
-
-
-class Result(msgspec.Struct, frozen=True):
-    machine: machine.Machine
-    seed: int
-    connections: int
-    pairs: list[Pair]
-    mark: Mark
-    checks: list[Check]
+        return self.warren.rate / self.plain.rate
 
 
 def compare(
@@ -51,11 +39,11 @@ def compare(
     json: Json = None,
     instance: InstanceName = "loadtest",
 ) -> int:
-    """Mark P1: orders completed a second, against a plain implementation of the same flow.
+    """Target P1: orders completed a second, against a plain implementation of the same flow.
 
-    Both run in turn on the same servers, each in a fresh virtual host and database, with the same orders. What the
-    plain one does, and what it is spared, stands in loadtest/plain/__init__.py. Exit codes: 0 the mark is met,
-    1 an invariant is broken on either side, 3 the mark is missed.
+    Both run in turn on the same servers, each in a new virtual host and database, with the same orders. The plain
+    implementation is described in loadtest/plain/__init__.py. Exit codes: 0 the target is met, 1 an invariant is broken
+    on either side, 3 the target is missed.
 
     Examples:
 
@@ -63,39 +51,41 @@ def compare(
 
         python -m loadtest compare --orders 5000 --rounds 3 --json compare.json
     """
-    facts, told = machine.facts(), ConsoleProgress()
-    pairs: list[Pair] = []
+    host, progress = Host.current(), ConsoleProgress()
+    pairs: list[ImplementationPair] = []
     checks: list[Check] = []
+
+    async def run(system: OrderSystem, name: str) -> OrderRun:
+        with progress.step(f"{name}: {orders:,} orders") as step:
+            done, accepted = await run_orders(
+                system, orders=orders, connections=connections, seed=seed, on_progress=step.advance
+            )
+        checks.extend(await system.check_invariants(accepted))
+        return done
+
+    async def run_plain(system: PlainSystem, name: str) -> OrderRun:
+        async with system.running():
+            return await run(system, name)
+
     with Instance(instance) as held:
         for number in range(1, rounds + 1):
-            with Ours(held.dir, told) as ours:
-                held.record(ours.system.urls, {**ours.servers.pids, **ours.pids})
-
-                async def run(flow: course.Flow, name: str, round_: int = number) -> tuple[Course, list[Check]]:
-                    with told.step(f"Round {round_}: {orders:,} orders, {name}") as step:
-                        done, placed = await course.run(
-                            flow, orders=orders, connections=connections, seed=seed, on_progress=step.advance
-                        )
-                    return done, await flow.judge(placed.accepted)
-
-                first, found = asyncio.run(run(ours, "ours"))
-                ours.system.processes.stop_all()
-                plain = Plain(ours.servers, held.dir)
-
-                async def run_plain(plain: Plain = plain) -> tuple[Course, list[Check]]:
-                    async with plain.running():
-                        return await run(plain, "plain")
-
-                second, found_too = asyncio.run(run_plain())
-            pairs.append(Pair(first, second))
-            checks += found + found_too
-    mark = Mark("P1", "orders/s, against the plain ones", summary([pair.ratio for pair in pairs]).median, BOUND)
-    report.machine(facts, seed=seed, connections=connections)
+            with WarrenSystem(held.dir, progress) as warren:
+                held.record(warren.system.urls, {**warren.servers.pids, **warren.pids})
+                first = asyncio.run(run(warren, f"Round {number}, warren"))
+                warren.system.processes.stop_all()
+                second = asyncio.run(run_plain(PlainSystem(warren.servers, held.dir), f"Round {number}, plain"))
+            pairs.append(ImplementationPair(first, second))
+    report.host(host, seed=seed, connections=connections)
     for number, pair in enumerate(pairs, start=1):
-        show_course(pair.ours, f"Round {number}, ours")
-        show_course(pair.plain, f"Round {number}, plain")
-    report.checks(checks)
-    broken = [f"{check.name}: {check.detail}" for check in checks if not check.held]
-    report.marks([mark], broken)
-    report.write_json(json, Result(facts, seed, connections, pairs, mark, checks))
-    return exit_code([mark], broken)
+        pair.warren.show(f"Round {number}, warren")
+        pair.plain.show(f"Round {number}, plain")
+    ratio = Summary.of([pair.ratio for pair in pairs]).median
+    return finish(
+        json,
+        targets=[Target("P1", "orders/s, against the plain implementation", ratio, MIN_RATIO)],
+        checks=checks,
+        host=host,
+        seed=seed,
+        connections=connections,
+        pairs=pairs,
+    )

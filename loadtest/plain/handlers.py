@@ -1,11 +1,11 @@
-"""What each service does about each event: the happy path of ours, one statement after another."""
+"""The handlers of the plain implementation: the same steps as in Warren, one statement after another."""
 
 import secrets
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from loadtest.plain import wire
+from loadtest.plain import codec
 from loadtest.plain.service import Connection, Handler
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.inventory import InventoryCommitted, InventoryReserved
@@ -72,28 +72,31 @@ async def commit(event: Event[PaymentSuccess], connection: Connection) -> Events
 
 
 async def charge(event: Event[InventoryReserved], connection: Connection) -> Events:
-    demand, charge_id = event.data, f"ch_{secrets.token_hex(12)}"
+    order, charge_id = event.data, f"ch_{secrets.token_hex(12)}"
     await connection.execute(
         "INSERT INTO gateway_charges (key, charge_id, amount_cents) VALUES ($1, $2, $3)",
         str(event.subject),
         charge_id,
-        demand.total_cents,
+        order.total_cents,
     )
     await connection.execute(
         "INSERT INTO gateway_entries (key, kind, amount_cents) VALUES ($1, 'charge', $2)",
         str(event.subject),
-        demand.total_cents,
+        order.total_cents,
     )
     await connection.execute(
         "INSERT INTO payments (order_id, state, amount_cents, currency, charge_id) VALUES ($1, 'paid', $2, $3, $4)",
         event.subject,
-        demand.total_cents,
-        demand.currency,
+        order.total_cents,
+        order.currency,
         charge_id,
     )
     return [
         PaymentSuccess(
-            customer=demand.customer, charge_id=charge_id, amount_cents=demand.total_cents, currency=demand.currency
+            customer=order.customer,
+            charge_id=charge_id,
+            amount_cents=order.total_cents,
+            currency=order.currency,
         )
     ]
 
@@ -111,12 +114,12 @@ async def ship(event: Event[PaymentSuccess], connection: Connection) -> Events:
 
 # Order
 
-ROAD = ("PENDING", "CONFIRMED", "PAID", "SHIPPED", "COMPLETED")
+HAPPY_PATH = ("PENDING", "CONFIRMED", "PAID", "SHIPPED", "COMPLETED")
 MILESTONES = ("inventory.reserved", "payment.success", "shipping.prepared", "shipping.delivered")
 
 
-async def follow(event: AnyEvent, connection: Connection) -> Events:
-    """Facts arrive in any order, so the state follows from all that are known."""
+async def advance(event: AnyEvent, connection: Connection) -> Events:
+    """Derive the state from all facts, which arrive in any order."""
     row = await connection.fetchrow(
         "SELECT customer, total_cents, currency, facts, state, tracking FROM orders WHERE id = $1 FOR UPDATE",
         event.subject,
@@ -130,17 +133,17 @@ async def follow(event: AnyEvent, connection: Connection) -> Events:
         "UPDATE orders SET facts = $2, state = $3, tracking = $4, updated_at = now() WHERE id = $1",
         event.subject,
         list(facts),
-        ROAD[reached],
+        HAPPY_PATH[reached],
         tracking,
     )
     customer = row["customer"]
-    said: dict[str, EventData] = {
+    published: dict[str, EventData] = {
         "CONFIRMED": OrderConfirmed(customer=customer),
         "PAID": OrderPaid(customer=customer, total_cents=row["total_cents"], currency=row["currency"]),
         "SHIPPED": OrderShipped(customer=customer, tracking=tracking or ""),
         "COMPLETED": OrderCompleted(customer=customer),
     }
-    return [said[state] for state in ROAD[ROAD.index(row["state"]) + 1 : reached + 1]]
+    return [published[state] for state in HAPPY_PATH[HAPPY_PATH.index(row["state"]) + 1 : reached + 1]]
 
 
 # Notification
@@ -153,14 +156,14 @@ TEXTS: Mapping[str, str] = {
 }
 
 
-async def tell(event: AnyEvent, connection: Connection) -> Events:
-    """Everything bound is received; four topics are told, each once."""
+async def notify(event: AnyEvent, connection: Connection) -> Events:
+    """Request one notification for each of four topics; other events are received and ignored."""
     text = TEXTS.get(event.type)
     if text is None and event.type != "order.created":
         return []
     await connection.execute(
-        "INSERT INTO conversations AS c (order_id, customer, told) VALUES ($1, $2, ARRAY[$3])"
-        " ON CONFLICT (order_id) DO UPDATE SET told = c.told || excluded.told, last_at = now()",
+        "INSERT INTO conversations AS c (order_id, customer, topics) VALUES ($1, $2, ARRAY[$3])"
+        " ON CONFLICT (order_id) DO UPDATE SET topics = c.topics || excluded.topics, last_at = now()",
         event.subject,
         event.data.customer,
         event.type,
@@ -177,27 +180,17 @@ async def tell(event: AnyEvent, connection: Connection) -> Events:
     return [message]
 
 
-# Channels: nobody left an address.
+# Channels: no customer has an address
 
 
-async def skip_mail(event: Event[NotificationRequested], connection: Connection) -> Events:
-    await connection.execute(
-        "INSERT INTO email_deliveries (id, order_id, topic, state) VALUES ($1, $2, $3, 'skipped')",
-        event.logicalid,
-        event.subject,
-        event.data.topic,
-    )
-    return []
+def _skip(table: str) -> Handler:
+    statement = f"INSERT INTO {table} (id, order_id, topic, state) VALUES ($1, $2, $3, 'skipped')"  # noqa: S608
 
+    async def skip(event: Event[NotificationRequested], connection: Connection) -> Events:
+        await connection.execute(statement, event.logicalid, event.subject, event.data.topic)
+        return []
 
-async def skip_text(event: Event[NotificationRequested], connection: Connection) -> Events:
-    await connection.execute(
-        "INSERT INTO sms_deliveries (id, order_id, topic, state) VALUES ($1, $2, $3, 'skipped')",
-        event.logicalid,
-        event.subject,
-        event.data.topic,
-    )
-    return []
+    return skip
 
 
 # Audit
@@ -211,19 +204,19 @@ async def record(event: AnyEvent, connection: Connection) -> Events:
         event.subject,
         event.type,
         event.time,
-        wire.encode(event),
+        codec.encode(event),
     )
     return []
 
 
 HANDLERS: Mapping[str, Mapping[str, Handler]] = {
-    "order-worker": {"*": follow},
+    "order-worker": {"*": advance},
     "inventory": {"order.created": reserve, "payment.success": commit},
     "payment": {"inventory.reserved": charge},
     "shipping": {"payment.success": ship},
-    "notification": {"*": tell},
-    "email": {"*": skip_mail},
-    "sms": {"*": skip_text},
+    "notification": {"*": notify},
+    "email": {"*": _skip("email_deliveries")},
+    "sms": {"*": _skip("sms_deliveries")},
     "audit": {"*": record},
 }
-"""By process, then by event type; "*" takes every other type."""
+"""By process, then by event type; "*" stands for every other type."""

@@ -1,4 +1,4 @@
-"""The ordinary outbox relay: poll, publish one after another, mark as sent."""
+"""The outbox relay of the plain implementation: polls, publishes one event after another, and marks them as sent."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -10,37 +10,37 @@ from aio_pika.abc import AbstractConnection, AbstractExchange
 from services.shared.contracts import CONTENT_TYPE
 
 BATCH = 100
-IDLE_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
-class Relay:
+class PlainRelay:
     def __init__(self, pool: Any, table: str, connection: AbstractConnection, exchange: str, user: str) -> None:
         self._pool = pool
         self._connection = connection
         self._exchange = exchange
         self._user = user
-        self._waiting = (
+        self._select_unsent = (
             f"SELECT id, routing_key, subject, body FROM {table} WHERE sent_at IS NULL"  # noqa: S608
             f" ORDER BY position LIMIT {BATCH}"
         )
-        self._mark = f"UPDATE {table} SET sent_at = now() WHERE id = ANY($1::uuid[])"  # noqa: S608
+        self._mark_sent = f"UPDATE {table} SET sent_at = now() WHERE id = ANY($1::uuid[])"  # noqa: S608
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         channel = await self._connection.channel(on_return_raises=True)
         exchange = await channel.get_exchange(self._exchange, ensure=False)
         while True:
-            if not await self._round(exchange):
-                await asyncio.sleep(IDLE_SECONDS)
+            if not await self._publish_batch(exchange):
+                await asyncio.sleep(POLL_SECONDS)
 
-    async def _round(self, exchange: AbstractExchange) -> int:
-        rows = await self._pool.fetch(self._waiting)
-        for identity, routing_key, subject, body in rows:
+    async def _publish_batch(self, exchange: AbstractExchange) -> int:
+        rows = await self._pool.fetch(self._select_unsent)
+        for event_id, routing_key, subject, body in rows:
             message = aio_pika.Message(
                 body,
                 content_type=CONTENT_TYPE,
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                message_id=str(identity),
+                message_id=str(event_id),
                 correlation_id=str(subject),
                 type=routing_key,
                 timestamp=datetime.now(UTC),
@@ -49,5 +49,5 @@ class Relay:
             )
             await exchange.publish(message, routing_key)
         if rows:
-            await self._pool.execute(self._mark, [row[0] for row in rows])
+            await self._pool.execute(self._mark_sent, [row[0] for row in rows])
         return len(rows)

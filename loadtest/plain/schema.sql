@@ -1,4 +1,4 @@
--- The plain shop's tables. One schema and one role serve all its processes; each has an inbox and an outbox of its own.
+-- Tables of the plain implementation. All processes share one schema and one role; each has its own inbox and outbox.
 
 CREATE TABLE orders (
     id          uuid        PRIMARY KEY,
@@ -49,7 +49,7 @@ CREATE TABLE shipments (
 CREATE TABLE conversations (
     order_id uuid        PRIMARY KEY,
     customer text,
-    told     text[]      NOT NULL DEFAULT '{}',
+    topics   text[]      NOT NULL DEFAULT '{}',
     last_at  timestamptz NOT NULL DEFAULT now()
 );
 

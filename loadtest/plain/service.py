@@ -1,4 +1,4 @@
-"""What each of the plain processes does: consume one by one, or answer requests, and relay its outbox."""
+"""A process of the plain implementation: consumes messages one by one or answers requests, and relays its outbox."""
 
 import asyncio
 import os
@@ -15,8 +15,8 @@ import asyncpg
 import msgspec
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
-from loadtest.plain import wire
-from loadtest.plain.relay import Relay
+from loadtest.plain import codec
+from loadtest.plain.relay import PlainRelay
 from services.shared.contracts import AnyEvent, EventData
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ else:
     Pool = asyncpg.Pool
 
 PREFETCH = 20
-POOL = 10
+POOL_SIZE = 10
 
 Handler = Callable[[Any, Connection], Awaitable[Sequence[EventData]]]
-"""(event, connection in its transaction) -> what to announce about the same order."""
+"""(event, connection in a transaction) -> events to publish about the same order."""
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """From the same variables as ours."""
+class PlainSettings(msgspec.Struct, frozen=True):
+    """Read from the same variables as the settings of Warren's services."""
 
     broker_url: str
     broker_credentials: Path
@@ -46,46 +46,43 @@ class Settings(msgspec.Struct, frozen=True):
     prices_file: Path = Path()
 
 
-def settings() -> Settings:
-    names = {name: f"WARREN_{name.upper()}" for name in Settings.__struct_fields__}
+def load_settings() -> PlainSettings:
+    names = {name: f"WARREN_{name.upper()}" for name in PlainSettings.__struct_fields__}
     values = {name: os.environ[variable] for name, variable in names.items() if variable in os.environ}
-    return msgspec.convert(values, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
+    return msgspec.convert(values, PlainSettings, strict=False, dec_hook=lambda kind, value: kind(value))
 
 
-class Service:
-    """`name` is the process, `user` who it is to the broker; `exchange` None says that it announces nothing."""
+class PlainService:
+    """`user` is the broker user of the process; without an `exchange` it publishes no events."""
 
     def __init__(self, name: str, *, user: str, exchange: str | None = "order.exchange") -> None:
         self.name = name
-        self.settings = settings()
+        self.settings = load_settings()
         self._user = user
         self._exchange = exchange
         table = name.replace("-", "_")
-        self._remember = f"INSERT INTO {table}_inbox (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true"  # noqa: S608
-        self._store = f"INSERT INTO {table}_outbox (id, routing_key, subject, body) VALUES ($1, $2, $3, $4)"  # noqa: S608
+        self._insert_inbox = f"INSERT INTO {table}_inbox (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING true"  # noqa: S608
+        self._insert_outbox = f"INSERT INTO {table}_outbox (id, routing_key, subject, body) VALUES ($1, $2, $3, $4)"  # noqa: S608
         self._outbox = f"{table}_outbox"
         self._connections: list[AbstractConnection] = []
         self.pool: Pool
 
     async def run(self, handlers: Mapping[str, Handler], server: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Until SIGTERM. With a `server` it answers requests, and stops when that does."""
+        """Run until SIGTERM; with a `server`, until that ends."""
         address = self.settings
         self.pool = await asyncpg.create_pool(
             address.database_url,
             password=address.database_password_file.read_text().strip(),
             ssl=ssl.create_default_context(cafile=address.database_ca_file),
-            max_size=POOL,
+            max_size=POOL_SIZE,
         )
         tasks: list[asyncio.Task[Any]] = []
         if self._exchange is not None:
-            relay = Relay(self.pool, self._outbox, await self._connect(), self._exchange, self._user)
+            relay = PlainRelay(self.pool, self._outbox, await self._connect(), self._exchange, self._user)
             tasks.append(asyncio.create_task(relay.run()))
         if handlers:
             await self._consume(handlers)
-        if server is not None:
-            tasks.append(asyncio.create_task(_running(server)))
-        else:
-            tasks.append(asyncio.create_task(_until_terminated()))
+        tasks.append(asyncio.ensure_future(server() if server is not None else _until_terminated()))
         done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
@@ -95,9 +92,9 @@ class Service:
         for task in done:
             task.result()
 
-    async def announce(self, connection: Connection, data: EventData, subject: UUID, cause: AnyEvent | None) -> None:
-        event = wire.announcement(self._user, data, subject, cause)
-        await connection.execute(self._store, event.id, event.type, event.subject, wire.encode(event))
+    async def publish(self, connection: Connection, data: EventData, subject: UUID, cause: AnyEvent | None) -> None:
+        event = codec.new_event(self._user, data, subject, cause)
+        await connection.execute(self._insert_outbox, event.id, event.type, event.subject, codec.encode(event))
 
     async def _consume(self, handlers: Mapping[str, Handler]) -> None:
         channel = await (await self._connect()).channel(publisher_confirms=False)
@@ -106,7 +103,7 @@ class Service:
 
         async def on_message(message: AbstractIncomingMessage) -> None:
             try:
-                await self._process(wire.decode(message.body), handlers)
+                await self._process(codec.decode(message.body), handlers)
             except Exception:
                 await message.reject(requeue=True)
                 raise
@@ -116,11 +113,11 @@ class Service:
 
     async def _process(self, event: AnyEvent, handlers: Mapping[str, Handler]) -> None:
         async with self.pool.acquire() as connection, connection.transaction():
-            if not await connection.fetchval(self._remember, event.logicalid):
+            if not await connection.fetchval(self._insert_inbox, event.logicalid):
                 return
             handler = handlers.get(event.type) or handlers["*"]
             for data in await handler(event, connection):
-                await self.announce(connection, data, event.subject, event)
+                await self.publish(connection, data, event.subject, event)
 
     async def _connect(self) -> AbstractConnection:
         address = self.settings
@@ -130,10 +127,6 @@ class Service:
         tls = ssl.create_default_context(cafile=address.broker_ca_file)
         self._connections.append(await aio_pika.connect_robust(url, ssl_context=tls))
         return self._connections[-1]
-
-
-async def _running(server: Callable[[], Awaitable[None]]) -> None:
-    await server()
 
 
 async def _until_terminated() -> None:

@@ -1,5 +1,5 @@
-"""Mark P5: what an order costs does not grow with what was there before.
+"""Target P5: the cost of an order does not grow with old orders, nor beside a long queue.
 
-`history` fills tables, `backlog` a queue, `sized` is the system as a flow that looks only at what came since, `pairs`
-runs it beside an empty one.
+`history` fills tables, `backlog` fills a queue, `preloaded_system` is Warren with either of them, and `pairs` compares
+it with an empty system.
 """

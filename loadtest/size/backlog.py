@@ -1,32 +1,29 @@
-"""Messages that wait in a queue whose consumer is away."""
+"""Messages that wait in a queue without a consumer."""
 
 import random
 from collections.abc import Callable
 
-import aiormq
 from aiormq import spec
 from aiormq.channel import Channel
 
 from devtools.servers.endpoints import BrokerEndpoints
-from loadtest.consumer import load
-from loadtest.errors import RunFailed
+from loadtest.child import RunFailed
+from loadtest.consumer import events
+from loadtest.environment import admin_channel
 from warren_messaging.amqp.pipeline import Frame, Outcome, forget, send
 
 WINDOW = 1000  # messages that share a wait for confirms
-BODIES = 100  # different ones; what is in them is nothing to the queue
+BODIES = 100  # different ones
 
 
 async def fill(
     broker: BrokerEndpoints, vhost: str, queue: str, messages: int, on_progress: Callable[[float], None]
 ) -> None:
-    """Put `messages` into `queue`, each confirmed. Raises RunFailed when one is not."""
-    chance = random.Random(1)  # noqa: S311 - a load, not a secret
-    bodies = [load.created(chance, "order") for _ in range(BODIES)]
-    connection = await aiormq.connect(f"{broker.amqps_url(vhost=vhost)}?cafile={broker.ca_file}")
-    try:
-        channel = await connection.channel(on_return_raises=True)
-        if not isinstance(channel, Channel):
-            raise TypeError(f"the driver gave a {type(channel).__name__}")
+    """Publish `messages` to `queue` with confirms. Raises RunFailed when one is not confirmed."""
+    chance = random.Random(1)  # noqa: S311 - not a secret
+    bodies = [events.created(chance, "order") for _ in range(BODIES)]
+    async with admin_channel(broker, vhost) as channel:
+        assert isinstance(channel, Channel)  # noqa: S101 - what the driver returns
         for start in range(0, messages, WINDOW):
             frames = [
                 Frame(
@@ -40,18 +37,12 @@ async def fill(
                 raise RunFailed(f"{queue} does not take every message")
             forget(channel, frames)
             on_progress(start / messages)
-    finally:
-        await connection.close()
 
 
 async def depth(broker: BrokerEndpoints, vhost: str, queue: str, *, purge: bool = False) -> int:
-    """How many messages wait; with `purge` they are removed after counting."""
-    connection = await aiormq.connect(f"{broker.amqps_url(vhost=vhost)}?cafile={broker.ca_file}")
-    try:
-        channel = await connection.channel()
+    """How many messages wait; `purge` removes them."""
+    async with admin_channel(broker, vhost) as channel:
         count = int((await channel.queue_declare(queue, passive=True)).message_count or 0)
         if purge:
             await channel.queue_purge(queue)
         return count
-    finally:
-        await connection.close()

@@ -1,4 +1,4 @@
-"""Two systems side by side, one of them empty, and the same orders through both in turn."""
+"""Runs the same orders through an empty and a preloaded system in turn, and compares their CPU."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -6,90 +6,84 @@ from uuid import UUID
 import msgspec
 
 from devtools.invariants import Check
-from loadtest.orders import course
-from loadtest.orders.course import Course
-from loadtest.samples import Summary, summary
-from loadtest.size.sized import Sized
+from loadtest.orders.run import OrderRun, run_orders
+from loadtest.results import Summary
+from loadtest.size.preloaded_system import PreloadedSystem
 
-WARM_UP = 0.2  # of the orders of a course go ahead of the first pair
+WARM_UP = 0.2  # of the orders of a run precede the first pair
 
 
-class Pair(msgspec.Struct, frozen=True):
-    """The same orders through both, right after each other. Costs are CPU seconds of services and servers for 1,000
-    orders."""
+class SizePair(msgspec.Struct, frozen=True):
+    """The same orders through both systems, one right after the other."""
 
-    empty: Course
-    full: Course
+    empty: OrderRun
+    full: OrderRun
 
     @property
     def ratio(self) -> float:
-        return cost(self.full) / cost(self.empty)
+        """Full to empty, in CPU of services and servers for each order."""
+        return self.full.per_thousand / self.empty.per_thousand
 
 
-class Comparison(msgspec.Struct, frozen=True):
-    """What size costs: `ratio` of the full system's CPU for an order to the empty one's, by pair."""
-
+class SizeComparison(msgspec.Struct, frozen=True):
     what: str
-    pairs: list[Pair]
+    pairs: list[SizePair]
     ratio: Summary
     parts: dict[str, tuple[float, float]]
-    """Part to its CPU seconds for 1,000 orders, empty and full, each the median."""
-    read_through: dict[str, float]
-    """Table to the rows that the full system read in it without an index, for an order. That grows with a past."""
+    """Process or server to its CPU seconds for 1,000 orders, empty and full, each the median."""
+    sequential_reads: dict[str, float]
+    """Table to the rows that the full system read without an index, for each order. Grows with old rows."""
     checks: list[Check]
 
 
-def cost(done: Course) -> float:
-    """CPU seconds of services and servers for 1,000 orders; of services alone where servers cannot be measured."""
-    servers = sum(used for used in done.server_cpu.values() if used is not None)
-    return (sum(done.service_cpu.values()) + servers) / done.orders * 1000
-
-
-async def compare(
+async def compare_sizes(
     what: str,
-    empty: Sized,
-    full: Sized,
+    empty: PreloadedSystem,
+    full: PreloadedSystem,
     *,
     pairs: int,
     orders: int,
     connections: int,
     seed: int,
     on_progress: Callable[[float], None],
-) -> Comparison:
-    """Raises RunFailed when orders stop moving. What is wrong with a finished run is in `checks`."""
-    found: list[Pair] = []
-    accepted: dict[int, list[UUID]] = {id(empty): [], id(full): []}
+) -> SizeComparison:
+    """Raises RunFailed when orders stall."""
+    found: list[SizePair] = []
+    accepted: dict[PreloadedSystem, list[UUID]] = {empty: [], full: []}
 
-    async def run(flow: Sized, number: int, count: int) -> Course:
-        done, placed = await course.run(
-            flow, orders=count, connections=connections, seed=seed + number, on_progress=lambda _: None
-        )
-        accepted[id(flow)] += placed.accepted
+    async def run(system: PreloadedSystem, number: int, count: int) -> OrderRun:
+        done, placed = await run_orders(system, orders=count, connections=connections, seed=seed + number)
+        accepted[system] += placed
         return done
 
-    for flow in (empty, full):
-        await run(flow, 0, max(round(orders * WARM_UP), 1))
-    before = await full.read_through()
+    for system in (empty, full):
+        await run(system, 0, max(round(orders * WARM_UP), 1))
+    before = await full.sequential_reads()
     for number in range(1, pairs + 1):
-        # Whoever is second may find a warmer machine: the first changes from pair to pair.
-        done = {id(flow): await run(flow, number, orders) for flow in ((empty, full) if number % 2 else (full, empty))}
-        found.append(Pair(done[id(empty)], done[id(full)]))
+        # The second run of a pair finds a warmer machine, so the order alternates.
+        order = (empty, full) if number % 2 else (full, empty)
+        runs = {system: await run(system, number, orders) for system in order}
+        found.append(SizePair(runs[empty], runs[full]))
         on_progress(number / pairs)
-    after = await full.read_through()
-    read = {table: (rows - before.get(table, 0)) / (pairs * orders) for table, rows in after.items()}
+    after = await full.sequential_reads()
     checks = [
         msgspec.structs.replace(check, name=f"{what}, {name}: {check.name}")
-        for name, flow in (("empty", empty), ("full", full))
-        for check in await flow.judge(accepted[id(flow)])
+        for name, system in (("empty", empty), ("full", full))
+        for check in await system.check_invariants(accepted[system])
     ]
-    return Comparison(what, found, summary([pair.ratio for pair in found]), _parts(found), read, checks)
+    return SizeComparison(
+        what=what,
+        pairs=found,
+        ratio=Summary.of([pair.ratio for pair in found]),
+        parts={
+            part: (_median(part, [pair.empty for pair in found]), _median(part, [pair.full for pair in found]))
+            for part in [*found[0].empty.service_cpu, *found[0].empty.server_cpu]
+        },
+        sequential_reads={table: (rows - before.get(table, 0)) / (pairs * orders) for table, rows in after.items()},
+        checks=checks,
+    )
 
 
-def _parts(pairs: list[Pair]) -> dict[str, tuple[float, float]]:
-    names = [*pairs[0].empty.service_cpu, *pairs[0].empty.server_cpu]
-    return {name: (_median(name, [p.empty for p in pairs]), _median(name, [p.full for p in pairs])) for name in names}
-
-
-def _median(part: str, courses: list[Course]) -> float:
-    used = [(each.service_cpu | each.server_cpu).get(part) or 0.0 for each in courses]
-    return summary([seconds / each.orders * 1000 for seconds, each in zip(used, courses, strict=True)]).median
+def _median(part: str, runs: list[OrderRun]) -> float:
+    used = [((run.service_cpu | run.server_cpu).get(part) or 0.0) / run.orders * 1000 for run in runs]
+    return Summary.of(used).median

@@ -1,66 +1,64 @@
-"""Queues, parking lots and brokers that are full: who sends keeps what was not taken, who orders is told in time."""
+"""Queues, parking lots and brokers that are full."""
 
-from faults import queues
-from faults.harness import OUTBOX_LIMIT, Rig
-from faults.server_admin import eventually
+from faults.harness import OUTBOX_LIMIT, FaultHarness, eventually
 from tests.faults.customers import Customers
 
 
-def test_max_length(rig: Rig, customers: Customers) -> None:
-    """A full queue refuses, and the events stay in the outbox until it has room."""
-    rig.processes.stop("inventory")
-    rig.limit("inventory.queue", 2)
+def test_events_for_a_full_queue_stay_in_the_outbox(harness: FaultHarness, customers: Customers) -> None:
+    harness.processes.stop("inventory")
+    harness.limit_queue("inventory.queue", 2)
     try:
         for _ in range(8):
             customers.order("item1")
-        eventually(lambda: rig.count('"order".outbox', "last_error = 'a queue refused it'") >= 5)
+        eventually(lambda: harness.count('"order".outbox', "last_error = 'a queue refused it'") >= 5)
     finally:
-        rig.unlimit("inventory.queue")
-        rig.revive("inventory")
-    eventually(lambda: not rig.waiting())
+        harness.unlimit_queue("inventory.queue")
+        harness.start_service("inventory")
+    eventually(lambda: not harness.outbox_size())
 
 
-def test_parking_lot_full(rig: Rig, customers: Customers) -> None:
-    """What is rejected and finds its parking lot full is neither lost nor in the way."""
-    rig.limit("inventory.dlq", 1)
-    parked = rig.depth("inventory.dlq")
+def test_messages_for_a_full_parking_lot_are_parked_later(harness: FaultHarness, customers: Customers) -> None:
+    """They are not lost, and do not block other messages."""
+    harness.limit_queue("inventory.dlq", 1)
+    parked = harness.queue_depth("inventory.dlq")
     poison = [("inventory.queue", b'{"poison": %d}' % number) for number in range(6)]
     try:
-        # A queue refuses from the moment that it has found itself too long, which a burst does not wait for.
-        queues.put(rig, poison[:2])
-        eventually(lambda: rig.depth("inventory.dlq") > parked)
-        queues.put(rig, poison[2:])
-        order = customers.order("item1")
-        eventually(lambda: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"))
-        assert rig.depth("inventory.dlq") < parked + 6
+        # A queue applies its limit a moment after it has grown too long, later than a burst of messages arrives.
+        harness.put_messages(poison[:2])
+        eventually(lambda: harness.queue_depth("inventory.dlq") > parked)
+        harness.put_messages(poison[2:])
+        harness.wait_for_state(customers.order("item1"), "COMPLETED")
+        assert harness.queue_depth("inventory.dlq") < parked + 6
     finally:
-        rig.unlimit("inventory.dlq")
-    eventually(lambda: rig.depth("inventory.dlq") == parked + 6)
+        harness.unlimit_queue("inventory.dlq")
+    eventually(lambda: harness.queue_depth("inventory.dlq") == parked + 6)
 
 
-def test_memory_alarm(rig: Rig, customers: Customers) -> None:
-    """While the broker takes nothing, orders are accepted as long as they can be kept, and then put off. What it has
-    is consumed all the while."""
+def test_a_memory_alarm_leads_to_503_at_the_outbox_limit(harness: FaultHarness, customers: Customers) -> None:
+    """The broker accepts no publish; orders are accepted up to the outbox limit. Consumers continue meanwhile."""
 
-    def enough() -> None:
-        if rig.api("GET", "nodes")[0]["mem_alarm"]:
-            rig.servers.broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "2GB")
+    def alarmed() -> bool:
+        return bool(harness.api("GET", "nodes")[0]["mem_alarm"])
 
-    rig.processes.stop("inventory")
+    def set_watermark(value: str) -> None:
+        harness.servers.broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", value)
+
+    harness.processes.stop("inventory")
     for _ in range(5):
         customers.order("item1")
-    eventually(lambda: rig.depth("inventory.queue") == 5)
-    rig.servers.broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    eventually(lambda: harness.queue_depth("inventory.queue") == 5)
+    set_watermark("1MB")
     try:
-        eventually(lambda: rig.api("GET", "nodes")[0]["mem_alarm"])
-        rig.revive("inventory")
-        eventually(lambda: not rig.depth("inventory.queue"), 60, "consumers wait for the alarm to end")
-        assert rig.waiting("inventory") == 5, "the broker took something during the alarm"
+        eventually(alarmed)
+        harness.start_service("inventory")
+        eventually(lambda: not harness.queue_depth("inventory.queue"), 60, "consumers wait for the alarm to end")
+        assert harness.outbox_size("inventory") == 5, "the broker accepted a publish during the alarm"
         with customers.ordering(80, seconds=3, cancelling=0):
-            eventually(lambda: customers.turned_away, 60, "the outbox took more than its limit")
-            assert rig.waiting() > OUTBOX_LIMIT, "nobody is turned away before"
-            assert rig.api("GET", "nodes")[0]["mem_alarm"]
-            enough()
+            eventually(lambda: customers.unavailable, 60, "the outbox exceeded its limit")
+            assert harness.outbox_size() > OUTBOX_LIMIT, "an order was refused below the limit"
+            assert alarmed()
+            set_watermark("2GB")
     finally:
-        enough()
-    assert {answer.headers["Retry-After"] for answer in customers.turned_away} == {"2"}
+        if alarmed():
+            set_watermark("2GB")
+    assert {answer.headers["Retry-After"] for answer in customers.unavailable} == {"2"}

@@ -1,4 +1,4 @@
-"""kill -9 at every point where a process holds something that the others do not know yet, and at any other moment."""
+"""kill -9 at every point where the state of a process and of its surroundings differ, and at random times."""
 
 import random
 import time
@@ -6,13 +6,12 @@ import time
 import httpx
 import pytest
 
-from faults.harness import Rig
-from faults.server_admin import eventually
+from faults.harness import REPEATED, FaultHarness, eventually
 from services.registry import PROCESSES
 from tests.conftest import SEED
 from tests.faults.customers import Customers
 
-WHO = {
+KILLED = {
     "before commit": ("order-api", "inventory", "payment", "order-worker"),
     "before publish": ("order-api", "inventory", "payment", "shipping"),
     "before confirm": ("order-api", "inventory", "payment", "order-worker"),
@@ -24,50 +23,50 @@ PUBLISHED_AGAIN = {"before confirm", "before removal"}
 DELIVERED_AGAIN = {"before ack"}
 
 
-@pytest.mark.parametrize("point", WHO)
-def test_killed(rig: Rig, customers: Customers, point: str) -> None:
-    """Several services in one run, while customers order; what comes twice by that is absorbed."""
-    heard_twice = rig.said("audit").count("repeated, no effect")
+@pytest.mark.parametrize("point", KILLED)
+def test_processes_killed_at_a_failpoint_lose_nothing(harness: FaultHarness, customers: Customers, point: str) -> None:
+    """Several services are killed while customers order; repeated events have no effect."""
+    repeated = harness.log("audit").count(REPEATED)
     with customers.ordering(24, seconds=2):
-        for nth, name in enumerate(WHO[point], start=1):
-            rig.arm(name, point, nth)
-        for name in WHO[point]:
-            # On a busy machine all events may fit into fewer batches than it takes.
-            while name != "order-api" and name in rig.processes.pids:
+        for nth, name in enumerate(KILLED[point], start=1):
+            harness.set_failpoint(name, point, nth)
+        for name in KILLED[point]:
+            # On a busy machine batches are larger, so that a process may need more orders to reach its failpoint.
+            while name != "order-api" and name in harness.processes.pids:
                 customers.order("item1")
                 time.sleep(0.2)
-            rig.dies(name)
-            rig.revive(name)
+            harness.wait_for_exit(name)
+            harness.start_service(name)
     if point in PUBLISHED_AGAIN:
-        # Audit gets every event, and was not killed.
-        eventually(lambda: rig.said("audit").count("repeated, no effect") > heard_twice)
+        # Audit receives every event, and is not killed.
+        eventually(lambda: harness.log("audit").count(REPEATED) > repeated)
     if point in DELIVERED_AGAIN:
-        for name in WHO[point]:
-            eventually(lambda name=name: "repeated, no effect" in rig.said(name), 60, f"nothing came back to {name}")
+        for name in KILLED[point]:
+            eventually(lambda name=name: REPEATED in harness.log(name), 60, f"nothing was redelivered to {name}")
     if point == "before result":
-        _made_again_under_the_same_name(rig)
+        _check_repeated_effects(harness)
 
 
-def _made_again_under_the_same_name(rig: Rig) -> None:
-    """The charge of the payment service that died is in the books once (see I3), the mail was sent twice, as one."""
-    eventually(rig.at_rest, 120)
-    mails = httpx.get(rig.urls["sent mail and SMS"]).raise_for_status().json()["mails"]
-    by_id = {mail["headers"]["Message-ID"]: mail for mail in mails}
-    again = [mail for mail in mails if by_id[mail["headers"]["Message-ID"]] is not mail]
-    assert again, "the process died when the mail server had taken the mail"
-    for mail in again:
-        twin = by_id[mail["headers"]["Message-ID"]]
-        assert (mail["recipient"], mail["subject"], mail["text"]) == (twin["recipient"], twin["subject"], twin["text"])
+def _check_repeated_effects(harness: FaultHarness) -> None:
+    """The mail is sent twice with one Message-ID. (Invariant I3 checks that the order is charged once.)"""
+    eventually(harness.is_idle, 120)
+    mails = httpx.get(harness.urls["sent mail and SMS"]).raise_for_status().json()["mails"]
+    last = {mail["headers"]["Message-ID"]: mail for mail in mails}
+    repeated = [mail for mail in mails if last[mail["headers"]["Message-ID"]] is not mail]
+    assert repeated, "the process was killed after the mail server had accepted the mail"
+    for mail in repeated:
+        same = last[mail["headers"]["Message-ID"]]
+        assert (mail["recipient"], mail["subject"], mail["text"]) == (same["recipient"], same["subject"], same["text"])
 
 
 @pytest.mark.long
-def test_killed_at_random(rig: Rig, customers: Customers) -> None:
-    """Twenty-four times, whoever and whenever it may be, often before the last victim is back at work."""
+def test_processes_killed_at_random_lose_nothing(harness: FaultHarness, customers: Customers) -> None:
+    """Twenty-four kills of any service, often before the one killed before is ready again."""
     chance = random.Random(f"{SEED} kills")
     with customers.ordering(80, seconds=12):
         for _ in range(24):
             time.sleep(chance.uniform(0.0, 1.0))
-            victim = chance.choice(list(PROCESSES))
-            rig.processes.kill(victim)
-            rig.revive(victim)
-    eventually(rig.at_rest, 180)
+            name = chance.choice(list(PROCESSES))
+            harness.processes.kill(name)
+            harness.start_service(name)
+    eventually(harness.is_idle, 180)

@@ -1,58 +1,56 @@
-"""What comes when its time is over."""
+"""Payments after their deadline, and clocks that are wrong."""
 
 import re
 import signal
 
-from faults.harness import Rig
-from faults.server_admin import eventually
+from faults.harness import FaultHarness, eventually
 from tests.faults.customers import Customers
 
 
-def test_payment_silent_then_late(rig: Rig, customers: Customers) -> None:
-    """The gateway has charged and the payment service stands still with the news until the deadline has passed; four
-    more orders it never got to. All are cancelled, and the late success is refunded."""
-    rig.arm("payment", "before result", number=signal.SIGSTOP)
-    late = customers.order("item1")
-    eventually(lambda: rig.sprung("payment") and rig.stands_still("payment"))
-    silent = [customers.order("item2") for _ in range(4)]
-    eventually(lambda: rig.orders("state = 'CONFIRMED'") == 5)
-    assert rig.count("gateway.entries", f"key = '{late}'") == 1
-    rig.sql("UPDATE \"order\".orders SET deadline = now() WHERE state = 'CONFIRMED'")
-    eventually(lambda: rig.orders("state = 'CANCELLING'") == 5)
-    rig.thaw("payment")
-    for order in (late, *silent):
-        gone = f"id = '{order}' AND state = 'CANCELLED' AND reason = 'payment_timeout'"
-        eventually(lambda gone=gone: rig.orders(gone))
-    eventually(lambda: "order.cancelled" in rig.story(late))
-    assert {"payment.success", "payment.refunded"} <= set(rig.story(late))
-    for order in silent:
-        assert rig.count("gateway.entries", f"key = '{order}'") in {0, 2}
+def test_a_late_payment_is_refunded(harness: FaultHarness, customers: Customers) -> None:
+    """The payment service is frozen after the gateway has charged one order; four more orders wait for it. Past the
+    deadline all five are cancelled, and the charge is refunded."""
+    harness.set_failpoint("payment", "before result", number=signal.SIGSTOP)
+    charged = customers.order("item1")
+    eventually(lambda: harness.failpoint_hit("payment") and harness.is_frozen("payment"))
+    waiting = [customers.order("item2") for _ in range(4)]
+    eventually(lambda: harness.count_orders("state = 'CONFIRMED'") == 5)
+    assert harness.count("gateway.entries", f"key = '{charged}'") == 1
+    harness.sql("UPDATE \"order\".orders SET deadline = now() WHERE state = 'CONFIRMED'")
+    eventually(lambda: harness.count_orders("state = 'CANCELLING'") == 5)
+    harness.thaw("payment")
+    for order in (charged, *waiting):
+        harness.wait_for_state(order, "CANCELLED")
+        assert harness.count_orders(f"id = '{order}' AND reason = 'payment_timeout'")
+    eventually(lambda: "order.cancelled" in harness.event_types(charged))
+    assert {"payment.success", "payment.refunded"} <= set(harness.event_types(charged))
+    for order in waiting:
+        assert harness.count("gateway.entries", f"key = '{order}'") in {0, 2}
 
 
-def test_clock_skew(rig: Rig, customers: Customers) -> None:
-    """Clocks are an hour off, in both directions: deadlines, leases and waits go by the database's."""
-    ahead, behind = ("order-api", "shipping"), ("order-worker", "payment")
-    # Leases as in production: on a busy machine two seconds may be over before an event is published.
-    rig.renew(*ahead, FAULT_SKEW_SECONDS="3600", FAULT_LEASE_SECONDS="60")
-    rig.renew(*behind, FAULT_SKEW_SECONDS="-3600", FAULT_LEASE_SECONDS="60")
-    heard_twice = _heard_twice(rig)
+def test_wrong_clocks_change_no_deadline_and_no_lease(harness: FaultHarness, customers: Customers) -> None:
+    """Four processes have clocks an hour fast or slow; deadlines, leases and waits use the database's clock."""
+    fast, slow = ("order-api", "shipping"), ("order-worker", "payment")
+    # Leases as in production: on a busy machine an event may wait longer than two seconds for its publish.
+    harness.restart_services(*fast, FAULT_SKEW_SECONDS="3600", FAULT_LEASE_SECONDS="60")
+    harness.restart_services(*slow, FAULT_SKEW_SECONDS="-3600", FAULT_LEASE_SECONDS="60")
+    repeated = _repeated_events(harness)
     orders = [customers.order("item3") for _ in range(4)]
     unpaid = customers.order("item3", paymentToken="tok_abandoned")
-    left = rig.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', unpaid)[0][0]
-    assert 800 < left <= 900, "the deadline is fifteen minutes from now, by the database"
+    left = harness.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', unpaid)[0][0]
+    assert 800 < left <= 900, "the deadline is not fifteen minutes from now by the database's clock"
     for order in orders:
-        eventually(lambda order=order: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"))
-    confirmed = f"id = '{unpaid}' AND state = 'CONFIRMED'"
-    eventually(lambda: rig.orders(confirmed))
-    rig.sql("UPDATE \"order\".orders SET deadline = now() + interval '1 s' WHERE id = $1", unpaid)
-    assert rig.orders(f"{confirmed} AND deadline > now()")
-    eventually(lambda: rig.orders(f"id = '{unpaid}' AND state = 'CANCELLED'"))
-    eventually(rig.at_rest)
-    # By the clocks of those that are ahead, every lease of the others has ended an hour ago.
-    assert _heard_twice(rig) == heard_twice, "somebody took an event that was another's"
-    rig.renew(*ahead, *behind)
+        harness.wait_for_state(order, "COMPLETED")
+    harness.wait_for_state(unpaid, "CONFIRMED")
+    harness.sql("UPDATE \"order\".orders SET deadline = now() + interval '1 s' WHERE id = $1", unpaid)
+    assert harness.count_orders(f"id = '{unpaid}' AND state = 'CONFIRMED' AND deadline > now()")
+    harness.wait_for_state(unpaid, "CANCELLED")
+    eventually(harness.is_idle)
+    # By the clocks that are fast, every lease of another process ended an hour ago.
+    assert _repeated_events(harness) == repeated, "a process took over an event whose lease had not ended"
+    harness.restart_services(*fast, *slow)
 
 
-def _heard_twice(rig: Rig) -> list[str]:
-    """What audit got more than once of those whose clocks are wrong."""
-    return re.findall(r"repeated, no effect ((?:order|shipping|payment)\..*)", rig.said("audit"))
+def _repeated_events(harness: FaultHarness) -> list[str]:
+    """Events of the services with wrong clocks that audit received more than once."""
+    return re.findall(r"repeated, no effect ((?:order|shipping|payment)\..*)", harness.log("audit"))

@@ -1,56 +1,59 @@
-"""Two processes publish from one outbox (the order service's api and worker), and one of them stands still."""
+"""Two processes publish from one outbox (the order service's api and worker), and one of them is frozen."""
 
 import signal
 
 import pytest
 
-from faults.harness import Rig
-from faults.server_admin import eventually
+from faults.harness import FaultHarness, eventually
 from tests.faults.customers import Customers
 
 ORDERS = 24
 
 
 @pytest.mark.parametrize("point", ["before publish", "before confirm"])
-def test_two_relays(rig: Rig, customers: Customers, point: str) -> None:
-    """One stands still in the middle of a batch, the other publishes it, the first wakes up: each order's events come
-    in their order, but for repetitions."""
-    first = rig.said("audit").count("\n")
-    rig.arm("order-api", point, 2, signal.SIGSTOP)
+def test_a_second_relay_takes_over_from_a_frozen_one(harness: FaultHarness, customers: Customers, point: str) -> None:
+    """One is frozen within a batch, the other publishes it, the first continues: apart from repetitions, the events of
+    each order arrive in order."""
+    first_line = harness.log("audit").count("\n")
+    harness.set_failpoint("order-api", point, 2, signal.SIGSTOP)
     with customers.ordering(ORDERS, seconds=2, cancelling=0):
-        eventually(lambda: rig.sprung("order-api") and rig.stands_still("order-api"))
-        waited_for = rig.waiting()
-        eventually(lambda: not rig.waiting(), 60, "the other one did not take over")
-        rig.thaw("order-api")
-    assert waited_for
-    took_over = [line for line in rig.said("order-worker").splitlines() if "published order.created" in line]
-    assert took_over
+        eventually(lambda: harness.failpoint_hit("order-api") and harness.is_frozen("order-api"))
+        held = harness.outbox_size()
+        eventually(lambda: not harness.outbox_size(), 60, "the other relay did not take over")
+        harness.thaw("order-api")
+    assert held
+    taken_over = _published(harness, "order-worker")
+    assert taken_over
     if point == "before publish":
-        # Its lease had ended: what it held is no longer its own to publish.
-        orders = {_order(line) for line in took_over}
-        published = [line for line in rig.said("order-api").splitlines() if "published order.created" in line]
-        assert orders.isdisjoint(_order(line) for line in published[-len(orders) :])
-    eventually(lambda: _ended(_heard(rig, first)), 120, "audit has not heard the end of every order")
-    for reference, types in _heard(rig, first).items():
-        numbered = rig.sql(
+        # Its lease has ended, so that it must not publish what it held.
+        assert set(taken_over).isdisjoint(_published(harness, "order-api")[-len(set(taken_over)) :])
+    eventually(lambda: _all_ended(_processed(harness, first_line)), 120, "audit misses the end of some order")
+    for reference, types in _processed(harness, first_line).items():
+        numbered = harness.sql(
             "SELECT type FROM audit.events WHERE reference = $1 AND source = '/warren/order' ORDER BY sequence",
             reference,
         )
         assert types == [row[0] for row in numbered], reference
 
 
-def _heard(rig: Rig, first: int) -> dict[str, list[str]]:
-    """What audit, which nobody disturbed, has processed of what the two publish, by order, as it came."""
-    heard: dict[str, list[str]] = {}
-    for line in rig.said("audit").splitlines()[first:]:
+def _published(harness: FaultHarness, name: str) -> list[str]:
+    """References of the orders whose creation a process has published."""
+    return [_reference(line) for line in harness.log(name).splitlines() if "published order.created" in line]
+
+
+def _processed(harness: FaultHarness, first_line: int) -> dict[str, list[str]]:
+    """The order service's events that audit has processed, by order, as they arrived."""
+    types: dict[str, list[str]] = {}
+    for line in harness.log("audit").splitlines()[first_line:]:
         if "processed order." in line:
-            heard.setdefault(_order(line), []).append(line.split("processed ")[1].split()[0])
-    return heard
+            types.setdefault(_reference(line), []).append(line.split("processed ")[1].split()[0])
+    return types
 
 
-def _ended(heard: dict[str, list[str]]) -> bool:
-    return len(heard) == ORDERS and all({"order.completed", "order.cancelled"} & set(types) for types in heard.values())
+def _all_ended(processed: dict[str, list[str]]) -> bool:
+    final = {"order.completed", "order.cancelled"}
+    return len(processed) == ORDERS and all(final & set(types) for types in processed.values())
 
 
-def _order(line: str) -> str:
+def _reference(line: str) -> str:
     return line.split("order=")[1].split(maxsplit=1)[0]

@@ -2,38 +2,37 @@
 
 import pytest
 
-from faults.harness import Rig
-from faults.server_admin import eventually
+from faults.harness import FaultHarness, eventually
 from services.registry import QUEUES
 from tests.faults.customers import Customers
 
 
 @pytest.mark.parametrize("how", [pytest.param("restarts", marks=pytest.mark.long), "crashes"])
-def test_the_broker(rig: Rig, customers: Customers, how: str) -> None:
-    """What it had confirmed is there afterwards, and every consumer comes back."""
-    rig.processes.stop("shipping")
+def test_the_broker_keeps_confirmed_messages(harness: FaultHarness, customers: Customers, how: str) -> None:
+    """Every consumer comes back."""
+    harness.processes.stop("shipping")
     kept = [customers.order("item4") for _ in range(4)]
-    eventually(lambda: rig.depth("shipping.queue") == len(kept) and not rig.waiting("payment"))
+    eventually(lambda: harness.queue_depth("shipping.queue") == len(kept) and not harness.outbox_size("payment"))
     with customers.ordering(24, seconds=3):
         if how == "restarts":
-            rig.servers.broker.rabbitmqctl("stop_app")
-            rig.servers.broker.rabbitmqctl("start_app")
+            harness.servers.broker.rabbitmqctl("stop_app")
+            harness.servers.broker.rabbitmqctl("start_app")
         else:
             eventually(lambda: customers.are_busy)
-            rig.crash_broker()
-        eventually(lambda: rig.depth("shipping.queue") >= len(kept), 60, "what was confirmed is gone")
-        rig.revive("shipping")
-        eventually(lambda: all(rig.consumers()[queue] for queue in QUEUES), 60, "some consumer did not come back")
+            harness.crash_broker()
+        eventually(lambda: harness.queue_depth("shipping.queue") >= len(kept), 60, "confirmed messages are lost")
+        harness.start_service("shipping")
+        eventually(lambda: all(harness.consumers()[queue] for queue in QUEUES), 60, "some consumer did not come back")
     for order in kept:
-        eventually(lambda order=order: rig.orders(f"id = '{order}' AND state = 'COMPLETED'"), 120)
+        harness.wait_for_state(order, "COMPLETED", 120)
 
 
-def test_the_database_crashes(rig: Rig, customers: Customers) -> None:
-    """Nothing stays with a consumer unacknowledged, and no message is blamed."""
-    blamed = rig.blamed()
+def test_a_crash_of_the_database_counts_as_no_failure(harness: FaultHarness, customers: Customers) -> None:
+    """No delivery stays unacknowledged, and no failure of a message is recorded."""
+    failures = harness.failure_counts()
     with customers.ordering(24, seconds=3):
         eventually(lambda: customers.are_busy)
-        rig.servers.postgres.restart(kill=True)
-    eventually(rig.at_rest, 120)
-    eventually(lambda: not any(rig.depth(queue) for queue in QUEUES), 60, "some delivery was not acknowledged")
-    assert rig.blamed() == blamed, "a server that is away is no message's fault"
+        harness.servers.postgres.restart(kill=True)
+    eventually(harness.is_idle, 120)
+    eventually(lambda: not any(map(harness.queue_depth, QUEUES)), 60, "some delivery was not acknowledged")
+    assert harness.failure_counts() == failures

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from faults.proxy import FaultProxy
 from tests.kubernetes.api_client import CLUSTER, NAMESPACE, SECRET, TOPOLOGY, Object, condition, has, is_ready
 from tests.kubernetes.environment import OperatorEnv
-from tests.proxy import Proxy
 
 
-async def through(env: OperatorEnv, proxy: Proxy) -> None:
+async def through(env: OperatorEnv, proxy: FaultProxy) -> None:
     await env.broker_secret("broker", port=proxy.port)
 
 
@@ -17,9 +17,9 @@ def port_of(env: OperatorEnv) -> int:
 
 async def test_a_broker_that_comes_back_is_found_without_anybodys_help(env: OperatorEnv) -> None:
     operator = await env.operator()
-    async with Proxy(port_of(env)).serving() as proxy:
+    async with FaultProxy(port_of(env)).serving() as proxy:
         await through(env, proxy)
-        proxy.refusing = True
+        proxy.refuse()
         await env.create("shop", queues={"q": {}})
         away = await env.until("shop", has("BrokerUnreachable"))
         assert condition(away)["status"] == "Unknown"
@@ -38,13 +38,12 @@ async def test_what_nobody_can_compare_is_unknown_with_the_time_of_the_last_comp
     def unknown(reason: str) -> Callable[[Object], bool]:
         return lambda body: has(reason)(body) and condition(body, "Drifted")["status"] == "Unknown"
 
-    async with Proxy(port_of(env)).serving() as proxy:
+    async with FaultProxy(port_of(env)).serving() as proxy:
         await through(env, proxy)
         await env.create("shop", queues={"q": {}})
         ready = await env.until("shop")
         assert (await operator.metric(objects) or 0) > 0
-        proxy.refusing = True
-        proxy.cut()
+        proxy.refuse()
         await env.annotate("shop", look="now")
         away = await env.until("shop", unknown("BrokerUnreachable"))
         assert condition(away)["status"] == "Unknown"
@@ -66,12 +65,11 @@ async def test_what_nobody_can_compare_is_unknown_with_the_time_of_the_last_comp
 
 async def test_a_deletion_waits_for_a_broker_that_is_away_and_then_cleans_up(env: OperatorEnv) -> None:
     await env.operator()
-    async with Proxy(port_of(env)).serving() as proxy:
+    async with FaultProxy(port_of(env)).serving() as proxy:
         await through(env, proxy)
         await env.create("shop", queues={"q": {}})
         await env.until("shop")
-        proxy.refusing = True
-        proxy.cut()
+        proxy.refuse()
         await env.delete("shop")
         waiting = await env.until("shop", has("Releasing"))
         assert "waiting up to" in condition(waiting)["message"]
@@ -82,12 +80,11 @@ async def test_a_deletion_waits_for_a_broker_that_is_away_and_then_cleans_up(env
 
 async def test_a_broker_gone_for_good_holds_up_neither_the_resource_nor_its_namespace(env: OperatorEnv) -> None:
     await env.operator(release_seconds="3")
-    async with Proxy(port_of(env)).serving() as proxy:
+    async with FaultProxy(port_of(env)).serving() as proxy:
         await through(env, proxy)
         await env.create("shop", queues={"q": {}})
         await env.until("shop")
-        proxy.refusing = True
-        proxy.cut()
+        proxy.refuse()
         await env.delete("shop")
         await env.until_gone("shop")
     (told,) = await env.cluster.events(env.namespace, "LeftBehind")

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from faults.proxy import FaultProxy
 from tests.kubernetes.api_client import SECRET, ApiError, condition, kubeconfig
 from tests.kubernetes.environment import OperatorEnv
 from tests.kubernetes.operator_process import ROOT, operating
-from tests.proxy import Proxy
 from tests.unit.topology_operator.refused_specs import REFUSED
 
 pytestmark = pytest.mark.real
@@ -60,15 +60,14 @@ async def test_an_operator_whose_connections_break_misses_nothing(env: OperatorE
     """Everything it says to the API server goes through a proxy that is cut while things change."""
     parts = urlsplit(env.cluster.server)
     token = yaml.safe_load(env.kubeconfig.read_text())["users"][0]["user"]["token"]
-    async with Proxy(parts.port or 443, parts.hostname or "").serving() as proxy:
+    async with FaultProxy(parts.port or 443, parts.hostname or "").serving() as proxy:
         # The API server may be on another machine, whose certificate need not name the proxy's address.
         server = f"{parts.scheme}://127.0.0.1:{proxy.port}"
         through = kubeconfig(env.folder, server, token, None, "through-a-proxy")
         async with operating(through, env.folder, namespaces=env.namespace):
             await env.create("shop", queues={"a": {}}, users={env.user("u"): {"secretName": "u"}})
             await env.until("shop")
-            proxy.refusing = True
-            proxy.cut()
+            proxy.refuse()
             await env.change("shop", queues={"b": {}})
             await env.create("other", queues={"c": {}})
             await env.cluster.delete(SECRET, env.namespace, "u")

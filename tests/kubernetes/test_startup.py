@@ -1,16 +1,16 @@
 """An installation: resources are there before their broker is, and that is no Warning until it takes too long."""
 
+from faults.proxy import FaultProxy
 from tests.kubernetes.api_client import SECRET, eventually, has
 from tests.kubernetes.environment import OperatorEnv
 from tests.kubernetes.test_broker_unavailable import port_of, through
-from tests.proxy import Proxy
 
 
 async def test_a_broker_that_is_not_up_yet_is_no_warning(env: OperatorEnv) -> None:
     operator = await env.operator()
     await env.cluster.delete(SECRET, env.namespace, "broker")
-    async with Proxy(port_of(env)).serving() as proxy:
-        proxy.refusing = True
+    async with FaultProxy(port_of(env)).serving() as proxy:
+        proxy.refuse()
         await env.create("shop", queues={"q": {}})
         await env.until("shop", has("SecretMissing"))
         await through(env, proxy)
@@ -21,8 +21,7 @@ async def test_a_broker_that_is_not_up_yet_is_no_warning(env: OperatorEnv) -> No
             assert await env.cluster.events(env.namespace, reason, "Normal"), operator.log
             assert await env.cluster.events(env.namespace, reason, "Warning") == []
         # it was up, so that it is away is news
-        proxy.refusing = True
-        proxy.cut()
+        proxy.refuse()
         await env.annotate("shop", look="now")
         await env.until("shop", has("BrokerUnreachable"))
         await eventually(lambda: env.cluster.events(env.namespace, "BrokerUnreachable", "Warning"))
@@ -30,9 +29,9 @@ async def test_a_broker_that_is_not_up_yet_is_no_warning(env: OperatorEnv) -> No
 
 async def test_a_broker_that_does_not_come_is_a_warning_in_the_end(env: OperatorEnv) -> None:
     await env.operator(startup_seconds="3")
-    async with Proxy(port_of(env)).serving() as proxy:
+    async with FaultProxy(port_of(env)).serving() as proxy:
         await through(env, proxy)
-        proxy.refusing = True
+        proxy.refuse()
         await env.create("shop", queues={"q": {}})
         await eventually(lambda: env.cluster.events(env.namespace, "BrokerUnreachable", "Normal"))
         await eventually(lambda: env.cluster.events(env.namespace, "BrokerUnreachable", "Warning"))

@@ -1,6 +1,6 @@
-"""One function for each kind of fault: it makes it, waits, and undoes it, whatever happens meanwhile."""
+"""One function for each kind of fault. It injects the fault, waits, and undoes it even if an error interrupts it."""
 
-from faults.chaos.injections import administration, deaths, messages, refusals, servers, wires
-from faults.chaos.injections.registry import INJECTIONS, Hindered
+from faults.chaos.injections import messages, network, processes, servers
+from faults.chaos.injections.registry import INJECTIONS, NotInjected
 
-__all__ = ["INJECTIONS", "Hindered", "administration", "deaths", "messages", "refusals", "servers", "wires"]
+__all__ = ["INJECTIONS", "NotInjected", "messages", "network", "processes", "servers"]

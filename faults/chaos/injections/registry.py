@@ -1,4 +1,4 @@
-"""Which function makes which kind of fault, and how all of them wait and insist."""
+"""The injection function of each kind of fault, and how all of them wait and retry."""
 
 import random
 import time
@@ -10,26 +10,29 @@ import asyncpg
 import httpx
 
 from devtools.errors import LocalError
-from faults.chaos.environment import Site
-from faults.chaos.plan import Planned
+from faults.chaos.environment import ChaosEnvironment
+from faults.chaos.plan import PlannedFault
 from warren_messaging.errors import MessagingError
 
-Injection = Callable[[Site, Planned, random.Random], None]
+Injection = Callable[[ChaosEnvironment, PlannedFault, random.Random], None]
 T = TypeVar("T")
 
 INJECTIONS: dict[str, Injection] = {}
-OPPORTUNITY = 20.0  # seconds that a fault waits for what it needs, such as a message that can be lost
-INSISTING = 15.0  # seconds that something is tried while other faults are in the way
-AWAY = (OSError, TimeoutError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError, LocalError,
-        MessagingError, aiormq.AMQPError, AssertionError)  # fmt: skip
-"""What servers, and this hand, say while a server is away."""
+WAIT_SECONDS = 20.0  # for the condition that a fault needs, such as a frame that can be dropped
+RETRY_SECONDS = 15.0  # while other faults make an action fail
+UNDO_SECONDS = 60.0
+SERVER_AWAY = (OSError, TimeoutError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError, LocalError,
+               MessagingError, aiormq.AMQPError, AssertionError)  # fmt: skip
+"""Errors of clients, and of the harness, while a server is away."""
 
 
-class Hindered(Exception):
-    """The fault could not be made: what it needs did not come about in its time."""
+class NotInjected(Exception):
+    """The condition that the fault needs did not come in time."""
 
 
 def injects(kind: str) -> Callable[[Injection], Injection]:
+    """Register the decorated function for a kind of fault."""
+
     def register(injection: Injection) -> Injection:
         INJECTIONS[kind] = injection
         return injection
@@ -37,29 +40,38 @@ def injects(kind: str) -> Callable[[Injection], Injection]:
     return register
 
 
-def insist(action: Callable[[], T], seconds: float = INSISTING) -> T:
-    """Do something that other faults may be in the way of, again until it works."""
+def retrying(action: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
+    """Repeat an action that other faults may make fail until it succeeds; raises its error after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             return action()
-        except AWAY:
+        except SERVER_AWAY:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.3)
 
 
-def wait_for(site: Site, holds: Callable[[], object], otherwise: str, seconds: float = OPPORTUNITY) -> None:
-    """Wait until something holds; raises Hindered with `otherwise` when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not _true(holds):
-        if time.monotonic() > deadline or site.over.is_set():
-            raise Hindered(otherwise)
+def hold(env: ChaosEnvironment, fault: PlannedFault, inject: Callable[[], object], undo: Callable[[], object]) -> None:
+    """Inject a fault, keep it for its duration, and undo it in any case."""
+    try:
+        retrying(inject)
+        env.pause(fault.seconds)
+    finally:
+        retrying(undo, UNDO_SECONDS)
+
+
+def wait_for(env: ChaosEnvironment, holds: Callable[[], object], otherwise: str) -> None:
+    """Wait until a condition holds; raises NotInjected with the text `otherwise` when it does not in time."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not _is_true(holds):
+        if time.monotonic() > deadline or env.stopping.is_set():
+            raise NotInjected(otherwise)
         time.sleep(0.05)
 
 
-def _true(holds: Callable[[], object]) -> bool:
+def _is_true(holds: Callable[[], object]) -> bool:
     try:
         return bool(holds())
-    except (*AWAY, KeyError):
+    except (*SERVER_AWAY, KeyError):
         return False

@@ -10,15 +10,15 @@ import asyncpg
 import pytest
 
 from devtools.servers.servers import Servers
+from faults.proxy import FaultProxy
 from services.shared.chassis.migrations import wait_for_server
-from tests.proxy import Proxy
 from tests.service_replica import ServiceDatabase
 
 
 async def test_a_server_that_comes_up_late_is_waited_for(servers: Servers) -> None:
     database = servers.postgres.address
-    async with Proxy(database.port).serving() as proxy:
-        proxy.refusing = True
+    async with FaultProxy(database.port).serving() as proxy:
+        proxy.refuse()
         url = f"postgresql://{database.admin_username}@localhost:{proxy.port}/warren"
         waiting = asyncio.create_task(wait_for_server(url, database.admin_password, database.ca_file, 600))
         done, _ = await asyncio.wait([waiting], timeout=2.5)
@@ -29,10 +29,10 @@ async def test_a_server_that_comes_up_late_is_waited_for(servers: Servers) -> No
 
 async def test_one_that_refuses_us_is_there_and_one_that_never_comes_is_given_up(servers: Servers) -> None:
     database = servers.postgres.address
-    async with Proxy(database.port).serving() as proxy:
+    async with FaultProxy(database.port).serving() as proxy:
         url = f"postgresql://{database.admin_username}@localhost:{proxy.port}/warren"
         await asyncio.wait_for(wait_for_server(url, "not the password", database.ca_file, 600), 60)
-        proxy.refusing = True
+        proxy.refuse()
         began = time.monotonic()
         await wait_for_server(url, database.admin_password, database.ca_file, 1)
         assert time.monotonic() - began >= 1

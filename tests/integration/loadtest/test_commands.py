@@ -1,4 +1,4 @@
-"""Small runs of the load tests: they work, and what must hold holds. Their speed is judged by nobody here."""
+"""Small runs of the benchmarks: they work, and every invariant holds. Their speed is not checked."""
 
 import asyncio
 import json
@@ -14,15 +14,15 @@ from aiormq import spec
 
 from devtools.paths import CHECKOUT, instance_dir
 from devtools.servers.servers import Servers
-from loadtest.bench import Bench
+from loadtest import topology
+from loadtest.baseline import counts
+from loadtest.baseline.command import measure_baseline
 from loadtest.consumer.command import TOPOLOGY
-from loadtest.consumer.rounds import Rounds
-from loadtest.floor import quantities
-from loadtest.floor.measure import measure
-from loadtest.orders import course
-from loadtest.orders.ours import Ours
-from loadtest.plain.flow import Plain
-from loadtest.topology import command as topology
+from loadtest.consumer.comparison import ConsumerComparison
+from loadtest.environment import BenchmarkEnv
+from loadtest.orders.run import run_orders
+from loadtest.orders.warren_system import WarrenSystem
+from loadtest.plain.system import PlainSystem
 from services.registry import PROCESSES
 from tests.servers import remove_instance
 from warren.progress import SilentProgress
@@ -33,57 +33,56 @@ INSTANCE = f"test-loadtest-{os.getpid()}"
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Of servers that only one test needs."""
+    """The folder of servers that one test uses alone."""
     folder = instance_dir(INSTANCE)
     yield folder
     remove_instance(folder)
 
 
-async def test_a_consumer_loses_and_doubles_nothing(servers: Servers) -> None:
-    bench = Bench(servers, "probe", TOPOLOGY)
-    rounds = Rounds(bench, messages=400, rounds=1, seed=1, shape="rounds")
-    async with bench.laid_out():
-        comparison = await rounds.run(lambda *_: None)
-    assert comparison.broken == []
-    assert [side.rounds[0].messages for side in (comparison.ours, comparison.raw)] == [400, 400]
-    assert comparison.mark.value > 0
+async def test_a_consumer_loses_and_duplicates_nothing(servers: Servers) -> None:
+    env = BenchmarkEnv(servers, "probe", TOPOLOGY)
+    comparison = ConsumerComparison(env, messages=400, rounds=1, seed=1, shape="rounds")
+    async with env.prepared():
+        result = await comparison.run(lambda *_: None)
+    assert result.broken == []
+    assert [side.rounds[0].messages for side in (result.warren, result.raw)] == [400, 400]
+    assert result.target.value > 0
 
 
-async def test_topology_is_measured_at_two_sizes_with_as_many_requests(servers: Servers) -> None:
-    small, whole = await topology.measure(servers, 40)
+async def test_checks_of_two_sizes_of_topology_need_as_many_requests(servers: Servers) -> None:
+    small, whole = await topology.measure_topologies(servers, 40)
     assert (small.objects, whole.objects) == (40, 400)
     assert small.left_to_do == whole.left_to_do == 0
     assert small.check_requests == whole.check_requests
 
 
-def test_orders_through_ours_and_the_plain_shop_on_the_same_servers(folder: Path) -> None:
-    with Ours(folder, SilentProgress()) as ours:
-        asyncio.run(_ours(ours))
-        ours.system.processes.stop_all()
-        asyncio.run(_floor(ours))
-        asyncio.run(_plain(ours))
+def test_orders_complete_in_warren_and_in_the_plain_system_on_the_same_servers(folder: Path) -> None:
+    with WarrenSystem(folder, SilentProgress()) as warren:
+        asyncio.run(_complete_orders(warren))
+        warren.system.processes.stop_all()
+        asyncio.run(_measure_baseline(warren))
+        asyncio.run(_complete_plain_orders(warren))
 
 
-async def _ours(ours: Ours) -> None:
-    done, placed = await course.run(ours, orders=ORDERS, connections=4, seed=1, on_progress=lambda _: None)
-    assert done.orders == ORDERS == len(set(placed.accepted))
+async def _complete_orders(warren: WarrenSystem) -> None:
+    done, accepted = await run_orders(warren, orders=ORDERS, connections=4, seed=1)
+    assert done.orders == ORDERS == len(set(accepted))
     assert done.seconds > 0
-    assert set(done.service_cpu) == set(ours.pids)
-    broken = [check for check in await ours.judge(placed.accepted) if not check.held]
+    assert set(done.service_cpu) == set(warren.pids)
+    broken = [check for check in await warren.check_invariants(accepted) if not check.held]
     assert broken == []
-    # One event that is published again must show, though every inbox absorbs it.
-    await _publish_again(ours)
+    # An event that is published again must show, although every inbox absorbs it.
+    await _publish_again(warren)
     await asyncio.sleep(1.5)
-    verdict = {check.name: check.held for check in await ours.judge(placed.accepted)}
-    assert not verdict.pop("every event was published exactly once")
-    assert all(verdict.values())
+    held = {check.name: check.held for check in await warren.check_invariants(accepted)}
+    assert not held.pop("every event was published exactly once")
+    assert all(held.values())
 
 
-async def _publish_again(ours: Ours) -> None:
-    broker = ours.servers.broker.address
-    body = await ours.fetchval("SELECT body FROM audit.events WHERE type = 'payment.success' LIMIT 1")
-    secret = ours.system.secrets / "payment-rabbitmq"
-    user, password = (secret / "username").read_text(), (secret / "password").read_text()
+async def _publish_again(warren: WarrenSystem) -> None:
+    broker = warren.servers.broker.address
+    body = await warren.fetchval("SELECT body FROM audit.events WHERE type = 'payment.success' LIMIT 1")
+    user, password = warren.system.broker_login("payment")
     connection = await aiormq.connect(f"{broker.amqps_url(user, password, vhost='orders')}?cafile={broker.ca_file}")
     try:
         await (await connection.channel()).basic_publish(
@@ -96,23 +95,23 @@ async def _publish_again(ours: Ours) -> None:
         await connection.close()
 
 
-async def _floor(ours: Ours) -> None:
-    counted = await quantities.counted(ours.servers.postgres.address, ORDERS)
-    # What the typical order of `loadtest floor` is said to make, as far as it does not depend on timing.
+async def _measure_baseline(warren: WarrenSystem) -> None:
+    counted = await counts.count(warren.servers.postgres.address, ORDERS)
+    # The counts of a typical order for `loadtest baseline`, except `updated`, which depends on timing.
     assert (counted.published, counted.consumed, counted.events) == (14, 33, 24)
-    assert counted.marks == quantities.TYPICAL.marks
-    assert counted.states == quantities.TYPICAL.states
-    floor = await measure(ours.servers, counted, ORDERS)
-    assert min(floor.publishing, floor.consuming, floor.inserting) > 0
+    assert counted.ids == counts.TYPICAL.ids
+    assert counted.states == counts.TYPICAL.states
+    baseline = await measure_baseline(warren.servers, counted, ORDERS)
+    assert min(baseline.publishing, baseline.consuming, baseline.inserting) > 0
 
 
-async def _plain(ours: Ours) -> None:
-    plain = Plain(ours.servers, ours.system.folder)
+async def _complete_plain_orders(warren: WarrenSystem) -> None:
+    plain = PlainSystem(warren.servers, warren.system.folder)
     async with plain.running():
-        done, placed = await course.run(plain, orders=ORDERS, connections=4, seed=1, on_progress=lambda _: None)
+        done, accepted = await run_orders(plain, orders=ORDERS, connections=4, seed=1)
         assert done.orders == ORDERS
         assert set(done.service_cpu) == set(PROCESSES)
-        broken = [check for check in await plain.judge(placed.accepted) if not check.held]
+        broken = [check for check in await plain.check_invariants(accepted) if not check.held]
         assert broken == []
 
 
@@ -123,13 +122,11 @@ async def _plain(ours: Ours) -> None:
     [("consumer", "--messages", "500", "--rounds", "1"), ("orders", "--orders", "50"), ("compare", "--orders", "50")],
     ids=lambda arguments: arguments[0],
 )
-def test_a_command_ends_as_documented_and_writes_its_figures(
-    arguments: tuple[str, ...], tmp_path: Path, folder: Path
-) -> None:
+def test_a_command_writes_its_figures(arguments: tuple[str, ...], tmp_path: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "loadtest", *arguments, "--instance", INSTANCE]
     command += ["--json", str(tmp_path / "figures.json")]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode in {0, 3}, done.stdout + done.stderr
     assert "Verdict" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
-    assert json.loads((tmp_path / "figures.json").read_text())["machine"]["libraries"]["aio-pika"]
+    assert json.loads((tmp_path / "figures.json").read_text())["host"]["libraries"]["aio-pika"]

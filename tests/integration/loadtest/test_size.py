@@ -1,4 +1,4 @@
-"""A system with a past and a queue that waits works as an empty one, and its invariants hold over old and new."""
+"""A system with old rows and a long queue works, and its invariants hold over old and new orders."""
 
 import asyncio
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from devtools.paths import CHECKOUT, instance_dir
-from loadtest.orders import course
-from loadtest.size.sized import Sized
+from loadtest.orders.run import run_orders
+from loadtest.size.preloaded_system import STOPPED, PreloadedSystem
 from tests.servers import remove_instance
 from warren.progress import SilentProgress
 
@@ -27,27 +27,27 @@ def folder() -> Iterator[Path]:
         remove_instance(instance_dir(name))
 
 
-def test_orders_go_through_beside_a_long_past_and_a_long_queue(folder: Path) -> None:
-    with Sized(folder, SilentProgress(), away="email") as sized:
-        asyncio.run(_through(sized))
+def test_orders_complete_with_old_rows_and_a_long_queue(folder: Path) -> None:
+    with PreloadedSystem(folder, SilentProgress(), stopped=[STOPPED]) as system:
+        asyncio.run(_complete_orders(system))
 
 
-async def _through(sized: Sized) -> None:
-    total = await sized.past(ROWS, lambda *_: None)
-    await sized.wait(MESSAGES, lambda _: None)
-    assert await sized.waiting() == MESSAGES
-    assert total == await sized.fetchval(
+async def _complete_orders(system: PreloadedSystem) -> None:
+    total = await system.fill_tables(ROWS, lambda *_: None)
+    await system.fill_queue(MESSAGES, lambda _: None)
+    assert await system.queue_depth() == MESSAGES
+    assert total == await system.fetchval(
         "SELECT sum(reltuples)::bigint FROM pg_class WHERE relkind = 'r' AND reltuples >= 300"
         " AND relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema') AND relname <> 'stock'"
     )
-    assert await sized.completed() == 0, "the past is not counted"
-    done, placed = await course.run(sized, orders=ORDERS, connections=2, seed=1, on_progress=lambda _: None)
-    assert (done.orders, len(placed.accepted)) == (ORDERS, ORDERS)
-    assert "email" not in done.service_cpu
-    assert await sized.waiting() > MESSAGES, "new ones join those that wait"
-    broken = [check for check in await sized.judge(placed.accepted) if not check.held]
+    assert await system.completed_orders() == 0, "old orders are counted"
+    done, accepted = await run_orders(system, orders=ORDERS, connections=2, seed=1)
+    assert (done.orders, len(accepted)) == (ORDERS, ORDERS)
+    assert STOPPED not in done.service_cpu
+    assert await system.queue_depth() > MESSAGES, "no new message joined the queue"
+    broken = [check for check in await system.check_invariants(accepted) if not check.held]
     assert broken == []
-    assert await sized.fetchval('SELECT count(*) FROM "order".orders') == ROWS + ORDERS
+    assert await system.fetchval('SELECT count(*) FROM "order".orders') == ROWS + ORDERS
 
 
 @pytest.mark.long

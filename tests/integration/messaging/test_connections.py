@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import pytest
 
+from faults.proxy import FaultProxy
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
 from tests.messaging_env import MessagingEnv, eventually
-from tests.proxy import Proxy
 from warren_messaging import codec
 from warren_messaging.amqp import connection, publisher
 from warren_messaging.amqp.connection import BrokerAddress, connect, opened
@@ -40,7 +40,7 @@ async def waiting(env: MessagingEnv) -> int:
     return int((await env.sql("SELECT count(*) FROM outbox"))[0][0])
 
 
-def through(env: MessagingEnv, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, heartbeat: int = 1) -> None:
+def through(env: MessagingEnv, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, heartbeat: int = 1) -> None:
     """Every client of the broker goes through the proxy and notices silence after about six seconds."""
     direct = env.broker_address
 
@@ -55,7 +55,7 @@ def through(env: MessagingEnv, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, he
 async def test_a_half_open_connection_is_given_up_in_bounded_time_and_nothing_is_lost(
     env: MessagingEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Proxy(env.broker_port).serving() as proxy:
+    async with FaultProxy(env.broker_port).serving() as proxy:
         through(env, proxy, monkeypatch)
         async with env.consumer({OrderConfirmed: note}) as running, env.outbox() as outbox:
             async with outbox.transaction(Transaction) as work:
@@ -84,7 +84,7 @@ async def none_waits(env: MessagingEnv) -> bool:
 async def test_connections_that_are_cut_again_and_again_lose_nothing(
     env: MessagingEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Proxy(env.broker_port).serving() as proxy:
+    async with FaultProxy(env.broker_port).serving() as proxy:
         through(env, proxy, monkeypatch)
         async with env.consumer({OrderConfirmed: note}), env.outbox() as outbox:
             for _ in range(12):

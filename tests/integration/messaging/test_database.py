@@ -8,10 +8,10 @@ from contextlib import suppress
 import asyncpg
 import pytest
 
+from faults.proxy import FaultProxy
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
 from tests.locks import LockProbe
 from tests.messaging_env import MessagingEnv, eventually
-from tests.proxy import Proxy
 from warren_messaging.errors import DatabaseUnavailable
 from warren_messaging.outbox.relay import RelaySettings
 from warren_messaging.postgres import database as messaging_database
@@ -22,14 +22,14 @@ Cut = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture
-async def proxy(env: MessagingEnv) -> AsyncIterator[Proxy]:
-    async with Proxy(env.database_port).serving() as proxy:
+async def proxy(env: MessagingEnv) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(env.database_port).serving() as proxy:
         env.database_port = proxy.port
         yield proxy
 
 
 @pytest.fixture
-async def database(env: MessagingEnv, proxy: Proxy) -> AsyncIterator[Database]:
+async def database(env: MessagingEnv, proxy: FaultProxy) -> AsyncIterator[Database]:
     database = env.database()
     await database.open()
     yield database
@@ -62,7 +62,11 @@ async def while_the_error_is_handled(connection: Connection, cut: Cut) -> None:
 @pytest.mark.parametrize("when", [in_a_statement, between_statements, before_the_end, while_the_error_is_handled])
 @pytest.mark.parametrize("how", ["reset", "terminated"])
 async def test_a_connection_that_breaks_is_a_database_that_is_away(
-    env: MessagingEnv, database: Database, proxy: Proxy, when: Callable[[Connection, Cut], Awaitable[None]], how: str
+    env: MessagingEnv,
+    database: Database,
+    proxy: FaultProxy,
+    when: Callable[[Connection, Cut], Awaitable[None]],
+    how: str,
 ) -> None:
     async def cut() -> None:
         if how == "reset":

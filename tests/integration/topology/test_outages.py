@@ -7,7 +7,7 @@ from broker_topology import ManagementApi, Status
 from broker_topology.broker.management_api import path
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import AccessDenied, BrokerUnreachable, CertificateRefused
-from tests.proxy import Proxy
+from faults.proxy import FaultProxy
 
 SPEC = {"exchanges": {"e": {"type": "fanout"}}, "users": {"u": {"secretName": "u"}}}
 
@@ -41,14 +41,13 @@ async def test_an_authority_that_is_none(broker, text):
 async def test_a_broker_that_is_away_for_a_moment(broker, api):
     """The same client goes on once the broker answers again."""
     address = broker.address
-    proxy = Proxy(int(address.management_url.rsplit(":", 1)[1]))
+    proxy = FaultProxy(int(address.management_url.rsplit(":", 1)[1]))
     async with proxy.serving():
         login = (address.admin_username, address.admin_password)
         async with ManagementApi(f"https://127.0.0.1:{proxy.port}", *login, ca_file=address.ca_file) as through:
             assert (await broker.reconcile(SPEC, api=through)).ready
             await api.delete(path("exchanges", broker.vhost, "e"))
-            proxy.refusing = True
-            proxy.cut()
+            proxy.refuse()
             for work in (broker.reconcile, broker.finalize):
                 with pytest.raises(BrokerUnreachable, match=r"nothing answers at https://127\.0"):
                     await work(SPEC, api=through)

@@ -1,4 +1,4 @@
-"""Customers' wishes and notes: what they hold the system to."""
+"""The orders of a chaos run, and how the ledger compares the answers with the final state of the system."""
 
 import uuid
 from collections.abc import Iterator
@@ -6,72 +6,72 @@ from pathlib import Path
 
 import pytest
 
-from devtools.invariants import Check
-from faults.chaos.ledger import Notebook
-from faults.chaos.workload import MANNERS, TOO_LATE, Wish, opening_stock, wishes
+from faults.chaos.ledger import ClientLedger
+from faults.chaos.workload import PAYMENT_TIMEOUT, PROFILES, PlannedOrder, opening_stock, workload
 
-BY_NAME = {manner.name: manner for manner in MANNERS}
+BY_NAME = {profile.name: profile for profile in PROFILES}
+ONE, OTHER = uuid.uuid4(), uuid.uuid4()
 
 
-def wish(key: str, manner: str = "ordinary") -> Wish:
-    return Wish(0.0, BY_NAME[manner], key, {}, None, 1)
+def planned(key: str = "a", profile: str = "ordinary") -> PlannedOrder:
+    return PlannedOrder(0.0, BY_NAME[profile], key, {}, None, 1)
 
 
 @pytest.fixture
-def notebook(tmp_path: Path) -> Iterator[Notebook]:
-    book = Notebook(tmp_path / "accepted.jsonl")
-    yield book
-    book.close()
+def ledger(tmp_path: Path) -> Iterator[ClientLedger]:
+    ledger = ClientLedger(tmp_path / "accepted.jsonl")
+    yield ledger
+    ledger.close()
 
 
-def judged(notebook: Notebook, found: dict[uuid.UUID, str]) -> list[bool]:
-    checks: list[Check] = notebook.judge(found)
+def accept(ledger: ClientLedger, order: PlannedOrder, *order_ids: uuid.UUID) -> None:
+    """Record one order, and an answer with each of the ids."""
+    ledger.place(order)
+    for requests, order_id in enumerate(order_ids, start=1):
+        ledger.accept(order, order_id, 1.0, requests)
+
+
+def verdicts(ledger: ClientLedger, found: dict[uuid.UUID, str]) -> list[bool]:
+    """Whether keys, outcomes and answers are as they must be."""
+    checks = ledger.check(found)
     assert all(check.detail for check in checks)
     return [check.held for check in checks]
 
 
-def test_a_seed_names_the_wishes() -> None:
-    assert list(wishes(3, 20, 12)) == list(wishes(3, 20, 12))
-    assert list(wishes(3, 20, 12)) != list(wishes(4, 20, 12))
+def test_a_seed_determines_the_workload() -> None:
+    assert list(workload(3, 20, 12)) == list(workload(3, 20, 12))
+    assert list(workload(3, 20, 12)) != list(workload(4, 20, 12))
 
 
-def test_ten_minutes_bring_more_than_five_thousand_orders_of_every_manner() -> None:
-    placed = list(wishes(1, 600, 12))
-    assert len(placed) > 6500
-    assert {each.manner.name for each in placed} == set(BY_NAME)
-    assert len({each.key for each in placed}) == len(placed)
-    assert {item["sku"] for each in placed for item in each.body["items"]} <= set(opening_stock())
+def test_ten_minutes_have_thousands_of_orders_of_every_profile() -> None:
+    orders = list(workload(1, 600, 12))
+    assert len(orders) > 6500
+    assert {each.profile.name for each in orders} == set(BY_NAME)
+    assert len({each.key for each in orders}) == len(orders)
+    assert {item["sku"] for each in orders for item in each.body["items"]} <= set(opening_stock())
 
 
-def test_all_is_well(notebook: Notebook, tmp_path: Path) -> None:
-    one, other = uuid.uuid4(), uuid.uuid4()
-    for each, order in ((wish("a"), one), (wish("b", "declined"), other)):
-        notebook.place(each)
-        notebook.accept(each, order, 1.0, 1)
-    assert judged(notebook, {one: "COMPLETED", other: "CANCELLED (payment_failed)"}) == [True, True, True]
-    assert judged(notebook, {one: TOO_LATE, other: TOO_LATE}) == [True, True, True]
+def test_allowed_outcomes_hold(ledger: ClientLedger, tmp_path: Path) -> None:
+    accept(ledger, planned("a"), ONE)
+    accept(ledger, planned("b", "declined"), OTHER)
+    assert verdicts(ledger, {ONE: "COMPLETED", OTHER: "CANCELLED (payment_failed)"}) == [True, True, True]
+    assert verdicts(ledger, {ONE: PAYMENT_TIMEOUT, OTHER: PAYMENT_TIMEOUT}) == [True, True, True]
     assert (tmp_path / "accepted.jsonl").read_text().count("\n") == 2
 
 
-def test_one_key_and_two_orders(notebook: Notebook) -> None:
-    one, other = uuid.uuid4(), uuid.uuid4()
-    notebook.place(wish("a"))
-    notebook.accept(wish("a"), one, 1.0, 1)
-    notebook.accept(wish("a"), other, 1.0, 2)
-    assert judged(notebook, {one: "COMPLETED", other: "COMPLETED"})[0] is False
+def test_one_key_with_two_orders_is_wrong(ledger: ClientLedger) -> None:
+    accept(ledger, planned(), ONE, OTHER)
+    assert verdicts(ledger, {ONE: "COMPLETED", OTHER: "COMPLETED"})[0] is False
 
 
-def test_the_same_answer_again_is_absorbed(notebook: Notebook) -> None:
-    one = uuid.uuid4()
-    notebook.place(wish("a"))
-    notebook.accept(wish("a"), one, 1.0, 1)
-    notebook.accept(wish("a"), one, 1.0, 2)
-    assert judged(notebook, {one: "COMPLETED"}) == [True, True, True]
-    assert notebook.absorbed == 1
+def test_the_same_answer_to_a_duplicate_is_counted(ledger: ClientLedger) -> None:
+    accept(ledger, planned(), ONE, ONE)
+    assert verdicts(ledger, {ONE: "COMPLETED"}) == [True, True, True]
+    assert ledger.duplicates == 1
 
 
 @pytest.mark.parametrize(
-    ("manner", "end"),
+    ("profile", "outcome"),
     [
         ("ordinary", "CANCELLED (customer)"),
         ("ordinary", "CANCELLED (out_of_stock)"),
@@ -82,26 +82,22 @@ def test_the_same_answer_again_is_absorbed(notebook: Notebook) -> None:
         ("ordinary", "PENDING"),
     ],
 )
-def test_an_end_that_nobody_wished_for(notebook: Notebook, manner: str, end: str) -> None:
-    one = uuid.uuid4()
-    notebook.place(wish("a", manner))
-    notebook.accept(wish("a", manner), one, 1.0, 1)
-    assert judged(notebook, {one: end}) == [True, False, True]
+def test_an_outcome_that_the_profile_does_not_allow_is_wrong(ledger: ClientLedger, profile: str, outcome: str) -> None:
+    accept(ledger, planned(profile=profile), ONE)
+    assert verdicts(ledger, {ONE: outcome}) == [True, False, True]
 
 
-def test_lost_and_unknown_orders(notebook: Notebook) -> None:
-    one = uuid.uuid4()
-    notebook.place(wish("a"))
-    notebook.accept(wish("a"), one, 1.0, 1)
-    assert judged(notebook, {}) == [True, False, True]
-    assert judged(notebook, {one: "COMPLETED", uuid.uuid4(): "COMPLETED"}) == [False, True, True]
+def test_lost_and_unknown_orders_are_wrong(ledger: ClientLedger) -> None:
+    accept(ledger, planned(), ONE)
+    assert verdicts(ledger, {}) == [True, False, True]
+    assert verdicts(ledger, {ONE: "COMPLETED", OTHER: "COMPLETED"}) == [False, True, True]
 
 
-def test_a_request_that_was_never_accepted(notebook: Notebook) -> None:
-    notebook.place(wish("a"))
-    assert judged(notebook, {}) == [False, True, True]
+def test_a_request_that_was_never_accepted_is_wrong(ledger: ClientLedger) -> None:
+    ledger.place(planned())
+    assert verdicts(ledger, {}) == [False, True, True]
 
 
-def test_an_answer_that_nobody_promised(notebook: Notebook) -> None:
-    notebook.odd.append("500 at 3.0 s for /orders")
-    assert judged(notebook, {}) == [True, True, False]
+def test_an_unexpected_answer_is_wrong(ledger: ClientLedger) -> None:
+    ledger.unexpected.append("500 at 3.0 s for /orders")
+    assert verdicts(ledger, {}) == [True, True, False]

@@ -1,4 +1,4 @@
-"""Lines leave no connection open, whatever the two ends do: pytest makes a failure of each that is found unclosed."""
+"""Proxies leave no connection open, whatever client and server do: pytest fails for each unclosed one."""
 
 import gc
 import socket
@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from devtools.servers.credentials import Certificates
-from faults.proxy import SSL_REQUEST, Lines
+from faults.proxy import SSL_REQUEST, Proxies
 
 
 @contextmanager
 def server(*answers: bytes) -> Iterator[int]:
-    """Takes one connection after another, says one of the answers to what it hears, and hangs up."""
+    """Accepts one connection for each answer, reads once, sends the answer, and closes the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -33,43 +33,42 @@ def server(*answers: bytes) -> Iterator[int]:
 
 
 @contextmanager
-def lines() -> Iterator[Lines]:
-    own = Lines()
+def running_proxies() -> Iterator[Proxies]:
+    proxies = Proxies()
     try:
-        yield own
+        yield proxies
     finally:
-        own.close()
+        proxies.close()
         gc.collect()
 
 
 @pytest.mark.parametrize(
     "answer", [b"", b"S", b"S" + b"not a handshake" * 10, b"N"], ids=["nothing", "agreed", "nonsense", "refused"]
 )
-def test_a_server_that_hangs_up_before_tls_stands(tmp_path: Path, answer: bytes) -> None:
+def test_a_server_that_closes_before_tls_is_established(tmp_path: Path, answer: bytes) -> None:
     authority = Certificates(tmp_path)
-    with server(answer) as port, lines() as own:
-        line = own.open_line(port, authority.server("postgres"), authority, "postgres")
-        with socket.create_connection(("127.0.0.1", line.port), timeout=60) as client:
+    with server(answer) as port, running_proxies() as proxies:
+        proxy = proxies.frame_proxy(port, authority.server("postgres"), authority.ca_file, postgres=True)
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as client:
             client.sendall(SSL_REQUEST)
-            while heard(client):
+            while receive(client):
                 client.sendall(b"no handshake")
 
 
-def test_clients_that_are_there_when_it_closes() -> None:
+def test_clients_are_disconnected_when_the_proxies_close() -> None:
     with ExitStack() as clients:
-        with lines() as own, server() as port:
-            line = own.line("amqp", port)
-            line.black_hole()
-            connected = [
-                clients.enter_context(socket.create_connection(("127.0.0.1", line.port), timeout=60)) for _ in range(20)
-            ]
+        with running_proxies() as proxies, server() as port:
+            proxy = proxies.proxy("amqp", port)
+            proxy.black_hole()
+            address = ("127.0.0.1", proxy.port)
+            connected = [clients.enter_context(socket.create_connection(address, timeout=60)) for _ in range(20)]
             for client in connected:
                 client.sendall(b"hello")
-        assert [heard(client) for client in connected] == [b""] * 20
+        assert [receive(client) for client in connected] == [b""] * 20
 
 
-def heard(client: socket.socket) -> bytes:
-    """What the other end said before it hung up."""
+def receive(client: socket.socket) -> bytes:
+    """What the other end has sent; nothing if it has closed or reset the connection."""
     try:
         return client.recv(100)
     except ConnectionResetError:

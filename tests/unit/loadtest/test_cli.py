@@ -1,10 +1,10 @@
-"""The command line: help and mistakes. What the commands do is tested on the real servers."""
+"""The command line: help and errors. tests/integration/loadtest runs the commands."""
 
 import pytest
 
 from loadtest import cli
 
-COMMANDS = ("consumer", "orders", "floor", "compare", "topology", "chaos")
+COMMANDS = ("consumer", "orders", "baseline", "compare", "size", "topology", "chaos")
 
 
 def run(*arguments: str) -> int:
@@ -15,9 +15,7 @@ def run(*arguments: str) -> int:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself_with_an_example_and_its_exit_codes(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_help_of_every_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command, "--help") == 0
     shown = capsys.readouterr().out
     assert f"python -m loadtest {command}" in shown
@@ -28,7 +26,7 @@ def test_every_command_explains_itself_with_an_example_and_its_exit_codes(
     "arguments",
     [("orders", "--orders", "0"), ("orders", "--profile", "nobody"), ("consumer", "--rounds", "x"), ("nothing",)],
 )
-def test_a_mistake_ends_in_a_line_and_no_stack_trace(
+def test_an_error_ends_in_one_line_without_a_stack_trace(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*arguments) != 0

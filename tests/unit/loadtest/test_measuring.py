@@ -1,4 +1,4 @@
-"""The instruments: CPU time, profiles, cores, the load generator's HTTP."""
+"""CPU time, profiles, CPU affinity, and the load generator."""
 
 import asyncio
 import cProfile
@@ -10,7 +10,7 @@ import sys
 
 import msgspec
 
-from loadtest import cores, cpu, machine
+from loadtest import cpu
 from loadtest.orders import catalogue
 from loadtest.orders.generator import place
 from loadtest.profiling import table
@@ -18,21 +18,21 @@ from loadtest.profiling import table
 BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
 
 
-def test_cpu_of_a_process_counts_children_that_have_ended() -> None:
+def test_cpu_of_a_process_includes_children_that_have_ended() -> None:
     before = cpu.of_process(os.getpid())
     subprocess.run([sys.executable, "-c", BURN], check=True)
     assert cpu.of_process(os.getpid()) - before >= 0.28
 
 
-def test_cpu_of_a_server_that_is_not_among_our_processes_is_not_made_up() -> None:
-    # As the client of a container is: it waits while the server works elsewhere.
+def test_cpu_of_a_server_in_a_container_is_unknown() -> None:
+    # A process that waits, as the client of a container does while the server runs elsewhere.
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as client:
         assert cpu.of_server("RabbitMQ", client.pid) is None
         client.communicate(b"\n")
 
 
 def test_cpu_of_a_server_includes_its_children() -> None:
-    # Named like PostgreSQL, and busy in a child.
+    # A process with the name of PostgreSQL, whose child is busy.
     name = "import sys,ctypes,subprocess\nctypes.CDLL(None).prctl(15, b'postgres', 0, 0, 0)\n"
     name += "subprocess.run([sys.executable, '-c', sys.argv[1]])\nprint('done', flush=True)\nsys.stdin.read()\n"
     with subprocess.Popen([sys.executable, "-c", name, BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
@@ -42,16 +42,16 @@ def test_cpu_of_a_server_includes_its_children() -> None:
     assert used is not None and used >= 0.28
 
 
-def test_servers_leave_the_measured_core_and_come_back() -> None:
+def test_servers_avoid_the_measured_core() -> None:
     before = os.sched_getaffinity(0)
-    core = cores.measured_core()
-    with cores.leaving(core):
+    core = cpu.measured_core()
+    with cpu.avoid_core(core):
         during = os.sched_getaffinity(0)
     assert os.sched_getaffinity(0) == before
     assert during == (before - {core} if len(before) > 1 else before)
 
 
-def test_a_profile_tells_layers_apart() -> None:
+def test_a_profile_shows_layers() -> None:
     profiler = cProfile.Profile()
     profiler.runcall(lambda: [msgspec.json.encode({"a": 1}) for _ in range(1000)])
     text = table(profiler)
@@ -59,15 +59,7 @@ def test_a_profile_tells_layers_apart() -> None:
     assert "test_measuring.py" in text
 
 
-def test_the_machine_is_named() -> None:
-    facts = machine.facts()
-    assert facts.cores >= 1
-    assert facts.processor
-    assert facts.memory_gib > 0
-    assert facts.libraries["aio-pika"]
-
-
-async def test_an_order_that_is_put_off_is_placed_again() -> None:
+async def test_an_order_that_is_answered_with_503_is_placed_again() -> None:
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,7 +77,7 @@ async def test_an_order_that_is_put_off_is_placed_again() -> None:
     async with server:
         placed = await place(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/orders", 3, 1, seed=7)
     assert len(placed.accepted) == 3
-    assert placed.put_off == 1
+    assert placed.unavailable == 1
     assert seen[0] == seen[1] != seen[2]
     assert placed.first_at <= placed.last_at
 

@@ -1,41 +1,41 @@
-"""What size costs: how pairs are judged, and that no table that grows is left out."""
+"""How pairs are compared, and that every table that grows is filled."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from loadtest.orders.course import Course
+from loadtest.orders.run import OrderRun
 from loadtest.size import history
-from loadtest.size.pairs import Pair, cost
+from loadtest.size.pairs import SizePair
 from services.migrate import SCHEMAS
 from services.shared.chassis.migrations import MESSAGING_MIGRATIONS
 
 NOT_GROWING = {
-    "failures", "retention",  # of the library; by failures alone, and one row for each walk
-    "stock", "restocks",  # by articles and by deliveries of goods
-    "waiting",  # news that is not told yet
+    "failures", "retention",  # of the library; rows for failures, and for each retention rule
+    "stock", "restocks",  # rows for articles, and for deliveries of goods
+    "waiting",  # notifications that wait
     "contradictions",  # none
 }  # fmt: skip
 
 
-def course(services: float, postgres: float | None, orders: int = 1000) -> Course:
-    return Course(
+def order_run(services: float, postgres: float | None, orders: int = 1000) -> OrderRun:
+    return OrderRun(
         orders=orders,
         seconds=1.0,
         placing_seconds=1.0,
         service_cpu={"order-api": services / 2, "audit": services / 2},
         server_cpu={"PostgreSQL": postgres, "RabbitMQ": None if postgres is None else 1.0},
         generator_cpu=9.0,
-        put_off=0,
+        unavailable=0,
     )
 
 
-def test_a_pair_compares_what_an_order_costs() -> None:
-    assert cost(course(4.0, 3.0)) == pytest.approx(8.0)
-    assert cost(course(4.0, 3.0, orders=500)) == pytest.approx(16.0)
-    assert cost(course(4.0, None)) == pytest.approx(4.0), "servers that are not measured count on neither side"
-    assert Pair(empty=course(4.0, 3.0), full=course(4.0, 3.8)).ratio == pytest.approx(1.1)
+def test_a_pair_compares_the_cost_of_an_order() -> None:
+    assert order_run(4.0, 3.0).per_thousand == pytest.approx(8.0)
+    assert order_run(4.0, 3.0, orders=500).per_thousand == pytest.approx(16.0)
+    assert order_run(4.0, None).per_thousand == pytest.approx(4.0), "servers that are not measured do not count"
+    assert SizePair(empty=order_run(4.0, 3.0), full=order_run(4.0, 3.8)).ratio == pytest.approx(1.1)
 
 
 def created(folder: Path) -> set[str]:

@@ -1,0 +1,140 @@
+"""Runs the probe and the raw loop in turn, each on new queues, and compares them.
+
+The queues are filled before the measurement, so that the speed of the publisher has no influence.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiormq import spec
+
+from loadtest import cpu
+from loadtest.child import run_child
+from loadtest.consumer import events
+from loadtest.consumer.probe import SCHEMA
+from loadtest.consumer.round import RoundResult
+from loadtest.environment import BenchmarkEnv
+from loadtest.results import Summary, Target
+from services.shared.contracts import CONTENT_TYPE
+
+MIN_RATIO = 0.5
+MODULES = {"warren": "loadtest.consumer.probe", "raw": "loadtest.consumer.raw_loop"}
+"""Side to the program of its rounds."""
+WINDOW = 1000  # messages that share a wait for confirms
+TIME_LIMIT = 300.0  # seconds for one round
+
+OnRound = Callable[[int, str, RoundResult], None]
+
+
+class SideResult(msgspec.Struct, frozen=True):
+    rate: Summary
+    """Messages a second."""
+    cpu_us: Summary
+    """Microseconds of the process's CPU for each message."""
+    rounds: list[RoundResult]
+
+    @classmethod
+    def of(cls, rounds: list[RoundResult]) -> "SideResult":
+        return cls(Summary.of([each.rate for each in rounds]), Summary.of([each.cpu_us for each in rounds]), rounds)
+
+
+class ConsumerResult(msgspec.Struct, frozen=True):
+    warren: SideResult
+    raw: SideResult
+    broken: list[str]
+    """What is wrong with finished rounds."""
+
+    @property
+    def target(self) -> Target:
+        ratio = self.warren.rate.median / self.raw.rate.median
+        return Target("P4", "messages/s of one consumer, against the raw loop", ratio, MIN_RATIO)
+
+    @property
+    def cpu_ratio(self) -> float:
+        """CPU for each message of the raw loop against the library: not affected by the speed of the servers."""
+        return self.raw.cpu_us.median / self.warren.cpu_us.median
+
+
+class ConsumerComparison:
+    """`messages` in each of `rounds` rounds of each side. `profile` names a side to run under a profiler."""
+
+    def __init__(
+        self, env: BenchmarkEnv, *, messages: int, rounds: int, seed: int, shape: str, profile: str = ""
+    ) -> None:
+        self._env = env
+        self._messages = messages
+        self._rounds = rounds
+        self._chance = random.Random(seed)  # noqa: S311 - not a secret
+        self._shape = shape
+        self._profile = profile
+        self._core = cpu.measured_core()
+        self.profiles: dict[str, str] = {}
+
+    async def run(self, on_round: OnRound) -> ConsumerResult:
+        """Raises RunFailed when a side does not finish."""
+        async with self._env.owner() as owner:
+            await owner.execute(SCHEMA)
+        results: dict[str, list[RoundResult]] = {side: [] for side in MODULES}
+        broken: list[str] = []
+        for number in range(1, self._rounds + 1):
+            # The second side of a round finds warmer servers, so the order alternates.
+            for side in list(MODULES) if number % 2 else reversed(MODULES):
+                await self._fill()
+                result = await asyncio.to_thread(self._measure, side)
+                results[side].append(result)
+                on_round(number, side, result)
+                broken += [f"round {number}, {side}: {text}" for text in await self._differences(side)]
+        return ConsumerResult(SideResult.of(results["warren"]), SideResult.of(results["raw"]), broken)
+
+    async def _fill(self) -> None:
+        async with self._env.channel() as channel:
+            for queue in ("probe.queue", "published.queue"):
+                await channel.queue_purge(queue)
+            user = self._env.servers.broker.address.admin_username
+            properties = spec.Basic.Properties(content_type=CONTENT_TYPE, delivery_mode=2, user_id=user)
+            for start in range(0, self._messages, WINDOW):
+                bodies = [events.created(self._chance, user) for _ in range(min(WINDOW, self._messages - start))]
+                await asyncio.gather(*(self._put(channel, body, properties) for body in bodies))
+        async with self._env.owner() as owner:
+            await owner.execute("TRUNCATE inbox, outbox, sequences, failures, tallies")
+
+    @staticmethod
+    async def _put(channel: Any, body: bytes, properties: spec.Basic.Properties) -> None:
+        await channel.basic_publish(
+            body, exchange="order.exchange", routing_key="order.created", mandatory=True, properties=properties
+        )
+
+    def _measure(self, side: str) -> RoundResult:
+        arguments: list[object] = ["--messages", self._messages]
+        arguments += ["--core", self._core] if self._core is not None else []
+        arguments += ["--shape", self._shape] if side == "raw" else []
+        arguments += ["--profile"] if self._profile == side else []
+        result, errors = run_child(
+            MODULES[side],
+            *arguments,
+            result=RoundResult,
+            environment=self._env.environment,
+            time_limit=TIME_LIMIT,
+        )
+        if self._profile == side:
+            self.profiles[side] = errors
+        return result
+
+    async def _differences(self, side: str) -> list[str]:
+        """Compare queues and tables with those after a round that loses and duplicates nothing."""
+        found: dict[str, int] = {}
+        async with self._env.channel() as channel:
+            for queue in ("probe.queue", "probe.dlq", "published.queue"):
+                found[queue] = (await channel.queue_declare(queue, passive=True)).message_count
+        wanted = {"probe.queue": 0, "probe.dlq": 0, "published.queue": self._messages}
+        if side == "warren":
+            async with self._env.owner() as owner:
+                for table in ("inbox", "outbox", "sequences", "failures", "tallies"):
+                    found[table] = await owner.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - constants
+                found["events tallied"] = await owner.fetchval("SELECT coalesce(sum(events), 0) FROM tallies")
+            wanted |= dict.fromkeys(("inbox", "sequences", "tallies", "events tallied"), self._messages)
+            wanted |= {"outbox": 0, "failures": 0}
+        return [f"{name} has {found[name]}, not {wanted[name]}" for name in wanted if found[name] != wanted[name]]

@@ -1,0 +1,99 @@
+"""What a benchmark of one service runs on: a new virtual host, and a new database with the service's schema."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiormq
+import asyncpg
+
+import broker_topology
+from broker_topology.broker.management_api import path
+from devtools.servers.credentials import remembered_secret
+from devtools.servers.endpoints import BrokerEndpoints
+from devtools.servers.servers import Servers
+from services.shared.chassis.migrations import ServiceSchema, prepare_database
+from services.shared.chassis.settings import ENV_PREFIX
+
+
+class BenchmarkEnv:
+    """Use as `async with env.prepared()`. `service` names the role, the schema and the broker user."""
+
+    def __init__(self, servers: Servers, service: str, topology: Path) -> None:
+        self.servers = servers
+        self.service = service
+        self.vhost = f"loadtest-{secrets.token_hex(4)}"
+        self.database = f"loadtest_{secrets.token_hex(4)}"
+        self._topology = topology
+        # Users and roles belong to the whole server, so their passwords are those of the instance.
+        self.secrets = servers.instance_dir / "secrets"
+
+    @asynccontextmanager
+    async def prepared(self) -> AsyncIterator[None]:
+        """Create topology and tables, and drop both at the end."""
+        broker, postgres = self.servers.broker.address, self.servers.postgres.address
+        remembered_secret(self.secrets / f"{self.service}-postgres" / "password")
+        url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database}"
+        schemas = [ServiceSchema(self.service)]
+        await prepare_database(url, postgres.admin_password, postgres.ca_file, self.secrets, schemas)
+        login = (broker.admin_username, broker.admin_password)
+        async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
+            topologies = broker_topology.with_vhost(broker_topology.load([self._topology]), self.vhost)
+            await broker_topology.apply(topologies, api, broker_topology.SecretDirectory(self.secrets))
+            try:
+                yield
+            finally:
+                await api.delete(path("vhosts", self.vhost))
+                async with self.owner(database="postgres") as connection:
+                    await connection.execute(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of a process of the service."""
+        broker, postgres = self.servers.broker.address, self.servers.postgres.address
+        settings = {
+            "DATABASE_URL": f"postgresql://{self.service}@{postgres.host}:{postgres.port}/{self.database}",
+            "DATABASE_PASSWORD_FILE": str(self.secrets / f"{self.service}-postgres" / "password"),
+            "DATABASE_CA_FILE": str(postgres.ca_file),
+            "BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/{self.vhost}",
+            "BROKER_CREDENTIALS": str(self.secrets / f"{self.service}-rabbitmq"),
+            "BROKER_CA_FILE": str(broker.ca_file),
+            "LOG_LEVEL": "warning",
+        }
+        return {f"{ENV_PREFIX}{name}": value for name, value in settings.items()}
+
+    @asynccontextmanager
+    async def owner(self, database: str | None = None) -> AsyncIterator["asyncpg.Connection[Any]"]:
+        """A connection of the database's owner, in the service's schema."""
+        dsn = self.servers.postgres.address.dsn(database or self.database)
+        connection = await asyncpg.connect(dsn, server_settings={"search_path": self.service})
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    def channel(self) -> AbstractAsyncContextManager[Any]:
+        """A channel in the virtual host, as the administrator."""
+        return admin_channel(self.servers.broker.address, self.vhost)
+
+    async def server_versions(self) -> dict[str, str]:
+        async with self.owner() as connection:
+            postgres = connection.get_server_version()
+        async with self.channel() as channel:
+            broker = channel.connection.server_properties["version"]
+        return {
+            "RabbitMQ": broker.decode() if isinstance(broker, bytes) else str(broker),
+            "PostgreSQL": f"{postgres.major}.{postgres.minor}",
+        }
+
+
+@asynccontextmanager
+async def admin_channel(broker: BrokerEndpoints, vhost: str) -> AsyncIterator[Any]:
+    """A channel with publisher confirms, as the administrator; an unroutable message raises an error."""
+    connection = await aiormq.connect(f"{broker.amqps_url(vhost=vhost)}?cafile={broker.ca_file}")
+    try:
+        yield await connection.channel(on_return_raises=True)
+    finally:
+        await connection.close()
