@@ -1,7 +1,7 @@
-"""What must hold once a run has come to rest, judged from the databases and the broker.
+"""The invariants of the whole system, checked in its databases and queues after a run.
 
-The demo, the tests and the load test all end with this. It looks from outside, with an administrator's eyes: no
-service is asked about its own correctness. Every statement is exact; `seconds` of waiting belong to `settled`.
+The demo, the tests and the load test end with these checks. They read as an administrator: no service is asked about
+its own correctness. Every check is exact; `wait_for_invariants` adds the time that messages in progress need.
 """
 
 import asyncio
@@ -26,23 +26,23 @@ POLL_SECONDS = 0.2
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One statement about the system, and the figures it rests on."""
+    """One invariant, whether it held, and the numbers behind it."""
 
     name: str
     held: bool
     detail: str
 
 
-async def judge(
+async def check_invariants(
     database: DatabaseEndpoint,
     broker: BrokerEndpoints,
     *,
     vhost: str = "orders",
     accepted: Collection[UUID] = (),
-    apart_from: tuple[str, ...] = (),
+    ignored_queues: tuple[str, ...] = (),
 ) -> list[Check]:
-    """All checks, in a fixed order. `accepted` are the orders that were answered with 202; queues whose names begin
-    with one of `apart_from` may still hold messages."""
+    """Run all checks, in a fixed order. `accepted` are the orders that the API accepted (202). Queues whose names
+    begin with one of `ignored_queues` may still hold messages."""
     connection = await asyncpg.connect(database.dsn())
     try:
         depths = await queue_depths(broker, vhost)
@@ -54,13 +54,13 @@ async def judge(
             await _audit_complete(connection),
             await _outboxes_empty(connection),
             await _failures_parked(connection, depths),
-            _queues_drained({name: count for name, count in depths.items() if not name.startswith(apart_from)}),
+            _queues_drained({name: count for name, count in depths.items() if not name.startswith(ignored_queues)}),
         ]
     finally:
         await connection.close()
 
 
-async def settled(
+async def wait_for_invariants(
     database: DatabaseEndpoint,
     broker: BrokerEndpoints,
     *,
@@ -68,24 +68,24 @@ async def settled(
     vhost: str = "orders",
     accepted: Collection[UUID] = (),
 ) -> list[Check]:
-    """Wait until every check holds, at most `seconds`; returns the last verdict either way."""
+    """Repeat the checks until all hold, for at most `seconds`; returns the last results."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
-        checks = await judge(database, broker, vhost=vhost, accepted=accepted)
+        checks = await check_invariants(database, broker, vhost=vhost, accepted=accepted)
         if all(check.held for check in checks) or asyncio.get_running_loop().time() > deadline:
             return checks
         await asyncio.sleep(POLL_SECONDS)
 
 
 async def queue_depths(broker: BrokerEndpoints, vhost: str) -> dict[str, int]:
-    """Messages in each queue, waiting, delayed or being delivered."""
-    # The totals as the queues reported them last; with statistics they are up to five seconds older still.
+    """Count the messages of each queue: ready, delayed and unacknowledged."""
+    # Without statistics the totals are fresher by up to five seconds.
     queues = await _queues(broker, vhost, disable_stats="true", enable_queue_totals="true")
     return {queue["name"]: queue.get("messages", 0) for queue in queues}
 
 
 async def quorums_online(broker: BrokerEndpoints, vhost: str) -> dict[str, int]:
-    """How many members of each quorum queue are online."""
+    """Count the online members of each quorum queue."""
     queues = await _queues(broker, vhost, columns="name,type,online")
     return {queue["name"]: len(queue["online"]) for queue in queues if queue["type"] == "quorum"}
 
@@ -129,7 +129,7 @@ async def _stock_conserved(connection: Connection) -> Check:
 
 
 async def _stock_matches_orders(connection: Connection) -> Check:
-    """What inventory holds as sold is what completed orders bought, article by article."""
+    """For each article, inventory counts as sold what completed orders bought."""
     rows = await connection.fetch(
         """
         WITH bought AS (
@@ -142,7 +142,7 @@ async def _stock_matches_orders(connection: Connection) -> Check:
     )
     wrong = [row[0] for row in rows]
     detail = f"differs for {', '.join(wrong[:5])}" if wrong else "sold = bought by completed orders; nothing reserved"
-    return Check("nothing is sold but to completed orders", not wrong, detail)
+    return Check("stock is sold only to completed orders", not wrong, detail)
 
 
 async def _money_matches_orders(connection: Connection) -> Check:
@@ -168,7 +168,7 @@ async def _money_matches_orders(connection: Connection) -> Check:
 
 
 async def _audit_complete(connection: Connection) -> Check:
-    """As many events of each source and order as that source has counted, numbered 1 to n."""
+    """The audit log has the events of each source and order that the source has numbered, 1 to n."""
     sent = " UNION ALL ".join(
         f"SELECT '/warren/{name}' AS source, subject, last FROM \"{name}\".sequences"  # noqa: S608 - constants
         for name in AUDITED
@@ -199,9 +199,9 @@ async def _outboxes_empty(connection: Connection) -> Check:
 
 
 async def _failures_parked(connection: Connection, depths: Mapping[str, int]) -> Check:
-    """Each failure on record either succeeded later or lies in its service's parking lot.
+    """Each recorded failure either succeeded later or is in its service's parking lot.
 
-    A replay that was killed on its way may leave a second copy of a message there, never fewer than on record.
+    A replay that was killed may leave a second copy of a message in the parking lot, but never fewer than on record.
     """
     wrong = []
     total = 0
@@ -214,11 +214,11 @@ async def _failures_parked(connection: Connection, depths: Mapping[str, int]) ->
         if counts.get("retrying") or on_record > parked or (parked and not on_record):
             wrong.append(f"{name}: {dict(counts)} on record, {parked} in {name}.dlq")
     detail = "; ".join(wrong) or f"{total} parked, each with its reason on record"
-    return Check("what failed is in a parking lot", not wrong, detail)
+    return Check("every failed message is in a parking lot", not wrong, detail)
 
 
 def _queues_drained(depths: Mapping[str, int]) -> Check:
-    """Nothing waits, and no event was routed to nobody."""
+    """All queues but the parking lots are empty, unrouted.queue included."""
     full = {name: count for name, count in depths.items() if count and not name.endswith(".dlq")}
-    detail = ", ".join(f"{count} in {name}" for name, count in full.items()) or f"{len(depths)} queues looked at"
+    detail = ", ".join(f"{count} in {name}" for name, count in full.items()) or f"{len(depths)} queues"
     return Check("no message waits anywhere else", not full, detail)

@@ -1,4 +1,4 @@
-"""The HTTP APIs of the running system, as its customers use them: the command line, the demo, the tests."""
+"""A client of the HTTP APIs, for the command line, the demo and the tests."""
 
 import json
 import os
@@ -16,15 +16,16 @@ from warren.local_system import running_instance
 T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-FINAL = {"COMPLETED", "CANCELLED"}
+FINAL_STATES = {"COMPLETED", "CANCELLED"}
 SHORT_ID = 8  # hexadecimal digits: the last ones, since orders of one minute share their first
 
 
 class OrderView(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
-    """An order as the service shows it."""
+    """An order as the order API returns it."""
 
     id: UUID
-    order_id: str | None
+    reference: str | None = msgspec.field(name="orderId")
+    """The customer's own number."""
     customer: str
     state: str
     reason: str | None
@@ -39,7 +40,7 @@ class OrderView(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        return self.order_id or str(self.id)
+        return self.reference or str(self.id)
 
     @property
     def short_id(self) -> str:
@@ -55,14 +56,14 @@ class OrderView(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
 
 
 def default_url() -> str:
-    """$WARREN_URL, else where `warren up` of this checkout runs, else port 8080."""
+    """Return $WARREN_URL, else the address of the running `warren up`, else port 8080."""
     if url := os.environ.get("WARREN_URL"):
         return url.rstrip("/").removesuffix("/orders")
     return (_running("orders") or DEFAULT_URL).removesuffix("/orders")
 
 
 def default_audit_url() -> str | None:
-    """$WARREN_AUDIT_URL, else that of the running `warren up`, if $WARREN_URL names no other system."""
+    """Return $WARREN_AUDIT_URL, else the address of the running `warren up` unless $WARREN_URL names a system."""
     if url := os.environ.get("WARREN_AUDIT_URL"):
         return url.rstrip("/")
     url = None if os.environ.get("WARREN_URL") else _running("audit")
@@ -88,16 +89,16 @@ class ApiClient:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is kept open between requests."""
+        """Do nothing: no connection stays open between requests."""
 
     def place(self, body: dict[str, Any], key: str | None = None) -> OrderView:
         headers = {"Idempotency-Key": key} if key else {}
         return self._order("POST", "/orders", body, headers)
 
     def find(self, name: str, customer: str | None = None) -> OrderView:
-        """By id, by the customer's own number, or by the last digits of the id of one of the newest hundred.
+        """Find an order by its id, its reference, or the last digits of its id among the newest hundred.
 
-        Raises ClientError when that is not one order.
+        Raises ClientError unless exactly one order matches.
         """
         try:
             return self._order("GET", f"/orders/{UUID(name)}")
@@ -110,12 +111,12 @@ class ApiClient:
             raise ClientError(f"{what} {name!r}" + ("; name one with --user" if found else f" at {self.url}"))
         return found[0]
 
-    def history(self, order: UUID) -> "list[HistoryEntry] | None":
-        """The order's events by time, from the audit service; None if its address is not known."""
+    def history(self, order_id: UUID) -> "list[HistoryEntry] | None":
+        """Return the order's events by time, from the audit service; None if its address is unknown."""
         if self._audit_url is None:
             return None
-        answer = self._request("GET", f"{self._audit_url}/audit/orders/{order}")
-        return [entry.event for entry in _read(answer, _History, "history", "audit").events]
+        response = self._request("GET", f"{self._audit_url}/audit/orders/{order_id}")
+        return [entry.event for entry in _read(response, _History, "history", "audit").events]
 
     def list(
         self,
@@ -129,11 +130,11 @@ class ApiClient:
         parameters = {name: value for name, value in wanted.items() if value is not None}
         return _read(self._request("GET", f"{self.url}/orders?{urlencode(parameters)}"), _OrderPage, "orders").orders
 
-    def cancel(self, order: UUID) -> OrderView:
-        return self._order("POST", f"/orders/{order}/cancel")
+    def cancel(self, order_id: UUID) -> OrderView:
+        return self._order("POST", f"/orders/{order_id}/cancel")
 
-    def confirm_delivery(self, order: UUID) -> OrderView:
-        return self._order("POST", f"/orders/{order}/delivery-confirmation")
+    def confirm_delivery(self, order_id: UUID) -> OrderView:
+        return self._order("POST", f"/orders/{order_id}/delivery-confirmation")
 
     def _order(
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
@@ -146,15 +147,15 @@ class ApiClient:
         content = None if body is None else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
         try:
-            answer = request(method, url, body=content, headers=self._headers | kind | (headers or {}))
+            response = request(method, url, body=content, headers=self._headers | kind | (headers or {}))
         except NoResponse as error:
             raise ClientError(
-                f"no answer from {url} ({error}). Start the system with `warren up`, or name it with --url or"
+                f"no response from {url} ({error}). Start the system with `warren up`, or name it with --url or"
                 " WARREN_URL."
             ) from error
-        if answer.is_error:
-            raise ClientError(_problem(answer), answer.status)
-        return answer
+        if response.is_error:
+            raise ClientError(_problem(response), response.status)
+        return response
 
 
 class _OrderPage(msgspec.Struct):
@@ -177,19 +178,19 @@ class _History(msgspec.Struct):
     events: list[_Recorded]
 
 
-def _read(answer: HttpResponse, kind: type[T], what: str, service: str = "order") -> T:
+def _read(response: HttpResponse, kind: type[T], what: str, service: str = "order") -> T:
     try:
-        return msgspec.json.decode(answer.body, type=kind)
+        return msgspec.json.decode(response.body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ClientError(
-            f"{answer.url} answered {answer.status} and no {what}: is this Warren's {service} service?",
-            answer.status,
+            f"{response.url} answered {response.status} and no {what}: is this Warren's {service} service?",
+            response.status,
         ) from error
 
 
-def _problem(answer: HttpResponse) -> str:
+def _problem(response: HttpResponse) -> str:
     try:
-        body = json.loads(answer.body)
-        return f"{body['title']} ({answer.status}): {body['detail']}"
+        body = json.loads(response.body)
+        return f"{body['title']} ({response.status}): {body['detail']}"
     except (ValueError, KeyError, TypeError, RecursionError):
-        return f"{answer.url} answered {answer.status}"
+        return f"{response.url} answered {response.status}"

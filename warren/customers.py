@@ -1,10 +1,10 @@
-"""Customers who order at an installation at a steady rate, and measure what each order costs them.
+"""Customers who place orders at a steady rate and measure how long each takes.
 
     python -m warren.customers --url http://localhost:8080 --token-key-file token.key --rate 20 --seconds 60
 
-A request that fails is counted, and repeated with the same Idempotency-Key until the order is accepted or PATIENCE is
-over. An order's time runs from its first request to its acceptance. SIGTERM and Ctrl-C end the ordering early. Exit
-codes: 0 every request was answered with 202, 1 some were not, 2 wrong usage.
+A failed request is counted, and repeated with the same Idempotency-Key until the order is accepted or PATIENCE is over.
+The time of an order runs from its first request to its acceptance. SIGTERM and Ctrl-C stop new orders. Exit codes: 0
+every request was answered with 202, 1 some were not, 2 wrong usage.
 """
 
 import argparse
@@ -26,16 +26,16 @@ from warren.errors import WarrenError
 from warren.tokens import sign
 
 ARTICLES = [f"item{number}" for number in range(1, 10)]
-LIMIT = 10.0  # seconds for an answer
+TIMEOUT = 10.0  # seconds for a response
 PATIENCE = 60.0  # seconds after which a customer gives up an order
 PAUSE = 0.5  # seconds before a request is repeated
 BUSY = httpx.codes.TOO_MANY_REQUESTS
-SHOWN = 20  # failures that are printed one by one
+MAX_PRINTED = 20  # failures that are printed
 
 
 @dataclass
 class OrderCounts:
-    """`accepted` has the seconds that each order took; `failed` counts requests by reason, `given_up` orders."""
+    """Accepted orders with their seconds, failed requests by reason, and the number of orders given up."""
 
     accepted: dict[UUID, float] = field(default_factory=dict)
     failed: Counter[str] = field(default_factory=Counter)
@@ -55,10 +55,10 @@ class OrderCounts:
 
 
 class SteadyCustomers:
-    """`rate` is orders a second; with `ids`, each accepted one is printed, as are the first failures."""
+    """Places `rate` orders a second and prints the first failures; with `ids` also the id of each accepted order."""
 
     def __init__(self, url: str, key_file: Path | None, rate: float, *, ids: bool = False) -> None:
-        self.tally = OrderCounts()
+        self.counts = OrderCounts()
         self._url = url
         self._key_file = key_file
         self._pause = 1 / rate
@@ -67,15 +67,15 @@ class SteadyCustomers:
         self._ended = asyncio.Event()
 
     def stop(self) -> None:
-        """What is under way is waited for."""
+        """Place no further order; `order` returns when those in progress are done."""
         self._ended.set()
 
     async def order(self, seconds: float) -> OrderCounts:
-        """Until the time is over or `stop`; slow answers hold up no other customer. Raises WarrenError."""
+        """Place orders for `seconds` or until `stop`. A slow response delays no other order. Raises WarrenError."""
         token = None if self._key_file is None else sign("customers", self._key_file, seconds=seconds + 600)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         async with (
-            httpx.AsyncClient(base_url=self._url, headers=headers, timeout=LIMIT) as client,
+            httpx.AsyncClient(base_url=self._url, headers=headers, timeout=TIMEOUT) as client,
             asyncio.TaskGroup() as group,
         ):
             began = time.monotonic()
@@ -89,36 +89,36 @@ class SteadyCustomers:
                         await self._ended.wait()
                 except TimeoutError:
                     continue
-        return self.tally
+        return self.counts
 
     async def _place(self, client: httpx.AsyncClient, number: int) -> None:
         items = [ARTICLES[number % len(ARTICLES)], ARTICLES[number // len(ARTICLES) % len(ARTICLES)]]
         body = {"orderId": f"{self._run}-{number}", "user": "customers", "items": sorted(set(items))}
         began = time.monotonic()
-        while (answer := await self._request(client, body)) is None or answer.status_code != httpx.codes.ACCEPTED:
-            refused = answer is not None and answer.is_client_error and answer.status_code != BUSY
+        while (response := await self._request(client, body)) is None or response.status_code != httpx.codes.ACCEPTED:
+            refused = response is not None and response.is_client_error and response.status_code != BUSY
             if refused or time.monotonic() - began > PATIENCE:
-                self.tally.given_up += 1
+                self.counts.given_up += 1
                 return
             await asyncio.sleep(PAUSE)
-        order = UUID(answer.json()["id"])
-        self.tally.accepted[order] = time.monotonic() - began
+        order_id = UUID(response.json()["id"])
+        self.counts.accepted[order_id] = time.monotonic() - began
         if self._ids:
-            print(f"accepted {order}", flush=True)
+            print(f"accepted {order_id}", flush=True)
 
     async def _request(self, client: httpx.AsyncClient, body: Mapping[str, object]) -> httpx.Response | None:
         try:
-            answer = await client.post("/orders", json=body, headers={"Idempotency-Key": str(body["orderId"])})
+            response = await client.post("/orders", json=body, headers={"Idempotency-Key": str(body["orderId"])})
         except httpx.HTTPError as error:
-            self._fail(f"no answer: {str(error) or type(error).__name__}")
+            self._fail(f"no response: {str(error) or type(error).__name__}")
             return None
-        if answer.status_code != httpx.codes.ACCEPTED:
-            self._fail(f"answered {answer.status_code}: {answer.text[:200]}")
-        return answer
+        if response.status_code != httpx.codes.ACCEPTED:
+            self._fail(f"answered {response.status_code}: {response.text[:200]}")
+        return response
 
     def _fail(self, reason: str) -> None:
-        self.tally.failed[reason] += 1
-        if self.tally.failed.total() <= SHOWN:
+        self.counts.failed[reason] += 1
+        if self.counts.failed.total() <= MAX_PRINTED:
             print(f"failed at {time.strftime('%H:%M:%S')}: {reason}", flush=True)
 
 
@@ -140,19 +140,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m warren.customers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--url", required=True, help="where the order API is")
+    parser.add_argument("--url", required=True, help="address of the order API")
     parser.add_argument("--token-key-file", type=Path, help="key to sign the customers' token with")
-    parser.add_argument("--rate", type=_positive, default=10.0, help="orders a second; default: %(default)g")
-    parser.add_argument("--seconds", type=_positive, default=60.0, help="for how long; default: %(default)g")
-    parser.add_argument("--ids", action="store_true", help="print the id of every order that was accepted")
+    parser.add_argument("--rate", type=_positive, default=10.0, help="orders per second; default: %(default)g")
+    parser.add_argument("--seconds", type=_positive, default=60.0, help="duration; default: %(default)g")
+    parser.add_argument("--ids", action="store_true", help="print the id of every accepted order")
     options = parser.parse_args()
     try:
-        tally = asyncio.run(_run(options))
+        counts = asyncio.run(_run(options))
     except WarrenError as error:
         print(f"customers: {error}", file=sys.stderr)
         return 1
-    print(tally.text, flush=True)
-    return 1 if tally.failed else 0
+    print(counts.text, flush=True)
+    return 1 if counts.failed else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The orders of the demo: what each is meant to show, and how it must end."""
+"""The scenarios of the demo: one order each, with its expected final state."""
 
 import time
 from collections.abc import Callable
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from warren.client import FINAL, ApiClient, OrderView
+from warren.client import FINAL_STATES, ApiClient, OrderView
 from warren.errors import ClientError
 
-TRIES = 5  # orders of a customer who is too late to cancel
+MAX_ATTEMPTS = 5  # orders of a customer who cancels too late
 MAIL = {"email": "ann@customers.example"}
 BOTH = {"email": "gayal@customers.example", "phone": "+94 11 234 5678"}
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One order and its expected end, as "STATE" or "STATE (reason)". `cancel_in` is the state in which the
-    customer changes their mind."""
+    """One order and its expected final state, as "STATE" or "STATE (reason)". The customer cancels it in the state
+    `cancel_in`."""
 
     title: str
     body: dict[str, Any]
@@ -73,73 +73,72 @@ SCENARIOS = (
 
 @dataclass
 class ScenarioRun:
-    """A scene under way."""
+    """A scenario in progress."""
 
-    scene: Scenario
+    scenario: Scenario
     order: OrderView
     path: list[str] = field(default_factory=list)
     cancelled: bool = False
-    tries: int = 1
+    attempts: int = 1
 
     @property
-    def over(self) -> bool:
-        return self.order.state in FINAL
+    def final(self) -> bool:
+        return self.order.state in FINAL_STATES
 
     @property
     def missed(self) -> bool:
-        """The order ended before its customer, who looks at it now and then, could change their mind, or the parcel
-        left while their word was on its way."""
+        """The order was final before the customer could cancel it, or its parcel left before the cancellation."""
         too_late = not self.cancelled or self.order.state == "COMPLETED"
-        return self.over and self.scene.cancel_in is not None and too_late
+        return self.final and self.scenario.cancel_in is not None and too_late
 
     @property
     def as_expected(self) -> bool:
-        return self.order.shown_state == self.scene.expected
+        return self.order.shown_state == self.scenario.expected
 
 
-def place(client: ApiClient, scene: Scenario) -> ScenarioRun:
-    act = ScenarioRun(scene, client.place(scene.body))
-    _note(act)
-    return act
+def place(client: ApiClient, scenario: Scenario) -> ScenarioRun:
+    run = ScenarioRun(scenario, client.place(scenario.body))
+    _note(run)
+    return run
 
 
 def follow(
-    client: ApiClient, acts: list[ScenarioRun], seconds: float, *, check: Callable[[], None] = lambda: None
+    client: ApiClient, runs: list[ScenarioRun], seconds: float, *, check: Callable[[], None] = lambda: None
 ) -> None:
-    """Watch every order until it is over, playing the customers' parts; gives up after `seconds`, or by an error that
-    `check` raises. A customer who was too late to cancel, as on a busy machine, orders again."""
+    """Poll every order until it is final, and cancel as the scenarios say. Ends after `seconds`, or by an error from
+    `check`. A customer who cancels too late, as on a busy machine, places the order again."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not all(act.over for act in acts):
-        for act in acts:
-            if act.scene.cancel_in == act.order.state and not act.cancelled:
-                _cancel(client, act)
-            elif not act.over:
-                act.order = client.find(str(act.order.id))
-            _note(act)
-            if act.missed and act.tries < TRIES:
-                _order_again(client, act)
+    while time.monotonic() < deadline and not all(run.final for run in runs):
+        for run in runs:
+            if run.scenario.cancel_in == run.order.state and not run.cancelled:
+                _cancel(client, run)
+            elif not run.final:
+                run.order = client.find(str(run.order.id))
+            _note(run)
+            if run.missed and run.attempts < MAX_ATTEMPTS:
+                _order_again(client, run)
         check()
         time.sleep(0.05)
 
 
-def _cancel(client: ApiClient, act: ScenarioRun) -> None:
+def _cancel(client: ApiClient, run: ScenarioRun) -> None:
     try:
-        act.order = client.cancel(act.order.id)
+        run.order = client.cancel(run.order.id)
     except ClientError as error:
         if error.status != HTTPStatus.CONFLICT:
             raise
-        act.order = client.find(str(act.order.id))
-    act.cancelled = True
+        run.order = client.find(str(run.order.id))
+    run.cancelled = True
 
 
-def _order_again(client: ApiClient, act: ScenarioRun) -> None:
-    act.tries += 1
-    body = act.scene.body
-    act.order = client.place({**body, "orderId": f"{body['orderId']}-{act.tries}"})
-    act.path, act.cancelled = [], False
-    _note(act)
+def _order_again(client: ApiClient, run: ScenarioRun) -> None:
+    run.attempts += 1
+    body = run.scenario.body
+    run.order = client.place({**body, "orderId": f"{body['orderId']}-{run.attempts}"})
+    run.path, run.cancelled = [], False
+    _note(run)
 
 
-def _note(act: ScenarioRun) -> None:
-    if not act.path or act.path[-1] != act.order.state:
-        act.path.append(act.order.state)
+def _note(run: ScenarioRun) -> None:
+    if not run.path or run.path[-1] != run.order.state:
+        run.path.append(run.order.state)

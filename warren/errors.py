@@ -15,7 +15,7 @@ class WarrenError(Exception):
 
 
 class ClientError(WarrenError):
-    """A request failed. `status` is the HTTP status of the answer; None without an answer."""
+    """A request failed. `status` is the HTTP status of the response; None without a response."""
 
     def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text)
@@ -23,7 +23,7 @@ class ClientError(WarrenError):
 
 
 def fail(program: str, text: str) -> int:
-    """Say on standard error why the program ends; returns the exit code."""
+    """Report on standard error why the program ends; return the exit code."""
     if sys.stderr is not None:
         coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
         name = f"\x1b[31m{program}:\x1b[0m" if coloured else f"{program}:"

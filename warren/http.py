@@ -1,4 +1,4 @@
-"""One HTTP request, with the standard library: importing httpx alone takes most of the time that a command may take."""
+"""HTTP requests with the standard library: the import of httpx would take most of a command's time."""
 
 import http.client
 import ssl

@@ -1,9 +1,9 @@
-"""The demo's orders against an installation that runs anywhere: does it do what it is for?
+"""Places the orders of the demo at any installation and checks their final states.
 
     python -m warren.smoke --url https://shop.example --token-key-file token.key
 
-Each run names its orders anew, so it may be repeated. Exit codes: 0 every order ended as it should, 1 some did not,
-2 wrong usage.
+Each run gives its orders new references, so it may be repeated. Exit codes: 0 every order ended as expected, 1 some did
+not, 2 wrong usage.
 """
 
 import argparse
@@ -22,36 +22,36 @@ from warren.errors import ClientError, WarrenError
 from warren.tokens import sign
 
 SECONDS = 120.0
-PAUSE = 0.5  # seconds between two tries of a server that does not answer yet
+PAUSE = 0.5  # seconds between two attempts while the server does not answer
 
 
 class SmokeTest:
-    """One run: its orders bear its name, and all of it ends by the deadline."""
+    """One run, with a suffix of its own for the references of its orders, and a deadline for all of them."""
 
     def __init__(self, url: str, key_file: Path | None, seconds: float) -> None:
         self._url = url
         self._key_file = key_file
-        self._run = secrets.token_hex(3)
+        self._suffix = secrets.token_hex(3)
         self._deadline = time.monotonic() + seconds
 
-    def perform(self, scene: Scenario) -> tuple[bool, str]:
-        """Whether it ended as expected, and a line that says how."""
+    def run(self, scenario: Scenario) -> tuple[bool, str]:
+        """Return whether the order ended as expected, and a line for the report."""
         try:
-            act = self._act(scene)
+            run = self._follow(scenario)
         except ClientError as error:
-            return False, f"{scene.title}: {error}"
-        verdict = "as expected" if act.as_expected else f"NOT {act.scene.expected}"
-        return act.as_expected, f"{scene.title}: {' -> '.join(act.path)}: {act.order.shown_state}, {verdict}"
+            return False, f"{scenario.title}: {error}"
+        verdict = "as expected" if run.as_expected else f"NOT {run.scenario.expected}"
+        return run.as_expected, f"{scenario.title}: {' -> '.join(run.path)}: {run.order.shown_state}, {verdict}"
 
-    def _act(self, scene: Scenario) -> ScenarioRun:
-        token = None if self._key_file is None else sign(scene.body["user"], self._key_file)
+    def _follow(self, scenario: Scenario) -> ScenarioRun:
+        token = None if self._key_file is None else sign(scenario.body["user"], self._key_file)
         with ApiClient(self._url, token) as client:
-            act = self._placed(client, scene)
-            demo.follow(client, [act], self._deadline - time.monotonic())
-            return act
+            run = self._placed(client, scenario)
+            demo.follow(client, [run], self._deadline - time.monotonic())
+            return run
 
-    def _placed(self, client: ApiClient, scene: Scenario) -> ScenarioRun:
-        named = replace(scene, body=scene.body | {"orderId": f"{scene.body['orderId']}-{self._run}"})
+    def _placed(self, client: ApiClient, scenario: Scenario) -> ScenarioRun:
+        named = replace(scenario, body=scenario.body | {"orderId": f"{scenario.body['orderId']}-{self._suffix}"})
         while True:
             try:
                 return demo.place(client, named)
@@ -67,9 +67,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m warren.smoke", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--url", required=True, help="where the order API is")
+    parser.add_argument("--url", required=True, help="address of the order API")
     parser.add_argument("--token-key-file", type=Path, help="key to sign the customers' tokens with")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long all may take; default: %(default)g")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="time limit for all orders; default: %(default)g"
+    )
     counts = range(1, len(SCENARIOS) + 1)
     parser.add_argument(
         "--only",
@@ -77,15 +79,15 @@ def main() -> int:
         choices=counts,
         metavar="COUNT",
         default=counts[-1],
-        help="place only the first so many orders",
+        help="place only the first COUNT orders",
     )
     options = parser.parse_args()
     smoke = SmokeTest(options.url, options.token_key_file, options.seconds)
     scenes = SCENARIOS[: options.only]
     try:
-        # Side by side, since a customer who changes their mind at once must not wait for another's order.
+        # In parallel: a scenario that cancels at once must not wait for another order.
         with ThreadPoolExecutor(len(scenes)) as pool:
-            outcomes = list(pool.map(smoke.perform, scenes))
+            outcomes = list(pool.map(smoke.run, scenes))
     except WarrenError as error:
         print(f"smoke: {error}", file=sys.stderr)
         return 1

@@ -1,6 +1,6 @@
-"""Bearer tokens as the services read them (services/shared/chassis/http/auth.py), for trying out and for tests.
+"""Bearer tokens as the services read them (services/shared/chassis/http/auth.py), for experiments and tests.
 
-In earnest a login service issues them: whoever holds the key can be anybody.
+In production a login service issues them: the key can sign a token for any user.
 """
 
 import time
@@ -13,7 +13,10 @@ from warren.errors import WarrenError
 
 
 def sign(subject: str, key_file: Path, *, role: str | None = None, seconds: float = 3600) -> str:
-    """A token that names `subject` for so long. Raises WarrenError when the key cannot be read or is too short."""
+    """Sign a token for `subject` that is valid for `seconds`.
+
+    Raises WarrenError when the key cannot be read or is too short.
+    """
     try:
         key = key_file.read_bytes().strip()
     except OSError as error:

@@ -47,8 +47,8 @@ def run(*, logs: bool) -> int:
     ):
         instance.record(system.urls, system.pids)
         _heading("Orders")
-        acts = _run_orders(system, client, live=not logs)
-        checks, parked, published, sent = asyncio.run(_examine(system, acts))
+        runs = _run_orders(system, client, live=not logs)
+        checks, parked, published, sent = asyncio.run(_examine(system, runs))
         _out.print("\nstopping …")
     _heading("What each service said")
     _out.print(_sources(published))
@@ -60,28 +60,28 @@ def run(*, logs: bool) -> int:
     for check in checks:
         mark = "[green]✓[/green]" if check.held else "[red]✗[/red]"
         _out.print(f"  {mark} {check.name}: {check.detail}")
-    return _verdict(acts, checks, parked)
+    return _verdict(runs, checks, parked)
 
 
 def _run_orders(system: System, client: ApiClient, *, live: bool) -> list[ScenarioRun]:
-    acts = [play.place(client, scene) for scene in play.SCENARIOS]
+    runs = [play.place(client, scene) for scene in play.SCENARIOS]
     again = client.place(play.SCENARIOS[0].body)
     send_poison(system.servers.broker.address, "inventory.queue")
     show: Any = nullcontext()
     if live and _out.is_terminal:
-        show = Live(get_renderable=lambda: _board(acts), console=_out, refresh_per_second=10, transient=True)
+        show = Live(get_renderable=lambda: _board(runs), console=_out, refresh_per_second=10, transient=True)
     with show:
-        play.follow(client, acts, PATIENCE, check=system.check)
-    _out.print(_board(acts))
-    same = "the same order" if again.id == acts[0].order.id else "ANOTHER ORDER"
+        play.follow(client, runs, PATIENCE, check=system.check)
+    _out.print(_board(runs))
+    same = "the same order" if again.id == runs[0].order.id else "ANOTHER ORDER"
     _out.print(f"  the first request, sent twice, gave {same}")
-    return acts
+    return runs
 
 
-async def _examine(system: System, acts: Sequence[ScenarioRun]) -> tuple[list[Check], list[Any], list[Any], str]:
+async def _examine(system: System, runs: Sequence[ScenarioRun]) -> tuple[list[Check], list[Any], list[Any], str]:
     database, broker = system.servers.postgres.address, system.servers.broker.address
-    accepted = [act.order.id for act in acts]
-    checks = await invariants.settled(database, broker, seconds=PATIENCE, accepted=accepted)
+    accepted = [run.order.id for run in runs]
+    checks = await invariants.wait_for_invariants(database, broker, seconds=PATIENCE, accepted=accepted)
     connection = await asyncpg.connect(database.dsn())
     try:
         parked = await connection.fetch(
@@ -100,16 +100,16 @@ async def _examine(system: System, acts: Sequence[ScenarioRun]) -> tuple[list[Ch
     return checks, list(parked), list(published), f"{mails} mails over SMTP and {texts} text messages over HTTP"
 
 
-def _board(acts: Sequence[ScenarioRun]) -> Group:
+def _board(runs: Sequence[ScenarioRun]) -> Group:
     table = Table(box=None, padding=(0, 2, 0, 2))
     for column in ("order", "what it shows", "its way"):
         table.add_column(column)
-    for act in acts:
-        colour = "" if not act.over else "green" if act.as_expected else "red"
-        way = " → ".join(act.path)
-        if act.over and act.order.reason:
-            way += f" ({act.order.reason})"
-        table.add_row(act.order.name, act.scene.title, f"[{colour}]{way}[/{colour}]" if colour else way)
+    for run in runs:
+        colour = "" if not run.final else "green" if run.as_expected else "red"
+        way = " → ".join(run.path)
+        if run.final and run.order.reason:
+            way += f" ({run.order.reason})"
+        table.add_row(run.order.name, run.scenario.title, f"[{colour}]{way}[/{colour}]" if colour else way)
     return Group(table)
 
 
@@ -123,14 +123,14 @@ def _sources(published: Sequence[Any]) -> Table:
     return table
 
 
-def _verdict(acts: Sequence[ScenarioRun], checks: Sequence[Check], parked: Sequence[Any]) -> int:
-    completed = sum(act.order.state == "COMPLETED" for act in acts)
+def _verdict(runs: Sequence[ScenarioRun], checks: Sequence[Check], parked: Sequence[Any]) -> int:
+    completed = sum(run.order.state == "COMPLETED" for run in runs)
     messages = "1 message" if len(parked) == 1 else f"{len(parked)} messages"
-    _out.print(f"\n{len(acts)} orders: {completed} completed, {len(acts) - completed} cancelled; {messages} parked")
+    _out.print(f"\n{len(runs)} orders: {completed} completed, {len(runs) - completed} cancelled; {messages} parked")
     wrong = [
-        f"{act.order.name} ended {act.order.shown_state}, not {act.scene.expected}"
-        for act in acts
-        if not act.as_expected
+        f"{run.order.name} ended {run.order.shown_state}, not {run.scenario.expected}"
+        for run in runs
+        if not run.as_expected
     ]
     wrong += [f"broken: {check.name} ({check.detail})" for check in checks if not check.held]
     if [row["service"] for row in parked] != ["inventory"]:

@@ -199,7 +199,7 @@ class ChaosRun:
         ledger, environment = self.ledger, self.environment
         database, broker = environment.servers.postgres.address, environment.servers.broker.address
         accepted = set(ledger.accepted.values())
-        checks = asyncio.run(invariants.settled(database, broker, seconds=CHECK_SECONDS, accepted=accepted))
+        checks = asyncio.run(invariants.wait_for_invariants(database, broker, seconds=CHECK_SECONDS, accepted=accepted))
         found: dict[UUID, str] = {
             row[0]: f"{row[1]} ({row[2]})" if row[2] else row[1]
             for row in environment.sql('SELECT id, state, reason FROM "order".orders')

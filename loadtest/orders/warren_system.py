@@ -98,7 +98,7 @@ class WarrenSystem:
     async def check_invariants(self, accepted: Collection[UUID]) -> list[Check]:
         """Check the invariants of every system, and that each event was published and processed exactly once."""
         database, broker = self.servers.postgres.address, self.servers.broker.address
-        checks = await invariants.settled(database, broker, seconds=SETTLING_SECONDS, accepted=accepted)
+        checks = await invariants.wait_for_invariants(database, broker, seconds=SETTLING_SECONDS, accepted=accepted)
         async with self.connection() as connection:
             checks.append(await exactly_once.check_published(connection, broker, self._received, self._since))
             checks.append(await exactly_once.check_inboxes(connection, self._since, self._stopped))

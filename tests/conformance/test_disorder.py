@@ -93,7 +93,7 @@ async def judge(servers: Servers, db: ServiceDatabase, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(invariants, "queue_depths", no_queues)
     database = dataclasses.replace(servers.postgres.address, database=db.name)
-    checks = await invariants.judge(database, servers.broker.address, accepted=orders)
+    checks = await invariants.check_invariants(database, servers.broker.address, accepted=orders)
     # Nobody has confirmed what left the outboxes.
     broken = [f"{check.name}: {check.detail}" for check in checks if not check.held and "outbox" not in check.name]
     assert broken == []

@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import yaml
 
-from devtools.invariants import Check, judge, queue_depths, quorums_online
+from devtools.invariants import Check, check_invariants, queue_depths, quorums_online
 from devtools.servers.endpoints import BrokerEndpoints, DatabaseEndpoint
 from tests.e2e.command import run
 from tests.e2e.customers import CustomerRun, manifest
@@ -158,7 +158,9 @@ class Release:
         return f"{len(checks)} invariants hold with {len(self.accepted)} accepted orders"
 
     def _judge_once(self, database: DatabaseEndpoint, broker: BrokerEndpoints, *, mail: bool) -> list[Check]:
-        return asyncio.run(judge(database, broker, accepted=self.accepted, apart_from=() if mail else MAIL))
+        return asyncio.run(
+            check_invariants(database, broker, accepted=self.accepted, ignored_queues=() if mail else MAIL)
+        )
 
     def depth(self, queue: str) -> int:
         return self._ask(lambda _, broker: asyncio.run(queue_depths(broker, "orders")))[queue]

@@ -70,7 +70,7 @@ def shop() -> Iterator[Shop]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no reason for a request to fail."""
-    monkeypatch.setattr(customers, "LIMIT", 120.0)
+    monkeypatch.setattr(customers, "TIMEOUT", 120.0)
 
 
 async def order(shop: Shop) -> OrderCounts:
@@ -82,10 +82,10 @@ async def order(shop: Shop) -> OrderCounts:
 
 
 async def test_every_order_has_a_name_of_its_own_and_is_counted(shop: Shop) -> None:
-    tally = await order(shop)
-    assert len(shop.names) == len(set(shop.names)) == len(tally.accepted) >= ORDERS
-    assert tally.failed.total() == 0
-    assert "0 requests failed; accepted within" in tally.text
+    counts = await order(shop)
+    assert len(shop.names) == len(set(shop.names)) == len(counts.accepted) >= ORDERS
+    assert counts.failed.total() == 0
+    assert "0 requests failed; accepted within" in counts.text
 
 
 async def test_a_failed_request_is_counted_and_repeated_with_the_same_key(
@@ -93,18 +93,18 @@ async def test_a_failed_request_is_counted_and_repeated_with_the_same_key(
 ) -> None:
     monkeypatch.setattr(customers, "PAUSE", 0.01)
     shop.broken = 3
-    tally = await order(shop)
-    assert tally.failed == {'answered 503: {"title": "away"}': len(shop.names) // 3}
-    assert len(tally.accepted) == len(set(shop.keys)) == len(set(shop.names))
-    assert tally.given_up == 0
-    assert max(tally.accepted.values()) > 0.01  # the pause is part of what the order took
+    counts = await order(shop)
+    assert counts.failed == {'answered 503: {"title": "away"}': len(shop.names) // 3}
+    assert len(counts.accepted) == len(set(shop.keys)) == len(set(shop.names))
+    assert counts.given_up == 0
+    assert max(counts.accepted.values()) > 0.01  # the pause is part of what the order took
 
 
 async def test_a_refused_order_is_given_up_at_once(shop: Shop) -> None:
     shop.broken, shop.code = 1, 401
-    tally = await order(shop)
-    assert tally.failed.total() == tally.given_up == len(shop.names)
-    assert f"{len(shop.names)} ordered, 0 accepted" in tally.text
+    counts = await order(shop)
+    assert counts.failed.total() == counts.given_up == len(shop.names)
+    assert f"{len(shop.names)} ordered, 0 accepted" in counts.text
 
 
 async def test_an_order_without_an_answer_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,15 +112,15 @@ async def test_an_order_without_an_answer_is_given_up_in_the_end(monkeypatch: py
     monkeypatch.setattr(customers, "PAUSE", 0.01)
     crowd = SteadyCustomers("http://127.0.0.1:9", None, 50)
     ordering = asyncio.create_task(crowd.order(600))
-    while crowd.tally.failed.total() < ORDERS:  # noqa: ASYNC110 (the command has no event for it)
+    while crowd.counts.failed.total() < ORDERS:  # noqa: ASYNC110 (the command has no event for it)
         await asyncio.sleep(0.01)
     crowd.stop()
-    assert crowd.tally.given_up == 0
+    assert crowd.counts.given_up == 0
     monkeypatch.setattr(customers, "PATIENCE", 0.0)
-    tally = await ordering
-    assert tally.accepted == {}
-    assert tally.failed.total() >= ORDERS + tally.given_up > ORDERS
-    assert list(tally.failed) == ["no answer: All connection attempts failed"]
+    counts = await ordering
+    assert counts.accepted == {}
+    assert counts.failed.total() >= ORDERS + counts.given_up > ORDERS
+    assert list(counts.failed) == ["no response: All connection attempts failed"]
 
 
 def test_the_command_ends_early_when_it_is_told_to_and_still_says_all(shop: Shop) -> None:

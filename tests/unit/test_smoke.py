@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from warren.demo import TRIES, Scenario
+from warren.demo import MAX_ATTEMPTS, Scenario
 from warren.smoke import SmokeTest
 
 ORDINARY = Scenario("an ordinary order", {"orderId": "1", "user": "ann", "items": ["mug"]}, "COMPLETED")
@@ -82,7 +82,7 @@ def smoke(shop: Shop) -> Iterator[SmokeTest]:
 
 
 def test_an_order_that_ends_as_it_should_is_well(smoke: SmokeTest) -> None:
-    assert smoke.perform(ORDINARY) == (
+    assert smoke.run(ORDINARY) == (
         True,
         "an ordinary order: PENDING -> PAID -> COMPLETED: COMPLETED, as expected",
     )
@@ -90,49 +90,49 @@ def test_an_order_that_ends_as_it_should_is_well(smoke: SmokeTest) -> None:
 
 def test_one_that_ends_otherwise_is_not(smoke: SmokeTest) -> None:
     declined = Scenario("declined", ORDINARY.body, "CANCELLED (payment_failed)")
-    assert smoke.perform(declined) == (
+    assert smoke.run(declined) == (
         False,
         "declined: PENDING -> PAID -> COMPLETED: COMPLETED, NOT CANCELLED (payment_failed)",
     )
 
 
 def test_a_customer_who_was_too_late_orders_again(smoke: SmokeTest, shop: Shop) -> None:
-    shop.too_late = TRIES - 1
-    assert smoke.perform(REGRET)[0]
-    assert len(set(shop.placed)) == TRIES
+    shop.too_late = MAX_ATTEMPTS - 1
+    assert smoke.run(REGRET)[0]
+    assert len(set(shop.placed)) == MAX_ATTEMPTS
 
 
 def test_one_who_is_always_too_late_is_said(smoke: SmokeTest, shop: Shop) -> None:
-    shop.too_late = TRIES
+    shop.too_late = MAX_ATTEMPTS
     shown = "regret: PENDING -> PAID -> COMPLETED: COMPLETED, NOT CANCELLED (customer)"
-    assert smoke.perform(REGRET) == (False, shown)
-    assert len(set(shop.placed)) == TRIES
+    assert smoke.run(REGRET) == (False, shown)
+    assert len(set(shop.placed)) == MAX_ATTEMPTS
 
 
 def test_a_customer_whose_word_was_overtaken_by_the_parcel_orders_again(smoke: SmokeTest, shop: Shop) -> None:
-    shop.overtaken = TRIES - 1
-    assert smoke.perform(REGRET)[0]
-    assert len(set(shop.placed)) == TRIES
+    shop.overtaken = MAX_ATTEMPTS - 1
+    assert smoke.run(REGRET)[0]
+    assert len(set(shop.placed)) == MAX_ATTEMPTS
 
 
 def test_an_order_that_was_over_at_the_first_look_is_placed_again_and_then_said(smoke: SmokeTest, shop: Shop) -> None:
     shop.in_a_hurry = True
-    assert smoke.perform(REGRET) == (False, "regret: PENDING -> COMPLETED: COMPLETED, NOT CANCELLED (customer)")
-    assert len(shop.placed) == TRIES
+    assert smoke.run(REGRET) == (False, "regret: PENDING -> COMPLETED: COMPLETED, NOT CANCELLED (customer)")
+    assert len(shop.placed) == MAX_ATTEMPTS
 
 
 def test_a_shop_that_is_not_there_yet_is_waited_for(smoke: SmokeTest, shop: Shop) -> None:
     shop.away = 2
-    assert smoke.perform(ORDINARY)[0]
+    assert smoke.run(ORDINARY)[0]
 
 
 def test_a_shop_that_refuses_is_not(smoke: SmokeTest, shop: Shop) -> None:
     shop.instead = 401, {"title": "No token", "detail": "Who are you?"}
-    assert smoke.perform(ORDINARY) == (False, "an ordinary order: No token (401): Who are you?")
+    assert smoke.run(ORDINARY) == (False, "an ordinary order: No token (401): Who are you?")
 
 
 def test_something_else_at_the_address_is_said_in_one_line(smoke: SmokeTest, shop: Shop) -> None:
     shop.instead = 200, {"welcome": "to the proxy"}
-    good, line = smoke.perform(ORDINARY)
+    good, line = smoke.run(ORDINARY)
     assert not good
     assert line.endswith("/orders answered 200 and no order: is this Warren's order service?")

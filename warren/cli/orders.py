@@ -11,7 +11,7 @@ from rich.text import Text
 
 from warren.cli.screen import TableRow, err, out, print_json, safe_markup, table
 from warren.cli.time_args import age
-from warren.client import FINAL, ApiClient, HistoryEntry, OrderView
+from warren.client import FINAL_STATES, ApiClient, HistoryEntry, OrderView
 from warren.errors import ClientError
 
 POLL_SECONDS = 0.1
@@ -23,7 +23,7 @@ def place(body: dict[str, Any], key: str | None, *, watch: bool, as_json: bool, 
         raise ClientError("name at least one article, such as: warren order place item1")
     with ApiClient(url) as client:
         order = client.place({name: value for name, value in body.items() if value is not None}, key)
-        number = f" as {safe_markup(order.order_id)}" if order.order_id else ""
+        number = f" as {safe_markup(order.reference)}" if order.reference else ""
         _report(client, order, f"accepted {order.id}{number}, {safe_markup(order.total)}", watch=watch, as_json=as_json)
 
 
@@ -70,7 +70,7 @@ def print_list(state: str | None, customer: str | None, limit: int, *, as_json: 
     lines = [
         TableRow(
             (
-                order.order_id or order.short_id,
+                order.reference or order.short_id,
                 order.customer,
                 order.state,
                 order.reason or "",
@@ -109,7 +109,7 @@ def follow(client: ApiClient, order: OrderView, *, as_json: bool = False) -> Ord
                     print_json(msgspec.to_builtins(order))
                 else:
                     out.print(f"  {time.monotonic() - started:6.2f} s  {_coloured(order, last)}")
-            if order.state in FINAL:
+            if order.state in FINAL_STATES:
                 return order
             time.sleep(POLL_SECONDS)
             order = client.find(str(order.id))
