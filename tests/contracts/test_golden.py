@@ -1,4 +1,4 @@
-"""The wire format of every event, held by files: a change here is a change for every consumer out there.
+"""The wire format of every event, fixed by files: a change here is a change for every consumer.
 
 To add an event, write its file by hand from the contract, then make this test agree.
 """
@@ -23,7 +23,7 @@ def test_every_event_has_its_file() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_what_is_written_is_what_the_file_says(file: Path) -> None:
+def test_an_event_is_encoded_as_its_golden_file(file: Path) -> None:
     golden = json.loads(file.read_text())
     event = Codec(CATALOGUE).decode(file.read_bytes())
     assert type(event.data) is CATALOGUE[file.stem]

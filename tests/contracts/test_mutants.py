@@ -1,6 +1,6 @@
-"""The mutants fit the tree: patches do not rot, their tests exist, and docs/reliability.md lists them all.
+"""The mutants fit the repository: patches apply, their tests exist, and docs/reliability.md lists all of them.
 
-That the tests catch them is shown by `make mutants`.
+`make mutants` shows that the tests detect them.
 """
 
 import re
@@ -21,7 +21,7 @@ def test_every_area_has_mutants() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_its_patch_applies_and_leaves_a_program(mutant: Mutant) -> None:
+def test_its_patch_applies_and_leaves_valid_python(mutant: Mutant) -> None:
     for file, text in mutant.sources(ROOT).items():
         assert file.read_text() != text
         if file.suffix == ".py":
@@ -29,7 +29,7 @@ def test_its_patch_applies_and_leaves_a_program(mutant: Mutant) -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_it_changes_nothing_but_what_ships(mutant: Mutant) -> None:
+def test_it_changes_only_product_files(mutant: Mutant) -> None:
     assert {file.path.partition("/")[0] for file in mutant.files} <= {"services", "operator", "charts"}
 
 
@@ -46,6 +46,6 @@ def test_every_guarantee_of_the_library_has_a_mutant() -> None:
     assert broken >= set("1234567")
 
 
-def test_the_document_lists_them_all() -> None:
+def test_the_reliability_page_lists_all_mutants() -> None:
     document = (ROOT / "docs" / "reliability.md").read_text()
     assert markdown(MUTANTS) in document, "put the output of `python -m tests.mutants --table` there"

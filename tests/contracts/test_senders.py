@@ -1,4 +1,4 @@
-"""With the permissions of the topology files, no service can announce an event of another one."""
+"""With the permissions of the topology files, no service can publish an event of another service."""
 
 import itertools
 import re
@@ -20,7 +20,7 @@ EXCHANGES = {
 
 
 def may_write(user: str, exchange: str, key: str) -> bool:
-    """As the broker decides: topic permissions count for topic exchanges alone, and all that are there must allow."""
+    """Decide as the broker does: topic permissions apply only to topic exchanges, and all of them must match."""
     if not re.search(USERS[user].permissions.write or "^$", exchange):
         return False
     if EXCHANGES[exchange].type != "topic":
@@ -31,7 +31,7 @@ def may_write(user: str, exchange: str, key: str) -> bool:
 
 HANDLED = {
     "order.exchange": set(CATALOGUE),
-    # A fanout: the routing key limits nothing, so what its takers handle does.
+    # A fanout exchange ignores the routing key, so only the consumers limit the types.
     "notification.exchange": {
         data.TYPE
         for each in (channel("orders@warren.test"), CHANNEL)
@@ -41,7 +41,7 @@ HANDLED = {
 
 
 def genuine(user: str, user_id: str | None, source: str, event_type: str) -> bool:
-    """Whether `user` can have a receiver accept such an event, by any exchange and any routing key."""
+    """Whether a consumer would accept such an event from `user`, through any exchange and with any routing key."""
     keys = {*CATALOGUE, *(f"{name}.x" for name in SERVICE_NAMES), "", f"{user}.queue"}
     return any(
         forgery(exchange=exchange, routing_key=key, user_id=user_id, source=source, event_type=event_type) is None
@@ -52,7 +52,7 @@ def genuine(user: str, user_id: str | None, source: str, event_type: str) -> boo
 
 @pytest.mark.parametrize("user", SERVICE_NAMES)
 @pytest.mark.parametrize("event_type", CATALOGUE)
-def test_an_event_is_accepted_from_the_service_that_its_type_names_and_no_other(user: str, event_type: str) -> None:
+def test_an_event_is_accepted_only_from_the_service_in_its_type(user: str, event_type: str) -> None:
     owner = event_type.split(".", maxsplit=1)[0]
     for source in SERVICE_NAMES:
         assert not genuine(user, None, f"/warren/{source}", event_type)
@@ -60,5 +60,5 @@ def test_an_event_is_accepted_from_the_service_that_its_type_names_and_no_other(
         assert genuine(user, user, f"/warren/{source}", event_type) == (user == source == owner)
 
 
-def test_one_user_alone_may_write_where_replays_are_believed() -> None:
+def test_only_the_dlq_user_may_write_to_the_redrive_exchange() -> None:
     assert {name for name in USERS if may_write(name, "redrive.exchange", "any")} == {"dlq"}

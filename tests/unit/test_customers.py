@@ -1,4 +1,4 @@
-"""Customers at a small HTTP server of the test's own: each order is counted once, and each request that failed too."""
+"""SteadyCustomers count each order once, and each failed request."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ ORDERS = 20
 
 
 class Shop:
-    """Accepts orders; every `broken`th request is answered with `code`. After `ORDERS` requests it calls `enough`."""
+    """Accepts orders; every `broken`th request gets `code`. Calls `enough` after `ORDERS` requests."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -69,19 +69,19 @@ def shop() -> Iterator[Shop]:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is no reason for a request to fail."""
+    """Requests do not time out on a busy machine."""
     monkeypatch.setattr(customers, "TIMEOUT", 120.0)
 
 
 async def order(shop: Shop) -> OrderCounts:
-    """At a hundred a second until the shop has had enough, however long that takes."""
+    """Place a hundred orders a second until the server has received `ORDERS` requests."""
     crowd = SteadyCustomers(shop.url, None, 100)
     loop = asyncio.get_running_loop()
     shop.enough = lambda: loop.call_soon_threadsafe(crowd.stop)
     return await crowd.order(600)
 
 
-async def test_every_order_has_a_name_of_its_own_and_is_counted(shop: Shop) -> None:
+async def test_every_order_has_its_own_reference_and_is_counted(shop: Shop) -> None:
     counts = await order(shop)
     assert len(shop.names) == len(set(shop.names)) == len(counts.accepted) >= ORDERS
     assert counts.failed.total() == 0
@@ -97,7 +97,7 @@ async def test_a_failed_request_is_counted_and_repeated_with_the_same_key(
     assert counts.failed == {'answered 503: {"title": "away"}': len(shop.names) // 3}
     assert len(counts.accepted) == len(set(shop.keys)) == len(set(shop.names))
     assert counts.given_up == 0
-    assert max(counts.accepted.values()) > 0.01  # the pause is part of what the order took
+    assert max(counts.accepted.values()) > 0.01  # the time of an order includes the pause
 
 
 async def test_a_refused_order_is_given_up_at_once(shop: Shop) -> None:
@@ -107,7 +107,7 @@ async def test_a_refused_order_is_given_up_at_once(shop: Shop) -> None:
     assert f"{len(shop.names)} ordered, 0 accepted" in counts.text
 
 
-async def test_an_order_without_an_answer_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_order_without_a_response_is_given_up_after_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(customers, "PATIENCE", 600.0)
     monkeypatch.setattr(customers, "PAUSE", 0.01)
     crowd = SteadyCustomers("http://127.0.0.1:9", None, 50)
@@ -123,7 +123,7 @@ async def test_an_order_without_an_answer_is_given_up_in_the_end(monkeypatch: py
     assert list(counts.failed) == ["no response: All connection attempts failed"]
 
 
-def test_the_command_ends_early_when_it_is_told_to_and_still_says_all(shop: Shop) -> None:
+def test_sigterm_stops_the_command_which_still_reports_all_orders(shop: Shop) -> None:
     command = [sys.executable, "-m", "warren.customers", "--url", shop.url, "--rate", "50", "--ids"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -137,7 +137,7 @@ def test_the_command_ends_early_when_it_is_told_to_and_still_says_all(shop: Shop
 
 
 @pytest.mark.parametrize("rate", ["0", "-1"])
-def test_a_rate_is_more_than_nothing(rate: str) -> None:
+def test_a_rate_must_be_positive(rate: str) -> None:
     command = [sys.executable, "-m", "warren.customers", "--url", "http://127.0.0.1:9", f"--rate={rate}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""Examples stand on the shared packages alone, and know only themselves beside those."""
+"""Examples import only the shared packages and themselves."""
 
 import ast
 from pathlib import Path
@@ -20,6 +20,6 @@ def test_it_imports_the_shared_packages_and_itself(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_it_says_what_it_is_and_how_it_is_run(folder: Path) -> None:
+def test_it_has_a_docstring_and_a_run_command(folder: Path) -> None:
     assert (folder / "__init__.py").read_text().startswith('"""')
     assert f"python -m devtools.local.run_service docs/examples/{folder.name}" in (folder / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""Agreements about the repository itself: what exists where, and that the documents say what is so."""
+"""Rules about the repository itself: which files exist, and that its documents are true."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ def pins(name: str) -> dict[str, str]:
 
 
 def test_operator_is_no_package() -> None:
-    # It would hide the standard library's module of that name from everything started in this folder.
+    # It would hide the standard library's module `operator` from every program started in this folder.
     assert not (ROOT / "operator" / "__init__.py").exists()
 
 
@@ -49,7 +49,7 @@ def test_every_service_has_the_same_files(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICE_NAMES)
-def test_every_service_says_what_it_is(service: str) -> None:
+def test_every_service_has_a_docstring(service: str) -> None:
     assert (ROOT / "services" / service / "__init__.py").read_text().startswith('"""')
 
 
@@ -139,16 +139,16 @@ DOCUMENTS = sorted(
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
-def test_links_between_files_lead_somewhere(file: Path) -> None:
+def test_links_between_files_resolve(file: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)", file.read_text())
     assert [target for target in targets if not (file.parent / target).exists()] == []
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_paths_in_documents_exist(file: Path) -> None:
-    folders = "services|operator|charts|tests|warren|docs"
+    folders = "services|operator|charts|k8s|tests|warren|devtools|faults|loadtest|docs"
     named = re.findall(rf"`((?:{folders})/[A-Za-z0-9_./-]+)`", file.read_text())
-    # What must not exist is named too; and CONTRIBUTING makes a service `loyalty`, see test_contributing.py.
+    # operator/__init__.py must not exist; CONTRIBUTING describes a service `loyalty`, see test_contributing.py.
     meant = [name for name in named if name != "operator/__init__.py" and "loyalty" not in name]
     assert [name for name in meant if not (ROOT / name).exists()] == []
 
@@ -173,9 +173,9 @@ def test_every_target_has_a_help_text() -> None:
 def test_make_alone_prints_the_targets() -> None:
     make = shutil.which("make")
     assert make is not None
-    said = subprocess.run([make, "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run([make, "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
     for target in ("up", "down", "demo", "test", "test-long", "lint", "format", "types", "requirements", "clean"):
-        assert re.search(rf"^  make {target} +\S", said, re.MULTILINE), target
+        assert re.search(rf"^  make {target} +\S", printed, re.MULTILINE), target
 
 
 # What is installed

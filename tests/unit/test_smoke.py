@@ -1,4 +1,4 @@
-"""The smoke run against a shop of its own on loopback, whose parcels may leave before a customer is heard."""
+"""The smoke test against a fake order API in which parcels may leave before a cancellation."""
 
 import json
 import threading
@@ -15,17 +15,17 @@ ORDINARY = Scenario("an ordinary order", {"orderId": "1", "user": "ann", "items"
 REGRET = Scenario("regret", {"orderId": "2", "user": "gus", "items": ["mug"]}, "CANCELLED (customer)", cancel_in="PAID")
 
 
-class Shop:
-    """Every order is PAID when it is looked at first, and COMPLETED when it is looked at again."""
+class FakeShop:
+    """Every order is PAID at its first poll and COMPLETED at the next."""
 
     def __init__(self) -> None:
         self.placed: list[str] = []
         self.seen: set[str] = set()
-        self.too_late = 0  # cancellations that are refused, from the first
-        self.overtaken = 0  # cancellations that are taken, from the first, and come after the parcel has left
-        self.in_a_hurry = False  # nobody ever sees PAID
-        self.away = 0  # requests that nobody answers yet, from the first
-        self.instead: tuple[int, dict[str, object]] | None = None  # what it answers to everything
+        self.too_late = 0  # the first cancellations, which are refused
+        self.overtaken = 0  # the first cancellations, accepted after the parcel has left
+        self.skips_paid = False  # orders are COMPLETED at the first poll
+        self.away = 0  # the first requests, which get 503
+        self.instead: tuple[int, dict[str, object]] | None = None  # the response to every request
 
     def answer(self, verb: str, path: str, body: dict[str, str]) -> tuple[int, dict[str, object]]:
         if self.away:
@@ -38,7 +38,7 @@ class Shop:
             return 202, self.order(str(uuid4()), "PENDING")
         name = path.split("/")[2]
         if not path.endswith("/cancel"):
-            state = "COMPLETED" if self.in_a_hurry or name in self.seen else "PAID"
+            state = "COMPLETED" if self.skips_paid or name in self.seen else "PAID"
             self.seen.add(name)
             return 200, self.order(name, state)
         if self.too_late:
@@ -54,12 +54,12 @@ class Shop:
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
+def shop() -> FakeShop:
+    return FakeShop()
 
 
 @pytest.fixture
-def smoke(shop: Shop) -> Iterator[SmokeTest]:
+def smoke(shop: FakeShop) -> Iterator[SmokeTest]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
@@ -68,7 +68,7 @@ def smoke(shop: Shop) -> Iterator[SmokeTest]:
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        do_POST = do_GET  # noqa: N815 - the names that http.server asks for
+        do_POST = do_GET  # noqa: N815 - the names that http.server requires
 
         def log_message(self, *_: object) -> None:
             pass
@@ -81,14 +81,14 @@ def smoke(shop: Shop) -> Iterator[SmokeTest]:
         thread.join()
 
 
-def test_an_order_that_ends_as_it_should_is_well(smoke: SmokeTest) -> None:
+def test_an_order_with_the_expected_final_state_passes(smoke: SmokeTest) -> None:
     assert smoke.run(ORDINARY) == (
         True,
         "an ordinary order: PENDING -> PAID -> COMPLETED: COMPLETED, as expected",
     )
 
 
-def test_one_that_ends_otherwise_is_not(smoke: SmokeTest) -> None:
+def test_an_order_with_another_final_state_fails(smoke: SmokeTest) -> None:
     declined = Scenario("declined", ORDINARY.body, "CANCELLED (payment_failed)")
     assert smoke.run(declined) == (
         False,
@@ -96,42 +96,42 @@ def test_one_that_ends_otherwise_is_not(smoke: SmokeTest) -> None:
     )
 
 
-def test_a_customer_who_was_too_late_orders_again(smoke: SmokeTest, shop: Shop) -> None:
+def test_a_refused_cancellation_is_tried_with_a_new_order(smoke: SmokeTest, shop: FakeShop) -> None:
     shop.too_late = MAX_ATTEMPTS - 1
     assert smoke.run(REGRET)[0]
     assert len(set(shop.placed)) == MAX_ATTEMPTS
 
 
-def test_one_who_is_always_too_late_is_said(smoke: SmokeTest, shop: Shop) -> None:
+def test_a_cancellation_that_is_always_refused_fails(smoke: SmokeTest, shop: FakeShop) -> None:
     shop.too_late = MAX_ATTEMPTS
     shown = "regret: PENDING -> PAID -> COMPLETED: COMPLETED, NOT CANCELLED (customer)"
     assert smoke.run(REGRET) == (False, shown)
     assert len(set(shop.placed)) == MAX_ATTEMPTS
 
 
-def test_a_customer_whose_word_was_overtaken_by_the_parcel_orders_again(smoke: SmokeTest, shop: Shop) -> None:
+def test_a_cancellation_after_shipping_is_tried_with_a_new_order(smoke: SmokeTest, shop: FakeShop) -> None:
     shop.overtaken = MAX_ATTEMPTS - 1
     assert smoke.run(REGRET)[0]
     assert len(set(shop.placed)) == MAX_ATTEMPTS
 
 
-def test_an_order_that_was_over_at_the_first_look_is_placed_again_and_then_said(smoke: SmokeTest, shop: Shop) -> None:
-    shop.in_a_hurry = True
+def test_an_order_that_is_final_at_the_first_poll_is_placed_again(smoke: SmokeTest, shop: FakeShop) -> None:
+    shop.skips_paid = True
     assert smoke.run(REGRET) == (False, "regret: PENDING -> COMPLETED: COMPLETED, NOT CANCELLED (customer)")
     assert len(shop.placed) == MAX_ATTEMPTS
 
 
-def test_a_shop_that_is_not_there_yet_is_waited_for(smoke: SmokeTest, shop: Shop) -> None:
+def test_a_server_that_is_not_up_yet_is_waited_for(smoke: SmokeTest, shop: FakeShop) -> None:
     shop.away = 2
     assert smoke.run(ORDINARY)[0]
 
 
-def test_a_shop_that_refuses_is_not(smoke: SmokeTest, shop: Shop) -> None:
+def test_a_refused_request_fails_at_once(smoke: SmokeTest, shop: FakeShop) -> None:
     shop.instead = 401, {"title": "No token", "detail": "Who are you?"}
     assert smoke.run(ORDINARY) == (False, "an ordinary order: No token (401): Who are you?")
 
 
-def test_something_else_at_the_address_is_said_in_one_line(smoke: SmokeTest, shop: Shop) -> None:
+def test_another_server_at_the_address_is_reported_in_one_line(smoke: SmokeTest, shop: FakeShop) -> None:
     shop.instead = 200, {"welcome": "to the proxy"}
     good, line = smoke.run(ORDINARY)
     assert not good

@@ -1,4 +1,4 @@
-"""What `warren token` prints is what a service takes."""
+"""The services accept the tokens that `warren token` prints."""
 
 from pathlib import Path
 
@@ -26,14 +26,14 @@ def test_a_token_names_its_user_and_role(tmp_path: Path) -> None:
     assert (identity.subject, identity.role) == ("gayal", "staff")
 
 
-def test_it_ends(tmp_path: Path) -> None:
+def test_a_token_expires(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("k" * 40)
     with pytest.raises(Problem, match="expired"):
         guard(key).identify(f"Bearer {sign('gayal', key, seconds=-60)}")
 
 
-def test_a_key_that_is_missing_or_short_is_said(tmp_path: Path) -> None:
+def test_a_missing_or_short_key_is_reported(tmp_path: Path) -> None:
     with pytest.raises(WarrenError, match="cannot be read: No such file"):
         sign("gayal", tmp_path / "none")
     (tmp_path / "short").write_text("k")

@@ -38,7 +38,7 @@ def paid(cents: int) -> OrderPaid:
     return OrderPaid(customer="ada", total_cents=cents, currency="EUR")
 
 
-async def test_a_completed_order_earns_a_point_for_each_euro() -> None:
+async def test_a_completed_order_earns_a_point_per_euro() -> None:
     table: dict[UUID, Earning] = {}
     order = uuid4()
     rehearsal = Rehearsal(HANDLERS, partial(Remembered, table=table))
@@ -49,7 +49,7 @@ async def test_a_completed_order_earns_a_point_for_each_euro() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_in_any_order_and_any_number_of_times_the_points_are_the_same(seed: int) -> None:
+async def test_reordered_and_repeated_events_give_the_same_points(seed: int) -> None:
     table: dict[UUID, Earning] = {}
     orders = [uuid4() for _ in range(20)]
     events = [event_of(data, subject=order) for order in orders for data in (paid(1000), COMPLETED)]

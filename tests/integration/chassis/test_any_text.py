@@ -1,5 +1,5 @@
-"""Random text in every parameter of every service, derived from their API documents, never ends in a 5xx; and what a
-document allows and forbids is what the service does."""
+"""Random text in every parameter of every service, derived from the OpenAPI documents, never causes a 5xx. The services
+refuse exactly the values that the documents forbid."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging.postgres.database import Database
 
 ROUNDS = 40  # requests for each operation
-NASTY = [
+HOSTILE = [
     *("\x00", "\x1b[2J", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066", "\ufffd", "\ud800", "\udfff", "\uffff"),
     *("", " ", "null", "true", "NaN", "-0", "1e400", "9" * 30, "0.5", "-1", "1_0", "\u0661", "a" * 3000, "\U0001f600"),
     *("'", '"', "\\", "%", "%s", "..", "../..", "$1", "*", "\ufeff", "İ", "ß", "\u0000a", "2026-02-30T00:00:00Z"),
@@ -61,8 +61,8 @@ async def apps(db: ServiceDatabase) -> AsyncIterator[list[Litestar]]:
         ]
 
 
-class Chance:
-    """Random values, from a seed."""
+class RandomValues:
+    """Random values from a seed."""
 
     def __init__(self, seed: str) -> None:
         self.random = random.Random(seed)
@@ -70,9 +70,9 @@ class Chance:
     def text(self) -> str:
         kind = self.random.randrange(4)
         if kind == 0:
-            return self.random.choice(NASTY)
+            return self.random.choice(HOSTILE)
         if kind == 1:
-            return "".join(self.random.choice(NASTY)[:20] for _ in range(self.random.randrange(4)))
+            return "".join(self.random.choice(HOSTILE)[:20] for _ in range(self.random.randrange(4)))
         ranges = [(0, 0x100), (0x20, 0x7F), (0, 0x3000), (0, 0x110000)]
         low, high = self.random.choice(ranges)
         return "".join(chr(self.random.randrange(low, high)) for _ in range(self.random.randrange(12)))
@@ -86,7 +86,7 @@ class Chance:
         return self.random.choice([self.text(), self.text(), None, True, -1, 0.5, 1 << 70])
 
     def body(self, schema: dict[str, Any]) -> bytes:
-        """A JSON object with some of the documented members, in UTF-8 that may be broken."""
+        """A JSON object with some of the documented members, in UTF-8 that may be invalid."""
         names = list(schema["properties"])
         content = {name: self.value() for name in names if self.random.random() < 0.7}
         if "items" in content:
@@ -113,18 +113,18 @@ def operations(app: Litestar) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def header(text: str) -> bytes:
-    """A server takes no control characters in a header but the tab; the rest arrives as bytes."""
+    """Encode a header without the control characters that a server refuses."""
     return re.sub(rb"[\x00-\x08\x0a-\x1f\x7f]", b"", text.encode("utf-8", "surrogatepass")).strip()
 
 
-async def test_random_text_in_any_parameter_is_answered_without_a_server_error(apps: list[Litestar]) -> None:
+async def test_random_text_in_any_parameter_causes_no_server_error(apps: list[Litestar]) -> None:
     counts: dict[int, int] = {}
     for app in apps:
         async with client_of(app) as client:
             for method, path, operation in operations(app):
-                chance = Chance(f"{SEED} {method} {path}")
+                values = RandomValues(f"{SEED} {method} {path}")
                 for _ in range(ROUNDS):
-                    await one_request(client, method, path, operation, app.state["document"], chance, counts)
+                    await one_request(client, method, path, operation, app.state["document"], values, counts)
     assert counts.get(400, 0) > 100, counts
     assert len(counts) > 2, counts
 
@@ -135,32 +135,32 @@ async def one_request(
     path: str,
     operation: dict[str, Any],
     document: dict[str, Any],
-    chance: Chance,
+    values: RandomValues,
     counts: dict[int, int],
 ) -> None:
     query, headers = [], []
     for parameter in operation.get("parameters") or []:
-        text = chance.text()
+        text = values.text()
         if parameter["in"] == "path":
             raw = quote(text.encode("utf-8", "surrogatepass"), safe="") or "x"
             path = path.replace(f"{{{parameter['name']}}}", "%2e" if raw in {".", ".."} else raw)
-        elif parameter["in"] == "query" and chance.random.random() < 0.5:
+        elif parameter["in"] == "query" and values.random.random() < 0.5:
             query.append(f"{parameter['name']}={quote(text.encode('utf-8', 'surrogatepass'))}")
-        elif parameter["in"] == "header" and chance.random.random() < 0.5:
+        elif parameter["in"] == "header" and values.random.random() < 0.5:
             headers.append((parameter["name"].encode(), header(text)))
-    if chance.random.random() < 0.3:
-        headers += [(name, header(chance.text())) for name in (b"traceparent", b"authorization", b"accept")]
+    if values.random.random() < 0.3:
+        headers += [(name, header(values.text())) for name in (b"traceparent", b"authorization", b"accept")]
     content = b""
     if body := operation.get("requestBody"):
         schema = body["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
-        content = chance.body(document["components"]["schemas"][schema])
+        content = values.body(document["components"]["schemas"][schema])
         headers.append((b"content-type", b"application/json"))
-    answer = await client.request(method, f"{path}?{'&'.join(query)}", headers=headers, content=content)
-    counts[answer.status_code] = counts.get(answer.status_code, 0) + 1
-    assert answer.status_code < 500, (method, path, query, headers, content, answer.text)
-    if answer.status_code >= 400:
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert str(answer.status_code) in operation["responses"] or answer.status_code == 404, (path, answer.text)
+    response = await client.request(method, f"{path}?{'&'.join(query)}", headers=headers, content=content)
+    counts[response.status_code] = counts.get(response.status_code, 0) + 1
+    assert response.status_code < 500, (method, path, query, headers, content, response.text)
+    if response.status_code >= 400:
+        assert response.headers["content-type"] == "application/problem+json"
+        assert str(response.status_code) in operation["responses"] or response.status_code == 404, (path, response.text)
 
 
 BODIES: list[tuple[str, str, Any]] = [
@@ -189,11 +189,11 @@ async def test_a_body_is_refused_where_the_document_forbids_it(apps: list[Litest
         components = app.state["document"]["components"]
         schema = {"$ref": f"#/components/schemas/{name}", "components": components}
         async with client_of(app) as client:
-            answer = await client.post(path, json=body)
-        # 422 is for what a document cannot say: there is no such article.
-        assert (answer.status_code != 400) == jsonschema.Draft202012Validator(schema).is_valid(body), (
+            response = await client.post(path, json=body)
+        # 422 is for what the document cannot express, such as an unknown article.
+        assert (response.status_code != 400) == jsonschema.Draft202012Validator(schema).is_valid(body), (
             body,
-            answer.text,
+            response.text,
         )
 
 
@@ -223,5 +223,5 @@ async def test_a_query_is_refused_where_the_document_forbids_it(apps: list[Lites
         given = int(value) if schema.get("type") == "integer" and re.fullmatch("[0-9]+", value) else value
         schema = schema | {"components": document["components"]}
         async with client_of(app) as client:
-            answer = await client.get(path, params={name: value})
-        assert (answer.status_code == 200) == jsonschema.Draft202012Validator(schema).is_valid(given), answer.text
+            response = await client.get(path, params={name: value})
+        assert (response.status_code == 200) == jsonschema.Draft202012Validator(schema).is_valid(given), response.text

@@ -1,4 +1,4 @@
-"""The Job that makes tables waits for the database server, and gives each role no more than its service needs."""
+"""Migrations wait for the database server, and give each role only the rights that its service needs."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ from services.shared.chassis.migrations import wait_for_server
 from tests.service_replica import ServiceDatabase
 
 
-async def test_a_server_that_comes_up_late_is_waited_for(servers: Servers) -> None:
+async def test_migrations_wait_for_a_server_that_starts_late(servers: Servers) -> None:
     database = servers.postgres.address
     async with FaultProxy(database.port).serving() as proxy:
         proxy.refuse()
@@ -27,7 +27,7 @@ async def test_a_server_that_comes_up_late_is_waited_for(servers: Servers) -> No
         await asyncio.wait_for(waiting, 60)
 
 
-async def test_one_that_refuses_us_is_there_and_one_that_never_comes_is_given_up(servers: Servers) -> None:
+async def test_a_refused_login_ends_the_wait_and_so_does_the_time_limit(servers: Servers) -> None:
     database = servers.postgres.address
     async with FaultProxy(database.port).serving() as proxy:
         url = f"postgresql://{database.admin_username}@localhost:{proxy.port}/warren"
@@ -68,7 +68,7 @@ async def test_no_password_reaches_the_servers_log(servers: Servers, db: Service
     assert db.address("probe").password_file.read_text() not in log
 
 
-async def test_a_service_role_is_shut_in_its_schema(db: ServiceDatabase) -> None:
+async def test_a_service_role_has_no_rights_outside_its_schema(db: ServiceDatabase) -> None:
     await db.prepare("email", "gateway")
     for role, tables in (("email", ("messaging_migrations", "migrations")), ("gateway", ("migrations",))):
         connection = await login(db, role)

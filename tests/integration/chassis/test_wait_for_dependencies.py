@@ -1,4 +1,4 @@
-"""Who waits for tables and queues goes on as soon as they are there, and says what it waits for."""
+"""A waiting process continues as soon as its dependencies exist, and prints what is missing."""
 
 import asyncio
 
@@ -24,11 +24,11 @@ def settings_of(env: MessagingEnv, user: str = "probe") -> ProcessSettings:
     )
 
 
-async def test_it_waits_for_a_queue_and_says_which(env: MessagingEnv, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_it_waits_for_a_queue_and_names_it(env: MessagingEnv, capsys: pytest.CaptureFixture[str]) -> None:
     settings = settings_of(env)
     assert await missing_dependency(settings, ["probe.queue"]) == ""
     waiting = asyncio.create_task(wait(settings, ["probe.queue", "late.queue"], 60))
-    while "late.queue" not in capsys.readouterr().out:  # noqa: ASYNC110 - output announces nothing
+    while "late.queue" not in capsys.readouterr().out:  # noqa: ASYNC110 - output has no event
         await asyncio.sleep(0.05)
     async with env.channel() as channel:
         await channel.queue_declare("late.queue", durable=True, arguments={"x-queue-type": "quorum"})
@@ -38,11 +38,11 @@ async def test_it_waits_for_a_queue_and_says_which(env: MessagingEnv, capsys: py
     assert await waiting == ""
 
 
-async def test_a_user_that_is_not_there_yet_is_waited_for_too(env: MessagingEnv) -> None:
-    settings = settings_of(env, "nobody")
+async def test_it_waits_for_a_user_that_does_not_exist_yet(env: MessagingEnv) -> None:
+    settings = settings_of(env, "stranger")
     assert "cannot read the broker username" in await wait(settings, [], 0)
-    folder = env.broker_address("nobody").credentials
+    folder = env.broker_address("stranger").credentials
     folder.mkdir()
-    (folder / "username").write_text("nobody")
+    (folder / "username").write_text("stranger")
     (folder / "password").write_text("x")
-    assert "refused the user 'nobody'" in await wait(settings, [], 0)
+    assert "refused the user 'stranger'" in await wait(settings, [], 0)

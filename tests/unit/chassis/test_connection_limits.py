@@ -1,4 +1,4 @@
-"""What one client can take of a server is limited, and others notice nothing of it."""
+"""One client cannot use up a server: its requests, time and connections are limited, and others are served."""
 
 import asyncio
 import subprocess
@@ -13,13 +13,11 @@ from litestar.params import JSONBody
 from services.shared.chassis.http import connection_limits
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.server import HttpServer
-
-HELLO = b"GET /hello HTTP/1.1\r\nHost: here\r\n\r\n"
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+from tests.unit.chassis.raw_http import HELLO, Streams, read_status, send
 
 
 class Clients:
-    """Clients of the server at a port; `close` hangs up for all of them."""
+    """Clients of the server at a port; `close` closes their connections."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -30,9 +28,9 @@ class Clients:
         self._writers.append(streams[1])
         return streams
 
-    async def require_answer(self) -> None:
-        """Another client is answered."""
-        assert await ask(await self.connect(), HELLO) == 200
+    async def require_response(self) -> None:
+        """Check that another client gets a response."""
+        assert await send(await self.connect(), HELLO) == 200
 
     async def close(self) -> None:
         for writer in self._writers:
@@ -40,11 +38,11 @@ class Clients:
         await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
 
-class Site(Clients):
-    """A server, and its clients. Once `gate` is set, requests to /slow are answered."""
+class ServerUnderTest(Clients):
+    """A server and its clients. Requests to /slow get their response when `release_slow` is set."""
 
     def __init__(self, limit: int) -> None:
-        self.gate = asyncio.Event()
+        self.release_slow = asyncio.Event()
 
         @get("/hello", sync_to_thread=False)
         def hello() -> str:
@@ -52,7 +50,7 @@ class Site(Clients):
 
         @get("/slow")
         async def slow() -> str:
-            await self.gate.wait()
+            await self.release_slow.wait()
             return "slow"
 
         @get("/large", sync_to_thread=False)
@@ -72,32 +70,16 @@ class Site(Clients):
 
 
 @asynccontextmanager
-async def serving(limit: int = 1000) -> AsyncIterator[Site]:
-    site = Site(limit)
-    task = asyncio.create_task(site.server.run())
+async def serving(limit: int = 1000) -> AsyncIterator[ServerUnderTest]:
+    server = ServerUnderTest(limit)
+    task = asyncio.create_task(server.server.run())
     try:
-        yield site
+        yield server
     finally:
-        site.gate.set()
-        await site.close()
-        site.server.stop()
+        server.release_slow.set()
+        await server.close()
+        server.server.stop()
         await asyncio.wait_for(task, 30)
-
-
-async def ask(streams: Streams, request: bytes) -> int:
-    streams[1].write(request)
-    return await status_of(streams)
-
-
-async def status_of(streams: Streams) -> int:
-    """Reads one answer; 0 when there is none."""
-    reader, _ = streams
-    try:
-        head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)).lower()
-        await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
-    except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-        return 0
-    return int(head.split()[1])
 
 
 async def require_end(streams: Streams) -> None:
@@ -105,11 +87,11 @@ async def require_end(streams: Streams) -> None:
         assert await asyncio.wait_for(streams[0].read(), 30) == b""
 
 
-async def pour(streams: Streams, chunk: bytes, most: int) -> int:
-    """Send `chunk` until the server closes; returns the bytes that were written, at most `most`."""
+async def flood(streams: Streams, chunk: bytes, limit: int = 64 * 1024 * 1024) -> int:
+    """Send `chunk` until the server closes or `limit` bytes are sent; returns the number of bytes sent."""
     sent = 0
     try:
-        while sent < most and not streams[0].at_eof():
+        while sent < limit and not streams[0].at_eof():
             streams[1].write(chunk)
             await streams[1].drain()
             sent += len(chunk)
@@ -129,15 +111,15 @@ async def pour(streams: Streams, chunk: bytes, most: int) -> int:
     ],
     ids=["a value", "headers", "a path", "empty lines"],
 )
-async def test_a_head_without_an_end_is_refused_early(start: bytes, chunk: bytes) -> None:
-    async with serving() as site:
-        streams = await site.connect()
+async def test_an_endless_request_head_is_refused_early(start: bytes, chunk: bytes) -> None:
+    async with serving() as server:
+        streams = await server.connect()
         streams[1].write(start)
-        status = asyncio.create_task(status_of(streams))
-        sent = await pour(streams, chunk, 64 * 1024 * 1024)
+        status = asyncio.create_task(read_status(streams))
+        sent = await flood(streams, chunk)
         assert await status in {400, 431}
-        await site.require_answer()
-    # What the kernel holds between the two is not under our control.
+        await server.require_response()
+    # The kernel buffers an unknown part of it.
     assert sent < 32 * 1024 * 1024
 
 
@@ -150,31 +132,31 @@ async def test_a_head_without_an_end_is_refused_early(start: bytes, chunk: bytes
         (b"X: " + b"a" * 40_000 + b"\r\n", 431),
     ],
 )
-async def test_a_head_has_limits(head: bytes, status: int) -> None:
-    async with serving() as site:
-        streams = await site.connect()
-        assert await ask(streams, b"GET /hello HTTP/1.1\r\nHost: here\r\n" + head + b"\r\n") == status
+async def test_size_and_number_of_headers_are_limited(head: bytes, status: int) -> None:
+    async with serving() as server:
+        streams = await server.connect()
+        assert await send(streams, b"GET /hello HTTP/1.1\r\nHost: here\r\n" + head + b"\r\n") == status
 
 
-async def test_a_large_body_counts_for_no_head() -> None:
+async def test_a_large_body_does_not_count_towards_the_head() -> None:
     body = b'["' + b"a" * 60_000 + b'"]'
     request = b"POST /notes HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
-    async with serving() as site:
-        streams = await site.connect()
+    async with serving() as server:
+        streams = await server.connect()
         for _ in range(2):
-            assert await ask(streams, request + b"Content-Length: %d\r\n\r\n" % len(body) + body) == 201
+            assert await send(streams, request + b"Content-Length: %d\r\n\r\n" % len(body) + body) == 201
         chunked = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
-        assert await ask(streams, request + b"Transfer-Encoding: chunked\r\n\r\n" + chunked) == 201
+        assert await send(streams, request + b"Transfer-Encoding: chunked\r\n\r\n" + chunked) == 201
 
 
-async def test_trailers_without_an_end_are_refused() -> None:
+async def test_endless_trailers_are_refused() -> None:
     head = b"POST /notes HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    async with serving() as site:
+    async with serving() as server:
         for chunk in (b"a" * 8192, b"X: a\r\n" * 1024):
-            streams = await site.connect()
+            streams = await server.connect()
             streams[1].write(head + b"0\r\nX: ")
-            assert await pour(streams, chunk, 64 * 1024 * 1024) < 32 * 1024 * 1024
-        await site.require_answer()
+            assert await flood(streams, chunk) < 32 * 1024 * 1024
+        await server.require_response()
 
 
 @pytest.mark.parametrize(
@@ -186,64 +168,64 @@ async def test_trailers_without_an_end_are_refused() -> None:
     ],
     ids=["silent", "head", "body"],
 )
-async def test_a_client_that_is_too_slow_is_not_waited_for(
+async def test_a_slow_client_is_disconnected(
     start: bytes, status: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.2)
     monkeypatch.setattr(connection_limits, "BODY_SECONDS", 0.2)
-    async with serving() as site:
-        streams = await site.connect()
+    async with serving() as server:
+        streams = await server.connect()
         if status is not None:
-            assert await ask(streams, start) == status
+            assert await send(streams, start) == status
         await require_end(streams)
-        await site.require_answer()
+        await server.require_response()
     assert "Traceback" not in "".join(capsys.readouterr())
 
 
-async def test_a_client_that_takes_no_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_reads_no_response_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_limits, "WRITE_SECONDS", 0.2)
-    async with serving() as site:
-        streams = await site.connect()
+    async with serving() as server:
+        streams = await server.connect()
         streams[1].write(b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n")
-        while site.server._server.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
+        while server.server._server.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.05)
-        await site.require_answer()
+        await server.require_response()
 
 
-async def test_one_connection_too_many_closes_the_one_that_is_idle_for_longest() -> None:
-    async with serving(limit=3) as site:
-        silent, used, third = [await site.connect() for _ in range(3)]
-        assert await ask(used, HELLO) == 200
-        assert await ask(third, HELLO) == 200
-        await site.require_answer()
+async def test_one_connection_too_many_closes_the_longest_idle_one() -> None:
+    async with serving(limit=3) as server:
+        silent, used, third = [await server.connect() for _ in range(3)]
+        assert await send(used, HELLO) == 200
+        assert await send(third, HELLO) == 200
+        await server.require_response()
         await require_end(silent)
-        assert await ask(used, HELLO) == 200
+        assert await send(used, HELLO) == 200
         for _ in range(2):
-            await site.require_answer()
+            await server.require_response()
         await require_end(third)
 
 
-async def test_a_connection_that_is_being_answered_is_never_closed_for_another() -> None:
-    async with serving(limit=2) as site:
-        busy = [await site.connect() for _ in range(2)]
+async def test_a_connection_with_a_response_in_progress_is_never_closed_for_another() -> None:
+    async with serving(limit=2) as server:
+        busy = [await server.connect() for _ in range(2)]
         for streams in busy:
             streams[1].write(b"GET /slow HTTP/1.1\r\nHost: here\r\n\r\n")
-        refused = await site.connect()
-        assert await status_of(refused) == 503
-        site.gate.set()
-        assert [await status_of(streams) for streams in busy] == [200, 200]
+        refused = await server.connect()
+        assert await read_status(refused) == 503
+        server.release_slow.set()
+        assert [await read_status(streams) for streams in busy] == [200, 200]
 
 
-async def test_requests_that_wait_for_no_answer_are_limited() -> None:
-    async with serving() as site:
-        streams = await site.connect()
+async def test_pipelined_requests_are_limited() -> None:
+    async with serving() as server:
+        streams = await server.connect()
         slow = b"GET /slow HTTP/1.1\r\nHost: here\r\n\r\n"
         streams[1].write(slow * 5)
-        site.gate.set()
-        assert [await status_of(streams) for _ in range(5)] == [200] * 5
-        site.gate.clear()
-        assert await pour(streams, slow * 100, 64 * 1024 * 1024) < 32 * 1024 * 1024
-        await site.require_answer()
+        server.release_slow.set()
+        assert [await read_status(streams) for _ in range(5)] == [200] * 5
+        server.release_slow.clear()
+        assert await flood(streams, slow * 100) < 32 * 1024 * 1024
+        await server.require_response()
 
 
 FEW_FILES = """
@@ -252,14 +234,14 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
 from tests.unit.chassis.test_connection_limits import serving
 
 async def main():
-    async with serving() as site:
+    async with serving() as server:
         await asyncio.get_running_loop().run_in_executor(None, input)
 
 asyncio.run(main())
 """
 
 
-async def test_more_connections_than_files_shut_nobody_out() -> None:
+async def test_more_connections_than_files_do_not_block_new_clients() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", FEW_FILES, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -268,7 +250,7 @@ async def test_more_connections_than_files_shut_nobody_out() -> None:
     try:
         for _ in range(5):
             await asyncio.gather(*(clients.connect() for _ in range(50)))
-            await clients.require_answer()
+            await clients.require_response()
     finally:
         await clients.close()
         await process.communicate(b"\n")

@@ -1,4 +1,4 @@
-"""What Docker asks of a process, and what it reads in `docker inspect` when it is not ready."""
+"""Docker's health check prints the readiness of the process and exits accordingly."""
 
 import socket
 import threading
@@ -10,14 +10,14 @@ from services.shared.chassis import healthcheck
 
 
 @pytest.mark.parametrize(("code", "text", "exit_code"), [(200, "[+] database\n", 0), (503, "[-] database: away\n", 1)])
-def test_it_is_ready_when_the_process_says_so(
+def test_the_exit_code_follows_readyz(
     code: int, text: str, exit_code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = []
+    paths = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.send_response(code)
             self.end_headers()
             self.wfile.write(text.encode())
@@ -31,7 +31,7 @@ def test_it_is_ready_when_the_process_says_so(
         monkeypatch.setenv("WARREN_METRICS_PORT", str(server.server_port))
         assert healthcheck.main() == exit_code
         thread.join()
-    assert asked == ["/readyz?verbose"]
+    assert paths == ["/readyz?verbose"]
     assert capsys.readouterr().out == text
 
 
@@ -39,7 +39,7 @@ def test_a_process_that_does_not_answer_is_not_ready(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        taken.bind(("127.0.0.1", 0))  # but does not listen
         port = taken.getsockname()[1]
         monkeypatch.setenv("WARREN_METRICS_PORT", str(port))
         assert healthcheck.main() == 1

@@ -1,4 +1,4 @@
-"""What every service answers to a request that is not in order, whatever its routes."""
+"""The responses of every service to invalid requests, independent of its routes."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
@@ -60,15 +60,15 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_number_of_any_length_may_stand_where_it_is_ignored(http: httpx.AsyncClient) -> None:
+async def test_a_number_of_any_length_is_accepted_in_an_ignored_field(http: httpx.AsyncClient) -> None:
     body = b'{"title": "a", "extensible": {"x": ' + b"9" * 5000 + b"}}"
     assert (await http.post("/notes", content=body, headers=JSON)).status_code == 201
 
 
 async def _refused(http: httpx.AsyncClient, body: bytes, **headers: str) -> tuple[int, str]:
-    answer = await http.post("/notes", content=body, headers=JSON | headers)
-    assert answer.headers["content-type"] == "application/problem+json"
-    return answer.status_code, answer.json()["detail"]
+    response = await http.post("/notes", content=body, headers=JSON | headers)
+    assert response.headers["content-type"] == "application/problem+json"
+    return response.status_code, response.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -97,29 +97,31 @@ async def _refused(http: httpx.AsyncClient, body: bytes, **headers: str) -> tupl
         (b'{"title": "a", "tags": ["b", "c d"]}', "tags[1]: Expected a word without spaces"),
     ],
 )
-async def test_a_body_that_is_wrong_is_refused_in_words(http: httpx.AsyncClient, body: bytes, detail: str) -> None:
+async def test_an_invalid_body_is_refused_with_the_reason(http: httpx.AsyncClient, body: bytes, detail: str) -> None:
     assert await _refused(http, body) == (400, detail)
 
 
-@pytest.mark.parametrize("said", ["text/plain", "application/x-www-form-urlencoded", "rubbish", ""])
-async def test_what_does_not_claim_to_be_json_is_not_read_as_json(http: httpx.AsyncClient, said: str) -> None:
-    assert (await _refused(http, b'{"title": "a"}', **{"Content-Type": said}))[0] == 415
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "rubbish", ""])
+async def test_a_body_of_another_content_type_is_refused(http: httpx.AsyncClient, content_type: str) -> None:
+    assert (await _refused(http, b'{"title": "a"}', **{"Content-Type": content_type}))[0] == 415
 
 
-@pytest.mark.parametrize("said", ["application/json", "Application/JSON; charset=utf-8", "application/merge+json"])
-async def test_json_has_several_names(http: httpx.AsyncClient, said: str) -> None:
-    answer = await http.post("/notes", content=b'{"title": "a"}', headers={"Content-Type": said})
-    assert answer.status_code == 201, answer.text
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON; charset=utf-8", "application/merge+json"]
+)
+async def test_every_json_content_type_is_accepted(http: httpx.AsyncClient, content_type: str) -> None:
+    response = await http.post("/notes", content=b'{"title": "a"}', headers={"Content-Type": content_type})
+    assert response.status_code == 201, response.text
 
 
-async def test_a_parameter_is_called_what_the_sender_calls_it(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/notes/a?limit=0")
-    assert (answer.status_code, answer.json()["detail"]) == (400, "limit: Expected `int` >= 1")
-    assert answer.json()["errors"] == [{"key": "limit", "message": "Expected `int` >= 1", "source": "query"}]
+async def test_an_error_names_the_parameter_as_the_request_does(http: httpx.AsyncClient) -> None:
+    response = await http.get("/notes/a?limit=0")
+    assert (response.status_code, response.json()["detail"]) == (400, "limit: Expected `int` >= 1")
+    assert response.json()["errors"] == [{"key": "limit", "message": "Expected `int` >= 1", "source": "query"}]
     assert await _refused(http, b'{"title": "a"}', **{"Note-Key": "x"}) == (400, "Note-Key: Expected digits")
 
 
-async def test_a_pattern_without_a_description_is_shown_itself(http: httpx.AsyncClient) -> None:
+async def test_an_error_shows_a_pattern_without_a_description(http: httpx.AsyncClient) -> None:
     assert (await http.get("/notes/4")).json()["detail"] == r"name: Expected text that matches '^\\D+$'"
 
 
@@ -135,9 +137,9 @@ async def test_a_pattern_without_a_description_is_shown_itself(http: httpx.Async
     ],
 )
 async def test_a_query_parameter_has_the_documented_form(http: httpx.AsyncClient, query: str, detail: str) -> None:
-    answer = await http.get(f"/notes/a?{query}")
-    assert (answer.status_code, answer.json()["detail"]) == (400, detail)
-    assert answer.json()["errors"][0]["source"] == "query"
+    response = await http.get(f"/notes/a?{query}")
+    assert (response.status_code, response.json()["detail"]) == (400, detail)
+    assert response.json()["errors"][0]["source"] == "query"
 
 
 @pytest.mark.parametrize("name", ["%00", "a%C2%85", "a%E2%80%AEb", "%ED%A0%80", "%FF"])
@@ -145,10 +147,10 @@ async def test_a_path_is_plain_text(http: httpx.AsyncClient, name: str) -> None:
     assert (await http.get(f"/notes/{name}")).status_code == 400
 
 
-async def test_a_compressed_body_is_refused_with_what_is_possible(http: httpx.AsyncClient) -> None:
-    answer = await http.post("/notes", content=b"\x1f\x8b", headers=JSON | {"Content-Encoding": "gzip"})
-    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
-    assert "'gzip'" in answer.json()["detail"]
+async def test_a_compressed_body_is_refused_with_the_accepted_encoding(http: httpx.AsyncClient) -> None:
+    response = await http.post("/notes", content=b"\x1f\x8b", headers=JSON | {"Content-Encoding": "gzip"})
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+    assert "'gzip'" in response.json()["detail"]
 
 
 async def test_head_is_get_without_a_body_and_options_names_every_method(http: httpx.AsyncClient) -> None:
@@ -161,20 +163,20 @@ async def test_head_is_get_without_a_body_and_options_names_every_method(http: h
     assert (refused.status_code, refused.headers["allow"]) == (405, "OPTIONS, POST")
 
 
-async def test_what_there_is_stands_at_the_root(http: httpx.AsyncClient) -> None:
+async def test_the_root_lists_all_routes(http: httpx.AsyncClient) -> None:
     index = (await http.get("/")).json()
     assert {"method": "POST", "path": "/notes", "summary": "Write"} in index["routes"]
     assert (await http.get(index["openapi"])).json()["info"]["title"] == index["service"] == "notes"
     for path in ("/elsewhere", "/schema/elsewhere"):
-        answer = await http.get(path)
-        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
-        assert answer.json()["detail"] == f"There is nothing at {path!r}. GET / lists what there is."
+        response = await http.get(path)
+        assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+        assert response.json()["detail"] == f"There is nothing at {path!r}. GET / lists what there is."
 
 
 async def test_an_unknown_query_parameter_is_refused_and_the_known_ones_are_named(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/notes/a?limits=3&most=2")
-    assert (answer.status_code, answer.json()["unknown"]) == (400, ["limits", "most"])
-    assert answer.json()["detail"] == "unknown query parameter 'limits', 'most'; known here: kind, limit"
+    response = await http.get("/notes/a?limits=3&most=2")
+    assert (response.status_code, response.json()["unknown"]) == (400, ["limits", "most"])
+    assert response.json()["detail"] == "unknown query parameter 'limits', 'most'; known here: kind, limit"
     assert (
         (await http.post("/notes?dry-run=1", content=b"{}", headers=JSON))
         .json()["detail"]
@@ -182,7 +184,7 @@ async def test_an_unknown_query_parameter_is_refused_and_the_known_ones_are_name
     )
 
 
-async def test_the_document_tells_of_the_token_and_of_errors(http: httpx.AsyncClient) -> None:
+async def test_the_document_describes_token_and_errors(http: httpx.AsyncClient) -> None:
     document = (await http.get("/schema/openapi.json")).json()
     assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert document["security"] == [{"token": []}]
@@ -194,18 +196,18 @@ async def test_the_document_tells_of_the_token_and_of_errors(http: httpx.AsyncCl
     "error",
     [
         DatabaseUnavailable("it is away"),
-        ConfigurationError("it refused our password, which is just being changed"),
+        ConfigurationError("the server refused the password, which is being changed"),
         TimeoutError(),
         asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
     ],
 )
-async def test_who_asks_while_a_server_is_of_no_use_is_told_to_come_again(error: Exception) -> None:
+async def test_an_unavailable_server_gives_503_with_retry_after(error: Exception) -> None:
     @get("/notes")
     async def fail() -> None:
         raise error
 
     transport = httpx.ASGITransport(app=application([fail], title="notes"))
     async with httpx.AsyncClient(transport=transport, base_url="http://notes") as client:
-        answer = await client.get("/notes")
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
-    assert "password" not in answer.text
+        response = await client.get("/notes")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+    assert "password" not in response.text

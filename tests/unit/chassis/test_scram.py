@@ -1,4 +1,4 @@
-"""What PostgreSQL stores of a password; that it lets the password in is in tests/integration/chassis."""
+"""The verifier that PostgreSQL stores; tests/integration/chassis logs in with its password."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ import pytest
 from services.shared.chassis.scram import verifier
 
 
-def test_a_verifier_proves_the_password_and_has_a_salt_of_its_own() -> None:
+def test_a_verifier_proves_the_password_and_has_its_own_salt() -> None:
     first, second = verifier("pencil"), verifier("pencil")
     assert first != second
     scheme, salt_part, keys = first.split("$")

@@ -1,4 +1,4 @@
-"""A server that is told to stop cuts off nobody who is talking to it."""
+"""A server that stops interrupts no request in progress."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,9 +9,7 @@ from litestar import get
 
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.server import HttpServer
-
-REQUEST = b"GET /hello HTTP/1.1\r\nHost: here\r\n\r\n"
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+from tests.unit.chassis.raw_http import HELLO, Streams, read_head
 
 
 @get("/hello", sync_to_thread=False)
@@ -42,36 +40,34 @@ async def connected(port: int) -> AsyncIterator[Streams]:
         writer.close()
 
 
-async def asked(streams: Streams) -> str:
-    """The head of the answer, in lower case."""
-    reader, writer = streams
-    writer.write(REQUEST)
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+async def response_head(streams: Streams) -> str:
+    """Send a request; return the head of its response in lower case."""
+    streams[1].write(HELLO)
+    head = await read_head(streams)
     assert head.startswith("http/1.1 200 ")
-    await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
     return head
 
 
-async def test_a_connection_in_use_is_answered_once_more_and_told_that_it_ends() -> None:
+async def test_after_stop_a_connection_gets_one_more_response_which_closes_it() -> None:
     async with running(linger=20) as (server, task, port), connected(port) as streams:
-        assert "connection: close" not in await asked(streams)
+        assert "connection: close" not in await response_head(streams)
         server.stop()
-        await asyncio.sleep(0.3)  # uvicorn looks for its end every tenth of a second
-        assert "connection: close" in await asked(streams)
+        await asyncio.sleep(0.3)  # uvicorn checks for its end ten times a second
+        assert "connection: close" in await response_head(streams)
         assert await streams[0].read() == b""
-        # Nobody is left: it ends long before the time is over.
+        # No connection is left: the server stops long before the linger time is over.
         await asyncio.wait_for(task, 10)
 
 
-async def test_who_comes_late_is_answered_too() -> None:
+async def test_a_connection_made_after_stop_is_still_served() -> None:
     async with running(linger=20) as (server, _, port), connected(port) as idle:
-        await asked(idle)
+        await response_head(idle)
         server.stop()
         async with connected(port) as late:
-            assert "connection: close" in await asked(late)
+            assert "connection: close" in await response_head(late)
 
 
-async def test_whoever_says_nothing_is_not_waited_for_longer_than_that() -> None:
+async def test_a_silent_connection_ends_with_the_linger_time() -> None:
     async with running(linger=0.2) as (server, task, port), connected(port) as silent:
         await asyncio.sleep(0.1)
         server.stop()
@@ -79,10 +75,10 @@ async def test_whoever_says_nothing_is_not_waited_for_longer_than_that() -> None
         assert await silent[0].read() == b""
 
 
-async def test_without_connections_it_ends_at_once() -> None:
+async def test_without_connections_the_server_stops_at_once() -> None:
     async with running(linger=1000) as (server, task, port):
         async with connected(port) as streams:
-            await asked(streams)
+            await response_head(streams)
         server.stop()
         await asyncio.wait_for(task, 10)
         with pytest.raises(ConnectionRefusedError):

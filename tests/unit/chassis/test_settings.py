@@ -1,4 +1,4 @@
-"""Settings that cannot work are refused at the start, each with its variable."""
+"""Invalid settings are refused at startup, each with its variable."""
 
 import pytest
 
@@ -42,7 +42,9 @@ NEEDED = {
         (EmailSettings, "SMTP_CONNECTIONS", "0", ">= 1"),
     ],
 )
-def test_a_value_that_cannot_work_is_named(kind: type[ProcessSettings], name: str, value: str, why: str) -> None:
+def test_an_invalid_value_is_reported_with_its_variable(
+    kind: type[ProcessSettings], name: str, value: str, why: str
+) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         load_settings(kind, NEEDED | {f"WARREN_{name}": value})
     assert f"WARREN_{name}='{value}'" in str(refusal.value)
@@ -67,12 +69,12 @@ def test_all_wrong_values_are_reported_at_once() -> None:
         ({"HISTORY_DAYS": "400", "INBOX_DAYS": "401"}, "at least WARREN_INBOX_DAYS=401"),
     ],
 )
-def test_a_memory_shorter_than_what_may_come_back_is_refused(values: dict[str, str], refused: str | None) -> None:
+def test_retention_shorter_than_the_time_of_replays_is_refused(values: dict[str, str], refused: str | None) -> None:
     settings = load_settings(ProcessSettings, NEEDED | {f"WARREN_{name}": value for name, value in values.items()})
     if refused is None:
         settings.require_consistent_retention()
         ServiceProcess("probe", settings)
     else:
-        for judge in (settings.require_consistent_retention, lambda: ServiceProcess("probe", settings)):
+        for check in (settings.require_consistent_retention, lambda: ServiceProcess("probe", settings)):
             with pytest.raises(ConfigurationError, match=refused):
-                judge()
+                check()

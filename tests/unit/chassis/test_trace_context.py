@@ -1,4 +1,4 @@
-"""A request's trace goes on if its header is valid; if not, a new one begins."""
+"""A valid trace context of a request continues; an invalid one is replaced."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_without_a_header_there_is_no_trace() -> None:
         f"cc-{TRACE}-{PARENT}-01-what-will-be",
     ],
 )
-def test_a_valid_trace_goes_on(header: str) -> None:
+def test_a_valid_trace_continues(header: str) -> None:
     assert traceparent_of({"traceparent": header}) == f"00-{TRACE}-{PARENT}-01"
 
 
@@ -42,7 +42,7 @@ def test_a_valid_trace_goes_on(header: str) -> None:
         f"00-{TRACE[:-1]}\x00-{PARENT}-01",
     ],
 )
-def test_instead_of_an_invalid_one_a_new_trace_begins(header: str) -> None:
+def test_an_invalid_trace_is_replaced_by_a_new_one(header: str) -> None:
     found = traceparent_of({"traceparent": header})
     assert found is not None and re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", found)
     assert TRACE not in found

@@ -1,4 +1,4 @@
-"""Part by part, and never later than the one who asks can wait."""
+"""Readiness reports every part, and each check has a time limit."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ async def silent() -> None:
     await asyncio.Event().wait()
 
 
-async def test_every_part_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_part_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitoring, "CHECK_SECONDS", 0.05)
     parts = Readiness()
     parts.require("database", fine)
@@ -34,7 +34,7 @@ async def test_every_part_is_named_with_its_reason(monkeypatch: pytest.MonkeyPat
     }
 
 
-async def test_who_is_stopping_is_not_ready() -> None:
+async def test_a_stopping_process_is_not_ready() -> None:
     parts = Readiness()
     parts.require("database", fine)
     assert not any((await parts.failures()).values())

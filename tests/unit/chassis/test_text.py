@@ -1,4 +1,4 @@
-"""Nothing that came from outside can steer the terminal that it is printed on."""
+"""Text from outside cannot control the terminal that it is printed on."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ from services.shared.chassis.text import printable
 HOSTILE = "a\x1b[2J\x9b31m\u202eb\u2028c\u200d\x85d\re\nf\ud800"
 
 
-def test_what_could_steer_a_terminal_is_shown_as_an_escape() -> None:
+def test_unprintable_characters_are_escaped() -> None:
     assert printable(HOSTILE) == r"a\x1b[2J\x9b31m\u202eb\u2028c\u200d\x85d\re\nf\ud800"
     assert printable("a\nb\tc\r", keep="\n\t") == "a\nb\tc\\r"
     assert printable("schöne Grüße, 日本 🐰") == "schöne Grüße, 日本 🐰"
@@ -21,7 +21,7 @@ def test_the_result_is_always_printable(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters()))
-def test_a_log_line_is_one_line_whatever_a_message_holds(text: str) -> None:
+def test_a_log_line_stays_one_line_for_any_text(text: str) -> None:
     event = {"timestamp": "12:00:00.123456", "level": "info", "service": "probe", "event": "processed"}
     line = logs._line(None, "", event | {"event_type": text, "led_to": text, "order": text})
     assert line.isprintable()
