@@ -87,7 +87,7 @@ class BrokerAdmin:
 
         async def put(channel: Any) -> None:
             for queue, body in messages:
-                batch = await send(channel, [Frame(REDRIVE_EXCHANGE, queue, body, properties)])
+                batch = await send(channel, [Frame.of(REDRIVE_EXCHANGE, queue, body, properties)])
                 await batch.finished
 
         asyncio.run(self.on_channel(put))

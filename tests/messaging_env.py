@@ -197,7 +197,7 @@ class MessagingEnv:
             await channel.exchange_declare(REDRIVE_EXCHANGE, exchange_type="direct", durable=True)
             await channel.queue_bind(queue, REDRIVE_EXCHANGE, queue)
             for body, properties in messages:
-                batch = await send(channel, [Frame(REDRIVE_EXCHANGE, queue, body, properties)])
+                batch = await send(channel, [Frame.of(REDRIVE_EXCHANGE, queue, body, properties)])
                 await batch.finished
                 assert batch.outcomes == [Outcome.CONFIRMED]
 

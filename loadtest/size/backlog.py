@@ -26,7 +26,7 @@ async def fill(
         assert isinstance(channel, Channel)  # noqa: S101 - what the driver returns
         for start in range(0, messages, WINDOW):
             frames = [
-                Frame(
+                Frame.of(
                     "", queue, bodies[number % BODIES], spec.Basic.Properties(delivery_mode=2, message_id=str(number))
                 )
                 for number in range(start, min(start + WINDOW, messages))

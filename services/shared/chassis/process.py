@@ -1,6 +1,7 @@
 """One service process: its consumers, HTTP server and scheduled jobs, started and stopped in the right order."""
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -163,6 +164,7 @@ class ServiceProcess:
         monitoring = asyncio.create_task(self._monitoring.run(), name="monitoring")
         try:
             await self._require_servers(stop)
+            _spare_garbage_collector()
             await self._work(stop)
         finally:
             self._monitoring.stop()
@@ -250,6 +252,16 @@ def main(build: Callable[[S], ServiceProcess], kind: type[S], service: str) -> N
         sys.exit(os.EX_CONFIG if isinstance(error, ConfigurationError) else os.EX_UNAVAILABLE)
     except KeyboardInterrupt:
         structlog.get_logger().info("stopped")
+
+
+def _spare_garbage_collector() -> None:
+    """Exempt what exists after startup from garbage collection, and collect the rest once for a batch of messages.
+
+    A batch makes thousands of objects that die with it. By default they trigger a dozen collections.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _raise_file_limit() -> None:

@@ -89,7 +89,7 @@ async def effect(sent: list[bytes], pieces: list[int], *, ours: bool) -> list[An
         await consume(consuming, "q", lambda message, tag=tag: events.append((tag, *seen(message))), tag=tag)  # type: ignore[misc]
     await consuming.basic_consume("q", lambda message: events.append(message.body), consumer_tag="drivers")
     batch = await send(
-        publishing, [Frame("e", "k", b"", spec.Basic.Properties(message_id=f"m{n + 1}")) for n in range(PUBLISHES)]
+        publishing, [Frame.of("e", "k", b"", spec.Basic.Properties(message_id=f"m{n + 1}")) for n in range(PUBLISHES)]
     )
     stream = b"".join(sent)
     for size in pieces:
@@ -218,17 +218,17 @@ async def outcomes(sent: bytes, *frames: Frame) -> list[Outcome]:
 async def test_a_return_that_names_no_known_message_stands_for_all_that_it_may_be() -> None:
     sent = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), RawProperties(), [b""])
     sent += marshal(spec.Basic.Ack(delivery_tag=3, multiple=True), 1)
-    three = [Frame("e", "k", b"", spec.Basic.Properties(message_id=f"m{n}")) for n in range(3)]
+    three = [Frame.of("e", "k", b"", spec.Basic.Properties(message_id=f"m{n}")) for n in range(3)]
     first = marshal(spec.Basic.Ack(delivery_tag=1), 1)
     assert await outcomes(first + sent, *three) == [Outcome.CONFIRMED, Outcome.RETURNED, Outcome.RETURNED]
-    assert await outcomes(sent, Frame("e", "k", b"", RawProperties())) == [Outcome.RETURNED]
+    assert await outcomes(sent, Frame.of("e", "k", b"", RawProperties())) == [Outcome.RETURNED]
 
 
 async def test_a_return_is_matched_by_a_message_id_that_is_not_text() -> None:
     latin = UNDECODABLE["message_id"]
     sent = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), latin, [])
     sent += marshal(spec.Basic.Ack(delivery_tag=2, multiple=True), 1)
-    two = [Frame("e", "k", b"", spec.Basic.Properties(message_id="m")), Frame("e", "k", b"", latin)]
+    two = [Frame.of("e", "k", b"", spec.Basic.Properties(message_id="m")), Frame.of("e", "k", b"", latin)]
     assert await outcomes(sent, *two) == [Outcome.CONFIRMED, Outcome.RETURNED]
 
 

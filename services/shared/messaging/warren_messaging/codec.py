@@ -1,11 +1,13 @@
-"""Events to bytes and back.
+"""Encodes and decodes events.
 
-Reading happens in two steps, the envelope and then its data, so that the reason of a failure names the part
-that is wrong, and a consumer of everything (audit) can keep data whose type it has never heard of.
+An event of the expected type is decoded in one pass. Every other body is decoded in two steps, the envelope and then
+its data, so that the reason of a failure names the part that is wrong, and a tolerant reader keeps data of a type that
+it does not know.
 """
 
 import re
 from datetime import UTC, datetime
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -36,6 +38,11 @@ def now() -> datetime:
 
 def encode(event: AnyEvent) -> bytes:
     return _encoder.encode(event)
+
+
+def uuid_text(identifier: UUID) -> str:
+    """Return `str(identifier)` in a fifth of the time."""
+    return _encoder.encode(identifier)[1:-1].decode()
 
 
 def too_large(size: int) -> str:
@@ -74,11 +81,28 @@ class Codec:
 
     def __init__(self, catalogue: Catalogue, *, tolerant: bool = False) -> None:
         self._decoders = {name: msgspec.json.Decoder(data) for name, data in catalogue.items()}
+        self._whole: dict[str, msgspec.json.Decoder[AnyEvent]] = {
+            name: msgspec.json.Decoder(cast(Any, Event)[data]) for name, data in catalogue.items()
+        }
         self._tolerant = tolerant
 
-    def decode(self, body: bytes) -> AnyEvent:
-        """Raises MalformedEvent with the reason in words: not JSON, not a CloudEvent, unknown type, bad data."""
+    def decode(self, body: bytes, expected_type: str = "") -> AnyEvent:
+        """Decode one event, faster if its type is the expected one.
+
+        Raises MalformedEvent with the reason in words: not JSON, not a CloudEvent, unknown type, bad data.
+        """
         require_readable(body)
+        decoder = self._whole.get(expected_type)
+        if decoder is not None:
+            try:
+                event = decoder.decode(body)
+            except (msgspec.DecodeError, RecursionError):
+                return self._decode_in_steps(body)
+            if event.type == expected_type and event.specversion == "1.0":
+                return event
+        return self._decode_in_steps(body)
+
+    def _decode_in_steps(self, body: bytes) -> AnyEvent:
         try:
             event = _envelopes.decode(body)
         except msgspec.ValidationError as error:

@@ -1,6 +1,7 @@
 """Who sent an event, and whether the sender has the right to."""
 
 import re
+from functools import lru_cache
 
 REDRIVE_EXCHANGE = "redrive.exchange"
 REDRIVE_USER = "dlq"
@@ -14,6 +15,7 @@ def sender(user_id: str) -> str:
     return _GENERATION.sub("", user_id)
 
 
+@lru_cache(maxsize=1024)  # a consumer sees few different senders and types
 def forgery(*, exchange: str, routing_key: str, user_id: str | None, source: str, event_type: str) -> str | None:
     """Why an event is not from the service that it names, in words; None if it is.
 

@@ -37,6 +37,7 @@ ALIVE_SECONDS = 1.0  # how long the driver is left without a frame while others 
 
 _FRAME = Struct(">BHI")
 _CONTENT = Struct(">HHQ")
+_HEADER = Struct(">BHIHHQ")
 _DELIVERY = Struct(">QB")
 _CONFIRM = Struct(">QB")
 
@@ -87,6 +88,11 @@ class FrameReader(asyncio.StreamReader):
                 stop = at + 7 + length
                 if stop >= size:
                     break
+                if data[at + 7 : at + 11] == DELIVER and kind == METHOD and number not in self._contents:
+                    end = self._whole_delivery(number, data, at + 11, stop)
+                    if end:
+                        at, taken = end, True
+                        continue
                 if self._take(kind, number, data, at + 7, stop):
                     taken = True
                 else:
@@ -165,6 +171,49 @@ class FrameReader(asyncio.StreamReader):
         return True
 
     # Deliveries
+
+    def _whole_delivery(self, number: int, data: bytes, at: int, stop: int) -> int:
+        """Deliver a message whose three frames have all arrived and return where they end; return 0 for any other.
+
+        The arguments of basic.deliver lie between `at` and `stop`. Whatever is not as expected is left to `_take`.
+        """
+        channel = self._channels.get(number)
+        key_start = at + 1 + data[at]
+        consumer = channel and channel.consumers.get(data[at + 1 : key_start].decode(errors="replace"))
+        if type(consumer) is not Subscription:
+            return 0
+        tag, redelivered = _DELIVERY.unpack_from(data, key_start)
+        exchange_start = key_start + 10
+        key_start = exchange_start + data[exchange_start - 1] + 1
+        head = stop + 1
+        if key_start + data[key_start - 1] != stop or len(data) < head + 27:
+            return 0
+        kind, header_number, length, _, _, size = _HEADER.unpack_from(data, head)
+        body = head + 8 + length
+        if (
+            data[stop] != END
+            or kind != HEADER
+            or header_number != number
+            or length < 14  # class, weight, size and the flags of the properties
+            or not 0 < size <= self._max_frame
+            or (consumer.limit is not None and size > consumer.limit)
+            or len(data) < body + size + 8
+            or _FRAME.unpack_from(data, body) != (BODY, number, size)
+            or data[body - 1] != END
+            or data[body + 7 + size] != END
+        ):
+            return 0
+        consumer.receive(
+            Received(
+                tag,
+                redelivered & 1 == 1,
+                data[exchange_start : key_start - 1].decode(errors="backslashreplace"),
+                data[key_start:stop].decode(errors="backslashreplace"),
+                RawProperties(data[head + 19 : body - 1]),
+                data[body + 7 : body + 7 + size],
+            )
+        )
+        return int(body + size + 8)
 
     def _delivery(self, number: int, data: bytes) -> bool:
         stop = 1 + data[0]

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from struct import Struct
 from typing import Any
 
+import msgspec
 import pamqp.frame
 from aiormq import exceptions as amqp
 from aiormq import spec
@@ -35,26 +36,22 @@ class Outcome(Enum):
     """A queue is full or could not store it. The sender must keep it."""
 
 
-class Frame:
-    """One publish, ready to be written but for its channel."""
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One publish, encoded except for its channel."""
 
-    __slots__ = ("body", "exchange", "message_key", "properties", "routing_key")
+    exchange: str
+    routing_key: str
+    body: bytes
+    properties: bytes
+    message_key: str
+    """The message id of the properties. A returned message is matched by it."""
 
-    def __init__(
-        self,
-        exchange: str,
-        routing_key: str,
-        body: bytes,
-        properties: spec.Basic.Properties | RawProperties,
-        key: str | None = None,
-    ) -> None:
-        self.exchange = exchange
-        self.routing_key = routing_key
-        self.body = body
+    @classmethod
+    def of(
+        cls, exchange: str, routing_key: str, body: bytes, properties: spec.Basic.Properties | RawProperties
+    ) -> "Frame":
         raw = properties if isinstance(properties, RawProperties) else RawProperties.of(properties)
-        self.properties = raw.data
-        self.message_key = message_key(raw) if key is None else key
-        """The message id of the properties, by which a return is matched."""
+        return cls(exchange, routing_key, body, raw.data, message_key(raw))
 
 
 def message_key(properties: RawProperties) -> str:
@@ -87,22 +84,19 @@ class Batch:
             self.finished.set_result(None)
 
 
-class PendingConfirm:
+class PendingConfirm(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Stands in the driver's table of confirmations where it would keep a future."""
 
-    __slots__ = ("_batch", "_index")
-
-    def __init__(self, batch: Batch, index: int) -> None:
-        self._batch = batch
-        self._index = index
+    batch: Batch
+    index: int
 
     def settle(self, outcome: Outcome) -> None:
-        self._batch.settle(self._index, outcome)
+        self.batch.settle(self.index, outcome)
 
     # What the driver calls where it reads the answer itself
 
     def done(self) -> bool:
-        return self._batch.has(self._index)
+        return self.batch.has(self.index)
 
     def cancelled(self) -> bool:
         return False

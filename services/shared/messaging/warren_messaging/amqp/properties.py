@@ -45,14 +45,11 @@ class View(msgspec.Struct, frozen=True):
     """The reason for each field ("timestamp") or header ("headers['x-sent']") that could not."""
 
 
-class RawProperties:
-    """`data` is what a content header frame holds after the size of the body."""
+class RawProperties(msgspec.Struct, eq=False, gc=False):
+    """The bytes that a content header frame holds after the size of the body."""
 
-    __slots__ = ("_fields", "data")
-
-    def __init__(self, data: bytes = b"\0\0") -> None:
-        self.data = data
-        self._fields: dict[str, bytes] | None = None
+    data: bytes = b"\0\0"
+    _fields: dict[str, bytes] | None = None
 
     @classmethod
     def of(cls, properties: spec.Basic.Properties) -> "RawProperties":
@@ -160,7 +157,7 @@ class RawProperties:
         data, fields, at = self.data, {}, 2
         try:
             for name, kind in _layout(data[0] << 8 | data[1]):
-                if kind == SHORTSTR:
+                if not kind:  # SHORTSTR
                     start = at + 1
                     at = start + data[at]
                 elif kind == TABLE:

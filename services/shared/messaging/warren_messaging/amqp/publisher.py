@@ -14,14 +14,13 @@ from aiormq import spec
 from warren_messaging.amqp import field_table
 from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, close, connect, translated
 from warren_messaging.amqp.pipeline import Batch, Frame, Outcome, forget, send
-from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.errors import BrokerUnavailable
 from warren_messaging.events import CONTENT_TYPE
 
 CONFIRM_TIMEOUT = 30.0  # seconds
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One event on its way to one exchange. The AMQP properties repeat what brokers and tools read."""
 
     exchange: str
@@ -146,13 +145,14 @@ _PERSISTENT = b"\x02"
 
 
 def _shortstr(text: str) -> bytes:
-    return field_table.shortstr(text.encode())
+    data = text.encode()
+    return len(data).to_bytes() + data
 
 
 _CONTENT_TYPE = _shortstr(CONTENT_TYPE)
 
 
-def properties_of(message: Message, tail: bytes) -> RawProperties:
+def properties_of(message: Message, tail: bytes) -> bytes:
     """`tail` is what messages of one type have in common: type, user and application."""
     flags, headers, priority, expiration = _ALWAYS, b"", b"", b""
     if message.traceparent is not None:
@@ -165,9 +165,7 @@ def properties_of(message: Message, tail: bytes) -> RawProperties:
     if message.expires_ms is not None:
         flags |= _EXPIRATION
         expiration = _shortstr(str(message.expires_ms))
-    return RawProperties(
-        b"".join((
-            flags.to_bytes(2), _CONTENT_TYPE, headers, _PERSISTENT, priority, _shortstr(message.correlation_id),
-            expiration, _shortstr(message.message_id), int(message.timestamp).to_bytes(8), tail,
-        ))
-    )  # fmt: skip
+    return b"".join((
+        flags.to_bytes(2), _CONTENT_TYPE, headers, _PERSISTENT, priority, _shortstr(message.correlation_id),
+        expiration, _shortstr(message.message_id), int(message.timestamp).to_bytes(8), tail,
+    ))  # fmt: skip

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 
+import msgspec
 from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
@@ -26,30 +27,18 @@ class Discarded:
         return self._sha256.hexdigest()
 
 
-class Received:
-    """One delivery. Its properties are bytes until they are asked for, so receiving never fails over them."""
+class Received(msgspec.Struct, eq=False):
+    """One delivery. Its properties are bytes until they are read, so receiving never fails because of them."""
 
-    __slots__ = ("body", "discarded", "exchange", "properties", "redelivered", "routing_key", "tag")
-
-    def __init__(
-        self,
-        tag: int,
-        redelivered: bool,
-        exchange: str,
-        routing_key: str,
-        properties: RawProperties,
-        body: bytes,
-        discarded: Discarded | None = None,
-    ) -> None:
-        self.tag = tag
-        self.redelivered = redelivered
-        self.exchange = exchange
-        self.routing_key = routing_key
-        """Bytes that are not UTF-8 stand as backslash escapes here: nothing depends on the name of such a route."""
-        self.properties = properties
-        self.body = body
-        self.discarded = discarded
-        """What is known of the body if it is over the limit of the subscription; `body` is then empty."""
+    tag: int
+    redelivered: bool
+    exchange: str
+    routing_key: str
+    """Bytes that are not UTF-8 appear as backslash escapes: nothing depends on the name of such a route."""
+    properties: RawProperties
+    body: bytes
+    discarded: Discarded | None = None
+    """Size and hash of a body over the limit of the subscription; `body` is then empty."""
 
 
 class Subscription:

@@ -152,7 +152,7 @@ class Processor(Generic[T]):
             try:
                 if delivery.defect is not None:
                     raise UndecodableProperties(delivery.defect)
-                event = self._codec.decode(delivery.body)
+                event = self._codec.decode(delivery.body, delivery.routing_key)
                 self._check(event, delivery)
             except PermanentError as error:
                 settle(delivery, await self._failed(delivery, event, error, refused=True))

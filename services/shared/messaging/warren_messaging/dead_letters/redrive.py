@@ -91,4 +91,4 @@ def _frame(copy: Copy, run: str, user: str, room: int) -> Frame:
         raise Unwritable(f"its properties cannot be written again: {error}") from error
     if len(properties.data) + HEADER_BYTES > room:
         raise Unwritable(f"its properties have {len(properties.data)} bytes: too many to be written again")
-    return Frame(EXCHANGE, copy.queue, copy.parked.body, properties)
+    return Frame.of(EXCHANGE, copy.queue, copy.parked.body, properties)

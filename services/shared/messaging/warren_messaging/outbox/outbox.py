@@ -19,6 +19,7 @@ from warren_messaging.errors import MalformedEvent, PermanentError
 from warren_messaging.events import AnyEvent, Event
 from warren_messaging.outbox.relay import Entry, Place, Relay, message_of
 from warren_messaging.postgres.database import Database
+from warren_messaging.postgres.storable import array
 from warren_messaging.transaction import Announcement, Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
@@ -103,23 +104,27 @@ async def _next_sequences(connection: Connection, announcements: Sequence[Announ
     counts = Counter([announcement.subject for announcement in announcements])
     subjects = sorted(counts, key=attrgetter("int"))
     rows = await connection.fetch(
-        "INSERT INTO sequences AS s (subject, last) SELECT * FROM unnest($1::uuid[], $2::int[])"
+        "INSERT INTO sequences AS s (subject, last) SELECT * FROM unnest($1::text::uuid[], $2::text::int[])"
         " ON CONFLICT (subject) DO UPDATE SET last = s.last + excluded.last RETURNING subject, last",
-        subjects,
-        [counts[subject] for subject in subjects],
+        array(subjects),
+        array([counts[subject] for subject in subjects]),
     )
     return {subject: last - counts[subject] for subject, last in rows}
 
 
 async def _store(connection: Connection, entries: list[Entry], place: Place) -> None:
+    exchanges: dict[str, int] = {}  # to their place in the array, from 1
+    for entry in entries:
+        exchanges.setdefault(entry.message.exchange, len(exchanges) + 1)
     rows = await connection.fetch(
         "INSERT INTO outbox (exchange, body, expires_ms, owner, leased_until)"
-        " SELECT e, b, x, $4, now() + make_interval(secs => $5)"
-        " FROM unnest($1::text[], $2::bytea[], $3::int[]) AS t (e, b, x)"
+        " SELECT ($1::text[])[e], b, x, $5, now() + make_interval(secs => $6)"
+        " FROM unnest($2::text::int[], $3::bytea[], $4::text::int[]) AS t (e, b, x)"
         " RETURNING position",
-        [entry.message.exchange for entry in entries],
+        list(exchanges),
+        array([exchanges[entry.message.exchange] for entry in entries]),
         [entry.message.body for entry in entries],
-        [entry.message.expires_ms for entry in entries],
+        array([entry.message.expires_ms for entry in entries]),
         place.owner,
         place.lease_seconds,
     )

@@ -20,7 +20,7 @@ import msgspec
 from warren_messaging.amqp.connection import RELOAD_SECONDS
 from warren_messaging.amqp.pipeline import Outcome
 from warren_messaging.amqp.publisher import Message, Publisher
-from warren_messaging.codec import Codec
+from warren_messaging.codec import Codec, uuid_text
 from warren_messaging.errors import (
     ConfigurationError,
     PermanentError,
@@ -28,7 +28,7 @@ from warren_messaging.errors import (
 )
 from warren_messaging.events import AnyEvent
 from warren_messaging.postgres.database import Database
-from warren_messaging.postgres.storable import storable
+from warren_messaging.postgres.storable import array, storable
 from warren_messaging.telemetry import Telemetry
 
 _codec = Codec({}, tolerant=True)  # the data is published as it is stored
@@ -248,7 +248,9 @@ class Relay:
             positions, self._confirmed = self._confirmed, []
             try:
                 async with self._database.connection() as connection:
-                    await connection.execute("DELETE FROM outbox WHERE position = ANY($1::bigint[])", positions)
+                    await connection.execute(
+                        "DELETE FROM outbox WHERE position = ANY($1::text::bigint[])", array(positions)
+                    )
             except _TROUBLE:
                 self._confirmed = positions + self._confirmed
                 await asyncio.sleep(0.5)
@@ -329,8 +331,8 @@ def message_of(event: AnyEvent, body: bytes, exchange: str, expires_ms: int | No
         exchange=exchange,
         routing_key=event.type,
         body=body,
-        message_id=str(event.id),
-        correlation_id=str(event.subject),
+        message_id=uuid_text(event.id),
+        correlation_id=uuid_text(event.subject),
         timestamp=event.time.timestamp(),
         priority=event.priority,
         expires_ms=expires_ms,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from operator import attrgetter
 from uuid import UUID
 
+from warren_messaging.postgres.storable import array
 from warren_messaging.transaction import Connection
 
 
@@ -14,10 +15,10 @@ async def remember(connection: Connection, consumer: str, logical_ids: Iterable[
     if it was rolled back. Ids are inserted in order, so two batches cannot wait for each other in a circle.
     """
     rows = await connection.fetch(
-        "INSERT INTO inbox (consumer, logical_id) SELECT $1, unnest($2::uuid[])"
+        "INSERT INTO inbox (consumer, logical_id) SELECT $1, unnest($2::text::uuid[])"
         " ON CONFLICT DO NOTHING RETURNING logical_id",
         consumer,
-        sorted(logical_ids, key=attrgetter("int")),
+        array(sorted(logical_ids, key=attrgetter("int"))),
     )
     return {row[0] for row in rows}
 
@@ -25,8 +26,8 @@ async def remember(connection: Connection, consumer: str, logical_ids: Iterable[
 async def known(connection: Connection, consumer: str, logical_ids: Iterable[UUID]) -> set[UUID]:
     """Those of the ids that are processed already."""
     rows = await connection.fetch(
-        "SELECT logical_id FROM inbox WHERE consumer = $1 AND logical_id = ANY($2::uuid[])",
+        "SELECT logical_id FROM inbox WHERE consumer = $1 AND logical_id = ANY($2::text::uuid[])",
         consumer,
-        list(logical_ids),
+        array(logical_ids),
     )
     return {row[0] for row in rows}

@@ -11,13 +11,15 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
 import msgspec
 
 from warren_messaging.postgres.database import Database, DatabaseAddress
 from warren_messaging.transaction import Connection
+
+T = TypeVar("T")
 
 
 class NeedsDatabase(Exception):
@@ -115,23 +117,25 @@ class _Connection:
 
     # The statements, in the order of the table above. Arguments are those of the statements.
 
-    def _remember(self, consumer: str, logical_ids: Sequence[UUID]) -> list[tuple[Any, ...]]:
+    def _remember(self, consumer: str, logical_ids: str) -> list[tuple[Any, ...]]:
         inbox = self._database.tables.inbox
-        new = [identity for identity in logical_ids if (consumer, identity) not in inbox]
+        new = [identity for identity in _elements(logical_ids, UUID) if (consumer, identity) not in inbox]
         inbox.update((consumer, identity) for identity in new)
         return [(identity,) for identity in new]
 
-    def _known(self, consumer: str, logical_ids: Sequence[UUID]) -> list[tuple[Any, ...]]:
-        return [(identity,) for identity in logical_ids if (consumer, identity) in self._database.tables.inbox]
+    def _known(self, consumer: str, logical_ids: str) -> list[tuple[Any, ...]]:
+        inbox = self._database.tables.inbox
+        return [(identity,) for identity in _elements(logical_ids, UUID) if (consumer, identity) in inbox]
 
-    def _count(self, subjects: Sequence[UUID], counts: Sequence[int]) -> list[tuple[Any, ...]]:
+    def _count(self, subjects: str, counts: str) -> list[tuple[Any, ...]]:
         sequences = self._database.tables.sequences
-        for subject, count in zip(subjects, counts, strict=True):
+        ids = _elements(subjects, UUID)
+        for subject, count in zip(ids, _elements(counts, int), strict=True):
             sequences[subject] = sequences.get(subject, 0) + count
-        return [(subject, sequences[subject]) for subject in subjects]
+        return [(subject, sequences[subject]) for subject in ids]
 
-    def _store(self, exchanges: Sequence[str], *_: Any) -> list[tuple[Any, ...]]:
-        return [(next(self._positions),) for _ in exchanges]
+    def _store(self, _exchanges: list[str], chosen: str, *_: Any) -> list[tuple[Any, ...]]:
+        return [(next(self._positions),) for _ in _elements(chosen, int)]
 
     def _fail(
         self, consumer: str, key: str, event_type: str, subject: UUID, reason: str, limit: int | None, replays: int
@@ -151,3 +155,8 @@ class _Connection:
             if known := failures.get((consumer, key)):
                 failures[consumer, key] = msgspec.structs.replace(known, state="succeeded")
         return []
+
+
+def _elements(literal: str, kind: type[T]) -> list[T]:
+    """The values of an array literal (`postgres.storable.array`)."""
+    return [msgspec.convert(each, kind) for each in msgspec.json.decode(f"[{literal[1:-1]}]")]
