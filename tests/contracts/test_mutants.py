@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.mutant import FOLDER, Mutant, read_all
-from tests.mutants.table import markdown
+from tests.mutants.mutant import FOLDER, Mutant, markdown_list, read_all
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTANTS = read_all()
@@ -22,7 +21,7 @@ def test_every_area_has_mutants() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_its_patch_applies_and_leaves_valid_python(mutant: Mutant) -> None:
-    for file, text in mutant.sources(ROOT).items():
+    for file, text in mutant.patched(ROOT).items():
         assert file.read_text() != text
         if file.suffix == ".py":
             compile(text, file, "exec")
@@ -48,4 +47,4 @@ def test_every_guarantee_of_the_library_has_a_mutant() -> None:
 
 def test_the_reliability_page_lists_all_mutants() -> None:
     document = (ROOT / "docs" / "reliability.md").read_text()
-    assert markdown(MUTANTS) in document, "put the output of `python -m tests.mutants --table` there"
+    assert markdown_list(MUTANTS) in document, "put the output of `python -m tests.mutants --list` there"

@@ -1,10 +1,10 @@
-"""`make mutants`: breaks every promise in a copy of the tree, one at a time, and sees the named tests fail."""
+"""`make mutants`: breaks each guarantee in a copy of the tree, one at a time, and expects the named tests to fail."""
 
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +18,11 @@ from devtools.errors import LocalError
 from devtools.paths import instance_dir
 from devtools.processes.supervisor import sigterm_as_interrupt
 from devtools.servers.servers import Servers
-from tests.mutants.errors import MutantError
-from tests.mutants.mutant import Mutant, chosen, read_all
-from tests.mutants.table import markdown
+from tests.mutants.mutant import Mutant, markdown_list, read_all, select
+from tests.mutants.patch import MutantError
+from tests.mutants.pytest_plugin import PASSED
+from tests.mutants.runner import MutantResult, MutantRunner, MutantVerdict, outcomes_of
 from tests.mutants.tree import copy_to
-from tests.mutants.trial import Bench, Trial, Verdict, outcomes_of
-from tests.mutants.witness import PASSED
 from tests.servers import remove_instance, write_addresses
 from warren.progress import ConsoleProgress
 
@@ -34,13 +33,13 @@ console = Console(highlight=False, soft_wrap=True)
 @app.default
 def run(
     *,
-    only: Annotated[str, Parameter(help="Try only those whose name contains this, or one of several words.")] = "",
-    table: Annotated[bool, Parameter(help="Try nothing; print the table of docs/reliability.md.")] = False,
+    only: Annotated[str, Parameter(help="Try only mutants whose name contains this, or one of several words.")] = "",
+    show: Annotated[bool, Parameter(name="--list", help="Print the lists of docs/reliability.md instead.")] = False,
 ) -> int:
-    """Try every mutant: the change that breaks one promise, in a copy of the tree, against the tests that must notice.
+    """Try every mutant: a patch that breaks one guarantee, in a copy of the tree, and the tests that must notice it.
 
-    The named tests have to pass without the change and to fail, by an assertion, with it. Exit codes: 0 all are
-    caught, 1 one survives or does not apply or a test fails without any change, 130 interrupted.
+    The named tests must pass without the patch, and fail by an assertion with it. Exit codes: 0 all mutants are caught,
+    1 one survives or does not apply, or a test fails without any patch, 130 interrupted.
 
     Examples:
 
@@ -48,24 +47,30 @@ def run(
 
         make mutants ONLY=inbox
 
-        python -m tests.mutants --table
+        python -m tests.mutants --list
     """
-    mutants = chosen(read_all(), only)
-    if table:
-        console.print(markdown(mutants), markup=False)
+    mutants = select(read_all(), only)
+    if show:
+        console.print(markdown_list(mutants), markup=False)
         return 0
-    with bench() as ready:
-        sound = pass_unchanged(ready, mutants)
-        trials = []
+    results = []
+    with prepared_runner() as runner:
+        passing = run_unchanged(runner, mutants)
         for number, mutant in enumerate(mutants, start=1):
-            trials.append(ready.try_(mutant) if sound.issuperset(mutant.tests) else unproven(mutant, sound))
-            show(trials[-1], f"{number:>{len(str(len(mutants)))}}/{len(mutants)}")
-    return summary(trials)
+            result = runner.try_mutant(mutant, passing)
+            results.append(result)
+            colour = "green" if result.verdict is MutantVerdict.CAUGHT else "red"
+            verdict = f"[{colour}]{result.verdict:8}[/{colour}]"
+            position = f"{number:>{len(str(len(mutants)))}}/{len(mutants)}"
+            console.print(f"{position}  {verdict} {result.seconds:5.1f} s  {mutant.name}")
+            if result.detail:
+                console.print(result.detail, markup=False)
+    return summarize(results)
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
-    """A copy of the tree and servers of its own, both gone in the end."""
+def prepared_runner() -> Iterator[MutantRunner]:
+    """A runner with a copy of the tree and private servers, which are removed at the end."""
     instance = instance_dir(f"mutants-{os.getpid()}")
     try:
         with (
@@ -76,53 +81,40 @@ def bench() -> Iterator[Bench]:
             tree.mkdir()
             file = Path(folder) / "servers.json"
             write_addresses(servers, file)
-            yield Bench(copy_to(tree), file)
+            yield MutantRunner(copy_to(tree), file)
     finally:
         remove_instance(instance)
 
 
-def pass_unchanged(ready: Bench, mutants: list[Mutant]) -> set[str]:
-    """Run each test once, and return those that pass."""
+def run_unchanged(runner: MutantRunner, mutants: Sequence[Mutant]) -> set[str]:
+    """Run each test once without a patch; returns those that pass."""
     tests = sorted({test for mutant in mutants for test in mutant.tests})
-    console.print(f"{len(tests)} tests without any change …")
+    console.print(f"{len(tests)} tests without a patch …")
     started = time.monotonic()
-    report, said = ready.run(tests)
+    report, output = runner.run_tests(tests)
     if report is None or report.foreign:
-        console.print(said, markup=False)
+        console.print(output, markup=False)
         raise MutantError(f"not the copy was tested: {report.foreign[:5]}" if report else "pytest did not run")
-    passed = {test for test in tests if set(outcomes_of(test, report)) == {PASSED}}
-    if len(passed) < len(tests):
-        console.print(said, markup=False)
-    console.print(f"{len(passed)} pass, {time.monotonic() - started:.0f} s")
-    return passed
+    passing = {test for test in tests if set(outcomes_of(test, report)) == {PASSED}}
+    if len(passing) < len(tests):
+        console.print(output, markup=False)
+    console.print(f"{len(passing)} pass, {time.monotonic() - started:.0f} s")
+    return passing
 
 
-def unproven(mutant: Mutant, sound: set[str]) -> Trial:
-    """What fails without any change proves nothing when it fails with one."""
-    failed = [test for test in mutant.tests if test not in sound]
-    return Trial(mutant, Verdict.BROKEN, 0.0, f"does not pass in the unchanged copy: {', '.join(failed)}")
-
-
-def show(trial: Trial, place: str) -> None:
-    colour = "green" if trial.verdict is Verdict.CAUGHT else "red"
-    console.print(f"{place}  [{colour}]{trial.verdict:8}[/{colour}] {trial.seconds:5.1f} s  {trial.mutant.name}")
-    if trial.detail:
-        console.print(trial.detail, markup=False)
-
-
-def summary(trials: list[Trial]) -> int:
+def summarize(results: Sequence[MutantResult]) -> int:
+    """Print a table of all results; returns the exit code."""
     rows = Table("mutant", "verdict", "seconds", box=None)
-    for trial in trials:
-        rows.add_row(trial.mutant.name, trial.verdict, f"{trial.seconds:.1f}")
+    for result in results:
+        rows.add_row(result.mutant.name, result.verdict, f"{result.seconds:.1f}")
     console.print(rows)
-    caught = sum(trial.verdict is Verdict.CAUGHT for trial in trials)
-    seconds = sum(trial.seconds for trial in trials)
-    console.print(f"{caught} of {len(trials)} mutants caught, {seconds:.0f} s")
-    return 0 if caught == len(trials) else 1
+    caught = sum(result.verdict is MutantVerdict.CAUGHT for result in results)
+    console.print(f"{caught} of {len(results)} mutants caught, {sum(result.seconds for result in results):.0f} s")
+    return 0 if caught == len(results) else 1
 
 
 def main() -> None:
-    """Entry point: mistakes of the user end in one line, never in a stack trace."""
+    """Run the command; expected errors end in one line without a stack trace."""
     try:
         with sigterm_as_interrupt():
             code = app(sys.argv[1:])

@@ -1,8 +1,7 @@
-"""Unified diffs, applied by what they say and not by where: line numbers are ignored.
+"""Unified diffs, applied by their content: line numbers are ignored.
 
-Neither git nor patch is needed, and a patch does not rot when lines above it come or go. In return the lines that a
-hunk shows must be in the file exactly once; one that could be meant for two places is refused, as it would break
-something else than it says.
+A patch needs neither git nor patch, and still applies when other lines come or go. The lines of a hunk must be in the
+file exactly once; a hunk that matches twice is refused, because it might break something else.
 """
 
 import re
@@ -10,7 +9,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tests.mutants.errors import DoesNotApply, MalformedMutant
+
+class MutantError(Exception):
+    """A patch cannot be used; the message is one line with the file and what to do."""
+
+
+class MalformedMutant(MutantError):
+    """The file is not a patch, or its header is incomplete."""
+
+
+class PatchDoesNotApply(MutantError):
+    """The file does not contain the changed lines exactly once."""
 
 
 class Hunk(msgspec.Struct, frozen=True):
@@ -19,26 +28,26 @@ class Hunk(msgspec.Struct, frozen=True):
 
 
 class FilePatch(msgspec.Struct, frozen=True):
-    """What is done to one file; `path` is relative to the tree."""
+    """The changes of one file; `path` is relative to the tree."""
 
     path: str
     hunks: list[Hunk]
 
     def applied(self, source: str) -> str:
-        """Raises DoesNotApply."""
+        """Raises PatchDoesNotApply."""
         lines = source.split("\n")
         for number, hunk in enumerate(self.hunks, start=1):
             size = len(hunk.old)
-            places = [start for start in range(len(lines) - size + 1) if lines[start : start + size] == hunk.old]
-            if len(places) != 1:
-                found = "are not there" if not places else f"are there {len(places)} times"
-                raise DoesNotApply(f"the lines of hunk {number} {found} in {self.path}: make the patch anew")
-            lines[places[0] : places[0] + size] = hunk.new
+            starts = [start for start in range(len(lines) - size + 1) if lines[start : start + size] == hunk.old]
+            if len(starts) != 1:
+                found = "are not there" if not starts else f"are there {len(starts)} times"
+                raise PatchDoesNotApply(f"the lines of hunk {number} {found} in {self.path}: make the patch again")
+            lines[starts[0] : starts[0] + size] = hunk.new
         return "\n".join(lines)
 
 
 def parse(lines: Sequence[str]) -> list[FilePatch]:
-    """The files of a diff, from its first `---` on. Raises MalformedMutant."""
+    """Parse the files of a diff, from its first `---` on. Raises MalformedMutant."""
     files: list[FilePatch] = []
     for line in lines:
         if line.startswith("--- "):

@@ -1,11 +1,11 @@
-"""Patches are applied by what they say, and refused when that is not clear."""
+"""Patches are applied by their content, and refused when that is ambiguous."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.mutants.errors import DoesNotApply, MalformedMutant, MutantError
-from tests.mutants.mutant import chosen, read, read_all
+from tests.mutants.mutant import read, read_all, select
+from tests.mutants.patch import MalformedMutant, MutantError, PatchDoesNotApply
 
 HEADER = "Guarantee: It counts\nMutation: it does not\nTest: test_a.py::test_it\n"
 DIFF = "--- a/a.py\n+++ b/a.py\n@@ -90,3 +90,3 @@\n def count(n):\n-    return n + 1\n+    return n\n \n"
@@ -25,22 +25,22 @@ def test_a_hunk_is_found_wherever_its_lines_are(tmp_path: Path) -> None:
     assert (mutant.name, mutant.guarantee, mutant.mutation) == ("area/name", "It counts", "it does not")
     assert mutant.tests == ["test_a.py::test_it"]
     wanted = "# new\n" * 50 + SOURCE.replace("return n + 1", "return n", 1)
-    assert mutant.sources(tmp_path) == {tmp_path / "a.py": wanted}
+    assert mutant.patched(tmp_path) == {tmp_path / "a.py": wanted}
 
 
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (SOURCE.replace("n + 1", "n + 2"), "the lines of hunk 1 are not there in a.py: make the patch anew"),
-        (SOURCE + SOURCE, "the lines of hunk 1 are there 2 times in a.py: make the patch anew"),
-        (None, "there is no a.py; make the patch anew"),
+        (SOURCE.replace("n + 1", "n + 2"), "the lines of hunk 1 are not there in a.py: make the patch again"),
+        (SOURCE + SOURCE, "the lines of hunk 1 are there 2 times in a.py: make the patch again"),
+        (None, "there is no a.py; make the patch again"),
     ],
 )
-def test_what_is_not_there_once_is_refused(tmp_path: Path, source: str | None, reason: str) -> None:
+def test_a_patch_whose_lines_are_not_there_once_is_refused(tmp_path: Path, source: str | None, reason: str) -> None:
     if source is not None:
         (tmp_path / "a.py").write_text(source)
-    with pytest.raises(DoesNotApply, match=f"^area/name: {reason}$"):
-        read(patch(tmp_path, f"{HEADER}\n{DIFF}")).sources(tmp_path)
+    with pytest.raises(PatchDoesNotApply, match=f"^area/name: {reason}$"):
+        read(patch(tmp_path, f"{HEADER}\n{DIFF}")).patched(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def test_what_is_not_there_once_is_refused(tmp_path: Path, source: str | None, r
         (f"{HEADER}\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n+new\n", "no diff, or one without lines of context"),
     ],
 )
-def test_what_is_no_mutant_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_malformed_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(MalformedMutant, match=f"^area/name: {reason}"):
         read(patch(tmp_path, text))
 
 
-def test_mutants_are_chosen_by_words() -> None:
-    everything = read_all()
-    assert chosen(everything, "") == everything
-    assert [mutant.name for mutant in chosen(everything, "inbox-not-written, express-waits")] == [
+def test_mutants_are_selected_by_words() -> None:
+    mutants = read_all()
+    assert select(mutants, "") == mutants
+    assert [mutant.name for mutant in select(mutants, "inbox-not-written, express-waits")] == [
         "library/inbox-not-written",
         "saga/express-waits",
     ]
     with pytest.raises(MutantError, match="no mutant has 'nonsense' in its name"):
-        chosen(everything, "inbox nonsense")
+        select(mutants, "inbox nonsense")

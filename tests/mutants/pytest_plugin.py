@@ -1,7 +1,7 @@
-"""Part of the pytest that tries a mutant (`-p tests.mutants.witness`): writes down what became of each test, and how.
+"""Plugin of the pytest runs on mutants (`-p tests.mutants.pytest_plugin`): records how each test ended.
 
-A mutant counts as caught only by a test that saw something wrong and said so: by an assertion in its own run. An
-import that fails, a fixture that breaks or a test that hangs says nothing about the promise.
+A test catches a mutant only by an assertion in its own run. A failed import, a broken fixture or a timeout proves
+nothing about the guarantee.
 """
 
 import os
@@ -13,19 +13,23 @@ from typing import Any
 import msgspec
 import pytest
 
-VARIABLE = "WARREN_MUTANT_REPORT"
+REPORT_VARIABLE = "WARREN_MUTANT_REPORT"
 PASSED, ASSERTED, BROKE = "passed", "asserted", "broke"
+PACKAGES = {
+    "services", "warren_messaging", "broker_topology", "topology_operator", "warren", "devtools", "faults", "loadtest",
+    "tests",
+}  # fmt: skip
 
 
-class Report(msgspec.Struct):
-    """`tests` are outcomes by node id; `foreign` are modules of ours that came from elsewhere than the tree."""
+class PytestReport(msgspec.Struct):
+    """`tests` are outcomes by node id; `foreign` are modules of this project from outside of the tree."""
 
     tests: dict[str, str] = {}
     reasons: dict[str, str] = {}
     foreign: list[str] = []
 
 
-_report = Report()
+_report = PytestReport()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -44,24 +48,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> None:
     tree = Path.cwd().resolve()
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in {
-            "services",
-            "broker_topology",
-            "warren",
-            "devtools",
-            "faults",
-            "loadtest",
-            "tests",
-        }:
+        if name.partition(".")[0] in PACKAGES:
             file = getattr(module, "__file__", None)
             if file is not None and tree not in Path(file).resolve().parents:
                 _report.foreign.append(f"{name} from {file}")
-    Path(os.environ[VARIABLE]).write_bytes(msgspec.json.encode(_report))
+    Path(os.environ[REPORT_VARIABLE]).write_bytes(msgspec.json.encode(_report))
 
 
 def _is_assertion(error: Any) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(_is_assertion(each) for each in error.exceptions)
     if isinstance(error, pytest.fail.Exception):
-        return not str(error).startswith("Timeout")  # what pytest-timeout says; "DID NOT RAISE" is an assertion
+        return not str(error).startswith("Timeout")  # of pytest-timeout; "DID NOT RAISE" is an assertion
     return isinstance(error, AssertionError)
