@@ -49,7 +49,7 @@ async def apply(
     counts are believed only after that. Raises TopologyRefusedError.
     """
     try:
-        outcome = await broker_topology.reconcile_all(
+        outcome = await broker_topology.reconcile(
             topologies,
             owner=owner,
             api=api,

@@ -1,7 +1,7 @@
-"""The topology engine: `Topology` resources on one side, a RabbitMQ broker on the other.
+"""The topology engine: applies `Topology` resources to a RabbitMQ broker.
 
-Reads and checks resources (`load`, `validate`), shows what would change (`preview`) and changes it (`apply`). With an
-owner it also repairs drift (`reconcile`, `reconcile_all`) and deletes what it owns (`finalize`). It knows nothing of
+Reads and checks resources (`load`, `check`, `validate`), shows the difference (`preview`) and writes it (`apply`). For
+an owner it also repairs drift and prunes (`reconcile`), and deletes everything (`finalize`). It knows nothing of
 Kubernetes or of any service; `python -m broker_topology` is its command line.
 """
 
@@ -13,14 +13,14 @@ from broker_topology.planning.plan import Plan
 from broker_topology.planning.result import ObjectState, Status, TopologyResult
 from broker_topology.reconciliation.apply import ApplyResult, apply, preview
 from broker_topology.reconciliation.finalize import finalize
-from broker_topology.reconciliation.reconcile import reconcile, reconcile_all
+from broker_topology.reconciliation.reconcile import reconcile
 from broker_topology.resource.manifests import load, parse, with_vhost
 from broker_topology.resource.model import LoadedTopology, Topology
-from broker_topology.rules.validation import findings, validate
+from broker_topology.rules.validation import check, validate
 
 __all__ = [
-    "load", "parse", "with_vhost", "findings", "validate", "preview", "apply",
-    "reconcile", "reconcile_all", "finalize", "TopologyResult", "ObjectState", "Status",
+    "load", "parse", "with_vhost", "check", "validate", "preview", "apply",
+    "reconcile", "finalize", "TopologyResult", "ObjectState", "Status",
     "ManagementApi", "SecretStore", "SecretDirectory", "Credentials",
     "LoadedTopology", "Topology", "Finding", "Plan", "ApplyResult",
     "TopologyError", "InvalidTopology", "OwnershipConflict",

@@ -1,22 +1,4 @@
-"""Everything that can go wrong, as one tree.
-
-TopologyError                 base; its text is one message a person can act on
-├── InvalidTopology           the files are refused; carries every finding
-│   └── Claimed               another owner has an object already
-├── SecretError               a credential cannot be read, or contradicts the files
-├── BrokerError               the broker could not do what was asked
-│   ├── BrokerUnreachable     nothing answers, or not in time; worth waiting for
-│   ├── CertificateRefused    the broker's certificate is not signed by the given CA
-│   ├── NotRabbitMQ           something answers, but not a RabbitMQ management API
-│   ├── BrokerTooOld          a version that would accept our arguments and ignore them
-│   ├── AccessRefused         401 or 403: wrong password, or rights missing
-│   ├── RequestFailed         any other refusal, with the broker's own reason
-│   └── MigrationBusy         another process is moving this queue's messages
-├── NotDisowned               an owner's record has to stay as it is
-└── ApplyIncomplete           some steps of a plan failed; names each with its reason
-"""
-
-from __future__ import annotations
+"""The errors of this package, as one tree below `TopologyError`. Each text is one message that users can act on."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -26,31 +8,35 @@ if TYPE_CHECKING:
 
 
 class TopologyError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base class of every error that this package raises on purpose."""
 
 
 class InvalidTopology(TopologyError):
-    """The topology is refused. Nothing was written."""
+    """The topology is refused; carries every finding. Nothing was written."""
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: "Sequence[Finding]") -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(str(finding) for finding in self.findings))
 
 
 class OwnershipConflict(InvalidTopology):
-    """Another owner has some of the objects already; the findings name it. Nothing was written."""
+    """Another owner already has some of the objects; the findings name it. Nothing was written."""
 
 
 class SecretError(TopologyError):
-    """A credential cannot be read or written, or it names another user."""
+    """A credential cannot be read or written, or it belongs to another user."""
+
+
+class DisownRefused(TopologyError):
+    """The owner is unknown, or its record is still needed. Nothing was written."""
 
 
 class BrokerError(TopologyError):
-    """The broker could not do what was asked."""
+    """Base class of the errors of the broker."""
 
 
 class BrokerUnreachable(BrokerError):
-    """Nothing answers at the address, or not within the time limit."""
+    """No broker answers at the address, or not within the time limit. A retry can succeed."""
 
 
 class CertificateRefused(BrokerError):
@@ -62,15 +48,15 @@ class NotRabbitMQ(BrokerError):
 
 
 class BrokerVersionUnsupported(BrokerError):
-    """The broker is older than this engine's arguments."""
+    """The broker would accept arguments of this engine and ignore them."""
 
 
 class AccessDenied(BrokerError):
-    """The broker refused the user name and password, or this user's rights do not suffice."""
+    """The broker answered 401 or 403: the password is wrong, or the user's rights do not suffice."""
 
 
 class RequestFailed(BrokerError):
-    """The broker refused one request; the text carries the broker's reason."""
+    """The broker refused a request for any other reason, which the text gives."""
 
     def __init__(self, message: str, status: int) -> None:
         self.status = status
@@ -81,14 +67,10 @@ class MigrationBusy(BrokerError):
     """Another process holds the lease of a migration."""
 
 
-class DisownRefused(TopologyError):
-    """There is no such owner, or its record is still needed. Nothing was written."""
-
-
 class ApplyIncomplete(BrokerError):
-    """Some steps failed. Every step that could be done is done; running again continues.
+    """Some steps failed. All steps that do not depend on them are done, and the next run continues.
 
-    `skipped` are the steps that build on those, each with what it waits for.
+    `failures` has each failed step with its reason, `skipped` each dependent step with what it waits for.
     """
 
     def __init__(self, failures: Sequence[tuple[str, str]], skipped: Sequence[tuple[str, str]] = ()) -> None:
@@ -97,6 +79,6 @@ class ApplyIncomplete(BrokerError):
         lines = [f"{len(self.failures)} of the planned steps failed:"]
         lines += [f"  {step}: {reason}" for step, reason in self.failures]
         if skipped:
-            lines.append(f"{len(self.skipped)} were not tried, as they build on these:")
-            lines += [f"  {step}: waits for {what}" for step, what in self.skipped]
+            lines.append(f"{len(self.skipped)} were not tried, as they depend on these:")
+            lines += [f"  {step}: waits for {needed}" for step, needed in self.skipped]
         super().__init__("\n".join(lines))

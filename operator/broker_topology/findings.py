@@ -1,10 +1,7 @@
-"""One complaint about a topology, with the place it is about.
+"""Findings: what is wrong in a topology, and where.
 
-Findings are collected, never raised one by one: whoever writes a topology sees everything that is wrong with it
-in one run.
+Findings are collected, so that the author of a topology sees all of them in one run.
 """
-
-from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
@@ -15,7 +12,7 @@ MAX_SEARCHED = 300
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a resource was read from."""
+    """The place that a resource was read from."""
 
     file: str
     document: int = 1
@@ -28,11 +25,11 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 Subject = tuple[str, str | int | None]
-"""Section of the resource and name (or position) in it: exact, where a path is ambiguous since names hold dots."""
+"""Section of the resource and name (or position) in it. A path is ambiguous, because names may hold dots."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What is wrong (`message`) and where (`origin`, `path`)."""
+    """An error or a warning (`message`) and its place (`origin`, `path`)."""
 
     origin: Origin
     path: str
@@ -40,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True):
     message: str
     subject: Subject | None = None
     warning: bool = False
-    """The broker accepts it, and it is probably a mistake. It refuses a resource only where that asks for `strict`."""
+    """The broker accepts it, and it is probably a mistake. It refuses only a resource with `strict: true`."""
 
     def __str__(self) -> str:
         where = f"{self.origin}: {self.path}" if self.path else str(self.origin)
@@ -56,28 +53,27 @@ class ObjectRef(msgspec.Struct, frozen=True):
     """None for the section itself."""
 
     def __str__(self) -> str:
-        if isinstance(self.name, int):
-            return f"spec.{self.section}[{self.name}]"
-        return f"spec.{self.section}.{self.name}" if self.name is not None else f"spec.{self.section}"
+        name = "" if self.name is None else f"[{self.name}]" if isinstance(self.name, int) else f".{self.name}"
+        return f"spec.{self.section}{name}"
 
     def finding(self, message: str, where: str = "", *, warning: bool = False) -> Finding:
         path = f"{self}{'.' if where and not where.startswith('[') else ''}{where}"
         return Finding(self.origin, path, message, (self.section, self.name), warning)
 
 
-def refusing(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that are no warnings."""
+def errors_in(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that refuse a topology: all but the warnings."""
     return [each for each in findings if not each.warning]
 
 
 def printable(text: str) -> str:
-    """Safe on a terminal and on one line: names at a broker may hold line breaks, escape codes, anything."""
+    """Escapes line breaks and control codes: names at a broker may hold any character."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """`, did you mean X?` when something close to `wrong` exists, else nothing. Among very many names nothing is
-    searched: it would take longer than everything else."""
+    """`, did you mean X?` if a known name is close to `wrong`, else nothing. Very many names are not searched: it would
+    dominate the run time."""
     names = list(known)
     close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6) if len(names) <= MAX_SEARCHED else []
     return f", did you mean {close[0]}?" if close else ""

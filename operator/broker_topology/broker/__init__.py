@@ -1,1 +1,1 @@
-"""What is said to a RabbitMQ: requests, the state read in one go, records of who owns what, steps carried out."""
+"""The broker: its management API, the observed state, records of owners, and the execution of steps."""

@@ -1,12 +1,10 @@
-"""What a queue holds, as well as that can be known without consuming from it.
+"""Determines whether a queue is empty without consuming from it.
 
-Measured on 4.3.6: the counts of quorum queues and streams are up to 5 s old, 0 for a queue that has just got its first
-message included. So a count of nothing is believed only after `QUIET_SECONDS` in which nothing could be routed to the
-queue, and of a queue that can be looked into, only when it is then really empty. `if-empty` is of no use: quorum queues
-refuse it, and streams ignore it and delete what they hold.
+Measured on 4.3.6: the counts of quorum queues and streams are up to 5 s old, 0 for a queue that has just received its
+first message included. A count of 0 is therefore believed only after `QUIET_SECONDS` in which no message could be
+routed to the queue; a queue that supports it is also peeked into. `if-empty` does not help: quorum queues refuse it,
+and streams ignore it and delete their messages.
 """
-
-from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
@@ -17,18 +15,18 @@ from broker_topology.errors import RequestFailed
 from broker_topology.planning.state import Key, ObjectId, ObjectKind, key
 
 QUIET_SECONDS = 11.0
-"""Two periods of the broker's counting, and a little."""
+"""Two periods of the broker's counting, and a margin."""
 COUNTED_WITHIN_SECONDS = 15.0
-"""A new queue has no count at all for up to 5 s."""
-LOOK_AGAIN_SECONDS = 0.5
+"""A new queue has no count for up to 5 s."""
+POLL_SECONDS = 0.5
 COLUMNS = "?columns=name,messages,messages_ready,messages_unacknowledged,messages_dlx,messages_delayed,consumers,state"
-HELD = ("messages", "messages_dlx", "messages_delayed")
+MESSAGE_COUNTS = ("messages", "messages_dlx", "messages_delayed")
 
 
 async def backlogs(api: ManagementApi, queues: Iterable[Key], *, wait: bool) -> dict[ObjectId, str]:
-    """Why each of these queues must stay, for those that must: one listing for each virtual host.
+    """The queues that are in use, each with the reason. One listing for each virtual host.
 
-    Of a queue that was never counted nothing is said; with `wait` it gets some time to be, and must stay if it is not.
+    A queue without any count is left out; with `wait` it is polled for `COUNTED_WITHIN_SECONDS`, and is then in use.
     """
     wanted = set(queues)
     until = asyncio.get_running_loop().time() + (COUNTED_WITHIN_SECONDS if wait else 0)
@@ -38,12 +36,12 @@ async def backlogs(api: ManagementApi, queues: Iterable[Key], *, wait: bool) -> 
             return found
         if asyncio.get_running_loop().time() >= until:
             return (uncounted | found) if wait else found
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _listed(api: ManagementApi, wanted: set[Key]) -> tuple[dict[ObjectId, str], dict[ObjectId, str]]:
-    uncounted: dict[ObjectId, str] = {}
     found: dict[ObjectId, str] = {}
+    uncounted: dict[ObjectId, str] = {}
     for vhost in sorted({each.vhost for each in wanted}):
         for each in await api.get(path("queues", vhost) + COLUMNS):
             identity = key(each["name"], vhost)
@@ -51,18 +49,18 @@ async def _listed(api: ManagementApi, wanted: set[Key]) -> tuple[dict[ObjectId, 
                 continue
             if each.get("messages") is None:
                 state = each.get("state", "unknown")
-                uncounted[ObjectKind.QUEUE, identity] = f"the broker does not count what it holds (state {state})"
+                uncounted[ObjectKind.QUEUE, identity] = f"the broker does not count its messages (state {state})"
             elif reason := _reason(each):
                 found[ObjectKind.QUEUE, identity] = reason
     return found, uncounted
 
 
-async def peeked(api: ManagementApi, queue: Key, kind: str) -> str:
-    """Why this queue must stay after all, or nothing. A message that is there goes back to its place."""
+async def peek(api: ManagementApi, queue: Key, kind: str) -> str:
+    """The reason why this queue is in use, or "". A message that is found returns to its position."""
     if kind == "stream":
         return ""  # has no such operation
     try:
-        messages = await api.ask(
+        messages = await api.post(
             path("queues", queue.vhost, *queue.name, "get"),
             {"count": 1, "ackmode": "ack_requeue_true", "encoding": "base64"},
         )
@@ -74,7 +72,7 @@ async def peeked(api: ManagementApi, queue: Key, kind: str) -> str:
 
 
 def _reason(each: dict[str, Any]) -> str:
-    if messages := sum(each.get(name) or 0 for name in HELD):
+    if messages := sum(each.get(name) or 0 for name in MESSAGE_COUNTS):
         return f"holds {_messages(messages)}"
     consumers = each.get("consumers") or 0
     return f"has {consumers} consumer{'s' if consumers > 1 else ''}" if consumers else ""

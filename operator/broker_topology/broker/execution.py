@@ -1,6 +1,4 @@
-"""Carries out the writing part of a plan. Every write is idempotent: after an interruption, running again continues."""
-
-from __future__ import annotations
+"""Executes the steps of a plan. Every write is idempotent: after an interruption, the next run continues."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,11 +15,11 @@ from broker_topology.planning.dependencies import first_missing, lossy_queues
 from broker_topology.planning.plan import STAGES, Action, Plan, PlanStep
 from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind, empty, key
 
-DECLARED = frozenset({ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING})
-"""What the broker lets only those declare who have permissions in the virtual host, administrators included."""
+NEEDS_PERMISSION = frozenset({ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING})
+"""Only users with permissions in the virtual host may declare these, even if they are administrators."""
 
 Progress = Callable[[PlanStep, int, int], None]
-"""Called after each write with the step, how many are done, and how many there are."""
+"""Called after each write with the step, the number of finished steps, and the number of all steps."""
 
 
 class StepFailure(msgspec.Struct, frozen=True):
@@ -32,7 +30,7 @@ class StepFailure(msgspec.Struct, frozen=True):
 
 
 class SkippedStep(msgspec.Struct, frozen=True):
-    """A step that was not tried, and what it builds on."""
+    """A step that was not tried, and the missing object that it depends on."""
 
     step: PlanStep
     waits_for: ObjectId
@@ -43,16 +41,16 @@ class ExecutionResult(msgspec.Struct, frozen=True):
     skipped: tuple[SkippedStep, ...] = ()
 
 
-async def carry_out(
+async def execute_plan(
     plan: Plan,
     api: ManagementApi,
     credentials: Mapping[str, Credentials | None],
     queues: Mapping[Key, Body],
     progress: Progress | None = None,
 ) -> ExecutionResult:
-    """Stage after stage, the steps of a stage at the same time. `queues` are all that are wanted.
+    """Executes one stage after the other, the steps of a stage concurrently. `queues` are all wanted queues.
 
-    A refused step stops those that build on it and no others. Raises `BrokerError` when the broker is gone.
+    A refused step skips its dependent steps and no others. Raises `BrokerError` when the broker does not answer.
     """
     writes = plan.writes
     done = 0
@@ -60,7 +58,7 @@ async def carry_out(
     skipped: list[SkippedStep] = []
     missing = empty()
 
-    async def one(step: PlanStep) -> None:
+    async def execute(step: PlanStep) -> None:
         nonlocal done
         try:
             await _write(step, api, credentials)
@@ -72,22 +70,25 @@ async def carry_out(
                 progress(step, done, len(writes))
 
     for stage in STAGES:
-        todo: list[PlanStep] = []
+        ready: list[PlanStep] = []
         lossy = lossy_queues(queues, writes, missing) if failures and ObjectKind.BINDING in stage else {}
         for step in (each for each in writes if each.kind in stage):
             if failures and (needed := first_missing(step, missing, lossy)) is not None:
                 skipped.append(SkippedStep(step, needed))
             else:
-                todo.append(step)
-        await side_by_side(lanes(todo), one, api.concurrency)
-        for undone in [*(each.step for each in failures), *(each.step for each in skipped)]:
+                ready.append(step)
+        await run_concurrently(ready, execute, api.concurrency)
+        for undone in [each.step for each in failures] + [each.step for each in skipped]:
             missing[undone.kind][undone.key] = undone.body
     return ExecutionResult(tuple(failures), tuple(skipped))
 
 
 def check_rights(username: str, plan: Plan, observed: BrokerState) -> None:
-    """One message instead of one for each object. Who makes a virtual host gets rights in it; others need a grant."""
-    for vhost in sorted({step.key.vhost for step in plan.writes if step.kind in DECLARED}):
+    """Raises one `AccessDenied` instead of a failure for each object.
+
+    The user that makes a virtual host gets permissions in it; in an existing one it needs a grant.
+    """
+    for vhost in sorted({step.key.vhost for step in plan.writes if step.kind in NEEDS_PERMISSION}):
         if key(vhost) in observed[ObjectKind.VHOST] and key(username, vhost) not in observed[ObjectKind.PERMISSION]:
             raise AccessDenied(
                 f"user {username} has no permissions in virtual host {vhost}, which exists already; grant them first: "
@@ -95,82 +96,79 @@ def check_rights(username: str, plan: Plan, observed: BrokerState) -> None:
             )
 
 
-def lanes(steps: Sequence[PlanStep]) -> list[list[PlanStep]]:
-    """What may run side by side; within a lane, one after the other.
-
-    All limits of one owner are one record at the broker, read, changed and written back by each request: measured on
-    4.3.6, one of two at the same time is lost.
-    """
-    found: dict[object, list[PlanStep]] = {}
-    for step in steps:
-        one_record = step.kind in {ObjectKind.VHOST_LIMIT, ObjectKind.USER_LIMIT}
-        found.setdefault((step.kind, step.key.name[0] if one_record else step.key), []).append(step)
-    return list(found.values())
-
-
-async def side_by_side(
-    several: Sequence[Sequence[PlanStep]], one: Callable[[PlanStep], Awaitable[None]], workers: int
+async def run_concurrently(
+    steps: Sequence[PlanStep], execute: Callable[[PlanStep], Awaitable[None]], workers: int
 ) -> None:
-    """A few workers over one list: thousands of steps make no thousands of tasks. The first fatal error ends all.
+    """Executes the steps with a few workers. The first exception stops all of them and is raised.
 
-    Nobody is cancelled in the middle of a request, not even when all is to end at once: a declaration that is cut off
-    may leave a queue that never lives (see `leaderless`).
+    No request is cancelled: an interrupted declaration may leave a queue without a leader (see `leaderless`).
     """
-    queue = iter(several)
-    ending = False
+    queue = iter(_lanes(steps))
+    stopping = False
 
     async def work() -> None:
         for lane in queue:
             for step in lane:
-                if ending:
+                if stopping:
                     return
-                await one(step)
+                await execute(step)
 
-    tasks = [asyncio.create_task(work()) for _ in range(min(workers, len(several)))]
+    tasks = [asyncio.create_task(work()) for _ in range(min(workers, len(steps)))]
     if not tasks:
         return
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        ending = True
+        stopping = True
         await asyncio.wait(tasks)
         errors = [error for task in tasks if (error := task.exception()) is not None]
     if errors:
-        raise errors[0]  # all are asked for: one that nobody saw would be a stack trace in the log
+        raise errors[0]  # all were retrieved, or asyncio would log them
+
+
+def _lanes(steps: Sequence[PlanStep]) -> list[list[PlanStep]]:
+    """The steps that must run one after the other, together; the lanes can run concurrently.
+
+    The limits of one owner are one record at the broker, which each request reads, changes and writes back: measured on
+    4.3.6, one of two concurrent changes is lost.
+    """
+    lanes: dict[object, list[PlanStep]] = {}
+    for step in steps:
+        one_record = step.kind in {ObjectKind.VHOST_LIMIT, ObjectKind.USER_LIMIT}
+        lanes.setdefault((step.kind, step.key.name[0] if one_record else step.key), []).append(step)
+    return list(lanes.values())
+
+
+def address(kind: ObjectKind, identity: Key) -> str:
+    """The path of an object; of a binding, the path of its source and target."""
+    vhost = (identity.vhost,) if identity.vhost else ()
+    if kind is ObjectKind.BINDING:
+        source, target_kind, target, *_ = identity.name
+        return path(kind.collection, *vhost, "e", source, target_kind[0], target)
+    return path(kind.collection, *vhost, *identity.name)
+
+
+async def delete_object(api: ManagementApi, step: PlanStep, query: str = "") -> None:
+    suffix = path(step.body["properties_key"]).removeprefix("/api") if step.kind is ObjectKind.BINDING else ""
+    await api.delete(address(step.kind, step.key) + suffix + query)
 
 
 async def _write(step: PlanStep, api: ManagementApi, credentials: Mapping[str, Credentials | None]) -> None:
-    vhost, name = step.key.vhost, step.key.name
+    target, body = address(step.kind, step.key), step.body
     match step.kind:
-        case ObjectKind.VHOST:
-            await api.put(path("vhosts", *name), step.body)
+        case ObjectKind.BINDING:
+            *_, routing_key, arguments = step.key.name
+            await api.post(target, {"routing_key": routing_key, "arguments": msgspec.json.decode(arguments or "{}")})
+            return
         case ObjectKind.USER:
-            await api.put(path("users", *name), _user_body(step, credentials))
-        case ObjectKind.VHOST_LIMIT:
-            await api.put(path("vhost-limits", *name), step.body)
-        case ObjectKind.USER_LIMIT:
-            await api.put(path("user-limits", *name), step.body)
-        case ObjectKind.EXCHANGE:
-            await api.put(path("exchanges", vhost, *name), step.body)
+            body = _user_body(step, credentials)
+        case ObjectKind.TOPIC_PERMISSION:
+            user, exchange = step.key.name
+            target, body = path(step.kind.collection, step.key.vhost, user), {"exchange": exchange, **body}
         case ObjectKind.QUEUE:
             if step.action is Action.UPDATE and never_had_leader(await members(api, step.key)):
-                await api.delete(path("queues", vhost, *name))
-            await api.put(path("queues", vhost, *name), step.body)
-        case ObjectKind.POLICY:
-            await api.put(path("policies", vhost, *name), step.body)
-        case ObjectKind.OPERATOR_POLICY:
-            await api.put(path("operator-policies", vhost, *name), step.body)
-        case ObjectKind.PERMISSION:
-            await api.put(path("permissions", vhost, *name), step.body)
-        case ObjectKind.TOPIC_PERMISSION:
-            user, exchange = name
-            await api.put(path("topic-permissions", vhost, user), {"exchange": exchange, **step.body})
-        case ObjectKind.BINDING:
-            source, target_kind, target, routing_key, arguments = name
-            await api.post(
-                path("bindings", vhost, "e", source, target_kind[0], target),
-                {"routing_key": routing_key, "arguments": msgspec.json.decode(arguments or "{}")},
-            )
+                await api.delete(target)
+    await api.put(target, body)
 
 
 def _user_body(step: PlanStep, credentials: Mapping[str, Credentials | None]) -> dict[str, Any]:

@@ -1,54 +1,45 @@
-"""Quorum queues that are there and do not live.
+"""Finds quorum queues that never elected a leader.
 
-Measured on 4.3.6: when whoever declares a quorum queue goes away in the middle of it (the HTTP connection is cut, the
-process is killed), the queue may be on record with members that never elect a leader. The broker lists it as running
-and answers every further declaration with success; a publisher waits for its confirm for ever. Only the status of its
-members tells. Such a queue never held a message, so it may be deleted and declared anew.
+Measured on 4.3.6: when the client that declares a quorum queue disconnects during the request (the connection is cut,
+the process is killed), the broker may keep the queue with members that never elect a leader. It lists the queue as
+running and answers every further declaration with success; publishers wait for their confirm for ever. Only the status
+of the members shows it. Such a queue never held a message, so it can be deleted and declared again.
 """
-
-from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
-from broker_topology.errors import RequestFailed
+from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.planning.state import LEADERLESS, BrokerState, Key, ObjectKind
 
-AGAIN_SECONDS = 5.0
-"""Whoever is just declaring a queue has a leader for it by then."""
+RECHECK_SECONDS = 5.0
+"""A queue that is being declared at the moment has elected a leader after this time."""
 
 
 async def members(api: ManagementApi, queue: Key) -> list[Mapping[str, Any]]:
-    """How far each member of a quorum queue has come, asked live; none when it is no quorum queue, or not there."""
-    try:
-        answer: list[Mapping[str, Any]] = await api.get(path("queues", "quorum", queue.vhost, *queue.name, "status"))
-    except RequestFailed as exc:
-        if exc.status != NOT_FOUND:
-            raise
-        return []
-    return answer
+    """The live status of each member of a quorum queue; empty for another type and for a missing queue."""
+    return await api.get_or_none(path("queues", "quorum", queue.vhost, *queue.name, "status")) or []
 
 
 def never_had_leader(several: Collection[Mapping[str, Any]]) -> bool:
-    """Whether none of these members has ever taken part in an election, nor has any entry in its log."""
+    """Whether none of these members took part in an election or has an entry in its log."""
     return bool(several) and all(each.get("Term") == 0 and each.get("Last Log Index") == 0 for each in several)
 
 
 async def mark(api: ManagementApi, observed: BrokerState, suspects: Collection[Key]) -> None:
-    """Marks those of the suspects in `observed` that are lifeless. One request for each, and a pause if there are any.
+    """Marks the leaderless queues among the suspects in `observed`, and removes their bindings, which go with them.
 
-    Their bindings are taken out: they go with the queue.
+    Sends one request for each suspect, and repeats it after a pause for those that are found.
     """
     found = [each for each in suspects if each in observed[ObjectKind.QUEUE]]
-    for pause in (0.0, AGAIN_SECONDS):
+    for pause in (0.0, RECHECK_SECONDS):
         if found:
             await asyncio.sleep(pause)
-        asked = await asyncio.gather(*(members(api, each) for each in found))
-        found = [each for each, answer in zip(found, asked, strict=True) if never_had_leader(answer)]
-    for dead in found:
-        observed[ObjectKind.QUEUE][dead] = {**observed[ObjectKind.QUEUE][dead], LEADERLESS: True}
+        answers = await asyncio.gather(*(members(api, each) for each in found))
+        found = [each for each, answer in zip(found, answers, strict=True) if never_had_leader(answer)]
+    for queue in found:
+        observed[ObjectKind.QUEUE][queue] = {**observed[ObjectKind.QUEUE][queue], LEADERLESS: True}
         for each in list(observed[ObjectKind.BINDING]):
-            if (each.vhost, *each.name[1:3]) == (dead.vhost, "queue", *dead.name):
+            if (each.vhost, *each.name[1:3]) == (queue.vhost, "queue", *queue.name):
                 del observed[ObjectKind.BINDING][each]

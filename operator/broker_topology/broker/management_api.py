@@ -1,11 +1,8 @@
-"""The only door to RabbitMQ: its management HTTP API.
+"""The client of RabbitMQ's management HTTP API, through which this package does everything at a broker.
 
-Guarantees to everyone behind it: a password travels only over verified TLS (or over loopback); no request outlives its
-time limit; no more than `concurrency` requests are open at once; every failure is one of this package's errors, with
-a text that says what to do. Opening the door checks that it is RabbitMQ and new enough.
+A password is sent only over verified TLS (or over loopback); every request has a time limit; at most `concurrency`
+requests are open at once; every failure is one of this package's errors. Opening the client checks the version.
 """
-
-from __future__ import annotations
 
 import asyncio
 import base64
@@ -32,22 +29,20 @@ from broker_topology.errors import (
 )
 
 MINIMUM_VERSION = (4, 3, 1)
-WHY_MINIMUM = (
-    "older brokers accept the arguments of 4.3 (delayed retry, consumer time-outs) without an error and ignore them"
-)
-TIME_LIMIT_SECONDS = 30.0  # one request; declaring a quorum queue takes milliseconds, listing 100,000 of them seconds
+WHY_MINIMUM = "older brokers accept the arguments of 4.3 (delayed retry, consumer time-outs) and ignore them"
+TIME_LIMIT_SECONDS = 30.0  # of one request; declaring a quorum queue takes milliseconds, listing 100,000 takes seconds
 CONNECT_LIMIT_SECONDS = 5.0
-CONCURRENCY = 32  # measured: more gains nothing on two cores
-KEEPALIVE_SECONDS = 4.0  # the broker closes a connection that has been idle for 5
+CONCURRENCY = 32  # measured on two cores: more is not faster
+KEEPALIVE_SECONDS = 4.0  # the broker closes a connection that was idle for 5
 WAIT_INTERVAL_SECONDS = 0.5
 NOT_FOUND = 404
-NOT_READY = frozenset({502, 503, 504})  # a proxy without a broker behind it, or one that starts or stops
+NOT_READY = frozenset({502, 503, 504})  # a proxy without a broker, or a broker that starts or stops
 OVERVIEW = "/api/overview"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def path(*segments: str) -> str:
-    """`/api/…` with every segment escaped: names may hold slashes, percent signs, anything."""
+    """`/api/…` with every segment escaped: names may hold slashes and percent signs."""
     return "/api/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
@@ -55,10 +50,9 @@ class ManagementApi:
     """One broker's management API, as an async context manager.
 
     Raises at entry: `BrokerUnreachable`, `CertificateRefused`, `AccessDenied`, `NotRabbitMQ`,
-    `BrokerVersionUnsupported`.
-    `requests` counts what was sent, by HTTP method: that a second apply writes nothing is tested by it. Who signed the
-    broker's certificate is said by a file or as PEM text, else the system's authorities count. `client_certificate` is
-    a pair of PEM files, certificate and key, for a broker that asks for one.
+    `BrokerVersionUnsupported`. `requests` counts the requests by HTTP method. The authority that signed the broker's
+    certificate is `ca_file` or `ca_data` (PEM), else one of the system's. `client_certificate` is a pair of PEM files,
+    certificate and key.
     """
 
     def __init__(
@@ -106,15 +100,12 @@ class ManagementApi:
         await self.close()
 
     async def close(self) -> None:
-        """Ends what `wait` began."""
+        """Closes a client that `wait` opened."""
         if self._session is not None:
             await self._session.close()
 
     async def wait(self, seconds: float) -> Self:
-        """Opens, and for `seconds` takes "nothing answers" as "not yet". Every other error is final.
-
-        For callers that cannot use `async with`; they call `close`.
-        """
+        """Opens the client, and retries for `seconds` while no broker answers. The caller must call `close`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while True:
@@ -131,15 +122,20 @@ class ManagementApi:
     async def put(self, target: str, body: object) -> None:
         await self._send("PUT", target, body)
 
-    async def post(self, target: str, body: object) -> None:
-        await self._send("POST", target, body)
-
-    async def ask(self, target: str, body: object) -> Any:
-        """A POST that answers something."""
+    async def post(self, target: str, body: object) -> Any:
         return await self._send("POST", target, body)
 
+    async def get_or_none(self, target: str) -> Any:
+        """None when the broker answers 404."""
+        try:
+            return await self._send("GET", target)
+        except RequestFailed as exc:
+            if exc.status != NOT_FOUND:
+                raise
+            return None
+
     async def delete(self, target: str) -> None:
-        """Succeeds as well when the object is already gone."""
+        """Succeeds also when the object does not exist."""
         try:
             await self._send("DELETE", target)
         except RequestFailed as exc:
@@ -147,7 +143,7 @@ class ManagementApi:
                 raise
 
     def _tls(self) -> ssl.SSLContext:
-        """Made at each entry, so renewed files are picked up."""
+        """Made at each entry, so that renewed files are read."""
         try:
             context = ssl.create_default_context(
                 cafile=str(self._ca_file) if self._ca_file is not None else None, cadata=self._ca_data
@@ -186,8 +182,8 @@ class ManagementApi:
             try:
                 status, payload = await self._exchange(self._session, method, target, data)
             except aiohttp.ServerDisconnectedError:
-                # The broker ends a kept connection after some requests, also just while one more is on its way.
-                # Every request of this package may be sent twice; aiohttp itself would not repeat a POST.
+                # The broker closes a kept connection after some requests, even while the next one is being sent.
+                # Every request of this package is idempotent; aiohttp itself would not repeat a POST.
                 status, payload = await self._exchange(self._session, method, target, data)
         except aiohttp.ClientConnectorCertificateError as exc:
             raise CertificateRefused(
@@ -207,7 +203,7 @@ class ManagementApi:
         self, session: aiohttp.ClientSession, method: str, target: str, data: bytes | None
     ) -> tuple[int, bytes]:
         headers = {} if data is None else {"Content-Type": "application/json"}
-        # `target` is escaped already; aiohttp must not touch its percent signs
+        # `target` is escaped already
         url = URL(self.url + target, encoded=True)
         async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
             return answer.status, await answer.read()
@@ -221,7 +217,7 @@ class ManagementApi:
         reason = _broker_reason(payload)
         if status == 401 and target == OVERVIEW:
             raise AccessDenied(f"{self.url} refuses user {self.username}: {reason or 'wrong user name or password'}")
-        if status in {401, 403}:  # for want of a tag RabbitMQ answers 401 as well
+        if status in {401, 403}:  # RabbitMQ answers 401 also to a user without the needed tag
             raise AccessDenied(f"user {self.username} may not {method} {target}: {reason}")
         if status in NOT_READY:
             raise BrokerUnreachable(f"{self.url} is not ready: it answers {status}")
@@ -258,7 +254,7 @@ def _broker_reason(payload: bytes) -> str:
 
 
 def _reason(exc: BaseException) -> str:
-    """The operating system's or OpenSSL's words without the library's wrapping."""
+    """The text of the operating system or of OpenSSL, without that of the library."""
     inner = getattr(exc, "os_error", None) or getattr(exc, "certificate_error", None) or exc
     if isinstance(inner, ssl.SSLCertVerificationError):
         return inner.verify_message

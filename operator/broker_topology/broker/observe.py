@@ -1,9 +1,7 @@
-"""What the broker holds now, as a `BrokerState`.
+"""Reads the observed state of the broker.
 
-One listing per kind (and virtual host), so the number of requests does not grow with the number of objects.
+One listing for each kind (and virtual host), so the number of requests does not grow with the number of objects.
 """
-
-from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
@@ -11,28 +9,52 @@ from typing import Any
 
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import BrokerState, Key, ObjectKind, binding_key, empty, key, with_defaults
+from broker_topology.planning.state import (
+    POLICIES,
+    BrokerState,
+    Key,
+    ObjectKind,
+    binding_key,
+    empty,
+    key,
+    with_defaults,
+)
 
-Listing = list[dict[str, Any]]
-BROKEN = 500
+SERVER_ERROR = 500
 VHOST_COLUMNS = "?columns=name,description,tags,default_queue_type,tracing,protected_from_deletion"
+EXCHANGE_COLUMNS = "?columns=name,type,durable,auto_delete,internal,arguments"
+# without statistics, for which the broker asks the leader of every queue
+QUEUE_COLUMNS = "?disable_stats=true&columns=name,type,durable,auto_delete,exclusive,arguments"
 
 
 async def observe(api: ManagementApi, vhosts: Iterable[str]) -> BrokerState:
-    """The state of the given virtual hosts, and of what belongs to the whole broker.
+    """The state of the given virtual hosts, and of the objects of the whole broker.
 
-    A virtual host that does not exist yet is simply absent. Raises the errors of `ManagementApi`.
+    A virtual host that does not exist is absent. Raises the errors of `ManagementApi`.
     """
     wanted = set(vhosts)
     state = empty()
-    known, users, permissions, topic_permissions, vhost_limits = await asyncio.gather(
+    known, users, permissions, topic_permissions, limits = await asyncio.gather(
         api.get(path("vhosts") + VHOST_COLUMNS),
         api.get(path("users")),
         api.get(path("permissions")),
         api.get(path("topic-permissions")),
         api.get(path("vhost-limits")),
     )
-    present = sorted(wanted & {each["name"] for each in known})
+    for each in users:
+        state[ObjectKind.USER][key(each["name"])] = ObjectKind.USER.body_of(each) | {"tags": sorted(each["tags"])}
+        _add_limits(state, ObjectKind.USER_LIMIT, each["name"], each.get("limits"))
+    for each in permissions:
+        if each["vhost"] in wanted:
+            identity = key(each["user"], each["vhost"])
+            state[ObjectKind.PERMISSION][identity] = ObjectKind.PERMISSION.body_of(each)
+    for each in topic_permissions:
+        if each["vhost"] in wanted:
+            identity = Key(each["vhost"], (each["user"], each["exchange"]))
+            state[ObjectKind.TOPIC_PERMISSION][identity] = ObjectKind.TOPIC_PERMISSION.body_of(each)
+    for each in limits:
+        if each["vhost"] in wanted:
+            _add_limits(state, ObjectKind.VHOST_LIMIT, each["vhost"], each["value"])
     for each in known:
         if each["name"] in wanted:
             state[ObjectKind.VHOST][key(each["name"])] = {
@@ -42,81 +64,44 @@ async def observe(api: ManagementApi, vhosts: Iterable[str]) -> BrokerState:
                 "tracing": each.get("tracing") is True,
                 "protected_from_deletion": each.get("protected_from_deletion") is True,
             }
-    _users(state, users)
-    for each in permissions:
-        if each["vhost"] in wanted:
-            state[ObjectKind.PERMISSION][key(each["user"], each["vhost"])] = {
-                "configure": each["configure"],
-                "write": each["write"],
-                "read": each["read"],
-            }
-    for each in topic_permissions:
-        if each["vhost"] in wanted:
-            identity = Key(each["vhost"], (each["user"], each["exchange"]))
-            state[ObjectKind.TOPIC_PERMISSION][identity] = {"write": each["write"], "read": each["read"]}
-    for each in vhost_limits:
-        if each["vhost"] in wanted:
-            for limit, value in each["value"].items():
-                state[ObjectKind.VHOST_LIMIT][Key("", (each["vhost"], limit))] = {"value": value}
-    await asyncio.gather(*(_vhost(api, state, vhost) for vhost in present))
+    await asyncio.gather(*(_observe_vhost(api, state, *each.name) for each in sorted(state[ObjectKind.VHOST])))
     return state
 
 
-def _users(state: BrokerState, users: Listing) -> None:
-    for each in users:
-        state[ObjectKind.USER][key(each["name"])] = {
-            "tags": sorted(each["tags"]),
-            "password_hash": each["password_hash"],
-            "hashing_algorithm": each["hashing_algorithm"],
-        }
-        for limit, value in dict(each.get("limits") or {}).items():
-            state[ObjectKind.USER_LIMIT][Key("", (each["name"], limit))] = {"value": value}
+def _add_limits(state: BrokerState, kind: ObjectKind, owner: str, limits: dict[str, Any] | None) -> None:
+    for limit, value in dict(limits or {}).items():
+        state[kind][Key("", (owner, limit))] = {"value": value}
 
 
-async def _bindings(api: ManagementApi, vhost: str) -> Listing:
+async def _bindings(api: ManagementApi, vhost: str) -> Any:
     try:
-        listed: Listing = await api.get(path("bindings", vhost))
+        return await api.get(path("bindings", vhost))
     except RequestFailed as exc:
-        if exc.status != BROKEN:
+        if exc.status != SERVER_ERROR:
             raise
         raise RequestFailed(
             f"RabbitMQ's management API fails to list the bindings of virtual host {vhost}. It does so where a binding "
             "with arguments has ~ in its routing key, or an argument without a value; unbind it over AMQP",
             exc.status,
         ) from exc
-    return listed
 
 
-async def _vhost(api: ManagementApi, state: BrokerState, vhost: str) -> None:
-    exchanges, queues, bindings, policies, operator_policies = await asyncio.gather(
-        api.get(path("exchanges", vhost) + "?columns=name,type,durable,auto_delete,internal,arguments"),
-        # without statistics: they cost the broker a question to every queue's leader
-        api.get(
-            path("queues", vhost) + "?disable_stats=true&columns=name,type,durable,auto_delete,exclusive,arguments"
-        ),
+async def _observe_vhost(api: ManagementApi, state: BrokerState, vhost: str) -> None:
+    exchanges, queues, bindings, *policies = await asyncio.gather(
+        api.get(path("exchanges", vhost) + EXCHANGE_COLUMNS),
+        api.get(path("queues", vhost) + QUEUE_COLUMNS),
         _bindings(api, vhost),
-        api.get(path("policies", vhost)),
-        api.get(path("operator-policies", vhost)),
+        *(api.get(path(kind.collection, vhost)) for kind in POLICIES),
     )
-    for each in exchanges:
-        state[ObjectKind.EXCHANGE][key(each["name"], vhost)] = {
-            name: each[name] for name in ("type", "durable", "auto_delete", "internal", "arguments")
-        }
+    for kind, listed in ((ObjectKind.EXCHANGE, exchanges), *zip(POLICIES, policies, strict=True)):
+        state[kind] |= {key(each["name"], vhost): kind.body_of(each) for each in listed}
     for each in queues:
-        if each.get("exclusive") is True:  # belongs to a connection, never to a topology
-            continue
-        state[ObjectKind.QUEUE][key(each["name"], vhost)] = {
-            "durable": each["durable"],
-            "auto_delete": each["auto_delete"],
-            "arguments": with_defaults({"x-queue-type": each["type"], **each["arguments"]}),
-        }
+        if each.get("exclusive") is not True:  # an exclusive queue belongs to a connection, never to a topology
+            arguments = with_defaults({"x-queue-type": each["type"], **each["arguments"]})
+            body = ObjectKind.QUEUE.body_of(each) | {"arguments": arguments}
+            state[ObjectKind.QUEUE][key(each["name"], vhost)] = body
     for each in bindings:
         if each["source"]:  # every queue is bound to the default exchange
             target = (each["destination_type"], each["destination"])
             identity = binding_key(vhost, each["source"], target, each["routing_key"], each["arguments"])
-            state[ObjectKind.BINDING][identity] = {"properties_key": each["properties_key"]}  # its address
-    for kind, listed in ((ObjectKind.POLICY, policies), (ObjectKind.OPERATOR_POLICY, operator_policies)):
-        for each in listed:
-            state[kind][key(each["name"], vhost)] = {
-                name: each[name] for name in ("pattern", "apply-to", "priority", "definition")
-            }
+            state[ObjectKind.BINDING][identity] = {"properties_key": each["properties_key"]}  # the last path segment

@@ -1,11 +1,9 @@
-"""Who owns what, kept at the broker itself.
+"""Records of owners, stored at the broker itself.
 
-One global parameter for each owner lists the objects that this owner claims. It is written before an object is made
-and shortened after one is gone, so whatever was interrupted, everything an owner made is on its list. A broker that is
-lost takes its lists with it; one that is restored from definitions gets them back.
+One global parameter for each owner lists the objects that it claims. It is written before an object is made and
+shortened after one is deleted, so after an interruption every object of an owner is still on its record. A broker that
+is restored from definitions gets the records back.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -16,46 +14,50 @@ import msgspec
 
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind
+from broker_topology.planning.state import BrokerState, Key, ObjectId, ObjectKind, by_label
 
 PREFIX = "broker_topology."
 VERSION = 1
 FINGERPRINT_DIGITS = 8
 
 DECLARING = "declaring"
-"""Topic of the note about queues whose declaration has begun. It is still there when a run was cut off."""
+"""Topic of the note about queues whose declaration has begun. After an interrupted run it is still there."""
 
 
 class OwnerRecord(msgspec.Struct, frozen=True):
-    """What one owner has at one broker."""
+    """The claims of one owner at one broker."""
 
     owner: str
     claims: frozenset[ObjectId] = frozenset()
     made: frozenset[str] = frozenset()
-    """Virtual hosts that did not exist before a topology asked for them: only these are ever deleted."""
+    """Virtual hosts that this package made: only these are ever deleted."""
     digest: str = ""
-    """Of the last state that was wanted and written completely. What differs while it is the same, is drift."""
+    """Of the last wanted state that was written completely. A difference from the same wanted state is drift."""
     passwords: Mapping[str, str] = {}
-    """A fingerprint of each user's password hash, as last written: tells a new Secret from a changed user."""
+    """A fingerprint of each user's password hash, as last written: it tells a new Secret from a changed user."""
     notes: Mapping[str, Any] = {}
-    """Anything else that must survive a restart, by topic. Never a password: who may see policies may see this."""
+    """Other data that must survive a restart, by topic. Never a password: users who see policies see this."""
 
     @property
     def declaring(self) -> frozenset[Key]:
-        """Queues whose declaration was begun, and perhaps cut off."""
+        """Queues whose declaration has begun and was possibly interrupted."""
         return frozenset(Key(vhost, (name,)) for vhost, name in self.notes.get(DECLARING, ()))
+
+    @property
+    def vhosts(self) -> set[str]:
+        """The virtual hosts that hold a claimed object."""
+        return {each.vhost or each.name[0] for kind, each in self.claims if each.vhost or kind is ObjectKind.VHOST}
 
 
 def declaring(notes: Mapping[str, Any], queues: Iterable[Key]) -> dict[str, Any]:
-    """The notes with these queues as those that are being declared; without any the topic goes."""
+    """The notes with these queues under `DECLARING`; without queues the topic is removed."""
     listed = sorted([each.vhost, *each.name] for each in queues)
-    return {topic: note for topic, note in notes.items() if topic != DECLARING} | (
-        {DECLARING: listed} if listed else {}
-    )
+    others = {topic: note for topic, note in notes.items() if topic != DECLARING}
+    return others | ({DECLARING: listed} if listed else {})
 
 
 async def records(api: ManagementApi) -> dict[str, OwnerRecord]:
-    """Every owner's record. What another, newer version of this package wrote is an error."""
+    """The record of every owner. Raises `RequestFailed` for a record of a newer version of this package."""
     listed = await api.get(path("global-parameters"))
     found = [_decoded(each["value"], api.url) for each in listed if str(each["name"]).startswith(PREFIX)]
     return {record.owner: record for record in found}
@@ -66,22 +68,21 @@ async def write(api: ManagementApi, record: OwnerRecord) -> None:
 
 
 async def remove(api: ManagementApi, owner: str) -> None:
-    """Succeeds as well when there is none."""
+    """Succeeds also without a record."""
     await api.delete(path("global-parameters", PREFIX + owner))
 
 
 def claims_of(wanted: BrokerState) -> frozenset[ObjectId]:
-    """What a wanted state claims. A virtual host may be claimed by many, its settings by one."""
-    settings = {
-        (ObjectKind.VHOST, Key("", (*each.name, "settings"))) for each, body in wanted[ObjectKind.VHOST].items() if body
-    }
+    """The claims of a wanted state. Several owners may claim a virtual host, but only one claims its settings."""
+    vhosts = wanted[ObjectKind.VHOST].items()
+    settings = {(ObjectKind.VHOST, Key("", (*each.name, "settings"))) for each, body in vhosts if body}
     return frozenset((kind, identity) for kind in ObjectKind for identity in wanted[kind]) | settings
 
 
 def digest(wanted: BrokerState) -> str:
-    """The same for the same wanted state, whatever the order in which it was written."""
+    """Equal for equal wanted states, in whatever order they were written."""
     lines = sorted(
-        json.dumps([kind.value, identity.vhost, *identity.name, _plain(body)], sort_keys=True)
+        json.dumps([kind.value, identity.vhost, *identity.name, dict(body)], sort_keys=True)
         for kind in ObjectKind
         for identity, body in wanted[kind].items()
     )
@@ -89,17 +90,13 @@ def digest(wanted: BrokerState) -> str:
 
 
 def fingerprint(password_hash: str) -> str:
-    """32 bits of a hash that was salted with 32 bits: it recognises the hash, and fits to nearly any password."""
+    """32 bits of a hash that has 32 bits of salt: it recognizes the hash, and almost every password fits to it."""
     return hashlib.sha256(password_hash.encode()).hexdigest()[:FINGERPRINT_DIGITS]
-
-
-def _plain(body: Body) -> dict[str, Any]:
-    return {name: body[name] for name in body}
 
 
 def _encoded(record: OwnerRecord) -> dict[str, Any]:
     objects: dict[str, list[list[str]]] = {}
-    for kind, identity in sorted(record.claims, key=lambda item: (item[0].value, item[1])):
+    for kind, identity in sorted(record.claims, key=by_label):
         objects.setdefault(kind.value, []).append([identity.vhost, *identity.name])
     return {
         "version": VERSION,
@@ -119,17 +116,11 @@ def _decoded(value: Mapping[str, Any], url: str) -> OwnerRecord:
             "broker_topology, use the newer one",
             409,
         )
-    return OwnerRecord(
-        owner=value["owner"],
-        claims=frozenset(_objects(value["objects"])),
-        made=frozenset(value["made"]),
-        digest=value["digest"],
-        passwords=value["passwords"],
-        notes=value["notes"],
+    claims = frozenset(
+        (ObjectKind(kind), Key(vhost, tuple(name)))
+        for kind, identities in value["objects"].items()
+        for vhost, *name in identities
     )
-
-
-def _objects(listed: Mapping[str, list[list[str]]]) -> Iterable[ObjectId]:
-    for kind, identities in listed.items():
-        for vhost, *name in identities:
-            yield ObjectKind(kind), Key(vhost, tuple(name))
+    return OwnerRecord(
+        value["owner"], claims, frozenset(value["made"]), value["digest"], value["passwords"], value["notes"]
+    )

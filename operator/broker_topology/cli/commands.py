@@ -1,40 +1,81 @@
-"""What each command does, and how it ends."""
-
-from __future__ import annotations
+"""The commands and their exit codes."""
 
 import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
+
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.cli.arguments import BROKER, ENVIRONMENT, WITHOUT_FILES, parser
-from broker_topology.cli.reports import PlanReport, complain, counted, kept, objects, say, say_json, show_findings
-from broker_topology.cli.uncompared import UncomparedSecrets
-from broker_topology.credentials.secrets import SecretDirectory, read_text
+from broker_topology.cli.reports import (
+    PlanReport,
+    objects,
+    print_error,
+    print_json,
+    print_line,
+    show_findings,
+    topologies_and_objects,
+)
+from broker_topology.credentials.secrets import Credentials, SecretDirectory, read_text
 from broker_topology.errors import InvalidTopology, TopologyError
 from broker_topology.export.export import export
-from broker_topology.findings import printable, refusing
-from broker_topology.migration.migrator import UNMOVABLE
+from broker_topology.findings import errors_in, printable
+from broker_topology.migration.migrator import CANNOT_MIGRATE
 from broker_topology.planning import rendering
 from broker_topology.planning.plan import PlanStep
 from broker_topology.planning.result import Status, TopologyResult
-from broker_topology.reconciliation.apply import apply, foresee
+from broker_topology.reconciliation.apply import apply, preview
 from broker_topology.reconciliation.apply_until_done import apply_until_done
 from broker_topology.reconciliation.owners import disown, owners
-from broker_topology.reconciliation.reconcile import reconcile_all
-from broker_topology.reconciliation.run import NEVER_PRUNED
+from broker_topology.reconciliation.reconcile import NEVER_PRUNED, reconcile
 from broker_topology.resource.manifests import load, with_strict, with_vhost
 from broker_topology.resource.model import LoadedTopology
 from broker_topology.rotation.rotator import Rotator
-from broker_topology.rotation.versioned_secrets import VersionedSecretDirectory, VersionedSecretStore
-from broker_topology.rules.validation import findings
+from broker_topology.rotation.versioned_secrets import (
+    SecretContents,
+    VersionedSecretDirectory,
+    VersionedSecretStore,
+)
+from broker_topology.rules.validation import check
 
-DONE, FAILED, USAGE, DIFFERENT = 0, 1, 2, 3
-UNNAMED = "it is in none of these files and stays: without --owner nothing tells whether they named it before"
+DONE, FAILED, DIFFERENT = 0, 1, 3
+UNNAMED = "it is in none of these files and stays: without --owner it is unknown whether they named it before"
+
+Options = argparse.Namespace
+UsageError = Callable[[str], NoReturn]
+
+
+class AnyPassword(Credentials, frozen=True):
+    """Fits every hash. Never written."""
+
+    def fits(self, observed_hash: str, algorithm: str) -> bool:
+        return True
+
+
+class UncomparedSecrets:
+    """The Secrets of `plan` and `check` without --secrets-dir: every password counts as correct. Never written."""
+
+    def __init__(self, topologies: Iterable[LoadedTopology]) -> None:
+        self._names = {
+            user.secret_name: name for item in topologies for name, user in item.spec.users.items() if user.secret_name
+        }
+
+    async def read(self, secret_name: str) -> Credentials | None:
+        return AnyPassword(self._names[secret_name])
+
+    async def contents(self, secret_name: str) -> SecretContents:
+        return SecretContents()
+
+    async def write(self, secret_name: str, credentials: Credentials) -> None:
+        raise NotImplementedError
+
+    async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
+        raise NotImplementedError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,19 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(_run(options, options.parser.error))
     except InvalidTopology as exc:
         show_findings([], exc.findings, as_json=getattr(options, "json", False))
-        return FAILED
     except TopologyError as exc:
-        complain(f"error: {exc}" if "\n" not in str(exc) else str(exc))
-        return FAILED
-    except BrokenPipeError:  # `… | head`: whoever read has seen enough
+        print_error(f"error: {exc}" if "\n" not in str(exc) else str(exc))
+    except BrokenPipeError:  # the reader of `… | head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except KeyboardInterrupt:
-        complain("interrupted; running again continues")
-        return FAILED
+        print_error("interrupted; the next run continues")
+    return FAILED
 
 
-async def _run(options: argparse.Namespace, usage_error: Callable[[str], NoReturn]) -> int:
+async def _run(options: Options, usage_error: UsageError) -> int:
     files = options.command not in WITHOUT_FILES
     topologies = load(options.paths) if files else []
     if files and options.vhost:
@@ -67,87 +105,79 @@ async def _run(options: argparse.Namespace, usage_error: Callable[[str], NoRetur
         topologies = with_strict(topologies)
     if options.command == "check" and not _compares(options):
         return _check_files(topologies, as_json=options.json)
-    _require(options, usage_error, *BROKER, *WITHOUT_FILES.get(options.command, ()))
-    if options.command == "apply":
-        _require(options, usage_error, "secrets_dir")
-    if files and options.prune and not options.owner:
-        usage_error("--prune needs --owner: only what an owner has on record can be known to be no longer wanted")
-    if options.command == "apply" and options.rotate and not options.owner:
-        usage_error("--rotate needs --owner: only what an owner has on record is ever removed")
-    if files and not options.secrets_dir and any(u.rotation for item in topologies for u in item.spec.users.values()):
-        usage_error("--secrets-dir is required: of users with rotation only their Secrets tell which ones are in use")
-    if bool(options.cert_file) != bool(options.key_file):
-        usage_error("--cert-file and --key-file go together")
-    api = await _opened(options)
-    try:
-        if not files:
-            return await {"export": _export, "owners": _owners, "disown": _disown}[options.command](api, options)
-        secrets = (
-            VersionedSecretDirectory(options.secrets_dir) if options.secrets_dir else UncomparedSecrets(topologies)
-        )
-        if options.owner:
-            return await _converge(topologies, api, secrets, options)
-        return await _without_owner(topologies, api, secrets, options)
-    finally:
-        await api.close()
-
-
-def _compares(options: argparse.Namespace) -> bool:
-    """`check` looks at a broker when it is given one: an address alone, in a variable, may be meant for others."""
-    from_environment = options.url == os.environ.get(f"{ENVIRONMENT}URL")
-    return bool(options.url) and not (from_environment and not all(getattr(options, name) for name in BROKER))
-
-
-def _check_files(topologies: list[LoadedTopology], *, as_json: bool) -> int:
-    found = findings(topologies)
-    show_findings(topologies, found, as_json=as_json)
-    if refusing(found):
-        return FAILED
-    if not as_json:
-        warnings = f"{len(found)} warning{'' if len(found) == 1 else 's'}" if found else "no complaint"
-        say(f"{counted(topologies)}: {warnings} (files only; give --url to compare with a broker)")
-    return DONE
-
-
-def _require(options: argparse.Namespace, usage_error: Callable[[str], NoReturn], *names: str) -> None:
-    for name in names:
-        if not getattr(options, name):
-            usage_error(f"--{name.replace('_', '-')} is required (or {ENVIRONMENT}{name.upper()})")
-
-
-async def _opened(options: argparse.Namespace) -> ManagementApi:
-    return await ManagementApi(
+    _check_options(options, usage_error, topologies, files=files)
+    api = await ManagementApi(
         options.url,
         options.username,
         _password(options.password_file),
         ca_file=options.ca_file,
         client_certificate=(options.cert_file, options.key_file) if options.cert_file else None,
     ).wait(options.wait)
+    try:
+        if not files:
+            return await {"export": _export, "owners": _owners, "disown": _disown}[options.command](api, options)
+        secrets = (
+            VersionedSecretDirectory(options.secrets_dir) if options.secrets_dir else UncomparedSecrets(topologies)
+        )
+        run = _with_owner if options.owner else _without_owner
+        return await run(topologies, api, secrets, options)
+    finally:
+        await api.close()
+
+
+def _compares(options: Options) -> bool:
+    """Whether `check` compares with a broker: an address in a variable alone may be meant for another command."""
+    from_environment = options.url == os.environ.get(f"{ENVIRONMENT}URL")
+    return bool(options.url) and not (from_environment and not all(getattr(options, name) for name in BROKER))
+
+
+def _check_options(options: Options, usage_error: UsageError, topologies: list[LoadedTopology], *, files: bool) -> None:
+    applies = options.command == "apply"
+    for name in (*BROKER, *WITHOUT_FILES.get(options.command, ()), *(("secrets_dir",) if applies else ())):
+        if not getattr(options, name):
+            usage_error(f"--{name.replace('_', '-')} is required (or {ENVIRONMENT}{name.upper()})")
+    if files and options.prune and not options.owner:
+        usage_error("--prune needs --owner: only the record of an owner shows which objects are no longer wanted")
+    if applies and options.rotate and not options.owner:
+        usage_error("--rotate needs --owner: only objects on the record of an owner are ever deleted")
+    if files and not options.secrets_dir and any(u.rotation for item in topologies for u in item.spec.users.values()):
+        usage_error("--secrets-dir is required: only the Secrets of rotated users show which ones are in use")
+    if bool(options.cert_file) != bool(options.key_file):
+        usage_error("--cert-file and --key-file go together")
+
+
+def _check_files(topologies: list[LoadedTopology], *, as_json: bool) -> int:
+    found = check(topologies)
+    show_findings(topologies, found, as_json=as_json)
+    if errors_in(found):
+        return FAILED
+    if not as_json:
+        warnings = f"{len(found)} warning{'' if len(found) == 1 else 's'}" if found else "no findings"
+        print_line(f"{topologies_and_objects(topologies)}: {warnings} (files only; --url compares with a broker)")
+    return DONE
 
 
 async def _without_owner(
-    topologies: list[LoadedTopology], api: ManagementApi, secrets: VersionedSecretStore, options: argparse.Namespace
+    topologies: list[LoadedTopology], api: ManagementApi, secrets: VersionedSecretStore, options: Options
 ) -> int:
     enforce = options.command == "apply"
     if enforce:
-        found = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None, strict=False)
+        result = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None, strict=False)
     else:
-        found = await foresee(topologies, api, secrets, strict=False)
-    notes = tuple(f"{each}: {UNNAMED}" for each in found.unnamed) if found.plan or enforce else ()
-    report = PlanReport(topologies, found.plan, enforce, notes=notes, warnings=found.warnings)
-    report.show(as_json=options.json)
+        result = await preview(topologies, api, secrets, strict=False)
+    notes = tuple(f"{each}: {UNNAMED}" for each in result.unnamed) if result.plan or enforce else ()
+    PlanReport(topologies, result.plan, enforce, notes=notes, warnings=result.warnings).show(as_json=options.json)
     if enforce:
-        return FAILED if found.plan.blocked else DONE
-    return DIFFERENT if found.plan else DONE
+        return FAILED if result.plan.blocked else DONE
+    return DIFFERENT if result.plan else DONE
 
 
-async def _converge(
-    topologies: list[LoadedTopology], api: ManagementApi, secrets: VersionedSecretStore, options: argparse.Namespace
+async def _with_owner(
+    topologies: list[LoadedTopology], api: ManagementApi, secrets: VersionedSecretStore, options: Options
 ) -> int:
-    """With an owner: what it has on record and the files no longer name is shown, and removed if asked for."""
     enforce = options.command == "apply"
     if enforce:
-        outcome = await apply_until_done(
+        result = await apply_until_done(
             topologies,
             owner=options.owner,
             api=api,
@@ -155,76 +185,77 @@ async def _converge(
             prune=options.prune,
             rotate=options.rotate,
             progress=_progress if sys.stderr.isatty() else None,
-            told=lambda line: complain(printable(line)),
+            notify=lambda line: print_error(printable(line)),
         )
     else:
-        standing = [await Rotator(secrets, api).standing(item) for item in topologies]
-        outcome = await reconcile_all(
+        accounts = [await Rotator(secrets, api).current(item) for item in topologies]
+        result = await reconcile(
             topologies,
             owner=options.owner,
             api=api,
             secrets=secrets,
             enforce=False,
             prune=options.prune,
-            accounts={name: accounts for each in standing for name, accounts in each.items()},
-            patient=True,
+            accounts={name: credentials for each in accounts for name, credentials in each.items()},
         )
-    report = _report(topologies, outcome, options.owner, carried_out=enforce)
+    report = _report(topologies, result, options.owner, executed=enforce)
     report.show(as_json=options.json)
     if not enforce:
-        return DIFFERENT if outcome.plan else DONE
-    return FAILED if outcome.plan.blocked or report.stuck or outcome.failures else DONE
+        return DIFFERENT if result.plan else DONE
+    return FAILED if result.plan.blocked or report.stuck or result.failures else DONE
 
 
-def _report(topologies: list[LoadedTopology], outcome: TopologyResult, owner: str, *, carried_out: bool) -> PlanReport:
-    unpruned = len([each for each in outcome.of(Status.RETAINED) if each.message == NEVER_PRUNED])
+def _report(topologies: list[LoadedTopology], result: TopologyResult, owner: str, *, executed: bool) -> PlanReport:
+    retained = result.of(Status.RETAINED)
+    kept = tuple(each for each in retained if each.message != NEVER_PRUNED)
+    unpruned = len(retained) - len(kept)
     note = f"{objects(unpruned)} of owner {owner} no longer in the files; --prune removes them"
-    stuck = [each for each in outcome.of(Status.BLOCKED) if each.message.startswith(UNMOVABLE)]
+    stuck = [each for each in result.of(Status.BLOCKED) if each.message.startswith(CANNOT_MIGRATE)]
     return PlanReport(
         topologies,
-        outcome.plan,
-        carried_out,
-        kept=kept(outcome, without=NEVER_PRUNED),
-        stuck=tuple(stuck) if carried_out else (),
-        migrated=tuple(f"queue {each}" for each in outcome.migrated),
-        failures=outcome.failures,
+        result.plan,
+        executed,
+        kept=kept,
+        stuck=tuple(stuck) if executed else (),
+        migrated=tuple(f"queue {each}" for each in result.migrated),
+        failures=result.failures,
         notes=(note,) if unpruned else (),
-        warnings=outcome.warnings,
+        warnings=result.warnings,
     )
 
 
-async def _export(api: ManagementApi, options: argparse.Namespace) -> int:
+async def _export(api: ManagementApi, options: Options) -> int:
     exported = await export(api, options.vhost, options.name)
     if options.secrets_dir:
         secrets = SecretDirectory(options.secrets_dir)
         for secret_name, credentials in exported.credentials.items():
             await secrets.write(secret_name, credentials)
             if await secrets.read(secret_name) != credentials:
-                raise TopologyError(f"secret {secret_name} in {options.secrets_dir} is another one already; remove it")
+                raise TopologyError(f"secret {secret_name} in {options.secrets_dir} has other content; remove it")
     print(exported.text, end="")  # noqa: T201
-    for each in exported.left_out:
-        complain(printable(f"left out: {each}"))
+    for each in exported.omissions:
+        print_error(printable(f"left out: {each}"))
     return DONE if exported.complete else DIFFERENT
 
 
-async def _owners(api: ManagementApi, options: argparse.Namespace) -> int:
-    standing = await owners(api)
+async def _owners(api: ManagementApi, options: Options) -> int:
+    found = await owners(api)
     if options.json:
-        say_json([each.plain() for each in standing])
+        print_json(msgspec.to_builtins(found))
         return DONE
-    for each in standing:
-        say(str(each))
-    if not standing:
-        say("no owners: no Topology was ever applied here with an owner")
+    for each in found:
+        print_line(str(each))
+    if not found:
+        print_line("no owners: no Topology was ever applied here with an owner")
     return DONE
 
 
-async def _disown(api: ManagementApi, options: argparse.Namespace) -> int:
-    freed = await disown(api, options.owner)
+async def _disown(api: ManagementApi, options: Options) -> int:
+    count = await disown(api, options.owner)
     if options.json:
-        say_json({"owner": options.owner, "objects": freed})
+        print_json({"owner": options.owner, "objects": count})
     else:
-        say(f"{options.owner} is forgotten; {objects(freed)} of it have no owner now")
+        print_line(f"removed the record of {options.owner}; its {objects(count)} have no owner now")
     return DONE
 
 

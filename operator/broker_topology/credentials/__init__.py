@@ -1,1 +1,1 @@
-"""Users' names and passwords: where they are kept, and how a broker hashes them."""
+"""User names and passwords: their stores, and the hashes of the broker."""

@@ -1,10 +1,8 @@
 """RabbitMQ's salted password hashes.
 
-The broker shows every user's hash to administrators. Hashing the wanted password with the observed salt tells whether
-it is the same one, so an unchanged password writes nothing, and only hashes ever leave this process.
+The broker shows every user's hash to administrators. Hashing the wanted password with the observed salt shows whether
+it is the same one, so an unchanged password is not written, and only hashes leave this process.
 """
-
-from __future__ import annotations
 
 import base64
 import binascii
@@ -14,7 +12,7 @@ import secrets
 
 SALT_BYTES = 4  # fixed by the broker
 ALGORITHMS = {
-    "rabbit_password_hashing_md5": lambda data: hashlib.md5(data, usedforsecurity=False),  # of very old users
+    "rabbit_password_hashing_md5": lambda data: hashlib.md5(data, usedforsecurity=False),  # only old users have it
     "rabbit_password_hashing_sha256": hashlib.sha256,
     "rabbit_password_hashing_sha512": hashlib.sha512,
 }
@@ -28,7 +26,7 @@ def hash_password(password: str, salt: bytes | None = None, algorithm: str = WRI
 
 
 def is_password(password: str, observed_hash: str, algorithm: str) -> bool:
-    """Whether the observed hash is this password's. An unknown algorithm or a hash of nothing counts as no."""
+    """Whether the observed hash belongs to this password. False for an unknown algorithm or a malformed hash."""
     if algorithm not in ALGORITHMS:
         return False
     try:

@@ -1,11 +1,8 @@
-"""Where passwords come from.
+"""The stores of passwords.
 
-A user names its Secret; a store holds it. The engine asks only two things of a store, so that a folder (here) and
-Kubernetes Secrets (the operator) are interchangeable. A generated credential is stored before the broker learns it: a
-crash in between leaves a credential that the next run imports, never a user whose password nobody knows.
+A user names its Secret, and a store holds it: a folder (here), or Kubernetes (the operator). A generated credential is
+stored before it is sent to the broker, so after a crash the next run uses it.
 """
-
-from __future__ import annotations
 
 import contextlib
 import hmac
@@ -24,19 +21,16 @@ PASSWORD_BYTES = 32
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """A password, or where only that is known, its hash as RabbitMQ makes it.
-
-    With neither, the user has no password and cannot log in with one.
-    """
+    """A user name with a password, or with RabbitMQ's hash of one. Without both, it cannot log in."""
 
     username: str
     password: str = ""
     password_hash: str = ""
     hashing_algorithm: str = ""
-    """Of `password_hash`, as the management API names it; the default is SHA-256."""
+    """The algorithm of `password_hash`, with the management API's name; the default is SHA-256."""
 
     def fits(self, observed_hash: str, algorithm: str) -> bool:
-        """Whether the broker's hash is this credential's."""
+        """Whether the broker's hash belongs to this credential."""
         if self.password:
             return is_password(self.password, observed_hash, algorithm)
         same_algorithm = not self.password_hash or self.hashing_algorithm in {"", algorithm}
@@ -44,11 +38,11 @@ class Credentials(msgspec.Struct, frozen=True):
 
     @property
     def written_algorithm(self) -> str:
-        """Of what `hashed` returns."""
+        """The algorithm of the hash that `hashed` returns."""
         return self.hashing_algorithm if self.hashing_algorithm and not self.password else WRITTEN_ALGORITHM
 
     def hashed(self) -> str:
-        """What the broker is told: a password never travels."""
+        """The hash that is sent to the broker; the password is never sent."""
         return hash_password(self.password) if self.password else self.password_hash
 
     def __repr__(self) -> str:
@@ -58,24 +52,24 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 def generate(username: str) -> Credentials:
-    """A new random password for this user."""
+    """Credentials of this user with a new random password."""
     return Credentials(username, secrets.token_urlsafe(PASSWORD_BYTES))
 
 
 class SecretStore(Protocol):
-    """Holds one username and password under each secret name."""
+    """Holds one user name and password under each secret name."""
 
     async def read(self, secret_name: str) -> Credentials | None:
-        """The credential, or None when there is no password yet. Raises `SecretError` when it is unusable."""
+        """The credential, or None if it has no password yet. Raises `SecretError` when it is unusable."""
 
     async def write(self, secret_name: str, credentials: Credentials) -> None:
-        """Stores a new credential, never over one that is already there. Raises `SecretError` when it cannot."""
+        """Stores a new credential. An existing one is kept. Raises `SecretError` when it cannot be written."""
 
 
 async def stored(store: SecretStore, secret_name: str, name: str) -> Credentials | None:
-    """What the store holds for the user of this name in the topology; with rotation, users are `<name>.<generation>`.
+    """The stored credential of the user `name` of the topology, or of one of its generations.
 
-    Raises `SecretError` when it is another user's.
+    Raises `SecretError` when it belongs to another user.
     """
     credentials = await store.read(secret_name)
     if credentials is not None and not re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", credentials.username):
@@ -86,22 +80,22 @@ async def stored(store: SecretStore, secret_name: str, name: str) -> Credentials
 
 
 async def ensured(store: SecretStore, secret_name: str, name: str, first: str | None = None) -> Credentials:
-    """What the store holds for this user, after generating it (for user name `first`) where missing.
+    """As `stored`; a missing credential is generated first, for user name `first`.
 
-    Reads back what it wrote: of two runs at once both use the credential that won.
+    The credential is read back, so two concurrent runs use the same one.
     """
     if (credentials := await stored(store, secret_name, name)) is not None:
         return credentials
     await store.write(secret_name, generate(first or name))
     if (credentials := await stored(store, secret_name, name)) is None:
-        raise SecretError(f"secret {secret_name} was written and is gone again")
+        raise SecretError(f"secret {secret_name} was deleted while it was written")
     return credentials
 
 
 class SecretDirectory:
-    """`<folder>/<secret name>/{username,password}`, readable by the owner only: the shape of a mounted Secret.
+    """`<folder>/<secret name>/{username,password}` as in a mounted Secret, readable by the owner only.
 
-    Instead of `password` there may be `passwordHash` and `hashingAlgorithm`.
+    `passwordHash` and `hashingAlgorithm` may replace `password`.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -111,7 +105,7 @@ class SecretDirectory:
         folder = self._folder / secret_name
         password = _read(folder / "password")
         password_hash = _read(folder / "passwordHash") if password is None else None
-        if password is None and password_hash is None:  # a user name alone is what a crash between the files leaves
+        if password is None and password_hash is None:  # a crash can leave a user name alone
             return None
         username = _read(folder / "username")
         if password == "" or not username:  # an empty passwordHash is a user without a password
@@ -124,7 +118,7 @@ class SecretDirectory:
         folder = self._folder / secret_name
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # the password last: a reader that finds it finds both
+            # the password last: a reader that finds it also finds the user name
             _create(folder / "username", credentials.username)
             if credentials.password:
                 _create(folder / "password", credentials.password)
@@ -137,7 +131,7 @@ class SecretDirectory:
 
 
 def without_line_end(text: str) -> str:
-    """One line break at the end is what an editor or `echo` adds, never part of a name or a password; blanks are.
+    """Removes one line break at the end, which editors and `echo` add. Blanks are part of a password.
 
     The services read their credentials in the same way (`warren_messaging/amqp/connection.py`).
     """
@@ -145,7 +139,7 @@ def without_line_end(text: str) -> str:
 
 
 def read_text(file: Path) -> str:
-    """A name or a password. Raises `OSError`, `UnicodeDecodeError`."""
+    """Reads a name or a password. Raises `OSError`, `UnicodeDecodeError`."""
     return without_line_end(file.read_bytes().decode())
 
 
@@ -159,7 +153,7 @@ def _read(file: Path) -> str | None:
 
 
 def _create(file: Path, text: str) -> None:
-    """Appears complete and private, or not at all. An existing file stays as it is."""
+    """Creates a complete private file, or none. An existing file is kept."""
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

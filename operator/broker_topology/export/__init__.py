@@ -1,1 +1,1 @@
-"""From what a broker holds to a Topology that says so."""
+"""Exports the content of a broker as Topology resources."""

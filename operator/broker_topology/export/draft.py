@@ -1,133 +1,125 @@
-"""The sections of a Topology that says what a broker holds, and what had to be left out of them.
+"""The sections of an exported Topology, and the omissions.
 
-What one object needs is found by the same rules that check files. An object that they refuse is written in another way
-where there is one, and left out where there is none; then everything that depends on it is left out, too.
+The rules that check files decide what an exported object needs. An object that they refuse is written in another form
+if there is one, and otherwise omitted together with the objects that depend on it.
 """
 
-from __future__ import annotations
-
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, get_args
 
 import msgspec
 
-from broker_topology.export import super_streams as folding
-from broker_topology.export.to_spec import Described, Fields, exchange, queue, user
+from broker_topology.export.super_streams import fold
+from broker_topology.export.to_spec import (
+    Fields,
+    Forms,
+    exchange_forms,
+    limit_fields,
+    queue_forms,
+    user_fields,
+)
 from broker_topology.findings import Subject
 from broker_topology.planning.state import BrokerState, ObjectKind, key
-from broker_topology.resource.declared import QueueType
-from broker_topology.resource.super_streams import partition
+from broker_topology.resource.objects import QueueType
 from broker_topology.rules.graph import PREDECLARED
 
-VHOST_WORDS = {"tracing": "tracing is on", "protected_from_deletion": "it is protected from deletion"}
+VHOST_STATES = {"tracing": "tracing is on", "protected_from_deletion": "it is protected from deletion"}
 
 
 class Omission(msgspec.Struct, frozen=True):
-    """Something that the file does not say."""
+    """An object that the exported file does not contain."""
 
     what: str
-    why: str
-    dropped: bool = True
-    """Whether it is content of the virtual host; no file could hold a connection's own queue."""
+    reason: str
+    is_content: bool = True
+    """Whether it is content of the virtual host; a connection's own queue is not."""
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.why}"
+        return f"{self.what}: {self.reason}"
 
 
 class ExportDraft:
-    """Each exchange and queue with every way to write it, the best first."""
+    """Each object with every form of it, the best first."""
 
     def __init__(self, observed: BrokerState, vhost: str, own_user: str, exclusive: Collection[str]) -> None:
         self._observed = observed
         self._vhost = vhost
         self._exclusive = exclusive
-        self.left_out: list[Omission] = []
-        self.settings, self.limits = self._of_vhost()
-        self.exchanges = dict(self._described(ObjectKind.EXCHANGE, exchange, own=_is_the_brokers))
-        self.queues = dict(self._described(ObjectKind.QUEUE, queue))
+        self.omissions: list[Omission] = []
         self.bindings = list(self._bindings())
-        self.users = dict(self._users(own_user))
-        self.policies = self._policies(ObjectKind.POLICY)
-        self.operator_policies = self._policies(ObjectKind.OPERATOR_POLICY)
-        self.super_streams = folding.fold(self.exchanges, self.queues, self.bindings)
+        limits = limit_fields(observed[ObjectKind.VHOST_LIMIT], vhost)
+        self._forms: dict[str, dict[str, list[Any]]] = {
+            "vhostSettings": dict(self._settings()),
+            "vhostLimits": {limit: [value] for limit, value in limits.items()},
+            "exchanges": dict(self._named(ObjectKind.EXCHANGE, exchange_forms, is_own=_is_predeclared)),
+            "queues": dict(self._named(ObjectKind.QUEUE, queue_forms)),
+            "superStreams": {},
+            "bindings": {},
+            "users": dict(self._users(own_user)),
+            "policies": dict(self._named(ObjectKind.POLICY, _policy_forms)),
+            "operatorPolicies": dict(self._named(ObjectKind.OPERATOR_POLICY, _policy_forms)),
+        }
+        self._folded = fold(self._forms["exchanges"], self._forms["queues"], self.bindings)
+        self._forms["superStreams"] = {name: [folded.fields] for name, folded in self._folded.items()}
 
     def sections(self) -> dict[str, Any]:
-        """Every section but `vhost`, without what depends on something that is not there."""
-        self._leave_out_dependents()
+        """Every section except `vhost`, without objects that depend on an omitted one."""
+        self._omit_dependents()
         named: dict[str, Any] = {
-            "vhostSettings": self.settings,
-            "vhostLimits": self.limits,
-            "exchanges": {name: ways[0] for name, ways in self.exchanges.items()},
-            "queues": {name: ways[0] for name, ways in self.queues.items()},
-            "superStreams": {name: folded.fields for name, folded in self.super_streams.items()},
-            "bindings": self.bindings,
-            "users": self.users,
-            "policies": self.policies,
-            "operatorPolicies": self.operator_policies,
+            section: {name: forms[0] for name, forms in objects.items()} for section, objects in self._forms.items()
         }
+        named["bindings"] = self.bindings
         return {section: value for section, value in named.items() if value}
 
-    def leave_out(self, subject: Subject, why: str) -> None:
-        """Writes one object in another way, or not at all. Bindings are left out by `leave_out_bindings`."""
+    def omit(self, subject: Subject, reason: str) -> None:
+        """Writes one object in its next form, or omits it. Bindings are omitted by `omit_bindings`."""
         section, name = subject[0], str(subject[1])
-        mine: Mapping[str, dict[str, Any]] = {
-            "vhostSettings": self.settings,
-            "vhostLimits": self.limits,
-            "exchanges": self.exchanges,
-            "queues": self.queues,
-            "superStreams": self.super_streams,
-            "users": self.users,
-            "policies": self.policies,
-            "operatorPolicies": self.operator_policies,
-        }
-        if name not in mine.get(section, {}):
-            return  # another finding was about it as well
-        found = mine[section].pop(name)
+        objects = self._forms.get(section, {})
+        if name not in objects:
+            return  # another finding was about the same object
+        _, *others = objects.pop(name)
         if section == "superStreams":
-            found.unfold(self.exchanges, self.queues, self.bindings)
-        elif section in {"exchanges", "queues"} and len(found) > 1:
-            mine[section][name] = found[1:]
+            self._folded.pop(name).unfold(self._forms["exchanges"], self._forms["queues"], self.bindings)
+        elif others:
+            objects[name] = others
         else:
-            self.left_out.append(Omission(f"{section} {name}", why))
+            self.omissions.append(Omission(f"{section} {name}", reason))
 
-    def leave_out_bindings(self, doomed: Mapping[int, str]) -> None:
-        """Those with these `id`s, each for its reason."""
+    def omit_bindings(self, reasons: Mapping[int, str]) -> None:
+        """Omits the bindings with these `id`s, each for its reason."""
         for each in self.bindings:
-            if id(each) in doomed:
+            if id(each) in reasons:
                 target = each.get("queue", each.get("exchange"))
-                self.left_out.append(Omission(f"binding {each['source']} --> {target}", doomed[id(each)]))
-        self.bindings = [each for each in self.bindings if id(each) not in doomed]
+                self.omissions.append(Omission(f"binding {each['source']} --> {target}", reasons[id(each)]))
+        self.bindings = [each for each in self.bindings if id(each) not in reasons]
 
-    def _of_vhost(self) -> tuple[Fields, Fields]:
+    def _settings(self) -> Iterator[tuple[str, list[Any]]]:
         there = self._observed[ObjectKind.VHOST][key(self._vhost)]
-        settings = {"description": there["description"], "tags": there["tags"]}
-        if there["default_queue_type"] in get_args(QueueType):
-            settings["defaultQueueType"] = there["default_queue_type"]
-        for field, words in VHOST_WORDS.items():
+        for field, words in VHOST_STATES.items():
             if there[field]:
-                self.left_out.append(Omission(f"virtual host {self._vhost}", f"{words}, and there is no field for it"))
-        limits = {
-            _camel(limit): body["value"]
-            for (owner, limit), body in (
-                (each.name, body) for each, body in self._observed[ObjectKind.VHOST_LIMIT].items()
-            )
-            if owner == self._vhost and body["value"] >= 0
-        }
-        return {field: value for field, value in settings.items() if value}, limits
+                self.omissions.append(Omission(f"virtual host {self._vhost}", f"{words}, which has no field"))
+        known_type = there["default_queue_type"] in get_args(QueueType)
+        for field, value in (
+            ("description", there["description"]),
+            ("tags", there["tags"]),
+            ("defaultQueueType", there["default_queue_type"] if known_type else None),
+        ):
+            if value:
+                yield field, [value]
 
-    def _described(
-        self, kind: ObjectKind, describe: Callable[[Any], Described], own: Callable[[str], bool] = lambda _: False
+    def _named(
+        self, kind: ObjectKind, forms_of: Callable[[Any], Forms], is_own: Callable[[str], bool] = lambda _: False
     ) -> Iterator[tuple[str, list[Fields]]]:
         for identity, body in sorted(self._observed[kind].items(), key=lambda item: item[0]):
             (name,) = identity.name
-            if identity.vhost != self._vhost or own(name):
+            if identity.vhost != self._vhost or is_own(name):
                 continue
-            ways, problem = describe(body)
-            if ways:
-                yield name, list(ways)
+            forms, problem = forms_of(body)
+            if forms:
+                yield name, forms
             else:
-                self.left_out.append(Omission(f"{kind.value}s {name}", problem))
+                self.omissions.append(Omission(f"{kind.section} {name}", problem))
 
     def _bindings(self) -> Iterator[Fields]:
         for identity in sorted(self._observed[ObjectKind.BINDING]):
@@ -139,78 +131,59 @@ class ExportDraft:
                 binding["arguments"] = msgspec.json.decode(arguments)
             yield binding
 
-    def _users(self, own_user: str) -> Iterator[tuple[str, Fields]]:
+    def _users(self, own_user: str) -> Iterator[tuple[str, list[Fields]]]:
         topics: dict[str, list[Fields]] = {}
         for identity, body in sorted(self._observed[ObjectKind.TOPIC_PERMISSION].items(), key=lambda item: item[0]):
-            name, exchange_name = identity.name
-            topics.setdefault(name, []).append(
-                {"exchange": exchange_name, "write": body["write"], "read": body["read"]}
-            )
+            name, exchange = identity.name
+            topics.setdefault(name, []).append({"exchange": exchange, **body})
         for identity in sorted(self._observed[ObjectKind.PERMISSION]):
             (name,) = identity.name
             if name == own_user:
-                why = "it is the one by which the broker is reached"
-                self.left_out.append(Omission(f"user {name}", why, dropped=False))
+                reason = "this export connects as that user"
+                self.omissions.append(Omission(f"user {name}", reason, is_content=False))
             elif key(name) in self._observed[ObjectKind.USER]:
-                yield name, user(self._observed, self._vhost, name, topics.pop(name, []))
+                yield name, [user_fields(self._observed, self._vhost, name, topics.pop(name, []))]
         for name in topics.keys() - {own_user}:
-            self.left_out.append(Omission(f"topic permissions of user {name}", "it has no permissions here"))
+            self.omissions.append(Omission(f"topic permissions of user {name}", "it has no permissions here"))
 
-    def _policies(self, kind: ObjectKind) -> dict[str, Fields]:
-        return {
-            identity.name[0]: {
-                "pattern": body["pattern"],
-                "applyTo": body["apply-to"],
-                "priority": body["priority"],
-                "definition": dict(body["definition"]),
-            }
-            for identity, body in sorted(self._observed[kind].items(), key=lambda item: item[0])
-        }
-
-    def _leave_out_dependents(self) -> None:
-        exchanges = {*self.exchanges, *self.super_streams, *PREDECLARED}
-        queues = set(self.queues)
-        for name, folded in self.super_streams.items():
-            queues |= {partition(name, number) for number in range(folded.fields["partitions"])}
-        missing: Counter[str] = Counter()
+    def _omit_dependents(self) -> None:
+        exchanges = {*self._forms["exchanges"], *self._folded, *PREDECLARED}
+        queues = {*self._forms["queues"], *(queue for folded in self._folded.values() for queue in folded.queues)}
+        missing: Counter[tuple[str, str]] = Counter()
         kept: list[Fields] = []
         for each in self.bindings:
-            if each["source"] not in exchanges:
-                missing[f"exchange {each['source']}"] += 1
-            elif "queue" in each and each["queue"] not in queues:
-                missing[f"queue {each['queue']}"] += 1
-            elif "exchange" in each and each["exchange"] not in exchanges:
-                missing[f"exchange {each['exchange']}"] += 1
+            ends = [("exchange", each["source"]), ("queue", each.get("queue")), ("exchange", each.get("exchange"))]
+            known = {"exchange": exchanges, "queue": queues}
+            lost = [(kind, name) for kind, name in ends if name is not None and name not in known[kind]]
+            if lost:
+                missing[lost[0]] += 1
             else:
                 kept.append(each)
         self.bindings = kept
-        for what, count in sorted(missing.items()):
-            own = what.startswith("queue ") and what.removeprefix("queue ") in self._exclusive
-            why = "it belongs to one connection" if own else f"the {what.partition(' ')[0]} is left out"
-            self.left_out.append(Omission(f"{_bindings(count)} of {what}", why, dropped=not own))
-        for name, fields in self.users.items():
-            topics: Sequence[Fields] = fields.get("topicPermissions", ())
-            gone = [each["exchange"] for each in topics if each["exchange"] not in exchanges]
-            for exchange_name in gone:
-                what = f"topic permission of user {name} on exchange {exchange_name}"
-                self.left_out.append(Omission(what, "there is no such exchange in this file"))
-            if gone:
-                fields["topicPermissions"] = [each for each in topics if each["exchange"] in exchanges]
+        for (kind, name), count in sorted(missing.items()):
+            own = kind == "queue" and name in self._exclusive
+            reason = "it belongs to one connection" if own else f"the {kind} is left out"
+            bindings = "1 binding" if count == 1 else f"{count} bindings"
+            self.omissions.append(Omission(f"{bindings} of {kind} {name}", reason, is_content=not own))
+        for name, (fields,) in self._forms["users"].items():
+            topics = fields.pop("topicPermissions", [])
+            if kept := [each for each in topics if each["exchange"] in exchanges]:
+                fields["topicPermissions"] = kept
+            for each in topics:
+                if each not in kept:
+                    what = f"topic permission of user {name} on exchange {each['exchange']}"
+                    self.omissions.append(Omission(what, "the exchange is left out"))
 
 
 def exclusive_queues(names: Collection[str]) -> Iterator[Omission]:
     for name in sorted(names):
-        yield Omission(f"queue {name}", "it belongs to one connection", dropped=False)
+        yield Omission(f"queue {name}", "it belongs to one connection", is_content=False)
 
 
-def _is_the_brokers(exchange_name: str) -> bool:
+def _policy_forms(body: Mapping[str, Any]) -> Forms:
+    fields = {"pattern": body["pattern"], "applyTo": body["apply-to"], "priority": body["priority"]}
+    return [fields | {"definition": dict(body["definition"])}], ""
+
+
+def _is_predeclared(exchange_name: str) -> bool:
     return not exchange_name or exchange_name.startswith("amq.")
-
-
-def _bindings(count: int) -> str:
-    return "1 binding" if count == 1 else f"{count} bindings"
-
-
-def _camel(words: str) -> str:
-    first, *rest = words.split("-")
-    return first + "".join(word.capitalize() for word in rest)

@@ -1,13 +1,11 @@
-"""What a broker holds -> `Topology` resources that say the same.
+"""Exports a virtual host as `Topology` resources.
 
-Checked alone they are accepted, applied again they change nothing, and at an empty broker they make the same. What a
-resource cannot say, or what the broker would refuse if it were made now, is left out together with what depends on it,
-stays as it is at the broker, and is named.
+The resources pass the checks, applying them changes nothing, and at an empty broker they make the same objects. An
+object that a resource cannot express, or that the broker would refuse today, is omitted together with the objects that
+depend on it; it stays at the broker, and the omission is reported.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -17,11 +15,11 @@ from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import InvalidTopology, TopologyError
 from broker_topology.export.documents import documents, text
 from broker_topology.export.draft import ExportDraft, Omission, exclusive_queues
-from broker_topology.findings import Finding, Origin, refusing
+from broker_topology.findings import Finding, Origin, errors_in
 from broker_topology.planning.state import ObjectKind, key
 from broker_topology.resource.decode import decode
 from broker_topology.resource.model import LoadedTopology, Topology
-from broker_topology.rules.validation import UNADDRESSABLE, findings
+from broker_topology.rules.validation import UNADDRESSABLE, check
 
 KNOWN_PARAMETERS = frozenset({"vhost-limits", "policy", "operator_policy"})
 """The runtime parameters that a Topology has fields for."""
@@ -30,82 +28,75 @@ KNOWN_PARAMETERS = frozenset({"vhost-limits", "policy", "operator_policy"})
 class ExportResult(msgspec.Struct, frozen=True):
     text: str
     """The resources as YAML."""
-    loaded: tuple[LoadedTopology, ...]
-    left_out: tuple[Omission, ...]
-    """What they do not say, and why."""
+    omissions: tuple[Omission, ...]
     credentials: dict[str, Credentials]
-    """What the broker knows of each user's password, by the name of its Secret."""
+    """The password hash of each user, by the name of its Secret."""
 
     @property
     def complete(self) -> bool:
-        """Whether all content of the virtual host is in it."""
-        return not any(each.dropped for each in self.left_out)
+        """Whether the resources contain all content of the virtual host."""
+        return not any(each.is_content for each in self.omissions)
 
 
 async def export(api: ManagementApi, vhost: str, name: str) -> ExportResult:
-    """One virtual host as the resource called `name`; what one cannot hold is in `name-2` and so on.
+    """Exports one virtual host as the resource `name`, and continues in `name-2` and so on if it is too large.
 
-    Raises `BrokerError`, and `TopologyError` when there is no such virtual host.
+    Raises `BrokerError`, and `TopologyError` when the virtual host does not exist.
     """
     if vhost in UNADDRESSABLE:
         raise TopologyError(f"RabbitMQ's management API cannot address a virtual host called {vhost}")
     observed = await observe(api, [vhost])
     if key(vhost) not in observed[ObjectKind.VHOST]:
-        known = ", ".join(sorted(await _vhosts(api)))
+        known = ", ".join(sorted(each["name"] for each in await api.get("/api/vhosts?columns=name")))
         raise TopologyError(f"{api.url} has no virtual host {vhost}; it has {known}")
     queues = await api.get(path("queues", vhost) + "?disable_stats=true&columns=name,exclusive")
     exclusive = {each["name"] for each in queues if each.get("exclusive") is True}
     draft = ExportDraft(observed, vhost, api.username, exclusive)
-    draft.left_out += [*exclusive_queues(exclusive), *await _parameters(api, vhost)]
-    loaded = refined(draft, vhost, name)
+    draft.omissions += [*exclusive_queues(exclusive), *await _parameters(api, vhost)]
     credentials: dict[str, Credentials] = {}
-    for item in loaded:
-        for user_name, each in item.spec.users.items():
+    for item in refine(draft, vhost, name):
+        for user_name, user in item.spec.users.items():
             there = observed[ObjectKind.USER][key(user_name)]
-            credentials[str(each.secret_name)] = Credentials(
+            credentials[str(user.secret_name)] = Credentials(
                 user_name, "", there["password_hash"], there["hashing_algorithm"]
             )
-    written = text(vhost, documents(vhost, draft.sections(), name), draft.left_out)
-    return ExportResult(written, tuple(loaded), tuple(draft.left_out), credentials)
+    written = text(vhost, documents(vhost, draft.sections(), name), draft.omissions)
+    return ExportResult(written, tuple(draft.omissions), credentials)
 
 
-def refined(draft: ExportDraft, vhost: str, name: str) -> list[LoadedTopology]:
-    """Takes away what is refused: each round at least one object or one way to write it, so there is an end."""
+def refine(draft: ExportDraft, vhost: str, name: str) -> list[LoadedTopology]:
+    """Omits what the rules refuse. It ends, because each round removes at least one object or one form of it."""
     while True:
         several = documents(vhost, draft.sections(), name)
         loaded: list[LoadedTopology] = []
         found: list[Finding] = []
         for number, document in enumerate(several, start=1):
             origin = Origin("export", number, name)
-            topology, complaints = decode(document, Topology, origin)
-            found += complaints
+            topology, errors = decode(document, Topology, origin)
+            found += errors
             if topology is not None:
                 loaded.append(LoadedTopology(origin, topology))
-        found = found or refusing(findings(loaded))
+        found = found or errors_in(check(loaded))
         if not found:
             return loaded
-        if any(each.subject is None for each in found):  # of the virtual host itself: nothing can be written
+        if any(each.subject is None for each in found):  # about the virtual host itself: nothing can be exported
             raise InvalidTopology(found)
         bindings: dict[int, str] = {}
         first = {(each.origin.document, each.subject): each for each in reversed(found)}
         for each in first.values():
-            section, place = each.subject or ("", "")
-            if section == "bindings" and isinstance(place, int):
-                binding = several[each.origin.document - 1]["spec"]["bindings"][place]
+            section, subject = each.subject or ("", "")
+            if section == "bindings" and isinstance(subject, int):
+                binding = several[each.origin.document - 1]["spec"]["bindings"][subject]
                 bindings[id(binding)] = each.message
             else:
-                draft.leave_out((section, place), each.message)
-        draft.leave_out_bindings(bindings)
+                draft.omit((section, subject), each.message)
+        draft.omit_bindings(bindings)
 
 
 async def _parameters(api: ManagementApi, vhost: str) -> Iterator[Omission]:
     listed = await api.get(path("parameters"))
     return (
-        Omission(f"{each['component']} {each['name']}", "there are no fields for it yet")
+        Omission(f"{each['component']} {each['name']}", "a Topology has no fields for it")
         for each in listed
         if each.get("vhost") == vhost and each["component"] not in KNOWN_PARAMETERS
     )
-
-
-async def _vhosts(api: ManagementApi) -> Iterable[str]:
-    return [each["name"] for each in await api.get("/api/vhosts?columns=name")]

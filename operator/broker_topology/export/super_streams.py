@@ -1,8 +1,4 @@
-"""Super streams out of their parts, where the parts are exactly what a super stream is made of."""
-
-from __future__ import annotations
-
-from typing import Any
+"""Folds exchanges, streams and bindings into super streams, where they are exactly the parts of one."""
 
 import msgspec
 
@@ -12,28 +8,28 @@ from broker_topology.resource.decode import decode
 from broker_topology.resource.model import Spec
 from broker_topology.resource.super_streams import bindings, exchanges, queues
 
-Ways = dict[str, list[Fields]]
-"""By name, every way to write an object, the best first."""
+FormsByName = dict[str, list[Fields]]
+"""By name, every form of an object, the best first."""
 
 
 class FoldedSuperStream(msgspec.Struct, frozen=True):
-    """One super stream and the parts it stands for."""
+    """One super stream and its parts."""
 
     name: str
     fields: Fields
     exchange: list[Fields]
-    queues: Ways
+    queues: FormsByName
     bindings: list[Fields]
 
-    def unfold(self, exchanges: Ways, queues: Ways, bindings: list[Fields]) -> None:
+    def unfold(self, exchanges: FormsByName, queues: FormsByName, bindings: list[Fields]) -> None:
         exchanges[self.name] = self.exchange
         queues.update(self.queues)
         bindings.extend(self.bindings)
 
 
-def fold(exchanges: Ways, queues: Ways, bindings: list[Fields]) -> dict[str, FoldedSuperStream]:
-    """Takes the parts of super streams away from all three."""
-    names = [name for name, ways in exchanges.items() if ways[0].get("arguments", {}).get("x-super-stream") is True]
+def fold(exchanges: FormsByName, queues: FormsByName, bindings: list[Fields]) -> dict[str, FoldedSuperStream]:
+    """Removes the parts of super streams from all three."""
+    names = [name for name, forms in exchanges.items() if forms[0].get("arguments", {}).get("x-super-stream") is True]
     by_source: dict[str, list[Fields]] = {name: [] for name in names}
     for each in bindings:
         if each["source"] in by_source and "queue" in each:
@@ -48,19 +44,18 @@ def fold(exchanges: Ways, queues: Ways, bindings: list[Fields]) -> dict[str, Fol
     return found
 
 
-def _folded(name: str, exchange: list[Fields], queues: Ways, bound: list[Fields]) -> FoldedSuperStream | None:
-    ways = sorted(bound, key=_order)
-    streams = {each["queue"]: queues.get(each["queue"]) for each in ways}
-    parts = {queue: written for queue, written in streams.items() if written is not None}
-    if not ways or len(parts) != len(ways):
+def _folded(name: str, exchange: list[Fields], queues: FormsByName, bound: list[Fields]) -> FoldedSuperStream | None:
+    ordered = sorted(bound, key=_order)
+    parts = {each["queue"]: queues[each["queue"]] for each in ordered if each["queue"] in queues}
+    if not ordered or len(parts) != len(ordered):
         return None
-    first = parts[ways[0]["queue"]][0]
-    fields: Fields = {"partitions": len(ways), **{field: value for field, value in first.items() if field != "type"}}
-    keys = [each.get("routingKey", "") for each in ways]
-    if keys != [str(number) for number in range(len(ways))]:
+    first = parts[ordered[0]["queue"]][0]
+    fields = {"partitions": len(ordered), **{field: value for field, value in first.items() if field != "type"}}
+    keys = [each.get("routingKey", "") for each in ordered]
+    if keys != [str(number) for number in range(len(ordered))]:
         fields["routingKeys"] = keys
-    folded = FoldedSuperStream(name, fields, exchange, parts, ways)
-    return folded if _same(folded) else None
+    folded = FoldedSuperStream(name, fields, exchange, parts, ordered)
+    return folded if _is_exact(folded) else None
 
 
 def _order(binding: Fields) -> float:
@@ -68,20 +63,17 @@ def _order(binding: Fields) -> float:
     return order if isinstance(order, int | float) else -1
 
 
-def _same(folded: FoldedSuperStream) -> bool:
-    origin = Origin("export")
-    whole: dict[str, Any] = {"vhost": "v", "superStreams": {folded.name: folded.fields}}
-    parts: dict[str, Any] = {
+def _is_exact(folded: FoldedSuperStream) -> bool:
+    whole, _ = decode({"vhost": "v", "superStreams": {folded.name: folded.fields}}, Spec, Origin("export"))
+    fields = {
         "vhost": "v",
         "exchanges": {folded.name: folded.exchange[0]},
-        "queues": {name: ways[0] for name, ways in folded.queues.items()},
+        "queues": {name: forms[0] for name, forms in folded.queues.items()},
         "bindings": folded.bindings,
     }
-    (one, _), (other, _) = (decode(each, Spec, origin) for each in (whole, parts))
+    parts, _ = decode(fields, Spec, Origin("export"))
     return (
-        one is not None
-        and other is not None
-        and exchanges(one) == exchanges(other)
-        and queues(one) == queues(other)
-        and bindings(one) == bindings(other)
+        whole is not None
+        and parts is not None
+        and (exchanges(whole), queues(whole), bindings(whole)) == (exchanges(parts), queues(parts), bindings(parts))
     )

@@ -1,108 +1,93 @@
-"""The broker's words -> the author's: the inverse of `desired`, and checked against it."""
-
-from __future__ import annotations
+"""Translates the broker's objects into spec fields: the inverse of `desired`, and verified against it."""
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
 from broker_topology.planning.desired import exchange_body, queue_body
 from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind, key
-from broker_topology.resource.declared import Exchange, ExchangeType, Queue
+from broker_topology.resource.objects import Exchange, ExchangeType, Queue
+from broker_topology.resource.queue_arguments import ARGUMENTS, RETRY_TYPE, TYPE
 
+T = TypeVar("T", bound=msgspec.Struct)
 Fields = dict[str, Any]
-Described = tuple[Sequence[Fields], str]
-"""Every way to say exactly this, the best first; without one, the reason."""
+Forms = tuple[list[Fields], str]
+"""Every form of an object that means exactly the same, the best first; without a form, the reason."""
 
-PLAIN = {
-    "x-overflow": "overflow",
-    "x-delivery-limit": "deliveryLimit",
-    "x-max-length": "maxLength",
-    "x-max-length-bytes": "maxLengthBytes",
-    "x-max-age": "maxAge",
-    "x-single-active-consumer": "singleActiveConsumer",
-}
-MILLISECONDS = {"x-message-ttl": "messageTtlSeconds", "x-consumer-timeout": "consumerTimeoutSeconds"}
-DEAD_LETTER = {
-    "x-dead-letter-exchange": "exchange",
-    "x-dead-letter-routing-key": "routingKey",
-    "x-dead-letter-strategy": "strategy",
-}
 MAX_PLAIN_LETTERS = 100
 HASH_DIGITS = 20
-RETRY = {"x-delayed-retry-min": "minSeconds", "x-delayed-retry-max": "maxSeconds"}
 
 
-def exchange(body: Body) -> Described:
+def exchange_forms(body: Body) -> Forms:
     if body["type"] not in get_args(ExchangeType):
-        return (), f"exchanges of type {body['type']} have no word here"
-    raw: Fields = {"type": body["type"]}
-    if not body["durable"]:
-        raw["durable"] = False
-    for field, name in (("auto_delete", "autoDelete"), ("internal", "internal")):
-        if body[field]:
-            raw[name] = True
+        return [], f"a Topology has no exchanges of type {body['type']}"
+    base: Fields = {"type": body["type"]} | _flags(body)
+    if body["internal"]:
+        base["internal"] = True
     arguments = dict(body["arguments"])
-    named = dict(raw)
+    fields = dict(base)
     if "alternate-exchange" in arguments:
-        named["alternateExchange"] = arguments.pop("alternate-exchange")
-    return _exact(((named, arguments), (raw, dict(body["arguments"]))), Exchange, exchange_body, body)
+        fields["alternateExchange"] = arguments.pop("alternate-exchange")
+    return _exact(((fields, arguments), (base, body["arguments"])), Exchange, exchange_body, body)
 
 
-def queue(body: Body) -> Described:
+def queue_forms(body: Body) -> Forms:
     arguments = dict(body["arguments"])
-    kind = arguments.pop("x-queue-type")
-    raw: Fields = {} if kind == "quorum" else {"type": kind}
-    if not body["durable"]:
-        raw["durable"] = False
-    if body["auto_delete"]:
-        raw["autoDelete"] = True
-    return _exact((_named(kind, raw, arguments), (raw, arguments)), Queue, queue_body, body)
+    kind = arguments.pop(TYPE.name)
+    base: Fields = ({} if kind == "quorum" else {"type": kind}) | _flags(body)
+    return _exact((_with_fields(kind, base, arguments), (base, arguments)), Queue, queue_body, body)
 
 
-def _named(kind: str, raw: Fields, given: Body) -> tuple[Fields, Fields]:
-    """As much as possible in fields, and the arguments that are left."""
-    fields, arguments = dict(raw), dict(given)
-    dead_letter = {name: arguments.pop(each) for each, name in DEAD_LETTER.items() if each in arguments}
-    if dead_letter:
-        if kind == "quorum":  # the broker's default is not ours
-            dead_letter.setdefault("strategy", "at-most-once")
-            if dead_letter["strategy"] == "at-least-once" and arguments.get("x-overflow") == "reject-publish":
-                del dead_letter["strategy"], arguments["x-overflow"]
-        fields["deadLetter"] = dead_letter
-    if arguments.get("x-delayed-retry-type") == "failed" and all(each in arguments for each in RETRY):
-        fields["retry"] = {name: _seconds(arguments.pop(each)) for each, name in RETRY.items()}
-        del arguments["x-delayed-retry-type"]
-    fields |= {name: arguments.pop(each) for each, name in PLAIN.items() if arguments.get(each) not in {None, False}}
-    fields |= {name: _seconds(arguments.pop(each)) for each, name in MILLISECONDS.items() if each in arguments}
+def _flags(body: Body) -> Fields:
+    durable = {} if body["durable"] else {"durable": False}
+    return durable | ({"autoDelete": True} if body["auto_delete"] else {})
+
+
+def _with_fields(kind: str, base: Fields, given: Body) -> tuple[Fields, Fields]:
+    """As many arguments as possible as fields, and the others."""
+    fields, arguments = dict(base), dict(given)
+    retry = [each.name for each in ARGUMENTS if each.field.startswith("retry")]
+    whole_retry = arguments.get(RETRY_TYPE.name) == "failed" and all(each in arguments for each in retry)
+    for each in ARGUMENTS:
+        value = arguments.get(each.name)
+        if not each.field or value is None or value is False or (each.name in retry and not whole_retry):
+            continue
+        del arguments[each.name]
+        if each is not RETRY_TYPE:
+            section, _, name = each.field.rpartition(".")
+            (fields.setdefault(section, {}) if section else fields)[name] = each.to_field(value)
+    if kind == "quorum" and (dead_letter := fields.get("deadLetter")):
+        dead_letter.setdefault("strategy", "at-most-once")  # the broker's default, which is not this engine's
+        if (dead_letter["strategy"], fields.get("overflow")) == ("at-least-once", "reject-publish"):
+            del dead_letter["strategy"], fields["overflow"]
     return fields, arguments
 
 
-def user(observed: BrokerState, vhost: str, name: str, topics: Sequence[Fields]) -> Fields:
+def user_fields(observed: BrokerState, vhost: str, name: str, topics: list[Fields]) -> Fields:
     """One user with its rights in one virtual host. Its password is imported."""
     fields: Fields = {"secretName": secret_name(name), "credentials": "Import"}
     if tags := observed[ObjectKind.USER][key(name)]["tags"]:
         fields["tags"] = tags
-    permissions = observed[ObjectKind.PERMISSION][key(name, vhost)]
-    fields["permissions"] = {each: permissions[each] for each in ("configure", "write", "read")}
+    fields["permissions"] = dict(observed[ObjectKind.PERMISSION][key(name, vhost)])
     if topics:
-        fields["topicPermissions"] = list(topics)
-    limits = {}
-    for limit, field in (("max-connections", "maxConnections"), ("max-channels", "maxChannels")):
-        body = observed[ObjectKind.USER_LIMIT].get(Key("", (name, limit)))
-        if body is not None and body["value"] >= 0:
-            limits[field] = body["value"]
-    if limits:
+        fields["topicPermissions"] = topics
+    if limits := limit_fields(observed[ObjectKind.USER_LIMIT], name):
         fields["limits"] = limits
     return fields
 
 
+def limit_fields(limits: Mapping[Key, Body], owner: str) -> dict[str, int]:
+    """The limits of one user or virtual host; a negative limit is none."""
+    found = {each.name[1]: body["value"] for each, body in limits.items() if each.name[0] == owner}
+    return {_camel(limit): value for limit, value in sorted(found.items()) if value >= 0}
+
+
 def secret_name(user_name: str) -> str:
-    """A name that Kubernetes takes, another one for each user. Only names that need it carry a hash, after a dot, which
-    the plain ones never have."""
+    """A name that Kubernetes accepts, unique for each user. A name that had to be changed ends with a dot and a hash,
+    which unchanged names never contain."""
     plain = re.sub(r"[^a-z0-9]+", "-", user_name.lower()).strip("-")
     if plain and plain == user_name and len(plain) <= MAX_PLAIN_LETTERS:
         return f"{plain}-rabbitmq"
@@ -110,18 +95,19 @@ def secret_name(user_name: str) -> str:
     return f"{plain[:MAX_PLAIN_LETTERS].strip('-') or 'user'}.{digest}-rabbitmq"
 
 
-def _seconds(milliseconds: Any) -> Any:
-    if not isinstance(milliseconds, int):
-        return milliseconds
-    return milliseconds // 1000 if milliseconds % 1000 == 0 else milliseconds / 1000
+def _camel(words: str) -> str:
+    first, *rest = words.split("-")
+    return first + "".join(word.capitalize() for word in rest)
 
 
-def _exact(ways: Sequence[tuple[Fields, Fields]], struct: Any, translate: Any, body: Body) -> Described:
-    """Those of the ways (fields, arguments) that say the same as `body`."""
+def _exact(
+    forms: tuple[tuple[Fields, Body], ...], struct: type[T], translate: Callable[[T], Body], body: Body
+) -> Forms:
+    """The forms (fields, arguments) that mean the same as `body`."""
     found: list[Fields] = []
     problem = ""
-    for fields, arguments in ways:
-        written = fields | ({"arguments": arguments} if arguments else {})
+    for fields, arguments in forms:
+        written = fields | ({"arguments": dict(arguments)} if arguments else {})
         difference = _difference(written, struct, translate, body)
         problem = problem or difference
         if not difference and written not in found:
@@ -129,8 +115,7 @@ def _exact(ways: Sequence[tuple[Fields, Fields]], struct: Any, translate: Any, b
     return found, "" if found else problem
 
 
-def _difference(fields: Fields, struct: Any, translate: Any, body: Body) -> str:
-    """What is lost on the way here and back."""
+def _difference(fields: Fields, struct: type[T], translate: Callable[[T], Body], body: Body) -> str:
     try:
         again = translate(msgspec.convert(fields, struct))
     except msgspec.ValidationError as exc:

@@ -1,1 +1,1 @@
-"""A queue gets other arguments, and keeps every message."""
+"""Migration: a queue gets other arguments without losing a message."""

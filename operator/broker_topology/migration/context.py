@@ -1,6 +1,4 @@
-"""What a migration is told, and what it answers."""
-
-from __future__ import annotations
+"""The interface between a reconcile and the migration of queues."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -13,7 +11,7 @@ from broker_topology.planning.state import BrokerState, Key, ObjectId, ObjectKin
 from broker_topology.resource.model import LoadedTopology
 
 MIGRATION_NOTE = "migration"
-"""The topic in `Record.notes` under which a migration keeps where it is."""
+"""The topic in `OwnerRecord.notes` under which the running migrations are recorded."""
 
 
 class MigrationContext(msgspec.Struct, frozen=True):
@@ -26,23 +24,23 @@ class MigrationContext(msgspec.Struct, frozen=True):
     observed: BrokerState
     plan: Plan
     api: ManagementApi
-    asked: frozenset[Key] = frozenset()
-    """The queues of `argumentChange: Migrate`."""
+    requested: frozenset[Key] = frozenset()
+    """The queues with `argumentChange: Migrate`."""
 
 
 class HeldObject(msgspec.Struct, frozen=True):
-    """An object in somebody else's hands during this run: neither made nor changed nor removed."""
+    """An object that a migration is working on: this run neither creates, changes nor deletes it."""
 
     kind: ObjectKind
     key: Key
     message: str
     blocked: bool = False
-    """Nothing goes on until somebody changes something; the message says what."""
+    """Whether the migration waits for a change by a user; the message says which."""
 
     @property
     def object(self) -> ObjectId:
         return self.kind, self.key
 
 
-RunMigrations = Callable[[MigrationContext], Awaitable[Sequence[HeldObject]]]
-"""Does the next part of a migration. It may write at the broker, its own note in the record included."""
+Migrate = Callable[[MigrationContext], Awaitable[Sequence[HeldObject]]]
+"""Continues the migrations of a context. It may write at the broker, and its own note in the record."""

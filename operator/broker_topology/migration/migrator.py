@@ -1,10 +1,8 @@
-"""Gives a queue other type or arguments, which no broker can change in place, and keeps every message.
+"""Gives a queue another type or other arguments, which no broker can change in place, and keeps every message.
 
-The moves are in `migration_moves`; here they are carried out, one after the other, each decided anew from what the
-broker shows. A run that is cut off anywhere is continued by the next one, in this process or another.
+`steps` decides each step from the state of the broker; the migrator executes it. The next run, in this process or
+another, continues a migration that was interrupted.
 """
-
-from __future__ import annotations
 
 import asyncio
 import time
@@ -19,7 +17,7 @@ from broker_topology.errors import MigrationBusy, RequestFailed
 from broker_topology.migration import shovel
 from broker_topology.migration.context import MIGRATION_NOTE, HeldObject, MigrationContext
 from broker_topology.migration.lease import MigrationLease, new_number
-from broker_topology.migration.state import MigrationNames, look, under_way
+from broker_topology.migration.state import MigrationNames, UnchangedSeconds, read_state, under_way
 from broker_topology.migration.steps import (
     ApiRequest,
     MigrationBlocked,
@@ -32,21 +30,18 @@ from broker_topology.migration.steps import (
 from broker_topology.planning.state import Body, Key, ObjectKind
 
 SETTLE_SECONDS = 12.0
-"""Longer than two ticks of a quorum queue (5 s), after each of which the broker's counts are true."""
+"""Longer than two ticks of a quorum queue (5 s), after each of which the broker's counts are correct."""
 POLL_SECONDS = 1.0
-UNMOVABLE = "cannot be migrated"
-"""Begins the message of a queue for which somebody has to do something first."""
-
-Sent = Callable[[ApiRequest], None]
+CANNOT_MIGRATE = "cannot be migrated"
+"""Begins the message of a queue whose migration waits for a user."""
 
 
 class Migrator:
-    """Carries out the migrations of one process; a `RunMigrations` for `reconcile`.
+    """Executes the migrations of one process; a `Migrate` for `reconcile`.
 
-    Each call does what can be done now and waits for the rest at most `patience_seconds`; call again after
-    POLL_SECONDS as long as it returns anything. The only thing it remembers is since when a queue has been still; a
-    restart begins that watch anew. `sent` is told each write after the broker has taken it, `told` what
-    is waited for.
+    Each call does what is possible now and waits at most `patience_seconds` for the rest; call again after POLL_SECONDS
+    while it returns any object. It remembers only since when a queue is unchanged; a restart begins that observation
+    again. `on_request` is called after each write with the request, `notify` with a text for users.
     """
 
     def __init__(
@@ -56,74 +51,74 @@ class Migrator:
         patience_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         number: int | None = None,
-        sent: Sent | None = None,
-        told: Callable[[str], None] | None = None,
+        on_request: Callable[[ApiRequest], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settle_seconds = settle_seconds
         self._patience_seconds = patience_seconds
         self._clock = clock
         self._number = new_number() if number is None else number
-        self._sent = sent
-        self._told = told
-        self._seen: dict[tuple[str, str, str], tuple[object, float]] = {}
-        self._noting = asyncio.Lock()
-        self._most: dict[Key, int] = {}
+        self._on_request = on_request
+        self._notify = notify
+        self._fingerprints: dict[tuple[str, str, str], tuple[object, float]] = {}
+        self._record_lock = asyncio.Lock()
+        self._max_aside: dict[Key, int] = {}
 
-    async def __call__(self, situation: MigrationContext) -> Sequence[HeldObject]:
-        """Moves on all migrations of one owner. Raises `BrokerError`s, after which the next call goes on."""
-        wanted = dict(_wanted(situation))
+    async def __call__(self, context: MigrationContext) -> Sequence[HeldObject]:
+        """Advances all migrations of one owner. After a `BrokerError` the next call continues."""
+        wanted = dict(_wanted(context))
         if not wanted:
             return ()
-        moves = await asyncio.gather(
-            *(self._migrate(situation, each, body) for each, body in wanted.items()), return_exceptions=True
+        steps = await asyncio.gather(
+            *(self._migrate(context, each, body) for each, body in wanted.items()), return_exceptions=True
         )
-        left: dict[Key, Wait | MigrationBlocked] = {}
-        for each, move in zip(wanted, moves, strict=True):
-            if isinstance(move, BaseException):
-                raise move  # all others have come as far as they could
-            if not isinstance(move, MigrationDone):
-                left[each] = move
-        await self._note(situation, {each: wanted[each] for each, move in left.items() if isinstance(move, Wait)})
-        return [held for each, move in left.items() for held in _held(situation, each, move)]
+        open_steps: dict[Key, Wait | MigrationBlocked] = {}
+        for each, step in zip(wanted, steps, strict=True):
+            if isinstance(step, BaseException):
+                raise step  # all other migrations have advanced as far as possible
+            if not isinstance(step, MigrationDone):
+                open_steps[each] = step
+        waiting = {each: wanted[each] for each, step in open_steps.items() if isinstance(step, Wait)}
+        await self._note(context, waiting)
+        return [held for each, step in open_steps.items() for held in _held(context, each, step)]
 
     async def _migrate(
-        self, situation: MigrationContext, identity: Key, wanted: Body
+        self, context: MigrationContext, identity: Key, wanted: Body
     ) -> Wait | MigrationBlocked | MigrationDone:
         begun = self._clock()
-        until = begun + self._patience_seconds
-        said = ""
+        notified = ""
         while True:
-            move = await self._advance(situation, identity, wanted)
-            if isinstance(move, MigrationDone) and self._told is not None:
-                seconds, most = self._clock() - begun, self._most.pop(identity, 0)
-                self._told(f"queue {identity}: migrated in {seconds:.0f} s; up to {most:,} messages were held aside")
-            if not isinstance(move, Wait) or self._clock() >= until:
-                return move
-            if self._told is not None and move.why != said:
-                said = move.why
-                self._told(f"queue {identity}: {said}")
+            step = await self._advance(context, identity, wanted)
+            if isinstance(step, MigrationDone):
+                seconds, most = self._clock() - begun, self._max_aside.pop(identity, 0)
+                self._notify(f"queue {identity}: migrated in {seconds:.0f} s; up to {most:,} messages were held aside")
+            if not isinstance(step, Wait) or self._clock() >= begun + self._patience_seconds:
+                return step
+            if step.reason != notified:
+                notified = step.reason
+                self._notify(f"queue {identity}: {notified}")
             await asyncio.sleep(POLL_SECONDS)
 
     async def _advance(
-        self, situation: MigrationContext, identity: Key, wanted: Body
+        self, context: MigrationContext, identity: Key, wanted: Body
     ) -> Wait | MigrationBlocked | MigrationDone:
-        """Every move that can be made now, and what stands against the next."""
-        api, vhost, names = situation.api, identity.vhost, MigrationNames(identity.name[0])
+        """Takes every step that is possible now, and returns the reason why the next one is not."""
+        api, vhost, names = context.api, identity.vhost, MigrationNames(identity.name[0])
         while True:
             try:
                 async with MigrationLease(api, vhost, names.lease, self._number) as lease:
-                    site = await look(api, vhost, names, self._still(api, vhost))
-                    self._most[identity] = max(self._most.get(identity, 0), site.held_aside)
-                    move = decide(site, wanted, self._settle_seconds)
-                    if not isinstance(move, SendRequests):
-                        return move
-                    if site.nothing:
-                        if (lacking := await shovel.lacking(api)) is not None:
-                            return MigrationBlocked(lacking)
-                        await self._note(situation, {identity: wanted}, also=True)
+                    state = await read_state(api, vhost, names, self._unchanged_seconds(api, vhost))
+                    self._max_aside[identity] = max(self._max_aside.get(identity, 0), state.messages_aside)
+                    step = decide(state, wanted, self._settle_seconds)
+                    if not isinstance(step, SendRequests):
+                        return step
+                    if state.untouched:
+                        if (missing := await shovel.missing_plugin(api)) is not None:
+                            return MigrationBlocked(missing)
+                        await self._note(context, {identity: wanted}, add=True)
                     await lease.renew()
-                    for write in move.writes:
-                        await self._send(api, write)
+                    for request in step.requests:
+                        await self._send(api, request)
             except MigrationBusy as exc:
                 return Wait(str(exc))
             except RequestFailed as exc:
@@ -131,77 +126,77 @@ class Migrator:
                     raise
                 return MigrationBlocked(f"plugin {shovel.PLUGIN} is not enabled on a node; {shovel.HOW_TO_ENABLE}")
 
-    async def _note(self, situation: MigrationContext, migrations: Mapping[Key, Body], *, also: bool = False) -> None:
-        """Writes down what is under way, so that a later run knows, whatever the resource says by then."""
-        async with self._noting:
-            known = await ownership.records(situation.api)
-            record = known.get(situation.owner) or ownership.OwnerRecord(situation.owner)
+    async def _note(self, context: MigrationContext, migrations: Mapping[Key, Body], *, add: bool = False) -> None:
+        """Records the running migrations, so that a later run completes them even if the resource has changed."""
+        async with self._record_lock:
+            known = await ownership.records(context.api)
+            record = known.get(context.owner) or ownership.OwnerRecord(context.owner)
             noted = _noted(record.notes)
-            new = {**noted, **migrations} if also else dict(migrations)
+            new = {**noted, **migrations} if add else dict(migrations)
             if new == noted:
                 return
-            listed = [[identity.vhost, identity.name[0], dict(body)] for identity, body in new.items()]
             notes = {topic: note for topic, note in record.notes.items() if topic != MIGRATION_NOTE}
-            if listed:
-                notes[MIGRATION_NOTE] = listed
-            await ownership.write(situation.api, replace(record, notes=notes))
+            if new:
+                notes[MIGRATION_NOTE] = [[each.vhost, each.name[0], dict(body)] for each, body in new.items()]
+            await ownership.write(context.api, replace(record, notes=notes))
 
-    async def _send(self, api: ManagementApi, write: ApiRequest) -> None:
-        match write.method:
+    async def _send(self, api: ManagementApi, request: ApiRequest) -> None:
+        match request.method:
             case "PUT":
-                await api.put(write.target, write.body)
+                await api.put(request.target, request.body)
             case "POST":
-                await api.post(write.target, write.body)
+                await api.post(request.target, request.body)
             case _:
-                await api.delete(write.target)
-        if self._sent is not None:
-            self._sent(write)
+                await api.delete(request.target)
+        self._on_request(request)
 
-    def _still(self, api: ManagementApi, vhost: str) -> Callable[[str, object], float]:
-        def still(name: str, fingerprint: object) -> float:
+    def _unchanged_seconds(self, api: ManagementApi, vhost: str) -> UnchangedSeconds:
+        def unchanged(name: str, fingerprint: object) -> float:
             now = self._clock()
-            known, since = self._seen.get((api.url, vhost, name), (None, now))
+            known, since = self._fingerprints.get((api.url, vhost, name), (None, now))
             if known != fingerprint:
                 since = now
-                self._seen[api.url, vhost, name] = fingerprint, now
+                self._fingerprints[api.url, vhost, name] = fingerprint, now
             return now - since
 
-        return still
+        return unchanged
 
 
-async def foreseen(api: ManagementApi, queue: Key, wanted: Body) -> str | None:
-    """Why this queue could not be migrated as things are; None when it could. Writes nothing."""
-    site = await look(api, queue.vhost, MigrationNames(queue.name[0]), lambda _name, _fingerprint: 0.0)
-    if site.queue is None or not site.nothing:
+async def foreseen_refusal(api: ManagementApi, queue: Key, wanted: Body) -> str | None:
+    """Why this queue could not be migrated at the moment, or None. Writes nothing."""
+    names = MigrationNames(queue.name[0])
+    state = await read_state(api, queue.vhost, names, lambda _name, _fingerprint: 0.0)
+    if state.queue is None or not state.untouched:
         return None
-    return refusal(site, site.queue, wanted) or await shovel.lacking(api)
+    return refusal(state, state.queue, wanted) or await shovel.missing_plugin(api)
 
 
-def _wanted(situation: MigrationContext) -> Iterator[tuple[Key, Body]]:
-    """Every queue to be migrated now, and what it is to be."""
-    blocked = {step.key for step in situation.plan.blocked if step.kind is ObjectKind.QUEUE}
-    noted = _noted(situation.record.notes)
-    wanted, observed = situation.wanted[ObjectKind.QUEUE], situation.observed[ObjectKind.QUEUE]
+def _wanted(context: MigrationContext) -> Iterator[tuple[Key, Body]]:
+    """The queues to be migrated now, each with its wanted body."""
+    blocked = {step.key for step in context.plan.blocked if step.kind is ObjectKind.QUEUE}
+    noted = _noted(context.record.notes)
+    wanted, observed = context.wanted[ObjectKind.QUEUE], context.observed[ObjectKind.QUEUE]
     for identity, body in wanted.items():
-        asked = identity in blocked and identity in situation.asked
-        if asked or identity in noted or under_way(situation.observed, identity.vhost, identity.name[0]):
+        requested = identity in blocked and identity in context.requested
+        if requested or identity in noted or under_way(context.observed, identity.vhost, identity.name[0]):
             yield identity, body
     for identity, body in noted.items():
-        if identity not in wanted:  # no longer in the resource: nothing new, but every message back into its queue
+        if identity not in wanted:  # no longer in the resource: no new arguments, but every message returns
             yield identity, observed.get(identity, body)
 
 
-def _held(situation: MigrationContext, identity: Key, move: Wait | MigrationBlocked) -> Iterator[HeldObject]:
-    """The queue, and while its messages are moving, its bindings."""
-    if isinstance(move, MigrationBlocked):
-        steps = [step for step in situation.plan.blocked if (step.kind, step.key) == (ObjectKind.QUEUE, identity)]
-        differences = "; ".join(str(change) for step in steps for change in step.changes)
-        yield HeldObject(ObjectKind.QUEUE, identity, f"{UNMOVABLE}: {move.why} ({differences})", blocked=True)
+def _held(context: MigrationContext, identity: Key, step: Wait | MigrationBlocked) -> Iterator[HeldObject]:
+    """The queue, and while its messages are moved, its bindings."""
+    if isinstance(step, MigrationBlocked):
+        steps = [each for each in context.plan.blocked if each.object == (ObjectKind.QUEUE, identity)]
+        differences = "; ".join(str(change) for each in steps for change in each.changes)
+        message = f"{CANNOT_MIGRATE}: {step.reason} ({differences})"
+        yield HeldObject(ObjectKind.QUEUE, identity, message, blocked=True)
         return
-    yield HeldObject(ObjectKind.QUEUE, identity, move.why)
+    yield HeldObject(ObjectKind.QUEUE, identity, step.reason)
     target = ("queue", identity.name[0])
-    claimed = {key for kind, key in situation.record.claims if kind is ObjectKind.BINDING}
-    for each in {*situation.wanted[ObjectKind.BINDING], *situation.observed[ObjectKind.BINDING], *claimed}:
+    claimed = {key for kind, key in context.record.claims if kind is ObjectKind.BINDING}
+    for each in {*context.wanted[ObjectKind.BINDING], *context.observed[ObjectKind.BINDING], *claimed}:
         if each.vhost == identity.vhost and each.name[1:3] == target:
             yield HeldObject(ObjectKind.BINDING, each, f"while the messages of {identity} are moved")
 

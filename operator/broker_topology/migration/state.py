@@ -1,10 +1,8 @@
-"""Everything at the broker that belongs to the migration of one queue, read in one go.
+"""The state of the migration of one queue, read from the broker in one go.
 
-A migration keeps no state of its own: how far it has come is what exists at the broker under the names here. So it can
-be interrupted anywhere and continued by anybody.
+A migration stores no state of its own: its progress is the set of objects that exist at the broker under the names of
+`MigrationNames`. So it can be interrupted at any point and continued by any process.
 """
-
-from __future__ import annotations
 
 import asyncio
 import json
@@ -14,115 +12,82 @@ from typing import Any
 import msgspec
 
 from broker_topology.broker.leaderless import members, never_had_leader
-from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
-from broker_topology.errors import RequestFailed
+from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.migration import shovel
 from broker_topology.planning.state import Body, BrokerState, ObjectKind, key
 
 PREFIX = "broker_topology.migration."
-LONGEST_SUFFIX = ".backlog"
-MAX_NAME_BYTES = 255
 
 
-class MigrationNames(msgspec.Struct, frozen=True):
-    """What a migration of `queue` calls its own. A prefix, so that policies and permissions by the queue's own prefix
-    do not match."""
+class MigrationNames:
+    """The names of the objects of a migration. They have a prefix, so that policies and permissions for the prefix of
+    the queue do not match them."""
 
-    queue: str
-
-    @property
-    def entry(self) -> str:
-        """Exchange: bound in the queue's stead to everything that the queue is bound to."""
-        return PREFIX + self.queue
-
-    @property
-    def aside(self) -> str:
-        """Exchange and queue: takes what is published while the queue is away."""
-        return self.entry + ".aside"
-
-    @property
-    def backlog(self) -> str:
-        """Exchange and queue: takes what was in the queue when the migration began."""
-        return self.entry + LONGEST_SUFFIX
-
-    @property
-    def home(self) -> str:
-        """Exchange: through which messages come back to the queue."""
-        return self.entry + ".home"
-
-    @property
-    def lease(self) -> str:
-        """Queue: whoever has made it may write."""
-        return self.entry + ".lease"
-
-    @property
-    def out(self) -> str:
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        self.entry = PREFIX + queue
+        """Exchange: replaces the queue as the target of every binding."""
+        self.aside = f"{self.entry}.aside"
+        """Exchange and queue: receive what is published while the queue is away."""
+        self.backlog = f"{self.entry}.backlog"
+        """Exchange and queue: receive what was in the queue when the migration began."""
+        self.home = f"{self.entry}.home"
+        """Exchange: messages return to the queue through it."""
+        self.lease = f"{self.entry}.lease"
+        """Queue: the lease, see `lease`."""
+        self.out = f"{self.entry}.out"
         """Shovel: from the queue to the backlog."""
-        return self.entry + ".out"
-
-    @property
-    def back(self) -> str:
+        self.back = f"{self.entry}.back"
         """Shovel: from the backlog to the queue."""
-        return self.entry + ".back"
-
-    @property
-    def last(self) -> str:
+        self.last = f"{self.entry}.last"
         """Shovel: from aside to the queue."""
-        return self.entry + ".last"
-
-    @property
-    def exchanges(self) -> tuple[str, ...]:
-        return (self.entry, self.home, self.backlog, self.aside)
-
-    @property
-    def shovels(self) -> tuple[str, ...]:
-        return (self.out, self.back, self.last)
+        self.exchanges = (self.entry, self.home, self.backlog, self.aside)
+        self.shovels = (self.out, self.back, self.last)
 
 
 class BindingSource(msgspec.Struct, frozen=True):
-    """A binding, without its target. `handle` is what the broker calls it among those of the same two ends."""
+    """A binding without its target. `properties_key` identifies it among those with the same ends."""
 
     source: str
     routing_key: str
     arguments: str
     """As canonical JSON."""
-    handle: str
+    properties_key: str
 
     @property
     def route(self) -> tuple[str, str, str]:
-        """Equal for bindings that take the same messages, whatever they lead to."""
+        """Equal for bindings that match the same messages, whatever their target."""
         return self.source, self.routing_key, self.arguments
 
 
 class QueueSnapshot(msgspec.Struct, frozen=True):
-    """One queue as it is now."""
+    """One queue at one moment."""
 
     body: Body
     messages: int
-    """All of them: ready, with a consumer, waiting for their retry, or on their way to a dead-letter exchange. Up to a
-    few seconds old; None of the kinds can be seen live."""
+    """Ready, unacknowledged, waiting for a retry or for a dead-letter exchange. Up to a few seconds old."""
     ready: int
     unacknowledged: int
-    still_seconds: float
-    """How long nothing at all has happened in it, as far as this process has watched."""
+    unchanged_seconds: float
+    """How long no event has happened in the queue, as far as this process has observed it."""
     bindings: tuple[BindingSource, ...]
     exclusive: bool
     limits: tuple[str, ...]
-    """What policies make of it that could cost messages."""
+    """Settings of policies that could drop messages."""
     leaderless: bool = False
-    """Its declaration was cut off: it never held anything, and never will."""
+    """Whether its declaration was interrupted, so it can hold no message."""
 
     @property
     def arguments(self) -> Mapping[str, Any]:
         arguments: Mapping[str, Any] = self.body["arguments"]
         return arguments
 
-    def from_(self, exchange: str) -> bool:
+    def is_bound_to(self, exchange: str) -> bool:
         return any(each.source == exchange for each in self.bindings)
 
 
 class MigrationState(msgspec.Struct, frozen=True):
-    """The whole of it."""
+    """The queue of one migration, and all objects of the migration that exist."""
 
     vhost: str
     names: MigrationNames
@@ -130,55 +95,57 @@ class MigrationState(msgspec.Struct, frozen=True):
     aside: QueueSnapshot | None
     backlog: QueueSnapshot | None
     exchanges: frozenset[str]
-    """Those of the migration that exist."""
-    source_types: Mapping[str, str]
+    """The exchanges of the migration that exist."""
+    exchange_types: Mapping[str, str]
     """The types of all exchanges of the virtual host."""
     entered: tuple[BindingSource, ...]
-    """What leads to the entry exchange."""
+    """The bindings to the entry exchange."""
     shovels: Mapping[str, Mapping[str, Any]]
-    troubles: Mapping[str, str]
+    shovel_errors: Mapping[str, str]
 
     @property
     def direct(self) -> tuple[BindingSource, ...]:
-        """What leads to the queue by itself, not through the migration."""
+        """The bindings to the queue that are not part of the migration."""
         own = self.names.exchanges
         return tuple(each for each in (self.queue.bindings if self.queue else ()) if each.source not in own)
 
     @property
     def leaderless(self) -> tuple[str, ...]:
-        """Queues of the migration that have to be declared anew."""
-        held = {self.names.queue: self.queue, self.names.backlog: self.backlog, self.names.aside: self.aside}
-        return tuple(name for name, each in held.items() if each is not None and each.leaderless)
+        """The queues that must be declared again."""
+        queues = {self.names.queue: self.queue, self.names.backlog: self.backlog, self.names.aside: self.aside}
+        return tuple(name for name, each in queues.items() if each is not None and each.leaderless)
 
     @property
-    def held_aside(self) -> int:
-        """Messages that are out of their queue at the moment."""
+    def messages_aside(self) -> int:
+        """Messages that are outside of their queue at the moment."""
         return sum(each.messages for each in (self.aside, self.backlog) if each is not None)
 
     @property
-    def nothing(self) -> bool:
-        """No trace of a migration."""
+    def untouched(self) -> bool:
+        """Whether no object of a migration exists."""
         return not (self.exchanges or self.shovels or self.aside or self.backlog)
 
 
-Still = Callable[[str, object], float]
-"""Told a queue's name and its fingerprint, how many seconds that fingerprint has been the same."""
+UnchangedSeconds = Callable[[str, object], float]
+"""Returns for how many seconds the fingerprint of the named queue has been the same."""
 
-DANGEROUS = ("expires", "message-ttl", "max-length", "max-length-bytes", "delivery-limit")
+LOSSY_SETTINGS = ("expires", "message-ttl", "max-length", "max-length-bytes", "delivery-limit")
 _LIVE = "?disable_stats=true&enable_queue_totals=true"
-"""Past the management database, which would add its own delay. Only the totals are still up to one tick old."""
+"""Bypasses the management database, which adds its own delay. The totals are still up to one tick old."""
 
 
-async def look(api: ManagementApi, vhost: str, names: MigrationNames, still: Still) -> MigrationState:
-    """Reads the site. The number of requests does not grow with queues, bindings or messages of others."""
-    queue, aside, backlog, exchanges, entered, shovels, troubles = await asyncio.gather(
-        _holding(api, vhost, names.queue, still),
-        _holding(api, vhost, names.aside, still),
-        _holding(api, vhost, names.backlog, still),
+async def read_state(
+    api: ManagementApi, vhost: str, names: MigrationNames, unchanged: UnchangedSeconds
+) -> MigrationState:
+    """The number of requests does not grow with queues, bindings or messages of others."""
+    queue, aside, backlog, exchanges, entered, shovels, errors = await asyncio.gather(
+        _snapshot(api, vhost, names.queue, unchanged),
+        _snapshot(api, vhost, names.aside, unchanged),
+        _snapshot(api, vhost, names.backlog, unchanged),
         api.get(path("exchanges", vhost) + "?columns=name,type"),
-        _or_none(api, path("exchanges", vhost, names.entry, "bindings", "destination")),
+        api.get_or_none(path("exchanges", vhost, names.entry, "bindings", "destination")),
         shovel.definitions(api, vhost),
-        shovel.troubles(api, vhost),
+        shovel.errors(api, vhost),
     )
     types = {each["name"]: str(each["type"]) for each in exchanges}
     return MigrationState(
@@ -188,30 +155,31 @@ async def look(api: ManagementApi, vhost: str, names: MigrationNames, still: Sti
         aside=aside,
         backlog=backlog,
         exchanges=frozenset(name for name in names.exchanges if name in types),
-        source_types=types,
-        entered=_bindings(entered or []),
+        exchange_types=types,
+        entered=_bindings(entered),
         shovels={name: shovels[name] for name in names.shovels if name in shovels},
-        troubles={name: troubles[name] for name in names.shovels if name in troubles},
+        shovel_errors={name: errors[name] for name in names.shovels if name in errors},
     )
 
 
 def under_way(observed: BrokerState, vhost: str, queue: str) -> bool:
-    """Whether a migration has left anything at the broker that still has to be brought to its end."""
+    """Whether any object of a migration of this queue exists, so that the migration must be completed."""
     names = MigrationNames(queue)
     return any(key(name, vhost) in observed[ObjectKind.EXCHANGE] for name in names.exchanges) or any(
         key(name, vhost) in observed[ObjectKind.QUEUE] for name in (names.aside, names.backlog)
     )
 
 
-async def _holding(api: ManagementApi, vhost: str, name: str, still: Still) -> QueueSnapshot | None:
-    listed = await _or_none(api, path("queues", vhost, name) + _LIVE)
+async def _snapshot(api: ManagementApi, vhost: str, name: str, unchanged: UnchangedSeconds) -> QueueSnapshot | None:
+    listed = await api.get_or_none(path("queues", vhost, name) + _LIVE)
     if listed is None:
         return None
-    quorum, bindings = await asyncio.gather(
-        members(api, key(name, vhost)) if listed["type"] == "quorum" else _nobody(),
-        _or_none(api, path("queues", vhost, name, "bindings")),
-    )
+    bindings = await api.get_or_none(path("queues", vhost, name, "bindings"))
+    quorum = await members(api, key(name, vhost)) if listed["type"] == "quorum" else []
     messages = int(listed.get("messages") or 0)
+    # every event in a quorum queue changes the log of a member
+    logs = tuple((each.get("Node Name"), each.get("Term"), each.get("Last Log Index")) for each in quorum)
+    limits = listed.get("effective_policy_definition")
     return QueueSnapshot(
         body={
             "durable": listed["durable"],
@@ -221,33 +189,15 @@ async def _holding(api: ManagementApi, vhost: str, name: str, still: Still) -> Q
         messages=messages,
         ready=int(listed.get("messages_ready") or 0),
         unacknowledged=int(listed.get("messages_unacknowledged") or 0),
-        still_seconds=still(name, _progress(quorum) or messages),
-        bindings=_bindings(bindings or []),
+        unchanged_seconds=unchanged(name, logs or messages),
+        bindings=_bindings(bindings),
         exclusive=listed.get("exclusive") is True,
-        limits=_limits(listed.get("effective_policy_definition")),
+        limits=tuple(name for name in LOSSY_SETTINGS if name in limits) if isinstance(limits, dict) else (),
         leaderless=never_had_leader(quorum),
     )
 
 
-async def _nobody() -> list[Mapping[str, Any]]:
-    return []
-
-
-def _progress(quorum: list[Mapping[str, Any]]) -> tuple[Any, ...]:
-    """How far each member's log has come: whatever happens in a quorum queue, moves it."""
-    return tuple((each.get("Node Name"), each.get("Term"), each.get("Last Log Index")) for each in quorum)
-
-
-async def _or_none(api: ManagementApi, target: str) -> Any:
-    try:
-        return await api.get(target)
-    except RequestFailed as exc:
-        if exc.status != NOT_FOUND:
-            raise
-        return None
-
-
-def _bindings(listed: list[dict[str, Any]]) -> tuple[BindingSource, ...]:
+def _bindings(listed: list[dict[str, Any]] | None) -> tuple[BindingSource, ...]:
     return tuple(
         BindingSource(
             each["source"],
@@ -255,10 +205,6 @@ def _bindings(listed: list[dict[str, Any]]) -> tuple[BindingSource, ...]:
             json.dumps(each["arguments"], sort_keys=True, separators=(",", ":")),
             each["properties_key"],
         )
-        for each in listed
+        for each in listed or []
         if each["source"]  # every queue is bound to the default exchange
     )
-
-
-def _limits(effective: object) -> tuple[str, ...]:
-    return tuple(name for name in DANGEROUS if name in effective) if isinstance(effective, dict) else ()

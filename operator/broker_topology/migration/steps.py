@@ -1,22 +1,20 @@
-"""What a migration does next. Pure: what is at the broker now, and what the queue is to be, decide alone.
+"""Decides the next step of a migration from the state of the broker and the wanted queue. Pure.
 
-The way of the messages, in the order of time (Q is the queue, the rest are `MigrationNames`):
+The path of the messages, in the order of time (Q is the queue, the other names are `MigrationNames`):
 
     sources -> Q                                         before
                Q => backlog                              a shovel, beside the consumers of Q, until Q is deleted
-    sources -> entry -> Q                                the same queue by two ways is one copy
-    sources -> entry -(no binding: alternate)-> aside    one unbinding is the whole switch: nothing twice, nothing lost
-               Q is deleted and declared anew            once empty and still; its consumers subscribe again
+    sources -> entry -> Q                                two routes to one queue deliver one copy
+    sources -> entry -(no binding: alternate)-> aside    one unbinding is the whole switch: no duplicate, no loss
+               Q is deleted and declared again           once empty and unchanged; its consumers subscribe again
                backlog => Q, then aside => Q             older messages first
     sources -> entry -> Q                                one binding is the switch back
-    sources -> Q                                         after, once aside and backlog are empty and still
+    sources -> Q                                         after, once aside and backlog are empty and unchanged
 
-Every move may be repeated, and after each one the next follows from what is there. A queue is deleted only when the
-broker has shown it without any message (waiting for its retry, unacknowledged and half dead-lettered ones included) and
-nothing has happened in it for longer than it takes the broker to notice.
+Every step may be repeated, and the next one follows from the state after it. A queue is deleted only if the broker has
+reported no message in it (including those that wait for a retry, are unacknowledged or partly dead-lettered) and no
+event has happened in it for longer than the broker needs to report it.
 """
-
-from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
@@ -25,19 +23,20 @@ from typing import Any
 import msgspec
 
 from broker_topology.broker.management_api import path
-from broker_topology.migration.shovel import IN_FLIGHT, Shovel, target
-from broker_topology.migration.state import MAX_NAME_BYTES, BindingSource, MigrationState, QueueSnapshot
+from broker_topology.migration.shovel import IN_FLIGHT, Shovel, shovel_path
+from broker_topology.migration.state import BindingSource, MigrationState, QueueSnapshot
 from broker_topology.planning.state import Body
 
+MAX_NAME_BYTES = 255
 FIRST = 10
-"""Priority of the shovel that empties the queue, once only what comes back late (retries) is left in it."""
+"""Priority of the shovel that empties the queue, once only messages that return late (retries) are left in it."""
 UNCHANGED_SECONDS = 2.0
-"""Without any event in the backlog it is taken for empty, and what came later may follow."""
+"""A backlog without events for this time counts as empty, and newer messages may follow."""
 HASHED = frozenset({"x-consistent-hash", "x-modulus-hash", "x-local-random"})
 
 
 class ApiRequest(msgspec.Struct, frozen=True):
-    """One request. Sent twice it does no harm."""
+    """One idempotent request."""
 
     method: str
     target: str
@@ -45,189 +44,191 @@ class ApiRequest(msgspec.Struct, frozen=True):
 
 
 class SendRequests(msgspec.Struct, frozen=True):
-    """Do these one after the other, then look again."""
+    """Send these requests one after the other, then read the state again."""
 
-    writes: tuple[ApiRequest, ...]
+    requests: tuple[ApiRequest, ...]
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """Look again later."""
+    """Read the state again later."""
 
-    why: str
+    reason: str
 
 
 class MigrationBlocked(msgspec.Struct, frozen=True):
-    """Cannot be done as things are. No binding and no message has been touched."""
+    """The migration is not possible at the moment. No binding and no message was moved."""
 
-    why: str
+    reason: str
 
 
 class MigrationDone(msgspec.Struct, frozen=True):
-    """The queue is as it is wanted, and nothing is left of the migration."""
+    """The queue is as wanted, and no object of the migration is left."""
 
 
 MigrationStep = SendRequests | Wait | MigrationBlocked | MigrationDone
 
 
-def decide(site: MigrationState, wanted: Body, settle_seconds: float) -> MigrationStep:
-    """The next move."""
-    if site.leaderless:
-        return SendRequests(tuple(ApiRequest("DELETE", path("queues", site.vhost, name)) for name in site.leaderless))
-    if site.queue is None:
-        return (
-            MigrationDone()
-            if site.nothing
-            else SendRequests((*_without(site, *site.names.shovels), _put_queue(site, wanted)))
-        )
-    if site.queue.body == wanted:
-        return _return(site, site.queue, settle_seconds)
-    if site.nothing and (reason := refusal(site, site.queue, wanted)) is not None:
+def decide(state: MigrationState, wanted: Body, settle_seconds: float) -> MigrationStep:
+    """The next step. `settle_seconds` is how long a queue must be unchanged before it counts as empty."""
+    if state.leaderless:
+        return SendRequests(tuple(_delete_queue(state, name) for name in state.leaderless))
+    if state.queue is None:
+        if state.untouched:
+            return MigrationDone()
+        declare = ApiRequest("PUT", path("queues", state.vhost, state.names.queue), wanted)
+        return SendRequests((*_stop(state, *state.names.shovels), declare))
+    if state.queue.body == wanted:
+        return _move_back(state, state.queue, settle_seconds)
+    if state.untouched and (reason := refusal(state, state.queue, wanted)) is not None:
         return MigrationBlocked(reason)
-    return _leave(site, site.queue, wanted, settle_seconds)
+    return _move_out(state, state.queue, wanted, settle_seconds)
 
 
-def refusal(site: MigrationState, queue: QueueSnapshot, wanted: Body) -> str | None:
-    """Why these messages cannot be moved without losing something."""
+def refusal(state: MigrationState, queue: QueueSnapshot, wanted: Body) -> str | None:
+    """Why these messages cannot be moved without a loss, or None."""
     kinds = {str(body["arguments"].get("x-queue-type", "classic")) for body in (queue.body, wanted)}
     if "stream" in kinds:
         return "the offsets of a stream would not survive; make a new stream under another name"
     if queue.exclusive or queue.body["auto_delete"] or wanted["auto_delete"]:
-        return "it lives only as long as its consumers; end them, and it will be made anew"
-    hashed = sorted({each.source for each in site.direct if site.source_types.get(each.source) in HASHED})
+        return "it exists only as long as its consumers; stop them, and it will be declared again"
+    hashed = sorted({each.source for each in state.direct if state.exchange_types.get(each.source) in HASHED})
     if hashed:
         return f"exchange {', '.join(hashed)} spreads messages over its bindings, and a migration would change them"
-    if len(site.names.backlog.encode()) > MAX_NAME_BYTES:
-        return f"its name is too long: {site.names.backlog} would have more than {MAX_NAME_BYTES} bytes"
+    if len(state.names.backlog.encode()) > MAX_NAME_BYTES:
+        return f"its name is too long: {state.names.backlog} would have more than {MAX_NAME_BYTES} bytes"
     return None
 
 
-def _leave(site: MigrationState, queue: QueueSnapshot, wanted: Body, settle_seconds: float) -> MigrationStep:
-    """Everything out of the old queue, then the queue itself."""
-    writes = [*_without(site, site.names.back, site.names.last), *_places(site, wanted)]
-    limits = sorted({limit for place in (site.aside, site.backlog) if place is not None for limit in place.limits})
-    if not writes and limits and not site.shovels:
+def _move_out(state: MigrationState, queue: QueueSnapshot, wanted: Body, settle_seconds: float) -> MigrationStep:
+    """Moves everything out of the old queue, then deletes it."""
+    requests = [*_stop(state, state.names.back, state.names.last), *_make_buffers(state, wanted)]
+    limits = sorted({limit for each in (state.aside, state.backlog) if each is not None for limit in each.limits})
+    if not requests and limits and not state.shovels:
         return MigrationBlocked(
             f"a policy sets {', '.join(limits)} for the queues that would hold its messages meanwhile; "
-            f"make its pattern leave out names that begin with {site.names.entry}"
+            f"make its pattern leave out names that begin with {state.names.entry}"
         )
-    writes = writes or [*_empty(site, queue, settle_seconds)] or [*_enter(site, queue)]
-    return SendRequests(tuple(writes)) if writes else Wait(_emptying(site, queue, settle_seconds))
+    requests = requests or [*_empty_queue(state, queue, settle_seconds)] or [*_divert(state, queue)]
+    return SendRequests(tuple(requests)) if requests else Wait(_progress_out(state, queue, settle_seconds))
 
 
-def _return(site: MigrationState, queue: QueueSnapshot, settle_seconds: float) -> MigrationStep:
-    """Everything into the queue as it is wanted, then what the migration made is taken away."""
-    if site.nothing:
+def _move_back(state: MigrationState, queue: QueueSnapshot, settle_seconds: float) -> MigrationStep:
+    """Moves everything into the wanted queue, then deletes the objects of the migration."""
+    if state.untouched:
         return MigrationDone()
-    over = _over(site, settle_seconds)
-    writes = [*_without(site, site.names.out)] or ([] if over else [*_bring_back(site)])
-    if not writes and _away(site) and not _nearly_back(site):
-        return Wait(_returning(site))
-    writes = writes or [*_reenter(site, queue)] or ([*_clear(site)] if over else [])
-    return SendRequests(tuple(writes)) if writes else Wait(_returning(site))
+    finished = _is_finished(state, settle_seconds)
+    requests = [*_stop(state, state.names.out)] or ([] if finished else [*_start_return(state)])
+    if not requests and _is_diverted(state) and not _is_nearly_back(state):
+        return Wait(_progress_back(state))
+    requests = requests or [*_restore_bindings(state, queue)] or ([*_clean_up(state)] if finished else [])
+    return SendRequests(tuple(requests)) if requests else Wait(_progress_back(state))
 
 
-def _away(site: MigrationState) -> bool:
-    """Whether what is published goes aside."""
-    return site.names.entry in site.exchanges and site.queue is not None and not site.queue.from_(site.names.entry)
+def _is_diverted(state: MigrationState) -> bool:
+    """Whether new messages are routed aside."""
+    queue, entry = state.queue, state.names.entry
+    return entry in state.exchanges and queue is not None and not queue.is_bound_to(entry)
 
 
-def _over(site: MigrationState, settle_seconds: float) -> bool:
-    """Whether nothing is left outside of the queue, and nothing can come any more."""
-    places = [each for each in (site.aside, site.backlog) if each is not None]
-    return not _away(site) and all(each.messages == 0 and each.still_seconds >= settle_seconds for each in places)
+def _is_finished(state: MigrationState, settle_seconds: float) -> bool:
+    """Whether no message is outside of the queue, and none can arrive there."""
+    buffers = [each for each in (state.aside, state.backlog) if each is not None]
+    empty = all(each.messages == 0 and each.unchanged_seconds >= settle_seconds for each in buffers)
+    return empty and not _is_diverted(state)
 
 
-def _nearly_back(site: MigrationState) -> bool:
-    """Whether no more is left outside than is on its way: then the newest may go straight to the queue."""
-    backlog_back = site.backlog is None or site.backlog.messages == 0
+def _is_nearly_back(state: MigrationState) -> bool:
+    """Whether only messages in flight are left outside: then new ones may go directly to the queue."""
+    backlog_back = state.backlog is None or state.backlog.messages == 0
     return backlog_back and (
-        site.aside is None or (site.aside.messages <= IN_FLIGHT and site.names.last in site.shovels)
+        state.aside is None or (state.aside.messages <= IN_FLIGHT and state.names.last in state.shovels)
     )
 
 
-def _places(site: MigrationState, wanted: Body) -> Iterator[ApiRequest]:
-    """What must exist before a binding is touched. The entry last: it leads somewhere from its first moment."""
-    arguments = _place_arguments(wanted)
-    for name, held in ((site.names.aside, site.aside), (site.names.backlog, site.backlog)):
-        if held is None:
-            yield ApiRequest("PUT", path("queues", site.vhost, name), {"durable": True, "arguments": arguments})
-    yield from _exchange(site, site.names.aside, site.aside, internal=True)
-    yield from _exchange(site, site.names.backlog, site.backlog, internal=False)
-    if site.names.entry not in site.exchanges:
-        yield _put_exchange(site, site.names.entry, internal=True)
+def _make_buffers(state: MigrationState, wanted: Body) -> Iterator[ApiRequest]:
+    """Makes what must exist before a binding changes. The entry is last, so it always leads somewhere."""
+    arguments = _buffer_arguments(wanted)
+    for name, buffer in ((state.names.aside, state.aside), (state.names.backlog, state.backlog)):
+        if buffer is None:
+            yield ApiRequest("PUT", path("queues", state.vhost, name), {"durable": True, "arguments": arguments})
+    yield from _exchange(state, state.names.aside, state.aside, internal=True)
+    yield from _exchange(state, state.names.backlog, state.backlog, internal=False)
+    if state.names.entry not in state.exchanges:
+        yield _put_exchange(state, state.names.entry, internal=True)
 
 
-def _exchange(site: MigrationState, name: str, behind: QueueSnapshot | None, *, internal: bool) -> Iterator[ApiRequest]:
-    """An exchange of the migration in front of the queue `behind` it."""
-    if name not in site.exchanges:
-        yield _put_exchange(site, name, internal=internal)
-    if behind is None or not behind.from_(name):
-        yield _bind(site, name, "q", site.names.queue if name == site.names.home else name)
+def _exchange(state: MigrationState, name: str, queue: QueueSnapshot | None, *, internal: bool) -> Iterator[ApiRequest]:
+    """Makes an exchange of the migration that leads to `queue`."""
+    if name not in state.exchanges:
+        yield _put_exchange(state, name, internal=internal)
+    if queue is None or not queue.is_bound_to(name):
+        yield _bind(state, name, "q", state.names.queue if name == state.names.home else name)
 
 
-def _bring_back(site: MigrationState) -> Iterator[ApiRequest]:
-    """The way back and the shovels on it."""
-    if site.aside is None and site.backlog is None:
+def _start_return(state: MigrationState) -> Iterator[ApiRequest]:
+    """Makes the path back and the shovels on it."""
+    names, aside, backlog = state.names, state.aside, state.backlog
+    if aside is None and backlog is None:
         return
-    if site.aside is not None:
-        yield from _exchange(site, site.names.aside, site.aside, internal=True)
-    yield from _exchange(site, site.names.home, site.queue, internal=False)
-    if site.backlog is not None:
-        yield from _shovel(site, site.names.back, Shovel(site.names.backlog, site.names.home))
-    first_back = site.backlog is None or (
-        site.backlog.messages == 0 and site.backlog.still_seconds >= UNCHANGED_SECONDS
-    )
-    if site.aside is not None and (first_back or site.names.last in site.shovels):
-        yield from _shovel(site, site.names.last, Shovel(site.names.aside, site.names.home))
+    if aside is not None:
+        yield from _exchange(state, names.aside, aside, internal=True)
+    yield from _exchange(state, names.home, state.queue, internal=False)
+    if backlog is not None:
+        yield from _run_shovel(state, names.back, Shovel(names.backlog, names.home))
+    older_back = backlog is None or (backlog.messages == 0 and backlog.unchanged_seconds >= UNCHANGED_SECONDS)
+    if aside is not None and (older_back or names.last in state.shovels):
+        yield from _run_shovel(state, names.last, Shovel(names.aside, names.home))
 
 
-def _enter(site: MigrationState, queue: QueueSnapshot) -> Iterator[ApiRequest]:
-    """First every binding leads to the entry as well, which leads to the queue; then none leads to the queue alone;
-    then nothing does."""
-    if not site.direct:
-        yield from (_unbind(site, each) for each in queue.bindings if each.source == site.names.entry)
-    elif missing := _missing(site.direct, site.entered):
-        if not site.entered and not queue.from_(site.names.entry):
-            yield _bind(site, site.names.entry, "q", site.names.queue)
-        yield from (_bind(site, each.source, "e", site.names.entry, each) for each in missing)
+def _divert(state: MigrationState, queue: QueueSnapshot) -> Iterator[ApiRequest]:
+    """First every binding also leads to the entry, which leads to the queue; then no binding leads directly to the
+    queue; then the entry does not lead to it either."""
+    names = state.names
+    if not state.direct:
+        yield from (_unbind(state, each) for each in queue.bindings if each.source == names.entry)
+    elif missing := _missing(state.direct, state.entered):
+        if not state.entered and not queue.is_bound_to(names.entry):
+            yield _bind(state, names.entry, "q", names.queue)
+        yield from (_bind(state, each.source, "e", names.entry, each) for each in missing)
     else:
-        yield from (_unbind(site, each) for each in site.direct)
+        yield from (_unbind(state, each) for each in state.direct)
 
 
-def _empty(site: MigrationState, queue: QueueSnapshot, settle_seconds: float) -> Iterator[ApiRequest]:
-    """The shovel; and once there is nothing left for it and nothing can come, the end of the queue."""
-    cut_off = not site.direct and not queue.from_(site.names.entry)
-    if cut_off and queue.messages == 0 and queue.still_seconds >= settle_seconds:
-        yield from _without(site, site.names.out)
-        yield ApiRequest("DELETE", path("queues", site.vhost, site.names.queue))
+def _empty_queue(state: MigrationState, queue: QueueSnapshot, settle_seconds: float) -> Iterator[ApiRequest]:
+    """Runs the shovel; deletes the queue once it is empty and no message can arrive."""
+    cut_off = not state.direct and not queue.is_bound_to(state.names.entry)
+    if cut_off and queue.messages == 0 and queue.unchanged_seconds >= settle_seconds:
+        yield from _stop(state, state.names.out)
+        yield _delete_queue(state, state.names.queue)
     else:
-        out = Shovel(site.names.queue, site.names.backlog, _priority(site, queue))
-        yield from _shovel(site, site.names.out, out)
+        out = Shovel(state.names.queue, state.names.backlog, _priority(state, queue))
+        yield from _run_shovel(state, state.names.out, out)
 
 
-def _reenter(site: MigrationState, queue: QueueSnapshot) -> Iterator[ApiRequest]:
-    """First the entry leads to the queue, then every binding does by itself as well; then the entry is not needed."""
-    entry = site.names.entry
-    if entry not in site.exchanges:
+def _restore_bindings(state: MigrationState, queue: QueueSnapshot) -> Iterator[ApiRequest]:
+    """First the entry leads to the queue, then every binding does so directly; then the entry is deleted."""
+    entry = state.names.entry
+    if entry not in state.exchanges:
         return
-    if not queue.from_(entry):
-        yield _bind(site, entry, "q", site.names.queue)
-    elif missing := _missing(site.entered, site.direct):
-        yield from (_bind(site, each.source, "q", site.names.queue, each) for each in missing)
+    if not queue.is_bound_to(entry):
+        yield _bind(state, entry, "q", state.names.queue)
+    elif missing := _missing(state.entered, state.direct):
+        yield from (_bind(state, each.source, "q", state.names.queue, each) for each in missing)
     else:
-        yield _remove_exchange(site, entry)
+        yield _delete_exchange(state, entry)
 
 
-def _clear(site: MigrationState) -> Iterator[ApiRequest]:
-    """What held the messages, when it holds none any more."""
-    yield from _without(site, *site.names.shovels)
-    yield from (_remove_exchange(site, name) for name in site.names.exchanges if name in site.exchanges)
-    places = ((site.names.backlog, site.backlog), (site.names.aside, site.aside))
-    yield from (ApiRequest("DELETE", path("queues", site.vhost, name)) for name, held in places if held is not None)
+def _clean_up(state: MigrationState) -> Iterator[ApiRequest]:
+    """Deletes the empty buffers and all that belongs to them."""
+    yield from _stop(state, *state.names.shovels)
+    yield from (_delete_exchange(state, name) for name in state.names.exchanges if name in state.exchanges)
+    for name, buffer in ((state.names.backlog, state.backlog), (state.names.aside, state.aside)):
+        if buffer is not None:
+            yield _delete_queue(state, name)
 
 
-def _place_arguments(wanted: Body) -> dict[str, Any]:
-    """No limit of any kind. What expires meanwhile is dead-lettered as it would be in the queue."""
+def _buffer_arguments(wanted: Body) -> dict[str, Any]:
+    """Without any limit. A message that expires meanwhile is dead-lettered as it would be in the queue."""
     given: Mapping[str, Any] = wanted["arguments"]
     names = ["x-dead-letter-exchange", "x-dead-letter-routing-key"]
     if given.get("x-dead-letter-strategy") == "at-least-once":
@@ -236,63 +237,63 @@ def _place_arguments(wanted: Body) -> dict[str, Any]:
     return {"x-queue-type": "quorum", "x-delivery-limit": -1} | kept
 
 
-def _priority(site: MigrationState, queue: QueueSnapshot) -> int:
-    """Beside the consumers as long as there is enough for all. Before them when what is left comes back to whoever
-    rejects it, and where only one consumer gets anything at all."""
-    before: Mapping[str, Any] = site.shovels.get(site.names.out, {}).get("src-consumer-args") or {}
+def _priority(state: MigrationState, queue: QueueSnapshot) -> int:
+    """Equal to the consumers while there are enough messages for all. Above them when the remaining messages return to
+    the consumer that rejects them, and when only a single consumer is active."""
+    before: Mapping[str, Any] = state.shovels.get(state.names.out, {}).get("src-consumer-args") or {}
     single = queue.arguments.get("x-single-active-consumer") is True
     late = queue.ready == 0 and queue.messages > queue.unacknowledged
     return FIRST if single or late or before.get("x-priority") == FIRST else 0
 
 
-def _shovel(site: MigrationState, name: str, wanted: Shovel) -> Iterator[ApiRequest]:
-    definition = wanted.definition(site.vhost)
-    if site.shovels.get(name) != definition:
-        yield ApiRequest("PUT", target(site.vhost, name), {"value": definition})
+def _run_shovel(state: MigrationState, name: str, wanted: Shovel) -> Iterator[ApiRequest]:
+    definition = wanted.definition(state.vhost)
+    if state.shovels.get(name) != definition:
+        yield ApiRequest("PUT", shovel_path(state.vhost, name), {"value": definition})
 
 
-def _without(site: MigrationState, *shovels: str) -> Iterator[ApiRequest]:
+def _stop(state: MigrationState, *shovels: str) -> Iterator[ApiRequest]:
     for name in shovels:
-        if name in site.shovels:
-            yield ApiRequest("DELETE", target(site.vhost, name))
+        if name in state.shovels:
+            yield ApiRequest("DELETE", shovel_path(state.vhost, name))
 
 
-def _missing(wanted: tuple[BindingSource, ...], there: tuple[BindingSource, ...]) -> list[BindingSource]:
-    routes = {each.route for each in there}
+def _missing(wanted: tuple[BindingSource, ...], existing: tuple[BindingSource, ...]) -> list[BindingSource]:
+    routes = {each.route for each in existing}
     return [each for each in wanted if each.route not in routes]
 
 
-def _put_queue(site: MigrationState, wanted: Body) -> ApiRequest:
-    return ApiRequest("PUT", path("queues", site.vhost, site.names.queue), wanted)
+def _delete_queue(state: MigrationState, name: str) -> ApiRequest:
+    return ApiRequest("DELETE", path("queues", state.vhost, name))
 
 
-def _put_exchange(site: MigrationState, name: str, *, internal: bool) -> ApiRequest:
-    """What finds no binding goes aside, so that nothing is ever dropped on the way."""
-    arguments = {} if name == site.names.aside else {"alternate-exchange": site.names.aside}
+def _put_exchange(state: MigrationState, name: str, *, internal: bool) -> ApiRequest:
+    """A message without a matching binding goes aside, so that none is dropped."""
+    arguments = {} if name == state.names.aside else {"alternate-exchange": state.names.aside}
     body = {"type": "fanout", "durable": True, "internal": internal, "arguments": arguments}
-    return ApiRequest("PUT", path("exchanges", site.vhost, name), body)
+    return ApiRequest("PUT", path("exchanges", state.vhost, name), body)
 
 
-def _remove_exchange(site: MigrationState, name: str) -> ApiRequest:
-    return ApiRequest("DELETE", path("exchanges", site.vhost, name))
+def _delete_exchange(state: MigrationState, name: str) -> ApiRequest:
+    return ApiRequest("DELETE", path("exchanges", state.vhost, name))
 
 
-def _bind(site: MigrationState, source: str, kind: str, name: str, like: BindingSource | None = None) -> ApiRequest:
+def _bind(state: MigrationState, source: str, kind: str, name: str, like: BindingSource | None = None) -> ApiRequest:
     body = {
         "routing_key": like.routing_key if like else "",
         "arguments": json.loads(like.arguments) if like else {},
     }
-    return ApiRequest("POST", path("bindings", site.vhost, "e", source, kind, name), body)
+    return ApiRequest("POST", path("bindings", state.vhost, "e", source, kind, name), body)
 
 
-def _unbind(site: MigrationState, each: BindingSource) -> ApiRequest:
-    return ApiRequest("DELETE", path("bindings", site.vhost, "e", each.source, "q", site.names.queue, each.handle))
+def _unbind(state: MigrationState, each: BindingSource) -> ApiRequest:
+    queue = state.names.queue
+    return ApiRequest("DELETE", path("bindings", state.vhost, "e", each.source, "q", queue, each.properties_key))
 
 
-def _emptying(site: MigrationState, queue: QueueSnapshot, settle_seconds: float) -> str:
-    """How the emptying of the old queue stands."""
-    if trouble := site.troubles.get(site.names.out):
-        return f"its messages cannot be moved aside yet: {trouble}"
+def _progress_out(state: MigrationState, queue: QueueSnapshot, settle_seconds: float) -> str:
+    if error := state.shovel_errors.get(state.names.out):
+        return f"its messages cannot be moved aside yet: {error}"
     if queue.messages == 0:
         return f"its old queue is empty; it is watched for {settle_seconds:g} s before it is deleted"
     late = max(0, queue.messages - queue.ready - queue.unacknowledged)
@@ -302,11 +303,10 @@ def _emptying(site: MigrationState, queue: QueueSnapshot, settle_seconds: float)
     )
 
 
-def _returning(site: MigrationState) -> str:
-    """How the way back stands."""
-    if trouble := site.troubles.get(site.names.back) or site.troubles.get(site.names.last):
-        return f"its messages cannot be moved back yet: {trouble}"
-    backlog, aside = (held.messages if held else 0 for held in (site.backlog, site.aside))
+def _progress_back(state: MigrationState) -> str:
+    if error := state.shovel_errors.get(state.names.back) or state.shovel_errors.get(state.names.last):
+        return f"its messages cannot be moved back yet: {error}"
+    backlog, aside = (buffer.messages if buffer else 0 for buffer in (state.backlog, state.aside))
     if backlog or aside:
-        return f"moving its messages back: {backlog:,} older ones, {aside:,} that came meanwhile"
-    return "its messages are back; what held them is watched a while before it is deleted"
+        return f"moving its messages back: {backlog:,} older ones, {aside:,} that arrived meanwhile"
+    return "its messages are back; the empty buffers are watched for a while before they are deleted"

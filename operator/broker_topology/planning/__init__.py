@@ -1,1 +1,1 @@
-"""What is wanted, what is there, the difference between the two, and how it is told."""
+"""Compares the wanted state with the observed state and renders the difference. No input or output."""

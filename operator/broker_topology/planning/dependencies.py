@@ -1,33 +1,39 @@
-"""What a step builds on. Pure."""
-
-from __future__ import annotations
+"""Finds the objects that a step depends on. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from broker_topology.planning.plan import OF_USERS, PlanStep
-from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind, key
+from broker_topology.planning.plan import PlanStep
+from broker_topology.planning.state import (
+    POLICIES,
+    USER_RIGHTS,
+    Body,
+    BrokerState,
+    Key,
+    ObjectId,
+    ObjectKind,
+    key,
+)
 from broker_topology.resource.expressions import matches
 
 
 def first_missing(step: PlanStep, missing: BrokerState, lossy: Mapping[Key, ObjectId]) -> ObjectId | None:
-    """The first object in `missing` that this step builds on; None if it builds on none of them.
+    """The first object in `missing` that this step depends on, or None.
 
-    `lossy` are queues that nothing may be routed to, each with the object in `missing` that they wait for.
+    `lossy` has the queues that no message may be routed to, each with the object in `missing` that they wait for.
     """
-    if step.kind is ObjectKind.BINDING and step.key.name[1] == ObjectKind.QUEUE.value:
-        queue = key(step.key.name[2], step.key.vhost)
-        if queue in lossy:
-            return lossy[queue]
-    for kind, identity in needs(step):
+    vhost, name = step.key.vhost, step.key.name[0]
+    queue = step.kind is ObjectKind.BINDING and step.key.name[1] == "queue" and key(step.key.name[2], vhost)
+    if queue and queue in lossy:
+        return lossy[queue]
+    for kind, identity in _needs(step):
         if identity in missing[kind]:
             return kind, identity
-    vhost, name = step.key.vhost, step.key.name[0]
     if step.kind is ObjectKind.PERMISSION:  # without its topic permission it would allow every routing key
         for identity in missing[ObjectKind.TOPIC_PERMISSION]:
             if (identity.vhost, identity.name[0]) == (vhost, name):
                 return ObjectKind.TOPIC_PERMISSION, identity
     if step.kind is ObjectKind.QUEUE:  # its policies come first; a pattern that cannot be judged counts as a match
-        for kind in (ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY):
+        for kind in POLICIES:
             for identity, body in missing[kind].items():
                 if identity.vhost == vhost and matches(str(body["pattern"]), name) is not False:
                     return kind, identity
@@ -35,19 +41,20 @@ def first_missing(step: PlanStep, missing: BrokerState, lossy: Mapping[Key, Obje
 
 
 def lossy_queues(queues: Mapping[Key, Body], steps: Sequence[PlanStep], missing: BrokerState) -> dict[Key, ObjectId]:
-    """Which of the wanted queues would lose what they dead-letter, and what is missing behind their exchange.
+    """The wanted queues whose dead letters would be lost, each with the missing object behind its exchange.
 
-    Nothing new may be routed to them until it is there.
+    No new route may lead to them until that object exists.
     """
     lossy: dict[Key, ObjectId] = {}
+    bindings = [step for step in steps if step.kind is ObjectKind.BINDING]
     for queue, body in queues.items():
         arguments = body["arguments"]
         exchange, letter = arguments.get("x-dead-letter-exchange"), arguments.get("x-dead-letter-routing-key")
-        if exchange == "" and (lot := key(str(letter), queue.vhost)) in missing[ObjectKind.QUEUE]:
-            lossy[queue] = ObjectKind.QUEUE, lot
-        for step in (each for each in steps if exchange and each.kind is ObjectKind.BINDING):
+        if exchange == "" and (target := key(str(letter), queue.vhost)) in missing[ObjectKind.QUEUE]:
+            lossy[queue] = ObjectKind.QUEUE, target
+        for step in bindings if exchange else ():
             source, _, _, pattern, *_ = step.key.name
-            # a pattern that may match counts as a match: the type of the exchange is not looked at
+            # a pattern that may match counts as a match: the type of the exchange is not considered
             possible = letter is None or pattern in {"", letter} or "*" in pattern or "#" in pattern
             theirs = (step.key.vhost, source) == (queue.vhost, exchange) and possible
             if theirs and (needed := first_missing(step, missing, {})) is not None:
@@ -55,8 +62,8 @@ def lossy_queues(queues: Mapping[Key, Body], steps: Sequence[PlanStep], missing:
     return lossy
 
 
-def needs(step: PlanStep) -> Iterator[ObjectId]:
-    """Every object that must be there first, as far as its name tells."""
+def _needs(step: PlanStep) -> Iterator[ObjectId]:
+    """Every object that must exist first, as far as the step names it."""
     vhost, name = step.key.vhost, step.key.name
     if vhost:
         yield ObjectKind.VHOST, key(vhost)
@@ -73,5 +80,5 @@ def needs(step: PlanStep) -> Iterator[ObjectId]:
             yield ObjectKind(target_kind), key(target, vhost)
         case ObjectKind.TOPIC_PERMISSION:
             yield ObjectKind.EXCHANGE, key(name[1], vhost)
-    if step.kind in OF_USERS:
+    if step.kind in USER_RIGHTS:
         yield ObjectKind.USER, key(name[0])

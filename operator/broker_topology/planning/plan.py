@@ -1,11 +1,9 @@
-"""Wanted and observed state -> the steps from one to the other. Pure.
+"""Compares the wanted with the observed state and returns the steps from one to the other. Pure.
 
-These steps create and update what the topology names (deletions are in `deletion`). What the broker cannot change in
-place (type and arguments of an existing queue or exchange) becomes a `BLOCKED` step with the exact difference: reported
-every time, never skipped in silence.
+The steps create and update objects that the topology names; `reconciliation.deletion` plans deletions. A change that
+the broker cannot make in place (type and arguments of an existing queue or exchange) becomes a `BLOCKED` step with the
+exact difference.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -14,26 +12,25 @@ from typing import Any
 import msgspec
 
 from broker_topology.credentials.secrets import Credentials
-from broker_topology.planning.state import LEADERLESS, Body, BrokerState, Key, ObjectKind
-
-Objects = frozenset[tuple[ObjectKind, Key]]
-OF_USERS = frozenset({ObjectKind.USER_LIMIT, ObjectKind.TOPIC_PERMISSION, ObjectKind.PERMISSION})
+from broker_topology.planning.state import LEADERLESS, USER_RIGHTS, Body, BrokerState, Key, ObjectId, ObjectKind
 
 STAGES: tuple[tuple[ObjectKind, ...], ...] = (
     (ObjectKind.VHOST, ObjectKind.USER),
-    (ObjectKind.VHOST_LIMIT, ObjectKind.USER_LIMIT, ObjectKind.EXCHANGE, ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY),
-    (ObjectKind.QUEUE,),  # after the policies, so that a queue never lives a moment without them
+    (
+        ObjectKind.VHOST_LIMIT,
+        ObjectKind.USER_LIMIT,
+        ObjectKind.EXCHANGE,
+        ObjectKind.POLICY,
+        ObjectKind.OPERATOR_POLICY,
+    ),
+    (ObjectKind.QUEUE,),  # after the policies, so that no queue exists without them
     (ObjectKind.BINDING, ObjectKind.TOPIC_PERMISSION),
     (ObjectKind.PERMISSION,),  # last: a right to write without its topic permission would allow every routing key
 )
-"""What can be done at the same time, in the order in which it must be done."""
+"""The order of creation. Steps of one stage can run concurrently."""
 
 VHOST_FIELDS = ("description", "tags", "default_queue_type", "tracing")
-
-IMMUTABLE = {
-    ObjectKind.QUEUE: "type and arguments of an existing queue cannot be changed",
-    ObjectKind.EXCHANGE: "type and arguments of an existing exchange cannot be changed",
-}
+IMMUTABLE = frozenset({ObjectKind.QUEUE, ObjectKind.EXCHANGE})
 
 
 class Action(Enum):
@@ -41,12 +38,12 @@ class Action(Enum):
     UPDATE = "~"
     DELETE = "-"
     MIGRATE = ">"
-    """Its messages move into a new queue of this name. Only shown: `RunMigrations` does it, no step."""
+    """Only displayed: the messages move into a new queue of the same name, which `Migrator` does, not a step."""
     BLOCKED = "!"
 
 
 class FieldChange(msgspec.Struct, frozen=True):
-    """One difference. None stands for absent."""
+    """The difference in one field. None means absent."""
 
     field: str
     observed: Any
@@ -57,20 +54,23 @@ class FieldChange(msgspec.Struct, frozen=True):
 
 
 class PlanStep(msgspec.Struct, frozen=True):
-    """One write (or, blocked, the lack of one)."""
+    """One write, or a write that is blocked for `reason`."""
 
     action: Action
     kind: ObjectKind
     key: Key
     body: Body = {}
-    """The wanted body. Of a user it holds no password, only the observed hash when that is still right."""
+    """The wanted body. The body of a user holds no password, only the observed hash if it is still correct."""
     changes: tuple[FieldChange, ...] = ()
     reason: str = ""
-    """Why it is blocked."""
+
+    @property
+    def object(self) -> ObjectId:
+        return self.kind, self.key
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Steps in the order of their execution."""
+    """Steps in the order of their execution. True if there is any step."""
 
     steps: tuple[PlanStep, ...]
 
@@ -83,40 +83,39 @@ class Plan(msgspec.Struct, frozen=True):
         return tuple(step for step in self.steps if step.action is Action.BLOCKED)
 
     def __bool__(self) -> bool:
-        """True when there is anything to do or to report."""
         return bool(self.steps)
 
 
-CUT_OFF = FieldChange("leader", "none, as its declaration was cut off", "any")
+NEVER_ELECTED = FieldChange("leader", "none, as its declaration was interrupted", "any")
 
 
 def plan(
     wanted: BrokerState,
     observed: BrokerState,
     credentials: Mapping[str, Credentials | None],
-    held: Objects = frozenset(),
+    held: frozenset[ObjectId] = frozenset(),
 ) -> Plan:
-    """What has to happen, in order, leaving out what is `held`.
+    """The steps to the wanted state, in order, without the objects in `held`.
 
-    `credentials` holds for every wanted user what its Secret holds, None where it is still to be generated.
+    `credentials` has the content of each wanted user's Secret; None for a password that is not generated yet.
     """
     steps = [
         step
         for stage in STAGES
         for kind in stage
         for step in _steps(kind, wanted[kind], observed[kind], credentials)
-        if (kind, step.key) not in held
+        if step.object not in held
     ]
     missing = {
         step.key.name[0]
         for step in steps
         if step.kind is ObjectKind.USER and step.action is Action.BLOCKED and step.key not in observed[ObjectKind.USER]
     }
-    return Plan(tuple(_waiting(step) if _of_one_of(step, missing) else step for step in steps))
+    return Plan(tuple(_waiting(step) if _is_right_of(step, missing) else step for step in steps))
 
 
-def _of_one_of(step: PlanStep, users: set[str]) -> bool:
-    return step.kind in OF_USERS and step.key.name[0] in users
+def _is_right_of(step: PlanStep, users: set[str]) -> bool:
+    return step.kind in USER_RIGHTS and step.key.name[0] in users
 
 
 def _waiting(step: PlanStep) -> PlanStep:
@@ -144,20 +143,21 @@ def _steps(
 
 
 def _difference(kind: ObjectKind, identity: Key, body: Body, there: Body) -> PlanStep | None:
-    if kind is ObjectKind.BINDING:  # all it is, is its identity
+    if kind is ObjectKind.BINDING:  # its identity is all there is to compare
         return None
     if there.get(LEADERLESS):
-        return PlanStep(Action.UPDATE, kind, identity, body, (CUT_OFF,))
+        return PlanStep(Action.UPDATE, kind, identity, body, (NEVER_ELECTED,))
     changes = tuple(_changes(body, there))
     if not changes:
         return None
     if kind in IMMUTABLE:
-        return PlanStep(Action.BLOCKED, kind, identity, body, changes, IMMUTABLE[kind])
+        reason = f"type and arguments of an existing {kind.value} cannot be changed"
+        return PlanStep(Action.BLOCKED, kind, identity, body, changes, reason)
     return PlanStep(Action.UPDATE, kind, identity, body, changes)
 
 
 def _vhost(identity: Key, body: Body, there: Body) -> PlanStep | None:
-    """Only what is asked for is compared; the rest goes along, because the broker resets what a request leaves out."""
+    """Compares the wanted fields only. The others are sent along: the broker resets what a request omits."""
     changes = tuple(_changes(body, {name: there.get(name) for name in body}))
     kept = {name: there[name] for name in VHOST_FIELDS if there.get(name) is not None}
     return PlanStep(Action.UPDATE, ObjectKind.VHOST, identity, {**kept, **body}, changes) if changes else None
@@ -165,7 +165,7 @@ def _vhost(identity: Key, body: Body, there: Body) -> PlanStep | None:
 
 def _user(identity: Key, body: Body, there: Body | None, credentials: Credentials | None) -> PlanStep | None:
     if credentials is None and not body["generated"]:
-        reason = f"secret {body['secret']} is not there, and credentials: Import takes what others make"
+        reason = f"secret {body['secret']} does not exist, and credentials: Import generates no password"
         return PlanStep(Action.BLOCKED, ObjectKind.USER, identity, body, (), reason)
     if there is None:
         return PlanStep(Action.CREATE, ObjectKind.USER, identity, body)
@@ -184,17 +184,12 @@ def _changes(wanted: Body, observed: Body) -> Iterator[FieldChange]:
     """Differences by field, one level into `arguments` and `definition`."""
     for field in [*wanted, *(name for name in observed if name not in wanted)]:
         ours, theirs = wanted.get(field), observed.get(field)
-        if _same(ours, theirs):
+        if isinstance(ours, bool) == isinstance(theirs, bool) and ours == theirs:  # 1 equals 1.0, true is not 1
             continue
         if isinstance(ours, dict) and isinstance(theirs, dict):
             yield from _changes(ours, theirs)
         else:
             yield FieldChange(field, theirs, ours)
-
-
-def _same(ours: Any, theirs: Any) -> bool:
-    """Equality as the broker sees it: 1 and 1.0 are the same number, true is not 1."""
-    return isinstance(ours, bool) == isinstance(theirs, bool) and bool(ours == theirs)
 
 
 def _shown(value: Any) -> str:

@@ -1,6 +1,4 @@
-"""Plans for people: one line for each step, one more for each difference."""
-
-from __future__ import annotations
+"""Renders plans as text, one line for each step and one more for each difference, and as data for programs."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,37 +6,24 @@ from typing import Any
 
 from broker_topology.findings import printable
 from broker_topology.planning.plan import Action, Plan, PlanStep
-from broker_topology.planning.state import ObjectKind
+from broker_topology.planning.state import ObjectKind, display_name
 
-COLOURS = {
+ANSI_COLOURS = {
     Action.CREATE: "32",
     Action.UPDATE: "33",
     Action.DELETE: "31",
     Action.MIGRATE: "33;1",
     Action.BLOCKED: "31;1",
 }
-VERBS = {
-    Action.CREATE: "to create",
-    Action.UPDATE: "to update",
-    Action.DELETE: "to delete",
-    Action.MIGRATE: "to migrate",
-    Action.BLOCKED: "blocked",
-}
-WORDS = {Action.BLOCKED: "blocked ", Action.MIGRATE: "migrate "}
 
 
 def title(step: PlanStep) -> str:
-    """What the step is about: `queue inventory.queue (quorum)`."""
-    kind, name, body = step.kind, step.key.name, step.body
-    text = f"{kind.value} {step.key}"
-    match kind:
-        case ObjectKind.BINDING:
-            source, _, target, routing_key, arguments = name
-            label = " ".join(part for part in (routing_key, arguments) if part)
-            arrow = f"--{label}-->" if label else "-->"
-            text = f"binding {source} {arrow} {target}"
+    """The object of the step with its main property: `queue inventory.queue (quorum)`."""
+    body = step.body
+    text = f"{step.kind.value} {display_name(step.kind, step.key)}"
+    match step.kind:
         case ObjectKind.TOPIC_PERMISSION:
-            text = f"topic permission {name[0]} on {name[1]}{_expressions(step)}"
+            text = f"topic permission {step.key.name[0]} on {step.key.name[1]}{_expressions(step)}"
         case ObjectKind.PERMISSION:
             text += _expressions(step)
         case ObjectKind.VHOST_LIMIT | ObjectKind.USER_LIMIT:
@@ -48,15 +33,16 @@ def title(step: PlanStep) -> str:
         case ObjectKind.EXCHANGE:
             text += f" ({body.get('type')})"
         case ObjectKind.USER if "secret" in body:
-            text += f" ({', '.join(['secret ' + str(body.get('secret')), *body.get('tags', ())])})"
+            text += " (" + ", ".join([f"secret {body['secret']}", *body.get("tags", ())]) + ")"
     return text
 
 
 def lines(plan: Plan, *, colour: bool = False) -> Iterator[str]:
     """The whole plan, one line at a time."""
     for step in plan.steps:
-        word = WORDS.get(step.action, "")
-        yield _painted(printable(f"{step.action.value} {word}{title(step)}"), step.action, colour)
+        word = f"{step.action.name.lower()} " if step.action in {Action.BLOCKED, Action.MIGRATE} else ""
+        line = printable(f"{step.action.value} {word}{title(step)}")
+        yield f"\033[{ANSI_COLOURS[step.action]}m{line}\033[0m" if colour else line
         if step.action is not Action.CREATE:
             for change in step.changes:
                 yield printable(f"    {change}")
@@ -65,7 +51,7 @@ def lines(plan: Plan, *, colour: bool = False) -> Iterator[str]:
 
 
 def plain(plan: Plan) -> list[dict[str, Any]]:
-    """The steps as data, for programs. No password is in a plan."""
+    """The steps as data. A plan holds no password."""
     return [
         {
             "action": step.action.name.lower(),
@@ -83,16 +69,13 @@ def plain(plan: Plan) -> list[dict[str, Any]]:
 
 
 def summary(plan: Plan) -> str:
-    """`12 to create, 1 blocked`, or that there is nothing to do."""
+    """Counts by action, `12 to create, 1 blocked`, or `nothing to do`."""
     counted = Counter(step.action for step in plan.steps)
-    return ", ".join(f"{counted[action]} {VERBS[action]}" for action in Action if counted[action]) or "nothing to do"
+    words = {each: "blocked" if each is Action.BLOCKED else f"to {each.name.lower()}" for each in Action}
+    return ", ".join(f"{counted[each]} {words[each]}" for each in Action if counted[each]) or "nothing to do"
 
 
 def _expressions(step: PlanStep) -> str:
     if step.action is not Action.CREATE:
         return ""
     return " (" + ", ".join(f"{name} {value}" for name, value in step.body.items()) + ")"
-
-
-def _painted(text: str, action: Action, colour: bool) -> str:
-    return f"\033[{COLOURS[action]}m{text}\033[0m" if colour else text

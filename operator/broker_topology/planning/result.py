@@ -1,6 +1,4 @@
-"""What became of a resource at the broker, object by object."""
-
-from __future__ import annotations
+"""The result of reconciling or finalizing a topology, object by object."""
 
 from collections import Counter
 from enum import Enum
@@ -8,30 +6,36 @@ from enum import Enum
 import msgspec
 
 from broker_topology.planning.plan import Plan, PlanStep
-from broker_topology.planning.state import Key, ObjectKind
+from broker_topology.planning.state import Key, ObjectId, ObjectKind, display_name
 
 
 class Status(Enum):
-    """The value is the word people read."""
+    """The status of one object; the value is the word that users read."""
 
     READY = "Ready"
     PENDING = "Pending"
-    """Not written: only a plan was asked for, or something it builds on failed."""
+    """Not written: only a plan was requested, or an object that it depends on failed."""
     BLOCKED = "Blocked"
     FAILED = "Failed"
     MIGRATING = "Migrating"
     RETAINED = "Retained"
-    """No longer wanted, and kept; the message says why."""
+    """No longer wanted, and kept for the reason in the message."""
     DELETED = "Deleted"
 
 
 class ObjectState(msgspec.Struct, frozen=True):
+    """The status of one object; `vhost` is empty for objects of the whole broker."""
+
     kind: ObjectKind
     vhost: str
-    """Empty for what belongs to the whole broker."""
     name: str
     status: Status
     message: str = ""
+
+    @classmethod
+    def of(cls, each: ObjectId, status: Status, message: str = "") -> "ObjectState":
+        kind, identity = each
+        return cls(kind, identity.vhost, display_name(kind, identity), status, message)
 
     def __str__(self) -> str:
         text = f"{self.kind.value} {self.name}: {self.status.value}"
@@ -39,29 +43,29 @@ class ObjectState(msgspec.Struct, frozen=True):
 
 
 class TopologyResult(msgspec.Struct, frozen=True):
-    """Of one `reconcile` or `finalize`, after the broker was read back."""
+    """The result of one `reconcile` or `finalize`, after the broker was read again."""
 
     plan: Plan
-    """What was found different: carried out, or with `mode: Plan` only found."""
+    """The difference that was found: carried out, unless `mode` is `Plan`."""
     objects: tuple[ObjectState, ...] = ()
     repaired: tuple[PlanStep, ...] = ()
-    """The part of the plan that somebody else's hand had made necessary (drift)."""
+    """The steps of the plan that repair drift: changes that were made at the broker by other clients."""
     failures: tuple[tuple[str, str], ...] = ()
-    """What the broker refused, each with its reason."""
+    """The steps that the broker refused, each with its reason."""
     migrated: tuple[Key, ...] = ()
-    """Queues that were given other arguments together with their messages."""
+    """Queues whose migration to other arguments is complete."""
     warnings: tuple[str, ...] = ()
-    """What the broker accepts, and what is probably a mistake."""
+    """Findings that do not refuse the topology."""
 
     @property
     def ready(self) -> bool:
-        """Whether the broker holds everything that is asked for. Something kept too long does not hinder it."""
+        """Whether the broker holds every wanted object. Retained objects do not count against it."""
         return all(each.status in {Status.READY, Status.RETAINED, Status.DELETED} for each in self.objects)
 
     def of(self, *wanted: Status) -> tuple[ObjectState, ...]:
         return tuple(each for each in self.objects if each.status in wanted)
 
     def summary(self) -> str:
-        """`Ready 12, Blocked 1`."""
+        """Counts by status: `Ready 12, Blocked 1`."""
         counted = Counter(each.status for each in self.objects)
         return ", ".join(f"{status.value} {counted[status]}" for status in Status if counted[status]) or "no objects"

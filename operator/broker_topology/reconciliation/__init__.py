@@ -1,1 +1,1 @@
-"""Brings a broker to what an owner's topology says, keeps it there, and takes it away again."""
+"""Brings a broker to the wanted state of an owner, repairs drift, and deletes what the owner no longer wants."""

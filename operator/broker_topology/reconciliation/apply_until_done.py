@@ -1,7 +1,4 @@
-"""One owner's files brought to their end in one go, for people and CI: migrations are waited for, rotations taken as
-far as they can go now."""
-
-from __future__ import annotations
+"""Applies the files of one owner for users and CI: waits for migrations, and rotates as far as possible now."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -11,14 +8,11 @@ from broker_topology.broker.management_api import ManagementApi
 from broker_topology.errors import TopologyError
 from broker_topology.migration.migrator import Migrator
 from broker_topology.planning.result import TopologyResult
-from broker_topology.reconciliation.reconcile import reconcile_all
+from broker_topology.reconciliation.reconcile import reconcile
 from broker_topology.resource.model import LoadedTopology
-from broker_topology.rotation.accounts import Rotated
+from broker_topology.rotation.accounts import AccountCredentials
 from broker_topology.rotation.rotator import Rotator
 from broker_topology.rotation.versioned_secrets import VersionedSecretStore
-
-FOREVER = float("inf")
-Told = Callable[[str], None]
 
 
 async def apply_until_done(
@@ -30,41 +24,33 @@ async def apply_until_done(
     prune: bool,
     rotate: Iterable[str] = (),
     progress: Progress | None = None,
-    told: Told | None = None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> TopologyResult:
-    """As `reconcile_all`. Each user of `rotate` gets a new password; the former one goes at a run after its overlap.
+    """As `reconcile`. Each user of `rotate` gets a new password; a run after the overlap deletes the previous user.
 
-    `told` hears, line by line, what is waited for. Raises what `reconcile_all` raises, and `TopologyError` for an
-    unknown user.
+    `notify` gets a line for each wait. Raises what `reconcile` raises, and `TopologyError` for a user in no file.
     """
     rotator = Rotator(secrets, api)
     requested = dict.fromkeys(rotate, datetime.now(UTC))
     if unknown := requested.keys() - {name for item in topologies for name in item.spec.users}:
         raise TopologyError(f"user {', '.join(sorted(unknown))} is in none of the files")
-    migrator = Migrator(patience_seconds=FOREVER, told=told)
-
-    async def once() -> TopologyResult:
-        accounts: Rotated = {}
-        for item in topologies:
-            accounts = {**accounts, **await rotator.before(item, requested)}
-        return await reconcile_all(
-            topologies,
-            owner=owner,
-            api=api,
-            secrets=secrets,
-            prune=prune,
-            accounts=accounts,
-            migrate=migrator,
-            progress=progress,
-        )
-
-    outcome = await once()
+    accounts: AccountCredentials = {}
     for item in topologies:
-        rotations = await rotator.after(item, outcome, requested)
+        accounts = {**accounts, **await rotator.before(item, requested)}
+    result = await reconcile(
+        topologies,
+        owner=owner,
+        api=api,
+        secrets=secrets,
+        enforce=True,
+        prune=prune,
+        accounts=accounts,
+        migrate=Migrator(patience_seconds=float("inf"), notify=notify),
+        progress=progress,
+    )
+    for item in topologies:
+        rotations = await rotator.after(item, result, requested)
+        until = f"; the previous user stays until {rotations.next_look:%H:%M:%S} UTC" if rotations.next_look else ""
         for name in rotations.switched:
-            if told is not None:
-                until = (
-                    f"; its former user stays until {rotations.next_look:%H:%M:%S} UTC" if rotations.next_look else ""
-                )
-                told(f"user {name} has a new password{until}")
-    return outcome
+            notify(f"user {name} has a new password{until}")
+    return result

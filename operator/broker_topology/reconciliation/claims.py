@@ -1,10 +1,8 @@
-"""Nobody writes an object before it is on the own record and on nobody else's."""
-
-from __future__ import annotations
+"""Claims: an object is written only after it is on the record of its owner, and on no other record."""
 
 import asyncio
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -13,30 +11,25 @@ from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.ownership import OwnerRecord
 from broker_topology.errors import OwnershipConflict
 from broker_topology.findings import Finding
-from broker_topology.planning.state import Key, ObjectId, ObjectKind
+from broker_topology.planning.state import USER_RIGHTS, Key, ObjectId, ObjectKind, by_label
 from broker_topology.resource.model import LoadedTopology
+from broker_topology.resource.objects import User
 
-SECTIONS = {
-    ObjectKind.EXCHANGE: "exchanges",
-    ObjectKind.QUEUE: "queues",
-    ObjectKind.USER: "users",
-    ObjectKind.POLICY: "policies",
-    ObjectKind.OPERATOR_POLICY: "operatorPolicies",
-}
-OF_USERS = frozenset({ObjectKind.USER_LIMIT, ObjectKind.PERMISSION, ObjectKind.TOPIC_PERMISSION})
-ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 PAUSE_SECONDS = 0.5
+WITHOUT_NAME = frozenset({"vhostSettings", "vhostLimits", "bindings"})
+"""Sections whose objects have no name in a path."""
 
 
-def check(
+def check_claims(
     topologies: Sequence[LoadedTopology],
     owner: str,
     claims: frozenset[ObjectId],
     records: Mapping[str, OwnerRecord],
     peers: Sequence[LoadedTopology] = (),
 ) -> None:
-    """Raises `OwnershipConflict` when another owner's record names something of `claims`."""
-    if found := list(_conflicts(topologies, owner, claims, records, _shared(topologies, peers))):
+    """Raises `OwnershipConflict` when another owner's record names an object of `claims`."""
+    if found := list(_conflicts(topologies, owner, claims, records, _shared_users(topologies, peers))):
         raise OwnershipConflict(found)
 
 
@@ -47,23 +40,23 @@ async def acquire_claims(
     record: OwnerRecord,
     peers: Sequence[LoadedTopology],
 ) -> None:
-    """Writes the record, then looks whether somebody did the same at the same time.
+    """Writes the record, then checks whether another owner claimed the same objects at the same time.
 
-    Whoever sees the other withdraws, waits a random time and tries again: two can both withdraw, never both go on.
-    Raises `OwnershipConflict`.
+    An owner that finds a conflict withdraws, waits for a random time and tries again: two owners may both withdraw, but
+    never both proceed. Raises `OwnershipConflict`.
     """
-    for attempt in range(ATTEMPTS):
+    for attempt in range(MAX_ATTEMPTS):
         await ownership.write(api, record)
         try:
-            check(topologies, record.owner, record.claims, await ownership.records(api), peers)
+            check_claims(topologies, record.owner, record.claims, await ownership.records(api), peers)
         except OwnershipConflict:
             await (ownership.write(api, former) if former is not None else ownership.remove(api, record.owner))
-            if attempt == ATTEMPTS - 1:
+            if attempt == MAX_ATTEMPTS - 1:
                 raise
         else:
             return
         await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempt))  # noqa: S311 - only spreads
-        check(topologies, record.owner, record.claims, await ownership.records(api), peers)
+        check_claims(topologies, record.owner, record.claims, await ownership.records(api), peers)
 
 
 def _conflicts(
@@ -76,27 +69,24 @@ def _conflicts(
     for other in sorted(records.values(), key=lambda record: record.owner):
         if other.owner == owner:
             continue
-        both = sorted(claims & other.claims, key=lambda each: (each[0].value, each[1]))
+        both = sorted(claims & other.claims, key=by_label)
         users = {identity.name[0] for kind, identity in both if kind is ObjectKind.USER}
         for kind, identity in both:
             name = identity.name[0]
-            if kind is ObjectKind.VHOST and len(identity.name) == 1:  # a virtual host has many users
+            if kind is ObjectKind.VHOST and len(identity.name) == 1:  # several owners may use a virtual host
                 continue
-            if (kind in OF_USERS and name in users) or (
-                kind in {ObjectKind.USER, ObjectKind.USER_LIMIT} and name in shared
-            ):
+            if kind in USER_RIGHTS and name in users:  # reported with the user
                 continue
-            item = _declaring(topologies, kind, identity)
-            cure = "name it in one place only" if owner else f"only that owner may change it: --owner {other.owner}"
-            yield Finding(
-                item.origin,
-                _path(kind, identity),
-                f"{kind.value} {identity} belongs to {other.owner} already; {cure}",
-            )
+            if kind in {ObjectKind.USER, ObjectKind.USER_LIMIT} and name in shared:
+                continue
+            hint = "name it in one place only" if owner else f"only that owner may change it: --owner {other.owner}"
+            path = f"spec.{kind.section}" + ("" if kind.section in WITHOUT_NAME else f".{name}")
+            message = f"{kind.value} {identity} belongs to {other.owner} already; {hint}"
+            yield Finding(_declaring(topologies, kind, identity).origin, path, message)
 
 
-def _shared(topologies: Sequence[LoadedTopology], peers: Sequence[LoadedTopology]) -> frozenset[str]:
-    """Users that somebody in another virtual host describes in the same way, with the same Secret."""
+def _shared_users(topologies: Sequence[LoadedTopology], peers: Sequence[LoadedTopology]) -> frozenset[str]:
+    """Users that a peer of another virtual host describes in the same way, with the same Secret."""
     return frozenset(
         name
         for item in topologies
@@ -109,26 +99,15 @@ def _shared(topologies: Sequence[LoadedTopology], peers: Sequence[LoadedTopology
     )
 
 
-def _without_rights(user: msgspec.Struct) -> dict[str, object]:
-    fields = msgspec.structs.asdict(user)
-    return {name: fields[name] for name in fields if name not in {"permissions", "topic_permissions"}}
+def _without_rights(user: User) -> User:
+    default = User()
+    return msgspec.structs.replace(user, permissions=default.permissions, topic_permissions=default.topic_permissions)
 
 
-def _declaring(topologies: Iterable[LoadedTopology], kind: ObjectKind, identity: Key) -> LoadedTopology:
-    several = list(topologies)
-    for item in several:
+def _declaring(topologies: Sequence[LoadedTopology], kind: ObjectKind, identity: Key) -> LoadedTopology:
+    for item in topologies:
         if item.spec.vhost == identity.vhost:
             return item
-        if kind in {ObjectKind.USER, *OF_USERS} and identity.name[0] in item.spec.users:
+        if kind in {ObjectKind.USER, *USER_RIGHTS} and identity.name[0] in item.spec.users:
             return item
-    return several[0]
-
-
-def _path(kind: ObjectKind, identity: Key) -> str:
-    if kind in SECTIONS:
-        return f"spec.{SECTIONS[kind]}.{identity.name[0]}"
-    if kind in OF_USERS:
-        return f"spec.users.{identity.name[0]}"
-    if kind is ObjectKind.BINDING:
-        return "spec.bindings"
-    return "spec.vhostLimits" if kind is ObjectKind.VHOST_LIMIT else "spec.vhostSettings"
+    return topologies[0]

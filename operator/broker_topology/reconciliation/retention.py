@@ -1,14 +1,13 @@
-"""What must stay although it is no longer wanted. Pure.
+"""Finds the unwanted objects that must be retained. Pure.
 
-A queue that holds messages stays, and with it everything that decides where its messages go: its dead-letter exchange,
-the bindings and queues behind that, the policies that hold for it. So does what others at the broker still use.
+A queue that holds messages is retained with everything that decides where its messages go: its dead-letter exchange,
+the bindings and queues behind that, the policies that apply to it. Objects that others at the broker use are retained
+as well.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from broker_topology.planning.state import BrokerState, Key, ObjectId, ObjectKind, key
+from broker_topology.planning.state import POLICIES, BrokerState, Key, ObjectId, ObjectKind, by_label, key
 from broker_topology.resource.expressions import matches
 
 DEAD_LETTER, DEAD_LETTER_KEY = "x-dead-letter-exchange", "x-dead-letter-routing-key"
@@ -16,50 +15,50 @@ QUEUE_POLICIES = frozenset({"all", "queues", "classic_queues", "quorum_queues", 
 
 
 def retained(
-    doomed: frozenset[ObjectId], observed: BrokerState, reasons: Mapping[ObjectId, str]
+    candidates: frozenset[ObjectId], observed: BrokerState, reasons: Mapping[ObjectId, str]
 ) -> dict[ObjectId, str]:
-    """What of `doomed` stays, and why: `reasons` says it of the queues that hold something."""
-    kept = {each: reasons[each] for each in doomed if each in reasons}
-    if not doomed:
+    """The retained objects of `candidates`, each with the reason; `reasons` has the queues that are in use."""
+    kept = {each: reasons[each] for each in candidates if each in reasons}
+    if not candidates:
         return kept
     while True:
         staying = {
             (kind, identity)
             for kind in ObjectKind
             for identity in observed[kind]
-            if (kind, identity) not in doomed or (kind, identity) in kept
+            if (kind, identity) not in candidates or (kind, identity) in kept
         }
         new = {
             needed: why
             for needed, why in _needs(staying, observed, frozenset(kept))
-            if needed in doomed and needed not in kept
+            if needed in candidates and needed not in kept
         }
         if not new:
             return kept
         kept |= new
 
 
-def dead_letter_exchanges(queues: Mapping[Key, Mapping[str, object]], doomed: frozenset[ObjectId]) -> set[ObjectId]:
-    """The exchanges to which doomed queues dead-letter by their arguments."""
+def dead_letter_exchanges(queues: Mapping[Key, Mapping[str, object]], candidates: frozenset[ObjectId]) -> set[ObjectId]:
+    """The exchanges to which the queues in `candidates` dead-letter by their arguments."""
     return {
         (ObjectKind.EXCHANGE, key(str(arguments[DEAD_LETTER]), identity.vhost))
         for identity, body in queues.items()
-        if (ObjectKind.QUEUE, identity) in doomed
+        if (ObjectKind.QUEUE, identity) in candidates
         and isinstance(arguments := body["arguments"], Mapping)
         and arguments.get(DEAD_LETTER)
     }
 
 
 def _needs(staying: set[ObjectId], observed: BrokerState, kept: frozenset[ObjectId]) -> Iterator[tuple[ObjectId, str]]:
-    """Pairs of what is needed and by whom, one step far."""
+    """The objects that a staying object needs directly, each with the reason."""
     routes: dict[ObjectId, list[ObjectId]] = {}
     for identity in observed[ObjectKind.BINDING]:
         source = (ObjectKind.EXCHANGE, key(identity.name[0], identity.vhost))
         routes.setdefault(source, []).append((ObjectKind.BINDING, identity))
-    for kind, identity in sorted(staying, key=lambda each: (each[0].value, each[1])):
+    for kind, identity in sorted(staying, key=by_label):
         vhost = identity.vhost
         if kind is ObjectKind.QUEUE:
-            yield from _of_queue(identity, observed, routes, holds=(kind, identity) in kept)
+            yield from _needs_of_queue(identity, observed, routes, holds=(kind, identity) in kept)
         elif kind is ObjectKind.EXCHANGE:
             alternate = observed[kind][identity]["arguments"].get("alternate-exchange")
             if alternate:
@@ -75,7 +74,7 @@ def _needs(staying: set[ObjectId], observed: BrokerState, kept: frozenset[Object
                     yield from _path(vhost, str(definition[field]), routes, f"policy {identity} names it")
 
 
-def _of_queue(
+def _needs_of_queue(
     identity: Key, observed: BrokerState, routes: Mapping[ObjectId, list[ObjectId]], *, holds: bool
 ) -> Iterator[tuple[ObjectId, str]]:
     arguments = observed[ObjectKind.QUEUE][identity]["arguments"]
@@ -86,16 +85,16 @@ def _of_queue(
     elif exchange == "" and arguments.get(DEAD_LETTER_KEY):
         yield (ObjectKind.QUEUE, key(str(arguments[DEAD_LETTER_KEY]), identity.vhost)), why
     if holds:
-        for kind in (ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY):
+        for kind in POLICIES:
             for policy, body in observed[kind].items():
                 if policy.vhost == identity.vhost and _applies(body, identity.name[0]):
-                    yield (kind, policy), f"it holds for queue {identity}, which stays"
+                    yield (kind, policy), f"it applies to queue {identity}, which stays"
 
 
 def _matching(
     routes: Mapping[ObjectId, list[ObjectId]], observed: BrokerState, queue: Key, arguments: Mapping[str, object]
 ) -> Mapping[ObjectId, list[ObjectId]]:
-    """Of a direct exchange, a queue that dead-letters under one key needs the bindings of that key alone."""
+    """A queue that dead-letters with a fixed key to a direct exchange needs the bindings of that key only."""
     exchange = key(str(arguments[DEAD_LETTER]), queue.vhost)
     direct = observed[ObjectKind.EXCHANGE].get(exchange, {}).get("type") == "direct"
     if not direct or DEAD_LETTER_KEY not in arguments:
@@ -111,7 +110,7 @@ def _matching(
 def _path(
     vhost: str, exchange: str, routes: Mapping[ObjectId, list[ObjectId]], why: str
 ) -> Iterator[tuple[ObjectId, str]]:
-    """An exchange that somebody relies on, and the bindings that make it reach anything."""
+    """A needed exchange, and the bindings from it."""
     needed = (ObjectKind.EXCHANGE, key(exchange, vhost))
     yield needed, why
     for binding in routes.get(needed, ()):
@@ -119,5 +118,5 @@ def _path(
 
 
 def _applies(policy: Mapping[str, object], queue: str) -> bool:
-    # an expression that cannot be judged here counts as a match: better kept than lost
+    # an expression that cannot be evaluated here counts as a match
     return matches(str(policy["pattern"]), queue) is not False and policy["apply-to"] in QUEUE_POLICIES

@@ -1,1 +1,1 @@
-"""The Topology resource: its fields, and how files become it."""
+"""The Topology resource: its fields, and the reader of its files."""

@@ -1,10 +1,8 @@
-"""Plain data -> struct, reporting everything that is wrong at once.
+"""Converts plain data to structs and reports every error at once.
 
-`msgspec.convert` stops at its first complaint. An author with three typos should see three messages, so this walks
-the struct types itself and leaves only single values to msgspec.
+`msgspec.convert` stops at its first error. This module walks the struct types itself, so an author with three typos
+sees three messages.
 """
-
-from __future__ import annotations
 
 import math
 import re
@@ -22,10 +20,10 @@ Parts = tuple[str | int, ...]
 
 
 def decode(data: object, struct: type[T], origin: Origin) -> tuple[T | None, list[Finding]]:
-    """The struct, or None together with every reason why `data` is not one."""
+    """Returns the struct, or None with every error in `data`."""
     findings = [
         Finding(origin, _path(parts), message, _subject(parts))
-        for parts, message in _complaints(data, inspect.type_info(struct), ())
+        for parts, message in _errors(data, inspect.type_info(struct), ())
     ]
     if findings:
         return None, findings
@@ -40,81 +38,76 @@ def _subject(parts: Parts) -> Subject | None:
     return (str(parts[1]), parts[2]) if len(parts) > 2 and parts[0] == "spec" else None
 
 
-def _complaints(value: object, expected: inspect.Type, path: Parts) -> Iterator[tuple[Parts, str]]:
+def _errors(value: Any, expected: inspect.Type, path: Parts) -> Iterator[tuple[Parts, str]]:
     if isinstance(expected, inspect.UnionType):
         if value is None and any(isinstance(kind, inspect.NoneType) for kind in expected.types):
             return
         (expected,) = (kind for kind in expected.types if not isinstance(kind, inspect.NoneType))
-    if isinstance(expected, inspect.StructType):
-        yield from _struct_complaints(value, expected, path)
-    elif isinstance(expected, inspect.DictType):
-        yield from _mapping_complaints(value, expected, path)
-    elif isinstance(expected, inspect.ListType):
-        if not isinstance(value, list):
-            yield path, f"must be a list, not {_kind(value)}"
-            return
-        yield from _size_complaints(value, expected, path)
-        for position, item in enumerate(value):
-            yield from _complaints(item, expected.item_type, (*path, position))
-    elif isinstance(expected, inspect.AnyType):
-        yield from _plain_complaints(value, path)
-    else:
-        yield from _value_complaints(value, expected, path)
-
-
-def _struct_complaints(value: object, expected: inspect.StructType, path: Parts) -> Iterator[tuple[Parts, str]]:
-    if not isinstance(value, dict):
+    if isinstance(expected, inspect.StructType | inspect.DictType) and not isinstance(value, dict):
         yield path, f"must be a mapping, not {_kind(value)}"
-        return
+    elif isinstance(expected, inspect.ListType) and not isinstance(value, list):
+        yield path, f"must be a list, not {_kind(value)}"
+    elif isinstance(expected, inspect.StructType):
+        yield from _struct_errors(value, expected, path)
+    elif isinstance(expected, inspect.DictType):
+        yield from _mapping_errors(value, expected, path)
+    elif isinstance(expected, inspect.ListType):
+        yield from _size_errors(value, expected, path)
+        for position, item in enumerate(value):
+            yield from _errors(item, expected.item_type, (*path, position))
+    elif isinstance(expected, inspect.AnyType):
+        yield from _plain_errors(value, path)
+    else:
+        yield from _value_errors(value, expected, path)
+
+
+def _struct_errors(value: dict[Any, Any], expected: inspect.StructType, path: Parts) -> Iterator[tuple[Parts, str]]:
     fields = {field.encode_name: field for field in expected.fields}
     for name, item in value.items():
         here = (*path, str(name))
         if name not in fields:
             yield here, f"unknown field{did_you_mean(str(name), fields)}"
         else:
-            yield from _complaints(item, fields[name].type, here)
+            yield from _errors(item, fields[name].type, here)
     for name, field in fields.items():
         if field.required and name not in value:
             yield (*path, name), "is required"
 
 
-def _mapping_complaints(value: object, expected: inspect.DictType, path: Parts) -> Iterator[tuple[Parts, str]]:
-    if not isinstance(value, dict):
-        yield path, f"must be a mapping, not {_kind(value)}"
-        return
-    yield from _size_complaints(value, expected, path)
+def _mapping_errors(value: dict[Any, Any], expected: inspect.DictType, path: Parts) -> Iterator[tuple[Parts, str]]:
+    yield from _size_errors(value, expected, path)
     for name, item in value.items():
         if not isinstance(name, str):
             yield path, f"the key {name!r} must be a string; put it in quotes"
         else:
-            yield from _complaints(item, expected.value_type, (*path, name))
+            yield from _errors(item, expected.value_type, (*path, name))
 
 
-def _size_complaints(
+def _size_errors(
     value: Sized, expected: inspect.DictType | inspect.ListType, path: Parts
 ) -> Iterator[tuple[Parts, str]]:
     if expected.max_length is not None and len(value) > expected.max_length:
         yield path, f"has {len(value)} entries; at most {expected.max_length} fit into one resource, so use several"
 
 
-def _plain_complaints(value: object, path: Parts) -> Iterator[tuple[Parts, str]]:
-    """Free-form arguments travel as JSON; YAML knows more than that (dates, sets, infinities)."""
+def _plain_errors(value: object, path: Parts) -> Iterator[tuple[Parts, str]]:
+    """Free-form arguments are sent as JSON; YAML has more types (dates, sets, infinities)."""
     if isinstance(value, dict):
         for name, item in value.items():
             if not isinstance(name, str):
                 yield path, f"the key {name!r} must be a string; put it in quotes"
             else:
-                yield from _plain_complaints(item, (*path, name))
+                yield from _plain_errors(item, (*path, name))
     elif isinstance(value, list):
         for position, item in enumerate(value):
-            yield from _plain_complaints(item, (*path, position))
+            yield from _plain_errors(item, (*path, position))
     elif isinstance(value, float) and not math.isfinite(value):
         yield path, f"must be a finite number, not {value}"
     elif not isinstance(value, str | int | float | bool | None):
         yield path, f"must be a string, a number, a list or a mapping, not {_kind(value)}; put it in quotes"
 
 
-def _value_complaints(value: object, expected: inspect.Type, path: Parts) -> Iterator[tuple[Parts, str]]:
+def _value_errors(value: object, expected: inspect.Type, path: Parts) -> Iterator[tuple[Parts, str]]:
     if isinstance(expected, inspect.LiteralType):
         if value not in expected.values:
             allowed = ", ".join(str(item) for item in expected.values)
@@ -152,28 +145,19 @@ def _number_problem(value: object, expected: Any) -> str | None:
     return None
 
 
-def _boolean_problem(value: object, expected: Any) -> str | None:
-    return None if isinstance(value, bool) else f"must be true or false, not {_kind(value)}"
-
-
 _SCALARS: dict[type, Callable[[object, Any], str | None]] = {
     inspect.StrType: _string_problem,
     inspect.IntType: _number_problem,
     inspect.FloatType: _number_problem,
-    inspect.BoolType: _boolean_problem,
+    inspect.BoolType: lambda value, _: (
+        None if isinstance(value, bool) else f"must be true or false, not {_kind(value)}"
+    ),
 }
 
 
 def _kind(value: object) -> str:
-    """What a YAML author would call this value."""
+    """The name of the type of this value in YAML."""
     if value is None:
         return "empty"
-    names = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        str: "a string",
-        list: "a list",
-        dict: "a mapping",
-    }
-    return names.get(type(value), type(value).__name__)
+    names = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list"}
+    return names.get(type(value), "a mapping" if isinstance(value, dict) else type(value).__name__)

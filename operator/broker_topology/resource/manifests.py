@@ -1,10 +1,8 @@
-"""YAML files -> model.
+"""Reads topologies from YAML files.
 
-A file holds one or more documents, a folder holds files. Everything in a folder that ends in `.yaml` or `.yml` must be
-a `Topology`, except the kustomization: a misspelt `kind` is refused and never skipped.
+A file holds one or more documents. Every `.yaml` or `.yml` file in a folder must hold topologies, except the
+kustomization: a misspelt `kind` is refused, not skipped.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,7 +22,7 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):  # type: ignore[misc]  # the C loader is there or not, depending on the platform
-    """PyYAML's safe loader, except that a key written twice is an error instead of a silent overwrite."""
+    """PyYAML's safe loader, except that a duplicate key is an error instead of a silent overwrite."""
 
 
 def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -48,16 +46,16 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def load(paths: Iterable[str | Path]) -> list[LoadedTopology]:
-    """Every `Topology` in the given files and folders, in a stable order.
+    """Every `Topology` in the given files and folders, in a stable order. The graph is not checked: see `rules`.
 
-    Raises `InvalidTopology` with everything found in all files. The graph is not checked here: see `validation`.
+    Raises `InvalidTopology` with the errors of all files.
     """
     loaded: list[LoadedTopology] = []
     findings: list[Finding] = []
     for file in _files(paths, findings):
-        complaints = len(findings)
-        documents = list(_documents(file, findings))
-        if not documents and len(findings) == complaints:
+        before = len(findings)
+        documents = list(_parse(_read(file, findings), str(file), findings))
+        if not documents and len(findings) == before:
             findings.append(Finding(Origin(str(file)), "", "holds no Topology"))
         loaded += documents
     if findings:
@@ -66,7 +64,7 @@ def load(paths: Iterable[str | Path]) -> list[LoadedTopology]:
 
 
 def parse(text: str, name: str = "<text>") -> list[LoadedTopology]:
-    """The same for text that is already in memory; `name` stands for the file in findings."""
+    """As `load`, for a text; `name` is the file's name in findings."""
     findings: list[Finding] = []
     loaded = list(_parse(text, name, findings))
     if findings:
@@ -84,7 +82,7 @@ def _files(paths: Iterable[str | Path], findings: list[Finding]) -> Iterator[Pat
             continue
         if not inside:
             findings.append(Finding(Origin(str(path)), "", "the folder holds no .yaml file"))
-        findings += _promised(path)
+        findings += _missing_resources(path)
         for file in inside:
             if file.resolve() not in seen:
                 seen.add(file.resolve())
@@ -99,61 +97,58 @@ def _inside(path: Path) -> list[Path]:
     )
 
 
-def _promised(folder: Path) -> Iterator[Finding]:
-    """A kustomization beside the files that names one which is not there, or cannot be read itself."""
+def _missing_resources(folder: Path) -> Iterator[Finding]:
+    """The files that a kustomization in the folder names and that do not exist."""
     for kustomization in (folder / name for name in sorted(KUSTOMIZATION_NAMES)):
         if not kustomization.is_file():
             continue
-        try:
-            data = yaml.load(kustomization.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
-        except (OSError, UnicodeDecodeError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
-            yield Finding(Origin(str(kustomization)), "", f"cannot be read: {reason}")
-            continue
-        except (yaml.YAMLError, RecursionError) as exc:
-            yield Finding(Origin(str(kustomization)), "", _yaml_problem(exc))
-            continue
-        resources = data.get("resources") if isinstance(data, dict) else None
-        for resource in resources if isinstance(resources, list) else []:
-            if isinstance(resource, str) and _is_local_file(resource) and not (folder / resource).is_file():
-                yield Finding(Origin(str(kustomization)), "", f"names {resource}, which is not there")
+        findings: list[Finding] = []
+        for data in _yaml_documents(_read(kustomization, findings), str(kustomization), findings):
+            resources = data.get("resources") if isinstance(data, dict) else None
+            for resource in resources if isinstance(resources, list) else []:
+                if isinstance(resource, str) and _is_local_file(resource) and not (folder / resource).is_file():
+                    message = f"names {resource}, which does not exist"
+                    findings.append(Finding(Origin(str(kustomization)), "", message))
+        yield from findings
 
 
 def _is_local_file(resource: str) -> bool:
-    """Folders and addresses are kustomize's to resolve."""
+    """Only kustomize can resolve folders and addresses."""
     return resource.endswith((".yaml", ".yml")) and "://" not in resource
 
 
-def _documents(file: Path, findings: list[Finding]) -> Iterator[LoadedTopology]:
+def _read(file: Path, findings: list[Finding]) -> str | None:
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "is not UTF-8 text"
         findings.append(Finding(Origin(str(file)), "", f"cannot be read: {reason}"))
-        return
-    yield from _parse(text, str(file), findings)
+        return None
 
 
-def _parse(text: str, name: str, findings: list[Finding]) -> Iterator[LoadedTopology]:
+def _yaml_documents(text: str | None, name: str, findings: list[Finding]) -> list[Any]:
     try:
-        documents = list(yaml.load_all(text, Loader=_Loader))
+        return [] if text is None else list(yaml.load_all(text, Loader=_Loader))
     except (yaml.YAMLError, RecursionError) as exc:
-        findings.append(Finding(Origin(name), "", _yaml_problem(exc)))
-        return
-    for position, data in enumerate(documents, start=1):
+        findings.append(Finding(Origin(name), "", _yaml_error(exc)))
+        return []
+
+
+def _parse(text: str | None, name: str, findings: list[Finding]) -> Iterator[LoadedTopology]:
+    for position, data in enumerate(_yaml_documents(text, name, findings), start=1):
         if data is None:  # a trailing `---`
             continue
         origin = Origin(name, position)
         if isinstance(data, dict) and isinstance(metadata := data.get("metadata"), dict):
             origin = Origin(name, position, str(metadata.get("name", "")))
-        topology, complaints = decode(data, Topology, origin)
-        findings += complaints
+        topology, errors = decode(data, Topology, origin)
+        findings += errors
         if topology is not None:
             yield LoadedTopology(origin, topology)
 
 
-def _yaml_problem(exc: Exception) -> str:
-    """One line out of PyYAML's several, with the line number first."""
+def _yaml_error(exc: Exception) -> str:
+    """PyYAML's error on one line, with its position first."""
     mark = getattr(exc, "problem_mark", None)
     problem = getattr(exc, "problem", None) or "nested too deeply"
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
@@ -161,12 +156,12 @@ def _yaml_problem(exc: Exception) -> str:
 
 
 def with_vhost(topologies: Iterable[LoadedTopology], vhost: str) -> list[LoadedTopology]:
-    """The same resources in another virtual host: a test's own, or a copy beside the original."""
+    """The same resources in another virtual host."""
     return [_with(item, vhost=vhost) for item in topologies]
 
 
 def with_strict(topologies: Iterable[LoadedTopology]) -> list[LoadedTopology]:
-    """The same resources, of which warnings are errors."""
+    """The same resources with `strict: true`."""
     return [_with(item, strict=True) for item in topologies]
 
 

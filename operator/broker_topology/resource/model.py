@@ -1,40 +1,18 @@
-"""The `Topology` resource: what its author writes.
+"""The `Topology` resource: one resource describes the objects of one owner at the broker.
 
-One resource describes what one owner has at the broker. Names are map keys, so that a name cannot appear twice and
-every finding has a readable path. Defaults are the safe choice: quorum queues, at-least-once dead-lettering, users
-that may do nothing, nothing deleted that holds a message. What the structure alone cannot express (references,
-permissions that reach nothing, arguments the broker refuses) is checked in `validation`.
+Names are map keys, so a name cannot appear twice and every finding has a readable path. The defaults are the safe
+choice: quorum queues, at-least-once dead-lettering, users without rights, no deletion of an object that holds a
+message. `rules` checks what the structure cannot express: references, permissions that match nothing, arguments that
+the broker refuses.
 """
-
-from __future__ import annotations
 
 from typing import Annotated, Literal
 
 import msgspec
 
 from broker_topology.findings import Origin
-from broker_topology.resource.access import Permissions, Rotation, TopicPermission, User, UserLimits
-from broker_topology.resource.bounds import NOTHING, Meta, Name, NotNegative, SpecPart, Tags, Text
-from broker_topology.resource.declared import (
-    Binding,
-    DeadLetter,
-    Exchange,
-    Policy,
-    Queue,
-    QueueType,
-    Retry,
-    SuperStream,
-)
-from broker_topology.resource.reference import BrokerReference, LocalReference, Reference
-
-__all__ = [
-    "API_VERSION", "KIND", "NOTHING",
-    "Topology", "Metadata", "Spec", "LoadedTopology",
-    "BrokerReference", "Reference", "LocalReference",
-    "VhostSettings", "VhostLimits", "DeleteWithMessages", "Mode", "DeletionPolicy", "Prune",
-    "Exchange", "Queue", "DeadLetter", "Retry", "SuperStream", "Binding", "Policy",
-    "User", "UserLimits", "Permissions", "TopicPermission", "Rotation",
-]  # fmt: skip
+from broker_topology.resource.fields import BrokerReference, Meta, Name, NotNegative, SpecPart, Tags, Text
+from broker_topology.resource.objects import Binding, Exchange, Policy, Queue, QueueType, SuperStream, User
 
 API_VERSION = "warren.dev/v1alpha1"
 KIND = "Topology"
@@ -43,11 +21,6 @@ Mode = Literal["Enforce", "Plan"]
 DeletionPolicy = Literal["Delete", "Retain"]
 Prune = Literal["EmptyOnly", "Never"]
 
-Exchanges = Annotated[dict[str, Exchange], Meta(max_length=2000)]
-Queues = Annotated[dict[str, Queue], Meta(max_length=2000)]
-SuperStreams = Annotated[dict[str, SuperStream], Meta(max_length=200)]
-Bindings = Annotated[list[Binding], Meta(max_length=5000)]
-Users = Annotated[dict[str, User], Meta(max_length=1000)]
 Policies = Annotated[dict[str, Policy], Meta(max_length=500)]
 
 
@@ -57,44 +30,44 @@ class VhostLimits(SpecPart, frozen=True, kw_only=True):
 
 
 class VhostSettings(SpecPart, frozen=True, kw_only=True):
-    """What is left out stays as the broker has it. At most one resource of a virtual host may set these."""
+    """Omitted fields keep the broker's values. At most one resource of a virtual host may set these."""
 
     description: Text | None = None
     tags: Tags | None = None
     default_queue_type: QueueType | None = None
-    """What a declaration without a type gets."""
+    """The type of a queue that is declared without one."""
 
 
 class DeleteWithMessages(SpecPart, frozen=True, kw_only=True):
-    """What may be deleted although it holds messages, each by its name."""
+    """Objects that may be deleted although they hold messages."""
 
     queues: Annotated[list[Name], Meta(max_length=2000)] = []
     vhost: Name | None = None
-    """The name of `vhost` once more, when it may go with everything in it once the resource is deleted."""
+    """The name of `vhost` again: it may be deleted with all its content when the resource is deleted."""
 
 
 class Spec(SpecPart, frozen=True, kw_only=True):
     broker: BrokerReference | None = None
-    """The operator needs it; the command line has options instead."""
+    """Required by the operator; the command line has options instead."""
     mode: Mode = "Enforce"
     """`Plan` only reports the difference."""
     deletion_policy: DeletionPolicy = "Delete"
-    """What becomes of the objects when the resource is deleted."""
+    """What happens to the objects when the resource is deleted."""
     prune: Prune = "EmptyOnly"
-    """What becomes of objects that the resource no longer names: deleted unless they hold messages, or left alone."""
+    """What happens to objects that the resource no longer names: deleted unless they hold messages, or kept."""
     resync_seconds: Annotated[int, Meta(ge=5, le=86_400)] = 60
-    """How often the broker is compared, besides whenever something changes."""
+    """How often the broker is compared, in addition to every change of the resource."""
     strict: bool = False
-    """Whether warnings refuse the resource, too."""
+    """Whether a warning refuses the resource."""
     delete_with_messages: DeleteWithMessages = DeleteWithMessages()
     vhost: Name
     vhost_settings: VhostSettings = VhostSettings()
     vhost_limits: VhostLimits = VhostLimits()
-    exchanges: Exchanges = {}
-    queues: Queues = {}
-    super_streams: SuperStreams = {}
-    bindings: Bindings = []
-    users: Users = {}
+    exchanges: Annotated[dict[str, Exchange], Meta(max_length=2000)] = {}
+    queues: Annotated[dict[str, Queue], Meta(max_length=2000)] = {}
+    super_streams: Annotated[dict[str, SuperStream], Meta(max_length=200)] = {}
+    bindings: Annotated[list[Binding], Meta(max_length=5000)] = []
+    users: Annotated[dict[str, User], Meta(max_length=1000)] = {}
     policies: Policies = {}
     operator_policies: Policies = {}
 
@@ -114,7 +87,7 @@ class Topology(SpecPart, frozen=True, kw_only=True):
 
 
 class LoadedTopology(msgspec.Struct, frozen=True):
-    """A resource together with the place it came from, so that every later finding can name it."""
+    """A resource with the place that it was read from, which every finding names."""
 
     origin: Origin
     topology: Topology
@@ -125,6 +98,6 @@ class LoadedTopology(msgspec.Struct, frozen=True):
 
     @property
     def owner(self) -> str:
-        """The name under which its objects are recorded at the broker: `<namespace>/<name>`, or `<name>`."""
+        """The name of the record of its objects at the broker: `<namespace>/<name>`, or `<name>`."""
         metadata = self.topology.metadata
         return f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name

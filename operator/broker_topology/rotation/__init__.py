@@ -1,1 +1,1 @@
-"""A user gets a new password while everybody goes on working."""
+"""Credential rotation: a user gets a new password without an interruption of its connections."""

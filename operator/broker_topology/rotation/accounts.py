@@ -1,50 +1,59 @@
-"""Which users at the broker stand for the users of a topology, and with which passwords."""
+"""Finds the users at the broker that belong to the users of a topology, with their credentials."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from broker_topology.credentials.secrets import Credentials, SecretStore, ensured, stored
+from broker_topology.findings import Finding, ObjectRef
 from broker_topology.planning.desired import Usernames
-from broker_topology.resource.model import LoadedTopology, User
+from broker_topology.resource.model import LoadedTopology
+from broker_topology.rotation.credential_set import is_account_of
 
-Rotated = Mapping[str, Sequence[Credentials]]
-"""The credentials of every user at the broker that stands for a user of the topology now, the current one first."""
+AccountCredentials = Mapping[str, Sequence[Credentials]]
+"""By user of the topology, the credentials of its users at the broker, the current one first."""
 
 
 class BrokerAccounts(msgspec.Struct, frozen=True):
-    usernames: Usernames
-    credentials: Mapping[str, Credentials | None]
-    """By name at the broker; None where the password is still to be generated."""
+    """The users that must exist at the broker."""
+
+    usernames: Usernames = {}
+    credentials: Mapping[str, Credentials | None] = {}
+    """By name at the broker; None for a password that is not generated yet."""
 
 
 async def accounts(
-    topologies: Sequence[LoadedTopology], secrets: SecretStore, rotated: Rotated | None = None, *, generate: bool
+    topologies: Sequence[LoadedTopology],
+    secrets: SecretStore,
+    rotated: AccountCredentials | None = None,
+    *,
+    generate: bool,
 ) -> BrokerAccounts:
-    """What the Secrets say, or what a rotation has decided.
+    """The users that `rotated` names, and for all others those in their Secrets.
 
-    With `generate`, missing passwords are made and stored first. Raises `SecretError`.
+    With `generate`, missing passwords are generated and stored first. Raises `SecretError`.
     """
     usernames: dict[str, Sequence[str]] = {}
     credentials: dict[str, Credentials | None] = {}
     for item in topologies:
         for name, user in item.spec.users.items():
-            if given := (rotated or {}).get(name):
-                found: dict[str, Credentials | None] = {each.username: each for each in given}
-            else:
-                found = await _found(name, user, secrets, generate=generate)
+            secret = user.secret_name or ""  # `rules` refuses users without one
+            first = f"{name}.1" if user.rotation is not None else name
+            found: dict[str, Credentials | None] = {each.username: each for each in (rotated or {}).get(name, ())}
+            if not found and generate and user.credentials == "Generate":
+                made = await ensured(secrets, secret, name, first)
+                found = {made.username: made}
+            elif not found:
+                there = await stored(secrets, secret, name)
+                found = {there.username if there is not None else first: there}
             usernames[name] = tuple(found)
             credentials |= found
     return BrokerAccounts(usernames, credentials)
 
 
-async def _found(name: str, user: User, secrets: SecretStore, *, generate: bool) -> dict[str, Credentials | None]:
-    secret = user.secret_name or ""  # `validation` refuses users without one
-    first = f"{name}.1" if user.rotation is not None else name
-    if generate and user.credentials == "Generate":
-        credentials = await ensured(secrets, secret, name, first)
-        return {credentials.username: credentials}
-    there = await stored(secrets, secret, name)
-    return {there.username if there is not None else first: there}
+def name_conflicts(resource: LoadedTopology, name: str) -> Iterator[Finding]:
+    """The users whose names a rotation of user `name` needs for its generations."""
+    for other in resource.spec.users:
+        if other != name and is_account_of(name, other):
+            message = f"is a name that the rotation of user {name} needs; choose another one"
+            yield ObjectRef(resource.origin, "users", other).finding(message)

@@ -1,14 +1,12 @@
-"""Carries rotations out, before and after a `reconcile` of the same resource.
+"""Executes rotations, before and after a `reconcile` of the same resource:
 
 rotator = Rotator(secrets, api)
 accounts = await rotator.before(resource)
-outcome = await reconcile(resource, accounts=accounts, …)
-rotations = await rotator.after(resource, outcome)
+result = await reconcile([resource], accounts=accounts, …)
+rotations = await rotator.after(resource, result)
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,12 +14,12 @@ import msgspec
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import InvalidTopology, SecretError
-from broker_topology.findings import ObjectRef
 from broker_topology.planning.result import Status, TopologyResult
-from broker_topology.planning.state import ObjectKind
-from broker_topology.resource.model import LoadedTopology, User
-from broker_topology.rotation.accounts import Rotated
-from broker_topology.rotation.decision import (
+from broker_topology.planning.state import USER_RIGHTS, ObjectKind
+from broker_topology.resource.model import LoadedTopology
+from broker_topology.resource.objects import User
+from broker_topology.rotation.accounts import AccountCredentials, name_conflicts
+from broker_topology.rotation.credential_set import (
     CredentialSet,
     RotationFacts,
     UpdateSecret,
@@ -32,24 +30,23 @@ from broker_topology.rotation.decision import (
 )
 from broker_topology.rotation.versioned_secrets import VersionedSecretStore
 
-TRIES = 5
-RIGHTS = frozenset({ObjectKind.USER, ObjectKind.USER_LIMIT, ObjectKind.PERMISSION, ObjectKind.TOPIC_PERMISSION})
+MAX_ATTEMPTS = 5
 
 
 class RotationStatus(msgspec.Struct, frozen=True):
-    """How the rotations of one resource stand."""
+    """The rotations of one resource."""
 
     states: Mapping[str, str] = {}
-    """By user, in words. No password."""
+    """A text for each user, without any password."""
     next_look: datetime | None = None
-    """When to reconcile again for their sake."""
+    """When the resource must be reconciled again for a rotation."""
     switched: tuple[str, ...] = ()
-    """Users whose Secret has just changed: reconcile at once, the record of who is who has changed, too."""
+    """Users whose Secret has just changed: the resource must be reconciled at once."""
 
 
 class Rotator:
-    """For one broker and the Secrets of one resource. The clock must be the same wherever a resource is reconciled, to
-    within a fraction of the overlap."""
+    """Rotates the users of resources at one broker. The clocks of all processes that reconcile a resource may differ by
+    a fraction of the overlap only."""
 
     def __init__(
         self,
@@ -63,119 +60,120 @@ class Rotator:
         self._now = now
         self._known: Mapping[str, str] | None = None
 
-    async def standing(self, resource: LoadedTopology) -> Rotated:
-        """The users that must exist now, whatever is due. Writes nothing. Raises `SecretError`."""
-        accounts: dict[str, Sequence[Credentials]] = {}
-        for name, user in resource.spec.users.items():
-            if user.credentials == "Generate" and user.secret_name:
-                ring = credential_set(user.secret_name, (await self._secrets.contents(user.secret_name)).data)
-                self._check(name, user, ring)
-                if ring.accounts:
-                    accounts[name] = ring.accounts
-        return accounts
+    async def current(self, resource: LoadedTopology) -> AccountCredentials:
+        """The users that must exist at the moment. Writes nothing and rotates nothing. Raises `SecretError`."""
+        found = {name: await self._read(name, secret) for name, _, secret in _generated(resource)}
+        return {name: held.accounts for name, (held, _) in found.items() if held.accounts}
 
-    async def before(self, resource: LoadedTopology, requested: Mapping[str, datetime] | None = None) -> Rotated:
-        """Stages what is due and drops what is over; returns the users that must exist now.
+    async def before(
+        self, resource: LoadedTopology, requested: Mapping[str, datetime] | None = None
+    ) -> AccountCredentials:
+        """Starts the rotations that are due, ends those that are over, and returns the users that must exist.
 
-        Users with `credentials: Import` and those nobody rotates are left to the engine. With `mode: Plan` nothing is
-        written. Raises `SecretError`, `BrokerError`, `InvalidTopology`.
+        Users with `credentials: Import` and users without rotation are left to `accounts`. With `mode: Plan` nothing is
+        written. Raises `SecretError`, `BrokerError`, and `InvalidTopology` for a name that a rotation needs.
         """
         self._known = None
-        for name in requested or {}:
-            _check_names(resource, name)
-        accounts: dict[str, Sequence[Credentials]] = {}
-        for name, user in resource.spec.users.items():
-            if user.credentials == "Generate" and user.secret_name:
-                writes = resource.spec.mode == "Enforce"
-                ring, _ = await self._settled(name, user, (requested or {}).get(name), None, writes=writes)
-                if ring.accounts:
-                    accounts[name] = ring.accounts
-        return accounts
+        named = [name for name in requested or {} if name in resource.spec.users]
+        if conflicts := [each for name in named for each in name_conflicts(resource, name)]:
+            raise InvalidTopology(conflicts)
+        found: dict[str, tuple[Credentials, ...]] = {}
+        for name, user, _ in _generated(resource):
+            held, _ = await self._advance(resource, name, user, (requested or {}).get(name), None)
+            if held.accounts:
+                found[name] = held.accounts
+        return found
 
     async def after(
-        self, resource: LoadedTopology, outcome: TopologyResult, requested: Mapping[str, datetime] | None = None
+        self, resource: LoadedTopology, result: TopologyResult, requested: Mapping[str, datetime] | None = None
     ) -> RotationStatus:
-        """Switches the Secret of each user whose staged account the broker was seen to hold with every right."""
+        """Switches the Secret of each user whose pending account has every right according to `result`."""
         states: dict[str, str] = {}
         times: list[datetime] = []
         switched: list[str] = []
-        for name, user in resource.spec.users.items():
-            if user.credentials != "Generate" or not user.secret_name:
-                continue
-            before = credential_set(user.secret_name, (await self._secrets.contents(user.secret_name)).data)
+        for name, user, secret in _generated(resource):
+            before, _ = await self._read(name, secret)
             asked = (requested or {}).get(name)
             if user.rotation is None and asked is None and len(before.accounts) < 2:
                 continue
-            writes = resource.spec.mode == "Enforce"
-            ring, kept = await self._settled(name, user, asked, outcome, writes=writes)
-            states[name] = kept.why
-            if kept.until is not None:
-                times.append(kept.until)
-            if before.current != ring.current:
+            held, wait = await self._advance(resource, name, user, asked, result)
+            states[name] = wait.reason
+            if wait.time is not None:
+                times.append(wait.time)
+            if before.current != held.current:
                 switched.append(name)
         return RotationStatus(states, min(times, default=None), tuple(switched))
 
-    async def _settled(
-        self, name: str, user: User, requested: datetime | None, outcome: TopologyResult | None, *, writes: bool
+    async def _read(self, name: str, secret: str) -> tuple[CredentialSet, str]:
+        """The credentials in a Secret, and its version."""
+        contents = await self._secrets.contents(secret)
+        held = credential_set(secret, contents.data)
+        for each in held.accounts:
+            if not is_account_of(name, each.username):
+                raise SecretError(
+                    f"secret {secret} belongs to user {each.username}, but the topology names it for {name}"
+                )
+        return held, contents.version
+
+    async def _advance(
+        self,
+        resource: LoadedTopology,
+        name: str,
+        user: User,
+        requested: datetime | None,
+        result: TopologyResult | None,
     ) -> tuple[CredentialSet, WaitUntil]:
-        """Every step that can be taken now."""
-        for _ in range(TRIES):
-            held = await self._secrets.contents(user.secret_name or "")
-            ring = credential_set(user.secret_name or "", held.data)
-            self._check(name, user, ring)
-            resting = ring.staged is None and ring.former is None
-            if resting and ((user.rotation is None and requested is None) or _only_hash(ring)):
-                return ring, WaitUntil(None, "not rotated")
-            facts = await self._facts(ring, user, requested, outcome)
+        """Takes every step that is possible now."""
+        secret = user.secret_name or ""
+        for _ in range(MAX_ATTEMPTS):
+            held, version = await self._read(name, secret)
+            rotating = held.pending is not None or held.previous is not None
+            unasked = user.rotation is None and requested is None
+            if not rotating and (unasked or _has_only_hash(held)):
+                return held, WaitUntil(None, "not rotated")
+            facts = await self._facts(held, user, requested, result)
             step = decide(name, facts)
-            if isinstance(step, UpdateSecret) and ring.former is not None and await self._is_connected(ring.former):
+            if isinstance(step, UpdateSecret) and held.previous is not None and await self._connected(held.previous):
                 step = decide(name, msgspec.structs.replace(facts, connected=True))
             if isinstance(step, WaitUntil):
-                return ring, step
-            if not writes:
-                return ring, WaitUntil(None, step.why)
-            # whoever was faster is read again
-            await self._secrets.replace(user.secret_name or "", step.credential_set.data(), held.version)
-        raise SecretError(f"secret {user.secret_name} is changed by somebody else all the time")
+                return held, step
+            if resource.spec.mode != "Enforce":
+                return held, WaitUntil(None, step.reason)
+            # if another process was faster, its content is read in the next attempt
+            await self._secrets.replace(secret, step.credential_set.data(), version)
+        raise SecretError(f"secret {secret} is changed by another process again and again")
 
     async def _facts(
-        self, ring: CredentialSet, user: User, requested: datetime | None, outcome: TopologyResult | None
+        self, held: CredentialSet, user: User, requested: datetime | None, result: TopologyResult | None
     ) -> RotationFacts:
         if self._known is None:
             listed = await self._api.get(path("users"))
             self._known = {each["name"]: each.get("password_hash") or "" for each in listed}
-        prepared = ring.staged is not None and outcome is not None and _prepared(ring.staged.username, outcome)
-        return RotationFacts(ring, self._now(), user.rotation, requested, self._known, prepared)
+        prepared = held.pending is not None and result is not None and _is_prepared(held.pending.username, result)
+        return RotationFacts(held, self._now(), user.rotation, requested, self._known, prepared)
 
-    async def _is_connected(self, former: Credentials) -> bool:
-        return bool(await self._api.get(path("connections", "username", former.username)))
-
-    def _check(self, name: str, user: User, ring: CredentialSet) -> None:
-        for each in ring.accounts:
-            if not is_account_of(name, each.username):
-                raise SecretError(
-                    f"secret {user.secret_name} belongs to user {each.username}, but the topology names it for {name}"
-                )
+    async def _connected(self, previous: Credentials) -> bool:
+        return bool(await self._api.get(path("connections", "username", previous.username)))
 
 
-def _check_names(resource: LoadedTopology, name: str) -> None:
-    """A rotation on demand is in no file, so the check of the files has not seen it."""
-    for other in resource.spec.users:
-        if name in resource.spec.users and other != name and is_account_of(name, other):
-            message = f"is what a rotation may call user {name}; call it something else"
-            raise InvalidTopology([ObjectRef(resource.origin, "users", other).finding(message)])
+def _generated(resource: LoadedTopology) -> Iterator[tuple[str, User, str]]:
+    """The users whose passwords this package generates, each with the name of its Secret."""
+    for name, user in resource.spec.users.items():
+        if user.credentials == "Generate" and user.secret_name:
+            yield name, user, user.secret_name
 
 
-def _only_hash(ring: CredentialSet) -> bool:
-    """Somebody else keeps the password; nobody here could hand out another."""
-    return ring.current is not None and not ring.current.password
+def _has_only_hash(held: CredentialSet) -> bool:
+    """Whether another system keeps the password, so that a new one could not reach its users."""
+    return held.current is not None and not held.current.password
 
 
-def _prepared(username: str, outcome: TopologyResult) -> bool:
-    """Whether the broker, read back, holds this user and everything that is its own."""
+def _is_prepared(username: str, result: TopologyResult) -> bool:
+    """Whether the broker holds this user with all its rights."""
     own = [
         each
-        for each in outcome.objects
-        if each.kind in RIGHTS and (each.name == username or each.name.startswith(f"{username} "))
+        for each in result.objects
+        if each.kind in {ObjectKind.USER, *USER_RIGHTS}
+        and (each.name == username or each.name.startswith(f"{username} "))
     ]
     return any(each.kind is ObjectKind.USER for each in own) and all(each.status is Status.READY for each in own)

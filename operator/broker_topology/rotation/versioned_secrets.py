@@ -1,6 +1,4 @@
-"""Secrets that can be replaced as a whole, for rotation."""
-
-from __future__ import annotations
+"""Secrets that are replaced as a whole, which rotation needs."""
 
 import asyncio
 import fcntl
@@ -19,33 +17,33 @@ from broker_topology.credentials.secrets import SecretDirectory, SecretStore, re
 from broker_topology.errors import SecretError
 
 DATA = "..data"
-"""What Kubernetes calls the link to the folder with the present files of a mounted Secret."""
+"""Kubernetes' name of the link to the folder with the current files of a mounted Secret."""
 
 
 class SecretContents(msgspec.Struct, frozen=True):
-    """A Secret as it was read. Without data and version: there is none."""
+    """A Secret as it was read. Both fields are empty if it does not exist."""
 
     data: Mapping[str, str] = {}
     version: str = ""
 
     def __repr__(self) -> str:
-        return f"Contents({', '.join(sorted(self.data))})"
+        return f"SecretContents({', '.join(sorted(self.data))})"
 
 
 class VersionedSecretStore(SecretStore, Protocol):
-    """A store that can replace what it holds."""
+    """A store that replaces a Secret only if it is unchanged."""
 
     async def contents(self, secret_name: str) -> SecretContents:
-        """All of a Secret. Raises `SecretError` when it cannot be read."""
+        """The whole Secret. Raises `SecretError` when it cannot be read."""
 
     async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
-        """Stores `data` in place of everything, at once, for every reader. False, and nothing stored, when the Secret
-        is no longer as in `version`. Raises `SecretError` when it cannot."""
+        """Replaces the whole content atomically for every reader. Returns False, and stores nothing, when the Secret no
+        longer has this `version`. Raises `SecretError` when it cannot be written."""
 
 
 class VersionedSecretDirectory(SecretDirectory):
-    """`<folder>/<secret name>` in the shape of a Secret that Kubernetes has mounted: the files are links through one
-    link, and replacing that link replaces them all at the same moment."""
+    """`<folder>/<secret name>` in the form of a mounted Kubernetes Secret: the files are links through one link, and
+    replacing that link replaces all of them at once."""
 
     async def contents(self, secret_name: str) -> SecretContents:
         return await asyncio.to_thread(self._contents, secret_name)
@@ -56,8 +54,8 @@ class VersionedSecretDirectory(SecretDirectory):
     def _contents(self, secret_name: str) -> SecretContents:
         folder = self._folder / secret_name
         try:
-            present = (folder / DATA).resolve(strict=True) if (folder / DATA).exists() else folder
-            files = sorted(each for each in present.iterdir() if each.is_file() and not each.name.startswith("."))
+            current = (folder / DATA).resolve(strict=True) if (folder / DATA).exists() else folder
+            files = sorted(each for each in current.iterdir() if each.is_file() and not each.name.startswith("."))
             data = {each.name: read_text(each) for each in files}
         except FileNotFoundError:
             return SecretContents()
@@ -74,7 +72,7 @@ class VersionedSecretDirectory(SecretDirectory):
                 if there.version != version:
                     return False
                 if there.data and not (folder / DATA).exists():
-                    _swap(folder, there.data)  # the shape first, with what is in it: no reader sees a mixture
+                    _swap(folder, there.data)  # first the links with the same content: no reader sees a mixture
                 _swap(folder, data)
         except OSError as exc:
             raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
@@ -83,31 +81,31 @@ class VersionedSecretDirectory(SecretDirectory):
 
 def _swap(folder: Path, data: Mapping[str, str]) -> None:
     """Makes `data` the files of the folder, all at once."""
-    former = (folder / DATA).resolve() if (folder / DATA).exists() else None
-    present = folder / f"..{secrets.token_hex(6)}"
-    present.mkdir(mode=0o700)
+    previous = (folder / DATA).resolve() if (folder / DATA).exists() else None
+    current = folder / f"..{secrets.token_hex(6)}"
+    current.mkdir(mode=0o700)
     for name, text in data.items():
-        descriptor = os.open(present / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(current / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
             handle.write(text)
             handle.flush()
             os.fsync(handle.fileno())
-    _link(folder / DATA, present.name)
+    _link(folder / DATA, current.name)
     for name in data:
         if not (folder / name).is_symlink():
             _link(folder / name, f"{DATA}/{name}")
     for each in folder.iterdir():
         if each.is_symlink() and each.name != DATA and each.name not in data:
             each.unlink()
-    if former is not None:
-        shutil.rmtree(former, ignore_errors=True)
+    if previous is not None:
+        shutil.rmtree(previous, ignore_errors=True)
 
 
-def _link(place: Path, target: str) -> None:
-    """Takes the place of whatever is there, in one step."""
-    draft = place.with_name(f"..{place.name}.{secrets.token_hex(4)}")
+def _link(file: Path, target: str) -> None:
+    """Replaces `file` by a link, atomically."""
+    draft = file.with_name(f"..{file.name}.{secrets.token_hex(4)}")
     draft.symlink_to(target)
-    draft.replace(place)
+    draft.replace(file)
 
 
 @contextmanager

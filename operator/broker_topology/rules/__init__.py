@@ -1,1 +1,1 @@
-"""What is refused before anything is written."""
+"""The checks of topologies before anything is written."""

@@ -1,6 +1,4 @@
-"""Everything that all resources together declare in one virtual host."""
-
-from __future__ import annotations
+"""All objects of one virtual host, whichever resource declares them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -10,9 +8,9 @@ import msgspec
 from broker_topology.findings import did_you_mean
 from broker_topology.planning.state import Body, BrokerState, ObjectId, ObjectKind
 from broker_topology.resource import super_streams
-from broker_topology.resource.declared import Binding
 from broker_topology.resource.expressions import permits
-from broker_topology.resource.model import Exchange, LoadedTopology, Queue
+from broker_topology.resource.model import LoadedTopology
+from broker_topology.resource.objects import Binding, Exchange, Queue
 from broker_topology.rules.routing import RoutingTable
 
 PREDECLARED = {
@@ -23,31 +21,33 @@ PREDECLARED = {
     "amq.rabbitmq.trace": "topic",
     "amq.topic": "topic",
 }
-"""Exchanges the broker makes in every virtual host, and their types."""
+"""The exchanges that the broker makes in every virtual host, with their types."""
 
 
 class ExistingObjects(msgspec.Struct, frozen=True):
-    """What the broker holds in one virtual host."""
+    """The objects that the broker holds in one virtual host."""
 
-    exchanges: Mapping[str, Exchange]
-    queues: frozenset[str]
-    bindings: list[Binding]
+    exchanges: Mapping[str, Exchange] = {}
+    queues: frozenset[str] = frozenset()
+    bindings: tuple[Binding, ...] = ()
 
     @classmethod
-    def of(cls, observed: BrokerState, vhost: str, leaving: frozenset[ObjectId]) -> ExistingObjects:
-        def staying(kind: ObjectKind) -> Iterable[tuple[tuple[str, ...], Body]]:
+    def of(cls, observed: BrokerState, vhost: str, deleted: frozenset[ObjectId]) -> "ExistingObjects":
+        """The observed objects of the virtual host without those in `deleted`."""
+
+        def remaining(kind: ObjectKind) -> Iterable[tuple[tuple[str, ...], Body]]:
             for identity, body in observed[kind].items():
-                if identity.vhost == vhost and (kind, identity) not in leaving:
+                if identity.vhost == vhost and (kind, identity) not in deleted:
                     yield identity.name, body
 
         return cls(
             {
                 name: Exchange(type=body["type"], alternate_exchange=body["arguments"].get("alternate-exchange"))
-                for (name,), body in staying(ObjectKind.EXCHANGE)
+                for (name,), body in remaining(ObjectKind.EXCHANGE)
                 if name
             },
-            frozenset(name for (name,), _ in staying(ObjectKind.QUEUE)),
-            [_binding(name) for name, _ in staying(ObjectKind.BINDING)],
+            frozenset(name for (name,), _ in remaining(ObjectKind.QUEUE)),
+            tuple(_binding(name) for name, _ in remaining(ObjectKind.BINDING)),
         )
 
 
@@ -59,28 +59,25 @@ def _binding(name: tuple[str, ...]) -> Binding:
 
 
 class VhostGraph:
-    """Names and routes of one virtual host, independent of which resource declares them.
+    """The names and routes of one virtual host. References to `existing` objects are allowed."""
 
-    `there` is what the broker holds already and nobody here declares: it may be referred to.
-    """
-
-    def __init__(self, topologies: list[LoadedTopology], there: ExistingObjects | None = None) -> None:
+    def __init__(self, topologies: list[LoadedTopology], existing: ExistingObjects) -> None:
         self.topologies = topologies
-        self.there = there or ExistingObjects({}, frozenset(), [])
+        self._existing = existing
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
-        bindings = list(self.there.bindings)
+        bindings = list(existing.bindings)
         for item in topologies:
             self.exchanges |= super_streams.exchanges(item.spec)
             self.queues |= super_streams.queues(item.spec)
             bindings += super_streams.bindings(item.spec)
         self._matched: dict[str, bool | None] = {}
-        self.routes = RoutingTable({**self.there.exchanges, **self.exchanges}, bindings)
+        self.routes = RoutingTable({**existing.exchanges, **self.exchanges}, bindings)
 
     def matched(self, expression: str) -> bool | None:
-        """Whether a permission matches any exchange or queue; None when Python cannot judge the expression."""
+        """Whether a permission matches any exchange or queue; None if Python cannot evaluate the expression."""
         if expression not in self._matched:
-            names = {*self.exchanges, *PREDECLARED, *self.queues, *self.there.exchanges, *self.there.queues}
+            names = {*self.exchanges, *PREDECLARED, *self.queues, *self._existing.exchanges, *self._existing.queues}
             found = {permits(expression, name) for name in names}
             self._matched[expression] = None if None in found else True in found
         return self._matched[expression]
@@ -89,10 +86,10 @@ class VhostGraph:
         return self.exchange_type(name) is not None
 
     def has_queue(self, name: str) -> bool:
-        return name in self.queues or name in self.there.queues
+        return name in self.queues or name in self._existing.queues
 
     def exchange_type(self, name: str) -> str | None:
-        declared = self.exchanges.get(name) or self.there.exchanges.get(name)
+        declared = self.exchanges.get(name) or self._existing.exchanges.get(name)
         return declared.type if declared is not None else PREDECLARED.get(name)
 
     def unknown_exchange(self, name: str) -> str:
@@ -103,15 +100,12 @@ class VhostGraph:
 
 
 def graphs(
-    topologies: Iterable[LoadedTopology],
-    observed: BrokerState | None = None,
-    leaving: frozenset[ObjectId] = frozenset(),
-) -> dict[str, VhostGraph]:
-    """One graph for each virtual host. `leaving` is what the broker holds and will not hold for long."""
+    topologies: Iterable[LoadedTopology], observed: BrokerState | None, deleted: frozenset[ObjectId]
+) -> Iterable[VhostGraph]:
+    """One graph for each virtual host, with the objects of `observed` that are not about to be `deleted`."""
     by_vhost: dict[str, list[LoadedTopology]] = {}
     for item in topologies:
         by_vhost.setdefault(item.spec.vhost, []).append(item)
-    return {
-        vhost: VhostGraph(items, None if observed is None else ExistingObjects.of(observed, vhost, leaving))
-        for vhost, items in by_vhost.items()
-    }
+    for vhost, items in by_vhost.items():
+        existing = ExistingObjects() if observed is None else ExistingObjects.of(observed, vhost, deleted)
+        yield VhostGraph(items, existing)

@@ -1,19 +1,17 @@
-"""Where would a message go? The broker's routing rules, over declared exchanges and bindings. Pure.
+"""The broker's routing rules over declared exchanges and bindings. Pure.
 
-Used to refuse dead-letter routes that end nowhere: the broker takes such a queue, and an at-least-once queue then
-keeps every rejected message for ever.
+They find dead-letter routes that reach no queue: the broker accepts such a queue, and an at-least-once queue then keeps
+every rejected message for ever.
 """
-
-from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from broker_topology.resource.model import Binding, Exchange
+from broker_topology.resource.objects import Binding, Exchange
 
 
 def topic_matches(pattern: str, routing_key: str) -> bool:
-    """The topic exchange's match: `*` is exactly one word, `#` any number of words."""
+    """Matches as a topic exchange does: `*` is exactly one word, `#` any number of words."""
     reachable = {0}
     words = routing_key.split(".") if routing_key else []
     for part in pattern.split(".") if pattern else []:
@@ -32,7 +30,7 @@ class RoutingTable:
     def __init__(self, exchanges: Mapping[str, Exchange], bindings: Iterable[Binding]) -> None:
         self._exchanges = exchanges
         self._bindings: dict[str, list[Binding]] = defaultdict(list)
-        # not searched: a dead-letter exchange may have thousands of bindings
+        # an index: a dead-letter exchange may have thousands of bindings
         self._by_key: dict[tuple[str, str], list[Binding]] = defaultdict(list)
         self._patterns: dict[str, list[Binding]] = defaultdict(list)
         for binding in bindings:
@@ -42,10 +40,9 @@ class RoutingTable:
                 self._patterns[binding.source].append(binding)
 
     def queues(self, exchange: str, routing_key: str | None) -> set[str]:
-        """The queues a message can reach. None stands for any key: every binding counts.
+        """The queues that a message can reach. None means any key: every binding counts.
 
-        Headers are not known here, so every binding of a headers exchange (and of exchange types that spread by
-        hash) counts as a match: the answer errs on the side of reaching.
+        Every binding of a headers exchange, and of an exchange that routes by hash, counts as a match.
         """
         found: set[str] = set()
         seen: set[str] = set()
@@ -78,7 +75,7 @@ class RoutingTable:
             return self._by_key.get((exchange, routing_key), [])
         if kind == "topic":
             patterns = [each for each in self._patterns[exchange] if topic_matches(each.routing_key, routing_key)]
-            # a key that reads as a pattern is among those
+            # a key that is also a pattern is in both
             literal = self._by_key.get((exchange, routing_key), [])
             return patterns + [each for each in literal if each not in patterns]
         return self._bindings[exchange]

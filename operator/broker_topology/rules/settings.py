@@ -1,58 +1,53 @@
-"""What the structure cannot say about settings of the resource itself, super streams and rotation."""
-
-from __future__ import annotations
+"""Checks the settings of the resource itself, super streams and rotation."""
 
 from collections.abc import Iterator
 
 from broker_topology.findings import Finding, ObjectRef
-from broker_topology.planning.desired import FIELD_ARGUMENTS
-from broker_topology.resource.model import LoadedTopology, SuperStream, User
-from broker_topology.rotation.decision import is_account_of
-from broker_topology.rules.queues import argument_problems, argument_warnings
+from broker_topology.resource.model import LoadedTopology
+from broker_topology.resource.objects import SuperStream, User
+from broker_topology.resource.queue_arguments import FIELDS
+from broker_topology.rotation.accounts import name_conflicts
+from broker_topology.rules.queues import argument_errors, argument_warnings
 
 
 def setting_findings(item: LoadedTopology) -> Iterator[Finding]:
-    """Every problem of these parts of one resource."""
+    """The findings about these parts of one resource."""
     spec = item.spec
     for where, message in _settings(item):
         yield Finding(item.origin, f"spec.{where}", message)
-    for position, tag in enumerate(spec.vhost_settings.tags or []):
-        if "," in tag:
-            message = "the broker separates tags by commas; write several"
-            yield ObjectRef(item.origin, "vhostSettings", "tags").finding(message, f"[{position}]")
+    yield from _tags(ObjectRef(item.origin, "vhostSettings", "tags"), "", spec.vhost_settings.tags or [])
     for name, stream in spec.super_streams.items():
-        place = ObjectRef(item.origin, "superStreams", name)
+        ref = ObjectRef(item.origin, "superStreams", name)
         for where, message in _super_stream(stream):
-            yield place.finding(message, where)
-        for argument, message in argument_warnings("stream", stream.arguments):
-            yield place.finding(message, f"arguments.{argument}", warning=True)
+            yield ref.finding(message, where)
+        yield from argument_warnings(ref, "stream", stream.arguments)
     for name, user in spec.users.items():
-        place = ObjectRef(item.origin, "users", name)
-        if user.rotation is not None and user.credentials == "Import":
-            message = "rotation makes passwords, and credentials: Import takes them from elsewhere; leave one out"
-            yield place.finding(message, "rotation")
-        if user.rotation is not None and user.rotation.overlap_minutes >= user.rotation.every_hours * 60:
-            message = f"is as long as everyHours ({user.rotation.every_hours}): the former user would never go"
-            yield place.finding(message, "rotation.overlapMinutes")
-        for position, tag in enumerate(user.tags):
-            if "," in tag:
-                yield place.finding("the broker separates tags by commas; write several", f"tags[{position}]")
-        yield from _rotated(item, name, user)
+        ref = ObjectRef(item.origin, "users", name)
+        yield from _tags(ref, "tags", user.tags)
+        if user.rotation is not None:
+            yield from name_conflicts(item, name)
+            for where, message in _rotation(user, name):
+                yield ref.finding(message, where)
 
 
-def _rotated(item: LoadedTopology, name: str, user: User) -> Iterator[Finding]:
-    """What the names of generations, `<name>.<number>`, would break."""
+def _tags(ref: ObjectRef, where: str, tags: list[str]) -> Iterator[Finding]:
+    for position, tag in enumerate(tags):
+        if "," in tag:
+            yield ref.finding("the broker separates tags by commas; write several", f"{where}[{position}]")
+
+
+def _rotation(user: User, name: str) -> Iterator[tuple[str, str]]:
     if user.rotation is None:
         return
-    for other in item.spec.users:
-        if is_account_of(name, other) and other != name:
-            message = f"is what a rotation may call user {name}; call it something else"
-            yield ObjectRef(item.origin, "users", other).finding(message)
-    place = ObjectRef(item.origin, "users", name)
+    if user.credentials == "Import":
+        yield "rotation", "rotation generates passwords, and credentials: Import forbids that; remove one of them"
+    if user.rotation.overlap_minutes >= user.rotation.every_hours * 60:
+        hours = user.rotation.every_hours
+        yield "rotation.overlapMinutes", f"is as long as everyHours ({hours}): the previous user would never be removed"
     for position, topic in enumerate(user.topic_permissions):
         if "{username}" in topic.write + topic.read:
             message = f"with rotation {{username}} is {name}.1, then {name}.2: write {name} instead"
-            yield place.finding(message, f"topicPermissions[{position}]")
+            yield f"topicPermissions[{position}]", message
 
 
 def _settings(item: LoadedTopology) -> Iterator[tuple[str, str]]:
@@ -69,8 +64,7 @@ def _super_stream(stream: SuperStream) -> Iterator[tuple[str, str]]:
         yield "routingKeys", f"needs one for each of {stream.partitions} partitions, not {len(stream.routing_keys)}"
     if len(set(stream.routing_keys)) != len(stream.routing_keys):
         yield "routingKeys", "names a key twice"
-    for argument, message in argument_problems("stream", stream.arguments):
-        yield f"arguments.{argument}", message
+    yield from argument_errors("stream", stream.arguments)
     for argument, value in (("x-max-age", stream.max_age), ("x-max-length-bytes", stream.max_length_bytes)):
         if value is not None and argument in stream.arguments:
-            yield f"arguments.{argument}", f"the field {FIELD_ARGUMENTS[argument]} says the same"
+            yield f"arguments.{argument}", f"duplicates the field {FIELDS[argument]}"

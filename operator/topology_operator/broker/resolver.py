@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from broker_topology.resource.model import BrokerReference, Reference
+from broker_topology.resource.fields import BrokerReference, Reference
 from topology_operator.broker.connection import (
     MANAGEMENT_PORT,
     MANAGEMENT_TLS_PORT,

@@ -14,7 +14,8 @@ import msgspec
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import Origin
 from broker_topology.resource.decode import decode
-from broker_topology.resource.model import BrokerReference, LoadedTopology, Topology
+from broker_topology.resource.fields import BrokerReference
+from broker_topology.resource.model import LoadedTopology, Topology
 from topology_operator.broker.resolver import BrokerResolver
 from topology_operator.errors import OperatorError
 from topology_operator.kubernetes.api import KubernetesApi

@@ -78,7 +78,7 @@ class Reconciler:
             found.answered, found.version = True, api.version
             rotator, wanted = Rotator(store, api), requested(resource)
             outcome = await reconcile(
-                resource,
+                [resource],
                 owner=resource.owner,
                 api=api,
                 secrets=store,

@@ -4,7 +4,7 @@ import re
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,33 +80,30 @@ class Broker:
         finally:
             await connection.close()
 
-    async def reconcile(self, spec: dict[str, Any], name: str = "test", **options: Any) -> TopologyResult:
-        """Of one resource, by an owner of its own; `api` and `peers` may be given."""
-        (resource,) = self.topology(spec, name)
-        options = {"secrets": self.secrets, "quiet_seconds": 0.0} | options
-        if "api" in options:
-            return await broker_topology.reconcile(resource, owner=self.owner(name), **options)
-        async with self.api() as api:
-            return await broker_topology.reconcile(resource, owner=self.owner(name), api=api, **options)
-
     def elsewhere(self, spec: dict[str, Any], name: str) -> LoadedTopology:
         """The same in a second virtual host of this test."""
         (moved,) = broker_topology.with_vhost(self.topology(spec, name), f"{self.vhost}-2")
         return moved
 
-    async def reconcile_all(
-        self, topologies: list[LoadedTopology], name: str = "test", **options: Any
+    async def reconcile(
+        self, wanted: dict[str, Any] | list[LoadedTopology], name: str = "test", **options: Any
     ) -> TopologyResult:
-        options = {"secrets": self.secrets, "quiet_seconds": 0.0} | options
-        return await broker_topology.reconcile_all(topologies, owner=self.owner(name), **options)
+        """Reconciles a spec, or loaded resources, by the owner `name`; `api` and `peers` may be given."""
+        topologies = self.topology(wanted, name) if isinstance(wanted, dict) else wanted
+        return await self._as_owner(broker_topology.reconcile, topologies, name, {"secrets": self.secrets} | options)
 
     async def finalize(self, spec: dict[str, Any], name: str = "test", **options: Any) -> TopologyResult:
         (resource,) = self.topology(spec, name)
-        options = {"quiet_seconds": 0.0} | options
-        if "api" in options:
-            return await broker_topology.finalize(resource, owner=self.owner(name), **options)
-        async with self.api() as api:
-            return await broker_topology.finalize(resource, owner=self.owner(name), api=api, **options)
+        return await self._as_owner(broker_topology.finalize, resource, name, options)
+
+    async def _as_owner(self, function: Any, subject: Any, name: str, options: dict[str, Any]) -> TopologyResult:
+        async with AsyncExitStack() as stack:
+            if "api" not in options:
+                options |= {"api": await stack.enter_async_context(self.api())}
+            result: TopologyResult = await function(
+                subject, owner=self.owner(name), **({"quiet_seconds": 0.0} | options)
+            )
+            return result
 
     def owner(self, name: str = "test") -> str:
         return f"{self.suffix}/{name}"

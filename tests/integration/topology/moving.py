@@ -71,7 +71,7 @@ class Moving:
 
     def migrator(self, sent: Callable[[ApiRequest], None] | None = None, **options: Any) -> Migrator:
         options = {"settle_seconds": SETTLE_SECONDS, "number": self.number} | options
-        return Migrator(sent=sent, **options)
+        return Migrator(on_request=sent, **options)
 
     async def step(self, migrator: Migrator, topology: list[LoadedTopology]) -> Sequence[HeldObject]:
         return await migrator(await self.situation(topology))

@@ -139,7 +139,7 @@ async def test_what_holds_messages_is_kept_and_said(broker, api, run):
     await run("apply", *owner, spec=spec)
     publish = path("exchanges", broker.vhost, "amq.default", "publish")
     message = {"properties": {}, "routing_key": "q", "payload": "x", "payload_encoding": "string"}
-    assert await api.ask(publish, message) == {"routed": True}
+    assert await api.post(publish, message) == {"routed": True}
     code, out, err = await run("apply", *owner, spec={"vhost": "v"})
     assert (code, err) == (0, [])
     assert out[0].startswith("= kept queue q: ")
@@ -151,7 +151,7 @@ async def test_plan_counts_messages_as_apply_does(broker, api, run):
     owner = ("--owner", broker.owner(), "--prune")
     await run("apply", *owner, spec={"vhost": "v", "queues": {"q": {}, "empty": {}}})
     message = {"properties": {}, "routing_key": "q", "payload": "x", "payload_encoding": "string"}
-    assert await api.ask(path("exchanges", broker.vhost, "amq.default", "publish"), message) == {"routed": True}
+    assert await api.post(path("exchanges", broker.vhost, "amq.default", "publish"), message) == {"routed": True}
     code, out, _ = await run("plan", *owner, spec={"vhost": "v"})
     assert (code, out) == (3, ["- queue empty (quorum)", "1 to delete", "= kept queue q: holds 1 message"])
 
@@ -162,7 +162,7 @@ async def test_without_an_owner_what_cannot_be_known_is_named(run):
         return {"vhost": "v", "queues": {"q": {}}, "bindings": [binding]}
 
     await run("apply", spec=spec("old"))
-    note = "note: binding amq.topic --old--> q: it is in none of these files and stays: without --owner nothing tells "
+    note = "note: binding amq.topic --old--> q: it is in none of these files and stays: without --owner it is unknown "
     code, out, _ = await run("plan", spec=spec("new"))
     assert (code, out[:2], out[2].startswith(note)) == (
         3,
@@ -201,7 +201,7 @@ async def test_a_step_that_is_refused_names_what_waits_for_it(run):
     assert code == 1
     assert (errors[0], errors[2:]) == (
         "1 of the planned steps failed:",
-        ["1 were not tried, as they build on these:", "  binding e --> q: waits for queue q"],
+        ["1 were not tried, as they depend on these:", "  binding e --> q: waits for queue q"],
     )
     code, out, _ = await run("plan", spec=SPEC | {"queues": queues, "bindings": bindings})
     assert out == ["+ queue q (quorum)", "+ binding e --> q", "2 to create"]
@@ -225,7 +225,7 @@ async def test_a_user_is_rotated_and_plan_shows_no_difference_meanwhile(broker, 
     assert (await run("apply", *owned, spec=spec))[0] == 0
     code, _, [told] = await run("apply", *owned, "--rotate", user, spec=spec)
     assert code == 0
-    assert told.startswith(f"user {user} has a new password; its former user stays until ")
+    assert told.startswith(f"user {user} has a new password; the previous user stays until ")
     assert (await broker.secrets.read("shop")).username == f"{user}.1"
     assert await run("plan", *owned, spec=spec) == (0, ["nothing to do"], [])
     assert await run("apply", *owned, spec=spec) == (0, ["1 topology, 5 objects: nothing to do"], [])
@@ -275,12 +275,12 @@ async def test_owners_are_listed_and_one_that_will_not_come_back_is_forgotten(br
     with pytest.raises(broker_topology.OwnershipConflict):
         await broker.reconcile(SPEC, "second", api=api)
     assert await run("disown", "--owner", first) == (
-        0, [f"{first} is forgotten; 3 objects of it have no owner now"], []
+        0, [f"removed the record of {first}; its 3 objects have no owner now"], []
     )  # fmt: skip
     assert (await broker.reconcile(SPEC, "second", api=api)).ready
     code, _, (message,) = await run("disown", "--owner", first)
     assert code == 1
-    assert f"holds no record of owner {first}; those with a record are: " in message
+    assert f"holds no record of owner {first}; the owners with a record are: " in message
     assert second in message
 
 
@@ -291,5 +291,5 @@ async def test_an_owner_that_is_moving_messages_is_not_forgotten(broker, api, ca
     await ownership.write(api, replace(record, notes=note))
     code = await asyncio.to_thread(main, ["disown", "--owner", broker.owner(), *broker.options()[:-2]])
     assert code == 1
-    assert f"is moving the messages of queue {broker.vhost}/q; let it end that first" in capsys.readouterr().err
+    assert f"is moving the messages of queue {broker.vhost}/q; complete that first" in capsys.readouterr().err
     assert await ownership.records(api) == {**await ownership.records(api), broker.owner(): replace(record, notes=note)}

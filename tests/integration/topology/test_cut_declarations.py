@@ -111,7 +111,7 @@ async def test_it_is_declared_anew_with_its_bindings(broker: Any, api: Managemen
     outcome = await broker.reconcile(SPEC, api=api)
     assert (outcome.ready, outcome.failures) == (True, ())
     changes = [str(change) for step in outcome.plan.steps for change in step.changes if step.key.name == ("work",)]
-    assert changes == ["leader: none, as its declaration was cut off -> any"]
+    assert changes == ["leader: none, as its declaration was interrupted -> any"]
     await takes(broker, "work")
     bindings = await api.get(path("bindings", broker.vhost, "e", "events", "q", "work"))
     assert [each["routing_key"] for each in bindings] == ["#"]
@@ -125,7 +125,7 @@ async def test_one_that_lives_is_left_alone(broker: Any, api: ManagementApi) -> 
     record = (await ownership.records(api))[broker.owner()]
     await ownership.write(api, replace(record, notes=ownership.declaring({}, [key("work", broker.vhost)])))
     assert not (await broker.reconcile(SPEC, api=api)).plan
-    held = await api.ask(path("queues", broker.vhost, "work", "get"), PEEK)
+    held = await api.post(path("queues", broker.vhost, "work", "get"), PEEK)
     assert len(held) == 1
 
 
@@ -162,5 +162,5 @@ async def test_a_migration_that_was_cut_off_goes_on(broker: Any, api: Management
         return (await broker.reconcile(migrating, api=api, migrate=migrator)).ready
 
     await eventually(ready, 90)
-    held = await api.ask(path("queues", broker.vhost, "work", "get"), PEEK)
+    held = await api.post(path("queues", broker.vhost, "work", "get"), PEEK)
     assert len(held) == 1

@@ -65,7 +65,7 @@ async def test_applying_twice_writes_nothing_the_second_time(broker, api, applie
 
 async def test_preview_writes_nothing_anywhere(broker, api):
     api.requests.clear()
-    plan = await preview(broker.topology(SPEC), api, broker.secrets)
+    plan = (await preview(broker.topology(SPEC), api, broker.secrets)).plan
     assert len(plan.writes) == WRITES
     assert set(api.requests) == {"GET"}
     assert not broker.secrets_dir.exists()
@@ -89,7 +89,7 @@ async def put(api, broker, kind, name, body):
 async def drift_of(broker, api, topologies):
     return [
         (step.action, title(step), [str(change) for change in step.changes])
-        for step in (await preview(topologies, api, broker.secrets)).steps
+        for step in (await preview(topologies, api, broker.secrets)).plan.steps
     ]
 
 
@@ -100,7 +100,7 @@ async def test_a_deleted_queue_comes_back_with_its_bindings(broker, api, applied
         (Action.CREATE, "binding events --order.*--> q", []),
     ]
     await apply(applied, api, broker.secrets)
-    assert not await preview(applied, api, broker.secrets)
+    assert not (await preview(applied, api, broker.secrets)).plan
 
 
 async def test_a_queue_with_other_arguments_is_blocked_and_the_rest_is_done(broker, api, applied):
@@ -111,7 +111,7 @@ async def test_a_queue_with_other_arguments_is_blocked_and_the_rest_is_done(brok
     (step,) = done.plan.blocked
     assert title(step) == "queue q (quorum)"
     assert "x-queue-type: classic -> quorum" in [str(change) for change in step.changes]
-    assert [step.action for step in (await preview(applied, api, broker.secrets)).steps] == [Action.BLOCKED]
+    assert [step.action for step in (await preview(applied, api, broker.secrets)).plan.steps] == [Action.BLOCKED]
 
 
 async def test_an_exchange_of_another_type_is_blocked(broker, api, applied):
@@ -147,7 +147,7 @@ async def test_deleted_bindings_come_back(broker, api, applied):
         'binding by-header --{"count":3,"flag":true,"tier":"gold","x-match":"all"}--> old/kind',
     ]
     await apply(applied, api, broker.secrets)
-    assert not await preview(applied, api, broker.secrets)
+    assert not (await preview(applied, api, broker.secrets)).plan
 
 
 async def test_changed_policies_permissions_and_limits_are_put_right(broker, api, applied):
@@ -181,7 +181,7 @@ async def test_changed_policies_permissions_and_limits_are_put_right(broker, api
         (Action.UPDATE, f"vhost limit {broker.vhost} max-queues (50)", ["value: 1000 -> 50"]),
     ]
     await apply(applied, api, broker.secrets)
-    assert not await preview(applied, api, broker.secrets)
+    assert not (await preview(applied, api, broker.secrets)).plan
 
 
 async def test_a_changed_password_is_put_right_and_the_user_logs_in(broker, api, applied):
@@ -214,7 +214,7 @@ async def test_a_deleted_user_comes_back_with_its_rights(broker, api, applied):
     writer = broker.own("writer")
     await api.delete(path("users", writer))
     await apply(applied, api, broker.secrets)
-    assert not await preview(applied, api, broker.secrets)
+    assert not (await preview(applied, api, broker.secrets)).plan
 
 
 async def test_nothing_unnamed_is_touched(broker, api, applied):

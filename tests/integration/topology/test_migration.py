@@ -218,7 +218,7 @@ async def test_another_process_keeps_out(moving: Moving) -> None:
     with pytest.raises(Killed):
         await moving.step(moving.migrator(die), topology)
     held = await moving.step(moving.migrator(number=8), topology)
-    assert held[0].message == "another process is at it at the moment"
+    assert held[0].message == "another process is migrating this queue at the moment"
     await moving.finish(topology)
 
 
@@ -356,7 +356,7 @@ async def test_a_resource_is_deleted_after_its_messages_are_back(broker: Any, ap
     await broker.reconcile(spec(NEW), api=api, migrate=migrator)
     outcome = await broker.finalize(spec(NEW), api=api)
     assert outcome.failures == (
-        ("migration", "the messages of a queue are being moved; whoever began that has to bring it to its end first"),
+        ("migration", "the messages of a queue are being moved; the process that began that has to complete it first"),
     )
 
     async def released() -> bool:

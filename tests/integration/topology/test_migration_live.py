@@ -114,7 +114,7 @@ async def migrated_under_load(env: MessagingEnv, count: int, settle_seconds: flo
 
         async def ready() -> bool:
             await asyncio.sleep(0.5)
-            return (await broker_topology.reconcile(resource(env), migrate=migrator, **options)).ready
+            return (await broker_topology.reconcile([resource(env)], migrate=migrator, **options)).ready
 
         await eventually(ready, 400)
         working.closing, working.pause = True, 0.0

@@ -94,7 +94,7 @@ async def test_what_the_broker_refuses_is_failed_with_its_reason_and_what_needs_
         (failed,) = outcome.of(Status.FAILED)
         assert f"queue limit in vhost '{broker.vhost}' (1) is reached" in failed.message
         waits = [str(each) for each in outcome.of(Status.PENDING)]
-        assert waits == [f"binding e --> {failed.name}: Pending (is not there)"]  # the other one is there
+        assert waits == [f"binding e --> {failed.name}: Pending (does not exist)"]  # the other one is there
         assert (await broker.reconcile(spec | {"vhostLimits": {"maxQueues": 2}}, api=api)).ready
 
 
@@ -108,7 +108,7 @@ async def test_an_imported_secret_is_waited_for_and_a_hash_is_enough(broker, api
         "user limit": Status.BLOCKED,
         "permission": Status.BLOCKED,
     }
-    assert "secret u is not there" in outcome.of(Status.BLOCKED)[0].message
+    assert "secret u does not exist" in outcome.of(Status.BLOCKED)[0].message
     hashed = Credentials(name, "right").hashed()
     await broker.secrets.write("u", Credentials(name, password_hash=hashed))
     assert (await broker.reconcile(spec, api=api)).ready

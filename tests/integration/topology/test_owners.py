@@ -100,10 +100,10 @@ async def test_a_user_of_two_virtual_hosts_belongs_to_both_and_outlives_the_firs
     (here,) = broker.topology(user, "first")
     second = broker.elsewhere(user, "second")
     with pytest.raises(OwnershipConflict, match=f"spec.users.{name}: user {name} belongs to {broker.owner('first')}"):
-        await broker.reconcile_all([second], "second", api=api)
-    assert (await broker.reconcile_all([second], "second", api=api, peers=[here])).ready
+        await broker.reconcile([second], "second", api=api)
+    assert (await broker.reconcile([second], "second", api=api, peers=[here])).ready
     outcome = await broker.finalize(user, "first", api=api)
     assert f"user {name}: Retained ({broker.owner('second')} has it as well)" in map(str, outcome.objects)
-    assert (await broker.reconcile_all([second], "second", api=api)).ready
+    assert (await broker.reconcile([second], "second", api=api)).ready
     await broker.finalize(user, "second", api=api)
     assert name not in {each["name"] for each in await api.get("/api/users")}

@@ -108,7 +108,7 @@ async def test_where_the_messages_of_a_kept_queue_go_is_kept_too(broker, api, ch
         "exchange dlx": "queue q dead-letters to it",
         "binding dlx --park--> parking": "exchange dlx needs it",
         "queue parking": "a binding from exchange dlx to it stays",
-        "policy short": "it holds for queue q, which stays",
+        "policy short": "it applies to queue q, which stays",
     }
     message = await channel.basic_get("q")
     await channel.basic_reject(message.delivery_tag, requeue=False)
@@ -208,5 +208,5 @@ async def test_the_operators_own_user_is_never_removed(broker, api):
     }
     await write(api, OwnerRecord(broker.owner(), frozenset(claims)))
     outcome = await broker.reconcile({}, api=api)
-    reason = "it is the user by which the broker is reached"
+    reason = "this process connects as that user"
     assert retained(outcome) == {f"user {admin}": reason, f"permission {admin}": reason}

@@ -152,5 +152,5 @@ async def test_what_was_there_before_is_taken_over_and_the_virtual_host_outlives
     outcome = await broker.finalize({}, api=api)
     assert [str(each) for each in outcome.objects] == [
         "exchange rest: Deleted",
-        f"vhost {broker.vhost}: Retained (it was there before)",
+        f"vhost {broker.vhost}: Retained (it existed before)",
     ]

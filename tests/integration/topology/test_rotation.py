@@ -81,7 +81,7 @@ class Administration:
         rotator = Rotator(self.secrets, self.api, now=self.now)
         accounts = await rotator.before(ours, self.requested)
         self.outcome = await broker_topology.reconcile(
-            ours, owner=self.owner, api=self.api, secrets=self.secrets, peers=[neighbour], accounts=accounts
+            [ours], owner=self.owner, api=self.api, secrets=self.secrets, peers=[neighbour], accounts=accounts
         )
         assert self.outcome.ready, self.outcome.objects
         self.rotations = await rotator.after(ours, self.outcome, self.requested)

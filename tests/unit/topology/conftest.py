@@ -45,7 +45,7 @@ def complaints(loaded: Callable[..., list[broker_topology.LoadedTopology]]) -> C
         except broker_topology.InvalidTopology as refused:
             findings = list(refused.findings)
         else:
-            findings = broker_topology.findings(items)
+            findings = broker_topology.check(items)
         return [str(each) if len(specs) > 1 else f"{each.path}: {each.message}" for each in findings]
 
     return found

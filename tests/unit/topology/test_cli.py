@@ -24,7 +24,7 @@ def file(tmp_path, text):
 
 def test_check_without_a_broker_checks_the_files(file, capsys):
     assert main(["check", str(file)]) == 0
-    assert capsys.readouterr().out.startswith("1 topology, 2 objects: no complaint")
+    assert capsys.readouterr().out.startswith("1 topology, 2 objects: no findings")
 
 
 def test_findings_go_to_standard_error_without_a_stack_trace(tmp_path, text, capsys):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as some
 
-from broker_topology.export.to_spec import exchange, queue, secret_name
+from broker_topology.export.to_spec import exchange_forms, queue_forms, secret_name
 from broker_topology.planning.desired import exchange_body, queue_body
-from broker_topology.resource.declared import Exchange, Queue
+from broker_topology.resource.objects import Exchange, Queue
 from tests.conftest import SEED
 
 names = some.sampled_from(["dlx", "rest", "ü/#"])
@@ -39,7 +39,7 @@ queues = some.fixed_dictionaries(
 @given(queues)
 def test_any_queue(fields):
     body = queue_body(msgspec.convert(fields, Queue))
-    ways, problem = queue(body)
+    ways, problem = queue_forms(body)
     assert (problem, len(ways) > 0) == ("", True)
     for each in ways:  # the last one with everything in `arguments`
         assert queue_body(msgspec.convert(each, Queue)) == body
@@ -55,7 +55,7 @@ def test_any_queue(fields):
 )
 def test_exchanges(fields):
     body = exchange_body(msgspec.convert(fields, Exchange))
-    ways, problem = exchange(body)
+    ways, problem = exchange_forms(body)
     assert (ways[0], problem) == (fields, "")
     assert all(exchange_body(msgspec.convert(each, Exchange)) == body for each in ways)
 
@@ -77,19 +77,22 @@ RETRY = {"x-delayed-retry-min": 1000, "x-delayed-retry-max": 2000}
 )
 def test_what_no_field_says_stays_in_the_brokers_words(arguments):
     body = {"durable": True, "auto_delete": False, "arguments": arguments}
-    ways, problem = queue(body)
+    ways, problem = queue_forms(body)
     assert problem == ""
     assert all(queue_body(msgspec.convert(each, Queue)) == body for each in ways)
 
 
 def test_a_type_of_queue_that_has_no_word():
     body = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "delayed"}}
-    ways, problem = queue(body)
+    ways, problem = queue_forms(body)
     assert (list(ways), "Invalid enum value 'delayed'" in problem) == ([], True)
 
 
 def test_an_exchange_of_a_plugin():
-    assert exchange({"type": "x-delayed-message"}) == ((), "exchanges of type x-delayed-message have no word here")
+    assert exchange_forms({"type": "x-delayed-message"}) == (
+        (),
+        "a Topology has no exchanges of type x-delayed-message",
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import gc
 
 import pytest
 
-from broker_topology.broker.execution import side_by_side
+from broker_topology.broker.execution import run_concurrently
 from broker_topology.planning.plan import Action, PlanStep
 from broker_topology.planning.state import ObjectKind, key
 
-STEPS = [[PlanStep(Action.CREATE, ObjectKind.QUEUE, key(f"q{number}", "v"))] for number in range(6)]
+STEPS = [PlanStep(Action.CREATE, ObjectKind.QUEUE, key(f"q{number}", "v")) for number in range(6)]
 
 
 async def test_several_failures_are_one_error_and_nothing_in_the_log() -> None:
@@ -23,7 +23,7 @@ async def test_several_failures_are_one_error_and_nothing_in_the_log() -> None:
         raise ConnectionError(str(step.key))
 
     with pytest.raises(ConnectionError):
-        await side_by_side(STEPS, fail, 3)
+        await run_concurrently(STEPS, fail, 3)
     gc.collect()
     assert len(begun) == 3  # nobody begins another
     assert unseen == []

@@ -5,9 +5,9 @@ import cProfile
 import broker_topology
 from broker_topology.export.documents import documents, text
 from broker_topology.export.draft import ExportDraft
-from broker_topology.export.export import refined
+from broker_topology.export.export import refine
 from broker_topology.planning.state import ObjectKind, binding_key, empty, key
-from broker_topology.rules.validation import findings
+from broker_topology.rules.validation import check
 
 PER_QUEUE = 20
 QUEUE = {"x-queue-type": "quorum", "x-dead-letter-exchange": "e", "x-dead-letter-strategy": "at-most-once"}
@@ -33,8 +33,8 @@ def held(bindings, *, refused=0):
 
 def exported(state):
     draft = ExportDraft(state, "v", "admin", set())
-    refined(draft, "v", "shop")
-    return draft, text("v", documents("v", draft.sections(), "shop"), draft.left_out)
+    refine(draft, "v", "shop")
+    return draft, text("v", documents("v", draft.sections(), "shop"), draft.omissions)
 
 
 def calls(function, *arguments):
@@ -52,10 +52,10 @@ def test_twice_the_bindings_cost_twice_the_work():
 def test_what_is_too_long_for_one_resource_becomes_several():
     draft, written = exported(held(12_000))
     loaded = broker_topology.parse(written)
-    assert draft.left_out == []
+    assert draft.omissions == []
     assert [(item.topology.metadata.name, len(item.spec.bindings)) for item in loaded] == [
         ("shop", 5000),
         ("shop-2", 5000),
         ("shop-3", 2000),
     ]
-    assert [each for each in findings(loaded) if not each.warning] == []
+    assert [each for each in check(loaded) if not each.warning] == []

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import broker_topology
-from broker_topology.resource.model import UserLimits
+from broker_topology.resource.objects import UserLimits
 from services.registry import SERVICE_NAMES, SERVICES
 from services.shared.contracts import CATALOGUE
 
@@ -21,7 +21,7 @@ def files():
 
 
 def test_they_validate():
-    assert broker_topology.findings(broker_topology.load([FOLDER])) == []
+    assert broker_topology.check(broker_topology.load([FOLDER])) == []
 
 
 def test_the_kustomization_lists_every_file():

@@ -112,7 +112,7 @@ def test_a_file_that_only_the_kustomization_knows_is_missed(tmp_path, text):
     kustomization.write_text("resources: [full.yaml, ../base, https://example.org/a.yaml]")
     assert len(load([tmp_path])) == 1
     kustomization.write_text("resources: [full.yaml, lost.yaml]")
-    with pytest.raises(InvalidTopology, match=r"kustomization\.yaml: names lost\.yaml, which is not there"):
+    with pytest.raises(InvalidTopology, match=r"kustomization\.yaml: names lost\.yaml, which does not exist"):
         load([tmp_path])
     kustomization.write_text("resources: [")
     with pytest.raises(InvalidTopology, match=r"kustomization\.yaml: not valid YAML"):

@@ -67,12 +67,12 @@ def returning(**changed: Any) -> MigrationState:
 
 def requests(move: MigrationStep) -> list[str]:
     assert isinstance(move, SendRequests), move
-    return [f"{write.method} {write.target.removeprefix('/api/')}" for write in move.writes]
+    return [f"{request.method} {request.target.removeprefix('/api/')}" for request in move.requests]
 
 
 def told(move: MigrationStep) -> str:
     assert isinstance(move, Wait | MigrationBlocked), move
-    return move.why
+    return move.reason
 
 
 def test_a_queue_that_is_as_wanted_is_left_alone() -> None:
@@ -85,9 +85,9 @@ def test_a_queue_that_is_as_wanted_is_left_alone() -> None:
     [
         (holding(body(**{"x-queue-type": "stream"})), NEW, "offsets of a stream"),
         (holding(), body(**{"x-queue-type": "stream"}), "offsets of a stream"),
-        (holding(OLD, exclusive=True), NEW, "lives only as long as its consumers"),
-        (holding(OLD | {"auto_delete": True}), NEW, "lives only as long as its consumers"),
-        (holding(), NEW | {"auto_delete": True}, "lives only as long as its consumers"),
+        (holding(OLD, exclusive=True), NEW, "exists only as long as its consumers"),
+        (holding(OLD | {"auto_delete": True}), NEW, "exists only as long as its consumers"),
+        (holding(), NEW | {"auto_delete": True}, "exists only as long as its consumers"),
         (holding(OLD, "events", "spread"), NEW, "exchange spread spreads messages over its bindings"),
     ],
 )
@@ -96,7 +96,7 @@ def test_what_could_cost_something_is_refused_before_anything_is_touched(
 ) -> None:
     move = decide(site(queue), wanted, SETTLE)
     assert isinstance(move, MigrationBlocked)
-    assert reason in move.why
+    assert reason in move.reason
 
 
 def test_a_name_without_room_is_refused() -> None:
@@ -128,7 +128,7 @@ def test_bindings_are_added_before_others_are_taken_away_and_the_entry_leads_to_
         holding(OLD, messages=1, ready=1),
         holding(OLD, messages=1, unacknowledged=1),
         holding(OLD, messages=1),  # waits for its retry, or to be dead-lettered
-        holding(OLD, still_seconds=SETTLE - 0.1),
+        holding(OLD, unchanged_seconds=SETTLE - 0.1),
         holding(OLD, "late"),
         holding(OLD, NAMES.entry),
     ],
@@ -147,7 +147,7 @@ def test_an_empty_queue_is_deleted_after_its_shovel_and_made_anew() -> None:
 def test_what_comes_back_late_goes_to_the_shovel_first() -> None:
     def definition(queue: QueueSnapshot, **changed: Any) -> Any:
         move = decide(cut_off(queue, **changed), NEW, SETTLE)
-        return move.writes[0].body["value"].get("src-consumer-args") if isinstance(move, SendRequests) else None
+        return move.requests[0].body["value"].get("src-consumer-args") if isinstance(move, SendRequests) else None
 
     assert definition(holding(OLD, messages=5, ready=2, unacknowledged=3)) is None
     assert definition(holding(OLD, messages=5, unacknowledged=3)) == {"x-priority": FIRST}
@@ -159,8 +159,8 @@ def test_what_comes_back_late_goes_to_the_shovel_first() -> None:
 
 def test_older_messages_come_back_before_newer_ones_and_those_before_the_newest() -> None:
     full = returning(backlog=holding(body(), NAMES.backlog, messages=7), aside=holding(body(), NAMES.aside, messages=9))
-    assert "7 older ones, 9 that came meanwhile" in told(decide(full, NEW, SETTLE))
-    older_back = replace(full, backlog=holding(body(), NAMES.backlog, still_seconds=3))
+    assert "7 older ones, 9 that arrived meanwhile" in told(decide(full, NEW, SETTLE))
+    older_back = replace(full, backlog=holding(body(), NAMES.backlog, unchanged_seconds=3))
     assert requests(decide(older_back, NEW, SETTLE)) == [f"PUT parameters/shovel/v/{NAMES.last}"]
     last = Shovel(NAMES.aside, NAMES.home).definition("v")
     many = replace(
@@ -174,7 +174,7 @@ def test_older_messages_come_back_before_newer_ones_and_those_before_the_newest(
 
 
 @pytest.mark.parametrize("place", ["aside", "backlog"])
-@pytest.mark.parametrize("left", [{"messages": 1}, {"still_seconds": SETTLE - 0.1}])
+@pytest.mark.parametrize("left", [{"messages": 1}, {"unchanged_seconds": SETTLE - 0.1}])
 def test_no_place_is_deleted_while_anything_may_be_in_it(place: str, left: dict[str, Any]) -> None:
     back = returning(
         queue=holding(NEW, "events", NAMES.home),
@@ -192,5 +192,5 @@ def test_no_place_is_deleted_while_anything_may_be_in_it(place: str, left: dict[
 
 
 def test_a_shovel_that_cannot_run_is_told() -> None:
-    stuck = cut_off(holding(OLD, messages=3, ready=3), troubles={NAMES.out: "vhost limit reached"})
+    stuck = cut_off(holding(OLD, messages=3, ready=3), shovel_errors={NAMES.out: "vhost limit reached"})
     assert told(decide(stuck, NEW, SETTLE)) == "its messages cannot be moved aside yet: vhost limit reached"

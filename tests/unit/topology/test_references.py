@@ -3,7 +3,7 @@
 import pytest
 
 from broker_topology.planning.state import ObjectKind, binding_key, empty, key
-from broker_topology.rules.validation import findings
+from broker_topology.rules.validation import check
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ SPEC = {
 
 
 def said(*given, **more):
-    return [f"{each.path}: {each.message}" for each in findings(*given, **more)]
+    return [f"{each.path}: {each.message}" for each in check(*given, **more)]
 
 
 def test_what_the_broker_holds_may_be_referred_to(loaded, observed):
@@ -55,8 +55,8 @@ def test_nothing_of_it_is_known_without_the_broker(loaded):
 
 
 def test_what_is_about_to_go_may_not(loaded, observed):
-    leaving = frozenset({(ObjectKind.EXCHANGE, key("dlx", "v")), (ObjectKind.QUEUE, key("parking", "v"))})
-    assert said(loaded(SPEC), observed=observed, leaving=leaving) == [
+    deleted = frozenset({(ObjectKind.EXCHANGE, key("dlx", "v")), (ObjectKind.QUEUE, key("parking", "v"))})
+    assert said(loaded(SPEC), observed=observed, deleted=deleted) == [
         "spec.exchanges.own.alternateExchange: no Topology declares exchange dlx",
         "spec.queues.q.deadLetter.exchange: no Topology declares exchange dlx",
         "spec.bindings[1].queue: no Topology declares queue parking",

@@ -52,7 +52,7 @@ def test_the_whole_way_of_a_dead_letter_stays():
         "queue q": "holds 1 message",
         "exchange dlx": "queue q dead-letters to it",
         "binding dlx": "exchange dlx needs it",
-        "policy on-q": "it holds for queue q, which stays",
+        "policy on-q": "it applies to queue q, which stays",
         "queue parking": "a binding from exchange dlx to it stays",
         "exchange rest": "exchange dlx sends it what it cannot route",
         "binding rest": "exchange rest needs it",

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import SecretError
-from broker_topology.resource.model import Rotation
-from broker_topology.rotation.decision import (
+from broker_topology.resource.objects import Rotation
+from broker_topology.rotation.credential_set import (
     CredentialSet,
     RotationFacts,
     UpdateSecret,
@@ -33,20 +33,20 @@ def facts(ring: CredentialSet, **changed) -> RotationFacts:
 
 def changed(step) -> CredentialSet:
     assert isinstance(step, UpdateSecret)
-    assert "one" not in step.why.split() and "two" not in step.why.split()  # no password in what is told
+    assert "one" not in step.reason.split() and "two" not in step.reason.split()  # no password in what is told
     return step.credential_set
 
 
 def test_a_new_secret_gets_the_first_generation():
     ring = changed(decide("order", facts(CredentialSet(), known={"admin": "hash", "orders.7": "hash"})))
     assert ring.current.username == "order.1" and len(ring.current.password) >= 40
-    assert (ring.rotated_at, ring.staged, ring.former) == (NOW, None, None)
+    assert (ring.rotated_at, ring.pending, ring.previous) == (NOW, None, None)
 
 
 def test_a_lost_secret_gets_the_next_generation_and_the_last_one_keeps_working():
     ring = changed(decide("order", facts(CredentialSet(), known={"order": "h0", "order.9": "h9", "order.10": "h10"})))
     assert ring.current.username == "order.11"
-    assert ring.former == Credentials("order.10", password_hash="h10")
+    assert ring.previous == Credentials("order.10", password_hash="h10")
     assert credential_set("s", ring.data()) == ring
 
 
@@ -61,14 +61,14 @@ def test_it_is_due_when_its_hours_are_over():
         NOW + timedelta(seconds=1), "order.1 is in use"
     )
     ring = changed(decide("order", facts(CredentialSet(FIRST, since))))
-    assert (ring.current, ring.rotated_at, ring.staged.username) == (FIRST, since, "order.2")
+    assert (ring.current, ring.rotated_at, ring.pending.username) == (FIRST, since, "order.2")
 
 
 def test_who_is_asked_rotates_once():
     old = NOW - timedelta(hours=1)
     for rotation in (ROTATION, None):
         asked = facts(CredentialSet(FIRST, old), requested=NOW - timedelta(minutes=1), rotation=rotation)
-        assert changed(decide("order", asked)).staged.username == "order.2"
+        assert changed(decide("order", asked)).pending.username == "order.2"
         done = facts(CredentialSet(SECOND, NOW), requested=NOW - timedelta(minutes=1), rotation=rotation)
         assert isinstance(decide("order", done), WaitUntil)
         within = replace(
@@ -80,7 +80,7 @@ def test_who_is_asked_rotates_once():
         )
     later = NOW + timedelta(minutes=1)
     assert decide("order", facts(CredentialSet(FIRST, old), requested=later)) == WaitUntil(later, "order.1 is in use")
-    assert changed(decide("order", facts(CredentialSet(FIRST), requested=NOW, rotation=None))).staged is not None
+    assert changed(decide("order", facts(CredentialSet(FIRST), requested=NOW, rotation=None))).pending is not None
 
 
 def test_nothing_is_switched_before_the_next_user_has_its_rights():
@@ -100,17 +100,17 @@ def test_nothing_is_switched_before_the_next_user_has_its_rights():
         (2, True, True),
     ],
 )
-def test_the_former_user_stays_for_the_overlap_and_a_connected_one_for_two(passed, connected, gone):
+def test_the_previous_user_stays_for_the_overlap_and_a_connected_one_for_two(passed, connected, gone):
     ring = CredentialSet(SECOND, NOW - passed * OVERLAP, None, FIRST)
     step = decide("order", facts(ring, known=BOTH, connected=connected))
     if gone:
         assert changed(step) == CredentialSet(SECOND, ring.rotated_at)
     else:
         assert isinstance(step, WaitUntil)
-        assert NOW < step.until <= ring.rotated_at + 2 * OVERLAP
+        assert NOW < step.time <= ring.rotated_at + 2 * OVERLAP
 
 
-def test_the_next_rotation_waits_for_the_former_user_to_go():
+def test_the_next_rotation_waits_for_the_previous_user_to_go():
     ring = CredentialSet(SECOND, NOW - timedelta(minutes=1), None, FIRST)
     assert isinstance(decide("order", facts(ring, requested=NOW, known=BOTH)), WaitUntil)
 
@@ -118,7 +118,7 @@ def test_the_next_rotation_waits_for_the_former_user_to_go():
 def test_turning_rotation_off_ends_what_has_begun():
     ring = CredentialSet(FIRST, NOW, SECOND)
     switched = changed(decide("order", facts(ring, rotation=None, prepared=True)))
-    assert switched.former == FIRST
+    assert switched.previous == FIRST
     late = facts(switched, rotation=None, now=NOW + timedelta(minutes=10))
     assert changed(decide("order", late)) == CredentialSet(SECOND, NOW)
 
@@ -151,7 +151,7 @@ def test_a_keyring_is_read_as_it_was_written(ring):
 
 def test_half_a_credential_is_none_and_a_bad_time_is_said():
     assert credential_set("s", {"username": "order.1", "next-password": "p"}).accounts == ()
-    with pytest.raises(SecretError, match="secret s: rotated-at is 'yesterday', which is no time"):
+    with pytest.raises(SecretError, match="secret s: rotated-at is 'yesterday', which is not a time"):
         credential_set("s", {"rotated-at": "yesterday"})
 
 
@@ -163,7 +163,7 @@ def test_every_history_ends_with_one_user_and_never_without_one():
             ring,
             now=now,
             known={each.username: "h" for each in ring.accounts},
-            prepared=ring.staged is not None and step % 3 == 0,
+            prepared=ring.pending is not None and step % 3 == 0,
             connected=step % 5 == 0,
         )
         before, decision = ring, decide("order", seen)
@@ -174,7 +174,7 @@ def test_every_history_ends_with_one_user_and_never_without_one():
             assert all(now >= before.rotated_at + OVERLAP for _ in gone)
             used += [each.username for each in ring.accounts if each not in before.accounts]
         else:
-            now = max(now + timedelta(minutes=1), decision.until or now)
+            now = max(now + timedelta(minutes=1), decision.time or now)
     assert len(used) == len(set(used)) > 10
 
 
@@ -192,6 +192,6 @@ def test_names_that_a_rotation_would_take_or_break_are_refused(complaints):
         },
     }
     assert complaints(spec) == [
-        "spec.users.order.2: is what a rotation may call user order; call it something else",
+        "spec.users.order.2: is a name that the rotation of user order needs; choose another one",
         "spec.users.order.topicPermissions[0]: with rotation {username} is order.1, then order.2: write order instead",
     ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker_topology.resource.model import Binding, Exchange
+from broker_topology.resource.objects import Binding, Exchange
 from broker_topology.rules.routing import RoutingTable, topic_matches
 
 

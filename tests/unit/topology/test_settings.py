@@ -40,11 +40,11 @@ def user(**more):
         (user(tags=["a"] * 33), "spec.users.u.tags: has 33 entries; at most 32 fit into one resource, so use several"),
         (
             user(credentials="Import", rotation={"everyHours": 1}),
-            "spec.users.u.rotation: rotation makes passwords, and credentials: Import takes them from elsewhere",
+            "spec.users.u.rotation: rotation generates passwords, and credentials: Import forbids that",
         ),
         (
             user(rotation={"everyHours": 1, "overlapMinutes": 60}),
-            "spec.users.u.rotation.overlapMinutes: is as long as everyHours (1): the former user would never go",
+            "spec.users.u.rotation.overlapMinutes: is as long as everyHours (1): the previous user would never be",
         ),
         (
             {"superStreams": {"s": {"partitions": 3, "routingKeys": ["a", "b"]}}},

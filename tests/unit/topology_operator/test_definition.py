@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from broker_topology.findings import Origin
 from broker_topology.resource.decode import decode
 from broker_topology.resource.model import LoadedTopology, Topology
-from broker_topology.rules.validation import findings
+from broker_topology.rules.validation import check
 from tests.kubernetes.emulator.objects import StatusError
 from tests.kubernetes.emulator.schema import StructuralSchema
 from tests.unit.topology_operator.refused_specs import BROKER, REFUSED, Document, document
@@ -37,7 +37,7 @@ def complaints(body: Document) -> list[str]:
     topology, found = decode(body, Topology, Origin("test"))
     if topology is None:
         return [str(each) for each in found]
-    return [str(each) for each in findings([LoadedTopology(Origin("test"), topology)])]
+    return [str(each) for each in check([LoadedTopology(Origin("test"), topology)])]
 
 
 def test_the_committed_file_is_what_the_model_gives() -> None:

@@ -10,7 +10,7 @@ import yaml
 from broker_topology.findings import Origin
 from broker_topology.resource.decode import decode
 from broker_topology.resource.model import LoadedTopology, Topology
-from broker_topology.rules.validation import findings
+from broker_topology.rules.validation import check
 from tests.unit.topology_operator.test_definition import refusals
 from topology_operator import crd
 from topology_operator.reconcile import ready_condition
@@ -36,7 +36,7 @@ def test_every_example_is_taken(block: dict[str, Any]) -> None:
     assert refusals(block) == ""
     topology, found = decode(block, Topology, Origin("docs"))
     assert topology is not None, found
-    assert findings([LoadedTopology(Origin("docs"), topology)]) == []
+    assert check([LoadedTopology(Origin("docs"), topology)]) == []
 
 
 def test_every_field_is_in_an_example() -> None:
