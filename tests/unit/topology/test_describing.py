@@ -89,10 +89,8 @@ def test_a_type_of_queue_that_has_no_word():
 
 
 def test_an_exchange_of_a_plugin():
-    assert exchange_forms({"type": "x-delayed-message"}) == (
-        (),
-        "a Topology has no exchanges of type x-delayed-message",
-    )
+    reason = "a Topology has no exchanges of type x-delayed-message"
+    assert exchange_forms({"type": "x-delayed-message"}) == ([], reason)
 
 
 @pytest.mark.parametrize(
