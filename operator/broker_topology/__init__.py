@@ -11,7 +11,7 @@ from broker_topology.errors import InvalidTopology, OwnershipConflict, TopologyE
 from broker_topology.findings import Finding
 from broker_topology.planning.plan import Plan
 from broker_topology.planning.result import ObjectState, Status, TopologyResult
-from broker_topology.reconciliation.apply import ApplyResult, apply, preview
+from broker_topology.reconciliation.apply import apply, preview
 from broker_topology.reconciliation.finalize import finalize
 from broker_topology.reconciliation.reconcile import reconcile
 from broker_topology.resource.manifests import load, parse, with_vhost
@@ -22,6 +22,6 @@ __all__ = [
     "load", "parse", "with_vhost", "check", "validate", "preview", "apply",
     "reconcile", "finalize", "TopologyResult", "ObjectState", "Status",
     "ManagementApi", "SecretStore", "SecretDirectory", "Credentials",
-    "LoadedTopology", "Topology", "Finding", "Plan", "ApplyResult",
+    "LoadedTopology", "Topology", "Finding", "Plan",
     "TopologyError", "InvalidTopology", "OwnershipConflict",
 ]  # fmt: skip

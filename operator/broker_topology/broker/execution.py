@@ -13,6 +13,7 @@ from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import AccessDenied, RequestFailed
 from broker_topology.planning.dependencies import first_missing, lossy_queues
 from broker_topology.planning.plan import STAGES, Action, Plan, PlanStep
+from broker_topology.planning.rendering import title
 from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind, empty, key
 
 NEEDS_PERMISSION = frozenset({ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING})
@@ -39,6 +40,16 @@ class SkippedStep(msgspec.Struct, frozen=True):
 class ExecutionResult(msgspec.Struct, frozen=True):
     failures: tuple[StepFailure, ...] = ()
     skipped: tuple[SkippedStep, ...] = ()
+
+    @property
+    def failed_steps(self) -> tuple[tuple[str, str], ...]:
+        """Each failed step with its reason, as text."""
+        return tuple((title(each.step), each.reason) for each in self.failures)
+
+    @property
+    def skipped_steps(self) -> tuple[tuple[str, str], ...]:
+        """Each skipped step with the object that it depends on, as text."""
+        return tuple((title(each.step), f"{each.waits_for[0].value} {each.waits_for[1]}") for each in self.skipped)
 
 
 async def execute_plan(

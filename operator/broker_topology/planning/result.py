@@ -52,10 +52,14 @@ class TopologyResult(msgspec.Struct, frozen=True):
     """The steps of the plan that repair drift: changes that were made at the broker by other clients."""
     failures: tuple[tuple[str, str], ...] = ()
     """The steps that the broker refused, each with its reason."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """The steps that were not tried, each with the missing object that it depends on."""
     migrated: tuple[Key, ...] = ()
     """Queues whose migration to other arguments is complete."""
     warnings: tuple[str, ...] = ()
     """Findings that do not refuse the topology."""
+    unnamed: tuple[str, ...] = ()
+    """Without an owner: bindings to these queues that the broker holds and no file names. They stay."""
 
     @property
     def ready(self) -> bool:

@@ -52,8 +52,7 @@ async def finalize(
     planned = await plan_deletion(existing, observed, api, record, known.values(), allowance, believe_counts=False)
     steps = planned.steps(observed)
     done = await delete(planned, observed, api, allowance, quiet_seconds)
-    failures = tuple((title(each.step), each.reason) for each in done.failures)
-    if not failures:
+    if not done.failures:
         await ownership.remove(api, owner)
     refused = {each.step.object: each.reason for each in done.failures}
     deleted = tuple(step for step in steps if step.object not in {*done.kept, *refused})
@@ -63,7 +62,8 @@ async def finalize(
             *((step.object, Status.DELETED, "") for step in deleted),
         ]
     ) + tuple(ObjectState.of(each, Status.FAILED, reason) for each, reason in refused.items())
-    return TopologyResult(Plan(deleted), states, (), failures)
+    failures = tuple((title(each.step), each.reason) for each in done.failures)
+    return TopologyResult(Plan(deleted), states, failures=failures)
 
 
 async def _continue_migration(context: MigrationContext, migrate: Migrate | None) -> TopologyResult | None:

@@ -7,7 +7,7 @@ Without a difference nothing is written, and the number of read requests does no
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -26,9 +26,8 @@ from broker_topology.migration.context import MIGRATION_NOTE, HeldObject, Migrat
 from broker_topology.migration.state import under_way
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import Action, Plan, PlanStep, plan
-from broker_topology.planning.rendering import title
 from broker_topology.planning.result import TopologyResult
-from broker_topology.planning.state import USER_RIGHTS, BrokerState, Key, ObjectId, ObjectKind, empty, key
+from broker_topology.planning.state import USER_RIGHTS, BrokerState, Key, ObjectId, ObjectKind, display_name, empty, key
 from broker_topology.reconciliation.claims import acquire_claims, check_claims
 from broker_topology.reconciliation.deletion import (
     DeletionAllowance,
@@ -60,6 +59,8 @@ async def reconcile(
     quiet_seconds: float = QUIET_SECONDS,
 ) -> TopologyResult:
     """Reconciles the resources of one owner. `enforce` and `prune` default to their `mode` and `prune`.
+
+    With an empty `owner`, nothing is recorded or deleted, and objects of owners are not changed.
 
     `peers` are the other resources for the same broker, whose objects may be referred to. Without `enforce` nothing is
     written; the counts of messages are as correct as with it, and take as long. What the broker refuses is in the
@@ -122,13 +123,22 @@ class Reconciliation:
         if errors := errors_in(found):
             raise InvalidTopology(errors)
         self._warnings = tuple(map(str, found))
-        check_claims(self._topologies, self._owner, claims, self._others, self._peers)
+        if self._owner:
+            check_claims(self._topologies, self._owner, claims, self._others, self._peers)
+        else:
+            await self._use_accounts(rotated, generate=False)
+            changed = frozenset(step.object for step in self._plan.writes)
+            check_claims(self._topologies, "", changed, self._others)
+        await self._use_accounts(rotated, generate=generate)
+        if self._owner:
+            check_claims(self._topologies, self._owner, claims_of(self._wanted), self._others, self._peers)
+        check_rights(self._api.username, self._plan, self._observed)
+
+    async def _use_accounts(self, rotated: AccountCredentials | None, *, generate: bool) -> None:
         self._accounts = await accounts(self._topologies, self._secrets, rotated, generate=generate)
         self._wanted = desired(self._topologies, self._accounts.usernames)
         self._digest = digest(self._wanted)
-        check_claims(self._topologies, self._owner, claims_of(self._wanted), self._others, self._peers)
         self._plan = self._difference()
-        check_rights(self._api.username, self._plan, self._observed)
 
     async def preview(self, *, prune: bool) -> TopologyResult:
         """The result that `enforce` would have, as far as it is known now."""
@@ -143,7 +153,8 @@ class Reconciliation:
 
     async def _foreseen(self, step: PlanStep) -> PlanStep:
         """The step as a migration would execute it."""
-        if step.kind is not ObjectKind.QUEUE or step.action is not Action.BLOCKED or not self._may_migrate(step.key):
+        migratable = step.kind is ObjectKind.QUEUE and step.action is Action.BLOCKED and self._may_migrate(step.key)
+        if not migratable or not self._owner:
             return step
         reason = await migrator.foreseen_refusal(self._api, step.key, step.body)
         if reason is not None:
@@ -152,7 +163,8 @@ class Reconciliation:
 
     async def enforce(self, *, prune: bool, migrate: Migrate | None, progress: Progress | None) -> TopologyResult:
         """Executes the plan, and reads the broker again if anything was written."""
-        await self._claim()
+        if self._owner:
+            await self._claim()
         if migrate is not None:
             await self._migrate(migrate)
         done = await execute_plan(
@@ -172,7 +184,8 @@ class Reconciliation:
             await self._observe()
         left = self._difference()
         done = ExecutionResult((*done.failures, *deletion_result.failures), done.skipped)
-        await self._conclude(done)
+        if self._owner:
+            await self._conclude(done)
         result = self._result(Plan((*executed.steps, *deleted)), left, done, deletion_result.kept)
         return replace(result, repaired=drift, migrated=self._migrated)
 
@@ -189,8 +202,14 @@ class Reconciliation:
         if step.action is not Action.BLOCKED or not step.changes:
             return step
         requested = step.kind is ObjectKind.QUEUE and self._may_migrate(step.key)
-        hint = "; argumentChange: Migrate asks the operator to move its messages" if requested else migration_hint(step)
-        return replace(step, reason=f"{step.reason}{hint}")
+        if step.kind is not ObjectKind.QUEUE or step.body["arguments"].get("x-queue-type") == "stream":
+            return step
+        if requested and self._owner:
+            hint = "argumentChange: Migrate asks the operator to move its messages"
+        else:
+            condition = "" if self._owner else ", with --owner"
+            hint = f"argumentChange: Migrate would move its messages into a new queue of this name{condition}"
+        return replace(step, reason=f"{step.reason}; {hint}")
 
     def _may_migrate(self, queue: Key) -> bool:
         return any(
@@ -318,13 +337,20 @@ class Reconciliation:
             self._record = record
 
     def _result(self, steps: Plan, left: Plan, done: ExecutionResult, kept: Mapping[ObjectId, str]) -> TopologyResult:
-        states = object_states(self._wanted, left, done.failures, self._held, kept)
-        failures = tuple((title(each.step), each.reason) for each in done.failures)
-        return TopologyResult(steps, states, failures=failures, warnings=self._warnings)
+        return TopologyResult(
+            steps,
+            object_states(self._wanted, left, done.failures, self._held, kept),
+            failures=done.failed_steps,
+            skipped=done.skipped_steps,
+            warnings=self._warnings,
+            unnamed=() if self._owner else tuple(self._unnamed()),
+        )
 
-
-def migration_hint(step: PlanStep) -> str:
-    """The solution for a blocked queue whose resource does not ask for a migration."""
-    if step.kind is not ObjectKind.QUEUE or step.body["arguments"].get("x-queue-type") == "stream":
-        return ""
-    return "; argumentChange: Migrate would move its messages into a new queue of this name"
+    def _unnamed(self) -> Iterator[str]:
+        """Without a record, a binding that the files named before looks like one that another client made."""
+        claimed = {identity for record in self._others.values() for _, identity in record.claims}
+        observed, wanted = self._observed[ObjectKind.BINDING], self._wanted[ObjectKind.BINDING]
+        for identity in sorted(observed.keys() - wanted.keys() - claimed):
+            _, kind, target, *_ = identity.name
+            if kind == "queue" and key(target, identity.vhost) in self._wanted[ObjectKind.QUEUE]:
+                yield f"binding {display_name(ObjectKind.BINDING, identity)}"

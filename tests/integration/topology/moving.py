@@ -69,7 +69,7 @@ class Moving:
             topology[0], self.owner, record, wanted, observed, plan(wanted, observed, {}), self.api, asked
         )
 
-    def migrator(self, sent: Callable[[ApiRequest], None] | None = None, **options: Any) -> Migrator:
+    def migrator(self, sent: Callable[[ApiRequest], None] = lambda _: None, **options: Any) -> Migrator:
         options = {"settle_seconds": SETTLE_SECONDS, "number": self.number} | options
         return Migrator(on_request=sent, **options)
 
