@@ -48,7 +48,7 @@ async def test_check_finds_drift(broker, api, run):
     assert await run("check") == (3, ["+ queue q (quorum)", "1 to create"], [])
 
 
-async def test_what_stays_blocked_is_an_error(run):
+async def test_a_blocked_step_is_an_error(run):
     await run("apply")
     code, out, _ = await run("apply", spec=SPEC | {"queues": {"q": {"deliveryLimit": 5}}})
     assert code == 1
@@ -133,7 +133,7 @@ async def test_an_owner_prunes_what_the_files_no_longer_name(broker, api, run):
     assert await run("check", *owner, "--prune", spec=whole) == (3, ["+ queue q (quorum)", "1 to create"], [])
 
 
-async def test_what_holds_messages_is_kept_and_said(broker, api, run):
+async def test_a_queue_with_messages_is_kept_and_reported(broker, api, run):
     owner = ("--owner", broker.owner(), "--prune")
     spec = {"vhost": "v", "queues": {"q": {"type": "classic"}}}
     await run("apply", *owner, spec=spec)
@@ -156,7 +156,7 @@ async def test_plan_counts_messages_as_apply_does(broker, api, run):
     assert (code, out) == (3, ["- queue empty (quorum)", "1 to delete", "= kept queue q: holds 1 message"])
 
 
-async def test_without_an_owner_what_cannot_be_known_is_named(run):
+async def test_without_an_owner_unnamed_bindings_are_reported(run):
     def spec(routing_key):
         binding = {"source": "amq.topic", "queue": "q", "routingKey": routing_key}
         return {"vhost": "v", "queues": {"q": {}}, "bindings": [binding]}
@@ -194,7 +194,7 @@ async def test_results_as_json(broker, run):
     assert (code, json.loads("\n".join(out))["summary"]) == (0, "3 written")
 
 
-async def test_a_step_that_is_refused_names_what_waits_for_it(run):
+async def test_a_refused_step_is_reported_with_the_steps_that_wait_for_it(run):
     queues = {"q": {"arguments": {"x-queue-leader-locator": "nowhere"}}, "other": {}}
     bindings = [{"source": "e", "queue": each} for each in queues]
     code, _, errors = await run("apply", spec=SPEC | {"queues": queues, "bindings": bindings})
@@ -207,7 +207,7 @@ async def test_a_step_that_is_refused_names_what_waits_for_it(run):
     assert out == ["+ queue q (quorum)", "+ binding e --> q", "2 to create"]
 
 
-async def test_an_owners_object_is_not_changed_in_passing(broker, api, run):
+async def test_an_owners_object_is_not_changed_without_the_owner(broker, api, run):
     await broker.reconcile({"policies": {"p": {"pattern": "^q$", "definition": {"max-length": 1}}}}, api=api)
     spec = {"vhost": "v", "policies": {"p": {"pattern": "^q$", "definition": {"max-length": 2}}}}
     code, _, (message,) = await run("apply", spec=spec)
@@ -236,7 +236,7 @@ async def test_a_user_is_rotated_and_plan_shows_no_difference_meanwhile(broker, 
 
 
 @pytest.mark.long
-async def test_apply_comes_back_when_a_queue_has_been_migrated(broker, api, run):
+async def test_apply_returns_when_a_queue_is_migrated(broker, api, run):
     owned = ("--owner", broker.owner())
     assert (await run("apply", *owned))[0] == 0
     asked = SPEC | {"queues": {"q": {"deliveryLimit": 5, "argumentChange": "Migrate"}}}
@@ -259,7 +259,7 @@ async def test_apply_comes_back_when_a_queue_has_been_migrated(broker, api, run)
     assert out[0].startswith("! queue q: cannot be migrated: the offsets of a stream would not survive")
 
 
-async def test_owners_are_listed_and_one_that_will_not_come_back_is_forgotten(broker, api, capsys):
+async def test_owners_are_listed_and_a_lost_one_is_removed(broker, api, capsys):
     await broker.reconcile(SPEC, "first", api=api)
     await broker.reconcile({"exchanges": {"other": {"type": "fanout"}}}, "second", api=api)
     await api.delete(path("queues", broker.vhost, "q"))
@@ -284,7 +284,7 @@ async def test_owners_are_listed_and_one_that_will_not_come_back_is_forgotten(br
     assert second in message
 
 
-async def test_an_owner_that_is_moving_messages_is_not_forgotten(broker, api, capsys):
+async def test_an_owner_that_migrates_a_queue_is_not_removed(broker, api, capsys):
     await broker.reconcile(SPEC, api=api)
     record = (await ownership.records(api))[broker.owner()]
     note = {MIGRATION_NOTE: [[broker.vhost, "q", {}]]}

@@ -104,7 +104,9 @@ async def killed_while_declaring(broker: Any, api: ManagementApi, cutting: Cutti
     await ownership.write(api, replace(known, notes=notes, made=known.made | {broker.vhost}, claims=claims))
 
 
-async def test_it_is_declared_anew_with_its_bindings(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
+async def test_a_leaderless_queue_is_declared_again_with_its_bindings(
+    broker: Any, api: ManagementApi, cutting: Cutting
+) -> None:
     await killed_while_declaring(broker, api, cutting, "work")
     await api.put(path("exchanges", broker.vhost, "events"), {"type": "topic", "durable": True})
     await api.post(path("bindings", broker.vhost, "e", "events", "q", "work"), {"routing_key": "#"})
@@ -119,7 +121,7 @@ async def test_it_is_declared_anew_with_its_bindings(broker: Any, api: Managemen
     assert not (await broker.reconcile(SPEC, api=api)).plan
 
 
-async def test_one_that_lives_is_left_alone(broker: Any, api: ManagementApi) -> None:
+async def test_a_queue_with_a_leader_is_left_alone(broker: Any, api: ManagementApi) -> None:
     await broker.reconcile(SPEC, api=api)
     await takes(broker, "work")
     record = (await ownership.records(api))[broker.owner()]
@@ -129,7 +131,7 @@ async def test_one_that_lives_is_left_alone(broker: Any, api: ManagementApi) -> 
     assert len(held) == 1
 
 
-async def test_it_goes_with_its_owner(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
+async def test_a_leaderless_queue_is_deleted_with_its_owner(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
     await killed_while_declaring(broker, api, cutting, "work")
     outcome = await broker.finalize(SPEC, api=api)
     assert outcome.failures == ()
@@ -137,7 +139,7 @@ async def test_it_goes_with_its_owner(broker: Any, api: ManagementApi, cutting: 
     assert broker.owner() not in await ownership.records(api)
 
 
-async def test_nobody_is_cut_off_because_all_is_to_end(broker: Any, api: ManagementApi) -> None:
+async def test_no_declaration_is_interrupted_by_a_cancellation(broker: Any, api: ManagementApi) -> None:
     """Cancelled at any moment, whatever has been sent is waited for."""
     queues = {f"q{number}": {} for number in range(40)}
     running = asyncio.create_task(broker.reconcile({"queues": queues}, api=api))
@@ -151,7 +153,7 @@ async def test_nobody_is_cut_off_because_all_is_to_end(broker: Any, api: Managem
 
 
 @pytest.mark.usefixtures("quick_counts")
-async def test_a_migration_that_was_cut_off_goes_on(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
+async def test_an_interrupted_migration_continues(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
     migrating = SPEC | {"queues": {"work": {"argumentChange": "Migrate", "deliveryLimit": 7}}}
     await broker.reconcile(SPEC, api=api)
     await takes(broker, "work")

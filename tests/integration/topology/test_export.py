@@ -36,7 +36,7 @@ async def exported(broker, api, tmp_path, capsys):
     return run
 
 
-async def test_exporting_and_applying_writes_nothing(broker, api, exported):
+async def test_applying_an_export_writes_nothing(broker, api, exported):
     await broker.reconcile(SPEC, api=api)
     file, secrets = await exported()
     (loaded,) = broker_topology.load([file])
@@ -52,7 +52,7 @@ async def test_exporting_and_applying_writes_nothing(broker, api, exported):
     assert set(api.requests) == {"GET"}
 
 
-async def test_the_command_line_applies_it_too(broker, api, exported, capsys):
+async def test_the_command_line_applies_an_export(broker, api, exported, capsys):
     await broker.reconcile(SPEC, api=api)
     file, secrets = await exported()
     options = [*broker.options()[:-1], str(secrets._folder), "--owner", broker.owner()]
@@ -60,7 +60,7 @@ async def test_the_command_line_applies_it_too(broker, api, exported, capsys):
     assert capsys.readouterr().out.splitlines()[-1].endswith(": nothing to do")
 
 
-async def test_names_and_arguments_of_every_kind_survive(broker, api):
+async def test_unusual_names_and_arguments_are_exported_exactly(broker, api):
     await broker.reconcile({}, api=api)
     vhost = broker.vhost
     arguments = {"x-queue-type": "quorum", "x-dead-letter-exchange": "by/slash %41", "x-message-ttl": 1500}
@@ -78,7 +78,7 @@ async def test_names_and_arguments_of_every_kind_survive(broker, api):
 
 
 @pytest.mark.parametrize("number", range(4))
-async def test_whatever_a_broker_holds_is_exported_exactly(broker, api, tmp_path, capsys, number):
+async def test_random_content_is_exported_exactly(broker, api, tmp_path, capsys, number):
     content = RandomBroker(api, broker.vhost, SEED + number, broker.suffix)
     await content.fill()
     broker.cleans(content.users)
@@ -119,7 +119,7 @@ def moved(state):
     }
 
 
-async def test_what_cannot_be_said_is_left_out_with_all_that_depends_on_it(broker, api, tmp_path, capsys):
+async def test_objects_without_fields_are_left_out_with_their_dependents(broker, api, tmp_path, capsys):
     await broker.reconcile({"exchanges": {"events": {"type": "topic"}}}, api=api)
     vhost = broker.vhost
     await impossible(api, vhost)
@@ -179,7 +179,7 @@ async def test_an_exported_user_still_logs_in_elsewhere(broker, api, algorithm):
             pass
 
 
-async def test_a_virtual_host_that_is_not_there(broker, capsys):
+async def test_a_missing_virtual_host(broker, capsys):
     arguments = ["export", *broker.options(), "--vhost", "nowhere"]
     assert await asyncio.to_thread(main, arguments) == 1
     assert "has no virtual host nowhere; it has " in capsys.readouterr().err

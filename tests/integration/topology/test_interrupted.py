@@ -101,7 +101,7 @@ async def held(api, broker):
 
 
 @pytest.mark.parametrize(("stride", "late"), EVERY)
-async def test_a_change_that_was_interrupted_is_finished_by_the_next_run(broker, api, interrupted, stride, late):
+async def test_an_interrupted_change_is_completed_by_the_next_run(broker, api, interrupted, stride, late):
     async def change(through):
         outcome = await broker.reconcile(AFTER, api=through)
         assert outcome.ready
@@ -120,7 +120,7 @@ async def test_a_change_that_was_interrupted_is_finished_by_the_next_run(broker,
 
 
 @pytest.mark.parametrize(("stride", "late"), EVERY)
-async def test_a_release_that_was_interrupted_is_finished_by_the_next(broker, api, interrupted, stride, late):
+async def test_an_interrupted_finalization_is_completed_by_the_next_run(broker, api, interrupted, stride, late):
     async def end(through):
         await broker.finalize(BEFORE, api=through)
 
@@ -137,7 +137,7 @@ async def test_a_release_that_was_interrupted_is_finished_by_the_next(broker, ap
     assert interruptions > 15 // stride
 
 
-async def test_a_half_made_resource_is_released(broker, api, interrupted):
+async def test_a_partly_created_resource_is_finalized(broker, api, interrupted):
     for count in (10, 16, 25):
         interrupted.left = count
         with pytest.raises(BrokerUnreachable):

@@ -60,7 +60,7 @@ async def lived(moving: Moving, old: dict[str, Any], new: dict[str, Any]) -> Non
     assert not (await moving.situation(moving.topology(new))).plan
 
 
-async def test_nothing_is_lost_while_messages_come_and_go(moving: Moving) -> None:
+async def test_no_message_is_lost_while_clients_publish_and_consume(moving: Moving) -> None:
     await lived(moving, OLD, NEW | {"singleActiveConsumer": True})
 
 
@@ -74,11 +74,11 @@ async def test_nothing_is_lost_while_messages_come_and_go(moving: Moving) -> Non
     ],
     ids=["one consumer to many", "quorum to classic", "classic to quorum"],
 )
-async def test_nothing_is_lost_from_kind_to_kind(moving: Moving, old: dict[str, Any], new: dict[str, Any]) -> None:
+async def test_no_message_is_lost_between_queue_types(moving: Moving, old: dict[str, Any], new: dict[str, Any]) -> None:
     await lived(moving, old, new)
 
 
-async def test_a_message_keeps_everything_its_sender_said(moving: Moving, broker: Any) -> None:
+async def test_a_message_keeps_its_properties(moving: Moving, broker: Any) -> None:
     await declared(moving)
     sender, password = broker.own("sender"), "p"
     await moving.api.put(path("users", sender), {"password": password, "tags": ""})
@@ -122,7 +122,7 @@ async def test_older_messages_come_before_newer_ones(moving: Moving) -> None:
         assert bodies(await drained(channel, moving.name)) == [str(each) for each in range(number)]
 
 
-async def test_messages_that_wait_or_are_with_a_consumer_are_waited_for(moving: Moving) -> None:
+async def test_the_migration_waits_for_retries_and_unacknowledged_messages(moving: Moving) -> None:
     await declared(moving)
     topology, migrator = moving.topology(NEW), moving.migrator()
     async with moving.channel() as channel, moving.channel() as slow:
@@ -146,7 +146,7 @@ async def test_messages_that_wait_or_are_with_a_consumer_are_waited_for(moving: 
 
 
 @pytest.mark.long
-async def test_a_message_on_its_way_to_a_parking_lot_that_is_full_keeps_its_queue(moving: Moving) -> None:
+async def test_a_queue_is_kept_while_a_message_waits_for_its_parking_lot(moving: Moving) -> None:
     dead_letter = {"deadLetter": {"exchange": "lots", "routingKey": f"{moving.name}.lot"}}
     await declared(moving, OLD | dead_letter)
     topology, migrator = moving.topology(NEW | dead_letter), moving.migrator()
@@ -197,18 +197,18 @@ async def killed_after_each(writes: range, broker: Any, api: ManagementApi) -> l
     return await asyncio.gather(*map(one, writes))
 
 
-async def test_killed_after_a_write_it_is_brought_to_the_same_end(broker: Any, api: ManagementApi) -> None:
+async def test_a_migration_that_is_killed_after_some_writes_completes(broker: Any, api: ManagementApi) -> None:
     assert all(await killed_after_each(range(4, 30, 4), broker, api))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-async def test_killed_after_any_write_it_is_brought_to_the_same_end(broker: Any, api: ManagementApi) -> None:
+async def test_a_migration_that_is_killed_after_any_write_completes(broker: Any, api: ManagementApi) -> None:
     killed = await killed_after_each(range(1, WRITES), broker, api)
     assert killed[0] and not killed[-1]  # every write there is has been the last one once
 
 
-async def test_another_process_keeps_out(moving: Moving) -> None:
+async def test_another_process_waits_for_the_lease(moving: Moving) -> None:
     await declared(moving)
     topology = moving.topology(NEW)
 
@@ -222,7 +222,7 @@ async def test_another_process_keeps_out(moving: Moving) -> None:
     await moving.finish(topology)
 
 
-async def test_a_change_taken_back_brings_everything_back(moving: Moving) -> None:
+async def test_reverting_a_change_returns_every_message(moving: Moving) -> None:
     await declared(moving)
     routes, migrator = await moving.routes(), moving.migrator()
     async with moving.channel() as channel:
@@ -239,7 +239,7 @@ async def test_a_change_taken_back_brings_everything_back(moving: Moving) -> Non
 
 
 @pytest.mark.long
-async def test_another_change_on_the_way_back_moves_everything_again(moving: Moving) -> None:
+async def test_a_second_change_during_the_return_moves_every_message_again(moving: Moving) -> None:
     await declared(moving)
     again = NEW | {"deliveryLimit": 70}
     async with moving.channel() as channel:
@@ -269,7 +269,7 @@ async def test_a_stream_is_not_migrated(moving: Moving) -> None:
     assert await moving.leftovers() == []
 
 
-async def test_a_policy_that_could_cost_messages_stands_against_it(moving: Moving) -> None:
+async def test_a_policy_that_could_drop_messages_blocks_the_migration(moving: Moving) -> None:
     await declared(moving)
     policy = {"pattern": ".*", "apply-to": "queues", "definition": {"max-length": 5}, "priority": 0}
     await moving.api.put(path("policies", moving.vhost, "small"), policy)
@@ -281,7 +281,7 @@ async def test_a_policy_that_could_cost_messages_stands_against_it(moving: Movin
 
 
 @pytest.mark.long
-async def test_without_the_plugin_it_says_how_to_get_it(moving: Moving, servers: Servers) -> None:
+async def test_without_the_plugin_the_message_says_how_to_enable_it(moving: Moving, servers: Servers) -> None:
     await declared(moving)
     routes = await moving.routes()
     plugins = ("rabbitmq_shovel_management", "rabbitmq_shovel")
@@ -310,7 +310,7 @@ def spec(queue: dict[str, Any]) -> dict[str, Any]:
     return SPEC | {"queues": {"work": {"argumentChange": "Migrate", **queue}}}
 
 
-async def test_a_resource_is_ready_again_when_its_queue_has_moved(broker: Any, api: ManagementApi) -> None:
+async def test_a_resource_is_ready_after_the_migration(broker: Any, api: ManagementApi) -> None:
     assert (await broker.reconcile(spec(OLD), api=api)).ready
     asked = await broker.reconcile(spec(NEW), api=api)
     [blocked] = asked.of(Status.BLOCKED)
@@ -330,7 +330,7 @@ async def test_a_resource_is_ready_again_when_its_queue_has_moved(broker: Any, a
     assert [each["name"] for each in queues] == ["work"]
 
 
-async def test_a_binding_given_up_meanwhile_is_gone_in_the_end(broker: Any, api: ManagementApi) -> None:
+async def test_a_binding_removed_during_the_migration_is_deleted(broker: Any, api: ManagementApi) -> None:
     await broker.reconcile(spec(OLD), api=api)
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
     unbound = spec(NEW) | {"bindings": []}
@@ -350,7 +350,7 @@ async def test_a_binding_given_up_meanwhile_is_gone_in_the_end(broker: Any, api:
     assert [each["source"] for each in listed] == [""]
 
 
-async def test_a_resource_is_deleted_after_its_messages_are_back(broker: Any, api: ManagementApi) -> None:
+async def test_a_resource_is_finalized_after_its_messages_returned(broker: Any, api: ManagementApi) -> None:
     await broker.reconcile(spec(OLD), api=api)
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
     await broker.reconcile(spec(NEW), api=api, migrate=migrator)

@@ -32,13 +32,13 @@ async def test_the_right_authority_as_text(broker):
 
 
 @pytest.mark.parametrize("text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"])
-async def test_an_authority_that_is_none(broker, text):
+async def test_a_malformed_authority(broker, text):
     with pytest.raises(CertificateRefused, match=r"the CA given for the broker cannot be used|is not trusted"):
         async with broker.api(ca_file=None, ca_data=text):
             pass
 
 
-async def test_a_broker_that_is_away_for_a_moment(broker, api):
+async def test_the_same_client_continues_after_an_outage(broker, api):
     """The same client goes on once the broker answers again."""
     address = broker.address
     proxy = FaultProxy(int(address.management_url.rsplit(":", 1)[1]))
@@ -67,7 +67,7 @@ class Meddling(ManagementApi):
         await super().put(target, body)
 
 
-async def test_a_virtual_host_that_goes_in_the_middle_of_a_run(broker, api):
+async def test_a_virtual_host_that_is_deleted_during_a_run_is_made_again(broker, api):
     """Whatever the run sees of it, the next one makes everything again."""
     spec = {"exchanges": {f"e{number}": {"type": "fanout"} for number in range(20)}}
     await broker.reconcile({}, api=api)
@@ -80,7 +80,7 @@ async def test_a_virtual_host_that_goes_in_the_middle_of_a_run(broker, api):
     assert (await broker.reconcile(spec, api=api)).ready
 
 
-async def test_what_the_broker_refuses_is_failed_with_its_reason_and_what_needs_it_waits(broker):
+async def test_a_refused_object_is_failed_and_its_dependents_are_pending(broker):
     async with broker.api(concurrency=1) as api:  # the broker counts queues that are declared at once only later
         await broker.reconcile({"vhostLimits": {"maxQueues": 1}}, api=api)
         spec = {
@@ -98,7 +98,7 @@ async def test_what_the_broker_refuses_is_failed_with_its_reason_and_what_needs_
         assert (await broker.reconcile(spec | {"vhostLimits": {"maxQueues": 2}}, api=api)).ready
 
 
-async def test_an_imported_secret_is_waited_for_and_a_hash_is_enough(broker, api):
+async def test_an_imported_user_is_blocked_until_its_secret_has_a_hash(broker, api):
     spec = {"users": {"u": {"secretName": "u", "credentials": "Import", "limits": {"maxChannels": 3}}}}
     name = broker.own("u")
     outcome = await broker.reconcile(spec, api=api)

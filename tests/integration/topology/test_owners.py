@@ -23,7 +23,7 @@ async def test_the_second_resource_is_refused_naming_the_first(broker, api):
     assert (await broker.reconcile(QUEUE, "first", api=api)).ready, "the first goes on as if nothing had been"
 
 
-async def test_what_the_first_gives_up_the_second_may_have(broker, api):
+async def test_an_object_that_the_first_owner_drops_may_be_claimed(broker, api):
     await broker.reconcile(QUEUE, "first", api=api)
     await broker.reconcile({"exchanges": QUEUE["exchanges"]}, "first", api=api)
     assert (await broker.reconcile({"queues": {"q": {}}}, "second", api=api)).ready
@@ -31,7 +31,7 @@ async def test_what_the_first_gives_up_the_second_may_have(broker, api):
     assert (await broker.reconcile(QUEUE, "second", api=api)).ready
 
 
-async def test_of_two_at_the_same_moment_at_most_one_is_the_owner(broker, api):
+async def test_of_two_concurrent_claims_at_most_one_succeeds(broker, api):
     spec = {"exchanges": QUEUE["exchanges"]}
     for _ in range(4):
         await broker.finalize({}, "first", api=api)
@@ -56,7 +56,7 @@ async def test_the_settings_of_a_virtual_host_have_one_owner(broker, api):
         await broker.reconcile({"vhostSettings": {"description": "b"}}, "second", api=api)
 
 
-async def test_a_virtual_host_goes_with_the_last_who_uses_it(broker, api):
+async def test_a_virtual_host_is_deleted_with_its_last_owner(broker, api):
     await broker.reconcile(QUEUE, "first", api=api)
     await broker.reconcile({"queues": {"r": {}}}, "second", api=api)
     outcome = await broker.finalize({}, "first", api=api)
@@ -68,7 +68,7 @@ async def test_a_virtual_host_goes_with_the_last_who_uses_it(broker, api):
     assert not [each for each in await api.get("/api/vhosts?columns=name") if each["name"] == broker.vhost]
 
 
-async def test_a_reference_to_a_neighbour_heals_once_the_neighbour_is_there(broker, api):
+async def test_a_reference_to_a_peer_is_pending_until_the_peer_exists(broker, api):
     spec = {"bindings": [{"source": "mine", "queue": "q"}]}
     with pytest.raises(InvalidTopology, match="no Topology declares exchange mine"):
         await broker.reconcile(spec, "second", api=api)
@@ -80,7 +80,7 @@ async def test_a_reference_to_a_neighbour_heals_once_the_neighbour_is_there(brok
     assert (await broker.reconcile(spec, "second", api=api, peers=peers)).ready
 
 
-async def test_a_reference_to_what_the_broker_holds_is_no_mistake_unless_it_is_about_to_go(broker, api):
+async def test_references_to_observed_objects_are_valid_until_their_deletion(broker, api):
     await broker.reconcile(QUEUE, "first", api=api)
     spec = {"exchanges": {"own": {"type": "fanout"}}, "bindings": [{"source": "mine", "queue": "q"}]}
     assert (await broker.reconcile(spec, "second", api=api)).ready
@@ -88,7 +88,7 @@ async def test_a_reference_to_what_the_broker_holds_is_no_mistake_unless_it_is_a
         await broker.reconcile({"bindings": [{"source": "own", "queue": "q"}]}, "second", api=api)
 
 
-async def test_a_neighbours_mistakes_are_its_own(broker, api):
+async def test_errors_of_a_peer_do_not_refuse_a_resource(broker, api):
     wrong = broker.topology({"bindings": [{"source": "nowhere", "queue": "q"}]}, "wrong")
     assert (await broker.reconcile(QUEUE, "first", api=api, peers=wrong)).ready
 

@@ -75,7 +75,7 @@ async def test_applying_the_shipped_files_twice_writes_nothing(broker, api, shop
 
 
 @pytest.mark.parametrize("service", SERVICE_NAMES)
-async def test_a_service_finds_and_consumes_its_queue(shop, service):
+async def test_a_service_consumes_its_queue(shop, service):
     async with shop(service) as channel:
         await channel.queue_declare(f"{service}.queue", passive=True)
         consumer = await channel.basic_consume(f"{service}.queue", lambda _message: None)
@@ -103,7 +103,7 @@ async def test_a_service_declares_nothing(shop, service):
 
 
 @pytest.mark.parametrize("service", SERVICE_NAMES)
-async def test_a_service_reads_nobody_elses_queue(shop, service):
+async def test_a_service_reads_no_foreign_queue(shop, service):
     others = [f"{other}.queue" for other in SERVICE_NAMES if other != service]
     for queue in (*others, f"{service}.dlq", "unrouted.queue"):
         async with shop(service) as channel:
@@ -112,7 +112,7 @@ async def test_a_service_reads_nobody_elses_queue(shop, service):
 
 
 @pytest.mark.parametrize("service", SERVICE_NAMES)
-async def test_a_service_writes_to_nobody_elses_exchange(shop, service):
+async def test_a_service_writes_to_no_foreign_exchange(shop, service):
     own = {each.name: each.publishes_to for each in SERVICES}
     exchanges = {"", "order.exchange", "workflow.exchange", "audit.fanout.exchange", "orders.dlx", "redrive.exchange"}
     for exchange in (exchanges | {"notification.exchange"}) - {own.get(service)}:
@@ -122,7 +122,7 @@ async def test_a_service_writes_to_nobody_elses_exchange(shop, service):
 
 
 @pytest.mark.parametrize("service", AUDITED)
-async def test_a_publisher_speaks_only_for_itself(shop, service):
+async def test_a_publisher_uses_only_its_own_routing_keys(shop, service):
     async with shop(service) as channel:
         assert isinstance(await publish(channel, "order.exchange", f"{service}.something"), spec.Basic.Ack)
     for key in ("fraud.flagged", f"x{service}.created", *(f"{other}.x" for other in AUDITED if other != service)):
@@ -166,7 +166,7 @@ TAKERS = {
 """Who hears what, as the design says it."""
 
 
-async def test_every_event_reaches_its_takers_and_the_audit_once(shop):
+async def test_every_event_reaches_its_subscribers_and_audit_once(shop):
     for publisher in AUDITED:
         async with shop(publisher) as channel:
             for key in TAKERS:
@@ -179,7 +179,7 @@ async def test_every_event_reaches_its_takers_and_the_audit_once(shop):
         assert sorted(await drain(shop, service, f"{service}.queue")) == expected
 
 
-async def test_what_a_service_publishes_for_another_is_refused_by_broker_receiver_and_replay(broker, shop):
+async def test_events_in_the_name_of_another_service_are_refused_everywhere(broker, shop):
     """Every pair of a service and an event of another: under a key of its own, with and without its name."""
     names = {each: (await broker.secrets.read(f"{each}-rabbitmq")).username for each in AUDITED}
     sent = 0
@@ -233,7 +233,7 @@ async def test_what_a_service_publishes_for_another_is_refused_by_broker_receive
     assert accepted == []
 
 
-async def test_an_event_nobody_bound_is_audited_and_unrouted(shop):
+async def test_an_unbound_event_is_audited_and_unrouted(shop):
     async with shop("order") as channel:
         await publish(channel, "order.exchange", "order.renamed", b"new")
     assert await get(shop, "dlq", "unrouted.queue") == b"new"

@@ -79,7 +79,7 @@ async def test_a_message_that_the_broker_has_not_counted_yet_is_kept(broker, api
     assert await names(api, broker) == []
 
 
-async def test_what_cannot_be_looked_into_is_counted_after_a_quiet_time(broker, api, channel):
+async def test_queues_that_cannot_be_peeked_are_counted_after_a_quiet_time(broker, api, channel):
     """A stream, a message in somebody's hands, a consumer: the count of each is late, and all there is."""
     await broker.reconcile({"queues": {"stream": {"type": "stream"}, "held": {}, "consumed": {}}}, api=api)
     for queue in ("stream", "held", "consumed"):
@@ -99,7 +99,7 @@ async def test_what_cannot_be_looked_into_is_counted_after_a_quiet_time(broker, 
     assert (await channel.basic_get("held", no_ack=True)).body == b"precious"
 
 
-async def test_where_the_messages_of_a_kept_queue_go_is_kept_too(broker, api, channel):
+async def test_the_dead_letter_path_of_a_kept_queue_is_kept(broker, api, channel):
     await broker.reconcile(PARKING, api=api)
     await publish(channel, "q")
     outcome = await broker.reconcile({}, api=api)
@@ -118,7 +118,7 @@ async def test_where_the_messages_of_a_kept_queue_go_is_kept_too(broker, api, ch
     assert (await names(api, broker), await names(api, broker, "exchanges")) == ([], [])
 
 
-async def test_what_others_bound_or_refer_to_is_kept(broker, api, channel):
+async def test_objects_that_others_bound_or_refer_to_are_kept(broker, api, channel):
     made = {
         "exchanges": {"bound": {"type": "fanout"}, "alternate": {"type": "fanout"}, "free": {"type": "fanout"}},
         "queues": {"taken": {}, "caught": {}},
@@ -142,7 +142,7 @@ async def test_what_others_bound_or_refer_to_is_kept(broker, api, channel):
     assert await names(api, broker, "exchanges") == ["alternate", "bound", "foreign"]
 
 
-async def test_queues_that_dead_letter_to_each_other_go_together(broker, api, channel):
+async def test_queues_that_dead_letter_to_each_other_are_deleted_together(broker, api, channel):
     ring = {
         "exchanges": {"dlx": {"type": "direct"}},
         "queues": {
@@ -159,7 +159,7 @@ async def test_queues_that_dead_letter_to_each_other_go_together(broker, api, ch
     assert (await names(api, broker), await names(api, broker, "exchanges")) == ([], [])
 
 
-async def test_a_queue_named_for_it_goes_with_its_messages(broker, api, channel):
+async def test_a_queue_in_delete_with_messages_is_deleted_with_its_messages(broker, api, channel):
     await broker.reconcile({"queues": {"q": {}, "r": {}}}, api=api)
     await publish(channel, "q")
     await publish(channel, "r")
@@ -168,7 +168,7 @@ async def test_a_queue_named_for_it_goes_with_its_messages(broker, api, channel)
     assert await names(api, broker) == ["r"]
 
 
-async def test_releasing_leaves_what_holds_messages_and_the_virtual_host_around_it(broker, api, channel):
+async def test_finalizing_keeps_queues_with_messages_and_their_virtual_host(broker, api, channel):
     spec = PARKING | {"queues": PARKING["queues"] | {"empty": {}}}
     await broker.reconcile(spec, api=api)
     await publish(channel, "parking")
@@ -182,7 +182,7 @@ async def test_releasing_leaves_what_holds_messages_and_the_virtual_host_around_
     assert (await channel.basic_get("parking", no_ack=True)).body == b"precious"
 
 
-async def test_a_virtual_host_named_for_it_goes_with_its_messages(broker, api, channel):
+async def test_a_virtual_host_in_delete_with_messages_is_deleted_with_its_messages(broker, api, channel):
     spec = {"queues": {"q": {}}, "deleteWithMessages": {"vhost": broker.vhost}}
     await broker.reconcile(spec, api=api)
     await publish(channel, "q")
@@ -191,14 +191,14 @@ async def test_a_virtual_host_named_for_it_goes_with_its_messages(broker, api, c
     assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
 
 
-async def test_a_virtual_host_with_a_strangers_queue_stays(broker, api, channel):
+async def test_a_virtual_host_with_a_foreign_queue_is_kept(broker, api, channel):
     await broker.reconcile({"queues": {"q": {}}}, api=api)
     await channel.queue_declare("foreign", durable=True, arguments={"x-queue-type": "quorum"})
     outcome = await broker.finalize({}, api=api)
     assert retained(outcome) == {f"vhost {broker.vhost}": "it holds queue foreign"}
 
 
-async def test_the_operators_own_user_is_never_removed(broker, api):
+async def test_the_user_of_the_connection_is_never_deleted(broker, api):
     admin = broker.address.admin_username
     await api.put(path("vhosts", broker.vhost), {})
     claims = {

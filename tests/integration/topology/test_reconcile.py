@@ -57,7 +57,7 @@ DRIFT = {
 
 
 @pytest.mark.parametrize("kind", sorted(DRIFT))
-async def test_what_was_changed_by_hand_is_repaired_and_named(broker, api, made, kind):
+async def test_drift_is_repaired_and_reported(broker, api, made, kind):
     method, target, body = DRIFT[kind](broker.vhost, broker.own("writer"))
     await (api.delete(target) if method == "DELETE" else api.put(target, body))
     outcome = await broker.reconcile(SPEC, api=api)
@@ -85,7 +85,7 @@ async def test_a_changed_specification_is_no_drift(broker, api, made):
     assert outcome.repaired == ()
 
 
-async def test_a_secret_deleted_by_hand_is_made_anew_and_is_no_drift(broker, api, made):
+async def test_a_deleted_secret_is_generated_again_and_is_no_drift(broker, api, made):
     (broker.secrets_dir / "writer" / "password").unlink()
     outcome = await broker.reconcile(SPEC, api=api)
     assert outcome.ready
@@ -96,7 +96,7 @@ async def test_a_secret_deleted_by_hand_is_made_anew_and_is_no_drift(broker, api
         await channel.queue_declare("q", passive=True)
 
 
-async def test_everything_that_is_no_longer_wanted_goes(broker, api, made):
+async def test_unwanted_objects_are_deleted(broker, api, made):
     outcome = await broker.reconcile(BARE, api=api)
     assert outcome.ready
     assert not outcome.of(Status.RETAINED), [str(each) for each in outcome.objects]
@@ -115,7 +115,7 @@ async def test_everything_that_is_no_longer_wanted_goes(broker, api, made):
     assert set(api.requests) == {"GET"}
 
 
-async def test_prune_never_keeps_and_says_so(broker, api, made):
+async def test_prune_never_retains_with_a_reason(broker, api, made):
     outcome = await broker.reconcile({"prune": "Never"}, api=api)
     assert outcome.ready
     kept = outcome.of(Status.RETAINED)
@@ -125,7 +125,7 @@ async def test_prune_never_keeps_and_says_so(broker, api, made):
     assert (await broker.reconcile(SPEC, api=api)).ready
 
 
-async def test_releasing_removes_everything_and_the_record(broker, api, made):
+async def test_finalizing_deletes_every_object_and_the_record(broker, api, made):
     outcome = await broker.finalize(SPEC, api=api)
     assert outcome.failures == ()
     assert {each.status for each in outcome.objects} == {Status.DELETED}
@@ -136,7 +136,7 @@ async def test_releasing_removes_everything_and_the_record(broker, api, made):
 
 
 @pytest.mark.parametrize(("field", "value"), [("deletionPolicy", "Retain"), ("mode", "Plan")])
-async def test_releasing_may_leave_everything(broker, api, made, field, value):
+async def test_finalizing_may_retain_every_object(broker, api, made, field, value):
     outcome = await broker.finalize(SPEC | {field: value}, api=api)
     assert {each.message for each in outcome.of(Status.RETAINED)} == {f"{field}: {value}"}
     assert broker.owner() not in await records(api)
@@ -145,7 +145,7 @@ async def test_releasing_may_leave_everything(broker, api, made, field, value):
     assert not again.plan
 
 
-async def test_what_was_there_before_is_taken_over_and_the_virtual_host_outlives_it(broker, api):
+async def test_existing_objects_are_adopted_and_the_virtual_host_is_kept(broker, api):
     await api.put(path("vhosts", broker.vhost), {})
     await api.put(path("exchanges", broker.vhost, "rest"), {"type": "fanout", "durable": True})
     await broker.reconcile({"exchanges": {"rest": {"type": "fanout"}}}, api=api)

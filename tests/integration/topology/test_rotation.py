@@ -119,7 +119,7 @@ async def administration(env: MessagingEnv, servers: Servers) -> AsyncIterator[A
         await remove(api, administration.owner)
 
 
-async def test_nobody_notices_that_credentials_rotate(
+async def test_services_work_without_interruption_while_credentials_rotate(
     env: MessagingEnv, administration: Administration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (consumer, publisher, relay):
@@ -242,7 +242,7 @@ async def killed_after_each(writes: range, env: MessagingEnv, administration: Ad
     return died
 
 
-async def test_when_it_is_killed_the_secret_opens_the_broker_and_the_next_run_goes_on(
+async def test_a_killed_rotation_leaves_a_valid_secret_and_continues(
     env: MessagingEnv, administration: Administration
 ) -> None:
     assert await killed_after_each(range(0, 8, 2), env, administration) >= 4
@@ -250,13 +250,13 @@ async def test_when_it_is_killed_the_secret_opens_the_broker_and_the_next_run_go
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_whenever_it_is_killed_the_secret_opens_the_broker_and_the_next_run_goes_on(
+async def test_a_rotation_killed_after_any_write_leaves_a_valid_secret_and_continues(
     env: MessagingEnv, administration: Administration
 ) -> None:
     assert await killed_after_each(range(18), env, administration) > 10
 
 
-async def test_a_secret_deleted_by_hand_is_made_anew_and_the_former_user_gets_its_overlap(
+async def test_a_deleted_secret_is_generated_again_with_an_overlap_for_the_previous_user(
     env: MessagingEnv, administration: Administration
 ) -> None:
     await administration.run()

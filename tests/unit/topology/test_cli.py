@@ -1,4 +1,4 @@
-"""The command line without a broker: usage, exit codes, messages for people."""
+"""The command line without a broker: usage, exit codes, messages."""
 
 import json
 import os
@@ -8,6 +8,8 @@ import pytest
 
 from broker_topology.cli import main
 
+BROKER = ["--url", "https://localhost:1", "--username", "u", "--password-file", "p"]
+
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch):
@@ -16,20 +18,25 @@ def _no_environment(monkeypatch):
 
 
 @pytest.fixture
-def file(tmp_path, text):
-    path = tmp_path / "shop.yaml"
-    path.write_text(text({"queues": {"q": {}}}))
-    return path
+def shop(file):
+    return str(file({"queues": {"q": {}}}))
 
 
-def test_check_without_a_broker_checks_the_files(file, capsys):
-    assert main(["check", str(file)]) == 0
+def usage_error(capsys, *arguments):
+    """The message of a command that ends with exit code 2."""
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_check_without_a_broker_checks_the_files(shop, capsys):
+    assert main(["check", shop]) == 0
     assert capsys.readouterr().out.startswith("1 topology, 2 objects: no findings")
 
 
-def test_findings_go_to_standard_error_without_a_stack_trace(tmp_path, text, capsys):
-    broken = tmp_path / "shop.yaml"
-    broken.write_text(text({"queus": {}, "bindings": [{"source": "a", "queues": "q"}]}))
+def test_findings_go_to_standard_error_without_a_stack_trace(file, capsys):
+    broken = file({"queus": {}, "bindings": [{"source": "a", "queues": "q"}]})
     assert main(["check", str(broken)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -54,19 +61,22 @@ def test_help_has_an_example_and_the_exit_codes(command, capsys):
     "arguments",
     [[], ["destroy"], ["plan"], ["plan", "x", "--sideways"], ["apply", "x", "--wait", "long"]],
 )
-def test_wrong_usage_ends_with_two(arguments, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-    assert exit_.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+def test_wrong_usage_ends_with_exit_code_two(arguments, capsys):
+    assert "usage:" in usage_error(capsys, *arguments)
 
 
-def test_a_missing_option_is_named_with_its_variable(file, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "FILE"], "--username is required (or BROKER_TOPOLOGY_USERNAME)"),
+        (["export", *BROKER], "--vhost is required (or BROKER_TOPOLOGY_VHOST)"),
+        (["apply", "FILE", *BROKER, "--secrets-dir", "s", "--prune"], "--prune needs --owner"),
+        (["plan", "FILE", *BROKER, "--secrets-dir", "s", "--cert-file", "c"], "--cert-file and --key-file go together"),
+    ],
+)
+def test_a_missing_option_is_named(shop, capsys, monkeypatch, arguments, message):
     monkeypatch.setenv("BROKER_TOPOLOGY_URL", "https://localhost:1")
-    with pytest.raises(SystemExit) as exit_:
-        main(["plan", str(file)])
-    assert exit_.value.code == 2
-    assert "--username is required (or BROKER_TOPOLOGY_USERNAME)" in capsys.readouterr().err
+    assert message in usage_error(capsys, *[shop if each == "FILE" else each for each in arguments])
 
 
 @pytest.mark.parametrize(
@@ -77,45 +87,28 @@ def test_a_missing_option_is_named_with_its_variable(file, capsys, monkeypatch):
         ("https://u:p@broker:15671", "must not hold a password"),
     ],
 )
-def test_addresses_that_are_refused(file, tmp_path, capsys, url, message):
+def test_addresses_that_are_refused(shop, tmp_path, capsys, url, message):
     (tmp_path / "password").write_text("p")
     options = ["--username", "u", "--password-file", str(tmp_path / "password"), "--secrets-dir", str(tmp_path)]
-    assert main(["plan", str(file), "--url", url, *options]) == 1
+    assert main(["plan", shop, "--url", url, *options]) == 1
     assert message in capsys.readouterr().err
 
 
-def test_pruning_needs_an_owner(file, capsys):
-    options = ["--url", "https://localhost:1", "--username", "u", "--password-file", "p", "--secrets-dir", "s"]
-    with pytest.raises(SystemExit) as exit_:
-        main(["apply", str(file), *options, "--prune"])
-    assert exit_.value.code == 2
-    assert "--prune needs --owner" in capsys.readouterr().err
-
-
-def test_export_needs_a_virtual_host(capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main(["export", "--url", "https://localhost:1", "--username", "u", "--password-file", "p"])
-    assert exit_.value.code == 2
-    assert "--vhost is required (or BROKER_TOPOLOGY_VHOST)" in capsys.readouterr().err
-
-
-def test_a_missing_password_file(file, tmp_path, capsys):
+def test_a_missing_password_file(shop, tmp_path, capsys):
     options = ["--url", "https://localhost:1", "--username", "u", "--secrets-dir", str(tmp_path)]
-    assert main(["plan", str(file), *options, "--password-file", str(tmp_path / "none")]) == 1
+    assert main(["plan", shop, *options, "--password-file", str(tmp_path / "none")]) == 1
     assert "cannot be read: No such file or directory" in capsys.readouterr().err
 
 
-def test_usage_errors_print_the_usage_of_the_command(file, capsys):
-    for arguments in (["plan", str(file)], ["export"], ["plan", str(file), "--sideways"]):
-        with pytest.raises(SystemExit) as exit_:
-            main(arguments)
-        assert exit_.value.code == 2
-        assert capsys.readouterr().err.startswith(f"usage: python -m broker_topology {arguments[0]} ")
+def test_usage_errors_print_the_usage_of_the_command(shop, capsys):
+    for arguments in (["plan", shop], ["export"], ["plan", shop, "--sideways"]):
+        expected = f"usage: python -m broker_topology {arguments[0]} "
+        assert usage_error(capsys, *arguments).startswith(expected)
 
 
-def test_an_address_in_the_environment_alone_leaves_check_to_the_files(file, capsys, monkeypatch):
+def test_check_does_not_compare_when_only_the_environment_has_an_address(shop, capsys, monkeypatch):
     monkeypatch.setenv("BROKER_TOPOLOGY_URL", "https://localhost:1")
-    assert main(["check", str(file)]) == 0
+    assert main(["check", shop]) == 0
     assert "files only" in capsys.readouterr().out
 
 
@@ -132,30 +125,26 @@ OPEN = {
 }
 
 
-def test_warnings_are_said_and_refuse_only_with_strict(tmp_path, text, capsys):
-    path = tmp_path / "shop.yaml"
-    path.write_text(text(OPEN))
+def test_warnings_are_printed_and_refuse_only_with_strict(file, capsys):
+    path = file(OPEN)
     assert main(["check", str(path)]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("1 topology, 4 objects: 1 warning (files only")
-    assert err.startswith(
-        f"warning: {path}: spec.users.u.topicPermissions: permissions.write allows topic exchange events"
-    )
+    expected = f"{path}: spec.users.u.topicPermissions: "
+    assert err.startswith(f"warning: {expected}permissions.write allows topic exchange events")
     assert main(["check", str(path), "--strict"]) == 1
     out, err = capsys.readouterr()
-    assert (out, err.startswith(f"{path}: spec.users.u.topicPermissions: ")) == ("", True)
+    assert (out, err.startswith(expected)) == ("", True)
 
 
-def test_findings_as_json(tmp_path, text, capsys):
-    path = tmp_path / "shop.yaml"
+def test_findings_as_json(file, capsys):
     for spec, code, warning in ((OPEN, 0, True), (OPEN | {"bindings": [{"source": "no", "queue": "q"}]}, 1, False)):
-        path.write_text(text(spec))
+        path = file(spec)
         assert main(["check", str(path), "--json"]) == code
         out, err = capsys.readouterr()
         assert err == ""
         found = json.loads(out)["findings"]
         assert found[0]["file"] == str(path)
         assert any(each["warning"] is warning for each in found)
-    path.write_text(text({"queus": {}}))
-    assert main(["check", str(path), "--json"]) == 1
+    assert main(["check", str(file({"queus": {}})), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["findings"][0]["path"] == "spec.queus"

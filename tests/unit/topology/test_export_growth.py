@@ -1,4 +1,4 @@
-"""An export of many objects: twice as many cost twice as much, and sections that are too long become several files."""
+"""An export of many objects."""
 
 import cProfile
 
@@ -14,7 +14,7 @@ QUEUE = {"x-queue-type": "quorum", "x-dead-letter-exchange": "e", "x-dead-letter
 
 
 def held(bindings, *, refused=0):
-    """A virtual host with so many bindings, of which some lead nowhere."""
+    """A virtual host with this number of bindings, of which some are refused."""
     state = empty()
     state[ObjectKind.VHOST][key("v")] = {"description": "", "tags": [], "default_queue_type": None} | dict.fromkeys(
         ("tracing", "protected_from_deletion"), False
@@ -43,13 +43,13 @@ def calls(function, *arguments):
     return sum(each.callcount for each in profile.getstats())
 
 
-def test_twice_the_bindings_cost_twice_the_work():
+def test_the_cost_grows_linearly_with_the_bindings():
     small, large = held(1000, refused=100), held(4000, refused=400)
-    exported(small)  # what is made once, is
+    exported(small)  # fills the caches
     assert calls(exported, large) < 4 * 1.5 * calls(exported, small)
 
 
-def test_what_is_too_long_for_one_resource_becomes_several():
+def test_a_section_that_is_too_long_continues_in_another_resource():
     draft, written = exported(held(12_000))
     loaded = broker_topology.parse(written)
     assert draft.omissions == []

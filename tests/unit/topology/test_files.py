@@ -1,4 +1,4 @@
-"""The files that ship: they hold together, and say what the design says."""
+"""The shipped files are valid, and as the design describes them."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def files():
     return {item.origin.name: item.spec for item in broker_topology.load([FOLDER])}
 
 
-def test_they_validate():
+def test_the_files_have_no_findings():
     assert broker_topology.check(broker_topology.load([FOLDER])) == []
 
 
@@ -77,7 +77,7 @@ def test_every_user_is_limited_and_people_without_messages_open_nothing(files):
     assert limits["monitoring"] == limits["scaler"] == UserLimits(max_connections=0, max_channels=0)
 
 
-def test_nobody_may_use_the_default_exchange(files):
+def test_no_user_may_use_the_default_exchange(files):
     """The broker checks its permissions under the name amq.default."""
     for spec in files.values():
         for user in spec.users.values():
@@ -85,7 +85,7 @@ def test_nobody_may_use_the_default_exchange(files):
             assert not re.search(user.permissions.write, "") or user.permissions.write == "^$"
 
 
-def test_every_known_event_has_a_taker(files):
+def test_every_known_event_has_a_subscriber(files):
     bound = {
         binding.routing_key
         for spec in files.values()

@@ -1,4 +1,4 @@
-"""Files and folders: every message names the file, the document and the line."""
+"""Reading files and folders: every message names the file, the document and the line."""
 
 import pytest
 
@@ -6,21 +6,27 @@ import broker_topology
 from broker_topology import InvalidTopology, load
 
 
-def test_a_folder_is_read_in_order_without_its_kustomization(tmp_path, text):
-    (tmp_path / "b.yaml").write_text(text({}, metadata={"name": "b"}))
-    (tmp_path / "a.yml").write_text(text({}, metadata={"name": "a"}))
+def test_a_folder_is_read_in_order_without_its_kustomization(tmp_path, file):
+    file({}, "b.yaml", metadata={"name": "b"})
+    file({}, "a.yml", metadata={"name": "a"})
     (tmp_path / "kustomization.yaml").write_text("resources: [a.yml]")
     (tmp_path / "notes.txt").write_text("not yaml: [")
     assert [item.origin.name for item in load([tmp_path])] == ["a", "b"]
 
 
-def test_a_file_named_twice_is_read_once(tmp_path, text):
-    file = tmp_path / "a.yaml"
-    file.write_text(text({}))
-    assert len(load([file, tmp_path])) == 1
+def test_a_file_named_twice_is_read_once(tmp_path, file):
+    assert len(load([file({}), tmp_path])) == 1
 
 
-def test_several_documents_in_one_file(tmp_path, text):
+def test_all_files_are_read_before_anything_is_refused(tmp_path, file):
+    (tmp_path / "a.yaml").write_text("{")
+    file({"vhots": "x"}, "b.yaml")
+    with pytest.raises(InvalidTopology) as refused:
+        load([tmp_path, tmp_path / "missing.yaml"])
+    assert len(refused.value.findings) == 3
+
+
+def test_an_error_names_its_document(tmp_path, text):
     file = tmp_path / "a.yaml"
     file.write_text(f"{text({})}---\n{text({'queue': {}}, metadata={'name': 'second'})}---\n")
     with pytest.raises(InvalidTopology) as refused:
@@ -28,7 +34,7 @@ def test_several_documents_in_one_file(tmp_path, text):
     assert str(refused.value) == f"{file} (document 2): spec.queue: unknown field, did you mean queues?"
 
 
-def test_malformed_yaml_is_one_line_with_its_place(tmp_path):
+def test_malformed_yaml_is_reported_on_one_line_with_its_position(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("spec:\n  queues: {a: [}\n")
     with pytest.raises(InvalidTopology) as refused:
@@ -38,39 +44,19 @@ def test_malformed_yaml_is_one_line_with_its_place(tmp_path):
     assert "\n" not in message
 
 
-def test_all_files_are_read_before_anything_is_refused(tmp_path, text):
-    (tmp_path / "a.yaml").write_text("{")
-    (tmp_path / "b.yaml").write_text(text({"vhots": "x"}))
-    with pytest.raises(InvalidTopology) as refused:
-        load([tmp_path, tmp_path / "missing.yaml"])
-    assert len(refused.value.findings) == 3
-
-
-def test_a_key_written_twice_is_refused(tmp_path):
-    file = tmp_path / "a.yaml"
-    file.write_text("spec:\n  queues: {q: {}, q: {}}\n")
-    with pytest.raises(InvalidTopology, match=r"line 2.*the key 'q' is written twice"):
-        load([file])
-
-
-def test_python_tags_are_not_executed(tmp_path):
-    file = tmp_path / "a.yaml"
-    file.write_text("!!python/object/apply:os.getcwd []\n")
-    with pytest.raises(InvalidTopology, match="not valid YAML: line 1"):
-        load([file])
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"spec:\n  queues: {q: {}, q: {}}\n", r"line 2.*the key 'q' is written twice"),
+        (b"!!python/object/apply:os.getcwd []\n", "not valid YAML: line 1"),
         (b"\xff\xfe\x00", "cannot be read: is not UTF-8 text"),
         (b"", "holds no Topology"),
         (b"- a\n- b\n", "must be a mapping, not a list"),
         (b"[" * 5000, "not valid YAML"),
     ],
-    ids=["not text", "empty", "a list", "nested deeply"],
+    ids=["duplicate key", "Python tag", "not text", "empty", "a list", "nested deeply"],
 )
-def test_files_that_are_no_topology(tmp_path, content, message):
+def test_files_that_hold_no_topology(tmp_path, content, message):
     file = tmp_path / "a.yaml"
     file.write_bytes(content)
     with pytest.raises(InvalidTopology, match=message):
@@ -99,21 +85,22 @@ def test_the_vhost_can_be_replaced(loaded):
     assert item.spec.vhost == "other"
 
 
-def test_a_file_without_a_topology_is_named_beside_full_ones(tmp_path, text):
-    (tmp_path / "full.yaml").write_text(text({"queues": {"q": {}}}))
+def test_a_file_without_a_topology_is_an_error_among_other_files(tmp_path, file):
+    file({"queues": {"q": {}}}, "full.yaml")
     (tmp_path / "empty.yaml").write_text("# nothing yet\n")
     with pytest.raises(InvalidTopology, match=r"empty\.yaml: holds no Topology"):
         load([tmp_path])
 
 
-def test_a_file_that_only_the_kustomization_knows_is_missed(tmp_path, text):
-    (tmp_path / "full.yaml").write_text(text({"queues": {"q": {}}}))
+def test_a_missing_file_of_a_kustomization_is_an_error(tmp_path, file):
+    file({"queues": {"q": {}}}, "full.yaml")
     kustomization = tmp_path / "kustomization.yaml"
     kustomization.write_text("resources: [full.yaml, ../base, https://example.org/a.yaml]")
     assert len(load([tmp_path])) == 1
-    kustomization.write_text("resources: [full.yaml, lost.yaml]")
-    with pytest.raises(InvalidTopology, match=r"kustomization\.yaml: names lost\.yaml, which does not exist"):
-        load([tmp_path])
-    kustomization.write_text("resources: [")
-    with pytest.raises(InvalidTopology, match=r"kustomization\.yaml: not valid YAML"):
-        load([tmp_path])
+    for content, message in (
+        ("resources: [full.yaml, lost.yaml]", r"kustomization\.yaml: names lost\.yaml, which does not exist"),
+        ("resources: [", r"kustomization\.yaml: not valid YAML"),
+    ):
+        kustomization.write_text(content)
+        with pytest.raises(InvalidTopology, match=message):
+            load([tmp_path])

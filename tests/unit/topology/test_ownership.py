@@ -1,4 +1,4 @@
-"""Records of who owns what, as the broker keeps them."""
+"""The records of owners at the broker."""
 
 import json
 
@@ -40,7 +40,7 @@ CLAIMS = frozenset(
 )
 
 
-async def test_a_record_comes_back_as_it_was_written():
+async def test_a_record_is_read_as_it_was_written():
     broker = FakeBroker()
     record = OwnerRecord("shop/inventory", CLAIMS, frozenset({"v"}), "d" * 32, {"u": "1234"}, {"migration": {"q": 1}})
     await ownership.write(broker, record)
@@ -57,7 +57,7 @@ async def test_a_record_of_a_newer_version_is_not_overwritten():
         await ownership.records(broker)
 
 
-def test_the_digest_knows_a_change_and_no_order(loaded):
+def test_the_digest_depends_on_content_and_not_on_order(loaded):
     one = {"queues": {"a": {"maxLength": 1}, "b": {}}, "users": {"u": {"secretName": "s"}}}
     same = {"users": {"u": {"secretName": "s"}}, "queues": {"b": {}, "a": {"maxLength": 1}}}
     other = {"queues": {"a": {"maxLength": 2}, "b": {}}, "users": {"u": {"secretName": "s"}}}
@@ -65,12 +65,12 @@ def test_the_digest_knows_a_change_and_no_order(loaded):
     assert digest(desired(loaded(one))) != digest(desired(loaded(other)))
 
 
-def test_the_settings_of_a_virtual_host_are_claimed_apart_from_it(loaded):
+def test_the_settings_of_a_virtual_host_are_a_separate_claim(loaded):
     plain, special = (claims_of(desired(loaded(each))) for each in ({}, {"vhostSettings": {"description": "x"}}))
     assert plain < special
     assert len(special - plain) == 1
 
 
-def test_a_fingerprint_tells_hashes_apart_and_is_none():
+def test_a_fingerprint_is_short_and_differs_between_hashes():
     assert fingerprint("a") != fingerprint("b")
     assert len(fingerprint("a" * 60)) == 8

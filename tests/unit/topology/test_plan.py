@@ -36,7 +36,7 @@ def wanted(loaded):
 
 @pytest.fixture
 def observed(wanted):
-    """A broker that holds all of it."""
+    """A broker that holds every wanted object."""
     state = deepcopy(wanted)
     state[ObjectKind.USER][key("u")] = {
         "tags": [],
@@ -61,13 +61,13 @@ def test_permissions_come_last_because_topic_permissions_fail_open(wanted):
     )
 
 
-def test_nothing_to_do(wanted, observed):
+def test_equal_states_need_no_step(wanted, observed):
     steps = plan(wanted, observed, KNOWN)
     assert not steps
     assert summary(steps) == "nothing to do"
 
 
-def test_nothing_unnamed_is_ever_touched(wanted, observed):
+def test_unnamed_objects_get_no_step(wanted, observed):
     stranger = key("stranger", "v")
     for kind in (ObjectKind.QUEUE, ObjectKind.EXCHANGE, ObjectKind.POLICY, ObjectKind.PERMISSION):
         observed[kind][stranger] = next(iter(observed[kind].values()))
@@ -108,7 +108,7 @@ def test_an_exchange_of_another_type_is_blocked(wanted, observed):
         (ObjectKind.USER, "tags", ["administrator"]),
     ],
 )
-def test_what_the_broker_can_change_is_updated(wanted, observed, kind, field, value):
+def test_changes_that_the_broker_can_make_in_place_are_updates(wanted, observed, kind, field, value):
     ((identity, body),) = observed[kind].items()
     observed[kind][identity] = {**body, field: value}
     (step,) = plan(wanted, observed, KNOWN).steps
@@ -134,12 +134,12 @@ def test_a_missing_secret_of_an_existing_user_is_a_new_password(wanted, observed
     assert str(step.changes[0]) == "password: unknown -> generated into secret s"
 
 
-def test_true_is_not_one(wanted, observed):
+def test_true_and_one_are_different_values(wanted, observed):
     observed[ObjectKind.QUEUE][key("q", "v")]["durable"] = 1
     assert plan(wanted, observed, KNOWN).blocked
 
 
-def test_arguments_in_the_brokers_words(loaded):
+def test_fields_are_translated_into_arguments(loaded):
     spec = {
         "queues": {
             "q": {
@@ -185,7 +185,7 @@ def test_arguments_in_the_brokers_words(loaded):
     }
 
 
-def test_lines_for_people(wanted):
+def test_a_plan_is_rendered_as_lines(wanted):
     shown = list(lines(plan(wanted, empty(), {"u": None})))
     assert shown == [
         "+ vhost v",

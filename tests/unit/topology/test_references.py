@@ -1,4 +1,4 @@
-"""What a resource may refer to: its own objects, its neighbours', and what the broker holds and will go on holding."""
+"""References to own objects, to objects of peers, and to observed objects."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from broker_topology.rules.validation import check
 
 @pytest.fixture
 def observed():
-    """A broker with a topic exchange, a queue, and a way from one to the other."""
+    """A broker with two exchanges and a bound queue."""
     state = empty()
     state[ObjectKind.EXCHANGE][key("events", "v")] = {"type": "topic", "arguments": {}}
     state[ObjectKind.EXCHANGE][key("dlx", "v")] = {"type": "fanout", "arguments": {}}
@@ -34,16 +34,16 @@ SPEC = {
 }
 
 
-def said(*given, **more):
+def found(*given, **more):
     return [f"{each.path}: {each.message}" for each in check(*given, **more)]
 
 
-def test_what_the_broker_holds_may_be_referred_to(loaded, observed):
-    assert said(loaded(SPEC), observed=observed) == []
+def test_references_to_observed_objects_are_allowed(loaded, observed):
+    assert found(loaded(SPEC), observed=observed) == []
 
 
-def test_nothing_of_it_is_known_without_the_broker(loaded):
-    assert {each.split(":")[0] for each in said(loaded(SPEC))} == {
+def test_without_the_broker_the_same_references_are_findings(loaded):
+    assert {each.split(":")[0] for each in found(loaded(SPEC))} == {
         "spec.exchanges.own.alternateExchange",
         "spec.queues.q.deadLetter.exchange",
         "spec.bindings[0].source",
@@ -54,9 +54,9 @@ def test_nothing_of_it_is_known_without_the_broker(loaded):
     }
 
 
-def test_what_is_about_to_go_may_not(loaded, observed):
+def test_references_to_objects_that_are_about_to_be_deleted_are_findings(loaded, observed):
     deleted = frozenset({(ObjectKind.EXCHANGE, key("dlx", "v")), (ObjectKind.QUEUE, key("parking", "v"))})
-    assert said(loaded(SPEC), observed=observed, deleted=deleted) == [
+    assert found(loaded(SPEC), observed=observed, deleted=deleted) == [
         "spec.exchanges.own.alternateExchange: no Topology declares exchange dlx",
         "spec.queues.q.deadLetter.exchange: no Topology declares exchange dlx",
         "spec.bindings[1].queue: no Topology declares queue parking",
@@ -64,24 +64,24 @@ def test_what_is_about_to_go_may_not(loaded, observed):
     ]
 
 
-def test_another_virtual_host_is_another_world(loaded, observed):
-    assert len(said(loaded(SPEC | {"vhost": "w"}), observed=observed)) == 7
+def test_objects_of_another_virtual_host_do_not_count(loaded, observed):
+    assert len(found(loaded(SPEC | {"vhost": "w"}), observed=observed)) == 7
 
 
-def test_neighbours_are_referred_to_and_not_judged(loaded):
+def test_peers_may_be_referred_to_and_are_not_checked(loaded):
     wrong = {"exchanges": {"events": {"type": "topic"}}, "bindings": [{"source": "nowhere", "queue": "q"}]}
     own = {"queues": {"q": {}}, "bindings": [{"source": "events", "queue": "q", "routingKey": "a"}]}
-    one, neighbour = loaded(own, wrong)
-    assert said([one], [neighbour]) == []
-    assert said([neighbour], [one]) == ["spec.bindings[0].source: no Topology declares exchange nowhere"]
+    one, peer = loaded(own, wrong)
+    assert found([one], [peer]) == []
+    assert found([peer], [one]) == ["spec.bindings[0].source: no Topology declares exchange nowhere"]
 
 
-def test_a_routing_key_is_followed_through_what_the_broker_holds(loaded, observed):
+def test_a_routing_key_is_followed_through_observed_bindings(loaded, observed):
     observed[ObjectKind.EXCHANGE][key("dlx", "v")]["type"] = "direct"
     observed[ObjectKind.BINDING] = {binding_key("v", "dlx", ("queue", "parking"), "park", {}): {}}
     queue = {"queues": {"q": {"deadLetter": {"exchange": "dlx", "routingKey": "park"}}}}
-    assert said(loaded(queue), observed=observed) == []
+    assert found(loaded(queue), observed=observed) == []
     wrong = {"queues": {"q": {"deadLetter": {"exchange": "dlx", "routingKey": "parc"}}}}
-    assert said(loaded(wrong), observed=observed) == [
+    assert found(loaded(wrong), observed=observed) == [
         "spec.queues.q.deadLetter.routingKey: parc reaches no queue through dlx"
     ]

@@ -1,4 +1,4 @@
-"""What stays although it is no longer wanted: whatever a message could still need."""
+"""Unwanted objects that are retained, because a message may still need them."""
 
 from broker_topology.planning.state import ObjectKind, binding_key, empty, key
 from broker_topology.reconciliation.retention import dead_letter_exchanges, retained
@@ -43,11 +43,11 @@ CHAIN = broker(
 )
 
 
-def test_nothing_stays_where_nothing_is_held():
+def test_nothing_is_retained_without_messages():
     assert kept(CHAIN) == {}
 
 
-def test_the_whole_way_of_a_dead_letter_stays():
+def test_the_whole_path_of_a_dead_letter_is_retained():
     assert kept(CHAIN, q="holds 1 message") == {
         "queue q": "holds 1 message",
         "exchange dlx": "queue q dead-letters to it",
@@ -63,11 +63,11 @@ def test_the_whole_way_of_a_dead_letter_stays():
     }
 
 
-def test_the_way_into_a_queue_that_stays_does_not_stay():
+def test_bindings_to_a_retained_queue_are_not_retained():
     assert "binding in" not in kept(CHAIN, q="holds 1 message")
 
 
-def test_the_default_exchange_leads_to_the_queue_of_the_key():
+def test_a_dead_letter_through_the_default_exchange_retains_its_queue():
     arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "parking"}
     state = broker(queues={"q": arguments, "parking": {}, "other": {}})
     assert kept(state, q="full") == {"queue q": "full", "queue parking": "queue q dead-letters to it"}
@@ -89,7 +89,7 @@ def test_a_parking_lot_behind_a_shared_direct_exchange_goes_with_its_queue():
     assert set(kept(state, doomed)) == {"binding dlx", "queue goes.dlq"}
 
 
-def test_what_a_stranger_uses_stays():
+def test_objects_that_others_use_are_retained():
     state = broker({"e": {}, "theirs": {}}, {"q": {}, "p": {}}, [("e", "queue", "p"), ("theirs", "queue", "q")])
     doomed = frozenset({(E, key("e", "v")), (Q, key("q", "v"))})
     assert kept(state, doomed) == {
@@ -98,17 +98,17 @@ def test_what_a_stranger_uses_stays():
     }
 
 
-def test_a_policy_for_exchanges_does_not_stay_for_a_queue():
+def test_a_policy_for_exchanges_is_not_retained_for_a_queue():
     policy = {"pattern": ".*", "apply-to": "exchanges", "definition": {}}
     assert kept(broker(queues={"q": {}}, policies={"p": policy}), q="full") == {"queue q": "full"}
 
 
-def test_a_pattern_python_does_not_know_counts_as_a_match():
+def test_a_pattern_that_python_cannot_evaluate_counts_as_a_match():
     policy = {"pattern": "(?<x>a)(*ACCEPT)", "apply-to": "all", "definition": {}}
     assert "policy p" in kept(broker(queues={"q": {}}, policies={"p": policy}), q="full")
 
 
-def test_dead_letter_exchanges_of_what_goes():
+def test_dead_letter_exchanges_of_deleted_queues():
     doomed = frozenset({(Q, key("q", "v"))})
     assert dead_letter_exchanges(CHAIN[Q], doomed) == {(E, key("dlx", "v"))}
     assert dead_letter_exchanges(CHAIN[Q], frozenset()) == set()

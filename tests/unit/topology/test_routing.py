@@ -1,4 +1,4 @@
-"""The routing rules, as the broker has them."""
+"""The routing rules of the broker."""
 
 import pytest
 
@@ -62,5 +62,5 @@ ROUTES = RoutingTable(
         ("", "a", {"a"}),
     ],
 )
-def test_where_a_message_goes(exchange, key, queues):
+def test_the_queues_that_a_message_reaches(exchange, key, queues):
     assert ROUTES.queues(exchange, key) == queues

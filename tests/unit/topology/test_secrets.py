@@ -1,4 +1,4 @@
-"""Passwords: generated once, imported when present, never shown."""
+"""Passwords are generated once, imported if present, and never shown."""
 
 import base64
 import hashlib
@@ -73,8 +73,8 @@ def test_credentials_do_not_show_their_password():
     assert "hidden" not in repr(Credentials("u", "hidden")) + str(Credentials("u", "hidden"))
 
 
-def test_hashes_are_the_brokers():
-    """The example of RabbitMQ's own documentation of its algorithm."""
+def test_a_hash_equals_the_brokers():
+    """The example in RabbitMQ's documentation of the algorithm."""
     salt = bytes.fromhex("908DC60A")
     expected = base64.b64encode(salt + hashlib.sha256(salt + b"test12").digest()).decode()
     assert hash_password("test12", salt) == expected == "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
@@ -92,13 +92,13 @@ def test_a_password_is_recognised_whatever_the_salt(algorithm):
     ("observed", "algorithm"),
     [("", "rabbit_password_hashing_sha256"), ("%", "rabbit_password_hashing_sha256"), ("abcd", "something_new")],
 )
-def test_what_is_no_hash_is_nobodys_password(observed, algorithm):
+def test_a_malformed_hash_fits_no_password(observed, algorithm):
     assert not is_password("right", observed, algorithm)
 
 
 @pytest.mark.parametrize("kept", ['" x "', " x ", "x\t", "x\n\n", "x\ry", "ü"])
 @pytest.mark.parametrize("line_end", ["", "\n", "\r\n"])
-async def test_engine_and_services_read_one_password(tmp_path, kept, line_end):
+async def test_engine_and_services_read_the_same_password(tmp_path, kept, line_end):
     (tmp_path / "s").mkdir()
     for name, text in (("username", "u"), ("password", kept)):
         (tmp_path / "s" / name).write_bytes(f"{text}{line_end}".encode())
@@ -108,7 +108,7 @@ async def test_engine_and_services_read_one_password(tmp_path, kept, line_end):
     assert BrokerAddress("amqps://localhost/v", tmp_path / "s").login() == ("u", expected)
 
 
-async def test_a_user_without_a_password_is_one_that_is_said_to_be(tmp_path):
+async def test_a_user_may_have_no_password(tmp_path):
     store = SecretDirectory(tmp_path)
     await store.write("s", Credentials("u"))
     assert await stored(store, "s", "u") == Credentials("u")

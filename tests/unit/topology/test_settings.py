@@ -1,4 +1,4 @@
-"""The resource's own settings, super streams, rotation: what is refused, and what it becomes at the broker."""
+"""Settings of the resource, super streams and rotation: their checks and their wanted state."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def user(**more):
 
 
 @pytest.mark.parametrize(
-    ("spec", "complaint"),
+    ("spec", "finding"),
     [
         ({"broker": {}}, "spec.broker: needs exactly one of clusterRef and secretRef"),
         (
@@ -75,17 +75,17 @@ def user(**more):
         ),
     ],
 )
-def test_what_is_refused(complaints, spec, complaint):
-    (found,) = complaints(spec)
-    assert found.startswith(complaint)
+def test_invalid_settings_are_refused(findings, spec, finding):
+    (found,) = findings(spec)
+    assert found.startswith(finding)
 
 
-def test_two_resources_may_not_both_set_up_the_virtual_host(complaints):
+def test_only_one_resource_may_set_vhost_settings(findings):
     settings = {"vhostSettings": {"description": "a"}}
-    assert complaints(settings, settings) == [
+    assert findings(settings, settings) == [
         "b.yaml: spec.vhostSettings: is already defined at a.yaml: spec.vhostSettings"
     ]
-    assert complaints(settings, {}) == []
+    assert findings(settings, {}) == []
 
 
 def test_a_super_stream_is_an_exchange_streams_and_bindings(loaded):
@@ -109,22 +109,22 @@ def test_partitions_are_numbered_from_zero(loaded):
     assert [each.routing_key for each in super_streams.bindings(item.spec)][-1] == "10"
 
 
-def test_a_reference_to_a_partition_is_none_to_nowhere(complaints):
+def test_partitions_may_be_referred_to(findings):
     spec = {
         "superStreams": {"s": {"partitions": 1}},
         "exchanges": {"e": {"type": "fanout"}},
         "bindings": [{"source": "e", "queue": "s-0"}, {"source": "e", "exchange": "s"}],
     }
-    assert complaints(spec) == []
+    assert findings(spec) == []
 
 
-def test_only_what_is_set_of_a_virtual_host_is_asked_for(loaded):
+def test_only_the_settings_in_the_spec_are_wanted(loaded):
     assert desired(loaded({}))[ObjectKind.VHOST] == {key("v"): {}}
     spec = {"vhostSettings": {"tags": ["b", "a"], "defaultQueueType": "quorum"}}
     assert desired(loaded(spec))[ObjectKind.VHOST] == {key("v"): {"tags": ["a", "b"], "default_queue_type": "quorum"}}
 
 
-def test_each_user_at_the_broker_gets_the_rights_of_its_user_here(loaded):
+def test_each_generation_of_a_user_gets_its_rights(loaded):
     spec = user(permissions={"configure": "^x"}, limits={"maxChannels": 1})
     state = desired(loaded(spec), {"u": ("u.1", "u.2")})
     for kind in (ObjectKind.USER, ObjectKind.PERMISSION, ObjectKind.USER_LIMIT):

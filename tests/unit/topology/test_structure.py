@@ -1,16 +1,16 @@
-"""One resource by itself: everything wrong with its structure is said at once, with its path."""
+"""All structural errors of one resource are found at once, with their paths."""
 
 import pytest
 
 import broker_topology
 
 
-def test_a_typo_is_refused_with_its_path_and_the_right_name(complaints):
+def test_a_typo_is_refused_with_its_path_and_the_right_name(findings):
     spec = {"queues": {"inventory.queue": {"deadLettr": {"exchange": "x"}}}}
-    assert complaints(spec) == ["spec.queues.inventory.queue.deadLettr: unknown field, did you mean deadLetter?"]
+    assert findings(spec) == ["spec.queues.inventory.queue.deadLettr: unknown field, did you mean deadLetter?"]
 
 
-def test_all_findings_come_at_once(complaints):
+def test_all_findings_come_at_once(findings):
     spec = {
         "exchange": {},
         "exchanges": {"e": {"type": "topik"}, "f": {}},
@@ -18,7 +18,7 @@ def test_all_findings_come_at_once(complaints):
         "bindings": {"a": "b"},
         "users": {"u": {"tags": "monitoring", "topicPermissions": [{"write": 5}]}},
     }
-    assert complaints(spec) == [
+    assert findings(spec) == [
         "spec.bindings: must be a list, not a mapping",
         "spec.exchange: unknown field, did you mean exchanges?",
         "spec.exchanges.e.type: must be one of direct, fanout, headers, topic, x-consistent-hash, x-local-random, "
@@ -34,7 +34,7 @@ def test_all_findings_come_at_once(complaints):
 
 
 @pytest.mark.parametrize(
-    ("queue", "complaint"),
+    ("queue", "finding"),
     [
         ({"deliveryLimit": -2}, "deliveryLimit: must be at least -1, not -2"),
         ({"deliveryLimit": True}, "deliveryLimit: must be a whole number, not true or false"),
@@ -46,13 +46,13 @@ def test_all_findings_come_at_once(complaints):
         ({"type": None}, "type: must be one of classic, quorum, stream, not empty"),
     ],
 )
-def test_values_out_of_range(complaints, queue, complaint):
-    expected = [] if complaint is None else [f"spec.queues.q.{complaint}"]
-    assert complaints({"queues": {"q": queue}}) == expected
+def test_values_out_of_range(findings, queue, finding):
+    expected = [] if finding is None else [f"spec.queues.q.{finding}"]
+    assert findings({"queues": {"q": queue}}) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "complaint"),
+    ("value", "finding"),
     [
         ("2026-01-01", ".since: must be a string, a number, a list or a mapping, not date; put it in quotes"),
         (".inf", ".since: must be a finite number, not inf"),
@@ -60,17 +60,17 @@ def test_values_out_of_range(complaints, queue, complaint):
         ("{a: [true, null, 1.5, b]}", None),
     ],
 )
-def test_arguments_are_what_json_can_carry(text, value, complaint):
+def test_arguments_are_what_json_can_carry(text, value, finding):
     plain = text({"queues": {"q": {"arguments": {"since": "HERE"}}}}).replace("HERE", value)
-    if complaint is None:
+    if finding is None:
         assert broker_topology.parse(plain)
         return
     with pytest.raises(broker_topology.InvalidTopology) as refused:
         broker_topology.parse(plain, "a.yaml")
-    assert str(refused.value) == f"a.yaml: spec.queues.q.arguments{complaint}"
+    assert str(refused.value) == f"a.yaml: spec.queues.q.arguments{finding}"
 
 
-def test_a_foreign_kind_is_refused_and_not_skipped(text):
+def test_another_kind_is_refused_and_not_skipped(text):
     with pytest.raises(broker_topology.InvalidTopology, match="did you mean Topology"):
         broker_topology.parse(text({}, kind="Toplogy"))
 

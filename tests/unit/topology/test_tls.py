@@ -1,15 +1,14 @@
-"""A broker that asks for a client certificate, as a fake that does nothing but that."""
+"""A broker that requires a client certificate."""
 
 import contextlib
 import ssl
 
 import pytest
 import trustme
-from aiohttp import web
 
 from broker_topology import ManagementApi
-from broker_topology.cli import main
 from broker_topology.errors import BrokerError, CertificateRefused
+from tests.unit.topology.conftest import fake_management
 
 
 @pytest.fixture
@@ -23,18 +22,9 @@ async def broker(authority):
     authority.issue_cert("localhost").configure_cert(context)
     authority.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    app = web.Application()
-
-    async def overview(_request):
-        return web.json_response({"rabbitmq_version": "4.3.6"})
-
-    app.router.add_get("/api/overview", overview)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "localhost", 0, ssl_context=context).start()
-    yield f"https://localhost:{runner.addresses[0][1]}"
     with contextlib.suppress(ssl.SSLError):
-        await runner.cleanup()
+        async with fake_management({"rabbitmq_version": "4.3.6"}, tls=context) as url:
+            yield url
 
 
 @pytest.fixture
@@ -46,30 +36,21 @@ def files(authority, tmp_path):
     return tmp_path
 
 
-async def test_the_certificate_opens_the_door(broker, files):
+async def test_a_client_certificate_is_accepted(broker, files):
     pair = (files / "tls.crt", files / "tls.key")
     async with ManagementApi(broker, "u", "p", ca_file=files / "ca.pem", client_certificate=pair) as api:
         assert api.version == "4.3.6"
 
 
-async def test_without_one_there_is_an_error(broker, files):
+async def test_a_missing_client_certificate_is_an_error(broker, files):
     with pytest.raises(BrokerError):
         async with ManagementApi(broker, "u", "p", ca_file=files / "ca.pem"):
             pass
 
 
-async def test_a_key_that_is_not_its_own(broker, files, authority):
+async def test_a_key_that_does_not_fit_its_certificate_is_refused(broker, files, authority):
     authority.issue_cert("other@example.org").private_key_pem.write_to_path(files / "tls.key")
     pair = (files / "tls.crt", files / "tls.key")
     with pytest.raises(CertificateRefused, match=r"the client certificate .*tls.crt with key .*tls.key cannot be used"):
         async with ManagementApi(broker, "u", "p", ca_file=files / "ca.pem", client_certificate=pair):
             pass
-
-
-def test_a_certificate_without_its_key_is_wrong_usage(tmp_path, text, capsys):
-    (tmp_path / "shop.yaml").write_text(text({"queues": {"q": {}}}))
-    options = ["--url", "https://localhost:1", "--username", "u", "--password-file", "p", "--secrets-dir", "s"]
-    with pytest.raises(SystemExit) as exit_:
-        main(["plan", str(tmp_path / "shop.yaml"), *options, "--cert-file", "tls.crt"])
-    assert exit_.value.code == 2
-    assert "--cert-file and --key-file go together" in capsys.readouterr().err

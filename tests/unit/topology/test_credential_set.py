@@ -1,4 +1,4 @@
-"""One user's password is replaced, step by step: what follows from the Secret, the broker and the clock."""
+"""The steps of a rotation, decided from the Secret, the broker and the clock."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +33,7 @@ def facts(ring: CredentialSet, **changed) -> RotationFacts:
 
 def changed(step) -> CredentialSet:
     assert isinstance(step, UpdateSecret)
-    assert "one" not in step.reason.split() and "two" not in step.reason.split()  # no password in what is told
+    assert "one" not in step.reason.split() and "two" not in step.reason.split()  # no password in the text
     return step.credential_set
 
 
@@ -50,12 +50,12 @@ def test_a_lost_secret_gets_the_next_generation_and_the_last_one_keeps_working()
     assert credential_set("s", ring.data()) == ring
 
 
-def test_a_password_of_unknown_age_is_young():
+def test_a_password_of_unknown_age_counts_as_new():
     ring = changed(decide("order", facts(CredentialSet(Credentials("order", "old")))))
     assert ring == CredentialSet(Credentials("order", "old"), NOW)
 
 
-def test_it_is_due_when_its_hours_are_over():
+def test_a_rotation_is_due_after_its_hours():
     since = NOW - timedelta(hours=24)
     assert decide("order", facts(CredentialSet(FIRST, since + timedelta(seconds=1)))) == WaitUntil(
         NOW + timedelta(seconds=1), "order.1 is in use"
@@ -64,7 +64,7 @@ def test_it_is_due_when_its_hours_are_over():
     assert (ring.current, ring.rotated_at, ring.pending.username) == (FIRST, since, "order.2")
 
 
-def test_who_is_asked_rotates_once():
+def test_a_rotation_on_demand_happens_once():
     old = NOW - timedelta(hours=1)
     for rotation in (ROTATION, None):
         asked = facts(CredentialSet(FIRST, old), requested=NOW - timedelta(minutes=1), rotation=rotation)
@@ -83,7 +83,7 @@ def test_who_is_asked_rotates_once():
     assert changed(decide("order", facts(CredentialSet(FIRST), requested=NOW, rotation=None))).pending is not None
 
 
-def test_nothing_is_switched_before_the_next_user_has_its_rights():
+def test_the_secret_is_switched_only_after_the_pending_user_has_its_rights():
     ring = CredentialSet(FIRST, NOW - timedelta(days=9), SECOND)
     assert decide("order", facts(ring, known=BOTH)) == WaitUntil(None, "order.2 is being given its rights")
     assert changed(decide("order", facts(ring, known=BOTH, prepared=True))) == CredentialSet(SECOND, NOW, None, FIRST)
@@ -110,12 +110,12 @@ def test_the_previous_user_stays_for_the_overlap_and_a_connected_one_for_two(pas
         assert NOW < step.time <= ring.rotated_at + 2 * OVERLAP
 
 
-def test_the_next_rotation_waits_for_the_previous_user_to_go():
+def test_the_next_rotation_waits_until_the_previous_user_is_removed():
     ring = CredentialSet(SECOND, NOW - timedelta(minutes=1), None, FIRST)
     assert isinstance(decide("order", facts(ring, requested=NOW, known=BOTH)), WaitUntil)
 
 
-def test_turning_rotation_off_ends_what_has_begun():
+def test_a_begun_rotation_completes_when_rotation_is_turned_off():
     ring = CredentialSet(FIRST, NOW, SECOND)
     switched = changed(decide("order", facts(ring, rotation=None, prepared=True)))
     assert switched.previous == FIRST
@@ -145,18 +145,18 @@ def test_no_generation_is_used_twice(known, name):
         CredentialSet(SECOND, NOW, None, Credentials("order.1", password_hash="h"), {"note": "kept"}),
     ],
 )
-def test_a_keyring_is_read_as_it_was_written(ring):
+def test_a_credential_set_is_read_as_it_was_written(ring):
     assert credential_set("s", ring.data()) == ring
 
 
-def test_half_a_credential_is_none_and_a_bad_time_is_said():
+def test_an_incomplete_credential_is_ignored_and_a_malformed_time_is_an_error():
     assert credential_set("s", {"username": "order.1", "next-password": "p"}).accounts == ()
     with pytest.raises(SecretError, match="secret s: rotated-at is 'yesterday', which is not a time"):
         credential_set("s", {"rotated-at": "yesterday"})
 
 
-def test_every_history_ends_with_one_user_and_never_without_one():
-    """Whatever the clock and the broker do in between, a connected process finds its user until the overlap is over."""
+def test_a_connected_process_keeps_its_user_until_the_overlap_is_over():
+    """For any order of events at the broker and of the clock."""
     ring, now, used = CredentialSet(), NOW, []
     for step in range(200):
         seen = facts(
@@ -178,7 +178,7 @@ def test_every_history_ends_with_one_user_and_never_without_one():
     assert len(used) == len(set(used)) > 10
 
 
-def test_names_that_a_rotation_would_take_or_break_are_refused(complaints):
+def test_names_that_a_rotation_needs_are_refused(findings):
     def user(**more):
         return {"secretName": "s", "permissions": {"write": "^events$"}} | more
 
@@ -191,7 +191,7 @@ def test_names_that_a_rotation_would_take_or_break_are_refused(complaints):
             "order.x": user(topicPermissions=limited, secretName="c"),
         },
     }
-    assert complaints(spec) == [
+    assert findings(spec) == [
         "spec.users.order.2: is a name that the rotation of user order needs; choose another one",
         "spec.users.order.topicPermissions[0]: with rotation {username} is order.1, then order.2: write order instead",
     ]

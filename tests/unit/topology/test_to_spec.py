@@ -1,4 +1,4 @@
-"""Whatever a resource can say is found again in what the broker then holds."""
+"""The translation of the broker's objects into spec fields."""
 
 import re
 
@@ -37,11 +37,11 @@ queues = some.fixed_dictionaries(
 @seed(SEED)
 @settings(max_examples=300, deadline=None, database=None)
 @given(queues)
-def test_any_queue(fields):
+def test_any_queue_is_translated_back_exactly(fields):
     body = queue_body(msgspec.convert(fields, Queue))
-    ways, problem = queue_forms(body)
-    assert (problem, len(ways) > 0) == ("", True)
-    for each in ways:  # the last one with everything in `arguments`
+    forms, problem = queue_forms(body)
+    assert (problem, len(forms) > 0) == ("", True)
+    for each in forms:  # the last form has all in `arguments`
         assert queue_body(msgspec.convert(each, Queue)) == body
 
 
@@ -53,11 +53,11 @@ def test_any_queue(fields):
         {"type": "headers", "alternateExchange": "rest", "arguments": {"x-super-stream": True}},
     ],
 )
-def test_exchanges(fields):
+def test_exchanges_are_translated_back_exactly(fields):
     body = exchange_body(msgspec.convert(fields, Exchange))
-    ways, problem = exchange_forms(body)
-    assert (ways[0], problem) == (fields, "")
-    assert all(exchange_body(msgspec.convert(each, Exchange)) == body for each in ways)
+    forms, problem = exchange_forms(body)
+    assert (forms[0], problem) == (fields, "")
+    assert all(exchange_body(msgspec.convert(each, Exchange)) == body for each in forms)
 
 
 RETRY = {"x-delayed-retry-min": 1000, "x-delayed-retry-max": 2000}
@@ -75,20 +75,20 @@ RETRY = {"x-delayed-retry-min": 1000, "x-delayed-retry-max": 2000}
         {"x-queue-type": "classic", "x-max-length": "many"},
     ],
 )
-def test_what_no_field_says_stays_in_the_brokers_words(arguments):
+def test_arguments_without_a_field_stay_arguments(arguments):
     body = {"durable": True, "auto_delete": False, "arguments": arguments}
-    ways, problem = queue_forms(body)
+    forms, problem = queue_forms(body)
     assert problem == ""
-    assert all(queue_body(msgspec.convert(each, Queue)) == body for each in ways)
+    assert all(queue_body(msgspec.convert(each, Queue)) == body for each in forms)
 
 
-def test_a_type_of_queue_that_has_no_word():
+def test_an_unknown_type_of_queue_has_no_form():
     body = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "delayed"}}
-    ways, problem = queue_forms(body)
-    assert (list(ways), "Invalid enum value 'delayed'" in problem) == ([], True)
+    forms, problem = queue_forms(body)
+    assert (list(forms), "Invalid enum value 'delayed'" in problem) == ([], True)
 
 
-def test_an_exchange_of_a_plugin():
+def test_an_exchange_type_of_a_plugin_has_no_form():
     reason = "a Topology has no exchanges of type x-delayed-message"
     assert exchange_forms({"type": "x-delayed-message"}) == ([], reason)
 
@@ -108,7 +108,7 @@ def test_names_of_secrets(user, secret):
 @seed(SEED)
 @settings(max_examples=300, deadline=None, database=None)
 @given(some.lists(some.text(alphabet="aB-._ü/ \x85", max_size=12), unique=True))
-def test_each_user_has_a_secret_of_its_own_that_kubernetes_takes(users):
+def test_names_of_secrets_are_unique_and_valid_in_kubernetes(users):
     names = [secret_name(each) for each in ["a" * 101, *users]]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", each) for each in names)

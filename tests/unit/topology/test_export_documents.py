@@ -1,4 +1,4 @@
-"""An export's text: read again it is the same, whatever is in the names, and readers of other YAML versions agree."""
+"""The YAML of an export, for any names and for readers of other YAML versions."""
 
 import re
 
@@ -24,7 +24,7 @@ values = some.recursive(
 @seed(SEED)
 @settings(max_examples=200, deadline=None, database=None)
 @given(names, some.dictionaries(names, values, max_size=3), some.lists(names, max_size=2))
-def test_any_text_survives(name, arguments, left_out):
+def test_any_text_is_read_as_it_was_written(name, arguments, left_out):
     sections = {
         "exchanges": {name: {"type": "topic", "arguments": arguments}},
         "bindings": [{"source": name, "exchange": name, "routingKey": name, "arguments": arguments}],
@@ -40,12 +40,12 @@ def test_any_text_survives(name, arguments, left_out):
 @pytest.mark.parametrize(
     "word", ["1e3", "0x1f", "0o17", "1_000", "1:30", "y", "No", "null", "~", ".5", "2020-01-01", ""]
 )
-def test_what_another_reader_would_take_for_something_else_is_quoted(word):
+def test_text_that_another_yaml_version_reads_differently_is_quoted(word):
     written = text("v", documents("v", {"bindings": [{"source": word, "exchange": word}]}, "shop"), [])
     assert f"{{source: '{word}', exchange: '{word}'}}" in written
     assert yaml.safe_load(written)["spec"]["bindings"][0]["source"] == word
 
 
-def test_no_name_breaks_out_of_a_comment():
+def test_names_are_escaped_in_comments():
     written = text("v\nspec: {}", documents("v", {}, "shop"), ["queue a\nb: gone", "queue c\x85d: gone"])
     assert [line for line in re.split("[\r\n\x85\u2028]", written) if line.startswith(("spec", "b", "d"))] == ["spec:"]
