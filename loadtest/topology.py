@@ -94,9 +94,9 @@ async def _measure(api: ManagementApi, secrets: SecretDirectory, scale: int) -> 
     wanted = build_topology(scale)
     try:
         started = time.perf_counter()
-        first = await broker_topology.reconcile_all(wanted, owner=VHOST, api=api, secrets=secrets)
+        first = await broker_topology.reconcile(wanted, owner=VHOST, api=api, secrets=secrets)
         applied, requests = time.perf_counter(), sum(api.requests.values())
-        again = await broker_topology.reconcile_all(wanted, owner=VHOST, api=api, secrets=secrets)
+        again = await broker_topology.reconcile(wanted, owner=VHOST, api=api, secrets=secrets)
         checked = time.perf_counter()
         return TopologyCost(
             objects=(EXCHANGES + QUEUES + BINDINGS + USERS + USERS * PERMISSIONS_PER_USER) * scale // 100,
