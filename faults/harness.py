@@ -47,7 +47,7 @@ ENVIRONMENT = {
 BROKER, DATABASE = "broker", "database"
 URL_SETTING = {BROKER: "WARREN_BROKER_URL", DATABASE: "WARREN_DATABASE_URL"}
 REPEATED = "repeated, no effect"
-"""What a consumer logs about an event that its inbox knows."""
+"""The log line of a consumer about an event that its inbox knows."""
 FAST_BROKER_TIMERS = "-rabbit quorum_tick_interval 500 -rabbit dead_letter_worker_publisher_confirm_timeout 1000"
 """Milliseconds: how often queues report their depth, how soon a message that a full parking lot refused is retried."""
 
@@ -180,7 +180,7 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
         self._wait_until_ready()
 
     def log(self, name: str) -> str:
-        """What a process has logged since it was started."""
+        """Return the log of a process since it was started."""
         return self.processes.log_file(name).read_text()
 
     def wait_for_state(self, order_id: UUID, state: str, seconds: float = 60) -> None:

@@ -15,7 +15,7 @@ import runpy
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,6 @@ class Failpoint:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    @property
-    def is_set(self) -> bool:
-        return self._file.exists()
-
     def reach(self, point: str) -> None:
         """Send the signal if the failpoint is set at `point` and its turn has come."""
         try:
@@ -64,54 +60,40 @@ class Failpoint:
         self._file.unlink()
         os.kill(os.getpid(), int(number))
 
+    def before(self, owner: Any, name: str, point: str, when: Callable[..., object] = lambda *_: True) -> None:
+        """Reach `point` before each call of a function for whose arguments `when` holds."""
+        original = getattr(owner, name)
+
+        def wrapper(*arguments: Any) -> Any:
+            if when(*arguments):
+                self.reach(point)
+            return original(*arguments)
+
+        setattr(owner, name, wrapper)
+
+    def after(self, owner: Any, name: str, point: str, delay: float = 0.0) -> None:
+        """Reach `point` after each call of a coroutine function; `delay` seconds later if the failpoint is set."""
+        original = getattr(owner, name)
+
+        async def wrapper(*arguments: Any) -> Any:
+            result = await original(*arguments)
+            if delay and self._file.exists():
+                await asyncio.sleep(delay)
+            self.reach(point)
+            return result
+
+        setattr(owner, name, wrapper)
+
 
 def install(failpoint: Failpoint) -> None:
     """Wrap the functions of the library that lead to each point."""
-    sender: Any = publisher  # `send` is the pipeline's, looked up here at each call
-    store, fill, send = outbox._store, Place.fill, sender.send
-    publish, flush, results = Publisher.publish, Settlement.flush, Processor._store_results
-
-    async def storing(*arguments: Any) -> None:
-        await store(*arguments)
-        failpoint.reach("before commit")
-
-    def filling(place: Place, entries: list[Any]) -> None:
-        if entries:
-            failpoint.reach("before publish")
-        fill(place, entries)
-
-    async def sending(*arguments: Any) -> Any:
-        batch = await send(*arguments)
-        if failpoint.is_set:
-            await asyncio.sleep(0.1)  # until the written bytes have left the process
-        failpoint.reach("before confirm")
-        return batch
-
-    async def publishing(self: Publisher, messages: Sequence[Any]) -> Any:
-        outcomes = await publish(self, messages)
-        failpoint.reach("before removal")
-        return outcomes
-
-    async def flushing(settlement: Settlement) -> None:
-        if Verdict.DONE in settlement._noted.values():
-            failpoint.reach("before ack")
-        await flush(settlement)
-
-    async def finishing(self: Any, finished: Any) -> None:
-        failpoint.reach("before result")
-        await results(self, finished)
-
-    _patch(outbox, _store=storing)
-    _patch(sender, send=sending)
-    _patch(Place, fill=filling)
-    _patch(Publisher, publish=publishing)
-    _patch(Settlement, flush=flushing)
-    _patch(Processor, _store_results=finishing)
-
-
-def _patch(owner: object, **steps: object) -> None:
-    for name, step in steps.items():
-        setattr(owner, name, step)
+    failpoint.after(outbox, "_store", "before commit")
+    failpoint.before(Place, "fill", "before publish", when=lambda _, entries: entries)
+    # The written bytes need a moment to leave the process.
+    failpoint.after(publisher, "send", "before confirm", delay=0.1)
+    failpoint.after(Publisher, "publish", "before removal")
+    failpoint.before(Settlement, "flush", "before ack", when=lambda each: Verdict.DONE in each._noted.values())
+    failpoint.before(Processor, "_store_results", "before result")
 
 
 def shorten_timeouts() -> None:

@@ -1,4 +1,4 @@
-"""What all benchmark commands share: their options, private servers, and the end of a run."""
+"""The parts of all benchmark commands: options, private servers, and the end of a run."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

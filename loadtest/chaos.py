@@ -125,17 +125,7 @@ def _show_result(result: ChaosResult) -> None:
     report.heading(f"Orders: {result.accepted:,} accepted, in {result.seconds / 60:g} minutes")
     for name, counts in (("customers", result.profiles), ("orders", result.outcomes)):
         report.table(["", name], [[what, f"{count:,}"] for what, count in sorted(counts.items())])
-    figures = {
-        "answers with 503": result.unavailable,
-        "requests without an answer": result.unanswered,
-        "duplicate requests": result.duplicate_requests,
-        "repeated events": result.repeated_events,
-        "cancellations": result.cancellations,
-        "late cancellations": result.late_cancellations,
-        "restarted processes": result.restarts,
-        "processes killed after the grace period": result.slow_stops,
-    }
-    report.table([], [[what, f"{count:,}"] for what, count in figures.items()])
+    report.pairs({what: f"{count:,}" for what, count in result.counts.items()})
     report.heading("Parking lots")
     for what, counts in (("replayed", result.replays), ("parked", result.parked)):
         for reason, count in counts.most_common():

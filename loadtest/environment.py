@@ -1,4 +1,4 @@
-"""What a benchmark of one service runs on: a new virtual host, and a new database with the service's schema."""
+"""The environment of one service's benchmark: a new virtual host, and a new database with the service's schema."""
 
 import secrets
 from collections.abc import AsyncIterator

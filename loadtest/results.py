@@ -1,4 +1,4 @@
-"""What a benchmark reports: the host, summaries of repeated measurements, targets, and the exit code."""
+"""The result of a benchmark: the host, summaries of repeated measurements, targets, and the exit code."""
 
 import os
 import platform
@@ -52,7 +52,7 @@ def exit_code(targets: Sequence[Target], broken: Sequence[str]) -> ExitCode:
 class Summary(msgspec.Struct, frozen=True):
     min: float
     median: float
-    """What is compared with a target: one disturbed measurement does not change it."""
+    """Compared with a target, because one disturbed measurement does not change it."""
     max: float
 
     @classmethod

@@ -10,12 +10,12 @@ from uuid import UUID
 
 import httpx
 
-from faults.chaos.ledger import ClientLedger
+from faults.chaos.ledger import CANCELLATION, LATE_CANCELLATION, UNANSWERED, UNAVAILABLE, ClientLedger
 from faults.chaos.workload import PlannedOrder
 
 REQUEST_TIMEOUT = 8.0  # seconds
 FIRST_PAUSE, MAX_PAUSE = 0.3, 3.0  # seconds between two attempts
-ACCEPTED, UNAVAILABLE, CONFLICT = 202, 503, 409
+ACCEPTED, SERVICE_UNAVAILABLE, CONFLICT = 202, 503, 409
 
 
 class NeverAccepted(Exception):
@@ -61,9 +61,9 @@ class ChaosCustomers:
             ids = await asyncio.gather(*(self._order(order, chance) for _ in range(order.profile.copies)))
             if order.cancels_after is not None:
                 await asyncio.sleep(order.cancels_after)
-                self._ledger.cancellations += 1
+                self._ledger.counts[CANCELLATION] += 1
                 answer, _ = await self._post(f"/orders/{ids[0]}/cancel", chance, ACCEPTED, CONFLICT)
-                self._ledger.late_cancellations += answer.status_code == CONFLICT
+                self._ledger.counts[LATE_CANCELLATION] += answer.status_code == CONFLICT
         except NeverAccepted as error:
             self._ledger.unexpected.append(f"{order.key}: {error}")
 
@@ -82,12 +82,12 @@ class ChaosCustomers:
             try:
                 answer = await self._http.post(f"{chance.choice(self._urls)}{path}", **request)
             except httpx.TransportError:
-                self._ledger.unanswered += 1
+                self._ledger.counts[UNANSWERED] += 1
             else:
                 if answer.status_code in final:
                     return answer, requests
-                if answer.status_code == UNAVAILABLE:
-                    self._ledger.unavailable += 1
+                if answer.status_code == SERVICE_UNAVAILABLE:
+                    self._ledger.counts[UNAVAILABLE] += 1
                 else:
                     what = f"{answer.status_code} at {self._now():.1f} s for {path}: {answer.text[:200]}"
                     self._ledger.unexpected.append(what)

@@ -39,6 +39,8 @@ RESTART_INTERVAL = 0.3  # seconds
 EXPECTED_EXITS = {0, 69, -9}
 """A clean stop; servers that were away while a process started; SIGKILL."""
 CONFIGURATION_GRACE = 8  # seconds
+RESTARTS = "restarted processes"
+KILLED = "processes killed after the grace period"
 
 
 class ChaosEnvironment(FaultHarness):
@@ -55,9 +57,7 @@ class ChaosEnvironment(FaultHarness):
         """Set when the run ends: every wait returns."""
         self.unexpected_exits: list[str] = []
         """Exits that no fault explains."""
-        self.restarts = 0
-        self.slow_stops = 0
-        """Processes that did not end within the grace period after SIGTERM."""
+        self.counts: Counter[str] = Counter()
         self.replays: Counter[str] = Counter()
         self._configuration_faults = 0
         """Faults under way that make a process exit with a configuration error."""
@@ -156,7 +156,7 @@ class ChaosEnvironment(FaultHarness):
                 self._check_exit(alias, code)
                 self.processes.kill(alias)  # tells the supervisor that the exit is known
             self.frozen.discard(alias)
-            self.restarts += 1
+            self.counts[RESTARTS] += 1
             self.timeline.write("restarts", f"{alias} is started again" + (f", exit code {code}" if code else ""))
             self.processes.start(self.process_of(alias, **self._extra_settings.get(alias, {})))
 

@@ -36,7 +36,7 @@ class FaultKind(msgspec.Struct, frozen=True):
     both_replicas: bool = False
     """Whether both processes of the target are affected."""
     weight: int = 2
-    """How often it is chosen once every kind has had its turns; 0 for a kind that loads the machine."""
+    """Relative frequency after every kind has had its turns; 0 for a kind that loads the machine."""
 
     def claims(self, target: str) -> frozenset[str]:
         """Parts that it needs exclusively."""

@@ -11,6 +11,10 @@ from devtools.invariants import Check
 from faults.chaos.workload import PAYMENT_TIMEOUT, PlannedOrder
 
 MAX_SHOWN = 5  # violations
+UNAVAILABLE, UNANSWERED = "answers with 503", "requests without an answer"
+DUPLICATE = "duplicate requests"
+"""Requests accepted under a key that had been accepted before."""
+CANCELLATION, LATE_CANCELLATION = "cancellations", "late cancellations"
 
 
 class AcceptedOrder(msgspec.Struct, kw_only=True):
@@ -37,14 +41,8 @@ class ClientLedger:
         """Keys that were answered with two orders."""
         self.unexpected: list[str] = []
         """Answers outside of the API's contract."""
-        self.unavailable = 0
-        """Answers with 503."""
-        self.unanswered = 0
-        """Requests whose connection broke or timed out."""
-        self.duplicates = 0
-        """Requests accepted under a key that had been accepted before."""
-        self.cancellations = 0
-        self.late_cancellations = 0
+        self.counts: Counter[str] = Counter()
+        """Requests, by how they were answered."""
 
     def place(self, order: PlannedOrder) -> None:
         self.placed[order.key] = order
@@ -54,7 +52,7 @@ class ClientLedger:
         if known != order_id:
             self.contradictions.append(f"{order.key} is {known} and {order_id}")
         if order.key in self._written:
-            self.duplicates += 1
+            self.counts[DUPLICATE] += 1
             return
         self._written.add(order.key)
         line = AcceptedOrder(
@@ -72,11 +70,11 @@ class ClientLedger:
     def _one_order_per_key(self, found: Mapping[UUID, str]) -> Check:
         wrong = list(self.contradictions)
         wrong += [f"{key} was never accepted" for key in self.placed if key not in self.accepted]
-        wrong += [f"no client was told of {order_id}" for order_id in found.keys() - set(self.accepted.values())]
+        wrong += [f"no client received {order_id}" for order_id in found.keys() - set(self.accepted.values())]
         if len(set(self.accepted.values())) != len(self.accepted):
             wrong.append("one order under two keys")
-        detail = f"{len(self.accepted):,} keys, {self.duplicates:,} duplicate requests absorbed"
-        return Check("one order per key, and none that no client was told of", not wrong, _some(wrong) or detail)
+        detail = f"{len(self.accepted):,} keys, {self.counts[DUPLICATE]:,} duplicate requests absorbed"
+        return Check("one order per key, and each known to a client", not wrong, _some(wrong) or detail)
 
     def _outcomes(self, found: Mapping[UUID, str]) -> Check:
         wrong, timeouts = [], 0
@@ -88,7 +86,7 @@ class ClientLedger:
         return Check("each order has an allowed outcome", not wrong, _some(wrong) or f"{timeouts:,} payment timeouts")
 
     def _answers(self) -> Check:
-        detail = f"{self.unavailable:,} answers with 503, {self.unanswered:,} requests unanswered"
+        detail = f"{self.counts[UNAVAILABLE]:,} {UNAVAILABLE}, {self.counts[UNANSWERED]:,} {UNANSWERED}"
         return Check("every answer follows the API's contract", not self.unexpected, _some(self.unexpected) or detail)
 
     def by_profile(self) -> Counter[str]:

@@ -12,7 +12,7 @@ MAX_CONCURRENT = 4
 HEAD_SECONDS = 3.0  # at the start, without a fault
 TAIL_SECONDS = 5.0  # at the end, when every fault is repaired
 TURNS = 2
-"""How often each kind comes, if the run is long enough."""
+"""Faults of each kind, if the run is long enough."""
 MAX_TRIES = 400  # to find a time for one fault
 KIND_BY_NAME = {kind.name: kind for kind in FAULT_KINDS}
 

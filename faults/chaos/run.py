@@ -12,7 +12,7 @@ import msgspec
 from devtools import invariants
 from devtools.invariants import Check
 from faults.chaos.customers import ChaosCustomers
-from faults.chaos.environment import PAYMENT_DEADLINE, ChaosEnvironment
+from faults.chaos.environment import PAYMENT_DEADLINE, RESTARTS, ChaosEnvironment
 from faults.chaos.injections.registry import retrying
 from faults.chaos.ledger import ClientLedger
 from faults.chaos.plan import PlannedFault, plan
@@ -54,17 +54,8 @@ class ChaosResult(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     outcomes: Counter[str]
     """Orders by "STATE" or "STATE (reason)"."""
-    unavailable: int
-    """Answers with 503."""
-    unanswered: int
-    duplicate_requests: int
-    repeated_events: int
-    """Events that a consumer's inbox recognized."""
-    cancellations: int
-    late_cancellations: int
-    restarts: int
-    slow_stops: int
-    """Processes that SIGTERM did not end in time, so that SIGKILL did."""
+    counts: Counter[str]
+    """Answers, repeated events, and restarts."""
     parked: Counter[str]
     """Messages in parking lots at the end, by reason."""
     replays: Counter[str]
@@ -216,14 +207,7 @@ class ChaosRun:
             placed=len(ledger.placed),
             accepted=len(ledger.accepted),
             outcomes=Counter(found.values()),
-            unavailable=ledger.unavailable,
-            unanswered=ledger.unanswered,
-            duplicate_requests=ledger.duplicates,
-            repeated_events=self.timeline.repeated_events,
-            cancellations=ledger.cancellations,
-            late_cancellations=ledger.late_cancellations,
-            restarts=environment.restarts,
-            slow_stops=environment.slow_stops,
+            counts=ledger.counts + environment.counts + self.timeline.counts,
             parked=self._parked(),
             replays=environment.replays,
             drain_seconds=drain_seconds,
@@ -232,7 +216,9 @@ class ChaosRun:
 
     def _check_exits(self) -> Check:
         unexpected = self.environment.unexpected_exits
-        detail = "; ".join(unexpected[:3]) or f"{self.environment.restarts} restarts, each after an injected fault"
+        detail = (
+            "; ".join(unexpected[:3]) or f"{self.environment.counts[RESTARTS]} restarts, each after an injected fault"
+        )
         return Check("a fault explains every exit of a process", not unexpected, detail)
 
     def _parked(self) -> Counter[str]:

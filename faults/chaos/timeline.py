@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 from faults.harness import REPEATED
@@ -16,7 +17,7 @@ class Timeline:
         self._out = file.open("w", buffering=1 << 16)
         self._lock = threading.Lock()
         self._began = time.monotonic()
-        self.repeated_events = 0
+        self.counts: Counter[str] = Counter()
 
     def begin(self) -> None:
         """Count seconds from now on."""
@@ -29,7 +30,7 @@ class Timeline:
 
     def write(self, source: str, text: str) -> None:
         with self._lock:
-            self.repeated_events += REPEATED in text
+            self.counts["repeated events"] += REPEATED in text
             if not self._out.closed:
                 self._out.write(f"{self.now:8.2f} {source:16} {text}\n")
 

@@ -16,7 +16,7 @@ PLENTY = 1_000_000
 
 
 class CustomerProfile(msgspec.Struct, frozen=True):
-    """How a customer orders. `outcomes` are the allowed ones besides PAYMENT_TIMEOUT."""
+    """A kind of customer. `outcomes` are the allowed ones besides PAYMENT_TIMEOUT."""
 
     name: str
     weight: int
@@ -24,7 +24,7 @@ class CustomerProfile(msgspec.Struct, frozen=True):
     fields: dict[str, Any] = {}
     sku: str | None = None
     copies: int = 1
-    """How many times the request is sent concurrently, with one key."""
+    """Concurrent requests, with one key."""
     cancels_within: float | None = None
     """Seconds after the answer within which the customer cancels."""
 

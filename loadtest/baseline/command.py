@@ -7,7 +7,7 @@ import msgspec
 
 from devtools.servers.servers import Servers
 from loadtest import report
-from loadtest.baseline.counts import TYPICAL, OrderCounts
+from loadtest.baseline.counts import TYPICAL, CountsPerOrder
 from loadtest.baseline.row_kinds import ROW_KINDS
 from loadtest.benchmark import InstanceName, Json, Orders, finish, private_servers
 from loadtest.child import run_child
@@ -50,7 +50,7 @@ def baseline(*, orders: Orders = 1000, json: Json = None, instance: InstanceName
     return finish(json, host=host, counts=TYPICAL, baseline=result)
 
 
-async def measure_baseline(servers: Servers, counts: OrderCounts, orders: int) -> Baseline:
+async def measure_baseline(servers: Servers, counts: CountsPerOrder, orders: int) -> Baseline:
     """Raises RunFailed."""
     orders = min(orders, MAX_ORDERS)
     env = BenchmarkEnv(servers, "baseline", TOPOLOGY)
@@ -58,12 +58,7 @@ async def measure_baseline(servers: Servers, counts: OrderCounts, orders: int) -
     def measure(work: str, *per_order: float) -> float:
         numbers = [round(count * orders) for count in per_order]
         seconds, _ = run_child(
-            "loadtest.baseline.worker",
-            work,
-            *numbers,
-            result=float,
-            environment=env.environment,
-            time_limit=TIME_LIMIT,
+            "loadtest.baseline.worker", work, *numbers, result=float, environment=env.environment, time_limit=TIME_LIMIT
         )
         return seconds / orders * 1000
 
@@ -78,7 +73,7 @@ async def measure_baseline(servers: Servers, counts: OrderCounts, orders: int) -
         )
 
 
-def show_counts(counts: OrderCounts) -> None:
+def show_counts(counts: CountsPerOrder) -> None:
     report.heading("Messages and rows of an order, on average")
     report.pairs({name: f"{value:.1f}" for name, value in msgspec.structs.asdict(counts).items()})
 

@@ -10,7 +10,7 @@ ID_TABLES = ("inbox", "sequences")
 EVENT_TABLES = ("outbox", "events")
 
 
-class OrderCounts(msgspec.Struct, frozen=True):
+class CountsPerOrder(msgspec.Struct, frozen=True):
     """Averages for each order."""
 
     published: float
@@ -25,11 +25,11 @@ class OrderCounts(msgspec.Struct, frozen=True):
     """Row versions that an UPDATE wrote. The baseline has none: it inserts the final state of each row."""
 
 
-TYPICAL = OrderCounts(published=14, consumed=33, ids=38, events=24, states=15, updated=18)
+TYPICAL = CountsPerOrder(published=14, consumed=33, ids=38, events=24, states=15, updated=18)
 """Of a completed order, for `python -m loadtest baseline` alone; `orders` counts its own."""
 
 
-async def count(database: DatabaseEndpoint, orders: int) -> OrderCounts:
+async def count(database: DatabaseEndpoint, orders: int) -> CountsPerOrder:
     """Count in a database that has seen no other run; its services must have disconnected."""
     connection = await asyncpg.connect(database.dsn())
     try:
@@ -45,7 +45,7 @@ async def count(database: DatabaseEndpoint, orders: int) -> OrderCounts:
     finally:
         await connection.close()
     inserted = {name: rows for name, rows, _ in tables}
-    return OrderCounts(
+    return CountsPerOrder(
         published=published / orders,
         consumed=consumed / orders,
         ids=sum(inserted.get(name, 0) for name in ID_TABLES) / orders,

@@ -45,7 +45,7 @@ class ConsumerResult(msgspec.Struct, frozen=True):
     warren: SideResult
     raw: SideResult
     broken: list[str]
-    """What is wrong with finished rounds."""
+    """Messages that finished rounds lost or duplicated."""
 
     @property
     def target(self) -> Target:
@@ -113,11 +113,7 @@ class ConsumerComparison:
         arguments += ["--shape", self._shape] if side == "raw" else []
         arguments += ["--profile"] if self._profile == side else []
         result, errors = run_child(
-            MODULES[side],
-            *arguments,
-            result=RoundResult,
-            environment=self._env.environment,
-            time_limit=TIME_LIMIT,
+            MODULES[side], *arguments, result=RoundResult, environment=self._env.environment, time_limit=TIME_LIMIT
         )
         if self._profile == side:
             self.profiles[side] = errors

@@ -32,9 +32,7 @@ class RoundResult(msgspec.Struct, frozen=True):
 
 
 def run_side(
-    module: str,
-    measure: Callable[[argparse.Namespace], Coroutine[Any, Any, RoundResult]],
-    shapes: Sequence[str] = (),
+    module: str, measure: Callable[[argparse.Namespace], Coroutine[Any, Any, RoundResult]], shapes: Sequence[str] = ()
 ) -> None:
     """Parse the options of a side, measure one round, and print the result."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}")

@@ -39,7 +39,7 @@ async def check_published(
 
 
 async def received_messages(broker: BrokerEndpoints) -> int:
-    """How many messages the broker has received from publishers since it started.
+    """Return the number of messages that the broker has received from publishers since it started.
 
     From its global counter: the counters of exchanges and channels miss the last messages of a channel that is closed.
     """
@@ -51,7 +51,7 @@ async def received_messages(broker: BrokerEndpoints) -> int:
 
 
 async def _numbered_events(connection: "asyncpg.Connection[Any]", services: Sequence[str], since: UUID) -> int:
-    """How many events these services have numbered, which is how many they have committed."""
+    """Return the number of events that these services have numbered, and thus committed."""
     total = 0
     for name in services:
         statement = f'SELECT coalesce(sum(last), 0) FROM "{name}".sequences WHERE subject >= $1'  # noqa: S608 - our names

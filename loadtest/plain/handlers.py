@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from loadtest.plain import codec
+from loadtest.plain import outbox
 from loadtest.plain.service import Connection, Handler
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.inventory import InventoryCommitted, InventoryReserved
@@ -93,10 +93,7 @@ async def charge(event: Event[InventoryReserved], connection: Connection) -> Eve
     )
     return [
         PaymentSuccess(
-            customer=order.customer,
-            charge_id=charge_id,
-            amount_cents=order.total_cents,
-            currency=order.currency,
+            customer=order.customer, charge_id=charge_id, amount_cents=order.total_cents, currency=order.currency
         )
     ]
 
@@ -204,7 +201,7 @@ async def record(event: AnyEvent, connection: Connection) -> Events:
         event.subject,
         event.type,
         event.time,
-        codec.encode(event),
+        outbox.encode(event),
     )
     return []
 

@@ -15,8 +15,8 @@ import asyncpg
 import msgspec
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
-from loadtest.plain import codec
-from loadtest.plain.relay import PlainRelay
+from loadtest.plain import outbox
+from loadtest.plain.outbox import PlainRelay
 from services.shared.contracts import AnyEvent, EventData
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ class PlainService:
             task.result()
 
     async def publish(self, connection: Connection, data: EventData, subject: UUID, cause: AnyEvent | None) -> None:
-        event = codec.new_event(self._user, data, subject, cause)
-        await connection.execute(self._insert_outbox, event.id, event.type, event.subject, codec.encode(event))
+        event = outbox.new_event(self._user, data, subject, cause)
+        await connection.execute(self._insert_outbox, event.id, event.type, event.subject, outbox.encode(event))
 
     async def _consume(self, handlers: Mapping[str, Handler]) -> None:
         channel = await (await self._connect()).channel(publisher_confirms=False)
@@ -103,7 +103,7 @@ class PlainService:
 
         async def on_message(message: AbstractIncomingMessage) -> None:
             try:
-                await self._process(codec.decode(message.body), handlers)
+                await self._process(outbox.decode(message.body), handlers)
             except Exception:
                 await message.reject(requeue=True)
                 raise

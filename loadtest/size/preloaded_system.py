@@ -1,18 +1,27 @@
 """Warren with old rows or a long queue, whose progress is read at a cost that does not depend on them."""
 
+import random
 from collections.abc import Callable, Collection
 from uuid import UUID
 
+from aiormq import spec
+
 from devtools.invariants import Check
 from devtools.local.topology import VHOST
+from loadtest.child import RunFailed
+from loadtest.consumer import events
+from loadtest.environment import admin_channel
 from loadtest.orders import exactly_once
 from loadtest.orders.warren_system import WarrenSystem
-from loadtest.size import backlog, history
+from loadtest.size import history
 from warren_messaging import new_id
+from warren_messaging.amqp.pipeline import Frame, Outcome, forget, send
 
 STOPPED = "email"
 """The service whose queue grows: an outage of the mail server is the likeliest reason for a long queue."""
 QUEUE = f"{STOPPED}.queue"
+WINDOW = 1000  # messages that share a wait for confirms
+BODIES = 100  # different ones
 
 
 class PreloadedSystem(WarrenSystem):
@@ -25,12 +34,30 @@ class PreloadedSystem(WarrenSystem):
         return total
 
     async def fill_queue(self, messages: int, on_progress: Callable[[float], None]) -> None:
-        """Publish so many messages to the queue of the stopped service."""
-        await backlog.fill(self.servers.broker.address, VHOST, QUEUE, messages, on_progress)
+        """Publish so many messages to the queue of the stopped service, with confirms. Raises RunFailed."""
+        chance = random.Random(1)  # noqa: S311 - not a secret
+        bodies = [events.created(chance, "order") for _ in range(BODIES)]
+
+        def properties(number: int) -> spec.Basic.Properties:
+            return spec.Basic.Properties(delivery_mode=2, message_id=str(number))
+
+        async with admin_channel(self.servers.broker.address, VHOST) as channel:
+            for start in range(0, messages, WINDOW):
+                frames = [
+                    Frame.of("", QUEUE, bodies[number % BODIES], properties(number))
+                    for number in range(start, min(start + WINDOW, messages))
+                ]
+                batch = await send(channel, frames)
+                await batch.finished
+                if set(batch.outcomes) != {Outcome.CONFIRMED}:
+                    raise RunFailed(f"{QUEUE} does not take every message")
+                forget(channel, frames)
+                on_progress(start / messages)
         self._received = await exactly_once.received_messages(self.servers.broker.address)
 
     async def queue_depth(self) -> int:
-        return await backlog.depth(self.servers.broker.address, VHOST, QUEUE)
+        async with admin_channel(self.servers.broker.address, VHOST) as channel:
+            return int((await channel.queue_declare(QUEUE, passive=True)).message_count)
 
     async def sequential_reads(self) -> dict[str, int]:
         """Rows read without an index so far, by table."""
@@ -41,5 +68,6 @@ class PreloadedSystem(WarrenSystem):
     async def check_invariants(self, accepted: Collection[UUID]) -> list[Check]:
         """Check them over old and new orders, once: the messages of the stopped service are removed before."""
         if self._stopped:
-            await backlog.depth(self.servers.broker.address, VHOST, QUEUE, purge=True)
+            async with admin_channel(self.servers.broker.address, VHOST) as channel:
+                await channel.queue_purge(QUEUE)
         return await super().check_invariants(accepted)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from faults.chaos.environment import ChaosEnvironment
+from faults.chaos.environment import KILLED, ChaosEnvironment
 from faults.chaos.fault_kinds import ALL_PROCESSES
 from faults.chaos.injections.registry import NotInjected, injects, wait_for
 from faults.chaos.plan import PlannedFault
@@ -109,7 +109,7 @@ def terminate(env: ChaosEnvironment, alias: str) -> None:
     clean = {0} if env.log(alias).strip() else {0, -signal.SIGTERM}
     code = env.processes.stop(alias)
     if code == -signal.SIGKILL:  # a server was away as well, or the processor was busy; Kubernetes kills it too
-        env.slow_stops += 1
+        env.counts[KILLED] += 1
     elif code not in clean and not env.stopping.is_set():
         after = f"after {env.timeline.now:.0f} s"
         env.unexpected_exits.append(f"{alias} ended with {code} on SIGTERM {after}")

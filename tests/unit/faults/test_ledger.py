@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.chaos.ledger import ClientLedger
+from faults.chaos.ledger import DUPLICATE, ClientLedger
 from faults.chaos.workload import PAYMENT_TIMEOUT, PROFILES, PlannedOrder, opening_stock, workload
 
 BY_NAME = {profile.name: profile for profile in PROFILES}
@@ -32,7 +32,7 @@ def accept(ledger: ClientLedger, order: PlannedOrder, *order_ids: uuid.UUID) -> 
 
 
 def verdicts(ledger: ClientLedger, found: dict[uuid.UUID, str]) -> list[bool]:
-    """Whether keys, outcomes and answers are as they must be."""
+    """Return whether keys, outcomes and answers are correct."""
     checks = ledger.check(found)
     assert all(check.detail for check in checks)
     return [check.held for check in checks]
@@ -67,7 +67,7 @@ def test_one_key_with_two_orders_is_wrong(ledger: ClientLedger) -> None:
 def test_the_same_answer_to_a_duplicate_is_counted(ledger: ClientLedger) -> None:
     accept(ledger, planned(), ONE, ONE)
     assert verdicts(ledger, {ONE: "COMPLETED"}) == [True, True, True]
-    assert ledger.duplicates == 1
+    assert ledger.counts[DUPLICATE] == 1
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_clients_are_disconnected_when_the_proxies_close() -> None:
 
 
 def receive(client: socket.socket) -> bytes:
-    """What the other end has sent; nothing if it has closed or reset the connection."""
+    """Return the bytes of the other end, or none if it has closed or reset the connection."""
     try:
         return client.recv(100)
     except ConnectionResetError:

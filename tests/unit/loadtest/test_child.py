@@ -18,11 +18,11 @@ SENDER = """
 import os, signal
 import msgspec
 from loadtest.child import write_result
-class Numbers(msgspec.Struct):
+class Sent(msgspec.Struct):
     numbers: list[int]
 signal.signal(signal.SIGALRM, lambda *_: os.write(2, b"."))
 signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-write_result(Numbers(list(range(50_000))))
+write_result(Sent(list(range(50_000))))
 signal.setitimer(signal.ITIMER_REAL, 0)
 """
 

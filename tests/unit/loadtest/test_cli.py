@@ -24,7 +24,7 @@ def test_the_help_of_every_command_has_an_example(command: str, capsys: pytest.C
 
 @pytest.mark.parametrize(
     "arguments",
-    [("orders", "--orders", "0"), ("orders", "--profile", "nobody"), ("consumer", "--rounds", "x"), ("nothing",)],
+    [("orders", "--orders", "0"), ("orders", "--profile", "unknown"), ("consumer", "--rounds", "x"), ("nothing",)],
 )
 def test_an_error_ends_in_one_line_without_a_stack_trace(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]

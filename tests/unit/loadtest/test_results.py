@@ -6,8 +6,7 @@ from loadtest.results import ExitCode, Host, Summary, Target, exit_code
 
 
 @pytest.mark.parametrize(
-    ("value", "at_most", "met"),
-    [(0.5, False, True), (0.49, False, False), (0.5, True, True), (0.51, True, False)],
+    ("value", "at_most", "met"), [(0.5, False, True), (0.49, False, False), (0.5, True, True), (0.51, True, False)]
 )
 def test_a_target_is_a_minimum_or_a_maximum_and_its_bound_meets_it(value: float, at_most: bool, met: bool) -> None:
     assert Target("P0", "something", value, 0.5, at_most=at_most).met is met

@@ -1,4 +1,4 @@
-"""How pairs are compared, and that every table that grows is filled."""
+"""Pairs of runs are compared by CPU, and every table that grows is filled."""
 
 import re
 from pathlib import Path

@@ -71,12 +71,7 @@ def change(old: str, new: str) -> FilePatch:
     [
         ("    return n", ["test_it_counts", "test_it_counts_from", "test_two_at_once"], MutantVerdict.CAUGHT, ""),
         ("    return n", ["test_it_counts_from[1]"], MutantVerdict.CAUGHT, ""),
-        (
-            "    return n",
-            ["test_it_counts", "test_no_assertion"],
-            MutantVerdict.SURVIVED,
-            "test_no_assertion",
-        ),
+        ("    return n", ["test_it_counts", "test_no_assertion"], MutantVerdict.SURVIVED, "test_no_assertion"),
         ("    return 1 / 0", ["test_it_counts"], MutantVerdict.BROKEN, "call: ZeroDivisionError"),
         ("    return n", ["test_it_is_set_up"], MutantVerdict.BROKEN, "setup: assert"),
         ("    return n +", ["test_it_counts"], MutantVerdict.BROKEN, "SyntaxError"),
