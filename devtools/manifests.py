@@ -1,7 +1,7 @@
-"""The chart as plain manifests, for people without Helm: `make manifests` writes k8s/warren and k8s/definitions.
+"""The chart as plain manifests, for use without Helm: `make manifests` writes k8s/warren and k8s/definitions.
 
-What Helm would do before an installation becomes ordinary objects; what belongs to its other moments (upgrading,
-removing, testing) is left out, and docs/kubernetes.md says what takes its place.
+Objects that Helm would create before an installation become ordinary objects. Those of other hooks (upgrade, removal,
+test) are left out; docs/kubernetes.md describes what replaces them.
 """
 
 import argparse
@@ -27,11 +27,11 @@ FILES = {
     "RabbitmqCluster": "warren/rabbitmq.yaml",
     "Topology": "warren/topology.yaml",
 }
-"""Where a kind goes; what makes secrets goes to warren/provision.yaml, everything else to warren/services.yaml."""
+"""File of each kind. Objects that create secrets go to warren/provision.yaml, all others to warren/services.yaml."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as people write them."""
+    """Writes strings of several lines as blocks."""
 
     def represent_str(self, text: str) -> yaml.ScalarNode:
         return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
@@ -41,11 +41,11 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 
 
 class ManifestError(Exception):
-    """Helm could not be run, or refuses the chart; ready to print."""
+    """Helm cannot be run or refuses the chart; `str()` is ready to print."""
 
 
 def rendered(helm: str) -> list[Object]:
-    """What Helm would install. Raises ManifestError."""
+    """Return the objects that Helm would install. Raises ManifestError."""
     command = [helm, "template", "warren", str(CHART), "--namespace", NAMESPACE, "--include-crds"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -57,7 +57,7 @@ def rendered(helm: str) -> list[Object]:
 
 
 def manifests(objects: list[Object]) -> Mapping[str, str]:
-    """File below k8s/ to its text."""
+    """Map each file below k8s/ to its text."""
     files: dict[str, list[Object]] = {}
     for each in objects:
         metadata = each["metadata"]
@@ -73,7 +73,7 @@ def manifests(objects: list[Object]) -> Mapping[str, str]:
 
 
 def _plain(each: Object) -> Object:
-    """Without what is Helm's."""
+    """Remove annotations and labels of Helm."""
     kept = {key: text for key, text in each["metadata"].get("annotations", {}).items() if not key.startswith(HOOK)}
     each["metadata"].pop("annotations", None)
     if kept:
@@ -88,7 +88,7 @@ def _plain(each: Object) -> Object:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m devtools.manifests", description="Write k8s/ anew from the chart.")
+    parser = argparse.ArgumentParser(prog="python -m devtools.manifests", description="Write k8s/ from the chart.")
     parser.add_argument("--helm", default="helm", metavar="PROGRAM")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="default: %(default)s")
     options = parser.parse_args()

@@ -20,6 +20,7 @@ COMPOSE = ROOT / "compose.yaml"
 SECRETS = ROOT / "devtools" / "compose" / "wishes.yaml"
 VALUES = ROOT / "charts" / "warren" / "values.yaml"
 KUSTOMIZATION = ROOT / "charts" / "warren" / "topology" / "kustomization.yaml"
+AUTOSCALING = [ROOT / "charts" / "warren" / "ci" / f"{mode}-values.yaml" for mode in ("keda", "hpa")]
 
 DATABASE = [f"{schema}-postgres" for schema in SCHEMAS]
 BROKER = [f"{service}-rabbitmq" for service in SERVICE_NAMES]
@@ -29,10 +30,12 @@ def renewed() -> Mapping[Path, str]:
     """Each file with its new text."""
     passwords = (f"  {schema}-postgres: {{username: {schema}}}" for schema in SCHEMAS)
     topologies = (f"  - {service}.yaml" for service in sorted(SERVICE_NAMES))
+    autoscaled = [f"  {process}: {{autoscaling: {{enabled: true}}}}" for process in PROCESSES]
     return {
         COMPOSE: _compose(),
         SECRETS: _renew(SECRETS.read_text(), "database roles", passwords),
         KUSTOMIZATION: _renew(KUSTOMIZATION.read_text(), "services", topologies),
+        **{file: _renew(file.read_text(), "components", autoscaled) for file in AUTOSCALING},
     }
 
 

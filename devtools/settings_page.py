@@ -1,4 +1,4 @@
-"""python -m devtools.settings_page: writes docs/settings.md, from the settings of the services."""
+"""Writes docs/settings.md from the settings of the services: `make settings`."""
 
 import ast
 import importlib
@@ -27,22 +27,22 @@ BY_HAND = """
 
 | variable | meaning |
 |---|---|
-| `WARREN_URL` | the order service that `warren` talks to |
+| `WARREN_URL` | address of the order API for `warren` |
 | `WARREN_TOKEN` | the bearer token that `warren` sends |
 | `WARREN_PORT` | the port of the order API with Docker Compose |
 | `WARREN_IMAGES`, `WARREN_TAG` | registry and tag of the images with Docker Compose |
-| `WARREN_AUDIT_URL`, `WARREN_MANAGEMENT_URL` | what `warren` asks, else those of `warren up` |
-| `WARREN_CACHE` | the cache folder, else `~/.cache/warren` |
-| `WARREN_SERVERS` | `docker` or `debian`: where private PostgreSQL and RabbitMQ come from |
-| `WARREN_KEEP` | `1` keeps data and logs of the servers that tests started |
+| `WARREN_AUDIT_URL`, `WARREN_MANAGEMENT_URL` | addresses for `warren`; default: those of `warren up` |
+| `WARREN_CACHE` | the cache folder; default `~/.cache/warren` |
+| `WARREN_SERVERS` | `docker` or `debian`: the source of private PostgreSQL and RabbitMQ servers |
+| `WARREN_KEEP` | `1` keeps data and logs of the servers that tests start |
 | `WARREN_TEST_SEED` | the seed of random tests |
-| `WARREN_TEST_SERVERS`, `WARREN_MUTANT_REPORT` | set by test runs for the processes that they start |
-| `WARREN_OWN_ENGINE` | set: `make test` starts a Docker Engine of its own where none answers |
+| `WARREN_TEST_SERVERS`, `WARREN_MUTANT_REPORT` | set by test runs for their child processes |
+| `WARREN_OWN_ENGINE` | if set, `make test` starts a Docker Engine where none answers |
 """
 
 
 def settings() -> list[type[ProcessSettings]]:
-    """Every kind of settings of the services, the common ones first."""
+    """Return every settings class of the services, the common ones first."""
     for file in sorted((ROOT / "services").glob("*/settings.py")):
         importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
     importlib.import_module("services.shared.chassis.http.auth")
@@ -86,7 +86,7 @@ def _rows(kind: type[ProcessSettings]) -> Iterator[str]:
 
 
 def _meanings(kind: type[ProcessSettings]) -> dict[str, str]:
-    """The text below each field in the source, which Python itself does not keep."""
+    """Return the docstring below each field; Python keeps it only in the source."""
     body = next(n.body for n in ast.parse(inspect.getsource(kind)).body if isinstance(n, ast.ClassDef))
     found = {}
     for field, text in pairwise(body):

@@ -50,7 +50,7 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
     ),
     "a network that is none": ({"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}}, ["cidrs"]),
     "a provider that is not called over TLS": ({"sms": {"url": "http://sms.example"}}, ["url", "https"]),
-    "a service without a name": ({"components": {"loyalty": {"enabled": True}}}, ["loyalty", "service"]),
+    "a service without a name": ({"components": {"nameless": {"enabled": True}}}, ["nameless", "service"]),
     "an external broker without an address": (
         {"rabbitmq": {"mode": "external"}, "topology-operator": BROKER_CIDRS},
         ["set rabbitmq.external.host", "set rabbitmq.external.adminSecret", "set rabbitmq.external.caConfigMap"],

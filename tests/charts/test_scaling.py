@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from devtools.paths import CHECKOUT
+from services.registry import SERVICE_NAMES
 from tests.charts.rendering import CASES, Object, case, made_of
 
 TOLERANCE = 0.1  # an autoscaler ignores a smaller relative difference
@@ -101,7 +102,7 @@ def test_targets_follow_backlog_seconds(seconds: float, each_second: float, dept
 
 def test_keda_and_hpa_have_the_same_targets() -> None:
     assert by_keda(case("keda")) == by_adapter(case("hpa"))
-    assert len(by_keda(case("keda"))) == 8
+    assert len(by_keda(case("keda"))) == len(SERVICE_NAMES)
 
 
 @pytest.mark.parametrize("name", ["keda", "hpa", "production", "cert-manager-issuer"])
@@ -190,7 +191,7 @@ def test_two_releases_scale_on_their_own_metrics() -> None:
     releases = [made_of(values, *where) for where in (("warren", "shop"), ("warren", "test"), ("other", "shop"))]
     for bodies in releases:
         selectors, given = asked_for(bodies), labels_given(bodies)
-        assert len(selectors) == 16
+        assert len(selectors) == 2 * len(SERVICE_NAMES)
         assert len(given) == 3
         for selector in selectors:
             assert [selector.items() >= each.items() for each in given] == [True] * 3

@@ -1,4 +1,4 @@
-"""The parts of the example, put together."""
+"""The parts of the example service."""
 
 from typing import Annotated
 

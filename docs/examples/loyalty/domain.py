@@ -1,4 +1,4 @@
-"""What an order is worth. Events may come in any order, so an earning is made of facts, never of a sequence."""
+"""The points of an order. Events may arrive in any order, so an earning collects facts and assumes no sequence."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ CENTS_PER_POINT = 100
 
 
 class Earning(msgspec.Struct, frozen=True):
-    """What is known of one order."""
+    """The known facts of one order."""
 
     order_id: UUID
     customer: str | None = None
@@ -17,7 +17,7 @@ class Earning(msgspec.Struct, frozen=True):
 
     @property
     def points(self) -> int:
-        """None are given before the order is both paid and completed."""
+        """0 until the order is both paid and completed."""
         return (self.cents or 0) // CENTS_PER_POINT if self.completed else 0
 
 

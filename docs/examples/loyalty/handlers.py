@@ -1,4 +1,4 @@
-"""What earns points. The library sees to it that a repeated event does not come here."""
+"""Gives points for orders that are paid and completed. The library filters repeated events."""
 
 from collections.abc import Iterable
 

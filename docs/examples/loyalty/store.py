@@ -1,4 +1,4 @@
-"""The earnings of one transaction: locked together in the order of their keys, written back in one statement."""
+"""The earnings of one transaction: locked in the order of their keys, written back in one statement."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -15,7 +15,7 @@ class Earnings(Transaction):
         self._changed: set[UUID] = set()
 
     def of(self, order_id: UUID) -> Earning:
-        """One of those that the batch is about."""
+        """Return the earning of an order in the batch."""
         return self._earnings[order_id]
 
     def put(self, earning: Earning) -> None:
@@ -49,7 +49,7 @@ class Earnings(Transaction):
 
 
 async def points_of(database: Database, customer: str) -> int:
-    """All points of one customer, 0 for one who is unknown."""
+    """Return the sum of a customer's points; 0 for an unknown customer."""
     async with database.connection() as connection:
         return int(
             await connection.fetchval("SELECT coalesce(sum(points), 0) FROM earnings WHERE customer = $1", customer)

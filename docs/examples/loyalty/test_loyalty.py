@@ -1,6 +1,6 @@
-"""The example's handlers without broker and database: `load` and `save` are all that has to be stood in for.
+"""The example's handlers without broker and database: a subclass replaces `load` and `save`.
 
-What the SQL does is tested on the running system, see tests/system/test_examples.py.
+tests/system/test_examples.py checks the SQL on a running system.
 """
 
 from collections.abc import Sequence

@@ -55,27 +55,27 @@ def test_every_named_object_is_in_the_manifests() -> None:
     assert "warren-rabbitmq" in names
 
 
+SIZES = {
+    row: (cpu, memory.replace("iB", "i").replace(" ", ""))
+    for row, cpu, memory in re.findall(r"^\| ([\w ]+) \| [^|]+ \| (\d+m)[^|]* \| ([\d.]+ [MG]iB), ", PAGE, re.MULTILINE)
+}
+"""CPU and memory requests by row of the page's table."""
+ROWS = {
+    "warren-topology-operator": "topology operator",
+    "warren-rabbitmq": "broker",
+    "warren-postgresql": "database",
+    "warren-sinks": "sinks",
+}
+
+
 def test_the_resource_figures_match_the_chart() -> None:
-    text = (ROOT / "k8s" / "warren" / "services.yaml").read_text() + (
-        ROOT / "k8s" / "warren" / "rabbitmq.yaml"
-    ).read_text()
-    processor = memory = 0.0
-    for each in yaml.safe_load_all(text):
-        if each["kind"] in {"Deployment", "StatefulSet"}:
-            containers = each["spec"]["template"]["spec"]["containers"]
-            count = each["spec"].get("replicas", 1)
-        elif each["kind"] == "RabbitmqCluster":
-            containers, count = [each["spec"]], each["spec"]["replicas"]
-        else:
-            continue
-        for container in containers:
-            requested = container["resources"]["requests"]
-            processor += count * _number(requested["cpu"])
-            memory += count * _number(requested["memory"]) / 2**30
-    assert f"about {processor:.1f} CPUs and {memory:.1f} GiB" in PAGE
-
-
-def _number(text: str) -> float:
-    units = {"m": 0.001, "Mi": 2.0**20, "Gi": 2.0**30}
-    number, unit = re.fullmatch(r"([\d.]+)(\w*)", str(text)).groups()  # type: ignore[union-attr]
-    return float(number) * units.get(unit, 1)
+    found: dict[str, set[tuple[str, str]]] = {}
+    for file in ("services.yaml", "rabbitmq.yaml"):
+        for each in yaml.safe_load_all((ROOT / "k8s" / "warren" / file).read_text()):
+            if each["kind"] in {"Deployment", "StatefulSet", "RabbitmqCluster"}:
+                spec = each["spec"]
+                for container in [spec] if "template" not in spec else spec["template"]["spec"]["containers"]:
+                    requests = container["resources"]["requests"]
+                    row = ROWS.get(each["metadata"]["name"], "services")
+                    found.setdefault(row, set()).add((requests["cpu"], requests["memory"]))
+    assert found == {row: {size} for row, size in SIZES.items()}

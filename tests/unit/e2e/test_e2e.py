@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from services.registry import SERVICE_NAMES
 from tests.charts import helm
 from tests.e2e import __main__ as program
 from tests.e2e import customers, images, preflight, progress, removal, scenarios
@@ -317,7 +318,7 @@ def rendered(*files: str) -> list[Object]:
 def test_all_images_of_the_chart_are_found() -> None:
     named = preflight.images(rendered("values.yaml", "three-brokers.yaml"))
     assert {"rabbitmq:4.3-management", "postgres:18", "warren/operator:dev", "warren/tools:dev"} <= set(named)
-    assert len(named) == 12
+    assert len(named) == 4 + len(SERVICE_NAMES)
 
 
 def test_all_missing_requirements_are_reported_at_once(kubectl: Kubectl, tmp_path: Path) -> None:

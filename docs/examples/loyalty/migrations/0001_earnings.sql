@@ -1,6 +1,6 @@
 -- migrate:up
 
--- What is known of each order, whichever event came first. Points are there once all of it is.
+-- The known facts of each order, in any order of events. Points are 0 until all facts are known.
 CREATE TABLE earnings (
     order_id  uuid    PRIMARY KEY,
     customer  text,
