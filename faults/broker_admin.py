@@ -12,7 +12,7 @@ from aiormq import spec
 
 from devtools.local.topology import VHOST
 from devtools.servers.servers import Servers
-from warren_messaging.amqp.pipeline import Frame, send
+from warren_messaging.amqp.pipeline import PublishFrame, send
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.sender import REDRIVE_EXCHANGE
 
@@ -87,7 +87,7 @@ class BrokerAdmin:
 
         async def put(channel: Any) -> None:
             for queue, body in messages:
-                batch = await send(channel, [Frame.of(REDRIVE_EXCHANGE, queue, body, properties)])
+                batch = await send(channel, [PublishFrame.of(REDRIVE_EXCHANGE, queue, body, properties)])
                 await batch.finished
 
         asyncio.run(self.on_channel(put))

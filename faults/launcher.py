@@ -29,7 +29,7 @@ from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.consumer.processor import Processor, Verdict
 from warren_messaging.consumer.settlement import Settlement
 from warren_messaging.outbox import outbox
-from warren_messaging.outbox.relay import Place, Relay, RelaySettings
+from warren_messaging.outbox.relay import PublishSlot, Relay, RelaySettings
 from warren_messaging.postgres import database
 
 FAILPOINTS = (
@@ -88,11 +88,11 @@ class Failpoint:
 def install(failpoint: Failpoint) -> None:
     """Wrap the functions of the library that lead to each point."""
     failpoint.after(outbox, "_store", "before commit")
-    failpoint.before(Place, "fill", "before publish", when=lambda _, entries: entries)
+    failpoint.before(PublishSlot, "commit", "before publish", when=lambda _, entries: entries)
     # The written bytes need a moment to leave the process.
     failpoint.after(publisher, "send", "before confirm", delay=0.1)
     failpoint.after(Publisher, "publish", "before removal")
-    failpoint.before(Settlement, "flush", "before ack", when=lambda each: Verdict.DONE in each._noted.values())
+    failpoint.before(Settlement, "flush", "before ack", when=lambda each: Verdict.ACK in each._noted.values())
     failpoint.before(Processor, "_store_results", "before result")
 
 
@@ -107,7 +107,7 @@ def shorten_timeouts() -> None:
     if timeout := float(os.environ.get("FAULT_TIMEOUT_SECONDS", "0")):
         connection.CONNECT_TIMEOUT = database.ACQUIRE_TIMEOUT = database.STATEMENT_TIMEOUT = timeout
     if idle := int(os.environ.get("FAULT_IDLE_SECONDS", "0")):
-        database.IDLE_TIMEOUT, database.LONGEST_TRANSACTION = idle, 2 * idle
+        database.IDLE_TIMEOUT, database.MAX_TRANSACTION = idle, 2 * idle
 
 
 def skew(seconds: float) -> None:

@@ -19,7 +19,7 @@ from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from services.shared.contracts import CATALOGUE, AnyEvent
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.frames import driver
-from warren_messaging.amqp.pipeline import Frame, Outcome, send
+from warren_messaging.amqp.pipeline import PublishFrame, PublishResult, send
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.amqp.received import Received, consume
@@ -47,13 +47,13 @@ QUEUE_ARGUMENTS: dict[str, Any] = {
 class TelemetryRecorder:
     """Telemetry that remembers."""
 
-    publish_results: list[tuple[str, Outcome]] = field(default_factory=list)
+    publish_results: list[tuple[str, PublishResult]] = field(default_factory=list)
     processed_events: list[tuple[str, list[str]]] = field(default_factory=list)
     repeated_events: list[str] = field(default_factory=list)
     failures: list[tuple[str, int, bool]] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
 
-    def published(self, event: AnyEvent, outcome: Outcome) -> None:
+    def published(self, event: AnyEvent, outcome: PublishResult) -> None:
         self.publish_results.append((event.type, outcome))
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
@@ -65,7 +65,7 @@ class TelemetryRecorder:
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
         self.failures.append((reason, attempts, parked))
 
-    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
+    def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         self.states.append(f"{component}: {text}")
 
 
@@ -197,9 +197,9 @@ class MessagingEnv:
             await channel.exchange_declare(REDRIVE_EXCHANGE, exchange_type="direct", durable=True)
             await channel.queue_bind(queue, REDRIVE_EXCHANGE, queue)
             for body, properties in messages:
-                batch = await send(channel, [Frame.of(REDRIVE_EXCHANGE, queue, body, properties)])
+                batch = await send(channel, [PublishFrame.of(REDRIVE_EXCHANGE, queue, body, properties)])
                 await batch.finished
-                assert batch.outcomes == [Outcome.CONFIRMED]
+                assert batch.results == [PublishResult.CONFIRMED]
 
     async def receive(self, queue: str, count: int) -> list[Received]:
         """Take the first messages of a queue, whatever their properties are."""

@@ -12,21 +12,21 @@ from faults.harness import FaultHarness
 from warren.cli.access import BrokerAccess, DatabaseAccess
 from warren.cli.filters import MessageFilters
 from warren.cli.parked_search import parked_search
-from warren_messaging.dead_letters import deadletter
-from warren_messaging.dead_letters.parked import UNROUTED, Parked
+from warren_messaging.dead_letters import actions
+from warren_messaging.dead_letters.parked_message import UNROUTED, ParkedMessage
 from warren_messaging.dead_letters.parking_lot import parking_lot
 
 
 def replay_unrouted(harness: FaultHarness, event_type: str, queues: Sequence[str]) -> int:
     """Replay the unrouted events of one type to `queues`; returns how many."""
 
-    async def chosen(window: list[Parked]) -> list[Parked]:
+    async def chosen(window: list[ParkedMessage]) -> list[ParkedMessage]:
         return [message for message in window if event_type in {message.type, message.routing_key}]
 
     async def run() -> int:
         address = _broker_access(harness).address()
         async with parking_lot(address, UNROUTED) as lot:
-            return (await deadletter.replay(address, lot, chosen, to=queues)).replayed
+            return (await actions.replay(address, lot, chosen, to=queues)).replayed
 
     return asyncio.run(run())
 
@@ -46,14 +46,14 @@ def replay_parked(harness: FaultHarness) -> Counter[str]:
                 if name == UNROUTED:
                     continue
 
-                async def readable(window: list[Parked]) -> list[Parked]:
+                async def readable(window: list[ParkedMessage]) -> list[ParkedMessage]:
                     found = [pair for pair in await wanted.found(window) if pair[0].envelope.id is not None]
                     replayed.update(f"{message.lot}: {message.reason(failure)}" for message, failure in found)
                     return [message for message, _ in found]
 
                 async with parking_lot(wanted.address, name) as lot:
                     if await lot.depth():
-                        await deadletter.replay(
+                        await actions.replay(
                             wanted.address,
                             lot,
                             readable,

@@ -20,7 +20,7 @@ from services.shared.chassis.settings import ProcessSettings, load_settings
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated
 from warren_messaging.handlers import Handlers
-from warren_messaging.telemetry import Listeners, Telemetry
+from warren_messaging.telemetry import Telemetry, TelemetryFanout
 from warren_messaging.transaction import Connection, Transaction
 
 SCHEMA = "CREATE TABLE tallies (order_id uuid PRIMARY KEY, events integer NOT NULL)"
@@ -60,7 +60,7 @@ async def on_order_created(event: Event[OrderCreated], counts: EventCounts) -> l
 HANDLERS: Handlers[EventCounts] = {OrderCreated: on_order_created}
 
 
-class LastMessageTelemetry(Listeners):
+class LastMessageTelemetry(TelemetryFanout):
     """The telemetry of every service, which also sets an event with the last message."""
 
     def __init__(self, messages: int, listener: Telemetry) -> None:

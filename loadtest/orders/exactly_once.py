@@ -79,7 +79,7 @@ async def check_inboxes(
     wanted |= dict.fromkeys(CHANNELS, notifications)
     found: dict[str, int] = {}
     for name in wanted.keys() - set(stopped):
-        statement = f'SELECT count(*) FROM "{name}".inbox WHERE consumer = $1 AND logical_id >= $2'  # noqa: S608 - our names
+        statement = f'SELECT count(*) FROM "{name}".inbox WHERE consumer = $1 AND dedup_key >= $2'  # noqa: S608 - our names
         found[name] = await connection.fetchval(statement, name, since)
     wrong = [f"{name} has {count:,} of {wanted[name]:,}" for name, count in found.items() if count != wanted[name]]
     detail = "; ".join(wrong) or f"{sum(found.values()):,} deliveries"

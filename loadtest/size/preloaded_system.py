@@ -15,7 +15,7 @@ from loadtest.orders import exactly_once
 from loadtest.orders.warren_system import WarrenSystem
 from loadtest.size import history
 from warren_messaging import new_id
-from warren_messaging.amqp.pipeline import Frame, Outcome, forget, send
+from warren_messaging.amqp.pipeline import PublishFrame, PublishResult, forget, send
 
 STOPPED = "email"
 """The service whose queue grows: an outage of the mail server is the likeliest reason for a long queue."""
@@ -44,12 +44,12 @@ class PreloadedSystem(WarrenSystem):
         async with admin_channel(self.servers.broker.address, VHOST) as channel:
             for start in range(0, messages, WINDOW):
                 frames = [
-                    Frame.of("", QUEUE, bodies[number % BODIES], properties(number))
+                    PublishFrame.of("", QUEUE, bodies[number % BODIES], properties(number))
                     for number in range(start, min(start + WINDOW, messages))
                 ]
                 batch = await send(channel, frames)
                 await batch.finished
-                if set(batch.outcomes) != {Outcome.CONFIRMED}:
+                if set(batch.results) != {PublishResult.CONFIRMED}:
                     raise RunFailed(f"{QUEUE} does not take every message")
                 forget(channel, frames)
                 on_progress(start / messages)

@@ -9,7 +9,7 @@ from services.audit.domain import Place, Record, sort_out
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.privacy import redacted
 from warren_messaging.codec import OpaqueEvent
-from warren_messaging.postgres.retention import Rule
+from warren_messaging.postgres.retention import RetentionRule
 from warren_messaging.transaction import Connection, Transaction
 
 _COLUMNS = "source, subject, sequence, id, logical_id, type, reference, time, body"
@@ -90,11 +90,11 @@ def record_of(event: OpaqueEvent) -> Record:
     )
 
 
-def retention_rules(history_days: int) -> list[Rule]:
+def retention_rules(history_days: int) -> list[RetentionRule]:
     """Whole stories of which nothing was heard for so long, unless `history_days` is 0. The function does it: the
     service's role may not delete from its log."""
     statement = "SELECT forget_events($1::int, $2::tid, $3::tid, $4::int)"
-    return [Rule("events", "events", history_days, statement)] if history_days else []
+    return [RetentionRule("events", "events", history_days, statement)] if history_days else []
 
 
 def _columns(records: Sequence[Record]) -> list[list[object]]:

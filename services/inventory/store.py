@@ -12,7 +12,7 @@ import msgspec
 from services.inventory.domain import Decision, Reservation, Shelf, State
 from services.shared.contracts import AnyEvent, EventData
 from services.shared.contracts.orders import Line, OrderCancelling, OrderCreated, Participant
-from warren_messaging.postgres.retention import UNTROUBLED, Rule, by_age
+from warren_messaging.postgres.retention import NO_PENDING_MESSAGES, RetentionRule, by_age
 from warren_messaging.transaction import Connection, Transaction
 
 _lines = msgspec.json.Decoder(list[Line])
@@ -107,10 +107,10 @@ def _concerns_stock(event: AnyEvent) -> bool:
     return not isinstance(event.data, OrderCancelling) or Participant.INVENTORY in event.data.participants
 
 
-def retention_rules(history_days: int) -> list[Rule]:
+def retention_rules(history_days: int) -> list[RetentionRule]:
     """Reservations that are settled, unless `history_days` is 0."""
     settled = (
         "t.state IN ('sold', 'out_of_stock', 'released') AND t.updated_at < now() - make_interval(days => $1)"
-        f" AND {UNTROUBLED.format(subject='t.order_id')}"
+        f" AND {NO_PENDING_MESSAGES.format(subject='t.order_id')}"
     )
     return [by_age("reservations", settled, history_days, subject="order_id")] if history_days else []

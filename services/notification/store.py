@@ -8,7 +8,7 @@ from services.notification.wording import WORDING
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.orders import Contact, OrderCreated
 from warren_messaging.codec import Codec, encode
-from warren_messaging.postgres.retention import Rule, by_age
+from warren_messaging.postgres.retention import RetentionRule, by_age
 from warren_messaging.transaction import Connection, Transaction
 
 NEWS_DAYS = 1  # that news waits for somebody to tell it to
@@ -86,7 +86,7 @@ class Conversations(Transaction):
             await self.connection.execute("DELETE FROM waiting WHERE order_id = ANY($1::uuid[])", told)
 
 
-def retention_rules(contact_days: int) -> list[Rule]:
+def retention_rules(contact_days: int) -> list[RetentionRule]:
     """News that has waited longer than it is worth, and people's addresses when nothing new was heard for long."""
     return [
         by_age("waiting", "t.since < now() - make_interval(days => $1)", NEWS_DAYS),

@@ -25,7 +25,7 @@ from services.payment.domain import Blocked, ChargeAnswer, Charged, Declined, Re
 from services.payment.gateway import GatewayTrouble, KeyReused, NotConfirmed, Refused
 from services.payment.simulated_ledger import ChargeState, Entry, Ledger, Request
 from services.payment.simulated_tokens import behaviour_of
-from warren_messaging.consumer.gathering import Gathering
+from warren_messaging.consumer.request_coalescer import RequestCoalescer
 from warren_messaging.errors import MessagingError
 from warren_messaging.postgres.database import VALUE_REFUSED, DatabaseAddress
 
@@ -39,8 +39,8 @@ class SimulatedGateway:
         self._ledger = Ledger(address, connections=2)
         self._latency = latency_seconds
         self._timeout = timeout_seconds
-        self._charges = Gathering(self._ledger.charge)
-        self._voids = Gathering(self._ledger.void)
+        self._charges = RequestCoalescer(self._ledger.charge)
+        self._voids = RequestCoalescer(self._ledger.void)
         self._opening = asyncio.Lock()
         self._open = False
 
@@ -75,13 +75,13 @@ class SimulatedGateway:
         await self._voids.close()
         await self._ledger.close()
 
-    async def _call(self, calls: Gathering[Question, Entry], key: str, question: Question) -> Entry:
+    async def _call(self, calls: RequestCoalescer[Question, Entry], key: str, question: Question) -> Entry:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._connect()
                 if self._latency:
                     await asyncio.sleep(self._latency)
-                return await calls.ask(key, question)
+                return await calls.submit(key, question)
         except TimeoutError as error:
             raise GatewayTrouble(f"no answer within {self._timeout:g} s") from error
         except VALUE_REFUSED as error:

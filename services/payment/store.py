@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.payment.domain import Payment, State, concerns
 from services.shared.contracts import AnyEvent
-from warren_messaging.postgres.retention import UNTROUBLED, Rule, by_age
+from warren_messaging.postgres.retention import NO_PENDING_MESSAGES, RetentionRule, by_age
 from warren_messaging.transaction import Connection, Transaction
 
 _SELECT = """
@@ -66,10 +66,10 @@ class Payments(Transaction):
             )
 
 
-def retention_rules(history_days: int) -> list[Rule]:
+def retention_rules(history_days: int) -> list[RetentionRule]:
     """Payments that are settled, unless `history_days` is 0."""
     settled = (
         "t.state IN ('paid', 'failed', 'voided', 'refunded') AND t.changed_at < now() - make_interval(days => $1)"
-        f" AND {UNTROUBLED.format(subject='t.order_id')}"
+        f" AND {NO_PENDING_MESSAGES.format(subject='t.order_id')}"
     )
     return [by_age("payments", settled, history_days, subject="order_id")] if history_days else []

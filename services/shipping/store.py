@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.shared.contracts import AnyEvent
 from services.shipping.domain import Pace, Shipment, State, concerns
-from warren_messaging.postgres.retention import UNTROUBLED, Rule, by_age
+from warren_messaging.postgres.retention import NO_PENDING_MESSAGES, RetentionRule, by_age
 from warren_messaging.transaction import Connection, Transaction
 
 ROUND = 200  # shipments a tick takes in one transaction
@@ -101,10 +101,10 @@ class Shipments(Transaction):
         return found
 
 
-def retention_rules(history_days: int) -> list[Rule]:
+def retention_rules(history_days: int) -> list[RetentionRule]:
     """Parcels that have arrived or never left, unless `history_days` is 0."""
     settled = (
         "t.state IN ('delivered', 'stopped') AND t.changed_at < now() - make_interval(days => $1)"
-        f" AND {UNTROUBLED.format(subject='t.order_id')}"
+        f" AND {NO_PENDING_MESSAGES.format(subject='t.order_id')}"
     )
     return [by_age("shipments", settled, history_days, subject="order_id")] if history_days else []

@@ -11,7 +11,7 @@ from tests.conformance.driver import Feature, Lost, Notes
 from tests.conformance.staged import SqlNotes
 from tests.service_replica import ServiceDatabase
 from warren_messaging import Database, RetryPolicy
-from warren_messaging.testing import InMemoryDatabase, Rehearsal
+from warren_messaging.testing import ConsumerHarness, InMemoryDatabase
 
 TABLES = ("seen", "inbox", "outbox", "sequences", "failures")
 
@@ -20,7 +20,7 @@ class Rehearsed:
     """One line, of one or several rehearsals that share a database."""
 
     def __init__(
-        self, rehearsals: Sequence[Rehearsal[Any]], kept: list[UUID], sizes: list[int], db: ServiceDatabase | None
+        self, rehearsals: Sequence[ConsumerHarness[Any]], kept: list[UUID], sizes: list[int], db: ServiceDatabase | None
     ) -> None:
         self._rehearsals = rehearsals
         self._kept = kept
@@ -46,7 +46,7 @@ class Rehearsed:
 
     def failures(self) -> list[tuple[str, int, bool]]:
         return [
-            (attempt.reason, attempt.number, attempt.verdict.name == "PARK")
+            (attempt.reason, attempt.number, attempt.verdict.name == "DEAD_LETTER")
             for each in self._rehearsals
             for attempt in each.attempts
             if attempt.reason is not None
@@ -107,7 +107,7 @@ class OnPostgres:
             yield Rehearsed([rehearsal(handlers, Kept, each, attempts) for each in databases], [], sizes, self._db)
 
 
-def rehearsal(handlers: Any, transaction: Any, database: Database, attempts: int) -> Rehearsal[Any]:
-    return Rehearsal(
+def rehearsal(handlers: Any, transaction: Any, database: Database, attempts: int) -> ConsumerHarness[Any]:
+    return ConsumerHarness(
         handlers, transaction, service="probe", database=database, retry=RetryPolicy(attempts=attempts), first_wait=0.1
     )

@@ -29,7 +29,7 @@ from services.shipping.store import Shipments
 from services.sms.channel import CHANNEL
 from tests.service_replica import ServiceDatabase
 from warren_messaging import Database
-from warren_messaging.testing import Rehearsal
+from warren_messaging.testing import ConsumerHarness
 
 TABLES = {
     "order": ("orders", "idempotency_keys"),
@@ -73,7 +73,7 @@ class Shop:
             "audit": (AUDIT, Log, {"catalogue": {}, "tolerant": True, "identity": _own_id}),
         }
         self.services = {
-            name: Rehearsal(handlers, transaction, service=name, database=databases[name], **options)
+            name: ConsumerHarness(handlers, transaction, service=name, database=databases[name], **options)
             for name, (handlers, transaction, options) in parts.items()
             if name in databases
         }

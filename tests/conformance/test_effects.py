@@ -96,7 +96,7 @@ async def test_4_a_result_that_cannot_be_stored_is_asked_for_again(driver: Drive
         tries.append(intent)
         if len(tries) == 1:
             raise TransientError("the shelf is locked")
-        return await effect.settle(event, intent, result, work)
+        return await effect.complete(event, intent, result, work)
 
     event = event_of(PAID)
     async with driver.consume({OrderPaid: msgspec.structs.replace(effect, settle=settle)}) as line:

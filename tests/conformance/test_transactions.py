@@ -10,7 +10,7 @@ from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
 from tests.conformance.driver import Driver, Notes, note
 from warren_messaging import PermanentError, TransientError, new_id
-from warren_messaging.testing import again, event_of
+from warren_messaging.testing import event_of, with_new_ids
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 COMPLETED = OrderCompleted(customer="gayal")
@@ -107,7 +107,7 @@ async def test_3_two_versions_of_one_fact_are_one(driver: Driver) -> None:
 async def test_3_the_same_words_said_anew_are_another_event(driver: Driver) -> None:
     event = event_of(CONFIRMED)
     async with driver.consume({OrderConfirmed: note}) as line:
-        await line.deliver(event, again(event))
+        await line.deliver(event, with_new_ids(event))
         assert len(await line.noted()) == 2
 
 

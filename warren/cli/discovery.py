@@ -15,7 +15,7 @@ import msgspec
 from warren.errors import ClientError
 from warren.http import NoResponse, request
 from warren_messaging.amqp.connection import BrokerAddress
-from warren_messaging.dead_letters.parked import LOT_SUFFIX, UNROUTED
+from warren_messaging.dead_letters.parked_message import LOT_SUFFIX, UNROUTED
 
 TIMEOUT = 10.0  # seconds
 

@@ -19,9 +19,9 @@ from warren.cli.message_detail import message_detail
 from warren.cli.parked_search import parked_search
 from warren.cli.screen import err, out, print_json, safe_markup
 from warren.errors import ClientError
-from warren_messaging.dead_letters import deadletter
-from warren_messaging.dead_letters.deadletter import Tally
-from warren_messaging.dead_letters.parked import UNROUTED, Parked
+from warren_messaging.dead_letters import actions
+from warren_messaging.dead_letters.actions import ReplaySummary
+from warren_messaging.dead_letters.parked_message import UNROUTED, ParkedMessage
 from warren_messaging.dead_letters.parking_lot import ParkingLot
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def replay(
         listed(filters, access, limit=SHOWN, as_json=as_json)
         _print_limit(limit, as_json)
         return 0
-    total = Tally(reasons={})
+    total = ReplaySummary(reasons={})
 
     async def run() -> None:
         async with parked_search(*access, filters) as wanted:
@@ -96,7 +96,7 @@ def replay(
                 if left == 0 or not (depth := await lot.depth()):
                     return
                 with _step(f"Replaying from {lot.name}") as step:
-                    found = await deadletter.replay(
+                    found = await actions.replay(
                         wanted.address,
                         lot,
                         wanted.choose,
@@ -152,7 +152,7 @@ def drop(
     async def run() -> None:
         async with parked_search(*access, filters) as wanted:
 
-            async def keep(messages: list[Parked]) -> None:
+            async def keep(messages: list[ParkedMessage]) -> None:
                 file.write(message_detail(*pair) for pair in await wanted.found(messages))
                 await wanted.mark(messages, "dropped", ("parked", "retrying", "replayed"))
 
@@ -163,7 +163,7 @@ def drop(
                     return
                 with _step(f"Dropping from {lot.name}") as step:
                     progress = _Progress(step, depth)
-                    total += await deadletter.drop(lot, wanted.choose, keep, limit=left, progress=progress)
+                    total += await actions.drop(lot, wanted.choose, keep, limit=left, progress=progress)
 
             await for_each_lot(wanted, empty)
 

@@ -1,4 +1,4 @@
-"""Parked messages on the screen: lists of them, and one in full."""
+"""ParkedMessage messages on the screen: lists of them, and one in full."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -12,7 +12,7 @@ from warren.cli.parked_search import ParkedSearch
 from warren.cli.screen import TableRow, err, out, print_json, safe_markup, table
 from warren.cli.time_args import age
 from warren.errors import ClientError
-from warren_messaging.dead_letters.parked import Failure, Parked
+from warren_messaging.dead_letters.parked_message import FailureRecord, ParkedMessage
 from warren_messaging.dead_letters.parking_lot import WINDOW, ParkingLot, parking_lot
 from warren_messaging.errors import AccessRefused, TopologyMissing
 
@@ -78,7 +78,7 @@ async def print_list(wanted: ParkedSearch, *, limit: int, as_json: bool = False)
     return total
 
 
-def print_message(parked: Parked, failure: Failure | None) -> None:
+def print_message(parked: ParkedMessage, failure: FailureRecord | None) -> None:
     """Everything that is known of one message."""
     document = message_detail(parked, failure)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

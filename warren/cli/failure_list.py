@@ -9,14 +9,14 @@ from rich.text import Text
 from warren.cli.failure_store import FailureQuery, failure_store
 from warren.cli.screen import TableRow, out, print_json, table
 from warren.cli.time_args import age
-from warren_messaging.dead_letters.parked import Failure
+from warren_messaging.dead_letters.parked_message import FailureRecord
 from warren_messaging.postgres.database import DatabaseAddress
 
 COLOURS = {"parked": "red", "retrying": "yellow", "replayed": "cyan", "dropped": "dim"}
 
 
 def print_list(address: DatabaseAddress, services: Sequence[str], wanted: FailureQuery, *, as_json: bool) -> None:
-    async def run() -> list[Failure]:
+    async def run() -> list[FailureRecord]:
         async with failure_store(address) as kept:
             return await kept.found(services, wanted)
 
@@ -30,7 +30,7 @@ def print_list(address: DatabaseAddress, services: Sequence[str], wanted: Failur
         out.print("no such failure on record")
 
 
-def _lines(found: list[Failure]) -> Text:
+def _lines(found: list[FailureRecord]) -> Text:
     return table(
         ("service", "state", "last", "event", "attempts", "order"),
         [

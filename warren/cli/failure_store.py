@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from warren.errors import ClientError
-from warren_messaging.dead_letters.parked import Failure
+from warren_messaging.dead_letters.parked_message import FailureRecord
 from warren_messaging.postgres.database import DatabaseAddress
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class FailureStore:
             )
         return wanted
 
-    async def failures(self, service: str, keys: Collection[str]) -> dict[str, Failure]:
+    async def failures(self, service: str, keys: Collection[str]) -> dict[str, FailureRecord]:
         """By key, those of `keys` that are on record."""
         if service not in self.services or not keys:
             return {}
@@ -80,7 +80,7 @@ class FailureStore:
             f'SELECT {_COLUMNS} FROM "{service}".failures WHERE key = ANY($1::text[])',  # noqa: S608 - a known schema
             list(keys),
         )
-        return {row["key"]: Failure(service, *row) for row in rows}
+        return {row["key"]: FailureRecord(service, *row) for row in rows}
 
     async def mark(self, service: str, keys: Collection[str], state: str, among: tuple[str, ...]) -> None:
         """Set the state of failures that are in one of the states `among`. Raises ClientError if it is forbidden."""
@@ -97,7 +97,7 @@ class FailureStore:
         except asyncpg.InsufficientPrivilegeError as error:
             raise ClientError(f"the database role may not update {service}.failures ({error})") from error
 
-    async def found(self, services: Iterable[str], wanted: FailureQuery) -> list[Failure]:
+    async def found(self, services: Iterable[str], wanted: FailureQuery) -> list[FailureRecord]:
         """Latest first."""
         parts = " UNION ALL ".join(
             f"SELECT '{name}' AS service, {_COLUMNS} FROM \"{name}\".failures"  # noqa: S608 - known schemas
@@ -121,7 +121,7 @@ class FailureStore:
             )
         except asyncpg.InvalidRegularExpressionError as error:
             raise ClientError(f"{wanted.reason!r} is no regular expression: {error}") from error
-        return [Failure(*row) for row in rows]
+        return [FailureRecord(*row) for row in rows]
 
     async def _orders(self, name: str) -> list[UUID]:
         """The ids of the orders of that number, several customers' perhaps. Raises ClientError if there is none."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from warren_messaging.dead_letters.parked import Failure, Parked
+from warren_messaging.dead_letters.parked_message import FailureRecord, ParkedMessage
 
 
-def message_summary(parked: Parked, failure: Failure | None) -> dict[str, Any]:
+def message_summary(parked: ParkedMessage, failure: FailureRecord | None) -> dict[str, Any]:
     """One line of a list."""
     return {
         "queue": parked.lot,
@@ -24,7 +24,7 @@ def message_summary(parked: Parked, failure: Failure | None) -> dict[str, Any]:
     }
 
 
-def message_detail(parked: Parked, failure: Failure | None) -> dict[str, Any]:
+def message_detail(parked: ParkedMessage, failure: FailureRecord | None) -> dict[str, Any]:
     """All of it. The body is text under `body` where it is UTF-8, else in `body_base64`; properties that cannot be
     decoded are in `properties_base64`, as AMQP writes them: no byte is lost."""
     properties = {

@@ -10,10 +10,10 @@ from warren.cli.filters import MessageFilters
 from warren.cli.screen import err, safe_markup
 from warren.errors import ClientError
 from warren_messaging.amqp.connection import BrokerAddress
-from warren_messaging.dead_letters.parked import Failure, Parked
+from warren_messaging.dead_letters.parked_message import FailureRecord, ParkedMessage
 from warren_messaging.dead_letters.selection import Selection
 
-Found = tuple[Parked, Failure | None]
+Found = tuple[ParkedMessage, FailureRecord | None]
 
 
 class ParkedSearch:
@@ -31,9 +31,9 @@ class ParkedSearch:
         self.filters = self._selection != Selection()
         """Whether it matters what a message is like."""
 
-    async def found(self, window: list[Parked]) -> list[Found]:
+    async def found(self, window: list[ParkedMessage]) -> list[Found]:
         """Those of a window that are looked for, each with its failure, if that is on record."""
-        known: dict[tuple[str, str], Failure] = {}
+        known: dict[tuple[str, str], FailureRecord] = {}
         if self._records is not None:
             for service in {message.service for message in window if message.service}:
                 keys = {key for message in window if message.service == service for key in message.keys}
@@ -42,10 +42,10 @@ class ParkedSearch:
         pairs = [(message, _latest(known, message)) for message in window]
         return [(message, failure) for message, failure in pairs if self._selection.matches(message, failure)]
 
-    async def choose(self, window: list[Parked]) -> list[Parked]:
+    async def choose(self, window: list[ParkedMessage]) -> list[ParkedMessage]:
         return [message for message, _ in await self.found(window)]
 
-    async def mark(self, messages: list[Parked], state: str, among: tuple[str, ...]) -> None:
+    async def mark(self, messages: list[ParkedMessage], state: str, among: tuple[str, ...]) -> None:
         """Note in the failures tables what became of messages."""
         if self._records is None:
             return
@@ -77,7 +77,7 @@ def _lots(broker: BrokerAccess, address: BrokerAddress, filters: MessageFilters,
     return chosen_lots(filters.queue, lots, address, complete=not unknown)
 
 
-def _latest(known: dict[tuple[str, str], Failure], message: Parked) -> Failure | None:
+def _latest(known: dict[tuple[str, str], FailureRecord], message: ParkedMessage) -> FailureRecord | None:
     """The latest: the logical id may be on record for another message, which this one claims to be."""
     failures = [failure for key in message.keys if (failure := known.get((message.service or "", key)))]
     return max(failures, key=lambda failure: failure.last_at, default=None)

@@ -15,7 +15,7 @@ from docs.examples.loyalty.store import Earnings
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderCompleted, OrderPaid
 from warren_messaging import Connection
-from warren_messaging.testing import Rehearsal, event_of
+from warren_messaging.testing import ConsumerHarness, event_of
 
 COMPLETED = OrderCompleted(customer="ada")
 
@@ -41,10 +41,10 @@ def paid(cents: int) -> OrderPaid:
 async def test_a_completed_order_earns_a_point_per_euro() -> None:
     table: dict[UUID, Earning] = {}
     order = uuid4()
-    rehearsal = Rehearsal(HANDLERS, partial(Remembered, table=table))
-    await rehearsal.deliver(event_of(paid(1999), subject=order))
+    harness = ConsumerHarness(HANDLERS, partial(Remembered, table=table))
+    await harness.deliver(event_of(paid(1999), subject=order))
     assert table[order].points == 0
-    await rehearsal.deliver(event_of(COMPLETED, subject=order))
+    await harness.deliver(event_of(COMPLETED, subject=order))
     assert table[order].points == 19
 
 
@@ -53,7 +53,7 @@ async def test_reordered_and_repeated_events_give_the_same_points(seed: int) -> 
     table: dict[UUID, Earning] = {}
     orders = [uuid4() for _ in range(20)]
     events = [event_of(data, subject=order) for order in orders for data in (paid(1000), COMPLETED)]
-    rehearsal = Rehearsal(HANDLERS, partial(Remembered, table=table))
-    await rehearsal.deliver(*events, copies=3, seed=seed)
+    harness = ConsumerHarness(HANDLERS, partial(Remembered, table=table))
+    await harness.deliver(*events, copies=3, seed=seed)
     assert {order: earning.points for order, earning in table.items()} == dict.fromkeys(orders, 10)
-    assert rehearsal.parked == []
+    assert harness.parked == []

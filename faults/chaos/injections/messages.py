@@ -15,7 +15,7 @@ from faults.chaos.injections.registry import UNDO_SECONDS, NotInjected, hold, in
 from faults.chaos.plan import PlannedFault
 from faults.chaos.replays import replay_unrouted
 from faults.harness import BROKER
-from warren_messaging.dead_letters.parked import RUN_HEADER
+from warren_messaging.dead_letters.parked_message import RUN_HEADER
 from warren_messaging.sender import REDRIVE_EXCHANGE
 
 COPIES = 3

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.shared.contracts import Event
 from services.shared.contracts.notifications import NotificationRequested
-from warren_messaging.postgres.retention import Rule, by_age
+from warren_messaging.postgres.retention import RetentionRule, by_age
 from warren_messaging.transaction import Connection, Transaction
 
 
@@ -53,6 +53,6 @@ class DeliveryRepository(Transaction):
         )
 
 
-def retention_rules(days: int) -> list[Rule]:
+def retention_rules(days: int) -> list[RetentionRule]:
     """Removes records of sent and skipped notifications after `days`. Unfinished deliveries stay."""
     return [by_age("deliveries", "t.noted_at < now() - make_interval(days => $1) AND t.state <> 'sending'", days)]

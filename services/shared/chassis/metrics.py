@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from services.shared.contracts import CATALOGUE, AnyEvent
-from warren_messaging.amqp.pipeline import Outcome
+from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.errors import MessagingError
 from warren_messaging.postgres.database import Database
 
@@ -90,7 +90,7 @@ class ServiceMetrics:
             registry=self._registry,
         )
 
-    def published(self, event: AnyEvent, outcome: Outcome) -> None:
+    def published(self, event: AnyEvent, outcome: PublishResult) -> None:
         self._published(_type(event), outcome).inc()
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
@@ -102,8 +102,8 @@ class ServiceMetrics:
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
         self._failed.labels(consumer, "parked" if parked else "retried").inc()
 
-    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
-        if trouble:
+    def status(self, component: str, text: str, *, degraded: bool = True) -> None:
+        if degraded:
             self._errors.labels(component).inc()
 
     async def page(self) -> bytes:

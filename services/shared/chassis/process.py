@@ -25,16 +25,16 @@ from warren_messaging.amqp.connection import close, connect
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
 from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
-from warren_messaging.consumer.processor import Processor, logical_id
+from warren_messaging.consumer.processor import Processor, logical_id_of
 from warren_messaging.errors import BrokerUnavailable, ConfigurationError, MessagingError, Unavailable
 from warren_messaging.handlers import Handlers
 from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.outbox.periodic_job import PeriodicJob
 from warren_messaging.outbox.relay import Relay
-from warren_messaging.outbox.ticker import Ticker
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.failures import RetryPolicy
-from warren_messaging.postgres.retention import Retention, Rule, failures, inbox
-from warren_messaging.telemetry import Listeners, LogTelemetry, Telemetry
+from warren_messaging.postgres.retention import Retention, RetentionRule, failures, inbox
+from warren_messaging.telemetry import LogTelemetry, Telemetry, TelemetryFanout
 from warren_messaging.transaction import Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
@@ -62,12 +62,12 @@ class ServiceProcess:
         self.settings = settings
         self.database = Database(settings.database, connections=settings.database_connections)
         metrics = ServiceMetrics(service, self.database)
-        self.telemetry: Telemetry = Listeners(LogTelemetry(service), metrics)
+        self.telemetry: Telemetry = TelemetryFanout(LogTelemetry(service), metrics)
         self.relay = Relay(self.database, Publisher(settings.broker, service), self.telemetry)
         self.outbox = Outbox(self.database, self.relay, source=f"/warren/{service}", exchange=exchange)
         self._consumers: list[Consumer] = []
-        self._tickers: list[Ticker[Transaction]] = []
-        self._rules: list[Rule] = [inbox(settings.inbox_days), failures(settings.failures_days)]
+        self._tickers: list[PeriodicJob[Transaction]] = []
+        self._rules: list[RetentionRule] = [inbox(settings.inbox_days), failures(settings.failures_days)]
         self._startup_checks: list[Callable[[], Awaitable[None]]] = []
         self._shutdown_hooks: list[Callable[[], Awaitable[None]]] = []
         self._server: HttpServer | None = None
@@ -110,7 +110,7 @@ class ServiceProcess:
             telemetry=self.telemetry,
             retry=retry,
             concurrency=concurrency,
-            identity=_event_id if tolerant else logical_id,
+            dedup_key=_event_id if tolerant else logical_id_of,
         )
         settings = ConsumerSettings(queue=queue, prefetch=prefetch, batch=batch)
         consumer = Consumer(self.settings.broker, self.database, processor, settings, self.telemetry)
@@ -120,11 +120,11 @@ class ServiceProcess:
     def schedule(
         self, seconds: float, name: str, transaction: Callable[[Connection], T], work: Callable[[T], Awaitable[int]]
     ) -> None:
-        """Run `work` every `seconds`; see Ticker."""
-        ticker = Ticker(name, seconds, self.outbox, transaction, work, self.telemetry)
+        """Run `work` every `seconds`; see PeriodicJob."""
+        ticker = PeriodicJob(name, seconds, self.outbox, transaction, work, self.telemetry)
         self._tickers.append(ticker)  # type: ignore[arg-type]
 
-    def retain(self, *rules: Rule) -> None:
+    def retain(self, *rules: RetentionRule) -> None:
         """Add retention rules; see Retention. Inbox and failures have theirs already. Only processes that consume
         remove rows."""
         self._rules += rules
@@ -221,7 +221,7 @@ class ServiceProcess:
                 await self.database.close()
                 if loop.time() > deadline:
                     raise
-                self.telemetry.state("start", f"waiting: {error}")
+                self.telemetry.status("start", f"waiting: {error}")
                 await asyncio.sleep(1)
             else:
                 return

@@ -20,7 +20,7 @@ from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated, OrderPaid
 from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging import codec
-from warren_messaging.testing import again, event_of
+from warren_messaging.testing import event_of, with_new_ids
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 KEY = "k" * 32
@@ -61,7 +61,7 @@ async def test_the_story_of_an_order(client: httpx.AsyncClient, audit: Replica) 
     later = event(order, 5, time=NOON + timedelta(seconds=5))
     payment = event(order, 1, source="/warren/payment", time=NOON + timedelta(seconds=1))
     await audit.process(later, second, payment, first, event(uuid4(), 1))
-    contradiction = again(first)
+    contradiction = with_new_ids(first)
     await audit.process(contradiction)
     answer = (await client.get(f"/audit/orders/{order}")).json()
     assert answer["subject"] == str(order)

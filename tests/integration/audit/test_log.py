@@ -22,7 +22,7 @@ from tests.service_replica import Replica, ServiceDatabase, replica
 from warren_messaging import codec
 from warren_messaging.codec import Codec, OpaqueEvent
 from warren_messaging.consumer.processor import Verdict
-from warren_messaging.testing import again, event_of
+from warren_messaging.testing import event_of, with_new_ids
 
 
 def event(order: UUID, sequence: int = 1, source: str = "/warren/order") -> AnyEvent:
@@ -40,7 +40,7 @@ async def rows(db: ServiceDatabase, order: UUID, table: str = "events") -> list[
 
 async def test_an_event_is_kept_as_it_came(db: ServiceDatabase, audit: Replica) -> None:
     sent = event(uuid4())
-    assert await audit.process(sent) == [Verdict.DONE]
+    assert await audit.process(sent) == [Verdict.ACK]
     [row] = await rows(db, sent.subject)
     assert (row["source"], row["sequence"], row["id"], row["logical_id"], row["type"], row["reference"]) == (
         "/warren/order",
@@ -60,7 +60,7 @@ async def test_unknown_types_and_unknown_fields_are_kept(db: ServiceDatabase, au
     known = with_(codec.encode(event(order, 1)), data=data)
     unknown = with_(codec.encode(event(order, 2)), type="loyalty.points_granted", data=["anything"])
     broken = with_(codec.encode(event(order, 3)), data={"totalCents": "not a number"})
-    assert await audit.process(known, unknown, broken) == [Verdict.DONE] * 3
+    assert await audit.process(known, unknown, broken) == [Verdict.ACK] * 3
     kept = [msgspec.json.decode(row["body"])["data"] for row in await rows(db, order)]
     assert kept == [data, ["anything"], {"totalCents": "not a number"}]
 
@@ -72,7 +72,7 @@ async def test_a_batch_in_any_order_with_repetitions_is_kept_once(db: ServiceDat
     random.shuffle(arriving)
     for start in range(0, len(arriving), 17):
         batch = arriving[start : start + 17]
-        assert set(await audit.process(*batch)) == {Verdict.DONE}
+        assert set(await audit.process(*batch)) == {Verdict.ACK}
     assert {row["id"] for row in await rows(db, order)} == {each.id for each in events}
     assert await rows(db, order, "contradictions") == []
 
@@ -82,8 +82,8 @@ async def test_a_repetition_after_the_inbox_forgot_changes_nothing(db: ServiceDa
     first, second = event(order, 1), event(order, 2)
     await audit.process(first)
     before = await rows(db, order)
-    await db.sql("DELETE FROM audit.inbox WHERE logical_id = $1", first.logicalid)
-    assert await audit.process(first, second) == [Verdict.DONE] * 2
+    await db.sql("DELETE FROM audit.inbox WHERE dedup_key = $1", first.logicalid)
+    assert await audit.process(first, second) == [Verdict.ACK] * 2
     after = await rows(db, order)
     assert after[0] == before[0]
     assert len(after) == 2
@@ -96,10 +96,10 @@ async def test_a_contradiction_is_kept_beside_and_told(
 ) -> None:
     order = uuid4()
     one = event(order)
-    other = again(one)
+    other = with_new_ids(one)
     batches = [[one, other, event(order, 2)]] if together else [[one], [other, event(order, 2)]]
     for batch in batches:
-        assert set(await audit.process(*batch)) == {Verdict.DONE}
+        assert set(await audit.process(*batch)) == {Verdict.ACK}
     kept, beside = await rows(db, order), await rows(db, order, "contradictions")
     assert len(kept) == 2
     assert [row["sequence"] for row in beside] == [1]
@@ -118,7 +118,7 @@ async def test_an_id_that_comes_again_with_other_content_is_no_repetition(
     one = codec.encode(event(uuid4()))
     other = with_(one, **changes)
     for batch in [[one, one, other, one]] if together else [[one], [one], [other], [one]]:
-        assert set(await audit.process(*batch)) == {Verdict.DONE}
+        assert set(await audit.process(*batch)) == {Verdict.ACK}
     order = UUID(msgspec.json.decode(one)["subject"])
     assert [row["body"] for row in await rows(db, order)] == [one]
     assert [row["body"] for row in await rows(db, order, "contradictions")] == [other]
@@ -128,7 +128,7 @@ async def test_an_id_that_comes_again_with_other_content_is_no_repetition(
 async def test_unknown_attributes_are_kept_byte_for_byte(db: ServiceDatabase, audit: Replica) -> None:
     order = uuid4()
     body = codec.encode(event(order)).replace(b'"time"', b'"vendor" :  {"a": [1e2, "\\n", "\\u20ac"]}, "time"')
-    assert await audit.process(body) == [Verdict.DONE]
+    assert await audit.process(body) == [Verdict.ACK]
     assert [row["body"] for row in await rows(db, order)] == [body]
 
 
@@ -179,12 +179,12 @@ async def test_an_older_log_loses_tokens_and_addresses_and_nothing_else(db: Serv
 async def test_replicas_that_take_the_same_events_at_once_keep_them_once(db: ServiceDatabase, audit: Replica) -> None:
     order = uuid4()
     events = [event(order, number) for number in range(1, 101)]
-    contradicting = [again(each) for each in events[:10]]
+    contradicting = [with_new_ids(each) for each in events[:10]]
 
     async def work(one: Replica, arriving: list[AnyEvent]) -> None:
         random.shuffle(arriving)
         for start in range(0, len(arriving), 20):
-            assert set(await one.process(*arriving[start : start + 20])) == {Verdict.DONE}
+            assert set(await one.process(*arriving[start : start + 20])) == {Verdict.ACK}
 
     async with replica(db, "audit", HANDLERS, Log, Codec({}, tolerant=True)) as other:
         await asyncio.gather(work(audit, events[:]), work(other, events + contradicting))
@@ -197,7 +197,7 @@ async def test_odd_but_readable_events_are_kept(db: ServiceDatabase, audit: Repl
     order = uuid4()
     odd = with_(codec.encode(event(order, 1)), type="loyalty.odd", data={"a": "\n"})
     no_zone = with_(codec.encode(event(order, 2)), time="2026-01-02T03:04:05")
-    assert await audit.process(odd, no_zone) == [Verdict.DONE] * 2
+    assert await audit.process(odd, no_zone) == [Verdict.ACK] * 2
     one, two = await rows(db, order)
     assert one["body"] == odd
     assert two["time"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -208,7 +208,7 @@ async def test_what_cannot_be_kept_is_parked_and_its_neighbours_are_kept(db: Ser
     verdicts = await audit.process(
         b"nonsense", event(order, 1), with_(codec.encode(event(order)), sourcesequence=2**31), event(order, 2)
     )
-    assert verdicts == [Verdict.PARK, Verdict.DONE, Verdict.PARK, Verdict.DONE]
+    assert verdicts == [Verdict.DEAD_LETTER, Verdict.ACK, Verdict.DEAD_LETTER, Verdict.ACK]
     assert [row["sequence"] for row in await rows(db, order)] == [1, 2]
 
 

@@ -53,7 +53,7 @@ class ChannelUnderTest:
 
     async def forget(self, event: AnyEvent) -> None:
         """Leaves the database as a crash between the call and its record leaves it."""
-        await self.db.sql(f"DELETE FROM {self.service}.inbox WHERE logical_id = $1", event.logicalid)  # noqa: S608
+        await self.db.sql(f"DELETE FROM {self.service}.inbox WHERE dedup_key = $1", event.logicalid)  # noqa: S608
         await self.db.sql(f"DELETE FROM {self.service}.deliveries WHERE id = $1", event.logicalid)  # noqa: S608
 
 
@@ -87,7 +87,7 @@ async def email(db: ServiceDatabase) -> AsyncIterator[ChannelUnderTest]:
 async def test_a_repeated_notification_sends_one_message(db: ServiceDatabase, tested: ChannelUnderTest) -> None:
     event = tested.notify(tested.accepted, title="Paid", text="Thank you")
     for _ in range(3):
-        assert await tested.process(event) == [Verdict.DONE]
+        assert await tested.process(event) == [Verdict.ACK]
     [message] = tested.messages
     if tested.service == "email":
         assert (message.recipient, message.subject, message.text.strip()) == (tested.accepted, "Paid", "Thank you")
@@ -105,7 +105,7 @@ async def test_a_repeated_notification_sends_one_message(db: ServiceDatabase, te
 async def test_a_customer_without_an_address_is_skipped(tested: ChannelUnderTest) -> None:
     event = tested.notify(None)
     for _ in range(2):
-        assert await tested.process(event) == [Verdict.DONE]
+        assert await tested.process(event) == [Verdict.ACK]
     assert not tested.messages
     assert await tested.state(event) == "skipped"
 
@@ -115,7 +115,13 @@ async def test_a_rejected_message_is_parked_and_the_rest_of_its_batch_is_sent(
 ) -> None:
     addresses = (tested.accepted, tested.rejected, tested.unusable, tested.retried, tested.accepted)
     events = [tested.notify(address) for address in addresses]
-    assert await tested.process(*events) == [Verdict.DONE, Verdict.PARK, Verdict.PARK, Verdict.RETRY, Verdict.DONE]
+    assert await tested.process(*events) == [
+        Verdict.ACK,
+        Verdict.DEAD_LETTER,
+        Verdict.DEAD_LETTER,
+        Verdict.RETRY,
+        Verdict.ACK,
+    ]
     assert tested.recipients == [tested.accepted] * 2
     states = [await tested.state(event) for event in events]
     assert states == ["sent", "sending", "sending", "sending", "sent"]
@@ -127,7 +133,7 @@ async def test_a_rejected_message_is_parked_and_the_rest_of_its_batch_is_sent(
 async def test_a_temporary_refusal_is_retried_until_sent_once(db: ServiceDatabase, tested: ChannelUnderTest) -> None:
     event = tested.notify(tested.retried)
     verdicts = [(await tested.process(event))[0] for _ in range(3)]
-    assert verdicts == [Verdict.RETRY, Verdict.RETRY, Verdict.DONE]
+    assert verdicts == [Verdict.RETRY, Verdict.RETRY, Verdict.ACK]
     assert len(tested.messages) == 1
     assert await tested.state(event) == "sent"
     failures = f"SELECT state FROM {tested.service}.failures WHERE key = $1"  # noqa: S608
@@ -147,7 +153,7 @@ async def test_a_message_whose_record_was_lost_repeats_its_id_or_key(tested: Cha
     event = tested.notify(tested.accepted)
     await tested.process(event)
     await tested.forget(event)
-    assert await tested.process(event) == [Verdict.DONE]
+    assert await tested.process(event) == [Verdict.ACK]
     if tested.service == "email":
         assert len(tested.messages) == 2
         assert len({mail.headers["Message-ID"] for mail in tested.messages}) == 1
@@ -157,7 +163,7 @@ async def test_a_message_whose_record_was_lost_repeats_its_id_or_key(tested: Cha
 
 async def test_a_title_cannot_add_a_header(email: ChannelUnderTest) -> None:
     title = "Paid\r\nBcc: eve@example.test\r\n\r\nBody"
-    assert await email.process(email.notify(email.accepted, title=title, text="Thank you")) == [Verdict.DONE]
+    assert await email.process(email.notify(email.accepted, title=title, text="Thank you")) == [Verdict.ACK]
     [mail] = email.messages
     assert (mail.subject, mail.text.strip()) == ("Paid Bcc: eve@example.test Body", "Thank you")
     assert "Bcc" not in mail.headers

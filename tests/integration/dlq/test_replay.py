@@ -15,9 +15,9 @@ from services.shared.contracts.orders import OrderConfirmed
 from tests.integration.dlq.conftest import Lots
 from tests.messaging_env import eventually
 from warren_messaging import codec
-from warren_messaging.dead_letters import deadletter
-from warren_messaging.dead_letters.deadletter import Tally
-from warren_messaging.dead_letters.parked import Parked
+from warren_messaging.dead_letters import actions
+from warren_messaging.dead_letters.actions import ReplaySummary
+from warren_messaging.dead_letters.parked_message import ParkedMessage
 from warren_messaging.dead_letters.parking_lot import FIRST_WINDOW, GROWTH, parking_lot
 from warren_messaging.errors import PermanentError
 from warren_messaging.testing import event_of
@@ -30,13 +30,13 @@ def events(count: int) -> list[bytes]:
     return [codec.encode(event_of(CONFIRMED)) for _ in range(count)]
 
 
-async def every(window: list[Parked]) -> list[Parked]:
+async def every(window: list[ParkedMessage]) -> list[ParkedMessage]:
     return window
 
 
-async def replay(env: Lots, lot: str = "probe.dlq", **options: object) -> Tally:
+async def replay(env: Lots, lot: str = "probe.dlq", **options: object) -> ReplaySummary:
     async with parking_lot(env.dlq, lot) as opened:
-        return await deadletter.replay(env.dlq, opened, every, **options)  # type: ignore[arg-type]
+        return await actions.replay(env.dlq, opened, every, **options)  # type: ignore[arg-type]
 
 
 async def test_a_message_comes_back_as_its_sender_made_it(env: Lots) -> None:
@@ -91,7 +91,7 @@ async def test_a_message_is_replayed_once_in_a_run_even_if_it_is_parked_again_at
     await env.park(*events(15), priority=10)
     async with env.consumer({OrderConfirmed: never}):
 
-        async def settled(window: list[Parked]) -> list[Parked]:
+        async def settled(window: list[ParkedMessage]) -> list[ParkedMessage]:
             # Each window waits until all of the one before have failed and are back.
             await eventually(lambda: len(env.telemetry.failures) >= handed.total())
             await eventually(lambda: env.has("probe.queue", 0))
@@ -100,7 +100,7 @@ async def test_a_message_is_replayed_once_in_a_run_even_if_it_is_parked_again_at
 
         handed: Counter[str] = Counter()
         async with parking_lot(env.dlq, "probe.dlq") as lot:
-            tally = await deadletter.replay(env.dlq, lot, settled, window=4)
+            tally = await actions.replay(env.dlq, lot, settled, window=4)
         assert (tally.replayed, tally.left) == (30, 0)
         await eventually(lambda: env.has("probe.dlq", 30))
     assert len(env.telemetry.failures) == 30
@@ -213,11 +213,11 @@ async def test_what_was_acknowledged_is_gone_when_the_command_ends(env: Lots, ch
     bodies = [f"{number}".encode() for number in range(3000)]
     await env.park(*bodies)
 
-    async def choose(window: list[Parked]) -> list[Parked]:
+    async def choose(window: list[ParkedMessage]) -> list[ParkedMessage]:
         return [message for message in window if chosen == "all" or message.body != b"0"]
 
     async with parking_lot(env.dlq, "probe.dlq") as lot:
-        tally = await deadletter.replay(env.dlq, lot, choose, window=3000)
+        tally = await actions.replay(env.dlq, lot, choose, window=3000)
     rest = [] if chosen == "all" else bodies[:1]
     assert (tally.replayed, tally.left) == (3000 - len(rest), 0)
     await asyncio.sleep(0.3)

@@ -195,7 +195,7 @@ async def test_a_broker_older_than_4_3_1_is_refused_by_its_version(
     env: MessagingEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The broker is real and new; what the client asks for is moved instead.
-    monkeypatch.setattr(connection, "OLDEST_BROKER", (99, 0, 0))
+    monkeypatch.setattr(connection, "MIN_BROKER_VERSION", (99, 0, 0))
     with pytest.raises(BrokerTooOld, match=r"RabbitMQ 4\.3\.\d+; Warren needs 99\.0\.0 or newer"):
         await connect(env.broker_address(), "test")
 

@@ -141,7 +141,7 @@ async def test_rows_are_freed_although_the_server_waits_for_the_rest_of_an_excha
     stand still in between, the server takes the session for one that is busy: its limit for idle ones does not count.
     """
     monkeypatch.setattr(messaging_database, "IDLE_TIMEOUT", 1)
-    monkeypatch.setattr(messaging_database, "LONGEST_TRANSACTION", 2)
+    monkeypatch.setattr(messaging_database, "MAX_TRANSACTION", 2)
     locks = LockProbe(env.servers.postgres.address.dsn(env.database_name))
     lock = "SELECT FROM probe.shelf WHERE id = 1 FOR UPDATE"
     await env.sql("CREATE TABLE shelf (id int PRIMARY KEY)")

@@ -47,7 +47,7 @@ async def waits_with_nothing_in_hand(env: MessagingEnv, run: Callable[[Outbox], 
 
 
 async def test_the_inbox_is_locked_in_the_order_of_its_keys(env: MessagingEnv) -> None:
-    insert = "INSERT INTO probe.inbox (consumer, logical_id) VALUES ('probe', $1)"
+    insert = "INSERT INTO probe.inbox (consumer, dedup_key) VALUES ('probe', $1)"
     await waits_with_nothing_in_hand(env, remember, insert)
 
 

@@ -9,7 +9,7 @@ import pytest
 from services.shared.contracts import CATALOGUE
 from services.shared.contracts.orders import OrderCancelRequested, OrderCompleted, OrderConfirmed
 from tests.messaging_env import MessagingEnv, eventually
-from warren_messaging.amqp.pipeline import Outcome
+from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.codec import Codec
 from warren_messaging.outbox.relay import RelaySettings
 from warren_messaging.transaction import Transaction
@@ -92,7 +92,7 @@ async def test_an_event_that_no_queue_takes_stays_and_is_delivered_once_a_queue_
     async with env.outbox() as outbox:
         async with outbox.transaction(Transaction) as work:
             work.announce(OrderCancelRequested(reason="fraud"), subject=uuid.uuid4())
-        await eventually(lambda: ("order.cancel_requested", Outcome.RETURNED) in env.telemetry.publish_results)
+        await eventually(lambda: ("order.cancel_requested", PublishResult.RETURNED) in env.telemetry.publish_results)
         await eventually(lambda: kept_with(env, "no queue took it"), seconds=5)
         async with env.channel() as channel:
             await channel.queue_bind("probe.queue", "order.exchange", "order.*")
@@ -114,7 +114,7 @@ async def test_a_full_queue_refuses_and_the_event_is_kept(env: MessagingEnv) -> 
             async with outbox.transaction(Transaction) as work:
                 work.announce(CONFIRMED, subject=uuid.uuid4())
             await asyncio.sleep(0.05)
-        await eventually(lambda: ("order.confirmed", Outcome.REFUSED) in env.telemetry.publish_results)
+        await eventually(lambda: ("order.confirmed", PublishResult.REFUSED) in env.telemetry.publish_results)
         taken = 0
         for _ in range(200):
             taken += len(await env.drain("full.queue"))
@@ -151,7 +151,7 @@ async def one_left(env: MessagingEnv) -> bool:
 async def test_the_sweeper_publishes_what_a_crashed_process_left(env: MessagingEnv) -> None:
     # With room for one event, which it holds, the stopped process sweeps none itself.
     async with env.outbox(RelaySettings(lease_seconds=2.0, sweep_seconds=0.2, capacity=1)) as outbox:
-        place = outbox.relay.reserve()  # type: ignore[attr-defined]
+        slot = outbox.relay.reserve()  # type: ignore[attr-defined]
         # A place before ours that is never filled stops publishing from memory, as a crash would.
         async with outbox.transaction(Transaction) as work:
             work.announce(CONFIRMED, subject=uuid.uuid4())
@@ -165,7 +165,7 @@ async def test_the_sweeper_publishes_what_a_crashed_process_left(env: MessagingE
         await asyncio.sleep(1)
         async with env.outbox():
             await eventually(lambda: empty(env))
-        place.abandon()
+        slot.abort()
     assert len(await env.drain("probe.queue")) == 1
 
 

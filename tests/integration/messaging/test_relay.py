@@ -33,13 +33,13 @@ async def test_what_another_process_has_taken_over_is_left_to_it(env: MessagingE
     settings = RelaySettings(lease_seconds=1.0, sweep_seconds=0.1)
     async with env.outbox(settings) as outbox:
         # A place before ours that is not filled keeps the event in memory, as a process that stands still does.
-        place = outbox.relay.reserve()  # type: ignore[attr-defined]
+        slot = outbox.relay.reserve()  # type: ignore[attr-defined]
         async with outbox.transaction(Transaction) as work:
             work.announce(CONFIRMED, subject=uuid.uuid4())
         other = str(uuid.uuid4())
         await env.sql("UPDATE outbox SET owner = $1, leased_until = now() + interval '1 hour'", other)
         await asyncio.sleep(1.2)
-        place.abandon()
+        slot.abort()
         async with outbox.transaction(Transaction) as work:
             work.announce(COMPLETED, subject=uuid.uuid4())
 

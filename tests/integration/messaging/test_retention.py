@@ -22,12 +22,12 @@ from tests.messaging_env import TelemetryRecorder, eventually
 from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging.postgres import retention
 from warren_messaging.postgres.database import Database
-from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule
+from warren_messaging.postgres.retention import Retention, RetentionRule, RetentionSettings
 from warren_messaging.testing import event_of
 from warren_messaging.transaction import Transaction
 
 DAYS = 35
-QUICK = RetentionSettings(pages=4, rows=100, rest=0.0, shortest_rest_seconds=0.0, look_seconds=0.05)
+QUICK = RetentionSettings(pages=4, rows=100, rest=0.0, min_rest_seconds=0.0, poll_seconds=0.05)
 INBOX = retention.inbox(DAYS)
 NO_WAIT = "20ms"
 
@@ -44,7 +44,9 @@ async def db(servers: Servers, tmp_path: Path) -> AsyncIterator[ServiceDatabase]
 
 
 @asynccontextmanager
-async def walking(db: ServiceDatabase, *rules: Rule, settings: RetentionSettings = QUICK) -> AsyncIterator[Retention]:
+async def walking(
+    db: ServiceDatabase, *rules: RetentionRule, settings: RetentionSettings = QUICK
+) -> AsyncIterator[Retention]:
     database = Database(db.address("probe"))
     await database.open()
     try:
@@ -56,7 +58,7 @@ async def walking(db: ServiceDatabase, *rules: Rule, settings: RetentionSettings
 async def fill(db: ServiceDatabase, rows: int, *, days: float, consumer: str = "probe") -> None:
     """Inbox rows of this age."""
     await db.sql(
-        "INSERT INTO probe.inbox (consumer, logical_id, processed_at)"
+        "INSERT INTO probe.inbox (consumer, dedup_key, processed_at)"
         " SELECT $1, gen_random_uuid(), now() - make_interval(secs => $3 * 86400) FROM generate_series(1, $2)",
         consumer,
         rows,
@@ -72,7 +74,7 @@ async def test_rows_past_their_age_go_and_all_others_stay(db: ServiceDatabase) -
     for days in (0, 1, 20, 34.9, 35.1, 36, 400):
         await fill(db, 700, days=days)
     async with walking(db, INBOX) as walk:
-        assert await walk.walk(INBOX) == 3 * 700
+        assert await walk.sweep(INBOX) == 3 * 700
     assert await count(db) == 4 * 700
     assert await count(db, f"processed_at < now() - interval '{DAYS} days'") == 0
     [(removed, finished, due)] = await db.sql(
@@ -88,9 +90,9 @@ async def test_a_step_is_small_and_a_walk_is_not_made_again_before_tomorrow(db: 
         steps = [await walk._step(INBOX) for _ in range(5)]
         assert steps == [100, 100, 50, None, None]
         await fill(db, 10, days=36)
-        assert await walk.walk(INBOX) == 0
+        assert await walk.sweep(INBOX) == 0
         await db.sql("UPDATE probe.retention SET due_at = now() WHERE name = 'inbox'")
-        assert await walk.walk(INBOX) == 10
+        assert await walk.sweep(INBOX) == 10
 
 
 async def test_who_does_not_have_the_turn_does_nothing_and_does_not_wait(db: ServiceDatabase) -> None:
@@ -100,15 +102,15 @@ async def test_who_does_not_have_the_turn_does_nothing_and_does_not_wait(db: Ser
         async with owner.transaction():
             await owner.execute("SELECT FROM retention WHERE name = 'inbox' FOR UPDATE")
             async with asyncio.timeout(5):
-                assert await walk.walk(INBOX) == 0
-        assert await walk.walk(INBOX) == 10
+                assert await walk.sweep(INBOX) == 0
+        assert await walk.sweep(INBOX) == 10
     await owner.close()
 
 
 async def test_a_new_walk_begins_within_an_hour(db: ServiceDatabase) -> None:
     await db.sql("DELETE FROM probe.retention")
     async with walking(db, INBOX, retention.failures(30)) as walk:
-        assert await walk.walk(INBOX) == 0
+        assert await walk.sweep(INBOX) == 0
     rows = await db.sql(
         "SELECT name, due_at BETWEEN now() - interval '5 minutes' AND now() + interval '1 hour'"
         " FROM probe.retention ORDER BY name"
@@ -121,7 +123,7 @@ async def test_what_may_come_back_from_a_parking_lot_is_remembered(db: ServiceDa
     for state in ("retrying", "parked", "replayed", "succeeded", "dropped"):
         kept[state] = uuid4()
         await db.sql(
-            "INSERT INTO probe.inbox (consumer, logical_id, processed_at) VALUES"
+            "INSERT INTO probe.inbox (consumer, dedup_key, processed_at) VALUES"
             " ('probe', $1, now() - interval '90 days'), ('another', $1, now() - interval '90 days')",
             kept[state],
         )
@@ -133,8 +135,8 @@ async def test_what_may_come_back_from_a_parking_lot_is_remembered(db: ServiceDa
         )
     rules = [INBOX, retention.failures(30)]
     async with walking(db, *rules) as walk:
-        assert [await walk.walk(rule) for rule in rules] == [7, 2]
-    left = {row[0] for row in await db.sql("SELECT logical_id FROM probe.inbox WHERE consumer = 'probe'")}
+        assert [await walk.sweep(rule) for rule in rules] == [7, 2]
+    left = {row[0] for row in await db.sql("SELECT dedup_key FROM probe.inbox WHERE consumer = 'probe'")}
     assert left == {kept[state] for state in ("retrying", "parked", "replayed")}
     assert await count(db, "consumer = 'another'") == 0
     states = {row[0] for row in await db.sql("SELECT state FROM probe.failures")}
@@ -159,7 +161,7 @@ async def test_replicas_take_turns_and_remove_each_row_once(db: ServiceDatabase)
 
 async def test_a_killed_walk_is_gone_on_with_where_it_was(db: ServiceDatabase) -> None:
     await fill(db, 5000, days=40)
-    slow = msgspec.structs.replace(QUICK, shortest_rest_seconds=0.02)
+    slow = msgspec.structs.replace(QUICK, min_rest_seconds=0.02)
     setting = msgspec.json.encode(Setting(db.address("probe"), INBOX, slow), enc_hook=str).decode()
     for least in (500, 1000, 1500):
         process = await asyncio.create_subprocess_exec(
@@ -182,18 +184,18 @@ async def test_a_killed_walk_is_gone_on_with_where_it_was(db: ServiceDatabase) -
 async def test_nobody_waits_for_a_walk(db: ServiceDatabase) -> None:
     """Writers give up at once instead of waiting for a lock, and none has to; nor does the walk wait for them."""
     await fill(db, 8000, days=40)
-    held = (await db.sql("SELECT logical_id FROM probe.inbox ORDER BY ctid OFFSET 3000 LIMIT 1"))[0][0]
+    held = (await db.sql("SELECT dedup_key FROM probe.inbox ORDER BY ctid OFFSET 3000 LIMIT 1"))[0][0]
     owner = await _owner(db)
     holder = await _owner(db)
     strong: set[str] = set()
     wrote = 0
     async with walking(db, INBOX) as walk, holder.transaction():
-        await holder.execute("SELECT FROM inbox WHERE logical_id = $1 FOR UPDATE", held)
-        running = asyncio.create_task(walk.walk(INBOX))
+        await holder.execute("SELECT FROM inbox WHERE dedup_key = $1 FOR UPDATE", held)
+        running = asyncio.create_task(walk.sweep(INBOX))
         while not running.done():
             await owner.execute(f"SET lock_timeout = '{NO_WAIT}'")
-            await owner.execute("INSERT INTO inbox (consumer, logical_id) SELECT 'probe', gen_random_uuid()")
-            again = await owner.fetchval("SELECT logical_id FROM inbox WHERE processed_at > now() - interval '1 day'")
+            await owner.execute("INSERT INTO inbox (consumer, dedup_key) SELECT 'probe', gen_random_uuid()")
+            again = await owner.fetchval("SELECT dedup_key FROM inbox WHERE processed_at > now() - interval '1 day'")
             await owner.execute("INSERT INTO inbox VALUES ('probe', $1) ON CONFLICT DO NOTHING", again)
             modes = await owner.fetch("SELECT mode FROM pg_locks WHERE relation = 'inbox'::regclass AND granted")
             strong |= {row[0] for row in modes}
@@ -231,10 +233,10 @@ async def test_a_repetition_inside_the_window_has_no_effect_after_a_walk(db: Ser
     events = [event_of(OrderConfirmed(customer="ada")) for _ in range(20)]
     await replica.process(*events)
     old = [event.logicalid for event in events[:10]]
-    await db.sql("UPDATE probe.inbox SET processed_at = now() - interval '34 days' WHERE NOT logical_id = ANY($1)", old)
-    await db.sql("UPDATE probe.inbox SET processed_at = now() - interval '36 days' WHERE logical_id = ANY($1)", old)
+    await db.sql("UPDATE probe.inbox SET processed_at = now() - interval '34 days' WHERE NOT dedup_key = ANY($1)", old)
+    await db.sql("UPDATE probe.inbox SET processed_at = now() - interval '36 days' WHERE dedup_key = ANY($1)", old)
     walk = Retention(database, replica.telemetry, [INBOX], QUICK)
-    assert await walk.walk(INBOX) == 10
+    assert await walk.sweep(INBOX) == 10
     assert any("10 rows older than 35 days removed from inbox" in state for state in replica.telemetry.states)
     await replica.process(*events, returned=True)
     assert len(seen) == 30
@@ -252,7 +254,7 @@ async def _removed(db: ServiceDatabase, least: int) -> bool:
 
 
 async def _walked(walk: Retention, db: ServiceDatabase) -> bool:
-    await walk.walk(INBOX)
+    await walk.sweep(INBOX)
     return await _finished(db)
 
 

@@ -14,7 +14,7 @@ from tests.messaging_env import MessagingEnv, eventually
 from tests.undecodable import UNDECODABLE, random_properties
 from warren_messaging import codec
 from warren_messaging.amqp.properties import RawProperties
-from warren_messaging.dead_letters.parked import COUNT_HEADER
+from warren_messaging.dead_letters.parked_message import COUNT_HEADER
 from warren_messaging.testing import event_of
 from warren_messaging.transaction import Transaction
 

@@ -6,13 +6,13 @@ import sys
 import msgspec
 
 from warren_messaging.postgres.database import Database, DatabaseAddress
-from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule
+from warren_messaging.postgres.retention import Retention, RetentionRule, RetentionSettings
 from warren_messaging.telemetry import LogTelemetry
 
 
 class Setting(msgspec.Struct):
     database: DatabaseAddress
-    rule: Rule
+    rule: RetentionRule
     settings: RetentionSettings
 
 
@@ -20,7 +20,7 @@ async def run(setting: Setting) -> None:
     database = Database(setting.database)
     await database.open()
     retention = Retention(database, LogTelemetry("probe"), [setting.rule], setting.settings)
-    await retention.walk(setting.rule)
+    await retention.sweep(setting.rule)
     await database.close()
 
 

@@ -24,7 +24,7 @@ from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepar
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging.consumer.processor import Verdict
 from warren_messaging.postgres.retention import Retention
-from warren_messaging.testing import again, event_of
+from warren_messaging.testing import event_of, with_new_ids
 
 Workers = tuple[Replica, Replica]
 
@@ -53,7 +53,7 @@ async def said(db: ServiceDatabase, order_id: UUID) -> list[str]:
 
 async def happened(worker: Replica, order_id: UUID, *data: EventData) -> None:
     for each in data:
-        assert await worker.process(event_of(each, subject=order_id)) == [Verdict.DONE]
+        assert await worker.process(event_of(each, subject=order_id)) == [Verdict.ACK]
 
 
 async def test_a_batch_of_many_orders_shuffled_and_repeated_completes_each_once(
@@ -61,7 +61,7 @@ async def test_a_batch_of_many_orders_shuffled_and_repeated_completes_each_once(
 ) -> None:
     ids = await asyncio.gather(*(placed(shop) for _ in range(40)))
     events = [event_of(data, subject=order_id) for order_id in ids for data in HAPPY]
-    deliveries = events + random.sample(events, 60) + [again(event) for event in random.sample(events, 60)]
+    deliveries = events + random.sample(events, 60) + [with_new_ids(event) for event in random.sample(events, 60)]
     random.shuffle(deliveries)
     half = len(deliveries) // 2
     await asyncio.gather(
@@ -122,7 +122,7 @@ async def test_events_about_an_order_that_was_never_placed_are_parked_and_harm_n
 ) -> None:
     order_id = await placed(shop)
     verdicts = await workers[0].process(event_of(RESERVED, subject=uuid4()), event_of(RESERVED, subject=order_id))
-    assert verdicts == [Verdict.PARK, Verdict.DONE]
+    assert verdicts == [Verdict.DEAD_LETTER, Verdict.ACK]
     assert (await read(shop, order_id))["state"] == "CONFIRMED"
 
 
@@ -228,7 +228,7 @@ async def test_old_keys_are_forgotten_and_their_orders_stay(db: ServiceDatabase,
         " ON CONFLICT (name) DO UPDATE SET due_at = now()",
         rule.name,
     )
-    assert await Retention(workers[0].database, workers[0].telemetry, [rule]).walk(rule) >= 1
+    assert await Retention(workers[0].database, workers[0].telemetry, [rule]).sweep(rule) >= 1
     assert (await shop.place(headers, user=user)).json()["id"] != first.json()["id"]
     assert (await shop.http.get(first.headers["location"])).status_code == 200
 

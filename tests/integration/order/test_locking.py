@@ -46,7 +46,7 @@ async def test_a_decision_about_an_order_waits_for_the_one_under_way(
         await asyncio.sleep(0.3)
         assert not other.done(), "two processes decide about one order at a time"
         await on_payment_success(payment, book)
-    assert await other == [Verdict.DONE]
+    assert await other == [Verdict.ACK]
     assert await state(db, order) == "PAID"
     assert types_of(await db.outbox_events('"order"'), order) == ["order.created", "order.confirmed", "order.paid"]
 
@@ -63,7 +63,7 @@ async def test_orders_are_locked_in_the_order_of_their_ids(
         )
         await locks.wait_for_blocked()
         free = await locks.can_lock(lock, high)
-    assert await batch == [Verdict.DONE] * 2
+    assert await batch == [Verdict.ACK] * 2
     assert free, "the higher order is locked before the lower one"
 
 

@@ -19,7 +19,7 @@ from services.shared.contracts.payments import PaymentRefunded, PaymentSuccess
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging import codec
 from warren_messaging.consumer.processor import Verdict
-from warren_messaging.testing import again, event_of
+from warren_messaging.testing import event_of, with_new_ids
 
 Replicas = tuple[Replica, Replica]
 
@@ -72,7 +72,7 @@ async def test_a_value_that_cannot_be_charged_is_parked_at_once_and_its_neighbou
     for body in bodies[:5]:
         body["data"] |= bad
     verdicts = await replicas[0].take(*(json.dumps(body).encode() for body in bodies))
-    assert verdicts == [Verdict.PARK] * 5 + [Verdict.DONE] * 4
+    assert verdicts == [Verdict.DEAD_LETTER] * 5 + [Verdict.ACK] * 4
     assert {attempts for _, attempts, _ in replicas[0].telemetry.failures} == {1}
     assert [await net(db, event.subject) for event in events] == [(0, 0)] * 5 + [(1, 990)] * 4
 
@@ -88,8 +88,8 @@ async def test_a_value_that_only_the_gateway_refuses_fails_no_other_charge(gatew
 async def test_a_batch_of_orders_is_charged_once_each(db: ServiceDatabase, replicas: Replicas) -> None:
     orders = [uuid4() for _ in range(60)]
     events = [reserved(order) for order in orders]
-    assert set(await replicas[0].process(*events)) == {Verdict.DONE}
-    assert set(await replicas[1].process(*events, returned=True)) == {Verdict.DONE}
+    assert set(await replicas[0].process(*events)) == {Verdict.ACK}
+    assert set(await replicas[1].process(*events, returned=True)) == {Verdict.ACK}
     said = await db.outbox_events("payment")
     for order in orders:
         assert types_of(said, order) == ["payment.success"]
@@ -126,7 +126,7 @@ async def test_trouble_is_retried_until_it_is_charged_once(
 ) -> None:
     order = uuid4()
     verdicts = await until_done(replicas[0], reserved(order, token))
-    assert verdicts == [Verdict.RETRY] * (tries - 1) + [Verdict.DONE]
+    assert verdicts == [Verdict.RETRY] * (tries - 1) + [Verdict.ACK]
     assert types_of(await db.outbox_events("payment"), order) == ["payment.success"]
     assert await net(db, order) == (1, 990)
 
@@ -138,8 +138,8 @@ async def test_an_unconfirmed_charge_is_tried_until_the_order_is_cancelled(
     charge = reserved(order, "tok_abandoned")
     for _ in range(10):
         assert await replicas[0].process(charge, returned=True) == [Verdict.RETRY]
-    assert await replicas[1].process(cancelling(order)) == [Verdict.DONE]
-    assert await replicas[0].process(charge, returned=True) == [Verdict.DONE]
+    assert await replicas[1].process(cancelling(order)) == [Verdict.ACK]
+    assert await replicas[0].process(charge, returned=True) == [Verdict.ACK]
     assert types_of(await db.outbox_events("payment"), order) == ["payment.voided"]
     assert await state(db, order) == "voided"
 
@@ -150,8 +150,8 @@ async def test_cancelling_a_paid_order_refunds_it_and_answers_each_request(
     order = uuid4()
     cancel = cancelling(order)
     await replicas[0].process(reserved(order))
-    for event in (cancel, cancel, again(cancel)):
-        assert await replicas[1].process(event) == [Verdict.DONE]
+    for event in (cancel, cancel, with_new_ids(cancel)):
+        assert await replicas[1].process(event) == [Verdict.ACK]
     said = [event for event in await db.outbox_events("payment") if event.subject == order]
     assert [event.type for event in said] == ["payment.success", "payment.refunded", "payment.refunded"]
     assert [event.sourcesequence for event in said] == [1, 2, 3]
@@ -163,7 +163,7 @@ async def test_cancelling_a_paid_order_refunds_it_and_answers_each_request(
 
 async def test_a_cancelling_that_does_not_name_payment_leaves_no_trace(db: ServiceDatabase, replicas: Replicas) -> None:
     order = uuid4()
-    assert await replicas[0].process(cancelling(order, Participant.SHIPPING)) == [Verdict.DONE]
+    assert await replicas[0].process(cancelling(order, Participant.SHIPPING)) == [Verdict.ACK]
     assert await state(db, order) is None
     assert types_of(await db.outbox_events("payment"), order) == []
 
@@ -194,9 +194,9 @@ async def test_a_cancelling_during_a_charge_in_another_replica_settles_it(
     monkeypatch.setattr(gateway, "charge", slow)
     charging = asyncio.create_task(replicas[0].process(reserved(order)))
     await answered.wait()
-    assert await replicas[1].process(cancelling(order)) == [Verdict.DONE]
+    assert await replicas[1].process(cancelling(order)) == [Verdict.ACK]
     go.set()
-    assert await charging == [Verdict.DONE]
+    assert await charging == [Verdict.ACK]
     assert types_of(await db.outbox_events("payment"), order) == ["payment.refunded"]
     assert await net(db, order) == (1, 0)
 
@@ -211,7 +211,7 @@ async def test_an_answer_waits_for_a_cancelling_that_is_being_noted(db: ServiceD
         await asyncio.sleep(0.3)
         assert not other.done()
         await prepare_void(cancel, work)
-    assert await other == [Verdict.DONE]
+    assert await other == [Verdict.ACK]
     assert await net(db, order) == (0, 0)
     assert await state(db, order) == "cancelled"
 

@@ -20,10 +20,10 @@ from services.shipping import store as shipping
 from tests.messaging_env import TelemetryRecorder
 from tests.service_replica import ServiceDatabase
 from warren_messaging.postgres.database import Database
-from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule
+from warren_messaging.postgres.retention import Retention, RetentionRule, RetentionSettings
 
 DAYS = 200
-QUICK = RetentionSettings(pages=2, rows=3, rest=0.0, shortest_rest_seconds=0.0)
+QUICK = RetentionSettings(pages=2, rows=3, rest=0.0, min_rest_seconds=0.0)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def db(servers: Servers, tmp_path: Path) -> AsyncIterator[ServiceDatabase]
     await admin.close()
 
 
-async def walk(db: ServiceDatabase, service: str, *rules: Rule) -> list[int]:
+async def walk(db: ServiceDatabase, service: str, *rules: RetentionRule) -> list[int]:
     """Rows that went, by rule."""
     database = Database(db.address(service))
     await database.open()
@@ -47,7 +47,7 @@ async def walk(db: ServiceDatabase, service: str, *rules: Rule) -> list[int]:
         [rule.name for rule in rules],
     )
     try:
-        return [await retention.walk(rule) for rule in rules]
+        return [await retention.sweep(rule) for rule in rules]
     finally:
         await database.close()
 

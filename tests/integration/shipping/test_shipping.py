@@ -17,7 +17,7 @@ from services.shipping.store import Shipments
 from services.shipping.tracking import tracking_number
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging.consumer.processor import Verdict
-from warren_messaging.testing import again, event_of
+from warren_messaging.testing import event_of, with_new_ids
 
 Start = Callable[[Pace], AbstractAsyncContextManager[Replica]]
 
@@ -72,7 +72,7 @@ async def test_shuffled_and_repeated_events_on_two_replicas_deliver_once(db: Ser
             queue = random.sample(events * 2, len(events) * 2)
             for first in range(0, len(queue), 40):
                 verdicts = await replica.process(*queue[first : first + 40])
-                assert set(verdicts) == {Verdict.DONE}
+                assert set(verdicts) == {Verdict.ACK}
 
         await asyncio.gather(consume(one), consume(two))
         assert one.telemetry.failures == two.telemetry.failures == []
@@ -106,7 +106,7 @@ async def test_a_decision_about_a_known_parcel_waits_for_the_one_under_way(db: S
             await asyncio.sleep(0.3)
             assert not stopping.done()
             await on_payment_success(payment, work)
-        assert await stopping == [Verdict.DONE]
+        assert await stopping == [Verdict.ACK]
     assert types_of(await db.outbox_events("shipping"), order) == [
         "shipping.prepared",
         "shipping.delivered",
@@ -130,7 +130,7 @@ async def test_every_request_to_cancel_is_answered_alike_and_a_repetition_is_not
     async with start(AT_ONCE) as shipping:
         await shipping.process(paid(order))
         await shipping.process(first)
-        await shipping.process(first, again(first))
+        await shipping.process(first, with_new_ids(first))
         await shipping.process(cancelling(order, Participant.INVENTORY, Participant.PAYMENT))
     said = [event for event in await db.outbox_events("shipping") if event.subject == order]
     assert [event.type for event in said] == ["shipping.prepared", "shipping.refused", "shipping.refused"]
@@ -169,7 +169,7 @@ async def test_the_wait_begins_with_the_payment(db: ServiceDatabase, start: Star
         waits = "SELECT prepare_at, extract(epoch FROM prepare_at - changed_at) FROM shipping.shipments"
         [before] = await db.sql(waits)
         assert before[1] == HOUR
-        await shipping.process(again(confirmed(order)))
+        await shipping.process(with_new_ids(confirmed(order)))
         assert (await db.sql(waits))[0][0] == before[0]
         await pass_time(db)
         await shipping.tick(prepare_due)

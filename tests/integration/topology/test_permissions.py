@@ -16,7 +16,7 @@ from broker_topology.errors import AccessDenied
 from services.registry import AUDITED, SERVICE_NAMES, SERVICES
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Received
-from warren_messaging.dead_letters.parked import parked
+from warren_messaging.dead_letters.parked_message import parked
 
 FOLDER = Path(__file__).parents[3] / "charts" / "warren" / "topology"
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)

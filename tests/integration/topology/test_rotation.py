@@ -23,7 +23,7 @@ from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
 from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging.amqp import publisher
-from warren_messaging.amqp.pipeline import Outcome as Answer
+from warren_messaging.amqp.pipeline import PublishResult as Answer
 from warren_messaging.consumer import consumer
 from warren_messaging.outbox import relay
 from warren_messaging.outbox.outbox import Outbox

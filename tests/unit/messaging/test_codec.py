@@ -12,7 +12,7 @@ from services.shared.contracts import CATALOGUE
 from services.shared.contracts.orders import OrderConfirmed
 from warren_messaging import MAX_BODY, Codec, MalformedEvent, PermanentError, encode, new_id
 from warren_messaging.codec import OpaqueEvent
-from warren_messaging.testing import again, event_of
+from warren_messaging.testing import event_of, with_new_ids
 
 EVENT = event_of(OrderConfirmed(customer="gayal"), reference="123")
 BODY = encode(EVENT)
@@ -129,5 +129,5 @@ def test_ids_are_unique_and_grow_with_time() -> None:
 
 
 def test_the_same_words_said_anew_are_another_event() -> None:
-    other = again(EVENT)
+    other = with_new_ids(EVENT)
     assert (other.id != EVENT.id, other.logicalid != EVENT.logicalid, other.data) == (True, True, EVENT.data)

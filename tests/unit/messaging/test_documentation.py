@@ -14,7 +14,7 @@ from warren_messaging.amqp import publisher
 from warren_messaging.consumer import consumer as consuming
 from warren_messaging.consumer import processor
 from warren_messaging.postgres import database as databases
-from warren_messaging.testing import Rehearsal
+from warren_messaging.testing import ConsumerHarness
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "messaging.md").read_text()
@@ -27,10 +27,10 @@ async def test_the_handler_in_ten_lines_does_what_the_page_says() -> None:
     assert len([line for line in first.splitlines() if line]) <= 10
     written: dict[str, Any] = {}
     exec(first, written)  # noqa: S102 - our own page
-    rehearsal = Rehearsal(written["HANDLERS"])
+    rehearsal = ConsumerHarness(written["HANDLERS"])
     await rehearsal.deliver(OrderPaid(customer="ada", total_cents=100, currency="EUR"))
     assert rehearsal.announced == [OrderCompleted(customer="ada")]
-    testing = next(block for block in BLOCKS if "Rehearsal(HANDLERS)" in block)
+    testing = next(block for block in BLOCKS if "ConsumerHarness(HANDLERS)" in block)
     assert 'OrderPaid(customer="ada", total_cents=100, currency="EUR")' in testing
 
 
@@ -51,10 +51,7 @@ def test_limits_are_those_of_the_code() -> None:
     ) in LIMITS
     assert f"one by one | {processor.BATCH_TIMEOUT:.0f} s;" in LIMITS
     assert f"| an open transaction that says nothing | {databases.IDLE_TIMEOUT} s," in LIMITS
-    assert (
-        f"as the database sees it | {databases.LONGEST_TRANSACTION} s (PostgreSQL {databases.LIMITED_SINCE} or"
-        in LIMITS
-    )
+    assert f"as the database sees it | {databases.MAX_TRANSACTION} s (PostgreSQL {databases.LIMITED_SINCE} or" in LIMITS
     idle, interval, count = map(int, databases.KEEPALIVE.values())
     assert f"gone without a word | {idle + interval * count} s," in LIMITS
     assert f"| effect's call | {processor.EFFECT_TIMEOUT:.0f} s |" in LIMITS

@@ -16,7 +16,7 @@ from pamqp.frame import marshal
 from tests.undecodable import UNDECODABLE
 from tests.unit.messaging.wire import HEARTBEAT, MAX_FRAME, Wire, connected, content, frame
 from warren_messaging.amqp import frames
-from warren_messaging.amqp.pipeline import Frame, Outcome, send
+from warren_messaging.amqp.pipeline import PublishFrame, PublishResult, send
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Received, consume
 
@@ -89,7 +89,8 @@ async def effect(sent: list[bytes], pieces: list[int], *, ours: bool) -> list[An
         await consume(consuming, "q", lambda message, tag=tag: events.append((tag, *seen(message))), tag=tag)  # type: ignore[misc]
     await consuming.basic_consume("q", lambda message: events.append(message.body), consumer_tag="drivers")
     batch = await send(
-        publishing, [Frame.of("e", "k", b"", spec.Basic.Properties(message_id=f"m{n + 1}")) for n in range(PUBLISHES)]
+        publishing,
+        [PublishFrame.of("e", "k", b"", spec.Basic.Properties(message_id=f"m{n + 1}")) for n in range(PUBLISHES)],
     )
     stream = b"".join(sent)
     for size in pieces:
@@ -100,7 +101,7 @@ async def effect(sent: list[bytes], pieces: list[int], *, ours: bool) -> list[An
     await settled()
     blocked = not connection._Connection__connection_unblocked.is_set()  # type: ignore[attr-defined]
     await connection.close()
-    return [sorted(events, key=repr), batch._outcomes, blocked]
+    return [sorted(events, key=repr), batch._results, blocked]
 
 
 def seen(message: Received) -> tuple[Any, ...]:
@@ -203,33 +204,37 @@ async def test_a_peer_that_never_ends_a_frame_takes_no_more_memory_than_one_fram
     assert isinstance(connection.closing.exception(), InvalidFrameError)
 
 
-async def outcomes(sent: bytes, *frames: Frame) -> list[Outcome]:
+async def results(sent: bytes, *frames: PublishFrame) -> list[PublishResult]:
     wire = Wire(ours=True)
     connection = await connected(wire)
     channel: Any = await connection.channel()
     batch = await send(channel, list(frames))
     wire.reader.feed_data(sent)
     await batch.finished
-    assert not channel.confirmations or Outcome.RETURNED in batch.outcomes
+    assert not channel.confirmations or PublishResult.RETURNED in batch.results
     await connection.close()
-    return batch.outcomes
+    return batch.results
 
 
 async def test_a_return_that_names_no_known_message_stands_for_all_that_it_may_be() -> None:
     sent = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), RawProperties(), [b""])
     sent += marshal(spec.Basic.Ack(delivery_tag=3, multiple=True), 1)
-    three = [Frame.of("e", "k", b"", spec.Basic.Properties(message_id=f"m{n}")) for n in range(3)]
+    three = [PublishFrame.of("e", "k", b"", spec.Basic.Properties(message_id=f"m{n}")) for n in range(3)]
     first = marshal(spec.Basic.Ack(delivery_tag=1), 1)
-    assert await outcomes(first + sent, *three) == [Outcome.CONFIRMED, Outcome.RETURNED, Outcome.RETURNED]
-    assert await outcomes(sent, Frame.of("e", "k", b"", RawProperties())) == [Outcome.RETURNED]
+    assert await results(first + sent, *three) == [
+        PublishResult.CONFIRMED,
+        PublishResult.RETURNED,
+        PublishResult.RETURNED,
+    ]
+    assert await results(sent, PublishFrame.of("e", "k", b"", RawProperties())) == [PublishResult.RETURNED]
 
 
 async def test_a_return_is_matched_by_a_message_id_that_is_not_text() -> None:
     latin = UNDECODABLE["message_id"]
     sent = content(1, spec.Basic.Return(312, "NO_ROUTE", "e", "k"), latin, [])
     sent += marshal(spec.Basic.Ack(delivery_tag=2, multiple=True), 1)
-    two = [Frame.of("e", "k", b"", spec.Basic.Properties(message_id="m")), Frame.of("e", "k", b"", latin)]
-    assert await outcomes(sent, *two) == [Outcome.CONFIRMED, Outcome.RETURNED]
+    two = [PublishFrame.of("e", "k", b"", spec.Basic.Properties(message_id="m")), PublishFrame.of("e", "k", b"", latin)]
+    assert await results(sent, *two) == [PublishResult.CONFIRMED, PublishResult.RETURNED]
 
 
 async def test_the_driver_is_shown_that_a_connection_lives_whose_frames_it_does_not_see(

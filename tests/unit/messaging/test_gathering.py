@@ -3,7 +3,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from warren_messaging.consumer.gathering import Gathering
+from warren_messaging.consumer.request_coalescer import RequestCoalescer
 from warren_messaging.errors import DatabaseUnavailable
 
 
@@ -25,10 +25,10 @@ class Rounds:
 
 async def test_questions_asked_during_a_round_share_the_next_one() -> None:
     rounds = Rounds()
-    gathering = Gathering(rounds.answer)
-    first = asyncio.create_task(gathering.ask("a", 1))
+    gathering = RequestCoalescer(rounds.answer)
+    first = asyncio.create_task(gathering.submit("a", 1))
     await asyncio.sleep(0.01)
-    others = [asyncio.create_task(gathering.ask(key, 2)) for key in ("b", "c", "b")]
+    others = [asyncio.create_task(gathering.submit(key, 2)) for key in ("b", "c", "b")]
     await asyncio.sleep(0.01)
     rounds.go.set()
     assert await first == 2
@@ -38,8 +38,8 @@ async def test_questions_asked_during_a_round_share_the_next_one() -> None:
 
 async def test_one_who_gives_up_does_not_stop_the_others() -> None:
     rounds = Rounds()
-    gathering = Gathering(rounds.answer)
-    impatient, patient = (asyncio.create_task(gathering.ask(key, 1)) for key in ("a", "b"))
+    gathering = RequestCoalescer(rounds.answer)
+    impatient, patient = (asyncio.create_task(gathering.submit(key, 1)) for key in ("a", "b"))
     await asyncio.sleep(0.01)
     impatient.cancel()
     rounds.go.set()
@@ -51,8 +51,8 @@ async def test_a_round_that_fails_falls_apart_and_only_its_bad_question_fails() 
     async def answer(questions: Mapping[str, int]) -> dict[str, float]:
         return {key: 1 / question for key, question in questions.items()}
 
-    gathering = Gathering(answer)
-    answers = await asyncio.gather(*(gathering.ask(key, key) for key in range(5)), return_exceptions=True)
+    gathering = RequestCoalescer(answer)
+    answers = await asyncio.gather(*(gathering.submit(key, key) for key in range(5)), return_exceptions=True)
     assert isinstance(answers[0], ZeroDivisionError)
     assert answers[1:] == [1, 1 / 2, 1 / 3, 1 / 4]
 
@@ -62,8 +62,8 @@ async def test_a_round_whose_server_is_away_is_not_asked_again(error: Exception)
     rounds = Rounds()
     rounds.go.set()
     rounds.error = error
-    gathering = Gathering(rounds.answer)
-    both = await asyncio.gather(gathering.ask("a", 1), gathering.ask("b", 1), return_exceptions=True)
+    gathering = RequestCoalescer(rounds.answer)
+    both = await asyncio.gather(gathering.submit("a", 1), gathering.submit("b", 1), return_exceptions=True)
     assert both == [error, error]
     assert rounds.seen == [["a", "b"]]
 
@@ -72,8 +72,8 @@ async def test_an_error_reaches_all_who_asked_and_the_next_round_goes_on() -> No
     rounds = Rounds()
     rounds.go.set()
     rounds.error = RuntimeError("books on fire")
-    gathering = Gathering(rounds.answer)
-    both = await asyncio.gather(gathering.ask("a", 1), gathering.ask("b", 1), return_exceptions=True)
+    gathering = RequestCoalescer(rounds.answer)
+    both = await asyncio.gather(gathering.submit("a", 1), gathering.submit("b", 1), return_exceptions=True)
     assert [str(error) for error in both] == ["books on fire"] * 2
     rounds.error = None
-    assert await gathering.ask("a", 1) == 2
+    assert await gathering.submit("a", 1) == 2

@@ -20,7 +20,7 @@ from warren_messaging import (
     Verdict,
 )
 from warren_messaging.handlers import handler_of
-from warren_messaging.testing import InMemoryDatabase, Rehearsal, event_of
+from warren_messaging.testing import ConsumerHarness, InMemoryDatabase, event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 COMPLETED = OrderCompleted(customer="gayal")
@@ -81,7 +81,7 @@ async def test_an_event_that_its_readers_would_refuse_is_refused_before_it_is_st
     async def boast(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
         return [OrderCompleted(customer=customer)]
 
-    rehearsal = Rehearsal({OrderConfirmed: boast})
+    rehearsal = ConsumerHarness({OrderConfirmed: boast})
     await rehearsal.deliver(CONFIRMED)
     assert rehearsal.events == []
     assert rehearsal.parked[0].reason.startswith("order.completed cannot be announced")
@@ -92,8 +92,8 @@ async def test_an_event_that_its_readers_would_refuse_is_refused_before_it_is_st
     ("error", "verdict", "reason"),
     [
         (TransientError("later"), Verdict.RETRY, "TransientError: later"),
-        (PermanentError("never"), Verdict.PARK, "never"),
-        (MalformedEvent("odd"), Verdict.PARK, "odd"),
+        (PermanentError("never"), Verdict.DEAD_LETTER, "never"),
+        (MalformedEvent("odd"), Verdict.DEAD_LETTER, "odd"),
         (TimeoutError(), Verdict.RETRY, "took too long"),
         (ValueError("a bug"), Verdict.RETRY, "ValueError: a bug"),
         (
@@ -110,7 +110,7 @@ async def test_an_error_decides_between_another_try_and_the_parking_lot(
     async def fail(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
         raise error
 
-    rehearsal = Rehearsal({OrderConfirmed: fail}, retry=RetryPolicy(attempts=2))
+    rehearsal = ConsumerHarness({OrderConfirmed: fail}, retry=RetryPolicy(attempts=2))
     first = (await rehearsal.deliver(CONFIRMED))[0]
     assert (first.verdict, first.reason) == (verdict, reason)
 
@@ -125,14 +125,14 @@ async def test_failures_are_counted_by_event_and_forgiven_once_it_succeeds() -> 
         return ()
 
     database, event = InMemoryDatabase(), event_of(CONFIRMED)
-    await Rehearsal({OrderConfirmed: flaky}, database=database).deliver(event)
-    failure = database.tables.failures["rehearsal", str(event.logicalid)]
+    await ConsumerHarness({OrderConfirmed: flaky}, database=database).deliver(event)
+    failure = database.tables.failures["harness", str(event.logicalid)]
     assert (failure.attempts, failure.state) == (2, "succeeded")
 
 
 async def test_only_what_has_no_handler_is_parked_for_that() -> None:
     table: Handlers[Transaction] = {OrderConfirmed: one}
-    rehearsal = Rehearsal(table, service="probe", catalogue=CATALOGUE)
+    rehearsal = ConsumerHarness(table, service="probe", catalogue=CATALOGUE)
     await rehearsal.deliver(*(event_of(CATALOGUE["order.completed"](customer="x")) for _ in range(2)), CONFIRMED)
     assert [lost.reason for lost in rehearsal.parked] == ["probe has no handler for 'order.completed'"] * 2
 
@@ -147,7 +147,7 @@ async def test_a_call_that_fails_is_counted_like_a_handler_that_fails() -> None:
     async def settle(event: AnyEvent, intent: str, result: None, work: Transaction) -> Iterable[EventData]:
         raise AssertionError("there is no result")
 
-    rehearsal = Rehearsal({OrderPaid: Effect(prepare, perform, settle)}, retry=RetryPolicy(attempts=3))
+    rehearsal = ConsumerHarness({OrderPaid: Effect(prepare, perform, settle)}, retry=RetryPolicy(attempts=3))
     await rehearsal.deliver(OrderPaid(customer="gayal", total_cents=1, currency="EUR"))
     assert rehearsal.performed == ["intent"] * 3
     assert [(lost.reason, lost.attempts) for lost in rehearsal.parked] == [("took too long", 3)]

@@ -16,7 +16,7 @@ from tests.undecodable import UNDECODABLE
 from warren_messaging import codec
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Received
-from warren_messaging.dead_letters.parked import COUNT_HEADER, MAX_SHORTSTR, Parked, parked, replays
+from warren_messaging.dead_letters.parked_message import COUNT_HEADER, MAX_SHORTSTR, ParkedMessage, parked, replays
 from warren_messaging.testing import event_of
 
 DEATH = {
@@ -29,7 +29,7 @@ DEATH = {
 }
 
 
-def message(body: bytes, lot: str = "probe.dlq", **properties: Any) -> Parked:
+def message(body: bytes, lot: str = "probe.dlq", **properties: Any) -> ParkedMessage:
     raw = RawProperties.of(spec.Basic.Properties(**properties))
     return parked(lot, Received(7, False, "orders.dlx", "probe.dlq", raw, body))
 

@@ -12,18 +12,18 @@ from warren_messaging import errors, testing
 FOLDER = Path(messaging.__file__).parent
 NAMES = {
     "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
-    "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Gathering", "Outbox",
-    "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "Ticker",
-    "Retention", "RetentionSettings", "Rule", "by_age",
-    "Listeners", "LogTelemetry", "Outcome", "Telemetry",
+    "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
+    "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
+    "Retention", "RetentionSettings", "RetentionRule", "by_age",
+    "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
     "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",
     "UndecodableProperties",
 }  # fmt: skip
 DOUBLES = {
-    "Attempt", "InMemoryBroker", "InMemoryDatabase", "NeedsDatabase", "Parked", "Rehearsal", "again", "delivery_of",
-    "event_of",
+    "Attempt", "ConsumerHarness", "InMemoryBroker", "InMemoryDatabase", "NeedsDatabase", "ParkedDelivery",
+    "delivery_of", "event_of", "with_new_ids",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from warren_messaging import (
     TransientError,
     Verdict,
 )
-from warren_messaging.testing import InMemoryBroker, InMemoryDatabase, NeedsDatabase, Rehearsal, event_of
+from warren_messaging.testing import ConsumerHarness, InMemoryBroker, InMemoryDatabase, NeedsDatabase, event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 COMPLETED = OrderCompleted(customer="gayal")
@@ -28,9 +28,9 @@ async def complete(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
 
 
 async def test_data_events_and_bodies_may_be_delivered() -> None:
-    rehearsal = Rehearsal({OrderConfirmed: complete})
+    rehearsal = ConsumerHarness({OrderConfirmed: complete})
     verdicts = [each.verdict for each in await rehearsal.deliver(CONFIRMED, event_of(CONFIRMED), b"rubbish")]
-    assert sorted(verdict.name for verdict in verdicts) == ["DONE", "DONE", "PARK"]
+    assert sorted(verdict.name for verdict in verdicts) == ["ACK", "ACK", "DEAD_LETTER"]
     assert rehearsal.announced == [COMPLETED, COMPLETED]
     assert [lost.body for lost in rehearsal.parked] == [b"rubbish"]
 
@@ -39,13 +39,13 @@ async def test_each_attempt_has_its_number_its_time_and_its_reason() -> None:
     async def busy(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
         raise TransientError("busy")
 
-    rehearsal = Rehearsal({OrderConfirmed: busy}, retry=RetryPolicy(attempts=4), first_wait=10, longest_wait=25)
+    rehearsal = ConsumerHarness({OrderConfirmed: busy}, retry=RetryPolicy(attempts=4), first_wait=10, max_wait=25)
     attempts = await rehearsal.deliver(CONFIRMED)
     assert [(each.number, each.at, each.verdict.name) for each in attempts] == [
         (1, 0, "RETRY"),
         (2, 10, "RETRY"),
         (3, 30, "RETRY"),
-        (4, 55, "PARK"),
+        (4, 55, "DEAD_LETTER"),
     ]
     assert {each.reason for each in attempts} == {"TransientError: busy"}
     assert (rehearsal.parked[0].attempts, rehearsal.clock, rehearsal.waiting) == (4, 55, 0)
@@ -57,7 +57,7 @@ async def test_sql_without_a_database_is_an_error_of_the_test_and_no_failed_mess
         return ()
 
     with pytest.raises(NeedsDatabase, match="INSERT INTO points"):
-        await Rehearsal({OrderConfirmed: store}).deliver(CONFIRMED)
+        await ConsumerHarness({OrderConfirmed: store}).deliver(CONFIRMED)
 
 
 async def test_a_stand_in_answers_for_the_outside_world_and_every_call_is_kept() -> None:
@@ -74,17 +74,17 @@ async def test_a_stand_in_answers_for_the_outside_world_and_every_call_is_kept()
         return "somebody else"
 
     event = event_of(PAID)
-    rehearsal = Rehearsal({OrderPaid: Effect(prepare, never, settle)}, outside={OrderPaid: stand_in})
+    rehearsal = ConsumerHarness({OrderPaid: Effect(prepare, never, settle)}, effect_stubs={OrderPaid: stand_in})
     await rehearsal.deliver(event, copies=3)
     assert rehearsal.performed == [str(event.subject)]
     assert rehearsal.announced == [OrderCompleted(customer="somebody else")]
 
 
 async def test_redelivery_repeats_everything_and_changes_nothing() -> None:
-    rehearsal = Rehearsal({OrderConfirmed: complete})
+    rehearsal = ConsumerHarness({OrderConfirmed: complete})
     await rehearsal.deliver(*[CONFIRMED] * 10)
     attempts = await rehearsal.redeliver(seed=1)
-    assert [each.verdict for each in attempts] == [Verdict.DONE] * 10
+    assert [each.verdict for each in attempts] == [Verdict.ACK] * 10
     assert (len(rehearsal.announced), len(rehearsal.repeated)) == (10, 10)
 
 
@@ -96,10 +96,10 @@ async def test_the_parking_lot_can_be_emptied_into_the_queue() -> None:
             raise PermanentError("broken")
         return [COMPLETED]
 
-    rehearsal = Rehearsal({OrderConfirmed: mend})
+    rehearsal = ConsumerHarness({OrderConfirmed: mend})
     await rehearsal.deliver(CONFIRMED)
     mended = True
-    assert [each.verdict for each in await rehearsal.replay()] == [Verdict.DONE]
+    assert [each.verdict for each in await rehearsal.replay()] == [Verdict.ACK]
     assert (rehearsal.parked, rehearsal.announced) == ([], [COMPLETED])
 
 
@@ -108,8 +108,8 @@ async def test_a_ticker_announces_as_well() -> None:
         work.announce(COMPLETED, subject=uuid4(), reference="123", expires_ms=500)
         return 1
 
-    rehearsal: Rehearsal[Transaction] = Rehearsal({}, exchange="elsewhere", service="clock")
-    assert await rehearsal.tick(overdue) == 1
+    rehearsal: ConsumerHarness[Transaction] = ConsumerHarness({}, exchange="elsewhere", service="clock")
+    assert await rehearsal.run_job(overdue) == 1
     assert [(event.source, event.reference) for event in rehearsal.events] == [("/warren/clock", "123")]
     assert [(message.exchange, message.expires_ms) for message in rehearsal.messages] == [("elsewhere", 500)]
 
@@ -122,7 +122,7 @@ async def test_a_server_that_is_away_blames_no_message_and_leaves_it_in_the_queu
             raise DatabaseUnavailable("gone for lunch")
         return [COMPLETED]
 
-    rehearsal = Rehearsal({OrderConfirmed: reach})
+    rehearsal = ConsumerHarness({OrderConfirmed: reach})
     with pytest.raises(DatabaseUnavailable):
         await rehearsal.deliver(CONFIRMED)
     assert (rehearsal.attempts, rehearsal.waiting) == ([], 1)
@@ -140,7 +140,7 @@ async def test_the_same_seed_makes_the_same_disorder_and_another_one_another() -
             return ()
 
         events = [event_of(CONFIRMED, reference=str(number)) for number in range(50)]
-        await Rehearsal({OrderConfirmed: note}).deliver(*events, seed=seed)
+        await ConsumerHarness({OrderConfirmed: note}).deliver(*events, seed=seed)
         return seen
 
     assert await order(1) == await order(1) != await order(2)
@@ -149,7 +149,7 @@ async def test_the_same_seed_makes_the_same_disorder_and_another_one_another() -
 
 async def test_replicas_share_a_database() -> None:
     database = InMemoryDatabase()
-    one, two = (Rehearsal({OrderConfirmed: complete}, database=database) for _ in range(2))
+    one, two = (ConsumerHarness({OrderConfirmed: complete}, database=database) for _ in range(2))
     event = event_of(CONFIRMED)
     await one.deliver(event)
     await two.deliver(event)
@@ -160,7 +160,10 @@ async def test_a_conversation_goes_on_until_nobody_has_anything_to_say() -> None
     async def pay(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
         return [PAID]
 
-    shop, bank = Rehearsal({OrderPaid: complete}, service="order"), Rehearsal({OrderConfirmed: pay}, service="payment")
+    shop, bank = (
+        ConsumerHarness({OrderPaid: complete}, service="order"),
+        ConsumerHarness({OrderConfirmed: pay}, service="payment"),
+    )
     broker = InMemoryBroker(shop, bank, seed=3, copies=4)
     first = event_of(CONFIRMED)
     broker.publish(first)

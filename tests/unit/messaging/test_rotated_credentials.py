@@ -7,7 +7,7 @@ import pytest
 
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.errors import ConfigurationError
-from warren_messaging.sender import sender
+from warren_messaging.sender import service_of_user
 
 
 def mount(folder: Path, generation: int) -> None:
@@ -61,4 +61,4 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     [("order", "order"), ("order.1", "order"), ("order.12", "order"), ("order.x", "order.x"), ("a.b.3", "a.b")],
 )
 def test_a_generation_speaks_for_its_service_and_no_other_dot_does(user: str, name: str) -> None:
-    assert sender(user) == name
+    assert service_of_user(user) == name

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warren_messaging.amqp.properties import RawProperties
-from warren_messaging.dead_letters.parked import Death, Envelope, Failure, Parked
+from warren_messaging.dead_letters.parked_message import DeathRecord, FailureRecord, ParkedMessage, ReadableEnvelope
 from warren_messaging.dead_letters.selection import Selection
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -20,8 +20,8 @@ reasons = st.sampled_from(["gateway is down", "took too long", "not JSON"])
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> tuple[Parked, Failure | None]:
-    envelope = Envelope(
+def messages(draw: st.DrawFn) -> tuple[ParkedMessage, FailureRecord | None]:
+    envelope = ReadableEnvelope(
         id=draw(st.none() | ids),
         logicalid=draw(st.none() | ids),
         type=draw(st.none() | types),
@@ -32,16 +32,21 @@ def messages(draw: st.DrawFn) -> tuple[Parked, Failure | None]:
     death = draw(
         st.none()
         | st.builds(
-            Death, st.just("probe.queue"), st.just(reason), st.none() | times, st.just("order.exchange"), st.just("key")
+            DeathRecord,
+            st.just("probe.queue"),
+            st.just(reason),
+            st.none() | times,
+            st.just("order.exchange"),
+            st.just("key"),
         )
     )
     properties = spec.Basic.Properties(message_id=draw(st.none() | ids), correlation_id=draw(st.none() | ids))
     body, raw = draw(st.binary(max_size=3)), RawProperties.of(properties)
-    parked = Parked("probe.dlq", 1, body, properties, "orders.dlx", "key", envelope, death, raw, {})
+    parked = ParkedMessage("probe.dlq", 1, body, properties, "orders.dlx", "key", envelope, death, raw, {})
     failed = draw(st.none() | reasons)
     if failed is None:
         return parked, None
-    return parked, Failure("probe", "k", None, None, 1, failed, "parked", NOON, NOON)
+    return parked, FailureRecord("probe", "k", None, None, 1, failed, "parked", NOON, NOON)
 
 
 @st.composite
@@ -57,13 +62,13 @@ def selections(draw: st.DrawFn) -> Selection:
 
 
 @given(messages())
-def test_an_empty_selection_matches_everything(message: tuple[Parked, Failure | None]) -> None:
+def test_an_empty_selection_matches_everything(message: tuple[ParkedMessage, FailureRecord | None]) -> None:
     assert Selection().matches(*message)
 
 
 @given(selections(), messages())
 def test_a_selection_is_the_conjunction_of_its_parts(
-    selection: Selection, message: tuple[Parked, Failure | None]
+    selection: Selection, message: tuple[ParkedMessage, FailureRecord | None]
 ) -> None:
     parts = {name: getattr(selection, name) for name in Selection.__struct_fields__}
     alone = [Selection(**{name: value}).matches(*message) for name, value in parts.items() if value is not None]
@@ -72,14 +77,16 @@ def test_a_selection_is_the_conjunction_of_its_parts(
 
 @given(times, messages())
 def test_a_moment_splits_what_has_a_time_and_leaves_out_what_has_none(
-    moment: datetime, message: tuple[Parked, Failure | None]
+    moment: datetime, message: tuple[ParkedMessage, FailureRecord | None]
 ) -> None:
     since, until = Selection(since=moment).matches(*message), Selection(until=moment).matches(*message)
     assert (since, until) in ({(False, False)} if message[0].parked_at is None else {(True, False), (False, True)})
 
 
 @given(messages())
-def test_every_message_is_found_under_what_a_list_shows_of_it(message: tuple[Parked, Failure | None]) -> None:
+def test_every_message_is_found_under_what_a_list_shows_of_it(
+    message: tuple[ParkedMessage, FailureRecord | None],
+) -> None:
     parked, failure = message
     assert parked.id
     assert Selection(id=parked.id).matches(*message)
@@ -91,7 +98,7 @@ def test_every_message_is_found_under_what_a_list_shows_of_it(message: tuple[Par
 
 
 @given(messages(), ids)
-def test_another_order_or_type_is_not_matched(message: tuple[Parked, Failure | None], order: str) -> None:
+def test_another_order_or_type_is_not_matched(message: tuple[ParkedMessage, FailureRecord | None], order: str) -> None:
     parked, _ = message
     known = {parked.envelope.subject, parked.envelope.reference, parked.properties.correlation_id}
     assert Selection(order=order).matches(*message) == (order in known)

@@ -9,7 +9,7 @@ import pytest
 from warren_messaging import Delivery, Verdict
 from warren_messaging.consumer.settlement import Settlement
 
-DONE, RETRY, PARK, RELEASE = Verdict.DONE, Verdict.RETRY, Verdict.PARK, Verdict.RELEASE
+DONE, RETRY, PARK, RELEASE = Verdict.ACK, Verdict.RETRY, Verdict.DEAD_LETTER, Verdict.RELEASE
 
 
 class Channel:

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warren_messaging.postgres.storable import storable
+from warren_messaging.postgres.values import text_value
 
 
 @given(st.text(st.characters()))
 def test_any_text_becomes_storable_and_storable_text_stays(text: str) -> None:
-    stored = storable(text)
+    stored = text_value(text)
     assert "\0" not in stored
     stored.encode()
-    assert storable(stored) == stored
+    assert text_value(stored) == stored
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ def test_any_text_becomes_storable_and_storable_text_stays(text: str) -> None:
     [("a\0b", "a\ufffdb"), ("a\ud800b\udc00", "a\ufffdb\ufffd"), ("\N{SNOWMAN} \U0001f600", "\u2603 \U0001f600")],
 )
 def test_what_is_lost_is_marked(text: str, stored: str) -> None:
-    assert storable(text) == stored
+    assert text_value(text) == stored

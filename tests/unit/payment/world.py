@@ -111,7 +111,7 @@ class World:
         yield "performed"
         if event.logicalid not in self.done:
             work = InMemory(self)
-            for data in await effect.settle(event, intent, answer, work):
+            for data in await effect.complete(event, intent, answer, work):
                 work.announce(data, cause=event)
             await work.save()
             self.said += [each.data for each in work.announcements]

@@ -32,7 +32,7 @@ class Effect(msgspec.Struct, Generic[T, Intent, Result], frozen=True):
        that nothing is to be done any more, and what it announced stands.
     2. `perform(intent)` makes the call, outside of any transaction. It may be made again after a crash or a lost
        answer, so it must carry an idempotency key that depends only on the event.
-    3. `settle(event, intent, result, transaction)` stores the result and returns what to announce.
+    3. `complete(event, intent, result, transaction)` stores the result and returns what to announce.
 
     The delivery is acknowledged after step 3 is committed. Until then it stays in its queue, so the backlog of
     slow calls is visible where scaling looks for it, and the queue's own delayed retry serves the calls too.
@@ -40,7 +40,7 @@ class Effect(msgspec.Struct, Generic[T, Intent, Result], frozen=True):
 
     prepare: Callable[[Any, T], Awaitable[Intent | None]]
     perform: Callable[[Intent], Awaitable[Result]]
-    settle: Callable[[Any, Intent, Result, T], Awaitable[Iterable[EventData]]]
+    complete: Callable[[Any, Intent, Result, T], Awaitable[Iterable[EventData]]]
 
 
 AnyEffect = Effect[T, Any, Any]

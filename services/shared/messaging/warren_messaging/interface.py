@@ -1,12 +1,12 @@
 """The public names of `warren_messaging`, each from the module that defines it."""
 
 from warren_messaging.amqp.connection import BrokerAddress
-from warren_messaging.amqp.pipeline import Outcome
+from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.amqp.publisher import Message, Publisher
 from warren_messaging.codec import MAX_BODY, Codec, encode, new_id
 from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
-from warren_messaging.consumer.gathering import Gathering
 from warren_messaging.consumer.processor import Delivery, Processor, Verdict
+from warren_messaging.consumer.request_coalescer import RequestCoalescer
 from warren_messaging.errors import (
     AccessRefused,
     BrokerTooOld,
@@ -23,23 +23,23 @@ from warren_messaging.errors import (
 )
 from warren_messaging.handlers import Effect, Handler, Handlers
 from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.outbox.periodic_job import PeriodicJob
 from warren_messaging.outbox.relay import Relay, RelaySettings
-from warren_messaging.outbox.ticker import Ticker
 from warren_messaging.postgres.database import Database, DatabaseAddress
 from warren_messaging.postgres.failures import RetryPolicy
-from warren_messaging.postgres.retention import Retention, RetentionSettings, Rule, by_age
-from warren_messaging.telemetry import Listeners, LogTelemetry, Telemetry
+from warren_messaging.postgres.retention import Retention, RetentionRule, RetentionSettings, by_age
+from warren_messaging.telemetry import LogTelemetry, Telemetry, TelemetryFanout
 from warren_messaging.transaction import Announcement, Connection, Transaction
 
 __all__ = [
     # What handlers are written with
     "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
     # What a process is put together from
-    "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Gathering", "Outbox",
-    "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "Ticker",
-    "Retention", "RetentionSettings", "Rule", "by_age",
+    "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
+    "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
+    "Retention", "RetentionSettings", "RetentionRule", "by_age",
     # What it tells
-    "Listeners", "LogTelemetry", "Outcome", "Telemetry",
+    "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
     # What travels inside
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     # What goes wrong

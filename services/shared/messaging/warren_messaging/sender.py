@@ -1,4 +1,4 @@
-"""Who sent an event, and whether the sender has the right to."""
+"""Who sent an event, and whether the service_of_user has the right to."""
 
 import re
 from functools import lru_cache
@@ -10,7 +10,7 @@ REDRIVE_USER = "dlq"
 _GENERATION = re.compile(r"\.[0-9]+$")
 
 
-def sender(user_id: str) -> str:
+def service_of_user(user_id: str) -> str:
     """The name behind a broker user: `order` for `order` and for `order.7`, its seventh generation."""
     return _GENERATION.sub("", user_id)
 
@@ -25,11 +25,11 @@ def forgery(*, exchange: str, routing_key: str, user_id: str | None, source: str
 
     A replay is genuine: it comes through REDRIVE_EXCHANGE, or from REDRIVE_USER where a queue migration moved it since.
     """
-    user = sender(user_id or "")
+    user = service_of_user(user_id or "")
     if exchange == REDRIVE_EXCHANGE or user == REDRIVE_USER:
         return None
     if not user:
-        return f"sent without a user_id in the name of {source!r}: the broker does not confirm its sender"
+        return f"sent without a user_id in the name of {source!r}: the broker does not confirm its service_of_user"
     if user != source.rsplit("/", 1)[-1]:
         return f"sent by user {user_id!r} in the name of {source!r}"
     if event_type != routing_key:

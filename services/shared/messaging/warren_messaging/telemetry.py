@@ -6,14 +6,14 @@ from typing import Any, Protocol
 
 import structlog
 
-from warren_messaging.amqp.pipeline import Outcome
+from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.events import AnyEvent
 
 
 class Telemetry(Protocol):
     """All calls are made on the hot path: they must not block or raise."""
 
-    def published(self, event: AnyEvent, outcome: Outcome) -> None:
+    def published(self, event: AnyEvent, result: PublishResult) -> None:
         """The broker has answered for one event."""
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
@@ -25,7 +25,7 @@ class Telemetry(Protocol):
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
         """A delivery failed; it is parked, or will be tried again."""
 
-    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
+    def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         """Something that an operator should read: a server is away, or all is well again."""
 
 
@@ -44,13 +44,13 @@ class LogTelemetry:
     def _logs_info(self) -> bool:
         return bool(self._log.is_enabled_for(logging.INFO))
 
-    def published(self, event: AnyEvent, outcome: Outcome) -> None:
-        if outcome is Outcome.CONFIRMED:
+    def published(self, event: AnyEvent, result: PublishResult) -> None:
+        if result is PublishResult.CONFIRMED:
             if self._logs_info:
                 self._log.info("published", event_type=event.type, order=event.reference or str(event.subject))
         else:
             self._log.error(
-                f"{outcome.name.lower()} by the broker, kept in the outbox",
+                f"{result.name.lower()} by the broker, kept in the outbox",
                 event_type=event.type,
                 order=event.reference or str(event.subject),
                 id=str(event.id),
@@ -74,19 +74,19 @@ class LogTelemetry:
         text = "parked" if parked else "failed, will be tried again"
         self._log.warning(text, consumer=consumer, key=key, reason=reason, attempts=attempts)
 
-    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
-        (self._log.warning if trouble else self._log.info)(text, component=component)
+    def status(self, component: str, text: str, *, degraded: bool = True) -> None:
+        (self._log.warning if degraded else self._log.info)(text, component=component)
 
 
-class Listeners:
+class TelemetryFanout:
     """Tells each of several listeners, in their order."""
 
     def __init__(self, *listeners: Telemetry) -> None:
         self._listeners = listeners
 
-    def published(self, event: AnyEvent, outcome: Outcome) -> None:
+    def published(self, event: AnyEvent, result: PublishResult) -> None:
         for listener in self._listeners:
-            listener.published(event, outcome)
+            listener.published(event, result)
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
         for listener in self._listeners:
@@ -100,6 +100,6 @@ class Listeners:
         for listener in self._listeners:
             listener.failed(consumer, key, reason, attempts, parked=parked)
 
-    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
+    def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         for listener in self._listeners:
-            listener.state(component, text, trouble=trouble)
+            listener.status(component, text, degraded=degraded)

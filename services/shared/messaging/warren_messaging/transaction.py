@@ -15,9 +15,9 @@ else:  # the classes are generic only in their stubs
     Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-HIGHEST_PRIORITY = 31
-LONGEST_TRACE = 256  # characters
-LONGEST_EXPIRY = 2**31 - 1  # ms
+MAX_PRIORITY = 31
+MAX_TRACE = 256  # characters
+MAX_EXPIRY_MS = 2**31 - 1  # ms
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -81,12 +81,12 @@ class Transaction:
         if subject is None:
             raise ValueError(f"{data.TYPE} is about nothing: give a cause or a subject")
         # What the broker would refuse must not be committed: it would be tried for ever, and hold up all behind it.
-        if priority is not None and not 0 <= priority <= HIGHEST_PRIORITY:
-            raise ValueError(f"{data.TYPE} has the priority {priority}: 0 to {HIGHEST_PRIORITY} are possible")
-        if traceparent is not None and len(traceparent) > LONGEST_TRACE:
-            raise ValueError(f"{data.TYPE} has a trace of {len(traceparent)} characters: {LONGEST_TRACE} are possible")
-        if expires_ms is not None and not 0 <= expires_ms <= LONGEST_EXPIRY:
-            raise ValueError(f"{data.TYPE} expires after {expires_ms} ms: 0 to {LONGEST_EXPIRY} are possible")
+        if priority is not None and not 0 <= priority <= MAX_PRIORITY:
+            raise ValueError(f"{data.TYPE} has the priority {priority}: 0 to {MAX_PRIORITY} are possible")
+        if traceparent is not None and len(traceparent) > MAX_TRACE:
+            raise ValueError(f"{data.TYPE} has a trace of {len(traceparent)} characters: {MAX_TRACE} are possible")
+        if expires_ms is not None and not 0 <= expires_ms <= MAX_EXPIRY_MS:
+            raise ValueError(f"{data.TYPE} expires after {expires_ms} ms: 0 to {MAX_EXPIRY_MS} are possible")
         self.announcements.append(
             Announcement(data, subject, reference, cause, exchange, priority, expires_ms, traceparent)
         )

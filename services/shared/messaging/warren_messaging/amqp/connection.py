@@ -29,7 +29,7 @@ from warren_messaging.errors import (
     TopologyMissing,
 )
 
-OLDEST_BROKER = (4, 3, 1)
+MIN_BROKER_VERSION = (4, 3, 1)
 CONNECT_TIMEOUT = 10.0  # seconds
 CLOSE_TIMEOUT = 3.0  # seconds
 HEARTBEAT = 10  # seconds
@@ -91,7 +91,7 @@ class BrokerAddress(msgspec.Struct, frozen=True):
         username, password = (quote(part, safe="") for part in self.login())
         return f"{parts.scheme}://{username}:{password}@{parts.netloc}{parts.path}"
 
-    def generation(self) -> bytes:
+    def credentials_fingerprint(self) -> bytes:
         """Changes when a file does: then connections should be made anew, before the old user is removed."""
         digest = hashlib.sha256()
         for path in (self.credentials / "username", self.credentials / "password", self.ca_file):
@@ -162,7 +162,7 @@ async def opened(address: BrokerAddress, name: str) -> AsyncIterator[aiormq.abc.
     """A connection for the length of a block. Driver errors leave the block as errors of this package."""
     connection = await connect(address, name)
     try:
-        with translated(address):
+        with wrap_driver_errors(address):
             yield connection
     finally:
         await close(connection)
@@ -175,7 +175,7 @@ async def close(connection: aiormq.abc.AbstractConnection) -> None:
             await connection.close()
 
 
-class translated:  # noqa: N801 - reads as a phrase: `with translated(address)`
+class wrap_driver_errors:  # noqa: N801 - reads as a phrase: `with wrap_driver_errors(address)`
     """Turns the driver's errors into this package's; a stuck connection's cancellation included."""
 
     def __init__(self, address: BrokerAddress) -> None:
@@ -221,8 +221,8 @@ def _require_version(connection: aiormq.abc.AbstractConnection, address: BrokerA
     found = connection.server_properties.get("version", "?")
     found = found.decode() if isinstance(found, bytes) else str(found)
     digits = tuple(int(part) for part in found.split("-")[0].split("+")[0].split(".") if part.isdigit())
-    if digits < OLDEST_BROKER:
-        wanted = ".".join(map(str, OLDEST_BROKER))
+    if digits < MIN_BROKER_VERSION:
+        wanted = ".".join(map(str, MIN_BROKER_VERSION))
         raise BrokerTooOld(
             f"broker at {address.url} is RabbitMQ {found}; Warren needs {wanted} or newer, since older ones"
             " accept delayed-retry queues and then do not delay. Upgrade the broker."

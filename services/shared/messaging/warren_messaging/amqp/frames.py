@@ -21,14 +21,14 @@ from aiormq import exceptions as amqp
 from aiormq.connection import TransportFactory
 from yarl import URL
 
-from warren_messaging.amqp.pipeline import Outcome, PendingConfirm, message_key
+from warren_messaging.amqp.pipeline import PendingConfirm, PublishResult, message_key
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Discarded, Received, Subscription
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 END = 0xCE
 DELIVER, RETURN = b"\0\x3c\0\x3c", b"\0\x3c\0\x32"
-_OUTCOMES = {b"\0\x3c\0\x50": Outcome.CONFIRMED, b"\0\x3c\0\x78": Outcome.REFUSED}  # ack, nack
+_RESULTS = {b"\0\x3c\0\x50": PublishResult.CONFIRMED, b"\0\x3c\0\x78": PublishResult.REFUSED}  # ack, nack
 MAX_FRAME = 131_072  # bytes, until the broker has named its own limit
 NOTES = 64 * 1024  # bytes; the broker adds notes (x-death, x-delivery-count) to headers that filled a frame before
 MAX_BODY = 512 * 1024 * 1024  # bytes; RabbitMQ takes no larger message whatever its settings
@@ -139,8 +139,8 @@ class FrameReader(asyncio.StreamReader):
             index = data[at : at + 4]
             if index == DELIVER:
                 return self._delivery(number, data[at + 4 : stop])
-            if index in _OUTCOMES:
-                return self._confirm(number, _OUTCOMES[index], *_CONFIRM.unpack(data[at + 4 : stop]))
+            if index in _RESULTS:
+                return self._confirm(number, _RESULTS[index], *_CONFIRM.unpack(data[at + 4 : stop]))
             return index == RETURN and self._return(number)
         if kind not in (HEADER, BODY, HEARTBEAT):
             raise amqp.InvalidFrameError(f"a frame has the unknown type {kind}")
@@ -242,7 +242,7 @@ class FrameReader(asyncio.StreamReader):
 
     # Confirms
 
-    def _confirm(self, number: int, outcome: Outcome, tag: int, bits: int) -> bool:
+    def _confirm(self, number: int, result: PublishResult, tag: int, bits: int) -> bool:
         channel = self._channels.get(number)
         if channel is None:
             return False
@@ -251,7 +251,7 @@ class FrameReader(asyncio.StreamReader):
         if not tags or type(waiting.get(tags[0])) is not PendingConfirm:
             return False
         for each in tags:
-            waiting.pop(each).settle(outcome)
+            waiting.pop(each).settle(result)
         return True
 
     def _return(self, number: int) -> bool:
@@ -267,7 +267,7 @@ class FrameReader(asyncio.StreamReader):
         answer = channel.confirmations.get(channel.message_id_delivery_tag.get(message_key(properties)))
         # The confirm is still to come. A message without an id that is known stands for all that it may be.
         for each in [answer] if answer is not None else channel.confirmations.values():
-            each.settle(Outcome.RETURNED)
+            each.settle(PublishResult.RETURNED)
 
 
 class FrameTransport(TransportFactory):

@@ -25,7 +25,7 @@ _BODY = Struct(">BHI")
 _END = b"\xce"
 
 
-class Outcome(Enum):
+class PublishResult(Enum):
     """The broker's answer to one publish."""
 
     CONFIRMED = auto()
@@ -36,7 +36,7 @@ class Outcome(Enum):
     """A queue is full or could not store it. The sender must keep it."""
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
+class PublishFrame(msgspec.Struct, frozen=True, gc=False):
     """One publish, encoded except for its channel."""
 
     exchange: str
@@ -49,7 +49,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def of(
         cls, exchange: str, routing_key: str, body: bytes, properties: spec.Basic.Properties | RawProperties
-    ) -> "Frame":
+    ) -> "PublishFrame":
         raw = properties if isinstance(properties, RawProperties) else RawProperties.of(properties)
         return cls(exchange, routing_key, body, raw.data, message_key(raw))
 
@@ -59,26 +59,26 @@ def message_key(properties: RawProperties) -> str:
     return (properties.raw("message_id") or b"").decode(errors="surrogateescape")
 
 
-class Batch:
+class PublishBatch:
     """Publishes under way. `finished` is done when the last has its answer, or fails with the channel."""
 
     def __init__(self, channel: Channel, size: int) -> None:
-        self._outcomes: list[Outcome | None] = [None] * size
+        self._results: list[PublishResult | None] = [None] * size
         self._left = size
         self.finished = channel.create_future()
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def results(self) -> list[PublishResult]:
         """In the order of the publishes; only once `finished` is done."""
-        return [outcome for outcome in self._outcomes if outcome is not None]
+        return [result for result in self._results if result is not None]
 
     def has(self, index: int) -> bool:
-        return self._outcomes[index] is not None
+        return self._results[index] is not None
 
-    def settle(self, index: int, outcome: Outcome) -> None:
-        if self._outcomes[index] is not None:
+    def settle(self, index: int, result: PublishResult) -> None:
+        if self._results[index] is not None:
             return  # returned; the broker confirms that as well
-        self._outcomes[index] = outcome
+        self._results[index] = result
         self._left -= 1
         if not self._left and not self.finished.done():
             self.finished.set_result(None)
@@ -87,11 +87,11 @@ class Batch:
 class PendingConfirm(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Stands in the driver's table of confirmations where it would keep a future."""
 
-    batch: Batch
+    batch: PublishBatch
     index: int
 
-    def settle(self, outcome: Outcome) -> None:
-        self.batch.settle(self.index, outcome)
+    def settle(self, result: PublishResult) -> None:
+        self.batch.settle(self.index, result)
 
     # What the driver calls where it reads the answer itself
 
@@ -102,18 +102,18 @@ class PendingConfirm(msgspec.Struct, frozen=True, eq=False, gc=False):
         return False
 
     def set_result(self, _: object) -> None:
-        self.settle(Outcome.CONFIRMED)
+        self.settle(PublishResult.CONFIRMED)
 
     def set_exception(self, error: BaseException) -> None:
-        self.settle(Outcome.RETURNED if isinstance(error, amqp.PublishError) else Outcome.REFUSED)
+        self.settle(PublishResult.RETURNED if isinstance(error, amqp.PublishError) else PublishResult.REFUSED)
 
 
-async def send(channel: Channel, frames: Sequence[Frame]) -> Batch:
+async def send(channel: Channel, frames: Sequence[PublishFrame]) -> PublishBatch:
     """Write all publishes, mandatory, to a channel with confirms and `on_return_raises`; their message ids differ.
 
     Raises the driver's errors. After any error the channel's count of publishes can no longer be trusted: close it.
     """
-    batch = Batch(channel, len(frames))
+    batch = PublishBatch(channel, len(frames))
     confirmations: dict[int, Any] = channel.confirmations
     methods: dict[tuple[str, str], bytes] = {}
     written: list[bytes] = []
@@ -143,7 +143,7 @@ async def send(channel: Channel, frames: Sequence[Frame]) -> Batch:
     return batch
 
 
-def forget(channel: Channel, frames: Sequence[Frame]) -> None:
+def forget(channel: Channel, frames: Sequence[PublishFrame]) -> None:
     """Drop what the driver remembers of finished publishes."""
     for frame in frames:
         channel.message_id_delivery_tag.pop(frame.message_key, None)

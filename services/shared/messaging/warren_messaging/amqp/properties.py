@@ -36,7 +36,7 @@ KINDS = {
 _FLAGS = {name: 1 << (15 - place) for place, name in enumerate(KINDS)}
 
 
-class View(msgspec.Struct, frozen=True):
+class DecodedProperties(msgspec.Struct, frozen=True):
     """What could be decoded and what could not, for people."""
 
     properties: spec.Basic.Properties
@@ -83,9 +83,9 @@ class RawProperties(msgspec.Struct, eq=False, gc=False):
         except UndecodableProperties as error:
             raise UndecodableProperties(f"headers[{name!r}]: {error}") from error
 
-    def view(self) -> View:
+    def view(self) -> DecodedProperties:
         """Decode what can be decoded. Never fails."""
-        view = View(spec.Basic.Properties(), {})
+        view = DecodedProperties(spec.Basic.Properties(), {})
         try:
             fields = self._cut()
         except UndecodableProperties as error:

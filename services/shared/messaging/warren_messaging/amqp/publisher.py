@@ -12,8 +12,8 @@ import msgspec
 from aiormq import spec
 
 from warren_messaging.amqp import field_table
-from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, close, connect, translated
-from warren_messaging.amqp.pipeline import Batch, Frame, Outcome, forget, send
+from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, close, connect, wrap_driver_errors
+from warren_messaging.amqp.pipeline import PublishBatch, PublishFrame, PublishResult, forget, send
 from warren_messaging.errors import BrokerUnavailable
 from warren_messaging.events import CONTENT_TYPE
 
@@ -51,7 +51,7 @@ class Publisher:
         self._generation = b""
         self._checked = 0.0
 
-    async def publish(self, messages: Sequence[Message]) -> list[Outcome]:
+    async def publish(self, messages: Sequence[Message]) -> list[PublishResult]:
         """Publish all and wait until the broker has answered for each. Results stand in the messages' order.
 
         Raises BrokerUnavailable when the connection is lost on the way: each message may or may not have
@@ -61,14 +61,14 @@ class Publisher:
         channel = await self._open()
         frames = [self._frame(message) for message in messages]
         try:
-            with translated(self._address):
+            with wrap_driver_errors(self._address):
                 batch = await send(channel, frames)
                 await self._answered(batch)
         except BaseException:
             await self.close()
             raise
         forget(channel, frames)
-        return batch.outcomes
+        return batch.results
 
     async def open(self) -> None:
         """Connect unless connected. Raises what `connect` raises."""
@@ -95,7 +95,7 @@ class Publisher:
             return True
         return False
 
-    async def _answered(self, batch: Batch) -> None:
+    async def _answered(self, batch: PublishBatch) -> None:
         while not batch.finished.done():
             await asyncio.wait([batch.finished], timeout=CONFIRM_TIMEOUT)
             if not batch.finished.done() and not await self.blocked():
@@ -106,11 +106,11 @@ class Publisher:
         if self._channel is not None and not self._channel.is_closed and not self._outdated():
             return self._channel
         await self.close()
-        self._generation, self._checked = self._address.generation(), time.monotonic()
+        self._generation, self._checked = self._address.credentials_fingerprint(), time.monotonic()
         self._connection = await connect(self._address, f"{self._name} publisher")
         self._user = self._connection.url.user or ""  # the files may name the next user by now
         self._tails.clear()
-        with translated(self._address):
+        with wrap_driver_errors(self._address):
             async with asyncio.timeout(CONFIRM_TIMEOUT):
                 channel = await self._connection.channel(on_return_raises=True)
         # The abstract type lacks what a pipeline needs.
@@ -121,15 +121,15 @@ class Publisher:
         if time.monotonic() < self._checked + RELOAD_SECONDS:
             return False
         self._checked = time.monotonic()
-        return self._address.generation() != self._generation
+        return self._address.credentials_fingerprint() != self._generation
 
-    def _frame(self, message: Message) -> Frame:
+    def _frame(self, message: Message) -> PublishFrame:
         key = message.routing_key
         tail = self._tails.get(key)
         if tail is None:
             tail = self._tails[key] = b"".join(map(_shortstr, (key, self._user, self._name)))
         properties = properties_of(message, tail)
-        return Frame(message.exchange, key, message.body, properties, message.message_id)
+        return PublishFrame(message.exchange, key, message.body, properties, message.message_id)
 
 
 # The fields of a header frame in the order that AMQP gives them; the optional ones add their flags.

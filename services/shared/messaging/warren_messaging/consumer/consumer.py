@@ -24,7 +24,7 @@ from warren_messaging.amqp.received import Received, consume
 from warren_messaging.codec import MAX_BODY, too_large
 from warren_messaging.consumer.processor import Delivery, Processor
 from warren_messaging.consumer.settlement import Settlement
-from warren_messaging.dead_letters.parked import COUNT_HEADER, replays
+from warren_messaging.dead_letters.parked_message import COUNT_HEADER, replays
 from warren_messaging.errors import BrokerUnavailable, Unavailable, UndecodableProperties
 from warren_messaging.postgres.database import Database
 from warren_messaging.telemetry import Telemetry
@@ -39,7 +39,7 @@ class ConsumerSettings(msgspec.Struct, frozen=True):
     prefetch: int = 200
     """Deliveries that the broker lets us hold: twice a batch keeps the next one ready."""
     batch: int = 100
-    longest_pause_seconds: float = 5.0
+    max_pause_seconds: float = 5.0
     """Between two attempts to reach a server that is away."""
 
 
@@ -80,15 +80,15 @@ class Consumer:
             try:
                 await self._session()
             except Unavailable as error:
-                self._telemetry.state(self._settings.queue, f"paused: {error}")
+                self._telemetry.status(self._settings.queue, f"paused: {error}")
             except Exception as error:
                 if not consumed_before and not self.consuming:
                     raise
-                self._telemetry.state(self._settings.queue, f"paused: {error!r}")
+                self._telemetry.status(self._settings.queue, f"paused: {error!r}")
             finally:
                 consumed_before, was_consuming = consumed_before or self.consuming, self.consuming
                 self.consuming = False
-            pause = 0.1 if was_consuming else min(pause * 2, self._settings.longest_pause_seconds)
+            pause = 0.1 if was_consuming else min(pause * 2, self._settings.max_pause_seconds)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):  # noqa: S311 - spreads reconnects
                     await self._stopping.wait()
@@ -96,13 +96,13 @@ class Consumer:
     async def _session(self) -> None:
         # No message is taken that could not be processed: the database is asked first.
         await self._database.probe()
-        generation = self._address.generation()
+        generation = self._address.credentials_fingerprint()
         async with opened(self._address, self._settings.queue) as connection:
             session = _Session(connection, self._processor, self._settings, self._stopping)
             await session.open()
             self.consuming = True
-            self._telemetry.state(self._settings.queue, "consuming", trouble=False)
-            await session.run(until=lambda: self._address.generation() != generation)
+            self._telemetry.status(self._settings.queue, "consuming", degraded=False)
+            await session.run(until=lambda: self._address.credentials_fingerprint() != generation)
 
 
 class _Session:

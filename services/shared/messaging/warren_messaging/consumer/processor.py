@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 
 from warren_messaging.codec import Codec
-from warren_messaging.consumer.gathering import Gathering
+from warren_messaging.consumer.request_coalescer import RequestCoalescer
 from warren_messaging.errors import (
     ConfigurationError,
     DatabaseUnavailable,
@@ -72,17 +72,17 @@ class Delivery(msgspec.Struct, frozen=True, eq=False):
 class Verdict(Enum):
     """What to tell the broker about a delivery."""
 
-    DONE = auto()
+    ACK = auto()
     """Acknowledge: its effect is committed."""
     RETRY = auto()
     """Reject and requeue: the queue waits, counts, and delivers it again."""
-    PARK = auto()
+    DEAD_LETTER = auto()
     """Reject: the queue's dead-letter exchange takes it to the parking lot."""
     RELEASE = auto()
     """Return it, uncounted and at once: it was not tried."""
 
 
-Settle = Callable[[Delivery, Verdict], None]
+AckCallback = Callable[[Delivery, Verdict], None]
 
 
 class Task(msgspec.Struct, frozen=True, eq=False):
@@ -101,7 +101,7 @@ class Finished(msgspec.Struct, frozen=True):
     started: float
 
 
-def logical_id(event: AnyEvent) -> UUID:
+def logical_id_of(event: AnyEvent) -> UUID:
     """What repetitions are recognized by, as a rule."""
     return event.logicalid
 
@@ -125,7 +125,7 @@ class Processor(Generic[T]):
         telemetry: Telemetry,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         concurrency: int = 16,
-        identity: Callable[[AnyEvent], UUID] = logical_id,
+        dedup_key: Callable[[AnyEvent], UUID] = logical_id_of,
     ) -> None:
         self._consumer = consumer
         self._handlers = handlers
@@ -136,11 +136,11 @@ class Processor(Generic[T]):
         self._telemetry = telemetry
         self._retry = retry
         self._slots = asyncio.Semaphore(concurrency)
-        self._identity = identity
+        self._dedup_key = dedup_key
         # Effects that end at the same time are stored in one transaction.
-        self._finishing: Gathering[Finished, Verdict] = Gathering(self._finish)
+        self._finishing: RequestCoalescer[Finished, Verdict] = RequestCoalescer(self._finish)
 
-    async def process(self, deliveries: Sequence[Delivery], settle: Settle) -> None:
+    async def process(self, deliveries: Sequence[Delivery], settle: AckCallback) -> None:
         """Process all and call `settle` once for each whose outcome is known.
 
         Raises Unavailable when a server is away: those not yet settled are to be released, none is to blame.
@@ -188,7 +188,7 @@ class Processor(Generic[T]):
         self,
         tasks: Sequence[Task],
         run: Callable[[Sequence[Task]], Any],
-        settle: Settle,
+        settle: AckCallback,
     ) -> None:
         """All in one transaction, or else each in its own, as long as there is time; the others are released."""
         deadline = time.monotonic() + BATCH_TIMEOUT
@@ -211,11 +211,11 @@ class Processor(Generic[T]):
                 await self._batch([task], run, settle)
             return
         for task in tasks:
-            settle(task.delivery, Verdict.DONE)
+            settle(task.delivery, Verdict.ACK)
 
-    def _release(self, tasks: Sequence[Task], settle: Settle) -> None:
+    def _release(self, tasks: Sequence[Task], settle: AckCallback) -> None:
         text = f"{len(tasks)} messages given back untried: those before them took {BATCH_TIMEOUT:.0f} s"
-        self._telemetry.state(self._consumer, text)
+        self._telemetry.status(self._consumer, text)
         for task in tasks:
             settle(task.delivery, Verdict.RELEASE)
 
@@ -241,7 +241,7 @@ class Processor(Generic[T]):
         """The first task of each logical event that the inbox has not seen."""
         first: dict[Any, Task] = {}
         for task in tasks:
-            first.setdefault(self._identity(task.event), task)
+            first.setdefault(self._dedup_key(task.event), task)
         if remember:
             new = await inbox.remember(connection, self._consumer, first)
         else:
@@ -251,7 +251,7 @@ class Processor(Generic[T]):
     async def _note_recovered(self, connection: Connection, tasks: Sequence[Task]) -> None:
         returned = [task for task in tasks if task.delivery.may_have_failed]
         # A body that nobody could read at first is on record under its hash.
-        keys = [key for task in returned for key in (str(self._identity(task.event)), _hash(task.delivery))]
+        keys = [key for task in returned for key in (str(self._dedup_key(task.event)), _hash(task.delivery))]
         if keys:
             await failures.succeeded(connection, self._consumer, keys)
 
@@ -265,7 +265,7 @@ class Processor(Generic[T]):
 
     # Effects
 
-    async def _run_effects(self, tasks: Sequence[Task], settle: Settle) -> None:
+    async def _run_effects(self, tasks: Sequence[Task], settle: AckCallback) -> None:
         intents: dict[int, Any] = {}
 
         async def prepare(batch: Sequence[Task]) -> None:
@@ -275,7 +275,7 @@ class Processor(Generic[T]):
         prepared = {task.delivery.tag: task for task in tasks}
 
         def sort_out(delivery: Delivery, verdict: Verdict) -> None:
-            if verdict is Verdict.DONE and delivery.tag in intents:
+            if verdict is Verdict.ACK and delivery.tag in intents:
                 ready.append(prepared[delivery.tag])
             else:
                 settle(delivery, verdict)
@@ -300,7 +300,7 @@ class Processor(Generic[T]):
                     idle.append(task)
                 else:
                     intents[task.delivery.tag] = intent
-            await inbox.remember(work.connection, self._consumer, {self._identity(task.event) for task in idle})
+            await inbox.remember(work.connection, self._consumer, {self._dedup_key(task.event) for task in idle})
             await self._note_recovered(work.connection, [task for task in tasks if task.delivery.tag not in intents])
         for task in tasks:
             if task not in fresh:
@@ -309,7 +309,7 @@ class Processor(Generic[T]):
             self._telemetry.processed(self._consumer, task.event, [], time.perf_counter() - started)
         return intents
 
-    async def _effect(self, task: Task, intent: Any, settle: Settle) -> None:
+    async def _effect(self, task: Task, intent: Any, settle: AckCallback) -> None:
         effect: Effect[T, Any, Any] = handler_of(self._handlers, task.event)  # type: ignore[assignment]
         started = time.perf_counter()
         try:
@@ -318,7 +318,7 @@ class Processor(Generic[T]):
         except Exception as error:  # noqa: BLE001 - whatever a call raises is a verdict on its message
             settle(task.delivery, await self._failed(task.delivery, task.event, error))
             return
-        settle(task.delivery, await self._finishing.ask(id(task), Finished(task, intent, result, started)))
+        settle(task.delivery, await self._finishing.submit(id(task), Finished(task, intent, result, started)))
 
     async def _finish(self, finished: Mapping[int, Finished]) -> Mapping[int, Verdict]:
         """Store the results of effects, by id of their task."""
@@ -343,7 +343,7 @@ class Processor(Generic[T]):
             for task in fresh:
                 effect: Effect[T, Any, Any] = handler_of(self._handlers, task.event)  # type: ignore[assignment]
                 each, before = by_task[task], len(work.announcements)
-                for data in await effect.settle(task.event, each.intent, each.result, work):
+                for data in await effect.complete(task.event, each.intent, each.result, work):
                     work.announce(data, cause=task.event)
                 done.append((task.event, [said.data.TYPE for said in work.announcements[before:]]))
             await self._note_recovered(work.connection, list(by_task))
@@ -361,7 +361,7 @@ class Processor(Generic[T]):
         own tries.
         """
         permanent = isinstance(error, (PermanentError, *VALUE_REFUSED))
-        key = str(self._identity(event)) if event and not refused else _hash(delivery)
+        key = str(self._dedup_key(event)) if event and not refused else _hash(delivery)
         reason = _reason(error)
         try:
             async with self._database.connection() as connection:
@@ -378,7 +378,7 @@ class Processor(Generic[T]):
         except (TimeoutError, ConfigurationError) as away:
             raise DatabaseUnavailable(f"cannot record a failure: {away}") from away
         self._telemetry.failed(self._consumer, key, reason, attempts, parked=parked)
-        return Verdict.PARK if parked else Verdict.RETRY
+        return Verdict.DEAD_LETTER if parked else Verdict.RETRY
 
 
 def _hash(delivery: Delivery) -> str:

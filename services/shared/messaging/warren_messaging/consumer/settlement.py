@@ -63,12 +63,12 @@ class Settlement:
         for tag in self._open:
             if tag not in noted:
                 break
-            if noted[tag] is Verdict.DONE:
+            if noted[tag] is Verdict.ACK:
                 up_to = tag
         frames: list[tuple[list[int], Callable[[bool], Awaitable[None]]]] = []
         together = []
         for tag, verdict in noted.items():
-            if verdict is Verdict.DONE and up_to is not None and tag <= up_to:
+            if verdict is Verdict.ACK and up_to is not None and tag <= up_to:
                 together.append(tag)
             else:
                 frames.append(([tag], partial(self._send, tag, verdict)))
@@ -82,12 +82,12 @@ class Settlement:
 
     async def _send(self, tag: int, verdict: Verdict, wait: bool) -> None:
         match verdict:
-            case Verdict.DONE:
+            case Verdict.ACK:
                 await self._channel.basic_ack(tag, wait=wait)
             case Verdict.RETRY:
                 # reject, not nack: only reject waits in the queue's delayed retry and is counted there.
                 await self._channel.basic_reject(tag, requeue=True, wait=wait)
-            case Verdict.PARK:
+            case Verdict.DEAD_LETTER:
                 await self._channel.basic_reject(tag, requeue=False, wait=wait)
             case Verdict.RELEASE:
                 # nack, not reject: it comes back at once and is not counted.

@@ -14,9 +14,9 @@ from itertools import takewhile
 import aiormq.abc
 from aiormq import spec
 
-from warren_messaging.amqp.connection import BrokerAddress, opened, translated
+from warren_messaging.amqp.connection import BrokerAddress, opened, wrap_driver_errors
 from warren_messaging.amqp.received import Received, consume
-from warren_messaging.dead_letters.parked import RUN_HEADER, Parked, parked
+from warren_messaging.dead_letters.parked_message import RUN_HEADER, ParkedMessage, parked
 from warren_messaging.errors import BrokerUnavailable
 
 WINDOW = 500  # messages handed out together, at most
@@ -43,7 +43,7 @@ class ParkingLot:
         """Messages that are ready to be handed out. Raises TopologyMissing when there is no such queue."""
         return int((await self._state()).message_count or 0)
 
-    async def windows(self, most: int, *, run: str = "", size: int = WINDOW) -> AsyncIterator[list[Parked]]:
+    async def windows(self, most: int, *, run: str = "", size: int = WINDOW) -> AsyncIterator[list[ParkedMessage]]:
         """At most `most` messages, oldest first within each priority, until there are no more.
 
         What the run named `run` has itself put back, and is parked again already, is passed over: it was not there
@@ -60,7 +60,7 @@ class ParkingLot:
             if fresh:
                 yield fresh
 
-    async def remove(self, messages: Sequence[Parked]) -> None:
+    async def remove(self, messages: Sequence[ParkedMessage]) -> None:
         """Acknowledge: gone for good, once `release` has returned."""
         tags = {message.tag for message in messages}
         waiting = [tag for window in self._open for tag in window]
@@ -69,7 +69,7 @@ class ParkingLot:
         for window in self._open:
             for tag in tags & window.keys():
                 del window[tag]
-        with translated(self._address):
+        with wrap_driver_errors(self._address):
             if together:
                 await self._channel.basic_ack(together[-1], multiple=True)
             for tag in alone:
@@ -90,7 +90,7 @@ class ParkingLot:
             while rest > 0 and (count := len(await self._take(min(rest, WINDOW), keep=False))):
                 rest -= count
         windows, self._open = [tags for tags in self._open if tags], []
-        with translated(self._address):
+        with wrap_driver_errors(self._address):
             for tags in windows:
                 # Window by window: all in one go come back in no order among the windows.
                 await self._channel.basic_nack(max(tags), multiple=True, requeue=True)
@@ -101,7 +101,7 @@ class ParkingLot:
                     await asyncio.sleep(0.02)
 
     async def _state(self) -> spec.Queue.DeclareOk:
-        with translated(self._address):
+        with wrap_driver_errors(self._address):
             async with asyncio.timeout(RPC_TIMEOUT):
                 return await self._channel.queue_declare(self.name, passive=True)
 
@@ -135,7 +135,7 @@ class ParkingLot:
             kept += len(message.body)
 
         tag = f"warren-dlq-{uuid.uuid4().hex[:12]}"
-        with translated(self._address):
+        with wrap_driver_errors(self._address):
             async with asyncio.timeout(RPC_TIMEOUT):
                 await self._channel.basic_qos(prefetch_count=size)
                 await consume(self._channel, self.name, take, tag=tag)

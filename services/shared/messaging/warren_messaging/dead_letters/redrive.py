@@ -8,9 +8,9 @@ import aiormq.abc
 import aiormq.channel
 import msgspec
 
-from warren_messaging.amqp.connection import BrokerAddress, translated
-from warren_messaging.amqp.pipeline import Frame, Outcome, forget, send
-from warren_messaging.dead_letters.parked import Parked
+from warren_messaging.amqp.connection import BrokerAddress, wrap_driver_errors
+from warren_messaging.amqp.pipeline import PublishFrame, PublishResult, forget, send
+from warren_messaging.dead_letters.parked_message import ParkedMessage
 from warren_messaging.errors import BrokerUnavailable, MessagingError, UndecodableProperties
 from warren_messaging.sender import REDRIVE_EXCHANGE as EXCHANGE
 
@@ -22,10 +22,10 @@ class Unwritable(MessagingError):
     """A message has properties that cannot be written again; it stays where it is."""
 
 
-class Copy(msgspec.Struct, frozen=True, eq=False):
+class RedriveCopy(msgspec.Struct, frozen=True, eq=False):
     """One message on its way to one queue."""
 
-    parked: Parked
+    parked: ParkedMessage
     queue: str
 
 
@@ -39,14 +39,14 @@ class Redrive:
         self._run = run
         self._channel: aiormq.channel.Channel | None = None
 
-    async def publish(self, copies: Sequence[Copy]) -> list[Outcome | Unwritable]:
+    async def publish(self, copies: Sequence[RedriveCopy]) -> list[PublishResult | Unwritable]:
         """Publish all, mandatory, and wait for the broker's answer to each; answers stand in the copies' order.
 
         Raises AccessRefused, TopologyMissing (no redrive.exchange) or BrokerUnavailable; after that each copy may or
         may not have arrived.
         """
-        answers: dict[int, Outcome | Unwritable] = {}
-        waiting: dict[int, Frame] = {}
+        answers: dict[int, PublishResult | Unwritable] = {}
+        waiting: dict[int, PublishFrame] = {}
         room, user = (await self._opened()).max_content_size, self._connection.url.user or ""
         for index, copy in enumerate(copies):
             try:
@@ -62,15 +62,15 @@ class Redrive:
 
     async def _opened(self) -> aiormq.channel.Channel:
         if self._channel is None:
-            with translated(self._address):
+            with wrap_driver_errors(self._address):
                 async with asyncio.timeout(CONFIRM_TIMEOUT):
                     # The abstract type lacks what a pipeline needs.
                     self._channel = cast(aiormq.channel.Channel, await self._connection.channel(on_return_raises=True))
         return self._channel
 
-    async def _send(self, frames: list[Frame]) -> Iterable[Outcome]:
+    async def _send(self, frames: list[PublishFrame]) -> Iterable[PublishResult]:
         channel = await self._opened()
-        with translated(self._address):
+        with wrap_driver_errors(self._address):
             batch = await send(channel, frames)
             done, _ = await asyncio.wait([batch.finished], timeout=CONFIRM_TIMEOUT)
             if not done:
@@ -80,10 +80,10 @@ class Redrive:
                 )
             batch.finished.result()
         forget(channel, frames)
-        return batch.outcomes
+        return batch.results
 
 
-def _frame(copy: Copy, run: str, user: str, room: int) -> Frame:
+def _frame(copy: RedriveCopy, run: str, user: str, room: int) -> PublishFrame:
     """`room` is the most bytes that a frame of the connection can have: properties are never spread over two."""
     try:
         properties = copy.parked.revived(run, user)
@@ -91,4 +91,4 @@ def _frame(copy: Copy, run: str, user: str, room: int) -> Frame:
         raise Unwritable(f"its properties cannot be written again: {error}") from error
     if len(properties.data) + HEADER_BYTES > room:
         raise Unwritable(f"its properties have {len(properties.data)} bytes: too many to be written again")
-    return Frame.of(EXCHANGE, copy.queue, copy.parked.body, properties)
+    return PublishFrame.of(EXCHANGE, copy.queue, copy.parked.body, properties)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from warren_messaging.dead_letters.parked import Failure, Parked
+from warren_messaging.dead_letters.parked_message import FailureRecord, ParkedMessage
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,9 +18,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     reason: re.Pattern[str] | None = None
     """Searched in the reason."""
     since: datetime | None = None
-    """Parked then or later."""
+    """ParkedMessage then or later."""
     until: datetime | None = None
-    """Parked before."""
+    """ParkedMessage before."""
     order: str | None = None
     """The customer's number or the order's id, exactly."""
     type: str | None = None
@@ -28,7 +28,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     """Event id, logical id, message id or body hash, or how one of them begins."""
 
-    def matches(self, parked: Parked, failure: Failure | None) -> bool:
+    def matches(self, parked: ParkedMessage, failure: FailureRecord | None) -> bool:
         return (
             (self.reason is None or self.reason.search(parked.reason(failure)) is not None)
             and self._in_time(parked.parked_at)
@@ -45,11 +45,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return (self.since is None or time >= self.since) and (self.until is None or time < self.until)
 
 
-def _orders(parked: Parked) -> set[str]:
+def _orders(parked: ParkedMessage) -> set[str]:
     known = (parked.envelope.reference, parked.envelope.subject, parked.properties.correlation_id)
     return {order for order in known if order}
 
 
-def _ids(parked: Parked) -> list[str]:
+def _ids(parked: ParkedMessage) -> list[str]:
     known = (parked.envelope.id, parked.envelope.logicalid, parked.properties.message_id, parked.body_hash)
     return [identity for identity in known if identity]

@@ -17,9 +17,9 @@ from uuid import UUID
 from warren_messaging import codec
 from warren_messaging.errors import MalformedEvent, PermanentError
 from warren_messaging.events import AnyEvent, Event
-from warren_messaging.outbox.relay import Entry, Place, Relay, message_of
+from warren_messaging.outbox.relay import OutboxEntry, PublishSlot, Relay, message_of
 from warren_messaging.postgres.database import Database
-from warren_messaging.postgres.storable import array
+from warren_messaging.postgres.values import array_literal
 from warren_messaging.transaction import Announcement, Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
@@ -43,8 +43,8 @@ class Outbox:
 
         Raises DatabaseUnavailable when the server goes away; see Database.transaction for the unknown commit.
         """
-        place: Place | None = None
-        entries: list[Entry] = []
+        slot: PublishSlot | None = None
+        entries: list[OutboxEntry] = []
         try:
             async with self._database.transaction() as connection:
                 work = kind(connection)
@@ -52,17 +52,17 @@ class Outbox:
                 await work.save()
                 if work.announcements:
                     sequences = await _next_sequences(connection, work.announcements)
-                    place = self._relay.reserve()
+                    slot = self._relay.reserve()
                     entries = self._entries(work.announcements, sequences)
-                    await _store(connection, entries, place)
+                    await _store(connection, entries, slot)
         except BaseException:
-            if place is not None:
-                place.abandon()
+            if slot is not None:
+                slot.abort()
             raise
-        if place is not None:
-            place.fill(entries)
+        if slot is not None:
+            slot.commit(entries)
 
-    def _entries(self, announcements: Sequence[Announcement], sequences: dict[UUID, int]) -> list[Entry]:
+    def _entries(self, announcements: Sequence[Announcement], sequences: dict[UUID, int]) -> list[OutboxEntry]:
         entries = []
         for announcement in announcements:
             sequence = sequences[announcement.subject] = sequences[announcement.subject] + 1
@@ -76,7 +76,7 @@ class Outbox:
                     f"{event.type} cannot be announced, its readers would refuse it: {error}"
                 ) from error
             message = message_of(event, body, exchange, announcement.expires_ms)
-            entries.append(Entry(event=event, message=message))
+            entries.append(OutboxEntry(event=event, message=message))
         return entries
 
     def _event(self, announcement: Announcement, sequence: int) -> AnyEvent:
@@ -106,14 +106,14 @@ async def _next_sequences(connection: Connection, announcements: Sequence[Announ
     rows = await connection.fetch(
         "INSERT INTO sequences AS s (subject, last) SELECT * FROM unnest($1::text::uuid[], $2::text::int[])"
         " ON CONFLICT (subject) DO UPDATE SET last = s.last + excluded.last RETURNING subject, last",
-        array(subjects),
-        array([counts[subject] for subject in subjects]),
+        array_literal(subjects),
+        array_literal([counts[subject] for subject in subjects]),
     )
     return {subject: last - counts[subject] for subject, last in rows}
 
 
-async def _store(connection: Connection, entries: list[Entry], place: Place) -> None:
-    exchanges: dict[str, int] = {}  # to their place in the array, from 1
+async def _store(connection: Connection, entries: list[OutboxEntry], slot: PublishSlot) -> None:
+    exchanges: dict[str, int] = {}  # to their place in the array_literal, from 1
     for entry in entries:
         exchanges.setdefault(entry.message.exchange, len(exchanges) + 1)
     rows = await connection.fetch(
@@ -122,11 +122,11 @@ async def _store(connection: Connection, entries: list[Entry], place: Place) -> 
         " FROM unnest($2::text::int[], $3::bytea[], $4::text::int[]) AS t (e, b, x)"
         " RETURNING position",
         list(exchanges),
-        array([exchanges[entry.message.exchange] for entry in entries]),
+        array_literal([exchanges[entry.message.exchange] for entry in entries]),
         [entry.message.body for entry in entries],
-        array([entry.message.expires_ms for entry in entries]),
-        place.owner,
-        place.lease_seconds,
+        array_literal([entry.message.expires_ms for entry in entries]),
+        slot.owner,
+        slot.lease_seconds,
     )
     for entry, row in zip(entries, rows, strict=True):
         entry.position = row[0]

@@ -18,7 +18,7 @@ import asyncpg
 import msgspec
 
 from warren_messaging.amqp.connection import RELOAD_SECONDS
-from warren_messaging.amqp.pipeline import Outcome
+from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.amqp.publisher import Message, Publisher
 from warren_messaging.codec import Codec, uuid_text
 from warren_messaging.errors import (
@@ -28,7 +28,7 @@ from warren_messaging.errors import (
 )
 from warren_messaging.events import AnyEvent
 from warren_messaging.postgres.database import Database
-from warren_messaging.postgres.storable import array, storable
+from warren_messaging.postgres.values import array_literal, text_value
 from warren_messaging.telemetry import Telemetry
 
 _codec = Codec({}, tolerant=True)  # the data is published as it is stored
@@ -45,11 +45,11 @@ class RelaySettings(msgspec.Struct, frozen=True):
     """Messages that share one wait for confirms."""
     capacity: int = 10_000
     """Events held in memory; more than that wait in the table for the sweeper."""
-    longest_pause_seconds: float = 5.0
+    max_pause_seconds: float = 5.0
     """Between two attempts to reach a broker that is away."""
 
 
-class Entry(msgspec.Struct):
+class OutboxEntry(msgspec.Struct):
     """One stored event that this process is to publish."""
 
     event: AnyEvent
@@ -59,7 +59,7 @@ class Entry(msgspec.Struct):
     """time.monotonic() when the lease was last known to begin."""
 
 
-class Place:
+class PublishSlot:
     """A place in the publishing order, taken before the commit and filled after it.
 
     `lease_seconds` is what the rows must be stored with: 0 when memory is full, so that the sweeper takes them.
@@ -70,10 +70,10 @@ class Place:
         self._began = time.monotonic()
         self.owner = owner
         self.lease_seconds = lease_seconds
-        self.entries: list[Entry] = []
+        self.entries: list[OutboxEntry] = []
         self.settled = False
 
-    def fill(self, entries: list[Entry]) -> None:
+    def commit(self, entries: list[OutboxEntry]) -> None:
         """The commit has succeeded: publish these."""
         if self.lease_seconds:
             for entry in entries:
@@ -82,9 +82,9 @@ class Place:
         self.settled = True
         self._relay.accept(self)
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """The commit has failed or its result is unknown: the sweeper finds what is there when the lease ends."""
-        self.fill([])
+        self.commit([])
 
 
 class Relay:
@@ -102,23 +102,23 @@ class Relay:
         self._telemetry = telemetry
         self._settings = settings
         self._owner = uuid4()
-        self._places: deque[Place] = deque()
-        self._held: dict[int, Entry] = {}
+        self._slots: deque[PublishSlot] = deque()
+        self._held: dict[int, OutboxEntry] = {}
         self._confirmed: list[int] = []
         self._news = asyncio.Event()
         self._confirms = asyncio.Event()
         self._stopping = False
 
-    def reserve(self) -> Place:
+    def reserve(self) -> PublishSlot:
         """Take the next place in the publishing order for events that are about to be stored."""
         full = len(self._held) >= self._settings.capacity or self._stopping
-        place = Place(self, self._owner, 0.0 if full else self._settings.lease_seconds)
-        self._places.append(place)
-        return place
+        slot = PublishSlot(self, self._owner, 0.0 if full else self._settings.lease_seconds)
+        self._slots.append(slot)
+        return slot
 
-    def accept(self, place: Place) -> None:
-        """A place was filled."""
-        for entry in place.entries:
+    def accept(self, slot: PublishSlot) -> None:
+        """A slot was filled."""
+        for entry in slot.entries:
             self._held[entry.position] = entry
         self._news.set()
 
@@ -154,25 +154,25 @@ class Relay:
 
     async def _publishing(self) -> None:
         pause = 0.1
-        batch: list[Entry] = []
+        batch: list[OutboxEntry] = []
         while True:
             batch = batch or await self._next_batch()
             try:
                 batch = await self._still_ours(batch)
                 await self._publish(batch)
             except _TROUBLE as error:
-                self._telemetry.state("relay", f"{error}; {self.waiting} events wait")
+                self._telemetry.status("relay", f"{error}; {self.waiting} events wait")
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, self._settings.longest_pause_seconds)
+                pause = min(pause * 2, self._settings.max_pause_seconds)
             else:
                 batch, pause = [], 0.1
 
-    async def _next_batch(self) -> list[Entry]:
+    async def _next_batch(self) -> list[OutboxEntry]:
         """The entries of the places at the head that are filled, in order; waits for at least one."""
-        batch: list[Entry] = []
+        batch: list[OutboxEntry] = []
         while True:
-            while self._places and self._places[0].settled and len(batch) < self._settings.window:
-                batch.extend(self._places.popleft().entries)
+            while self._slots and self._slots[0].settled and len(batch) < self._settings.window:
+                batch.extend(self._slots.popleft().entries)
             if batch:
                 return batch
             self._news.clear()
@@ -182,7 +182,7 @@ class Relay:
             except TimeoutError:
                 await self._publisher.refresh()
 
-    async def _still_ours(self, batch: list[Entry]) -> list[Entry]:
+    async def _still_ours(self, batch: list[OutboxEntry]) -> list[OutboxEntry]:
         """Drop entries whose lease may have ended (a long stop of the process) and was taken by another."""
         deadline = time.monotonic() - 0.8 * self._settings.lease_seconds
         if all(entry.leased_at > deadline for entry in batch):
@@ -193,12 +193,12 @@ class Relay:
                 self._held.pop(entry.position, None)
         return [entry for entry in batch if entry.position in mine]
 
-    async def _publish(self, batch: list[Entry]) -> None:
+    async def _publish(self, batch: list[OutboxEntry]) -> None:
         if not batch:
             return
         await self._publisher.open()  # whatever is wrong with the connection, no message is to blame
         try:
-            outcomes = await self._publisher.publish([entry.message for entry in batch])
+            results = await self._publisher.publish([entry.message for entry in batch])
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever one message does, the others must pass
@@ -208,22 +208,22 @@ class Relay:
                     await self._publish([entry])
                 return
             await self._keep(batch, str(error))
-            self._telemetry.state("relay", str(error))
-            self._telemetry.published(batch[0].event, Outcome.REFUSED)
+            self._telemetry.status("relay", str(error))
+            self._telemetry.published(batch[0].event, PublishResult.REFUSED)
             return
-        kept: dict[Outcome, list[Entry]] = {}
-        for entry, outcome in zip(batch, outcomes, strict=True):
-            self._telemetry.published(entry.event, outcome)
-            if outcome is Outcome.CONFIRMED:
+        kept: dict[PublishResult, list[OutboxEntry]] = {}
+        for entry, result in zip(batch, results, strict=True):
+            self._telemetry.published(entry.event, result)
+            if result is PublishResult.CONFIRMED:
                 self._confirmed.append(entry.position)
                 self._confirms.set()
             else:
-                kept.setdefault(outcome, []).append(entry)
-        for outcome, entries in kept.items():
-            reason = "no queue took it" if outcome is Outcome.RETURNED else "a queue refused it"
+                kept.setdefault(result, []).append(entry)
+        for result, entries in kept.items():
+            reason = "no queue took it" if result is PublishResult.RETURNED else "a queue refused it"
             await self._keep(entries, reason)
 
-    async def _keep(self, entries: Sequence[Entry], reason: str) -> None:
+    async def _keep(self, entries: Sequence[OutboxEntry], reason: str) -> None:
         """Leave rows for the sweeper to try again, ever more rarely, and say why."""
         await self._put_off([entry.position for entry in entries], reason)
         for entry in entries:
@@ -236,7 +236,7 @@ class Relay:
                 " leased_until = now() + interval '1 second' * least(60, power(2, least(attempts, 6)))"
                 " WHERE position = ANY($1::bigint[])",
                 positions,
-                storable(reason),
+                text_value(reason),
             )
 
     # Removing
@@ -249,7 +249,7 @@ class Relay:
             try:
                 async with self._database.connection() as connection:
                     await connection.execute(
-                        "DELETE FROM outbox WHERE position = ANY($1::text::bigint[])", array(positions)
+                        "DELETE FROM outbox WHERE position = ANY($1::text::bigint[])", array_literal(positions)
                     )
             except _TROUBLE:
                 self._confirmed = positions + self._confirmed
@@ -268,7 +268,7 @@ class Relay:
                 room = self._settings.capacity - len(self._held)
                 found = await self._sweep(min(room, self._settings.window)) if room > 0 else 0
             except _TROUBLE as error:
-                self._telemetry.state("relay", str(error))
+                self._telemetry.status("relay", str(error))
                 found = 0
             if found < self._settings.window or self._stopping:
                 await asyncio.sleep(self._settings.sweep_seconds)
@@ -291,13 +291,13 @@ class Relay:
             try:
                 event = _codec.decode(body)
             except PermanentError as error:
-                self._telemetry.state("relay", f"row {position} of the outbox is no event: {error}")
+                self._telemetry.status("relay", f"row {position} of the outbox is no event: {error}")
                 await self._put_off([position], str(error))
                 continue
             message = message_of(event, body, exchange, expires_ms)
-            entries.append(Entry(event=event, message=message, position=position))
+            entries.append(OutboxEntry(event=event, message=message, position=position))
         if entries:
-            self.reserve().fill(entries)
+            self.reserve().commit(entries)
         return len(entries)
 
     async def _renew_old_leases(self) -> None:

@@ -22,7 +22,7 @@ ACQUIRE_TIMEOUT = 10.0  # seconds
 STATEMENT_TIMEOUT = 30.0  # seconds
 LOCK_TIMEOUT = 10  # seconds
 IDLE_TIMEOUT = 60  # seconds that the server lets a transaction stand open without a word from us
-LONGEST_TRANSACTION = 75  # seconds that it lets one last at all; ours end by themselves after 60
+MAX_TRANSACTION = 75  # seconds that it lets one last at all; ours end by themselves after 60
 LIMITED_SINCE = 17  # the major version of PostgreSQL that knows the latter
 KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 """Whoever went away without a word holds its locks for 25 s. The server's own default is more than two hours."""
@@ -102,7 +102,7 @@ class Database:
     async def open(self) -> None:
         """Raises ConfigurationError for a wrong address, role or schema, DatabaseUnavailable when away."""
         self._address.require_valid()
-        with self._translated():
+        with self._wrap_driver_errors():
             self._pool = await asyncpg.create_pool(
                 self._address.url,
                 password=self._address.password,
@@ -142,10 +142,10 @@ class Database:
         """A connection without a transaction, for single statements."""
         if self._pool is None:
             raise DatabaseUnavailable("the database pool is closed")
-        with self._translated():
+        with self._wrap_driver_errors():
             connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT)
         try:
-            with self._translated(connection):
+            with self._wrap_driver_errors(connection):
                 yield connection
         finally:
             with suppress(Exception):
@@ -161,11 +161,11 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    def _translated(self, connection: Connection | None = None) -> _Translated:
-        return _Translated(self._address, connection)
+    def _wrap_driver_errors(self, connection: Connection | None = None) -> _DriverErrorWrapper:
+        return _DriverErrorWrapper(self._address, connection)
 
 
-class _Translated:
+class _DriverErrorWrapper:
     def __init__(self, address: DatabaseAddress, connection: Connection | None) -> None:
         self._address = address
         self._connection = connection
@@ -209,7 +209,7 @@ async def _limit(connection: Connection) -> None:
     as one exchange: until its end the server takes the session for one that is busy.
     """
     if connection.get_server_version().major >= LIMITED_SINCE:
-        await connection.execute(f"SET transaction_timeout = '{LONGEST_TRANSACTION}s'")
+        await connection.execute(f"SET transaction_timeout = '{MAX_TRANSACTION}s'")
 
 
 async def _keep(connection: object) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from warren_messaging.postgres.storable import storable
+from warren_messaging.postgres.values import text_value
 from warren_messaging.transaction import Connection
 
 
@@ -55,10 +55,10 @@ async def record(
         RETURNING attempts, state = 'parked'
         """,
         consumer,
-        storable(key),
-        None if event_type is None else storable(event_type),
+        text_value(key),
+        None if event_type is None else text_value(event_type),
         subject,
-        storable(reason[:2000]),
+        text_value(reason[:2000]),
         limit,
         replays,
     )
@@ -72,5 +72,5 @@ async def succeeded(connection: Connection, consumer: str, keys: list[str]) -> N
     await connection.execute(
         "UPDATE failures SET state = 'succeeded', last_at = now() WHERE consumer = $1 AND key = ANY($2::text[])",
         consumer,
-        [storable(key) for key in keys],
+        [text_value(key) for key in keys],
     )

@@ -23,7 +23,7 @@ from warren_messaging.telemetry import Telemetry
 STEP_TIMEOUT = 60.0  # seconds
 
 
-class Rule(msgspec.Struct, frozen=True):
+class RetentionRule(msgspec.Struct, frozen=True):
     """What may go from one table.
 
     `statement` removes what is older than $1 days from the row $2 on (a tid) to before the row $3, at most $4 rows,
@@ -44,14 +44,14 @@ class RetentionSettings(msgspec.Struct, frozen=True):
     """Rows that a step removes at most."""
     rest: float = 4.0
     """How many times as long as a step took the walk rests after it."""
-    shortest_rest_seconds: float = 0.05
-    look_seconds: float = 60.0
+    min_rest_seconds: float = 0.05
+    poll_seconds: float = 60.0
     """Between two looks for a walk that is due."""
     every_seconds: float = 86400.0
     """From the end of a walk to the beginning of the next one."""
 
 
-def by_age(table: str, old: str, days: int, *, name: str | None = None, subject: str | None = None) -> Rule:
+def by_age(table: str, old: str, days: int, *, name: str | None = None, subject: str | None = None) -> RetentionRule:
     """Remove the rows of `table` of which `old`, SQL about the row `t` and $1 days, is true.
 
     `subject` names a column with a subject whose sequence number is forgotten too: nothing may ever be announced
@@ -69,29 +69,29 @@ def by_age(table: str, old: str, days: int, *, name: str | None = None, subject:
             f"WITH gone AS ({removing} RETURNING {subject} AS subject), numbers AS"  # noqa: S608 - as above
             " (DELETE FROM sequences AS s USING gone WHERE s.subject = gone.subject) SELECT count(*) FROM gone"
         )
-    return Rule(name or table, table, days, statement)
+    return RetentionRule(name or table, table, days, statement)
 
 
-def inbox(days: int) -> Rule:
+def inbox(days: int) -> RetentionRule:
     """What was processed longer ago: a repetition of it would have its effect again. Kept as long as the message may
     come back from a queue or a parking lot that the table `failures` knows of."""
     return by_age(
         "inbox",
         "t.processed_at < now() - make_interval(days => $1) AND NOT EXISTS (SELECT FROM failures AS f"
-        " WHERE f.consumer = t.consumer AND f.key = t.logical_id::text"
+        " WHERE f.consumer = t.consumer AND f.key = t.dedup_key::text"
         " AND f.state IN ('retrying', 'parked', 'replayed'))",
         days,
     )
 
 
-def failures(days: int) -> Rule:
+def failures(days: int) -> RetentionRule:
     """What is over: it got through later, or was dropped. What stands for a message that waits or is parked stays."""
     return by_age(
         "failures", "t.last_at < now() - make_interval(days => $1) AND t.state IN ('succeeded', 'dropped')", days
     )
 
 
-UNTROUBLED = (
+NO_PENDING_MESSAGES = (
     "NOT EXISTS (SELECT FROM outbox AS waiting WHERE waiting.created_at < now() - interval '1 day')"
     " AND NOT EXISTS (SELECT FROM failures AS f WHERE f.subject = {subject}"
     " AND f.state IN ('retrying', 'parked', 'replayed'))"
@@ -107,7 +107,7 @@ class Retention:
         self,
         database: Database,
         telemetry: Telemetry,
-        rules: Sequence[Rule],
+        rules: Sequence[RetentionRule],
         settings: RetentionSettings = RetentionSettings(),  # noqa: B008 - immutable
     ) -> None:
         self._database = database
@@ -121,14 +121,14 @@ class Retention:
         while True:
             for rule in self._rules:
                 try:
-                    await self.walk(rule)
+                    await self.sweep(rule)
                 except (DatabaseUnavailable, ConfigurationError, TimeoutError) as error:
-                    self._telemetry.state("retention", f"put off: {error}")
+                    self._telemetry.status("retention", f"put off: {error}")
                 except Exception as error:  # noqa: BLE001 - one table's trouble must not let the others grow
-                    self._telemetry.state("retention", f"{rule.name} failed: {error!r}")
-            await asyncio.sleep(self._settings.look_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads replicas
+                    self._telemetry.status("retention", f"{rule.name} failed: {error!r}")
+            await asyncio.sleep(self._settings.poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads replicas
 
-    async def walk(self, rule: Rule) -> int:
+    async def sweep(self, rule: RetentionRule) -> int:
         """Walk through a rule's table if that is due; returns how many rows this process has removed.
 
         Ends early when another replica takes the turn.
@@ -138,15 +138,15 @@ class Retention:
             removed += step
         return removed
 
-    async def _timed_step(self, rule: Rule) -> int | None:
+    async def _timed_step(self, rule: RetentionRule) -> int | None:
         began = time.monotonic()
         removed = await self._step(rule)
         if removed is not None:
             took = time.monotonic() - began
-            await asyncio.sleep(max(took * self._settings.rest, self._settings.shortest_rest_seconds))
+            await asyncio.sleep(max(took * self._settings.rest, self._settings.min_rest_seconds))
         return removed
 
-    async def _step(self, rule: Rule) -> int | None:
+    async def _step(self, rule: RetentionRule) -> int | None:
         """How many rows were removed; None when there is no step to make, for us."""
         settings = self._settings
         await self._introduce()
@@ -181,7 +181,7 @@ class Retention:
                 return int(removed)
         if walked:
             text = f"{walked:,} rows older than {rule.days} days removed from {rule.name}"
-            self._telemetry.state("retention", text, trouble=False)
+            self._telemetry.status("retention", text, degraded=False)
         return None
 
     async def _introduce(self) -> None:

@@ -1,33 +1,33 @@
-"""Several rehearsals with an exchange between them: a whole conversation of services in one process."""
+"""Several harnesses with an exchange between them: a whole conversation of services in one process."""
 
 import random
 from typing import Any
 
 from warren_messaging.events import AnyEvent, EventData
-from warren_messaging.testing.rehearsal import Rehearsal
+from warren_messaging.testing.consumer_harness import ConsumerHarness
 
 
 class InMemoryBroker:
-    """Routes what each rehearsal announces to every rehearsal whose handlers know it.
+    """Routes what each harness announces to every harness whose handlers know it.
 
     With a `seed`, queues take turns at random, hand out what they hold in random order and in batches of random size,
     and deliver each message up to `copies` times: every disorder that a broker and its crashes may cause, and the
     same again for the same seed. There is no topology: that bindings agree with handlers is for another test.
     """
 
-    def __init__(self, *rehearsals: Rehearsal[Any], seed: int | None = None, copies: int = 1) -> None:
-        self.rehearsals = rehearsals
+    def __init__(self, *harnesses: ConsumerHarness[Any], seed: int | None = None, copies: int = 1) -> None:
+        self.harnesses = harnesses
         self.unrouted: list[AnyEvent] = []
-        """Events that no rehearsal knows."""
+        """Events that no harness knows."""
         self._chance = random.Random(seed)  # noqa: S311 - disorder, not secrets
         self._disorder = seed is not None
         self._copies = copies
-        self._seen = dict.fromkeys(range(len(rehearsals)), 0)
+        self._seen = dict.fromkeys(range(len(harnesses)), 0)
 
     def publish(self, *events: AnyEvent, exchange: str = "order.exchange") -> None:
         """Put events into the queues that want them."""
         for event in events:
-            takers = [each for each in self.rehearsals if each.hears == exchange and _knows(each, event)]
+            takers = [each for each in self.harnesses if each.source_exchange == exchange and _knows(each, event)]
             for taker in takers:
                 copies = self._chance.randint(1, self._copies) if self._disorder else self._copies
                 taker.enqueue(event, copies=copies)
@@ -42,7 +42,7 @@ class InMemoryBroker:
     async def step(self) -> bool:
         """Let one queue work on one batch; False when there is nothing to do."""
         self._route()
-        waiting = [each for each in self.rehearsals if each.waiting]
+        waiting = [each for each in self.harnesses if each.waiting]
         if not waiting:
             return False
         chosen = self._chance.choice(waiting) if self._disorder else waiting[0]
@@ -50,11 +50,11 @@ class InMemoryBroker:
         return True
 
     def _route(self) -> None:
-        for index, rehearsal in enumerate(self.rehearsals):
-            seen, self._seen[index] = self._seen[index], len(rehearsal.events)
-            for message, event in zip(rehearsal.messages[seen:], rehearsal.events[seen:], strict=True):
+        for index, harness in enumerate(self.harnesses):
+            seen, self._seen[index] = self._seen[index], len(harness.events)
+            for message, event in zip(harness.messages[seen:], harness.events[seen:], strict=True):
                 self.publish(event, exchange=message.exchange)
 
 
-def _knows(rehearsal: Rehearsal[Any], event: AnyEvent) -> bool:
-    return type(event.data) in rehearsal.handlers or EventData in rehearsal.handlers
+def _knows(harness: ConsumerHarness[Any], event: AnyEvent) -> bool:
+    return type(event.data) in harness.handlers or EventData in harness.handlers

@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 
 class NeedsDatabase(Exception):
-    """A handler or its transaction ran SQL where there is no database. Give the rehearsal one."""
+    """A handler or its transaction ran SQL where there is no database. Give the harness one."""
 
 
-class Failure(msgspec.Struct, frozen=True):
+class FailureRow(msgspec.Struct, frozen=True):
     """One row of the table `failures`."""
 
     attempts: int
@@ -38,14 +38,14 @@ class Failure(msgspec.Struct, frozen=True):
 class Tables(msgspec.Struct):
     inbox: set[tuple[str, UUID]] = msgspec.field(default_factory=set)
     sequences: dict[UUID, int] = msgspec.field(default_factory=dict)
-    failures: dict[tuple[str, str], Failure] = msgspec.field(default_factory=dict)
+    failures: dict[tuple[str, str], FailureRow] = msgspec.field(default_factory=dict)
 
     def copy(self) -> "Tables":
         return Tables(self.inbox.copy(), self.sequences.copy(), self.failures.copy())
 
 
 class InMemoryDatabase(Database):
-    """Give it to several rehearsals and they are replicas of one service."""
+    """Give it to several harnesses and they are replicas of one service."""
 
     def __init__(self) -> None:
         super().__init__(DatabaseAddress("memory"))
@@ -88,7 +88,7 @@ class _Connection:
         self._positions = positions
         self._answers: dict[str, Callable[..., list[tuple[Any, ...]]]] = {
             "INSERT INTO inbox": self._remember,
-            "SELECT logical_id FROM inbox": self._known,
+            "SELECT dedup_key FROM inbox": self._known,
             "INSERT INTO sequences": self._count,
             "INSERT INTO outbox": self._store,
             "INSERT INTO failures": self._fail,
@@ -111,21 +111,21 @@ class _Connection:
         self._refuse(f"Connection.{name}")
 
     def _refuse(self, what: str) -> NoReturn:
-        error = NeedsDatabase(f"there is no database in this rehearsal, and a handler asked for one: {what[:200]}")
+        error = NeedsDatabase(f"there is no database in this harness, and a handler asked for one: {what[:200]}")
         self._database.refused = self._database.refused or error
         raise error
 
     # The statements, in the order of the table above. Arguments are those of the statements.
 
-    def _remember(self, consumer: str, logical_ids: str) -> list[tuple[Any, ...]]:
+    def _remember(self, consumer: str, dedup_keys: str) -> list[tuple[Any, ...]]:
         inbox = self._database.tables.inbox
-        new = [identity for identity in _elements(logical_ids, UUID) if (consumer, identity) not in inbox]
+        new = [identity for identity in _elements(dedup_keys, UUID) if (consumer, identity) not in inbox]
         inbox.update((consumer, identity) for identity in new)
         return [(identity,) for identity in new]
 
-    def _known(self, consumer: str, logical_ids: str) -> list[tuple[Any, ...]]:
+    def _known(self, consumer: str, dedup_keys: str) -> list[tuple[Any, ...]]:
         inbox = self._database.tables.inbox
-        return [(identity,) for identity in _elements(logical_ids, UUID) if (consumer, identity) in inbox]
+        return [(identity,) for identity in _elements(dedup_keys, UUID) if (consumer, identity) in inbox]
 
     def _count(self, subjects: str, counts: str) -> list[tuple[Any, ...]]:
         sequences = self._database.tables.sequences
@@ -146,7 +146,7 @@ class _Connection:
         attempts = known.attempts + 1 if known is not None and same_life else 1
         parked = limit is None or attempts >= limit or (known is not None and same_life and known.state == "parked")
         latest = max(replays, known.replays if known is not None else 0)
-        failures[consumer, key] = Failure(attempts, reason, "parked" if parked else "retrying", latest)
+        failures[consumer, key] = FailureRow(attempts, reason, "parked" if parked else "retrying", latest)
         return [(attempts, parked)]
 
     def _succeed(self, consumer: str, keys: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -158,5 +158,5 @@ class _Connection:
 
 
 def _elements(literal: str, kind: type[T]) -> list[T]:
-    """The values of an array literal (`postgres.storable.array`)."""
+    """The values of an array literal (`postgres.text_value.array`)."""
     return [msgspec.convert(each, kind) for each in msgspec.json.decode(f"[{literal[1:-1]}]")]

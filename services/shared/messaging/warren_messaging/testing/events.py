@@ -11,7 +11,7 @@ from warren_messaging.events import AnyEvent, Event, EventData
 
 Data = TypeVar("Data", bound=EventData)
 
-Said = AnyEvent | EventData | bytes
+Deliverable = AnyEvent | EventData | bytes
 """What may be delivered: an event, data to make one of, or a body as it would lie in the queue."""
 
 
@@ -41,13 +41,13 @@ def event_of(data: Data, **fields: Any) -> Event[Data]:
     return Event(**(attributes | fields))
 
 
-def again(event: Event[Data]) -> Event[Data]:
+def with_new_ids(event: Event[Data]) -> Event[Data]:
     """The same words said anew: another event, and no repetition."""
     identity = codec.new_id()
     return msgspec.structs.replace(event, id=identity, logicalid=identity)
 
 
-def delivery_of(message: Said, **fields: Any) -> Delivery:
+def delivery_of(message: Deliverable, **fields: Any) -> Delivery:
     """A delivery as a broker makes it: published by the service that the event names, with its type as routing key.
 
     Any attribute of the delivery may be given. `user_id=None` is a sender that does not name its user.

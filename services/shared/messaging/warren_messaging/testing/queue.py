@@ -18,14 +18,14 @@ class Queued(msgspec.Struct, eq=False):
 
 class InMemoryQueue:
     """Waits before another try grow as those of a topology file's `retry`: once, twice, three times `first_wait`, at
-    most `longest_wait` seconds."""
+    most `max_wait` seconds."""
 
-    def __init__(self, first_wait: float, longest_wait: float) -> None:
+    def __init__(self, first_wait: float, max_wait: float) -> None:
         self.clock = 0.0
         """Seconds since the beginning; moves on only when everything in the queue waits."""
         self.history: list[Delivery] = []
         """Everything that was put in, once each."""
-        self._waits = (first_wait, longest_wait)
+        self._waits = (first_wait, max_wait)
         self._waiting: dict[int, Queued] = {}
         self._tags = itertools.count(1)
 

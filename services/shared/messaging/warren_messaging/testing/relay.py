@@ -7,7 +7,7 @@ from uuid import UUID
 
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.publisher import Publisher
-from warren_messaging.outbox.relay import Entry, Place, Relay
+from warren_messaging.outbox.relay import OutboxEntry, PublishSlot, Relay
 from warren_messaging.postgres.database import Database
 from warren_messaging.telemetry import Telemetry
 
@@ -21,17 +21,17 @@ class InMemoryRelay(Relay):
     On a real database the rows stay in the outbox: nobody has confirmed them.
     """
 
-    def __init__(self, database: Database, telemetry: Telemetry, publish: Callable[[Entry], None]) -> None:
-        super().__init__(database, Publisher(BrokerAddress("", Path()), "rehearsal"), telemetry)
+    def __init__(self, database: Database, telemetry: Telemetry, publish: Callable[[OutboxEntry], None]) -> None:
+        super().__init__(database, Publisher(BrokerAddress("", Path()), "harness"), telemetry)
         self._publish_entry = publish
-        self._line: deque[Place] = deque()
+        self._line: deque[PublishSlot] = deque()
 
-    def reserve(self) -> Place:
-        place = Place(self, NOBODY, FOREVER)
-        self._line.append(place)
-        return place
+    def reserve(self) -> PublishSlot:
+        slot = PublishSlot(self, NOBODY, FOREVER)
+        self._line.append(slot)
+        return slot
 
-    def accept(self, place: Place) -> None:
+    def accept(self, slot: PublishSlot) -> None:
         while self._line and self._line[0].settled:
             for entry in self._line.popleft().entries:
                 self._publish_entry(entry)

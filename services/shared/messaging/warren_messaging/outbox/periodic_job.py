@@ -16,7 +16,7 @@ from warren_messaging.transaction import Connection, Transaction
 T = TypeVar("T", bound=Transaction)
 
 
-class Ticker(Generic[T]):
+class PeriodicJob(Generic[T]):
     """Calls `work(transaction)` every `seconds`, in a transaction of its own, as long as it reports more to do.
 
     `work` takes what is due with FOR UPDATE SKIP LOCKED, so that any number of replicas may tick, announces
@@ -46,9 +46,9 @@ class Ticker(Generic[T]):
                 while await self._round():
                     pass
             except (DatabaseUnavailable, TimeoutError) as error:
-                self._telemetry.state(self._name, f"put off: {error}")
+                self._telemetry.status(self._name, f"put off: {error}")
             except Exception as error:  # noqa: BLE001 - deadlines must outlive a bad row
-                self._telemetry.state(self._name, f"failed: {error!r}")
+                self._telemetry.status(self._name, f"failed: {error!r}")
             await asyncio.sleep(self._seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads replicas
 
     async def _round(self) -> int:

@@ -6,14 +6,14 @@ from uuid import UUID
 import msgspec
 
 
-def storable(text: str) -> str:
+def text_value(text: str) -> str:
     """`text` as PostgreSQL accepts it: NUL and lone surrogates become U+FFFD."""
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def array(values: Iterable[UUID | int | None]) -> str:
-    """Return an array literal, to be cast in SQL: `$1::text::uuid[]`.
+def array_literal(values: Iterable[UUID | int | None]) -> str:
+    """Return an array_literal literal, to be cast in SQL: `$1::text::uuid[]`.
 
     The driver encodes a list element by element, with type checks that cost more than all else in a statement.
     """

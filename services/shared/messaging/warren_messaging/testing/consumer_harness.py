@@ -1,7 +1,7 @@
 """One queue and its consumer, without a broker: events in; what was tried, announced and parked out.
 
-    rehearsal = Rehearsal(HANDLERS, Points)                      # handlers that run no SQL
-    rehearsal = Rehearsal(HANDLERS, Points, database=database)   # the same on a real, open Database
+    harness = ConsumerHarness(HANDLERS, Points)                      # handlers that run no SQL
+    harness = ConsumerHarness(HANDLERS, Points, database=database)   # the same on a real, open Database
 
 The real `Processor`, `Outbox`, inbox and failures are at work. The queue is a list with a clock of its own, so a retry
 that the broker would hold back for a minute takes no time, and the same seed always gives the same disorder.
@@ -17,21 +17,21 @@ import msgspec
 
 from warren_messaging.amqp.publisher import Message
 from warren_messaging.codec import Codec
-from warren_messaging.consumer.processor import Delivery, Processor, Verdict, logical_id
+from warren_messaging.consumer.processor import Delivery, Processor, Verdict, logical_id_of
 from warren_messaging.errors import MalformedEvent
 from warren_messaging.events import AnyEvent, Catalogue, EventData
 from warren_messaging.handlers import Handlers
 from warren_messaging.outbox.outbox import Outbox
-from warren_messaging.outbox.relay import Entry
+from warren_messaging.outbox.relay import OutboxEntry
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.sender import REDRIVE_EXCHANGE
 from warren_messaging.testing.database import InMemoryDatabase
-from warren_messaging.testing.events import Said, delivery_of
-from warren_messaging.testing.outside import Perform, watched
+from warren_messaging.testing.effect_stubs import Perform, with_recorded_calls
+from warren_messaging.testing.events import Deliverable, delivery_of
 from warren_messaging.testing.queue import InMemoryQueue, Queued
+from warren_messaging.testing.recording_telemetry import RecordingTelemetry
 from warren_messaging.testing.relay import InMemoryRelay
-from warren_messaging.testing.witness import Witness
 from warren_messaging.transaction import Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
@@ -46,12 +46,12 @@ class Attempt(msgspec.Struct, frozen=True):
     number: int
     """Which try of this message it was, from 1."""
     at: float
-    """Seconds on the rehearsal's clock."""
+    """Seconds on the harness's clock."""
     reason: str | None
     """Why it failed."""
 
 
-class Parked(msgspec.Struct, frozen=True):
+class ParkedDelivery(msgspec.Struct, frozen=True):
     """A message in the parking lot."""
 
     event: AnyEvent | None
@@ -62,12 +62,12 @@ class Parked(msgspec.Struct, frozen=True):
     """How often it was replayed before."""
 
 
-class Rehearsal(Generic[T]):
+class ConsumerHarness(Generic[T]):
     """Delivers to a table of handlers, and keeps what came of it in `attempts`, `announced`, `performed`, `parked`.
 
-    `outside` replaces the `perform` of effects, by the event's data; every call is in `performed`, whoever makes it.
-    A retry comes after `first_wait` seconds, then twice, three times as long, at most `longest_wait`, as a topology
-    file's `retry` has it.
+    `effect_stubs` replaces the `perform` of effects, by the class of the event's data; every call is in `performed`. A
+    retry comes after `first_wait` seconds, then twice, three times as long, at most `max_wait`, as with `retry` in a
+    topology file.
     """
 
     def __init__(
@@ -75,23 +75,23 @@ class Rehearsal(Generic[T]):
         handlers: Handlers[T],
         transaction: Callable[[Connection], T] = Transaction,  # type: ignore[assignment]
         *,
-        service: str = "rehearsal",
+        service: str = "harness",
         database: Database | None = None,
-        outside: Mapping[type[EventData], Perform] | None = None,
+        effect_stubs: Mapping[type[EventData], Perform] | None = None,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         first_wait: float = 1.0,
-        longest_wait: float = 60.0,
+        max_wait: float = 60.0,
         batch: int = 100,
         catalogue: Catalogue | None = None,
         tolerant: bool = False,
-        identity: Callable[[AnyEvent], UUID] = logical_id,
+        dedup_key: Callable[[AnyEvent], UUID] = logical_id_of,
         exchange: str = "order.exchange",
-        hears: str = "order.exchange",
+        source_exchange: str = "order.exchange",
     ) -> None:
-        self.hears = hears
+        self.source_exchange = source_exchange
         """The exchange whose events an InMemoryBroker puts into this queue; `exchange` is where it publishes."""
         self.attempts: list[Attempt] = []
-        self.parked: list[Parked] = []
+        self.parked: list[ParkedDelivery] = []
         self.performed: list[Any] = []
         """The intents of the effects that were performed, one for each call."""
         self.messages: list[Message] = []
@@ -99,12 +99,12 @@ class Rehearsal(Generic[T]):
         self.events: list[AnyEvent] = []
         """The same as events, complete with numbers, cause and reference."""
         self._database = database or InMemoryDatabase()
-        self._witness = Witness()
+        self._witness = RecordingTelemetry()
         self._transaction = transaction
         self._codec = Codec(
             catalogue or {data.TYPE: data for data in handlers if data is not EventData}, tolerant=tolerant
         )
-        self._queue = InMemoryQueue(first_wait, longest_wait)
+        self._queue = InMemoryQueue(first_wait, max_wait)
         self._batch = batch
         self.outbox = Outbox(
             self._database,
@@ -113,7 +113,7 @@ class Rehearsal(Generic[T]):
             exchange=exchange,
         )
         """For what no event leads to: an HTTP request, a ticker."""
-        self.handlers = watched(handlers, outside or {}, self.performed)
+        self.handlers = with_recorded_calls(handlers, effect_stubs or {}, self.performed)
         self._processor = Processor(
             consumer=service,
             handlers=self.handlers,
@@ -123,12 +123,14 @@ class Rehearsal(Generic[T]):
             outbox=self.outbox,
             telemetry=self._witness,
             retry=retry,
-            identity=identity,
+            dedup_key=dedup_key,
         )
 
     # What happens
 
-    async def deliver(self, *messages: Said | Delivery, copies: int = 1, seed: int | None = None) -> list[Attempt]:
+    async def deliver(
+        self, *messages: Deliverable | Delivery, copies: int = 1, seed: int | None = None
+    ) -> list[Attempt]:
         """Put messages into the queue and work until it is empty, retries included; returns the attempts made.
 
         Each message comes `copies` times. With a `seed` they come in a random order and in batches of random size;
@@ -150,12 +152,12 @@ class Rehearsal(Generic[T]):
         )
         return await self.run()
 
-    async def tick(self, work: Callable[[T], Awaitable[int]]) -> int:
+    async def run_job(self, work: Callable[[T], Awaitable[int]]) -> int:
         """One round of a ticker's work, in a transaction of its own; returns how much it found."""
         async with self.outbox.transaction(self._transaction) as transaction:
             return await work(transaction)
 
-    def enqueue(self, *messages: Said | Delivery, copies: int = 1, user: str | None = None) -> None:
+    def enqueue(self, *messages: Deliverable | Delivery, copies: int = 1, user: str | None = None) -> None:
         """Put messages into the queue without working on them.
 
         `user` is the broker user that published them, by default the service that each event names as its source.
@@ -217,16 +219,16 @@ class Rehearsal(Generic[T]):
         body = queued.delivery.body
         event = self._read(body)
         reason, attempts = None, queued.tries
-        if verdict is not Verdict.DONE:
+        if verdict is not Verdict.ACK:
             reason, attempts = self._witness.failure(_keys(event, body))
         self.attempts.append(Attempt(event, verdict, queued.tries, self._queue.clock, reason))
         match verdict:
             case Verdict.RETRY:
                 self._queue.retry(queued)
-            case Verdict.PARK:
-                self.parked.append(Parked(event, body, reason or "", attempts, queued.delivery.replays))
+            case Verdict.DEAD_LETTER:
+                self.parked.append(ParkedDelivery(event, body, reason or "", attempts, queued.delivery.replays))
 
-    def _publish(self, entry: Entry) -> None:
+    def _publish(self, entry: OutboxEntry) -> None:
         self.messages.append(entry.message)
         # Read from the bytes: what another service will see.
         self.events.append(self._read(entry.message.body) or entry.event)

@@ -22,7 +22,7 @@ RUN_HEADER = "x-warren-replay"
 """Which run of `replay` put a message back, so that the same run leaves it alone if it is parked again."""
 COUNT_HEADER = "x-warren-replays"
 """How often a message was replayed."""
-MOST_REPLAYS = 2**31 - 1
+MAX_REPLAYS = 2**31 - 1
 
 UNROUTED = "unrouted.queue"
 """Holds events that no service binds: not given up by any queue."""
@@ -35,7 +35,7 @@ _ABOUT_THE_PAST = (b"x-death", b"x-first-death-", b"x-last-death-", b"x-delivery
 _MORE_QUEUES = (b"CC", b"BCC")
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class ReadableEnvelope(msgspec.Struct, frozen=True):
     """What could be read of the body; None for what is missing or of another kind."""
 
     id: str | None = None
@@ -46,11 +46,11 @@ class Envelope(msgspec.Struct, frozen=True):
     reference: str | None = None
 
 
-TOO_DEEP = Envelope()
+TOO_DEEP = ReadableEnvelope()
 """Of a body that is nested too deeply to be read here. A service with less on its stack may read it."""
 
 
-class Death(msgspec.Struct, frozen=True):
+class DeathRecord(msgspec.Struct, frozen=True):
     """The broker's word on how a message came to its parking lot."""
 
     queue: str
@@ -62,11 +62,11 @@ class Death(msgspec.Struct, frozen=True):
     routing_key: str
 
 
-UNREADABLE_DEATH = Death("", "the broker's note on it cannot be decoded", None, "", "")
+UNREADABLE_DEATH = DeathRecord("", "the broker's note on it cannot be decoded", None, "", "")
 """From no exchange that replays come through: what is parked so stays forged if it was."""
 
 
-class Failure(msgspec.Struct, frozen=True):
+class FailureRecord(msgspec.Struct, frozen=True):
     """A row of a `failures` table."""
 
     service: str
@@ -80,7 +80,7 @@ class Failure(msgspec.Struct, frozen=True):
     last_at: datetime
 
 
-class Parked(msgspec.Struct, frozen=True, eq=False):
+class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
     """A message that `lot` has handed out; `tag` is what the lot settles it by."""
 
     lot: str
@@ -90,8 +90,8 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
     """Those that can be decoded."""
     exchange: str
     routing_key: str
-    envelope: Envelope
-    death: Death | None
+    envelope: ReadableEnvelope
+    death: DeathRecord | None
     raw: RawProperties
     """All of them, as they came."""
     undecodable: Mapping[str, str]
@@ -177,7 +177,7 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
             event_type=event_type,
         )
 
-    def reason(self, failure: Failure | None) -> str:
+    def reason(self, failure: FailureRecord | None) -> str:
         """Why it lies here: the broker's reason unless a service rejected it, and the service's own words."""
         if self.death is None:
             unknown = f"no queue is bound for {self.routing_key!r}" if self.home is None else "put here by hand"
@@ -199,15 +199,15 @@ class Parked(msgspec.Struct, frozen=True, eq=False):
             fields["message_id"] = self.id if len(self.id.encode()) <= MAX_SHORTSTR else self.body_hash
         return self.raw.revised(
             fields | {"cluster_id": None},
-            {RUN_HEADER: run, COUNT_HEADER: min(self.replays + 1, MOST_REPLAYS)},
+            {RUN_HEADER: run, COUNT_HEADER: min(self.replays + 1, MAX_REPLAYS)},
             lambda name: name not in _MORE_QUEUES and not name.startswith(_ABOUT_THE_PAST),
         )
 
 
-def parked(lot: str, message: Received) -> Parked:
+def parked(lot: str, message: Received) -> ParkedMessage:
     """What `lot` has delivered. Never fails: whatever a part does not have is None."""
     view = message.properties.view()
-    return Parked(
+    return ParkedMessage(
         lot=lot,
         tag=message.tag,
         body=message.body,
@@ -224,20 +224,22 @@ def parked(lot: str, message: Received) -> Parked:
 def replays(headers: Mapping[str, Any] | None) -> int:
     """How often a message came out of a parking lot, as its headers say."""
     count = (headers or {}).get(COUNT_HEADER, 0)
-    return count if isinstance(count, int) and 0 <= count <= MOST_REPLAYS else 0
+    return count if isinstance(count, int) and 0 <= count <= MAX_REPLAYS else 0
 
 
 _loosely = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def _envelope(body: bytes) -> Envelope:
+def _envelope(body: bytes) -> ReadableEnvelope:
     try:
         fields = _loosely.decode(body)
     except RecursionError:
         return TOO_DEEP
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Envelope()
-    return Envelope(**{name: _text(fields[name]) for name in Envelope.__struct_fields__ if name in fields})
+        return ReadableEnvelope()
+    return ReadableEnvelope(
+        **{name: _text(fields[name]) for name in ReadableEnvelope.__struct_fields__ if name in fields}
+    )
 
 
 def _text(raw: msgspec.Raw) -> str | None:
@@ -247,14 +249,14 @@ def _text(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def _death(headers: Mapping[str, Any]) -> Death | None:
+def _death(headers: Mapping[str, Any]) -> DeathRecord | None:
     """The latest death stands first."""
     deaths = headers.get("x-death")
     latest = deaths[0] if isinstance(deaths, list) and deaths else None
     if not isinstance(latest, dict) or not isinstance(latest.get("queue"), str):
         return None
     keys = latest.get("routing-keys")
-    return Death(
+    return DeathRecord(
         queue=latest["queue"],
         reason=str(latest.get("reason", "?")),
         time=_aware(latest.get("time")),

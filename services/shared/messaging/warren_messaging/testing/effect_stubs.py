@@ -15,7 +15,9 @@ Perform = Callable[[Any], Awaitable[Any]]
 """As an effect's `perform`: takes the intent, returns the result or raises."""
 
 
-def watched(handlers: Handlers[T], outside: Mapping[type[EventData], Perform], calls: list[Any]) -> Handlers[T]:
+def with_recorded_calls(
+    handlers: Handlers[T], effect_stubs: Mapping[type[EventData], Perform], calls: list[Any]
+) -> Handlers[T]:
     """The same table, whose effects add the intent of each call to `calls`."""
 
     def noted(effect: Effect[T, Any, Any], perform: Perform) -> Effect[T, Any, Any]:
@@ -26,6 +28,6 @@ def watched(handlers: Handlers[T], outside: Mapping[type[EventData], Perform], c
         return msgspec.structs.replace(effect, perform=call)
 
     return {
-        data: noted(handler, outside.get(data, handler.perform)) if isinstance(handler, Effect) else handler
+        data: noted(handler, effect_stubs.get(data, handler.perform)) if isinstance(handler, Effect) else handler
         for data, handler in handlers.items()
     }

@@ -14,7 +14,7 @@ Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
 
-class Gathering(Generic[Question, Answer]):
+class RequestCoalescer(Generic[Question, Answer]):
     """`answer` is given questions by key and returns an answer for each key.
 
     When a round fails, each of its questions is asked alone, so an error is raised only where its own question was
@@ -29,7 +29,7 @@ class Gathering(Generic[Question, Answer]):
         self._waiting: dict[Hashable, tuple[Question, asyncio.Future[Answer]]] = {}
         self._rounds: asyncio.Task[None] | None = None
 
-    async def ask(self, key: Hashable, question: Question) -> Answer:
+    async def submit(self, key: Hashable, question: Question) -> Answer:
         if key not in self._waiting:
             self._waiting[key] = (question, asyncio.get_running_loop().create_future())
         _, answer = self._waiting[key]

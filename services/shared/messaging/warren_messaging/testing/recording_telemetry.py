@@ -1,13 +1,13 @@
-"""Telemetry that remembers what a rehearsal reports."""
+"""Telemetry that remembers what a harness reports."""
 
 from collections.abc import Iterable
 
-from warren_messaging.amqp.pipeline import Outcome
+from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.events import AnyEvent
 from warren_messaging.telemetry import Telemetry
 
 
-class Witness(Telemetry):
+class RecordingTelemetry(Telemetry):
     def __init__(self) -> None:
         self.repeated_events: list[AnyEvent] = []
         self._failures: dict[str, tuple[str, int]] = {}
@@ -22,11 +22,11 @@ class Witness(Telemetry):
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
         self._failures[key] = (reason, attempts)
 
-    def published(self, event: AnyEvent, outcome: Outcome) -> None:
+    def published(self, event: AnyEvent, result: PublishResult) -> None:
         """There is nobody to answer."""
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
         """The verdicts say it."""
 
-    def state(self, component: str, text: str, *, trouble: bool = True) -> None:
+    def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         """Nothing is ever away."""
