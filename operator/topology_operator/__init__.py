@@ -1,5 +1,5 @@
-"""The Kubernetes front end of the topology engine.
+"""The Kubernetes operator for `Topology` resources.
 
-Watches `Topology` resources, calls `broker_topology` for each, and writes what came out into status, conditions, events
-and metrics. It decides nothing about brokers itself.
+Watches Topologies, calls the engine `broker_topology` for each, and writes the result into status, conditions, events
+and metrics. Every decision about a broker is the engine's.
 """

@@ -1,6 +1,4 @@
-"""`python -m topology_operator`: the operator; `… crd` prints the custom resource definition."""
-
-from __future__ import annotations
+"""`python -m topology_operator` runs the operator; `… crd` prints the custom resource definition."""
 
 import argparse
 import asyncio
@@ -9,47 +7,44 @@ from collections.abc import Sequence
 
 import msgspec
 
-from topology_operator import crd, settings
+from topology_operator import crd
 from topology_operator.crd import docstrings
 from topology_operator.errors import OperatorError, SettingsError
 from topology_operator.observability import logs
+from topology_operator.settings import PREFIX, TopologyOperatorSettings, read
 
 STOPPED, FAILED, USAGE = 0, 1, 2
 
 EXIT_CODES = """\
 exit codes:
   0  stopped by SIGTERM or SIGINT
-  1  it could not go on; the last line of the log says why
+  1  failed; the last line of the log names the reason
   2  wrong usage, or a setting with an impossible value
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs until it is stopped, and returns the exit code. Raises SystemExit(2) on wrong usage."""
+    """Returns the exit code. Raises SystemExit(2) on wrong usage."""
     options = _parser().parse_args(arguments)
     if options.command != "run":
         sys.stdout.write(crd.rendered() if options.command == "crd" else crd.reference_table.table())
         return STOPPED
-    from topology_operator import manager  # noqa: PLC0415 - kopf takes a moment to import, and the CRD needs none of it
+    from topology_operator import manager  # noqa: PLC0415 - kopf takes a moment to import, and the CRD does not need it
 
     try:
-        chosen = settings.read()
-        logs.configure(log_format=chosen.log_format, level=chosen.log_level)
-        asyncio.run(manager.run(chosen))
-    except SettingsError as exc:
-        print(f"error: {exc}", file=sys.stderr)  # noqa: T201
-        return USAGE
+        settings = read()
+        logs.configure(log_format=settings.log_format, level=settings.log_level)
+        asyncio.run(manager.run(settings))
     except (OperatorError, OSError) as exc:
         print(f"error: {exc}", file=sys.stderr)  # noqa: T201
-        return FAILED
+        return USAGE if isinstance(exc, SettingsError) else FAILED
     return STOPPED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m topology_operator",
-        description="Bring RabbitMQ brokers to what the Topology resources of a Kubernetes cluster say, and keep them "
-        "there.",
+        description="Keep RabbitMQ brokers in the state that the Topology resources of a Kubernetes cluster describe.",
         epilog=f"{_variables()}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -65,13 +60,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _variables() -> str:
-    texts = docstrings.of_fields(settings.TopologyOperatorSettings)
+    texts = docstrings.of_fields(TopologyOperatorSettings)
     lines = ["environment:"]
-    for field in msgspec.structs.fields(settings.TopologyOperatorSettings):
+    for field in msgspec.structs.fields(TopologyOperatorSettings):
         default = f" (default: {field.default})" if field.default != "" else ""
-        lines.append(f"  {settings.PREFIX}{field.name.upper()}{default}")
-        if field.name in texts:
-            lines += [f"      {line}" for line in texts[field.name].splitlines()]
+        lines.append(f"  {PREFIX}{field.name.upper()}{default}")
+        lines += [f"      {line}" for line in texts.get(field.name, "").splitlines()]
     return "\n".join(lines) + "\n"
 
 

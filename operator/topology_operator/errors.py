@@ -1,50 +1,55 @@
-"""Everything that can go wrong between the operator and Kubernetes, as one tree.
+"""Errors between the operator and Kubernetes, as one tree.
 
-OperatorError                 base; its text is one message a person can act on
-├── SettingsError             the environment asks for something impossible; the process does not start
-├── UnresolvedReference          what `spec.broker` names cannot be used, see `broker_address`
-└── KubernetesError           the API server could not do what was asked
-    ├── ApiServerUnreachable        nothing answers, or it says it is overloaded; worth waiting for
-    ├── Forbidden            403: the operator's role lacks a verb
-    └── Conflict              409: somebody else wrote in between; read again
+OperatorError                     base; its text is one message a person can act on
+├── SettingsError                 an environment variable has an impossible value; the process does not start
+├── UnresolvedReference           what `spec.broker` names cannot be used, see `broker.resolver`
+├── CleanupPending                the clean-up after a deleted Topology has to be tried again
+├── HookTimeout                   a Helm hook did not finish in time
+└── KubernetesError               the API server refused a request
+    ├── ApiServerUnreachable      no answer, or the API server is overloaded; worth a retry
+    ├── Forbidden                 401 or 403: the operator's role lacks a right
+    └── Conflict                  409: the object exists, or was changed since it was read
 """
-
-from __future__ import annotations
 
 
 class OperatorError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error that this package raises on purpose."""
 
 
 class SettingsError(OperatorError):
-    """A variable of the environment has an impossible value."""
+    pass
 
 
 class UnresolvedReference(OperatorError):
-    """What `spec.broker` names cannot be used. `reason` is the word for the condition."""
-
-    def __init__(self, reason: str, message: str, *, gone: bool = False) -> None:
+    def __init__(self, reason: str, message: str, *, not_found: bool = False) -> None:
         self.reason = reason
-        self.gone = gone
-        """The broker, or the Secret that leads to it, does not exist: nobody can clean up there any more."""
+        """Of the Ready condition."""
+        self.not_found = not_found
+        """The broker, or the Secret with its address, does not exist: no clean-up is possible there."""
         super().__init__(message)
 
 
-class KubernetesError(OperatorError):
-    """The API server refused one request; the text carries its reason."""
+class CleanupPending(OperatorError):
+    pass
 
+
+class HookTimeout(OperatorError):
+    """The text names what is left."""
+
+
+class KubernetesError(OperatorError):
     def __init__(self, message: str, status: int = 0) -> None:
         self.status = status
         super().__init__(message)
 
 
 class ApiServerUnreachable(KubernetesError):
-    """Nothing answers, or not in time, or the server asks to come back later."""
+    pass
 
 
 class Forbidden(KubernetesError):
-    """The operator's role lacks a right."""
+    pass
 
 
 class Conflict(KubernetesError):
-    """The object exists already, or was changed since it was read."""
+    pass

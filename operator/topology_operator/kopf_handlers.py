@@ -1,28 +1,27 @@
-"""What kopf calls. Thin: everything is done by the worker.
+"""kopf's settings and handlers. Each handler only calls the controller.
 
-kopf's own bookkeeping is switched off where it would write to the resource: no annotation repeats the spec (it could
-not hold a large one, and there is nothing to compare with). No peering is needed, because two operators do no harm.
+kopf writes no annotation with a copy of the spec, because a large spec would not fit. Peering is off, because several
+operators at once do no harm.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any
 
 import kopf
 
-from topology_operator.kubernetes.api import Connect
-from topology_operator.kubernetes.identifiers import FINALIZER, GROUP, PLURAL, VERSION
+from topology_operator.kubernetes.api import Authenticate
+from topology_operator.kubernetes.objects import GROUP, PLURAL, VERSION, Body
 from topology_operator.reconcile.controller import TopologyController
 
-STOP_SECONDS = 5.0
-"""How long a loop may take to end; it is cut off in an instant, unless the process hangs."""
+FINALIZER = f"{GROUP}/topology"
 
-Body = Mapping[str, Any]
+STOP_SECONDS = 5.0
+"""Time limit for a reconcile loop to end."""
+
+TOPOLOGIES = (GROUP, VERSION, PLURAL)
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
-    """Keeps no copy of the spec."""
+    """Stores no copy of the spec."""
 
     def fetch(self, *, body: kopf.Body) -> None:
         return None
@@ -31,70 +30,66 @@ class NoDiffBase(kopf.DiffBaseStorage):
         pass
 
 
-def configured(settings: kopf.OperatorSettings) -> kopf.OperatorSettings:
+def kopf_settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
     settings.persistence.finalizer = FINALIZER
     settings.persistence.diffbase_storage = NoDiffBase()
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"progress.{GROUP}")
     settings.posting.loggers = False
     settings.posting.reporting_component = "topology-operator"
     settings.posting.event_name_prefix = "topology-"
-    settings.background.instant_exit_timeout = STOP_SECONDS  # a deletion goes on once the loop has ended
+    settings.background.instant_exit_timeout = STOP_SECONDS  # the clean-up begins after the loop has ended
     settings.peering.standalone = True
-    settings.scanning.disabled = True  # the one kind it watches is there before it starts
-    settings.watching.server_timeout = 280  # below the five minutes at which proxies cut idle connections
+    settings.scanning.disabled = True  # the definition of Topologies exists before kopf starts
+    settings.watching.server_timeout = 280  # proxies cut idle connections after five minutes
     return settings
 
 
-def registered(worker: TopologyController, connect: Connect) -> kopf.OperatorRegistry:
-    """The handlers, in a registry of their own.
-
-    All of them are coroutines: kopf calls plain functions in threads, where nothing of the worker may be touched.
-    """
+def create_registry(controller: TopologyController, authenticate: Authenticate) -> kopf.OperatorRegistry:
+    """All handlers are coroutines: kopf calls plain functions in threads, and the controller is not thread-safe."""
     registry = kopf.OperatorRegistry()
-    seen: dict[str, dict[str, Any]] = {}
+    known: dict[str, dict[str, Any]] = {}
 
     @kopf.on.login(registry=registry)
     async def on_login(**_: Any) -> kopf.ConnectionInfo:
-        return connect()
+        return authenticate()
 
-    @kopf.index(GROUP, VERSION, PLURAL, registry=registry)
+    @kopf.index(*TOPOLOGIES, registry=registry)
     async def on_listed(body: kopf.Body, **_: Any) -> None:
-        """kopf runs no other handler before every resource has been here once: neighbours are known from the start."""
-        worker.neighbours.put(dict(body))
+        """kopf indexes every resource before it calls another handler, so peers are known from the start."""
+        controller.peers.put(dict(body))
 
-    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    @kopf.on.event(*TOPOLOGIES, registry=registry)
     async def on_changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
         uid, newest = body["metadata"]["uid"], dict(body)
         if type == "DELETED":
-            seen.pop(uid, None)
-            worker.gone(newest)
+            known.pop(uid, None)
+            controller.on_gone(newest)
             return
-        before = seen.get(uid)
-        seen[uid] = {"metadata": newest["metadata"]}
-        if before is None or _asked(before) != _asked(newest):
-            worker.changed(newest, before=before)
+        before = known.get(uid)
+        known[uid] = {"metadata": newest["metadata"]}
+        if before is None or _user_input(before) != _user_input(newest):
+            controller.on_change(newest, before=before)
 
     @kopf.daemon(
-        GROUP,
-        VERSION,
-        PLURAL,
+        *TOPOLOGIES,
         registry=registry,
         cancellation_backoff=STOP_SECONDS,
         cancellation_timeout=1.0,
         cancellation_polling=1.0,
     )
     async def on_present(body: kopf.Body, stopped: kopf.DaemonStopped, **_: Any) -> None:
-        await worker.run(body, stopped)
+        await controller.run(body, stopped)
 
-    @kopf.on.delete(GROUP, VERSION, PLURAL, registry=registry)
+    @kopf.on.delete(*TOPOLOGIES, registry=registry)
     async def on_deleted(body: kopf.Body, **_: Any) -> None:
-        await worker.release(dict(body))
+        await controller.clean_up(dict(body))
 
     return registry
 
 
-def _asked(body: Body) -> tuple[Any, ...]:
-    """What people change: the spec and the annotations for this operator. Its own writes to the status are neither."""
+def _user_input(body: Body) -> tuple[Any, ...]:
+    """The spec's generation and the annotations for this operator; a write to the status changes neither."""
     metadata = body["metadata"]
     annotations = {
         name: value for name, value in (metadata.get("annotations") or {}).items() if name.split("/")[0] == GROUP

@@ -1,6 +1,4 @@
-"""The parts of the operator, put together and run until a signal."""
-
-from __future__ import annotations
+"""Starts the parts of the operator and runs them until a signal."""
 
 import asyncio
 import signal
@@ -9,48 +7,45 @@ import socket
 import kopf
 import structlog
 
-from topology_operator import kopf_handlers
 from topology_operator.errors import KubernetesError, OperatorError, SettingsError
-from topology_operator.kubernetes import authentication
-from topology_operator.kubernetes.api import KubernetesApi
-from topology_operator.kubernetes.identifiers import API_VERSION, PLURAL
+from topology_operator.kopf_handlers import create_registry, kopf_settings
+from topology_operator.kubernetes.api import KubernetesApi, authenticate
+from topology_operator.kubernetes.objects import API_VERSION, PLURAL
 from topology_operator.observability.health import HealthServer
 from topology_operator.observability.metrics import OperatorMetrics
 from topology_operator.reconcile.controller import TopologyController
 from topology_operator.settings import TopologyOperatorSettings
 
-KIND_WAIT_SECONDS = 2.0
+POLL_SECONDS = 2.0
 
 log = structlog.get_logger()
 
 
 async def run(settings: TopologyOperatorSettings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `OperatorError`, and OSError when the port is taken."""
-    waiting = "starting"
-    kubernetes = KubernetesApi(authentication.connect)
+    """Runs until SIGTERM or SIGINT. Raises `OperatorError`, and OSError if the port is in use."""
+    not_ready = "starting"
+    kubernetes = KubernetesApi(authenticate)
     metrics = OperatorMetrics()
-    health = HealthServer(metrics.registry, lambda: waiting)
-    worker = TopologyController(kubernetes, settings, metrics)
-    ready = asyncio.Event()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    health = HealthServer(metrics.registry, lambda: not_ready)
+    controller = TopologyController(kubernetes, settings, metrics)
+    ready, stop = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await health.open(settings.metrics_host, settings.metrics_port)
-        log.info("started", metrics_port=health.port, namespaces=settings.served or "all")
-        waiting = f"the kind Topology ({API_VERSION}) is not installed, or may not be listed; see the log"
-        if not await _may_list(kubernetes, settings.served, stop):
+        log.info("started", metrics_port=health.port, namespaces=settings.served_namespaces or "all")
+        not_ready = f"the kind Topology ({API_VERSION}) is not installed, or may not be listed; see the log"
+        if not await _wait_for_access(kubernetes, settings.served_namespaces, stop):
             return
-        waiting = "Topologies are not watched yet"
+        not_ready = "Topologies are not watched yet"
         serving = asyncio.create_task(
             kopf.operator(
-                # Kopf's own name for us begins with that of our user, which has none in a container.
+                # kopf's default contains the name of the process's user, which has no name in a container
                 identity=socket.gethostname(),  # type: ignore[arg-type]
-                registry=kopf_handlers.registered(worker, authentication.connect),
-                settings=kopf_handlers.configured(kopf.OperatorSettings()),
-                clusterwide=not settings.served,
-                namespaces=settings.served,
+                registry=create_registry(controller, authenticate),
+                settings=kopf_settings(),
+                clusterwide=not settings.served_namespaces,
+                namespaces=settings.served_namespaces,
                 standalone=True,
                 ready_flag=ready,
                 stop_flag=stop,
@@ -58,50 +53,50 @@ async def run(settings: TopologyOperatorSettings) -> None:
         )
         readiness = asyncio.create_task(ready.wait())
         await asyncio.wait([serving, readiness], return_when=asyncio.FIRST_COMPLETED)
-        waiting = ""
-        log.info("watching Topologies")
+        not_ready = ""
+        log.info("watching topologies")
         readiness.cancel()
-        await _served(serving)
+        await _wait_for_kopf(serving)
     finally:
-        await worker.watches.close()
+        await controller.watches.close()
         await kubernetes.close()
         await health.close()
         log.info("stopped")
 
 
-async def _served(serving: asyncio.Task[None]) -> None:
-    """Raises `OperatorError` where kopf gives up: a right to watch is missing, or the API server fails for minutes."""
+async def _wait_for_kopf(serving: asyncio.Task[None]) -> None:
+    """Raises `OperatorError` if kopf gives up: the right to watch is missing, or the API server fails for minutes."""
     try:
         await serving
     except Exception as exc:
-        if not type(exc).__module__.startswith("kopf."):  # its errors of the API have no public name
+        if not type(exc).__module__.startswith("kopf."):  # kopf's API errors have no public name
             raise
         raise OperatorError(f"Topologies cannot be watched any more: {exc}") from exc
 
 
-async def _may_list(kubernetes: KubernetesApi, served: tuple[str, ...], stop: asyncio.Event) -> bool:
-    """Waits for the definition and for the right to list; false when the process is to stop before they came.
+async def _wait_for_access(kubernetes: KubernetesApi, namespaces: tuple[str, ...], stop: asyncio.Event) -> bool:
+    """Waits for the definition of Topologies and for the right to list them. Returns False if `stop` is set first.
 
-    kopf would try for a minute, and end with a stack trace.
+    kopf itself would wait for a minute and end with a stack trace.
     """
-    told = ""
+    logged = ""
     while not stop.is_set():
         try:
-            listed = await kubernetes.get(f"/apis/{API_VERSION}")
-            if listed is not None and any(each["name"] == PLURAL for each in listed["resources"]):
-                for where in [f"namespaces/{name}/" for name in served] or [""]:
-                    await kubernetes.get(f"/apis/{API_VERSION}/{where}{PLURAL}?limit=1")
+            resources = await kubernetes.get(f"/apis/{API_VERSION}")
+            if resources is not None and any(each["name"] == PLURAL for each in resources["resources"]):
+                for scope in [f"namespaces/{name}/" for name in namespaces] or [""]:
+                    await kubernetes.get(f"/apis/{API_VERSION}/{scope}{PLURAL}?limit=1")
                 return True
             reason = f"the kind Topology ({API_VERSION}) is not installed; install the CRD"
         except KubernetesError as exc:
             if exc.status == 401:
                 raise SettingsError(str(exc)) from exc
             reason = str(exc)
-        if reason != told:
-            log.warning("waiting", reason=reason)
-            told = reason
+        if reason != logged:
+            log.warning("waiting for access", reason=reason)
+            logged = reason
         try:
-            await asyncio.wait_for(stop.wait(), KIND_WAIT_SECONDS)
+            await asyncio.wait_for(stop.wait(), POLL_SECONDS)
         except TimeoutError:
             continue
     return False

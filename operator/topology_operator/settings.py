@@ -1,6 +1,4 @@
-"""Settings from the environment, read once when the process starts; all mistakes are reported together."""
-
-from __future__ import annotations
+"""Settings from the environment, read once at the start."""
 
 import os
 from collections.abc import Mapping
@@ -18,40 +16,40 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class TopologyOperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """A field `log_level` is read from TOPOLOGY_OPERATOR_LOG_LEVEL."""
+    """The field `log_level` is read from TOPOLOGY_OPERATOR_LOG_LEVEL."""
 
     namespaces: str = ""
-    """Which namespaces to serve, separated by commas; empty for the whole cluster."""
+    """The namespaces to serve, separated by commas; empty for the whole cluster."""
     metrics_host: str = "0.0.0.0"  # noqa: S104 - probes and scrapes come from outside the pod
     metrics_port: Port = 9464
-    """Where /metrics, /livez and /readyz are answered. 0 takes any free port."""
+    """The port of /metrics, /livez and /readyz. 0 takes any free port."""
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     concurrency: Annotated[int, Meta(ge=1, le=100)] = 4
-    """How many resources are worked on at the same time."""
+    """How many Topologies are reconciled at the same time."""
     retry_seconds: Seconds = 2.0
-    """The wait after the first failure of a resource; it doubles up to `retry_max_seconds`."""
+    """The wait after the first failure of a Topology; it doubles up to `retry_max_seconds`."""
     retry_max_seconds: Seconds = 120.0
     quiet_seconds: Seconds = 12.0
-    """How long a queue has to be without messages until that is believed and it is deleted: a little more than twice
-    the broker's `quorum_tick_interval` (5 s), as its counts are that late. Less may cost messages."""
-    startup_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 600.0
-    """How long after its creation a resource may wait for a broker that starts: until then, and until it was Ready
-    once, failures that another try may cure are events of type Normal."""
-    release_seconds: Seconds = 300.0
-    """How long the deletion of a resource waits for a broker that does not let it clean up, before it lets go."""
+    """How long a queue must be empty before it is deleted. The broker's counts are up to two
+    `quorum_tick_interval` (5 s) late, so a shorter time may lose messages."""
+    broker_startup_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 600.0
+    """How long the broker of a new Topology may take to start. Until then, and until the Topology was Ready once,
+    failures that a retry may cure are events of type Normal."""
+    cleanup_timeout_seconds: Seconds = 300.0
+    """How long the deletion of a Topology waits for an unavailable broker."""
 
     @property
-    def served(self) -> tuple[str, ...]:
-        """The namespaces, none for all of them."""
+    def served_namespaces(self) -> tuple[str, ...]:
+        """Empty for all namespaces."""
         return tuple(name for name in (part.strip() for part in self.namespaces.split(",")) if name)
 
 
 def read(environment: Mapping[str, str] = os.environ) -> TopologyOperatorSettings:
-    """Raises `SettingsError` that names every variable that is wrong.
+    """Raises `SettingsError`, which names every wrong variable.
 
-    Unknown ones with the prefix are left alone: Kubernetes itself sets TOPOLOGY_OPERATOR_PORT and the like, where a
-    Service is called topology-operator.
+    Unknown variables with the prefix are ignored: Kubernetes sets TOPOLOGY_OPERATOR_PORT and similar ones if a Service
+    is called topology-operator.
     """
     values: dict[str, Any] = {}
     mistakes: list[str] = []

@@ -13,7 +13,7 @@ from tests.kubernetes.crd_install import install
 from tests.kubernetes.emulator.server import ApiServerEmulator
 from tests.kubernetes.environment import REAL_API_SERVER, OperatorEnv, site
 from tests.kubernetes.operator_process import ROOT
-from topology_operator.kubernetes.authentication import connect
+from topology_operator.kubernetes.api import authenticate
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -34,7 +34,7 @@ async def emulator() -> AsyncIterator[ApiServerEmulator]:
 
 @pytest.fixture
 async def cluster(emulator: ApiServerEmulator) -> AsyncIterator[ApiClient]:
-    connection = connect() if REAL_API_SERVER else kopf.ConnectionInfo(server=emulator.url, token="admin-token")
+    connection = authenticate() if REAL_API_SERVER else kopf.ConnectionInfo(server=emulator.url, token="admin-token")
     async with ApiClient(connection).open() as opened:
         if REAL_API_SERVER:
             await install(opened)

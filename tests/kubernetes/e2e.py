@@ -12,7 +12,7 @@ import sys
 from tests.kubernetes.api_client import ApiClient, ApiError
 from tests.kubernetes.operator_process import ROOT
 from topology_operator.errors import SettingsError
-from topology_operator.kubernetes.authentication import connect
+from topology_operator.kubernetes.api import authenticate
 
 PASSED, FAILED, NOT_RUN = 0, 1, 77
 TESTS = "tests/kubernetes"
@@ -38,7 +38,7 @@ def main() -> int:
 async def _version() -> str:
     if not os.environ.get("KUBECONFIG"):
         raise SettingsError("KUBECONFIG is not set")
-    async with asyncio.timeout(15), ApiClient(connect()).open() as cluster:
+    async with asyncio.timeout(15), ApiClient(authenticate()).open() as cluster:
         return str((await cluster.send("GET", "/version"))["gitVersion"])
 
 

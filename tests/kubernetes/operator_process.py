@@ -59,7 +59,7 @@ class OperatorProcess:
                 start_new_session=True,
             )
         async with asyncio.timeout(START_SECONDS):
-            while not self.told("watching Topologies"):
+            while not self.told("watching topologies"):
                 if self._process.returncode is not None:
                     raise AssertionError(f"the operator ended:\n{self.log}")
                 await asyncio.sleep(0.05)

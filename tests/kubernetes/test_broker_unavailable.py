@@ -55,12 +55,12 @@ async def test_what_nobody_can_compare_is_unknown_with_the_time_of_the_last_comp
         proxy.heal()
         await env.until("shop")
     await env.broker_secret("broker", password="wrong")
-    refused = await env.until("shop", unknown("AccessRefused"))
+    refused = await env.until("shop", unknown("AccessDenied"))
     assert condition(refused)["status"] == "Unknown"
     assert refused["status"]["summary"] == {"text": "Unknown"}
     await env.broker_secret("broker")
     back = await env.until("shop")
-    assert back["status"]["summary"]["held"] == len(back["status"]["objects"])
+    assert back["status"]["summary"]["synced"] == len(back["status"]["objects"])
 
 
 async def test_a_deletion_waits_for_a_broker_that_is_away_and_then_cleans_up(env: OperatorEnv) -> None:
@@ -71,7 +71,7 @@ async def test_a_deletion_waits_for_a_broker_that_is_away_and_then_cleans_up(env
         await env.until("shop")
         proxy.refuse()
         await env.delete("shop")
-        waiting = await env.until("shop", has("Releasing"))
+        waiting = await env.until("shop", has("Deleting"))
         assert "waiting up to" in condition(waiting)["message"]
         proxy.heal()
         await env.until_gone("shop")
@@ -79,7 +79,7 @@ async def test_a_deletion_waits_for_a_broker_that_is_away_and_then_cleans_up(env
 
 
 async def test_a_broker_gone_for_good_holds_up_neither_the_resource_nor_its_namespace(env: OperatorEnv) -> None:
-    await env.operator(release_seconds="3")
+    await env.operator(cleanup_timeout_seconds="3")
     async with FaultProxy(port_of(env)).serving() as proxy:
         await through(env, proxy)
         await env.create("shop", queues={"q": {}})
@@ -87,8 +87,8 @@ async def test_a_broker_gone_for_good_holds_up_neither_the_resource_nor_its_name
         proxy.refuse()
         await env.delete("shop")
         await env.until_gone("shop")
-    (told,) = await env.cluster.events(env.namespace, "LeftBehind")
-    assert "nothing was cleaned up within 3 s" in told
+    (told,) = await env.cluster.events(env.namespace, "ObjectsOrphaned")
+    assert "no clean-up within 3 s" in told
     assert set(await env.at_broker("queues")) == {"q"}
 
 
@@ -97,19 +97,19 @@ async def test_without_the_secret_the_last_known_way_to_the_broker_serves_the_cl
     await env.create("shop", queues={"q": {}})
     await env.until("shop")
     await env.cluster.delete(SECRET, env.namespace, "broker")
-    await env.until("shop", has("SecretMissing"))
+    await env.until("shop", has("SecretNotFound"))
     await env.delete("shop")
     await env.until_gone("shop")
     assert await env.at_broker("queues") == {}
 
 
 async def test_a_resource_whose_broker_never_was_goes_at_once(env: OperatorEnv) -> None:
-    await env.operator(release_seconds="3600")
+    await env.operator(cleanup_timeout_seconds="3600")
     await env.create("shop", broker={"clusterRef": {"name": "nowhere"}})
-    await env.until("shop", has("ClusterMissing"))
+    await env.until("shop", has("ClusterNotFound"))
     await env.delete("shop")
     await env.until_gone("shop")
-    assert await env.cluster.events(env.namespace, "LeftBehind")
+    assert await env.cluster.events(env.namespace, "ObjectsOrphaned")
 
 
 async def test_a_whole_namespace_goes_and_its_objects_with_it(env: OperatorEnv) -> None:
@@ -129,7 +129,7 @@ async def test_a_cluster_of_the_cluster_operator_is_found_by_its_name(env: Opera
     await env.operator()
     cluster, address = env.cluster, env.address
     await env.create("shop", broker={"clusterRef": {"name": "rabbit"}}, queues={"q": {}})
-    await env.until("shop", has("ClusterMissing"))
+    await env.until("shop", has("ClusterNotFound"))
     await cluster.secret(env.namespace, "rabbit-tls", tls_crt="x", ca_crt=address.ca_file.read_text())
     await cluster.secret(
         env.namespace, "rabbit-default-user", username=address.admin_username, password=address.admin_password
@@ -156,7 +156,7 @@ async def test_a_cluster_of_the_cluster_operator_is_found_by_its_name(env: Opera
     await cluster.patch(CLUSTER, env.namespace, "rabbit", {"status": status}, "status")
     await env.until("shop")
     await cluster.delete(CLUSTER, env.namespace, "rabbit")
-    await env.until("shop", has("ClusterMissing"))
+    await env.until("shop", has("ClusterNotFound"))
     await env.delete("shop")
     await env.until_gone("shop", seconds=20)
 

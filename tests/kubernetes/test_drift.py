@@ -4,7 +4,7 @@ from broker_topology.broker.management_api import path
 from tests.kubernetes.api_client import TOPOLOGY, condition, eventually, has
 from tests.kubernetes.environment import OperatorEnv
 
-SEEN = "Handler 'registered.<locals>.on_changed' succeeded."
+SEEN = "Handler 'create_registry.<locals>.on_changed' succeeded."
 SOON = 5
 """The shortest time between two comparisons."""
 
@@ -24,9 +24,9 @@ async def test_drift_is_repaired_counted_and_named(env: OperatorEnv) -> None:
     assert any("queue a" in message for message in await env.cluster.events(env.namespace, "DriftRepaired"))
     labels = f'namespace="{env.namespace}",topology="shop"'
     assert await operator.metric(f'topology_drift_repaired_total{{kind="queue",{labels}}}') == 1
-    calm = await env.until("shop", has("InStep", "Drifted"))
+    calm = await env.until("shop", has("InSync", "Drifted"))
     assert condition(calm)["status"] == "True"
-    assert "last put back at" in condition(calm, "Drifted")["message"]
+    assert "last repair at" in condition(calm, "Drifted")["message"]
 
 
 async def test_a_virtual_host_deleted_by_hand_comes_back_with_everything_in_it(env: OperatorEnv) -> None:
@@ -60,11 +60,11 @@ async def test_a_resource_at_rest_costs_no_write_and_no_second_look(env: Operato
     operator = await env.operator()
     await env.create("shop", queues={"a": {}}, users={env.user("u"): user()})
     ready = await env.until("shop")
-    looks = 'topology_reconcile_seconds_count{reason="Held"}'
+    looks = 'topology_reconcile_duration_seconds_count{reason="Synced"}'
     before = await operator.metric(looks)
 
     # a write to the status, by whomever, wakes nobody
-    seen, woken = len(operator.told(SEEN)), len(operator.told("woken"))
+    seen, woken = len(operator.told(SEEN)), len(operator.told("reconcile requested"))
     status = {"status": {"lastError": "written by the test"}}
     await env.cluster.patch(TOPOLOGY, env.namespace, "shop", status, "status")
 
@@ -72,7 +72,7 @@ async def test_a_resource_at_rest_costs_no_write_and_no_second_look(env: Operato
         return len(operator.told(SEEN)) > seen
 
     await eventually(saw_it)
-    assert len(operator.told("woken")) == woken
+    assert len(operator.told("reconcile requested")) == woken
     await env.cluster.patch(TOPOLOGY, env.namespace, "shop", {"status": {"lastError": None}}, "status")
 
     await env.annotate("shop", other="x")  # wakes it: one more look, and nothing to write

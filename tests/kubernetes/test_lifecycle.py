@@ -16,7 +16,7 @@ async def test_a_new_resource_becomes_ready_when_the_broker_holds_it(env: Operat
     ready = await env.until("shop")
     assert set(await env.at_broker("queues")) == {"shop.queue"}
     status = ready["status"]
-    assert status["summary"]["wanted"] == status["summary"]["held"] == len(status["objects"])
+    assert status["summary"]["desired"] == status["summary"]["synced"] == len(status["objects"])
     assert {each["state"] for each in status["objects"]} == {"Ready"}
     assert status["broker"]["address"] == env.address.management_url
     assert condition(ready, "Drifted")["status"] == "False"
@@ -48,4 +48,4 @@ async def test_a_deleted_resource_takes_its_objects_along(env: OperatorEnv) -> N
     assert await env.at_broker("queues") == {}
     assert await env.at_broker("users") == {}
     await env.cluster.until_gone(SECRET, env.namespace, "u")
-    assert operator.told("released")
+    assert operator.told("cleanup finished")

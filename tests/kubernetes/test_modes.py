@@ -9,7 +9,7 @@ async def test_mode_plan_tells_what_enforce_would_do_and_writes_nothing(env: Ope
     await env.operator()
     users = {env.user("u"): {"secretName": "u"}}
     await env.create("shop", mode="Plan", queues={"a": {}, "b": {}}, users=users)
-    planned = await env.until("shop", has("Planned"))
+    planned = await env.until("shop", has("OutOfSync"))
     assert any("queue a (quorum)" in line for line in planned["status"]["plan"]["steps"])
     assert condition(planned, "Drifted")["status"] == "True"
     assert await env.at_broker("queues") == {}
@@ -28,7 +28,7 @@ async def test_what_is_probably_a_mistake_is_a_warning_and_strict_refuses_it(env
     (warning,) = (await env.until("shop"))["status"]["warnings"]
     assert f"spec.users.{user}.topicPermissions: permissions.write allows topic exchange events" in warning
     await env.change("shop", strict=True)
-    refused = await env.until("shop", has("Invalid"))
+    refused = await env.until("shop", has("InvalidSpec"))
     assert "permissions.write allows topic exchange events" in condition(refused)["message"]
     limited = [{"exchange": "events", "write": "^u"}]
     await env.change("shop", users={user: {"secretName": "u", "permissions": everything, "topicPermissions": limited}})
@@ -61,7 +61,7 @@ async def test_a_queue_with_messages_outlives_its_resource(env: OperatorEnv) -> 
     await env.delete("shop")
     await env.until_gone("shop")
     assert set(await env.at_broker("queues")) == {"full"}
-    (told,) = await env.cluster.events(env.namespace, "Released")
+    (told,) = await env.cluster.events(env.namespace, "CleanedUp")
     assert "kept" in told
     assert "queue full" in told
 

@@ -25,7 +25,7 @@ async def test_resources_that_need_each_other_may_come_in_any_order(env: Operato
     await env.create(order[0], **specs[order[0]])
     first = await env.until(order[0], lambda body: condition(body).get("status") in {"True", "False"})
     if order[0] == "shop":
-        assert condition(first)["reason"] == "Invalid"
+        assert condition(first)["reason"] == "InvalidSpec"
         assert "no Topology declares exchange events" in condition(first)["message"]
     await env.create(order[1], **specs[order[1]])
     for name in order:

@@ -103,7 +103,7 @@ async def test_two_operators_at_once_do_what_one_does(env: OperatorEnv) -> None:
     await env.until("shop")
 
     async def both_agree() -> bool:
-        return bool(first.told("looked")) and bool(second.told("looked"))
+        return bool(first.told("reconciled")) and bool(second.told("reconciled"))
 
     await eventually(both_agree)
     again = await env.cluster.get(SECRET, env.namespace, "u")

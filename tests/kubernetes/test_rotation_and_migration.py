@@ -41,8 +41,8 @@ async def test_a_request_to_rotate_that_cannot_be_read_is_said(env: OperatorEnv)
     await env.create("shop", users={env.user("u"): {"secretName": "u"}})
     await env.until("shop")
     await env.annotate("shop", rotate="now")
-    refused = await env.until("shop", has("Invalid"))
-    assert "is no time: write" in condition(refused)["message"]
+    refused = await env.until("shop", has("InvalidSpec"))
+    assert "is not a time: write" in condition(refused)["message"]
     await env.annotate("shop", rotate=None)
     await env.until("shop")
 

@@ -83,7 +83,7 @@ async def test_a_missing_broker_secret_is_said_and_its_arrival_heals_at_once(env
     await env.cluster.delete(SECRET, env.namespace, "broker")
     await env.operator(retry_seconds="3600", retry_max_seconds="3600")
     await env.create("shop", queues={"q": {}})
-    missing = await env.until("shop", has("SecretMissing"))
+    missing = await env.until("shop", has("SecretNotFound"))
     assert condition(missing)["message"] == f"Secret {env.namespace}/broker does not exist"
     assert condition(missing)["status"] == "False"
     await env.broker_secret("broker")
@@ -93,11 +93,11 @@ async def test_a_missing_broker_secret_is_said_and_its_arrival_heals_at_once(env
 @pytest.mark.parametrize(
     ("wrong", "reason", "words"),
     [
-        ({"password": "not-the-password"}, "AccessRefused", "refuses user"),
+        ({"password": "not-the-password"}, "AccessDenied", "refuses user"),
         ({"ca_crt": "other"}, "CertificateRefused", "is not trusted"),
         ({"ca_crt": "no certificate"}, "CertificateRefused", "cannot be used"),
-        ({"uri": "amqps://localhost:5671"}, "SecretUnusable", "speaks to the management API"),
-        ({"username": ""}, "SecretUnusable", "has no username"),
+        ({"uri": "amqps://localhost:5671"}, "SecretInvalid", "uses the management API"),
+        ({"username": ""}, "SecretInvalid", "has no username"),
     ],
     ids=["password", "authority", "no-authority", "amqp", "username"],
 )

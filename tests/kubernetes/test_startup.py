@@ -12,12 +12,12 @@ async def test_a_broker_that_is_not_up_yet_is_no_warning(env: OperatorEnv) -> No
     async with FaultProxy(port_of(env)).serving() as proxy:
         proxy.refuse()
         await env.create("shop", queues={"q": {}})
-        await env.until("shop", has("SecretMissing"))
+        await env.until("shop", has("SecretNotFound"))
         await through(env, proxy)
         await env.until("shop", has("BrokerUnreachable"))
         proxy.heal()
         await env.until("shop")
-        for reason in ("SecretMissing", "BrokerUnreachable"):
+        for reason in ("SecretNotFound", "BrokerUnreachable"):
             assert await env.cluster.events(env.namespace, reason, "Normal"), operator.log
             assert await env.cluster.events(env.namespace, reason, "Warning") == []
         # it was up, so that it is away is news
@@ -28,7 +28,7 @@ async def test_a_broker_that_is_not_up_yet_is_no_warning(env: OperatorEnv) -> No
 
 
 async def test_a_broker_that_does_not_come_is_a_warning_in_the_end(env: OperatorEnv) -> None:
-    await env.operator(startup_seconds="3")
+    await env.operator(broker_startup_seconds="3")
     async with FaultProxy(port_of(env)).serving() as proxy:
         await through(env, proxy)
         proxy.refuse()
@@ -40,5 +40,5 @@ async def test_a_broker_that_does_not_come_is_a_warning_in_the_end(env: Operator
 async def test_a_mistake_is_a_warning_at_once(env: OperatorEnv) -> None:
     await env.operator()
     await env.create("shop", bindings=[{"source": "nowhere", "queue": "nothing"}])
-    await env.until("shop", has("Invalid"))
-    await eventually(lambda: env.cluster.events(env.namespace, "Invalid", "Warning"))
+    await env.until("shop", has("InvalidSpec"))
+    await eventually(lambda: env.cluster.events(env.namespace, "InvalidSpec", "Warning"))

@@ -56,7 +56,7 @@ async def test_a_role_without_a_right_is_said_by_the_resource(env: OperatorEnv) 
     await env.broker_secret("broker", namespace=home)
     await env.operator()
     await env.create("shop", broker={"secretRef": {"name": "broker", "namespace": home}})
-    refused = await env.until("shop", has("KubernetesRefused"))
+    refused = await env.until("shop", has("Forbidden"))
     assert "the operator lacks a right" in condition(refused)["message"]
     await env.grant(home, account_namespace=env.namespace)
     await env.until("shop", has("NamespaceNotAllowed"))

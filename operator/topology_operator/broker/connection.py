@@ -1,6 +1,4 @@
-"""Address and credentials of one management API, and how a Secret words them. Pure."""
-
-from __future__ import annotations
+"""Address and credentials of a management API, read from a Secret. Pure."""
 
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
@@ -11,11 +9,11 @@ from broker_topology.credentials.secrets import without_line_end
 
 MANAGEMENT_TLS_PORT, MANAGEMENT_PORT = "15671", "15672"
 DEFAULT_PORTS = {"https": MANAGEMENT_TLS_PORT, "http": MANAGEMENT_PORT}
-AMQP = {"amqps": "https", "amqp": "http"}
+SCHEME_FOR_AMQP = {"amqps": "https", "amqp": "http"}
 
 
 class IncompleteSecret(ValueError):
-    """A Secret does not say enough; the text says what is missing, never what is there."""
+    """A Secret lacks a value. The text names the key and never shows a value."""
 
 
 class BrokerConnection(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,9 +22,9 @@ class BrokerConnection(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     password: str
     ca_data: str | None = None
-    """PEM; None for the system's authorities."""
+    """PEM; None for the authorities of the system."""
     certificate: str | None = None
-    """PEM, for a broker that asks for a client certificate."""
+    """PEM, for a broker that requires a client certificate."""
     key: str | None = None
 
     def __repr__(self) -> str:
@@ -34,47 +32,46 @@ class BrokerConnection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def from_secret(data: Mapping[str, str]) -> BrokerConnection:
-    """`uri`, or `host` and perhaps `port` of the management API; `username` and `password`; `ca.crt`, `tls.crt`,
-    `tls.key`.
+    """Reads `uri`, or `host` and `port`, of the management API, `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`.
 
-    Credentials may be inside the `uri` instead. Raises `IncompleteSecret`.
+    `username` and `password` win over credentials in the `uri`. Raises `IncompleteSecret`.
     """
     url, username, password = _address(data)
     username = without_line_end(data.get("username", "")) or username
     password = without_line_end(data.get("password", "")) or password
     if not username or not password:
         raise IncompleteSecret(f"it has no {'password' if username else 'username'}")
-    certificate, key = data.get("tls.crt") or None, data.get("tls.key") or None
+    ca_data, certificate, key = (data.get(name) or None for name in ("ca.crt", "tls.crt", "tls.key"))
     if (certificate is None) != (key is None):
         raise IncompleteSecret(f"it has no {'tls.key' if certificate else 'tls.crt'}")
     return BrokerConnection(
-        url=url,
-        username=username,
-        password=password,
-        ca_data=data.get("ca.crt") or None,
-        certificate=certificate,
-        key=key,
+        url=url, username=username, password=password, ca_data=ca_data, certificate=certificate, key=key
     )
 
 
 def _address(data: Mapping[str, str]) -> tuple[str, str, str]:
+    """URL, user name and password."""
     if uri := data.get("uri", "").strip():
-        try:
-            parts = urlsplit(uri)
-            port = str(parts.port) if parts.port is not None else ""
-        except ValueError as exc:
-            raise IncompleteSecret("uri is not an address: write https://host:port") from exc
-        if parts.scheme in AMQP:
-            raise IncompleteSecret(
-                f"uri begins with {parts.scheme}://, but the operator speaks to the management API: write "
-                f"{AMQP[parts.scheme]}://host:{DEFAULT_PORTS[AMQP[parts.scheme]]}"
-            )
-        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-            raise IncompleteSecret("uri is not an address: write https://host:port")
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        url = f"{parts.scheme}://{host}:{port or DEFAULT_PORTS[parts.scheme]}{parts.path.rstrip('/')}"
-        return url, unquote(parts.username or ""), unquote(parts.password or "")
+        return _address_of_uri(uri)
     host = data.get("host", "").strip()
     if not host:
         raise IncompleteSecret("it has neither uri nor host")
     return f"https://{host}:{data.get('port', '').strip() or MANAGEMENT_TLS_PORT}", "", ""
+
+
+def _address_of_uri(uri: str) -> tuple[str, str, str]:
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError as exc:
+        raise IncompleteSecret("uri is not an address: write https://host:port") from exc
+    if scheme := SCHEME_FOR_AMQP.get(parts.scheme):
+        raise IncompleteSecret(
+            f"uri begins with {parts.scheme}://, but the operator uses the management API: "
+            f"write {scheme}://host:{DEFAULT_PORTS[scheme]}"
+        )
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise IncompleteSecret("uri is not an address: write https://host:port")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    url = f"{parts.scheme}://{host}:{port or DEFAULT_PORTS[parts.scheme]}{parts.path.rstrip('/')}"
+    return url, unquote(parts.username or ""), unquote(parts.password or "")

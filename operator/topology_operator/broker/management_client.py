@@ -1,6 +1,4 @@
-"""Opens a broker's management API from what a reference led to."""
-
-from __future__ import annotations
+"""Opens the management API of a broker."""
 
 import contextlib
 import os
@@ -11,9 +9,9 @@ from topology_operator.broker.connection import BrokerConnection
 
 
 @contextlib.asynccontextmanager
-async def opened(connection: BrokerConnection) -> AsyncIterator[ManagementApi]:
-    """Raises `BrokerError` when it does not open."""
-    with _files(connection) as pair:
+async def open_management_api(connection: BrokerConnection) -> AsyncIterator[ManagementApi]:
+    """Raises `BrokerError` if the broker cannot be reached or used."""
+    with _certificate_files(connection) as pair:
         async with ManagementApi(
             connection.url,
             connection.username,
@@ -25,15 +23,15 @@ async def opened(connection: BrokerConnection) -> AsyncIterator[ManagementApi]:
 
 
 @contextlib.contextmanager
-def _files(connection: BrokerConnection) -> Iterator[tuple[str, str] | None]:
-    """Certificate and key as files, which is all that OpenSSL takes; in memory, so the key is on no disk."""
+def _certificate_files(connection: BrokerConnection) -> Iterator[tuple[str, str] | None]:
+    """Certificate and key as files in memory: OpenSSL accepts files only, and the key must not be on a disk."""
     if connection.certificate is None or connection.key is None:
         yield None
         return
     with contextlib.ExitStack() as stack:
         paths = []
-        for name, text in (("tls.crt", connection.certificate), ("tls.key", connection.key)):
-            descriptor = os.memfd_create(name)
+        for text in (connection.certificate, connection.key):
+            descriptor = os.memfd_create("client-certificate")
             stack.callback(os.close, descriptor)
             os.write(descriptor, text.encode())
             paths.append(f"/proc/self/fd/{descriptor}")

@@ -1,19 +1,14 @@
-"""`spec.broker` -> address and credentials of a management API.
+"""Resolves `spec.broker` to a connection.
 
-Everything is read anew for each reconcile, so a renewed certificate or password is used at once. A reference into
-another namespace is followed only where its target names the namespaces that may: otherwise whoever may write a
-Topology could use every broker's administrator.
+Secrets and clusters are read again for each reconcile, so that a renewed certificate or password is used at once. A
+reference into another namespace works only if its target allows this one: without that rule, everybody with the right
+to create a Topology could use the administrator of every broker.
 """
 
-from __future__ import annotations
-
-import base64
-import binascii
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from broker_topology.resource.fields import BrokerReference, Reference
 from topology_operator.broker.connection import (
@@ -24,167 +19,132 @@ from topology_operator.broker.connection import (
     from_secret,
 )
 from topology_operator.errors import UnresolvedReference
-from topology_operator.kubernetes.api import KubernetesApi, Object, path_of
-from topology_operator.kubernetes.identifiers import ALLOWED_NAMESPACES, CLUSTER_API, CLUSTER_PLURAL, CONNECTION_URI
+from topology_operator.kubernetes.api import KubernetesApi
+from topology_operator.kubernetes.objects import (
+    GROUP,
+    Object,
+    ObjectReference,
+    ObservedVersions,
+    decode_secret,
+    version_of,
+)
 
+ALLOWED_NAMESPACES = (f"{GROUP}/allowed-namespaces", "rabbitmq.com/topology-allowed-namespaces")
+"""Annotations of a RabbitmqCluster or Secret: the namespaces whose Topologies may refer to it; `*` for all."""
 
-class ObjectReference(msgspec.Struct, frozen=True, order=True):
-    """One object whose changes matter to a resource."""
-
-    api: str
-    plural: str
-    namespace: str
-    name: str
-
-    @property
-    def path(self) -> str:
-        return path_of(self.api, self.plural, self.namespace, self.name)
-
-
-ObservedVersions = dict[ObjectReference, str | None]
-"""What was looked at, and the version that was found; None where nothing was."""
-
-
-def secret(namespace: str, name: str) -> ObjectReference:
-    return ObjectReference("v1", "secrets", namespace, name)
+CONNECTION_URI = "rabbitmq.com/operator-connection-uri"
+"""Annotation of a RabbitmqCluster: the address of its management API, if it is not that of its Service."""
 
 
 class BrokerResolver:
-    """Follows the references of one resource. `seen` has every object it looked at, found or not."""
+    """Follows the references of one Topology."""
 
     def __init__(self, kubernetes: KubernetesApi, namespace: str) -> None:
         self._kubernetes = kubernetes
         self._namespace = namespace
-        self.seen: ObservedVersions = {}
+        self.observed: ObservedVersions = {}
+        """Every object that was read."""
 
     async def resolve(self, broker: BrokerReference | None) -> BrokerConnection:
-        """Raises `UnresolvedReference` with the word and the sentence for the condition, and `KubernetesError`."""
-        if broker is None:
-            raise UnresolvedReference("BrokerNotSet", "spec.broker is missing: name a clusterRef or a secretRef")
-        if broker.cluster_ref is not None:
-            found = await self._cluster(broker.cluster_ref)
-        elif broker.secret_ref is not None:
-            found = await self._secret(broker.secret_ref)
+        """Raises `UnresolvedReference` with reason and message of the Ready condition, and `KubernetesError`."""
+        if broker is not None and broker.cluster_ref is not None:
+            connection = await self._from_cluster(broker.cluster_ref)
+        elif broker is not None and broker.secret_ref is not None:
+            connection = await self._from_secret(broker.secret_ref)
         else:
-            raise UnresolvedReference("BrokerNotSet", "spec.broker names neither a clusterRef nor a secretRef")
-        if broker.ca_secret_ref is not None:
-            data = await self._data(secret(self._namespace, broker.ca_secret_ref.name))
-            found = msgspec.structs.replace(found, ca_data=_needed(data, "ca.crt", broker.ca_secret_ref.name))
-        if broker.client_certificate_secret_ref is not None:
-            name = broker.client_certificate_secret_ref.name
-            data = await self._data(secret(self._namespace, name))
-            found = msgspec.structs.replace(
-                found, certificate=_needed(data, "tls.crt", name), key=_needed(data, "tls.key", name)
-            )
-        return found
+            raise UnresolvedReference("BrokerNotSet", "spec.broker must name a clusterRef or a secretRef")
+        if (reference := broker.ca_secret_ref) is not None:
+            data = await self._secret_data(self._namespace, reference.name)
+            connection = replace(connection, ca_data=_required(data, "ca.crt", reference.name))
+        if (reference := broker.client_certificate_secret_ref) is not None:
+            data = await self._secret_data(self._namespace, reference.name)
+            certificate, key = (_required(data, name, reference.name) for name in ("tls.crt", "tls.key"))
+            connection = replace(connection, certificate=certificate, key=key)
+        return connection
 
-    async def _secret(self, reference: Reference) -> BrokerConnection:
-        named = secret(reference.namespace or self._namespace, reference.name)
-        held = await self._read(named, "Secret")
-        data = decoded(held)
+    async def _from_secret(self, reference: Reference) -> BrokerConnection:
+        target = ObjectReference("Secret", reference.namespace or self._namespace, reference.name)
+        secret = await self._shared(target)
         try:
-            return from_secret(data)
+            return from_secret(decode_secret(secret))
         except IncompleteSecret as exc:
-            raise UnresolvedReference("SecretUnusable", f"Secret {named.namespace}/{named.name}: {exc}") from exc
+            raise UnresolvedReference("SecretInvalid", f"{target}: {exc}") from exc
 
-    async def _cluster(self, reference: Reference) -> BrokerConnection:
-        named = ObjectReference(CLUSTER_API, CLUSTER_PLURAL, reference.namespace or self._namespace, reference.name)
-        cluster = await self._read(named, "RabbitmqCluster")
-        where = f"RabbitmqCluster {named.namespace}/{named.name}"
-        holder = _at(cluster, "status", "defaultUser", "secretReference", "name")
-        if not holder:
-            raise UnresolvedReference(
-                "ClusterNotReady", f"{where} has no default user yet: status.defaultUser is empty"
-            )
-        data = await self._data(secret(named.namespace, str(holder)))
+    async def _from_cluster(self, reference: Reference) -> BrokerConnection:
+        target = ObjectReference("RabbitmqCluster", reference.namespace or self._namespace, reference.name)
+        cluster = await self._shared(target)
+        secret_name = _at(cluster, "status", "defaultUser", "secretReference", "name")
+        if not secret_name:
+            text = f"{target} has no default user yet: status.defaultUser is empty"
+            raise UnresolvedReference("ClusterNotReady", text)
+        data = await self._secret_data(target.namespace, str(secret_name))
         tls = _at(cluster, "spec", "tls") or {}
-        authority = None
-        if tls.get("secretName"):
-            authority = await self._authority(named.namespace, tls)
         url = _at(cluster, "metadata", "annotations", CONNECTION_URI) or _service_url(
-            cluster, named, tls=bool(tls.get("secretName"))
+            cluster, target, tls=bool(tls.get("secretName"))
         )
         return BrokerConnection(
             url=str(url).rstrip("/"),
-            username=_needed(data, "username", str(holder)),
-            password=_needed(data, "password", str(holder)),
-            ca_data=authority,
+            username=_required(data, "username", str(secret_name)),
+            password=_required(data, "password", str(secret_name)),
+            ca_data=await self._authority(target.namespace, tls) if tls.get("secretName") else None,
         )
 
     async def _authority(self, namespace: str, tls: Mapping[str, Any]) -> str | None:
-        """`ca.crt` of the cluster's CA Secret, or of its certificate's (cert-manager writes one there)."""
-        for name in (tls.get("caSecretName"), tls["secretName"]):
-            if not name:
-                continue
-            held = await self._get(secret(namespace, name))
-            if held is not None and (authority := decoded(held).get("ca.crt")):
+        """Reads `ca.crt` of the CA Secret, or else of the certificate's Secret, where cert-manager writes it."""
+        for name in filter(None, (tls.get("caSecretName"), tls["secretName"])):
+            secret = await self._get(ObjectReference("Secret", namespace, name))
+            if secret is not None and (authority := decode_secret(secret).get("ca.crt")):
                 return authority
         return None
 
-    async def _data(self, named: ObjectReference) -> dict[str, str]:
-        """Of a Secret that is needed beside the one referred to; no allow-list of its own."""
-        held = await self._get(named)
-        if held is None:
-            raise UnresolvedReference(
-                "SecretMissing", f"Secret {named.namespace}/{named.name} does not exist", gone=True
-            )
-        return decoded(held)
+    async def _secret_data(self, namespace: str, name: str) -> dict[str, str]:
+        return decode_secret(await self._existing(ObjectReference("Secret", namespace, name)))
 
-    async def _get(self, named: ObjectReference) -> Object | None:
-        self.seen[named] = None
-        held = await self._kubernetes.get(named.path)
-        self.seen[named] = version_of(held)
-        return held
-
-    async def _read(self, named: ObjectReference, kind: str) -> Object:
-        where = f"{kind} {named.namespace}/{named.name}"
-        held = await self._get(named)
-        if held is None:
-            reason = "SecretMissing" if kind == "Secret" else "ClusterMissing"
-            raise UnresolvedReference(reason, f"{where} does not exist", gone=True)
-        if named.namespace != self._namespace and not _allows(held, self._namespace):
+    async def _shared(self, target: ObjectReference) -> Object:
+        """Reads an object that may be in another namespace, if that allows it."""
+        body = await self._existing(target)
+        if target.namespace != self._namespace and not _allows(body, self._namespace):
             raise UnresolvedReference(
                 "NamespaceNotAllowed",
-                f"{where} does not let namespace {self._namespace} refer to it: its owner can, with the annotation "
-                f"{ALLOWED_NAMESPACES[0]}: {self._namespace}",
+                f"{target} does not allow references from namespace {self._namespace}: its owner allows them with the "
+                f"annotation {ALLOWED_NAMESPACES[0]}: {self._namespace}",
             )
-        return held
+        return body
+
+    async def _existing(self, target: ObjectReference) -> Object:
+        body = await self._get(target)
+        if body is None:
+            reason = "SecretNotFound" if target.kind == "Secret" else "ClusterNotFound"
+            raise UnresolvedReference(reason, f"{target} does not exist", not_found=True)
+        return body
+
+    async def _get(self, target: ObjectReference) -> Object | None:
+        self.observed[target] = None
+        body = await self._kubernetes.get(target.path)
+        self.observed[target] = version_of(body)
+        return body
 
 
-def decoded(held: Object) -> dict[str, str]:
-    """The texts of a Secret, without what is no text, such as a key store."""
-    found: dict[str, str] = {}
-    for key, value in (held.get("data") or {}).items():
-        with contextlib.suppress(binascii.Error, UnicodeDecodeError):
-            found[key] = base64.b64decode(value or "", validate=True).decode()
-    return found
-
-
-def version_of(held: Object | None) -> str | None:
-    return None if held is None else str(held["metadata"]["resourceVersion"])
-
-
-def _needed(data: Mapping[str, str], key: str, name: str) -> str:
+def _required(data: Mapping[str, str], key: str, secret_name: str) -> str:
     if not data.get(key):
-        raise UnresolvedReference("SecretUnusable", f"Secret {name} has no {key}")
+        raise UnresolvedReference("SecretInvalid", f"Secret {secret_name} has no {key}")
     return data[key]
 
 
-def _allows(held: Object, namespace: str) -> bool:
-    annotations = _at(held, "metadata", "annotations") or {}
+def _allows(body: Object, namespace: str) -> bool:
+    annotations = _at(body, "metadata", "annotations") or {}
     allowed = {part.strip() for key in ALLOWED_NAMESPACES for part in annotations.get(key, "").split(",")}
     return bool(allowed & {"*", namespace})
 
 
-def _service_url(cluster: Object, named: ObjectReference, *, tls: bool) -> str:
-    service = _at(cluster, "status", "defaultUser", "serviceReference", "name") or named.name
+def _service_url(cluster: Object, target: ObjectReference, *, tls: bool) -> str:
+    service = _at(cluster, "status", "defaultUser", "serviceReference", "name") or target.name
     scheme, port = ("https", MANAGEMENT_TLS_PORT) if tls else ("http", MANAGEMENT_PORT)
-    return f"{scheme}://{service}.{named.namespace}.svc:{port}"
+    return f"{scheme}://{service}.{target.namespace}.svc:{port}"
 
 
 def _at(value: Any, *keys: str) -> Any:
+    """The nested value; None if a key is missing."""
     for key in keys:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
+        value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -1,34 +1,32 @@
-"""The table of every field, as `docs/topology.md` holds it."""
-
-from __future__ import annotations
+"""The table of all fields in `docs/topology.md`."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from topology_operator.crd.definition import definition
+from topology_operator.crd.definition import spec_schema
 
 HEAD = "| field | type | default | meaning |\n|---|---|---|---|"
-NAMED = "<name>"
 
-
-def rows() -> Iterator[tuple[str, dict[str, Any], bool]]:
-    """Dotted path below `spec`, schema, and whether it is required. Map keys are `<name>`, list entries `[]`."""
-    (version,) = definition()["spec"]["versions"]
-    yield from _below(version["schema"]["openAPIV3Schema"]["properties"]["spec"], "")
+FieldRow = tuple[str, dict[str, Any], bool]
+"""Dotted path below `spec`, schema, and whether the field is required. Map keys are `<name>`, list entries `[]`."""
 
 
 def table() -> str:
-    """In Markdown."""
+    """Returns Markdown."""
     return "\n".join([HEAD, *(_row(*each) for each in rows())]) + "\n"
 
 
-def _below(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
+def rows() -> Iterator[FieldRow]:
+    yield from _below(spec_schema(), "")
+
+
+def _below(schema: dict[str, Any], path: str) -> Iterator[FieldRow]:
     for name, inside in schema.get("properties", {}).items():
         here = f"{path}.{name}" if path else name
         yield here, inside, name in schema.get("required", ())
         values = inside.get("additionalProperties", {})
         if "type" in values:
-            yield from _below(values, f"{here}.{NAMED}")
+            yield from _below(values, f"{here}.<name>")
         elif "items" in inside:
             yield from _below(inside["items"], f"{here}[]")
         else:

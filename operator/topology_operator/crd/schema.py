@@ -1,10 +1,8 @@
-"""msgspec structs -> a structural OpenAPI schema, with the bounds and rules of `rules`.
+"""msgspec structs as a structural OpenAPI schema, with the limits and rules of `validation_rules`.
 
-Bounds are on everything that can grow: they keep one resource below etcd's limit, and the API server refuses a CEL rule
-whose worst case it cannot bound.
+Everything that can grow has a limit: limits keep a resource below etcd's maximum, and the API server refuses a CEL rule
+whose worst case has no bound.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
@@ -19,7 +17,7 @@ Schema = dict[str, Any]
 
 
 def of(struct: type[msgspec.Struct]) -> Schema:
-    """The schema of one struct, everything below it included."""
+    """Returns the schema of a struct and of everything below it. Raises TypeError for a type without a schema."""
     info = inspect.type_info(struct)
     if not isinstance(info, inspect.StructType):
         raise TypeError(f"{struct} is not a struct")
@@ -28,12 +26,12 @@ def of(struct: type[msgspec.Struct]) -> Schema:
 
 def _struct(info: inspect.StructType) -> Schema:
     name = info.cls.__name__
-    docs = docstrings.of_fields(info.cls)
+    texts, docs = FIELD_DESCRIPTIONS.get(name, {}), docstrings.of_fields(info.cls)
     required = [field.encode_name for field in info.fields if field.required] + REQUIRED.get(name, [])
     properties: dict[str, Schema] = {}
     for field in info.fields:
         schema = _type(field.type, name, field.encode_name)
-        text = FIELD_DESCRIPTIONS.get((name, field.encode_name)) or docs.get(field.name) or _struct_text(field.type)
+        text = texts.get(field.encode_name) or docs.get(field.name) or _struct_text(field.type)
         if text:
             schema = {"description": text, **schema}
         if (default := _default(field)) is not None:
@@ -54,18 +52,19 @@ def _type(kind: inspect.Type, owner: str, field: str) -> Schema:  # noqa: PLR091
             return _type(only, owner, field)
         case inspect.StructType():
             return _struct(kind)
-        case inspect.DictType(value_type=inspect.AnyType(), max_length=most):
-            return {"type": "object", "maxProperties": most or MAX_ARGUMENTS, "additionalProperties": dict(ANY_VALUE)}
-        case inspect.DictType(value_type=value, max_length=int(most)):
-            return {"type": "object", "maxProperties": most, "additionalProperties": _type(value, owner, field)}
-        case inspect.ListType(item_type=item, max_length=int(most)):
-            return {"type": "array", "maxItems": most, **_list(owner, field, _type(item, owner, field))}
+        case inspect.DictType(value_type=inspect.AnyType(), max_length=limit):
+            return {"type": "object", "maxProperties": limit or MAX_ARGUMENTS, "additionalProperties": dict(ANY_VALUE)}
+        case inspect.DictType(value_type=value, max_length=int(limit)):
+            return {"type": "object", "maxProperties": limit, "additionalProperties": _type(value, owner, field)}
+        case inspect.ListType(item_type=item, max_length=int(limit)):
+            merge = LIST_TYPES.get((owner, field), {"x-kubernetes-list-type": "atomic"})
+            return {"type": "array", "maxItems": limit, **merge, "items": _type(item, owner, field)}
         case inspect.LiteralType(values=values):
             return {"type": "string", "enum": list(values)}
-        case inspect.StrType(max_length=int(most)):
+        case inspect.StrType(max_length=int(limit)):
             least = {"minLength": kind.min_length} if kind.min_length else {}
             pattern = {"pattern": kind.pattern} if kind.pattern else {}
-            return {"type": "string", **least, "maxLength": most, **pattern}
+            return {"type": "string", **least, "maxLength": limit, **pattern}
         case inspect.BoolType():
             return {"type": "boolean"}
         case inspect.IntType():
@@ -73,11 +72,6 @@ def _type(kind: inspect.Type, owner: str, field: str) -> Schema:  # noqa: PLR091
         case inspect.FloatType():
             return {"type": "number", "format": "double", **_range(kind)}
     raise TypeError(f"{owner}.{field}: no schema for {kind}; strings, lists and maps need a max_length")
-
-
-def _list(owner: str, field: str, items: Schema) -> Schema:
-    kind: Schema = dict(LIST_TYPES.get((owner, field), {"x-kubernetes-list-type": "atomic"}))
-    return {**kind, "items": items}
 
 
 def _range(kind: inspect.IntType | inspect.FloatType) -> Schema:
@@ -94,7 +88,7 @@ def _range(kind: inspect.IntType | inspect.FloatType) -> Schema:
 
 
 def _default(field: inspect.Field) -> Any:
-    """Plain values, and `{}` for a part whose own fields all have defaults to show. Empty lists and maps stay away."""
+    """Returns plain values, and `{}` for a struct whose fields have defaults; None for empty lists and maps."""
     if field.default is msgspec.NODEFAULT:
         return None
     if isinstance(field.default, bool | int | float | str):

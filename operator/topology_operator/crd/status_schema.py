@@ -1,6 +1,4 @@
-"""The schema of what the operator writes: see `topology_operator.reconcile.status`."""
-
-from __future__ import annotations
+"""The schema of the status, and the limits that `topology_operator.reconcile.status` keeps."""
 
 from typing import Any
 
@@ -8,139 +6,110 @@ from broker_topology.planning.result import Status
 
 Schema = dict[str, Any]
 
+MAX_OBJECTS = 500
+MAX_STEPS = 200
+MAX_REPAIRED = 20
+MAX_WARNINGS = 100
+MAX_LINE, MAX_NAME = 2048, 1100
+MAX_CONDITION_MESSAGE, MAX_ERROR = 4096, 8192
 
-def _text(description: str = "", most: int = 1024) -> Schema:
-    found: Schema = {"type": "string", "maxLength": most}
-    return {"description": description, **found} if description else found
+
+def _text(description: str = "", limit: int = 1024, **more: Any) -> Schema:
+    return _described(description, {"type": "string", "maxLength": limit, **more})
+
+
+def _time(description: str = "") -> Schema:
+    return _described(description, {"type": "string", "format": "date-time"})
 
 
 def _count(description: str) -> Schema:
-    return {"description": description, "type": "integer", "format": "int64", "minimum": 0}
+    return _described(description, {"type": "integer", "format": "int64", "minimum": 0})
 
 
-CONDITION: Schema = {
-    "type": "object",
-    "required": ["lastTransitionTime", "message", "reason", "status", "type"],
-    "properties": {
-        "type": _text(most=316),
-        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
-        "observedGeneration": _count("The generation this was found for."),
-        "lastTransitionTime": {"type": "string", "format": "date-time"},
-        "reason": _text(most=1024),
-        "message": _text(most=32768),
-    },
-}
+def _enum(description: str, *values: str) -> Schema:
+    return _described(description, {"type": "string", "enum": list(values)})
 
-OBJECT: Schema = {
-    "type": "object",
-    "required": ["kind", "name", "state"],
-    "properties": {
-        "kind": _text("The broker's kind: queue, exchange, binding, …", 32),
-        "name": _text(most=1100),
-        "state": {
-            "description": "Ready: as the spec asks for. Pending: still to be written. Migrating: on its way. Blocked: "
-            "the broker cannot change it, see message. Failed: the broker refused it, see message. Retained: no longer "
-            "asked for, and kept, see message.",
-            "type": "string",
-            "enum": [each.value for each in Status],
-        },
-        "message": _text(most=2048),
-    },
-}
 
-MAX_OBJECTS = 500
-MAX_STEPS = 200
-MAX_NAMED = 20
-MAX_WARNINGS = 100
+def _list(description: str, limit: int, items: Schema, key: str = "") -> Schema:
+    """A list of objects with a key is merged by that key, any other list is replaced as a whole."""
+    kind: Schema = {"x-kubernetes-list-type": "map" if key else "atomic"}
+    if key:
+        kind["x-kubernetes-list-map-keys"] = [key]
+    return _described(description, {"type": "array", "maxItems": limit, **kind, "items": items})
 
-STATUS: Schema = {
-    "description": "What the operator found. Written by it alone.",
-    "type": "object",
-    "properties": {
-        "observedGeneration": _count("The newest generation of the spec that the operator has worked on."),
-        "conditions": {
-            "description": "Ready, Drifted, Blocked, Paused.",
-            "type": "array",
-            "maxItems": 16,
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["type"],
-            "items": CONDITION,
-        },
-        "broker": {
-            "description": "The broker that was spoken to last.",
-            "type": "object",
-            "properties": {"address": _text(), "version": _text(most=64)},
-        },
-        "lastComparedTime": {
-            "description": "When the broker was last compared with the spec. While comparisons succeed it is renewed "
-            "every ten minutes; while they fail it is exact.",
-            "type": "string",
-            "format": "date-time",
-        },
-        "summary": {
-            "description": "Counts of the last comparison; none while the broker cannot be compared.",
-            "type": "object",
-            "properties": {
-                "wanted": _count("Objects that the spec asks for."),
-                "held": _count("How many of them the broker holds exactly as asked for."),
-                "text": _text("Both, for people; Unknown while the broker cannot be compared.", 64),
-            },
-        },
-        "objects": {
-            "description": f"Every object; of more than {MAX_OBJECTS} those that are not Ready come first.",
-            "type": "array",
-            "maxItems": MAX_OBJECTS,
-            "x-kubernetes-list-type": "atomic",
-            "items": OBJECT,
-        },
-        "omitted": _count("How many objects the list above leaves out."),
-        "plan": {
-            "description": "What differs and has not been written, in mode Plan or because it is blocked.",
-            "type": "object",
-            "properties": {
-                "summary": _text(),
-                "steps": {
-                    "type": "array",
-                    "maxItems": MAX_STEPS,
-                    "x-kubernetes-list-type": "atomic",
-                    "items": _text(most=2048),
-                },
-            },
-        },
-        "warnings": {
-            "description": "What the broker accepts, and what is probably a mistake. With strict it is refused.",
-            "type": "array",
-            "maxItems": MAX_WARNINGS,
-            "x-kubernetes-list-type": "atomic",
-            "items": _text(most=2048),
-        },
-        "rotations": {
-            "description": "Users whose passwords are rotated, and how that stands.",
-            "type": "array",
-            "maxItems": 1000,
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["user"],
-            "items": {
-                "type": "object",
-                "required": ["user", "state"],
-                "properties": {"user": _text(most=255), "state": _text()},
-            },
-        },
-        "drift": {
-            "description": "What somebody else changed at the broker, and the operator put back.",
-            "type": "object",
-            "properties": {
-                "repaired": _count("Objects put back since the resource was created."),
-                "lastTime": {"type": "string", "format": "date-time"},
-                "last": {
-                    "description": "What was put back then.",
-                    "type": "array",
-                    "maxItems": MAX_NAMED,
-                    "x-kubernetes-list-type": "atomic",
-                    "items": _text(most=1100),
-                },
-            },
-        },
-        "lastError": _text("Why the last try did not succeed; empty after one that did.", 8192),
-    },
-}
+
+def _object(description: str = "", required: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
+    found: Schema = {"type": "object", "properties": properties}
+    return _described(description, found | {"required": list(required)} if required else found)
+
+
+def _described(description: str, schema: Schema) -> Schema:
+    return {"description": description, **schema} if description else schema
+
+
+CONDITION = _object(
+    "",
+    ("lastTransitionTime", "message", "reason", "status", "type"),
+    type=_text(limit=316),
+    status=_enum("", "True", "False", "Unknown"),
+    observedGeneration=_count("The generation of the spec that the condition is about."),
+    lastTransitionTime=_time(),
+    reason=_text(),
+    message=_text(limit=32768),
+)
+
+OBJECT = _object(
+    "",
+    ("kind", "name", "state"),
+    kind=_text("The broker's kind: queue, exchange, binding, …", 32),
+    name=_text(limit=MAX_NAME),
+    state=_enum(
+        "Ready: matches the spec. Pending: not written yet. Migrating: messages are being moved. Blocked: the broker "
+        "cannot change it, see message. Failed: the broker refused it, see message. Retained: no longer in the spec, "
+        "but kept, see message.",
+        *(each.value for each in Status),
+    ),
+    message=_text(limit=MAX_LINE),
+)
+
+STATUS = _object(
+    "What the operator found. Only the operator writes it.",
+    observedGeneration=_count("The newest generation of the spec that the operator has reconciled."),
+    conditions=_list("Ready, Drifted, Blocked, Paused.", 16, CONDITION, "type"),
+    broker=_object("The broker of the last reconcile.", address=_text(), version=_text(limit=64)),
+    lastComparedTime=_time(
+        "When the broker was last compared with the spec. Renewed every ten minutes while comparisons succeed, exact "
+        "while they fail."
+    ),
+    summary=_object(
+        "Counts of the last comparison; absent while the broker cannot be compared.",
+        desired=_count("Objects in the spec."),
+        synced=_count("Objects of the spec that match at the broker."),
+        text=_text("Both counts as synced/desired; Unknown while the broker cannot be compared.", 64),
+    ),
+    objects=_list(f"Every object; of more than {MAX_OBJECTS}, those that are not Ready first.", MAX_OBJECTS, OBJECT),
+    omitted=_count("How many objects the list leaves out."),
+    plan=_object(
+        "Differences that were not written, because of mode Plan or because they are blocked.",
+        summary=_text(),
+        steps=_list("", MAX_STEPS, _text(limit=MAX_LINE)),
+    ),
+    warnings=_list(
+        "Probable mistakes that the broker accepts. With strict they make the resource invalid.",
+        MAX_WARNINGS,
+        _text(limit=MAX_LINE),
+    ),
+    rotations=_list(
+        "Users with password rotation, and the state of each.",
+        1000,
+        _object("", ("user", "state"), user=_text(limit=255), state=_text()),
+        "user",
+    ),
+    drift=_object(
+        "Changes from outside of the operator that it has repaired.",
+        repaired=_count("Objects repaired since the resource was created."),
+        lastRepairTime=_time(),
+        lastRepaired=_list("The objects of the last repair.", MAX_REPAIRED, _text(limit=MAX_NAME)),
+    ),
+    lastError=_text("Why the last reconcile failed; absent after a success.", MAX_ERROR),
+)

@@ -1,23 +1,21 @@
-"""What msgspec's types cannot say about a part: CEL rules, kinds of lists, and what is required in a cluster.
+"""Constraints that msgspec's types cannot express: CEL rules, merge strategies of lists, and required fields.
 
-Each rule repeats one finding of the engine's validation, so that the mistake ends at `kubectl apply`. The message says
-what to do. Rules look at one part at a time: what they cost grows with the number of parts and nothing else.
+Each rule repeats one finding of the engine's validation, so that `kubectl apply` refuses the mistake. A rule looks at
+one part of the spec only, so that its cost grows with the number of parts.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
 ANY_VALUE: Mapping[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
-"""Free-form arguments: any JSON."""
+"""The schema of free-form arguments: any JSON."""
 
 MAX_ARGUMENTS = 100
-"""Entries of one free-form map, which the model leaves unbounded."""
+"""Limit of a free-form map, which has none in the model."""
 
 IMMUTABLE_VHOST = "the virtual host cannot be changed: create another Topology for the new one, then delete this one"
 IMMUTABLE_BROKER = (
-    "the broker cannot be changed, because what this resource owns there would be left behind: create another "
+    "the broker cannot be changed, because the objects of this resource would stay there: create another "
     "Topology for the new broker, then delete this one"
 )
 
@@ -79,8 +77,8 @@ RULES: Mapping[str, list[dict[str, str]]] = {
         _rule(
             "self.type != 'stream' || !(has(self.deadLetter) || has(self.overflow) || has(self.messageTtlSeconds) || "
             "has(self.maxLength) || has(self.consumerTimeoutSeconds) || self.singleActiveConsumer)",
-            "a stream is an append-only log: it knows no deadLetter, overflow, messageTtlSeconds, maxLength, "
-            "consumerTimeoutSeconds or singleActiveConsumer; bound it with maxAge or maxLengthBytes",
+            "a stream is an append-only log: it has no deadLetter, overflow, messageTtlSeconds, maxLength, "
+            "consumerTimeoutSeconds or singleActiveConsumer; limit it with maxAge or maxLengthBytes",
         ),
         _rule(
             "self.type != 'quorum' || !has(self.deadLetter) || "
@@ -108,7 +106,7 @@ RULES: Mapping[str, list[dict[str, str]]] = {
             "has(self.queue) != has(self.exchange)",
             "name exactly one target, queue or exchange; write two bindings for two targets",
         ),
-        _rule("size(self.source) > 0", "the default exchange takes no bindings: name another source", ".source"),
+        _rule("size(self.source) > 0", "the default exchange accepts no bindings: name another source", ".source"),
     ],
     "Rotation": [
         _rule(
@@ -120,7 +118,7 @@ RULES: Mapping[str, list[dict[str, str]]] = {
 }
 
 REQUIRED: Mapping[str, list[str]] = {"User": ["secretName"], "Spec": ["broker"]}
-"""Optional in the model, so that a file without it gets one finding among all others; refused by the API server."""
+"""Optional in the model, so that a file without them gets a finding among all others. Required by the API server."""
 
 LIST_TYPES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("DeleteWithMessages", "queues"): {"x-kubernetes-list-type": "set"},
@@ -128,5 +126,5 @@ LIST_TYPES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("User", "tags"): {"x-kubernetes-list-type": "set"},
     ("User", "topicPermissions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["exchange"]},
 }
-"""How appliers merge lists, and that an entry cannot be there twice. All others are atomic; so are lists of objects
-without a key, which an API server takes as a set and then refuses from whoever applies server-side, as Helm 4 does."""
+"""How server-side apply merges a list. All others are atomic. A list of objects without a key must not be a set: the
+API server accepts such a definition and then refuses server-side apply, which Helm 4 uses."""

@@ -1,137 +1,150 @@
 """The operator's own requests to the API server: single objects by name, never a listing.
 
-kopf lists and watches Topologies. What else is needed are Secrets and clusters, whose names are known; reading them one
-by one keeps other people's Secrets out of this process and `list` out of its role.
+kopf lists and watches Topologies. Secrets and RabbitmqClusters are read one by one, because their names are known: the
+role needs no `list`, and Secrets of other applications never enter this process.
 """
 
-from __future__ import annotations
-
-import asyncio
+import dataclasses
 import json
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import aiohttp
 import kopf
+import yaml
 
-from topology_operator.errors import ApiServerUnreachable, Conflict, Forbidden, KubernetesError
+from topology_operator.errors import ApiServerUnreachable, Conflict, Forbidden, KubernetesError, SettingsError
+from topology_operator.kubernetes.objects import Object
 
 TIME_LIMIT_SECONDS = 30.0
-WATCH_SECONDS = 280  # the server ends a watch after this; below the five minutes at which proxies cut idle connections
-MERGE = "application/merge-patch+json"
+WATCH_SECONDS = 280
+"""The server ends a watch after this time, before proxies cut idle connections (five minutes)."""
 
-Object = dict[str, Any]
-Connect = Callable[[], kopf.ConnectionInfo]
+MERGE_PATCH = "application/merge-patch+json"
+UNAVAILABLE = {429, 500, 502, 503, 504}
+
+Authenticate = Callable[[], kopf.ConnectionInfo]
 
 
-def path_of(api: str, plural: str, namespace: str, name: str = "", subresource: str = "") -> str:
-    """`api` is `v1` or `group/version`. Kubernetes names need no escaping."""
-    root = f"/apis/{api}" if "/" in api else f"/api/{api}"
-    return "/".join(part for part in (root, "namespaces", namespace, plural, name, subresource) if part)
+class _LenientConnectionInfo(kopf.ConnectionInfo):
+    """Accepts cluster authorities without a key usage, which Python 3.13 refuses by default.
+
+    Many clusters have such an authority. Signature, name and validity are still checked.
+    """
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        context = super().as_ssl_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
+
+
+def authenticate() -> kopf.ConnectionInfo:
+    """Reads the service account of the pod, or the file that KUBECONFIG names. Raises `SettingsError` without either.
+
+    The result is not cached: Kubernetes renews a mounted token every hour.
+    """
+    settings = kopf.OperatorSettings()
+    try:
+        found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
+    except (OSError, yaml.YAMLError, KeyError, kopf.LoginError) as exc:
+        raise SettingsError(f"the kubeconfig cannot be used: {exc}") from exc
+    if found is None:
+        raise SettingsError("no service account and no KUBECONFIG: run it in a cluster, or set KUBECONFIG")
+    if not found.server:
+        raise SettingsError("the kubeconfig's current cluster has no server")
+    return _LenientConnectionInfo(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)})
 
 
 class KubernetesApi:
-    """One connection pool with the operator's credentials. Raises the errors of `KubernetesError`'s tree."""
+    """A connection pool with the operator's credentials. Raises the errors of the tree of `KubernetesError`."""
 
-    def __init__(self, connect: Connect) -> None:
-        self._connect = connect
-        self._info = connect()
-        self._session = self._open()
-
-    def _open(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._info.as_ssl_context(), limit=0),
-            headers={"User-Agent": "topology-operator", **self._info.as_http_headers()},
-            timeout=aiohttp.ClientTimeout(total=TIME_LIMIT_SECONDS),
-        )
+    def __init__(self, authenticate: Authenticate) -> None:
+        self._authenticate = authenticate
+        self._log_in()
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 
     async def close(self) -> None:
         await self._session.close()
 
     async def get(self, path: str) -> Object | None:
-        """The object, or None when there is none."""
-        try:
-            return await self._send("GET", path)
-        except KubernetesError as exc:
-            if exc.status == 404:
-                return None
-            raise
+        """Returns None if the object does not exist."""
+        return await self._send_if_found("GET", path)
 
     async def create(self, path: str, body: Object) -> Object:
-        """Raises `Conflict` when it exists."""
+        """Raises `Conflict` if the object exists."""
         return await self._send("POST", path, body)
 
     async def patch(self, path: str, body: Object) -> Object | None:
-        """A JSON merge patch. None when there is no such object.
+        """Applies a JSON merge patch. Returns None if the object does not exist.
 
-        With `metadata.resourceVersion` in the body it raises `Conflict` unless that is still the newest.
+        Raises `Conflict` if the body has a `metadata.resourceVersion` that is no longer the newest.
         """
-        try:
-            return await self._send("PATCH", path, body, MERGE)
-        except KubernetesError as exc:
-            if exc.status == 404:
-                return None
-            raise
+        return await self._send_if_found("PATCH", path, body, MERGE_PATCH)
 
     async def watch(self, collection: str, name: str, version: str | None) -> AsyncGenerator[tuple[str, Object]]:
-        """Events of the one object of this name, after `version`; ends when the server ends it."""
+        """Yields type and object of each event of this object after `version`, until the server ends the watch."""
         query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(WATCH_SECONDS)}
         if version is not None:
             query["resourceVersion"] = version
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIME_LIMIT_SECONDS, sock_read=WATCH_SECONDS + 20)
         try:
-            async with self._session.get(self._url(collection), params=query, timeout=timeout) as answer:
-                if answer.status >= 300:
-                    raise await self._refusal("WATCH", collection, answer)
-                async for line in answer.content:
+            async with self._request("GET", collection, params=query, timeout=timeout) as response:
+                if response.status >= 300:
+                    raise await _error_of("WATCH", collection, response)
+                async for line in response.content:
                     event = json.loads(line)
-                    if event["type"] == "ERROR":  # 410: the version is too old to continue from
+                    if event["type"] == "ERROR":  # 410: the server no longer knows the version
                         return
                     yield event["type"], event["object"]
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise ApiServerUnreachable(f"the watch on {collection}/{name} broke: {exc}") from exc
 
-    def _url(self, path: str) -> str:
-        return self._info.server.rstrip("/") + path
+    async def _send_if_found(self, method: str, path: str, *content: Any) -> Object | None:
+        try:
+            return await self._send(method, path, *content)
+        except KubernetesError as exc:
+            if exc.status == 404:
+                return None
+            raise
 
     async def _send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
-        for attempt in (1, 2):
-            data = None if body is None else json.dumps(body)
-            headers = {} if body is None else {"Content-Type": kind}
+        content: dict[str, Any] = {} if body is None else {"data": json.dumps(body), "headers": {"Content-Type": kind}}
+        renewed = False
+        while True:
             try:
-                async with self._session.request(method, self._url(path), data=data, headers=headers) as answer:
-                    if answer.status == 401 and attempt == 1:  # the mounted token was renewed
-                        await self._renew()
+                async with self._request(method, path, **content) as response:
+                    if response.status == 401 and not renewed:
+                        self._log_in()
+                        renewed = True
                         continue
-                    if answer.status >= 300:
-                        raise await self._refusal(method, path, answer)
-                    found: Object = await answer.json()
+                    if response.status >= 300:
+                        raise await _error_of(method, path, response)
+                    found: Object = await response.json()
                     return found
             except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-                raise ApiServerUnreachable(
-                    f"the API server does not answer {method} {path}: {exc or 'time is up'}"
-                ) from exc
-        raise Forbidden(f"the API server does not accept the operator's credentials ({method} {path})", 401)
+                text = f"the API server does not answer {method} {path}: {exc or 'time is up'}"
+                raise ApiServerUnreachable(text) from exc
 
-    async def _renew(self) -> None:
-        old, self._info = self._session, self._connect()
-        self._session = self._open()
-        # requests that are under way on the old one end by themselves
-        asyncio.get_running_loop().call_later(WATCH_SECONDS, lambda: asyncio.ensure_future(old.close()))
+    def _log_in(self) -> None:
+        self._info = self._authenticate()
+        self._tls = self._info.as_ssl_context()
 
-    @staticmethod
-    async def _refusal(method: str, path: str, answer: aiohttp.ClientResponse) -> KubernetesError:
-        try:
-            reason = (await answer.json()).get("message") or answer.reason
-        except (aiohttp.ClientError, ValueError, AttributeError):
-            reason = answer.reason
-        text = f"{method} {path}: {reason}"
-        match answer.status:
-            case 401 | 403:
-                return Forbidden(f"the operator lacks a right: {text}", answer.status)
-            case 409:
-                return Conflict(text, 409)
-            case 429 | 500 | 502 | 503 | 504:
-                return ApiServerUnreachable(text, answer.status)
-            case status:
-                return KubernetesError(text, status)
+    def _request(self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any) -> Any:
+        headers = {"User-Agent": "topology-operator", **self._info.as_http_headers(), **(headers or {})}
+        options = {"timeout": aiohttp.ClientTimeout(total=TIME_LIMIT_SECONDS), **options}
+        url = self._info.server.rstrip("/") + path
+        return self._session.request(method, url, headers=headers, ssl=self._tls, **options)
+
+
+async def _error_of(method: str, path: str, response: aiohttp.ClientResponse) -> KubernetesError:
+    try:
+        reason = (await response.json()).get("message") or response.reason
+    except (aiohttp.ClientError, ValueError, AttributeError):
+        reason = response.reason
+    text, status = f"{method} {path}: {reason}", response.status
+    if status in {401, 403}:
+        return Forbidden(f"the operator lacks a right: {text}", status)
+    if status == 409:
+        return Conflict(text, status)
+    return (ApiServerUnreachable if status in UNAVAILABLE else KubernetesError)(text, status)

@@ -1,10 +1,8 @@
-"""Users' credentials in Kubernetes Secrets, as the engine's `RotatingStore`.
+"""Credentials of broker users in Kubernetes Secrets: the engine's `VersionedSecretStore`.
 
-A Secret this operator makes belongs to the Topology (it goes with it) and carries labels. One that somebody else made
-is only completed where it has no password, and never gets an owner.
+A Secret that this operator creates is owned by the Topology and is deleted with it. A Secret of somebody else's making
+gets a password only if it has none, and never gets an owner.
 """
-
-from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
@@ -12,29 +10,39 @@ from typing import Any
 
 from broker_topology.credentials.secrets import Credentials, without_line_end
 from broker_topology.errors import SecretError
+from broker_topology.resource.model import API_VERSION, KIND
 from broker_topology.rotation.versioned_secrets import SecretContents
-from topology_operator.broker.resolver import ObservedVersions, decoded, secret, version_of
 from topology_operator.errors import Conflict, Forbidden, KubernetesError
-from topology_operator.kubernetes.api import KubernetesApi, Object, path_of
-from topology_operator.kubernetes.identifiers import API_VERSION, MANAGED_BY, TOPOLOGY_LABEL
+from topology_operator.kubernetes.api import KubernetesApi
+from topology_operator.kubernetes.objects import (
+    GROUP,
+    Object,
+    ObjectReference,
+    ObservedVersions,
+    decode_secret,
+    version_of,
+)
 
 MAX_LABEL = 63
+MANAGED_BY = {"app.kubernetes.io/managed-by": "topology-operator", "app.kubernetes.io/part-of": "warren"}
+TOPOLOGY_LABEL = f"{GROUP}/topology"
+"""Label of a generated Secret: the name of its Topology."""
 
 
 class KubernetesSecretStore:
-    """The Secrets of one Topology, in its namespace. `seen` has each that was asked for, `made` those it wrote."""
+    """The Secrets of one Topology, in its namespace."""
 
     def __init__(self, kubernetes: KubernetesApi, owner: Mapping[str, Any]) -> None:
         self._kubernetes = kubernetes
-        self._metadata = owner["metadata"]
-        self.seen: ObservedVersions = {}
-        self.made: list[str] = []
+        self._owner = owner["metadata"]
+        self.observed: ObservedVersions = {}
+        """Every Secret that was read."""
+        self.generated: list[str] = []
+        """Names of the Secrets that got a new password."""
 
     async def read(self, secret_name: str) -> Credentials | None:
-        held = await self._get(secret_name)
-        if held is None:
-            return None
-        data = _texts(held)
+        """Returns None if there is no password. Raises `SecretError` if a password has no username."""
+        data = (await self.contents(secret_name)).data
         password, password_hash = data.get("password", ""), data.get("passwordHash")
         if not password and password_hash is None:  # an empty passwordHash is a user without a password
             return None
@@ -45,106 +53,89 @@ class KubernetesSecretStore:
         return Credentials(data["username"], "", password_hash or "", data.get("hashingAlgorithm", ""))
 
     async def write(self, secret_name: str, credentials: Credentials) -> None:
-        """Creates the Secret, or completes one without a password. Of two writers at once the first one wins."""
-        data = {"username": _encoded(credentials.username), "password": _encoded(credentials.password)}
-        try:
-            held = await self._get(secret_name)
-            if held is None:
-                await self._kubernetes.create(self._collection, self._new(secret_name, data))
-            elif not decoded(held).get("password"):
-                version = held["metadata"]["resourceVersion"]
-                await self._kubernetes.patch(
-                    secret(self._namespace, secret_name).path,
-                    {"metadata": {"resourceVersion": version}, "data": data},
-                )
-        except Conflict:
-            return  # the other one's credential is read back
-        except KubernetesError as exc:
-            raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
-        self.made.append(secret_name)
+        """Creates the Secret, or adds the password that it lacks. Of two concurrent writers the first one wins."""
+        held = await self._get(secret_name)
+        if held is not None and decode_secret(held).get("password"):
+            return
+        data = {"username": _encode(credentials.username), "password": _encode(credentials.password)}
+        if await self._store(secret_name, data, version_of(held)):
+            self.generated.append(secret_name)
 
     async def contents(self, secret_name: str) -> SecretContents:
-        """Everything that is text in it, and its version; nothing of either when there is none."""
+        """All text values, without a line end, and the version; both empty if there is no such Secret."""
         held = await self._get(secret_name)
-        return SecretContents() if held is None else SecretContents(_texts(held), str(version_of(held)))
+        if held is None:
+            return SecretContents()
+        texts = {key: without_line_end(text) for key, text in decode_secret(held).items()}
+        return SecretContents(texts, str(version_of(held)))
 
     async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
-        """Makes this all the text that the Secret holds, unless it has changed since `version`."""
-        named = secret(self._namespace, secret_name)
-        encoded: dict[str, str | None] = {key: _encoded(value) for key, value in data.items()}
-        try:
-            if not version:
-                await self._kubernetes.create(self._collection, self._new(secret_name, encoded))
-                self.made.append(secret_name)
-                return True
+        """Replaces all text values. Returns False if the Secret has changed since `version`."""
+        encoded: dict[str, str | None] = {key: _encode(value) for key, value in data.items()}
+        if version:
             held = await self._get(secret_name)
             if held is None or version_of(held) != version:
                 return False
-            gone = {key: None for key in decoded(held) if key not in data}
-            body = {"metadata": {"resourceVersion": version}, "data": {**encoded, **gone}}
-            return await self._kubernetes.patch(named.path, body) is not None
+            encoded |= dict.fromkeys(decode_secret(held).keys() - data.keys())
+        stored = await self._store(secret_name, encoded, version or None)
+        if stored and not version:
+            self.generated.append(secret_name)
+        return stored
+
+    async def keep(self, secret_name: str) -> None:
+        """Removes this Topology as the owner, so that the Secret outlives it as its user does."""
+        held = await self._get(secret_name)
+        owners = held["metadata"].get("ownerReferences") or [] if held is not None else []
+        others = [each for each in owners if each["uid"] != self._owner["uid"]]
+        if others != owners:
+            metadata = {"ownerReferences": others, "resourceVersion": version_of(held)}
+            await self._kubernetes.patch(self._reference(secret_name).path, {"metadata": metadata})
+
+    def _reference(self, secret_name: str) -> ObjectReference:
+        return ObjectReference("Secret", self._owner["namespace"], secret_name)
+
+    async def _get(self, secret_name: str) -> Object | None:
+        reference = self._reference(secret_name)
+        self.observed[reference] = None
+        try:
+            held = await self._kubernetes.get(reference.path)
+        except Forbidden as exc:
+            raise SecretError(f"secret {secret_name} cannot be read: {exc}") from exc
+        self.observed[reference] = version_of(held)
+        return held
+
+    async def _store(self, name: str, data: Mapping[str, str | None], version: str | None) -> bool:
+        """Creates the Secret if `version` is None, else patches it. Returns False if another writer was faster."""
+        reference = self._reference(name)
+        try:
+            if version is None:
+                await self._kubernetes.create(reference.collection, self._new(name, data))
+                return True
+            body = {"metadata": {"resourceVersion": version}, "data": dict(data)}
+            return await self._kubernetes.patch(reference.path, body) is not None
         except Conflict:
             return False
         except KubernetesError as exc:
-            raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
-
-    async def keep(self, secret_name: str) -> None:
-        """Lets a generated Secret outlive its Topology: the user it belongs to does."""
-        held = await self._get(secret_name)
-        mine = self._metadata["uid"]
-        if held is None or mine not in {each["uid"] for each in held["metadata"].get("ownerReferences") or []}:
-            return
-        others = [each for each in held["metadata"]["ownerReferences"] if each["uid"] != mine]
-        body = {"metadata": {"ownerReferences": others, "resourceVersion": held["metadata"]["resourceVersion"]}}
-        await self._kubernetes.patch(secret(self._namespace, secret_name).path, body)
-
-    async def _get(self, secret_name: str) -> Object | None:
-        named = secret(self._namespace, secret_name)
-        self.seen[named] = None
-        try:
-            held = await self._kubernetes.get(named.path)
-        except Forbidden as exc:
-            raise SecretError(f"secret {secret_name} cannot be read: {exc}") from exc
-        self.seen[named] = version_of(held)
-        return held
-
-    @property
-    def _namespace(self) -> str:
-        return str(self._metadata["namespace"])
-
-    @property
-    def _collection(self) -> str:
-        return path_of("v1", "secrets", self._namespace)
+            raise SecretError(f"secret {name} cannot be written: {exc}") from exc
 
     def _new(self, name: str, data: Mapping[str, str | None]) -> Object:
-        owner = self._metadata
+        owner = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": self._owner["name"],
+            "uid": self._owner["uid"],
+            "controller": True,
+            "blockOwnerDeletion": False,  # true needs a right on the finalizers of Topologies
+        }
+        labels = {**MANAGED_BY, TOPOLOGY_LABEL: self._owner["name"][:MAX_LABEL].rstrip("-.")}
         return {
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "Opaque",
-            "metadata": {
-                "name": name,
-                "labels": {**MANAGED_BY, TOPOLOGY_LABEL: owner["name"][:MAX_LABEL].rstrip("-.")},
-                "ownerReferences": [
-                    {
-                        "apiVersion": API_VERSION,
-                        "kind": "Topology",
-                        "name": owner["name"],
-                        "uid": owner["uid"],
-                        "controller": True,
-                        # true would need a right on the finalizers of Topologies
-                        "blockOwnerDeletion": False,
-                    }
-                ],
-            },
+            "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
             "data": dict(data),
         }
 
 
-def _texts(held: Object) -> dict[str, str]:
-    """As a process reads them from the mounted files."""
-    return {key: without_line_end(text) for key, text in decoded(held).items()}
-
-
-def _encoded(text: str) -> str:
+def _encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode()

@@ -1,10 +1,8 @@
-"""Wakes a resource when one of the objects it depends on changes, watched by name.
+"""Requests a reconcile when an object that a Topology depends on changes.
 
-One watch for each object, however many resources need it. A watch that breaks is taken up again; what was missed in
-between shows in the object's version. A change is never missed, and may be told twice.
+Each object has one watch, by name, however many Topologies depend on it. A watch that breaks is restarted; a change in
+between shows in the object's version. No change is missed; one may be reported twice.
 """
-
-from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -13,40 +11,39 @@ from collections.abc import Callable
 
 import structlog
 
-from topology_operator.broker.resolver import ObjectReference, ObservedVersions, version_of
 from topology_operator.errors import KubernetesError
-from topology_operator.kubernetes.api import KubernetesApi, path_of
-from topology_operator.reconcile.peer_topologies import ResourceKey
+from topology_operator.kubernetes.api import KubernetesApi
+from topology_operator.kubernetes.objects import ObjectReference, ObservedVersions, ResourceKey, version_of
 
-FIRST_WAIT_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 30.0
+MIN_RESTART_SECONDS = 1.0
+MAX_RESTART_SECONDS = 30.0
 
 log = structlog.get_logger()
 
 
 class ObjectWatches:
-    """`wake` is called with the key of a resource and with what changed."""
+    """Calls `on_change` with the key of a Topology and the object that changed."""
 
-    def __init__(self, kubernetes: KubernetesApi, wake: Callable[[ResourceKey, str], None]) -> None:
+    def __init__(self, kubernetes: KubernetesApi, on_change: Callable[[ResourceKey, str], None]) -> None:
         self._kubernetes = kubernetes
-        self._wake = wake
-        self._waiting: dict[ObjectReference, set[ResourceKey]] = {}
+        self._on_change = on_change
+        self._dependents: dict[ObjectReference, set[ResourceKey]] = {}
         self._tasks: dict[ObjectReference, asyncio.Task[None]] = {}
 
-    def follow(self, key: ResourceKey, seen: ObservedVersions) -> None:
-        """From now on these objects wake this resource, and no others do.
+    def set_dependencies(self, key: ResourceKey, observed: ObservedVersions) -> None:
+        """Replaces the objects that this Topology depends on.
 
-        A change since the version that was seen wakes at once.
+        A change since the observed version is reported at once.
         """
-        for named in [each for each, keys in self._waiting.items() if key in keys and each not in seen]:
-            self._leave(named, key)
-        for named, version in seen.items():
-            self._waiting.setdefault(named, set()).add(key)
-            if named not in self._tasks:
-                self._tasks[named] = asyncio.create_task(self._run(named, version), name=f"watch {named.path}")
-
-    def forget(self, key: ResourceKey) -> None:
-        self.follow(key, {})
+        for reference in [each for each, keys in self._dependents.items() if key in keys and each not in observed]:
+            self._dependents[reference].discard(key)
+            if not self._dependents[reference]:
+                del self._dependents[reference]
+                self._tasks.pop(reference).cancel()
+        for reference, version in observed.items():
+            self._dependents.setdefault(reference, set()).add(key)
+            if reference not in self._tasks:
+                self._tasks[reference] = asyncio.create_task(self._run(reference, version), name=f"watch {reference}")
 
     async def close(self) -> None:
         tasks = list(self._tasks.values())
@@ -54,30 +51,23 @@ class ObjectWatches:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _leave(self, named: ObjectReference, key: ResourceKey) -> None:
-        self._waiting[named].discard(key)
-        if not self._waiting[named]:
-            del self._waiting[named]
-            self._tasks.pop(named).cancel()
-
-    async def _run(self, named: ObjectReference, version: str | None) -> None:
-        wait = FIRST_WAIT_SECONDS
-        collection = path_of(named.api, named.plural, named.namespace)
+    async def _run(self, reference: ObjectReference, version: str | None) -> None:
+        wait = MIN_RESTART_SECONDS
         while True:
             try:
-                current = version_of(await self._kubernetes.get(named.path))
-                version = self._changed(named, version, current)
-                async with contextlib.aclosing(self._kubernetes.watch(collection, named.name, version)) as events:
-                    async for kind, held in events:
-                        version = self._changed(named, version, None if kind == "DELETED" else version_of(held))
-                        wait = FIRST_WAIT_SECONDS
+                version = self._compare(reference, version, version_of(await self._kubernetes.get(reference.path)))
+                events = self._kubernetes.watch(reference.collection, reference.name, version)
+                async with contextlib.aclosing(events):
+                    async for kind, body in events:
+                        version = self._compare(reference, version, None if kind == "DELETED" else version_of(body))
+                        wait = MIN_RESTART_SECONDS
             except KubernetesError as exc:
-                log.debug("a watch broke and is taken up again", object=named.path, reason=str(exc))
+                log.debug("watch restarted", object=str(reference), reason=str(exc))
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
-                wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+                wait = min(2 * wait, MAX_RESTART_SECONDS)
 
-    def _changed(self, named: ObjectReference, before: str | None, now: str | None) -> str | None:
+    def _compare(self, reference: ObjectReference, before: str | None, now: str | None) -> str | None:
         if before != now:
-            for key in sorted(self._waiting.get(named, ())):
-                self._wake(key, f"{named.plural} {named.namespace}/{named.name}")
+            for key in sorted(self._dependents.get(reference, ())):
+                self._on_change(key, str(reference))
         return now

@@ -1,10 +1,8 @@
-"""/metrics, /livez and /readyz on one port.
+"""The HTTP server for probes and scrapes: /livez, /readyz and /metrics.
 
-Alive is a process whose event loop turns; neither the API server nor a broker can make it restart. Ready is one that
-watches Topologies.
+/livez needs a running event loop only, so neither the API server nor a broker can cause a restart. /readyz needs the
+watch on Topologies.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 
@@ -14,28 +12,22 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 
 class HealthServer:
-    """`ready` says why the operator is not ready, nothing when it is."""
-
-    def __init__(self, registry: CollectorRegistry, ready: Callable[[], str]) -> None:
+    def __init__(self, registry: CollectorRegistry, not_ready: Callable[[], str]) -> None:
+        """`not_ready` returns why the operator is not ready; empty if it is."""
         self._registry = registry
-        self._ready = ready
+        self._not_ready = not_ready
         self._runner: web.AppRunner | None = None
         self.port = 0
 
     async def open(self, host: str, port: int) -> None:
-        """Raises OSError when the port is taken."""
+        """Raises OSError if the port is in use."""
         app = web.Application()
-        app.add_routes(
-            [
-                web.get("/metrics", self._metrics),
-                web.get("/livez", self._livez),
-                web.get("/readyz", self._readyz),
-            ]
-        )
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
+        await web.TCPSite(self._runner, host, port).start()
         self.port = self._runner.addresses[0][1]
 
     async def close(self) -> None:
@@ -49,5 +41,5 @@ class HealthServer:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        reason = self._ready()
+        reason = self._not_ready()
         return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)

@@ -1,9 +1,7 @@
-"""Logs: one JSON object a line for machines, readable lines for people. kopf's own lines come in the same form.
+"""Log output: one JSON object a line, or readable lines. Lines of kopf have the same form.
 
-Nothing here or below logs a Secret, a password or a body of a request.
+No log line holds a Secret, a password or the body of a request.
 """
-
-from __future__ import annotations
 
 import logging
 import sys
@@ -15,7 +13,7 @@ SERVICE = "topology-operator"
 
 
 def configure(*, log_format: Literal["console", "json"], level: str) -> None:
-    """Set up structlog and the standard library's logging for this process."""
+    """Sets up structlog and the standard library's logging for this process."""
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -23,12 +21,9 @@ def configure(*, log_format: Literal["console", "json"], level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    colours = sys.stdout.isatty()
-    render: Any = (
-        structlog.dev.ConsoleRenderer(colors=colours)
-        if log_format == "console"
-        else structlog.processors.JSONRenderer(sort_keys=True)
-    )
+    render: Any = structlog.processors.JSONRenderer(sort_keys=True)
+    if log_format == "console":
+        render = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -36,13 +31,9 @@ def configure(*, log_format: Literal["console", "json"], level: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
-        )
-    )
+    processors = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, render]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=processors))
     logging.root.handlers[:] = [handler]
-    # kopf tells every step of its own at INFO; what happened to a resource is told here.
+    # At INFO kopf logs each of its own steps; the operator logs what happens to a resource.
     logging.root.setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)
     structlog.contextvars.bind_contextvars(service=SERVICE)

@@ -1,120 +1,69 @@
-"""The other Topologies of the same broker, which a resource may refer to and must not contradict.
+"""The other Topologies of the same broker.
 
-What a binding names may be declared in another resource, perhaps in another namespace, so a resource is checked
-together with its neighbours. They are told apart by the address their references lead to, not by how they name it.
+A binding may name an exchange that another Topology declares, perhaps in another namespace, so the engine checks a
+Topology together with its peers. Peers are Topologies whose references resolve to the same address.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-import msgspec
+from collections.abc import Iterator
 
 from broker_topology.errors import InvalidTopology
-from broker_topology.findings import Origin
-from broker_topology.resource.decode import decode
 from broker_topology.resource.fields import BrokerReference
-from broker_topology.resource.model import LoadedTopology, Topology
+from broker_topology.resource.model import LoadedTopology
 from topology_operator.broker.resolver import BrokerResolver
 from topology_operator.errors import OperatorError
 from topology_operator.kubernetes.api import KubernetesApi
-
-Body = Mapping[str, Any]
-ResourceKey = tuple[str, str]
-"""Namespace and name."""
-
-
-def key_of(body: Body) -> ResourceKey:
-    return body["metadata"]["namespace"], body["metadata"]["name"]
-
-
-def loaded(body: Body) -> LoadedTopology:
-    """The resource as the engine reads it. Raises `InvalidTopology` with every finding."""
-    metadata = body["metadata"]
-    namespace, name = key_of(body)
-    origin = Origin(f"{namespace}/{name}", name=name)
-    plain = {
-        "apiVersion": body.get("apiVersion"),
-        "kind": body.get("kind"),
-        "metadata": {"name": name, "namespace": namespace}
-        | {part: dict(metadata[part]) for part in ("labels", "annotations") if metadata.get(part)},
-        "spec": msgspec.to_builtins(body.get("spec")),
-    }
-    topology, findings = decode(plain, Topology, origin)
-    if topology is None:
-        raise InvalidTopology(findings)
-    return LoadedTopology(origin, topology)
+from topology_operator.kubernetes.objects import Body, ResourceKey, key_of
+from topology_operator.reconcile.topology_resource import load_topology
 
 
 class PeerTopologies:
-    """Every Topology this operator sees. One that cannot be read, or leads nowhere, is nobody's neighbour."""
+    """Every valid Topology that this operator serves and that is not being deleted."""
 
     def __init__(self, kubernetes: KubernetesApi) -> None:
         self._kubernetes = kubernetes
-        self._bodies: dict[ResourceKey, Body] = {}
-        self._loaded: dict[tuple[str, int], LoadedTopology | None] = {}
-        self._addresses: dict[tuple[str, BrokerReference], str] = {}
+        self._topologies: dict[ResourceKey, LoadedTopology] = {}
+        self._urls: dict[tuple[str, BrokerReference], str] = {}
 
     def put(self, body: Body) -> None:
-        self._bodies[key_of(body)] = body
+        self.drop(body)
+        if not body["metadata"].get("deletionTimestamp"):
+            try:
+                self._topologies[key_of(body)] = load_topology(body)
+            except InvalidTopology:
+                return
 
     def drop(self, body: Body) -> None:
-        gone = self._bodies.pop(key_of(body), None)
-        for known in (gone, body):
-            if known is not None:
-                self._loaded.pop(_version(known), None)
+        self._topologies.pop(key_of(body), None)
 
-    def leads_to(self, resource: LoadedTopology, url: str) -> None:
-        """Remembers where a resource's reference led."""
-        metadata, broker = resource.topology.metadata, resource.spec.broker
-        if broker is not None:
-            self._addresses[metadata.namespace or "", broker] = url
+    def set_url(self, resource: LoadedTopology, url: str) -> None:
+        """Records the address that the reference of this Topology was resolved to."""
+        if resource.spec.broker is not None:
+            self._urls[resource.topology.metadata.namespace or "", resource.spec.broker] = url
 
-    def of(self, key: ResourceKey) -> Iterable[tuple[ResourceKey, LoadedTopology]]:
-        """All others that are readable and stay, wherever they lead."""
-        for other, body in list(self._bodies.items()):
-            if other == key or body["metadata"].get("deletionTimestamp"):
-                continue
-            if (item := self._read(body)) is not None:
-                yield other, item
+    async def peers_of(self, key: ResourceKey, url: str) -> list[LoadedTopology]:
+        """Resolves references where needed and returns the Topologies at this address, without that of `key`."""
+        return [peer for _, peer in self._others(key) if await self._resolve(peer) == url]
 
-    async def at(self, key: ResourceKey, url: str) -> list[LoadedTopology]:
-        """Those whose reference leads to this address."""
-        return [item for _, item in self.of(key) if await self._address(item) == url]
+    def possible_peers_of(self, key: ResourceKey) -> list[ResourceKey]:
+        """The Topologies that may be at the same address, as far as addresses are known. Makes no request."""
+        own = self._topologies.get(key)
+        url = self._url(own) if own is not None else None
+        return [other for other, peer in self._others(key) if url is None or self._url(peer) in {url, None}]
 
-    def known_at(self, key: ResourceKey) -> list[ResourceKey]:
-        """Those that were seen to lead where this one leads."""
-        body = self._bodies.get(key)
-        mine = self._read(body) if body is not None else None
-        url = self._known(mine) if mine is not None else None
-        return [other for other, item in self.of(key) if url is None or self._known(item) in {url, None}]
+    def _others(self, key: ResourceKey) -> Iterator[tuple[ResourceKey, LoadedTopology]]:
+        return ((other, peer) for other, peer in list(self._topologies.items()) if other != key)
 
-    def _known(self, item: LoadedTopology) -> str | None:
-        broker = item.spec.broker
-        return None if broker is None else self._addresses.get((item.topology.metadata.namespace or "", broker))
+    def _url(self, resource: LoadedTopology) -> str | None:
+        broker = resource.spec.broker
+        return None if broker is None else self._urls.get((resource.topology.metadata.namespace or "", broker))
 
-    async def _address(self, item: LoadedTopology) -> str | None:
-        if (known := self._known(item)) is not None or item.spec.broker is None:
+    async def _resolve(self, resource: LoadedTopology) -> str | None:
+        if (known := self._url(resource)) is not None:
             return known
+        resolver = BrokerResolver(self._kubernetes, resource.topology.metadata.namespace or "")
         try:
-            found = await BrokerResolver(self._kubernetes, item.topology.metadata.namespace or "").resolve(
-                item.spec.broker
-            )
+            connection = await resolver.resolve(resource.spec.broker)
         except OperatorError:
             return None
-        self.leads_to(item, found.url)
-        return found.url
-
-    def _read(self, body: Body) -> LoadedTopology | None:
-        version = _version(body)
-        if version not in self._loaded:
-            try:
-                self._loaded[version] = loaded(body)
-            except InvalidTopology:
-                self._loaded[version] = None
-        return self._loaded[version]
-
-
-def _version(body: Body) -> tuple[str, int]:
-    return body["metadata"]["uid"], body["metadata"].get("generation", 0)
+        self.set_url(resource, connection.url)
+        return connection.url

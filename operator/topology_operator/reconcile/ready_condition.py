@@ -1,6 +1,4 @@
-"""What one try at a resource came to, in the words of its conditions. Pure."""
-
-from __future__ import annotations
+"""The Ready condition of a Topology, from the engine's result or from an error. Pure."""
 
 from typing import Literal
 
@@ -20,138 +18,132 @@ from broker_topology.errors import (
     TopologyError,
 )
 from broker_topology.planning import rendering
-from broker_topology.planning.result import Status, TopologyResult
-from topology_operator.errors import ApiServerUnreachable, KubernetesError, OperatorError, UnresolvedReference
+from broker_topology.planning.result import ObjectState, Status, TopologyResult
+from topology_operator.errors import (
+    ApiServerUnreachable,
+    Forbidden,
+    KubernetesError,
+    OperatorError,
+    UnresolvedReference,
+)
+from topology_operator.reconcile.topology_resource import PAUSED
 
-Truth = Literal["True", "False", "Unknown"]
+ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 class ReadyCondition(msgspec.Struct, frozen=True, kw_only=True):
-    ready: Truth
+    """Status, reason and message as Kubernetes defines them, and what follows from them for the operator."""
+
+    status: ConditionStatus
     reason: str
-    """One word for the Ready condition; machines compare it."""
     message: str
-    """One sentence, or a few lines, for people. Never holds a credential."""
-    outcome: TopologyResult | None = None
-    """What the engine found; None when it did not come that far."""
-    blocked: str = ""
-    """What stands in the way for good, until somebody decides."""
-    failed: bool = False
-    """Whether to try again sooner than at the next comparison."""
-    moving: bool = False
-    """Whether a migration goes on with the next look."""
+    """Never holds a credential."""
+    result: TopologyResult | None = None
+    """What the engine found; None if it was not reached."""
+    blocked_by: str = ""
+    """What a person has to decide or change before the operator can continue."""
+    retry: bool = False
+    """Whether to try again with backoff, before the next comparison is due."""
+    migrating: bool = False
     paused: bool = False
     plan_only: bool = False
 
+    @property
+    def is_true(self) -> bool:
+        return self.status == "True"
 
-PAUSED = ReadyCondition(
-    ready="Unknown",
+
+PAUSED_CONDITION = ReadyCondition(
+    status="Unknown",
     reason="Paused",
-    message="the annotation warren.dev/paused is set: the broker is neither compared nor changed",
+    message=f"the annotation {PAUSED} is set: the broker is neither compared nor changed",
     paused=True,
 )
 
-_REASONS: tuple[tuple[type[Exception], str], ...] = (
+REASONS: tuple[tuple[type[Exception], str], ...] = (
     (OwnershipConflict, "Conflict"),
-    (InvalidTopology, "Invalid"),
-    (SecretError, "SecretUnusable"),
+    (InvalidTopology, "InvalidSpec"),
+    (SecretError, "SecretInvalid"),
     (BrokerUnreachable, "BrokerUnreachable"),
     (CertificateRefused, "CertificateRefused"),
-    (AccessDenied, "AccessRefused"),
+    (AccessDenied, "AccessDenied"),
     (NotRabbitMQ, "NotRabbitMQ"),
-    (BrokerVersionUnsupported, "BrokerTooOld"),
-    (ApplyIncomplete, "Failed"),
-    (BrokerError, "BrokerRefused"),
-    (TopologyError, "Failed"),
-    (ApiServerUnreachable, "KubernetesUnreachable"),
-    (KubernetesError, "KubernetesRefused"),
+    (BrokerVersionUnsupported, "BrokerVersionUnsupported"),
+    (ApplyIncomplete, "ApplyFailed"),
+    (BrokerError, "BrokerError"),
+    (TopologyError, "ApplyFailed"),
+    (ApiServerUnreachable, "ApiServerUnreachable"),
+    (Forbidden, "Forbidden"),
+    (KubernetesError, "ApiServerError"),
 )
+"""The first class that an error is an instance of decides its reason."""
+
 UNKNOWN = frozenset(
     {
         "BrokerUnreachable",
-        "AccessRefused",
+        "AccessDenied",
         "CertificateRefused",
         "NotRabbitMQ",
-        "BrokerRefused",
-        "KubernetesUnreachable",
+        "BrokerError",
+        "ApiServerUnreachable",
     }
 )
-"""The broker may hold the spec or not: it could not be read."""
+"""Reasons with status Unknown: the broker could not be read, so it may match the spec."""
 
-PERMANENT = frozenset({"Invalid", "Conflict", "BrokerNotSet", "NamespaceNotAllowed"})
-"""Trying again changes nothing before somebody changes something; that is noticed."""
+PERMANENT = frozenset({"InvalidSpec", "Conflict", "BrokerNotSet", "NamespaceNotAllowed"})
+"""Reasons that a retry cannot cure. The change that cures them starts a reconcile."""
+
+EXPECTED_ERRORS = (TopologyError, OperatorError)
 
 
-def of_outcome(outcome: TopologyResult, *, plan_only: bool) -> ReadyCondition:
-    """The broker answered."""
-    blocked = "; ".join(_told(each.kind.value, each.name, each.message) for each in outcome.of(Status.BLOCKED))
-    held = len(outcome.of(Status.READY))
-    if outcome.ready:
-        return ReadyCondition(
-            ready="True",
-            reason="Held",
-            message="the broker was read back and holds what the spec asks for: " + _objects(held),
-            outcome=outcome,
-            plan_only=plan_only,
-        )
-    if plan_only:
-        summary = rendering.summary(outcome.plan)
-        return ReadyCondition(
-            ready="False",
-            reason="Planned",
-            message=f"{summary}; mode Plan writes nothing, mode Enforce does",
-            outcome=outcome,
-            blocked=blocked,
-            plan_only=True,
-        )
-    failures = "; ".join(f"{step}: {reason}" for step, reason in outcome.failures)
-    migrating = outcome.of(Status.MIGRATING)
-    if failures:
-        reason, message = "Failed", failures
-    elif migrating:
-        reason = "Migrating"
-        message = "; ".join(_told(each.kind.value, each.name, each.message) for each in migrating)
+def from_result(result: TopologyResult, *, plan_only: bool) -> ReadyCondition:
+    blocked = _listed(result.of(Status.BLOCKED))
+    failures = "; ".join(f"{step}: {reason}" for step, reason in result.failures)
+    status: ConditionStatus = "True" if result.ready else "False"
+    if result.ready:
+        count = len(result.of(Status.READY))
+        reason = "Synced"
+        message = f"the broker was read back and matches the spec: {count} object{'' if count == 1 else 's'}"
+    elif plan_only:
+        reason = "OutOfSync"
+        message = f"{rendering.summary(result.plan)}; mode Plan writes nothing, mode Enforce does"
+    elif failures:
+        reason, message = "ApplyFailed", failures
+    elif migrating := result.of(Status.MIGRATING):
+        reason, message = "Migrating", _listed(migrating)
     elif blocked:
         reason, message = "Blocked", blocked
     else:
-        reason, message = "Pending", outcome.summary()
+        reason, message = "Progressing", result.summary()
     return ReadyCondition(
-        ready="False",
+        status=status,
         reason=reason,
         message=message,
-        outcome=outcome,
-        blocked=blocked,
-        failed=reason in {"Failed", "Pending"},
-        moving=reason == "Migrating",
+        result=result,
+        blocked_by="" if result.ready else blocked,
+        retry=reason in {"ApplyFailed", "Progressing"},
+        migrating=reason == "Migrating",
+        plan_only=plan_only,
     )
 
 
-def of_error(error: Exception) -> ReadyCondition:
-    """It did not come to an answer. An error that is not expected is a fault of this code; its text stays in the log,
-    since nobody can say what is in it."""
-    if not isinstance(error, EXPECTED):
-        message = f"a fault of the operator ({type(error).__name__}), see its log; it tries again"
-        return ReadyCondition(ready="Unknown", reason="InternalError", message=message, failed=True)
+def from_error(error: Exception) -> ReadyCondition:
+    """The text of an unexpected error may hold anything, so it appears in the log only."""
+    if not isinstance(error, EXPECTED_ERRORS):
+        message = f"internal error of the operator ({type(error).__name__}), see its log; it tries again"
+        return ReadyCondition(status="Unknown", reason="InternalError", message=message, retry=True)
     if isinstance(error, UnresolvedReference):
         reason = error.reason
     else:
-        reason = next((word for kind, word in _REASONS if isinstance(error, kind)), "Failed")
+        reason = next((reason for kind, reason in REASONS if isinstance(error, kind)), "ApplyFailed")
     return ReadyCondition(
-        ready="Unknown" if reason in UNKNOWN else "False",
+        status="Unknown" if reason in UNKNOWN else "False",
         reason=reason,
         message=str(error),
-        blocked=str(error) if isinstance(error, OwnershipConflict) else "",
-        failed=reason not in PERMANENT,
+        blocked_by=str(error) if isinstance(error, OwnershipConflict) else "",
+        retry=reason not in PERMANENT,
     )
 
 
-EXPECTED = (TopologyError, OperatorError)
-"""The errors that `of_error` takes."""
-
-
-def _objects(count: int) -> str:
-    return "1 object" if count == 1 else f"{count} objects"
-
-
-def _told(kind: str, name: str, message: str) -> str:
-    return f"{kind} {name}: {message}"
+def _listed(objects: tuple[ObjectState, ...]) -> str:
+    return "; ".join(f"{each.kind.value} {each.name}: {each.message}" for each in objects)

@@ -1,96 +1,87 @@
-"""One look at one resource: what it refers to, what the engine makes of it, and the verdict. Keeps nothing."""
+"""One reconcile of one Topology: resolves its references, runs the engine, and returns the Ready condition."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import structlog
 
 from broker_topology.migration.migrator import Migrator
 from broker_topology.reconciliation.reconcile import reconcile
-from broker_topology.resource.model import LoadedTopology
 from broker_topology.rotation.rotator import RotationStatus, Rotator
 from topology_operator.broker.connection import BrokerConnection
-from topology_operator.broker.management_client import opened
-from topology_operator.broker.resolver import BrokerResolver, ObservedVersions
+from topology_operator.broker.management_client import open_management_api
+from topology_operator.broker.resolver import BrokerResolver
 from topology_operator.kubernetes.api import KubernetesApi
-from topology_operator.kubernetes.identifiers import PAUSED
+from topology_operator.kubernetes.objects import Body, ObservedVersions, key_of
 from topology_operator.kubernetes.secret_store import KubernetesSecretStore
-from topology_operator.reconcile import ready_condition
-from topology_operator.reconcile.peer_topologies import Body, PeerTopologies, key_of, loaded
-from topology_operator.reconcile.ready_condition import EXPECTED, ReadyCondition
-from topology_operator.reconcile.rotation_requests import requested
+from topology_operator.reconcile.peer_topologies import PeerTopologies
+from topology_operator.reconcile.ready_condition import (
+    EXPECTED_ERRORS,
+    PAUSED_CONDITION,
+    ReadyCondition,
+    from_error,
+    from_result,
+)
+from topology_operator.reconcile.topology_resource import is_paused, load_topology, requested_rotations
 
 log = structlog.get_logger()
 
 
-class ReconcileResult(msgspec.Struct, kw_only=True):
-    """What came of it, and what it depended on."""
-
-    verdict: ReadyCondition
-    seen: ObservedVersions
-    """Objects whose changes should lead to another look; also of a look that failed."""
-    resource: LoadedTopology | None = None
+class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
+    ready: ReadyCondition
+    observed: ObservedVersions = {}
+    """Objects whose changes require another reconcile; also after a failure."""
     connection: BrokerConnection | None = None
-    answered: bool | None = None
-    """Whether the broker answered; None when it was not asked."""
+    reachable: bool | None = None
+    """Whether the broker answered; None if it was not called."""
     version: str = ""
-    made: list[str] = []
-    """Secrets that were generated."""
+    """Of the broker."""
+    generated: tuple[str, ...] = ()
+    """Names of the Secrets that got a new password."""
     rotations: RotationStatus = RotationStatus()
 
 
 class Reconciler:
-    def __init__(self, kubernetes: KubernetesApi, neighbours: PeerTopologies, *, quiet_seconds: float) -> None:
+    """Stateless, except that migrations remember since when a queue has been quiet."""
+
+    def __init__(self, kubernetes: KubernetesApi, peers: PeerTopologies, *, quiet_seconds: float) -> None:
         self._kubernetes = kubernetes
-        self._neighbours = neighbours
+        self._peers = peers
         self._quiet_seconds = quiet_seconds
         self._migrator = Migrator(settle_seconds=quiet_seconds)
 
-    async def look(self, body: Body) -> ReconcileResult:
-        """Never raises: what the resource, Kubernetes or the broker do is in the verdict, and so is a fault of this
-        code, lest a resource stay Ready that nobody compares any more."""
+    async def reconcile(self, body: Body) -> ReconcileResult:
+        """Never raises. An internal error is a condition, too: the resource must not stay Ready unchecked."""
         if is_paused(body):
-            return ReconcileResult(verdict=ready_condition.PAUSED, seen={})
-        address = BrokerResolver(self._kubernetes, body["metadata"]["namespace"])
-        store = KubernetesSecretStore(self._kubernetes, body)
-        found = ReconcileResult(verdict=ready_condition.PAUSED, seen={}, made=store.made)
+            return ReconcileResult(ready=PAUSED_CONDITION)
+        resolver = BrokerResolver(self._kubernetes, body["metadata"]["namespace"])
+        secrets = KubernetesSecretStore(self._kubernetes, body)
+        found: dict[str, Any] = {}
         try:
-            await self._look(body, address, store, found)
+            resource = load_topology(body)
+            found["connection"] = connection = await resolver.resolve(resource.spec.broker)
+            self._peers.set_url(resource, connection.url)
+            peers = await self._peers.peers_of(key_of(body), connection.url)
+            async with open_management_api(connection) as api:
+                found["version"] = api.version
+                rotator, requested = Rotator(secrets, api), requested_rotations(resource)
+                result = await reconcile(
+                    [resource],
+                    owner=resource.owner,
+                    api=api,
+                    secrets=secrets,
+                    peers=peers,
+                    accounts=await rotator.before(resource, requested),
+                    quiet_seconds=self._quiet_seconds,
+                    migrate=self._migrator,
+                )
+                found["rotations"] = await rotator.after(resource, result, requested)
+            ready = from_result(result, plan_only=resource.spec.mode == "Plan")
         except Exception as exc:
-            if not isinstance(exc, EXPECTED):
-                log.exception("a fault of the operator", topology="/".join(key_of(body)))
-            found.verdict = ready_condition.of_error(exc)
-            if found.connection is not None and found.answered is None:
-                found.answered = found.verdict.reason != "BrokerUnreachable"
-        found.seen = {**address.seen, **store.seen}
-        return found
-
-    async def _look(
-        self, body: Body, address: BrokerResolver, store: KubernetesSecretStore, found: ReconcileResult
-    ) -> None:
-        found.resource = resource = loaded(body)
-        found.connection = connection = await address.resolve(resource.spec.broker)
-        self._neighbours.leads_to(resource, connection.url)
-        neighbours = await self._neighbours.at(key_of(body), connection.url)
-        async with opened(connection) as api:
-            found.answered, found.version = True, api.version
-            rotator, wanted = Rotator(store, api), requested(resource)
-            outcome = await reconcile(
-                [resource],
-                owner=resource.owner,
-                api=api,
-                secrets=store,
-                peers=neighbours,
-                accounts=await rotator.before(resource, wanted),
-                quiet_seconds=self._quiet_seconds,
-                migrate=self._migrator,
-            )
-            found.rotations = await rotator.after(resource, outcome, wanted)
-        found.verdict = ready_condition.of_outcome(outcome, plan_only=resource.spec.mode == "Plan")
-
-
-def is_paused(body: Body) -> bool:
-    annotations: Mapping[str, str] = body["metadata"].get("annotations") or {}
-    return annotations.get(PAUSED, "").lower() == "true"
+            if not isinstance(exc, EXPECTED_ERRORS):
+                log.exception("internal error", topology="/".join(key_of(body)))
+            ready = from_error(exc)
+        if "connection" in found:
+            found["reachable"] = ready.reason != "BrokerUnreachable"
+        observed = resolver.observed | secrets.observed
+        return ReconcileResult(ready=ready, observed=observed, generated=tuple(secrets.generated), **found)

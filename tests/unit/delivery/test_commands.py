@@ -18,7 +18,7 @@ PROGRAMS = sorted(
 
 
 def test_all_programs_are_found() -> None:
-    assert {"broker_topology", "services.migrate", "topology_operator.hooks", "warren.smoke"} <= set(PROGRAMS)
+    assert {"broker_topology", "services.migrate", "topology_operator.helm_hooks", "warren.smoke"} <= set(PROGRAMS)
 
 
 @pytest.mark.parametrize("module", PROGRAMS)

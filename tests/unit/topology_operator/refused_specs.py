@@ -1,4 +1,4 @@
-"""Specs that are refused, and the words by which: by the definition, the engine, and a real API server alike."""
+"""Specs that the definition, the engine and a real API server refuse, with words of the error message."""
 
 from typing import Any
 

@@ -1,13 +1,12 @@
 """How the operator trusts an API server."""
 
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from topology_operator.kubernetes.authentication import connect
+from topology_operator.kubernetes.api import authenticate
 
 KUBECONFIG = """\
 current-context: here
@@ -17,24 +16,21 @@ users: [{name: me, user: {token: word}}]
 """
 
 
-def strict(make: Callable[..., ssl.SSLContext]) -> Callable[..., ssl.SSLContext]:
-    """As it is from Python 3.13 on."""
+def test_an_authority_without_a_key_usage_is_accepted_and_everything_else_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_context = ssl.create_default_context
 
-    def made(*arguments: Any, **options: Any) -> ssl.SSLContext:
-        context = make(*arguments, **options)
+    def create_strict_context(*arguments: Any, **options: Any) -> ssl.SSLContext:
+        """As Python 3.13 does by default."""
+        context = create_context(*arguments, **options)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         return context
 
-    return made
-
-
-def test_an_authority_without_a_key_usage_is_taken_and_everything_else_is_checked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     (tmp_path / "config").write_text(KUBECONFIG)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    monkeypatch.setattr(ssl, "create_default_context", strict(ssl.create_default_context))
-    found = connect()
+    monkeypatch.setattr(ssl, "create_default_context", create_strict_context)
+    found = authenticate()
     assert (found.server, found.token) == ("https://127.0.0.1:6443", "word")
     context = found.as_ssl_context()
     assert not context.verify_flags & ssl.VERIFY_X509_STRICT

@@ -1,4 +1,4 @@
-"""The process from outside: settings, help, exit codes."""
+"""The command line: settings, help, exit codes."""
 
 import os
 import re
@@ -26,12 +26,12 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_every_setting_is_in_the_help() -> None:
-    shown = command("--help")
-    assert shown.returncode == 0
+def test_the_help_lists_every_setting() -> None:
+    result = command("--help")
+    assert result.returncode == 0
     for field in TopologyOperatorSettings.__struct_fields__:
-        assert f"TOPOLOGY_OPERATOR_{field.upper()}" in shown.stdout
-    assert "exit codes:" in shown.stdout
+        assert f"TOPOLOGY_OPERATOR_{field.upper()}" in result.stdout
+    assert "exit codes:" in result.stdout
 
 
 def test_the_definition_is_printed_without_a_cluster() -> None:
@@ -47,24 +47,24 @@ def test_the_definition_is_printed_without_a_cluster() -> None:
     ],
     ids=["nothing", "no-file", "setting"],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(environment: dict[str, str], words: str) -> None:
-    ended = command(**environment)
-    assert ended.returncode == 2
-    assert words in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1
+def test_a_wrong_setting_is_reported_in_one_line_with_exit_code_2(environment: dict[str, str], words: str) -> None:
+    result = command(**environment)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
-def test_settings_name_every_mistake_and_leave_kubernetes_own_variables_alone() -> None:
+def test_settings_report_every_mistake_and_ignore_variables_of_kubernetes() -> None:
     with pytest.raises(SettingsError) as refusal:
         read({"TOPOLOGY_OPERATOR_LOG_FORMAT": "xml", "TOPOLOGY_OPERATOR_CONCURRENCY": "0"})
     assert "not one of console, json" in str(refusal.value)
     assert "CONCURRENCY" in str(refusal.value)
     assert read({"TOPOLOGY_OPERATOR_PORT": "tcp://10.0.0.1:80"}) == TopologyOperatorSettings()
-    assert read({"TOPOLOGY_OPERATOR_NAMESPACES": " a, b,"}).served == ("a", "b")
+    assert read({"TOPOLOGY_OPERATOR_NAMESPACES": " a, b,"}).served_namespaces == ("a", "b")
 
 
 def test_no_handler_runs_in_a_thread() -> None:
-    """kopf calls plain functions in threads; once, two of them at a time brought the whole process to a stand."""
+    """kopf calls plain functions in threads; two of them at once have stopped the whole process."""
     source = (ROOT / "operator/topology_operator/kopf_handlers.py").read_text()
     handlers = re.findall(r"@kopf\.[^\n]*(?:\n[^\n]*)*?\n    (async def|def) (on_\w+)", source)
     assert len(handlers) == 5

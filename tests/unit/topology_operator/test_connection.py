@@ -1,4 +1,4 @@
-"""How a Secret words the way to a broker."""
+"""Reading a broker connection from a Secret."""
 
 import pytest
 
@@ -18,11 +18,11 @@ USER = {"username": "u", "password": "secret-word"}
         ({"host": "rabbit", "port": "443"}, "https://rabbit:443"),
     ],
 )
-def test_addresses(data: dict[str, str], url: str) -> None:
+def test_the_url_is_built_from_uri_or_host_and_port(data: dict[str, str], url: str) -> None:
     assert from_secret(data | USER) == BrokerConnection(url=url, username="u", password="secret-word")
 
 
-def test_credentials_may_be_in_the_uri_and_others_win() -> None:
+def test_username_and_password_win_over_credentials_in_the_uri() -> None:
     uri = "https://in%40uri:p%2Fw@rabbit"
     assert (from_secret({"uri": uri}).username, from_secret({"uri": uri}).password) == ("in@uri", "p/w")
     assert from_secret({"uri": uri} | USER).password == "secret-word"
@@ -41,11 +41,11 @@ def test_credentials_may_be_in_the_uri_and_others_win() -> None:
         ({"host": "rabbit", "tls.crt": "x"} | USER, "no tls.key"),
     ],
 )
-def test_what_is_missing_is_said_and_what_is_there_is_not(data: dict[str, str], words: str) -> None:
+def test_an_error_names_the_missing_key_and_shows_no_value(data: dict[str, str], words: str) -> None:
     with pytest.raises(IncompleteSecret, match=words) as refusal:
         from_secret(data)
     assert "secret-word" not in str(refusal.value)
 
 
-def test_a_connection_shows_no_password() -> None:
+def test_repr_shows_no_password() -> None:
     assert "secret-word" not in repr(from_secret({"host": "rabbit"} | USER))

@@ -1,4 +1,4 @@
-"""The custom resource definition: generated, and of one mind with the engine."""
+"""The custom resource definition: generated from the engine's model, and as strict as the engine."""
 
 import copy
 from collections.abc import Iterator
@@ -18,13 +18,14 @@ from tests.kubernetes.emulator.objects import StatusError
 from tests.kubernetes.emulator.schema import StructuralSchema
 from tests.unit.topology_operator.refused_specs import BROKER, REFUSED, Document, document
 from topology_operator import crd
+from topology_operator.crd.validation_rules import RULES
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = StructuralSchema(crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
 
 
 def refusals(body: Document, before: Document | None = None) -> str:
-    """What an API server with this definition says; empty when it takes the object."""
+    """The errors of an API server with this definition; empty if it accepts the object."""
     try:
         SCHEMA.admitted(copy.deepcopy(body), before)
     except StatusError as exc:
@@ -33,47 +34,45 @@ def refusals(body: Document, before: Document | None = None) -> str:
 
 
 def complaints(body: Document) -> list[str]:
-    """What the engine says: the structure first, the rest once that is right."""
+    """The engine's findings: of the structure, or, if that is right, of its rules."""
     topology, found = decode(body, Topology, Origin("test"))
     if topology is None:
         return [str(each) for each in found]
     return [str(each) for each in check([LoadedTopology(Origin("test"), topology)])]
 
 
-def test_the_committed_file_is_what_the_model_gives() -> None:
+def test_the_committed_file_is_generated_from_the_model() -> None:
     assert (ROOT / "operator/crds/topologies.yaml").read_text() == crd.rendered(), "run `make crds`"
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "charts/warren/topology").glob("[!k]*.yaml")), ids=lambda f: f.stem)
-def test_every_file_of_the_project_passes_the_definition(file: Path) -> None:
+def test_the_definition_accepts_every_topology_of_the_project(file: Path) -> None:
     for body in yaml.safe_load_all(file.read_text()):
         body["spec"]["broker"] = BROKER
         assert refusals(body) == ""
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_the_definition_refuses_the_engine_refuses_too(case: str) -> None:
+def test_the_engine_refuses_what_the_definition_refuses(case: str) -> None:
     body, words = REFUSED[case]
     assert words in refusals(body)
     if case not in {"no broker"}:  # the command line has an option instead
-        assert complaints(body), "the engine takes what the API server refuses"
+        assert complaints(body), "the engine accepts what the API server refuses"
 
 
-def test_every_rule_has_a_case() -> None:
-    from topology_operator.crd.validation_rules import RULES
-
-    told = "\n".join(refusals(body) for body, _ in REFUSED.values())
-    silent = [
+def test_each_rule_refuses_a_case() -> None:
+    errors = "\n".join(refusals(body) for body, _ in REFUSED.values())
+    untested = [
         rule["message"]
         for rules in RULES.values()
         for rule in rules
-        if rule["message"] not in told and "oldSelf" not in rule["rule"]
+        if rule["message"] not in errors and "oldSelf" not in rule["rule"]
     ]
-    assert not silent
+    assert not untested
 
 
-def test_no_set_has_objects() -> None:
-    """An API server takes such a definition, and then refuses the resource from whoever applies it server-side."""
+def test_lists_of_type_set_hold_only_strings() -> None:
+    """An API server accepts a definition with a set of objects, and then refuses server-side apply of the resource."""
 
     def sets(schema: Document) -> Iterator[Document]:
         parts = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
@@ -83,8 +82,7 @@ def test_no_set_has_objects() -> None:
             if isinstance(part, dict):
                 yield from sets(part)
 
-    (version,) = crd.definition()["spec"]["versions"]
-    found = list(sets(version["schema"]["openAPIV3Schema"]))
+    found = list(sets(SPEC))
     assert found
     assert {each["items"]["type"] for each in found} == {"string"}
 
@@ -96,13 +94,13 @@ def test_no_set_has_objects() -> None:
         ({"broker": {"secretRef": {"name": "b"}}}, "broker cannot be"),
     ],
 )
-def test_what_would_strand_objects_cannot_be_changed(change: Document, words: str) -> None:
+def test_vhost_and_broker_are_immutable(change: Document, words: str) -> None:
     before = document()
     assert words in refusals(document(**change), before)
     assert refusals(document(resyncSeconds=10), before) == ""
 
 
-def test_what_nobody_knows_is_pruned_and_defaults_are_the_models() -> None:
+def test_unknown_fields_are_pruned_and_defaults_equal_those_of_the_model() -> None:
     body = document(queues={"q": {"typo": 1}}, users={"u": {"secretName": "s"}})
     stored = SCHEMA.admitted(copy.deepcopy(body), None)
     assert "typo" not in stored["spec"]["queues"]["q"]
@@ -118,7 +116,7 @@ VALUES: st.SearchStrategy[Any] = st.sampled_from([
 
 
 def _fields(schema: Document) -> st.SearchStrategy[Any]:
-    """Documents of roughly this shape: the right fields, often with the wrong value."""
+    """Documents with the right fields, often with wrong values."""
     if "properties" in schema:
         parts = {name: _fields(inside) for name, inside in schema["properties"].items()}
         required = {name: parts[name] for name in schema.get("required", ())}
@@ -134,16 +132,14 @@ def _fields(schema: Document) -> st.SearchStrategy[Any]:
     return st.one_of(fitting.get(schema.get("type", ""), st.sampled_from(["a", "7D", "^x$"])), VALUES)
 
 
-SPEC = crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-
-
+SPEC = crd.spec_schema()
 PARTS = {name: _fields(part) for name, part in SPEC["properties"].items() if name not in {"broker", "vhost"}}
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(st.data())
-def test_the_structure_that_the_definition_takes_is_the_one_the_engine_takes(data: st.DataObject) -> None:
-    """One part of the spec at a time. Rules and duplicates are left out: they have their own table."""
+def test_definition_and_engine_accept_the_same_structures(data: st.DataObject) -> None:
+    """One part of the spec at a time, without rules and duplicates, which `refused_specs` covers."""
     name = data.draw(st.sampled_from(sorted(PARTS)))
     body = document(**{name: data.draw(PARTS[name])})
     structural = [
@@ -153,13 +149,9 @@ def test_the_structure_that_the_definition_takes_is_the_one_the_engine_takes(dat
         or "too large" in each
         or ("Required" in each and "secretName" not in each)
     ]
-    topology, found = decode(_pruned(body["spec"], SPEC, body), Topology, Origin("x"))
+    # the engine refuses unknown fields, an API server drops them
+    topology, found = decode(body | {"spec": _known(body["spec"], SPEC)}, Topology, Origin("x"))
     assert bool(structural) == (topology is None), (structural, [str(each) for each in found])
-
-
-def _pruned(spec: Any, schema: Document, body: Document) -> Document:
-    """The engine refuses unknown fields, where an API server drops them (and kubectl warns)."""
-    return body | {"spec": _known(spec, schema)}
 
 
 def _known(value: Any, schema: Document) -> Any:
