@@ -69,10 +69,10 @@ class Customers:
 
         def place(number: int) -> UUID:
             time.sleep(max(0.0, began + times[number] - time.monotonic()))
-            order = self._place(bodies[number])
+            order_id = self._place(bodies[number])
             if cancelled[number]:
-                self.cancel(order)
-            return order
+                self.cancel(order_id)
+            return order_id
 
         placed: list[UUID] = []
         with ThreadPoolExecutor(CUSTOMERS) as pool:
@@ -94,13 +94,13 @@ class Customers:
     def _place(self, body: dict[str, Any]) -> UUID:
         key = str(body["orderId"])
         answer = self._post("/orders", 202, json=body, headers={"Idempotency-Key": key})
-        order = UUID(answer.json()["id"])
+        order_id = UUID(answer.json()["id"])
         with self._lock:
-            assert self.accepted.setdefault(key, order) == order, "one key, two orders"
-        return order
+            assert self.accepted.setdefault(key, order_id) == order_id, "one key, two orders"
+        return order_id
 
-    def cancel(self, order: UUID) -> None:
-        self._post(f"/orders/{order}/cancel", 202, 409)
+    def cancel(self, order_id: UUID) -> None:
+        self._post(f"/orders/{order_id}/cancel", 202, 409)
 
     def _post(self, path: str, *final: int, **request: Any) -> httpx.Response:
         """Repeat a request until its status is one of `final`."""

@@ -19,13 +19,13 @@ def test_a_late_payment_is_refunded(harness: FaultHarness, customers: Customers)
     harness.sql("UPDATE \"order\".orders SET deadline = now() WHERE state = 'CONFIRMED'")
     eventually(lambda: harness.count_orders("state = 'CANCELLING'") == 5)
     harness.thaw("payment")
-    for order in (charged, *waiting):
-        harness.wait_for_state(order, "CANCELLED")
-        assert harness.count_orders(f"id = '{order}' AND reason = 'payment_timeout'")
+    for order_id in (charged, *waiting):
+        harness.wait_for_state(order_id, "CANCELLED")
+        assert harness.count_orders(f"id = '{order_id}' AND reason = 'payment_timeout'")
     eventually(lambda: "order.cancelled" in harness.event_types(charged))
     assert {"payment.success", "payment.refunded"} <= set(harness.event_types(charged))
-    for order in waiting:
-        assert harness.count("gateway.entries", f"key = '{order}'") in {0, 2}
+    for order_id in waiting:
+        assert harness.count("gateway.entries", f"key = '{order_id}'") in {0, 2}
 
 
 def test_wrong_clocks_change_no_deadline_and_no_lease(harness: FaultHarness, customers: Customers) -> None:
@@ -35,12 +35,12 @@ def test_wrong_clocks_change_no_deadline_and_no_lease(harness: FaultHarness, cus
     harness.restart_services(*fast, FAULT_SKEW_SECONDS="3600", FAULT_LEASE_SECONDS="60")
     harness.restart_services(*slow, FAULT_SKEW_SECONDS="-3600", FAULT_LEASE_SECONDS="60")
     repeated = _repeated_events(harness)
-    orders = [customers.order("item3") for _ in range(4)]
+    order_ids = [customers.order("item3") for _ in range(4)]
     unpaid = customers.order("item3", paymentToken="tok_abandoned")
     left = harness.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', unpaid)[0][0]
     assert 800 < left <= 900, "the deadline is not fifteen minutes from now by the database's clock"
-    for order in orders:
-        harness.wait_for_state(order, "COMPLETED")
+    for order_id in order_ids:
+        harness.wait_for_state(order_id, "COMPLETED")
     harness.wait_for_state(unpaid, "CONFIRMED")
     harness.sql("UPDATE \"order\".orders SET deadline = now() + interval '1 s' WHERE id = $1", unpaid)
     assert harness.count_orders(f"id = '{unpaid}' AND state = 'CONFIRMED' AND deadline > now()")

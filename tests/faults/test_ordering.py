@@ -34,7 +34,7 @@ def test_an_event_delivered_three_times_at_once_has_one_effect(harness: FaultHar
         return [tuple(row) for row in harness.sql('SELECT id, state, version FROM "order".orders ORDER BY id')]
 
     harness.processes.stop("inventory")
-    orders = [customers.order({"sku": "item5", "quantity": 2}) for _ in range(6)]
+    order_ids = [customers.order({"sku": "item5", "quantity": 2}) for _ in range(6)]
     eventually(lambda: harness.queue_depth("inventory.queue") == 6)
     created = harness.take_bodies("inventory.queue")
     start_two_replicas(harness, "inventory", "inventory.queue")
@@ -43,7 +43,7 @@ def test_an_event_delivered_three_times_at_once_has_one_effect(harness: FaultHar
     # Then every event of these orders again, three times to each of its subscribers.
     before = states()
     subscribers = harness.subscribers()
-    recorded = harness.sql("SELECT body FROM audit.events WHERE subject = ANY($1::uuid[])", orders)
+    recorded = harness.sql("SELECT body FROM audit.events WHERE subject = ANY($1::uuid[])", order_ids)
     bodies = [bytes(row[0]) for row in recorded]
     copies = [(queue, body) for body in bodies for queue in subscribers[json.loads(body)["type"]] for _ in range(3)]
     random.shuffle(copies)
@@ -57,9 +57,9 @@ def test_an_event_delivered_three_times_at_once_has_one_effect(harness: FaultHar
 def test_reordered_events_lead_to_the_same_states(harness: FaultHarness, customers: Customers) -> None:
     """The events of ten orders, half of them cancelled, are shuffled in each queue for two replicas."""
     harness.processes.stop("inventory")
-    orders = [customers.order("item6") for _ in range(10)]
-    for order in orders[::2]:
-        customers.cancel(order)
+    order_ids = [customers.order("item6") for _ in range(10)]
+    for order_id in order_ids[::2]:
+        customers.cancel(order_id)
     # Ten are created; five are cancelled, in two phases each.
     eventually(lambda: harness.queue_depth("inventory.queue") == 20)
     eventually(lambda: not harness.queue_depth("order.queue"))
@@ -73,8 +73,8 @@ def test_reordered_events_lead_to_the_same_states(harness: FaultHarness, custome
     start_two_replicas(harness, "order-worker", "order.queue")
     harness.put_messages(shuffled)
     eventually(harness.is_idle, 120)
-    states = harness.order_states(orders)
-    assert [states[order].split()[0] for order in orders] == ["CANCELLED", "COMPLETED"] * 5
+    states = harness.order_states(order_ids)
+    assert [states[order_id].split()[0] for order_id in order_ids] == ["CANCELLED", "COMPLETED"] * 5
     for replica in ("inventory-2", "order-worker-2"):
         assert "processed" in harness.log(replica)
         harness.processes.stop(replica)
@@ -98,15 +98,15 @@ def test_replicas_of_every_service_handle_events_in_random_order(harness: FaultH
             elif number % 6 == 1:
                 expected[customers.order("item5", paymentToken="tok_declined")] = {"CANCELLED payment_failed"}
             elif number % 6 == 2:
-                order = customers.order("item6")
-                customers.cancel(order)
-                expected[order] = {"CANCELLED customer", "COMPLETED"}  # the parcel may leave before the cancellation
+                order_id = customers.order("item6")
+                customers.cancel(order_id)
+                expected[order_id] = {"CANCELLED customer", "COMPLETED"}  # the parcel may leave before the cancellation
             else:
                 expected[customers.order("item6", express=number % 6 == 3)] = {"COMPLETED"}
         eventually(lambda: harness.is_idle() and shuffler.is_empty, 180)
     customers.urls.pop()
     found = harness.order_states(list(expected))
-    assert {order: state for order, state in found.items() if state not in expected[order]} == {}
+    assert {order_id: state for order_id, state in found.items() if state not in expected[order_id]} == {}
     assert sum(shuffler.overtaken.values()) > 50, shuffler.overtaken
     for name, alias in replicas.items():
         assert ("published" if name == "order-api" else "processed") in harness.log(alias), f"{alias} was idle"
@@ -120,8 +120,8 @@ def test_the_last_piece_is_sold_once(harness: FaultHarness, customers: Customers
     harness.start_replica("inventory", "inventory-2")
     eventually(lambda: harness.consumers()["inventory.queue"] == 2)
     with ThreadPoolExecutor(100) as pool:
-        orders = list(pool.map(lambda _: customers.order("last-piece"), range(100)))
+        order_ids = list(pool.map(lambda _: customers.order("last-piece"), range(100)))
     eventually(harness.is_idle, 120)
-    states = [state.split()[0] for state in harness.order_states(orders).values()]
+    states = [state.split()[0] for state in harness.order_states(order_ids).values()]
     assert (states.count("COMPLETED"), states.count("CANCELLED")) == (1, 99)
     assert "processed" in harness.log("inventory-2")

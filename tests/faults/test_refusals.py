@@ -65,9 +65,9 @@ def test_a_wrong_password_of_the_payment_gateway_ends_the_process(
 
 def test_a_forbidden_event_stays_in_the_outbox(harness: FaultHarness, customers: Customers) -> None:
     """Inventory may not publish events of the order service; its own events are published meanwhile."""
-    order = customers.order("item1")
-    eventually(lambda: "order.paid" in harness.event_types(order))
-    paid = harness.sql("SELECT body FROM audit.events WHERE subject = $1 AND type = 'order.paid'", order)
+    order_id = customers.order("item1")
+    eventually(lambda: "order.paid" in harness.event_types(order_id))
+    paid = harness.sql("SELECT body FROM audit.events WHERE subject = $1 AND type = 'order.paid'", order_id)
     harness.sql(
         "INSERT INTO inventory.outbox (exchange, body, owner, leased_until) VALUES ('order.exchange', $1, $2, now())",
         bytes(paid[0][0]),

@@ -23,8 +23,8 @@ def test_the_broker_keeps_confirmed_messages(harness: FaultHarness, customers: C
         eventually(lambda: harness.queue_depth("shipping.queue") >= len(kept), 60, "confirmed messages are lost")
         harness.start_service("shipping")
         eventually(lambda: all(harness.consumers()[queue] for queue in QUEUES), 60, "some consumer did not come back")
-    for order in kept:
-        harness.wait_for_state(order, "COMPLETED", 120)
+    for order_id in kept:
+        harness.wait_for_state(order_id, "COMPLETED", 120)
 
 
 def test_a_crash_of_the_database_counts_as_no_failure(harness: FaultHarness, customers: Customers) -> None:

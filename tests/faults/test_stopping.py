@@ -36,9 +36,9 @@ def test_sigterm_under_load_ends_every_service_cleanly(harness: FaultHarness, cu
 
 def test_sigterm_returns_unfinished_deliveries_uncounted(harness: FaultHarness, customers: Customers) -> None:
     """The broker counts no failed delivery of a message that a stopping consumer returns."""
-    order = customers.order("item1")
-    eventually(lambda: "order.completed" in harness.event_types(order))
-    recorded = harness.sql("SELECT body FROM audit.events WHERE subject = $1", order)
+    order_id = customers.order("item1")
+    eventually(lambda: "order.completed" in harness.event_types(order_id))
+    recorded = harness.sql("SELECT body FROM audit.events WHERE subject = $1", order_id)
     harness.processes.stop("audit")
     # More than a consumer prefetches (500), so that some are unfinished when it stops.
     harness.put_messages([("audit.queue", bytes(row[0])) for row in recorded * 150])
