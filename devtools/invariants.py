@@ -7,7 +7,7 @@ its own correctness. Every check is exact; `wait_for_invariants` adds the time t
 import asyncio
 import ssl
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -16,11 +16,7 @@ import msgspec
 
 from devtools.servers.endpoints import BrokerEndpoints, DatabaseEndpoint
 from services.registry import AUDITED, SERVICE_NAMES
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[Any]
-else:
-    Connection = asyncpg.Connection
+from warren_messaging.transaction import Connection
 
 POLL_SECONDS = 0.2
 

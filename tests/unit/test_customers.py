@@ -1,17 +1,16 @@
 """SteadyCustomers count each order once, and each failed request."""
 
 import asyncio
-import json
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
 
 import pytest
 
+from tests.stub_server import StubRequest, stub_server
 from warren import customers
 from warren.customers import OrderCounts, SteadyCustomers
 
@@ -30,9 +29,13 @@ class Shop:
         self.names: list[str] = []
         self.url = ""
 
-    def take(self, name: str, key: str | None) -> tuple[int, dict[str, str]]:
-        self.names.append(name)
-        self.keys.append(key)
+    def respond(self, request: StubRequest) -> tuple[int, dict[str, str]]:
+        with self.lock:
+            return self._respond(request)
+
+    def _respond(self, request: StubRequest) -> tuple[int, dict[str, str]]:
+        self.names.append(request.body["orderId"])
+        self.keys.append(request.headers["Idempotency-Key"])
         if len(self.names) == ORDERS:
             self.enough()
         if self.broken and len(self.names) % self.broken == 0:
@@ -43,28 +46,8 @@ class Shop:
 @pytest.fixture
 def shop() -> Iterator[Shop]:
     it = Shop()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with it.lock:
-                code, answer = it.take(body["orderId"], self.headers["Idempotency-Key"])
-            content = json.dumps(answer).encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        it.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with stub_server(it.respond) as it.url:
         yield it
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,11 @@
 """The smoke test against a fake order API in which parcels may leave before a cancellation."""
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
 
 import pytest
 
+from tests.stub_server import StubRequest, stub_server
 from warren.demo import MAX_ATTEMPTS, Scenario
 from warren.smoke import SmokeTest
 
@@ -27,17 +25,17 @@ class FakeShop:
         self.away = 0  # the first requests, which get 503
         self.instead: tuple[int, dict[str, object]] | None = None  # the response to every request
 
-    def answer(self, verb: str, path: str, body: dict[str, str]) -> tuple[int, dict[str, object]]:
+    def respond(self, request: StubRequest) -> tuple[int, dict[str, object]]:
         if self.away:
             self.away -= 1
             return 503, {}
         if self.instead is not None:
             return self.instead
-        if path == "/orders":
-            self.placed.append(body["orderId"])
+        if request.path == "/orders":
+            self.placed.append(request.body["orderId"])
             return 202, self.order(str(uuid4()), "PENDING")
-        name = path.split("/")[2]
-        if not path.endswith("/cancel"):
+        name = request.path.split("/")[2]
+        if not request.path.endswith("/cancel"):
             state = "COMPLETED" if self.skips_paid or name in self.seen else "PAID"
             self.seen.add(name)
             return 200, self.order(name, state)
@@ -60,25 +58,8 @@ def shop() -> FakeShop:
 
 @pytest.fixture
 def smoke(shop: FakeShop) -> Iterator[SmokeTest]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
-            code, answer = shop.answer(self.command, self.path, body)
-            self.send_response(code)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
-
-        do_POST = do_GET  # noqa: N815 - the names that http.server requires
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield SmokeTest(f"http://127.0.0.1:{server.server_port}", None, 20)
-        server.shutdown()
-        thread.join()
+    with stub_server(shop.respond) as url:
+        yield SmokeTest(url, None, 20)
 
 
 def test_an_order_with_the_expected_final_state_passes(smoke: SmokeTest) -> None:

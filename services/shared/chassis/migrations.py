@@ -14,18 +14,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import asyncpg
 
 import warren_messaging
 from services.shared.chassis.scram import verifier
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[Any]
-else:
-    Connection = asyncpg.Connection
+from warren_messaging.transaction import Connection
 
 MAINTENANCE_DATABASES = ("postgres", "template1")
 PAUSE = 1.0  # seconds between two connection attempts

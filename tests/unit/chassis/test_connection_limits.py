@@ -3,83 +3,12 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
-from litestar import get, post
-from litestar.params import JSONBody
 
 from services.shared.chassis.http import connection_limits
-from services.shared.chassis.http.application import application
-from services.shared.chassis.http.server import HttpServer
-from tests.unit.chassis.raw_http import HELLO, Streams, read_status, send
-
-
-class Clients:
-    """Clients of the server at a port; `close` closes their connections."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def connect(self) -> Streams:
-        streams = await asyncio.open_connection("127.0.0.1", self.port)
-        self._writers.append(streams[1])
-        return streams
-
-    async def require_response(self) -> None:
-        """Check that another client gets a response."""
-        assert await send(await self.connect(), HELLO) == 200
-
-    async def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
-        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
-
-
-class ServerUnderTest(Clients):
-    """A server and its clients. Requests to /slow get their response when `release_slow` is set."""
-
-    def __init__(self, limit: int) -> None:
-        self.release_slow = asyncio.Event()
-
-        @get("/hello", sync_to_thread=False)
-        def hello() -> str:
-            return "hello"
-
-        @get("/slow")
-        async def slow() -> str:
-            await self.release_slow.wait()
-            return "slow"
-
-        @get("/large", sync_to_thread=False)
-        def large() -> bytes:
-            return b"x" * 32 * 1024 * 1024
-
-        @post("/notes")
-        async def write(data: JSONBody[list[str]]) -> int:
-            return len(data)
-
-        self.server = HttpServer(
-            application([hello, slow, large, write], title="x"), "127.0.0.1", 0, connections=limit, linger=0
-        )
-        self.server.listen()
-        assert self.server._socket is not None
-        super().__init__(self.server._socket.getsockname()[1])
-
-
-@asynccontextmanager
-async def serving(limit: int = 1000) -> AsyncIterator[ServerUnderTest]:
-    server = ServerUnderTest(limit)
-    task = asyncio.create_task(server.server.run())
-    try:
-        yield server
-    finally:
-        server.release_slow.set()
-        await server.close()
-        server.server.stop()
-        await asyncio.wait_for(task, 30)
+from tests.unit.chassis.http_server import HELLO, Clients, Streams, read_status, send, serving
 
 
 async def require_end(streams: Streams) -> None:
@@ -231,7 +160,7 @@ async def test_pipelined_requests_are_limited() -> None:
 FEW_FILES = """
 import asyncio, resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
-from tests.unit.chassis.test_connection_limits import serving
+from tests.unit.chassis.http_server import serving
 
 async def main():
     async with serving() as server:

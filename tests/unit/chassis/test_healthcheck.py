@@ -1,12 +1,11 @@
 """Docker's health check prints the readiness of the process and exits accordingly."""
 
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from services.shared.chassis import healthcheck
+from tests.stub_server import StubRequest, stub_server
 
 
 @pytest.mark.parametrize(("code", "text", "exit_code"), [(200, "[+] database\n", 0), (503, "[-] database: away\n", 1)])
@@ -15,22 +14,13 @@ def test_the_exit_code_follows_readyz(
 ) -> None:
     paths = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            paths.append(self.path)
-            self.send_response(code)
-            self.end_headers()
-            self.wfile.write(text.encode())
+    def respond(request: StubRequest) -> tuple[int, str]:
+        paths.append(request.path)
+        return code, text
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        monkeypatch.setenv("WARREN_METRICS_PORT", str(server.server_port))
+    with stub_server(respond) as url:
+        monkeypatch.setenv("WARREN_METRICS_PORT", url.rpartition(":")[2])
         assert healthcheck.main() == exit_code
-        thread.join()
     assert paths == ["/readyz?verbose"]
     assert capsys.readouterr().out == text
 
