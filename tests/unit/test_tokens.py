@@ -4,33 +4,29 @@ from pathlib import Path
 
 import pytest
 
-from services.shared.chassis.http.auth import AuthGuard, AuthSettings
+from services.shared.chassis.http.auth import AuthGuard
 from services.shared.chassis.http.problems import Problem
+from tests.unit.chassis.test_auth import settings
 from warren.errors import WarrenError
 from warren.tokens import sign
 
 
 def guard(key_file: Path) -> AuthGuard:
-    nowhere = Path("/nonexistent")
-    settings = AuthSettings(
-        database_url="", database_password_file=nowhere, database_ca_file=nowhere, broker_url="",
-        broker_credentials=nowhere, broker_ca_file=nowhere, token_key_file=key_file,
-    )  # fmt: skip
-    return AuthGuard(settings)
+    return AuthGuard(settings(token_key_file=key_file))
 
 
 def test_a_token_names_its_user_and_role(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("k" * 40 + "\n")
-    identity = guard(key).identify(f"Bearer {sign('gayal', key, role='staff')}")
-    assert (identity.subject, identity.role) == ("gayal", "staff")
+    caller = guard(key).authenticate(f"Bearer {sign('gayal', key, role='staff')}")
+    assert (caller.subject, caller.role) == ("gayal", "staff")
 
 
 def test_a_token_expires(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("k" * 40)
     with pytest.raises(Problem, match="expired"):
-        guard(key).identify(f"Bearer {sign('gayal', key, seconds=-60)}")
+        guard(key).authenticate(f"Bearer {sign('gayal', key, seconds=-60)}")
 
 
 def test_a_missing_or_short_key_is_reported(tmp_path: Path) -> None:

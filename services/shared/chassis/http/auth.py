@@ -69,9 +69,9 @@ class AuthGuard:
             )
 
     def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        connection.state.identity = self.identify(connection.headers.get("authorization"))
+        connection.state.caller = self.authenticate(connection.headers.get("authorization"))
 
-    def identify(self, authorization: str | None) -> Identity:
+    def authenticate(self, authorization: str | None) -> Identity:
         """Return the caller. Raises Problem: 401 for a missing, expired or invalid token, 403 for a missing role."""
         if self._keys is None:
             return Identity(None, self._role)
@@ -90,7 +90,7 @@ class AuthGuard:
         except jwt.ExpiredSignatureError:
             raise _unauthorized("The token has expired.", "invalid_token") from None
         except (jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:
-            raise self._refusal(error) from None
+            raise self._claim_problem(error) from None
         except jwt.PyJWTError as error:
             raise _unauthorized(f"The token is not valid: {error}.", "invalid_token") from None
         subject, role = claims["sub"], claims.get("role")
@@ -100,7 +100,7 @@ class AuthGuard:
             raise Problem(403, "Forbidden", f"This needs a token with the role {self._role!r}.")
         return Identity(subject, role if isinstance(role, str) else None)
 
-    def _refusal(self, error: jwt.PyJWTError) -> Problem:
+    def _claim_problem(self, error: jwt.PyJWTError) -> Problem:
         """The problem of a token for another audience, or without a required claim."""
         if isinstance(error, jwt.MissingRequiredClaimError) and error.claim != "aud":
             return _unauthorized(f"The token is not valid: it has no {error.claim!r}.", "invalid_token")
@@ -114,10 +114,10 @@ class AuthGuard:
 
 def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:
     """Return the caller that AuthGuard has authenticated."""
-    identity = connection.state.identity
-    if not isinstance(identity, Identity):
+    caller = connection.state.caller
+    if not isinstance(caller, Identity):
         raise TypeError("this route has no AuthGuard")
-    return identity
+    return caller
 
 
 class _KeyFile:

@@ -1,4 +1,4 @@
-"""The guard does not open by mistake, and its key can be changed."""
+"""AuthGuard admits only callers with a valid token, and its key can be changed."""
 
 import os
 import time
@@ -34,18 +34,18 @@ def token(key: str, **claims: object) -> str:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "shop.test", ""])  # noqa: S104
-def test_the_local_profile_is_for_loopback_only(host: str) -> None:
+def test_local_authentication_needs_a_loopback_address(host: str) -> None:
     with pytest.raises(ConfigurationError, match="loopback"):
         AuthGuard(settings(auth="local", http_host=host))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_the_local_profile_believes_everybody(host: str) -> None:
-    identity = AuthGuard(settings(auth="local", http_host=host), role=STAFF).identify(None)
-    assert identity.may_act_for("anybody")
+def test_local_authentication_trusts_every_caller(host: str) -> None:
+    caller = AuthGuard(settings(auth="local", http_host=host), role=STAFF).authenticate(None)
+    assert caller.may_act_for("anyone")
 
 
-def test_tokens_need_a_key_that_is_there_and_long_enough(tmp_path: Path) -> None:
+def test_a_missing_or_short_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="WARREN_TOKEN_KEY_FILE"):
         AuthGuard(settings())
     with pytest.raises(ConfigurationError, match="No such file"):
@@ -67,14 +67,14 @@ def test_tokens_need_a_key_that_is_there_and_long_enough(tmp_path: Path) -> None
         ("warren", {}, "not for the audience 'warren'"),
     ],
 )
-def test_a_token_is_for_our_audience(tmp_path: Path, audience: str, claims: dict[str, object], refused: str) -> None:
+def test_a_token_must_name_the_audience(tmp_path: Path, audience: str, claims: dict[str, object], refused: str) -> None:
     (tmp_path / "key").write_text(KEYS[0])
     guard = AuthGuard(settings(token_key_file=tmp_path / "key", token_audience=audience))
     if refused is None:
-        assert guard.identify(token(KEYS[0], **claims)).subject == "gayal"
+        assert guard.authenticate(token(KEYS[0], **claims)).subject == "gayal"
     else:
         with pytest.raises(Problem, match=refused) as problem:
-            guard.identify(token(KEYS[0], **claims))
+            guard.authenticate(token(KEYS[0], **claims))
         assert problem.value.status_code == 401
 
 
@@ -82,35 +82,29 @@ def test_a_changed_key_takes_effect_at_once(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(KEYS[0])
     guard = AuthGuard(settings(token_key_file=path))
-    assert guard.identify(token(KEYS[0])).subject == "gayal"
+    assert guard.authenticate(token(KEYS[0])).subject == "gayal"
     path.write_text(KEYS[1])
     os.utime(path, (1, 1))
-    assert guard.identify(token(KEYS[1])).subject == "gayal"
+    assert guard.authenticate(token(KEYS[1])).subject == "gayal"
     with pytest.raises(Problem):
-        guard.identify(token(KEYS[0]))
+        guard.authenticate(token(KEYS[0]))
 
 
 @pytest.mark.parametrize(("claims", "passes"), [({"role": STAFF}, True), ({"role": "customer"}, False), ({}, False)])
-def test_a_role_is_asked_for(tmp_path: Path, claims: dict[str, object], passes: bool) -> None:
+def test_a_role_is_required(tmp_path: Path, claims: dict[str, object], passes: bool) -> None:
     (tmp_path / "key").write_text(KEYS[0])
     guard = AuthGuard(settings(token_key_file=tmp_path / "key"), role=STAFF)
     if passes:
-        assert guard.identify(token(KEYS[0], **claims)).role == STAFF
+        assert guard.authenticate(token(KEYS[0], **claims)).role == STAFF
     else:
         with pytest.raises(Problem) as refused:
-            guard.identify(token(KEYS[0], **claims))
+            guard.authenticate(token(KEYS[0], **claims))
         assert refused.value.status_code == 403
 
 
-def test_the_default_is_tokens() -> None:
-    environment = {
-        "WARREN_DATABASE_URL": "x",
-        "WARREN_DATABASE_PASSWORD_FILE": "x",
-        "WARREN_DATABASE_CA_FILE": "x",
-        "WARREN_BROKER_URL": "x",
-        "WARREN_BROKER_CREDENTIALS": "x",
-        "WARREN_BROKER_CA_FILE": "x",
-    }
+def test_tokens_are_the_default() -> None:
+    required = ("DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATABASE_CA_FILE", "BROKER_URL", "BROKER_CREDENTIALS")
+    environment = {f"WARREN_{name}": "x" for name in (*required, "BROKER_CA_FILE")}
     assert load_settings(AuthSettings, environment).auth == "token"
     with pytest.raises(ConfigurationError, match="WARREN_AUTH='open'"):
         load_settings(AuthSettings, environment | {"WARREN_AUTH": "open"})
