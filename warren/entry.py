@@ -28,7 +28,7 @@ def _leave(_number: int = 0, _frame: FrameType | None = None) -> NoReturn:
 
 
 signal.signal(signal.SIGINT, _leave)
-gc.set_threshold(50_000)  # imports make objects that stay: looking through them often takes an eighth of the start
+gc.set_threshold(200_000)  # imports make objects that stay: looking through them often takes an eighth of the start
 
 
 def warren() -> NoReturn:

@@ -12,7 +12,7 @@ from devtools.local.system import METRICS, System
 from devtools.ports import require_free_port
 from devtools.processes.supervisor import sigterm_as_interrupt
 from services.shared.chassis.text import printable
-from warren.cli.system import PORT
+from warren.cli.local import PORT
 from warren.progress import ConsoleProgress
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta", "white")

@@ -47,7 +47,7 @@ def replay_parked(harness: FaultHarness) -> Counter[str]:
                     continue
 
                 async def readable(window: list[ParkedMessage]) -> list[ParkedMessage]:
-                    found = [pair for pair in await wanted.found(window) if pair[0].envelope.id is not None]
+                    found = [pair for pair in await wanted.match(window) if pair[0].envelope.id is not None]
                     replayed.update(f"{message.lot}: {message.reason(failure)}" for message, failure in found)
                     return [message for message, _ in found]
 

@@ -1,4 +1,4 @@
-"""How a command of the operator gets at the broker and the database: given, or found in the running `warren up`."""
+"""Addresses of the broker and the database: from options and variables, or from the running `warren up`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ VHOST = "orders"
 USER = "dlq"
 MANAGEMENT_PORTS = {"amqps": ("https", 15671), "amqp": ("http", 15672)}
 
-_broker = Group("Broker", help="Default: the `warren up` that runs in this checkout.", sort_key=90)
-_database = Group("Database", help="Default: the `warren up` that runs in this checkout.", sort_key=91)
+_broker = Group("Broker", help="Default: the running `warren up` of this checkout.", sort_key=90)
+_database = Group("Database", help="Default: the running `warren up` of this checkout.", sort_key=91)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class BrokerAccess:
-    """Where the broker is, for the user `dlq`."""
+    """Options for the broker and its user `dlq`."""
 
     broker_url: Annotated[
         str | None,
@@ -44,7 +44,7 @@ class BrokerAccess:
     ] = None
     broker_ca_file: Annotated[
         Path | None,
-        Parameter(env_var="WARREN_BROKER_CA_FILE", group=_broker, help="The CA; without it the system's are trusted."),
+        Parameter(env_var="WARREN_BROKER_CA_FILE", group=_broker, help="The CA; default: the system's CAs."),
     ] = None
     management_url: Annotated[
         str | None,
@@ -57,7 +57,7 @@ class BrokerAccess:
     ] = None
 
     def address(self) -> BrokerAddress:
-        """Raises ClientError with what to give when neither is enough."""
+        """Raises ClientError if an option is missing and no `warren up` runs."""
         from warren_messaging.amqp.connection import BrokerAddress
 
         if self.broker_url and self.broker_credentials:
@@ -65,16 +65,16 @@ class BrokerAccess:
         if self.broker_url or self.broker_credentials:
             missing = "--broker-credentials" if self.broker_url else "--broker-url"
             raise ClientError(f"{missing} is missing (or its variable; see --help)")
-        folder, ports = _running("--broker-url and --broker-credentials")
+        folder, ports = _running_system("--broker-url and --broker-credentials")
         url = f"amqps://127.0.0.1:{ports['amqps']}/{VHOST}"
         return BrokerAddress(url, folder / "secrets" / f"{USER}-rabbitmq", folder / "certificates" / "ca.pem")
 
     def management(self) -> str | None:
-        """The URL of the broker's management API; None if the broker's URL does not lead to one."""
+        """Return the URL of the broker's management API; None if it does not follow from the broker's URL."""
         if self.management_url:
             return self.management_url
         if not self.broker_url:
-            return f"https://127.0.0.1:{_running('--broker-url')[1]['management']}"
+            return f"https://127.0.0.1:{_running_system('--broker-url')[1]['management']}"
         parts = urlsplit(self.broker_url)
         if parts.scheme not in MANAGEMENT_PORTS or parts.hostname is None:
             return None
@@ -86,7 +86,7 @@ class BrokerAccess:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class DatabaseAccess:
-    """Where the database is, for a role that reads (and for replay and drop updates) the services' tables."""
+    """Options for the database and a role that reads the services' tables (replay and drop also update them)."""
 
     database_url: Annotated[
         str | None,
@@ -102,32 +102,38 @@ class DatabaseAccess:
     ] = None
     database_ca_file: Annotated[
         Path | None,
-        Parameter(env_var="WARREN_DATABASE_CA_FILE", group=_database, help="The CA that vouches for the server."),
+        Parameter(
+            env_var="WARREN_DATABASE_CA_FILE", group=_database, help="The CA that signed the server's certificate."
+        ),
     ] = None
 
     def address(self) -> DatabaseAddress:
-        """Raises ClientError when nothing is given and nothing runs."""
+        """Raises ClientError without an option and without a running `warren up`."""
         from warren_messaging.postgres.database import DatabaseAddress
 
         if self.database_url:
             return DatabaseAddress(self.database_url, self.database_password_file, self.database_ca_file)
-        folder, ports = _running("--database-url")
+        folder, ports = _running_system("--database-url")
         url = f"postgresql://postgres@127.0.0.1:{ports['postgres']}/warren"
         return DatabaseAddress(url, folder / "secrets" / "postgres-admin", folder / "certificates" / "ca.pem")
 
 
-def database_beside(broker: BrokerAccess, database: DatabaseAccess) -> DatabaseAddress | None:
-    """The database that belongs to the broker. None when only the broker is given: the tables of the local `warren up`
-    know nothing of another broker's messages."""
+def database_beside(broker: BrokerAccess, database: DatabaseAccess) -> DatabaseAccess | None:
+    """Return the database that belongs to the broker.
+
+    None if only the broker is given: the tables of the local `warren up` do not describe another broker's messages.
+    """
     if broker.broker_url and not database.database_url:
         return None
     if database.database_url and not broker.broker_url:
-        raise ClientError("--broker-url is missing: a database is given, and the local broker is not its broker")
-    return database.address()
+        raise ClientError("--broker-url is missing: the local broker does not belong to the given database")
+    return database
 
 
-def _running(instead: str) -> tuple[Path, dict[str, int]]:
+def _running_system(instead: str) -> tuple[Path, dict[str, int]]:
     instance = running_instance()
     if instance is None:
-        raise ClientError(f"nothing runs in this checkout: start it with `warren up`, or give {instead} (see --help)")
+        raise ClientError(
+            f"nothing is running in this checkout: start it with `warren up`, or give {instead} (see --help)"
+        )
     return instance.dir, json.loads((instance.dir / "ports.json").read_text())

@@ -1,47 +1,63 @@
-"""All commands."""
+"""The app of all commands. A module with commands is imported when its command is named, or for help."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from warren.cli import dlq, order, processes, system
-from warren.cli.demo import demo
-from warren.cli.failures import failures
-from warren.cli.outbox import outbox
-from warren.cli.token import token
-
 app = App(
     name="warren",
-    help="""Run Warren on this machine, place and follow orders, look after messages that got stuck.
+    help="""Run Warren on this machine, place and follow orders, and handle messages that failed.
 
     Try:
 
         warren demo              # a tour, checked at the end
-        warren up                # everything, until Ctrl-C
+        warren up                # the whole system, until Ctrl-C
         warren order place --user gayal item1 item2 --watch
-        warren dlq list          # what is parked, and why
+        warren dlq list          # parked messages and their reasons
 
-    Exit codes: 0 done, 1 failed or an invariant is broken, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 success, 1 failure or a broken invariant, 2 wrong usage, 130 interrupted.
     """,
     version_flags=["--version"],
     help_format="plaintext",  # the other formats import a renderer of Markdown
 )
-app.command(demo)
-app.command(system.up)
-app.command(system.down)
-app.command(processes.status)
-app.command(processes.logs)
-app.command(processes.restart)
-app.command(order.app)
-app.command(dlq.app)
-app.command(outbox)
-app.command(failures)
-app.command(token)
+for name in ("demo", "up", "down", "status", "logs", "restart"):
+    app.command(f"warren.cli.local:{name}")
+for name in ("order", "dlq"):
+    app.command(f"warren.cli.{name}:app", name=name)
+for name in ("outbox", "failures"):
+    app.command(f"warren.cli.{name}:{name}")
 
 
 @app.command
-def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="For which shell.")]) -> None:
+def token(user: str, *, key_file: Path, role: str | None = None, minutes: float = 60) -> None:
+    """Print a bearer token that names a customer.
+
+    Try:
+
+        export WARREN_TOKEN=$(warren token gayal --key-file token.key)
+
+        warren token ann --key-file token.key --role staff --minutes 5
+
+    Parameters
+    ----------
+    user
+        The user that the token names.
+    key_file
+        The key with which the services verify tokens (their WARREN_TOKEN_KEY_FILE).
+    role
+        A role beyond that of a customer; `staff` may read stock and audit.
+    minutes
+        How long the token is valid.
+    """
+    from warren.tokens import sign
+
+    print(sign(user, key_file, role=role, seconds=minutes * 60))
+
+
+@app.command
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="The shell.")]) -> None:
     """Print a script that makes a shell complete commands, options and their values.
 
     Try:

@@ -1,7 +1,6 @@
-"""Which parking lots there are: the broker's management API is asked, for queues and for what they are bound to.
+"""Finds the parking lots: from the queues and bindings of the broker's management API, as AMQP cannot list queues.
 
-AMQP itself lists nothing. Where the management API cannot be asked, the services that have tables in the database are
-expected to have a parking lot each.
+Without a management API, each service that has tables in the database is expected to have a parking lot.
 """
 
 import base64
@@ -21,7 +20,7 @@ TIMEOUT = 10.0  # seconds
 
 
 class QueueInfo(msgspec.Struct, frozen=True):
-    """A queue as the management API lists it; what the policies add is in `effective_policy_definition`."""
+    """A queue as the management API lists it; `effective_policy_definition` holds the settings of policies."""
 
     name: str
     arguments: dict[str, Any] = {}
@@ -39,31 +38,35 @@ class BindingInfo(msgspec.Struct, frozen=True):
     destination_type: str
 
 
-def parking_lots(management: str | None, address: BrokerAddress, services: Sequence[str]) -> tuple[list[str], str]:
-    """The parking lots of the vhost, and why the list may be incomplete ("" if it is not).
+def parking_lots(management: str | None, address: BrokerAddress) -> tuple[list[str], str]:
+    """Return the parking lots of the vhost, and why the list is not known ("" if it is).
 
     Raises ClientError if there are none.
     """
     vhost = unquote(urlsplit(address.url).path.removeprefix("/")) or "/"
-    expected = [*sorted(f"{name}{LOT_SUFFIX}" for name in services), UNROUTED]
     if management is None:
-        return expected, "the address of the management API is not known (--management-url)"
+        return [], "the address of the management API is not known (--management-url)"
     try:
         queues = _get(management, address, f"queues/{quote(vhost, safe='')}?disable_stats=true", QueueInfo)
         bindings = _get(management, address, f"bindings/{quote(vhost, safe='')}", BindingInfo)
     except NoResponse as error:
-        return expected, f"the list of queues cannot be read from {management} ({error})"
+        return [], f"the list of queues cannot be read from {management} ({error})"
     found = lots_among(queues, bindings)
     if not found:
-        raise ClientError(f"vhost {vhost!r} of {address.url} has no parking lots: is it the one you mean?")
+        raise ClientError(f"vhost {vhost!r} of {address.url} has no parking lots: is it the right vhost?")
     return found, ""
 
 
-def lots_among(queues: Sequence[QueueInfo], bindings: Iterable[BindingInfo]) -> list[str]:
-    """The queues in which messages end, by name, that of unrouted events last.
+def expected_lots(services: Iterable[str]) -> list[str]:
+    """Return the parking lots that the services should have."""
+    return [*sorted(f"{name}{LOT_SUFFIX}" for name in services), UNROUTED]
 
-    A parking lot is named so, or other queues dead-letter into it and it dead-letters nowhere: that tells it from a
-    queue in which messages wait for another try.
+
+def lots_among(queues: Sequence[QueueInfo], bindings: Iterable[BindingInfo]) -> list[str]:
+    """Return the parking lots by name, the queue of unrouted events last.
+
+    A parking lot has the suffix of one, or is a dead-letter target that does not dead-letter itself. A queue that
+    dead-letters onwards holds messages for a delayed retry.
     """
     exchanges = {name for queue in queues if (name := queue.setting("dead-letter-exchange")) is not None}
     direct = {
@@ -90,7 +93,7 @@ def lots_among(queues: Sequence[QueueInfo], bindings: Iterable[BindingInfo]) -> 
 
 
 def chosen_lots(names: Sequence[str], lots: Sequence[str], address: BrokerAddress, *, complete: bool) -> list[str]:
-    """The parking lots that were named, or all. Raises ClientError for one that is not there."""
+    """Return the parking lots in `names`, or all. Raises ClientError for a missing one if `lots` is complete."""
     found = []
     for name in names:
         candidates = (name, f"{name}{LOT_SUFFIX}", f"{name}.queue", f"{name.removesuffix('.queue')}{LOT_SUFFIX}")
@@ -110,7 +113,7 @@ def _get(management: str, address: BrokerAddress, path: str, kind: type[Any]) ->
     try:
         return msgspec.json.decode(answer.body, type=list[kind])  # type: ignore[valid-type]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise NoResponse(f"not the answer of a management API: {error}") from error
+        raise NoResponse(f"not an answer of a management API: {error}") from error
 
 
 def _reason(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""`warren dlq …`: look into parking lots, replay from them, drop from them."""
+"""`warren dlq …`: list, show, replay and drop parked messages."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,19 +6,20 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from warren.cli.access import BrokerAccess, DatabaseAccess
+from warren.cli.arguments import Json, ListLimit, MessageLimit
 from warren.cli.filters import MessageFilters
-from warren.cli.options import Json, Limit, Most
 
 app = App(
     name="dlq",
-    help="""Parking lots: what could not be processed, why, and what is to become of it.
+    help="""List, show, replay and drop parked messages.
 
-    A message that failed for good, or too often, lies in its service's parking lot (inventory.dlq); an event that no
-    service binds lies in unrouted.queue. Nothing leaves by itself. Every command may be interrupted and run again.
+    A message that failed permanently, or too often, is in its service's parking lot (inventory.dlq); an event that no
+    service binds is in unrouted.queue. Messages stay there until a command moves them. Every command may be
+    interrupted and run again.
 
     Try:
 
-        warren dlq list                                 # what is parked, and why
+        warren dlq list                                 # parked messages and their reasons
         warren dlq show 0192f3c4                        # one message in full
         warren dlq replay --queue payment --reason gateway --since 2h --dry-run
         warren dlq replay --all                         # each to its own queue
@@ -27,24 +28,24 @@ app = App(
     """,
 )
 
-DryRun = Annotated[bool, Parameter(negative="", help="Only show what would be done.")]
-All = Annotated[bool, Parameter(name="--all", negative="", help="Really all messages: no filter is meant.")]
+DryRun = Annotated[bool, Parameter(negative="", help="Only show the messages that match.")]
+All = Annotated[bool, Parameter(name="--all", negative="", help="All messages; required without a filter.")]
 
-SHOWN = 20  # messages of a lot, unless --limit says otherwise
+SHOWN = 20  # messages of a lot, without --limit
 
 
 @app.command(name="list")
 def list_(
     *,
     filters: MessageFilters | None = None,
-    limit: Limit = SHOWN,
+    limit: ListLimit = SHOWN,
     as_json: Json = False,
     broker: BrokerAccess | None = None,
     database: DatabaseAccess | None = None,
 ) -> None:
-    """List what is parked: how old, which event, about which order, why, after how many attempts.
+    """List parked messages: age, event type, order, reason and attempts.
 
-    Looking changes nothing: every message goes back to its place.
+    Listing changes nothing: every message keeps its place.
 
     Try:
 
@@ -54,20 +55,20 @@ def list_(
     """
     from warren.cli import dlq_actions
 
-    dlq_actions.listed(filters or MessageFilters(), _access(broker, database), limit=limit, as_json=as_json)
+    dlq_actions.print_matching(filters or MessageFilters(), _access(broker, database), limit=limit, as_json=as_json)
 
 
 @app.command
 def show(
-    identity: Annotated[str, Parameter(name="ID", help="Event id, message id or body hash, or how it begins.")],
+    identity: Annotated[str, Parameter(name="ID", help="Event id, message id or body hash, or the beginning of one.")],
     /,
     *,
-    queue: Annotated[list[str] | None, Parameter(negative="", help="Where to look; everywhere by default.")] = None,
+    queue: Annotated[list[str] | None, Parameter(negative="", help="The queue to search; default: all.")] = None,
     as_json: Json = False,
     broker: BrokerAccess | None = None,
     database: DatabaseAccess | None = None,
 ) -> None:
-    """Show one message in full: properties, headers, body, and the record of its failure.
+    """Show one message in full: properties, headers, body, and its recorded failure.
 
     Try:
 
@@ -85,20 +86,20 @@ def replay(
     everything: All = False,
     to: Annotated[
         list[str] | None,
-        Parameter(negative="", help="Only for unrouted events: the queue to put them into. May be repeated."),
+        Parameter(negative="", help="Only for unrouted events: the queue that receives them. May be repeated."),
     ] = None,
-    limit: Most = None,
+    limit: MessageLimit = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     broker: BrokerAccess | None = None,
     database: DatabaseAccess | None = None,
 ) -> int:
-    """Put messages back into the one queue that gave them up.
+    """Put messages back into the queue that parked them.
 
-    A message leaves the parking lot only after its queue has confirmed it; interrupted and run again, it may be
-    delivered twice, which its consumer notices, and is never lost. Taken is at most what is parked at the beginning,
-    each message once: one that fails again is parked again, with its attempts counted from one. One that no queue
-    takes stays, and so does one that claims to come from another service than it did. Exit code 1 if any stays.
+    A message leaves the parking lot only after its queue has confirmed it. After an interruption a message may be
+    delivered twice, which its consumer detects; it is never lost. A run replays each message that is parked at its
+    start once: a message that fails again is parked again, and its attempts count from one. A message stays parked if
+    no queue takes it, or if it claims another sender than it has. Exit code 1 if one stays.
 
     Try:
 
@@ -124,11 +125,11 @@ def drop(
     *,
     filters: MessageFilters | None = None,
     everything: All = False,
-    limit: Most = None,
+    limit: MessageLimit = None,
     record: Annotated[
         Path | None,
         Parameter(
-            help="Where to write what is dropped; appended to. Default: a new file in $XDG_STATE_HOME/warren/dropped"
+            help="The file to append the messages to. Default: a new file in $XDG_STATE_HOME/warren/dropped"
             " (~/.local/state/warren/dropped)."
         ),
     ] = None,
@@ -138,7 +139,7 @@ def drop(
     broker: BrokerAccess | None = None,
     database: DatabaseAccess | None = None,
 ) -> int:
-    """Remove messages for good, after writing each in full to a file of JSON lines.
+    """Remove messages permanently, after writing each in full to a file of JSON lines.
 
     Try:
 

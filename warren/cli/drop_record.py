@@ -1,4 +1,4 @@
-"""The file that keeps what was dropped from a parking lot."""
+"""The file that keeps messages dropped from a parking lot."""
 
 import os
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ from warren.errors import ClientError
 
 
 def state_folder() -> Path:
-    """Where what was dropped is kept: outside of any checkout, where it could be committed or deleted with it."""
+    """Return the default folder. It is outside any checkout, where it could be committed or deleted."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base).absolute() / "warren" / "dropped"
 
 
 class DropRecord:
-    """JSON lines, made at the first write; what `write` has returned for survives a crash of the machine."""
+    """A file of JSON lines, created at the first write. A document is on disk when `write` returns."""
 
     def __init__(self, path: Path | None = None) -> None:
         name = f"dropped-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl"
@@ -36,12 +36,12 @@ class DropRecord:
             self._file.close()
 
     def write(self, documents: Iterable[dict[str, Any]]) -> None:
-        """Raises ClientError when the file cannot be written; nothing may be dropped then."""
+        """Raises ClientError if the file cannot be written: the messages must not be dropped then."""
         try:
             if self._file is None:
                 if self._make_folder:
                     self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                # Messages tell of customers: readable by their finder alone.
+                # Messages contain customers' data: only the owner may read them.
                 self._file = os.fdopen(
                     os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8"
                 )

@@ -1,4 +1,4 @@
-"""What the services' own tables say about messages: `failures` and `outbox`, each in the schema of its service."""
+"""Reads and updates the services' tables `failures` and `outbox`, each in the schema of its service."""
 
 import ssl
 from collections.abc import AsyncIterator, Collection, Iterable
@@ -26,19 +26,19 @@ _COLUMNS = "key, event_type, subject, attempts, reason, state, first_at, last_at
 
 
 class OutboxBacklog(msgspec.Struct, frozen=True):
-    """The outbox of one service."""
+    """The unpublished events of one service."""
 
     service: str
     waiting: int
     leased: int
-    """Held by a process that is publishing them at this moment."""
+    """Events that a process is publishing now."""
     failed: int
-    """Tried at least once, and not taken."""
+    """Events that were tried at least once without success."""
     oldest: datetime | None
     attempts: int
-    """Of the event that was tried most often."""
+    """The attempts of the event with the most attempts."""
     last_error: str | None
-    """Of the same event."""
+    """The last error of the same event."""
 
 
 class FailureQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,32 +48,23 @@ class FailureQuery(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     reason: str | None = None
-    """A regular expression, in PostgreSQL's words, searched without regard to case."""
+    """A regular expression of PostgreSQL, matched without regard to case."""
     order: str | None = None
-    """The order's id, or the customer's number for it."""
+    """The order's id, or the customer's reference."""
     type: str | None = None
-    """* and ? stand for any characters."""
+    """The event type; * and ? are wildcards."""
     limit: int | None = None
 
 
 class FailureStore:
-    """Reads and marks them as one role. Schemas that the role may not read are as good as absent."""
+    """The tables as one database role sees them. A schema that the role may not read counts as absent."""
 
     def __init__(self, connection: Connection, schemas: list[str]) -> None:
         self._connection = connection
         self.services = schemas
 
-    def require(self, services: Iterable[str]) -> list[str]:
-        """Those, or all when none is named. Raises ClientError for one that has no tables here."""
-        wanted = list(services) or self.services
-        if unknown := sorted(set(wanted) - set(self.services)):
-            raise ClientError(
-                f"no tables of {', '.join(unknown)} that this role may read; there are: {', '.join(self.services)}"
-            )
-        return wanted
-
-    async def failures(self, service: str, keys: Collection[str]) -> dict[str, FailureRecord]:
-        """By key, those of `keys` that are on record."""
+    async def by_key(self, service: str, keys: Collection[str]) -> dict[str, FailureRecord]:
+        """Return the recorded failures among `keys`."""
         if service not in self.services or not keys:
             return {}
         rows = await self._connection.fetch(
@@ -82,8 +73,8 @@ class FailureStore:
         )
         return {row["key"]: FailureRecord(service, *row) for row in rows}
 
-    async def mark(self, service: str, keys: Collection[str], state: str, among: tuple[str, ...]) -> None:
-        """Set the state of failures that are in one of the states `among`. Raises ClientError if it is forbidden."""
+    async def set_state(self, service: str, keys: Collection[str], state: str, among: tuple[str, ...]) -> None:
+        """Set the state of the failures whose present state is in `among`. Raises ClientError without permission."""
         if service not in self.services:
             return
         try:
@@ -97,13 +88,13 @@ class FailureStore:
         except asyncpg.InsufficientPrivilegeError as error:
             raise ClientError(f"the database role may not update {service}.failures ({error})") from error
 
-    async def found(self, services: Iterable[str], wanted: FailureQuery) -> list[FailureRecord]:
-        """Latest first."""
+    async def find(self, services: Iterable[str], query: FailureQuery) -> list[FailureRecord]:
+        """Return the matching failures, latest first."""
         parts = " UNION ALL ".join(
             f"SELECT '{name}' AS service, {_COLUMNS} FROM \"{name}\".failures"  # noqa: S608 - known schemas
-            for name in self.require(services)
+            for name in self._known(services)
         )
-        subjects = None if wanted.order is None else await self._orders(wanted.order)
+        subjects = None if query.order is None else await self._order_ids(query.order)
         try:
             rows = await self._connection.fetch(
                 f"SELECT * FROM ({parts}) AS f"  # noqa: S608 - as above
@@ -111,35 +102,22 @@ class FailureStore:
                 " AND ($3::timestamptz IS NULL OR last_at < $3) AND ($4::text IS NULL OR reason ~* $4)"
                 " AND ($5::uuid[] IS NULL OR subject = ANY($5)) AND ($6::text IS NULL OR event_type LIKE $6)"
                 " ORDER BY last_at DESC LIMIT $7",
-                wanted.state,
-                wanted.since,
-                wanted.until,
-                wanted.reason,
+                query.state,
+                query.since,
+                query.until,
+                query.reason,
                 subjects,
-                None if wanted.type is None else _like(wanted.type),
-                wanted.limit,
+                None if query.type is None else _like(query.type),
+                query.limit,
             )
         except asyncpg.InvalidRegularExpressionError as error:
-            raise ClientError(f"{wanted.reason!r} is no regular expression: {error}") from error
+            raise ClientError(f"{query.reason!r} is not a regular expression: {error}") from error
         return [FailureRecord(*row) for row in rows]
 
-    async def _orders(self, name: str) -> list[UUID]:
-        """The ids of the orders of that number, several customers' perhaps. Raises ClientError if there is none."""
-        try:
-            return [UUID(name)]
-        except ValueError:
-            pass
-        if not await self._connection.fetchval("SELECT has_table_privilege(to_regclass('\"order\".orders'), 'SELECT')"):
-            raise ClientError(f"the database role may not look up order numbers: give the id of {name!r} instead")
-        rows = await self._connection.fetch('SELECT id FROM "order".orders WHERE reference = $1', name)
-        if not rows:
-            raise ClientError(f"no order {name!r}")
-        return [row["id"] for row in rows]
-
     async def outboxes(self, services: Iterable[str]) -> list[OutboxBacklog]:
-        """One for each service, by name."""
+        """Return the backlog of each service, by name."""
         found = []
-        for name in self.require(services):
+        for name in self._known(services):
             row = await self._connection.fetchrow(
                 f"""
                 SELECT count(*), count(*) FILTER (WHERE leased_until > now() AND attempts = 0),
@@ -151,10 +129,32 @@ class FailureStore:
             found.append(OutboxBacklog(name, *(row or ())))
         return found
 
+    def _known(self, services: Iterable[str]) -> list[str]:
+        """Return `services`, or all if it is empty. Raises ClientError for a service without readable tables."""
+        wanted = list(services) or self.services
+        if unknown := sorted(set(wanted) - set(self.services)):
+            raise ClientError(
+                f"no tables of {', '.join(unknown)} that this role may read; there are: {', '.join(self.services)}"
+            )
+        return wanted
+
+    async def _order_ids(self, name: str) -> list[UUID]:
+        """Return the ids of all customers' orders with this reference. Raises ClientError if there is none."""
+        try:
+            return [UUID(name)]
+        except ValueError:
+            pass
+        if not await self._connection.fetchval("SELECT has_table_privilege(to_regclass('\"order\".orders'), 'SELECT')"):
+            raise ClientError(f"the database role may not look up references: give the id of {name!r} instead")
+        rows = await self._connection.fetch('SELECT id FROM "order".orders WHERE reference = $1', name)
+        if not rows:
+            raise ClientError(f"no order {name!r}")
+        return [row["id"] for row in rows]
+
 
 @asynccontextmanager
 async def failure_store(address: DatabaseAddress) -> AsyncIterator[FailureStore]:
-    """Connected for a block. Raises ClientError when the server is away or refuses us, in words for a person."""
+    """Connect for a block. Raises ClientError when the server cannot be reached or refuses the role."""
     try:
         connection = await asyncpg.connect(
             address.url,

@@ -1,43 +1,51 @@
-"""`warren failures`: deliveries that failed, from the services' own records."""
+"""`warren failures`: failed deliveries, from the services' own tables."""
+
+from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from warren.cli.access import DatabaseAccess
-from warren.cli.options import Json, Limit
+from warren.cli.arguments import Json, ListLimit, parse_time
+
+COLOURS = {"parked": "red", "retrying": "yellow", "replayed": "cyan", "dropped": "dim"}
+FailureState = Literal["retrying", "parked", "succeeded", "replayed", "dropped"]
 
 
 def failures(
     *,
-    service: Annotated[list[str] | None, Parameter(negative="", help="May be repeated; all by default.")] = None,
-    state: Annotated[
-        Literal["retrying", "parked", "succeeded", "replayed", "dropped"] | None, Parameter(help="What became of it.")
-    ] = None,
-    since: Annotated[str | None, Parameter(help="Last failed then or later: 90s, 10m, 2h, 7d, or an ISO time.")] = None,
-    until: Annotated[str | None, Parameter(help="Last failed before then; written like --since.")] = None,
-    reason: Annotated[str | None, Parameter(help="Regular expression; capitals do not matter.")] = None,
-    order: Annotated[str | None, Parameter(help="The customer's order number, or the order's id.")] = None,
+    service: Annotated[list[str] | None, Parameter(negative="", help="May be repeated; default: all.")] = None,
+    state: Annotated[FailureState | None, Parameter(help="The state of the failure.")] = None,
+    since: Annotated[str | None, Parameter(help="Last failed at or after: 90s, 10m, 2h, 7d, or an ISO time.")] = None,
+    until: Annotated[str | None, Parameter(help="Last failed before; written like --since.")] = None,
+    reason: Annotated[str | None, Parameter(help="Regular expression, matched without regard to case.")] = None,
+    order: Annotated[str | None, Parameter(help="The customer's reference of the order, or its id.")] = None,
     type: Annotated[str | None, Parameter(help="Event type, such as order.*")] = None,  # noqa: A002 - the option's name
-    limit: Limit = 50,
+    limit: ListLimit = 50,
     as_json: Json = False,
     database: DatabaseAccess | None = None,
 ) -> None:
-    """List deliveries that failed, the latest first: how often, why last, and what became of them.
+    """List failed deliveries, latest first: attempts, last reason, and state.
 
-    `retrying` waits in its queue for another try, `parked` lies in the parking lot, `succeeded` got through after
-    all, `replayed` was put back with `warren dlq replay` and not heard of since, `dropped` was removed.
+    A `retrying` message waits in its queue for the next attempt, a `parked` one is in the parking lot, a `succeeded`
+    one was processed later, a `replayed` one was put back with `warren dlq replay` and has not ended yet, a `dropped`
+    one was removed.
 
     Try:
 
         warren failures --state parked
         warren failures --service payment --since 1h --reason gateway
     """
-    from warren.cli import failure_list
-    from warren.cli.failure_store import FailureQuery
-    from warren.cli.time_args import parse_time
+    import asyncio
 
-    wanted = FailureQuery(
+    import msgspec
+
+    from warren.cli.failure_store import FailureQuery, failure_store
+    from warren.cli.screen import TableRow, age, out, print_json, table
+    from warren_messaging.dead_letters.parked_message import FailureRecord
+
+    query = FailureQuery(
         state=state,
         since=parse_time(since),
         until=parse_time(until),
@@ -46,4 +54,30 @@ def failures(
         type=type,
         limit=limit or None,
     )
-    failure_list.print_list((database or DatabaseAccess()).address(), service or (), wanted, as_json=as_json)
+    address = (database or DatabaseAccess()).address()
+
+    async def find() -> list[FailureRecord]:
+        async with failure_store(address) as store:
+            return await store.find(service or (), query)
+
+    found = asyncio.run(find())
+    if as_json:
+        for failure in found:
+            print_json(msgspec.to_builtins(failure))
+        return
+    if not found:
+        out.print("no matching failure")
+        return
+    rows = []
+    for each in found:
+        cells = (
+            each.service,
+            each.state,
+            age(each.last_at),
+            each.event_type or "?",
+            each.attempts,
+            each.subject or "?",
+        )
+        rows.append(TableRow(cells, COLOURS.get(each.state, ""), each.reason))
+    heading = ("service", "state", "last", "event", "attempts", "order")
+    out.print(table(heading, rows, flexible=(3,)), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Everything that is known of one parked message, as a document: to read, to process, to keep when it is dropped."""
+"""A parked message and its failure as a JSON document."""
 
 import base64
 from datetime import datetime
@@ -10,7 +10,7 @@ from warren_messaging.dead_letters.parked_message import FailureRecord, ParkedMe
 
 
 def message_summary(parked: ParkedMessage, failure: FailureRecord | None) -> dict[str, Any]:
-    """One line of a list."""
+    """Return the fields of a list."""
     return {
         "queue": parked.lot,
         "id": parked.id,
@@ -25,8 +25,11 @@ def message_summary(parked: ParkedMessage, failure: FailureRecord | None) -> dic
 
 
 def message_detail(parked: ParkedMessage, failure: FailureRecord | None) -> dict[str, Any]:
-    """All of it. The body is text under `body` where it is UTF-8, else in `body_base64`; properties that cannot be
-    decoded are in `properties_base64`, as AMQP writes them: no byte is lost."""
+    """Return the whole message.
+
+    The body is in `body` if it is UTF-8, else in `body_base64`. If a property cannot be decoded, the properties' bytes
+    are in `properties_base64`.
+    """
     properties = {
         name: _plain(value) for name, value in parked.properties if name != "headers" and value not in (None, "")
     }
@@ -48,7 +51,7 @@ def message_detail(parked: ParkedMessage, failure: FailureRecord | None) -> dict
 
 
 def pretty(body: bytes) -> str:
-    """A body for a person: JSON indented, other text as it is, bytes as a dump of the first 1,024."""
+    """Format a body for reading: JSON indented, other text unchanged, else a hex dump of the first 1,024 bytes."""
     try:
         return msgspec.json.format(body, indent=2).decode()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -4,22 +4,26 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
-from warren.cli.options import Json
+from warren.cli.arguments import Json
 
-State = Literal["PENDING", "CONFIRMED", "PAID", "SHIPPED", "COMPLETED", "CANCELLING", "CANCELLED"]
-"""The order service's states; a test compares them."""
+OrderState = Literal["PENDING", "CONFIRMED", "PAID", "SHIPPED", "COMPLETED", "CANCELLING", "CANCELLED"]
+"""The states of the order service; a test compares them."""
 
-Url = Annotated[str | None, Parameter(help="The order service; default $WARREN_URL, then the running `warren up`.")]
-Name = Annotated[
-    str,
-    Parameter(help="The order's id, the customer's own number for it, or the end of the id as `order list` shows it."),
+OrderUrl = Annotated[
+    str | None, Parameter(name="--url", help="The order API; default: $WARREN_URL, then the running `warren up`.")
 ]
-User = Annotated[str | None, Parameter(help="The customer, where several have an order of that number.")]
+OrderName = Annotated[
+    str,
+    Parameter(help="The order's id, the customer's reference, or the end of the id as `order list` shows it."),
+]
+Customer = Annotated[
+    str | None, Parameter(name="--user", help="The customer, if several customers use the same reference.")
+]
 Watch = Annotated[bool, Parameter(negative="", help="Follow the order until it is completed or cancelled.")]
 
 app = App(
     name="order",
-    help="""Place orders and follow them.
+    help="""Place and follow orders.
 
     Try:
 
@@ -35,7 +39,7 @@ app = App(
 def place(
     *items: str,
     user: str = "guest",
-    order_id: str | None = None,
+    reference: Annotated[str | None, Parameter(name="--order-id")] = None,
     payment_token: str = "tok_ok",  # noqa: S107 - a name for a means of payment
     express: Annotated[bool, Parameter(negative="")] = False,
     email: str | None = None,
@@ -43,7 +47,7 @@ def place(
     idempotency_key: str | None = None,
     watch: Watch = False,
     as_json: Json = False,
-    url: Url = None,
+    url: OrderUrl = None,
 ) -> None:
     """Place an order.
 
@@ -58,71 +62,71 @@ def place(
     Parameters
     ----------
     items
-        Articles, each as `sku` or `sku:quantity`.
+        Items, each as `sku` or `sku:quantity`.
     user
         The customer.
-    order_id
-        The customer's own number for it; at most one of a customer's orders has it.
+    reference
+        The customer's reference of the order, unique for this customer.
     payment_token
         Means of payment. The simulated gateway knows tok_ok, tok_declined, tok_flaky and more
         (services/payment/README.md).
     express
-        Goes ahead of other orders.
+        Process this order before others.
     email
-        Where mails about it go.
+        The mail address for notifications.
     phone
-        Where text messages about it go.
+        The phone number for notifications.
     idempotency_key
-        Names this request: sent again, it has no further effect and the same answer.
+        Identifies this request: a repetition has no further effect and returns the same answer.
     """
-    from warren.cli import orders
+    from warren.cli import order_actions
 
     contact = {name: value for name, value in (("email", email), ("phone", phone)) if value}
     body = {
-        "orderId": order_id,
+        "orderId": reference,
         "user": user,
-        "items": [orders.line_item(item) for item in items],
+        "items": [order_actions.line_item(item) for item in items],
         "paymentToken": payment_token,
         "express": express,
         "contact": contact or None,
     }
-    orders.place(body, idempotency_key, watch=watch, as_json=as_json, url=url)
+    order_actions.place(body, idempotency_key, watch=watch, as_json=as_json, url=url)
 
 
 @app.command
-def show(order: Name, *, user: User = None, as_json: Json = False, url: Url = None) -> None:
-    """Show one order, with its history where the audit service can be asked.
+def show(order: OrderName, *, customer: Customer = None, as_json: Json = False, url: OrderUrl = None) -> None:
+    """Show one order, with its history from the audit service.
 
-    That is the one of the running `warren up`, or the one at $WARREN_AUDIT_URL.
+    The audit service is that of the running `warren up`, or the one at $WARREN_AUDIT_URL.
 
     Try: warren order show 123
     """
-    from warren.cli import orders
+    from warren.cli import order_actions
 
-    orders.show(order, user, as_json=as_json, url=url)
+    order_actions.show(order, customer, as_json=as_json, url=url)
 
 
 @app.command
-def watch(order: Name, *, user: User = None, as_json: Json = False, url: Url = None) -> None:
-    """Follow one order live, until it is completed or cancelled.
+def watch(order: OrderName, *, customer: Customer = None, as_json: Json = False, url: OrderUrl = None) -> None:
+    """Follow one order until it is completed or cancelled.
 
     Try: warren order watch 123
     """
-    from warren.cli import orders
+    from warren.cli import order_actions
 
-    orders.watch(order, user, as_json=as_json, url=url)
+    order_actions.watch(order, customer, as_json=as_json, url=url)
 
 
 @app.command(name="list")
 def list_(
     *,
-    state: Annotated[State | None, Parameter(help="Only orders in this state.")] = None,
+    state: Annotated[OrderState | None, Parameter(help="Only orders in this state.")] = None,
     user: Annotated[str | None, Parameter(help="Only this customer's orders.")] = None,
-    limit: Annotated[int, Parameter(help="At most so many.", validator=validators.Number(gte=1, lte=100))] = 20,
+    limit: Annotated[int, Parameter(help="Show at most this many.", validator=validators.Number(gte=1, lte=100))] = 20,
     as_json: Json = False,
-    url: Url = None,
+    url: OrderUrl = None,
 ) -> None:
-    """List orders, newest first: the customer's number or the end of the id, and the age. --json has everything.
+    """List orders, newest first. The first column is the reference, or the end of the id; --json prints all fields.
 
     Try:
 
@@ -130,28 +134,30 @@ def list_(
 
         warren order list --json | jq -r .id
     """
-    from warren.cli import orders
+    from warren.cli import order_actions
 
-    orders.print_list(state, user, limit, as_json=as_json, url=url)
+    order_actions.print_list(state, user, limit, as_json=as_json, url=url)
 
 
 @app.command
-def cancel(order: Name, *, user: User = None, watch: Watch = False, as_json: Json = False, url: Url = None) -> None:
-    """Ask for an order to be cancelled; possible until the parcel has left.
+def cancel(
+    order: OrderName, *, customer: Customer = None, watch: Watch = False, as_json: Json = False, url: OrderUrl = None
+) -> None:
+    """Cancel an order; possible until the parcel has left.
 
     Try: warren order cancel 123 --watch
     """
-    from warren.cli import orders
+    from warren.cli import order_actions
 
-    orders.cancel(order, user, watch=watch, as_json=as_json, url=url)
+    order_actions.cancel(order, customer, watch=watch, as_json=as_json, url=url)
 
 
 @app.command
-def confirm(order: Name, *, user: User = None, as_json: Json = False, url: Url = None) -> None:
-    """Confirm as the customer that the parcel has arrived.
+def confirm(order: OrderName, *, customer: Customer = None, as_json: Json = False, url: OrderUrl = None) -> None:
+    """Confirm, as the customer, that the parcel has arrived.
 
     Try: warren order confirm 123
     """
-    from warren.cli import orders
+    from warren.cli import order_actions
 
-    orders.confirm(order, user, as_json=as_json, url=url)
+    order_actions.confirm(order, customer, as_json=as_json, url=url)

@@ -1,11 +1,13 @@
-"""What a command about parked messages looks through, and what it looks for."""
+"""Finds parked messages: the parking lots to read, the filters, and the recorded failure of each message."""
+
+from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside
-from warren.cli.discovery import chosen_lots, parking_lots
-from warren.cli.failure_store import FailureStore, failure_store
+from warren.cli.discovery import chosen_lots, expected_lots, parking_lots
 from warren.cli.filters import MessageFilters
 from warren.cli.screen import err, safe_markup
 from warren.errors import ClientError
@@ -13,71 +15,87 @@ from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.dead_letters.parked_message import FailureRecord, ParkedMessage
 from warren_messaging.dead_letters.selection import Selection
 
-Found = tuple[ParkedMessage, FailureRecord | None]
+if TYPE_CHECKING:
+    from warren.cli.failure_store import FailureStore
+
+Match = tuple[ParkedMessage, FailureRecord | None]
 
 
 class ParkedSearch:
-    """Finds messages by their properties and by what is on record of them, in `lots`."""
+    """One search. It connects to the database when it needs it first; without a database, failures are not known."""
 
     def __init__(
-        self, address: BrokerAddress, kept: FailureStore | None, filters: MessageFilters, lots: list[str]
+        self, address: BrokerAddress, database: DatabaseAccess | None, filters: MessageFilters, stack: AsyncExitStack
     ) -> None:
         self.address = address
-        self.lots = lots
+        self.lots: list[str] = []
         self.named = bool(filters.queue)
-        """Whether a queue that is missing, or may not be read, is a mistake."""
-        self._records = kept
+        """Whether a queue that is missing, or may not be read, is an error."""
+        self._database = database
+        self._stack = stack
+        self._store: FailureStore | None = None
         self._selection = filters.selection()
         self.filters = self._selection != Selection()
-        """Whether it matters what a message is like."""
+        """Whether the content of a message matters."""
 
-    async def found(self, window: list[ParkedMessage]) -> list[Found]:
-        """Those of a window that are looked for, each with its failure, if that is on record."""
+    async def store(self) -> FailureStore | None:
+        if self._store is None and self._database is not None:
+            from warren.cli.failure_store import failure_store
+
+            self._store = await self._stack.enter_async_context(failure_store(self._database.address()))
+        return self._store
+
+    async def match(self, window: list[ParkedMessage]) -> list[Match]:
+        """Return the messages that match the filters, each with its failure if one is recorded."""
         known: dict[tuple[str, str], FailureRecord] = {}
-        if self._records is not None:
-            for service in {message.service for message in window if message.service}:
-                keys = {key for message in window if message.service == service for key in message.keys}
-                rows = await self._records.failures(service, keys)
-                known |= {(service, key): failure for key, failure in rows.items()}
+        for service, keys in _keys(window).items():
+            if (store := await self.store()) is not None:
+                known |= {(service, key): failure for key, failure in (await store.by_key(service, keys)).items()}
         pairs = [(message, _latest(known, message)) for message in window]
         return [(message, failure) for message, failure in pairs if self._selection.matches(message, failure)]
 
     async def choose(self, window: list[ParkedMessage]) -> list[ParkedMessage]:
-        return [message for message, _ in await self.found(window)]
+        return [message for message, _ in await self.match(window)]
 
     async def mark(self, messages: list[ParkedMessage], state: str, among: tuple[str, ...]) -> None:
-        """Note in the failures tables what became of messages."""
-        if self._records is None:
-            return
-        for service in {message.service for message in messages if message.service}:
-            keys = {key for message in messages if message.service == service for key in message.keys}
-            await self._records.mark(service, keys, state, among)
+        """Set the state of the messages' failures."""
+        for service, keys in _keys(messages).items():
+            if (store := await self.store()) is not None:
+                await store.set_state(service, keys, state, among)
 
 
 @asynccontextmanager
 async def parked_search(
     broker: BrokerAccess, database: DatabaseAccess, filters: MessageFilters
 ) -> AsyncIterator[ParkedSearch]:
-    """Connected to the tables for a block. Without a database it works on what the broker knows, and says so."""
+    """Yield a search of the chosen parking lots. Raises ClientError for wrong options and for a lot that is missing."""
     address, beside = broker.address(), database_beside(broker, database)
     if beside is None:
         if filters.reason is not None:
-            raise ClientError("--reason needs the database, where reasons are kept: give --database-url too")
+            raise ClientError("--reason needs the database, where reasons are recorded: give --database-url too")
         err.print("without --database-url: reasons and attempts are not known", style="yellow")
-        yield ParkedSearch(address, None, filters, _lots(broker, address, filters, []))
-        return
-    async with failure_store(beside) as kept:
-        yield ParkedSearch(address, kept, filters, _lots(broker, address, filters, kept.services))
+    async with AsyncExitStack() as stack:
+        search = ParkedSearch(address, beside, filters, stack)
+        lots, problem = parking_lots(broker.management(), address)
+        if problem:
+            store = await search.store()
+            lots = expected_lots(() if store is None else store.services)
+            if not filters.queue:
+                err.print(f"{safe_markup(problem)}. Name other parking lots with --queue", style="yellow")
+        search.lots = chosen_lots(filters.queue, lots, address, complete=not problem)
+        yield search
 
 
-def _lots(broker: BrokerAccess, address: BrokerAddress, filters: MessageFilters, services: list[str]) -> list[str]:
-    lots, unknown = parking_lots(broker.management(), address, services)
-    if unknown and not filters.queue:
-        err.print(f"{safe_markup(unknown)}. Other parking lots: name them with --queue", style="yellow")
-    return chosen_lots(filters.queue, lots, address, complete=not unknown)
+def _keys(messages: list[ParkedMessage]) -> dict[str, set[str]]:
+    """Return the keys of the messages' failures, by service."""
+    keys: dict[str, set[str]] = {}
+    for message in messages:
+        if message.service:
+            keys.setdefault(message.service, set()).update(message.keys)
+    return keys
 
 
 def _latest(known: dict[tuple[str, str], FailureRecord], message: ParkedMessage) -> FailureRecord | None:
-    """The latest: the logical id may be on record for another message, which this one claims to be."""
+    """Return the latest failure: a forged logical id may be on record for another message."""
     failures = [failure for key in message.keys if (failure := known.get((message.service or "", key)))]
     return max(failures, key=lambda failure: failure.last_at, default=None)

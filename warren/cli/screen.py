@@ -1,6 +1,6 @@
-"""Where commands print: one console for results and one for remarks, with colours only on a terminal.
+"""The consoles of commands: `out` for results, `err` for remarks, with colours on a terminal only.
 
-Text that came from a message or over the network passes `shown` or `printable` first: it must not steer the terminal.
+Text from a message or from the network passes `safe_markup` or `printable` first: it must not control the terminal.
 """
 
 import json
@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -17,8 +18,8 @@ from rich.text import Text
 
 from services.shared.chassis.text import printable
 
-MIN_WIDTH = 6  # columns; a text is cut to no less
-WIDTH = 200  # columns, where the output is no terminal and COLUMNS is not set
+MIN_WIDTH = 6  # characters; no column of a table is cut further
+WIDTH = 200  # characters, if the output is not a terminal and COLUMNS is not set
 
 _UNPRINTABLE = re.compile(r"[^ -~]")
 
@@ -34,21 +35,21 @@ err = _console(stderr=True, soft_wrap=True)
 
 
 def safe_markup(text: Any) -> str:
-    """Any text as one cell of a table or as part of a line: printable, and never taken for markup."""
+    """Return any text as printable text without markup, for a cell or a part of a line."""
     return escape(printable(text))
 
 
 class TableRow(NamedTuple):
-    """One line of a list, and what is written below it because no terminal has room for it beside the rest."""
+    """A row of a table, and a long text to print below it."""
 
     cells: tuple[object, ...]
     style: str = ""
     below: str = ""
 
 
-def table(heading: Sequence[str], found: Sequence[TableRow], flexible: Sequence[int] = (), indent: str = "") -> Text:
-    """A list as wide as the terminal at most: the columns `flexible` are cut with an ellipsis where it is narrow."""
-    lines = [tuple(heading), *(tuple(map(printable, row.cells)) for row in found)]
+def table(heading: Sequence[str], rows: Sequence[TableRow], flexible: Sequence[int] = (), indent: str = "") -> Text:
+    """Lay out rows in columns. On a narrow terminal the columns `flexible` are cut, with an ellipsis."""
+    lines = [tuple(heading), *(tuple(map(printable, row.cells)) for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     while sum(widths) + 2 * len(widths) - 2 + len(indent) > out.width:
         widest = max(flexible, key=widths.__getitem__, default=None)
@@ -56,7 +57,7 @@ def table(heading: Sequence[str], found: Sequence[TableRow], flexible: Sequence[
             break
         widths[widest] -= 1
     text = Text()
-    for line, row in zip(lines, [TableRow((), "dim"), *found], strict=True):
+    for line, row in zip(lines, [TableRow((), "dim"), *rows], strict=True):
         cells = [
             set_cell_size(cell if cell_len(cell) <= width else set_cell_size(cell, width - 1) + "…", width)
             for cell, width in zip(line, widths, strict=True)
@@ -69,11 +70,22 @@ def table(heading: Sequence[str], found: Sequence[TableRow], flexible: Sequence[
 
 
 def json_line(document: Any) -> str:
-    """One document as one line of JSON. What is not printable is written as a JSON escape."""
+    """Return a document as one line of JSON, with escapes for unprintable characters."""
     text = json.dumps(document, ensure_ascii=False, default=str)
     return _UNPRINTABLE.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
 def print_json(document: Any) -> None:
-    """Print it as a line, at once: a reader that stops early, such as `head`, ends the command."""
+    """Print a document as a line, and flush: a reader that stops early, such as `head`, ends the command."""
     print(json_line(document), flush=True)
+
+
+def age(since: datetime | None, now: datetime | None = None) -> str:
+    """Return the time since then in its largest unit; "?" for None."""
+    if since is None:
+        return "?"
+    seconds = max(((now or datetime.now(UTC)) - since).total_seconds(), 0)
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

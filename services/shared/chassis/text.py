@@ -2,13 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
-from services.shared.contracts.values import SINGLE_LINE
-
 TEXT_RULE = "no control characters, line separators or bidirectional overrides"
-
-_PLAIN = re.compile(SINGLE_LINE)
 
 
 def text_error(text: str) -> str | None:
@@ -22,8 +19,15 @@ def text_error(text: str) -> str | None:
     return f"contains U+{ord(found[0]):04X}; {TEXT_RULE} are possible here"
 
 
+@cache
+def _single_line() -> re.Pattern[str]:
+    from services.shared.contracts.values import SINGLE_LINE  # noqa: PLC0415 - the command line imports no contracts
+
+    return re.compile(SINGLE_LINE)
+
+
 def _allowed(char: str) -> bool:
-    return _PLAIN.match(char) is not None and not "\ud800" <= char <= "\udfff"
+    return _single_line().match(char) is not None and not "\ud800" <= char <= "\udfff"
 
 
 def strings_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

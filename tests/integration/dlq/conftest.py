@@ -44,7 +44,7 @@ class Lots(MessagingEnv):
 
     @property
     def dlq(self) -> BrokerAddress:
-        return self.address("dlq")
+        return self.broker_address("dlq")
 
     async def park(self, *bodies: bytes, lot: str = "probe.dlq", exchange: str = "", **properties: Any) -> None:
         """Put messages into a lot directly, many at once; each has the id of its event, if it has one."""
@@ -104,7 +104,7 @@ class Lots(MessagingEnv):
         return found
 
     def environment(self, user: str = "dlq") -> dict[str, str]:
-        address, postgres = self.address(user), self.servers.postgres.address
+        address, postgres = self.broker_address(user), self.servers.postgres.address
         password = self.folder / "owner-password"
         password.write_text(postgres.admin_password)
         return {

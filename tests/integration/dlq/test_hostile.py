@@ -62,7 +62,7 @@ async def test_what_cannot_be_decoded_is_listed_beside_the_others_and_shown(env:
 async def test_what_cannot_be_decoded_is_replayed_with_the_bytes_of_its_sender(env: Lots) -> None:
     bodies = await park_undecodable(env)
     result = await env.warren("dlq", "replay", "--queue", "probe")
-    assert result.out == f"replayed {len(bodies)} of {len(bodies)} looked at\n", result.err
+    assert result.out == f"replayed {len(bodies)} of {len(bodies)} examined\n", result.err
     messages = await env.receive("probe.queue", len(bodies))
     assert [message.body for message in messages] == bodies
     for message, before in zip(messages, UNDECODABLE.values(), strict=True):
@@ -96,7 +96,7 @@ async def test_headers_that_leave_no_room_for_a_note_stay_and_others_pass(env: L
     await env.park(b"after")
     assert len((await env.warren("dlq", "list", "--queue", "probe", "--json")).documents) == 4
     result = await env.warren("dlq", "replay", "--queue", "probe")
-    assert (result.code, result.out) == (1, "replayed 3 of 4 looked at\n")
+    assert (result.code, result.out) == (1, "replayed 3 of 4 examined\n")
     assert "too many to be written again" in result.err
     assert await env.bodies("probe.queue") == [b"before", b"wide", b"after"]
 
@@ -137,7 +137,7 @@ async def test_random_messages_never_stop_the_tool(env: Lots) -> None:
         await env.send_raw((body, chance.choice(kinds)), queue="probe.dlq")
     assert len((await env.warren("dlq", "list", "--queue", "probe", "--json", "--limit", "0")).documents) == 40
     result = await env.warren("dlq", "replay", "--queue", "probe")
-    assert result.out == "replayed 40 of 40 looked at\n", result.err
+    assert result.out == "replayed 40 of 40 examined\n", result.err
     assert await env.depth("probe.queue") == 40
 
 
@@ -156,6 +156,6 @@ async def test_large_messages_are_held_one_at_a_time_and_keep_their_order(env: L
         assert peak < 75 + 3 * LARGE // 2**20, f"{command} took {peak} MB"
         await eventually(lambda: env.has("probe.dlq", 20 + COUNT))
     result = await env.warren("dlq", "replay", "--queue", "probe")
-    assert result.out == f"replayed {20 + COUNT} of {20 + COUNT} looked at\n", result.err
+    assert result.out == f"replayed {20 + COUNT} of {20 + COUNT} examined\n", result.err
     found = [message.body[:9] for message in await env.receive("probe.queue", 20 + COUNT)]
     assert found == [*bodies[:8], *(f"large {number:03}".encode() for number in range(COUNT)), *bodies[8:]]

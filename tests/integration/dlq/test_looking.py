@@ -169,8 +169,8 @@ async def test_parking_lots_are_found_whatever_their_service_and_so_are_the_reas
     said = await env.warren("dlq", "list")
     assert (said.code, "not JSON: rubbish" in said.out) == (0, True)
     assert "nothing in probe.dlq, unrouted.queue" in said.out
-    assert said.err.startswith("cellar is left out: broker user 'dlq' lacks a permission")
-    assert (await env.warren("dlq", "replay", "--all")).out == "replayed 1 of 1 looked at\n"
+    assert said.err.startswith("skipped cellar: broker user 'dlq' lacks a permission")
+    assert (await env.warren("dlq", "replay", "--all")).out == "replayed 1 of 1 examined\n"
     assert await env.depth("loyalty.queue") == 1
     assert {row["state"] for row in await env.sql("SELECT state FROM loyalty.failures")} == {"replayed"}
     said = await env.warren("dlq", "list", WARREN_MANAGEMENT_URL="https://127.0.0.1:1")

@@ -123,7 +123,7 @@ async def test_poison_is_parked_again_with_a_fresh_count_and_a_cured_event_succe
         await eventually(lambda: env.has("probe.dlq", 2))
         assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
         said = await env.warren("dlq", "replay", "--queue", "probe")
-        assert (said.code, said.out) == (0, "replayed 2 of 2 looked at\n")
+        assert (said.code, said.out) == (0, "replayed 2 of 2 examined\n")
         await eventually(lambda: env.has("probe.dlq", 2))
         assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
         cured.append(True)
@@ -177,7 +177,7 @@ async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_n
     left = f"{1600 - FIRST_WINDOW:,}"
     assert await env.depth("probe.queue") == FIRST_WINDOW * (1 + GROWTH)
     said = await env.warren("dlq", "replay", "--queue", "probe")
-    assert (said.code, said.out) == (0, f"replayed {left} of {left} looked at\n")
+    assert (said.code, said.out) == (0, f"replayed {left} of {left} examined\n")
     assert await env.depth("probe.dlq") == 0
     delivered = Counter(await env.bodies("probe.queue"))
     assert set(delivered) == set(bodies)

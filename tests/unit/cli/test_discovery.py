@@ -1,10 +1,10 @@
-"""Parking lots are recognized by what the broker says of its queues."""
+"""Parking lots are found from the broker's queues and bindings."""
 
 from pathlib import Path
 
 import pytest
 
-from warren.cli.discovery import BindingInfo, QueueInfo, chosen_lots, lots_among, parking_lots
+from warren.cli.discovery import BindingInfo, QueueInfo, chosen_lots, expected_lots, lots_among, parking_lots
 from warren.errors import ClientError
 from warren_messaging.amqp.connection import BrokerAddress
 
@@ -19,7 +19,7 @@ def queue(name: str, exchange: str | None = None, key: str | None = None, *, pol
     return QueueInfo(name, {f"x-{name}": value for name, value in given.items()}, [])
 
 
-def test_a_parking_lot_is_named_so_or_is_where_messages_end() -> None:
+def test_a_parking_lot_has_the_suffix_or_is_a_final_dead_letter_target() -> None:
     queues = [
         queue("loyalty.queue", "orders.dlx", "loyalty.dlq"),
         queue("loyalty.dlq"),
@@ -46,7 +46,7 @@ def test_a_parking_lot_is_named_so_or_is_where_messages_end() -> None:
     assert lots_among(queues, bindings) == expected
 
 
-def test_a_name_may_be_short_and_one_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_a_short_name_is_accepted_and_an_unknown_one_refused_with_the_known_ones() -> None:
     lots = ["graveyard", "loyalty.dlq", "unrouted.queue"]
     names = ["loyalty", "unrouted", "graveyard", "loyalty.queue"]
     assert chosen_lots(names, lots, ADDRESS, complete=True) == ["loyalty.dlq", "unrouted.queue", "graveyard"]
@@ -56,7 +56,8 @@ def test_a_name_may_be_short_and_one_that_is_not_there_is_refused_with_those_tha
         chosen_lots(["other"], lots, ADDRESS, complete=True)
 
 
-def test_without_a_management_api_the_services_with_tables_are_expected_to_have_one() -> None:
-    lots, unknown = parking_lots(None, ADDRESS, ["order", "loyalty"])
-    assert lots == ["loyalty.dlq", "order.dlq", "unrouted.queue"]
-    assert "--management-url" in unknown
+def test_without_a_management_api_each_service_with_tables_has_a_parking_lot() -> None:
+    lots, problem = parking_lots(None, ADDRESS)
+    assert lots == []
+    assert "--management-url" in problem
+    assert expected_lots(["order", "loyalty"]) == ["loyalty.dlq", "order.dlq", "unrouted.queue"]

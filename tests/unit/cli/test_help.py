@@ -1,4 +1,4 @@
-"""Help shows what its docstring gives as examples: a heading that the help's parser takes for its own is left out."""
+"""Help shows the examples of a docstring; the parser of the help removes headings that it knows."""
 
 import pytest
 

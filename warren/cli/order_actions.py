@@ -1,4 +1,4 @@
-"""What the `warren order` commands do and print."""
+"""The work of the `warren order` commands."""
 
 import time
 from contextlib import nullcontext
@@ -9,8 +9,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from warren.cli.screen import TableRow, err, out, print_json, safe_markup, table
-from warren.cli.time_args import age
+from warren.cli.screen import TableRow, age, err, out, print_json, safe_markup, table
 from warren.client import FINAL_STATES, ApiClient, HistoryEntry, OrderView
 from warren.errors import ClientError
 
@@ -20,11 +19,13 @@ COLOURS = {"COMPLETED": "green", "CANCELLED": "red", "CANCELLING": "yellow"}
 
 def place(body: dict[str, Any], key: str | None, *, watch: bool, as_json: bool, url: str | None) -> None:
     if not body["items"]:
-        raise ClientError("name at least one article, such as: warren order place item1")
+        raise ClientError("name at least one item, such as: warren order place item1")
     with ApiClient(url) as client:
         order = client.place({name: value for name, value in body.items() if value is not None}, key)
-        number = f" as {safe_markup(order.reference)}" if order.reference else ""
-        _report(client, order, f"accepted {order.id}{number}, {safe_markup(order.total)}", watch=watch, as_json=as_json)
+        reference = f" as {safe_markup(order.reference)}" if order.reference else ""
+        _report(
+            client, order, f"accepted {order.id}{reference}, {safe_markup(order.total)}", watch=watch, as_json=as_json
+        )
 
 
 def show(name: str, customer: str | None, *, as_json: bool, url: str | None) -> None:
@@ -98,7 +99,7 @@ def confirm(name: str, customer: str | None, *, as_json: bool, url: str | None) 
 
 
 def follow(client: ApiClient, order: OrderView, *, as_json: bool = False) -> OrderView:
-    """Print each state as it is reached, with the time since the first; returns the order in its final state."""
+    """Print each new state with the time since the start, until a final state; returns the order."""
     started = time.monotonic()
     last = ""
     with out.status(f"{safe_markup(order.name)} …") if out.is_terminal and not as_json else nullcontext():
@@ -116,7 +117,7 @@ def follow(client: ApiClient, order: OrderView, *, as_json: bool = False) -> Ord
 
 
 def line_item(text: str) -> str | dict[str, object]:
-    """`sku` or `sku:quantity` as the API takes it. Raises ClientError."""
+    """Parse `sku` or `sku:quantity` into an item of the API. Raises ClientError."""
     sku, colon, quantity = text.partition(":")
     if not colon:
         return sku

@@ -1,4 +1,4 @@
-"""`warren status` for programs."""
+"""`warren status --json`."""
 
 import json
 import os
@@ -8,10 +8,10 @@ import pytest
 
 from devtools.local.instance import Instance, InstanceState, ProcessIdentity
 from warren import cli
-from warren.cli import processes
+from warren.cli import local
 
 
-def test_as_json_it_names_every_process_and_where_the_system_is(
+def test_json_status_names_every_process_and_url(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alive = ProcessIdentity.of(os.getpid())
@@ -19,7 +19,7 @@ def test_as_json_it_names_every_process_and_where_the_system_is(
     state = InstanceState(
         alive, {"orders": "http://shop/orders"}, {"order": alive, "payment": ProcessIdentity(alive.pid, 0)}
     )
-    monkeypatch.setattr(processes, "_running", lambda: (Instance("up", folder=tmp_path), state))
+    monkeypatch.setattr(local, "_running", lambda: (Instance("up", folder=tmp_path), state))
     assert cli.load(["status", "--json"])() == 1
     document = json.loads(capsys.readouterr().out)
     assert document["processes"] == {"order": alive.pid, "payment": None}
