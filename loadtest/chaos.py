@@ -42,10 +42,6 @@ def chaos(
 
     Examples:
 
-        python -m loadtest chaos
-
-        python -m loadtest chaos --minutes 1 --seed 7
-
         python -m loadtest chaos --minutes 10 --seed 2 --report chaos-2.json
 
         python -m loadtest chaos --minutes 3 --seed 7 --plan

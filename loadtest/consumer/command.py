@@ -37,8 +37,6 @@ def consumer(
 
     Examples:
 
-        python -m loadtest consumer
-
         python -m loadtest consumer --messages 5000 --rounds 3 --json consumer.json
 
         python -m loadtest consumer --rounds 1 --profile warren

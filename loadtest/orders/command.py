@@ -37,8 +37,6 @@ def orders(
 
     Examples:
 
-        python -m loadtest orders
-
         python -m loadtest orders --orders 10000 --json orders.json
 
         python -m loadtest orders --no-baseline --profile inventory

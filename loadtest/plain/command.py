@@ -47,8 +47,6 @@ def compare(
 
     Examples:
 
-        python -m loadtest compare
-
         python -m loadtest compare --orders 5000 --rounds 3 --json compare.json
     """
     host, progress = Host.current(), ConsoleProgress()

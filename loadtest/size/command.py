@@ -44,8 +44,6 @@ def size(
 
     Examples:
 
-        python -m loadtest size
-
         python -m loadtest size --of rows --rows 100000 --pairs 3
     """
     host, progress = Host.current(), ConsoleProgress()
