@@ -112,10 +112,6 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
     def clear_failpoint(self, name: str) -> None:
         (self._failpoints / name).unlink(missing_ok=True)
 
-    def clear_failpoints(self) -> None:
-        for failpoint in self._failpoints.iterdir():
-            failpoint.unlink(missing_ok=True)
-
     def start_replica(self, name: str, alias: str, **environment: str) -> None:
         """Start a further process of a service; `repair` stops it."""
         self._replicas.add(alias)
@@ -165,11 +161,16 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
         self.frozen.add(name)
         return True
 
-    def repair(self) -> None:
-        """Undo every fault of proxies and processes; returns when every service is ready."""
-        self.clear_failpoints()
+    def undo_faults(self) -> None:
+        """Clear failpoints, heal proxies, and continue frozen processes."""
+        for failpoint in self._failpoints.iterdir():
+            failpoint.unlink(missing_ok=True)
         self.proxies.heal()
         self.thaw(*list(self.frozen))
+
+    def repair(self) -> None:
+        """Undo every fault of proxies and processes; returns when every service is ready."""
+        self.undo_faults()
         for alias in self._replicas & self.processes.pids.keys():
             self.processes.stop(alias)
         self._replicas.clear()

@@ -200,9 +200,7 @@ class ChaosEnvironment(FaultHarness):
 
     def recover(self, seconds: float) -> None:
         """Undo every fault; returns when every queue has its consumers. Raises LocalError if that takes longer."""
-        self.clear_failpoints()
-        self.proxies.heal()
-        self.thaw(*list(self.frozen))
+        self.undo_faults()
         with self._lock:
             self._kept_down.clear()
         deadline = time.monotonic() + seconds
