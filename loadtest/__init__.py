@@ -1,5 +1,5 @@
 """Benchmarks: `python -m loadtest --help`; docs/performance.md explains every figure.
 
-A target is always a ratio of two measurements of one run on one machine, because these machines are shared. Nothing
-outside of this folder imports it.
+Except for P7, a target is a ratio of two measurements of one run on one machine, because these machines are shared.
+Only tests import this package.
 """
