@@ -1,12 +1,12 @@
-"""Errors of the local runner. Each says what is wrong, where, and what to do about it.
+"""Errors of the local servers and of the runner.
 
 LocalError
-├── MachineError          this machine cannot run private servers as it is
+├── MachineError          this machine cannot run private servers
 ├── RootError             the private Debian root could not be built
-├── ServerError           a server did not start, or died; carries its last log lines
-├── PortTakenError        somebody else listens on a port that must be ours
-├── InstanceRunningError  this checkout already has such an instance; carries its state
-└── ProcessFailedError    a supervised process ended by itself; carries its last log lines
+├── ServerError           a server did not start, or ended unexpectedly; with its last log lines
+├── PortTakenError        another process listens on a required port
+├── InstanceRunningError  another process of this checkout runs the instance; with its URLs
+└── ProcessFailedError    a supervised process ended unexpectedly; with its last log lines
 """
 
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ from warren.errors import WarrenError
 
 
 class LocalError(WarrenError):
-    """Something the person at the keyboard can act on; `str()` is ready to print."""
+    """Base of the errors above; `str()` is ready to print."""
 
 
 class MachineError(LocalError):
-    """This machine lacks something that no retry will bring."""
+    """The machine lacks a requirement; a retry does not help."""
 
 
 class RootError(LocalError):
-    """The private Debian root could not be built; a later run starts again from nothing."""
+    """The private Debian root could not be built. The next run starts from the beginning."""
 
 
 class ServerError(LocalError):
-    """A server did not start in time, or ended by itself."""
+    """A server did not start in time, or ended unexpectedly."""
 
     def __init__(self, message: str, log_tail: str = "") -> None:
         super().__init__(f"{message}\n{log_tail}" if log_tail else message)
@@ -35,11 +35,11 @@ class ServerError(LocalError):
 
 
 class PortTakenError(LocalError):
-    """A port that Warren needs is held by another process."""
+    """Another process listens on a port that Warren needs."""
 
 
 class InstanceRunningError(LocalError):
-    """Another process holds this instance."""
+    """Another process runs this instance."""
 
     def __init__(self, message: str, pid: int | None, urls: Mapping[str, str]) -> None:
         super().__init__(message)
@@ -48,18 +48,18 @@ class InstanceRunningError(LocalError):
 
 
 class ProcessFailedError(LocalError):
-    """A supervised process ended although nobody asked it to."""
+    """A supervised process ended without being stopped."""
 
     def __init__(self, name: str, exit_code: int, log_tail: str) -> None:
-        words = f" Its last words:\n{log_tail}" if log_tail.strip() else " It left no words in its log."
-        super().__init__(f"{name} ended unexpectedly ({describe_exit(exit_code)}).{words}".rstrip())
+        ending = f" Its log ends:\n{log_tail}" if log_tail.strip() else " Its log is empty."
+        super().__init__(f"{name} ended unexpectedly ({describe_exit(exit_code)}).{ending}".rstrip())
         self.name = name
         self.exit_code = exit_code
         self.log_tail = log_tail
 
 
 def describe_exit(exit_code: int) -> str:
-    """`-9` as subprocess gives it, or `137` as a shell gives it, in words."""
+    """Describe an exit code: `-9` of subprocess and `137` of a shell both mean signal 9."""
     if exit_code < 0:
         return f"signal {-exit_code}"
     if exit_code > 128:

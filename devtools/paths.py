@@ -1,9 +1,9 @@
-"""Where the local runner keeps what it makes: one cache folder outside every checkout.
+"""The cache folder of the local runner, outside every checkout.
 
     roots/<suite>-<key>/        an unpacked Debian with both servers, shared by all checkouts
     instances/<name>-<hash>/    one per checkout and purpose: data, certificates, passwords, logs
 
-Everything below it may be deleted at any time while nothing runs; the next run makes it anew.
+It may be deleted while nothing is running; the next run creates it again.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """`$WARREN_CACHE`, else `$XDG_CACHE_HOME/warren`, else `~/.cache/warren`."""
+    """Return `$WARREN_CACHE`, else `$XDG_CACHE_HOME/warren`, else `~/.cache/warren`."""
     if chosen := environ.get("WARREN_CACHE"):
         return Path(chosen).expanduser().absolute()
     if base := environ.get("XDG_CACHE_HOME"):
@@ -30,7 +30,7 @@ def roots_dir(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def instance_dir(name: str, checkout: Path = CHECKOUT, environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of one purpose (`up`, `demo`, `test`) of one checkout; it need not exist yet."""
+    """Return the folder of an instance (`up`, `demo`, `test`) of a checkout; it may not exist yet."""
     return cache_dir(environ) / "instances" / f"{name}-{short_hash(str(checkout.resolve()))}"
 
 

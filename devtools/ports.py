@@ -1,7 +1,7 @@
 """Loopback ports for servers and services.
 
-Free ports are drawn from below the kernel's range for outgoing connections. A port inside that range can be taken
-by any client while its server is down; worse, a client that keeps reconnecting to it may connect to itself.
+Free ports are chosen below the kernel's range for outgoing connections. A port inside that range can be taken by any
+client while its server is down; a client that reconnects to it in a loop may even connect to itself.
 """
 
 import json
@@ -18,26 +18,26 @@ __all__ = ["is_free", "remembered_ports", "require_free_port"]
 
 FIRST_PORT = 20000
 LOOPBACK = "127.0.0.1"
-# Whoever seeds the usual generator, as tests do, must not draw the same ports as all others with that seed.
+# Tests seed the default generator: processes with the same seed would choose the same ports.
 _random = random.SystemRandom()
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """True if a server could listen there now. A socket left in TIME_WAIT does not count as taken."""
+    """Return whether a server could listen there now. A socket in TIME_WAIT does not count as taken."""
     with ExitStack() as stack:
         return _hold(stack, port, host)
 
 
 def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
-    """A free port for each purpose: the one of the last run where it is still free, else a new one.
+    """Return a free port for each purpose: that of the last run if it is still free, else a new one.
 
-    Addresses that people noted down, and clients that reconnect, therefore survive a restart.
+    So noted addresses and reconnecting clients survive a restart.
     """
     known: dict[str, int] = {}
-    with suppress(OSError, ValueError):  # missing or damaged: all are chosen anew
+    with suppress(OSError, ValueError):  # missing or damaged: all ports are new
         known = json.loads(file.read_text())
     chosen: dict[str, int] = {}
-    # All are held until the last is chosen, so that no number is given out twice.
+    # All ports are held until the last is chosen, so that no port is returned twice.
     with ExitStack() as stack:
         for purpose in purposes:
             port = known.get(purpose, 0)
@@ -49,13 +49,11 @@ def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
 
 
 def require_free_port(port: int, purpose: str, host: str = LOOPBACK, *, instead: str = "choose another port") -> None:
-    """Raises PortTakenError, naming the holder if /proc tells, unless `port` can be listened on. `instead` says how to
-    do without it."""
+    """Raises PortTakenError unless `port` is free; names its process if /proc shows it. `instead` is an alternative."""
     if is_free(port, host):
         return
-    holder = _holder(port)
-    who = f"by {holder}" if holder else "by another process"
-    raise PortTakenError(f"Port {port}, needed for {purpose}, is taken {who}. Stop that process, or {instead}.")
+    holder = _holder(port) or "another process"
+    raise PortTakenError(f"Port {port}, needed for {purpose}, is taken by {holder}. Stop that process, or {instead}.")
 
 
 def _hold(stack: ExitStack, port: int, host: str) -> bool:
@@ -78,7 +76,7 @@ def _first_ephemeral_port() -> int:
 
 
 def _holder(port: int) -> str | None:
-    """`name (pid N)` of the process listening on `port`, if this user may see it."""
+    """Return `name (pid N)` of the process that listens on `port`, if this user may see it."""
     inodes = set()
     for table in ("tcp", "tcp6"):
         try:

@@ -1,8 +1,6 @@
-"""Runs a console script: Ctrl-C, output that cannot be written and packages that are not installed end it with one line
-or none, never with a stack trace.
+"""Runs the console scripts. Ctrl-C, a write error and a missing package end a script with at most one line.
 
-This module imports next to nothing and takes over SIGINT when it is imported, which is the first thing that a script
-does. Only scripts import it.
+Only scripts import this module, as their first action: importing it handles SIGINT, and it imports little itself.
 """
 
 import gc
@@ -22,13 +20,13 @@ INTERRUPTED = 130
 Work = Callable[[], int]
 
 
-def _leave(_number: int = 0, _frame: FrameType | None = None) -> NoReturn:
-    """Ends the process at once. A KeyboardInterrupt in the middle of an import can end up in any module's hands."""
+def _exit_interrupted(_number: int = 0, _frame: FrameType | None = None) -> NoReturn:
+    """End the process immediately: during imports any module could catch a KeyboardInterrupt."""
     os._exit(INTERRUPTED)
 
 
-signal.signal(signal.SIGINT, _leave)
-gc.set_threshold(200_000)  # imports make objects that stay: looking through them often takes an eighth of the start
+signal.signal(signal.SIGINT, _exit_interrupted)
+gc.set_threshold(200_000)  # objects of imported modules stay: collections among them take an eighth of the start
 
 
 def warren() -> NoReturn:
@@ -54,7 +52,7 @@ def broker_topology() -> NoReturn:
 
 
 def guard(program: str, load: Callable[[], Work], install: str) -> NoReturn:
-    """Run what `load` returns and exit with its code. `install` is the command that installs missing packages.
+    """Run the function that `load` returns and exit with its code. `install` is the command for a missing package.
 
     While `load` imports and parses, Ctrl-C ends the process; from then on it raises KeyboardInterrupt.
     """
@@ -67,7 +65,7 @@ def guard(program: str, load: Callable[[], Work], install: str) -> NoReturn:
         line_buffering=sys.stdout.isatty(),
     )
     code = _run(program, load, install)
-    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGINT, _exit_interrupted)
     try:
         sys.stdout.flush()
     except SystemExit:
@@ -96,10 +94,9 @@ def _run(program: str, load: Callable[[], Work], install: str) -> int:
 
 
 class _Output(io.FileIO):
-    """Standard output. Where it cannot be written the program ends, in order and with exit code 1: with a line, or
-    without one when the reader of a pipe has gone, as `head` does.
+    """Standard output that raises SystemExit(1) if it cannot be written, silently if the reader closed the pipe.
 
-    The SystemExit passes handlers of OSError, which would blame a server for it.
+    An OSError would be mistaken for an error of a connection.
     """
 
     def __init__(self, program: str) -> None:

@@ -1,7 +1,7 @@
-"""How the local runner tells a person what it is doing.
+"""Progress reports of long commands.
 
-On a terminal: spinners and progress bars. Anywhere else (a pipe, CI, `make demo > log`): one plain line per
-step, without colour. `NO_COLOR` is respected by both.
+A terminal shows spinners and progress bars. Other outputs (a pipe, CI, `make demo > log`) get one plain line per step.
+Both respect `NO_COLOR`.
 """
 
 import sys
@@ -18,21 +18,21 @@ __all__ = ["ConsoleProgress", "ProgressReport", "SilentProgress", "ProgressStep"
 
 
 class ProgressStep(Protocol):
-    """One piece of work under way."""
+    """One step in progress."""
 
     def advance(self, fraction: float, detail: str = "") -> None:
-        """`fraction` is 0 to 1 of the whole step. Safe to call from any thread."""
+        """Set the completed fraction of the step (0 to 1). Thread-safe."""
 
 
 class ProgressReport(Protocol):
-    """Told what happens; must be safe to call from several threads at once."""
+    """Receives facts and steps; must be thread-safe."""
 
     def status(self, message: str) -> None:
-        """One finished fact worth a line."""
+        """Report a fact in one line."""
 
     @contextmanager
     def step(self, message: str) -> Iterator[ProgressStep]:
-        """Work that takes time. Leaving it normally reports success; leaving by an error reports failure."""
+        """Report a step for a block; an exception reports its failure."""
         raise NotImplementedError
 
 
@@ -42,7 +42,7 @@ class _NoStep:
 
 
 class SilentProgress:
-    """Says nothing: for tests and libraries."""
+    """Reports nothing."""
 
     def status(self, message: str) -> None:
         pass
@@ -53,7 +53,7 @@ class SilentProgress:
 
 
 class ConsoleProgress:
-    """Writes to one stream, richly when that is a terminal."""
+    """Reports to one stream, with progress bars if it is a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         stream = stream or sys.stderr

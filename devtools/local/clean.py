@@ -1,8 +1,8 @@
-"""Removes what this checkout keeps in the cache folder: its instances, stopped first.
+"""Stops and removes the instances of this checkout in the cache folder.
 
     python -m devtools.local.clean
 
-Runs without the environment, on the standard library alone. What all checkouts share stays, and is named.
+Runs without .venv, with the standard library only. Folders that all checkouts share are kept and listed.
 """
 
 import shutil
@@ -15,14 +15,14 @@ from devtools.paths import CHECKOUT, instance_dir, roots_dir
 
 
 def instance_names(checkout: Path = CHECKOUT) -> list[str]:
-    """The names of the checkout's instances that have a folder."""
+    """Return the names of the checkout's instances that have a folder."""
     pattern = instance_dir("*", checkout)
     ending = pattern.name.removeprefix("*")
     return sorted(folder.name.removesuffix(ending) for folder in pattern.parent.glob(pattern.name))
 
 
 def clean(checkout: Path = CHECKOUT) -> list[Path]:
-    """Stop and remove every instance of the checkout; returns the folders that are gone. Raises LocalError."""
+    """Stop and remove every instance of the checkout; returns the removed folders. Raises LocalError."""
     removed = []
     for name in instance_names(checkout):
         instance = Instance(name, checkout=checkout)
@@ -36,7 +36,7 @@ def clean(checkout: Path = CHECKOUT) -> list[Path]:
 
 
 def shared_folders() -> list[Path]:
-    """What the cache holds besides instances: servers' roots, tools of the tests."""
+    """Return the cache folders that do not belong to an instance: roots of servers, tools of tests."""
     cache = roots_dir().parent
     found = [folder for folder in cache.iterdir() if folder.is_dir()] if cache.is_dir() else []
     return sorted(folder for folder in found if folder != instance_dir("any").parent)
@@ -54,7 +54,7 @@ def main() -> None:
     except LocalError as error:
         sys.exit(f"clean: {error}")
     for folder in shared_folders():
-        print(f"kept {folder} ({_megabytes(folder)} MB), which all checkouts share; to remove it: rm -rf {folder}")
+        print(f"kept {folder} ({_megabytes(folder)} MB), shared by all checkouts; to remove it: rm -rf {folder}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `warren demo` does and prints."""
+"""The work of `warren demo`: places orders of every kind, follows them, and checks the outcome."""
 
 import asyncio
 import base64
@@ -37,7 +37,7 @@ _out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.s
 
 
 def run(*, logs: bool) -> int:
-    """The exit code of the demo."""
+    """Run the demo; returns its exit code."""
     report = ConsoleProgress()
     with (
         sigterm_as_interrupt(),
@@ -50,7 +50,7 @@ def run(*, logs: bool) -> int:
         runs = _run_orders(system, client, live=not logs)
         checks, parked, published, sent = asyncio.run(_examine(system, runs))
         _out.print("\nstopping …")
-    _heading("What each service said")
+    _heading("Events by service")
     _out.print(_sources(published))
     _out.print(f"  the sinks received {sent}")
     _heading("Parking lot")
@@ -74,7 +74,7 @@ def _run_orders(system: System, client: ApiClient, *, live: bool) -> list[Scenar
         play.follow(client, runs, PATIENCE, check=system.check)
     _out.print(_board(runs))
     same = "the same order" if again.id == runs[0].order.id else "ANOTHER ORDER"
-    _out.print(f"  the first request, sent twice, gave {same}")
+    _out.print(f"  the first request, sent twice, returned {same}")
     return runs
 
 
@@ -102,7 +102,7 @@ async def _examine(system: System, runs: Sequence[ScenarioRun]) -> tuple[list[Ch
 
 def _board(runs: Sequence[ScenarioRun]) -> Group:
     table = Table(box=None, padding=(0, 2, 0, 2))
-    for column in ("order", "what it shows", "its way"):
+    for column in ("order", "scenario", "states"):
         table.add_column(column)
     for run in runs:
         colour = "" if not run.final else "green" if run.as_expected else "red"
@@ -134,16 +134,16 @@ def _verdict(runs: Sequence[ScenarioRun], checks: Sequence[Check], parked: Seque
     ]
     wrong += [f"broken: {check.name} ({check.detail})" for check in checks if not check.held]
     if [row["service"] for row in parked] != ["inventory"]:
-        wrong.append("the poison message in inventory.dlq is not the one thing that is parked")
+        wrong.append("the poison message in inventory.dlq is not the only parked message")
     for line in wrong:
         _out.print(f"[red]{line}[/red]")
     if not wrong:
-        _out.print("[green]All orders ended as they should, and every invariant held.[/green]")
+        _out.print("[green]All orders ended as expected, and every invariant held.[/green]")
     return 1 if wrong else 0
 
 
 def send_poison(broker: BrokerEndpoints, queue: str, vhost: str = "orders") -> None:
-    """Put a message that nobody can read into a queue, as the administrator."""
+    """Publish an unreadable message to a queue, as the administrator."""
     login = base64.b64encode(f"{broker.admin_username}:{broker.admin_password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310 - https, ours
         f"{broker.management_url}/api/exchanges/{vhost}/redrive.exchange/publish",

@@ -1,8 +1,7 @@
-"""One running Warren per checkout and purpose, findable and stoppable from another terminal.
+"""An instance: one running system for a checkout and a purpose, which another terminal can find and stop.
 
-The lock is the truth about whether an instance runs: the kernel holds it for a process and lets go when that process
-ends in any way. The state file beside it only says who and where. A process is believed to be the one written there
-only if its start time agrees, since process ids are used again.
+A file lock decides whether an instance runs: the kernel releases it when its process ends for any reason. The state
+file beside it holds process ids and URLs. Process ids are reused, so a process must also have the recorded start time.
 """
 
 import contextlib
@@ -24,19 +23,19 @@ __all__ = ["REQUESTS", "Instance", "ProcessIdentity", "InstanceState"]
 
 POLL_INTERVAL = 0.05  # seconds
 REQUESTS = "restart"
-"""A folder with an empty file for each part that is to be restarted."""
+"""A folder with an empty file for each part to restart."""
 
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process, told apart from a later one of the same id by when it started."""
+    """A process id with the start time, which differs for a later process with the same id."""
 
     pid: int
     started: int  # clock ticks since boot
 
     @classmethod
     def of(cls, pid: int) -> "ProcessIdentity | None":
-        """None if there is no such process, or it is dead and only waits to be collected."""
+        """Return the identity of a process; None if it does not exist or is a zombie."""
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except OSError:
@@ -50,12 +49,12 @@ class ProcessIdentity:
 
     @property
     def age(self) -> float:
-        """Seconds since it was started."""
+        """Seconds since its start."""
         uptime = float(Path("/proc/uptime").read_text().split()[0])
         return uptime - self.started / os.sysconf("SC_CLK_TCK")
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends it unless the process is gone, or is another by now."""
+        """Send a signal, unless the process has ended."""
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -63,13 +62,13 @@ class ProcessIdentity:
 
 @dataclass(frozen=True)
 class InstanceState:
-    """What `state.json` says about a running instance."""
+    """The content of `state.json`: a running instance."""
 
     supervisor: ProcessIdentity
     urls: dict[str, str] = field(default_factory=dict)
     processes: dict[str, ProcessIdentity] = field(default_factory=dict)
     down: tuple[str, ...] = ()
-    """Names of processes that should run and do not."""
+    """The names of processes that are down."""
 
     @classmethod
     def read(cls, file: Path) -> "InstanceState | None":
@@ -88,9 +87,9 @@ class InstanceState:
 
 
 class Instance:
-    """The instance `name` (`up`, `demo`, `test`) of this checkout. Entering takes it, leaving lets go.
+    """The instance `name` (`up`, `demo`, `test`) of a checkout. Entering acquires its lock, leaving releases it.
 
-    Entering raises InstanceRunningError, with the holder's process id and URLs, if another process has it.
+    Entering raises InstanceRunningError, with the process id and URLs of the other process, if it is locked.
     """
 
     def __init__(self, name: str, *, checkout: Path = CHECKOUT, folder: Path | None = None) -> None:
@@ -103,19 +102,19 @@ class Instance:
         try:
             self.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self._folder_error(error) from error
         lock = self._try_lock()
-        for _ in range(10):  # somebody who only looks holds the lock for a moment
+        for _ in range(10):  # reading `state` holds the lock for a moment
             if lock is not None:
                 break
             time.sleep(POLL_INTERVAL / 2)
             lock = self._try_lock()
         if lock is None:
-            raise self._already_running()
+            raise self._running_error()
         self._lock = lock
         crashed = InstanceState.read(self._state_file)
         if crashed is not None:
-            _end(crashed.processes)
+            _kill(crashed.processes)
         self.record()
         return self
 
@@ -133,11 +132,13 @@ class Instance:
         pids: Mapping[str, int] | None = None,
         names: Iterable[str] = (),
     ) -> None:
-        """Writes down, for other terminals and for cleaning up after a crash, what runs and where, and which of `names`
-        do not run."""
+        """Write the state file: URLs, running processes, and those of `names` that are down.
+
+        Other terminals read it, and so does the next run after a crash.
+        """
         supervisor = ProcessIdentity.of(os.getpid())
         if self._lock is None or supervisor is None:
-            raise LocalError(f"Instance {self.name} is not held by this process.")
+            raise LocalError(f"Instance {self.name} is not locked by this process.")
         identities = {name: ProcessIdentity.of(pid) for name, pid in (pids or {}).items()}
         processes = {name: identity for name, identity in identities.items() if identity is not None}
         down = tuple(name for name in names if name not in processes)
@@ -145,13 +146,13 @@ class Instance:
 
     @property
     def state(self) -> InstanceState | None:
-        """Who runs this instance; None if nobody does."""
+        """The state of the running instance; None if it is not running."""
         try:
             self.dir.stat()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self._folder_error(error) from error
         lock = self._try_lock()
         if lock is not None:
             lock.close()
@@ -159,9 +160,9 @@ class Instance:
         return InstanceState.read(self._state_file)
 
     def stop(self, time_limit: float = 30.0) -> bool:
-        """Ends the process that runs this instance, and returns True when all of it is gone; False if none ran.
+        """Stop the process that runs this instance and wait for its end; returns False if none was running.
 
-        SIGTERM first; SIGKILL after `time_limit` seconds, which its servers and services do not survive either.
+        Sends SIGTERM, and after `time_limit` seconds SIGKILL, which also ends its servers and services.
         """
         state = self.state
         if state is None:
@@ -171,12 +172,12 @@ class Instance:
             state.supervisor.signal(signal.SIGKILL)
             if not self._wait_until_free(5.0):
                 raise LocalError(f"Process {state.supervisor.pid} could not be stopped.")
-            _end(state.processes)
+            _kill(state.processes)
             self._state_file.unlink(missing_ok=True)
         return True
 
     def request_restart(self, part: str) -> None:
-        """Asks the process that runs this instance to restart a service or server; it does so within a moment."""
+        """Request the restart of a service or server from the process that runs this instance."""
         (self.dir / REQUESTS).mkdir(exist_ok=True)
         (self.dir / REQUESTS / part).touch()
 
@@ -184,7 +185,7 @@ class Instance:
         try:
             lock = (self.dir / "instance.lock").open("a")
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self._folder_error(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -192,19 +193,19 @@ class Instance:
             return None
         return lock
 
-    def _unusable(self, error: OSError) -> LocalError:
+    def _folder_error(self, error: OSError) -> LocalError:
         return LocalError(
-            f"The folder {self.dir} cannot be used: {error.strerror}. Name another place for it in WARREN_CACHE."
+            f"The folder {self.dir} cannot be used: {error.strerror}. Name another folder in WARREN_CACHE."
         )
 
-    def _already_running(self) -> InstanceRunningError:
+    def _running_error(self) -> InstanceRunningError:
         state = InstanceState.read(self._state_file)
         if state is None:
-            return InstanceRunningError(f"`warren {self.name}` is just being started in this checkout.", None, {})
-        orders = f" Orders are taken at {state.urls['orders']}." if "orders" in state.urls else ""
-        more = " `warren status` shows all of it, `make down` stops it." if self.name == "up" else ""
+            return InstanceRunningError(f"`warren {self.name}` is starting in this checkout.", None, {})
+        orders = f" Its order API: {state.urls['orders']}." if "orders" in state.urls else ""
+        more = " `warren status` shows its processes, `make down` stops it." if self.name == "up" else ""
         return InstanceRunningError(
-            f"`warren {self.name}` already runs in this checkout (pid {state.supervisor.pid}).{orders}{more}",
+            f"`warren {self.name}` is already running in this checkout (pid {state.supervisor.pid}).{orders}{more}",
             state.supervisor.pid,
             state.urls,
         )
@@ -218,8 +219,8 @@ class Instance:
         return True
 
 
-def _end(processes: Mapping[str, ProcessIdentity], time_limit: float = 5.0) -> None:
-    """Kills what a crashed run left behind and waits until it is gone."""
+def _kill(processes: Mapping[str, ProcessIdentity], time_limit: float = 5.0) -> None:
+    """Kill the remaining processes of a crashed run and wait for their end."""
     deadline = time.monotonic() + time_limit
     for process in processes.values():
         process.signal(signal.SIGKILL)

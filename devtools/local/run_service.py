@@ -1,9 +1,9 @@
-"""One more service beside a running `warren up`, from a folder of its own:
+"""Runs an additional service with a running `warren up`, from a folder of its own:
 
     python -m devtools.local.run_service docs/examples/loyalty
 
-The folder is a package with a `__main__.py`, and may hold `topology.yaml` and `migrations/`. Its name is the service's:
-its broker user, its database role and its schema. Nothing of the running system is changed but what the topology adds.
+The folder is a package with a `__main__.py`, and may contain `topology.yaml` and `migrations/`. Its name is the name of
+the service, its broker user, its database role and its schema. The running system changes only by the added topology.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from pathlib import Path
 import broker_topology
 from devtools.errors import LocalError
 from devtools.local import topology
-from devtools.local.instance import Instance
 from devtools.local.topology import TOPOLOGY, VHOST
 from devtools.paths import CHECKOUT
 from devtools.ports import LOOPBACK
 from devtools.processes.supervisor import ProcessSpec, Supervisor
 from devtools.servers.credentials import Certificates, remembered_secret
 from services.shared.chassis.migrations import MigrationError, ServiceSchema, prepare_database
+from warren.local_system import running_instance
 
 __all__ = ["ExtraService", "main"]
 
@@ -32,19 +32,19 @@ PORT = 8090
 
 
 class ExtraService:
-    """The service in `folder`, for the system whose instance is in `host`."""
+    """The service in `folder`, for the system whose instance folder is `host`."""
 
     def __init__(self, folder: Path, host: Path) -> None:
         self.folder = folder.resolve()
         self.name = self.folder.name
         if not (self.folder / "__main__.py").is_file() or CHECKOUT not in self.folder.parents:
-            raise LocalError(f"{folder} is no service: a package of this checkout with a __main__.py is expected.")
+            raise LocalError(f"{folder} is not a service: it must be a package of this checkout with a __main__.py.")
         self._secrets = host / "secrets"
         self._ca_file = Certificates(host / "certificates").ca_file
         self._ports: dict[str, int] = json.loads((host / "ports.json").read_text())
 
     async def prepare(self) -> None:
-        """Apply its topology, create its role, schema and tables. Again changes nothing. Raises LocalError."""
+        """Apply its topology and create its role, schema and tables. Idempotent. Raises LocalError."""
         try:
             await self._apply_topology()
             await self._migrate()
@@ -52,7 +52,7 @@ class ExtraService:
             raise LocalError(str(error)) from error
 
     def process(self, *, port: int = 0) -> ProcessSpec:
-        """What to run; `port` 0 takes any free one for HTTP."""
+        """Return the command of the service; `port` 0 takes a free one for HTTP."""
         module = ".".join(self.folder.relative_to(CHECKOUT).parts)
         settings = {
             "WARREN_DATABASE_URL": f"postgresql://{self.name}@{LOOPBACK}:{self._ports['postgres']}/warren",
@@ -89,10 +89,10 @@ class ExtraService:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 stopped, 1 it could not run or ended by itself, 2 wrong usage."""
+    """Exit codes: 0 stopped, 1 it could not start or ended unexpectedly, 2 wrong usage."""
     parser = argparse.ArgumentParser(
         prog="python -m devtools.local.run_service",
-        description="Runs one more service beside the `warren up` of this checkout, until Ctrl-C.",
+        description="Run an additional service with the `warren up` of this checkout, until Ctrl-C.",
         epilog="example: python -m devtools.local.run_service docs/examples/loyalty",
     )
     parser.add_argument("folder", type=Path, help="the service's package, with topology.yaml and migrations/")
@@ -102,19 +102,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        instance = Instance("up")
-        if instance.state is None:
-            raise LocalError("Nothing runs in this checkout: start it with `warren up` in another terminal.")  # noqa: TRY301
-        guest = ExtraService(options.folder, instance.dir)
-        asyncio.run(guest.prepare())
+        instance = running_instance()
+        if instance is None:
+            raise LocalError("Nothing is running in this checkout: start `warren up` in another terminal.")  # noqa: TRY301
+        service = ExtraService(options.folder, instance.dir)
+        asyncio.run(service.prepare())
         with Supervisor(instance.dir / "logs" / "services", _show) as processes:
-            processes.start(guest.process(port=options.port))
-            print(
-                f"{guest.name} runs; its HTTP routes, if any, are at http://{LOOPBACK}:{options.port}. Ctrl-C stops it."
-            )
+            processes.start(service.process(port=options.port))
+            routes = f"http://{LOOPBACK}:{options.port}"
+            print(f"{service.name} is running; its HTTP routes, if any, are at {routes}. Ctrl-C stops it.")
             processes.wait(stop)
     except LocalError as error:
-        print(f"guest: {error}", file=sys.stderr)
+        print(f"run_service: {error}", file=sys.stderr)
         return 1
     return 0
 

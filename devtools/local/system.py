@@ -1,6 +1,6 @@
-"""All of Warren on this machine: servers, topology, tables, sinks and every service as its own process.
+"""The whole system on this machine: servers, topology, tables, sinks, and a process for each service.
 
-`warren up`, `warren demo`, the system tests and the load test all start it from here, so what is tested is what runs.
+`warren up`, `warren demo`, the system tests and the load tests all use it.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ METRICS = "metrics of "
 
 
 class StartError(LocalError):
-    """The system could not be brought up; the message says which part and why."""
+    """The system could not start; the message says which part and why."""
 
 
 class System:
-    """Entering brings everything up and waits until every service is ready; leaving takes everything down.
+    """Entering starts everything and waits until every service is ready; leaving stops everything.
 
-    `environment` adds settings: by process name, or "*" for all. `http_port` 0 takes a free port for the order API.
-    With `fresh` it starts from empty databases and queues. Raises LocalError.
+    `environment` adds settings by process name, or "*" for all. `http_port` 0 takes a free port for the order API. With
+    `fresh` it starts with empty databases and queues. Raises LocalError.
     """
 
     def __init__(
@@ -98,37 +98,35 @@ class System:
             self._wait_until_ready()
 
     def stop(self) -> None:
-        """Services first, so that they finish what is under way; then the servers."""
+        """Stop the services, which finish their work in progress, then the servers."""
         self.processes.stop_all()
         if hasattr(self.servers, "broker"):
             self.servers.stop()
 
     def check(self) -> None:
-        """Raises LocalError if a service or a server has ended by itself."""
+        """Raises LocalError if a service or a server has ended unexpectedly."""
         self.processes.check()
         self.servers.check()
 
     def watch(self, announce: Callable[[str], None], changed: Callable[[], None]) -> RestartWatch:
-        """What restarts services and servers that end by themselves, for as long as it runs."""
+        """Return the watch that restarts services and servers that end unexpectedly."""
         parts: dict[str, WatchedPart] = {server.name: ServerPart(server) for server in self.servers.all}
         parts |= {name: ServicePart(self.processes, name) for name in self.processes.names}
         return RestartWatch(parts, self.folder, announce, changed)
 
     @property
     def names(self) -> list[str]:
-        """Servers and services, whether they run or not."""
+        """The names of all servers and services, running or not."""
         return [*(server.name for server in self.servers.all), *self.processes.names]
 
     @property
     def pids(self) -> dict[str, int]:
-        """Servers and services that run now, by name."""
+        """The process ids of running servers and services, by name."""
         return self.servers.pids | self.processes.pids
-
-    # Where everything is
 
     @property
     def urls(self) -> dict[str, str]:
-        """Where everything is, by name. The metrics of each service are named `METRICS` and the service."""
+        """All URLs by name; the name of a metrics URL is `METRICS` and the process."""
         broker, database = self.servers.broker.address, self.servers.postgres.address
         return {
             "orders": f"{self.url('order-api')}/orders",
@@ -142,22 +140,20 @@ class System:
         } | {f"{METRICS}{name}": f"{self.metrics_url(name)}/metrics" for name in PROCESSES}
 
     def url(self, process: str) -> str:
-        """The HTTP address of a process that has one."""
+        """Return the base URL of a process with HTTP."""
         return f"http://127.0.0.1:{self._ports[process]}"
 
     def metrics_url(self, process: str) -> str:
-        """Where a process answers /livez, /readyz and /metrics."""
+        """Return the base URL of /livez, /readyz and /metrics of a process."""
         return f"http://127.0.0.1:{self._ports[_metrics(process)]}"
 
     def broker_login(self, user: str) -> tuple[str, str]:
-        """Name and password of a user of the topology."""
+        """Return name and password of a user of the topology."""
         folder = self.secrets / f"{user}-rabbitmq"
         return (folder / "username").read_text().strip(), (folder / "password").read_text().strip()
 
-    # What runs
-
     def process(self, name: str, *, as_name: str | None = None, **environment: str) -> ProcessSpec:
-        """The command of a service; `as_name` makes a further replica of it, on ports of its own."""
+        """Return the command of a process; with `as_name`, of a further replica on other ports."""
         module, *arguments = PROCESSES[name]
         settings = self._settings(name) | dict(self._environment.get("*", {})) | dict(self._environment.get(name, {}))
         if as_name is not None:
@@ -179,7 +175,7 @@ class System:
             "WARREN_METRICS_PORT": str(self._ports[_metrics(name)]),
         }
         if name in self._ports:
-            # On loopback only, where the caller is believed to be whom the body names.
+            # `local` trusts the user that a request names; on loopback only.
             settings |= {"WARREN_HTTP_PORT": str(self._ports[name]), "WARREN_AUTH": "local"}
         match name:
             case "inventory":
@@ -187,7 +183,7 @@ class System:
             case "payment":
                 settings["WARREN_GATEWAY_DATABASE_PASSWORD_FILE"] = str(self.secrets / "gateway-postgres" / "password")
             case "shipping":
-                # A moment in which a paid order can still be cancelled, and a carrier that needs no person.
+                # Time to cancel a paid order, and a simulated carrier.
                 settings |= {"WARREN_PREPARATION_SECONDS": "1", "WARREN_CARRIER_SECONDS": "1"}
             case "notification":
                 settings["WARREN_CONTACT_DOMAIN"] = "customers.example"
@@ -208,11 +204,9 @@ class System:
         arguments += ["--certificate", str(certificate.chain_file), "--key", str(certificate.key_file)]
         return ProcessSpec("sinks", [sys.executable, "-m", "warren.sinks", *arguments], {}, CHECKOUT)
 
-    # Bringing it up
-
     async def _prepare(self) -> None:
         try:
-            # Both end before either's error is raised: the loop must not close under the other.
+            # Wait for both before raising an error of one: the loop must not close while the other runs.
             for error in await asyncio.gather(self._migrate(), self._apply_topology(), return_exceptions=True):
                 if error is not None:
                     raise error
@@ -245,18 +239,18 @@ class System:
         raise StartError(f"Not ready after {READY_SECONDS:.0f} s: {waiting}. Logs: {self.folder / 'logs'}")
 
     def _not_ready(self) -> str:
-        """What is still missing, "" when nothing is."""
+        """Return which service is not ready and why; "" if all are."""
         for name in PROCESSES:
             try:
                 urllib.request.urlopen(f"{self.metrics_url(name)}/readyz", timeout=5).close()  # noqa: S310 - ours
             except urllib.error.HTTPError as error:
                 return f"{name}: {error.read().decode().strip()}"
             except OSError:
-                return f"{name} does not answer"
+                return f"{name} does not respond"
         return ""
 
     def consumers(self) -> dict[str, int]:
-        """How many consumers each queue has, as the broker says."""
+        """Return the number of consumers of each queue, from the broker."""
         with suppress(OSError, ValueError):
             found = json.loads(self.management(f"queues/{VHOST}?disable_stats=true&enable_queue_totals=true"))
             detailed = json.loads(self.management(f"consumers/{VHOST}"))
@@ -267,7 +261,7 @@ class System:
         return dict.fromkeys(QUEUES, 0)
 
     def management(self, path: str) -> bytes:
-        """GET from the management API as the administrator."""
+        """Send a GET request to the management API as the administrator."""
         broker = self.servers.broker.address
         request = urllib.request.Request(f"{broker.management_url}/api/{path}")  # noqa: S310 - https, ours
         login = base64.b64encode(f"{broker.admin_username}:{broker.admin_password}".encode()).decode()

@@ -1,4 +1,4 @@
-"""The topology files at the local broker, with an owner: what the files no longer name is removed, or named."""
+"""Applies the topology files to the local broker, and removes owned objects that no file declares."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,11 +21,11 @@ TOPOLOGY = CHECKOUT / "charts" / "warren" / "topology"
 
 
 class TopologyRefusedError(LocalError):
-    """The topology cannot be applied; the message says what of it and why."""
+    """The topology cannot be applied; the message says which part and why."""
 
 
 def load(*paths: Path) -> list[broker_topology.LoadedTopology]:
-    """The files, valid together. Raises TopologyRefusedError."""
+    """Load the files and validate them together. Raises TopologyRefusedError."""
     try:
         loaded = broker_topology.load(paths)
         broker_topology.validate(loaded)
@@ -38,15 +38,15 @@ async def apply(
     topologies: Sequence[broker_topology.LoadedTopology],
     api: broker_topology.ManagementApi,
     secrets: Path,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     owner: str = OWNER,
     neighbours: Sequence[broker_topology.LoadedTopology] = (),
 ) -> None:
-    """Brings the broker to what the files say. `say` gets a line about what was removed, and one about what was kept.
+    """Apply the topologies. `report` gets a line about removed objects, and one about kept objects.
 
-    What an earlier run left without an owner gets one. Takes eleven seconds longer when it removes queues: the broker's
-    counts are believed only after that. Raises TopologyRefusedError.
+    Objects of an earlier run without an owner get one. The removal of queues takes eleven seconds, until the broker's
+    message counts are reliable. Raises TopologyRefusedError.
     """
     try:
         outcome = await broker_topology.reconcile(
@@ -61,29 +61,29 @@ async def apply(
         raise TopologyRefusedError(str(error)) from error
     if outcome.plan.blocked:
         raise TopologyRefusedError(
-            "The broker holds queues or exchanges that differ from the topology files in what cannot be changed:"
-            f" {'; '.join(title(step) for step in outcome.plan.blocked)}. Start from empty: warren up --fresh"
+            "The broker has queues or exchanges whose unchangeable settings differ from the topology files:"
+            f" {'; '.join(title(step) for step in outcome.plan.blocked)}. Start with an empty broker: warren up --fresh"
         )
     if outcome.failures:
         raise TopologyRefusedError("; ".join(f"{what}: {reason}" for what, reason in outcome.failures))
     removed = [f"{step.kind.value} {step.key}" for step in outcome.plan.steps if step.action is Action.DELETE]
     if removed:
-        say(f"Removed from the broker, since the topology files no longer name it: {', '.join(removed)}")
+        report(f"Removed from the broker, because no topology file declares it: {', '.join(removed)}")
     retained = outcome.of(Status.RETAINED)
     kept = [f"{each.kind.value} {each.name} ({each.message})" for each in retained if each.kind is ObjectKind.QUEUE]
     if retained:
         rest = len(retained) - len(kept)
         kept += [f"{rest} more {'object' if rest == 1 else 'objects'}"] if rest else []
-        say(f"Kept at the broker, though the topology files no longer name it: {', '.join(kept)}")
+        report(f"Kept at the broker, although no topology file declares it: {', '.join(kept)}")
     if unowned:
-        say(
-            f"The broker also holds what no topology file names: queue {', '.join(unowned)}."
-            " Delete it in RabbitMQ's page, or start from empty: warren up --fresh"
+        report(
+            f"The broker has queues that no topology file declares: {', '.join(unowned)}."
+            " Delete them in RabbitMQ's management UI, or start with an empty broker: warren up --fresh"
         )
 
 
 async def _queues_without_owner(api: broker_topology.ManagementApi) -> list[str]:
-    """Queues of the virtual host that no owner has on record: of runs before there were owners, or made by hand."""
+    """Return the queues of the virtual host without an owner: from old runs, or declared by hand."""
     owned = {
         identity.name[0]
         for record in (await records(api)).values()

@@ -1,4 +1,4 @@
-"""What `warren up` does: runs everything, and shows where it is and what the services log."""
+"""The work of `warren up`: runs the system, and prints its URLs and the services' logs."""
 
 import sys
 import threading
@@ -21,7 +21,7 @@ _out = Console(highlight=False, emoji=False, soft_wrap=True)
 
 
 def run(port: int, *, fresh: bool, quiet: bool) -> None:
-    """Until Ctrl-C or `warren down`."""
+    """Run until Ctrl-C or `warren down`."""
     with sigterm_as_interrupt(), Instance("up") as instance:
         other = port + 10 if port < 65000 else PORT
         require_free_port(
@@ -50,9 +50,9 @@ def run(port: int, *, fresh: bool, quiet: bool) -> None:
 
 
 class LogPrinter:
-    """Prints the services' lines, each in its service's colour; safe for the threads that read them.
+    """Prints log lines, each in the colour of its service; thread-safe.
 
-    On a terminal they go through the console of the report: two would write into each other's lines.
+    On a terminal it uses the console of the progress report: two consoles would mix their lines.
     """
 
     def __init__(self, report: ConsoleProgress) -> None:
@@ -66,12 +66,12 @@ class LogPrinter:
         self.write(line, colour)
 
     def announce(self, text: str) -> None:
-        """The runner's own lines, in the form of the services' logs."""
+        """Print a line of the runner in the format of the services' logs."""
         at = datetime.now(UTC).strftime("%H:%M:%S.%f")[:12]
         self.write(f"{at} {'warren':<12} {text}", "bold red")
 
     def write(self, text: str, style: str = "") -> None:
-        """A line or a block of lines, which no other line interrupts. What a server's log quotes steers no terminal."""
+        """Print lines as one block, with control characters escaped."""
         text = printable(text, keep="\n\t")
         with self._lock:
             if _out.is_terminal:
@@ -85,11 +85,11 @@ def _description(system: System) -> str:
     user, password = system.broker_login("monitoring")
     rows = [
         *((name, url) for name, url in system.urls.items() if not name.startswith(METRICS)),
-        ("  login", f"{user} / {password} (RabbitMQ in the browser)"),
-        ("  passwords", f"{system.secrets} (every other user and role)"),
+        ("  login", f"{user} / {password} (RabbitMQ management UI)"),
+        ("  passwords", f"{system.secrets} (of all other users and roles)"),
         ("CA", system.servers.broker.address.ca_file),
         ("logs", f"{system.folder / 'logs'}, or: .venv/bin/warren logs"),
-        ("metrics", "of every process: .venv/bin/warren status"),
+        ("metrics", "URLs: .venv/bin/warren status"),
     ]
     return "\n".join(
         [

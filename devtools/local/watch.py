@@ -1,7 +1,7 @@
-"""Keeps a running system up: a service or server that ends by itself is started again, a limited number of times.
+"""Restarts services and servers of a running system that end unexpectedly, a limited number of times.
 
-Each end is reported at once, with the last line of the log. Everything else runs on, also when a part stays down after
-too many failures. Another process asks for a restart by `Instance.request_restart`.
+Each end is reported with the last line of the log. The other parts keep running, also when a part stays down after too
+many failures. Another process requests a restart with `Instance.request_restart`.
 """
 
 import threading
@@ -26,13 +26,13 @@ class WatchedPart(Protocol):
     """A service or a server."""
 
     def failure(self) -> LocalError | None:
-        """How it ended, if it ended by itself."""
+        """Return how it ended, if it ended unexpectedly."""
 
     def start(self) -> None:
-        """Start it again. Raises LocalError."""
+        """Start it. Raises LocalError."""
 
     def stop(self) -> None:
-        """Stop it, or end a start under way."""
+        """Stop it, or end a start in progress."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,10 @@ class ServerPart:
 
 @dataclass
 class Backoff:
-    """At most `limit` restarts in a row, after growing pauses. The count begins again for a part that ran for
-    `recovered_after` seconds."""
+    """At most `limit` restarts in a row, after growing pauses.
+
+    The count starts again for a part that ran for `recovered_after` seconds.
+    """
 
     limit: int = 5
     first_pause: float = 0.5
@@ -75,7 +77,7 @@ class Backoff:
     failures: int = 0
 
     def pause(self, ran: float) -> float | None:
-        """How long to wait after a failure of a part that ran for so long; None when the limit is reached."""
+        """Return the seconds to wait after a failure of a part that ran for `ran` seconds; None at the limit."""
         self.failures = 1 if ran >= self.recovered_after else self.failures + 1
         return None if self.failures > self.limit else self.first_pause * 2.0 ** (self.failures - 1)
 
@@ -91,7 +93,7 @@ class _Watched:
 
 
 class RestartWatch:
-    """`announce` gets a line for a person, `changed` is called whenever a process has come or gone."""
+    """Calls `announce` with a line to print, and `changed` after a process has started or ended."""
 
     def __init__(
         self,
@@ -106,24 +108,24 @@ class RestartWatch:
         self._requests = folder / REQUESTS
         self._announce = announce
         self._changed = changed
-        for name in self._requested():  # of an earlier run
-            self._take(name)
+        for name in self._requested():  # left by an earlier run
+            self._remove_request(name)
 
     def run(self, until: threading.Event | None = None) -> None:
-        """Until the event is set, or an exception such as KeyboardInterrupt."""
+        """Run until the event is set, or until an exception such as KeyboardInterrupt."""
         until = until or threading.Event()
         try:
             while not until.wait(POLL_INTERVAL):
                 for name in self._requested():
                     self._restart(name)
                 for name, one in self._watched.items():
-                    self._look_after(name, one)
+                    self._check(name, one)
         finally:
             for one in self._watched.values():
                 if one.starting is not None and not one.starting.done():
                     one.part.stop()
 
-    def _look_after(self, name: str, one: _Watched) -> None:
+    def _check(self, name: str, one: _Watched) -> None:
         now = time.monotonic()
         if one.starting is not None:
             if one.starting.done():
@@ -131,7 +133,7 @@ class RestartWatch:
                 one.starting = None
                 if error is None:
                     one.started_at = now
-                    self._announce(f"{name} runs again")
+                    self._announce(f"{name} is running again")
                     self._changed()
                 else:
                     self._failed(name, one, str(error) or repr(error), ran=0.0)
@@ -143,20 +145,20 @@ class RestartWatch:
             self._failed(name, one, str(failure), ran=now - one.started_at)
             self._changed()
 
-    def _failed(self, name: str, one: _Watched, words: str, ran: float) -> None:
-        headline, *rest = words.splitlines()
+    def _failed(self, name: str, one: _Watched, message: str, ran: float) -> None:
+        headline, *rest = message.splitlines()
         pause = one.backoff.pause(ran)
         if pause is not None:
             one.due_at = time.monotonic() + pause
             last = f" {rest[-1].strip()}" if rest else ""
             self._announce(f"{headline}{last}")
-            self._announce(f"{name} is started again in {pause:g} s ({one.backoff.failures} of {one.backoff.limit})")
+            self._announce(f"{name} restarts in {pause:g} s ({one.backoff.failures} of {one.backoff.limit})")
         else:
             one.down = True
-            self._announce(words)
+            self._announce(message)
             self._announce(
-                f"{name} stays down after {one.backoff.limit} restarts; everything else runs on."
-                f" Start it: warren restart {name}"
+                f"{name} stays down after {one.backoff.limit} restarts; the other parts keep running."
+                f" Start it with: warren restart {name}"
             )
 
     # Requests from another process
@@ -164,36 +166,36 @@ class RestartWatch:
     def _requested(self) -> Iterable[str]:
         return sorted(file.name for file in self._requests.glob("*"))
 
-    def _take(self, name: str) -> None:
+    def _remove_request(self, name: str) -> None:
         (self._requests / name).unlink(missing_ok=True)
 
     def _restart(self, name: str) -> None:
         one = self._watched.get(name)
         if one is None or one.starting is not None:
             if one is None:
-                self._take(name)
+                self._remove_request(name)
             return
 
         def again() -> None:
             one.part.stop()
             one.part.start()
 
-        self._announce(f"{name} is restarted on request")
+        self._announce(f"{name} restarts on request")
         one.down, one.due_at = False, None
         one.backoff = self._new_backoff()
         one.starting = _in_background(again)
-        self._take(name)
+        self._remove_request(name)
 
 
 def _in_background(work: Callable[[], None]) -> "Future[None]":
-    """On a thread that ends with the process: the start of a server may take a minute."""
+    """Run on a daemon thread: the start of a server may take a minute."""
     future: Future[None] = Future()
 
     def run() -> None:
         try:
             work()
             future.set_result(None)
-        except BaseException as error:  # noqa: BLE001 (handed to the watch)
+        except BaseException as error:  # noqa: BLE001 (the future passes it on)
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()

@@ -1,7 +1,7 @@
-"""Starts child processes that cannot outlive the supervisor.
+"""Starts child processes that cannot outlive their parent process.
 
-The kernel's death signal fires when the *thread* that forked ends, not only when its process does. Servers are
-started from short-lived threads, so every fork happens on one thread that lives as long as the process.
+The kernel's death signal fires when the *thread* that forked ends, not only when its process does. Servers are started
+from short-lived threads, so all forks happen on one thread that lives as long as the process.
 """
 
 import os
@@ -16,8 +16,8 @@ from typing import IO, Any
 
 __all__ = ["spawn", "tail", "die_with_parent"]
 
-# Arms the death signal, makes sure that the supervisor has not died before that, becomes the command.
-TETHER = (
+# Arms the death signal, checks that the parent has not died before that, becomes the command.
+ARM_AND_EXEC = (
     "import ctypes,os,sys\n"
     "ctypes.CDLL(None).prctl(1,9,0,0,0)\n"
     "os.getppid()==int(sys.argv[1]) or sys.exit(97)\n"
@@ -31,8 +31,8 @@ _spawner: threading.Thread | None = None
 
 
 def die_with_parent(argv: Sequence[str]) -> list[str]:
-    """`argv` such that the process is killed when the supervisor ends, however that ends."""
-    return [sys.executable, "-I", "-S", "-c", TETHER, str(os.getpid()), *argv]
+    """Return a command that runs `argv` and is killed when this process ends for any reason."""
+    return [sys.executable, "-I", "-S", "-c", ARM_AND_EXEC, str(os.getpid()), *argv]
 
 
 def spawn(
@@ -44,7 +44,7 @@ def spawn(
     stdout: int | IO[Any] | None = None,
     stderr: int | IO[Any] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts `argv` in a session of its own, so that Ctrl-C reaches the supervisor alone."""
+    """Start `argv` in its own session, so that Ctrl-C reaches only this process."""
     global _spawner  # noqa: PLW0603 (one per process by nature)
     with _start_lock:
         if _spawner is None or not _spawner.is_alive():
@@ -64,7 +64,7 @@ def spawn(
 
 
 def tail(file: Path, lines: int) -> str:
-    """The last `lines` lines of a log that may be long, or may not exist."""
+    """Return the last lines of a log; "" if it does not exist."""
     try:
         with file.open("rb") as log:
             log.seek(max(0, file.stat().st_size - 400 * lines))
@@ -80,5 +80,5 @@ def _serve() -> None:
         try:
             process: Any = subprocess.Popen(argv, **options)
             answer.set_result(process)
-        except BaseException as error:  # noqa: BLE001 (handed to the caller, who waits for it)
+        except BaseException as error:  # noqa: BLE001 (raised in the waiting caller)
             answer.set_exception(error)

@@ -1,7 +1,7 @@
-"""The log of one process: appended line by line, and bounded.
+"""The log of one process, of bounded size.
 
-At `LIMIT` bytes the file is renamed to `<name>.old.log`, in place of an earlier one, and a new file is begun. So a log
-takes at most twice the limit on disk, whatever the process writes.
+At `LIMIT` bytes the file is renamed to `<name>.old.log`, replacing an earlier one, and a new file starts. So a log
+takes at most twice the limit on disk.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ MAX_LINE = 2**16  # bytes; a longer line is written in pieces
 
 
 class LogFile:
-    """Not safe for threads: each log has one writer."""
+    """A log with one writer; not thread-safe."""
 
     def __init__(self, path: Path, *, append: bool, limit: int = LIMIT) -> None:
         self._path = path
@@ -26,7 +26,7 @@ class LogFile:
         self._open(append=append)
 
     def write(self, line: bytes) -> None:
-        """Raises OSError, after which it can be used further."""
+        """Append a line. Raises OSError; the log stays usable."""
         if self._size + len(line) > self._limit:
             self._path.replace(self._path.with_suffix(".old.log"))
             self._file.close()
@@ -42,12 +42,12 @@ class LogFile:
 
 
 def pump(name: str, stream: IO[bytes], log: LogFile, on_line: Callable[[bytes], None]) -> threading.Thread:
-    """Starts a thread that copies lines of a process to its log and passes them to `on_line` until the stream ends."""
+    """Start a thread that copies lines to the log and passes them to `on_line` until the stream ends."""
 
     def copy() -> None:
         with contextlib.closing(log), stream:
             while line := stream.readline(MAX_LINE):
-                # A full disk costs lines of the log. It must not stall the process, which waits for a reader.
+                # On a full disk lines are lost, but the process must not block on its pipe.
                 with contextlib.suppress(OSError):
                     log.write(line)
                 on_line(line)

@@ -1,7 +1,7 @@
-"""Runs Warren's own service processes: one log file each, their lines as they come, none left behind.
+"""Runs the service processes, with a log file for each.
 
-A process that ends without being asked to is a failure of the whole: `check` and `wait` raise it together with the
-last lines of its log. `warren up` restarts it instead: see watch.py.
+`check` and `wait` raise an error, with the last lines of the log, when a process ends unexpectedly. `warren up`
+restarts the process instead: see devtools/local/watch.py.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ LAST_LINES = 20
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """A command to keep running. `env` is added to this process's own environment."""
+    """The command of a process. `env` is added to the environment of this process."""
 
     name: str
     argv: Sequence[str]
@@ -49,8 +49,7 @@ class _Running:
 class Supervisor:
     """Starts, watches and stops processes. `on_line(name, line)` is called from one thread per process.
 
-    `grace` is how many seconds a process has between SIGTERM and SIGKILL. Should this process die, the kernel
-    kills all of them at once.
+    `grace` is the time in seconds between SIGTERM and SIGKILL. If this process dies, the kernel kills all of them.
     """
 
     def __init__(self, log_dir: Path, on_line: OnLine | None = None, grace: float = 15.0) -> None:
@@ -69,12 +68,12 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Processes that run now, by name."""
+        """The running processes, by name."""
         return {name: one.popen.pid for name, one in list(self._running.items()) if one.popen.poll() is None}
 
     @property
     def ended(self) -> dict[str, int]:
-        """Exit codes (negative: the signal) of processes that nobody asked to end, by name."""
+        """The exit codes (negative: the signal) of processes that ended unexpectedly, by name."""
         codes = {name: one.popen.poll() for name, one in list(self._running.items()) if not one.stopping}
         return {name: code for name, code in codes.items() if code is not None}
 
@@ -82,10 +81,9 @@ class Supervisor:
         return self._log_dir / f"{name}.log"
 
     def start(self, process: ProcessSpec, *, keep_log: bool = False) -> None:
-        """Starts it; returns at once. Its log is emptied unless `keep_log`. Raises LocalError if a process of this name
-        runs."""
+        """Start a process; empties its log unless `keep_log`. Raises LocalError if the name is running."""
         if process.name in self.pids:
-            raise LocalError(f"{process.name} is running already.")
+            raise LocalError(f"{process.name} is already running.")
         log = LogFile(self.log_file(process.name), append=keep_log)
         popen = spawn(
             die_with_parent(process.argv),
@@ -100,11 +98,11 @@ class Supervisor:
 
     @property
     def names(self) -> list[str]:
-        """Every process that was started, whether it runs or not."""
+        """Every process that was started, running or not."""
         return list(self._running)
 
     def failure(self, name: str) -> ProcessFailedError | None:
-        """How the process ended, if it ended by itself."""
+        """Return how the process ended, if it ended unexpectedly."""
         one = self._running[name]
         exit_code = one.popen.poll()
         if exit_code is None or one.stopping:
@@ -113,17 +111,17 @@ class Supervisor:
         return ProcessFailedError(name, exit_code, tail(self.log_file(name), LAST_LINES))
 
     def start_again(self, name: str) -> None:
-        """The same command, for a process that has ended; its log goes on."""
+        """Start an ended process with the same command; appends to its log."""
         self.start(self._running[name].process, keep_log=True)
 
     def check(self) -> None:
-        """Raises ProcessFailedError if a process has ended by itself."""
+        """Raises ProcessFailedError if a process has ended unexpectedly."""
         for name in self.names:
             if failure := self.failure(name):
                 raise failure
 
     def wait(self, until: threading.Event | None = None, time_limit: float | None = None) -> bool:
-        """Watches until the event is set (True) or `time_limit` seconds are over (False); raises as `check`."""
+        """Check until the event is set (returns True) or for `time_limit` seconds (returns False)."""
         until = until or threading.Event()
         deadline = None if time_limit is None else time.monotonic() + time_limit
         while not until.wait(POLL_INTERVAL):
@@ -133,18 +131,18 @@ class Supervisor:
         return True
 
     def stop(self, name: str) -> int:
-        """SIGTERM, then SIGKILL after the grace; returns the exit code (negative: the signal)."""
+        """Send SIGTERM, and SIGKILL after the grace; returns the exit code (negative: the signal)."""
         return self._stop([self._running[name]])[name]
 
     def kill(self, name: str) -> None:
-        """SIGKILL, as a crash would be."""
+        """Send SIGKILL, like a crash."""
         one = self._running[name]
         one.stopping = True
         _signal_group(one.popen, signal.SIGKILL)
         one.popen.wait()
 
     def restart(self, name: str, *, kill: bool = False) -> None:
-        """The same command again; its log starts anew."""
+        """Stop the process and start the same command with an empty log."""
         one = self._running[name]
         if kill:
             self.kill(name)
@@ -153,7 +151,7 @@ class Supervisor:
         self.start(one.process)
 
     def stop_all(self) -> dict[str, int]:
-        """Stops every process at once, within the grace and a moment; returns the exit codes by name."""
+        """Stop all processes in parallel; returns the exit codes by name."""
         return self._stop(list(self._running.values()))
 
     def _stop(self, those: list[_Running]) -> dict[str, int]:
@@ -165,7 +163,7 @@ class Supervisor:
         for one in those:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 one.popen.wait(max(0.0, deadline - time.monotonic()))
-            # Its children too, if it left any.
+            # Also the children that it left.
             _signal_group(one.popen, signal.SIGKILL)
         codes = {one.process.name: one.popen.wait() for one in those}
         for one in those:
@@ -184,7 +182,10 @@ def _signal_group(popen: subprocess.Popen[bytes], number: signal.Signals) -> Non
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Within it SIGTERM and SIGHUP raise KeyboardInterrupt. For the main thread only."""
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt for a block, as Ctrl-C does. For the main thread only.
+
+    So `kill`, `warren down` and a closed terminal run every `finally`.
+    """
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt

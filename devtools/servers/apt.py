@@ -1,7 +1,7 @@
-"""Downloads packages with the machine's own apt, which is told nothing about this machine but how to reach a mirror.
+"""Downloads Debian packages with the machine's apt, into a private folder and without administrator rights.
 
-apt verifies Debian's signature on everything. It sees an empty list of installed packages, so that all dependencies
-come along, and it writes to a private folder only; no administrator's rights are needed.
+apt uses the machine's mirror and network settings, verifies Debian's signatures, and sees an empty list of installed
+packages, so that it downloads all dependencies.
 """
 
 import os
@@ -25,19 +25,19 @@ UPDATE_SHARE = 0.25  # of the whole step's time; the rest is fetching packages
 
 
 def require_tools() -> None:
-    """Raises MachineError unless this is a machine with Debian's package tools."""
+    """Raises MachineError unless Debian's package tools are installed."""
     for tool in ("apt-get", "apt-config", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise MachineError(
-                f"{tool} is missing: private servers are made from Debian packages. "
+                f"{tool} is missing: private servers are built from Debian packages. "
                 "Use a Debian machine, or start Docker so that Warren can run both servers in containers."
             )
 
 
 def download(suite: str, packages: Sequence[str], folder: Path, step: ProgressStep) -> list[Path]:
-    """The `.deb` files of `packages` and all they depend on, fetched into `folder` from the first mirror that works.
+    """Download the `.deb` files of `packages` and their dependencies from the first working mirror.
 
-    Raises MachineError if no mirror is configured, RootError with apt's own words if none works.
+    Raises MachineError if no mirror is configured, RootError with apt's messages if none works.
     """
     mirrors = debian_mirrors()
     if not mirrors:
@@ -62,7 +62,7 @@ def download(suite: str, packages: Sequence[str], folder: Path, step: ProgressSt
 
 
 def _private_configuration(folder: Path, mirror: AptSource, suite: str) -> dict[str, str]:
-    """Writes apt's whole configuration below `folder`; returns the environment that makes apt use it."""
+    """Write apt's configuration below `folder`; returns the environment in which apt uses it."""
     shutil.rmtree(folder, ignore_errors=True)
     for part in ("state/lists/partial", "cache/archives/partial", "etc"):
         (folder / part).mkdir(parents=True)
@@ -81,7 +81,7 @@ def _private_configuration(folder: Path, mirror: AptSource, suite: str) -> dict[
         f'Dir::State::status "{folder}/status";',
         f'Dir::Cache "{folder}/cache";',
         f'Dir::Log "{folder}";',
-        # A mirror may lag behind; what matters is that Debian signed what it offers.
+        # A mirror may lag behind; signatures are verified anyway.
         'Acquire::Check-Valid-Until "false";',
         'Acquire::Languages "none";',
         'Acquire::Retries "3";',
@@ -91,7 +91,7 @@ def _private_configuration(folder: Path, mirror: AptSource, suite: str) -> dict[
         'APT::Status-Fd "1";',
     ]
     file = folder / "apt.conf"
-    file.touch(mode=0o600)  # a proxy's address may hold a password
+    file.touch(mode=0o600)  # a proxy's URL may contain a password
     file.write_text("\n".join(configuration) + "\n")
     return {**os.environ, "APT_CONFIG": str(file), "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
@@ -104,13 +104,13 @@ def _source(mirror: AptSource, suite: str) -> str:
 
 
 def _is_about_network(line: str) -> bool:
-    """Proxies, certificates and time limits are kept; what to download besides packages is not."""
+    """Return whether a line is about proxies, certificates or time limits."""
     return line.startswith("Acquire::") and not line.startswith(("Acquire::Languages", "Acquire::IndexTargets"))
 
 
 def _run(arguments: list[str], environment: dict[str, str], step: ProgressStep, start: float, stop: float) -> None:
-    """Runs apt-get, showing its progress as the part of the step between `start` and `stop`."""
-    complaints: list[str] = []
+    """Run apt-get and show its progress between `start` and `stop` of the step."""
+    errors: list[str] = []
     with subprocess.Popen(
         ["apt-get", *arguments],
         env=environment,
@@ -124,9 +124,9 @@ def _run(arguments: list[str], environment: dict[str, str], step: ProgressStep, 
                 if status := re.match(r"dlstatus:\d+:([\d.]+):", line):
                     step.advance(start + (stop - start) * float(status[1]) / 100)
                 elif line.startswith(("E:", "W:", "Err")):
-                    complaints.append(line.rstrip())
+                    errors.append(line.rstrip())
         except BaseException:
             apt.kill()
             raise
     if apt.returncode != 0:
-        raise RootError(f"apt-get {arguments[0]} failed:\n" + "\n".join(complaints[-8:]))
+        raise RootError(f"apt-get {arguments[0]} failed:\n" + "\n".join(errors[-8:]))

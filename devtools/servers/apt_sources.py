@@ -1,9 +1,7 @@
-"""Reads where this machine gets Debian from, out of apt's own configuration.
+"""Finds this machine's Debian mirrors in apt's configuration; Warren itself names none.
 
-The mirror is never written into Warren: whatever network the machine lives in, its administrator has already told
-apt which archive to use, and we use the same one. Both notations are understood, deb822 (`*.sources`) and one-line
-(`*.list`). Security and third-party archives are left out; should one slip through, apt refuses it because it is
-not signed by Debian's archive key.
+Reads both formats, deb822 (`*.sources`) and one-line (`*.list`). Security and third-party archives are left out; apt
+would refuse them, because Debian's archive key does not sign them.
 """
 
 import re
@@ -13,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["AptSource", "debian_mirrors", "parse_deb822", "parse_one_line"]
 
-# The names a Debian main archive has been offered under; derivatives use others.
+# The suites of Debian's main archive; derivatives use other names.
 DEBIAN_SUITES = frozenset(
     ["stable", "testing", "unstable", "oldstable", "sid", "buster", "bullseye", "bookworm", "trixie", "forky", "duke"]
 )
@@ -22,7 +20,7 @@ UPDATE_SUFFIXES = ("-updates", "-backports", "-proposed-updates")
 
 @dataclass(frozen=True)
 class AptSource:
-    """One archive as apt sees it."""
+    """One archive of apt's configuration."""
 
     uri: str
     suites: tuple[str, ...]
@@ -36,7 +34,7 @@ class AptSource:
 
 
 def debian_mirrors(apt_dir: Path = Path("/etc/apt")) -> list[AptSource]:
-    """Debian main archives this machine is configured for, likeliest first; empty when there is none."""
+    """Return the configured Debian main archives, the most likely one first."""
     found: dict[str, AptSource] = {}
     files = [apt_dir / "sources.list"]
     parts = apt_dir / "sources.list.d"
@@ -51,12 +49,12 @@ def debian_mirrors(apt_dir: Path = Path("/etc/apt")) -> list[AptSource]:
         for source in parse(text):
             if source.is_debian_main:
                 found.setdefault(source.uri, source)
-    # Debian's own layout ends in /debian; a vendor that borrowed a suite name seldom does.
+    # Debian's mirrors end in /debian; other vendors' archives rarely do.
     return sorted(found.values(), key=lambda source: not source.uri.rstrip("/").endswith("/debian"))
 
 
 def parse_one_line(text: str) -> Iterator[AptSource]:
-    """`deb [signed-by=…] URI suite component…`, one archive a line."""
+    """Parse `deb [signed-by=…] URI suite component…`, one archive a line."""
     for line in text.splitlines():
         match = re.match(r"\s*deb\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s*([^#]*)", line)
         if match is None:
@@ -67,7 +65,7 @@ def parse_one_line(text: str) -> Iterator[AptSource]:
 
 
 def parse_deb822(text: str) -> Iterator[AptSource]:
-    """Paragraphs of `Field: value`; continuation lines are indented, one paragraph may name several URIs."""
+    """Parse paragraphs of `Field: value` with indented continuation lines; a paragraph may name several URIs."""
     for paragraph in re.split(r"\n[ \t]*\n", text):
         fields = _fields(paragraph)
         if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":

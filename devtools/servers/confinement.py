@@ -1,19 +1,20 @@
-"""Runs one command inside a private root. A script, started by path with nothing but the standard library.
+"""Runs one command inside a private root. This script uses only the standard library and is started by its path.
 
-    python -I -S confinement.py '{"root": …, "argv": …, …}'     (made in enclosure.py)
+    python -I -S confinement.py '{"root": …, "argv": …, …}'     (sandbox.py writes the specification)
 
 It is the parent of the command and guarantees:
 
-- The command sees the root as `/`, has its own mounts and process ids, and ends together with everything it
-  ever started, daemons included, because it is process 1 of its own namespace.
-- When the supervisor dies, even by SIGKILL, the command is killed; when this script dies, likewise. Death signals do
-  this; each is armed after the last change of identity, since such a change silently disarms it.
-- SIGTERM and SIGINT are passed on; SIGUSR1 kills the command at once. Its exit code becomes ours, `128 + signal` if
-  it was killed. Exit code 97 means that the command could not be started; the reason is on standard error.
+- The command sees the root as `/` and has its own mounts and process ids. It is process 1 of its namespace, so all
+  processes that it started, daemons included, end with it.
+- When the supervisor or this script dies, even by SIGKILL, the kernel kills the command. The death signals are armed
+  after the last change of identity, because such a change silently disarms them.
+- SIGTERM and SIGINT are passed on; SIGUSR1 kills the command. This script exits with the command's exit code, or
+  `128 + signal` if a signal killed it. Exit code 97: the command could not be started; the reason is on standard error.
 
-As root the command runs as an unprivileged user. As a plain user it runs as that user, in a user namespace that
-gives the right to mount. Where mounts are forbidden even to root (plain containers), `"namespaces": false` falls
-back to chroot: the same guarantees, except that /proc is missing and stragglers are hunted by parenthood.
+If root starts the script, the command runs as an unprivileged user. If an ordinary user starts it, the command runs as
+that user, in a user namespace that allows mounts. Where even root may not mount (plain containers), `"namespaces":
+false` uses chroot: the guarantees are the same, but /proc is missing, and remaining children are found by their
+parent.
 """
 
 import ctypes
@@ -32,7 +33,9 @@ MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x4
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 CANNOT_START = 97
 DEVICES = {"null": 3, "zero": 5, "random": 8, "urandom": 9}  # minor numbers of major number 1
-OPEN_FILES = 65536  # Erlang closes every possible descriptor when it starts: seconds, if a million are allowed
+OPEN_FILES = (
+    65536  # Erlang closes every possible descriptor when it starts: with a limit of a million this takes seconds
+)
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -49,7 +52,7 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str |
     checked(result, f"mount {source} on {target}")
 
 
-def at_parents_death(number: signal.Signals) -> None:
+def signal_at_parent_death(number: signal.Signals) -> None:
     checked(libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl")
 
 
@@ -63,15 +66,15 @@ def enter_namespaces() -> None:
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
 
 
-def mount_everything(root: str, binds: dict[str, str]) -> None:
+def make_mounts(root: str, binds: dict[str, str]) -> None:
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("/dev", f"{root}/dev", None, MS_BIND | MS_REC)
-    # Its own, so that segments of a killed server go with its namespace.
+    # A private one, so that the shared memory of a killed server ends with its namespace.
     if Path(root, "dev", "shm").is_dir():
         mount("tmpfs", f"{root}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108 (private)
     try:
         mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV)
-    except OSError:  # a container that hides parts of /proc forbids a fresh one; the outer one will do
+    except OSError:  # a container that hides parts of /proc forbids a new one: use the outer one
         mount("/proc", f"{root}/proc", None, MS_BIND | MS_REC)
     mount("tmpfs", f"{root}/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # noqa: S108 (private, seen by the command only)
     for inside, outside in binds.items():
@@ -79,7 +82,7 @@ def mount_everything(root: str, binds: dict[str, str]) -> None:
 
 
 def make_devices(root: str) -> None:
-    """The few that programs cannot do without, where the machine's own cannot be mounted."""
+    """Create the necessary devices where those of the machine cannot be mounted."""
     for name, minor in DEVICES.items():
         device = Path(root, "dev", name)
         if not device.exists():
@@ -90,14 +93,14 @@ def make_devices(root: str) -> None:
     shared_memory.chmod(0o1777)
 
 
-def become(spec: dict[str, Any], alive: int) -> NoReturn:
-    """In the child: take on root, identity and environment, then turn into the command."""
+def exec_command(spec: dict[str, Any], alive: int) -> NoReturn:
+    """In the child: set root, identity and environment, then exec the command."""
     if spec["namespaces"]:
-        mount_everything(spec["root"], spec["binds"])
+        make_mounts(spec["root"], spec["binds"])
     else:
         make_devices(spec["root"])
-    most_files = min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    max_files = min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
     os.chroot(spec["root"])
     os.chdir(spec["cwd"])
     if os.getuid() == 0:
@@ -105,7 +108,7 @@ def become(spec: dict[str, Any], alive: int) -> NoReturn:
         os.setgid(spec["uid"])
         os.setuid(spec["uid"])
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    at_parents_death(signal.SIGKILL)
+    signal_at_parent_death(signal.SIGKILL)
     os.set_blocking(alive, False)
     try:
         os.read(alive, 1)  # end of file: the parent died before the death signal was armed
@@ -118,8 +121,8 @@ def become(spec: dict[str, Any], alive: int) -> NoReturn:
     os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 (an argument list)
 
 
-def reap_stragglers() -> None:
-    """Without a PID namespace: end what the command left behind, which the kernel has handed to us."""
+def kill_remaining_children() -> None:
+    """Without a PID namespace: kill the remaining children of the command, of which this process is now the parent."""
     while True:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         for child in children:
@@ -132,7 +135,7 @@ def reap_stragglers() -> None:
 
 def main() -> int:
     spec = json.loads(sys.argv[1])
-    at_parents_death(signal.SIGUSR1)
+    signal_at_parent_death(signal.SIGUSR1)
     if os.getppid() != spec["supervisor"]:
         return CANNOT_START
     read_end, _write_end = os.pipe()
@@ -148,7 +151,7 @@ def main() -> int:
     if child == 0:
         os.close(_write_end)
         try:
-            become(spec, read_end)
+            exec_command(spec, read_end)
         except BaseException as error:  # noqa: BLE001 (a forked child must never return into the parent's code)
             print(f"cannot start {spec['argv'][0]}: {error}", file=sys.stderr, flush=True)
             os._exit(CANNOT_START)
@@ -162,7 +165,7 @@ def main() -> int:
     if not spec["namespaces"]:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)
-        reap_stragglers()
+        kill_remaining_children()
     return 128 - code if code < 0 else code
 
 

@@ -1,9 +1,9 @@
-"""A place for one server in a Docker container. Works with any daemon, also one on another machine's disk.
+"""Runs one server in a Docker container. The daemon may have another file system than this machine.
 
-Configuration is copied in, data lies in a named volume, ports are published on loopback only.
+Configuration is copied into the container, data is in a named volume, ports are published on loopback only.
 
-A container belongs to the daemon and would outlive this process. So a watchdog waits, in a process of its own, for
-the end of a pipe that only this process holds open, and then removes the container.
+A container belongs to the daemon and would outlive this process. So a watchdog process waits for the end of a pipe that
+only this process holds open, and then removes the container.
 """
 
 import io
@@ -25,15 +25,15 @@ LABEL = "warren.instance"
 USER = "999:999"
 FILES = PurePosixPath("/warren")
 REMOVE_LIMIT = 20.0  # seconds
-REMEDY = "Set WARREN_SERVERS=debian to do without Docker."
+REMEDY = "Set WARREN_SERVERS=debian to run without Docker."
 WATCHDOG = 'cat > /dev/null; exec docker rm --force --volumes "$1" > /dev/null 2>&1'
 
 
 class Container:
     """The server `name` of the instance in `instance_dir`, from `image`.
 
-    It runs as the user that Docker's own images of both servers have; `volume_path` is a folder which the image
-    prepares for that user.
+    It runs as the user of the official images of both servers; `volume_path` is a folder that the image prepares for
+    that user.
     """
 
     listen_host = "0.0.0.0"  # noqa: S104 (inside the container; published on loopback)
@@ -63,7 +63,7 @@ class Container:
         container = docker(
             "create",
             *("--name", self._name, "--user", USER, "--entrypoint", argv[0]),
-            # The daemon keeps a copy of what the container writes, and has no limit of its own.
+            # The daemon stores the container's output, without a limit by default.
             *("--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"),
             *("--volume", f"{self._volume}:{self._volume_path}"),
             *(word for port in ports for word in ("--publish", f"127.0.0.1:{port}:{port}")),
@@ -71,15 +71,15 @@ class Container:
             self.image,
             *argv[1:],
         ).strip()
-        # By its id: after a crash and a quick restart the name may be another container's.
+        # By id: after a crash and a quick restart another container may have the name.
         self._watchdog = spawn(["sh", "-c", WATCHDOG, "watchdog", container], stdin=subprocess.PIPE)
         docker("cp", "-", f"{self._name}:/", stdin=_archive(files))
         return die_with_parent(["docker", "start", "--attach", self._name])
 
     def send(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-        """The client's process ends when the container has.
+        """The client process ends with the container.
 
-        A kill removes the container, so that one which is only about to start does not; data is in the volume.
+        A kill removes the container, which also prevents a pending start; data is in the volume.
         """
         del process
         if number == signal.SIGKILL:
@@ -88,7 +88,7 @@ class Container:
             docker("kill", "--signal", number.name, self._name, check=False)
 
     def run(self, argv: Sequence[str], env: Mapping[str, str], time_limit: float = 60.0) -> str:
-        del env  # the container has it already
+        del env  # the container already has it
         return docker("exec", "--user", USER, self._name, *argv, time_limit=time_limit)
 
     def erase(self) -> None:
@@ -96,7 +96,7 @@ class Container:
         docker("volume", "rm", "--force", self._volume, check=False)
 
     def _remove(self) -> None:
-        """Returns when there is no such container, also if a watchdog of an earlier run is just removing it."""
+        """Wait until the container is removed; the watchdog of an earlier run may be removing it too."""
         deadline = time.monotonic() + REMOVE_LIMIT
         while docker("ps", "--all", "--quiet", "--filter", f"name=^/{self._name}$").strip():
             docker("rm", "--force", self._name, check=False)
@@ -104,16 +104,16 @@ class Container:
                 raise ServerError(f"The container {self._name} cannot be removed. {REMEDY}")
 
     def _prune_volumes(self) -> None:
-        """Deletes the data of instances whose folder is gone, or has been made anew."""
+        """Delete the data of instances whose folder was deleted, or deleted and created again."""
         form = '{{.Name}}\t{{.Label "' + LABEL + '"}}'
         for line in docker("volume", "ls", "--filter", f"label={LABEL}", "--format", form).splitlines():
             name, _, instance_dir = line.partition("\t")
-            is_earlier_one = name.startswith(f"{self._name}-") and name != self._volume
-            if is_earlier_one or not Path(instance_dir).exists():
+            is_previous = name.startswith(f"{self._name}-") and name != self._volume
+            if is_previous or not Path(instance_dir).exists():
                 docker("volume", "rm", name, check=False)
 
     def release(self) -> None:
-        """Ends the watchdog, which removes the stopped container."""
+        """End the watchdog, which removes the stopped container."""
         if self._watchdog is not None:
             assert self._watchdog.stdin is not None  # noqa: S101 (made with a pipe)
             self._watchdog.stdin.close()
@@ -122,7 +122,7 @@ class Container:
 
 
 def docker(*arguments: str, stdin: bytes | None = None, check: bool = True, time_limit: float = 60.0) -> str:
-    """Output of one docker command. Raises ServerError with what docker says; the caller wants none if not `check`."""
+    """Return the output of a docker command. With `check`, raises ServerError with docker's message if it fails."""
     try:
         result = subprocess.run(
             ["docker", *arguments], input=stdin, capture_output=True, check=False, timeout=time_limit
@@ -135,7 +135,7 @@ def docker(*arguments: str, stdin: bytes | None = None, check: bool = True, time
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:
-    """The files as `docker cp` takes them, each readable by the server's user only."""
+    """Return the files as a tar archive for `docker cp`, readable by the server's user only."""
     uid, gid = (int(part) for part in USER.split(":"))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

@@ -1,7 +1,7 @@
-"""A private certificate authority per instance, and server certificates for loopback.
+"""The certificates and passwords of an instance.
 
-Made with trustme: its certificates carry the key usages that newer TLS stacks insist on. The authority's own
-key is kept, so that services get certificates that the same clients already trust.
+Certificates are for loopback, from a private certificate authority made with trustme. Its key is kept, so that clients
+trust later certificates too.
 """
 
 import datetime
@@ -29,21 +29,21 @@ class ServerCertificate:
     key_file: Path
 
     def server_tls(self) -> ssl.SSLContext:
-        """For a server that shows this certificate."""
+        """Return the TLS context of a server with this certificate."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.chain_file, self.key_file)
         return context
 
 
 class Certificates:
-    """The authority in `folder`, made at the first use and again when it has less than a week left."""
+    """The authority in `folder`; a missing one, or one with less than a week left, is replaced."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ca_file = folder / "ca.pem"
         self._ca_key = folder / "ca.key"
         folder.mkdir(parents=True, exist_ok=True)
-        if not _still_good(self.ca_file) or not self._ca_key.exists():
+        if not _is_valid(self.ca_file) or not self._ca_key.exists():
             for old in folder.glob("*.*"):
                 old.unlink()
             authority = trustme.CA(organization_name="Warren local")
@@ -51,9 +51,9 @@ class Certificates:
             authority.cert_pem.write_to_path(str(self.ca_file))
 
     def server(self, name: str) -> ServerCertificate:
-        """The certificate `name`, for localhost and 127.0.0.1, re-made in good time before it expires."""
+        """Return the certificate `name` for localhost and 127.0.0.1; issues it if it is missing or expires soon."""
         certificate = ServerCertificate(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        if not _still_good(certificate.chain_file) or not certificate.key_file.exists():
+        if not _is_valid(certificate.chain_file) or not certificate.key_file.exists():
             authority = trustme.CA.from_pem(self.ca_file.read_bytes(), self._ca_key.read_bytes())
             not_after = min(datetime.datetime.now(datetime.UTC) + LIFETIME, _expiry(self.ca_file))
             issued = authority.issue_cert(*LOOPBACK_NAMES, common_name=name, not_after=not_after)
@@ -66,7 +66,7 @@ def _expiry(file: Path) -> datetime.datetime:
     return x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
 
 
-def _still_good(file: Path) -> bool:
+def _is_valid(file: Path) -> bool:
     return file.exists() and _expiry(file) - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
 
 
@@ -77,7 +77,7 @@ def _write_private(file: Path, content: bytes) -> None:
 
 
 def remembered_secret(file: Path) -> str:
-    """The password in `file`, which is made on the first call."""
+    """Return the password in `file`; the first call creates it, readable by the owner only."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = file.with_suffix(".partial")
@@ -89,5 +89,5 @@ def remembered_secret(file: Path) -> str:
 
 
 def instance_identity(instance_dir: Path) -> str:
-    """Tells an instance from a deleted earlier one in the same folder, whose data may still lie elsewhere."""
+    """Return an identifier that differs between an instance and a deleted one with the same folder."""
     return hashlib.sha256(remembered_secret(instance_dir / "secrets" / "identity").encode()).hexdigest()[:8]

@@ -1,8 +1,8 @@
-"""A private Debian that holds RabbitMQ and PostgreSQL, without installing anything on this machine.
+"""A private Debian root with RabbitMQ and PostgreSQL; nothing is installed on this machine.
 
-Packages of Debian's `forky` suite are downloaded and unpacked; no maintainer script runs, and the few things those
-scripts would have done are done here. Built once per machine and recipe in a temporary folder, then renamed into
-place: a root that exists is complete.
+Packages of Debian's `forky` suite are downloaded and unpacked. Maintainer scripts do not run; this module does the few
+necessary parts of their work. The root is built once per machine and recipe in a temporary folder and then renamed, so
+that an existing root is complete.
 """
 
 import fcntl
@@ -27,26 +27,26 @@ __all__ = ["SERVICE_UID", "debian_root"]
 
 SUITE = "forky"
 SERVERS = ("rabbitmq-server", "postgresql-18")
-COMPANY = ("dash", "bash", "coreutils", "sed", "grep", "mawk", "base-files", "libc-bin", "netbase")
-RECIPE = 2  # raise it when the fix-ups below change
-# Dependencies of maintainer scripts and of command lines, which no server process ever loads.
+BASE_PACKAGES = ("dash", "bash", "coreutils", "sed", "grep", "mawk", "base-files", "libc-bin", "netbase")
+RECIPE = 2  # increase it when the fix-ups below change
+# Dependencies of maintainer scripts and command lines, which no server process loads.
 NOT_UNPACKED = re.compile(
     r"(perl|perl-modules|libperl|systemd|locales|libc-l10n|debconf|adduser|passwd|login|ucf|postgresql-common|"
     r"postgresql-client-common|libtext-|libjson-perl|rabbitmqadmin|ssl-cert|sensible-utils|libc-gconv)[^_]*_"
 )
 NOT_KEPT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/i18n", "usr/share/info")
-SERVICE_UID = 60800  # outside every range that Debian hands out
-SPACE_NEEDED = 600 * 2**20  # bytes, while packages and unpacked files are both there
+SERVICE_UID = 60800  # outside the ranges that Debian assigns
+SPACE_NEEDED = 600 * 2**20  # bytes, for packages and unpacked files together
 MINIMUM_RABBITMQ = (4, 3, 1)
 
 
 def debian_root(report: ProgressReport) -> Path:
-    """The root's folder; builds it first if this machine has none yet (about 10 seconds, 120 MB to fetch).
+    """Return the root's folder; builds it first if it is missing (about 10 seconds, a download of 120 MB).
 
-    Several callers may ask at once: one builds, the others wait. Raises MachineError or RootError.
+    Of several callers, one builds and the others wait. Raises MachineError or RootError.
     """
-    key = hashlib.sha256(f"{RECIPE} {SUITE} {SERVERS} {COMPANY} {os.getuid()}".encode()).hexdigest()[:10]
-    root = roots_dir() / f"{SUITE}-{key}"  # one per user too: /etc/passwd names them
+    key = hashlib.sha256(f"{RECIPE} {SUITE} {SERVERS} {BASE_PACKAGES} {os.getuid()}".encode()).hexdigest()[:10]
+    root = roots_dir() / f"{SUITE}-{key}"  # one per user, because of /etc/passwd
     if root.is_dir():
         return root
     if sys.platform != "linux":
@@ -65,20 +65,20 @@ def debian_root(report: ProgressReport) -> Path:
 
 
 def _build(root: Path, report: ProgressReport) -> None:
-    for left_over in root.parent.glob(f"{root.name}.building-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
+    for leftover in root.parent.glob(f"{root.name}.building-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     _require_space(root.parent)
-    workshop = Path(tempfile.mkdtemp(prefix=f"{root.name}.building-", dir=root.parent))
+    build_dir = Path(tempfile.mkdtemp(prefix=f"{root.name}.building-", dir=root.parent))
     try:
         with report.step("Downloading RabbitMQ and PostgreSQL from Debian") as step:
-            archives = apt.download(SUITE, (*SERVERS, *COMPANY), workshop / "apt", step)
+            archives = apt.download(SUITE, (*SERVERS, *BASE_PACKAGES), build_dir / "apt", step)
             _require_version(archives)
         with report.step("Unpacking them into a private root") as step:
-            _unpack(archives, workshop / "root", step)
-            _finish(workshop / "root")
-        (workshop / "root").rename(root)
+            _unpack(archives, build_dir / "root", step)
+            _finish(build_dir / "root")
+        (build_dir / "root").rename(root)
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(build_dir, ignore_errors=True)
 
 
 def _require_space(folder: Path) -> None:
@@ -92,7 +92,7 @@ def _require_space(folder: Path) -> None:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Held by one process at a time; the kernel lets go of it if that process dies."""
+    """Hold a lock for one process at a time; the kernel releases it if the process dies."""
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -132,19 +132,19 @@ def _unpack_one(archive: Path, root: Path) -> None:
 
 
 def _finish(root: Path) -> None:
-    """What maintainer scripts would have done, as far as two servers need it."""
+    """Do the work of maintainer scripts that the two servers need."""
     for folder in NOT_KEPT:
         shutil.rmtree(root / folder, ignore_errors=True)
     for folder in ("dev", "proc", "tmp", "run", "etc", "instances"):
         (root / folder).mkdir(exist_ok=True)
     root.chmod(0o755)
-    # PostgreSQL refuses to run as somebody who has no name.
+    # PostgreSQL refuses to run as a user without a name.
     users = {0: "root", SERVICE_UID: "warren"}
     users.setdefault(os.getuid(), "user")
     passwd = [f"{name}:x:{uid}:{uid}:{name}:/instances:/bin/sh" for uid, name in users.items()]
     (root / "etc" / "passwd").write_text("\n".join(passwd) + "\n")
     (root / "etc" / "group").write_text("\n".join(f"{name}:x:{uid}:" for uid, name in users.items()) + "\n")
-    # Without it the broker's node name does not resolve and it refuses to boot.
+    # Without it the broker's node name does not resolve, and the broker does not boot.
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")
     (root / "etc" / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
     for program in (root / "usr").glob("*bin/*"):

@@ -1,4 +1,4 @@
-"""Where a running server is and how its administrator gets in. All of it is TLS on loopback."""
+"""The addresses of the running servers and their administrators' logins. All of them use TLS on loopback."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ __all__ = ["BrokerEndpoints", "DatabaseEndpoint"]
 
 @dataclass(frozen=True)
 class BrokerEndpoints:
-    """RabbitMQ: AMQP, streams, management API and metrics, none of them without TLS."""
+    """RabbitMQ: AMQP, streams, management API and metrics."""
 
     host: str
     amqps_port: int
@@ -21,7 +21,7 @@ class BrokerEndpoints:
     ca_file: Path
 
     def amqps_url(self, username: str | None = None, password: str | None = None, vhost: str = "/") -> str:
-        """An AMQP URL, of the administrator unless another user is given; the CA has to be passed apart."""
+        """Return an AMQP URL, of the administrator by default; the CA is not part of it."""
         user = quote(username if username is not None else self.admin_username, safe="")
         secret = quote(password if password is not None else self.admin_password, safe="")
         return f"amqps://{user}:{secret}@{self.host}:{self.amqps_port}/{quote(vhost, safe='')}"
@@ -29,7 +29,7 @@ class BrokerEndpoints:
 
 @dataclass(frozen=True)
 class DatabaseEndpoint:
-    """PostgreSQL; `database` is empty after the first start."""
+    """PostgreSQL; the database is empty after the first start."""
 
     host: str
     port: int
@@ -39,7 +39,7 @@ class DatabaseEndpoint:
     database: str = "warren"
 
     def dsn(self, database: str | None = None, username: str | None = None, password: str | None = None) -> str:
-        """A libpq URL that verifies the server; understood by asyncpg, dbmate and psql alike."""
+        """Return a libpq URL that verifies the server, for asyncpg, dbmate and psql."""
         user = quote(username if username is not None else self.admin_username, safe="")
         secret = quote(password if password is not None else self.admin_password, safe="")
         return (

@@ -1,7 +1,6 @@
-"""A private PostgreSQL: TLS and SCRAM on loopback, its data kept between runs.
+"""A private PostgreSQL: TLS and SCRAM on loopback, with data that stays between runs.
 
-Durability is never traded for speed here: fsync and synchronous_commit stay on, so that what tests and demos show about
-lost messages is true.
+fsync and synchronous_commit stay on, so that tests and demos show how the system really loses or keeps messages.
 """
 
 import re
@@ -46,11 +45,11 @@ log_parameter_max_length = 0  # parameters are customers' data
 deadlock_timeout = 200ms
 idle_in_transaction_session_timeout = 60s
 """
-# No line for a local socket and none without TLS: whatever is not listed is refused. In a container clients come
-# from the bridge's address; that only this machine's loopback leads there is the published port's doing.
+# Other connections, such as local sockets and those without TLS, are refused. In a container clients have the bridge's
+# address; the published port limits them to this machine's loopback.
 ACCESS = "hostssl all all all scram-sha-256\n"
 
-# Data is made under another name first, so that a data folder that exists is complete.
+# The cluster is created under another name first, so that an existing data folder is complete.
 START = f"""\
 set -e
 data="$1/cluster" files="$2"
@@ -66,14 +65,14 @@ exec postgres -D "$data" -c config_file="$files/postgresql.conf" -c hba_file="$f
 
 
 class Postgres(Server):
-    """The server `address` describes. Its first start makes the data folder and the database (about 1 s)."""
+    """The server at `address`. Its first start creates the data folder and the database (about 1 s)."""
 
     name = "PostgreSQL"
     ready_line = re.compile(rb"database system is ready to accept connections")
-    stop_signal = signal.SIGINT  # a fast shutdown: sessions are ended, not waited for
+    stop_signal = signal.SIGINT  # a fast shutdown, which ends open sessions
 
-    def __init__(self, place: ServerRuntime, instance_dir: Path, port: int, certificates: Certificates) -> None:
-        super().__init__(place, instance_dir / "logs" / "postgres.log")
+    def __init__(self, runtime: ServerRuntime, instance_dir: Path, port: int, certificates: Certificates) -> None:
+        super().__init__(runtime, instance_dir / "logs" / "postgres.log")
         self._certificates = certificates
         self.address = DatabaseEndpoint(
             host=LOOPBACK,
@@ -87,10 +86,10 @@ class Postgres(Server):
     def _launch(self) -> list[str]:
         server = self._certificates.server("postgres")
         configuration = CONFIGURATION.format(
-            host=self._place.listen_host,
+            host=self._runtime.listen_host,
             port=self.address.port,
-            certificate=self._place.file("server.pem"),
-            key=self._place.file("server.key"),
+            certificate=self._runtime.file("server.pem"),
+            key=self._runtime.file("server.key"),
         )
         files = {
             "server.pem": server.chain_file.read_bytes(),
@@ -99,6 +98,6 @@ class Postgres(Server):
             "pg_hba.conf": ACCESS.encode(),
             "password": self.address.admin_password.encode() + b"\n",
         }
-        folder = self._place.file("password").parent
-        argv = ["sh", "-c", START, "start-postgres", str(self._place.data), str(folder)]
-        return self._place.launch(argv, {}, files, [self.address.port])
+        folder = self._runtime.file("password").parent
+        argv = ["sh", "-c", START, "start-postgres", str(self._runtime.data), str(folder)]
+        return self._runtime.launch(argv, {}, files, [self.address.port])

@@ -1,7 +1,7 @@
-"""A private RabbitMQ 4.3: everything over TLS, everything on loopback, its data kept between runs.
+"""A private RabbitMQ 4.3: TLS on loopback only, with data that stays between runs.
 
-Erlang's own two ports, the node's and its name server's (epmd), have numbers per instance too, so that any number of
-brokers run beside each other and beside one that the machine may already have.
+The two ports of Erlang, that of the node and that of its name server (epmd), also belong to the instance, so that
+several brokers can run on one machine.
 """
 
 import re
@@ -57,9 +57,9 @@ log.file = false
 log.console = true
 log.console.level = info
 log.console.use_colors = off
-# At other levels a channel that fails over a malformed frame logs the whole message. Clients log why they are refused.
+# At other levels a channel error over a malformed frame logs the whole message. Clients log the reason of a refusal.
 log.channel.level = critical
-# Unlike the default it needs no /proc, which not every machine lets us have.
+# Unlike the default it does not need /proc, which some machines forbid.
 vm_memory_calculation_strategy = allocated
 vm_memory_high_watermark.absolute = 2GB
 disk_free_limit.absolute = 200MB
@@ -67,15 +67,15 @@ disk_free_limit.absolute = 200MB
 
 
 class RabbitMQ(Server):
-    """The broker `address` describes; its first start makes the administrator."""
+    """The broker at `address`. Its first start creates the administrator."""
 
     name = "RabbitMQ"
     ready_line = re.compile(rb"Server startup complete")
 
     def __init__(
-        self, place: ServerRuntime, instance_dir: Path, ports: Mapping[str, int], certificates: Certificates
+        self, runtime: ServerRuntime, instance_dir: Path, ports: Mapping[str, int], certificates: Certificates
     ) -> None:
-        super().__init__(place, instance_dir / "logs" / "rabbitmq.log")
+        super().__init__(runtime, instance_dir / "logs" / "rabbitmq.log")
         self._ports = dict(ports)
         self._certificates = certificates
         self.address = BrokerEndpoints(
@@ -91,18 +91,18 @@ class RabbitMQ(Server):
         self._cookie = remembered_secret(instance_dir / "secrets" / "erlang-cookie")
 
     def rabbitmqctl(self, *arguments: str, tool: str = "rabbitmqctl", time_limit: float = 60.0) -> str:
-        """Output of one command (about 0.6 s); `tool` may be `rabbitmq-queues` or another of its family."""
-        return self._place.run([tool, *arguments], self._environment(), time_limit)
+        """Return the output of a command (about 0.6 s); `tool` may also be `rabbitmq-queues` and so on."""
+        return self._runtime.run([tool, *arguments], self._environment(), time_limit)
 
     def _launch(self) -> list[str]:
         server = self._certificates.server("rabbitmq")
         tls_files = {
-            "cacertfile": self._place.file("ca.pem"),
-            "certfile": self._place.file("server.pem"),
-            "keyfile": self._place.file("server.key"),
+            "cacertfile": self._runtime.file("ca.pem"),
+            "certfile": self._runtime.file("server.pem"),
+            "keyfile": self._runtime.file("server.key"),
         }
         configuration = render_configuration(
-            self._place.listen_host, self.address.host, self._ports, self.address.admin_password, tls_files
+            self._runtime.listen_host, self.address.host, self._ports, self.address.admin_password, tls_files
         )
         files = {
             "ca.pem": self._certificates.ca_file.read_bytes(),
@@ -113,33 +113,31 @@ class RabbitMQ(Server):
             ".erlang.cookie": self._cookie.encode(),
         }
         ports = [self._ports[purpose] for purpose in PUBLIC_PORTS]
-        return self._place.launch(["rabbitmq-server"], self._environment(), files, ports)
+        return self._runtime.launch(["rabbitmq-server"], self._environment(), files, ports)
 
     def _check(self, output: bytes) -> None:
         found = re.search(rb"Starting RabbitMQ (\d+)\.(\d+)\.(\d+)", output)
         if found is None or tuple(int(part) for part in found.groups()) < MINIMUM_VERSION:
             version = b".".join(found.groups()).decode() if found else "unknown"
-            raise ServerError(
-                f"This is RabbitMQ {version}; 4.3.1 or newer is needed: older ones accept delayed retry and ignore it."
-            )
+            raise ServerError(f"This is RabbitMQ {version}; 4.3.1 or newer is needed: older ones ignore delayed retry.")
 
     def _environment(self) -> dict[str, str]:
         loopback_only = "-kernel inet_dist_use_interface {127,0,0,1}"
         return {
             "RABBITMQ_NODENAME": "warren@localhost",
-            "RABBITMQ_CONFIG_FILE": str(self._place.file("rabbitmq.conf")),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._place.file("enabled_plugins")),
+            "RABBITMQ_CONFIG_FILE": str(self._runtime.file("rabbitmq.conf")),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._runtime.file("enabled_plugins")),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_MNESIA_BASE": str(self._place.data),
-            "RABBITMQ_LOG_BASE": str(self._place.data),
+            "RABBITMQ_MNESIA_BASE": str(self._runtime.data),
+            "RABBITMQ_LOG_BASE": str(self._runtime.data),
             "RABBITMQ_DIST_PORT": str(self._ports["distribution"]),
             "ERL_EPMD_PORT": str(self._ports["epmd"]),
             "ERL_EPMD_ADDRESS": LOOPBACK,
-            # Several brokers share few cores: neither pin schedulers to them nor let idle ones spin.
+            # Several brokers share few cores: schedulers are not pinned, and idle ones do not spin.
             "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback_only} +sbwt none +sbwtdcpu none +sbwtdio none",
             "RABBITMQ_CTL_ERL_ARGS": loopback_only,
-            # Makes the start script become the Erlang VM instead of staying as its parent.
+            # The start script execs the Erlang VM instead of staying as its parent.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
@@ -147,6 +145,6 @@ class RabbitMQ(Server):
 def render_configuration(
     host: str, advertised: str, ports: Mapping[str, int], password: str, tls_files: Mapping[str, PurePath]
 ) -> str:
-    """`rabbitmq.conf`; `tls_files` are paths as the broker sees them."""
+    """Return `rabbitmq.conf`; `tls_files` are paths as the broker sees them."""
     text = CONFIGURATION.format(host=host, advertised=advertised, admin=ADMIN, password=password, **ports)
     return text + "".join(f"{key}.{kind} = {file}\n" for key in TLS_KEYS for kind, file in tls_files.items())

@@ -1,8 +1,7 @@
-"""Decides where the servers of an instance run, and says so.
+"""The runtime of a server: a Docker container, or a sandbox in the private Debian root.
 
-RabbitMQ runs in a container where a Docker daemon runs that has, or can pull, its image; else in the private Debian
-root. PostgreSQL runs in the root, and in a container only where no root can be made. `WARREN_SERVERS` set to `docker`
-or `debian` decides for both.
+RabbitMQ runs in a container if a Docker daemon has its image or can pull it, else in the sandbox. PostgreSQL runs in
+the sandbox, and in a container only if no root can be built. `WARREN_SERVERS=docker` or `debian` decides for both.
 """
 
 import os
@@ -25,48 +24,48 @@ __all__ = ["ServerRuntime", "ServerRuntimes", "choose_runtimes"]
 BROKER_IMAGE = "rabbitmq:4.3-management"
 DATABASE_IMAGE = "postgres:18"
 VOLUME_PATHS = {BROKER_IMAGE: "/var/lib/rabbitmq", DATABASE_IMAGE: "/var/lib/postgresql"}
-PROBE_LIMIT = 10.0  # seconds; a daemon that runs answers within a tenth of one, on a busy machine within a few
+PROBE_LIMIT = 10.0  # seconds; a running daemon answers within 0.1, on a busy machine within a few
 PULL_LIMIT = 300.0  # seconds
 
 
 class ServerRuntime(Protocol):
-    """Paths are as the server sees them."""
+    """Runs one server. Paths are as the server sees them."""
 
     @property
     def listen_host(self) -> str:
-        """The address to bind, such that the server is reachable on this machine's loopback only."""
+        """The address to bind, so that only this machine's loopback reaches the server."""
 
     @property
     def data(self) -> PurePosixPath:
-        """A folder that the server may write to and that stays between runs."""
+        """A folder that the server may write to; it stays between runs."""
 
     def file(self, name: str) -> PurePosixPath:
-        """Where `launch` puts the file of that name."""
+        """Return the path of a file that `launch` writes."""
 
     def launch(
         self, argv: Sequence[str], env: Mapping[str, str], files: Mapping[str, bytes], ports: Sequence[int]
     ) -> list[str]:
-        """Writes the files and returns the command line that runs `argv` in the foreground until it ends.
+        """Write the files and return a command that runs `argv` in the foreground.
 
-        The process of that command line dies, and all the server's processes with it, when this one does.
+        That command, and all the server's processes, end when this process ends.
         """
 
     def send(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-        """Sends a signal to the server that `launch`'s command line runs; SIGKILL spares none of its processes."""
+        """Send a signal to the server; SIGKILL ends all its processes."""
 
     def run(self, argv: Sequence[str], env: Mapping[str, str], time_limit: float = 60.0) -> str:
-        """Runs one command to its end and returns its standard output. Raises ServerError if it fails."""
+        """Run a command and return its standard output. Raises ServerError if it fails."""
 
     def erase(self) -> None:
-        """Deletes all data. For a stopped server only."""
+        """Delete all data of a stopped server."""
 
     def release(self) -> None:
-        """Lets go of what only a running server needs."""
+        """Free the resources that only a running server needs."""
 
 
 @dataclass(frozen=True)
 class ServerRuntimes:
-    """One for each server."""
+    """The runtime of each server."""
 
     broker: ServerRuntime
     postgres: ServerRuntime
@@ -75,15 +74,15 @@ class ServerRuntimes:
 def choose_runtimes(
     instance_dir: Path, report: ProgressReport, environ: Mapping[str, str] = os.environ
 ) -> ServerRuntimes:
-    """Takes what the machine offers; builds the root or pulls images where needed.
+    """Choose runtimes that this machine supports; builds the root or pulls images if necessary.
 
-    Raises LocalError for a `WARREN_SERVERS` that means nothing, MachineError or RootError if there is no way at all.
+    Raises LocalError for an unknown value of `WARREN_SERVERS`, MachineError or RootError if no runtime is possible.
     """
-    wish = environ.get("WARREN_SERVERS", "")
-    if wish not in {"", "docker", "debian"}:
-        raise LocalError(f"WARREN_SERVERS is {wish!r}; it may be docker, debian or empty.")
-    with_docker = wish != "debian" and _docker_answers()
-    if wish == "docker" and not with_docker:
+    forced = environ.get("WARREN_SERVERS", "")
+    if forced not in {"", "docker", "debian"}:
+        raise LocalError(f"WARREN_SERVERS is {forced!r}; it may be docker, debian or empty.")
+    with_docker = forced != "debian" and _docker_answers()
+    if forced == "docker" and not with_docker:
         raise MachineError("WARREN_SERVERS asks for Docker, but no Docker daemon answers. Start it, or unset that.")
 
     broker: ServerRuntime | None = None
@@ -91,11 +90,11 @@ def choose_runtimes(
         try:
             broker = _container(instance_dir, "rabbitmq", BROKER_IMAGE, report)
         except ServerError as error:
-            if wish == "docker":
+            if forced == "docker":
                 raise
             report.status(f"Docker runs, but: {error}")
     postgres: ServerRuntime
-    if wish == "docker":
+    if forced == "docker":
         postgres = _container(instance_dir, "postgres", DATABASE_IMAGE, report)
     else:
         try:
@@ -106,7 +105,7 @@ def choose_runtimes(
             if broker is None:
                 raise
             postgres = _container(instance_dir, "postgres", DATABASE_IMAGE, report)
-    assert broker is not None  # noqa: S101 (a wish for Docker that cannot be met has raised)
+    assert broker is not None  # noqa: S101 (without Docker the root was built, or an error raised)
     report.status(f"RabbitMQ: {_describe(broker)}; PostgreSQL: {_describe(postgres)}")
     return ServerRuntimes(broker, postgres)
 
@@ -122,12 +121,12 @@ def _docker_answers() -> bool:
 
 
 def _container(instance_dir: Path, name: str, image: str, report: ProgressReport) -> Container:
-    """A place in a container. Raises ServerError if the image is not here and cannot be pulled."""
+    """Return a container. Raises ServerError if its image is missing and cannot be pulled."""
     if not docker("image", "ls", "--quiet", image).strip():
         with report.step(f"Pulling {image}"):
             docker("pull", "--quiet", image, time_limit=PULL_LIMIT)
     return Container(instance_dir, name, image, VOLUME_PATHS[image])
 
 
-def _describe(place: ServerRuntime) -> str:
-    return f"Docker image {place.image}" if isinstance(place, Container) else "private Debian root"
+def _describe(runtime: ServerRuntime) -> str:
+    return f"Docker image {runtime.image}" if isinstance(runtime, Container) else "private Debian root"

@@ -1,7 +1,7 @@
-"""A place for one server inside the private root.
+"""Runs one server inside the private Debian root.
 
-The root is shared and read-only to servers. What a server owns lies in its own folder of the instance, which it
-sees as `/instances/<key>`. Where mounts are forbidden that path is a real folder of the root instead.
+The root is shared, and read-only for servers. A server's own files are in the instance's folder, which the server sees
+as `/instances/<key>`. Where mounts are forbidden, that path is a real folder of the root instead.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class Sandbox:
         self._outside = instance_dir / name if self._namespaces else self._mount_point
         self._make_folder()
         if not self._namespaces:
-            self._forget_deleted_instances(instance_dir)
+            self._delete_orphaned_data(instance_dir)
 
     @property
     def data(self) -> PurePosixPath:
@@ -55,7 +55,7 @@ class Sandbox:
     def launch(
         self, argv: Sequence[str], env: Mapping[str, str], files: Mapping[str, bytes], ports: Sequence[int]
     ) -> list[str]:
-        """`ports` needs no care here: servers share this machine's network."""
+        """Ignores `ports`: servers share this machine's network."""
         del ports
         for name, content in files.items():
             self._write(name, content)
@@ -82,18 +82,18 @@ class Sandbox:
         self._make_folder()
 
     def release(self) -> None:
-        """Takes the empty mount point out of the shared root; the next command puts it back."""
+        """Remove the empty mount point from the shared root; the next command creates it again."""
         if self._namespaces:
             with contextlib.suppress(OSError):
                 self._mount_point.rmdir()
 
-    def _forget_deleted_instances(self, instance_dir: Path) -> None:
-        """Deletes data that lies in the root although the folder of its instance is gone, or has been made anew."""
-        mine = f"{instance_dir.absolute()}\n{instance_identity(instance_dir)}"
+    def _delete_orphaned_data(self, instance_dir: Path) -> None:
+        """Delete data in the root of instances whose folder was deleted, or deleted and created again."""
+        owner = f"{instance_dir.absolute()}\n{instance_identity(instance_dir)}"
         origin = self._outside / ORIGIN
-        if origin.exists() and origin.read_text() != mine:
+        if origin.exists() and origin.read_text() != owner:
             self.erase()
-        origin.write_text(mine)
+        origin.write_text(owner)
         for other in self._outside.parent.glob(f"*/{ORIGIN}"):
             if not Path(other.read_text().splitlines()[0]).exists():
                 shutil.rmtree(other.parent, ignore_errors=True)
@@ -101,18 +101,18 @@ class Sandbox:
     def _make_folder(self) -> None:
         for folder in (self._outside, self._outside / "data"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._give_to_server(folder)
+            self._chown_to_server(folder)
 
     def _write(self, name: str, content: bytes) -> None:
-        """A file that only the server's user may read."""
+        """Write a file that only the server's user may read."""
         partial = self._outside / f"{name}.partial"
         partial.unlink(missing_ok=True)
         partial.touch(mode=0o600)
         partial.write_bytes(content)
-        self._give_to_server(partial)
+        self._chown_to_server(partial)
         partial.rename(self._outside / name)
 
-    def _give_to_server(self, path: Path) -> None:
+    def _chown_to_server(self, path: Path) -> None:
         if os.getuid() == 0:
             os.chown(path, SERVICE_UID, SERVICE_UID)
 
@@ -132,7 +132,7 @@ def _confined(
     env: Mapping[str, str],
     cwd: str,
 ) -> list[str]:
-    """The command line of confinement.py, whose docstring says what it does."""
+    """Return the command line of confinement.py."""
     specification = {
         "supervisor": os.getpid(),
         "root": str(root),
@@ -148,22 +148,22 @@ def _confined(
 
 @functools.cache
 def _namespaces_work(root: Path) -> bool:
-    """True if commands get their own namespaces, False if only chroot works; tried once per process."""
+    """Return whether commands can have namespaces, else only chroot. Tried once per process. Raises MachineError."""
     as_root = os.getuid() == 0
-    complaints = []
+    problems = []
     for namespaces in (True, False) if as_root else (True,):
         command = _confined(root, ["true"], namespaces=namespaces, binds={}, env={}, cwd="/")
         process = spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        complaint = process.communicate()[1].decode(errors="replace").strip()
+        problem = process.communicate()[1].decode(errors="replace").strip()
         if process.returncode == 0:
             return namespaces
-        complaints.append(complaint or f"exit code {process.returncode}")
+        problems.append(problem or f"exit code {process.returncode}")
     raise MachineError(
-        f"Private servers cannot be started here: {'; '.join(complaints)}. "
+        f"Private servers cannot be started here: {'; '.join(problems)}. "
         + (
             "This container forbids both mounts and chroot; run it with CAP_SYS_CHROOT, or use Docker."
             if as_root
-            else "This machine gives plain users no user namespaces (see the sysctl settings "
+            else "This machine does not allow user namespaces to ordinary users (see the sysctl settings "
             "kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns). "
             "Allow them, run as root, or start Docker."
         )

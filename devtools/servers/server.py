@@ -1,4 +1,4 @@
-"""What PostgreSQL and RabbitMQ have in common: start and wait until ready, stop, kill, start again."""
+"""The base of PostgreSQL and RabbitMQ: start and wait until ready, stop, kill, restart."""
 
 import re
 import signal
@@ -26,31 +26,31 @@ class Server(ABC):
     """One server process. Methods may be called from any thread."""
 
     name: ClassVar[str]
-    ready_line: ClassVar[re.Pattern[bytes]]  # written to the log once clients are served
+    ready_line: ClassVar[re.Pattern[bytes]]  # in the log when clients can connect
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     start_limit: float = 180.0  # seconds
     stop_limit: float = 20.0  # seconds
 
-    def __init__(self, place: ServerRuntime, log_file: Path) -> None:
-        self._place = place
+    def __init__(self, runtime: ServerRuntime, log_file: Path) -> None:
+        self._runtime = runtime
         self.log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
         self._pump: threading.Thread | None = None
-        self._output = b""  # of a start under way
-        self._serving = False  # from the end of a start to the begin of a stop
+        self._output = b""  # of the current start
+        self._serving = False  # from the end of a start to the beginning of a stop
         self._abandoned = threading.Event()
         self._starting = threading.Lock()
 
     @abstractmethod
     def _launch(self) -> list[str]:
-        """Has the place write the configuration; returns the command line that runs the server."""
+        """Write the configuration; returns the command that runs the server."""
 
-    def _check(self, output: bytes) -> None:  # noqa: B027 (a server may have nothing to object to)
-        """Raises ServerError if the log of this start shows that the server, though ready, will not do."""
+    def _check(self, output: bytes) -> None:  # noqa: B027 (optional)
+        """Raises ServerError if the log of this start shows that the server is unsuitable."""
 
     @property
     def pid(self) -> int | None:
-        """The process to watch, in this machine's numbering; None while stopped."""
+        """The process id on this machine; None while stopped."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
@@ -59,7 +59,7 @@ class Server(ABC):
         return self.pid is not None
 
     def start(self) -> None:
-        """Returns when clients are served. Does nothing if it runs. Raises ServerError with the log's end."""
+        """Start the server unless it is running, and wait until clients can connect. Raises ServerError."""
         with self._starting:
             if self.running:
                 return
@@ -79,7 +79,7 @@ class Server(ABC):
                 raise
 
     def failure(self) -> ServerError | None:
-        """How the server ended, if it ended by itself."""
+        """Return how the server ended, if it ended unexpectedly."""
         process = self._process
         exit_code = None if process is None else process.poll()
         if exit_code is None or not self._serving:
@@ -87,25 +87,24 @@ class Server(ABC):
         return self._error(f"ended unexpectedly ({describe_exit(exit_code)})")
 
     def stop(self) -> None:
-        """A clean shutdown, killed if it takes longer than `stop_limit` seconds. Ends a start under way too, and does
-        nothing while stopped."""
+        """Shut the server down, or kill it after `stop_limit` seconds. Also ends a start in progress."""
         self._serving = False
         self._abandoned.set()
         process = self._process
         if process is not None and process.poll() is None:
-            self._place.send(process, self.stop_signal)
+            self._runtime.send(process, self.stop_signal)
             try:
                 process.wait(self.stop_limit)
             except subprocess.TimeoutExpired:
                 self.kill()
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would be; ends a start under way too. On return all its processes are gone."""
+        """Send SIGKILL, like a crash, and wait until all its processes are gone. Also ends a start in progress."""
         self._serving = False
         self._abandoned.set()
         process = self._process
         if process is not None and process.poll() is None:
-            self._place.send(process, signal.SIGKILL)
+            self._runtime.send(process, signal.SIGKILL)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -113,15 +112,15 @@ class Server(ABC):
                 process.wait()
 
     def erase(self) -> None:
-        """Deletes all data of the stopped server."""
-        self._place.erase()
+        """Delete all data of the stopped server."""
+        self._runtime.erase()
 
     def release(self) -> None:
-        """Tidies up after a stop; `start` works as before."""
-        self._place.release()
+        """Free the resources of a stopped server; `start` creates them again."""
+        self._runtime.release()
 
     def restart(self, *, kill: bool = False) -> None:
-        """Stops, by SIGKILL if `kill`, and starts on the same ports with the same data."""
+        """Stop, by SIGKILL if `kill`, and start on the same ports with the same data."""
         if kill:
             self.kill()
         else:
@@ -150,12 +149,12 @@ class Server(ABC):
 
     def _error(self, what: str) -> ServerError:
         if self._pump is not None:
-            self._pump.join(0.5)  # ends with the server; the last lines are in the log then
+            self._pump.join(0.5)  # it ends with the server; then the last lines are in the log
         return ServerError(f"{self.name} {what}. Its log, {self.log_file}, ends:", tail(self.log_file, LAST_LINES))
 
 
 def start_all(servers: Iterable[Server]) -> None:
-    """Starts all in parallel. On an error or an interruption none is left running."""
+    """Start all in parallel. After an error or an interruption none is running."""
     servers = list(servers)
     with ThreadPoolExecutor(len(servers)) as pool:
         calls = [pool.submit(server.start) for server in servers]
@@ -170,7 +169,7 @@ def start_all(servers: Iterable[Server]) -> None:
 
 
 def stop_all(servers: Iterable[Server]) -> None:
-    """Stops all in parallel."""
+    """Stop all in parallel."""
     servers = list(servers)
     with ThreadPoolExecutor(len(servers)) as pool:
         for call in [pool.submit(server.stop) for server in servers]:

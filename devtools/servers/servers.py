@@ -1,4 +1,4 @@
-"""PostgreSQL and RabbitMQ of one instance, started and stopped together."""
+"""PostgreSQL and RabbitMQ of one instance."""
 
 import shutil
 from pathlib import Path
@@ -20,8 +20,8 @@ __all__ = ["Servers"]
 class Servers:
     """Both servers of the instance in `instance_dir`; entering starts them in parallel, leaving stops them.
 
-    Data, passwords, certificates and ports stay for the next run unless `fresh`. Whatever becomes of this process,
-    no server process outlives it. Raises MachineError, RootError or ServerError.
+    Data, passwords, certificates and ports stay for the next run unless `fresh`. No server process outlives this
+    process. Raises MachineError, RootError or ServerError.
     """
 
     broker: RabbitMQ
@@ -43,11 +43,11 @@ class Servers:
 
     def start(self) -> None:
         self.instance_dir.mkdir(parents=True, exist_ok=True)
-        places = choose_runtimes(self.instance_dir, self._report)
+        runtimes = choose_runtimes(self.instance_dir, self._report)
         certificates = Certificates(self.instance_dir / "certificates")
         ports = remembered_ports(self.instance_dir / "ports.json", ("postgres", *rabbitmq.PORTS))
-        self.postgres = Postgres(places.postgres, self.instance_dir, ports["postgres"], certificates)
-        self.broker = RabbitMQ(places.broker, self.instance_dir, ports, certificates)
+        self.postgres = Postgres(runtimes.postgres, self.instance_dir, ports["postgres"], certificates)
+        self.broker = RabbitMQ(runtimes.broker, self.instance_dir, ports, certificates)
         if self._fresh:
             shutil.rmtree(self.instance_dir / "logs", ignore_errors=True)
             for server in self.all:
@@ -60,12 +60,12 @@ class Servers:
                 raise
 
     def stop(self) -> None:
-        """A clean shutdown of both, a few seconds at most."""
+        """Shut both down, within a few seconds."""
         stop_all(self.all)
         self._release()
 
     def check(self) -> None:
-        """Raises ServerError if a server has ended by itself."""
+        """Raises ServerError if a server has ended unexpectedly."""
         for server in self.all:
             if failure := server.failure():
                 raise failure
@@ -80,10 +80,10 @@ class Servers:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Processes to write down in the instance's state, by name."""
+        """The process ids of the running servers, by name."""
         pids = {server.name: server.pid for server in self.all}
         return {name: pid for name, pid in pids.items() if pid is not None}
 
     def kill(self) -> None:
-        """SIGKILL to both."""
+        """Send SIGKILL to both."""
         kill_all(self.all)

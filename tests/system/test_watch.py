@@ -35,7 +35,7 @@ class Watched:
         self._until(lambda: any(f"{name} ended unexpectedly" in line for line in self.lines[announced:]), 30)
         # At once is what a person takes for it; noticed by a time-out would be half a minute and more.
         assert time.monotonic() - killed_at < 20
-        self._until(lambda: f"{name} runs again" in self.lines[announced:], 120)
+        self._until(lambda: f"{name} is running again" in self.lines[announced:], 120)
         assert self._system.pids[name] != pid
 
     def _until(self, condition: Callable[[], bool], seconds: float) -> None:

@@ -108,7 +108,7 @@ def test_crash_and_restart_of_one(tmp_path: Path) -> None:
         supervisor.check()
         supervisor.restart("one", kill=True)
         assert supervisor.pids["one"] != first
-        with pytest.raises(LocalError, match="running already"):
+        with pytest.raises(LocalError, match="already running"):
             supervisor.start(ProcessSpec("one", python(POLITE)))
 
 
