@@ -26,7 +26,8 @@ from warren_messaging import codec
 from warren_messaging.amqp import connection, publisher
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.publisher import Publisher
-from warren_messaging.consumer.processor import Processor, Verdict
+from warren_messaging.consumer.delivery import Verdict
+from warren_messaging.consumer.effects import EffectRunner
 from warren_messaging.consumer.settlement import Settlement
 from warren_messaging.outbox import outbox
 from warren_messaging.outbox.relay import PublishSlot, Relay, RelaySettings
@@ -93,7 +94,7 @@ def install(failpoint: Failpoint) -> None:
     failpoint.after(publisher, "send", "before confirm", delay=0.1)
     failpoint.after(Publisher, "publish", "before removal")
     failpoint.before(Settlement, "flush", "before ack", when=lambda each: Verdict.ACK in each._noted.values())
-    failpoint.before(Processor, "_store_results", "before result")
+    failpoint.before(EffectRunner, "_store_results", "before result")
 
 
 def shorten_timeouts() -> None:

@@ -17,7 +17,8 @@ from tests.messaging_env import TelemetryRecorder
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
-from warren_messaging.consumer.processor import Processor, Verdict
+from warren_messaging.consumer.delivery import Verdict
+from warren_messaging.consumer.processor import Processor
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.outbox.relay import Relay
 from warren_messaging.postgres.database import Database, DatabaseAddress

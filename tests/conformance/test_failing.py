@@ -12,7 +12,7 @@ from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
 from tests.conformance.driver import Driver, Feature, Line, Notes, needs, note
 from warren_messaging import MAX_BODY, PermanentError, TransientError, encode
-from warren_messaging.consumer import processor
+from warren_messaging.consumer import batch
 from warren_messaging.testing import event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
@@ -155,16 +155,16 @@ async def test_4_copies_of_one_message_share_its_attempts_and_each_reaches_the_p
 async def test_4_slow_ones_use_up_their_batchs_time_and_the_rest_is_given_back_uncounted(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, "TRANSACTION_TIMEOUT", 0.1)
-    monkeypatch.setattr(processor, "BATCH_TIMEOUT", 0.35)
+    monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT", 0.1)
+    monkeypatch.setattr(batch, "BATCH_TIMEOUT", 0.35)
     released: list[object] = []
-    release = processor.Processor._release
+    release = batch.BatchRunner._release
 
     def noted(self: Any, tasks: Any, settle: Any) -> None:
         released.extend(tasks)
         release(self, tasks, settle)
 
-    monkeypatch.setattr(processor.Processor, "_release", noted)
+    monkeypatch.setattr(batch.BatchRunner, "_release", noted)
 
     async def slow(event: Event[OrderConfirmed], work: Notes) -> Iterable[EventData]:
         if event.reference == "slow":

@@ -12,7 +12,7 @@ from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
 from tests.messaging_env import QUEUE_ARGUMENTS, MessagingEnv, eventually
 from warren_messaging import Transaction, codec
-from warren_messaging.consumer import processor
+from warren_messaging.consumer import batch
 from warren_messaging.testing import event_of
 
 CONSUMER_TIMEOUT = 4000  # milliseconds that the broker waits for an acknowledgement
@@ -42,7 +42,7 @@ async def test_an_event_whose_handler_hangs_is_retried(
 ) -> None:
     """If the transaction timeout is too long, the broker cancels the consumer, which subscribes again; no event is
     lost."""
-    monkeypatch.setattr(processor, "TRANSACTION_TIMEOUT", timeout)
+    monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT", timeout)
     handled: list[uuid.UUID] = []
 
     async def hang_once(event: Event[EventData], work: Transaction) -> Iterable[EventData]:

@@ -25,7 +25,8 @@ from warren_messaging.amqp.connection import close, connect
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
 from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
-from warren_messaging.consumer.processor import Processor, logical_id_of
+from warren_messaging.consumer.delivery import logical_id_of
+from warren_messaging.consumer.processor import Processor
 from warren_messaging.errors import BrokerUnavailable, ConfigurationError, MessagingError, Unavailable
 from warren_messaging.handlers import Handlers
 from warren_messaging.outbox.outbox import Outbox

@@ -21,7 +21,7 @@ from services.shared.contracts.orders import Contact, Line, OrderConfirmed, Orde
 from tests.service_replica import Replica, ServiceDatabase, replica
 from warren_messaging import codec
 from warren_messaging.codec import Codec, OpaqueEvent
-from warren_messaging.consumer.processor import Verdict
+from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of, with_new_ids
 
 

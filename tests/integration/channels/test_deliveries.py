@@ -17,7 +17,7 @@ from tests.service_replica import Replica, ServiceDatabase, replica
 from tests.services import database_fixture, notification, settings_of
 from warren.sinks.mail import MailSink
 from warren.sinks.sms import SmsSink
-from warren_messaging.consumer.processor import Verdict
+from warren_messaging.consumer.delivery import Verdict
 
 db = database_fixture("email", "sms")
 

@@ -9,7 +9,7 @@ from services.inventory.restocking import Restocking
 from services.shared.contracts.orders import Line, OrderCreated
 from tests.locks import LockProbe
 from tests.service_replica import Replica, ServiceDatabase
-from warren_messaging.consumer.processor import Verdict
+from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of
 
 

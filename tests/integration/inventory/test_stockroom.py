@@ -16,7 +16,7 @@ from services.shared.contracts.inventory import InventoryOutOfStock, InventoryRe
 from services.shared.contracts.orders import CancelReason, Line, OrderCancelling, OrderCreated, Participant
 from services.shared.contracts.payments import PaymentSuccess
 from tests.service_replica import Replica, ServiceDatabase, types_of
-from warren_messaging.consumer.processor import Verdict
+from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of, with_new_ids
 
 Replicas = tuple[Replica, Replica]

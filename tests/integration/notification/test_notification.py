@@ -17,7 +17,7 @@ from services.shared.contracts.orders import (
     OrderShipped,
 )
 from tests.service_replica import Replica, ServiceDatabase
-from warren_messaging.consumer.processor import Verdict
+from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of, with_new_ids
 
 Replicas = tuple[Replica, Replica]

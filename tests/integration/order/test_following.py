@@ -22,7 +22,7 @@ from services.shared.contracts.orders import CancelReason, OrderCancelling, Orde
 from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentSuccess, PaymentVoided
 from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped
 from tests.service_replica import Replica, ServiceDatabase, types_of
-from warren_messaging.consumer.processor import Verdict
+from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.postgres.retention import Retention
 from warren_messaging.testing import event_of, with_new_ids
 

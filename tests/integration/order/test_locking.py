@@ -16,7 +16,7 @@ from services.shared.contracts.payments import PaymentSuccess
 from tests.locks import LockProbe
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging import codec
-from warren_messaging.consumer.processor import Verdict
+from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of
 
 Workers = tuple[Replica, Replica]

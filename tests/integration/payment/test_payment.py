@@ -18,7 +18,7 @@ from services.shared.contracts.orders import CancelReason, OrderCancelling, Part
 from services.shared.contracts.payments import PaymentRefunded, PaymentSuccess
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging import codec
-from warren_messaging.consumer.processor import Verdict
+from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of, with_new_ids
 
 Replicas = tuple[Replica, Replica]

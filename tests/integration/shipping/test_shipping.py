@@ -16,7 +16,7 @@ from services.shipping.handlers import deliver_due, on_payment_success, prepare_
 from services.shipping.store import Shipments
 from services.shipping.tracking import tracking_number
 from tests.service_replica import Replica, ServiceDatabase, types_of
-from warren_messaging.consumer.processor import Verdict
+from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of, with_new_ids
 
 Start = Callable[[Pace], AbstractAsyncContextManager[Replica]]

@@ -11,8 +11,8 @@ import warren_messaging as messaging
 from services.shared.contracts.orders import OrderCompleted, OrderPaid
 from warren_messaging import ConsumerSettings, RelaySettings, RetentionSettings, RetryPolicy
 from warren_messaging.amqp import publisher
+from warren_messaging.consumer import batch, effects
 from warren_messaging.consumer import consumer as consuming
-from warren_messaging.consumer import processor
 from warren_messaging.postgres import database as databases
 from warren_messaging.testing import ConsumerHarness
 
@@ -46,15 +46,15 @@ def test_every_setting_is_listed_with_its_default(kind: type[msgspec.Struct]) ->
 def test_limits_are_those_of_the_code() -> None:
     assert f"| body | {messaging.MAX_BODY // 1024**2} MiB;" in LIMITS
     assert (
-        f"| transaction | {processor.TRANSACTION_TIMEOUT:.0f} s; a statement {databases.STATEMENT_TIMEOUT:.0f} s;"
+        f"| transaction | {batch.TRANSACTION_TIMEOUT:.0f} s; a statement {databases.STATEMENT_TIMEOUT:.0f} s;"
         f" waiting for a lock {databases.LOCK_TIMEOUT} s |"
     ) in LIMITS
-    assert f"one by one | {processor.BATCH_TIMEOUT:.0f} s;" in LIMITS
+    assert f"one by one | {batch.BATCH_TIMEOUT:.0f} s;" in LIMITS
     assert f"| an open transaction that says nothing | {databases.IDLE_TIMEOUT} s," in LIMITS
     assert f"as the database sees it | {databases.MAX_TRANSACTION} s (PostgreSQL {databases.LIMITED_SINCE} or" in LIMITS
     idle, interval, count = map(int, databases.KEEPALIVE.values())
     assert f"gone without a word | {idle + interval * count} s," in LIMITS
-    assert f"| effect's call | {processor.EFFECT_TIMEOUT:.0f} s |" in LIMITS
+    assert f"| effect's call | {effects.EFFECT_TIMEOUT:.0f} s |" in LIMITS
     assert f"| confirm | {publisher.CONFIRM_TIMEOUT:.0f} s," in LIMITS
     assert f"| any other answer of the broker | {consuming.RPC_TIMEOUT:.0f} s |" in LIMITS
     assert f"grow for {consuming.GATHERING_SECONDS * 1000:.0f} ms" in TEXT

@@ -5,7 +5,8 @@ from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.amqp.publisher import Message, Publisher
 from warren_messaging.codec import MAX_BODY, Codec, encode, new_id
 from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
-from warren_messaging.consumer.processor import Delivery, Processor, Verdict
+from warren_messaging.consumer.delivery import Delivery, Verdict
+from warren_messaging.consumer.processor import Processor
 from warren_messaging.consumer.request_coalescer import RequestCoalescer
 from warren_messaging.errors import (
     AccessRefused,

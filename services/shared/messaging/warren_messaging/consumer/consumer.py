@@ -1,10 +1,9 @@
-"""One queue, consumed by one process: prefetch, batches, settlement, reconnect, pause, drain.
+"""Consumes one queue in one process: prefetch, batches, settlement, reconnect, pause, drain.
 
-Deliveries gather while a batch is being processed, and the next batch is all that have gathered. Under load a batch
-is given a moment to grow, since a transaction for a hundred costs little more than one for four; a lone message never
-waits for company. Every delivery is settled by hand, after
-its verdict. A session ends when its connection, channel or subscription ends, and the next one starts from
-nothing, so no subscription can be left behind.
+Deliveries wait while a batch is processed, and the next batch takes all that wait. Under load the consumer lets a batch
+grow for a moment, since a transaction for a hundred deliveries costs little more than one for four; a single message
+is processed at once. Every delivery is acknowledged or rejected explicitly, after its verdict. A session ends when its
+connection, channel or subscription ends, and the next session starts from nothing, so no subscription is left behind.
 """
 
 import asyncio
@@ -22,7 +21,8 @@ import msgspec
 from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, opened
 from warren_messaging.amqp.received import Received, consume
 from warren_messaging.codec import MAX_BODY, too_large
-from warren_messaging.consumer.processor import Delivery, Processor
+from warren_messaging.consumer.delivery import Delivery
+from warren_messaging.consumer.processor import Processor
 from warren_messaging.consumer.settlement import Settlement
 from warren_messaging.dead_letters.parked_message import COUNT_HEADER, replays
 from warren_messaging.errors import BrokerUnavailable, Unavailable, UndecodableProperties
@@ -31,16 +31,17 @@ from warren_messaging.telemetry import Telemetry
 
 BUSY_BATCH = 4  # messages; from this size on a batch is a sign of load
 GATHERING_SECONDS = 0.025  # how long a busy consumer lets the next batch grow
-RPC_TIMEOUT = 10.0  # seconds, for each answer the broker owes us
+RPC_TIMEOUT = 10.0  # seconds, for each answer of the broker
+APPLY_TIMEOUT = 3.0  # seconds, for the queue to apply the last settlements; reached only while replicas come and go
 
 
 class ConsumerSettings(msgspec.Struct, frozen=True):
     queue: str
     prefetch: int = 200
-    """Deliveries that the broker lets us hold: twice a batch keeps the next one ready."""
+    """Deliveries that the broker sends ahead: twice a batch keeps the next batch ready."""
     batch: int = 100
     max_pause_seconds: float = 5.0
-    """Between two attempts to reach a server that is away."""
+    """Longest pause between two attempts to reach an unavailable server."""
 
 
 class Consumer:
@@ -61,15 +62,15 @@ class Consumer:
         self._telemetry = telemetry
         self._stopping = asyncio.Event()
         self.consuming = False
-        """Whether the broker is handing us messages at the moment."""
+        """Whether this process has a subscription at the moment."""
 
     async def require_consuming(self) -> None:
-        """Raises BrokerUnavailable unless the broker is handing us messages at the moment."""
+        """Raises BrokerUnavailable unless this process has a subscription at the moment."""
         if not self.consuming:
             raise BrokerUnavailable("no subscription at the broker")
 
     def stop(self) -> None:
-        """Take no further messages; `run` returns once those under way are settled."""
+        """Take no further messages. `run` returns when those in progress are settled."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -94,15 +95,15 @@ class Consumer:
                     await self._stopping.wait()
 
     async def _session(self) -> None:
-        # No message is taken that could not be processed: the database is asked first.
+        # A message that could not be processed is not taken: the database must answer first.
         await self._database.probe()
-        generation = self._address.credentials_fingerprint()
+        fingerprint = self._address.credentials_fingerprint()
         async with opened(self._address, self._settings.queue) as connection:
             session = _Session(connection, self._processor, self._settings, self._stopping)
             await session.open()
             self.consuming = True
             self._telemetry.status(self._settings.queue, "consuming", degraded=False)
-            await session.run(until=lambda: self._address.credentials_fingerprint() != generation)
+            await session.run(until=lambda: self._address.credentials_fingerprint() != fingerprint)
 
 
 class _Session:
@@ -120,11 +121,11 @@ class _Session:
         self._settings = settings
         self._stopping = stopping
         self._waiting: deque[Delivery] = deque()
-        self._news = asyncio.Event()
+        self._wake = asyncio.Event()
         self._leaving = False
         self._last_batch = 0
         self._ended: str | None = None
-        self._away: Unavailable | None = None
+        self._unavailable: Unavailable | None = None
         self._running: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -142,18 +143,18 @@ class _Session:
         self._connection.closing.add_done_callback(lambda _: self._end("the connection ended"))
 
     async def run(self, until: Callable[[], bool]) -> None:
-        """Until stopped, lost, or `until` (asked every RELOAD_SECONDS) holds.
+        """Consume until stopped, disconnected, or `until` (called every RELOAD_SECONDS) returns true.
 
-        What is not settled in the end goes back to the queue uncounted.
+        Deliveries that are not settled in the end return to the queue uncounted.
         """
         stopped = asyncio.create_task(self._stopping.wait())
         watching = asyncio.create_task(self._watch(until))
         stopped.add_done_callback(lambda _: self._leave())
         try:
-            while self._going_on:
-                await self._news.wait()
-                self._news.clear()
-                while self._waiting and self._going_on:
+            while self._active:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting and self._active:
                     if self._last_batch >= BUSY_BATCH and len(self._waiting) < self._settings.batch:
                         await asyncio.sleep(GATHERING_SECONDS)
                     await self._next_batch()
@@ -166,8 +167,8 @@ class _Session:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     @property
-    def _going_on(self) -> bool:
-        return self._ended is None and self._away is None and not self._leaving
+    def _active(self) -> bool:
+        return self._ended is None and self._unavailable is None and not self._leaving
 
     async def _watch(self, until: Callable[[], bool]) -> None:
         while not until():  # noqa: ASYNC110 - files announce nothing
@@ -176,13 +177,13 @@ class _Session:
 
     def _leave(self) -> None:
         self._leaving = True
-        self._news.set()
+        self._wake.set()
 
     async def _next_batch(self) -> None:
         size = self._last_batch = min(len(self._waiting), self._settings.batch)
         batch = [self._waiting.popleft() for _ in range(size)]
-        if self._processor.has_effects():
-            # Slow calls overlap with the batches after them; prefetch bounds how many are under way.
+        if self._processor.has_effects:
+            # Slow calls overlap with the batches after them; prefetch limits how many are in progress.
             task = asyncio.create_task(self._process(batch))
             self._running.add(task)
             task.add_done_callback(self._done)
@@ -194,8 +195,8 @@ class _Session:
         try:
             await self._processor.process(batch, self._settlement.note)
         except* Unavailable as group:
-            self._away = next(error for error in _leaves(group) if isinstance(error, Unavailable))
-            self._news.set()
+            self._unavailable = next(error for error in _leaves(group) if isinstance(error, Unavailable))
+            self._wake.set()
         await self._flush()
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -208,34 +209,51 @@ class _Session:
             async with asyncio.timeout(RPC_TIMEOUT):
                 await self._settlement.flush()
         except TimeoutError:
-            self._end("the broker took no settlement in time")
+            self._end("the broker did not accept a settlement in time")
 
     async def _finish(self) -> None:
+        subscriptions = 0
         if self._ended is None:
             async with asyncio.timeout(RPC_TIMEOUT):
+                subscriptions = await self._subscriptions()
                 await self._channel.basic_cancel(self._tag)
-        if self._away is None:
+        if self._unavailable is None:
             await asyncio.gather(*self._running)
         if self._ended is not None:
             raise BrokerUnavailable(self._ended)
         await self._flush()
         async with asyncio.timeout(RPC_TIMEOUT):
             await self._settlement.release_rest()
-        if self._away is not None:
-            raise self._away
+        await self._wait_until_applied(subscriptions)
+        if self._unavailable is not None:
+            raise self._unavailable
+
+    async def _wait_until_applied(self, subscriptions: int) -> None:
+        """Wait until the queue has applied all settlements.
+
+        A channel holds settlements back while a quorum queue is busy, and the end of the channel would discard them:
+        the deliveries would come again. An ended subscription counts until the last of its deliveries is settled.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(APPLY_TIMEOUT):
+                while await self._subscriptions() >= subscriptions > 0:  # noqa: ASYNC110 - the broker announces nothing
+                    await asyncio.sleep(0.02)
+
+    async def _subscriptions(self) -> int:
+        return (await self._channel.queue_declare(self._settings.queue, passive=True)).consumer_count or 0
 
     def _on_message(self, message: Received) -> None:
         self._settlement.expect(message.tag)
         self._waiting.append(_delivery(message))
-        self._news.set()
+        self._wake.set()
 
     def _end(self, why: str) -> None:
         self._ended = self._ended or why
-        self._news.set()
+        self._wake.set()
 
 
 def _delivery(message: Received) -> Delivery:
-    """What is looked at of the properties; if that fails, or the body is too large, it says why."""
+    """Read the properties that a consumer needs. `defect` says why that fails, or that the body is too large."""
     user: str | None = None
     count, defect = 0, None
     try:

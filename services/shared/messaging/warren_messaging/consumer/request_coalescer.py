@@ -1,7 +1,7 @@
-"""Questions asked at the same time share one round trip.
+"""Combines concurrent requests into batches.
 
-While one round is under way the next questions gather, and all of them make the next round: a lone question is
-asked at once, and under load the rounds grow by themselves.
+While one batch is in progress, further requests wait, and all of them form the next batch: a single request runs at
+once, and under load the batches grow by themselves.
 """
 
 import asyncio
@@ -10,54 +10,55 @@ from typing import Any, Generic, TypeVar
 
 from warren_messaging.errors import Unavailable
 
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 
-class RequestCoalescer(Generic[Question, Answer]):
-    """`answer` is given questions by key and returns an answer for each key.
+class RequestCoalescer(Generic[Request, Response]):
+    """`process` takes requests by key and returns a response for each key.
 
-    When a round fails, each of its questions is asked alone, so an error is raised only where its own question was
-    asked. So `answer` may get a question twice. Only Unavailable and TimeoutError are raised to all callers at once.
+    When a batch fails, each of its requests is processed alone, so an error is raised only to the caller whose request
+    caused it, and `process` may get a request twice. Only Unavailable and TimeoutError are raised to all callers.
 
-    Those who ask with the same key in one round share the answer to the first of them. Who is cancelled while
-    waiting does not hear the answer; the question is asked all the same.
+    Callers with the same key in one batch share the response to the first request. A caller that is cancelled while it
+    waits gets no response; its request is processed all the same.
     """
 
-    def __init__(self, answer: Callable[[Mapping[Any, Question]], Awaitable[Mapping[Any, Answer]]]) -> None:
-        self._answer = answer
-        self._waiting: dict[Hashable, tuple[Question, asyncio.Future[Answer]]] = {}
-        self._rounds: asyncio.Task[None] | None = None
+    def __init__(self, process: Callable[[Mapping[Any, Request]], Awaitable[Mapping[Any, Response]]]) -> None:
+        self._process = process
+        self._waiting: dict[Hashable, tuple[Request, asyncio.Future[Response]]] = {}
+        self._worker: asyncio.Task[None] | None = None
 
-    async def submit(self, key: Hashable, question: Question) -> Answer:
+    async def submit(self, key: Hashable, request: Request) -> Response:
+        """Process a request with the next batch. Raises the error that `process` raises for it."""
         if key not in self._waiting:
-            self._waiting[key] = (question, asyncio.get_running_loop().create_future())
-        _, answer = self._waiting[key]
-        if self._rounds is None or self._rounds.done():
-            self._rounds = asyncio.create_task(self._run())
-        return await asyncio.shield(answer)
+            self._waiting[key] = (request, asyncio.get_running_loop().create_future())
+        _, response = self._waiting[key]
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._run())
+        return await asyncio.shield(response)
 
     async def close(self) -> None:
-        """Wait for the round under way."""
-        if self._rounds is not None:
-            await self._rounds
+        """Wait until no batch is in progress."""
+        if self._worker is not None:
+            await self._worker
 
     async def _run(self) -> None:
         while self._waiting:
-            asked, self._waiting = self._waiting, {}
-            await self._round(asked)
+            batch, self._waiting = self._waiting, {}
+            await self._run_batch(batch)
 
-    async def _round(self, asked: dict[Hashable, tuple[Question, asyncio.Future[Answer]]]) -> None:
+    async def _run_batch(self, batch: dict[Hashable, tuple[Request, asyncio.Future[Response]]]) -> None:
         try:
-            answers = await self._answer({key: question for key, (question, _) in asked.items()})
-            for key, (_, future) in asked.items():
-                future.set_result(answers[key])
-        except Exception as error:  # noqa: BLE001 - it is raised again where the question was asked
-            if len(asked) > 1 and not isinstance(error, (Unavailable, TimeoutError)):
-                for key, each in asked.items():
-                    await self._round({key: each})
+            responses = await self._process({key: request for key, (request, _) in batch.items()})
+            for key, (_, future) in batch.items():
+                future.set_result(responses[key])
+        except Exception as error:  # noqa: BLE001 - it is raised again to the callers
+            if len(batch) > 1 and not isinstance(error, (Unavailable, TimeoutError)):
+                for key, each in batch.items():
+                    await self._run_batch({key: each})
                 return
-            for _, future in asked.values():
+            for _, future in batch.values():
                 if not future.done():
                     future.set_exception(error)
                     # Marked as retrieved, since the caller may be gone: asyncio would log the error.

@@ -1,4 +1,4 @@
-"""Telling the broker what became of each delivery, in as few frames as that takes."""
+"""Acknowledges and rejects deliveries, in as few frames as possible."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,11 +6,11 @@ from functools import partial
 
 import aiormq.abc
 
-from warren_messaging.consumer.processor import Delivery, Verdict
+from warren_messaging.consumer.delivery import Delivery, Verdict
 
 
 class Settlement:
-    """The deliveries of one channel that the broker still waits to hear about."""
+    """The deliveries of one channel that are not settled yet, and the verdicts that are not sent yet."""
 
     def __init__(self, channel: aiormq.abc.AbstractChannel) -> None:
         self._channel = channel
@@ -25,16 +25,16 @@ class Settlement:
         self._open[tag] = None
 
     def note(self, delivery: Delivery, verdict: Verdict) -> None:
-        """Remember a verdict until the next flush. A second one for the same delivery is a bug."""
+        """Keep a verdict until the next flush. A second verdict on the same delivery is a bug."""
         if delivery.tag not in self._open or delivery.tag in self._noted:
             raise AssertionError(f"delivery {delivery.tag} is settled twice")
         self._noted[delivery.tag] = verdict
 
     async def release_rest(self) -> None:
-        """Return every delivery that has no verdict, uncounted, those included that we have not seen yet.
+        """Return every delivery that has no verdict, uncounted, including deliveries that have not arrived yet.
 
         The broker may send deliveries after it has confirmed the end of the subscription, and the driver drops
-        those. Left alone they would be returned by the closing channel, which counts as a failure of each.
+        them. The closing channel would return them and count a failure of each.
         """
         async with self._writing:
             self._open.clear()
@@ -44,9 +44,9 @@ class Settlement:
                 await self._channel.basic_qos(prefetch_count=1)  # its answer comes after what was on its way
 
     async def flush(self) -> None:
-        """Send what is noted. Tags that are done from the oldest open one on share one acknowledgement.
+        """Send the verdicts. Acknowledged tags from the oldest open one on share one frame.
 
-        What a flush that is cut off has not sent stays noted, so that no later one can cover it.
+        What a cancelled flush has not sent stays noted, so that no later acknowledgement covers it.
         """
         async with self._writing:
             frames = self._frames(dict(self._noted))
@@ -58,7 +58,7 @@ class Settlement:
                     self._noted.pop(tag, None)
 
     def _frames(self, noted: dict[int, Verdict]) -> list[tuple[list[int], Callable[[bool], Awaitable[None]]]]:
-        """Pairs of the tags that a frame settles and what sends it."""
+        """Return pairs: the tags that a frame settles, and the function that sends it."""
         up_to = None
         for tag in self._open:
             if tag not in noted:

@@ -17,7 +17,8 @@ import msgspec
 
 from warren_messaging.amqp.publisher import Message
 from warren_messaging.codec import Codec
-from warren_messaging.consumer.processor import Delivery, Processor, Verdict, logical_id_of
+from warren_messaging.consumer.delivery import Delivery, Verdict, logical_id_of
+from warren_messaging.consumer.processor import Processor
 from warren_messaging.errors import MalformedEvent
 from warren_messaging.events import AnyEvent, Catalogue, EventData
 from warren_messaging.handlers import Handlers

@@ -1,0 +1,91 @@
+"""Deliveries on their way through a consumer, and the verdicts on them."""
+
+import hashlib
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from warren_messaging.events import AnyEvent
+from warren_messaging.handlers import AnyEffect, Handler
+from warren_messaging.transaction import Transaction
+
+T = TypeVar("T", bound=Transaction)
+
+
+class Delivery(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One message as a queue handed it to a consumer."""
+
+    tag: int
+    body: bytes
+    exchange: str = ""
+    """The exchange that its sender published it to."""
+    routing_key: str = ""
+    user_id: str | None = None
+    """The broker user that published it, verified by the broker; None if the sender did not set it."""
+    returned: bool = False
+    """This queue delivered it before."""
+    replays: int = 0
+    """How often it was replayed from a parking lot."""
+    defect: str | None = None
+    """Why it is refused unread: undecodable properties that decide about it, or a body that is too large."""
+    body_hash: str | None = None
+    """SHA-256 of a body that was not kept."""
+
+    @property
+    def may_have_failed(self) -> bool:
+        """Whether the table `failures` may have a row about it."""
+        return self.returned or self.replays > 0
+
+    @property
+    def content_key(self) -> str:
+        """Identifies a delivery whose event cannot be read or trusted."""
+        return self.body_hash or hashlib.sha256(self.body).hexdigest()
+
+
+class Verdict(Enum):
+    """What the broker is to do with a delivery."""
+
+    ACK = auto()
+    """Remove it: its effect is committed."""
+    RETRY = auto()
+    """Deliver it again after the queue's delay, and count the attempt."""
+    DEAD_LETTER = auto()
+    """Move it to the parking lot through the queue's dead-letter exchange."""
+    RELEASE = auto()
+    """Deliver it again at once, uncounted: it was not tried."""
+
+
+AckCallback = Callable[[Delivery, Verdict], None]
+
+
+class DecodedDelivery(msgspec.Struct, eq=False):
+    """A delivery whose event was read and whose sender is genuine."""
+
+    delivery: Delivery
+    event: AnyEvent
+    dedup_key: UUID
+
+
+class HandlerRun(DecodedDelivery, Generic[T], eq=False):
+    """A delivery with the handler that processes it."""
+
+    handler: Handler[T]
+
+
+class EffectRun(DecodedDelivery, Generic[T], eq=False):
+    """A delivery with the effect that processes it, and how far the effect has come."""
+
+    effect: AnyEffect[T]
+    intent: Any = None
+    """What to perform; None before `prepare`, and when there is nothing to perform."""
+    result: Any = None
+    started_at: float = 0.0
+    """time.perf_counter() at the beginning of `perform`."""
+
+
+def logical_id_of(event: AnyEvent) -> UUID:
+    """Return the default dedup key, which the versions of one fact share."""
+    return event.logicalid

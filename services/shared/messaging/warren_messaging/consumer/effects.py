@@ -1,0 +1,88 @@
+"""Effects: prepared in one transaction, performed outside of any, completed in another one."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from warren_messaging.consumer.batch import BatchRunner, without
+from warren_messaging.consumer.delivery import EffectRun, Verdict
+from warren_messaging.consumer.request_coalescer import RequestCoalescer
+from warren_messaging.postgres import inbox
+from warren_messaging.telemetry import Telemetry
+from warren_messaging.transaction import Transaction
+
+T = TypeVar("T", bound=Transaction)
+
+EFFECT_TIMEOUT = 30.0  # seconds
+
+
+class EffectRunner(Generic[T]):
+    """Runs the effects of one consumer, at most `concurrency` calls at a time."""
+
+    def __init__(self, consumer: str, batches: BatchRunner[T], telemetry: Telemetry, concurrency: int) -> None:
+        self._consumer = consumer
+        self._batches = batches
+        self._telemetry = telemetry
+        self._slots = asyncio.Semaphore(concurrency)
+        # Effects that end at the same time are completed in one transaction.
+        self._completions: RequestCoalescer[EffectRun[T], Verdict] = RequestCoalescer(self._complete)
+
+    async def run(self, batch: Sequence[EffectRun[T]], on_verdict: Callable[[EffectRun[T], Verdict], None]) -> None:
+        """Run all effects and report each verdict once. Raises Unavailable when a server is away."""
+        prepared: list[EffectRun[T]] = []
+
+        def after_prepare(run: EffectRun[T], verdict: Verdict) -> None:
+            if verdict is Verdict.ACK and run.intent is not None:
+                prepared.append(run)
+            else:
+                on_verdict(run, verdict)
+
+        await self._batches.run(batch, self._prepare, after_prepare)
+        async with asyncio.TaskGroup() as group:
+            for run in prepared:
+                group.create_task(self._perform(run, on_verdict))
+
+    async def _prepare(self, batch: Sequence[EffectRun[T]]) -> None:
+        """Set the intents. A delivery without one has nothing to do and is remembered as processed."""
+        started = time.perf_counter()
+        async with self._batches.transaction() as uow:
+            fresh = await self._batches.unknown(uow, batch)
+            await uow.load([run.event for run in fresh])
+            for run in batch:
+                run.intent = None  # an earlier attempt at this step may have set it
+            for run in fresh:
+                run.intent = await run.effect.prepare(run.event, uow)
+            idle = [run for run in fresh if run.intent is None]
+            await inbox.remember(uow.connection, self._consumer, {run.dedup_key for run in idle})
+            await self._batches.mark_succeeded(uow, [run for run in batch if run.intent is None])
+        self._batches.report(idle, [[] for _ in idle], idle, time.perf_counter() - started)
+        for run in without(batch, fresh):
+            self._telemetry.repeated(self._consumer, run.event)
+
+    async def _perform(self, run: EffectRun[T], on_verdict: Callable[[EffectRun[T], Verdict], None]) -> None:
+        run.started_at = time.perf_counter()
+        try:
+            async with self._slots, asyncio.timeout(EFFECT_TIMEOUT):
+                run.result = await run.effect.perform(run.intent)
+        except Exception as error:  # noqa: BLE001 - an error of a call decides about its message only
+            on_verdict(run, await self._batches.failed(run, error))
+            return
+        on_verdict(run, await self._completions.submit(run, run))
+
+    async def _complete(self, runs: Mapping[EffectRun[T], EffectRun[T]]) -> Mapping[EffectRun[T], Verdict]:
+        verdicts: dict[EffectRun[T], Verdict] = {}
+        await self._batches.run(list(runs), self._store_results, verdicts.__setitem__)
+        return verdicts
+
+    async def _store_results(self, batch: Sequence[EffectRun[T]]) -> None:
+        async with self._batches.transaction() as uow:
+            fresh = await self._batches.remember(uow, batch)
+            await uow.load([run.event for run in fresh])
+            led_to = [
+                await self._batches.announce(uow, run, run.effect.complete(run.event, run.intent, run.result, uow))
+                for run in fresh
+            ]
+            await self._batches.mark_succeeded(uow, batch)
+        seconds = time.perf_counter() - min(run.started_at for run in batch)
+        self._batches.report(fresh, led_to, batch, seconds)
