@@ -60,7 +60,7 @@ class Shop:
         self.db = db
         self.mails, self.messages = Outbox(), Outbox()
         told = {"exchange": "notification.exchange"}
-        hears = {"hears": "notification.exchange"}
+        hears = {"source_exchange": "notification.exchange"}
         email = channel("shop@warren.example")
         parts: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "order": (ORDER, OrderBook, {}),
@@ -70,7 +70,7 @@ class Shop:
             "notification": (NOTIFICATION, partial(Conversations, contact_domain="shop.test"), told),
             "email": (email.handlers(self.mails.send), email.repository(), hears),
             "sms": (CHANNEL.handlers(self.messages.send), CHANNEL.repository(), hears),
-            "audit": (AUDIT, Log, {"catalogue": {}, "tolerant": True, "identity": _own_id}),
+            "audit": (AUDIT, Log, {"catalogue": {}, "tolerant": True, "dedup_key": _own_id}),
         }
         self.services = {
             name: ConsumerHarness(handlers, transaction, service=name, database=databases[name], **options)
