@@ -46,7 +46,7 @@ ENVIRONMENT = {
 }
 BROKER, DATABASE = "broker", "database"
 URL_SETTING = {BROKER: "WARREN_BROKER_URL", DATABASE: "WARREN_DATABASE_URL"}
-REPEATED = "repeated, no effect"
+REPEATED = "delivery repeated"
 """The log line of a consumer about an event that its inbox knows."""
 FAST_BROKER_TIMERS = "-rabbit quorum_tick_interval 500 -rabbit dead_letter_worker_publisher_confirm_timeout 1000"
 """Milliseconds: how often queues report their depth, how soon a message that a full parking lot refused is retried."""

@@ -100,7 +100,7 @@ def install(failpoint: Failpoint) -> None:
 def shorten_timeouts() -> None:
     """Apply the FAULT_... settings of leases, heartbeats and timeouts."""
     lease = float(os.environ.get("FAULT_LEASE_SECONDS", "10"))
-    Relay.__init__.__defaults__ = (RelaySettings(lease_seconds=lease, sweep_seconds=min(1.0, lease / 5)),)
+    Relay.__init__.__defaults__ = (RelaySettings(lease_seconds=lease, takeover_seconds=min(1.0, lease / 5)),)
     heartbeat = int(os.environ.get("FAULT_HEARTBEAT_SECONDS", "10"))
     ProcessSettings.broker = property(  # type: ignore[method-assign, assignment]
         lambda self: BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file, heartbeat)

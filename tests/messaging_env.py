@@ -301,7 +301,7 @@ class MessagingEnv:
                 await database.close()
 
 
-FAST_RELAY = RelaySettings(lease_seconds=2.0, sweep_seconds=0.2)
+FAST_RELAY = RelaySettings(lease_seconds=2.0, takeover_seconds=0.2)
 
 
 async def eventually(

@@ -53,4 +53,4 @@ def test_wrong_clocks_change_no_deadline_and_no_lease(harness: FaultHarness, cus
 
 def _repeated_events(harness: FaultHarness) -> list[str]:
     """Events of the services with wrong clocks that audit received more than once."""
-    return re.findall(r"repeated, no effect ((?:order|shipping|payment)\..*)", harness.log("audit"))
+    return re.findall(r"delivery repeated ((?:order|shipping|payment)\..*)", harness.log("audit"))

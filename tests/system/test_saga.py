@@ -58,7 +58,7 @@ def test_the_first_seeds_request_is_accepted_verbatim_and_every_service_logs_its
     deadline = time.monotonic() + 10
     for process, texts in expected.items():
         for text in texts:
-            while not _logged(shop, process, text, "order=123"):
+            while not _logged(shop, process, text, "subject=123"):
                 assert time.monotonic() < deadline, f"{process} logged no {text!r} for order 123"
                 time.sleep(0.05)
 

@@ -40,7 +40,7 @@ class _Formatter(logging.Formatter):
 
 
 def _line(_: Any, __: str, event: dict[str, Any]) -> str:
-    """12:00:00.123 inventory     processed order.created -> inventory.reserved  order=123 ms=3.1
+    """12:00:00.123 inventory    delivery processed order.created -> inventory.reserved  subject=123 ms=3.1
 
     Values can come from messages: unprintable characters are escaped, so no value can control a terminal or forge a
     line.

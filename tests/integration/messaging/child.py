@@ -120,7 +120,7 @@ async def run(setting: Setting) -> None:
     database = Database(setting.database)
     await database.open()
     relay = Relay(
-        database, Publisher(setting.broker, "probe"), telemetry, RelaySettings(lease_seconds=2.0, sweep_seconds=0.2)
+        database, Publisher(setting.broker, "probe"), telemetry, RelaySettings(lease_seconds=2.0, takeover_seconds=0.2)
     )
     outbox = Outbox(database, relay, source="/warren/probe", exchange="order.exchange")
     processor = Processor(

@@ -119,7 +119,7 @@ async def test_a_lock_on_the_outbox_is_outlived_by_the_relay(
 ) -> None:
     """Somebody alters the table, or forgot a transaction, for longer than a statement waits for a lock."""
     monkeypatch.setattr(messaging_database, "LOCK_TIMEOUT", 0.2)
-    async with env.outbox(RelaySettings(lease_seconds=1.0, sweep_seconds=0.1)) as outbox:
+    async with env.outbox(RelaySettings(lease_seconds=1.0, takeover_seconds=0.1)) as outbox:
         async with outbox.transaction(Transaction) as work:
             work.announce(OrderConfirmed(customer="gayal"), subject=uuid.uuid4())
         await env.sql("DO $$ BEGIN LOCK TABLE outbox; PERFORM pg_sleep(1); END $$")

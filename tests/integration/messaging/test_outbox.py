@@ -150,14 +150,14 @@ async def one_left(env: MessagingEnv) -> bool:
 
 async def test_the_sweeper_publishes_what_a_crashed_process_left(env: MessagingEnv) -> None:
     # With room for one event, which it holds, the stopped process sweeps none itself.
-    async with env.outbox(RelaySettings(lease_seconds=2.0, sweep_seconds=0.2, capacity=1)) as outbox:
+    async with env.outbox(RelaySettings(lease_seconds=2.0, takeover_seconds=0.2, capacity=1)) as outbox:
         slot = outbox.relay.reserve()  # type: ignore[attr-defined]
         # A place before ours that is never filled stops publishing from memory, as a crash would.
         async with outbox.transaction(Transaction) as work:
             work.announce(CONFIRMED, subject=uuid.uuid4())
         await asyncio.sleep(0.3)
         assert await rows(env) == 1
-        async with env.outbox(RelaySettings(lease_seconds=2.0, sweep_seconds=0.2)):
+        async with env.outbox(RelaySettings(lease_seconds=2.0, takeover_seconds=0.2)):
             # Nobody takes a row whose owner is alive and renews its lease.
             await asyncio.sleep(3.0)
             assert await rows(env) == 1
@@ -170,7 +170,7 @@ async def test_the_sweeper_publishes_what_a_crashed_process_left(env: MessagingE
 
 
 async def test_events_wait_while_the_broker_is_full_of_them_in_memory_and_none_is_lost(env: MessagingEnv) -> None:
-    settings = RelaySettings(lease_seconds=2.0, sweep_seconds=0.1, capacity=10, window=5)
+    settings = RelaySettings(lease_seconds=2.0, takeover_seconds=0.1, capacity=10, window=5)
     async with env.outbox(settings) as outbox:
         for _ in range(10):
             async with outbox.transaction(Transaction) as work:

@@ -30,7 +30,7 @@ async def types(env: MessagingEnv) -> list[str]:
 
 
 async def test_what_another_process_has_taken_over_is_left_to_it(env: MessagingEnv) -> None:
-    settings = RelaySettings(lease_seconds=1.0, sweep_seconds=0.1)
+    settings = RelaySettings(lease_seconds=1.0, takeover_seconds=0.1)
     async with env.outbox(settings) as outbox:
         # A place before ours that is not filled keeps the event in memory, as a process that stands still does.
         slot = outbox.relay.reserve()  # type: ignore[attr-defined]

@@ -56,7 +56,7 @@ def test_what_is_announced_inherits_from_its_cause_what_is_not_given() -> None:
 
 
 def test_an_announcement_about_nothing_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match=r"order\.completed is about nothing: give a cause or a subject"):
+    with pytest.raises(ValueError, match=r"order\.completed has no subject: give a cause or a subject"):
         announcing().announce(COMPLETED)
 
 

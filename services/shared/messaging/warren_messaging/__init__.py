@@ -1,7 +1,7 @@
-"""Events between services over RabbitMQ, with their effects in PostgreSQL: neither lost nor done twice.
+"""Events between services over RabbitMQ with effects in PostgreSQL: no event is lost, none has its effect twice.
 
-Authors of services import from here; modules are where the library itself keeps its parts. What is guaranteed, how,
-and at what price is in docs/messaging.md. Doubles for tests are in `warren_messaging.testing`.
+This package exports the public names. docs/messaging.md describes the guarantees, how they are kept, and their cost.
+Test doubles are in `warren_messaging.testing`.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """Import the public names at the first use of one: a program that needs one module pays for no other."""
+        """Import the public names when one of them is first used: a program that needs one module imports no other."""
         if name != "__all__" and find_spec(f"{__name__}.{name}"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.interface"), name)

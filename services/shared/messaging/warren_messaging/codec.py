@@ -18,7 +18,7 @@ from warren_messaging.events import AnyEvent, Catalogue, Event
 
 MAX_BODY = 1024 * 1024  # bytes
 
-# Raw, above those that JSON itself refuses, or escaped. An even number of backslashes escapes nothing but themselves.
+# Raw control characters that JSON allows, or escaped ones. An even number of backslashes escapes only backslashes.
 _CONTROL = re.compile(
     rb"\x7f|\xc2[\x80-\x9f]|(?<!\\)(?:\\\\)*\\(?:[bf]|u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f]))", re.IGNORECASE
 )
@@ -28,7 +28,7 @@ _envelopes = msgspec.json.Decoder(Event[msgspec.Raw])
 
 
 def new_id() -> UUID:
-    """A UUIDv7: unique, and close in an index to those made at the same time."""
+    """Return a UUIDv7: ids made at the same time are close to each other in an index."""
     return uuid7s.uuid7()
 
 
@@ -50,10 +50,10 @@ def too_large(size: int) -> str:
 
 
 def require_readable(body: bytes) -> None:
-    """Raises MalformedEvent for what every reader refuses: too large, or not UTF-8, or with control characters other
-    than tab, line feed and carriage return.
+    """Raises MalformedEvent for a body that every reader refuses: too large, not UTF-8, or with control characters
+    other than tab, line feed and carriage return.
 
-    The parser checks only the text that it takes, and the database takes no NUL.
+    The parser checks only the text that it decodes, and the database refuses NUL.
     """
     if len(body) > MAX_BODY:
         raise MalformedEvent(too_large(len(body)))
@@ -67,16 +67,16 @@ def require_readable(body: bytes) -> None:
 
 
 class OpaqueEvent(Event[msgspec.Raw], frozen=True, kw_only=True):
-    """An event whose data was not read."""
+    """An event whose data was not decoded."""
 
     body: bytes
-    """The event as it was received, with all attributes."""
+    """The whole event as received."""
 
 
 class Codec:
-    """Reads the events of a catalogue.
+    """Decodes the events of a catalogue.
 
-    With `tolerant`, an event of an unknown type is an OpaqueEvent instead of being refused.
+    With `tolerant`, an event of an unknown type becomes an OpaqueEvent; without, it is refused.
     """
 
     def __init__(self, catalogue: Catalogue, *, tolerant: bool = False) -> None:

@@ -1,11 +1,11 @@
-"""What can go wrong, as one tree.
+"""All errors of the library.
 
 MessagingError
-├── ConfigurationError      the process cannot work as set up: it ends with the message
+├── ConfigurationError      the process cannot work as configured: it ends with the message
 │   ├── BrokerTooOld
 │   ├── AccessRefused
 │   └── TopologyMissing
-├── Unavailable             a server is away: wait and go on, no message is blamed
+├── Unavailable             a server is unavailable: wait and continue, no message is to blame
 │   ├── BrokerUnavailable
 │   └── DatabaseUnavailable
 ├── TransientError          this message failed now and may succeed later: delayed retry
@@ -20,23 +20,23 @@ class MessagingError(Exception):
 
 
 class ConfigurationError(MessagingError):
-    """Retrying cannot help until somebody changes a setting, a permission or the topology."""
+    """A retry cannot succeed before a setting, a permission or the topology is changed."""
 
 
 class BrokerTooOld(ConfigurationError):
-    """Older brokers accept the arguments for delayed retry and silently ignore them."""
+    """The broker accepts the arguments for delayed retry and ignores them."""
 
 
 class AccessRefused(ConfigurationError):
-    """Wrong credentials, or a permission that the broker user lacks."""
+    """The credentials are wrong, or the broker user lacks a permission."""
 
 
 class TopologyMissing(ConfigurationError):
-    """A queue or exchange that should exist does not. Services never declare any."""
+    """A queue or exchange does not exist. Services never declare any."""
 
 
 class Unavailable(MessagingError):
-    """A server cannot be reached at the moment."""
+    """A server cannot be reached."""
 
 
 class BrokerUnavailable(Unavailable):
@@ -48,11 +48,11 @@ class DatabaseUnavailable(Unavailable):
 
 
 class TransientError(MessagingError):
-    """Raised by a handler or an effect: try again later."""
+    """Raised by a handler or an effect: retry later."""
 
 
 class PermanentError(MessagingError):
-    """Raised by a handler or an effect: no retry will help, park the message."""
+    """Raised by a handler or an effect: no retry can succeed, park the message."""
 
 
 class MalformedEvent(PermanentError):
@@ -60,4 +60,4 @@ class MalformedEvent(PermanentError):
 
 
 class UndecodableProperties(PermanentError):
-    """The AMQP properties of a message hold what no client can decode. The text names the fields."""
+    """AMQP properties of a message cannot be decoded. The text names the fields."""

@@ -1,8 +1,7 @@
-"""The one shape every event has: CloudEvents 1.0, structured JSON mode.
+"""The envelope of every event: CloudEvents 1.0, structured JSON mode.
 
-The body is self-contained: the broker, the outbox, the audit log and the stream all keep the same bytes.
-Attributes beyond the CloudEvents core are extensions in the sense of its specification
-(lower-case letters, at most 20 of them).
+The body is self-contained: broker, outbox and audit log store the same bytes. Attributes beyond the CloudEvents core
+are extensions in the sense of its specification (at most 20 lower-case letters).
 """
 
 from collections.abc import Mapping
@@ -19,29 +18,29 @@ DataT = TypeVar("DataT")
 ShortText = Annotated[str, msgspec.Meta(max_length=255)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
-# Both travel as AMQP properties too. A value that no broker takes is refused on reading: whoever inherits it from a
-# cause could publish nothing any more.
+# Trace and priority are AMQP properties too. A value that no broker accepts is refused on reading: an event that
+# inherits it from its cause could not be published.
 Trace = Annotated[str, msgspec.Meta(max_length=256)]
 SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Priority = Annotated[int, msgspec.Meta(ge=0, le=31)]
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Base of what an event says. Unknown fields are ignored on reading, so a publisher may add some."""
+    """Base class of the data of events. Unknown fields are ignored on reading, so a publisher may add fields."""
 
     TYPE: ClassVar[str]
-    """CloudEvents `type`, and at the same time the routing key."""
+    """CloudEvents `type`, and the routing key."""
 
 
 Catalogue = Mapping[str, type[EventData]]
-"""Event type to the structure of its data."""
+"""Event type to the class of its data."""
 
 
 class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defaults=True):
-    """One event as it travels.
+    """One event as it is published.
 
-    `id` is new for each event; `logicalid` is shared by the versions of one fact and is what consumers
-    deduplicate by. `sourcesequence` counts the events of one source about one subject from 1 without a gap.
+    `id` is new for each event. `logicalid` is shared by the versions of one fact; consumers deduplicate by it.
+    `sourcesequence` numbers the events of one source about one subject from 1 without a gap.
     """
 
     specversion: str
@@ -53,13 +52,13 @@ class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defa
     logicalid: UUID
     sourcesequence: SequenceNumber
     reference: ShortText | None = None
-    """What people call the subject: the customer's own order number."""
+    """The name that people use for the subject, such as an order number."""
     causationid: UUID | None = None
     """`id` of the event that led to this one."""
     traceparent: Trace | None = None
     """W3C trace context."""
     priority: Priority | None = None
-    """0 to 31, 4 when not given; what follows from an event inherits it, so an express order stays ahead."""
+    """0 to 31, 4 by default. Events inherit it from their cause, so an urgent order keeps its priority."""
     data: DataT
 
 

@@ -1,12 +1,12 @@
-"""What the author of a service writes: a table from event data to a handler or an effect.
+"""The table of a service: for each class of event data a handler or an effect.
 
     async def on_order_created(event: Event[OrderCreated], stock: Stockroom) -> list[EventData]:
         ...
 
     HANDLERS: Handlers[Stockroom] = {OrderCreated: on_order_created}
 
-A handler does no network input or output: it runs inside a transaction that others wait for, and may run again
-when that is rolled back. What has to call somebody (a gateway, a mail server) is an `Effect`.
+A handler does no network I/O: it runs inside a transaction that holds locks, and runs again when that is rolled back. A
+call to an external system (a gateway, a mail server) is an `Effect`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -22,20 +22,20 @@ Intent = TypeVar("Intent")
 Result = TypeVar("Result")
 
 Handler = Callable[[Any, T], Awaitable[Iterable[EventData]]]
-"""(event, transaction) -> what to announce because of it. Raises TransientError or PermanentError to refuse."""
+"""(event, transaction) -> the event data to announce. Raises TransientError or PermanentError to refuse the event."""
 
 
 class Effect(msgspec.Struct, Generic[T, Intent, Result], frozen=True):
-    """A call to the outside world on behalf of one event.
+    """A call to an external system because of one event.
 
-    1. `prepare(event, transaction)` decides what is to be done and stores that it is about to be; None means
-       that nothing is to be done any more, and what it announced stands.
-    2. `perform(intent)` makes the call, outside of any transaction. It may be made again after a crash or a lost
+    1. `prepare(event, transaction)` decides what to do, stores that decision and returns the intent. None means that
+       nothing is left to do; its announcements are kept.
+    2. `perform(intent)` makes the call, outside of any transaction. The call may be repeated after a crash or a lost
        answer, so it must carry an idempotency key that depends only on the event.
-    3. `complete(event, intent, result, transaction)` stores the result and returns what to announce.
+    3. `complete(event, intent, result, transaction)` stores the result and returns the event data to announce.
 
-    The delivery is acknowledged after step 3 is committed. Until then it stays in its queue, so the backlog of
-    slow calls is visible where scaling looks for it, and the queue's own delayed retry serves the calls too.
+    The delivery is acknowledged after step 3 is committed. Until then it stays in its queue, so an autoscaler sees the
+    backlog of slow calls, and the queue's delayed retry applies to them.
     """
 
     prepare: Callable[[Any, T], Awaitable[Intent | None]]
@@ -45,7 +45,7 @@ class Effect(msgspec.Struct, Generic[T, Intent, Result], frozen=True):
 
 AnyEffect = Effect[T, Any, Any]
 Handlers = Mapping[type[EventData], Handler[T] | AnyEffect[T]]
-"""The key EventData itself stands for every event that has no entry of its own."""
+"""The key EventData stands for every event without an entry."""
 
 
 def handler_of(handlers: Handlers[T], event: AnyEvent) -> Handler[T] | AnyEffect[T] | None:

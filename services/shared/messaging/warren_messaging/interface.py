@@ -33,17 +33,17 @@ from warren_messaging.telemetry import LogTelemetry, Telemetry, TelemetryFanout
 from warren_messaging.transaction import Announcement, Connection, Transaction
 
 __all__ = [
-    # What handlers are written with
+    # For handlers
     "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
-    # What a process is put together from
+    # For a process
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
     "Retention", "RetentionSettings", "RetentionRule", "by_age",
-    # What it tells
+    # For telemetry
     "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
-    # What travels inside
+    # Messages and events
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
-    # What goes wrong
+    # Errors
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
     "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable", "UndecodableProperties",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Where the library tells what it does. Logs are one listener; metrics and traces are others."""
+"""The interface through which the library reports its work, and the implementation for logs."""
 
 import logging
 from functools import cached_property
@@ -11,33 +11,33 @@ from warren_messaging.events import AnyEvent
 
 
 class Telemetry(Protocol):
-    """All calls are made on the hot path: they must not block or raise."""
+    """Implementations must not block or raise: the calls are made for each message."""
 
     def published(self, event: AnyEvent, result: PublishResult) -> None:
-        """The broker has answered for one event."""
+        """The broker has confirmed, returned or refused one event."""
 
     def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        """A delivery's transaction is committed; `effects` are the event types it led to."""
+        """The transaction of a delivery has committed; `effects` are the types of the events that it announced."""
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
-        """A delivery had been processed before and changed nothing."""
+        """A delivery was a repetition and changed nothing."""
 
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
-        """A delivery failed; it is parked, or will be tried again."""
+        """A delivery failed; it is parked, or will be retried."""
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
-        """Something that an operator should read: a server is away, or all is well again."""
+        """A component is degraded (a server is unavailable), or works again. `text` is for an operator."""
 
 
 class LogTelemetry:
-    """Readable lines: what came in, what it led to, for which order."""
+    """Writes one log line for each call."""
 
     def __init__(self, service: str) -> None:
         self._service = service
 
     @cached_property
     def _log(self) -> Any:
-        """Bound at the first line, when logging is set up; binding for each line costs more than most lines."""
+        """Bound at the first line, after logging is configured; binding it for each line is expensive."""
         return structlog.get_logger(service=self._service).bind()
 
     @cached_property
@@ -47,12 +47,12 @@ class LogTelemetry:
     def published(self, event: AnyEvent, result: PublishResult) -> None:
         if result is PublishResult.CONFIRMED:
             if self._logs_info:
-                self._log.info("published", event_type=event.type, order=event.reference or str(event.subject))
+                self._log.info("event published", event_type=event.type, subject=event.reference or str(event.subject))
         else:
             self._log.error(
-                f"{result.name.lower()} by the broker, kept in the outbox",
+                f"event {result.name.lower()}",
                 event_type=event.type,
-                order=event.reference or str(event.subject),
+                subject=event.reference or str(event.subject),
                 id=str(event.id),
             )
 
@@ -60,18 +60,18 @@ class LogTelemetry:
         if not self._logs_info:
             return
         self._log.info(
-            "processed",
+            "delivery processed",
             event_type=event.type,
             led_to=",".join(effects) or None,
-            order=event.reference or str(event.subject),
+            subject=event.reference or str(event.subject),
             ms=round(seconds * 1000, 1),
         )
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
-        self._log.info("repeated, no effect", event_type=event.type, order=event.reference or str(event.subject))
+        self._log.info("delivery repeated", event_type=event.type, subject=event.reference or str(event.subject))
 
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
-        text = "parked" if parked else "failed, will be tried again"
+        text = "delivery parked" if parked else "delivery failed"
         self._log.warning(text, consumer=consumer, key=key, reason=reason, attempts=attempts)
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
@@ -79,7 +79,7 @@ class LogTelemetry:
 
 
 class TelemetryFanout:
-    """Tells each of several listeners, in their order."""
+    """Forwards each call to several listeners, in their order."""
 
     def __init__(self, *listeners: Telemetry) -> None:
         self._listeners = listeners

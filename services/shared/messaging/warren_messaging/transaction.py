@@ -1,4 +1,4 @@
-"""The transaction that a handler works in."""
+"""The unit of work of a handler."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +21,7 @@ MAX_EXPIRY_MS = 2**31 - 1  # ms
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """What a transaction will say once it is committed: data plus what only the sayer knows."""
+    """An event that a transaction publishes after its commit, before it has an id and a number."""
 
     data: EventData
     subject: UUID
@@ -39,9 +39,9 @@ class Announcement(msgspec.Struct, frozen=True):
 class Transaction:
     """One database transaction, shared by a batch of deliveries.
 
-    A service derives its own class: `load` reads and locks in one statement every row that the events of the
-    batch touch, handlers then work on objects in memory, and `save` writes what changed in one statement a
-    table. Rows must be locked in the order of their keys, or two batches may wait for each other.
+    A service derives its own class: `load` reads and locks the rows of all events of the batch in one statement,
+    handlers change objects in memory, and `save` writes the changes in one statement for each table. Rows must be
+    locked in the order of their keys, or two batches may wait for each other.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -49,10 +49,10 @@ class Transaction:
         self.announcements: list[Announcement] = []
 
     async def load(self, events: Sequence[AnyEvent]) -> None:
-        """Called once before the first handler, with the batch's new events."""
+        """Called once before the first handler, with the new events of the batch."""
 
     async def repeated(self, events: Sequence[AnyEvent]) -> None:
-        """Called once after the last handler, with the batch's events that were processed before, if there are any."""
+        """Called once after the last handler, with the events of the batch that were processed before, if any."""
 
     async def save(self) -> None:
         """Called once after the last handler, before the commit."""
@@ -71,16 +71,16 @@ class Transaction:
     ) -> Self:
         """Publish `data` when, and only when, this transaction commits.
 
-        Subject, reference, priority and trace are taken from `cause` unless given. Raises ValueError for what could
-        never be published.
+        Subject, reference, priority and trace default to those of `cause`. Raises ValueError for values that the
+        broker would refuse.
         """
         if cause is not None:
             subject, reference = subject or cause.subject, reference or cause.reference
             priority = cause.priority if priority is None else priority
             traceparent = traceparent or cause.traceparent
         if subject is None:
-            raise ValueError(f"{data.TYPE} is about nothing: give a cause or a subject")
-        # What the broker would refuse must not be committed: it would be tried for ever, and hold up all behind it.
+            raise ValueError(f"{data.TYPE} has no subject: give a cause or a subject")
+        # A value that the broker refuses must not be committed: the relay would try it again and again.
         if priority is not None and not 0 <= priority <= MAX_PRIORITY:
             raise ValueError(f"{data.TYPE} has the priority {priority}: 0 to {MAX_PRIORITY} are possible")
         if traceparent is not None and len(traceparent) > MAX_TRACE:

@@ -1,10 +1,10 @@
-"""The outbox: events commit with the state they tell of, and reach the broker after that.
+"""The outbox: events commit together with the state that they describe, and reach the broker after that.
 
-`Outbox.transaction` is the only way to change state and announce it. Within the transaction the events get
-their sequence numbers and are stored; a place in the relay's queue is taken before COMMIT is sent and filled
-when it has succeeded. Since two transactions about one subject exclude each other until the commit, one process
-publishes the events of a subject in the order of their commits. After a crash, between replicas and after a
-retry that order may differ.
+`Outbox.transaction` is the only way to change state and announce it. Within the transaction the events get their
+sequence numbers and are stored. A slot in the relay's publishing order is reserved before COMMIT is sent and committed
+when COMMIT has succeeded. Two transactions about one subject exclude each other until the commit, so one process
+publishes the events of a subject in the order of their commits. After a crash, between replicas and after a retry
+that order may differ.
 """
 
 from collections import Counter
@@ -26,9 +26,9 @@ T = TypeVar("T", bound=Transaction)
 
 
 class Outbox:
-    """State changes and their events, together or not at all.
+    """Stores state changes and their events in one transaction.
 
-    `source` names the service in its events; `exchange` is where they go unless an announcement says otherwise.
+    `source` names the service in its events; `exchange` is the default destination of an announcement.
     """
 
     def __init__(self, database: Database, relay: Relay, *, source: str, exchange: str) -> None:
@@ -39,21 +39,21 @@ class Outbox:
 
     @asynccontextmanager
     async def transaction(self, kind: Callable[[Connection], T]) -> AsyncIterator[T]:
-        """Run a block in a transaction; what it announced is stored with it and handed to the relay after it.
+        """Run a block in a transaction and publish its announcements after the commit.
 
-        Raises DatabaseUnavailable when the server goes away; see Database.transaction for the unknown commit.
+        Raises DatabaseUnavailable when the server goes away; see Database.transaction for a commit without an answer.
         """
         slot: PublishSlot | None = None
         entries: list[OutboxEntry] = []
         try:
             async with self._database.transaction() as connection:
-                work = kind(connection)
-                yield work
-                await work.save()
-                if work.announcements:
-                    sequences = await _next_sequences(connection, work.announcements)
+                uow = kind(connection)
+                yield uow
+                await uow.save()
+                if uow.announcements:
+                    sequences = await _next_sequences(connection, uow.announcements)
                     slot = self._relay.reserve()
-                    entries = self._entries(work.announcements, sequences)
+                    entries = self._entries(uow.announcements, sequences)
                     await _store(connection, entries, slot)
         except BaseException:
             if slot is not None:
@@ -100,7 +100,10 @@ class Outbox:
 
 
 async def _next_sequences(connection: Connection, announcements: Sequence[Announcement]) -> dict[UUID, int]:
-    """The number before the first new one of each subject; locks the subjects in the order of their keys."""
+    """Reserve sequence numbers. Returns the last number used before, by subject.
+
+    The rows are locked in the order of their keys.
+    """
     counts = Counter([announcement.subject for announcement in announcements])
     subjects = sorted(counts, key=attrgetter("int"))
     rows = await connection.fetch(

@@ -1,6 +1,6 @@
-"""Work that time calls for, not a message: deadlines, carriers.
+"""Work that is due at a time: deadlines, deliveries of a carrier.
 
-What is due stands in a table, and the database's clock decides that it is: processes' clocks differ.
+A table holds what is due. The database's clock decides, since the clocks of processes differ.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ T = TypeVar("T", bound=Transaction)
 
 
 class PeriodicJob(Generic[T]):
-    """Calls `work(transaction)` every `seconds`, in a transaction of its own, as long as it reports more to do.
+    """Calls `job(uow)` every `seconds`, each time in a new transaction, and repeats at once until it returns 0.
 
-    `work` takes what is due with FOR UPDATE SKIP LOCKED, so that any number of replicas may tick, announces
-    what follows, and returns how many it found; 0 ends the round.
+    `job` selects due rows with FOR UPDATE SKIP LOCKED, so that any number of replicas may run it, announces events,
+    and returns how many rows it found.
     """
 
     def __init__(
@@ -29,28 +29,28 @@ class PeriodicJob(Generic[T]):
         seconds: float,
         outbox: Outbox,
         transaction: Callable[[Connection], T],
-        work: Callable[[T], Awaitable[int]],
+        job: Callable[[T], Awaitable[int]],
         telemetry: Telemetry,
     ) -> None:
         self._name = name
         self._seconds = seconds
         self._outbox = outbox
         self._transaction = transaction
-        self._work = work
+        self._job = job
         self._telemetry = telemetry
 
     async def run(self) -> None:
-        """Until cancelled. A round that fails is told and left to the next one."""
+        """Run until cancelled. A round that fails is reported and retried with the next one."""
         while True:
             try:
                 while await self._round():
                     pass
             except (DatabaseUnavailable, TimeoutError) as error:
-                self._telemetry.status(self._name, f"put off: {error}")
-            except Exception as error:  # noqa: BLE001 - deadlines must outlive a bad row
+                self._telemetry.status(self._name, f"postponed: {error}")
+            except Exception as error:  # noqa: BLE001 - one bad row must not stop all deadlines
                 self._telemetry.status(self._name, f"failed: {error!r}")
             await asyncio.sleep(self._seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads replicas
 
     async def _round(self) -> int:
-        async with asyncio.timeout(60), self._outbox.transaction(self._transaction) as work:
-            return await self._work(work)
+        async with asyncio.timeout(60), self._outbox.transaction(self._transaction) as uow:
+            return await self._job(uow)

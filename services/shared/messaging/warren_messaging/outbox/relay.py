@@ -1,9 +1,8 @@
-"""Brings committed events to the broker: straight from memory, with a sweeper for what a crash left.
+"""Publishes committed events from memory, and the rows that a crashed process has left.
 
-A stored row carries its owner and a lease by the database's clock. The owner publishes from memory, renews the
-lease while that takes long, and removes the row once the broker has confirmed it. Only rows whose lease has
-ended are taken by a sweeper, of any replica: a faultless run publishes each event exactly once, a fault may
-repeat some, and none is lost.
+A stored row has an owner and a lease by the database's clock. The owner publishes from memory, renews the lease while
+that takes long, and deletes the row after the broker's confirm. Every replica takes over rows whose lease has expired.
+Without a fault each event is published exactly once; a fault may repeat some, and none is lost.
 """
 
 import asyncio
@@ -21,11 +20,7 @@ from warren_messaging.amqp.connection import RELOAD_SECONDS
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.amqp.publisher import Message, Publisher
 from warren_messaging.codec import Codec, uuid_text
-from warren_messaging.errors import (
-    ConfigurationError,
-    PermanentError,
-    Unavailable,
-)
+from warren_messaging.errors import ConfigurationError, PermanentError, Unavailable
 from warren_messaging.events import AnyEvent
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.values import array_literal, text_value
@@ -33,36 +28,37 @@ from warren_messaging.telemetry import Telemetry
 
 _codec = Codec({}, tolerant=True)  # the data is published as it is stored
 
-_TROUBLE = (Unavailable, ConfigurationError, TimeoutError, asyncpg.PostgresError)
-"""Of a server, of the settings and secrets that lead to it (a secret may be missing while it is rotated), or of other
-sessions that hold what a statement needs."""
+_RETRIABLE = (Unavailable, ConfigurationError, TimeoutError, asyncpg.PostgresError)
+"""Errors of a server, of the settings and secrets for it (a secret may be missing while it is rotated), or of locks
+that other sessions hold."""
 
 
 class RelaySettings(msgspec.Struct, frozen=True):
     lease_seconds: float = 10.0
-    sweep_seconds: float = 1.0
+    takeover_seconds: float = 1.0
+    """Interval between two looks for expired leases."""
     window: int = 500
     """Messages that share one wait for confirms."""
     capacity: int = 10_000
-    """Events held in memory; more than that wait in the table for the sweeper."""
+    """Events held in memory; more wait in the table."""
     max_pause_seconds: float = 5.0
-    """Between two attempts to reach a broker that is away."""
+    """Longest pause between two attempts to reach the broker."""
 
 
 class OutboxEntry(msgspec.Struct):
-    """One stored event that this process is to publish."""
+    """A stored event that this process publishes."""
 
     event: AnyEvent
     message: Message
     position: int = 0
     leased_at: float = 0.0
-    """time.monotonic() when the lease was last known to begin."""
+    """time.monotonic() when the lease began or was renewed."""
 
 
 class PublishSlot:
-    """A place in the publishing order, taken before the commit and filled after it.
+    """A reserved position in the publishing order, for the events of one transaction.
 
-    `lease_seconds` is what the rows must be stored with: 0 when memory is full, so that the sweeper takes them.
+    The rows are stored with a lease of `lease_seconds`: 0 when memory is full, so that they are taken over later.
     """
 
     def __init__(self, relay: "Relay", owner: UUID, lease_seconds: float) -> None:
@@ -71,24 +67,27 @@ class PublishSlot:
         self.owner = owner
         self.lease_seconds = lease_seconds
         self.entries: list[OutboxEntry] = []
-        self.settled = False
+        self.closed = False
 
     def commit(self, entries: list[OutboxEntry]) -> None:
-        """The commit has succeeded: publish these."""
+        """Publish the entries: the transaction has committed."""
         if self.lease_seconds:
             for entry in entries:
                 entry.leased_at = self._began
             self.entries = entries
-        self.settled = True
-        self._relay.accept(self)
+        self._close()
 
     def abort(self) -> None:
-        """The commit has failed or its result is unknown: the sweeper finds what is there when the lease ends."""
-        self.commit([])
+        """Publish nothing: the commit failed or its result is unknown. Stored rows are taken over later."""
+        self._close()
+
+    def _close(self) -> None:
+        self.closed = True
+        self._relay.accept(self)
 
 
 class Relay:
-    """Publishes what the outbox stored. One per process and database; run `run()` as a task."""
+    """Publishes the rows of the outbox. One per process and database; run `run()` as a task."""
 
     def __init__(
         self,
@@ -103,64 +102,64 @@ class Relay:
         self._settings = settings
         self._owner = uuid4()
         self._slots: deque[PublishSlot] = deque()
-        self._held: dict[int, OutboxEntry] = {}
+        self._entries: dict[int, OutboxEntry] = {}
         self._confirmed: list[int] = []
-        self._news = asyncio.Event()
-        self._confirms = asyncio.Event()
+        self._committed = asyncio.Event()
+        self._confirm_arrived = asyncio.Event()
         self._stopping = False
 
     def reserve(self) -> PublishSlot:
-        """Take the next place in the publishing order for events that are about to be stored."""
-        full = len(self._held) >= self._settings.capacity or self._stopping
+        """Reserve the next position in the publishing order for events that are about to be stored."""
+        full = len(self._entries) >= self._settings.capacity or self._stopping
         slot = PublishSlot(self, self._owner, 0.0 if full else self._settings.lease_seconds)
         self._slots.append(slot)
         return slot
 
     def accept(self, slot: PublishSlot) -> None:
-        """A slot was filled."""
+        """Take the entries of a closed slot."""
         for entry in slot.entries:
-            self._held[entry.position] = entry
-        self._news.set()
+            self._entries[entry.position] = entry
+        self._committed.set()
 
     @property
     def waiting(self) -> int:
-        """Events in memory that are not yet confirmed and removed."""
-        return len(self._held)
+        """Number of events in memory that are not confirmed and deleted yet."""
+        return len(self._entries)
 
     async def run(self) -> None:
-        """Until cancelled. Trouble of any kind is told and outlived: committed events must arrive some day."""
+        """Run until cancelled. Errors are reported and retried: a committed event must be published eventually."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._publishing())
-            tasks.create_task(self._removing())
-            tasks.create_task(self._sweeping())
+            tasks.create_task(self._publish_committed())
+            tasks.create_task(self._delete_confirmed())
+            tasks.create_task(self._maintain_leases())
 
     async def stop(self, grace: float) -> None:
-        """Publish what is in memory, for at most `grace` seconds, and free the rest for other replicas."""
+        """Publish the events in memory, for at most `grace` seconds, and end the leases of the rest."""
         self._stopping = True
         deadline = time.monotonic() + grace
-        while self._held and time.monotonic() < deadline:  # noqa: ASYNC110 - two things empty it
+        while self._entries and time.monotonic() < deadline:  # noqa: ASYNC110 - two things empty it
             await asyncio.sleep(0.02)
-        if self._held:
-            with suppress(*_TROUBLE):
+        if self._entries:
+            with suppress(*_RETRIABLE):
                 async with self._database.connection() as connection:
                     await connection.execute(
                         "UPDATE outbox SET leased_until = now() WHERE owner = $1 AND position = ANY($2::bigint[])",
                         self._owner,
-                        list(self._held),
+                        list(self._entries),
                     )
         await self._publisher.close()
 
     # Publishing
 
-    async def _publishing(self) -> None:
+    async def _publish_committed(self) -> None:
         pause = 0.1
         batch: list[OutboxEntry] = []
         while True:
             batch = batch or await self._next_batch()
             try:
-                batch = await self._still_ours(batch)
+                batch = await self._without_lost_leases(batch)
                 await self._publish(batch)
-            except _TROUBLE as error:
+            except _RETRIABLE as error:
                 self._telemetry.status("relay", f"{error}; {self.waiting} events wait")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.max_pause_seconds)
@@ -168,46 +167,46 @@ class Relay:
                 batch, pause = [], 0.1
 
     async def _next_batch(self) -> list[OutboxEntry]:
-        """The entries of the places at the head that are filled, in order; waits for at least one."""
+        """Return the entries of the closed slots at the head, in order. Waits for at least one."""
         batch: list[OutboxEntry] = []
         while True:
-            while self._slots and self._slots[0].settled and len(batch) < self._settings.window:
+            while self._slots and self._slots[0].closed and len(batch) < self._settings.window:
                 batch.extend(self._slots.popleft().entries)
             if batch:
                 return batch
-            self._news.clear()
+            self._committed.clear()
             try:
                 async with asyncio.timeout(RELOAD_SECONDS):
-                    await self._news.wait()
+                    await self._committed.wait()
             except TimeoutError:
                 await self._publisher.refresh()
 
-    async def _still_ours(self, batch: list[OutboxEntry]) -> list[OutboxEntry]:
-        """Drop entries whose lease may have ended (a long stop of the process) and was taken by another."""
+    async def _without_lost_leases(self, batch: list[OutboxEntry]) -> list[OutboxEntry]:
+        """Drop entries that another process has taken over, after a pause of this process longer than the lease."""
         deadline = time.monotonic() - 0.8 * self._settings.lease_seconds
         if all(entry.leased_at > deadline for entry in batch):
             return batch
-        mine = await self._renew([entry.position for entry in batch])
+        owned = await self._renew([entry.position for entry in batch])
         for entry in batch:
-            if entry.position not in mine:
-                self._held.pop(entry.position, None)
-        return [entry for entry in batch if entry.position in mine]
+            if entry.position not in owned:
+                self._entries.pop(entry.position, None)
+        return [entry for entry in batch if entry.position in owned]
 
     async def _publish(self, batch: list[OutboxEntry]) -> None:
         if not batch:
             return
-        await self._publisher.open()  # whatever is wrong with the connection, no message is to blame
+        await self._publisher.open()  # an error of the connection is not an error of a message
         try:
             results = await self._publisher.publish([entry.message for entry in batch])
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever one message does, the others must pass
-            # The broker closed the channel over one message of the batch, or the driver cannot write it: find it.
+        except Exception as error:  # noqa: BLE001 - one message must not stop the others
+            # The broker closed the channel because of one message, or the driver cannot encode it: find that message.
             if len(batch) > 1:
                 for entry in batch:
                     await self._publish([entry])
                 return
-            await self._keep(batch, str(error))
+            await self._leave(batch, str(error))
             self._telemetry.status("relay", str(error))
             self._telemetry.published(batch[0].event, PublishResult.REFUSED)
             return
@@ -216,20 +215,20 @@ class Relay:
             self._telemetry.published(entry.event, result)
             if result is PublishResult.CONFIRMED:
                 self._confirmed.append(entry.position)
-                self._confirms.set()
+                self._confirm_arrived.set()
             else:
                 kept.setdefault(result, []).append(entry)
         for result, entries in kept.items():
             reason = "no queue took it" if result is PublishResult.RETURNED else "a queue refused it"
-            await self._keep(entries, reason)
+            await self._leave(entries, reason)
 
-    async def _keep(self, entries: Sequence[OutboxEntry], reason: str) -> None:
-        """Leave rows for the sweeper to try again, ever more rarely, and say why."""
-        await self._put_off([entry.position for entry in entries], reason)
+    async def _leave(self, entries: Sequence[OutboxEntry], reason: str) -> None:
+        """Leave rows in the table, to be taken over at growing intervals, and record the reason."""
+        await self._postpone([entry.position for entry in entries], reason)
         for entry in entries:
-            self._held.pop(entry.position, None)
+            self._entries.pop(entry.position, None)
 
-    async def _put_off(self, positions: list[int], reason: str) -> None:
+    async def _postpone(self, positions: list[int], reason: str) -> None:
         async with self._database.connection() as connection:
             await connection.execute(
                 "UPDATE outbox SET attempts = attempts + 1, last_error = $2,"
@@ -239,41 +238,42 @@ class Relay:
                 text_value(reason),
             )
 
-    # Removing
+    # Deleting
 
-    async def _removing(self) -> None:
+    async def _delete_confirmed(self) -> None:
         while True:
-            await self._confirms.wait()
-            self._confirms.clear()
+            await self._confirm_arrived.wait()
+            self._confirm_arrived.clear()
             positions, self._confirmed = self._confirmed, []
             try:
                 async with self._database.connection() as connection:
                     await connection.execute(
                         "DELETE FROM outbox WHERE position = ANY($1::text::bigint[])", array_literal(positions)
                     )
-            except _TROUBLE:
+            except _RETRIABLE:
                 self._confirmed = positions + self._confirmed
                 await asyncio.sleep(0.5)
-                self._confirms.set()
+                self._confirm_arrived.set()
             else:
                 for position in positions:
-                    self._held.pop(position, None)
+                    self._entries.pop(position, None)
 
-    # Sweeping
+    # Leases
 
-    async def _sweeping(self) -> None:
+    async def _maintain_leases(self) -> None:
         while True:
             try:
                 await self._renew_old_leases()
-                room = self._settings.capacity - len(self._held)
-                found = await self._sweep(min(room, self._settings.window)) if room > 0 else 0
-            except _TROUBLE as error:
+                room = self._settings.capacity - len(self._entries)
+                found = await self._take_over(min(room, self._settings.window)) if room > 0 else 0
+            except _RETRIABLE as error:
                 self._telemetry.status("relay", str(error))
                 found = 0
             if found < self._settings.window or self._stopping:
-                await asyncio.sleep(self._settings.sweep_seconds)
+                await asyncio.sleep(self._settings.takeover_seconds)
 
-    async def _sweep(self, limit: int) -> int:
+    async def _take_over(self, limit: int) -> int:
+        """Publish rows whose lease has expired, at most `limit`. Returns their number."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 "UPDATE outbox SET owner = $1, leased_until = now() + make_interval(secs => $2)"
@@ -286,13 +286,13 @@ class Relay:
             )
         entries = []
         for position, exchange, body, expires_ms in sorted(rows):
-            if position in self._held:
+            if position in self._entries:
                 continue
             try:
                 event = _codec.decode(body)
             except PermanentError as error:
-                self._telemetry.status("relay", f"row {position} of the outbox is no event: {error}")
-                await self._put_off([position], str(error))
+                self._telemetry.status("relay", f"row {position} of the outbox is not an event: {error}")
+                await self._postpone([position], str(error))
                 continue
             message = message_of(event, body, exchange, expires_ms)
             entries.append(OutboxEntry(event=event, message=message, position=position))
@@ -302,12 +302,12 @@ class Relay:
 
     async def _renew_old_leases(self) -> None:
         old = time.monotonic() - self._settings.lease_seconds / 3
-        positions = [position for position, entry in self._held.items() if entry.leased_at < old]
+        positions = [position for position, entry in self._entries.items() if entry.leased_at < old]
         if positions:
             await self._renew(positions)
 
     async def _renew(self, positions: list[int]) -> set[int]:
-        """Begin the lease anew; returns the positions that are still ours."""
+        """Renew leases. Returns the positions that this process still owns."""
         began = time.monotonic()
         async with self._database.connection() as connection:
             rows = await connection.fetch(
@@ -317,16 +317,16 @@ class Relay:
                 positions,
                 self._settings.lease_seconds,
             )
-        mine = {row[0] for row in rows}
+        owned = {row[0] for row in rows}
         for position in positions:
-            if entry := self._held.get(position):
-                # A row that is no longer ours is asked for once more before it is published.
-                entry.leased_at = began if position in mine else -math.inf
-        return mine
+            if entry := self._entries.get(position):
+                # The lease of a row that another process owns is checked once more before it is published.
+                entry.leased_at = began if position in owned else -math.inf
+        return owned
 
 
 def message_of(event: AnyEvent, body: bytes, exchange: str, expires_ms: int | None) -> Message:
-    """The AMQP message of an event: its type is the routing key, its subject the correlation."""
+    """Return the AMQP message of an event: the type is the routing key, the subject the correlation id."""
     return Message(
         exchange=exchange,
         routing_key=event.type,

@@ -1,7 +1,6 @@
-"""The record of deliveries that failed, kept beside the state they failed to change.
+"""The table `failures`: deliveries that failed, with the reason and the number of attempts.
 
-The broker counts deliveries too, but its count cannot be read by a person, forgets the reason, and is lost when
-a parked message is published again.
+The broker counts deliveries too, but without a reason, and its count ends when a parked message is published again.
 """
 
 from uuid import UUID
@@ -14,8 +13,8 @@ from warren_messaging.transaction import Connection
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
-    """How often a delivery is tried before it is parked. The waits between are the queue's (topology files:
-    `retry`), growing with each attempt."""
+    """How often a delivery is tried before it is parked. The queue (`retry` in a topology file) sets the growing
+    delays between attempts."""
 
     attempts: int = 6
 
@@ -31,12 +30,11 @@ async def record(
     limit: int | None,
     replays: int = 0,
 ) -> tuple[int, bool]:
-    """Count one failure. Returns the attempts so far and whether that was the last one allowed.
+    """Count one failure. Returns the number of attempts and whether the message is to be parked.
 
-    `limit` None parks at once. `replays` is how often the message came out of a parking lot: each time it begins again
-    at one. Copies of one message share their tries. Once one of them is parked, the others are parked when they fail
-    next: none of them is dropped, since a copy looks like the message itself, back after a crash on its way to the
-    parking lot.
+    `limit` None parks at once. `replays` tells how often the message was replayed; each replay starts again at one.
+    Copies of one message share their attempts. Once one copy is parked, the others are parked at their next failure.
+    None is dropped: a copy looks like the message itself, redelivered after a crash on its way to the parking lot.
     """
     row: asyncpg.Record | None = await connection.fetchrow(
         """
@@ -68,7 +66,7 @@ async def record(
 
 
 async def succeeded(connection: Connection, consumer: str, keys: list[str]) -> None:
-    """A delivery that had failed got through after all."""
+    """Mark failures of deliveries that have succeeded since."""
     await connection.execute(
         "UPDATE failures SET state = 'succeeded', last_at = now() WHERE consumer = $1 AND key = ANY($2::text[])",
         consumer,

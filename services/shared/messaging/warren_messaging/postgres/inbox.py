@@ -1,4 +1,4 @@
-"""What a consumer has already processed. See `transaction` for where this insert belongs."""
+"""The table `inbox`: the dedup keys of the events that a consumer has processed."""
 
 from collections.abc import Iterable
 from operator import attrgetter
@@ -9,10 +9,10 @@ from warren_messaging.transaction import Connection
 
 
 async def remember(connection: Connection, consumer: str, dedup_keys: Iterable[UUID]) -> set[UUID]:
-    """Note the ids as processed; returns those that are new.
+    """Store keys as processed, in the transaction of the effect. Returns the keys that are new.
 
-    A repetition that runs in another transaction at the same time waits here for that one to end, and is new
-    if it was rolled back. Ids are inserted in order, so two batches cannot wait for each other in a circle.
+    A repetition in a concurrent transaction waits for the end of that transaction, and is new if that was rolled back.
+    Keys are inserted in order, so that two batches cannot wait for each other in a circle.
     """
     rows = await connection.fetch(
         "INSERT INTO inbox (consumer, dedup_key) SELECT $1, unnest($2::text::uuid[])"
@@ -24,7 +24,7 @@ async def remember(connection: Connection, consumer: str, dedup_keys: Iterable[U
 
 
 async def known(connection: Connection, consumer: str, dedup_keys: Iterable[UUID]) -> set[UUID]:
-    """Those of the ids that are processed already."""
+    """Return the keys that are stored."""
     rows = await connection.fetch(
         "SELECT dedup_key FROM inbox WHERE consumer = $1 AND dedup_key = ANY($2::text::uuid[])",
         consumer,

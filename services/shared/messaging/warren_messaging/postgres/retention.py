@@ -1,12 +1,12 @@
-"""Removes what is old, a little at a time, so that no table grows for ever and nobody waits for it.
+"""Removes old rows in small steps, so that no table grows without limit and no statement waits for long.
 
-A walk goes through a table from its first page to its last: a step looks at some pages, removes what is old there in
-one short transaction, and rests for a multiple of the time it took. That needs no index, so nothing is paid for it
-where rows are written. Rows that somebody holds are passed over until the next walk.
+A sweep goes through a table from its first page to its last. A step reads some pages, removes their old rows in one
+short transaction, and pauses for a multiple of its duration. That needs no index, so writing rows costs nothing extra.
+Locked rows are skipped until the next sweep.
 
-How far a walk has come stands in the table `retention`, and who holds that row removes: any number of replicas may
-run, one works at a time, and what a killed one leaves undone the next one goes on with. All ages are measured by the
-database's clock.
+The table `retention` stores the progress of each sweep, and the holder of the lock on its row makes the next step: any
+number of replicas may run, one works at a time, and a replica continues where a killed one stopped. The database's
+clock measures all ages.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ STEP_TIMEOUT = 60.0  # seconds
 
 
 class RetentionRule(msgspec.Struct, frozen=True):
-    """What may go from one table.
+    """Which rows of one table are removed.
 
-    `statement` removes what is older than $1 days from the row $2 on (a tid) to before the row $3, at most $4 rows,
-    and returns how many it removed. `by_age` writes it.
+    `statement` removes rows that are older than $1 days, from the row $2 (a tid) to before the row $3, at most $4 rows,
+    and returns their number. `by_age` writes it.
     """
 
     name: str
-    """Of the walk; no two of one service are the same."""
+    """Unique within a service."""
     table: str
     days: int
     statement: str
@@ -39,23 +39,22 @@ class RetentionRule(msgspec.Struct, frozen=True):
 
 class RetentionSettings(msgspec.Struct, frozen=True):
     pages: int = 64
-    """Pages of 8 KiB that a step looks at."""
+    """Pages of 8 KiB that a step reads."""
     rows: int = 1000
-    """Rows that a step removes at most."""
+    """Maximum number of rows that a step removes."""
     rest: float = 4.0
-    """How many times as long as a step took the walk rests after it."""
+    """Pause after a step, as a multiple of its duration."""
     min_rest_seconds: float = 0.05
     poll_seconds: float = 60.0
-    """Between two looks for a walk that is due."""
+    """Interval between two checks for a sweep that is due."""
     every_seconds: float = 86400.0
-    """From the end of a walk to the beginning of the next one."""
+    """From the end of a sweep to the start of the next one."""
 
 
 def by_age(table: str, old: str, days: int, *, name: str | None = None, subject: str | None = None) -> RetentionRule:
-    """Remove the rows of `table` of which `old`, SQL about the row `t` and $1 days, is true.
+    """Return the rule that removes the rows of `table` for which `old`, an SQL condition on `t` and $1 days, is true.
 
-    `subject` names a column with a subject whose sequence number is forgotten too: nothing may ever be announced
-    about it again.
+    `subject` names a column with a subject whose sequence number is removed too: no event about it may ever follow.
     """
     removing = (
         f"DELETE FROM {table} WHERE ctid = ANY (ARRAY("  # noqa: S608 - constants of the program
@@ -73,8 +72,8 @@ def by_age(table: str, old: str, days: int, *, name: str | None = None, subject:
 
 
 def inbox(days: int) -> RetentionRule:
-    """What was processed longer ago: a repetition of it would have its effect again. Kept as long as the message may
-    come back from a queue or a parking lot that the table `failures` knows of."""
+    """Return the rule for dedup keys. A key is kept while a row in `failures` shows that its message may come again:
+    without the key, a repetition has its effect again."""
     return by_age(
         "inbox",
         "t.processed_at < now() - make_interval(days => $1) AND NOT EXISTS (SELECT FROM failures AS f"
@@ -85,7 +84,7 @@ def inbox(days: int) -> RetentionRule:
 
 
 def failures(days: int) -> RetentionRule:
-    """What is over: it got through later, or was dropped. What stands for a message that waits or is parked stays."""
+    """Return the rule for failures that are over: succeeded or dropped. Rows of waiting or parked messages stay."""
     return by_age(
         "failures", "t.last_at < now() - make_interval(days => $1) AND t.state IN ('succeeded', 'dropped')", days
     )
@@ -96,12 +95,12 @@ NO_PENDING_MESSAGES = (
     " AND NOT EXISTS (SELECT FROM failures AS f WHERE f.subject = {subject}"
     " AND f.state IN ('retrying', 'parked', 'replayed'))"
 )
-"""Condition for forgetting a subject: no event waits to be published that could be about it, and no message about it
-failed and may come back."""
+"""Condition for removing the rows of a subject: no event about it waits to be published, and no failed message about it
+may come again."""
 
 
 class Retention:
-    """Runs the walks of one service; run `run()` as a task."""
+    """Runs the sweeps of one service; run `run()` as a task."""
 
     def __init__(
         self,
@@ -117,21 +116,21 @@ class Retention:
         self._known = False
 
     async def run(self) -> None:
-        """Until cancelled. A walk that fails is told, and gone on with at the next look."""
+        """Run until cancelled. A sweep that fails is reported and continued at the next check."""
         while True:
             for rule in self._rules:
                 try:
                     await self.sweep(rule)
                 except (DatabaseUnavailable, ConfigurationError, TimeoutError) as error:
-                    self._telemetry.status("retention", f"put off: {error}")
-                except Exception as error:  # noqa: BLE001 - one table's trouble must not let the others grow
+                    self._telemetry.status("retention", f"postponed: {error}")
+                except Exception as error:  # noqa: BLE001 - an error in one table must not let the others grow
                     self._telemetry.status("retention", f"{rule.name} failed: {error!r}")
             await asyncio.sleep(self._settings.poll_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads replicas
 
     async def sweep(self, rule: RetentionRule) -> int:
-        """Walk through a rule's table if that is due; returns how many rows this process has removed.
+        """Sweep a rule's table if that is due. Returns how many rows this process has removed.
 
-        Ends early when another replica takes the turn.
+        Ends early when another replica makes the next step.
         """
         removed = 0
         while (step := await self._timed_step(rule)) is not None:
@@ -147,9 +146,9 @@ class Retention:
         return removed
 
     async def _step(self, rule: RetentionRule) -> int | None:
-        """How many rows were removed; None when there is no step to make, for us."""
+        """Make one step. Returns the number of removed rows; None when no step is due or another replica makes it."""
         settings = self._settings
-        await self._introduce()
+        await self._register()
         async with asyncio.timeout(STEP_TIMEOUT), self._database.transaction() as connection:
             turn = await connection.fetchrow(
                 "SELECT block, pg_relation_size($2::text::regclass) / current_setting('block_size')::int"
@@ -174,7 +173,7 @@ class Retention:
                 await connection.execute(
                     "UPDATE retention SET block = $2, walked = walked + $3, removed = removed + $3 WHERE name = $1",
                     rule.name,
-                    # As many as may go in one step: there may be more on these pages.
+                    # A full step: there may be more old rows on these pages.
                     block if removed >= settings.rows else past,
                     removed,
                 )
@@ -184,8 +183,8 @@ class Retention:
             self._telemetry.status("retention", text, degraded=False)
         return None
 
-    async def _introduce(self) -> None:
-        """New walks begin within an hour, not all of all services at once."""
+    async def _register(self) -> None:
+        """Store a row for each new rule. First sweeps are spread over an hour."""
         if self._known:
             return
         async with self._database.connection() as connection:

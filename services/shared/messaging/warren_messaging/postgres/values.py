@@ -1,4 +1,4 @@
-"""Values as PostgreSQL takes them."""
+"""Converts values to what PostgreSQL accepts."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -7,7 +7,7 @@ import msgspec
 
 
 def text_value(text: str) -> str:
-    """`text` as PostgreSQL accepts it: NUL and lone surrogates become U+FFFD."""
+    """Replace NUL and lone surrogates, which PostgreSQL refuses in text, by U+FFFD."""
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
