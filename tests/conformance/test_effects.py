@@ -35,12 +35,12 @@ class Outside(msgspec.Struct):
                 raise TransientError("the gateway is busy")
             return f"receipt {key}"
 
-        async def settle(event: Event[OrderPaid], intent: str, result: str, work: Notes) -> Iterable[EventData]:
+        async def complete(event: Event[OrderPaid], intent: str, result: str, work: Notes) -> Iterable[EventData]:
             assert result == f"receipt {intent}"
             work.note(event)
             return [COMPLETED]
 
-        return Effect(prepare, perform, settle)
+        return Effect(prepare, perform, complete)
 
 
 async def test_3_an_effect_is_made_once_for_each_event_and_its_result_kept_and_announced(driver: Driver) -> None:
@@ -92,14 +92,14 @@ async def test_4_a_result_that_cannot_be_stored_is_asked_for_again(driver: Drive
     tries = []
     effect = outside.effect()
 
-    async def settle(event: Event[OrderPaid], intent: str, result: str, work: Notes) -> Iterable[EventData]:
+    async def complete(event: Event[OrderPaid], intent: str, result: str, work: Notes) -> Iterable[EventData]:
         tries.append(intent)
         if len(tries) == 1:
             raise TransientError("the shelf is locked")
         return await effect.complete(event, intent, result, work)
 
     event = event_of(PAID)
-    async with driver.consume({OrderPaid: msgspec.structs.replace(effect, settle=settle)}) as line:
+    async with driver.consume({OrderPaid: msgspec.structs.replace(effect, complete=complete)}) as line:
         await line.deliver(event)
         assert outside.calls == [str(event.logicalid)] * 2
         assert await line.noted() == [event.logicalid]

@@ -108,11 +108,11 @@ def handlers(setting: Setting) -> Handlers[Transaction]:
         if setting.point == CRASH_AFTER_CALLING:
             die()
 
-    async def settle(event: Event[OrderPaid], key: str, result: None, work: Transaction) -> Iterable[EventData]:
+    async def complete(event: Event[OrderPaid], key: str, result: None, work: Transaction) -> Iterable[EventData]:
         await work.connection.execute("INSERT INTO seen VALUES ($1)", event.logicalid)
         return [OrderCompleted(customer=event.data.customer)]
 
-    return {OrderConfirmed: on_order_confirmed, OrderPaid: Effect(prepare, perform, settle)}
+    return {OrderConfirmed: on_order_confirmed, OrderPaid: Effect(prepare, perform, complete)}
 
 
 async def run(setting: Setting) -> None:

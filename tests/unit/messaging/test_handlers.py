@@ -144,10 +144,10 @@ async def test_a_call_that_fails_is_counted_like_a_handler_that_fails() -> None:
     async def perform(intent: str) -> None:
         raise TimeoutError
 
-    async def settle(event: AnyEvent, intent: str, result: None, work: Transaction) -> Iterable[EventData]:
+    async def complete(event: AnyEvent, intent: str, result: None, work: Transaction) -> Iterable[EventData]:
         raise AssertionError("there is no result")
 
-    rehearsal = ConsumerHarness({OrderPaid: Effect(prepare, perform, settle)}, retry=RetryPolicy(attempts=3))
+    rehearsal = ConsumerHarness({OrderPaid: Effect(prepare, perform, complete)}, retry=RetryPolicy(attempts=3))
     await rehearsal.deliver(OrderPaid(customer="gayal", total_cents=1, currency="EUR"))
     assert rehearsal.performed == ["intent"] * 3
     assert [(lost.reason, lost.attempts) for lost in rehearsal.parked] == [("took too long", 3)]

@@ -67,14 +67,14 @@ async def test_a_stand_in_answers_for_the_outside_world_and_every_call_is_kept()
     async def never(intent: str) -> str:
         raise AssertionError("the real world was called")
 
-    async def settle(event: Event[OrderPaid], intent: str, result: str, work: Transaction) -> Iterable[EventData]:
+    async def complete(event: Event[OrderPaid], intent: str, result: str, work: Transaction) -> Iterable[EventData]:
         return [OrderCompleted(customer=result)]
 
     async def stand_in(intent: str) -> str:
         return "somebody else"
 
     event = event_of(PAID)
-    rehearsal = ConsumerHarness({OrderPaid: Effect(prepare, never, settle)}, effect_stubs={OrderPaid: stand_in})
+    rehearsal = ConsumerHarness({OrderPaid: Effect(prepare, never, complete)}, effect_stubs={OrderPaid: stand_in})
     await rehearsal.deliver(event, copies=3)
     assert rehearsal.performed == [str(event.subject)]
     assert rehearsal.announced == [OrderCompleted(customer="somebody else")]
