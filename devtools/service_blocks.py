@@ -42,6 +42,8 @@ def renewed() -> Mapping[Path, str]:
 def _compose() -> str:
     text = COMPOSE.read_text()
     components: Mapping[str, Any] = yaml.safe_load(VALUES.read_text())["components"]
+    if missing := PROCESSES.keys() - components.keys():
+        raise ValueError(f"{VALUES} lacks the component {', '.join(sorted(missing))} of services/registry.py")
     additions: Mapping[str, Any] = yaml.safe_load(text)["x-services"]
     containers = (
         line for process in PROCESSES for line in _container(process, components[process], additions.get(process, {}))

@@ -67,7 +67,7 @@ class ServiceProcess:
         self.relay = Relay(self.database, Publisher(settings.broker, service), self.telemetry)
         self.outbox = Outbox(self.database, self.relay, source=f"/warren/{service}", exchange=exchange)
         self._consumers: list[Consumer] = []
-        self._tickers: list[PeriodicJob[Transaction]] = []
+        self._jobs: list[PeriodicJob[Transaction]] = []
         self._rules: list[RetentionRule] = [inbox(settings.inbox_days), failures(settings.failures_days)]
         self._startup_checks: list[Callable[[], Awaitable[None]]] = []
         self._shutdown_hooks: list[Callable[[], Awaitable[None]]] = []
@@ -122,8 +122,8 @@ class ServiceProcess:
         self, seconds: float, name: str, transaction: Callable[[Connection], T], work: Callable[[T], Awaitable[int]]
     ) -> None:
         """Run `work` every `seconds`; see PeriodicJob."""
-        ticker = PeriodicJob(name, seconds, self.outbox, transaction, work, self.telemetry)
-        self._tickers.append(ticker)  # type: ignore[arg-type]
+        job = PeriodicJob(name, seconds, self.outbox, transaction, work, self.telemetry)
+        self._jobs.append(job)  # type: ignore[arg-type]
 
     def retain(self, *rules: RetentionRule) -> None:
         """Add retention rules; see Retention. Inbox and failures have theirs already. Only processes that consume
@@ -174,7 +174,7 @@ class ServiceProcess:
     async def _work(self, stop: asyncio.Event) -> None:
         running = [asyncio.create_task(self.relay.run(), name="relay")]
         running += [asyncio.create_task(consumer.run(), name="consumer") for consumer in self._consumers]
-        running += [asyncio.create_task(ticker.run(), name="ticker") for ticker in self._tickers]
+        running += [asyncio.create_task(job.run(), name="periodic job") for job in self._jobs]
         if self._consumers:
             retention = Retention(self.database, self.telemetry, self._rules)
             running.append(asyncio.create_task(retention.run(), name="retention"))
