@@ -1,5 +1,5 @@
-"""Keeps every event for good, and answers what happened to an order, when, and whether anything is missing.
+"""The audit service: keeps all events, and answers what happened to an order and whether an event is missing.
 
-Owns an append-only log, with the numbers that each source gives its events about an order as the key: a number
-that is missing is a lost event, a number given twice is a contradiction, and both can be seen.
+Owns an append-only log. Its key is the sequence number that each source gives its events about an order: a missing
+number is a lost event, and a number that is used twice is a contradiction.
 """

@@ -1,4 +1,4 @@
-"""The log over HTTP, to read only."""
+"""The HTTP API of the audit service. It is read-only."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,17 +10,24 @@ from litestar import get
 from litestar.params import PathParameter, QueryParameter
 from litestar.types import ControllerRouterHandler, Guard
 
-from services.audit import cursor as cursors
-from services.audit.domain import Gap
-from services.audit.reading import Kept, Reader, Story, Wanted
+from services.audit.domain import SequenceGap
+from services.audit.queries import (
+    CURSOR_LENGTH,
+    AuditQueries,
+    EventFilter,
+    LoggedEvent,
+    OrderHistory,
+    from_cursor,
+    to_cursor,
+)
 from services.shared.chassis.http.problems import Problem, problems
 from services.shared.contracts.values import SINGLE_LINE
 
-MOST_PER_PAGE = 1000
-FORBIDDEN = "the token is not one of the staff"
+MAX_PER_PAGE = 1000
+FORBIDDEN = "the token is not a staff token"
 
-Name = Annotated[str | None, QueryParameter(max_length=200, pattern=SINGLE_LINE)]
-Moment = Annotated[
+NameFilter = Annotated[str | None, QueryParameter(max_length=200, pattern=SINGLE_LINE)]
+Timestamp = Annotated[
     str | None,
     QueryParameter(
         max_length=40,
@@ -28,110 +35,109 @@ Moment = Annotated[
         description="a time of ISO 8601 such as 2026-01-31T12:00:00Z; without an offset it is UTC",
     ),
 ]
-Limit = Annotated[int, QueryParameter(ge=1, le=MOST_PER_PAGE)]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PER_PAGE)]
 
 
-class Page(msgspec.Struct, frozen=True, rename="camel"):
-    """Events by time. `cursor` asks for the next page; null at the end."""
+class EventPage(msgspec.Struct, frozen=True, rename="camel"):
+    """Events by time. `cursor` requests the next page; null on the last."""
 
-    events: list[Kept]
+    events: list[LoggedEvent]
     cursor: str | None
 
 
-class Gaps(msgspec.Struct, frozen=True, rename="camel"):
-    """Missing numbers. `more` says that there are further ones than `limit` let through."""
+class GapPage(msgspec.Struct, frozen=True, rename="camel"):
+    """Missing sequence numbers. `more`: there are further ones beyond `limit`."""
 
-    gaps: list[Gap]
+    gaps: list[SequenceGap]
     more: bool
 
 
-def routes(reader: Reader, guard: Guard) -> list[ControllerRouterHandler]:
-    """The routes; `guard` decides who may pass."""
-
+def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]:
     @get(
         "/audit/orders/{order:str}",
-        summary="The story of one order",
-        description="All events about the order by time, the numbers that are missing, and contradictory events."
-        " The order is named by its id or by the customer's own number.",
+        summary="The history of one order",
+        description="All events of the order by time, missing sequence numbers, and contradicting events. `order` is"
+        " its id or the customer's own number.",
         guards=[guard],
         responses=problems(
             {
                 403: FORBIDDEN,
-                404: "no event about this order is known",
+                404: "the log has no event of this order",
                 409: "several customers have an order with this number; `orders` has their ids",
             }
         ),
         tags=["audit"],
     )
-    async def story(order: Annotated[str, PathParameter(max_length=100, pattern=SINGLE_LINE)]) -> Story:
+    async def history(order: Annotated[str, PathParameter(max_length=100, pattern=SINGLE_LINE)]) -> OrderHistory:
         with suppress(ValueError):  # not a UUID
-            if (found := await reader.story(UUID(order))).events or found.contradictions:
+            if (found := await queries.history(UUID(order))).events or found.contradictions:
                 return found
-        subjects = await reader.subjects(order)
-        if not subjects:
+        order_ids = await queries.order_ids(order)
+        if not order_ids:
             raise Problem(404, "Unknown order", f"The log has no order with the id or number {order!r}.")
-        if len(subjects) > 1:
-            ids = [str(subject) for subject in subjects]
-            raise Problem(409, "Several orders", f"{len(ids)} orders have the number {order!r}. Ask by id.", orders=ids)
-        return await reader.story(subjects[0])
+        if len(order_ids) > 1:
+            detail = f"{len(order_ids)} orders have the number {order!r}. Ask by id."
+            raise Problem(409, "Several orders", detail, orders=[str(order_id) for order_id in order_ids])
+        return await queries.history(order_ids[0])
 
     @get(
         "/audit/events",
         summary="Events by time",
-        description="Newest first, unless `order` is `oldest`. Filters combine; `since` is included, `until` is not.",
+        description="Newest first, unless `order` is `oldest`. Filters combine; `since` is inclusive, `until`"
+        " exclusive.",
         guards=[guard],
         responses=problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN}),
         tags=["audit"],
     )
     async def events(
-        type: Name = None,  # noqa: A002 - the name of the query parameter
-        source: Name = None,
-        since: Moment = None,
-        until: Moment = None,
+        type: NameFilter = None,  # noqa: A002 - the name of the query parameter
+        source: NameFilter = None,
+        since: Timestamp = None,
+        until: Timestamp = None,
         limit: Limit = 100,
         cursor: Annotated[
             str | None,
             QueryParameter(
-                max_length=cursors.LENGTH,
+                max_length=CURSOR_LENGTH,
                 pattern=SINGLE_LINE,
-                description="`cursor` of the page before, in the same order",
+                description="`cursor` of the previous page, with the same `order`",
             ),
         ] = None,
         order: Annotated[Literal["newest", "oldest"], QueryParameter(description="which events come first")] = "newest",
-    ) -> Page:
+    ) -> EventPage:
         try:
-            after = None if cursor is None else cursors.from_text(cursor)
+            after = None if cursor is None else from_cursor(cursor)
         except ValueError as error:
             raise Problem(400, "Bad request", f"cursor: {error}") from error
-        wanted = Wanted(
+        wanted = EventFilter(
             type=type,
             source=source,
-            since=_moment("since", since),
-            until=_moment("until", until),
+            since=_timestamp("since", since),
+            until=_timestamp("until", until),
             after=after,
             limit=limit,
             newest_first=order == "newest",
         )
-        found, further = await reader.page(wanted)
-        return Page(found, None if further is None else cursors.to_text(further))
+        found, last = await queries.page(wanted)
+        return EventPage(found, None if last is None else to_cursor(last))
 
     @get(
         "/audit/gaps",
         summary="Missing events",
-        description="Numbers that sources skipped, of all subjects or of those with an event since then. An event "
-        "that is still on its way looks like a gap for a moment: ask again.",
+        description="Missing sequence numbers of all orders, or of orders with an event since then. An event that has"
+        " not arrived yet is missing for a moment: repeat the request.",
         guards=[guard],
         responses=problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN}),
         tags=["audit"],
     )
-    async def gaps(since: Moment = None, limit: Limit = 100) -> Gaps:
-        found = await reader.gaps(_moment("since", since), limit + 1)
-        return Gaps(found[:limit], len(found) > limit)
+    async def gaps(since: Timestamp = None, limit: Limit = 100) -> GapPage:
+        found = await queries.gaps(_timestamp("since", since), limit + 1)
+        return GapPage(found[:limit], len(found) > limit)
 
-    return [story, events, gaps]
+    return [history, events, gaps]
 
 
-def _moment(name: str, text: str | None) -> datetime | None:
+def _timestamp(name: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:

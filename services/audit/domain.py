@@ -1,4 +1,4 @@
-"""What is read off the numbers that a source gives its events about one subject: 1, 2, 3, … without a gap."""
+"""Sequence numbers: each source numbers its events about one subject 1, 2, 3, … without a gap."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -7,18 +7,18 @@ from uuid import UUID
 import msgspec
 
 
-class Place(msgspec.Struct, frozen=True, order=True):
-    """Where an event belongs; two different events never share one."""
+class SequenceKey(msgspec.Struct, frozen=True, order=True):
+    """Identifies an event by its sequence number. Two different events never have the same key."""
 
     source: str
     subject: UUID
     sequence: int
 
 
-class Record(msgspec.Struct, frozen=True):
-    """An event as it is kept. `body` is the event as it was received, without secret and personal values."""
+class LogEntry(msgspec.Struct, frozen=True):
+    """An event in the log. `body` is the event as it was received, without secret and personal values."""
 
-    place: Place
+    key: SequenceKey
     id: UUID
     logical_id: UUID
     type: str
@@ -27,8 +27,8 @@ class Record(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Gap(msgspec.Struct, frozen=True, rename="camel"):
-    """Numbers that are missing before one that was seen, the first and the last of them."""
+class SequenceGap(msgspec.Struct, frozen=True, rename="camel"):
+    """Missing sequence numbers, from `first` to `last`, before one that is in the log."""
 
     source: str
     subject: UUID
@@ -36,19 +36,19 @@ class Gap(msgspec.Struct, frozen=True, rename="camel"):
     last: int
 
 
-def gaps(places: Iterable[Place]) -> list[Gap]:
-    """What is missing among `places`. An event after the last one seen cannot be missed."""
-    found: list[Gap] = []
-    before: Place | None = None
-    for place in sorted(places):
-        if before is None or (place.source, place.subject) != (before.source, before.subject):
-            before = Place(place.source, place.subject, 0)
-        if place.sequence > before.sequence + 1:
-            found.append(Gap(place.source, place.subject, before.sequence + 1, place.sequence - 1))
-        before = place
+def find_gaps(keys: Iterable[SequenceKey]) -> list[SequenceGap]:
+    """Returns the gaps in `keys`. Events after the last one in the log cannot be noticed."""
+    found: list[SequenceGap] = []
+    before: SequenceKey | None = None
+    for key in sorted(keys):
+        if before is None or (key.source, key.subject) != (before.source, before.subject):
+            before = SequenceKey(key.source, key.subject, 0)
+        if key.sequence > before.sequence + 1:
+            found.append(SequenceGap(key.source, key.subject, before.sequence + 1, key.sequence - 1))
+        before = key
     return found
 
 
-def sort_out(arrived: Iterable[Record], kept: Mapping[Place, tuple[UUID, bytes]]) -> list[Record]:
-    """Those of `arrived` that contradict what is kept at their place, as (id, body); the others are repetitions."""
-    return [record for record in arrived if kept.get(record.place) != (record.id, record.body)]
+def contradictions(arrived: Iterable[LogEntry], stored: Mapping[SequenceKey, tuple[UUID, bytes]]) -> list[LogEntry]:
+    """Returns the entries that differ from the stored (id, body) of their key. The others are repetitions."""
+    return [entry for entry in arrived if stored.get(entry.key) != (entry.id, entry.body)]

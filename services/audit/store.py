@@ -1,11 +1,13 @@
-"""The log in the database: rows are added, never changed."""
+"""The tables `events` and `contradictions`. Rows are inserted, never changed."""
 
 from collections.abc import Sequence
 from datetime import UTC
 
 import structlog
 
-from services.audit.domain import Place, Record, sort_out
+from services.audit import domain
+from services.audit.domain import LogEntry, SequenceKey
+from services.shared.chassis.repository import columns
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.privacy import redacted
 from warren_messaging.codec import OpaqueEvent
@@ -19,68 +21,68 @@ _ROWS = (
 )
 
 
-class Log(Transaction):
-    """Collects the events of a batch, and adds them with one statement."""
+class EventLog(Transaction):
+    """Collects the events of a batch and inserts them with one statement."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        self._arrived: list[Record] = []
-        self._repeated: list[Record] = []
+        self._arrived: list[LogEntry] = []
+        self._repeated: list[LogEntry] = []
 
-    def add(self, record: Record) -> None:
-        self._arrived.append(record)
+    def add(self, entry: LogEntry) -> None:
+        self._arrived.append(entry)
 
     async def repeated(self, events: Sequence[AnyEvent]) -> None:
-        self._repeated += [record_of(event) for event in events if isinstance(event, OpaqueEvent)]
+        self._repeated += [entry_of(event) for event in events if isinstance(event, OpaqueEvent)]
 
     async def save(self) -> None:
-        """Add what is new. A true repetition changes nothing; an event at the place of another, or one that came
-        before with other content, is kept apart."""
-        # In the order of keys, so that two batches cannot wait for each other in a circle.
-        arrived = sorted(self._arrived, key=lambda record: (record.place, record.id))
-        added: Sequence[object] = ()
+        """Inserts new events. An exact repetition changes nothing. An event with the key of another one, or with a
+        known id and other content, goes to `contradictions`."""
+        # In the order of keys, so two batches cannot deadlock.
+        arrived = sorted(self._arrived, key=lambda entry: (entry.key, entry.id))
+        inserted: Sequence[object] = ()
         if arrived:
-            added = await self.connection.fetch(
+            inserted = await self.connection.fetch(
                 f"INSERT INTO events ({_COLUMNS}) {_ROWS} ON CONFLICT DO NOTHING RETURNING true",
-                *_columns(arrived),
+                *columns(map(_row, arrived)),
             )
-        if len(added) < len(arrived) or self._repeated:
-            await self._sort_out(arrived + self._repeated)
+        if len(inserted) < len(arrived) or self._repeated:
+            await self._save_contradictions(arrived + self._repeated)
 
-    async def _sort_out(self, arrived: list[Record]) -> None:
-        found = await self.connection.fetch(
+    async def _save_contradictions(self, arrived: list[LogEntry]) -> None:
+        rows = await self.connection.fetch(
             "SELECT source, subject, sequence, id, body FROM events JOIN"
             " (SELECT DISTINCT * FROM unnest($1::text[], $2::uuid[], $3::int[]) AS p (source, subject, sequence)) AS p"
             " USING (source, subject, sequence)",
-            *_columns(arrived)[:3],
+            *columns(map(_row, arrived))[:3],
         )
-        kept = {
-            Place(source, subject, sequence): (identity, body) for source, subject, sequence, identity, body in found
+        stored = {
+            SequenceKey(source, subject, sequence): (event_id, body)
+            for source, subject, sequence, event_id, body in rows
         }
-        contradictions = sort_out(arrived, kept)
-        if not contradictions:
+        found = domain.contradictions(arrived, stored)
+        if not found:
             return
         await self.connection.execute(
-            f"INSERT INTO contradictions ({_COLUMNS}) {_ROWS} ON CONFLICT DO NOTHING",
-            *_columns(contradictions),
+            f"INSERT INTO contradictions ({_COLUMNS}) {_ROWS} ON CONFLICT DO NOTHING", *columns(map(_row, found))
         )
-        for record in contradictions:
-            known, _ = kept.get(record.place, (None, b""))
-            text = "one number" if known not in {None, record.id} else "one id"
+        for entry in found:
+            stored_id, _ = stored.get(entry.key, (None, b""))
             structlog.get_logger().error(
-                f"contradiction: two events with {text}, both kept",
-                source=record.place.source,
-                subject=str(record.place.subject),
-                sequence=record.place.sequence,
-                kept=str(known),
-                id=str(record.id),
+                "contradicting events",
+                same="sequence" if stored_id not in {None, entry.id} else "id",
+                source=entry.key.source,
+                subject=str(entry.key.subject),
+                sequence=entry.key.sequence,
+                stored_id=str(stored_id),
+                id=str(entry.id),
             )
 
 
-def record_of(event: OpaqueEvent) -> Record:
+def entry_of(event: OpaqueEvent) -> LogEntry:
     data = CATALOGUE.get(event.type)
-    return Record(
-        place=Place(event.source, event.subject, event.sourcesequence),
+    return LogEntry(
+        key=SequenceKey(event.source, event.subject, event.sourcesequence),
         id=event.id,
         logical_id=event.logicalid,
         type=event.type,
@@ -91,21 +93,22 @@ def record_of(event: OpaqueEvent) -> Record:
 
 
 def retention_rules(history_days: int) -> list[RetentionRule]:
-    """Whole stories of which nothing was heard for so long, unless `history_days` is 0. The function does it: the
-    service's role may not delete from its log."""
+    """Removes all events of an order when the last one is old enough, unless `history_days` is 0. A database function
+    deletes them, since the service's role may not delete from its log."""
     statement = "SELECT forget_events($1::int, $2::tid, $3::tid, $4::int)"
     return [RetentionRule("events", "events", history_days, statement)] if history_days else []
 
 
-def _columns(records: Sequence[Record]) -> list[list[object]]:
-    return [
-        [record.place.source for record in records],
-        [record.place.subject for record in records],
-        [record.place.sequence for record in records],
-        [record.id for record in records],
-        [record.logical_id for record in records],
-        [record.type for record in records],
-        [record.reference for record in records],
-        [record.time for record in records],
-        [record.body for record in records],
-    ]
+def _row(entry: LogEntry) -> tuple[object, ...]:
+    key = entry.key
+    return (
+        key.source,
+        key.subject,
+        key.sequence,
+        entry.id,
+        entry.logical_id,
+        entry.type,
+        entry.reference,
+        entry.time,
+        entry.body,
+    )

@@ -1,2 +1,2 @@
-"""The inventory service: owns what is on the shelf, what is set aside for an order and what is sold. It reserves all
-lines of an order or none, and takes them back when the order is cancelled."""
+"""The inventory service: owns the stock of each article. It reserves all lines of an order or none, sells them when the
+order is paid, and releases them when it is cancelled."""

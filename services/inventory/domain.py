@@ -1,8 +1,8 @@
-"""Shelves and reservations: what an order may take, keeps, and gives back.
+"""Stock and reservations: what an order reserves, buys and releases.
 
-A reservation remembers the facts it was told and derives its state from them, so the order in which they arrive
-does not matter: a payment heard of before the order itself sells as soon as the order is known, and once released
-a reservation stays so, whatever comes late.
+A reservation keeps the facts that it has received and derives its state from them, so their order does not matter: a
+payment that arrives before the order sells the lines as soon as the order arrives, and a released reservation stays
+released.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ from services.shared.contracts.inventory import (
 from services.shared.contracts.orders import Line, OrderCreated
 
 
-class State(StrEnum):
+class ReservationState(StrEnum):
     UNKNOWN = "unknown"
-    """Nothing is held: the order itself has not been heard of yet."""
+    """The order itself has not arrived yet; nothing is reserved."""
     RESERVED = "reserved"
     OUT_OF_STOCK = "out_of_stock"
     SOLD = "sold"
     RELEASED = "released"
-    """Nothing is held, and nothing ever will be again."""
+    """Final: nothing is reserved, and nothing will be."""
 
 
-class Shelf(msgspec.Struct):
-    """The pieces of one article. Always: on_hand + reserved + sold = received, and none is negative."""
+class StockItem(msgspec.Struct, rename="camel"):
+    """The pieces of one article. Invariant: on_hand + reserved + sold = received, and none is negative."""
 
     sku: str
     on_hand: int = 0
@@ -48,7 +48,7 @@ class Shelf(msgspec.Struct):
         self.reserved -= quantity
         self.sold += quantity
 
-    def put_back(self, quantity: int) -> None:
+    def release(self, quantity: int) -> None:
         self.reserved -= quantity
         self.on_hand += quantity
 
@@ -58,31 +58,31 @@ class Shelf(msgspec.Struct):
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """What one order holds; `lines` are held while it is RESERVED or SOLD."""
+    """The reservation of one order. `lines` are set while it is RESERVED or SOLD."""
 
     order_id: UUID
-    state: State = State.UNKNOWN
+    state: ReservationState = ReservationState.UNKNOWN
     paid: bool = False
     lines: list[Line] = msgspec.field(default_factory=list)
 
 
-Shelves = Mapping[str, Shelf]
-"""By article; one that was never received has none."""
+Stock = Mapping[str, StockItem]
+"""By article; without articles that were never received."""
 Decision = tuple[Reservation, list[EventData]]
-"""The reservation as it is now and what is to be announced. Shelves are changed in place."""
+"""The reservation after a fact, and the events to publish. The stock is changed in place."""
 
 
-def create(reservation: Reservation, order: OrderCreated, shelves: Shelves) -> Decision:
-    """Set aside all lines of an order, or none."""
-    if reservation.state is not State.UNKNOWN:
+def reserve(reservation: Reservation, order: OrderCreated, stock: Stock) -> Decision:
+    """The order has arrived: reserves all of its lines or none."""
+    if reservation.state is not ReservationState.UNKNOWN:
         return reservation, []
     lines = _merged(order.lines)
-    if missing := _missing(lines, shelves):
-        changed = msgspec.structs.replace(reservation, state=State.OUT_OF_STOCK)
+    if missing := _missing(lines, stock):
+        changed = msgspec.structs.replace(reservation, state=ReservationState.OUT_OF_STOCK)
         return changed, [InventoryOutOfStock(customer=order.customer, missing=missing)]
     for line in lines:
-        shelves[line.sku].reserve(line.quantity)
-    reserved = msgspec.structs.replace(reservation, state=State.RESERVED, lines=lines)
+        stock[line.sku].reserve(line.quantity)
+    reserved = msgspec.structs.replace(reservation, state=ReservationState.RESERVED, lines=lines)
     events: list[EventData] = [
         InventoryReserved(
             customer=order.customer,
@@ -92,49 +92,49 @@ def create(reservation: Reservation, order: OrderCreated, shelves: Shelves) -> D
             express=order.express,
         )
     ]
-    sold, more = _sell(reserved, shelves) if reserved.paid else (reserved, [])
+    sold, more = _sell(reserved, stock) if reserved.paid else (reserved, [])
     return sold, events + more
 
 
-def pay(reservation: Reservation, shelves: Shelves) -> Decision:
-    """The order is paid: what is set aside for it is sold."""
+def pay(reservation: Reservation, stock: Stock) -> Decision:
+    """The order is paid: sells the reserved lines."""
     paid = msgspec.structs.replace(reservation, paid=True)
-    return _sell(paid, shelves) if paid.state is State.RESERVED else (paid, [])
+    return _sell(paid, stock) if paid.state is ReservationState.RESERVED else (paid, [])
 
 
-def release(reservation: Reservation, shelves: Shelves) -> Decision:
-    """Give everything back, for good. Answered once, even when nothing was held."""
-    if reservation.state is State.RELEASED:
+def release(reservation: Reservation, stock: Stock) -> Decision:
+    """The order is being cancelled: releases all lines for good. Answers once, even when nothing was reserved."""
+    if reservation.state is ReservationState.RELEASED:
         return reservation, []
     for line in reservation.lines:
-        if reservation.state is State.SOLD:
-            shelves[line.sku].take_back(line.quantity)
+        if reservation.state is ReservationState.SOLD:
+            stock[line.sku].take_back(line.quantity)
         else:
-            shelves[line.sku].put_back(line.quantity)
-    released = msgspec.structs.replace(reservation, state=State.RELEASED, lines=[])
+            stock[line.sku].release(line.quantity)
+    released = msgspec.structs.replace(reservation, state=ReservationState.RELEASED, lines=[])
     return released, [InventoryReleased(lines=reservation.lines)]
 
 
-def _sell(reservation: Reservation, shelves: Shelves) -> Decision:
+def _sell(reservation: Reservation, stock: Stock) -> Decision:
     for line in reservation.lines:
-        shelves[line.sku].sell(line.quantity)
-    sold = msgspec.structs.replace(reservation, state=State.SOLD)
+        stock[line.sku].sell(line.quantity)
+    sold = msgspec.structs.replace(reservation, state=ReservationState.SOLD)
     return sold, [InventoryCommitted(lines=reservation.lines)]
 
 
 def _merged(lines: list[Line]) -> list[Line]:
-    """One line for each article. Two lines for one article must not both count on the same piece."""
+    """One line for each article, so that two lines of one article cannot count the same piece."""
     quantities: dict[str, int] = {}
     for line in lines:
         quantities[line.sku] = quantities.get(line.sku, 0) + line.quantity
     return [Line(sku, quantity) for sku, quantity in sorted(quantities.items())]
 
 
-def _missing(lines: list[Line], shelves: Shelves) -> list[Line]:
+def _missing(lines: list[Line], stock: Stock) -> list[Line]:
     missing = []
     for line in lines:
-        shelf = shelves.get(line.sku)
-        lacking = line.quantity - (shelf.on_hand if shelf is not None else 0)
+        item = stock.get(line.sku)
+        lacking = line.quantity - (item.on_hand if item is not None else 0)
         if lacking > 0:
             missing.append(Line(line.sku, lacking))
     return missing

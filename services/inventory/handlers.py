@@ -1,33 +1,33 @@
-"""What the inventory service reacts to."""
+"""Event handlers of the inventory service."""
 
 from collections.abc import Iterable
 
 from services.inventory import domain
-from services.inventory.store import Stockroom
+from services.inventory.store import StockRepository
 from services.shared.contracts import Event, EventData
-from services.shared.contracts.orders import OrderCancelling, OrderCreated, Participant
+from services.shared.contracts.orders import OrderCancelling, OrderCreated, Participant, concerns
 from services.shared.contracts.payments import PaymentSuccess
 from warren_messaging.handlers import Handlers
 
 Events = Iterable[EventData]
 
 
-async def on_order_created(event: Event[OrderCreated], stockroom: Stockroom) -> Events:
-    reservation = stockroom.reservation(event.subject)
-    return stockroom.keep(domain.create(reservation, event.data, stockroom.shelves))
+async def on_order_created(event: Event[OrderCreated], repository: StockRepository) -> Events:
+    reservation = repository.get(event.subject)
+    return repository.apply(domain.reserve(reservation, event.data, repository.stock))
 
 
-async def on_payment_success(event: Event[PaymentSuccess], stockroom: Stockroom) -> Events:
-    return stockroom.keep(domain.pay(stockroom.reservation(event.subject), stockroom.shelves))
+async def on_payment_success(event: Event[PaymentSuccess], repository: StockRepository) -> Events:
+    return repository.apply(domain.pay(repository.get(event.subject), repository.stock))
 
 
-async def on_order_cancelling(event: Event[OrderCancelling], stockroom: Stockroom) -> Events:
-    if Participant.INVENTORY not in event.data.participants:
+async def on_order_cancelling(event: Event[OrderCancelling], repository: StockRepository) -> Events:
+    if not concerns(Participant.INVENTORY, event.data):
         return []
-    return stockroom.keep(domain.release(stockroom.reservation(event.subject), stockroom.shelves))
+    return repository.apply(domain.release(repository.get(event.subject), repository.stock))
 
 
-HANDLERS: Handlers[Stockroom] = {
+HANDLERS: Handlers[StockRepository] = {
     OrderCreated: on_order_created,
     PaymentSuccess: on_payment_success,
     OrderCancelling: on_order_cancelling,

@@ -1,7 +1,7 @@
-"""The reservations and shelves of one transaction: locked together, written back with one statement a table.
+"""The tables `reservations` and `stock`.
 
-Everybody locks reservations first and shelves after them, each in the order of their keys, so two batches cannot
-wait for each other in a circle. A shelf that a hundred orders of a batch want is read once and written once.
+Every transaction locks reservations first and stock second, each in the order of their keys, so two batches cannot
+deadlock. An article in many orders of a batch is read and written once.
 """
 
 from collections.abc import Sequence
@@ -9,108 +9,80 @@ from uuid import UUID
 
 import msgspec
 
-from services.inventory.domain import Decision, Reservation, Shelf, State
-from services.shared.contracts import AnyEvent, EventData
-from services.shared.contracts.orders import Line, OrderCancelling, OrderCreated, Participant
-from warren_messaging.postgres.retention import NO_PENDING_MESSAGES, RetentionRule, by_age
-from warren_messaging.transaction import Connection, Transaction
+from services.inventory.domain import Reservation, ReservationState, StockItem
+from services.shared.chassis.repository import Repository, columns, finished_orders_rule
+from services.shared.contracts import AnyEvent
+from services.shared.contracts.orders import Line, OrderCreated, Participant, concerns
+from warren_messaging.postgres.retention import RetentionRule
+from warren_messaging.transaction import Connection
 
 _lines = msgspec.json.Decoder(list[Line])
 
 
-class Stockroom(Transaction):
+class StockRepository(Repository[Reservation]):
+    """The reservations of a batch, and the stock of all their articles. Handlers change `stock` in place."""
+
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        self.shelves: dict[str, Shelf] = {}
-        self._before: dict[str, Shelf] = {}
-        self._reservations: dict[UUID, Reservation] = {}
-        self._changed: set[UUID] = set()
+        self.stock: dict[str, StockItem] = {}
+        self._stored_stock: dict[str, StockItem] = {}
 
     async def load(self, events: Sequence[AnyEvent]) -> None:
-        concerned = [event for event in events if _concerns_stock(event)]
+        # The first phase of a cancellation asks shipping alone, so it must not even create a reservation here.
+        concerned = [event for event in events if concerns(Participant.INVENTORY, event.data)]
         if not concerned:
             return
         await self._lock_reservations(sorted({event.subject for event in concerned}))
-        wanted = {line.sku for each in self._reservations.values() for line in each.lines}
+        skus = {line.sku for each in self._current.values() for line in each.lines}
         for event in concerned:
             if isinstance(event.data, OrderCreated):
-                wanted.update(line.sku for line in event.data.lines)
-        if wanted:
-            await self._lock_shelves(sorted(wanted))
-
-    def reservation(self, order_id: UUID) -> Reservation:
-        """One of those that the batch is about."""
-        return self._reservations[order_id]
-
-    def keep(self, decision: Decision) -> list[EventData]:
-        """Take a decision over; returns what is to be announced."""
-        reservation, events = decision
-        if reservation != self._reservations[reservation.order_id]:
-            self._reservations[reservation.order_id] = reservation
-            self._changed.add(reservation.order_id)
-        return events
+                skus.update(line.sku for line in event.data.lines)
+        if skus:
+            await self._lock_stock(sorted(skus))
 
     async def save(self) -> None:
-        if self._changed:
-            await self._save_reservations()
-        changed = [shelf for sku, shelf in sorted(self.shelves.items()) if shelf != self._before[sku]]
-        if changed:
-            await self._save_shelves(changed)
+        if changed := self.changed:
+            await self.connection.execute(
+                "UPDATE reservations AS r SET state = new.state, paid = new.paid, lines = new.lines::jsonb,"
+                " updated_at = now() FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::text[])"
+                " AS new (order_id, state, paid, lines) WHERE r.order_id = new.order_id",
+                *columns(
+                    (each.order_id, each.state, each.paid, msgspec.json.encode(each.lines).decode()) for each in changed
+                ),
+            )
+        items = [item for sku, item in sorted(self.stock.items()) if item != self._stored_stock[sku]]
+        if items:
+            await self.connection.execute(
+                "UPDATE stock SET on_hand = new.on_hand, reserved = new.reserved, sold = new.sold"
+                " FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])"
+                " AS new (sku, on_hand, reserved, sold) WHERE stock.sku = new.sku",
+                *columns((item.sku, item.on_hand, item.reserved, item.sold) for item in items),
+            )
 
-    async def _lock_reservations(self, ids: list[UUID]) -> None:
-        # Whoever inserts the row first is first; the other waits here and then reads what the first one wrote.
+    async def _lock_reservations(self, order_ids: list[UUID]) -> None:
+        # Of two concurrent transactions the second INSERT waits, and the SELECT after it reads the row of the first.
         await self.connection.execute(
-            "INSERT INTO reservations (order_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", ids
+            "INSERT INTO reservations (order_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", order_ids
         )
-        for row in await self.connection.fetch(
+        rows = await self.connection.fetch(
             "SELECT order_id, state, paid, lines FROM reservations WHERE order_id = ANY($1::uuid[])"
             " ORDER BY order_id FOR UPDATE",
-            ids,
-        ):
-            order_id, state, paid, lines = row
-            self._reservations[order_id] = Reservation(order_id, State(state), paid, _lines.decode(lines))
+            order_ids,
+        )
+        self.add_loaded(
+            Reservation(order_id, ReservationState(state), paid, _lines.decode(lines))
+            for order_id, state, paid, lines in rows
+        )
 
-    async def _lock_shelves(self, skus: list[str]) -> None:
+    async def _lock_stock(self, skus: list[str]) -> None:
         for row in await self.connection.fetch(
             "SELECT sku, on_hand, reserved, sold, received FROM stock WHERE sku = ANY($1::text[])"
             " ORDER BY sku FOR UPDATE",
             skus,
         ):
-            self.shelves[row["sku"]], self._before[row["sku"]] = Shelf(*row), Shelf(*row)
-
-    async def _save_reservations(self) -> None:
-        changed = [self._reservations[order_id] for order_id in sorted(self._changed)]
-        await self.connection.execute(
-            "UPDATE reservations AS r SET state = new.state, paid = new.paid, lines = new.lines::jsonb,"
-            " updated_at = now() FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::text[])"
-            " AS new (order_id, state, paid, lines) WHERE r.order_id = new.order_id",
-            [each.order_id for each in changed],
-            [each.state for each in changed],
-            [each.paid for each in changed],
-            [msgspec.json.encode(each.lines).decode() for each in changed],
-        )
-
-    async def _save_shelves(self, changed: list[Shelf]) -> None:
-        await self.connection.execute(
-            "UPDATE stock SET on_hand = new.on_hand, reserved = new.reserved, sold = new.sold"
-            " FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS new (sku, on_hand, reserved, sold)"
-            " WHERE stock.sku = new.sku",
-            [shelf.sku for shelf in changed],
-            [shelf.on_hand for shelf in changed],
-            [shelf.reserved for shelf in changed],
-            [shelf.sold for shelf in changed],
-        )
-
-
-def _concerns_stock(event: AnyEvent) -> bool:
-    """The first phase of a cancellation is shipping's alone: it must leave no trace here."""
-    return not isinstance(event.data, OrderCancelling) or Participant.INVENTORY in event.data.participants
+            self.stock[row["sku"]], self._stored_stock[row["sku"]] = StockItem(*row), StockItem(*row)
 
 
 def retention_rules(history_days: int) -> list[RetentionRule]:
-    """Reservations that are settled, unless `history_days` is 0."""
-    settled = (
-        "t.state IN ('sold', 'out_of_stock', 'released') AND t.updated_at < now() - make_interval(days => $1)"
-        f" AND {NO_PENDING_MESSAGES.format(subject='t.order_id')}"
-    )
-    return [by_age("reservations", settled, history_days, subject="order_id")] if history_days else []
+    finished = "t.state IN ('sold', 'out_of_stock', 'released')"
+    return finished_orders_rule("reservations", finished, history_days, changed_at="updated_at")

@@ -1,5 +1,5 @@
-"""Decides what a customer hears of an order, and asks every channel to say it.
+"""The notification service: decides which events a customer is notified of, and requests a message on every channel.
 
-Owns one conversation per order: where its customer can be reached, what was told already, and the news that
-arrived before it was known whom to tell. It reaches nobody itself; the channel services do.
+Owns one notification log per order: the customer's contact, the events that were notified, and the events that wait
+for the contact. The channel services deliver the messages.
 """

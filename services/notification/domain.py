@@ -1,76 +1,76 @@
-"""What the customer hears of an order, and once only.
+"""The notifications of one order: each event is notified once.
 
-Events arrive in any order, so news may come before `order.created`, which alone says where the customer can be
-reached. Such news waits in the conversation and is told as soon as that is known.
+Events arrive in any order, and only `order.created` has the customer's contact. Earlier events wait in the log until
+the contact is set.
 """
 
 import re
 from collections.abc import Iterable
 from uuid import UUID
 
-from services.notification.wording import words
+from services.notification.templates import render
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.notifications import NotificationRequested
 from services.shared.contracts.orders import Contact, OrderCreated
 
 EXPIRES_MS = 24 * 60 * 60 * 1000
-"""After a day the customer has seen the order elsewhere, and old news only confuses."""
+"""A notification that is a day old would only confuse: the customer knows the order's state from elsewhere."""
 
-Telling = tuple[AnyEvent, NotificationRequested]
-"""The event that is told of, and the message."""
+Notification = tuple[AnyEvent, NotificationRequested]
+"""The event, and the message about it."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 
 
-class Conversation:
-    """What one customer knows about one order. `contact` is None until it is known; `told` are event types."""
+class NotificationLog:
+    """`contact` is None until `order.created` arrives. `notified` has event types, `waiting` events by type."""
 
     def __init__(
         self,
-        order: UUID,
+        order_id: UUID,
         *,
         customer: str | None = None,
         contact: Contact | None = None,
-        told: Iterable[str] = (),
+        notified: Iterable[str] = (),
         waiting: Iterable[AnyEvent] = (),
     ) -> None:
-        self.order = order
+        self.order_id = order_id
         self.customer = customer
         self.contact = contact
-        self.told = set(told)
+        self.notified = set(notified)
         self.waiting = {event.type: event for event in waiting}
 
-    def introduce(self, created: OrderCreated, domain: str | None) -> list[Telling]:
-        """Learn whom to tell; returns what waited for that, oldest first. Later introductions change nothing."""
+    def set_contact(self, created: OrderCreated, domain: str | None) -> list[Notification]:
+        """Sets the contact once, and returns the notifications that waited for it, oldest first."""
         if self.contact is not None:
             return []
         self.customer = created.customer
         self.contact = contact_of(created, domain)
         waiting, self.waiting = self.waiting, {}
-        tellings: list[Telling] = []
+        notifications: list[Notification] = []
         for event in sorted(waiting.values(), key=lambda each: (each.time, each.id)):
-            tellings += self.hear(event)
-        return tellings
+            notifications += self.on_event(event)
+        return notifications
 
-    def hear(self, event: AnyEvent) -> list[Telling]:
-        """Some news: told at once, kept until the customer is known, or nothing if told or not worth telling."""
-        said = words(event)
-        if said is None or event.type in self.told:
+    def on_event(self, event: AnyEvent) -> list[Notification]:
+        """Returns the notification of an event: none if it has no template, was notified before, or must wait."""
+        text = render(event)
+        if text is None or event.type in self.notified:
             return []
         if self.contact is None or self.customer is None:
             self.waiting.setdefault(event.type, event)
             return []
-        self.told.add(event.type)
+        self.notified.add(event.type)
         message = NotificationRequested(
-            customer=self.customer, contact=self.contact, topic=event.type, title=said.title, text=said.text
+            customer=self.customer, contact=self.contact, topic=event.type, title=text.title, text=text.body
         )
         return [(event, message)]
 
 
 def contact_of(created: OrderCreated, domain: str | None) -> Contact:
-    """What the customer gave, or else a mail address made of the customer's name and `domain`.
+    """The contact of the order, or else a mail address made of the customer's name and `domain`.
 
-    A name that is not a plain mail name gets none: it must not be able to reach into the address.
+    A name that is not a plain mail name gets no address: it could inject one of its own.
     """
     given = created.contact
     if given.email or given.phone or not domain:

@@ -1,36 +1,35 @@
-"""What each event leads to. Everything that is told expires with its worth."""
+"""Event handlers of the notification service."""
 
 from collections.abc import Iterable
 
-from services.notification.domain import EXPIRES_MS, Telling
-from services.notification.store import Conversations
-from services.notification.wording import WORDING
+from services.notification.domain import EXPIRES_MS, Notification
+from services.notification.store import NotificationLogRepository
+from services.notification.templates import TEMPLATES
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderCreated
 from warren_messaging.handlers import Handlers
 
 
-async def on_order_created(event: Event[OrderCreated], conversations: Conversations) -> Iterable[EventData]:
-    conversation = conversations.about(event.subject)
-    return _tell(conversation.introduce(event.data, conversations.contact_domain), conversations)
+async def on_order_created(event: Event[OrderCreated], logs: NotificationLogRepository) -> Iterable[EventData]:
+    return _announce(logs.get(event.subject).set_contact(event.data, logs.contact_domain), logs)
 
 
-async def on_news(event: AnyEvent, conversations: Conversations) -> Iterable[EventData]:
-    return _tell(conversations.about(event.subject).hear(event), conversations)
+async def on_event(event: AnyEvent, logs: NotificationLogRepository) -> Iterable[EventData]:
+    return _announce(logs.get(event.subject).on_event(event), logs)
 
 
-async def on_silent(event: AnyEvent, conversations: Conversations) -> Iterable[EventData]:
-    """Received so that the table of wording stays the one place that decides."""
+async def ignore(event: AnyEvent, logs: NotificationLogRepository) -> Iterable[EventData]:
+    """For events that the template table leaves out on purpose."""
     return ()
 
 
-def _tell(tellings: list[Telling], conversations: Conversations) -> Iterable[EventData]:
-    for event, message in tellings:
-        # The news is the cause, also when it waited: what announced it now is only the introduction.
-        conversations.announce(message, cause=event, expires_ms=EXPIRES_MS)
+def _announce(notifications: list[Notification], logs: NotificationLogRepository) -> Iterable[EventData]:
+    for event, message in notifications:
+        # The cause is the reported event, also when it waited and `order.created` released it.
+        logs.announce(message, cause=event, expires_ms=EXPIRES_MS)
     return ()
 
 
-HANDLERS: Handlers[Conversations] = {data: on_silent if say is None else on_news for data, say in WORDING.items()} | {
-    OrderCreated: on_order_created
-}
+HANDLERS: Handlers[NotificationLogRepository] = {
+    data: ignore if template is None else on_event for data, template in TEMPLATES.items()
+} | {OrderCreated: on_order_created}

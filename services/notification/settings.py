@@ -8,11 +8,11 @@ from warren_messaging.errors import ConfigurationError
 _DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 
 
-class Settings(ProcessSettings, frozen=True, kw_only=True):
+class NotificationSettings(ProcessSettings, frozen=True, kw_only=True):
     contact_domain: str | None = None
-    """Customers who gave no contact are written to at <customer>@<contact_domain>; not set: they get no message."""
+    """Mail domain of customers without a contact: <customer>@<contact_domain>; not set: they get no message."""
     contact_days: Days = 90
-    """How long after the last news of an order its customer's addresses are kept."""
+    """How long the customer's addresses are kept after the last event of an order."""
 
     def __post_init__(self) -> None:
         if self.contact_domain is not None and not _DOMAIN.fullmatch(self.contact_domain):

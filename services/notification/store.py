@@ -1,98 +1,103 @@
-"""Conversations in the database."""
+"""The tables `conversations` (one row per notification log) and `waiting` (events without a contact yet)."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from services.notification.domain import Conversation
-from services.notification.wording import WORDING
+from services.notification.domain import NotificationLog
+from services.notification.templates import TEMPLATES
+from services.shared.chassis.repository import columns
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.orders import Contact, OrderCreated
 from warren_messaging.codec import Codec, encode
 from warren_messaging.postgres.retention import RetentionRule, by_age
 from warren_messaging.transaction import Connection, Transaction
 
-NEWS_DAYS = 1  # that news waits for somebody to tell it to
+WAITING_DAYS = 1  # that an event waits for a contact
 
 _codec = Codec(CATALOGUE)
 
 
-class Conversations(Transaction):
-    """The conversations that a batch touches. `contact_domain`: see contact_of."""
+class NotificationLogRepository(Transaction):
+    """The logs of the orders in a batch. For `contact_domain` see `contact_of`."""
 
     def __init__(self, connection: Connection, contact_domain: str | None = None) -> None:
         super().__init__(connection)
         self.contact_domain = contact_domain
-        self._loaded: dict[UUID, Conversation] = {}
-        self._waiting_before: dict[UUID, set[str]] = {}
+        self._logs: dict[UUID, NotificationLog] = {}
+        self._stored_waiting: dict[UUID, set[str]] = {}
 
-    def about(self, order: UUID) -> Conversation:
-        return self._loaded[order]
+    def get(self, order_id: UUID) -> NotificationLog:
+        return self._logs[order_id]
 
     async def load(self, events: Sequence[AnyEvent]) -> None:
-        orders = sorted({event.subject for event in events if _matters(event)})
-        if not orders:
+        order_ids = sorted({event.subject for event in events if _is_notified(event)})
+        if not order_ids:
             return
         await self.connection.execute(
-            "INSERT INTO conversations (order_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", orders
+            "INSERT INTO conversations (order_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", order_ids
         )
         rows = await self.connection.fetch(
             "SELECT order_id, customer, contact_known, email, phone, told FROM conversations"
             " WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE",
-            orders,
+            order_ids,
         )
-        # A statement of its own: what another transaction stored while we waited for its lock is seen only by
-        # a statement that begins after it.
-        news = await self.connection.fetch("SELECT order_id, event FROM waiting WHERE order_id = ANY($1)", orders)
-        waiting: dict[UUID, list[AnyEvent]] = {order: [] for order in orders}
-        for order, body in news:
-            waiting[order].append(_codec.decode(body))
-        for order, customer, known, email, phone, told in rows:
-            contact = Contact(email=email, phone=phone) if known else None
-            self._loaded[order] = Conversation(
-                order, customer=customer, contact=contact, told=told, waiting=waiting[order]
+        # A separate statement: it must start after the locks are acquired to see what their last holder stored.
+        stored = await self.connection.fetch("SELECT order_id, event FROM waiting WHERE order_id = ANY($1)", order_ids)
+        waiting: dict[UUID, list[AnyEvent]] = {order_id: [] for order_id in order_ids}
+        for order_id, body in stored:
+            waiting[order_id].append(_codec.decode(body))
+        for order_id, customer, contact_known, email, phone, notified in rows:
+            contact = Contact(email=email, phone=phone) if contact_known else None
+            self._logs[order_id] = NotificationLog(
+                order_id, customer=customer, contact=contact, notified=notified, waiting=waiting[order_id]
             )
-            self._waiting_before[order] = {event.type for event in waiting[order]}
+            self._stored_waiting[order_id] = {event.type for event in waiting[order_id]}
 
     async def save(self) -> None:
-        if not self._loaded:
+        if not self._logs:
             return
-        conversations = [self._loaded[order] for order in sorted(self._loaded)]
+        logs = [self._logs[order_id] for order_id in sorted(self._logs)]
         await self.connection.execute(
             "UPDATE conversations AS c SET customer = n.customer, contact_known = n.known, email = n.email,"
             " phone = n.phone, told = string_to_array(n.told, ' '), last_at = now()"
             " FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[])"
             " AS n (order_id, customer, known, email, phone, told) WHERE c.order_id = n.order_id",
-            [each.order for each in conversations],
-            [each.customer for each in conversations],
-            [each.contact is not None for each in conversations],
-            [each.contact and each.contact.email for each in conversations],
-            [each.contact and each.contact.phone for each in conversations],
-            [" ".join(sorted(each.told)) for each in conversations],
+            *columns(
+                (
+                    each.order_id,
+                    each.customer,
+                    each.contact is not None,
+                    each.contact and each.contact.email,
+                    each.contact and each.contact.phone,
+                    " ".join(sorted(each.notified)),
+                )
+                for each in logs
+            ),
         )
         arrived = [
-            (each.order, topic, encode(event))
-            for each in conversations
+            (each.order_id, topic, encode(event))
+            for each in logs
             for topic, event in each.waiting.items()
-            if topic not in self._waiting_before[each.order]
+            if topic not in self._stored_waiting[each.order_id]
         ]
         if arrived:
             await self.connection.execute(
                 "INSERT INTO waiting (order_id, topic, event) SELECT * FROM unnest($1::uuid[], $2::text[], $3::bytea[])"
                 " ON CONFLICT DO NOTHING",
-                *(list(column) for column in zip(*arrived, strict=True)),
+                *columns(arrived),
             )
-        told = [each.order for each in conversations if self._waiting_before[each.order] and not each.waiting]
-        if told:
-            await self.connection.execute("DELETE FROM waiting WHERE order_id = ANY($1::uuid[])", told)
+        released = [each.order_id for each in logs if self._stored_waiting[each.order_id] and not each.waiting]
+        if released:
+            await self.connection.execute("DELETE FROM waiting WHERE order_id = ANY($1::uuid[])", released)
 
 
 def retention_rules(contact_days: int) -> list[RetentionRule]:
-    """News that has waited longer than it is worth, and people's addresses when nothing new was heard for long."""
+    """Removes events that waited too long, and the addresses of orders without recent events."""
     return [
-        by_age("waiting", "t.since < now() - make_interval(days => $1)", NEWS_DAYS),
+        by_age("waiting", "t.since < now() - make_interval(days => $1)", WAITING_DAYS),
         by_age("conversations", "t.last_at < now() - make_interval(days => $1)", contact_days, subject="order_id"),
     ]
 
 
-def _matters(event: AnyEvent) -> bool:
-    return isinstance(event.data, OrderCreated) or WORDING[type(event.data)] is not None
+def _is_notified(event: AnyEvent) -> bool:
+    return isinstance(event.data, OrderCreated) or TEMPLATES[type(event.data)] is not None

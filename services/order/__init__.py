@@ -1,2 +1,2 @@
-"""The order service: owns every order, its states and its deadlines. It takes orders over HTTP (`api`), follows
-them through what stock, payment and shipping report (`worker`), and is the only one that cancels them."""
+"""The order service: owns every order, its state and its deadline. The process `api` accepts orders over HTTP, the
+process `worker` updates them from the events of other services, and cancels them."""

@@ -6,11 +6,7 @@ from services.order.app import build_api, build_worker
 from services.order.settings import ApiSettings, WorkerSettings
 from services.shared.chassis.process import main
 
-parser = argparse.ArgumentParser(
-    prog="python -m services.order",
-    description="The order service: `api` takes orders over HTTP, `worker` follows them and keeps their deadlines.",
-    epilog="Settings are read from WARREN_* variables; see services/order/settings.py.",
-)
+parser = argparse.ArgumentParser(prog="python -m services.order", description="Run a process of the order service.")
 parser.add_argument("process", choices=("api", "worker"))
 
 if parser.parse_args().process == "api":

@@ -1,6 +1,7 @@
-"""The HTTP routes of the order service."""
+"""The HTTP API of the order service."""
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,43 +10,48 @@ from litestar import Controller, Request, Response, Router, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency, Provide
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter, SkipValidation
+from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 
-from services.order.answers import OrderAnswer, OrderPage
-from services.order.desk import Desk
-from services.order.domain import State
+from services.order import errors
+from services.order.domain import OrderState
 from services.order.prices import PriceList
+from services.order.queries import OrderFilter
 from services.order.requests import PlaceOrder
+from services.order.responses import OrderPage, OrderResponse
+from services.order.service import OrderService
+from services.shared.chassis.http.application import http_error_response
 from services.shared.chassis.http.auth import AuthGuard, caller_of
-from services.shared.chassis.http.problems import problems
+from services.shared.chassis.http.parameters import AfterArticle, ArticleLimit, IdempotencyKey
+from services.shared.chassis.http.problems import Problem, problems
 from services.shared.chassis.http.trace_context import traceparent_of
 from services.shared.contracts.values import SINGLE_LINE, Sku
 
 AnyRequest = Request[Any, Any, Any]
-TheDesk = NamedDependency[SkipValidation[Desk]]
+Service = NamedDependency[SkipValidation[OrderService]]
 
-IdempotencyKey = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x20-\x7e]+$(?!\n)",
-        description="1 to 255 printable ASCII characters that name this request: sent again with the same body, it has"
-        " no further effect and the same answer",
-        required=False,
-    ),
-]
+PROBLEMS: Mapping[type[errors.OrderError], tuple[int, str]] = {
+    errors.CustomerMissing: (422, "No customer"),
+    errors.CustomerForbidden: (403, "Forbidden"),
+    errors.UnknownArticle: (422, "Unknown article"),
+    errors.TooManyPieces: (422, "Too many pieces"),
+    errors.InvalidAddress: (422, "Address not accepted"),
+    errors.InvalidCursor: (400, "Bad request"),
+    errors.IdempotencyKeyReused: (422, "Idempotency-Key reused"),
+    errors.ReferenceTaken: (409, "Order number taken"),
+    errors.OrderNotFound: (404, "Not found"),
+    errors.CancellationTooLate: (409, "Too late to cancel"),
+    errors.DeliveryNotConfirmable: (409, "Nothing to confirm"),
+}
 
 
-class Orders(Controller):
+class OrderController(Controller):
     path = "/orders"
     tags = ("orders",)
 
     @post(
         status_code=202,
         summary="Place an order",
-        description="Answered once the order is stored. What becomes of it shows at its Location.",
+        description="Responds when the order is stored. Its Location shows its progress.",
         response_headers=[
             ResponseHeader(name="Location", description="where the order can be read", documentation_only=True)
         ],
@@ -55,73 +61,66 @@ class Orders(Controller):
                 409: "the customer has another order with this orderId",
                 415: "the body is not application/json",
                 422: "an unknown article, too many pieces, an address that is not accepted, or an Idempotency-Key that"
-                " came with another body before",
+                " was used before with another body",
             }
         ),
     )
     async def place(
-        self, request: AnyRequest, desk: TheDesk, data: JSONBody[PlaceOrder], idempotency_key: IdempotencyKey = None
-    ) -> Response[OrderAnswer]:
-        answer = await desk.place(caller_of(request), data, idempotency_key, traceparent_of(request.headers))
-        return Response(answer, status_code=202, headers={"Location": answer.location})
+        self, request: AnyRequest, service: Service, data: JSONBody[PlaceOrder], idempotency_key: IdempotencyKey = None
+    ) -> Response[OrderResponse]:
+        order = await service.place(caller_of(request), data, idempotency_key, traceparent_of(request.headers))
+        return Response(order, status_code=202, headers={"Location": order.location})
 
     @get(
         summary="List orders",
-        description="Newest first. With a token, the caller's own; `orderId` finds one by the customer's own number.",
+        description="Newest first. With a token, only the caller's orders; `orderId` filters by the customer's own"
+        " number.",
         responses=problems({403: "the token is not for this customer"}),
     )
     async def page(
         self,
         request: AnyRequest,
-        desk: TheDesk,
+        service: Service,
         limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
         customer: Annotated[str | None, QueryParameter(max_length=100, pattern=SINGLE_LINE)] = None,
         reference: Annotated[str | None, QueryParameter(name="orderId", max_length=100, pattern=SINGLE_LINE)] = None,
-        order_state: Annotated[State | None, QueryParameter(name="state")] = None,
+        order_state: Annotated[OrderState | None, QueryParameter(name="state")] = None,
         cursor: Annotated[
-            str | None,
-            QueryParameter(max_length=100, pattern=SINGLE_LINE, description="`next` of the page before this one"),
+            str | None, QueryParameter(max_length=100, pattern=SINGLE_LINE, description="`next` of the previous page")
         ] = None,
     ) -> OrderPage:
-        return await desk.page(
-            caller_of(request),
-            limit=limit,
-            customer=customer,
-            reference=reference,
-            state=order_state,
-            cursor=cursor,
-        )
+        return await service.page(caller_of(request), OrderFilter(limit, customer, reference, order_state, cursor))
 
     @get(
         "/{order_id:uuid}",
         summary="Read an order",
-        responses=problems({404: "no such order, or somebody else's"}),
+        responses=problems({404: "no such order, or another customer's"}),
     )
-    async def find(self, request: AnyRequest, desk: TheDesk, order_id: FromPath[UUID]) -> OrderAnswer:
-        return await desk.find(caller_of(request), order_id)
+    async def find(self, request: AnyRequest, service: Service, order_id: FromPath[UUID]) -> OrderResponse:
+        return await service.find(caller_of(request), order_id)
 
     @post(
         "/{order_id:uuid}/cancel",
         status_code=202,
         summary="Cancel an order",
-        description="Starts the cancellation; it ends in CANCELLED, or is withdrawn when the parcel turns out to have"
-        " left. Repeating it changes nothing.",
+        description="Starts the cancellation. It ends in CANCELLED, or is withdrawn when the parcel has left already."
+        " Repeating it changes nothing.",
         responses=problems(
-            {404: "no such order, or somebody else's", 409: "too late: the parcel has left, or it is over"}
+            {404: "no such order, or another customer's", 409: "too late: the parcel has left, or the order has ended"}
         ),
     )
-    async def cancel(self, request: AnyRequest, desk: TheDesk, order_id: FromPath[UUID]) -> OrderAnswer:
-        return await desk.cancel(caller_of(request), order_id, traceparent_of(request.headers))
+    async def cancel(self, request: AnyRequest, service: Service, order_id: FromPath[UUID]) -> OrderResponse:
+        return await service.cancel(caller_of(request), order_id, traceparent_of(request.headers))
 
     @post(
         "/{order_id:uuid}/delivery-confirmation",
         status_code=202,
         summary="Confirm that the parcel has arrived",
         description="Possible once the order is SHIPPED. Repeating it changes nothing.",
-        responses=problems({404: "no such order, or somebody else's", 409: "the order is not SHIPPED"}),
+        responses=problems({404: "no such order, or another customer's", 409: "the order is not SHIPPED"}),
     )
-    async def confirm_delivery(self, request: AnyRequest, desk: TheDesk, order_id: FromPath[UUID]) -> OrderAnswer:
-        return await desk.confirm_delivery(caller_of(request), order_id, traceparent_of(request.headers))
+    async def confirm_delivery(self, request: AnyRequest, service: Service, order_id: FromPath[UUID]) -> OrderResponse:
+        return await service.confirm_delivery(caller_of(request), order_id, traceparent_of(request.headers))
 
 
 class Article(msgspec.Struct, frozen=True, rename="camel"):
@@ -131,7 +130,7 @@ class Article(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ArticlePage(msgspec.Struct, frozen=True):
-    """Articles in the order of their numbers. `next` goes into `after` for the page after this one."""
+    """Articles by number. `next` is the `after` of the next page, null on the last."""
 
     currency: str
     articles: list[Article]
@@ -139,16 +138,11 @@ class ArticlePage(msgspec.Struct, frozen=True):
 
 
 def articles(prices: PriceList) -> HTTPRouteHandler:
-    """What can be ordered: public, as prices are, and from memory."""
+    """The public list of articles and prices, answered from memory."""
     known = [Article(sku, cents) for sku, cents in sorted(prices.articles.items())]
 
     @get("/articles", summary="List articles and prices", tags=["articles"], security=[{}], sync_to_thread=False)
-    def page(
-        limit: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
-        after: Annotated[
-            str, QueryParameter(max_length=64, pattern=SINGLE_LINE, description="`next` of the page before this one")
-        ] = "",
-    ) -> ArticlePage:
+    def page(limit: ArticleLimit = 100, after: AfterArticle = "") -> ArticlePage:
         first = bisect_right(known, after, key=lambda article: article.sku)
         found = known[first : first + limit]
         return ArticlePage(prices.currency, found, found[-1].sku if first + limit < len(known) else None)
@@ -156,10 +150,16 @@ def articles(prices: PriceList) -> HTTPRouteHandler:
     return page
 
 
-def routes(desk: Desk, guard: AuthGuard) -> Router:
+def routes(service: OrderService, guard: AuthGuard) -> Router:
     return Router(
         path="/",
-        route_handlers=[Orders],
+        route_handlers=[OrderController],
         guards=[guard],
-        dependencies={"desk": Provide(lambda: desk, sync_to_thread=False)},
+        dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
+        exception_handlers={errors.OrderError: _problem_response},
     )
+
+
+def _problem_response(request: AnyRequest, error: errors.OrderError) -> Response[bytes]:
+    status, title = PROBLEMS[type(error)]
+    return http_error_response(request, Problem(status, title, str(error), **error.members))

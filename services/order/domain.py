@@ -1,12 +1,12 @@
-"""An order: the facts known about it, and what follows from them.
+"""An order: the facts known about it, and the state and events that follow from them.
 
-Facts arrive in any order and any number of times. They are kept as a set, the state is derived from the set, and
-what is announced is the difference that a new fact makes. So every sequence of one order's facts ends in the same
-state, and each announcement is made once.
+Facts arrive in any order and any number of times. The order keeps them as a set and derives its state from the set.
+Each new fact publishes the events of the states that it adds, so every sequence of the same facts ends in the same
+state, and each event is published once.
 
-A cancellation runs in two phases. Shipping is asked alone first; only when it has stopped are stock and payment
-undone. When the parcel has left instead, the cancellation is withdrawn and the order goes on. That can happen only
-once: from then on the parcel is known to have left, and no other cancellation starts.
+A cancellation has two phases. The first asks shipping alone; only after shipping has stopped the parcel, the second
+asks inventory and payment. If the parcel has left, the cancellation is withdrawn and the order goes on. No other
+cancellation can start after that.
 """
 
 from enum import StrEnum
@@ -28,7 +28,7 @@ from services.shared.contracts.orders import (
 )
 
 
-class State(StrEnum):
+class OrderState(StrEnum):
     PENDING = "PENDING"
     CONFIRMED = "CONFIRMED"
     PAID = "PAID"
@@ -39,84 +39,86 @@ class State(StrEnum):
 
 
 class Fact(StrEnum):
-    """What the other services, or the customer, have said about an order."""
+    """A report of another service, or of the customer."""
 
     RESERVED = "reserved"
     CHARGED = "charged"
     COMMITTED = "committed"
     PREPARED = "prepared"
     DELIVERED = "delivered"
-    RECEIPT_CONFIRMED = "receipt_confirmed"
+    DELIVERY_CONFIRMED = "receipt_confirmed"
     SHIPPING_STOPPED = "shipping_stopped"
     STOCK_RELEASED = "stock_released"
     PAYMENT_UNDONE = "payment_undone"
 
 
-ROAD = (State.PENDING, State.CONFIRMED, State.PAID, State.SHIPPED, State.COMPLETED)
-"""The states on the way to the end that everybody wishes for."""
+HAPPY_PATH = (OrderState.PENDING, OrderState.CONFIRMED, OrderState.PAID, OrderState.SHIPPED, OrderState.COMPLETED)
+"""The states of an order that is not cancelled, in their order."""
 _MILESTONES = (Fact.RESERVED, Fact.CHARGED, Fact.PREPARED, Fact.DELIVERED)
-"""The fact that opens each state of the road after the first."""
+"""The fact that each state of HAPPY_PATH requires, without the first state."""
 _UNDONE = frozenset({Fact.SHIPPING_STOPPED, Fact.STOCK_RELEASED, Fact.PAYMENT_UNDONE})
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """`reached` is how far along the road the order had come when it last moved; the rest of its state is derived."""
+    """`reached` is the last state of HAPPY_PATH that the order has reached; `state` is derived."""
 
-    id: UUID
+    order_id: UUID
     customer: str
+    reference: str | None = None
+    """The customer's own number."""
     total_cents: int
     currency: str
     express: bool = False
     facts: frozenset[Fact] = frozenset()
     tracking: str | None = None
     reason: CancelReason | None = None
-    reached: State = State.PENDING
+    reached: OrderState = OrderState.PENDING
     version: int = 1
 
     @property
-    def state(self) -> State:
+    def state(self) -> OrderState:
         if self.reason is None:
             return self.reached
-        return State.CANCELLED if self.facts >= _UNDONE else State.CANCELLING
+        return OrderState.CANCELLED if self.facts >= _UNDONE else OrderState.CANCELLING
 
     @property
     def cancellable(self) -> bool:
-        """Whether a cancellation could still start."""
+        """Whether a cancellation can start."""
         return self.reason is None and Fact.PREPARED not in self.facts and Fact.DELIVERED not in self.facts
 
     @property
     def awaits_payment(self) -> bool:
-        """Whether its deadline still matters."""
+        """Whether the order has a deadline."""
         return self.cancellable and Fact.CHARGED not in self.facts
 
     @property
-    def receivable(self) -> bool:
-        """Whether the customer may say that the parcel has arrived, or has said so."""
-        return self.state is State.SHIPPED or Fact.RECEIPT_CONFIRMED in self.facts
+    def can_confirm_delivery(self) -> bool:
+        """Whether the customer may confirm the delivery, or has confirmed it."""
+        return self.state is OrderState.SHIPPED or Fact.DELIVERY_CONFIRMED in self.facts
 
 
 Decision = tuple[Order, list[EventData]]
-"""The order as it is now, and what is to be announced because of that."""
+"""The order after a fact, and the events to publish."""
 
 
-def learn(order: Order, fact: Fact, tracking: str | None = None) -> Decision:
-    """Add a fact. One that is known already changes nothing."""
+def add_fact(order: Order, fact: Fact, tracking: str | None = None) -> Decision:
+    """Adds a fact. A known fact changes nothing."""
     return _decide(order, facts=order.facts | {fact}, tracking=order.tracking or tracking)
 
 
 def cancel(order: Order, reason: CancelReason) -> Decision:
-    """Start a cancellation where that is possible; changes nothing where it is not."""
+    """Starts a cancellation if the order is cancellable; otherwise changes nothing."""
     return _decide(order, reason=reason) if order.cancellable else (order, [])
 
 
 def expire(order: Order) -> Decision:
-    """The time for paying is over. A payment that is known already came in time."""
+    """The payment deadline has passed. A known payment was in time, even if the order is not PAID yet."""
     return cancel(order, CancelReason.PAYMENT_TIMEOUT) if order.awaits_payment else (order, [])
 
 
-def confirm_receipt(order: Order) -> Decision:
-    """The customer has the parcel; changes nothing unless the order is SHIPPED."""
-    return learn(order, Fact.RECEIPT_CONFIRMED) if order.receivable else (order, [])
+def confirm_delivery(order: Order) -> Decision:
+    """The customer confirms the delivery. Changes nothing unless the order is SHIPPED."""
+    return add_fact(order, Fact.DELIVERY_CONFIRMED) if order.can_confirm_delivery else (order, [])
 
 
 def _decide(order: Order, **changes: object) -> Decision:
@@ -129,10 +131,10 @@ def _decide(order: Order, **changes: object) -> Decision:
 def _derived(order: Order) -> Order:
     reason = order.reason
     if Fact.PREPARED in order.facts and Fact.SHIPPING_STOPPED not in order.facts:
-        reason = None  # the parcel has left: a cancellation, if there was one, is withdrawn
+        reason = None  # the parcel has left: withdraws the cancellation, if there is one
     reached = order.reached
     if reason is None:
-        for milestone, state in zip(_MILESTONES, ROAD[1:], strict=True):
+        for milestone, state in zip(_MILESTONES, HAPPY_PATH[1:], strict=True):
             if milestone not in order.facts:
                 break
             reached = state
@@ -141,7 +143,7 @@ def _derived(order: Order) -> Order:
 
 def _announcements(before: Order, after: Order) -> list[EventData]:
     events: list[EventData] = [_milestone(state, after) for state in _passed(before.reached, after.reached)]
-    if Fact.RECEIPT_CONFIRMED in after.facts - before.facts:
+    if Fact.DELIVERY_CONFIRMED in after.facts - before.facts:
         events.append(OrderDeliveryConfirmed(customer=after.customer))
     if after.reason is None:
         return events
@@ -149,22 +151,22 @@ def _announcements(before: Order, after: Order) -> list[EventData]:
         events.append(_cancelling(after, after.reason, Participant.SHIPPING))
     if _stopped(after) and not _stopped(before):
         events.append(_cancelling(after, after.reason, Participant.INVENTORY, Participant.PAYMENT))
-    if after.state is State.CANCELLED and before.state is not State.CANCELLED:
+    if after.state is OrderState.CANCELLED and before.state is not OrderState.CANCELLED:
         events.append(OrderCancelled(customer=after.customer, reason=after.reason))
     return events
 
 
-def _passed(start: State, end: State) -> tuple[State, ...]:
-    return ROAD[ROAD.index(start) + 1 : ROAD.index(end) + 1]
+def _passed(start: OrderState, end: OrderState) -> tuple[OrderState, ...]:
+    return HAPPY_PATH[HAPPY_PATH.index(start) + 1 : HAPPY_PATH.index(end) + 1]
 
 
-def _milestone(state: State, order: Order) -> EventData:
+def _milestone(state: OrderState, order: Order) -> EventData:
     match state:
-        case State.CONFIRMED:
+        case OrderState.CONFIRMED:
             return OrderConfirmed(customer=order.customer)
-        case State.PAID:
+        case OrderState.PAID:
             return OrderPaid(customer=order.customer, total_cents=order.total_cents, currency=order.currency)
-        case State.SHIPPED:
+        case OrderState.SHIPPED:
             return OrderShipped(customer=order.customer, tracking=order.tracking or "")
         case _:
             return OrderCompleted(customer=order.customer)

@@ -1,12 +1,11 @@
-"""What the order service learns from the others. Each handler adds one fact or asks for a cancellation; what
-follows from that is the domain's business."""
+"""Event handlers of the order service. Each event adds a fact or requests a cancellation; `domain` decides the rest."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from services.order import domain
 from services.order.domain import Fact
-from services.order.store import OrderBook
+from services.order.store import OrderRepository
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.inventory import (
     InventoryCommitted,
@@ -19,74 +18,40 @@ from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, P
 from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped
 from warren_messaging.handlers import Handlers
 
-Events = Iterable[EventData]
+FACTS: Mapping[type[EventData], Fact] = {
+    InventoryReserved: Fact.RESERVED,
+    InventoryCommitted: Fact.COMMITTED,
+    InventoryReleased: Fact.STOCK_RELEASED,
+    PaymentSuccess: Fact.CHARGED,
+    PaymentVoided: Fact.PAYMENT_UNDONE,
+    PaymentRefunded: Fact.PAYMENT_UNDONE,
+    ShippingPrepared: Fact.PREPARED,
+    ShippingDelivered: Fact.DELIVERED,
+    ShippingStopped: Fact.SHIPPING_STOPPED,
+    # A refusal states that the parcel has left, perhaps before `shipping.prepared` arrives.
+    ShippingRefused: Fact.PREPARED,
+}
+CANCEL_REASONS: Mapping[type[EventData], CancelReason] = {
+    InventoryOutOfStock: CancelReason.OUT_OF_STOCK,
+    PaymentFailed: CancelReason.PAYMENT_FAILED,
+}
 
 
-async def on_inventory_reserved(event: Event[InventoryReserved], book: OrderBook) -> Events:
-    return _learn(event, book, Fact.RESERVED)
+async def on_fact(event: Event[Any], orders: OrderRepository) -> Iterable[EventData]:
+    order, fact = orders.get(event.subject), FACTS[type(event.data)]
+    return orders.apply(domain.add_fact(order, fact, getattr(event.data, "tracking", None)))
 
 
-async def on_inventory_out_of_stock(event: Event[InventoryOutOfStock], book: OrderBook) -> Events:
-    return book.keep(domain.cancel(book.order(event.subject), CancelReason.OUT_OF_STOCK))
+async def on_failure(event: Event[Any], orders: OrderRepository) -> Iterable[EventData]:
+    return orders.apply(domain.cancel(orders.get(event.subject), CANCEL_REASONS[type(event.data)]))
 
 
-async def on_inventory_committed(event: Event[InventoryCommitted], book: OrderBook) -> Events:
-    return _learn(event, book, Fact.COMMITTED)
+async def on_order_cancel_requested(event: Event[OrderCancelRequested], orders: OrderRepository) -> Iterable[EventData]:
+    return orders.apply(domain.cancel(orders.get(event.subject), event.data.reason))
 
 
-async def on_inventory_released(event: Event[InventoryReleased], book: OrderBook) -> Events:
-    return _learn(event, book, Fact.STOCK_RELEASED)
-
-
-async def on_payment_success(event: Event[PaymentSuccess], book: OrderBook) -> Events:
-    return _learn(event, book, Fact.CHARGED)
-
-
-async def on_payment_failed(event: Event[PaymentFailed], book: OrderBook) -> Events:
-    return book.keep(domain.cancel(book.order(event.subject), CancelReason.PAYMENT_FAILED))
-
-
-async def on_payment_undone(event: Event[PaymentVoided] | Event[PaymentRefunded], book: OrderBook) -> Events:
-    return _learn(event, book, Fact.PAYMENT_UNDONE)
-
-
-async def on_shipping_prepared(event: Event[ShippingPrepared], book: OrderBook) -> Events:
-    return _learn(event, book, Fact.PREPARED, event.data.tracking)
-
-
-async def on_shipping_delivered(event: Event[ShippingDelivered], book: OrderBook) -> Events:
-    return _learn(event, book, Fact.DELIVERED, event.data.tracking)
-
-
-async def on_shipping_stopped(event: Event[ShippingStopped], book: OrderBook) -> Events:
-    return _learn(event, book, Fact.SHIPPING_STOPPED)
-
-
-async def on_shipping_refused(event: Event[ShippingRefused], book: OrderBook) -> Events:
-    # A refusal says the same as the announcement of the parcel, which may still be on its way to us.
-    return _learn(event, book, Fact.PREPARED, event.data.tracking)
-
-
-async def on_order_cancel_requested(event: Event[OrderCancelRequested], book: OrderBook) -> Events:
-    return book.keep(domain.cancel(book.order(event.subject), event.data.reason))
-
-
-def _learn(event: Event[Any], book: OrderBook, fact: Fact, tracking: str | None = None) -> Events:
-    return book.keep(domain.learn(book.order(event.subject), fact, tracking))
-
-
-HANDLERS: Handlers[OrderBook] = {
-    InventoryReserved: on_inventory_reserved,
-    InventoryOutOfStock: on_inventory_out_of_stock,
-    InventoryCommitted: on_inventory_committed,
-    InventoryReleased: on_inventory_released,
-    PaymentSuccess: on_payment_success,
-    PaymentFailed: on_payment_failed,
-    PaymentVoided: on_payment_undone,
-    PaymentRefunded: on_payment_undone,
-    ShippingPrepared: on_shipping_prepared,
-    ShippingDelivered: on_shipping_delivered,
-    ShippingStopped: on_shipping_stopped,
-    ShippingRefused: on_shipping_refused,
+HANDLERS: Handlers[OrderRepository] = {
+    **dict.fromkeys(FACTS, on_fact),
+    **dict.fromkeys(CANCEL_REASONS, on_failure),
     OrderCancelRequested: on_order_cancel_requested,
 }

@@ -1,4 +1,4 @@
-"""What articles cost. The service sets prices, never the customer."""
+"""The prices of articles. The service sets them, never the customer."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 import msgspec
 
+from services.shared.chassis.settings import load_json_file
 from services.shared.contracts.values import Currency, Sku
 from warren_messaging.errors import ConfigurationError
 
@@ -17,13 +18,8 @@ class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises ConfigurationError that says what is wrong with the file."""
-        try:
-            prices = msgspec.json.decode(path.read_bytes(), type=cls)
-        except OSError as error:
-            raise ConfigurationError(f"cannot read the prices from {path}: {error.strerror}") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"prices in {path}: {error}") from error
+        """Raises ConfigurationError with the mistake in the file."""
+        prices: Self = load_json_file(path, cls, "prices")
         if not prices.articles:
             raise ConfigurationError(f"prices in {path}: there is no article")
         return prices

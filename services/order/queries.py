@@ -1,44 +1,63 @@
-"""Reading orders for their customers. Every read sees all that was committed before it."""
+"""Reads orders for the API. Every read sees all commits before it."""
 
 import base64
 import binascii
+from typing import Any
 from uuid import UUID
 
-from services.order.answers import COLUMNS, OrderAnswer, OrderPage, answer_of
-from services.order.domain import State
+import msgspec
+
+from services.order.domain import OrderState
+from services.order.errors import InvalidCursor
+from services.order.responses import OrderPage, OrderResponse, PricedLine
+from services.shared.contracts.orders import CancelReason
 from warren_messaging.postgres.database import Database
 
+COLUMNS = (
+    "id AS order_id, reference, customer, state, reason, lines, total_cents, currency, express, tracking, version,"
+    " created_at, updated_at"
+)
 
-class BadCursor(ValueError):
-    """The text is no cursor of ours."""
+_lines = msgspec.json.Decoder(list[PricedLine])
 
 
-class Queries:
+def response_of(row: Any) -> OrderResponse:
+    """The order of a row with COLUMNS, and perhaps others."""
+    fields = {name: row[name] for name in OrderResponse.__struct_fields__}
+    fields["state"] = OrderState(row["state"])
+    fields["reason"] = CancelReason(row["reason"]) if row["reason"] else None
+    fields["lines"] = _lines.decode(row["lines"])
+    return OrderResponse(**fields)
+
+
+class OrderFilter(msgspec.Struct, frozen=True):
+    """Selects orders; None selects all. `cursor` is the `next` of the previous page."""
+
+    limit: int
+    customer: str | None = None
+    reference: str | None = None
+    state: OrderState | None = None
+    cursor: str | None = None
+
+
+class OrderQueries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def order(self, identity: UUID) -> OrderAnswer | None:
+    async def find(self, order_id: UUID) -> OrderResponse | None:
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(f"SELECT {COLUMNS} FROM orders WHERE id = $1", identity)  # noqa: S608
-        return None if row is None else answer_of(row)
+            row = await connection.fetchrow(f"SELECT {COLUMNS} FROM orders WHERE id = $1", order_id)  # noqa: S608
+        return None if row is None else response_of(row)
 
-    async def page(
-        self,
-        *,
-        limit: int,
-        customer: str | None = None,
-        reference: str | None = None,
-        state: State | None = None,
-        cursor: str | None = None,
-    ) -> OrderPage:
-        """Newest first: ids are ordered by time. Raises BadCursor."""
-        values: list[object] = [limit + 1]
+    async def page(self, wanted: OrderFilter) -> OrderPage:
+        """Newest first, since ids are ordered by time. Raises InvalidCursor."""
+        values: list[object] = [wanted.limit + 1]
         conditions = ["true"]
         for condition, value in (
-            ("customer = ", customer),
-            ("reference = ", reference),
-            ("state = ", state),
-            ("id < ", None if cursor is None else _after(cursor)),
+            ("customer = ", wanted.customer),
+            ("reference = ", wanted.reference),
+            ("state = ", wanted.state),
+            ("id < ", None if wanted.cursor is None else _from_cursor(wanted.cursor)),
         ):
             if value is not None:
                 values.append(value)
@@ -49,16 +68,16 @@ class Queries:
                 f"SELECT {COLUMNS} FROM orders WHERE {where} ORDER BY id DESC LIMIT $1",  # noqa: S608
                 *values,
             )
-        orders = [answer_of(row) for row in rows[:limit]]
-        return OrderPage(orders=orders, next=_cursor(orders[-1].id) if len(rows) > limit else None)
+        orders = [response_of(row) for row in rows[: wanted.limit]]
+        return OrderPage(orders=orders, next=_to_cursor(orders[-1].order_id) if len(rows) > wanted.limit else None)
 
 
-def _cursor(last: UUID) -> str:
+def _to_cursor(last: UUID) -> str:
     return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
 
 
-def _after(cursor: str) -> UUID:
+def _from_cursor(cursor: str) -> UUID:
     try:
         return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
     except (binascii.Error, ValueError):
-        raise BadCursor(cursor) from None
+        raise InvalidCursor("cursor: take it from `next` of the previous page.") from None

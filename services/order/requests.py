@@ -1,4 +1,4 @@
-"""What a customer may send, with every limit, and what becomes of it."""
+"""The request to place an order with its limits, and the placement that it becomes."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,24 +7,19 @@ from uuid import UUID
 
 import msgspec
 
-from services.order.answers import PricedLine
+from services.order.errors import InvalidAddress, TooManyPieces, UnknownArticle
 from services.order.prices import PriceList
-from services.shared.chassis.http.problems import Problem
+from services.order.responses import PricedLine
 from services.shared.chassis.text import TEXT_RULE
 from services.shared.contracts.addresses import MAIL_ADDRESS, PHONE_NUMBER, mail_address, phone_number
 from services.shared.contracts.orders import Contact
 from services.shared.contracts.values import SINGLE_LINE, Sku
 
-MOST_PIECES = 1000  # of one article in one order
+MAX_PIECES = 1000  # of one article in one order
 
 Name = Annotated[
     str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=100,
-        pattern=SINGLE_LINE,
-        description=f"1 to 100 characters, {TEXT_RULE}",
-    ),
+    msgspec.Meta(min_length=1, max_length=100, pattern=SINGLE_LINE, description=f"1 to 100 characters, {TEXT_RULE}"),
 ]
 Email = Annotated[str, msgspec.Meta(max_length=254, description=f"a mail address, {MAIL_ADDRESS}")]
 Phone = Annotated[str, msgspec.Meta(max_length=32, description=f"a telephone number, {PHONE_NUMBER}")]
@@ -38,42 +33,42 @@ PaymentToken = Annotated[
 ]
 
 
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OrderItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sku: Sku
-    quantity: Annotated[int, msgspec.Meta(ge=1, le=MOST_PIECES)] = 1
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=MAX_PIECES)] = 1
 
 
 class ContactDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the customer wants to hear from the shop; an absent channel stays silent."""
+    """Addresses for notifications; a channel without an address sends nothing."""
 
     email: Email | None = None
     phone: Phone | None = None
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """An order as a customer sends it."""
+    """The body of a request to place an order."""
 
     user: Name | None = None
-    """The customer. With a token it may be left out; if given, it must be the token's subject."""
-    items: Annotated[list[Sku | Item], msgspec.Meta(min_length=1, max_length=100)]
-    """A bare article number means one piece. The same article given twice counts together."""
-    order_id: Name | None = None
-    """The customer's own number for it; at most one order of a customer has it."""
-    payment_token: PaymentToken = "tok_ok"  # noqa: S105 - a name for a means of payment, not a secret of ours
+    """The customer. Optional with a token; if given, it must be the token's subject."""
+    items: Annotated[list[Sku | OrderItem], msgspec.Meta(min_length=1, max_length=100)]
+    """A plain article number means one piece. Repeated articles are added up."""
+    reference: Name | None = msgspec.field(default=None, name="orderId")
+    """The customer's own number; a customer has at most one order with it."""
+    payment_token: PaymentToken = "tok_ok"  # noqa: S105 - a name for a means of payment, not a secret
     express: bool = False
     contact: ContactDetails = ContactDetails()
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that is in order by itself, priced, and ready to be stored."""
+    """A valid request with prices, ready to be stored."""
 
-    id: UUID
+    order_id: UUID
     customer: str
     reference: str | None
     key: str | None
     """Idempotency-Key."""
     fingerprint: bytes
-    """Equal for equal requests, however they were written down."""
+    """Equal for requests with the same content, whatever their JSON looks like."""
     lines: list[PricedLine]
     total_cents: int
     currency: str
@@ -81,39 +76,33 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     express: bool
     contact: Contact
     traceparent: str | None = None
-    """W3C trace context of the request. It is none of its content: a repetition may have another one."""
+    """W3C trace context of the request. Not part of its content: a repeated request may have another one."""
 
 
-def placement_of(
+def to_placement(
     request: PlaceOrder,
     *,
-    identity: UUID,
+    order_id: UUID,
     customer: str,
     key: str | None,
     prices: PriceList,
     traceparent: str | None = None,
 ) -> Placement:
-    """Raises Problem 422 that names an unknown article, one with too many pieces, or an address that is none."""
+    """Raises UnknownArticle, TooManyPieces or InvalidAddress."""
     quantities: dict[str, int] = {}
     for each in request.items:
         sku, quantity = (each, 1) if isinstance(each, str) else (each.sku, each.quantity)
         quantities[sku] = quantities.get(sku, 0) + quantity
     if unknown := [sku for sku in quantities if sku not in prices.articles]:
-        raise Problem(
-            422,
-            "Unknown article",
-            f"There is no article {', '.join(map(repr, unknown))}. GET /articles lists what there is.",
-            unknown=unknown,
-        )
-    if excess := [sku for sku, quantity in quantities.items() if quantity > MOST_PIECES]:
-        raise Problem(
-            422, "Too many pieces", f"More than {MOST_PIECES} pieces of {', '.join(map(repr, excess))}.", excess=excess
-        )
+        skus = ", ".join(map(repr, unknown))
+        raise UnknownArticle(f"There is no article {skus}. GET /articles lists all articles.", unknown=unknown)
+    if excess := [sku for sku, quantity in quantities.items() if quantity > MAX_PIECES]:
+        raise TooManyPieces(f"More than {MAX_PIECES} pieces of {', '.join(map(repr, excess))}.", excess=excess)
     lines = [PricedLine(sku, quantities[sku], prices.articles[sku]) for sku in sorted(quantities)]
     return Placement(
-        id=identity,
+        order_id=order_id,
         customer=customer,
-        reference=request.order_id,
+        reference=request.reference,
         key=key,
         fingerprint=_fingerprint(request, customer, quantities),
         lines=lines,
@@ -129,22 +118,20 @@ def placement_of(
     )
 
 
-def _address(text: str | None, field: str, rule: Callable[[str], str], accepted: str) -> str | None:
-    """The form of it that messages are sent to."""
+def _address(text: str | None, field: str, normalize: Callable[[str], str], accepted: str) -> str | None:
     try:
-        return None if text is None else rule(text)
+        return None if text is None else normalize(text)
     except ValueError as error:
-        raise Problem(422, "Address not accepted", f"{field}: {error}. Accepted is one {accepted}.") from error
+        raise InvalidAddress(f"{field}: {error}. Accepted is one {accepted}.") from error
 
 
 def _fingerprint(request: PlaceOrder, customer: str, quantities: dict[str, int]) -> bytes:
-    contact = [request.contact.email, request.contact.phone]
-    said: list[Any] = [
+    content: list[Any] = [
         customer,
-        request.order_id,
+        request.reference,
         sorted(quantities.items()),
         request.payment_token,
         request.express,
-        contact,
+        [request.contact.email, request.contact.phone],
     ]
-    return hashlib.sha256(msgspec.json.encode(said)).digest()
+    return hashlib.sha256(msgspec.json.encode(content)).digest()

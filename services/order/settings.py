@@ -1,4 +1,4 @@
-"""Settings of the two processes."""
+"""Settings of the order service's two processes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,13 +14,13 @@ SHIPPED_PRICES = Path(__file__).with_name("prices.json")
 class ApiSettings(AuthSettings, frozen=True, kw_only=True):
     prices_file: Path = SHIPPED_PRICES
     payment_deadline_seconds: Seconds = 900.0
-    """How long after it was placed an order may stay unpaid."""
+    """How long an order may stay unpaid before it is cancelled."""
     outbox_limit: Annotated[int, Meta(ge=0)] = 100_000
-    """With more events than this waiting for the broker, no order is taken."""
+    """Orders are refused while more events than this wait for the broker."""
 
 
 class WorkerSettings(ProcessSettings, frozen=True, kw_only=True):
     deadline_tick_seconds: Seconds = 1.0
-    """How often orders past their deadline are looked for."""
+    """Interval of the search for orders past their deadline."""
     idempotency_days: Days = 30
-    """How long a repeated request is recognized by its Idempotency-Key."""
+    """How long idempotency keys are kept."""

@@ -1,7 +1,6 @@
-"""The orders of one transaction: read and locked together, written back together.
+"""The table `orders`.
 
-Rows are locked in the order of their ids by everybody, and orders are never deleted, so two batches cannot wait
-for each other in a circle.
+Every transaction locks orders in the order of their ids, so two batches cannot deadlock.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,37 +8,33 @@ from typing import Any
 from uuid import UUID
 
 from services.order import domain
-from services.order.domain import Decision, Fact, Order, State
-from services.shared.contracts import AnyEvent, EventData
+from services.order.domain import Decision, Fact, Order, OrderState
+from services.shared.chassis.repository import Repository, columns, finished_orders_rule
+from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import EXPRESS_PRIORITY, CancelReason
 from warren_messaging.errors import PermanentError
-from warren_messaging.transaction import Connection, Transaction
+from warren_messaging.postgres.retention import RetentionRule, by_age
+from warren_messaging.transaction import Connection
 
 _COLUMNS = "id, customer, reference, total_cents, currency, express, facts, tracking, reason, reached, version"
 
 
-class OrderBook(Transaction):
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        self._orders: dict[UUID, Order] = {}
-        self._references: dict[UUID, str | None] = {}
-        self._changed: set[UUID] = set()
-
+class OrderRepository(Repository[Order]):
     async def load(self, events: Sequence[AnyEvent]) -> None:
         await self.lock({event.subject for event in events})
 
-    async def lock(self, ids: Iterable[UUID]) -> None:
-        """Read these orders for change. Ids that no order has are left out."""
-        self._fill(
+    async def lock(self, order_ids: Iterable[UUID]) -> None:
+        """Loads these orders, without unknown ids."""
+        self._load(
             await self.connection.fetch(
                 f"SELECT {_COLUMNS} FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",  # noqa: S608
-                sorted(ids),
+                sorted(order_ids),
             )
         )
 
     async def lock_overdue(self, limit: int) -> list[Order]:
-        """Orders past their deadline by the database's clock that nobody else is working on."""
-        return self._fill(
+        """Loads orders past their deadline by the database's clock, without those that another transaction holds."""
+        return self._load(
             await self.connection.fetch(
                 f"SELECT {_COLUMNS} FROM orders WHERE deadline <= now()"  # noqa: S608
                 " ORDER BY deadline LIMIT $1 FOR UPDATE SKIP LOCKED",
@@ -47,84 +42,97 @@ class OrderBook(Transaction):
             )
         )
 
-    def order(self, identity: UUID) -> Order:
-        """One of those that are locked. Raises PermanentError for an order that was never placed here: the order
-        is stored before anything is said about it, so waiting would not help."""
+    def get(self, order_id: UUID) -> Order:
+        """Raises PermanentError for an unknown order: it is stored before any event about it, so no retry helps."""
         try:
-            return self._orders[identity]
+            return super().get(order_id)
         except KeyError:
-            raise PermanentError(f"no order {identity} was placed here") from None
+            raise PermanentError(f"unknown order {order_id}") from None
 
-    def find(self, identity: UUID) -> Order | None:
-        """One of those that are locked, or None."""
-        return self._orders.get(identity)
+    def find(self, order_id: UUID) -> Order | None:
+        return self._current.get(order_id)
 
-    def keep(self, decision: Decision) -> list[EventData]:
-        """Take a decision over into the book; returns what is to be announced."""
-        order, events = decision
-        if order != self._orders[order.id]:
-            self._orders[order.id] = order
-            self._changed.add(order.id)
-        return events
-
-    def announce_about(self, order: Order, events: Iterable[EventData], *, traceparent: str | None = None) -> None:
-        """Announce what no event of another service led to, in the trace of the request that did, if there is one."""
-        for data in events:
+    def apply_and_announce(self, decision: Decision, *, traceparent: str | None = None) -> None:
+        """For a decision that no event caused: its events have the trace of the request, if there is one."""
+        order, _ = decision
+        for data in self.apply(decision):
             self.announce(
                 data,
-                subject=order.id,
-                reference=self._references[order.id],
+                subject=order.order_id,
+                reference=order.reference,
                 priority=EXPRESS_PRIORITY if order.express else None,
                 traceparent=traceparent,
             )
 
     async def save(self) -> None:
-        if not self._changed:
-            return
-        orders = [self._orders[identity] for identity in sorted(self._changed)]
-        await self.connection.execute(
-            """
-            UPDATE orders SET
-                facts = string_to_array(new.facts, ','), tracking = new.tracking, reason = new.reason,
-                reached = new.reached, state = new.state, version = new.version, updated_at = now(),
-                deadline = CASE WHEN new.awaits_payment THEN deadline END
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::bool[])
-                AS new (id, facts, tracking, reason, reached, state, version, awaits_payment)
-            WHERE orders.id = new.id
-            """,
-            [order.id for order in orders],
-            [",".join(sorted(order.facts)) for order in orders],
-            [order.tracking for order in orders],
-            [order.reason for order in orders],
-            [order.reached for order in orders],
-            [order.state for order in orders],
-            [order.version for order in orders],
-            [order.awaits_payment for order in orders],
-        )
+        rows = [
+            (
+                order.order_id,
+                ",".join(sorted(order.facts)),
+                order.tracking,
+                order.reason,
+                order.reached,
+                order.state,
+                order.version,
+                order.awaits_payment,
+            )
+            for order in self.changed
+        ]
+        if rows:
+            await self.connection.execute(
+                """
+                UPDATE orders SET
+                    facts = string_to_array(new.facts, ','), tracking = new.tracking, reason = new.reason,
+                    reached = new.reached, state = new.state, version = new.version, updated_at = now(),
+                    deadline = CASE WHEN new.awaits_payment THEN deadline END
+                FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[],
+                    $8::bool[]) AS new (id, facts, tracking, reason, reached, state, version, awaits_payment)
+                WHERE orders.id = new.id
+                """,
+                *columns(rows),
+            )
 
-    def _fill(self, rows: Iterable[Any]) -> list[Order]:
-        found = []
-        for row in rows:
-            order = Order(
-                id=row["id"],
+    def _load(self, rows: Iterable[Any]) -> list[Order]:
+        found = [
+            Order(
+                order_id=row["id"],
                 customer=row["customer"],
+                reference=row["reference"],
                 total_cents=row["total_cents"],
                 currency=row["currency"],
                 express=row["express"],
                 facts=frozenset(Fact(fact) for fact in row["facts"]),
                 tracking=row["tracking"],
                 reason=CancelReason(row["reason"]) if row["reason"] else None,
-                reached=State(row["reached"]),
+                reached=OrderState(row["reached"]),
                 version=row["version"],
             )
-            self._orders[order.id], self._references[order.id] = order, row["reference"]
-            found.append(order)
+            for row in rows
+        ]
+        self.add_loaded(found)
         return found
 
 
-async def expire_overdue(book: OrderBook, limit: int = 200) -> int:
-    """Cancel orders whose time for paying is over; returns how many were found."""
-    overdue = await book.lock_overdue(limit)
+async def expire_overdue(orders: OrderRepository, limit: int = 200) -> int:
+    """Cancels unpaid orders past their deadline. Returns how many orders were past it."""
+    overdue = await orders.lock_overdue(limit)
     for order in overdue:
-        book.announce_about(order, book.keep(domain.expire(order)))
+        orders.apply_and_announce(domain.expire(order))
     return len(overdue)
+
+
+async def outbox_exceeds(connection: Connection, limit: int) -> bool:
+    """Whether the outbox holds more than `limit` events. Reads no more rows than needed."""
+    query = "SELECT count(*) > $1::bigint FROM (SELECT FROM outbox LIMIT $1::bigint + 1) AS waiting"
+    return bool(await connection.fetchval(query, limit))
+
+
+def retention_rules(idempotency_days: int, history_days: int) -> list[RetentionRule]:
+    """Removes idempotency keys, and finished orders unless `history_days` is 0."""
+    keys = by_age("idempotency_keys", "t.created_at < now() - make_interval(days => $1)", idempotency_days)
+    finished = (
+        "t.state IN ('COMPLETED', 'CANCELLED')"
+        # A key must have its order, which is the response to a repeated request.
+        " AND NOT EXISTS (SELECT FROM idempotency_keys AS k WHERE k.customer = t.customer AND k.order_id = t.id)"
+    )
+    return [keys, *finished_orders_rule("orders", finished, history_days, changed_at="updated_at", key="id")]

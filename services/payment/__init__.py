@@ -1,5 +1,5 @@
-"""Takes the money for an order once, through a payment gateway, and gives it back when the order is cancelled.
+"""The payment service: charges each order once through a payment gateway, and refunds it when it is cancelled.
 
-Owns the table `payments`: how far the payment of each order has come. Whether money has moved is the gateway's to
-know; this service only ever asks it with the order's id as the key, so asking twice is safe.
+Owns the table `payments`. Only the gateway knows whether money has moved. Every call to it has the order's id as its
+idempotency key, so a repeated call is safe.
 """

@@ -1,7 +1,6 @@
-"""python -m services.payment"""
-
 from services.payment.app import build
-from services.payment.settings import Settings
+from services.payment.settings import PaymentSettings
 from services.shared.chassis.process import main
 
-main(build, Settings, "payment")
+if __name__ == "__main__":
+    main(build, PaymentSettings, "payment")

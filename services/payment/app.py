@@ -1,19 +1,19 @@
-"""The payment service's parts, put together."""
+"""Assembles the payment service."""
 
 from services.payment.handlers import handlers
-from services.payment.settings import Settings
-from services.payment.simulated_gateway import SimulatedGateway
-from services.payment.store import Payments, retention_rules
+from services.payment.settings import PaymentSettings
+from services.payment.simulator.gateway import SimulatedGateway
+from services.payment.store import PaymentRepository, retention_rules
 from services.shared.chassis.process import ServiceProcess
 from warren_messaging.postgres.failures import RetryPolicy
 
-# Waits grow by a second up to a minute, so this many tries take about 14 hours. A charge never needs them: the
-# order's deadline cancels it, and its next try finds that. A void does, because nothing else gives the money back.
-# The queue's own delivery limit (1000, topology file) must stay above it.
-PATIENCE = RetryPolicy(attempts=900)
+# Delays grow by one second up to a minute, so 900 attempts take about 14 hours. A charge needs fewer: the order's
+# deadline cancels it. A void needs them, since nothing else returns the money. The queue's delivery limit (1000, in
+# the topology file) must be higher.
+RETRY = RetryPolicy(attempts=900)
 
 
-def build(settings: Settings) -> ServiceProcess:
+def build(settings: PaymentSettings) -> ServiceProcess:
     process = ServiceProcess("payment", settings)
     gateway = SimulatedGateway(
         settings.gateway_database,
@@ -23,12 +23,12 @@ def build(settings: Settings) -> ServiceProcess:
     process.consume(
         "payment.queue",
         handlers(gateway),
-        Payments,
-        # Few are held, so that a second replica finds work: each call takes its time, and the queue is where
-        # scaling looks for what waits. Twice the calls under way keeps the next ones prepared.
+        PaymentRepository,
+        # A small prefetch leaves messages in the queue: there other replicas find them, and autoscaling counts them.
+        # Twice the concurrency keeps the next calls prepared.
         prefetch=2 * settings.payment_concurrency,
         concurrency=settings.payment_concurrency,
-        retry=PATIENCE,
+        retry=RETRY,
     )
     process.on_startup(gateway.open)
     process.on_shutdown(gateway.close)

@@ -1,9 +1,8 @@
-"""What is known about the payment of one order, and what follows from each new fact.
+"""The payment of one order: its state, and the transitions that each new fact causes.
 
-Two facts can meet in any order: the goods are reserved, so charge; the order is being cancelled, so give back.
-Cancelling always wins. It is noted before the gateway is asked to void, and from then on no answer to a charge is
-announced, whenever it was asked for. The gateway's own rule does the rest: after a void its key takes no money, so
-whichever of the two calls comes first there, nothing is kept.
+Two facts arrive in any order: the stock is reserved, so charge; the order is being cancelled, so refund. Cancelling
+always wins: it is stored before the gateway is asked to void, and from then on no result of a charge is announced.
+The gateway accepts no charge under a voided key, so whichever call reaches it first, no money is kept.
 """
 
 from enum import StrEnum
@@ -11,125 +10,114 @@ from uuid import UUID
 
 import msgspec
 
-from services.shared.contracts import EventData
 from services.shared.contracts.inventory import InventoryReserved
-from services.shared.contracts.orders import OrderCancelling, Participant
 from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentSuccess, PaymentVoided
 
 
-class State(StrEnum):
+class PaymentState(StrEnum):
     NEW = "new"
-    """A place for the first fact; never committed."""
+    """Before the first fact; never committed."""
     CHARGING = "charging"
     PAID = "paid"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """No money may be kept; the gateway has yet to say whether any was taken."""
+    """No money may be kept; the gateway has not answered the void yet."""
     VOIDED = "voided"
     REFUNDED = "refunded"
 
 
 class Charged(msgspec.Struct, frozen=True):
-    """The money is taken."""
+    """The gateway has taken the money."""
 
     charge_id: str
 
 
 class Declined(msgspec.Struct, frozen=True):
-    """The gateway refuses for good; `code` is its word for why."""
+    """The gateway declines for good; `code` is its reason."""
 
     code: str
 
 
 class Blocked(msgspec.Struct, frozen=True):
-    """The key was voided before; it takes no money any more."""
+    """The key was voided before, so no charge is possible."""
 
 
 class Voided(msgspec.Struct, frozen=True):
-    """Nothing was taken under the key, and nothing can be."""
+    """Nothing was charged under the key, and no charge is possible."""
 
 
 class Refunded(msgspec.Struct, frozen=True):
-    """What was taken under the key has been given back, in full and once."""
+    """The charge under the key was refunded, in full and once."""
 
     charge_id: str
     amount_cents: int
     currency: str
 
 
-ChargeAnswer = Charged | Declined | Blocked
-VoidAnswer = Voided | Refunded
+ChargeResult = Charged | Declined | Blocked
+VoidResult = Voided | Refunded
 
 
 class Payment(msgspec.Struct, frozen=True):
-    """The payment of one order. The amount is unknown while only the cancelling is."""
+    """The payment of one order. The amount is None until the stock is reserved."""
 
     order_id: UUID
-    state: State = State.NEW
+    state: PaymentState = PaymentState.NEW
     amount_cents: int | None = None
     currency: str | None = None
     charge_id: str | None = None
     code: str | None = None
-    """Why it was declined."""
+    """Reason of a declined charge."""
 
 
-def concerns(data: EventData) -> bool:
-    """Whether an event is about money: each `order.cancelling` names those it asks."""
-    return not isinstance(data, OrderCancelling) or Participant.PAYMENT in data.participants
-
-
-def reserve(payment: Payment, demand: InventoryReserved) -> Payment:
-    """The goods are set aside: the amount is known, and is charged unless the order was cancelled before."""
+def reserve(payment: Payment, reserved: InventoryReserved) -> Payment:
+    """The stock is reserved: sets the amount, and starts the charge unless the order was cancelled before."""
     if payment.amount_cents is None:
-        payment = msgspec.structs.replace(payment, amount_cents=demand.total_cents, currency=demand.currency)
-    if payment.state is State.NEW:
-        payment = msgspec.structs.replace(payment, state=State.CHARGING)
+        payment = msgspec.structs.replace(payment, amount_cents=reserved.total_cents, currency=reserved.currency)
+    if payment.state is PaymentState.NEW:
+        payment = msgspec.structs.replace(payment, state=PaymentState.CHARGING)
     return payment
 
 
-def may_charge(payment: Payment) -> bool:
-    return payment.state is State.CHARGING
-
-
-def settle_charge(
-    payment: Payment, answer: ChargeAnswer, demand: InventoryReserved
+def complete_charge(
+    payment: Payment, result: ChargeResult, reserved: InventoryReserved
 ) -> tuple[Payment, PaymentSuccess | PaymentFailed | None]:
-    """The gateway has answered a charge. None when a cancelling came first: its void settles the money."""
-    if payment.state is not State.CHARGING:
+    """The gateway has answered a charge. The event is None after a cancelling, whose void refunds the money."""
+    if payment.state is not PaymentState.CHARGING:
         return payment, None
-    match answer:
+    match result:
         case Charged(charge_id):
-            paid = msgspec.structs.replace(payment, state=State.PAID, charge_id=charge_id)
+            paid = msgspec.structs.replace(payment, state=PaymentState.PAID, charge_id=charge_id)
             return paid, PaymentSuccess(
-                customer=demand.customer,
+                customer=reserved.customer,
                 charge_id=charge_id,
-                amount_cents=demand.total_cents,
-                currency=demand.currency,
-                express=demand.express,
+                amount_cents=reserved.total_cents,
+                currency=reserved.currency,
+                express=reserved.express,
             )
         case Declined(code):
             return _fail(payment, code)
         case Blocked():
-            # Nobody here has asked for a void, so somebody did at the gateway itself.
+            # This service has not voided the key, so it was voided at the gateway itself.
             return _fail(payment, "blocked")
 
 
 def cancel(payment: Payment) -> Payment:
-    """The order is being cancelled: note it, before anything is asked of the gateway."""
-    if payment.state in {State.VOIDED, State.REFUNDED}:
+    """The order is being cancelled. Called before the gateway is asked to void."""
+    if payment.state in {PaymentState.VOIDED, PaymentState.REFUNDED}:
         return payment
-    return msgspec.structs.replace(payment, state=State.CANCELLED)
+    return msgspec.structs.replace(payment, state=PaymentState.CANCELLED)
 
 
-def settle_void(payment: Payment, answer: VoidAnswer) -> tuple[Payment, PaymentVoided | PaymentRefunded]:
-    """The gateway has answered a void. Asked again, it answers the same, and so do we."""
-    match answer:
+def complete_void(payment: Payment, result: VoidResult) -> tuple[Payment, PaymentVoided | PaymentRefunded]:
+    """The gateway has answered a void. A repeated void has the same result, and the same event."""
+    match result:
         case Voided():
-            return msgspec.structs.replace(payment, state=State.VOIDED), PaymentVoided()
+            return msgspec.structs.replace(payment, state=PaymentState.VOIDED), PaymentVoided()
         case Refunded(charge_id, amount_cents, currency):
-            refunded = msgspec.structs.replace(payment, state=State.REFUNDED, charge_id=charge_id)
+            refunded = msgspec.structs.replace(payment, state=PaymentState.REFUNDED, charge_id=charge_id)
             return refunded, PaymentRefunded(charge_id=charge_id, amount_cents=amount_cents, currency=currency)
 
 
 def _fail(payment: Payment, code: str) -> tuple[Payment, PaymentFailed]:
-    return msgspec.structs.replace(payment, state=State.FAILED, code=code), PaymentFailed(code=code)
+    return msgspec.structs.replace(payment, state=PaymentState.FAILED, code=code), PaymentFailed(code=code)

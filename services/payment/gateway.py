@@ -1,54 +1,48 @@
-"""What this service needs of a payment gateway, precisely enough to stand on.
+"""The contract between this service and a payment gateway.
 
-Real providers keep this contract with a payment intent for each order: created, confirmed and cancelled under one
-idempotency key.
-
-    GatewayTrouble   no answer, or none that counts: whether money moved is unknown, ask again with the same key
-    NotConfirmed     the customer has yet to confirm (3-D Secure): ask again, the order's deadline ends the wait
-    KeyReused        the key stands for another amount: a mistake here that no retry mends
-    Refused          a value that the gateway does not take
+Real providers fulfil it with a payment intent for each order: created, confirmed and cancelled under one idempotency
+key. GatewayError and ConfirmationPending ask for another call with the same key; the other two are final.
 """
 
 from typing import Protocol
 
-from services.payment.domain import ChargeAnswer, VoidAnswer
+from services.payment.domain import ChargeResult, VoidResult
 from warren_messaging.errors import PermanentError, TransientError
 
 
-class GatewayTrouble(TransientError):
-    """A time-out, a lost connection or a failure on the gateway's side."""
+class GatewayError(TransientError):
+    """A timeout, a lost connection or a failure of the gateway: it is unknown whether money has moved."""
 
 
-class NotConfirmed(TransientError):
-    """The charge waits for the customer. No money has moved yet, and a void still prevents it."""
+class ConfirmationPending(TransientError):
+    """The customer has not confirmed the charge yet (3-D Secure). No money has moved, and a void prevents it."""
 
 
-class KeyReused(PermanentError):
-    """One key, two different amounts or currencies."""
+class ChargeKeyReused(PermanentError):
+    """The key was used before with another amount or currency."""
 
 
-class Refused(PermanentError):
-    """The gateway does not take such a value."""
+class ChargeRejected(PermanentError):
+    """The gateway does not accept a value of the request."""
 
 
-class Gateway(Protocol):
-    """Both calls may be made any number of times, at the same time, and from several processes.
+class PaymentGateway(Protocol):
+    """Both calls may be repeated, concurrently and from several processes.
 
-    A call that raises TransientError may have had its effect; one with the same key tells.
+    After a TransientError the call may have had its effect; a call with the same key returns the result.
     """
 
-    async def charge(self, key: str, amount_cents: int, currency: str, token: str) -> ChargeAnswer:
-        """Take the amount, in the currency's smallest unit, at most once for each key.
+    async def charge(self, key: str, amount_cents: int, currency: str, token: str) -> ChargeResult:
+        """Takes the amount, in the currency's smallest unit, at most once for each key.
 
-        The first final answer for a key (Charged or Declined) is given again to every later call with it. Once
-        the key is voided no call takes money, and those that are not declined answer Blocked.
-        Raises GatewayTrouble, NotConfirmed, KeyReused or Refused.
+        Every later call with the key returns the same final result (Charged or Declined). After a void, no call takes
+        money, and a key that was not declined returns Blocked.
+        Raises GatewayError, ConfirmationPending, ChargeKeyReused or ChargeRejected.
         """
 
-    async def void(self, key: str) -> VoidAnswer:
-        """See to it that nothing is kept under this key, now and for ever.
+    async def void(self, key: str) -> VoidResult:
+        """Ensures that no money is kept under this key, now and later.
 
-        Refunded when money had been taken: it is given back in full, and once however often this is called.
-        Otherwise Voided, also for a key never seen before: from now on it takes no money.
-        Raises GatewayTrouble.
+        Refunds a charge in full, and once however often it is called. Returns Voided where nothing was charged, also
+        for an unknown key. Raises GatewayError.
         """

@@ -1,71 +1,61 @@
-"""What the payment service does about each event. Both are calls to the gateway, made outside of transactions."""
+"""Event handlers of the payment service. Both call the gateway, outside of transactions."""
 
 from collections.abc import Iterable
 
-import msgspec
-
 from services.payment import domain
-from services.payment.domain import ChargeAnswer, VoidAnswer
-from services.payment.gateway import Gateway
-from services.payment.store import Payments
+from services.payment.domain import ChargeResult, PaymentState, VoidResult
+from services.payment.gateway import PaymentGateway
+from services.payment.store import PaymentRepository
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.inventory import InventoryReserved
-from services.shared.contracts.orders import OrderCancelling
+from services.shared.contracts.orders import OrderCancelling, Participant, concerns
 from warren_messaging.handlers import Effect, Handlers
 
-
-class Charge(msgspec.Struct, frozen=True):
-    key: str
-    amount_cents: int
-    currency: str
-    token: str
+Reserved = Event[InventoryReserved]
+Cancelling = Event[OrderCancelling]
 
 
-class Void(msgspec.Struct, frozen=True):
-    key: str
+async def prepare_charge(event: Reserved, payments: PaymentRepository) -> Reserved | None:
+    """Returns None once the order is cancelled, which also ends the retries of a charge that never succeeds."""
+    payment = domain.reserve(payments.get(event.subject), event.data)
+    payments.put(payment)
+    return event if payment.state is PaymentState.CHARGING else None
 
 
-async def prepare_charge(event: Event[InventoryReserved], payments: Payments) -> Charge | None:
-    """None once the order is cancelled, which is also what ends the tries of a charge that never succeeds."""
-    payment = payments.put(domain.reserve(payments.of(event.subject), event.data))
-    if not domain.may_charge(payment):
-        return None
-    return Charge(str(event.subject), event.data.total_cents, event.data.currency, event.data.payment_token)
-
-
-async def settle_charge(
-    event: Event[InventoryReserved], intent: Charge, answer: ChargeAnswer, payments: Payments
+async def complete_charge(
+    event: Reserved, intent: Reserved, result: ChargeResult, payments: PaymentRepository
 ) -> Iterable[EventData]:
-    payment, outcome = domain.settle_charge(payments.of(event.subject), answer, event.data)
+    payment, outcome = domain.complete_charge(payments.get(event.subject), result, event.data)
     payments.put(payment)
     return () if outcome is None else (outcome,)
 
 
-async def prepare_void(event: Event[OrderCancelling], payments: Payments) -> Void | None:
-    if not domain.concerns(event.data):
+async def prepare_void(event: Cancelling, payments: PaymentRepository) -> Cancelling | None:
+    if not concerns(Participant.PAYMENT, event.data):
         return None
-    payments.put(domain.cancel(payments.of(event.subject)))
-    return Void(str(event.subject))
+    payments.put(domain.cancel(payments.get(event.subject)))
+    return event
 
 
-async def settle_void(
-    event: Event[OrderCancelling], intent: Void, answer: VoidAnswer, payments: Payments
+async def complete_void(
+    event: Cancelling, intent: Cancelling, result: VoidResult, payments: PaymentRepository
 ) -> Iterable[EventData]:
-    payment, outcome = domain.settle_void(payments.of(event.subject), answer)
+    payment, outcome = domain.complete_void(payments.get(event.subject), result)
     payments.put(payment)
     return (outcome,)
 
 
-def handlers(gateway: Gateway) -> Handlers[Payments]:
-    """The table, for the gateway that moves the money."""
+def handlers(gateway: PaymentGateway) -> Handlers[PaymentRepository]:
+    """The order's id is the idempotency key of both calls."""
 
-    async def charge(intent: Charge) -> ChargeAnswer:
-        return await gateway.charge(intent.key, intent.amount_cents, intent.currency, intent.token)
+    async def charge(event: Reserved) -> ChargeResult:
+        data = event.data
+        return await gateway.charge(str(event.subject), data.total_cents, data.currency, data.payment_token)
 
-    async def void(intent: Void) -> VoidAnswer:
-        return await gateway.void(intent.key)
+    async def void(event: Cancelling) -> VoidResult:
+        return await gateway.void(str(event.subject))
 
     return {
-        InventoryReserved: Effect(prepare_charge, charge, settle_charge),
-        OrderCancelling: Effect(prepare_void, void, settle_void),
+        InventoryReserved: Effect(prepare_charge, charge, complete_charge),
+        OrderCancelling: Effect(prepare_void, void, complete_void),
     }

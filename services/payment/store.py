@@ -1,12 +1,14 @@
-"""Payments in the database, a batch at a time."""
+"""The table `payments`."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
-from services.payment.domain import Payment, State, concerns
+from msgspec.structs import astuple
+
+from services.payment.domain import Payment, PaymentState
+from services.shared.chassis.repository import Repository, columns, finished_orders_rule
 from services.shared.contracts import AnyEvent
-from warren_messaging.postgres.retention import NO_PENDING_MESSAGES, RetentionRule, by_age
-from warren_messaging.transaction import Connection, Transaction
+from services.shared.contracts.orders import Participant, concerns
+from warren_messaging.postgres.retention import RetentionRule
 
 _SELECT = """
 SELECT order_id, state, amount_cents, currency, charge_id, code
@@ -23,53 +25,23 @@ WHERE p.order_id = n.order_id
 """
 
 
-class Payments(Transaction):
-    """The payments that a batch touches, locked until it ends."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        self._stored: dict[UUID, Payment] = {}
-        self._current: dict[UUID, Payment] = {}
-
-    def of(self, order_id: UUID) -> Payment:
-        return self._current[order_id]
-
-    def put(self, payment: Payment) -> Payment:
-        """Keep it; written by `save` if it differs from what is stored."""
-        self._current[payment.order_id] = payment
-        return payment
-
+class PaymentRepository(Repository[Payment]):
     async def load(self, events: Sequence[AnyEvent]) -> None:
-        keys = sorted({event.subject for event in events if concerns(event.data)})
-        if not keys:
+        order_ids = sorted({event.subject for event in events if concerns(Participant.PAYMENT, event.data)})
+        if not order_ids:
             return
-        # Two replicas may each have one of an order's first two events. The second one to insert waits here for
-        # the first to commit, and then finds its row.
+        # Two replicas may each process one of an order's first two events. The second INSERT waits for the commit of
+        # the first, so the SELECT after it finds the row.
         await self.connection.execute(
-            "INSERT INTO payments (order_id, state) SELECT unnest($1::uuid[]), 'new' ON CONFLICT DO NOTHING", keys
+            "INSERT INTO payments (order_id, state) SELECT unnest($1::uuid[]), 'new' ON CONFLICT DO NOTHING", order_ids
         )
-        for order_id, state, *rest in await self.connection.fetch(_SELECT, keys):
-            self._stored[order_id] = Payment(order_id, State(state), *rest)
-        self._current = dict(self._stored)
+        rows = await self.connection.fetch(_SELECT, order_ids)
+        self.add_loaded(Payment(order_id, PaymentState(state), *rest) for order_id, state, *rest in rows)
 
     async def save(self) -> None:
-        changed = [payment for key, payment in self._current.items() if payment != self._stored[key]]
-        if changed:
-            await self.connection.execute(
-                _UPDATE,
-                [payment.order_id for payment in changed],
-                [payment.state for payment in changed],
-                [payment.amount_cents for payment in changed],
-                [payment.currency for payment in changed],
-                [payment.charge_id for payment in changed],
-                [payment.code for payment in changed],
-            )
+        if changed := self.changed:
+            await self.connection.execute(_UPDATE, *columns(map(astuple, changed)))
 
 
 def retention_rules(history_days: int) -> list[RetentionRule]:
-    """Payments that are settled, unless `history_days` is 0."""
-    settled = (
-        "t.state IN ('paid', 'failed', 'voided', 'refunded') AND t.changed_at < now() - make_interval(days => $1)"
-        f" AND {NO_PENDING_MESSAGES.format(subject='t.order_id')}"
-    )
-    return [by_age("payments", settled, history_days, subject="order_id")] if history_days else []
+    return finished_orders_rule("payments", "t.state IN ('paid', 'failed', 'voided', 'refunded')", history_days)

@@ -1,5 +1,4 @@
-"""Prepares the parcel of a paid order, sees it delivered, and says whether it can still be stopped.
+"""The shipping service: prepares the parcels of paid orders, tracks their delivery, and decides which can be stopped.
 
-Owns the table `shipments`. Whether a parcel has left is decided here and nowhere else: that is why shipping is asked
-first when an order is to be cancelled, and why its refusal is final.
+Owns the table `shipments`. A cancellation asks shipping first, since it alone knows whether the parcel has left.
 """

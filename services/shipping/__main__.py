@@ -1,7 +1,6 @@
-"""python -m services.shipping"""
-
 from services.shared.chassis.process import main
 from services.shipping.app import build
-from services.shipping.settings import Settings
+from services.shipping.settings import ShippingSettings
 
-main(build, Settings, "shipping")
+if __name__ == "__main__":
+    main(build, ShippingSettings, "shipping")

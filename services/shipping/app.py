@@ -1,21 +1,21 @@
-"""The shipping service's parts, put together."""
+"""Assembles the shipping service."""
 
 from functools import partial
 
 from services.shared.chassis.process import ServiceProcess
 from services.shipping.handlers import HANDLERS, deliver_due, prepare_due
-from services.shipping.settings import Settings
-from services.shipping.store import Shipments, retention_rules
+from services.shipping.settings import ShippingSettings
+from services.shipping.store import ShipmentRepository, retention_rules
 
 TICK = 0.5  # seconds; how late a parcel may leave or arrive
 
 
-def build(settings: Settings) -> ServiceProcess:
+def build(settings: ShippingSettings) -> ServiceProcess:
     process = ServiceProcess("shipping", settings)
-    transaction = partial(Shipments, pace=settings.pace)
-    process.consume("shipping.queue", HANDLERS, transaction)
-    # Also when nothing waits by today's settings: what an earlier setting made wait is still to leave.
-    process.schedule(TICK, "preparation", transaction, prepare_due)
-    process.schedule(TICK, "carrier", transaction, deliver_due)
+    repository = partial(ShipmentRepository, delays=settings.delays)
+    process.consume("shipping.queue", HANDLERS, repository)
+    # Needed even without delays: parcels that wait because of an earlier setting must leave.
+    process.schedule(TICK, "preparation", repository, prepare_due)
+    process.schedule(TICK, "carrier", repository, deliver_due)
     process.retain(*retention_rules(settings.history_days))
     return process

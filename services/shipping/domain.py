@@ -1,8 +1,8 @@
-"""One order's parcel, and what follows from each new fact about it.
+"""The parcel of one order: its state, and the transitions that each new fact causes.
 
-Three facts arrive in any order: it is paid, it is to be stopped, the customer has it. The one decision is between
-leaving and stopping, and whichever comes first stands: a parcel that has left refuses to be stopped, one that was
-stopped never leaves.
+Three facts arrive in any order: the order is paid, the order is being cancelled, the customer has the parcel. Leaving
+and stopping exclude each other and the first one is final: a parcel that has left refuses to be stopped, a stopped
+parcel never leaves.
 """
 
 from enum import StrEnum
@@ -11,88 +11,85 @@ from uuid import UUID
 import msgspec
 
 from services.shared.contracts import EventData
-from services.shared.contracts.orders import OrderCancelling, Participant
 from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped
-from services.shipping.tracking import tracking_number
+
+_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's alphabet, without I, L, O and U
 
 
-class State(StrEnum):
+class ShipmentState(StrEnum):
     UNPAID = "unpaid"
-    """Known only by a fact that came before the payment."""
+    """Known only from a fact that arrived before the payment."""
     WAITING = "waiting"
-    """Paid, and still in the house."""
+    """Paid; the parcel has not left."""
     PREPARED = "prepared"
-    """It has left."""
+    """The parcel has left."""
     DELIVERED = "delivered"
     STOPPED = "stopped"
-    """It never leaves, whatever arrives later."""
+    """The parcel never leaves, whatever arrives later."""
 
 
-class Pace(msgspec.Struct, frozen=True):
-    """How long things take, in seconds; 0 means within the same transaction."""
+class Delays(msgspec.Struct, frozen=True):
+    """Durations in seconds; 0 means within the same transaction."""
 
     preparation: float = 0
     carrier: float | None = None
-    """None: no carrier reports, only the customer does."""
+    """None: no carrier reports the delivery, only the customer."""
 
 
 class Shipment(msgspec.Struct, frozen=True):
-    """The parcel of one order."""
-
     order_id: UUID
     reference: str | None = None
-    state: State = State.UNPAID
+    state: ShipmentState = ShipmentState.UNPAID
     express: bool = False
     confirmed: bool = False
-    """The customer has said that it arrived, maybe before we knew that it left."""
+    """The customer has confirmed the delivery, perhaps before shipping knew that the order is paid."""
 
     @property
     def tracking(self) -> str:
-        return tracking_number(self.order_id)
+        """`WR` and the order's id in 26 characters of base 32, 5 bits each: unique and readable aloud."""
+        number = self.order_id.int
+        return "WR" + "".join(_BASE32[number >> shift & 31] for shift in range(125, -1, -5))
 
 
-Outcome = tuple[Shipment, list[EventData]]
+Decision = tuple[Shipment, list[EventData]]
+"""The shipment after a fact, and the events to publish."""
 
 
-def concerns(data: EventData) -> bool:
-    """Whether an event is about parcels: each `order.cancelling` names those it asks."""
-    return not isinstance(data, OrderCancelling) or Participant.SHIPPING in data.participants
-
-
-def pay(shipment: Shipment, *, express: bool, pace: Pace) -> Outcome:
-    """The order is paid: the parcel waits its time, or leaves at once."""
-    if shipment.state is not State.UNPAID:
+def pay(shipment: Shipment, *, express: bool, delays: Delays) -> Decision:
+    """The order is paid: the parcel waits for its preparation, or leaves at once."""
+    if shipment.state is not ShipmentState.UNPAID:
         return shipment, []
-    waiting = msgspec.structs.replace(shipment, state=State.WAITING, express=express)
-    return (waiting, []) if pace.preparation > 0 else prepare(waiting, pace)
+    waiting = msgspec.structs.replace(shipment, state=ShipmentState.WAITING, express=express)
+    return (waiting, []) if delays.preparation > 0 else prepare(waiting, delays)
 
 
-def prepare(shipment: Shipment, pace: Pace) -> Outcome:
-    """The waiting is over: the parcel leaves."""
-    if shipment.state is not State.WAITING:
+def prepare(shipment: Shipment, delays: Delays) -> Decision:
+    """The preparation is over: the parcel leaves."""
+    if shipment.state is not ShipmentState.WAITING:
         return shipment, []
-    prepared = msgspec.structs.replace(shipment, state=State.PREPARED)
-    said: list[EventData] = [ShippingPrepared(tracking=prepared.tracking)]
-    if prepared.confirmed or pace.carrier == 0:
+    prepared = msgspec.structs.replace(shipment, state=ShipmentState.PREPARED)
+    events: list[EventData] = [ShippingPrepared(tracking=prepared.tracking)]
+    if prepared.confirmed or delays.carrier == 0:
         prepared, more = deliver(prepared)
-        said += more
-    return prepared, said
+        events += more
+    return prepared, events
 
 
-def confirm(shipment: Shipment) -> Outcome:
-    """The customer says that the parcel has arrived."""
+def confirm(shipment: Shipment) -> Decision:
+    """The customer confirms the delivery."""
     return deliver(msgspec.structs.replace(shipment, confirmed=True))
 
 
-def deliver(shipment: Shipment) -> Outcome:
-    """Carrier or customer report the delivery; only what has left can arrive, and only once."""
-    if shipment.state is not State.PREPARED:
+def deliver(shipment: Shipment) -> Decision:
+    """Carrier or customer report the delivery. Only a parcel that has left is delivered, and only once."""
+    if shipment.state is not ShipmentState.PREPARED:
         return shipment, []
-    return msgspec.structs.replace(shipment, state=State.DELIVERED), [ShippingDelivered(tracking=shipment.tracking)]
+    delivered = msgspec.structs.replace(shipment, state=ShipmentState.DELIVERED)
+    return delivered, [ShippingDelivered(tracking=shipment.tracking)]
 
 
-def stop(shipment: Shipment) -> Outcome:
-    """The order is being cancelled. Every time this is asked it is answered, and always in the same way."""
-    if shipment.state in {State.PREPARED, State.DELIVERED}:
+def stop(shipment: Shipment) -> Decision:
+    """The order is being cancelled. Every request is answered, always in the same way."""
+    if shipment.state in {ShipmentState.PREPARED, ShipmentState.DELIVERED}:
         return shipment, [ShippingRefused(tracking=shipment.tracking)]
-    return msgspec.structs.replace(shipment, state=State.STOPPED), [ShippingStopped()]
+    return msgspec.structs.replace(shipment, state=ShipmentState.STOPPED), [ShippingStopped()]

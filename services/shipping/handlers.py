@@ -1,54 +1,59 @@
-"""What the shipping service does about each event, and by the clock."""
+"""Event handlers and periodic jobs of the shipping service."""
 
 from collections.abc import Iterable
 
 from services.shared.contracts import AnyEvent, Event, EventData
-from services.shared.contracts.orders import EXPRESS_PRIORITY, OrderCancelling, OrderDeliveryConfirmed
+from services.shared.contracts.orders import (
+    EXPRESS_PRIORITY,
+    OrderCancelling,
+    OrderDeliveryConfirmed,
+    Participant,
+    concerns,
+)
 from services.shared.contracts.payments import PaymentSuccess
 from services.shipping import domain
-from services.shipping.domain import Outcome
-from services.shipping.store import Shipments
+from services.shipping.domain import Decision
+from services.shipping.store import ShipmentRepository
 from warren_messaging.handlers import Handlers
 
 
-async def on_payment_success(event: Event[PaymentSuccess], shipments: Shipments) -> Iterable[EventData]:
-    shipment = shipments.of(event.subject)
-    return _keep(shipments, domain.pay(shipment, express=event.data.express, pace=shipments.pace), event)
+async def on_payment_success(event: Event[PaymentSuccess], shipments: ShipmentRepository) -> Iterable[EventData]:
+    shipment = shipments.get(event.subject)
+    return _apply(shipments, domain.pay(shipment, express=event.data.express, delays=shipments.delays), event)
 
 
 async def on_order_delivery_confirmed(
-    event: Event[OrderDeliveryConfirmed], shipments: Shipments
+    event: Event[OrderDeliveryConfirmed], shipments: ShipmentRepository
 ) -> Iterable[EventData]:
-    return _keep(shipments, domain.confirm(shipments.of(event.subject)), event)
+    return _apply(shipments, domain.confirm(shipments.get(event.subject)), event)
 
 
-async def on_order_cancelling(event: Event[OrderCancelling], shipments: Shipments) -> Iterable[EventData]:
-    if not domain.concerns(event.data):
+async def on_order_cancelling(event: Event[OrderCancelling], shipments: ShipmentRepository) -> Iterable[EventData]:
+    if not concerns(Participant.SHIPPING, event.data):
         return ()
-    return _keep(shipments, domain.stop(shipments.of(event.subject)), event)
+    return _apply(shipments, domain.stop(shipments.get(event.subject)), event)
 
 
-async def prepare_due(shipments: Shipments) -> int:
-    """Let the parcels leave whose waiting is over, express ones first."""
-    due = await shipments.due_to_prepare()
+async def prepare_due(shipments: ShipmentRepository) -> int:
+    """Lets parcels leave whose preparation is over, express parcels first. Returns their number."""
+    due = await shipments.load_due_to_prepare()
     for shipment in due:
-        _keep(shipments, domain.prepare(shipment, shipments.pace))
+        _apply(shipments, domain.prepare(shipment, shipments.delays))
     return len(due)
 
 
-async def deliver_due(shipments: Shipments) -> int:
-    """The simulated carrier reports."""
-    due = await shipments.due_to_deliver()
+async def deliver_due(shipments: ShipmentRepository) -> int:
+    """Reports deliveries as the simulated carrier. Returns their number."""
+    due = await shipments.load_due_to_deliver()
     for shipment in due:
-        _keep(shipments, domain.deliver(shipment))
+        _apply(shipments, domain.deliver(shipment))
     return len(due)
 
 
-def _keep(shipments: Shipments, outcome: Outcome, cause: AnyEvent | None = None) -> Iterable[EventData]:
-    """Keep the shipment and announce what is to be said, before others if it is an express one."""
-    shipment, said = outcome
-    shipments.put(shipment)
-    for data in said:
+def _apply(shipments: ShipmentRepository, decision: Decision, cause: AnyEvent | None = None) -> Iterable[EventData]:
+    """Announces the events here, since their priority depends on the shipment; so the handler returns none."""
+    shipment, _ = decision
+    for data in shipments.apply(decision):
         shipments.announce(
             data,
             cause=cause,
@@ -59,7 +64,7 @@ def _keep(shipments: Shipments, outcome: Outcome, cause: AnyEvent | None = None)
     return ()
 
 
-HANDLERS: Handlers[Shipments] = {
+HANDLERS: Handlers[ShipmentRepository] = {
     PaymentSuccess: on_payment_success,
     OrderDeliveryConfirmed: on_order_delivery_confirmed,
     OrderCancelling: on_order_cancelling,

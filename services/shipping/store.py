@@ -1,14 +1,15 @@
-"""Shipments in the database, a batch at a time. All waiting is measured by the database's clock."""
+"""The table `shipments`. Delays are measured by the database's clock."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
+from services.shared.chassis.repository import Repository, columns, finished_orders_rule
 from services.shared.contracts import AnyEvent
-from services.shipping.domain import Pace, Shipment, State, concerns
-from warren_messaging.postgres.retention import NO_PENDING_MESSAGES, RetentionRule, by_age
-from warren_messaging.transaction import Connection, Transaction
+from services.shared.contracts.orders import Participant, concerns
+from services.shipping.domain import Delays, Shipment, ShipmentState
+from warren_messaging.postgres.retention import RetentionRule
+from warren_messaging.transaction import Connection
 
-ROUND = 200  # shipments a tick takes in one transaction
+BATCH = 200  # shipments of one periodic job in one transaction
 
 _COLUMNS = "order_id, reference, state, express, confirmed"
 
@@ -16,15 +17,15 @@ _SELECT = f"SELECT {_COLUMNS} FROM shipments WHERE order_id = ANY($1::uuid[]) OR
 
 _DUE_TO_PREPARE = f"""
 SELECT {_COLUMNS} FROM shipments WHERE state = 'waiting' AND prepare_at <= now()
-ORDER BY express DESC, prepare_at LIMIT {ROUND} FOR UPDATE SKIP LOCKED
+ORDER BY express DESC, prepare_at LIMIT {BATCH} FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - constants
 
 _DUE_TO_DELIVER = f"""
 SELECT {_COLUMNS} FROM shipments WHERE state = 'prepared' AND deliver_at <= now()
-ORDER BY deliver_at LIMIT {ROUND} FOR UPDATE SKIP LOCKED
+ORDER BY deliver_at LIMIT {BATCH} FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - constants
 
-# A time is set when its waiting begins, and never moved.
+# prepare_at and deliver_at are set when the delay begins, and never changed.
 _UPDATE = """
 UPDATE shipments AS s
 SET state = n.state, tracking = n.tracking, express = n.express, confirmed = n.confirmed, changed_at = now(),
@@ -38,73 +39,47 @@ WHERE s.order_id = n.order_id
 """
 
 
-class Shipments(Transaction):
-    """The shipments that a batch or a tick touches, locked until it ends."""
-
-    def __init__(self, connection: Connection, pace: Pace) -> None:
+class ShipmentRepository(Repository[Shipment]):
+    def __init__(self, connection: Connection, delays: Delays) -> None:
         super().__init__(connection)
-        self.pace = pace
-        self._stored: dict[UUID, Shipment] = {}
-        self._current: dict[UUID, Shipment] = {}
-
-    def of(self, order_id: UUID) -> Shipment:
-        return self._current[order_id]
-
-    def put(self, shipment: Shipment) -> None:
-        """Keep it; written by `save` if it differs from what is stored."""
-        self._current[shipment.order_id] = shipment
+        self.delays = delays
 
     async def load(self, events: Sequence[AnyEvent]) -> None:
-        references = {event.subject: event.reference for event in events if concerns(event.data)}
+        references = {event.subject: event.reference for event in events if concerns(Participant.SHIPPING, event.data)}
         if not references:
             return
-        keys = sorted(references)
-        # Two replicas may each have one of an order's first two events. The second one to insert waits here for
-        # the first to commit, and then finds its row.
+        # Two replicas may each process one of an order's first two events. The second INSERT waits for the commit of
+        # the first, so the SELECT after it finds the row.
         await self.connection.execute(
             "INSERT INTO shipments (order_id, reference) SELECT * FROM unnest($1::uuid[], $2::text[])"
             " ON CONFLICT DO NOTHING",
-            keys,
-            [references[key] for key in keys],
+            *columns((key, references[key]) for key in sorted(references)),
         )
-        await self._take(_SELECT, keys)
+        await self._select(_SELECT, sorted(references))
 
-    async def due_to_prepare(self) -> list[Shipment]:
-        return await self._take(_DUE_TO_PREPARE)
+    async def load_due_to_prepare(self) -> list[Shipment]:
+        return await self._select(_DUE_TO_PREPARE)
 
-    async def due_to_deliver(self) -> list[Shipment]:
-        return await self._take(_DUE_TO_DELIVER)
+    async def load_due_to_deliver(self) -> list[Shipment]:
+        return await self._select(_DUE_TO_DELIVER)
 
     async def save(self) -> None:
-        changed = [shipment for key, shipment in self._current.items() if shipment != self._stored[key]]
-        if changed:
-            left = {State.PREPARED, State.DELIVERED}
-            await self.connection.execute(
-                _UPDATE,
-                [shipment.order_id for shipment in changed],
-                [shipment.state for shipment in changed],
-                [shipment.tracking if shipment.state in left else None for shipment in changed],
-                [shipment.express for shipment in changed],
-                [shipment.confirmed for shipment in changed],
-                self.pace.preparation,
-                self.pace.carrier,
-            )
+        left = {ShipmentState.PREPARED, ShipmentState.DELIVERED}
+        rows = [
+            (each.order_id, each.state, each.tracking if each.state in left else None, each.express, each.confirmed)
+            for each in self.changed
+        ]
+        if rows:
+            await self.connection.execute(_UPDATE, *columns(rows), self.delays.preparation, self.delays.carrier)
 
-    async def _take(self, query: str, *arguments: object) -> list[Shipment]:
+    async def _select(self, query: str, *arguments: object) -> list[Shipment]:
         rows = await self.connection.fetch(query, *arguments)
         found = [
-            Shipment(order_id, reference, State(state), express, confirmed)
-            for order_id, reference, state, express, confirmed in rows
+            Shipment(order_id, reference, ShipmentState(state), *rest) for order_id, reference, state, *rest in rows
         ]
-        self._stored |= {shipment.order_id: shipment for shipment in found}
-        self._current |= {shipment.order_id: shipment for shipment in found}
+        self.add_loaded(found)
         return found
 
 
 def retention_rules(history_days: int) -> list[RetentionRule]:
-    """Parcels that have arrived or never left, unless `history_days` is 0."""
-    settled = (
-        "t.state IN ('delivered', 'stopped') AND t.changed_at < now() - make_interval(days => $1)"
-        f" AND {NO_PENDING_MESSAGES.format(subject='t.order_id')}"
-    )
-    return [by_age("shipments", settled, history_days, subject="order_id")] if history_days else []
+    return finished_orders_rule("shipments", "t.state IN ('delivered', 'stopped')", history_days)

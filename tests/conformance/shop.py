@@ -7,25 +7,25 @@ from typing import Any
 from uuid import UUID
 
 from services.audit.handlers import HANDLERS as AUDIT
-from services.audit.store import Log
+from services.audit.store import EventLog
 from services.email.channel import channel
 from services.inventory.handlers import HANDLERS as INVENTORY
-from services.inventory.store import Stockroom
+from services.inventory.store import StockRepository
 from services.notification.handlers import HANDLERS as NOTIFICATION
-from services.notification.store import Conversations
-from services.order.answers import PricedLine
+from services.notification.store import NotificationLogRepository
 from services.order.handlers import HANDLERS as ORDER
-from services.order.placements import Placements
+from services.order.placement_store import PlacementTransaction
 from services.order.requests import Placement
-from services.order.store import OrderBook
+from services.order.responses import PricedLine
+from services.order.store import OrderRepository
 from services.payment.handlers import handlers as payment
-from services.payment.simulated_gateway import SimulatedGateway
-from services.payment.store import Payments
+from services.payment.simulator.gateway import SimulatedGateway
+from services.payment.store import PaymentRepository
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import Contact
-from services.shipping.domain import Pace
+from services.shipping.domain import Delays
 from services.shipping.handlers import HANDLERS as SHIPPING
-from services.shipping.store import Shipments
+from services.shipping.store import ShipmentRepository
 from services.sms.channel import CHANNEL
 from tests.service_replica import ServiceDatabase
 from warren_messaging import Database
@@ -63,14 +63,14 @@ class Shop:
         hears = {"source_exchange": "notification.exchange"}
         email = channel("shop@warren.example")
         parts: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-            "order": (ORDER, OrderBook, {}),
-            "inventory": (INVENTORY, Stockroom, {}),
-            "payment": (payment(gateway), Payments, {}),
-            "shipping": (SHIPPING, partial(Shipments, pace=Pace()), {}),
-            "notification": (NOTIFICATION, partial(Conversations, contact_domain="shop.test"), told),
+            "order": (ORDER, OrderRepository, {}),
+            "inventory": (INVENTORY, StockRepository, {}),
+            "payment": (payment(gateway), PaymentRepository, {}),
+            "shipping": (SHIPPING, partial(ShipmentRepository, delays=Delays()), {}),
+            "notification": (NOTIFICATION, partial(NotificationLogRepository, contact_domain="shop.test"), told),
             "email": (email.handlers(self.mails.send), email.repository(), hears),
             "sms": (CHANNEL.handlers(self.messages.send), CHANNEL.repository(), hears),
-            "audit": (AUDIT, Log, {"catalogue": {}, "tolerant": True, "dedup_key": _own_id}),
+            "audit": (AUDIT, EventLog, {"catalogue": {}, "tolerant": True, "dedup_key": _own_id}),
         }
         self.services = {
             name: ConsumerHarness(handlers, transaction, service=name, database=databases[name], **options)
@@ -78,13 +78,13 @@ class Shop:
             if name in databases
         }
 
-    async def place(self, identity: UUID, reference: str, *, pays_with: str = "tok_ok", sku: str = "mug") -> None:
+    async def place(self, order_id: UUID, reference: str, *, pays_with: str = "tok_ok", sku: str = "mug") -> None:
         placement = Placement(
-            id=identity,
+            order_id=order_id,
             customer="gayal",
             reference=reference,
             key=None,
-            fingerprint=identity.bytes,
+            fingerprint=order_id.bytes,
             lines=[PricedLine(sku, 1, 950)],
             total_cents=950,
             currency="EUR",
@@ -92,8 +92,8 @@ class Shop:
             express=False,
             contact=Contact(email="gayal@customers.example", phone="+94112345678"),
         )
-        async with self.services["order"].outbox.transaction(Placements) as placements:
-            await placements.decide([placement], deadline_seconds=3600)
+        async with self.services["order"].outbox.transaction(PlacementTransaction) as uow:
+            await uow.decide([placement], deadline_seconds=3600)
 
     async def stock(self, **pieces: int) -> None:
         await self.db.sql(

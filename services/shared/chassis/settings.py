@@ -4,7 +4,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -82,6 +82,16 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def broker(self) -> BrokerAddress:
         return BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file)
+
+
+def load_json_file(path: Path, kind: Any, content: str) -> Any:
+    """Returns the file at `path`, which a setting names, as `kind`. Raises ConfigurationError with the mistake."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the {content} from {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{content} in {path}: {error}") from error
 
 
 def is_loopback(host: str) -> bool:

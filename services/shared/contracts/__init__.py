@@ -1,4 +1,4 @@
-"""The vocabulary that the services share: every event with its data, as msgspec types."""
+"""The events of all services as msgspec types: one module for the events of each publisher."""
 
 from services.shared.contracts import inventory, notifications, orders, payments, shipping
 from warren_messaging.events import CONTENT_TYPE, AnyEvent, Catalogue, Event, EventData

@@ -1,4 +1,4 @@
-"""Addresses that can be delivered to: one rule where customers give them and where messages are sent to them."""
+"""Deliverable addresses: one rule for the addresses that customers give and those that channels send to."""
 
 import re
 
@@ -6,7 +6,7 @@ MAIL_ADDRESS = (
     "such as ada@example.org: letters, digits and !#$%&'*+/=?^_`{|}~.- before the @, then a domain with a dot"
 )
 PHONE_NUMBER = "with its country code, such as +94 11 234 5678: 7 to 15 digits, which spaces, ()./- may separate"
-"""Both describe what is accepted, for the text of a refusal."""
+"""Both describe the accepted addresses, for error messages."""
 
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -15,9 +15,9 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def mail_address(text: str) -> str:
-    """`text` with its domain in ASCII. Raises ValueError that says what is wrong, without repeating the address.
+    """Returns the address with its domain in ASCII. Raises ValueError with the reason, without the address.
 
-    The part before the @ is ASCII, since not every mail server on the way takes another one (RFC 6531).
+    The part before the @ must be ASCII, since many mail servers accept no other (RFC 6531).
     """
     local, at, domain = text.rpartition("@")
     if not at:
@@ -34,9 +34,9 @@ def mail_address(text: str) -> str:
 
 
 def phone_number(text: str) -> str:
-    """`text` in the form of E.164: `+` and 7 to 15 digits. Raises ValueError as `mail_address`.
+    """Returns the number as E.164: `+` and 7 to 15 digits. Raises ValueError with the reason, without the number.
 
-    A zero in parentheses, as in +44 (0)20 7946 0000, is dialled within the country only.
+    Drops a zero in parentheses, as in +44 (0)20 7946 0000: it is dialled within the country only.
     """
     number = _SEPARATORS.sub("", text)
     if not number.startswith("+"):
@@ -47,10 +47,10 @@ def phone_number(text: str) -> str:
 
 
 def _ascii(domain: str) -> str:
-    """By IDNA 2008, under which ß stays a letter of its own; empty if that is impossible."""
+    """By IDNA 2008, which keeps ß; empty for a domain that it cannot encode."""
     if domain.isascii() and "xn--" not in domain.lower():
         return domain
-    import idna  # noqa: PLC0415 - large tables, for domains that are rare
+    import idna  # noqa: PLC0415 - large tables, and such domains are rare
 
     try:
         return idna.encode(domain, uts46=True).decode()

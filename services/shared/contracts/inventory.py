@@ -1,4 +1,4 @@
-"""What the inventory service says."""
+"""Events of the inventory service."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from warren_messaging.events import EventData
 
 
 class InventoryReserved(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Every line is set aside. Carries on what payment needs, so that payment asks nobody."""
+    """All lines are reserved. Repeats the order data that payment needs, so payment requests nothing."""
 
     TYPE: ClassVar[str] = "inventory.reserved"
     customer: Name
@@ -19,7 +19,7 @@ class InventoryReserved(EventData, frozen=True, kw_only=True, rename="camel"):
 
 
 class InventoryOutOfStock(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Nothing is set aside; `missing` names the articles that fell short, with the pieces lacking."""
+    """Nothing is reserved; `missing` has the articles that fell short, with the missing quantities."""
 
     TYPE: ClassVar[str] = "inventory.out_of_stock"
     customer: Name
@@ -27,14 +27,14 @@ class InventoryOutOfStock(EventData, frozen=True, kw_only=True, rename="camel"):
 
 
 class InventoryCommitted(EventData, frozen=True, kw_only=True, rename="camel"):
-    """The reserved pieces are sold."""
+    """The reserved lines are sold."""
 
     TYPE: ClassVar[str] = "inventory.committed"
     lines: list[Line]
 
 
 class InventoryReleased(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Answer to `order.cancelling`; `lines` are back on the shelf, none when nothing was held."""
+    """Answer to `order.cancelling`: `lines` are available again. Empty when nothing was reserved."""
 
     TYPE: ClassVar[str] = "inventory.released"
     lines: list[Line]

@@ -1,4 +1,4 @@
-"""What the notification service asks its channel workers to deliver."""
+"""Events of the notification service, consumed by the channel services."""
 
 from typing import ClassVar
 
@@ -8,8 +8,8 @@ from warren_messaging.events import EventData
 
 
 class NotificationRequested(EventData, frozen=True, kw_only=True, rename="camel"):
-    """One message to one customer. Every channel worker receives it and delivers it if `contact` has an
-    address for its channel. `topic` is the event that it tells of."""
+    """One message to one customer. Every channel receives it, and delivers it if `contact` has an address for the
+    channel. `topic` is the type of the event that it reports."""
 
     TYPE: ClassVar[str] = "notification.requested"
     customer: Name

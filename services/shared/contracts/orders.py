@@ -1,23 +1,15 @@
-"""What the order service says."""
+"""Events of the order service, and the values that they share with other events."""
 
 from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
 
-from services.shared.contracts.values import (
-    Cents,
-    Currency,
-    EmailAddress,
-    Name,
-    PaymentToken,
-    PhoneNumber,
-    Quantity,
-)
+from services.shared.contracts.values import Cents, Currency, EmailAddress, Name, PaymentToken, PhoneNumber, Quantity
 from warren_messaging.events import EventData
 
 EXPRESS_PRIORITY = 8
-"""Of 31; 4 is everybody else's."""
+"""AMQP priority of express orders, 0 to 31; other orders have 4."""
 
 
 class CancelReason(StrEnum):
@@ -29,7 +21,7 @@ class CancelReason(StrEnum):
 
 
 class Participant(StrEnum):
-    """Services that undo their part of an order; each one asked answers, even when it had done nothing."""
+    """Services that take part in a cancellation. Each one that is asked answers, even if it has nothing to undo."""
 
     INVENTORY = "inventory"
     PAYMENT = "payment"
@@ -37,14 +29,14 @@ class Participant(StrEnum):
 
 
 class Line(msgspec.Struct, frozen=True, rename="camel"):
-    """So many pieces of one article."""
+    """A quantity of one article."""
 
     sku: Name
     quantity: Quantity
 
 
 class Contact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Where the customer wants to hear from us; an absent channel stays silent."""
+    """Addresses of the customer; a channel without an address sends nothing."""
 
     email: EmailAddress | None = None
     phone: PhoneNumber | None = None
@@ -85,9 +77,9 @@ class OrderCompleted(EventData, frozen=True, kw_only=True, rename="camel"):
 
 
 class OrderCancelling(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Asks `participants` to undo what they did. Those not named do nothing.
+    """Asks `participants` to undo their part. Other services ignore it.
 
-    Shipping is asked alone first: its refusal must come before anything is released or refunded.
+    Shipping is asked alone first: it may refuse, and must do so before stock is released or money refunded.
     """
 
     TYPE: ClassVar[str] = "order.cancelling"
@@ -96,8 +88,13 @@ class OrderCancelling(EventData, frozen=True, kw_only=True, rename="camel"):
     participants: list[Participant]
 
 
+def concerns(participant: Participant, data: EventData) -> bool:
+    """Whether `participant` acts on an event: on each `order.cancelling` that asks it, and on all other events."""
+    return not isinstance(data, OrderCancelling) or participant in data.participants
+
+
 class OrderCancelled(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Every compensation has reported."""
+    """All participants have answered."""
 
     TYPE: ClassVar[str] = "order.cancelled"
     customer: Name
@@ -105,14 +102,14 @@ class OrderCancelled(EventData, frozen=True, kw_only=True, rename="camel"):
 
 
 class OrderDeliveryConfirmed(EventData, frozen=True, kw_only=True, rename="camel"):
-    """The customer says that the parcel has arrived."""
+    """The customer confirms that the parcel has arrived."""
 
     TYPE: ClassVar[str] = "order.delivery_confirmed"
     customer: Name
 
 
 class OrderCancelRequested(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Another service asks for an order to be cancelled; the order service decides."""
+    """Another service requests a cancellation; the order service decides."""
 
     TYPE: ClassVar[str] = "order.cancel_requested"
     reason: CancelReason

@@ -1,4 +1,4 @@
-"""What the payment service says. Amounts are in the currency's smallest unit."""
+"""Events of the payment service. Amounts are in the currency's smallest unit."""
 
 from typing import ClassVar
 
@@ -16,20 +16,20 @@ class PaymentSuccess(EventData, frozen=True, kw_only=True, rename="camel"):
 
 
 class PaymentFailed(EventData, frozen=True, kw_only=True, rename="camel"):
-    """The gateway declined for good; `code` is its word for why."""
+    """The gateway declined the charge for good; `code` is its reason."""
 
     TYPE: ClassVar[str] = "payment.failed"
     code: Name
 
 
 class PaymentVoided(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Answer to `order.cancelling`: no money was taken and none can be any more."""
+    """Answer to `order.cancelling`: no money was taken, and no later charge is possible."""
 
     TYPE: ClassVar[str] = "payment.voided"
 
 
 class PaymentRefunded(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Answer to `order.cancelling`: what was taken has been given back."""
+    """Answer to `order.cancelling`: the charge was refunded."""
 
     TYPE: ClassVar[str] = "payment.refunded"
     charge_id: Name

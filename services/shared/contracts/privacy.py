@@ -1,4 +1,4 @@
-"""Removes from an event the values that its contract marks as secret or personal: see `values.Privacy`."""
+"""Removes the values from an event that its contract marks as secret or personal: see `values.Privacy`."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,13 +12,13 @@ from warren_messaging.events import EventData
 REMOVED = "***"
 
 _Marks = bool | Mapping[str, "_Marks"]
-"""True for a value that is removed; for an object the marks of its members; False when there are none."""
+"""True: the value is removed; a mapping: the marks of an object's members; False: nothing is removed."""
 
 
 def redacted(body: bytes, data: type[EventData]) -> bytes:
-    """The event `body`, whose data is of type `data`, with REMOVED in place of each marked value.
+    """Returns the event `body`, whose data has the type `data`, with REMOVED in place of each marked value.
 
-    What is not marked keeps its bytes. A marked part that is not of its type is removed whole.
+    Other values keep their bytes. A marked value that is not of its type is removed completely.
     """
     marks = _marks(data)
     return _redacted(body, {"data": marks}) if marks else body

@@ -1,4 +1,4 @@
-"""What the shipping service says."""
+"""Events of the shipping service."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from warren_messaging.events import EventData
 
 
 class ShippingPrepared(EventData, frozen=True, kw_only=True, rename="camel"):
-    """The parcel has left our hands: from here on cancelling is refused."""
+    """The parcel has left: a later cancellation is refused."""
 
     TYPE: ClassVar[str] = "shipping.prepared"
     tracking: Name
@@ -19,13 +19,13 @@ class ShippingDelivered(EventData, frozen=True, kw_only=True, rename="camel"):
 
 
 class ShippingStopped(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Answer to `order.cancelling`: nothing has left and nothing will."""
+    """Answer to `order.cancelling`: the parcel has not left and will not leave."""
 
     TYPE: ClassVar[str] = "shipping.stopped"
 
 
 class ShippingRefused(EventData, frozen=True, kw_only=True, rename="camel"):
-    """Answer to `order.cancelling`: too late, the parcel has left."""
+    """Answer to `order.cancelling`: the parcel has left."""
 
     TYPE: ClassVar[str] = "shipping.refused"
     tracking: Name

@@ -1,23 +1,17 @@
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
-from devtools.servers.servers import Servers
 from services.audit.handlers import HANDLERS
-from services.audit.store import Log
+from services.audit.store import EventLog
 from tests.service_replica import Replica, ServiceDatabase, replica
+from tests.services import database_fixture
 from warren_messaging.codec import Codec
 
-
-@pytest.fixture(scope="module")
-def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(db.prepare("audit"))
-    yield db
+db = database_fixture("audit")
 
 
 @pytest.fixture
 async def audit(db: ServiceDatabase) -> AsyncIterator[Replica]:
-    async with replica(db, "audit", HANDLERS, Log, Codec({}, tolerant=True)) as audit:
+    async with replica(db, "audit", HANDLERS, EventLog, Codec({}, tolerant=True)) as audit:
         yield audit

@@ -1,7 +1,6 @@
-"""The log over HTTP."""
+"""The HTTP API of the log."""
 
 import json
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,16 +8,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import jwt
 import pytest
 
 from services.audit.api import routes
-from services.audit.reading import Reader
+from services.audit.queries import AuditQueries
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import STAFF, AuthGuard, AuthSettings
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated, OrderPaid
 from tests.service_replica import Replica, ServiceDatabase
+from tests.services import bearer, settings_of
 from warren_messaging import codec
 from warren_messaging.testing import event_of, with_new_ids
 
@@ -30,31 +29,18 @@ def event(order: UUID, sequence: int, **fields: Any) -> AnyEvent:
     return event_of(OrderConfirmed(customer="ada"), subject=order, sourcesequence=sequence, **fields)
 
 
-def settings(**fields: Any) -> AuthSettings:
-    nowhere = Path("/nonexistent")
-    return AuthSettings(
-        database_url="",
-        database_password_file=nowhere,
-        database_ca_file=nowhere,
-        broker_url="",
-        broker_credentials=nowhere,
-        broker_ca_file=nowhere,
-        **fields,
-    )
-
-
 def client_of(audit: Replica, guard: AuthGuard) -> httpx.AsyncClient:
-    app = application(routes(Reader(audit.database), guard), title="audit", index="/audit")
+    app = application(routes(AuditQueries(audit.database), guard), title="audit", index="/audit")
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://audit")
 
 
 @pytest.fixture
 async def client(audit: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(audit, AuthGuard(settings(auth="local"), role=STAFF)) as client:
+    async with client_of(audit, AuthGuard(settings_of(AuthSettings, auth="local"), role=STAFF)) as client:
         yield client
 
 
-async def test_the_story_of_an_order(client: httpx.AsyncClient, audit: Replica) -> None:
+async def test_the_history_of_an_order(client: httpx.AsyncClient, audit: Replica) -> None:
     order = uuid4()
     second = event(order, 2, time=NOON + timedelta(seconds=2))
     first = event(order, 1, time=NOON)
@@ -85,7 +71,7 @@ async def test_pages_show_every_event_once_in_the_order_of_time(
     client: httpx.AsyncClient, audit: Replica, order: str | None
 ) -> None:
     source = f"/warren/{uuid4().hex}"
-    # Several share a moment, so that the id has to decide.
+    # Several have the same time, so their ids decide.
     events = [event(uuid4(), 1, source=source, time=NOON + timedelta(seconds=number // 4)) for number in range(23)]
     await audit.process(*events)
     found: list[str] = []
@@ -103,7 +89,7 @@ async def test_pages_show_every_event_once_in_the_order_of_time(
     assert pages == 5
 
 
-async def test_an_order_is_found_by_its_customers_number(client: httpx.AsyncClient, audit: Replica) -> None:
+async def test_an_order_is_found_by_its_reference(client: httpx.AsyncClient, audit: Replica) -> None:
     created = OrderCreated(customer="ada", lines=[], total_cents=1, currency="EUR", payment_token="tok_ok")
     one, two, three = uuid4(), uuid4(), uuid4()
     number, shared = uuid4().hex[:12], uuid4().hex[:12]
@@ -117,7 +103,7 @@ async def test_an_order_is_found_by_its_customers_number(client: httpx.AsyncClie
     assert (unknown.status_code, unknown.json()["title"]) == (404, "Unknown order")
 
 
-async def test_what_there_is_stands_at_audit(client: httpx.AsyncClient) -> None:
+async def test_the_routes_are_listed_at_audit(client: httpx.AsyncClient) -> None:
     routes = (await client.get("/audit")).json()["routes"]
     assert {"/audit/events", "/audit/gaps", "/audit/orders/{order}"} == {each["path"] for each in routes}
 
@@ -163,7 +149,7 @@ async def test_a_wrong_parameter_is_a_problem_that_names_it(client: httpx.AsyncC
     assert next(iter(query)) in answer.json()["detail"]
 
 
-async def test_odd_parameters_are_answered(client: httpx.AsyncClient) -> None:
+async def test_times_at_the_limits_are_answered(client: httpx.AsyncClient) -> None:
     async def status(**query: str) -> int:
         return (await client.get("/audit/events", params=query)).status_code
 
@@ -172,7 +158,7 @@ async def test_odd_parameters_are_answered(client: httpx.AsyncClient) -> None:
     assert await status(until="9999-12-31T23:59:59-02:00") == 400
 
 
-async def test_what_is_answered_is_json_whatever_an_older_version_has_kept(
+async def test_the_response_is_json_even_if_a_stored_body_is_not_utf_8(
     client: httpx.AsyncClient, audit: Replica, db: ServiceDatabase
 ) -> None:
     kept = event(uuid4(), 1)
@@ -208,35 +194,31 @@ async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Replica, db:
     assert (len(found), more) == (2, True)
 
 
-async def test_with_tokens_only_staff_reads(audit: Replica, tmp_path: Path) -> None:
+async def test_only_staff_tokens_may_read(audit: Replica, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
-    guard = AuthGuard(settings(auth="token", token_key_file=tmp_path / "key", http_host="0.0.0.0"), role=STAFF)  # noqa: S104
-
-    def token(**claims: Any) -> dict[str, str]:
-        signed = jwt.encode({"sub": "ada", "exp": int(time.time()) + 60} | claims, KEY, algorithm="HS256")
-        return {"Authorization": f"Bearer {signed}"}
-
+    anywhere = {"http_host": "0.0.0.0", "token_key_file": tmp_path / "key"}  # noqa: S104
+    guard = AuthGuard(settings_of(AuthSettings, **anywhere), role=STAFF)
     async with client_of(audit, guard) as client:
         for path in (f"/audit/orders/{uuid4()}", "/audit/events", "/audit/gaps"):
             assert (await client.get(path)).status_code == 401
-            assert (await client.get(path, headers=token())).status_code == 403
-            assert (await client.get(path, headers=token(role="staff"))).status_code in {200, 404}
+            assert (await client.get(path, headers=bearer(KEY))).status_code == 403
+            assert (await client.get(path, headers=bearer(KEY, role="staff"))).status_code in {200, 404}
 
 
-async def test_a_database_that_is_away_is_a_503(audit: Replica) -> None:
-    async with client_of(audit, AuthGuard(settings(auth="local"), role=STAFF)) as client:
+async def test_without_a_database_the_status_is_503(audit: Replica) -> None:
+    async with client_of(audit, AuthGuard(settings_of(AuthSettings, auth="local"), role=STAFF)) as client:
         await audit.database.close()
         answer = await client.get("/audit/gaps")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
 
 
-async def test_the_interface_is_described(client: httpx.AsyncClient) -> None:
+async def test_the_api_document_has_all_routes(client: httpx.AsyncClient) -> None:
     document = (await client.get("/schema/openapi.json")).json()
     for path in ("/audit/orders/{order}", "/audit/events", "/audit/gaps"):
         assert {"200", "401", "403", "503"} <= document["paths"][path]["get"]["responses"].keys()
 
 
-async def test_bodies_come_back_byte_for_byte(client: httpx.AsyncClient, audit: Replica) -> None:
+async def test_bodies_are_returned_byte_for_byte(client: httpx.AsyncClient, audit: Replica) -> None:
     sent = event(uuid4(), 1)
     await audit.process(sent)
     assert codec.encode(sent) in (await client.get(f"/audit/orders/{sent.subject}")).content

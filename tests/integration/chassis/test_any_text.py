@@ -1,7 +1,6 @@
 """Random text in every parameter of every service, derived from the OpenAPI documents, never causes a 5xx. The services
 refuse exactly the values that the documents forbid."""
 
-import asyncio
 import json
 import random
 import re
@@ -16,16 +15,17 @@ import pytest
 from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
-from devtools.servers.servers import Servers
 from services.audit.api import routes as audit_routes
-from services.audit.reading import Reader
+from services.audit.queries import AuditQueries
 from services.inventory import api as inventory_api
-from services.inventory.restocking import Restocking
+from services.inventory.restock_store import RestockStore
+from services.order.settings import ApiSettings
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import STAFF, AuthGuard
 from tests.conftest import SEED
-from tests.integration.order.conftest import SETTINGS, Shop
+from tests.integration.order.conftest import OrderApi
 from tests.service_replica import Replica, ServiceDatabase
+from tests.services import database_fixture, settings_of
 from warren_messaging.postgres.database import Database
 
 ROUNDS = 40  # requests for each operation
@@ -37,11 +37,7 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(db.prepare("order", "inventory", "audit"))
-    yield db
+db = database_fixture("order", "inventory", "audit")
 
 
 @pytest.fixture
@@ -52,12 +48,13 @@ async def apps(db: ServiceDatabase) -> AsyncIterator[list[Litestar]]:
             databases[service] = database = Database(db.address(service))
             await database.open()
             stack.push_async_callback(database.close)
-        guard = AuthGuard(SETTINGS, role=STAFF)
-        stock: list[ControllerRouterHandler] = [inventory_api.routes(Restocking(databases["inventory"]), guard)]
+        settings = settings_of(ApiSettings, auth="local")
+        guard = AuthGuard(settings, role=STAFF)
+        stock: list[ControllerRouterHandler] = [inventory_api.routes(RestockStore(databases["inventory"]), guard)]
         yield [
-            Shop(Replica("order", databases["order"], {}, None), SETTINGS).app,
+            OrderApi(Replica("order", databases["order"], {}, None), settings).app,
             application(stock, title="inventory"),
-            application(audit_routes(Reader(databases["audit"]), guard), title="audit"),
+            application(audit_routes(AuditQueries(databases["audit"]), guard), title="audit"),
         ]
 
 

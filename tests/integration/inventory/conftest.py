@@ -1,31 +1,22 @@
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
-from devtools.servers.servers import Servers
 from services.inventory.handlers import HANDLERS
-from services.inventory.restocking import Restocking
-from services.inventory.store import Stockroom
-from tests.service_replica import Replica, ServiceDatabase, replica
+from services.inventory.restock_store import RestockStore
+from services.inventory.store import StockRepository
+from tests.service_replica import Replica, ServiceDatabase
+from tests.services import database_fixture, two_replicas
 
-
-@pytest.fixture(scope="module")
-def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(db.prepare("inventory"))
-    yield db
+db = database_fixture("inventory")
 
 
 @pytest.fixture
 async def replicas(db: ServiceDatabase) -> AsyncIterator[tuple[Replica, Replica]]:
-    async with (
-        replica(db, "inventory", HANDLERS, Stockroom) as one,
-        replica(db, "inventory", HANDLERS, Stockroom) as two,
-    ):
-        yield one, two
+    async with two_replicas(db, "inventory", HANDLERS, StockRepository) as replicas:
+        yield replicas
 
 
 @pytest.fixture
-def restocking(replicas: tuple[Replica, Replica]) -> Restocking:
-    return Restocking(replicas[0].database)
+def restocks(replicas: tuple[Replica, Replica]) -> RestockStore:
+    return RestockStore(replicas[0].database)

@@ -2,45 +2,35 @@
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import jwt
 import msgspec
 import pytest
 
-from services.inventory import api, opening
-from services.inventory.restocking import Restocking
-from services.inventory.settings import InventorySettings
+from services.inventory import api
+from services.inventory.restock_store import RestockStore, add_opening_stock
+from services.inventory.settings import InventorySettings, load_opening_stock
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import STAFF, AuthGuard
 from tests.service_replica import Replica, ServiceDatabase
+from tests.services import bearer, settings_of
 from warren_messaging.errors import ConfigurationError
 
 KEY = secrets.token_hex(32)
-SETTINGS = InventorySettings(
-    database_url="",
-    database_password_file=Path(),
-    database_ca_file=Path(),
-    broker_url="",
-    broker_credentials=Path(),
-    broker_ca_file=Path(),
-    auth="local",
-)
 
 
-def client(restocking: Restocking, **settings: Any) -> httpx.AsyncClient:
-    guard = AuthGuard(msgspec.structs.replace(SETTINGS, **settings), role=STAFF)
-    app: Any = application([api.routes(restocking, guard)], title="test")
+def client(restocks: RestockStore, **settings: Any) -> httpx.AsyncClient:
+    guard = AuthGuard(settings_of(InventorySettings, **({"auth": "local"} | settings)), role=STAFF)
+    app: Any = application([api.routes(restocks, guard)], title="test")
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://warehouse")
 
 
 @pytest.fixture
-async def warehouse(restocking: Restocking) -> AsyncIterator[httpx.AsyncClient]:
-    async with client(restocking) as http:
+async def warehouse(restocks: RestockStore) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(restocks) as http:
         yield http
 
 
@@ -100,21 +90,18 @@ async def test_limits(warehouse: httpx.AsyncClient, url: str, body: dict[str, An
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
 
 
-async def test_elsewhere_than_on_loopback_only_staff_comes_in(restocking: Restocking, tmp_path: Path) -> None:
+async def test_elsewhere_than_on_loopback_only_staff_comes_in(restocks: RestockStore, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
 
-    def bearer(**claims: Any) -> dict[str, str]:
-        return {"Authorization": "Bearer " + jwt.encode({"sub": "x", "exp": time.time() + 60} | claims, KEY)}
-
     guarded = {"auth": "token", "token_key_file": tmp_path / "key", "http_host": "0.0.0.0"}  # noqa: S104
-    async with client(restocking, **guarded) as http:
+    async with client(restocks, **guarded) as http:
         assert (await http.get("/stock")).status_code == 401
-        assert (await http.get("/stock", headers=bearer())).status_code == 403
-        assert (await http.get("/stock", headers=bearer(role="staff"))).status_code == 200
+        assert (await http.get("/stock", headers=bearer(KEY))).status_code == 403
+        assert (await http.get("/stock", headers=bearer(KEY, role="staff"))).status_code == 200
         body = {"quantity": 1}
-        assert (await http.post("/stock/mug/restock", json=body, headers=bearer(role="x"))).status_code == 403
+        assert (await http.post("/stock/mug/restock", json=body, headers=bearer(KEY, role="x"))).status_code == 403
     with pytest.raises(ConfigurationError, match="loopback"):
-        client(restocking, http_host="0.0.0.0")  # noqa: S104
+        client(restocks, http_host="0.0.0.0")  # noqa: S104
 
 
 async def test_opening_stock_is_for_articles_that_were_never_here(
@@ -124,11 +111,11 @@ async def test_opening_stock_is_for_articles_that_were_never_here(
     await warehouse.post(f"/stock/{known}/restock", json={"quantity": 2})
     path = tmp_path / "opening.json"
     path.write_bytes(msgspec.json.encode({known: 9, new: 0}))
-    pieces = opening.read(path)
+    stock = load_opening_stock(path)
     for replica in (*replicas, *replicas):
-        assert await replica.tick(lambda work: opening.put_on_shelf(work, pieces=pieces)) == 0
+        assert await replica.tick(lambda uow: add_opening_stock(uow, stock=stock)) == 0
     assert (await warehouse.get(f"/stock/{known}")).json()["received"] == 2
     assert (await warehouse.get(f"/stock/{new}")).json()["onHand"] == 0
     path.write_text('{"a": -1}')
     with pytest.raises(ConfigurationError, match=">= 0"):
-        opening.read(path)
+        load_opening_stock(path)

@@ -1,27 +1,18 @@
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 
-from devtools.servers.servers import Servers
 from services.notification.handlers import HANDLERS
-from services.notification.store import Conversations
-from tests.service_replica import Replica, ServiceDatabase, replica
+from services.notification.store import NotificationLogRepository
+from tests.service_replica import Replica, ServiceDatabase
+from tests.services import database_fixture, two_replicas
 
-
-@pytest.fixture(scope="module")
-def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(db.prepare("notification"))
-    yield db
+db = database_fixture("notification")
 
 
 @pytest.fixture
 async def replicas(db: ServiceDatabase) -> AsyncIterator[tuple[Replica, Replica]]:
-    transaction = partial(Conversations, contact_domain="shop.test")
-    async with (
-        replica(db, "notification", HANDLERS, transaction) as one,
-        replica(db, "notification", HANDLERS, transaction) as two,
-    ):
-        yield one, two
+    repository = partial(NotificationLogRepository, contact_domain="shop.test")
+    async with two_replicas(db, "notification", HANDLERS, repository) as replicas:
+        yield replicas

@@ -1,4 +1,4 @@
-"""Following orders on the real database: batches, replicas, deadlines, and what customers ask for."""
+"""Orders after their placement, on the real database: events, deadlines, and requests of customers."""
 
 import asyncio
 import random
@@ -9,18 +9,17 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.order.handlers import HANDLERS
-from services.order.retention import retention_rules
-from services.order.store import expire_overdue
+from services.order.store import expire_overdue, retention_rules
 from services.shared.contracts import EventData
 from services.shared.contracts.inventory import (
     InventoryCommitted,
     InventoryOutOfStock,
     InventoryReleased,
-    InventoryReserved,
 )
 from services.shared.contracts.orders import CancelReason, OrderCancelling, OrderCancelRequested
-from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentSuccess, PaymentVoided
+from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentVoided
 from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped
+from tests.events import RESERVED, SUCCESS
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.postgres.retention import Retention
@@ -28,11 +27,9 @@ from warren_messaging.testing import event_of, with_new_ids
 
 Workers = tuple[Replica, Replica]
 
-RESERVED = InventoryReserved(customer="gayal", total_cents=950, currency="EUR", payment_token="tok_ok")
-SUCCESS = PaymentSuccess(customer="gayal", charge_id="ch_1", amount_cents=950, currency="EUR")
 PREPARED, DELIVERED = ShippingPrepared(tracking="T1"), ShippingDelivered(tracking="T1")
 HAPPY: list[EventData] = [RESERVED, SUCCESS, InventoryCommitted(lines=[]), PREPARED, DELIVERED]
-ROAD = ["order.created", "order.confirmed", "order.paid", "order.shipped", "order.completed"]
+HAPPY_PATH = ["order.created", "order.confirmed", "order.paid", "order.shipped", "order.completed"]
 
 
 async def placed(shop: Any, **body: Any) -> UUID:
@@ -47,16 +44,16 @@ async def read(shop: Any, order_id: UUID) -> dict[str, Any]:
     return dict(answer.json())
 
 
-async def said(db: ServiceDatabase, order_id: UUID) -> list[str]:
+async def event_types(db: ServiceDatabase, order_id: UUID) -> list[str]:
     return types_of(await db.outbox_events('"order"'), order_id)
 
 
-async def happened(worker: Replica, order_id: UUID, *data: EventData) -> None:
+async def process(worker: Replica, order_id: UUID, *data: EventData) -> None:
     for each in data:
         assert await worker.process(event_of(each, subject=order_id)) == [Verdict.ACK]
 
 
-async def test_a_batch_of_many_orders_shuffled_and_repeated_completes_each_once(
+async def test_shuffled_and_repeated_events_complete_each_order_once(
     db: ServiceDatabase, shop: Any, workers: Workers
 ) -> None:
     ids = await asyncio.gather(*(placed(shop) for _ in range(40)))
@@ -73,7 +70,7 @@ async def test_a_batch_of_many_orders_shuffled_and_repeated_completes_each_once(
         body = await read(shop, order_id)
         assert (body["state"], body["tracking"]) == ("COMPLETED", "T1")
         mine = [event for event in everything if event.subject == order_id]
-        assert [event.type for event in mine] == ROAD
+        assert [event.type for event in mine] == HAPPY_PATH
         assert [event.sourcesequence for event in mine] == [1, 2, 3, 4, 5]
     assert not workers[0].telemetry.failures
     assert not workers[1].telemetry.failures
@@ -88,7 +85,7 @@ ANSWERS: list[EventData] = [ShippingStopped(), InventoryReleased(lines=[]), Paym
 @pytest.mark.parametrize(
     ("cause", "reason"),
     [
-        (InventoryOutOfStock(customer="gayal", missing=[]), "out_of_stock"),
+        (InventoryOutOfStock(customer="ada", missing=[]), "out_of_stock"),
         (PaymentFailed(code="card_declined"), "payment_failed"),
         (OrderCancelRequested(reason=CancelReason.FRAUD), "fraud"),
     ],
@@ -97,47 +94,50 @@ async def test_a_cancellation_runs_in_two_phases(
     db: ServiceDatabase, shop: Any, workers: Workers, cause: EventData, reason: str
 ) -> None:
     order_id = await placed(shop)
-    await happened(workers[0], order_id, cause)
+    await process(workers[0], order_id, cause)
     assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLING", reason)
-    await happened(workers[1], order_id, *ANSWERS)
+    await process(workers[1], order_id, *ANSWERS)
     assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLED", reason)
-    assert await said(db, order_id) == ["order.created", "order.cancelling", "order.cancelling", "order.cancelled"]
-    await happened(workers[0], order_id, *HAPPY)
+    assert await event_types(db, order_id) == [
+        "order.created",
+        "order.cancelling",
+        "order.cancelling",
+        "order.cancelled",
+    ]
+    await process(workers[0], order_id, *HAPPY)
     assert (await read(shop, order_id))["state"] == "CANCELLED"
 
 
 async def test_a_refusal_withdraws_the_cancellation(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
     order_id = await placed(shop)
-    await happened(workers[0], order_id, RESERVED, SUCCESS)
+    await process(workers[0], order_id, RESERVED, SUCCESS)
     assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 202
-    await happened(workers[0], order_id, ShippingRefused(tracking="T1"))
+    await process(workers[0], order_id, ShippingRefused(tracking="T1"))
     body = await read(shop, order_id)
     assert (body["state"], body["reason"], body["tracking"]) == ("SHIPPED", None, "T1")
-    await happened(workers[0], order_id, PREPARED, DELIVERED)
-    assert await said(db, order_id) == [*ROAD[:3], "order.cancelling", *ROAD[3:]]
+    await process(workers[0], order_id, PREPARED, DELIVERED)
+    assert await event_types(db, order_id) == [*HAPPY_PATH[:3], "order.cancelling", *HAPPY_PATH[3:]]
 
 
-async def test_events_about_an_order_that_was_never_placed_are_parked_and_harm_no_neighbour(
-    shop: Any, workers: Workers
-) -> None:
+async def test_an_event_about_an_unknown_order_is_parked_alone(shop: Any, workers: Workers) -> None:
     order_id = await placed(shop)
     verdicts = await workers[0].process(event_of(RESERVED, subject=uuid4()), event_of(RESERVED, subject=order_id))
     assert verdicts == [Verdict.DEAD_LETTER, Verdict.ACK]
     assert (await read(shop, order_id))["state"] == "CONFIRMED"
 
 
-async def test_unpaid_orders_expire_by_the_databases_clock_and_only_once(
+async def test_unpaid_orders_are_cancelled_once_at_their_deadline(
     db: ServiceDatabase, open_shop: Any, workers: Workers
 ) -> None:
     hasty, patient = await open_shop(payment_deadline_seconds=0.0), await open_shop()
     late = [await placed(hasty) for _ in range(30)]
     paid, fine = await placed(hasty), await placed(patient)
-    await happened(workers[0], paid, SUCCESS)
-    while sum(await asyncio.gather(*(worker.tick(lambda book: expire_overdue(book, 4)) for worker in workers))):
+    await process(workers[0], paid, SUCCESS)
+    while sum(await asyncio.gather(*(worker.tick(lambda orders: expire_overdue(orders, 4)) for worker in workers))):
         pass
     for order_id in late:
         assert (await read(hasty, order_id))["reason"] == "payment_timeout"
-        assert await said(db, order_id) == ["order.created", "order.cancelling"]
+        assert await event_types(db, order_id) == ["order.created", "order.cancelling"]
     assert (await read(hasty, paid))["state"] == "PENDING"
     assert (await read(hasty, fine))["state"] == "PENDING"
     event = next(
@@ -145,9 +145,9 @@ async def test_unpaid_orders_expire_by_the_databases_clock_and_only_once(
     )
     assert isinstance(event.data, OrderCancelling)
     assert event.data.reason is CancelReason.PAYMENT_TIMEOUT
-    # The money arrives after all: it is given back, and the order stays cancelled.
+    # A late payment is refunded, and the order stays cancelled.
     refunded = PaymentRefunded(charge_id="ch_1", amount_cents=950, currency="EUR")
-    await happened(workers[0], late[0], SUCCESS, ShippingStopped(), refunded, InventoryReleased(lines=[]))
+    await process(workers[0], late[0], SUCCESS, ShippingStopped(), refunded, InventoryReleased(lines=[]))
     assert (await read(hasty, late[0]))["state"] == "CANCELLED"
 
 
@@ -157,11 +157,11 @@ async def test_cancelling_over_http(db: ServiceDatabase, shop: Any, workers: Wor
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json() == second.json()
     assert (first.json()["state"], first.json()["reason"]) == ("CANCELLING", "customer")
-    assert await said(db, order_id) == ["order.created", "order.cancelling"]
-    await happened(workers[0], order_id, *ANSWERS)
+    assert await event_types(db, order_id) == ["order.created", "order.cancelling"]
+    await process(workers[0], order_id, *ANSWERS)
     assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 409
     shipped = await placed(shop)
-    await happened(workers[0], shipped, RESERVED, SUCCESS, PREPARED)
+    await process(workers[0], shipped, RESERVED, SUCCESS, PREPARED)
     refused = await shop.http.post(f"/orders/{shipped}/cancel")
     assert (refused.status_code, refused.json()["state"]) == (409, "SHIPPED")
     assert (await shop.http.post(f"/orders/{uuid4()}/cancel")).status_code == 404
@@ -171,26 +171,26 @@ async def test_confirming_a_delivery_over_http(db: ServiceDatabase, shop: Any, w
     order_id = await placed(shop)
     url = f"/orders/{order_id}/delivery-confirmation"
     assert (await shop.http.post(url)).status_code == 409
-    await happened(workers[0], order_id, RESERVED, SUCCESS, PREPARED)
+    await process(workers[0], order_id, RESERVED, SUCCESS, PREPARED)
     answers = await asyncio.gather(*(shop.http.post(url) for _ in range(10)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.text for answer in answers}) == 1
-    await happened(workers[0], order_id, DELIVERED)
+    await process(workers[0], order_id, DELIVERED)
     assert (await shop.http.post(url)).status_code == 202
-    assert await said(db, order_id) == [*ROAD[:4], "order.delivery_confirmed", "order.completed"]
+    assert await event_types(db, order_id) == [*HAPPY_PATH[:4], "order.delivery_confirmed", "order.completed"]
 
 
-async def test_express_orders_stay_ahead(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
+async def test_events_of_express_orders_keep_their_priority(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
     order_id = await placed(shop, express=True)
     await workers[0].process(event_of(RESERVED, subject=order_id, priority=8))
     event = (await db.outbox_events('"order"'))[-1]
     assert (event.type, event.priority) == ("order.confirmed", 8)
 
 
-async def test_listing_walks_all_orders_newest_first(shop: Any, workers: Workers) -> None:
+async def test_the_list_has_all_orders_newest_first(shop: Any, workers: Workers) -> None:
     user = secrets.token_hex(6)
     ids = [await placed(shop, user=user, orderId=str(number)) for number in range(7)]
-    await happened(workers[0], ids[3], RESERVED)
+    await process(workers[0], ids[3], RESERVED)
     seen: list[str] = []
     cursor: str | None = None
     while True:
@@ -216,7 +216,9 @@ async def test_listing_walks_all_orders_newest_first(shop: Any, workers: Workers
         assert (await shop.http.get("/orders", params=wrong)).status_code == 400, wrong
 
 
-async def test_old_keys_are_forgotten_and_their_orders_stay(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
+async def test_old_idempotency_keys_are_removed_and_their_orders_stay(
+    db: ServiceDatabase, shop: Any, workers: Workers
+) -> None:
     user, headers = secrets.token_hex(6), {"Idempotency-Key": secrets.token_hex(6)}
     first = await shop.place(headers, user=user)
     await db.sql(
@@ -247,21 +249,19 @@ def header(trace: str = TRACE) -> dict[str, str]:
 
 
 async def traces(db: ServiceDatabase, order_id: UUID) -> list[tuple[str, str | None]]:
-    """Each event about the order with the trace that it belongs to."""
+    """The type and the trace id of each event of the order."""
     events = [each for each in await db.outbox_events('"order"') if each.subject == order_id]
     return [(each.type, each.traceparent and each.traceparent.split("-")[1]) for each in events]
 
 
-async def test_every_event_that_a_request_leads_to_belongs_to_its_trace(
-    db: ServiceDatabase, shop: Any, workers: Workers
-) -> None:
+async def test_every_event_of_a_request_has_its_trace(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
     plain, broken = await asyncio.gather(shop.place(), shop.place({"traceparent": "rubbish"}))
     assert await traces(db, UUID(plain.json()["id"])) == [("order.created", None)]
     ((_, new),) = await traces(db, UUID(broken.json()["id"]))
     assert new is not None and len(new) == 32
 
     order_id = UUID((await shop.place(header())).json()["id"])
-    await happened(workers[0], order_id, *HAPPY[:-1])
+    await process(workers[0], order_id, *HAPPY[:-1])
     await shop.http.post(f"/orders/{order_id}/delivery-confirmation", headers=header("b" * 32))
     cancelled = UUID((await shop.place(header())).json()["id"])
     await shop.http.post(f"/orders/{cancelled}/cancel", headers=header("c" * 32))

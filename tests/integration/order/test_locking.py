@@ -1,4 +1,4 @@
-"""One decision about an order at a time, by the database's clock, and no two batches in a circle."""
+"""Locks of orders: one decision at a time, deadlines by the database's clock, and no deadlocks."""
 
 import asyncio
 import secrets
@@ -9,10 +9,9 @@ from uuid import UUID
 import pytest
 
 from devtools.servers.servers import Servers
-from services.order.handlers import on_payment_success
-from services.order.store import OrderBook, expire_overdue
-from services.shared.contracts.inventory import InventoryReserved
-from services.shared.contracts.payments import PaymentSuccess
+from services.order.handlers import on_fact
+from services.order.store import OrderRepository, expire_overdue
+from tests.events import RESERVED, SUCCESS
 from tests.locks import LockProbe
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging import codec
@@ -21,9 +20,6 @@ from warren_messaging.testing import event_of
 
 Workers = tuple[Replica, Replica]
 
-RESERVED = InventoryReserved(customer="gayal", total_cents=950, currency="EUR", payment_token="tok_ok")
-SUCCESS = PaymentSuccess(customer="gayal", charge_id="ch_1", amount_cents=950, currency="EUR")
-
 
 async def placed(shop: Any) -> UUID:
     answer = await shop.place(user=secrets.token_hex(6))
@@ -31,24 +27,22 @@ async def placed(shop: Any) -> UUID:
     return UUID(answer.json()["id"])
 
 
-async def state(db: ServiceDatabase, order: UUID) -> str:
-    return str((await db.sql('SELECT state FROM "order".orders WHERE id = $1', order))[0][0])
+async def state(db: ServiceDatabase, order_id: UUID) -> str:
+    return str((await db.sql('SELECT state FROM "order".orders WHERE id = $1', order_id))[0][0])
 
 
-async def test_a_decision_about_an_order_waits_for_the_one_under_way(
-    db: ServiceDatabase, shop: Any, workers: Workers
-) -> None:
-    order = await placed(shop)
-    payment = event_of(SUCCESS, subject=order)
-    async with workers[0].outbox.transaction(OrderBook) as book:
-        await book.load([payment])
-        other = asyncio.create_task(workers[1].process(event_of(RESERVED, subject=order)))
+async def test_a_decision_waits_for_the_one_in_progress(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
+    order_id = await placed(shop)
+    payment = event_of(SUCCESS, subject=order_id)
+    async with workers[0].outbox.transaction(OrderRepository) as orders:
+        await orders.load([payment])
+        other = asyncio.create_task(workers[1].process(event_of(RESERVED, subject=order_id)))
         await asyncio.sleep(0.3)
-        assert not other.done(), "two processes decide about one order at a time"
-        await on_payment_success(payment, book)
+        assert not other.done(), "two processes decide about one order at the same time"
+        await on_fact(payment, orders)
     assert await other == [Verdict.ACK]
-    assert await state(db, order) == "PAID"
-    assert types_of(await db.outbox_events('"order"'), order) == ["order.created", "order.confirmed", "order.paid"]
+    assert await state(db, order_id) == "PAID"
+    assert types_of(await db.outbox_events('"order"'), order_id) == ["order.created", "order.confirmed", "order.paid"]
 
 
 async def test_orders_are_locked_in_the_order_of_their_ids(
@@ -64,20 +58,20 @@ async def test_orders_are_locked_in_the_order_of_their_ids(
         await locks.wait_for_blocked()
         free = await locks.can_lock(lock, high)
     assert await batch == [Verdict.ACK] * 2
-    assert free, "the higher order is locked before the lower one"
+    assert free, "the higher order_id is locked before the lower one"
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-async def test_a_deadline_goes_by_the_databases_clock(
+async def test_a_deadline_uses_the_databases_clock(
     db: ServiceDatabase, shop: Any, workers: Workers, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    """The process's own clock is wrong while the order is placed and while deadlines are looked at."""
+    """The process's clock is wrong when the order is placed and when deadlines are checked."""
     monkeypatch.setattr(codec, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
-    order = await placed(shop)
-    [[left]] = await db.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', order)
+    order_id = await placed(shop)
+    [[left]] = await db.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', order_id)
     assert 800 < left <= 900
     await workers[0].tick(expire_overdue)
-    assert await state(db, order) == "PENDING"
-    await db.sql('UPDATE "order".orders SET deadline = now() WHERE id = $1', order)
+    assert await state(db, order_id) == "PENDING"
+    await db.sql('UPDATE "order".orders SET deadline = now() WHERE id = $1', order_id)
     await workers[0].tick(expire_overdue)
-    assert await state(db, order) == "CANCELLING"
+    assert await state(db, order_id) == "CANCELLING"

@@ -1,4 +1,4 @@
-"""Placing orders: one order for one wish, however often and from wherever it is sent."""
+"""Placing orders: one request makes one order, however often and to whichever replica it is sent."""
 
 import asyncio
 import secrets
@@ -9,12 +9,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from services.order.intake import Intake
-from services.order.placements import Placements
+from services.order.placement_batcher import PlacementBatcher
+from services.order.placement_store import PlacementTransaction
 from services.shared.contracts.orders import Line, OrderCreated
 from tests.service_replica import ServiceDatabase
 
-SEED_BODY = '{"orderId": "123", "user": "gayal", "items": ["item1", "item2"]}'
+BODY = '{"orderId": "123", "user": "gayal", "items": ["item1", "item2"]}'
 
 
 def word() -> str:
@@ -25,8 +25,8 @@ async def orders_of(db: ServiceDatabase, customer: str) -> int:
     return int((await db.sql('SELECT count(*) FROM "order".orders WHERE customer = $1', customer))[0][0])
 
 
-async def test_the_request_of_the_seed_works_as_written(db: ServiceDatabase, shop: Any) -> None:
-    answer = await shop.http.post("/orders", content=SEED_BODY, headers={"Content-Type": "application/json"})
+async def test_the_documented_request_works_as_written(db: ServiceDatabase, shop: Any) -> None:
+    answer = await shop.http.post("/orders", content=BODY, headers={"Content-Type": "application/json"})
     assert answer.status_code == 202, answer.text
     body = answer.json()
     assert answer.headers["location"] == f"/orders/{body['id']}"
@@ -42,22 +42,22 @@ async def test_the_request_of_the_seed_works_as_written(db: ServiceDatabase, sho
         currency="EUR",
         payment_token="tok_ok",
     )
-    again = await shop.http.post("/orders", content=SEED_BODY, headers={"Content-Type": "application/json"})
+    again = await shop.http.post("/orders", content=BODY, headers={"Content-Type": "application/json"})
     assert (again.status_code, again.json(), again.headers["location"]) == (202, body, answer.headers["location"])
 
 
-async def test_an_order_number_is_taken_by_its_first_body(shop: Any) -> None:
+async def test_a_reference_belongs_to_its_first_body(shop: Any) -> None:
     user = word()
     first = await shop.place(user=user, orderId="7", items=["mug", {"sku": "mug", "quantity": 2}])
     same = await shop.place(user=user, orderId="7", items=[{"sku": "mug", "quantity": 3}])
     other = await shop.place(user=user, orderId="7", items=["mug"])
-    somebody_else = await shop.place(user=word(), orderId="7", items=["mug"])
+    other_customer = await shop.place(user=word(), orderId="7", items=["mug"])
     assert (first.status_code, same.json()) == (202, first.json())
     assert (other.status_code, other.headers["content-type"]) == (409, "application/problem+json")
-    assert somebody_else.status_code == 202
+    assert other_customer.status_code == 202
 
 
-async def test_a_key_gives_the_first_answer_even_when_the_order_has_moved_on(db: ServiceDatabase, shop: Any) -> None:
+async def test_a_key_returns_the_first_response_after_the_order_has_changed(db: ServiceDatabase, shop: Any) -> None:
     user, headers = word(), {"Idempotency-Key": word()}
     first = await shop.place(headers, user=user)
     await db.sql("UPDATE \"order\".orders SET state = 'PAID', version = 9 WHERE customer = $1", user)
@@ -72,7 +72,7 @@ async def test_a_key_gives_the_first_answer_even_when_the_order_has_moved_on(db:
     assert await orders_of(db, user) == 1
 
 
-async def test_a_key_and_a_number_together(db: ServiceDatabase, shop: Any) -> None:
+async def test_a_key_together_with_a_reference(db: ServiceDatabase, shop: Any) -> None:
     user, key = word(), {"Idempotency-Key": word()}
     bare = await shop.place(user=user, orderId="1")
     adopted = await shop.place(key, user=user, orderId="1")
@@ -80,7 +80,7 @@ async def test_a_key_and_a_number_together(db: ServiceDatabase, shop: Any) -> No
     assert (await shop.place(key, user=user, orderId="2")).status_code == 422
     refused = {"Idempotency-Key": word()}
     assert (await shop.place(refused, user=user, orderId="1", items=["teapot"])).status_code == 409
-    # A refusal leaves nothing behind: the key is free.
+    # A refused request stores nothing: its key is unused.
     assert (await shop.place(refused, user=user, orderId="3", items=["teapot"])).status_code == 202
 
 
@@ -106,7 +106,7 @@ async def test_fifty_equal_requests_at_once_over_two_replicas_make_one_order(
     assert len([event for event in await db.outbox_events('"order"') if event.subject == subject]) == 1
 
 
-async def test_contradicting_requests_at_once_have_one_winner(db: ServiceDatabase, open_shop: Any) -> None:
+async def test_one_of_many_concurrent_conflicting_requests_succeeds(db: ServiceDatabase, open_shop: Any) -> None:
     shops = [await open_shop(), await open_shop()]
     user, headers = word(), {"Idempotency-Key": word()}
     by_key = await asyncio.gather(
@@ -131,17 +131,17 @@ async def test_contradicting_requests_at_once_have_one_winner(db: ServiceDatabas
     assert tuple(kept[0]) == (2, 2), "a key points at nothing"
 
 
-async def test_requests_that_arrive_together_share_transactions(
+async def test_concurrent_requests_share_transactions(
     db: ServiceDatabase, shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    decide = Placements.decide
+    decide = PlacementTransaction.decide
 
-    async def counted(self: Placements, placements: Any, seconds: float) -> Any:
+    async def counted(self: PlacementTransaction, placements: Any, seconds: float) -> Any:
         sizes.append(len(placements))
         return await decide(self, placements, seconds)
 
-    monkeypatch.setattr(Placements, "decide", counted)
+    monkeypatch.setattr(PlacementTransaction, "decide", counted)
     user = word()
     answers = await asyncio.gather(*(shop.place(user=user) for _ in range(250)))
     assert {answer.status_code for answer in answers} == {202}
@@ -151,7 +151,7 @@ async def test_requests_that_arrive_together_share_transactions(
     assert await orders_of(db, user) == 250
 
 
-async def test_a_caller_that_hangs_up_harms_nobody(db: ServiceDatabase, shop: Any) -> None:
+async def test_a_disconnected_caller_does_not_affect_others(db: ServiceDatabase, shop: Any) -> None:
     user = word()
     calls = [asyncio.create_task(shop.place(user=user, orderId=str(number))) for number in range(60)]
     await asyncio.sleep(0.005)
@@ -162,20 +162,20 @@ async def test_a_caller_that_hangs_up_harms_nobody(db: ServiceDatabase, shop: An
     assert (await shop.place(user=user)).status_code == 202
 
 
-async def test_a_value_that_the_database_refuses_fails_alone(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    decide = Intake._decide
+async def test_only_the_placement_with_a_refused_value_fails(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    decide = PlacementBatcher._decide
 
-    async def picky(self: Intake, placements: Any) -> Any:
+    async def picky(self: PlacementBatcher, placements: Any) -> Any:
         if any(placement.customer == "bad" for placement in placements):
             raise asyncpg.DataError("not this one")
         return await decide(self, placements)
 
-    monkeypatch.setattr(Intake, "_decide", picky)
+    monkeypatch.setattr(PlacementBatcher, "_decide", picky)
     answers = await asyncio.gather(*(shop.place(user="bad" if n == 5 else "good") for n in range(12)))
     assert [answer.status_code for answer in answers] == [202] * 5 + [500] + [202] * 6
 
 
-async def test_express_goes_first_and_contact_travels(db: ServiceDatabase, shop: Any) -> None:
+async def test_an_express_order_has_its_priority_and_contact(db: ServiceDatabase, shop: Any) -> None:
     contact = {"email": "gayal@shop.test", "phone": "+94 11 234 5678"}
     answer = await shop.place(user=word(), express=True, contact=contact, paymentToken="tok_visa")
     assert answer.json()["express"] is True
@@ -184,7 +184,7 @@ async def test_express_goes_first_and_contact_travels(db: ServiceDatabase, shop:
     assert (event.data.contact.email, event.data.payment_token) == (contact["email"], "tok_visa")
 
 
-async def test_an_outbox_that_is_full_refuses_orders_until_it_drains(db: ServiceDatabase, open_shop: Any) -> None:
+async def test_a_full_outbox_refuses_orders_until_it_drains(db: ServiceDatabase, open_shop: Any) -> None:
     shop = await open_shop(outbox_limit=0)
     await db.sql(
         "INSERT INTO \"order\".outbox (exchange, body, owner, leased_until) VALUES ('x', '', $1, now())", UUID(int=0)
@@ -198,7 +198,7 @@ async def test_an_outbox_that_is_full_refuses_orders_until_it_drains(db: Service
     assert (await shop.place()).status_code == 202
 
 
-async def test_without_a_database_every_waiting_caller_is_told_to_come_again(shop: Any) -> None:
+async def test_without_a_database_every_caller_gets_retry_after(shop: Any) -> None:
     await shop.parts.database.close()
     started = time.monotonic()
     answers = await asyncio.gather(*(shop.place() for _ in range(20)))
@@ -228,20 +228,20 @@ async def test_without_a_database_every_waiting_caller_is_told_to_come_again(sho
         ({}, 400, "items"),
     ],
 )
-async def test_what_is_wrong_is_refused_and_named(shop: Any, body: dict[str, Any], status: int, named: str) -> None:
+async def test_an_invalid_field_is_refused_and_named(shop: Any, body: dict[str, Any], status: int, named: str) -> None:
     answer = await shop.http.post("/orders", json={"user": "gayal"} | body)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
     assert named in answer.text
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"', '{"user": "a\\ud800", "items": ["mug"]}'])
-async def test_what_cannot_be_read_is_refused(shop: Any, body: str) -> None:
+async def test_an_unreadable_body_is_refused(shop: Any, body: str) -> None:
     answer = await shop.http.post("/orders", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400, answer.text
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9"])
-async def test_a_key_has_limits(shop: Any, key: str) -> None:
+async def test_an_invalid_idempotency_key_is_refused(shop: Any, key: str) -> None:
     answer = await shop.place({"Idempotency-Key": key.encode("latin-1")})
     assert answer.status_code == 400, answer.text
     assert "Idempotency-Key" in answer.text or "idempotency_key" in answer.text

@@ -1,43 +1,40 @@
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
-from devtools.servers.servers import Servers
 from services.payment.handlers import handlers
-from services.payment.simulated_gateway import SimulatedGateway
-from services.payment.store import Payments
+from services.payment.simulator.gateway import SimulatedGateway
+from services.payment.store import PaymentRepository
 from tests.service_replica import Replica, ServiceDatabase, replica
+from tests.services import database_fixture
 
-
-@pytest.fixture(scope="module")
-def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(db.prepare("payment", "gateway"))
-    yield db
+db = database_fixture("payment", "gateway")
 
 
 @pytest.fixture
-async def gateway(db: ServiceDatabase) -> AsyncIterator[SimulatedGateway]:
-    gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=2)
-    yield gateway
-    await gateway.close()
+async def gateways(db: ServiceDatabase) -> AsyncIterator[list[SimulatedGateway]]:
+    """Two processes of the simulated gateway with the same ledger."""
+    gateways = [SimulatedGateway(db.address("gateway"), timeout_seconds=2) for _ in range(2)]
+    yield gateways
+    for gateway in gateways:
+        await gateway.close()
 
 
 @pytest.fixture
-async def other_gateway(db: ServiceDatabase) -> AsyncIterator[SimulatedGateway]:
-    """The same books, seen from another process."""
-    gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=2)
-    yield gateway
-    await gateway.close()
+def gateway(gateways: list[SimulatedGateway]) -> SimulatedGateway:
+    return gateways[0]
 
 
 @pytest.fixture
-async def replicas(
-    db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway
-) -> AsyncIterator[tuple[Replica, Replica]]:
-    async with (
-        replica(db, "payment", handlers(gateway), Payments) as one,
-        replica(db, "payment", handlers(other_gateway), Payments) as two,
-    ):
-        yield one, two
+def other_gateway(gateways: list[SimulatedGateway]) -> SimulatedGateway:
+    return gateways[1]
+
+
+@pytest.fixture
+async def replicas(db: ServiceDatabase, gateways: list[SimulatedGateway]) -> AsyncIterator[list[Replica]]:
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(replica(db, "payment", handlers(gateway), PaymentRepository))
+            for gateway in gateways
+        ]

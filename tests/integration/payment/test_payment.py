@@ -8,45 +8,34 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.payment.domain import Charged
-from services.payment.gateway import Refused
+from services.payment.gateway import ChargeRejected
 from services.payment.handlers import prepare_void
-from services.payment.simulated_gateway import SimulatedGateway
-from services.payment.store import Payments
+from services.payment.simulator.gateway import SimulatedGateway
+from services.payment.store import PaymentRepository
 from services.shared.contracts import AnyEvent
-from services.shared.contracts.inventory import InventoryReserved
-from services.shared.contracts.orders import CancelReason, OrderCancelling, Participant
+from services.shared.contracts.orders import Participant
 from services.shared.contracts.payments import PaymentRefunded, PaymentSuccess
+from tests.events import cancelling, inventory_reserved
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging import codec
 from warren_messaging.consumer.delivery import Verdict
-from warren_messaging.testing import event_of, with_new_ids
+from warren_messaging.testing import with_new_ids
 
-Replicas = tuple[Replica, Replica]
-
-
-def reserved(order: UUID, token: str = "tok_ok", *, express: bool = False) -> AnyEvent:  # noqa: S107
-    data = InventoryReserved(customer="gayal", total_cents=990, currency="EUR", payment_token=token, express=express)
-    return event_of(data, source="/warren/inventory", subject=order, reference="123", priority=8 if express else None)
+Replicas = list[Replica]
 
 
-def cancelling(order: UUID, *asked: Participant) -> AnyEvent:
-    participants = list(asked) or [Participant.INVENTORY, Participant.PAYMENT]
-    data = OrderCancelling(customer="gayal", reason=CancelReason.CUSTOMER, participants=participants)
-    return event_of(data, subject=order, reference="123")
-
-
-async def net(db: ServiceDatabase, order: UUID) -> tuple[int, int]:
+async def net(db: ServiceDatabase, order_id: UUID) -> tuple[int, int]:
     """Charges, and what is kept of them."""
     [row] = await db.sql(
         "SELECT count(*) FILTER (WHERE kind = 'charge'), coalesce(sum(amount_cents), 0)"
         " FROM gateway.entries WHERE key = $1",
-        str(order),
+        str(order_id),
     )
     return row[0], int(row[1])
 
 
-async def state(db: ServiceDatabase, order: UUID) -> str | None:
-    rows = await db.sql("SELECT state FROM payment.payments WHERE order_id = $1", order)
+async def state(db: ServiceDatabase, order_id: UUID) -> str | None:
+    rows = await db.sql("SELECT state FROM payment.payments WHERE order_id = $1", order_id)
     return rows[0][0] if rows else None
 
 
@@ -67,11 +56,11 @@ async def until_done(replica: Replica, event: AnyEvent) -> list[Verdict]:
 async def test_a_value_that_cannot_be_charged_is_parked_at_once_and_its_neighbours_are_charged(
     db: ServiceDatabase, replicas: Replicas, bad: dict[str, object]
 ) -> None:
-    events = [reserved(uuid4()) for _ in range(9)]
+    events = [inventory_reserved(uuid4()) for _ in range(9)]
     bodies = [json.loads(codec.encode(event)) for event in events]
     for body in bodies[:5]:
         body["data"] |= bad
-    verdicts = await replicas[0].take(*(json.dumps(body).encode() for body in bodies))
+    verdicts = await replicas[0].process(*(json.dumps(body).encode() for body in bodies))
     assert verdicts == [Verdict.DEAD_LETTER] * 5 + [Verdict.ACK] * 4
     assert {attempts for _, attempts, _ in replicas[0].telemetry.failures} == {1}
     assert [await net(db, event.subject) for event in events] == [(0, 0)] * 5 + [(1, 990)] * 4
@@ -82,27 +71,27 @@ async def test_a_value_that_only_the_gateway_refuses_fails_no_other_charge(gatew
         *(gateway.charge(str(uuid4()), amount, "EUR", "tok_ok") for amount in (1, 2**64, 2, -5, 3)),
         return_exceptions=True,
     )
-    assert [type(answer) for answer in answers] == [Charged, Refused, Charged, Refused, Charged]
+    assert [type(answer) for answer in answers] == [Charged, ChargeRejected, Charged, ChargeRejected, Charged]
 
 
 async def test_a_batch_of_orders_is_charged_once_each(db: ServiceDatabase, replicas: Replicas) -> None:
-    orders = [uuid4() for _ in range(60)]
-    events = [reserved(order) for order in orders]
+    order_ids = [uuid4() for _ in range(60)]
+    events = [inventory_reserved(order_id) for order_id in order_ids]
     assert set(await replicas[0].process(*events)) == {Verdict.ACK}
     assert set(await replicas[1].process(*events, returned=True)) == {Verdict.ACK}
     said = await db.outbox_events("payment")
-    for order in orders:
-        assert types_of(said, order) == ["payment.success"]
-        assert await net(db, order) == (1, 990)
-    success = next(event for event in said if event.subject == orders[0])
-    [charge_id] = (await db.sql("SELECT charge_id FROM payment.payments WHERE order_id = $1", orders[0]))[0]
-    assert success.reference == "123"
-    assert success.data == PaymentSuccess(customer="gayal", charge_id=charge_id, amount_cents=990, currency="EUR")
+    for order_id in order_ids:
+        assert types_of(said, order_id) == ["payment.success"]
+        assert await net(db, order_id) == (1, 990)
+    success = next(event for event in said if event.subject == order_ids[0])
+    [charge_id] = (await db.sql("SELECT charge_id FROM payment.payments WHERE order_id = $1", order_ids[0]))[0]
+    assert success.reference == "A-1"
+    assert success.data == PaymentSuccess(customer="ada", charge_id=charge_id, amount_cents=990, currency="EUR")
 
 
 async def test_success_of_an_express_order_overtakes(db: ServiceDatabase, replicas: Replicas) -> None:
     express, standard = uuid4(), uuid4()
-    await replicas[0].process(reserved(express, express=True), reserved(standard))
+    await replicas[0].process(inventory_reserved(express, express=True), inventory_reserved(standard))
     priorities = {event.subject: event.priority for event in await db.outbox_events("payment")}
     assert (priorities[express], priorities[standard]) == (8, None)
 
@@ -111,77 +100,77 @@ async def test_success_of_an_express_order_overtakes(db: ServiceDatabase, replic
 async def test_a_declined_order_fails_with_the_gateways_word(
     db: ServiceDatabase, replicas: Replicas, token: str, code: str
 ) -> None:
-    order = uuid4()
-    await replicas[0].process(reserved(order, token))
-    [event] = [event for event in await db.outbox_events("payment") if event.subject == order]
+    order_id = uuid4()
+    await replicas[0].process(inventory_reserved(order_id, token))
+    [event] = [event for event in await db.outbox_events("payment") if event.subject == order_id]
     assert (event.type, event.data.code) == ("payment.failed", code)
-    await replicas[0].process(cancelling(order))
-    assert types_of(await db.outbox_events("payment"), order) == ["payment.failed", "payment.voided"]
-    assert await net(db, order) == (0, 0)
+    await replicas[0].process(cancelling(order_id))
+    assert types_of(await db.outbox_events("payment"), order_id) == ["payment.failed", "payment.voided"]
+    assert await net(db, order_id) == (0, 0)
 
 
 @pytest.mark.parametrize(("token", "tries"), [("tok_flaky", 3), ("tok_lost_answer", 2)])
 async def test_trouble_is_retried_until_it_is_charged_once(
     db: ServiceDatabase, replicas: Replicas, token: str, tries: int
 ) -> None:
-    order = uuid4()
-    verdicts = await until_done(replicas[0], reserved(order, token))
+    order_id = uuid4()
+    verdicts = await until_done(replicas[0], inventory_reserved(order_id, token))
     assert verdicts == [Verdict.RETRY] * (tries - 1) + [Verdict.ACK]
-    assert types_of(await db.outbox_events("payment"), order) == ["payment.success"]
-    assert await net(db, order) == (1, 990)
+    assert types_of(await db.outbox_events("payment"), order_id) == ["payment.success"]
+    assert await net(db, order_id) == (1, 990)
 
 
 async def test_an_unconfirmed_charge_is_tried_until_the_order_is_cancelled(
     db: ServiceDatabase, replicas: Replicas
 ) -> None:
-    order = uuid4()
-    charge = reserved(order, "tok_abandoned")
+    order_id = uuid4()
+    charge = inventory_reserved(order_id, "tok_abandoned")
     for _ in range(10):
         assert await replicas[0].process(charge, returned=True) == [Verdict.RETRY]
-    assert await replicas[1].process(cancelling(order)) == [Verdict.ACK]
+    assert await replicas[1].process(cancelling(order_id)) == [Verdict.ACK]
     assert await replicas[0].process(charge, returned=True) == [Verdict.ACK]
-    assert types_of(await db.outbox_events("payment"), order) == ["payment.voided"]
-    assert await state(db, order) == "voided"
+    assert types_of(await db.outbox_events("payment"), order_id) == ["payment.voided"]
+    assert await state(db, order_id) == "voided"
 
 
 async def test_cancelling_a_paid_order_refunds_it_and_answers_each_request(
     db: ServiceDatabase, replicas: Replicas
 ) -> None:
-    order = uuid4()
-    cancel = cancelling(order)
-    await replicas[0].process(reserved(order))
+    order_id = uuid4()
+    cancel = cancelling(order_id)
+    await replicas[0].process(inventory_reserved(order_id))
     for event in (cancel, cancel, with_new_ids(cancel)):
         assert await replicas[1].process(event) == [Verdict.ACK]
-    said = [event for event in await db.outbox_events("payment") if event.subject == order]
+    said = [event for event in await db.outbox_events("payment") if event.subject == order_id]
     assert [event.type for event in said] == ["payment.success", "payment.refunded", "payment.refunded"]
     assert [event.sourcesequence for event in said] == [1, 2, 3]
     assert isinstance(said[1].data, PaymentRefunded)
     assert said[1].data == said[2].data
     assert (said[1].data.amount_cents, said[1].data.currency) == (990, "EUR")
-    assert await net(db, order) == (1, 0)
+    assert await net(db, order_id) == (1, 0)
 
 
 async def test_a_cancelling_that_does_not_name_payment_leaves_no_trace(db: ServiceDatabase, replicas: Replicas) -> None:
-    order = uuid4()
-    assert await replicas[0].process(cancelling(order, Participant.SHIPPING)) == [Verdict.ACK]
-    assert await state(db, order) is None
-    assert types_of(await db.outbox_events("payment"), order) == []
+    order_id = uuid4()
+    assert await replicas[0].process(cancelling(order_id, Participant.SHIPPING)) == [Verdict.ACK]
+    assert await state(db, order_id) is None
+    assert types_of(await db.outbox_events("payment"), order_id) == []
 
 
 async def test_a_late_reservation_of_a_cancelled_order_charges_nothing(db: ServiceDatabase, replicas: Replicas) -> None:
-    order = uuid4()
-    await replicas[0].process(cancelling(order))
-    await replicas[1].process(reserved(order))
-    assert types_of(await db.outbox_events("payment"), order) == ["payment.voided"]
-    assert await net(db, order) == (0, 0)
-    assert await state(db, order) == "voided"
+    order_id = uuid4()
+    await replicas[0].process(cancelling(order_id))
+    await replicas[1].process(inventory_reserved(order_id))
+    assert types_of(await db.outbox_events("payment"), order_id) == ["payment.voided"]
+    assert await net(db, order_id) == (0, 0)
+    assert await state(db, order_id) == "voided"
 
 
 async def test_a_cancelling_during_a_charge_in_another_replica_settles_it(
     db: ServiceDatabase, replicas: Replicas, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The charge is made, its answer on the way, when the cancelling is processed from end to end elsewhere."""
-    order = uuid4()
+    order_id = uuid4()
     answered, go = asyncio.Event(), asyncio.Event()
     original = gateway.charge
 
@@ -192,36 +181,40 @@ async def test_a_cancelling_during_a_charge_in_another_replica_settles_it(
         return answer
 
     monkeypatch.setattr(gateway, "charge", slow)
-    charging = asyncio.create_task(replicas[0].process(reserved(order)))
+    charging = asyncio.create_task(replicas[0].process(inventory_reserved(order_id)))
     await answered.wait()
-    assert await replicas[1].process(cancelling(order)) == [Verdict.ACK]
+    assert await replicas[1].process(cancelling(order_id)) == [Verdict.ACK]
     go.set()
     assert await charging == [Verdict.ACK]
-    assert types_of(await db.outbox_events("payment"), order) == ["payment.refunded"]
-    assert await net(db, order) == (1, 0)
+    assert types_of(await db.outbox_events("payment"), order_id) == ["payment.refunded"]
+    assert await net(db, order_id) == (1, 0)
 
 
 async def test_an_answer_waits_for_a_cancelling_that_is_being_noted(db: ServiceDatabase, replicas: Replicas) -> None:
-    order = uuid4()
-    cancel = cancelling(order)
-    await replicas[0].process(reserved(order, "tok_abandoned"))
-    async with replicas[0].outbox.transaction(Payments) as work:
+    order_id = uuid4()
+    cancel = cancelling(order_id)
+    await replicas[0].process(inventory_reserved(order_id, "tok_abandoned"))
+    async with replicas[0].outbox.transaction(PaymentRepository) as work:
         await work.load([cancel])
-        other = asyncio.create_task(replicas[1].process(reserved(order, "tok_ok")))
+        other = asyncio.create_task(replicas[1].process(inventory_reserved(order_id, "tok_ok")))
         await asyncio.sleep(0.3)
         assert not other.done()
         await prepare_void(cancel, work)
     assert await other == [Verdict.ACK]
-    assert await net(db, order) == (0, 0)
-    assert await state(db, order) == "cancelled"
+    assert await net(db, order_id) == (0, 0)
+    assert await state(db, order_id) == "cancelled"
 
 
 async def test_shuffled_and_repeated_events_on_two_replicas_converge(db: ServiceDatabase, replicas: Replicas) -> None:
     kept, cancelled = [uuid4() for _ in range(25)], [uuid4() for _ in range(50)]
-    events = [reserved(order, random.choice(["tok_ok", "tok_flaky"])) for order in kept]
-    for order in cancelled:
+    events = [inventory_reserved(order_id, random.choice(["tok_ok", "tok_flaky"])) for order_id in kept]
+    for order_id in cancelled:
         token = random.choice(["tok_ok", "tok_flaky", "tok_declined", "tok_abandoned"])
-        events += [reserved(order, token), cancelling(order, Participant.SHIPPING), cancelling(order)]
+        events += [
+            inventory_reserved(order_id, token),
+            cancelling(order_id, Participant.SHIPPING),
+            cancelling(order_id),
+        ]
 
     async def consume(replica: Replica) -> None:
         # Each replica sees every event twice; what is rejected comes again behind the others.
@@ -237,17 +230,17 @@ async def test_shuffled_and_repeated_events_on_two_replicas_converge(db: Service
 
     await asyncio.gather(*(consume(replica) for replica in replicas))
     said = await db.outbox_events("payment")
-    for order in kept:
-        assert types_of(said, order) == ["payment.success"]
-        assert await net(db, order) == (1, 990)
-        assert await state(db, order) == "paid"
-    for order in cancelled:
-        charges, money = await net(db, order)
-        answer = types_of(said, order)[-1]
+    for order_id in kept:
+        assert types_of(said, order_id) == ["payment.success"]
+        assert await net(db, order_id) == (1, 990)
+        assert await state(db, order_id) == "paid"
+    for order_id in cancelled:
+        charges, money = await net(db, order_id)
+        answer = types_of(said, order_id)[-1]
         assert money == 0
         assert answer == ("payment.refunded" if charges else "payment.voided")
-        assert await state(db, order) == answer.removeprefix("payment.")
-        assert len([kind for kind in types_of(said, order) if kind in ("payment.refunded", "payment.voided")]) == 1
+        assert await state(db, order_id) == answer.removeprefix("payment.")
+        assert len([kind for kind in types_of(said, order_id) if kind in ("payment.refunded", "payment.voided")]) == 1
     failures = await db.sql(
         "SELECT DISTINCT state FROM payment.failures WHERE subject = ANY($1::uuid[])", kept + cancelled
     )

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from services.payment.domain import Blocked, Charged, Declined, Refunded, Voided
-from services.payment.gateway import GatewayTrouble, KeyReused, NotConfirmed
-from services.payment.simulated_gateway import SimulatedGateway
-from services.payment.simulated_ledger import Entry, Ledger
+from services.payment.gateway import ChargeKeyReused, ConfirmationPending, GatewayError
+from services.payment.simulator.gateway import SimulatedGateway
+from services.payment.simulator.store import ChargeLedger, ChargeRecord
 from tests.service_replica import ServiceDatabase
 from warren_messaging.postgres.database import DatabaseAddress
 
@@ -71,7 +71,7 @@ async def test_a_declined_charge_stays_declined_and_voids_to_nothing(
 
 async def test_flaky_fails_twice_then_charges(db: ServiceDatabase, gateway: SimulatedGateway, key: str) -> None:
     for _ in range(2):
-        with pytest.raises(GatewayTrouble, match="503"):
+        with pytest.raises(GatewayError, match="503"):
             await charge(gateway, key, "tok_flaky")
     assert await booked(db, key) == []
     assert isinstance(await charge(gateway, key, "tok_flaky"), Charged)
@@ -80,7 +80,7 @@ async def test_flaky_fails_twice_then_charges(db: ServiceDatabase, gateway: Simu
 
 async def test_a_lost_answer_is_found_by_the_next_call(db: ServiceDatabase, key: str) -> None:
     gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=0.5)
-    with pytest.raises(GatewayTrouble, match="no answer within"):
+    with pytest.raises(GatewayError, match="no answer within"):
         await charge(gateway, key, "tok_lost_answer")
     assert await booked(db, key) == [700]
     assert isinstance(await charge(gateway, key, "tok_lost_answer"), Charged)
@@ -91,16 +91,16 @@ async def test_a_lost_answer_is_found_by_the_next_call(db: ServiceDatabase, key:
 async def test_timeout_never_answers_and_never_charges(db: ServiceDatabase, key: str) -> None:
     gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=0.1)
     for _ in range(2):
-        with pytest.raises(GatewayTrouble, match=r"no answer within 0\.1 s"):
+        with pytest.raises(GatewayError, match=r"no answer within 0\.1 s"):
             await charge(gateway, key, "tok_timeout")
     assert await booked(db, key) == []
     await gateway.close()
 
 
 async def test_a_charge_waits_for_the_customer(db: ServiceDatabase, gateway: SimulatedGateway, key: str) -> None:
-    with pytest.raises(NotConfirmed):
+    with pytest.raises(ConfirmationPending):
         await charge(gateway, key, "tok_confirm")
-    with pytest.raises(NotConfirmed):
+    with pytest.raises(ConfirmationPending):
         await charge(gateway, key, "tok_confirm")
     await db.sql("UPDATE gateway.charges SET confirmed_at = now() WHERE key = $1 AND confirmed_at > now()", key)
     assert isinstance(await charge(gateway, key, "tok_confirm"), Charged)
@@ -113,7 +113,7 @@ async def test_the_simulated_customer_confirms_after_two_seconds(
     waits = {}
     for token in ("tok_confirm", "tok_abandoned"):
         name = secrets.token_hex(8)
-        with pytest.raises(NotConfirmed):
+        with pytest.raises(ConfirmationPending):
             await charge(gateway, name, token)
         [row] = await db.sql(
             "SELECT extract(epoch FROM confirmed_at - created_at) FROM gateway.charges WHERE key = $1", name
@@ -148,7 +148,7 @@ async def test_after_a_void_the_key_takes_no_money(
 async def test_a_pending_charge_is_prevented_by_a_void(
     db: ServiceDatabase, gateway: SimulatedGateway, key: str, token: str
 ) -> None:
-    with pytest.raises((NotConfirmed, GatewayTrouble)):
+    with pytest.raises((ConfirmationPending, GatewayError)):
         await charge(gateway, key, token)
     assert await gateway.void(key) == Voided()
     assert await charge(gateway, key, token) == Blocked()
@@ -176,7 +176,7 @@ async def test_charges_and_voids_racing_from_two_processes_keep_nothing(
 
 async def test_another_amount_under_the_same_key_is_refused(gateway: SimulatedGateway, key: str) -> None:
     await charge(gateway, key)
-    with pytest.raises(KeyReused):
+    with pytest.raises(ChargeKeyReused):
         await gateway.charge(key, 701, "EUR", "tok_ok")
 
 
@@ -185,14 +185,14 @@ async def test_calls_made_at_once_share_statements(
 ) -> None:
     await charge(gateway, key)
     statements = 0
-    original = Ledger._entries
+    original = ChargeLedger._records
 
-    async def counted(self: Ledger, statement: str, *arguments: object) -> Mapping[str, Entry]:
+    async def counted(self: ChargeLedger, statement: str, *arguments: object) -> Mapping[str, ChargeRecord]:
         nonlocal statements
         statements += 1
         return await original(self, statement, *arguments)
 
-    monkeypatch.setattr(Ledger, "_entries", counted)
+    monkeypatch.setattr(ChargeLedger, "_records", counted)
     await asyncio.gather(*(charge(gateway, f"{key}-{number}") for number in range(200)))
     assert statements <= 3
 
@@ -209,7 +209,7 @@ async def test_latency_is_that_of_a_call_not_of_a_queue(db: ServiceDatabase, key
 async def test_books_out_of_reach_are_trouble_with_the_gateway(db: ServiceDatabase, key: str) -> None:
     address = db.address("gateway")
     away = SimulatedGateway(DatabaseAddress(address.url.replace(db.name, "nowhere"), address.password_file, None))
-    with pytest.raises(GatewayTrouble, match="not available"):
+    with pytest.raises(GatewayError, match="not available"):
         await charge(away, key)
     await away.close()
 

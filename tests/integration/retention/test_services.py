@@ -11,7 +11,7 @@ from devtools.servers.servers import Servers
 from services.audit import store as audit
 from services.inventory import store as inventory
 from services.notification import store as notification
-from services.order import retention as order
+from services.order import store as order
 from services.payment import store as payment
 from services.registry import SERVICE_NAMES
 from services.shared.channels import store as channels

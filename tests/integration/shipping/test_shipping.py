@@ -8,36 +8,24 @@ from functools import partial
 from uuid import UUID, uuid4
 
 from services.shared.contracts import AnyEvent
-from services.shared.contracts.orders import CancelReason, OrderCancelling, OrderDeliveryConfirmed, Participant
-from services.shared.contracts.payments import PaymentSuccess
+from services.shared.contracts.orders import OrderDeliveryConfirmed, Participant
 from services.shipping import store
-from services.shipping.domain import Pace
+from services.shipping.domain import Delays, Shipment
 from services.shipping.handlers import deliver_due, on_payment_success, prepare_due
-from services.shipping.store import Shipments
-from services.shipping.tracking import tracking_number
+from services.shipping.store import ShipmentRepository
+from tests.events import cancelling, payment_success
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of, with_new_ids
 
-Start = Callable[[Pace], AbstractAsyncContextManager[Replica]]
+Start = Callable[[Delays], AbstractAsyncContextManager[Replica]]
 
-AT_ONCE = Pace()
+AT_ONCE = Delays()
 HOUR = 3600.0
 
 
-def paid(order: UUID, *, express: bool = False) -> AnyEvent:
-    data = PaymentSuccess(customer="gayal", charge_id="ch_1", amount_cents=990, currency="EUR", express=express)
-    return event_of(data, source="/warren/payment", subject=order, reference="123")
-
-
-def confirmed(order: UUID) -> AnyEvent:
-    return event_of(OrderDeliveryConfirmed(customer="gayal"), subject=order, reference="123")
-
-
-def cancelling(order: UUID, *asked: Participant) -> AnyEvent:
-    participants = list(asked) or [Participant.SHIPPING]
-    data = OrderCancelling(customer="gayal", reason=CancelReason.CUSTOMER, participants=participants)
-    return event_of(data, subject=order, reference="123")
+def confirmed(order_id: UUID) -> AnyEvent:
+    return event_of(OrderDeliveryConfirmed(customer="ada"), subject=order_id, reference="A-1")
 
 
 async def pass_time(db: ServiceDatabase) -> None:
@@ -51,21 +39,21 @@ async def pass_time(db: ServiceDatabase) -> None:
 async def test_a_paid_order_is_prepared_at_once_and_delivered_on_confirmation(
     db: ServiceDatabase, start: Start
 ) -> None:
-    order = uuid4()
+    order_id = uuid4()
     async with start(AT_ONCE) as shipping:
-        await shipping.process(paid(order))
-        await shipping.process(confirmed(order))
+        await shipping.process(payment_success(order_id))
+        await shipping.process(confirmed(order_id))
     said = await db.outbox_events("shipping")
     assert [event.type for event in said] == ["shipping.prepared", "shipping.delivered"]
-    assert {event.data.tracking for event in said} == {tracking_number(order)}
+    assert {event.data.tracking for event in said} == {Shipment(order_id).tracking}
     assert [event.sourcesequence for event in said] == [1, 2]
-    [row] = await db.sql("SELECT state, tracking FROM shipping.shipments WHERE order_id = $1", order)
-    assert tuple(row) == ("delivered", tracking_number(order))
+    [row] = await db.sql("SELECT state, tracking FROM shipping.shipments WHERE order_id = $1", order_id)
+    assert tuple(row) == ("delivered", Shipment(order_id).tracking)
 
 
 async def test_shuffled_and_repeated_events_on_two_replicas_deliver_once(db: ServiceDatabase, start: Start) -> None:
-    orders = [uuid4() for _ in range(80)]
-    events = [make(order) for order in orders for make in (paid, confirmed)]
+    order_ids = [uuid4() for _ in range(80)]
+    events = [make(order_id) for order_id in order_ids for make in (payment_success, confirmed)]
     async with start(AT_ONCE) as one, start(AT_ONCE) as two:
 
         async def consume(replica: Replica) -> None:
@@ -77,37 +65,38 @@ async def test_shuffled_and_repeated_events_on_two_replicas_deliver_once(db: Ser
         await asyncio.gather(consume(one), consume(two))
         assert one.telemetry.failures == two.telemetry.failures == []
     said = await db.outbox_events("shipping")
-    for order in orders:
-        assert types_of(said, order) == ["shipping.prepared", "shipping.delivered"]
+    for order_id in order_ids:
+        assert types_of(said, order_id) == ["shipping.prepared", "shipping.delivered"]
 
 
 async def test_payment_and_cancelling_racing_on_two_replicas_agree(db: ServiceDatabase, start: Start) -> None:
-    orders = [uuid4() for _ in range(80)]
+    order_ids = [uuid4() for _ in range(80)]
     async with start(AT_ONCE) as one, start(AT_ONCE) as two:
-        for first in range(0, len(orders), 8):
-            some = orders[first : first + 8]
+        for first in range(0, len(order_ids), 8):
+            some = order_ids[first : first + 8]
             await asyncio.gather(
-                one.process(*(paid(order) for order in some)), two.process(*(cancelling(order) for order in some[::-1]))
+                one.process(*(payment_success(order_id) for order_id in some)),
+                two.process(*(cancelling(order_id, Participant.SHIPPING) for order_id in some[::-1])),
             )
         assert one.telemetry.failures == two.telemetry.failures == []
     said = await db.outbox_events("shipping")
-    for order in orders:
-        assert types_of(said, order) in (["shipping.stopped"], ["shipping.prepared", "shipping.refused"])
+    for order_id in order_ids:
+        assert types_of(said, order_id) in (["shipping.stopped"], ["shipping.prepared", "shipping.refused"])
 
 
 async def test_a_decision_about_a_known_parcel_waits_for_the_one_under_way(db: ServiceDatabase, start: Start) -> None:
-    order = uuid4()
+    order_id = uuid4()
     async with start(AT_ONCE) as one, start(AT_ONCE) as two:
-        await one.process(confirmed(order))
-        payment = paid(order)
-        async with one.outbox.transaction(partial(Shipments, pace=AT_ONCE)) as work:
+        await one.process(confirmed(order_id))
+        payment = payment_success(order_id)
+        async with one.outbox.transaction(partial(ShipmentRepository, delays=AT_ONCE)) as work:
             await work.load([payment])
-            stopping = asyncio.create_task(two.process(cancelling(order)))
+            stopping = asyncio.create_task(two.process(cancelling(order_id, Participant.SHIPPING)))
             await asyncio.sleep(0.3)
             assert not stopping.done()
             await on_payment_success(payment, work)
         assert await stopping == [Verdict.ACK]
-    assert types_of(await db.outbox_events("shipping"), order) == [
+    assert types_of(await db.outbox_events("shipping"), order_id) == [
         "shipping.prepared",
         "shipping.delivered",
         "shipping.refused",
@@ -115,26 +104,26 @@ async def test_a_decision_about_a_known_parcel_waits_for_the_one_under_way(db: S
 
 
 async def test_cancelling_before_the_payment_stops_the_parcel_for_good(db: ServiceDatabase, start: Start) -> None:
-    order = uuid4()
+    order_id = uuid4()
     async with start(AT_ONCE) as shipping:
-        await shipping.process(cancelling(order))
-        await shipping.process(paid(order), confirmed(order))
-    assert types_of(await db.outbox_events("shipping"), order) == ["shipping.stopped"]
+        await shipping.process(cancelling(order_id, Participant.SHIPPING))
+        await shipping.process(payment_success(order_id), confirmed(order_id))
+    assert types_of(await db.outbox_events("shipping"), order_id) == ["shipping.stopped"]
 
 
 async def test_every_request_to_cancel_is_answered_alike_and_a_repetition_is_not(
     db: ServiceDatabase, start: Start
 ) -> None:
-    order = uuid4()
-    first = cancelling(order)
+    order_id = uuid4()
+    first = cancelling(order_id, Participant.SHIPPING)
     async with start(AT_ONCE) as shipping:
-        await shipping.process(paid(order))
+        await shipping.process(payment_success(order_id))
         await shipping.process(first)
         await shipping.process(first, with_new_ids(first))
-        await shipping.process(cancelling(order, Participant.INVENTORY, Participant.PAYMENT))
-    said = [event for event in await db.outbox_events("shipping") if event.subject == order]
+        await shipping.process(cancelling(order_id, Participant.INVENTORY, Participant.PAYMENT))
+    said = [event for event in await db.outbox_events("shipping") if event.subject == order_id]
     assert [event.type for event in said] == ["shipping.prepared", "shipping.refused", "shipping.refused"]
-    assert said[1].data.tracking == tracking_number(order)
+    assert said[1].data.tracking == Shipment(order_id).tracking
 
 
 async def test_a_cancelling_that_does_not_name_shipping_leaves_no_trace(db: ServiceDatabase, start: Start) -> None:
@@ -147,10 +136,10 @@ async def test_a_waiting_parcel_can_be_stopped_and_leaves_by_the_databases_clock
     db: ServiceDatabase, start: Start
 ) -> None:
     stopped, left = uuid4(), uuid4()
-    async with start(Pace(preparation=HOUR)) as shipping:
-        await shipping.process(paid(stopped), paid(left))
+    async with start(Delays(preparation=HOUR)) as shipping:
+        await shipping.process(payment_success(stopped), payment_success(left))
         assert await shipping.tick(prepare_due) == 0
-        await shipping.process(cancelling(stopped))
+        await shipping.process(cancelling(stopped, Participant.SHIPPING))
         await pass_time(db)
         assert await shipping.tick(prepare_due) == 1
         assert await shipping.tick(prepare_due) == 0
@@ -158,51 +147,51 @@ async def test_a_waiting_parcel_can_be_stopped_and_leaves_by_the_databases_clock
     said = await db.outbox_events("shipping")
     assert types_of(said, stopped) == ["shipping.stopped"]
     assert types_of(said, left) == ["shipping.prepared"]
-    assert said[-1].reference == "123"
+    assert said[-1].reference == "A-1"
 
 
 async def test_the_wait_begins_with_the_payment(db: ServiceDatabase, start: Start) -> None:
-    order = uuid4()
-    async with start(Pace(preparation=HOUR)) as shipping:
-        await shipping.process(confirmed(order))
-        await shipping.process(paid(order))
+    order_id = uuid4()
+    async with start(Delays(preparation=HOUR)) as shipping:
+        await shipping.process(confirmed(order_id))
+        await shipping.process(payment_success(order_id))
         waits = "SELECT prepare_at, extract(epoch FROM prepare_at - changed_at) FROM shipping.shipments"
         [before] = await db.sql(waits)
         assert before[1] == HOUR
-        await shipping.process(with_new_ids(confirmed(order)))
+        await shipping.process(with_new_ids(confirmed(order_id)))
         assert (await db.sql(waits))[0][0] == before[0]
         await pass_time(db)
         await shipping.tick(prepare_due)
-    assert types_of(await db.outbox_events("shipping"), order) == ["shipping.prepared", "shipping.delivered"]
+    assert types_of(await db.outbox_events("shipping"), order_id) == ["shipping.prepared", "shipping.delivered"]
 
 
 async def test_the_carrier_delivers_when_its_time_has_come(db: ServiceDatabase, start: Start) -> None:
-    order = uuid4()
-    async with start(Pace(preparation=HOUR, carrier=HOUR)) as shipping:
-        await shipping.process(paid(order))
+    order_id = uuid4()
+    async with start(Delays(preparation=HOUR, carrier=HOUR)) as shipping:
+        await shipping.process(payment_success(order_id))
         await pass_time(db)
         await shipping.tick(prepare_due)
         assert await shipping.tick(deliver_due) == 0
         await pass_time(db)
         assert await shipping.tick(deliver_due) == 1
         assert await shipping.tick(deliver_due) == 0
-        await shipping.process(confirmed(order))
-    assert types_of(await db.outbox_events("shipping"), order) == ["shipping.prepared", "shipping.delivered"]
+        await shipping.process(confirmed(order_id))
+    assert types_of(await db.outbox_events("shipping"), order_id) == ["shipping.prepared", "shipping.delivered"]
 
 
 async def test_an_instant_carrier_delivers_in_the_same_transaction(db: ServiceDatabase, start: Start) -> None:
-    order = uuid4()
-    async with start(Pace(carrier=0)) as shipping:
-        await shipping.process(paid(order))
-    assert types_of(await db.outbox_events("shipping"), order) == ["shipping.prepared", "shipping.delivered"]
+    order_id = uuid4()
+    async with start(Delays(carrier=0)) as shipping:
+        await shipping.process(payment_success(order_id))
+    assert types_of(await db.outbox_events("shipping"), order_id) == ["shipping.prepared", "shipping.delivered"]
 
 
 async def test_express_parcels_leave_first(db: ServiceDatabase, start: Start) -> None:
-    orders = [uuid4() for _ in range(300)]
-    express = set(orders[200:])
-    async with start(Pace(preparation=HOUR)) as shipping:
-        for order in orders:
-            await shipping.process(paid(order, express=order in express))
+    order_ids = [uuid4() for _ in range(300)]
+    express = set(order_ids[200:])
+    async with start(Delays(preparation=HOUR)) as shipping:
+        for order_id in order_ids:
+            await shipping.process(payment_success(order_id, express=order_id in express))
         await pass_time(db)
         assert [await shipping.tick(prepare_due) for _ in range(3)] == [200, 100, 0]
     said = await db.outbox_events("shipping")
@@ -211,9 +200,9 @@ async def test_express_parcels_leave_first(db: ServiceDatabase, start: Start) ->
 
 
 async def test_two_replicas_share_what_is_due(db: ServiceDatabase, start: Start) -> None:
-    orders = [uuid4() for _ in range(500)]
-    async with start(Pace(preparation=HOUR)) as one, start(Pace(preparation=HOUR)) as two:
-        await one.process(*(paid(order) for order in orders))
+    order_ids = [uuid4() for _ in range(500)]
+    async with start(Delays(preparation=HOUR)) as one, start(Delays(preparation=HOUR)) as two:
+        await one.process(*(payment_success(order_id) for order_id in order_ids))
         await pass_time(db)
 
         async def ticking(replica: Replica) -> int:
@@ -225,7 +214,7 @@ async def test_two_replicas_share_what_is_due(db: ServiceDatabase, start: Start)
         totals = await asyncio.gather(ticking(one), ticking(two))
     assert sum(totals) == 500
     said = await db.outbox_events("shipping")
-    assert sorted(event.subject for event in said) == sorted(orders)
+    assert sorted(event.subject for event in said) == sorted(order_ids)
 
 
 async def test_a_tick_costs_nothing_for_what_is_past(db: ServiceDatabase, start: Start) -> None:

@@ -3,7 +3,9 @@
 import pytest
 
 from services.email.settings import EmailSettings
+from services.notification.settings import NotificationSettings
 from services.order.settings import ApiSettings, WorkerSettings
+from services.payment.settings import PaymentSettings
 from services.shared.chassis.process import ServiceProcess
 from services.shared.chassis.settings import ProcessSettings, load_settings
 from warren_messaging.errors import ConfigurationError
@@ -17,6 +19,7 @@ NEEDED = {
     "WARREN_BROKER_CA_FILE": "/run/ca.pem",
     "WARREN_SMTP_HOST": "localhost",
     "WARREN_SMTP_PORT": "25",
+    "WARREN_GATEWAY_DATABASE_PASSWORD_FILE": "/run/gateway",
 }
 
 
@@ -40,6 +43,12 @@ NEEDED = {
         (WorkerSettings, "IDEMPOTENCY_DAYS", "0", ">= 1"),
         (EmailSettings, "SMTP_PORT", "0", ">= 1"),
         (EmailSettings, "SMTP_CONNECTIONS", "0", ">= 1"),
+        (NotificationSettings, "CONTACT_DAYS", "0", ">= 1"),
+        (NotificationSettings, "CONTACT_DOMAIN", "a@b", "not a domain name"),
+        (NotificationSettings, "CONTACT_DOMAIN", "", "not a domain name"),
+        (PaymentSettings, "PAYMENT_CONCURRENCY", "0", ">= 1"),
+        (PaymentSettings, "GATEWAY_LATENCY_MS", "-1", ">= 0"),
+        (PaymentSettings, "GATEWAY_TIMEOUT_SECONDS", "60", "<= 20"),  # the library limits a call to 30
     ],
 )
 def test_an_invalid_value_is_reported_with_its_variable(

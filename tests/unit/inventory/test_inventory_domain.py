@@ -8,32 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.inventory import domain
-from services.inventory.domain import Reservation, Shelf, State
+from services.inventory.domain import Reservation, ReservationState, StockItem
 from services.shared.contracts import EventData
 from services.shared.contracts.inventory import InventoryOutOfStock, InventoryReleased, InventoryReserved
-from services.shared.contracts.orders import Line, OrderCreated
+from services.shared.contracts.orders import Line
+from tests.events import order_created
 
-Shelves = dict[str, Shelf]
-Step = Callable[[Reservation, Shelves], tuple[Reservation, list[EventData]]]
+Stock = dict[str, StockItem]
+Step = Callable[[Reservation, Stock], tuple[Reservation, list[EventData]]]
 
 
-def shelves(**pieces: int) -> Shelves:
-    return {sku: Shelf(sku, on_hand=count, received=count) for sku, count in pieces.items()}
+def items(**pieces: int) -> Stock:
+    return {sku: StockItem(sku, on_hand=count, received=count) for sku, count in pieces.items()}
 
 
 def created(*lines: tuple[str, int]) -> Step:
-    data = OrderCreated(
-        customer="gayal",
-        lines=[Line(sku, quantity) for sku, quantity in lines],
-        total_cents=100,
-        currency="EUR",
-        payment_token="tok_ok",
-        express=True,
-    )
-    return lambda reservation, stock: domain.create(reservation, data, stock)
+    data = order_created(*lines, express=True)
+    return lambda reservation, stock: domain.reserve(reservation, data, stock)
 
 
-def run(stock: Shelves, *steps: Step) -> tuple[Reservation, list[EventData]]:
+def run(stock: Stock, *steps: Step) -> tuple[Reservation, list[EventData]]:
     reservation, said = Reservation(uuid.UUID(int=1)), []
     for step in steps:
         reservation, events = step(reservation, stock)
@@ -42,68 +36,68 @@ def run(stock: Shelves, *steps: Step) -> tuple[Reservation, list[EventData]]:
     return reservation, said
 
 
-def conserved(stock: Shelves) -> None:
-    for shelf in stock.values():
-        assert min(shelf.on_hand, shelf.reserved, shelf.sold) >= 0
-        assert shelf.on_hand + shelf.reserved + shelf.sold == shelf.received
+def conserved(stock: Stock) -> None:
+    for item in stock.values():
+        assert min(item.on_hand, item.reserved, item.sold) >= 0
+        assert item.on_hand + item.reserved + item.sold == item.received
 
 
-def counts(shelf: Shelf) -> tuple[int, int, int]:
-    return shelf.on_hand, shelf.reserved, shelf.sold
+def counts(item: StockItem) -> tuple[int, int, int]:
+    return item.on_hand, item.reserved, item.sold
 
 
 def test_a_reservation_sets_pieces_aside_and_carries_on_what_payment_needs() -> None:
-    stock = shelves(mug=5)
+    stock = items(mug=5)
     reservation, said = run(stock, created(("mug", 2)))
-    assert reservation.state is State.RESERVED
+    assert reservation.state is ReservationState.RESERVED
     assert counts(stock["mug"]) == (3, 2, 0)
     assert said == [
-        InventoryReserved(customer="gayal", total_cents=100, currency="EUR", payment_token="tok_ok", express=True)
+        InventoryReserved(customer="ada", total_cents=990, currency="EUR", payment_token="tok_ok", express=True)
     ]
 
 
 def test_all_lines_or_none() -> None:
-    stock = shelves(mug=5, teapot=1)
+    stock = items(mug=5, teapot=1)
     reservation, said = run(stock, created(("mug", 2), ("teapot", 3), ("kettle", 1)))
-    assert reservation.state is State.OUT_OF_STOCK
+    assert reservation.state is ReservationState.OUT_OF_STOCK
     assert counts(stock["mug"]) == (5, 0, 0)
-    assert said == [InventoryOutOfStock(customer="gayal", missing=[Line("kettle", 1), Line("teapot", 2)])]
+    assert said == [InventoryOutOfStock(customer="ada", missing=[Line("kettle", 1), Line("teapot", 2)])]
 
 
 def test_two_lines_of_one_article_do_not_count_on_the_same_piece() -> None:
-    stock = shelves(mug=1)
+    stock = items(mug=1)
     reservation, _ = run(stock, created(("mug", 1), ("mug", 1)))
-    assert reservation.state is State.OUT_OF_STOCK
+    assert reservation.state is ReservationState.OUT_OF_STOCK
 
 
 def test_released_pieces_are_back_whether_reserved_or_sold() -> None:
     for steps in ([created(("mug", 2))], [created(("mug", 2)), domain.pay]):
-        stock = shelves(mug=5)
+        stock = items(mug=5)
         reservation, said = run(stock, *steps, domain.release)
-        assert reservation.state is State.RELEASED
+        assert reservation.state is ReservationState.RELEASED
         assert counts(stock["mug"]) == (5, 0, 0)
         assert said[-1] == InventoryReleased(lines=[Line("mug", 2)])
 
 
 def test_cancelled_before_created_nothing_is_ever_held() -> None:
-    stock = shelves(mug=5)
+    stock = items(mug=5)
     reservation, said = run(stock, domain.release, created(("mug", 2)), domain.pay)
-    assert reservation.state is State.RELEASED
+    assert reservation.state is ReservationState.RELEASED
     assert counts(stock["mug"]) == (5, 0, 0)
     assert said == [InventoryReleased(lines=[])]
 
 
 def test_every_order_of_arrival_with_repetitions_ends_alike() -> None:
     for steps in itertools.permutations([created(("mug", 2)), domain.pay] * 2):
-        stock = shelves(mug=5)
+        stock = items(mug=5)
         reservation, said = run(stock, *steps)
-        assert reservation.state is State.SOLD
+        assert reservation.state is ReservationState.SOLD
         assert counts(stock["mug"]) == (3, 0, 2)
         assert sorted(each.TYPE for each in said) == ["inventory.committed", "inventory.reserved"]
     for steps in itertools.permutations([created(("mug", 2)), domain.pay, domain.release] * 2, 6):
-        stock = shelves(mug=5)
+        stock = items(mug=5)
         reservation, said = run(stock, *steps)
-        assert reservation.state is State.RELEASED
+        assert reservation.state is ReservationState.RELEASED
         assert counts(stock["mug"]) == (5, 0, 0)
         assert [each.TYPE for each in said].count("inventory.released") == 1
 
@@ -113,7 +107,7 @@ def test_every_order_of_arrival_with_repetitions_ends_alike() -> None:
     st.integers(0, 5),
 )
 def test_many_orders_never_share_a_piece(steps: list[tuple[int, str]], pieces: int) -> None:
-    stock = shelves(mug=pieces, teapot=3)
+    stock = items(mug=pieces, teapot=3)
     orders = {number: Reservation(uuid.UUID(int=number + 1)) for number in range(4)}
     for number, name in steps:
         step: Step = {
@@ -123,8 +117,8 @@ def test_many_orders_never_share_a_piece(steps: list[tuple[int, str]], pieces: i
         }[name]
         orders[number], _ = step(orders[number], stock)
         conserved(stock)
-        held = {State.RESERVED: 0, State.SOLD: 0}
+        held = {ReservationState.RESERVED: 0, ReservationState.SOLD: 0}
         for each in orders.values():
             if each.state in held:
                 held[each.state] += sum(line.quantity for line in each.lines if line.sku == "mug")
-        assert counts(stock["mug"])[1:] == (held[State.RESERVED], held[State.SOLD])
+        assert counts(stock["mug"])[1:] == (held[ReservationState.RESERVED], held[ReservationState.SOLD])

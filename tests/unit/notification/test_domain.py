@@ -3,15 +3,17 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notification.domain import Conversation, Telling, contact_of
+from services.notification.domain import Notification, NotificationLog, contact_of
 from services.notification.handlers import HANDLERS
-from services.notification.wording import REASONS, WORDING, money, words
+from services.notification.settings import NotificationSettings
+from services.notification.templates import REASONS, TEMPLATES, format_amount, render
 from services.shared.contracts import AnyEvent, EventData, inventory, orders
-from services.shared.contracts.inventory import InventoryOutOfStock, InventoryReserved
+from services.shared.contracts.inventory import InventoryOutOfStock
 from services.shared.contracts.orders import (
     CancelReason,
     Contact,
@@ -25,135 +27,132 @@ from services.shared.contracts.orders import (
     OrderShipped,
     Participant,
 )
+from tests.events import RESERVED, order_created
+from tests.services import settings_of
 from warren_messaging.testing import event_of
 
-ORDER = UUID("0198c0de-0000-7000-8000-000000000001")
+ORDER_ID = UUID("0198c0de-0000-7000-8000-000000000001")
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-CREATED = OrderCreated(
-    customer="gayal",
-    lines=[Line("item1", 1)],
-    total_cents=1990,
-    currency="EUR",
-    payment_token="tok_ok",
-    contact=Contact(email="gayal@example.test"),
-)
+CREATED = order_created(("item1", 1), contact=Contact(email="ada@example.test"))
 COMPLETING: tuple[EventData, ...] = (
     CREATED,
-    InventoryReserved(customer="gayal", total_cents=1990, currency="EUR", payment_token="tok_ok"),
-    OrderConfirmed(customer="gayal"),
-    OrderPaid(customer="gayal", total_cents=1990, currency="EUR"),
-    OrderShipped(customer="gayal", tracking="WRN-1"),
-    OrderCompleted(customer="gayal"),
+    RESERVED,
+    OrderConfirmed(customer="ada"),
+    OrderPaid(customer="ada", total_cents=1990, currency="EUR"),
+    OrderShipped(customer="ada", tracking="WRN-1"),
+    OrderCompleted(customer="ada"),
 )
 CANCELLED: tuple[EventData, ...] = (
     CREATED,
-    InventoryOutOfStock(customer="gayal", missing=[Line("item1", 1)]),
-    OrderCancelling(customer="gayal", reason=CancelReason.OUT_OF_STOCK, participants=[Participant.SHIPPING]),
-    OrderCancelling(customer="gayal", reason=CancelReason.OUT_OF_STOCK, participants=[Participant.INVENTORY]),
-    OrderCancelled(customer="gayal", reason=CancelReason.OUT_OF_STOCK),
+    InventoryOutOfStock(customer="ada", missing=[Line("item1", 1)]),
+    OrderCancelling(customer="ada", reason=CancelReason.OUT_OF_STOCK, participants=[Participant.SHIPPING]),
+    OrderCancelling(customer="ada", reason=CancelReason.OUT_OF_STOCK, participants=[Participant.INVENTORY]),
+    OrderCancelled(customer="ada", reason=CancelReason.OUT_OF_STOCK),
 )
 
 
 def history(facts: tuple[EventData, ...]) -> list[AnyEvent]:
     return [
-        event_of(data, subject=ORDER, reference="123", time=NOON + timedelta(seconds=number))
+        event_of(data, subject=ORDER_ID, reference="123", time=NOON + timedelta(seconds=number))
         for number, data in enumerate(facts)
     ]
 
 
-def tell(conversation: Conversation, event: AnyEvent) -> list[Telling]:
+def notify(log: NotificationLog, event: AnyEvent) -> list[Notification]:
     if isinstance(event.data, OrderCreated):
-        return conversation.introduce(event.data, None)
-    return conversation.hear(event)
+        return log.set_contact(event.data, None)
+    return log.on_event(event)
 
 
-def test_every_event_that_can_arrive_is_decided_on() -> None:
+def test_every_event_of_the_queue_has_a_template_or_none() -> None:
     # A request to cancel is for the order service alone.
     from_order = {*orders.EVENTS} - {orders.OrderCancelRequested}
     can_arrive = from_order | {inventory.InventoryReserved, inventory.InventoryOutOfStock}
-    assert set(WORDING) == can_arrive
+    assert set(TEMPLATES) == can_arrive
     assert set(HANDLERS) == can_arrive
 
 
-def test_an_order_that_completes_is_told_in_four_messages() -> None:
-    conversation = Conversation(ORDER)
-    told = [message.topic for event in history(COMPLETING) for _, message in tell(conversation, event)]
-    assert told == ["order.confirmed", "order.paid", "order.shipped", "order.completed"]
+def test_a_completed_order_has_four_notifications() -> None:
+    log = NotificationLog(ORDER_ID)
+    notified = [message.topic for event in history(COMPLETING) for _, message in notify(log, event)]
+    assert notified == ["order.confirmed", "order.paid", "order.shipped", "order.completed"]
 
 
-def test_an_order_out_of_stock_is_told_in_two_messages() -> None:
-    conversation = Conversation(ORDER)
-    told = [message.topic for event in history(CANCELLED) for _, message in tell(conversation, event)]
-    assert told == ["inventory.out_of_stock", "order.cancelled"]
+def test_an_order_out_of_stock_has_two_notifications() -> None:
+    log = NotificationLog(ORDER_ID)
+    notified = [message.topic for event in history(CANCELLED) for _, message in notify(log, event)]
+    assert notified == ["inventory.out_of_stock", "order.cancelled"]
 
 
-def test_news_waits_for_the_contact_and_is_then_told_oldest_first() -> None:
+def test_events_wait_for_the_contact_and_are_notified_oldest_first() -> None:
     created, *rest = history(COMPLETING)
     random.shuffle(rest)
-    conversation = Conversation(ORDER)
-    assert [tell(conversation, event) for event in rest] == [[]] * len(rest)
-    tellings = tell(conversation, created)
-    assert [message.topic for _, message in tellings] == [
+    log = NotificationLog(ORDER_ID)
+    assert [notify(log, event) for event in rest] == [[]] * len(rest)
+    notifications = notify(log, created)
+    assert [message.topic for _, message in notifications] == [
         "order.confirmed",
         "order.paid",
         "order.shipped",
         "order.completed",
     ]
-    assert all(message.contact.email == "gayal@example.test" for _, message in tellings)
-    assert all(event.type == message.topic for event, message in tellings)
-    assert not conversation.waiting
+    assert all(message.contact.email == "ada@example.test" for _, message in notifications)
+    assert all(event.type == message.topic for event, message in notifications)
+    assert not log.waiting
 
 
 @pytest.mark.parametrize("facts", [COMPLETING, CANCELLED])
 @given(data=st.data())
-def test_any_order_and_any_repetition_tells_the_same(facts: tuple[EventData, ...], data: st.DataObject) -> None:
+def test_any_order_and_any_repetition_has_the_same_notifications(
+    facts: tuple[EventData, ...], data: st.DataObject
+) -> None:
     events = history(facts)
-    in_order = Conversation(ORDER)
-    expected = Counter(message for event in events for _, message in tell(in_order, event))
+    in_order = NotificationLog(ORDER_ID)
+    expected = Counter(message for event in events for _, message in notify(in_order, event))
     arriving = data.draw(st.permutations(events + data.draw(st.lists(st.sampled_from(events), max_size=8))))
-    conversation = Conversation(ORDER)
-    told = Counter(message for event in arriving for _, message in tell(conversation, event))
-    assert told == expected
-    assert (conversation.told, conversation.contact) == (in_order.told, in_order.contact)
-    assert not conversation.waiting
+    log = NotificationLog(ORDER_ID)
+    notified = Counter(message for event in arriving for _, message in notify(log, event))
+    assert notified == expected
+    assert (log.notified, log.contact) == (in_order.notified, in_order.contact)
+    assert not log.waiting
 
 
 @pytest.mark.parametrize("reason", CancelReason)
-def test_every_reason_to_cancel_has_words(reason: CancelReason) -> None:
-    [event] = history((OrderCancelled(customer="gayal", reason=reason),))
-    said = words(event)
-    assert said is not None
-    assert REASONS[reason] in said.text
-    assert reason.value not in said.text.split()
+def test_every_cancel_reason_has_a_text(reason: CancelReason) -> None:
+    [event] = history((OrderCancelled(customer="ada", reason=reason),))
+    text = render(event)
+    assert text is not None
+    assert REASONS[reason] in text.body
+    assert reason.value not in text.body.split()
 
 
-def test_missing_articles_are_named_but_not_without_end() -> None:
+def test_missing_articles_are_listed_up_to_a_limit() -> None:
     missing = [Line(f"item{number}", 2) for number in range(23)]
-    [event] = history((InventoryOutOfStock(customer="gayal", missing=missing),))
-    said = words(event)
-    assert said is not None
-    assert "item0 (2 missing)" in said.text
-    assert said.text.endswith("- and 3 more")
-    assert "item22" not in said.text
+    [event] = history((InventoryOutOfStock(customer="ada", missing=missing),))
+    text = render(event)
+    assert text is not None
+    assert "item0 (2 missing)" in text.body
+    assert text.body.endswith("- and 3 more")
+    assert "item22" not in text.body
 
 
 def test_a_shipped_order_names_its_tracking_number() -> None:
-    [event] = history((OrderShipped(customer="gayal", tracking="WRN-77"),))
-    said = words(event)
-    assert said is not None
-    assert "WRN-77" in said.text
-    assert "123" in said.title
+    [event] = history((OrderShipped(customer="ada", tracking="WRN-77"),))
+    text = render(event)
+    assert text is not None
+    assert "WRN-77" in text.body
+    assert "123" in text.title
 
 
-def test_an_order_without_a_number_of_its_own_is_called_by_its_id() -> None:
-    said = words(event_of(OrderCompleted(customer="gayal"), subject=ORDER))
-    assert said is not None
-    assert str(ORDER) in said.title
+def test_an_order_without_a_reference_is_named_by_its_id() -> None:
+    text = render(event_of(OrderCompleted(customer="ada"), subject=ORDER_ID))
+    assert text is not None
+    assert str(ORDER_ID) in text.title
 
 
 @pytest.mark.parametrize(("cents", "text"), [(0, "0.00 EUR"), (5, "0.05 EUR"), (123456, "1234.56 EUR")])
-def test_money(cents: int, text: str) -> None:
-    assert money(cents, "EUR") == text
+def test_amounts_have_two_decimals(cents: int, text: str) -> None:
+    assert format_amount(cents, "EUR") == text
 
 
 @pytest.mark.parametrize(
@@ -169,8 +168,17 @@ def test_money(cents: int, text: str) -> None:
         ("x" * 65, Contact(), "shop.test", Contact()),
     ],
 )
-def test_a_customer_without_a_contact_gets_one_of_the_domain(
+def test_a_customer_without_a_contact_gets_an_address_of_the_domain(
     customer: str, given_: Contact, domain: str | None, expected: Contact
 ) -> None:
-    created = OrderCreated(customer=customer, lines=[], total_cents=0, currency="EUR", payment_token="", contact=given_)
+    created = msgspec.structs.replace(order_created(contact=given_), customer=customer)
     assert contact_of(created, domain) == expected
+
+
+def test_without_a_contact_domain_customers_without_a_contact_get_no_message() -> None:
+    assert settings_of(NotificationSettings).contact_domain is None
+
+
+@pytest.mark.parametrize("domain", ["shop.test", "localhost"])
+def test_a_contact_domain_is_accepted(domain: str) -> None:
+    assert settings_of(NotificationSettings, contact_domain=domain).contact_domain == domain

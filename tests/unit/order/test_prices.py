@@ -1,4 +1,4 @@
-"""A price list that is wrong stops the service with the reason."""
+"""An invalid price list stops the service with the reason."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from services.order.settings import SHIPPED_PRICES
 from warren_messaging.errors import ConfigurationError
 
 
-def test_the_shipped_prices_cover_what_the_documents_order() -> None:
+def test_the_shipped_prices_have_the_articles_of_the_documents() -> None:
     prices = PriceList.read(SHIPPED_PRICES)
     assert {f"item{number}" for number in range(1, 10)} <= prices.articles.keys()
     assert {"last-piece", "sold-out"} <= prices.articles.keys()
@@ -30,7 +30,7 @@ def test_the_shipped_prices_cover_what_the_documents_order() -> None:
         ('{"currency": "EUR", "articles": {"a": 1}, "tax": 3}', "tax"),
     ],
 )
-def test_a_malformed_list_is_refused_with_the_reason(tmp_path: Path, content: str, reason: str) -> None:
+def test_an_invalid_price_list_is_refused_with_the_reason(tmp_path: Path, content: str, reason: str) -> None:
     path = tmp_path / "prices.json"
     path.write_text(content)
     with pytest.raises(ConfigurationError, match=reason) as error:
@@ -38,12 +38,12 @@ def test_a_malformed_list_is_refused_with_the_reason(tmp_path: Path, content: st
     assert str(path) in str(error.value)
 
 
-def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_price_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="No such file"):
         PriceList.read(tmp_path / "prices.json")
 
 
-def test_a_list_of_ones_own_replaces_the_shipped_one(tmp_path: Path) -> None:
+def test_another_price_list_can_be_configured(tmp_path: Path) -> None:
     path = tmp_path / "prices.json"
     path.write_text(json.dumps({"currency": "LKR", "articles": {"tea": 50}}))
     assert PriceList.read(path).articles == {"tea": 50}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.payment.domain import State
+from services.payment.domain import PaymentState
 from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentSuccess, PaymentVoided
 from tests.unit.payment.world import CANCELLING, DEMAND, World
 
@@ -51,11 +51,11 @@ def assert_cancelled(world: World, cancellings: int = 1) -> None:
     assert len(outcomes) <= 1
     assert outcomes == world.said_before_cancelling, "nothing but answers after the cancelling is noted"
     if world.gateway.entries:
-        assert world.payment.state is State.REFUNDED
+        assert world.payment.state is PaymentState.REFUNDED
         assert isinstance(answers[0], PaymentRefunded)
         assert answers[0].amount_cents == DEMAND.total_cents
     else:
-        assert world.payment.state is State.VOIDED
+        assert world.payment.state is PaymentState.VOIDED
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: ",".join(plan[:3]) or "ok")
@@ -77,11 +77,11 @@ async def test_every_interleaving_of_three_deliveries_of_one_charge(plan: tuple[
         await world.finish(reserved)
         if plan[:1] == ("declined",):
             assert world.said == [PaymentFailed(code="card_declined")]
-            assert world.payment.state is State.FAILED
+            assert world.payment.state is PaymentState.FAILED
             assert world.gateway.entries == []
         else:
             assert [type(data) for data in world.said] == [PaymentSuccess]
-            assert world.payment.state is State.PAID
+            assert world.payment.state is PaymentState.PAID
             assert world.gateway.entries == [DEMAND.total_cents]
 
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from services.payment.domain import Blocked, ChargeAnswer, Charged, Declined, Payment, Refunded, VoidAnswer, Voided
-from services.payment.gateway import GatewayTrouble, NotConfirmed
+from services.payment.domain import Blocked, Charged, ChargeResult, Declined, Payment, Refunded, Voided, VoidResult
+from services.payment.gateway import ConfirmationPending, GatewayError
 from services.payment.handlers import handlers
-from services.payment.store import Payments
+from services.payment.store import PaymentRepository
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import CancelReason, OrderCancelling, Participant
@@ -26,24 +26,24 @@ class FakeGateway:
 
     def __init__(self, plan: Sequence[str]) -> None:
         self._plan = list(plan)
-        self._answer: ChargeAnswer | None = None
+        self._answer: ChargeResult | None = None
         self.entries: list[int] = []
 
-    async def charge(self, key: str, amount_cents: int, currency: str, token: str) -> ChargeAnswer:
+    async def charge(self, key: str, amount_cents: int, currency: str, token: str) -> ChargeResult:
         fate = self._plan.pop(0) if self._plan else "ok"
         if fate == "trouble":
-            raise GatewayTrouble("503")
+            raise GatewayError("503")
         if self._answer is None and fate == "unconfirmed":
-            raise NotConfirmed("not yet")
+            raise ConfirmationPending("not yet")
         if self._answer is None:
             self._answer = Declined("card_declined") if fate == "declined" else Charged("ch_1")
             if isinstance(self._answer, Charged):
                 self.entries.append(amount_cents)
         if fate == "lost":
-            raise GatewayTrouble("no answer")
+            raise GatewayError("no answer")
         return self._answer
 
-    async def void(self, key: str) -> VoidAnswer:
+    async def void(self, key: str) -> VoidResult:
         if isinstance(self._answer, Charged):
             self.entries.append(-self.entries[0])
             self._answer = Blocked()
@@ -52,7 +52,7 @@ class FakeGateway:
         return Refunded("ch_1", self.entries[0], "EUR") if self.entries else Voided()
 
 
-class InMemory(Payments):
+class InMemory(PaymentRepository):
     """A transaction on the world's one row."""
 
     def __init__(self, world: "World") -> None:

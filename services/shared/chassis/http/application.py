@@ -83,7 +83,7 @@ def application(routes: list[ControllerRouterHandler], *, title: str, index: str
             ConfigurationError: _misconfigured,
             TimeoutError: _unavailable,
             LockNotAvailableError: _unavailable,
-            HTTPException: _http_error,
+            HTTPException: http_error_response,
             Exception: _unexpected,
         },
     )
@@ -113,7 +113,7 @@ def _problem(
     )
 
 
-def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def http_error_response(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     headers = dict(error.headers or {})
     if isinstance(error, Problem):
         return _problem(request, error.status_code, error.title, error.detail, headers, **error.members)

@@ -1,9 +1,9 @@
 """The table of a service: for each class of event data a handler or an effect.
 
-    async def on_order_created(event: Event[OrderCreated], stock: Stockroom) -> list[EventData]:
+    async def on_order_created(event: Event[OrderCreated], stock: StockRepository) -> list[EventData]:
         ...
 
-    HANDLERS: Handlers[Stockroom] = {OrderCreated: on_order_created}
+    HANDLERS: Handlers[StockRepository] = {OrderCreated: on_order_created}
 
 A handler does no network I/O: it runs inside a transaction that holds locks, and runs again when that is rolled back. A
 call to an external system (a gateway, a mail server) is an `Effect`.

@@ -5,50 +5,31 @@ import random
 import secrets
 from collections import Counter
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from services.inventory.restocking import Restocking
+from services.inventory.restock_store import RestockStore
 from services.shared.contracts import AnyEvent, EventData
 from services.shared.contracts.inventory import InventoryOutOfStock, InventoryReleased
-from services.shared.contracts.orders import CancelReason, Line, OrderCancelling, OrderCreated, Participant
+from services.shared.contracts.orders import EXPRESS_PRIORITY, Line, OrderCancelling, OrderCreated, Participant
 from services.shared.contracts.payments import PaymentSuccess
+from tests.events import cancelling, order_created, payment_success
 from tests.service_replica import Replica, ServiceDatabase, types_of
 from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of, with_new_ids
 
 Replicas = tuple[Replica, Replica]
-SUCCESS = PaymentSuccess(customer="gayal", charge_id="ch_1", amount_cents=100, currency="EUR")
 
 
-def created(*lines: tuple[str, int], subject: UUID | None = None, express: bool = False) -> AnyEvent:
-    data = OrderCreated(
-        customer="gayal",
-        lines=[Line(sku, quantity) for sku, quantity in lines],
-        total_cents=100,
-        currency="EUR",
-        payment_token="tok_ok",
-        express=express,
-    )
-    return event_of(data, subject=subject or uuid4(), priority=8 if express else None)
+def created(*lines: tuple[str, int], express: bool = False) -> AnyEvent:
+    return event_of(order_created(*lines, express=express), priority=EXPRESS_PRIORITY if express else None)
 
 
-def paid(subject: UUID) -> AnyEvent:
-    return event_of(SUCCESS, subject=subject)
-
-
-def cancelling(subject: UUID, *participants: Participant) -> AnyEvent:
-    asked = list(participants or (Participant.INVENTORY, Participant.PAYMENT))
-    return event_of(
-        OrderCancelling(customer="gayal", reason=CancelReason.CUSTOMER, participants=asked), subject=subject
-    )
-
-
-async def article(restocking: Restocking, pieces: int) -> str:
+async def article(restocks: RestockStore, pieces: int) -> str:
     sku = f"a-{secrets.token_hex(4)}"
-    await restocking.restock(sku, pieces, None)
+    await restocks.restock(sku, pieces, None)
     return sku
 
 
@@ -84,9 +65,9 @@ async def everything_is_conserved(db: ServiceDatabase) -> None:
 
 
 async def test_a_hundred_orders_for_the_last_piece_over_two_replicas_sell_it_once(
-    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
-    sku = await article(restocking, 1)
+    sku = await article(restocks, 1)
     orders = [created((sku, 1)) for _ in range(100)]
     verdicts = await asyncio.gather(
         *(replicas[number % 2].process(*orders[start : start + 5]) for number, start in enumerate(range(0, 100, 5)))
@@ -98,13 +79,13 @@ async def test_a_hundred_orders_for_the_last_piece_over_two_replicas_sell_it_onc
 
 
 async def test_a_whole_life_and_what_each_step_leaves(
-    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
-    mug, teapot = await article(restocking, 5), await article(restocking, 1)
+    mug, teapot = await article(restocks, 5), await article(restocks, 1)
     order = created((mug, 2), (teapot, 1))
     await replicas[0].process(order)
     assert (await counts(db, mug), await counts(db, teapot)) == ((3, 2, 0), (0, 1, 0))
-    await replicas[1].process(paid(order.subject))
+    await replicas[1].process(payment_success(order.subject))
     assert (await counts(db, mug), await state(db, order.subject)) == ((3, 0, 2), "sold")
     await replicas[0].process(cancelling(order.subject))
     assert (await counts(db, mug), await state(db, order.subject)) == ((5, 0, 0), "released")
@@ -115,21 +96,21 @@ async def test_a_whole_life_and_what_each_step_leaves(
     ]
 
 
-async def test_what_is_missing_is_named(db: ServiceDatabase, replicas: Replicas, restocking: Restocking) -> None:
-    mug = await article(restocking, 1)
+async def test_what_is_missing_is_named(db: ServiceDatabase, replicas: Replicas, restocks: RestockStore) -> None:
+    mug = await article(restocks, 1)
     order = created((mug, 3), ("never-seen", 2))
     await replicas[0].process(order)
     said = [event for event in await db.outbox_events("inventory") if event.subject == order.subject]
     assert [event.data for event in said] == [
-        InventoryOutOfStock(customer="gayal", missing=[Line(mug, 2), Line("never-seen", 2)])
+        InventoryOutOfStock(customer="ada", missing=[Line(mug, 2), Line("never-seen", 2)])
     ]
     assert await counts(db, mug) == (1, 0, 0)
 
 
 async def test_the_first_phase_of_a_cancellation_leaves_no_trace(
-    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
-    sku = await article(restocking, 1)
+    sku = await article(restocks, 1)
     order = created((sku, 1))
     await replicas[0].process(cancelling(order.subject, Participant.SHIPPING))
     assert await state(db, order.subject) is None
@@ -138,13 +119,13 @@ async def test_the_first_phase_of_a_cancellation_leaves_no_trace(
 
 
 async def test_cancelled_before_created_answers_at_once_and_never_holds_anything(
-    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
-    sku = await article(restocking, 1)
+    sku = await article(restocks, 1)
     order = created((sku, 1))
     await replicas[0].process(cancelling(order.subject))
     await replicas[1].process(order)
-    await replicas[0].process(paid(order.subject), with_new_ids(cancelling(order.subject)))
+    await replicas[0].process(payment_success(order.subject), with_new_ids(cancelling(order.subject)))
     assert await counts(db, sku) == (1, 0, 0)
     said = [event for event in await db.outbox_events("inventory") if event.subject == order.subject]
     assert [event.data for event in said] == [InventoryReleased(lines=[])]
@@ -152,13 +133,13 @@ async def test_cancelled_before_created_answers_at_once_and_never_holds_anything
 
 @pytest.mark.parametrize("round_", range(3))
 async def test_created_paid_and_cancelled_racing_on_two_replicas_leave_nothing_held(
-    db: ServiceDatabase, replicas: Replicas, restocking: Restocking, round_: int
+    db: ServiceDatabase, replicas: Replicas, restocks: RestockStore, round_: int
 ) -> None:
-    skus = [await article(restocking, 30) for _ in range(4)]
+    skus = [await article(restocks, 30) for _ in range(4)]
     orders = [created(*((sku, random.randint(1, 3)) for sku in random.sample(skus, 2))) for _ in range(40)]
     events = [*orders]
     for order in orders:
-        events += [paid(order.subject), cancelling(order.subject), with_new_ids(order)]
+        events += [payment_success(order.subject), cancelling(order.subject), with_new_ids(order)]
     events += random.sample(events, 40)
     random.shuffle(events)
     batches = [events[start : start + 20] for start in range(0, len(events), 20)]
@@ -172,11 +153,11 @@ async def test_created_paid_and_cancelled_racing_on_two_replicas_leave_nothing_h
 
 
 async def test_without_cancellations_the_same_race_sells_exactly_what_was_reserved(
-    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
-    skus = [await article(restocking, 25) for _ in range(3)]
+    skus = [await article(restocks, 25) for _ in range(3)]
     orders = [created(*((sku, random.randint(1, 3)) for sku in random.sample(skus, 2))) for _ in range(60)]
-    events = [*orders, *(paid(order.subject) for order in orders)]
+    events = [*orders, *(payment_success(order.subject) for order in orders)]
     events += random.sample(events, 30)
     random.shuffle(events)
     batches = [events[start : start + 15] for start in range(0, len(events), 15)]
@@ -191,9 +172,9 @@ async def test_without_cancellations_the_same_race_sells_exactly_what_was_reserv
 
 
 async def test_a_hot_article_costs_a_batch_a_handful_of_statements(
-    db: ServiceDatabase, replicas: Replicas, restocking: Restocking, monkeypatch: pytest.MonkeyPatch
+    db: ServiceDatabase, replicas: Replicas, restocks: RestockStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sku = await article(restocking, 1000)
+    sku = await article(restocks, 1000)
     orders = [created((sku, 1)) for _ in range(100)]
     statements: list[str] = []
     for name in ("execute", "fetch"):
@@ -212,27 +193,27 @@ async def test_a_hot_article_costs_a_batch_a_handful_of_statements(
 
 
 async def test_an_order_that_cannot_be_is_parked_alone(
-    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
-    sku = await article(restocking, 5)
+    sku = await article(restocks, 5)
     good, bad = created((sku, 1)), created((sku, -1))
     assert await replicas[0].process(good, bad) == [Verdict.ACK, Verdict.DEAD_LETTER]
     assert await counts(db, sku) == (4, 1, 0)
 
 
 async def test_express_stays_ahead_on_its_way_to_payment(
-    db: ServiceDatabase, replicas: Replicas, restocking: Restocking
+    db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
-    sku = await article(restocking, 5)
+    sku = await article(restocks, 5)
     await replicas[0].process(created((sku, 1), express=True))
     assert (await db.outbox_events("inventory"))[-1].priority == 8
 
 
 @pytest.mark.parametrize("change", ["on_hand = -1, received = -1", "reserved = 1", "received = 7"])
 async def test_the_database_itself_refuses_pieces_from_nowhere(
-    db: ServiceDatabase, restocking: Restocking, change: str
+    db: ServiceDatabase, restocks: RestockStore, change: str
 ) -> None:
-    sku = await article(restocking, 5)
+    sku = await article(restocks, 5)
     with pytest.raises(asyncpg.CheckViolationError):
         await db.sql(f"UPDATE inventory.stock SET {change} WHERE sku = $1", sku)  # noqa: S608
 
