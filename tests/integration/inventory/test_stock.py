@@ -1,4 +1,4 @@
-"""Stock on the real database, with two replicas at work: nothing is oversold, lost or held for ever."""
+"""Stock on the real database, with two replicas: no piece is oversold, lost or reserved for ever."""
 
 import asyncio
 import random
@@ -48,7 +48,7 @@ async def answers(db: ServiceDatabase, events: list[AnyEvent]) -> Counter[str]:
 
 
 async def everything_is_conserved(db: ServiceDatabase) -> None:
-    """What the shelves say is what the reservations hold, piece by piece."""
+    """The stock agrees with the reservations, piece by piece."""
     wrong = await db.sql(
         """
         WITH held AS (
@@ -78,7 +78,7 @@ async def test_a_hundred_orders_for_the_last_piece_over_two_replicas_sell_it_onc
     await everything_is_conserved(db)
 
 
-async def test_a_whole_life_and_what_each_step_leaves(
+async def test_the_stock_after_each_step_of_an_order(
     db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
     mug, teapot = await article(restocks, 5), await article(restocks, 1)
@@ -96,18 +96,18 @@ async def test_a_whole_life_and_what_each_step_leaves(
     ]
 
 
-async def test_what_is_missing_is_named(db: ServiceDatabase, replicas: Replicas, restocks: RestockStore) -> None:
+async def test_missing_quantities_are_named(db: ServiceDatabase, replicas: Replicas, restocks: RestockStore) -> None:
     mug = await article(restocks, 1)
     order = created((mug, 3), ("never-seen", 2))
     await replicas[0].process(order)
-    said = [event for event in await db.outbox_events("inventory") if event.subject == order.subject]
-    assert [event.data for event in said] == [
+    published = [event for event in await db.outbox_events("inventory") if event.subject == order.subject]
+    assert [event.data for event in published] == [
         InventoryOutOfStock(customer="ada", missing=[Line(mug, 2), Line("never-seen", 2)])
     ]
     assert await counts(db, mug) == (1, 0, 0)
 
 
-async def test_the_first_phase_of_a_cancellation_leaves_no_trace(
+async def test_the_first_phase_of_a_cancellation_stores_nothing(
     db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
     sku = await article(restocks, 1)
@@ -118,7 +118,7 @@ async def test_the_first_phase_of_a_cancellation_leaves_no_trace(
     assert await counts(db, sku) == (0, 1, 0)
 
 
-async def test_cancelled_before_created_answers_at_once_and_never_holds_anything(
+async def test_an_order_cancelled_before_it_arrives_never_reserves(
     db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
     sku = await article(restocks, 1)
@@ -127,12 +127,12 @@ async def test_cancelled_before_created_answers_at_once_and_never_holds_anything
     await replicas[1].process(order)
     await replicas[0].process(payment_success(order.subject), with_new_ids(cancelling(order.subject)))
     assert await counts(db, sku) == (1, 0, 0)
-    said = [event for event in await db.outbox_events("inventory") if event.subject == order.subject]
-    assert [event.data for event in said] == [InventoryReleased(lines=[])]
+    published = [event for event in await db.outbox_events("inventory") if event.subject == order.subject]
+    assert [event.data for event in published] == [InventoryReleased(lines=[])]
 
 
 @pytest.mark.parametrize("round_", range(3))
-async def test_created_paid_and_cancelled_racing_on_two_replicas_leave_nothing_held(
+async def test_cancelled_orders_hold_no_stock_after_concurrent_events(
     db: ServiceDatabase, replicas: Replicas, restocks: RestockStore, round_: int
 ) -> None:
     skus = [await article(restocks, 30) for _ in range(4)]
@@ -152,7 +152,7 @@ async def test_created_paid_and_cancelled_racing_on_two_replicas_leave_nothing_h
     await everything_is_conserved(db)
 
 
-async def test_without_cancellations_the_same_race_sells_exactly_what_was_reserved(
+async def test_paid_orders_buy_what_they_reserved_after_concurrent_events(
     db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
     skus = [await article(restocks, 25) for _ in range(3)]
@@ -162,16 +162,16 @@ async def test_without_cancellations_the_same_race_sells_exactly_what_was_reserv
     random.shuffle(events)
     batches = [events[start : start + 15] for start in range(0, len(events), 15)]
     await asyncio.gather(*(replicas[n % 2].process(*batch) for n, batch in enumerate(batches)))
-    said = await answers(db, orders)
-    assert said["inventory.reserved"] == said["inventory.committed"]
-    assert said["inventory.reserved"] + said["inventory.out_of_stock"] == 60
-    assert said["inventory.out_of_stock"] > 0
+    published = await answers(db, orders)
+    assert published["inventory.reserved"] == published["inventory.committed"]
+    assert published["inventory.reserved"] + published["inventory.out_of_stock"] == 60
+    assert published["inventory.out_of_stock"] > 0
     for sku in skus:
         assert (await counts(db, sku))[1] == 0
     await everything_is_conserved(db)
 
 
-async def test_a_hot_article_costs_a_batch_a_handful_of_statements(
+async def test_a_batch_for_one_article_needs_at_most_ten_statements(
     db: ServiceDatabase, replicas: Replicas, restocks: RestockStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sku = await article(restocks, 1000)
@@ -188,11 +188,11 @@ async def test_a_hot_article_costs_a_batch_a_handful_of_statements(
     await replicas[0].process(*orders)
     spent = len(statements)
     assert await counts(db, sku) == (900, 100, 0)
-    # Begin, inbox, two for reservations, shelves, two to save, sequences, outbox, commit.
+    # Begin, inbox, two for reservations, stock, two to save, sequences, outbox, commit.
     assert spent <= 10, statements
 
 
-async def test_an_order_that_cannot_be_is_parked_alone(
+async def test_an_invalid_order_is_parked_alone(
     db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
     sku = await article(restocks, 5)
@@ -201,7 +201,7 @@ async def test_an_order_that_cannot_be_is_parked_alone(
     assert await counts(db, sku) == (4, 1, 0)
 
 
-async def test_express_stays_ahead_on_its_way_to_payment(
+async def test_a_reservation_of_an_express_order_keeps_its_priority(
     db: ServiceDatabase, replicas: Replicas, restocks: RestockStore
 ) -> None:
     sku = await article(restocks, 5)
@@ -210,7 +210,7 @@ async def test_express_stays_ahead_on_its_way_to_payment(
 
 
 @pytest.mark.parametrize("change", ["on_hand = -1, received = -1", "reserved = 1", "received = 7"])
-async def test_the_database_itself_refuses_pieces_from_nowhere(
+async def test_the_database_refuses_inconsistent_stock(
     db: ServiceDatabase, restocks: RestockStore, change: str
 ) -> None:
     sku = await article(restocks, 5)
@@ -218,7 +218,7 @@ async def test_the_database_itself_refuses_pieces_from_nowhere(
         await db.sql(f"UPDATE inventory.stock SET {change} WHERE sku = $1", sku)  # noqa: S608
 
 
-def test_the_data_types_of_the_queue() -> None:
+def test_every_event_of_the_stock_queue_has_a_handler() -> None:
     from services.inventory.handlers import HANDLERS
 
     wanted: set[type[EventData]] = {OrderCreated, PaymentSuccess, OrderCancelling}

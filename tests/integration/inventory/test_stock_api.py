@@ -1,4 +1,4 @@
-"""The warehouse's side: what is there, and what arrives."""
+"""The HTTP API for the warehouse."""
 
 import asyncio
 import secrets
@@ -38,7 +38,7 @@ def word() -> str:
     return f"a-{secrets.token_hex(4)}"
 
 
-async def test_pieces_that_arrive_are_on_the_shelf(warehouse: httpx.AsyncClient) -> None:
+async def test_received_pieces_are_in_stock(warehouse: httpx.AsyncClient) -> None:
     sku = word()
     assert (await warehouse.get(f"/stock/{sku}")).status_code == 404
     first = await warehouse.post(f"/stock/{sku}/restock", json={"quantity": 3})
@@ -59,7 +59,7 @@ async def test_a_delivery_with_a_key_counts_once(warehouse: httpx.AsyncClient) -
         assert (await warehouse.post(url, json={"quantity": quantity}, headers=headers)).status_code == 422
 
 
-async def test_the_list_walks_all_articles(warehouse: httpx.AsyncClient) -> None:
+async def test_the_list_has_all_articles(warehouse: httpx.AsyncClient) -> None:
     mine = sorted(f"z-{word()}" for _ in range(5))
     for sku in mine:
         await warehouse.post(f"/stock/{sku}/restock", json={"quantity": 1})
@@ -85,12 +85,14 @@ async def test_the_list_walks_all_articles(warehouse: httpx.AsyncClient) -> None
         (f"/stock/{'x' * 65}/restock", {"quantity": 1}, 400),
     ],
 )
-async def test_limits(warehouse: httpx.AsyncClient, url: str, body: dict[str, Any], status: int) -> None:
+async def test_invalid_restock_requests_are_refused(
+    warehouse: httpx.AsyncClient, url: str, body: dict[str, Any], status: int
+) -> None:
     answer = await warehouse.post(url, json=body)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
 
 
-async def test_elsewhere_than_on_loopback_only_staff_comes_in(restocks: RestockStore, tmp_path: Path) -> None:
+async def test_only_staff_tokens_may_read_and_restock(restocks: RestockStore, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
 
     guarded = {"auth": "token", "token_key_file": tmp_path / "key", "http_host": "0.0.0.0"}  # noqa: S104
@@ -104,7 +106,7 @@ async def test_elsewhere_than_on_loopback_only_staff_comes_in(restocks: RestockS
         client(restocks, http_host="0.0.0.0")  # noqa: S104
 
 
-async def test_opening_stock_is_for_articles_that_were_never_here(
+async def test_opening_stock_is_only_for_new_articles(
     db: ServiceDatabase, replicas: tuple[Replica, Replica], warehouse: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     known, new = word(), word()

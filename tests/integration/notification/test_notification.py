@@ -49,8 +49,8 @@ async def test_a_batch_of_many_orders_is_notified(db: ServiceDatabase, replicas:
     events = [event for order_id in order_ids for event in history(order_id)]
     random.shuffle(events)
     assert set(await replicas[0].process(*events)) == {Verdict.ACK}
-    said = Counter((event.subject, event.data.topic) for event in await db.outbox_events("notification"))
-    assert {key: count for key, count in said.items() if key[0] in order_ids} == {
+    published = Counter((event.subject, event.data.topic) for event in await db.outbox_events("notification"))
+    assert {key: count for key, count in published.items() if key[0] in order_ids} == {
         (order_id, topic): 1 for order_id in order_ids for topic in TOPICS
     }
     assert await db.sql("SELECT FROM notification.waiting WHERE order_id = ANY($1::uuid[])", order_ids) == []

@@ -58,7 +58,7 @@ async def test_orders_are_locked_in_the_order_of_their_ids(
         await locks.wait_for_blocked()
         free = await locks.can_lock(lock, high)
     assert await batch == [Verdict.ACK] * 2
-    assert free, "the higher order_id is locked before the lower one"
+    assert free, "the higher order is locked before the lower one"
 
 
 @pytest.mark.parametrize("hours", [1, -1])

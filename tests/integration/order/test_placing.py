@@ -128,7 +128,7 @@ async def test_one_of_many_concurrent_conflicting_requests_succeeds(db: ServiceD
         ' LEFT JOIN "order".orders o ON o.id = k.order_id WHERE k.customer = $1',
         user,
     )
-    assert tuple(kept[0]) == (2, 2), "a key points at nothing"
+    assert tuple(kept[0]) == (2, 2), "a key has no order"
 
 
 async def test_concurrent_requests_share_transactions(

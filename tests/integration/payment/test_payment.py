@@ -1,4 +1,4 @@
-"""The service's effects on the real database, through the library, with two replicas."""
+"""Charges and refunds on the real database, with two replicas."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ Replicas = list[Replica]
 
 
 async def net(db: ServiceDatabase, order_id: UUID) -> tuple[int, int]:
-    """Charges, and what is kept of them."""
+    """The number of charges, and the money that is kept."""
     [row] = await db.sql(
         "SELECT count(*) FILTER (WHERE kind = 'charge'), coalesce(sum(amount_cents), 0)"
         " FROM gateway.entries WHERE key = $1",
@@ -40,10 +40,10 @@ async def state(db: ServiceDatabase, order_id: UUID) -> str | None:
 
 
 async def until_done(replica: Replica, event: AnyEvent) -> list[Verdict]:
-    """As the broker does: deliver again as long as it is rejected."""
+    """Redelivers the event while it is rejected, as the broker does."""
     verdicts: list[Verdict] = []
     while not verdicts or verdicts[-1] is Verdict.RETRY:
-        assert len(verdicts) < 20, "it is rejected again and again"
+        assert len(verdicts) < 20, "the event is rejected 20 times"
         verdicts += await replica.process(event, returned=bool(verdicts))
         await asyncio.sleep(0.05 if verdicts[-1] is Verdict.RETRY else 0)
     return verdicts
@@ -53,7 +53,7 @@ async def until_done(replica: Replica, event: AnyEvent) -> list[Verdict]:
     "bad",
     [{"totalCents": 2**64}, {"totalCents": -5}, {"paymentToken": "tok\0"}, {"currency": "E\0R"}, {"currency": "euro"}],
 )
-async def test_a_value_that_cannot_be_charged_is_parked_at_once_and_its_neighbours_are_charged(
+async def test_an_event_with_an_invalid_value_is_parked_alone(
     db: ServiceDatabase, replicas: Replicas, bad: dict[str, object]
 ) -> None:
     events = [inventory_reserved(uuid4()) for _ in range(9)]
@@ -66,7 +66,7 @@ async def test_a_value_that_cannot_be_charged_is_parked_at_once_and_its_neighbou
     assert [await net(db, event.subject) for event in events] == [(0, 0)] * 5 + [(1, 990)] * 4
 
 
-async def test_a_value_that_only_the_gateway_refuses_fails_no_other_charge(gateway: SimulatedGateway) -> None:
+async def test_only_the_charge_with_a_refused_value_fails(gateway: SimulatedGateway) -> None:
     answers = await asyncio.gather(
         *(gateway.charge(str(uuid4()), amount, "EUR", "tok_ok") for amount in (1, 2**64, 2, -5, 3)),
         return_exceptions=True,
@@ -79,17 +79,17 @@ async def test_a_batch_of_orders_is_charged_once_each(db: ServiceDatabase, repli
     events = [inventory_reserved(order_id) for order_id in order_ids]
     assert set(await replicas[0].process(*events)) == {Verdict.ACK}
     assert set(await replicas[1].process(*events, returned=True)) == {Verdict.ACK}
-    said = await db.outbox_events("payment")
+    published = await db.outbox_events("payment")
     for order_id in order_ids:
-        assert types_of(said, order_id) == ["payment.success"]
+        assert types_of(published, order_id) == ["payment.success"]
         assert await net(db, order_id) == (1, 990)
-    success = next(event for event in said if event.subject == order_ids[0])
+    success = next(event for event in published if event.subject == order_ids[0])
     [charge_id] = (await db.sql("SELECT charge_id FROM payment.payments WHERE order_id = $1", order_ids[0]))[0]
     assert success.reference == "A-1"
     assert success.data == PaymentSuccess(customer="ada", charge_id=charge_id, amount_cents=990, currency="EUR")
 
 
-async def test_success_of_an_express_order_overtakes(db: ServiceDatabase, replicas: Replicas) -> None:
+async def test_the_success_of_an_express_order_has_its_priority(db: ServiceDatabase, replicas: Replicas) -> None:
     express, standard = uuid4(), uuid4()
     await replicas[0].process(inventory_reserved(express, express=True), inventory_reserved(standard))
     priorities = {event.subject: event.priority for event in await db.outbox_events("payment")}
@@ -97,7 +97,7 @@ async def test_success_of_an_express_order_overtakes(db: ServiceDatabase, replic
 
 
 @pytest.mark.parametrize(("token", "code"), [("tok_declined", "card_declined"), ("tok_nonsense", "invalid_token")])
-async def test_a_declined_order_fails_with_the_gateways_word(
+async def test_a_declined_charge_fails_with_the_gateways_code(
     db: ServiceDatabase, replicas: Replicas, token: str, code: str
 ) -> None:
     order_id = uuid4()
@@ -110,7 +110,7 @@ async def test_a_declined_order_fails_with_the_gateways_word(
 
 
 @pytest.mark.parametrize(("token", "tries"), [("tok_flaky", 3), ("tok_lost_answer", 2)])
-async def test_trouble_is_retried_until_it_is_charged_once(
+async def test_a_failing_charge_is_retried_until_charged_once(
     db: ServiceDatabase, replicas: Replicas, token: str, tries: int
 ) -> None:
     order_id = uuid4()
@@ -120,7 +120,7 @@ async def test_trouble_is_retried_until_it_is_charged_once(
     assert await net(db, order_id) == (1, 990)
 
 
-async def test_an_unconfirmed_charge_is_tried_until_the_order_is_cancelled(
+async def test_an_unconfirmed_charge_is_retried_until_the_order_is_cancelled(
     db: ServiceDatabase, replicas: Replicas
 ) -> None:
     order_id = uuid4()
@@ -141,16 +141,16 @@ async def test_cancelling_a_paid_order_refunds_it_and_answers_each_request(
     await replicas[0].process(inventory_reserved(order_id))
     for event in (cancel, cancel, with_new_ids(cancel)):
         assert await replicas[1].process(event) == [Verdict.ACK]
-    said = [event for event in await db.outbox_events("payment") if event.subject == order_id]
-    assert [event.type for event in said] == ["payment.success", "payment.refunded", "payment.refunded"]
-    assert [event.sourcesequence for event in said] == [1, 2, 3]
-    assert isinstance(said[1].data, PaymentRefunded)
-    assert said[1].data == said[2].data
-    assert (said[1].data.amount_cents, said[1].data.currency) == (990, "EUR")
+    published = [event for event in await db.outbox_events("payment") if event.subject == order_id]
+    assert [event.type for event in published] == ["payment.success", "payment.refunded", "payment.refunded"]
+    assert [event.sourcesequence for event in published] == [1, 2, 3]
+    assert isinstance(published[1].data, PaymentRefunded)
+    assert published[1].data == published[2].data
+    assert (published[1].data.amount_cents, published[1].data.currency) == (990, "EUR")
     assert await net(db, order_id) == (1, 0)
 
 
-async def test_a_cancelling_that_does_not_name_payment_leaves_no_trace(db: ServiceDatabase, replicas: Replicas) -> None:
+async def test_a_cancelling_without_payment_stores_nothing(db: ServiceDatabase, replicas: Replicas) -> None:
     order_id = uuid4()
     assert await replicas[0].process(cancelling(order_id, Participant.SHIPPING)) == [Verdict.ACK]
     assert await state(db, order_id) is None
@@ -166,10 +166,10 @@ async def test_a_late_reservation_of_a_cancelled_order_charges_nothing(db: Servi
     assert await state(db, order_id) == "voided"
 
 
-async def test_a_cancelling_during_a_charge_in_another_replica_settles_it(
+async def test_a_cancelling_during_a_charge_refunds_it(
     db: ServiceDatabase, replicas: Replicas, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The charge is made, its answer on the way, when the cancelling is processed from end to end elsewhere."""
+    """The other replica processes the whole cancelling between the charge and its result."""
     order_id = uuid4()
     answered, go = asyncio.Event(), asyncio.Event()
     original = gateway.charge
@@ -190,7 +190,9 @@ async def test_a_cancelling_during_a_charge_in_another_replica_settles_it(
     assert await net(db, order_id) == (1, 0)
 
 
-async def test_an_answer_waits_for_a_cancelling_that_is_being_noted(db: ServiceDatabase, replicas: Replicas) -> None:
+async def test_the_result_of_a_charge_waits_for_a_concurrent_cancelling(
+    db: ServiceDatabase, replicas: Replicas
+) -> None:
     order_id = uuid4()
     cancel = cancelling(order_id)
     await replicas[0].process(inventory_reserved(order_id, "tok_abandoned"))
@@ -217,7 +219,7 @@ async def test_shuffled_and_repeated_events_on_two_replicas_converge(db: Service
         ]
 
     async def consume(replica: Replica) -> None:
-        # Each replica sees every event twice; what is rejected comes again behind the others.
+        # Each replica gets every event twice; rejected events are redelivered after the others.
         queue = random.sample(events * 2, len(events) * 2)
         for _ in range(12):
             rejected = []
@@ -229,19 +231,21 @@ async def test_shuffled_and_repeated_events_on_two_replicas_converge(db: Service
         assert queue == []
 
     await asyncio.gather(*(consume(replica) for replica in replicas))
-    said = await db.outbox_events("payment")
+    published = await db.outbox_events("payment")
     for order_id in kept:
-        assert types_of(said, order_id) == ["payment.success"]
+        assert types_of(published, order_id) == ["payment.success"]
         assert await net(db, order_id) == (1, 990)
         assert await state(db, order_id) == "paid"
     for order_id in cancelled:
         charges, money = await net(db, order_id)
-        answer = types_of(said, order_id)[-1]
+        answer = types_of(published, order_id)[-1]
         assert money == 0
         assert answer == ("payment.refunded" if charges else "payment.voided")
         assert await state(db, order_id) == answer.removeprefix("payment.")
-        assert len([kind for kind in types_of(said, order_id) if kind in ("payment.refunded", "payment.voided")]) == 1
+        assert (
+            len([kind for kind in types_of(published, order_id) if kind in ("payment.refunded", "payment.voided")]) == 1
+        )
     failures = await db.sql(
         "SELECT DISTINCT state FROM payment.failures WHERE subject = ANY($1::uuid[])", kept + cancelled
     )
-    assert {row[0] for row in failures} == {"succeeded"}, "nothing is left looking as if it still failed"
+    assert {row[0] for row in failures} == {"succeeded"}, "a failure is still open"

@@ -1,4 +1,4 @@
-"""The contract of Gateway, kept by the simulated one, and the books as a witness to it."""
+"""The simulated gateway fulfils the contract of PaymentGateway, as its ledger shows."""
 
 import asyncio
 import secrets
@@ -30,7 +30,7 @@ async def charge(gateway: SimulatedGateway, key: str, token: str = "tok_ok") -> 
     return await gateway.charge(key, 700, "EUR", token)
 
 
-async def test_a_key_is_charged_once_and_answers_the_same(
+async def test_a_key_is_charged_once_and_has_one_result(
     db: ServiceDatabase, gateway: SimulatedGateway, key: str
 ) -> None:
     first = await charge(gateway, key)
@@ -39,7 +39,7 @@ async def test_a_key_is_charged_once_and_answers_the_same(
     assert await booked(db, key) == [700]
 
 
-async def test_two_processes_charging_one_key_at_once_charge_it_once(
+async def test_concurrent_charges_of_one_key_charge_it_once(
     db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
 ) -> None:
     keys = [f"{key}-{number}" for number in range(20)]
@@ -59,7 +59,7 @@ async def test_two_processes_charging_one_key_at_once_charge_it_once(
         ("tok_of_a_stranger", "invalid_token"),
     ],
 )
-async def test_a_declined_charge_stays_declined_and_voids_to_nothing(
+async def test_a_declined_charge_stays_declined_after_a_void(
     db: ServiceDatabase, gateway: SimulatedGateway, key: str, token: str, code: str
 ) -> None:
     assert await charge(gateway, key, token) == Declined(code)
@@ -69,7 +69,9 @@ async def test_a_declined_charge_stays_declined_and_voids_to_nothing(
     assert await booked(db, key) == []
 
 
-async def test_flaky_fails_twice_then_charges(db: ServiceDatabase, gateway: SimulatedGateway, key: str) -> None:
+async def test_the_flaky_token_fails_twice_and_then_charges(
+    db: ServiceDatabase, gateway: SimulatedGateway, key: str
+) -> None:
     for _ in range(2):
         with pytest.raises(GatewayError, match="503"):
             await charge(gateway, key, "tok_flaky")
@@ -78,7 +80,7 @@ async def test_flaky_fails_twice_then_charges(db: ServiceDatabase, gateway: Simu
     assert await booked(db, key) == [700]
 
 
-async def test_a_lost_answer_is_found_by_the_next_call(db: ServiceDatabase, key: str) -> None:
+async def test_the_charge_of_a_lost_response_is_found_by_the_next_call(db: ServiceDatabase, key: str) -> None:
     gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=0.5)
     with pytest.raises(GatewayError, match="no answer within"):
         await charge(gateway, key, "tok_lost_answer")
@@ -88,7 +90,7 @@ async def test_a_lost_answer_is_found_by_the_next_call(db: ServiceDatabase, key:
     await gateway.close()
 
 
-async def test_timeout_never_answers_and_never_charges(db: ServiceDatabase, key: str) -> None:
+async def test_the_timeout_token_never_responds_and_never_charges(db: ServiceDatabase, key: str) -> None:
     gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=0.1)
     for _ in range(2):
         with pytest.raises(GatewayError, match=r"no answer within 0\.1 s"):
@@ -123,7 +125,7 @@ async def test_the_simulated_customer_confirms_after_two_seconds(
     assert waits["tok_abandoned"] > 10 * 365 * 86400
 
 
-async def test_a_void_refunds_what_was_charged_and_only_once(
+async def test_a_void_refunds_a_charge_once(
     db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
 ) -> None:
     charged = await charge(gateway, key)
@@ -135,7 +137,7 @@ async def test_a_void_refunds_what_was_charged_and_only_once(
 
 
 @pytest.mark.parametrize("token", ["tok_ok", "tok_abandoned", "tok_flaky", "tok_lost_answer"])
-async def test_after_a_void_the_key_takes_no_money(
+async def test_a_voided_key_cannot_be_charged(
     db: ServiceDatabase, gateway: SimulatedGateway, key: str, token: str
 ) -> None:
     assert await gateway.void(key) == Voided()
@@ -155,7 +157,7 @@ async def test_a_pending_charge_is_prevented_by_a_void(
     assert await booked(db, key) == []
 
 
-async def test_charges_and_voids_racing_from_two_processes_keep_nothing(
+async def test_no_money_is_kept_after_concurrent_charges_and_voids(
     db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
 ) -> None:
     keys = [f"{key}-{number}" for number in range(150)]
@@ -174,13 +176,13 @@ async def test_charges_and_voids_racing_from_two_processes_keep_nothing(
     assert tuple(sums[0]) == (refunded, 0, 2 * refunded)
 
 
-async def test_another_amount_under_the_same_key_is_refused(gateway: SimulatedGateway, key: str) -> None:
+async def test_another_amount_with_the_same_key_is_refused(gateway: SimulatedGateway, key: str) -> None:
     await charge(gateway, key)
     with pytest.raises(ChargeKeyReused):
         await gateway.charge(key, 701, "EUR", "tok_ok")
 
 
-async def test_calls_made_at_once_share_statements(
+async def test_concurrent_calls_share_statements(
     db: ServiceDatabase, gateway: SimulatedGateway, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await charge(gateway, key)
@@ -197,7 +199,7 @@ async def test_calls_made_at_once_share_statements(
     assert statements <= 3
 
 
-async def test_latency_is_that_of_a_call_not_of_a_queue(db: ServiceDatabase, key: str) -> None:
+async def test_the_simulated_latency_does_not_serialize_calls(db: ServiceDatabase, key: str) -> None:
     gateway = SimulatedGateway(db.address("gateway"), latency_seconds=0.2)
     await charge(gateway, key)
     started = asyncio.get_running_loop().time()
@@ -206,7 +208,7 @@ async def test_latency_is_that_of_a_call_not_of_a_queue(db: ServiceDatabase, key
     await gateway.close()
 
 
-async def test_books_out_of_reach_are_trouble_with_the_gateway(db: ServiceDatabase, key: str) -> None:
+async def test_an_unreachable_ledger_is_a_gateway_error(db: ServiceDatabase, key: str) -> None:
     address = db.address("gateway")
     away = SimulatedGateway(DatabaseAddress(address.url.replace(db.name, "nowhere"), address.password_file, None))
     with pytest.raises(GatewayError, match="not available"):
@@ -225,7 +227,7 @@ async def test_books_out_of_reach_are_trouble_with_the_gateway(db: ServiceDataba
         ("gateway", "DELETE FROM charges"),
     ],
 )
-async def test_the_books_belong_to_the_gateway_and_are_only_added_to(
+async def test_the_ledger_belongs_to_the_gateway_and_is_append_only(
     db: ServiceDatabase, role: str, statement: str
 ) -> None:
     address = db.address(role)

@@ -1,4 +1,4 @@
-"""The service's handlers and ticks on the real database, through the library, with two replicas."""
+"""Handlers and periodic jobs of shipping on the real database, with two replicas."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ def confirmed(order_id: UUID) -> AnyEvent:
 
 
 async def pass_time(db: ServiceDatabase) -> None:
-    """Everything that waits is due."""
+    """Makes every waiting shipment due."""
     await db.sql(
         "UPDATE shipping.shipments"
         " SET prepare_at = prepare_at - interval '1 day', deliver_at = deliver_at - interval '1 day'"
@@ -43,10 +43,10 @@ async def test_a_paid_order_is_prepared_at_once_and_delivered_on_confirmation(
     async with start(AT_ONCE) as shipping:
         await shipping.process(payment_success(order_id))
         await shipping.process(confirmed(order_id))
-    said = await db.outbox_events("shipping")
-    assert [event.type for event in said] == ["shipping.prepared", "shipping.delivered"]
-    assert {event.data.tracking for event in said} == {Shipment(order_id).tracking}
-    assert [event.sourcesequence for event in said] == [1, 2]
+    published = await db.outbox_events("shipping")
+    assert [event.type for event in published] == ["shipping.prepared", "shipping.delivered"]
+    assert {event.data.tracking for event in published} == {Shipment(order_id).tracking}
+    assert [event.sourcesequence for event in published] == [1, 2]
     [row] = await db.sql("SELECT state, tracking FROM shipping.shipments WHERE order_id = $1", order_id)
     assert tuple(row) == ("delivered", Shipment(order_id).tracking)
 
@@ -64,12 +64,12 @@ async def test_shuffled_and_repeated_events_on_two_replicas_deliver_once(db: Ser
 
         await asyncio.gather(consume(one), consume(two))
         assert one.telemetry.failures == two.telemetry.failures == []
-    said = await db.outbox_events("shipping")
+    published = await db.outbox_events("shipping")
     for order_id in order_ids:
-        assert types_of(said, order_id) == ["shipping.prepared", "shipping.delivered"]
+        assert types_of(published, order_id) == ["shipping.prepared", "shipping.delivered"]
 
 
-async def test_payment_and_cancelling_racing_on_two_replicas_agree(db: ServiceDatabase, start: Start) -> None:
+async def test_a_concurrent_payment_and_cancelling_agree(db: ServiceDatabase, start: Start) -> None:
     order_ids = [uuid4() for _ in range(80)]
     async with start(AT_ONCE) as one, start(AT_ONCE) as two:
         for first in range(0, len(order_ids), 8):
@@ -79,12 +79,12 @@ async def test_payment_and_cancelling_racing_on_two_replicas_agree(db: ServiceDa
                 two.process(*(cancelling(order_id, Participant.SHIPPING) for order_id in some[::-1])),
             )
         assert one.telemetry.failures == two.telemetry.failures == []
-    said = await db.outbox_events("shipping")
+    published = await db.outbox_events("shipping")
     for order_id in order_ids:
-        assert types_of(said, order_id) in (["shipping.stopped"], ["shipping.prepared", "shipping.refused"])
+        assert types_of(published, order_id) in (["shipping.stopped"], ["shipping.prepared", "shipping.refused"])
 
 
-async def test_a_decision_about_a_known_parcel_waits_for_the_one_under_way(db: ServiceDatabase, start: Start) -> None:
+async def test_a_decision_about_a_parcel_waits_for_the_one_in_progress(db: ServiceDatabase, start: Start) -> None:
     order_id = uuid4()
     async with start(AT_ONCE) as one, start(AT_ONCE) as two:
         await one.process(confirmed(order_id))
@@ -111,7 +111,7 @@ async def test_cancelling_before_the_payment_stops_the_parcel_for_good(db: Servi
     assert types_of(await db.outbox_events("shipping"), order_id) == ["shipping.stopped"]
 
 
-async def test_every_request_to_cancel_is_answered_alike_and_a_repetition_is_not(
+async def test_every_request_to_stop_has_the_same_answer_and_a_repetition_none(
     db: ServiceDatabase, start: Start
 ) -> None:
     order_id = uuid4()
@@ -121,18 +121,18 @@ async def test_every_request_to_cancel_is_answered_alike_and_a_repetition_is_not
         await shipping.process(first)
         await shipping.process(first, with_new_ids(first))
         await shipping.process(cancelling(order_id, Participant.INVENTORY, Participant.PAYMENT))
-    said = [event for event in await db.outbox_events("shipping") if event.subject == order_id]
-    assert [event.type for event in said] == ["shipping.prepared", "shipping.refused", "shipping.refused"]
-    assert said[1].data.tracking == Shipment(order_id).tracking
+    published = [event for event in await db.outbox_events("shipping") if event.subject == order_id]
+    assert [event.type for event in published] == ["shipping.prepared", "shipping.refused", "shipping.refused"]
+    assert published[1].data.tracking == Shipment(order_id).tracking
 
 
-async def test_a_cancelling_that_does_not_name_shipping_leaves_no_trace(db: ServiceDatabase, start: Start) -> None:
+async def test_a_cancelling_without_shipping_stores_nothing(db: ServiceDatabase, start: Start) -> None:
     async with start(AT_ONCE) as shipping:
         await shipping.process(cancelling(uuid4(), Participant.INVENTORY, Participant.PAYMENT))
     assert await db.sql("SELECT FROM shipping.shipments") == []
 
 
-async def test_a_waiting_parcel_can_be_stopped_and_leaves_by_the_databases_clock(
+async def test_a_waiting_parcel_can_be_stopped_or_leaves_by_the_databases_clock(
     db: ServiceDatabase, start: Start
 ) -> None:
     stopped, left = uuid4(), uuid4()
@@ -144,13 +144,13 @@ async def test_a_waiting_parcel_can_be_stopped_and_leaves_by_the_databases_clock
         assert await shipping.tick(prepare_due) == 1
         assert await shipping.tick(prepare_due) == 0
         assert await shipping.tick(deliver_due) == 0, "there is no carrier"
-    said = await db.outbox_events("shipping")
-    assert types_of(said, stopped) == ["shipping.stopped"]
-    assert types_of(said, left) == ["shipping.prepared"]
-    assert said[-1].reference == "A-1"
+    published = await db.outbox_events("shipping")
+    assert types_of(published, stopped) == ["shipping.stopped"]
+    assert types_of(published, left) == ["shipping.prepared"]
+    assert published[-1].reference == "A-1"
 
 
-async def test_the_wait_begins_with_the_payment(db: ServiceDatabase, start: Start) -> None:
+async def test_the_preparation_begins_with_the_payment(db: ServiceDatabase, start: Start) -> None:
     order_id = uuid4()
     async with start(Delays(preparation=HOUR)) as shipping:
         await shipping.process(confirmed(order_id))
@@ -165,7 +165,7 @@ async def test_the_wait_begins_with_the_payment(db: ServiceDatabase, start: Star
     assert types_of(await db.outbox_events("shipping"), order_id) == ["shipping.prepared", "shipping.delivered"]
 
 
-async def test_the_carrier_delivers_when_its_time_has_come(db: ServiceDatabase, start: Start) -> None:
+async def test_the_carrier_delivers_after_its_delay(db: ServiceDatabase, start: Start) -> None:
     order_id = uuid4()
     async with start(Delays(preparation=HOUR, carrier=HOUR)) as shipping:
         await shipping.process(payment_success(order_id))
@@ -194,12 +194,12 @@ async def test_express_parcels_leave_first(db: ServiceDatabase, start: Start) ->
             await shipping.process(payment_success(order_id, express=order_id in express))
         await pass_time(db)
         assert [await shipping.tick(prepare_due) for _ in range(3)] == [200, 100, 0]
-    said = await db.outbox_events("shipping")
-    assert {event.subject for event in said[:100]} == express
-    assert [event.priority for event in said] == [8] * 100 + [None] * 200
+    published = await db.outbox_events("shipping")
+    assert {event.subject for event in published[:100]} == express
+    assert [event.priority for event in published] == [8] * 100 + [None] * 200
 
 
-async def test_two_replicas_share_what_is_due(db: ServiceDatabase, start: Start) -> None:
+async def test_two_replicas_share_the_due_parcels(db: ServiceDatabase, start: Start) -> None:
     order_ids = [uuid4() for _ in range(500)]
     async with start(Delays(preparation=HOUR)) as one, start(Delays(preparation=HOUR)) as two:
         await one.process(*(payment_success(order_id) for order_id in order_ids))
@@ -213,11 +213,11 @@ async def test_two_replicas_share_what_is_due(db: ServiceDatabase, start: Start)
 
         totals = await asyncio.gather(ticking(one), ticking(two))
     assert sum(totals) == 500
-    said = await db.outbox_events("shipping")
-    assert sorted(event.subject for event in said) == sorted(order_ids)
+    published = await db.outbox_events("shipping")
+    assert sorted(event.subject for event in published) == sorted(order_ids)
 
 
-async def test_a_tick_costs_nothing_for_what_is_past(db: ServiceDatabase, start: Start) -> None:
+async def test_the_search_for_due_parcels_uses_an_index(db: ServiceDatabase, start: Start) -> None:
     await db.sql(
         "INSERT INTO shipping.shipments (order_id, state, tracking, prepare_at, deliver_at)"
         " SELECT gen_random_uuid(), 'delivered', 'WR', now(), now() FROM generate_series(1, 5000)"

@@ -1,4 +1,4 @@
-"""Stock is conserved and never oversold, whatever arrives in whatever order."""
+"""Stock is conserved and never oversold, whatever the order of events."""
 
 import itertools
 import uuid
@@ -28,12 +28,12 @@ def created(*lines: tuple[str, int]) -> Step:
 
 
 def run(stock: Stock, *steps: Step) -> tuple[Reservation, list[EventData]]:
-    reservation, said = Reservation(uuid.UUID(int=1)), []
+    reservation, published = Reservation(uuid.UUID(int=1)), []
     for step in steps:
         reservation, events = step(reservation, stock)
-        said += events
+        published += events
         conserved(stock)
-    return reservation, said
+    return reservation, published
 
 
 def conserved(stock: Stock) -> None:
@@ -46,22 +46,22 @@ def counts(item: StockItem) -> tuple[int, int, int]:
     return item.on_hand, item.reserved, item.sold
 
 
-def test_a_reservation_sets_pieces_aside_and_carries_on_what_payment_needs() -> None:
+def test_a_reservation_repeats_the_data_that_payment_needs() -> None:
     stock = items(mug=5)
-    reservation, said = run(stock, created(("mug", 2)))
+    reservation, published = run(stock, created(("mug", 2)))
     assert reservation.state is ReservationState.RESERVED
     assert counts(stock["mug"]) == (3, 2, 0)
-    assert said == [
+    assert published == [
         InventoryReserved(customer="ada", total_cents=990, currency="EUR", payment_token="tok_ok", express=True)
     ]
 
 
-def test_all_lines_or_none() -> None:
+def test_all_lines_are_reserved_or_none() -> None:
     stock = items(mug=5, teapot=1)
-    reservation, said = run(stock, created(("mug", 2), ("teapot", 3), ("kettle", 1)))
+    reservation, published = run(stock, created(("mug", 2), ("teapot", 3), ("kettle", 1)))
     assert reservation.state is ReservationState.OUT_OF_STOCK
     assert counts(stock["mug"]) == (5, 0, 0)
-    assert said == [InventoryOutOfStock(customer="ada", missing=[Line("kettle", 1), Line("teapot", 2)])]
+    assert published == [InventoryOutOfStock(customer="ada", missing=[Line("kettle", 1), Line("teapot", 2)])]
 
 
 def test_two_lines_of_one_article_do_not_count_on_the_same_piece() -> None:
@@ -70,43 +70,43 @@ def test_two_lines_of_one_article_do_not_count_on_the_same_piece() -> None:
     assert reservation.state is ReservationState.OUT_OF_STOCK
 
 
-def test_released_pieces_are_back_whether_reserved_or_sold() -> None:
+def test_released_pieces_are_on_hand_again() -> None:
     for steps in ([created(("mug", 2))], [created(("mug", 2)), domain.pay]):
         stock = items(mug=5)
-        reservation, said = run(stock, *steps, domain.release)
+        reservation, published = run(stock, *steps, domain.release)
         assert reservation.state is ReservationState.RELEASED
         assert counts(stock["mug"]) == (5, 0, 0)
-        assert said[-1] == InventoryReleased(lines=[Line("mug", 2)])
+        assert published[-1] == InventoryReleased(lines=[Line("mug", 2)])
 
 
-def test_cancelled_before_created_nothing_is_ever_held() -> None:
+def test_an_order_cancelled_before_it_arrives_never_holds_stock() -> None:
     stock = items(mug=5)
-    reservation, said = run(stock, domain.release, created(("mug", 2)), domain.pay)
+    reservation, published = run(stock, domain.release, created(("mug", 2)), domain.pay)
     assert reservation.state is ReservationState.RELEASED
     assert counts(stock["mug"]) == (5, 0, 0)
-    assert said == [InventoryReleased(lines=[])]
+    assert published == [InventoryReleased(lines=[])]
 
 
-def test_every_order_of_arrival_with_repetitions_ends_alike() -> None:
+def test_every_order_of_arrival_with_repetitions_has_the_same_result() -> None:
     for steps in itertools.permutations([created(("mug", 2)), domain.pay] * 2):
         stock = items(mug=5)
-        reservation, said = run(stock, *steps)
+        reservation, published = run(stock, *steps)
         assert reservation.state is ReservationState.SOLD
         assert counts(stock["mug"]) == (3, 0, 2)
-        assert sorted(each.TYPE for each in said) == ["inventory.committed", "inventory.reserved"]
+        assert sorted(each.TYPE for each in published) == ["inventory.committed", "inventory.reserved"]
     for steps in itertools.permutations([created(("mug", 2)), domain.pay, domain.release] * 2, 6):
         stock = items(mug=5)
-        reservation, said = run(stock, *steps)
+        reservation, published = run(stock, *steps)
         assert reservation.state is ReservationState.RELEASED
         assert counts(stock["mug"]) == (5, 0, 0)
-        assert [each.TYPE for each in said].count("inventory.released") == 1
+        assert [each.TYPE for each in published].count("inventory.released") == 1
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["create", "pay", "release"])), max_size=40),
     st.integers(0, 5),
 )
-def test_many_orders_never_share_a_piece(steps: list[tuple[int, str]], pieces: int) -> None:
+def test_no_piece_is_reserved_twice(steps: list[tuple[int, str]], pieces: int) -> None:
     stock = items(mug=pieces, teapot=3)
     orders = {number: Reservation(uuid.UUID(int=number + 1)) for number in range(4)}
     for number, name in steps:

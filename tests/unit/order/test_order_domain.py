@@ -30,11 +30,11 @@ def cancel(reason: CancelReason) -> Step:
 
 
 def run(steps: Iterable[Step], start: Order | None = None) -> tuple[Order, list[EventData]]:
-    current, said = start or order(), []
+    current, published = start or order(), []
     for step in steps:
         current, events = step(current)
-        said += events
-    return current, said
+        published += events
+    return current, published
 
 
 def names(events: Iterable[EventData]) -> list[str]:
@@ -53,7 +53,7 @@ ASK_SHIPPING, ASK_REST = "order.cancelling(shipping)", "order.cancelling(invento
 
 def test_each_state_is_announced_when_it_is_reached() -> None:
     current = order()
-    for step, state, said in (
+    for step, state, published in (
         (RESERVED, OrderState.CONFIRMED, "order.confirmed"),
         (CHARGED, OrderState.PAID, "order.paid"),
         (PREPARED, OrderState.SHIPPED, "order.shipped"),
@@ -61,7 +61,7 @@ def test_each_state_is_announced_when_it_is_reached() -> None:
     ):
         before = current.version
         current, events = step(current)
-        assert (current.state, names(events)) == (state, [said])
+        assert (current.state, names(events)) == (state, [published])
         assert current.version == before + 1
 
 
@@ -70,18 +70,18 @@ def test_every_arrival_order_of_a_completed_order_publishes_the_same_events(repe
     facts = [RESERVED, CHARGED, COMMITTED, PREPARED, DELIVERED]
     for arrival in itertools.permutations(facts):
         steps = [step for step in arrival for _ in range(repeated)] + list(arrival[: repeated - 1])
-        current, said = run(steps)
+        current, published = run(steps)
         assert current.state is OrderState.COMPLETED
-        assert names(said) == HAPPY_PATH
+        assert names(published) == HAPPY_PATH
 
 
 def test_a_parcel_known_before_the_payment_is_announced_after_it() -> None:
-    current, said = run([RESERVED, PREPARED])
-    assert (current.state, names(said)) == (OrderState.CONFIRMED, ["order.confirmed"])
-    current, said = run([CHARGED], current)
-    assert names(said) == ["order.paid", "order.shipped"]
-    assert isinstance(said[1], OrderShipped)
-    assert said[1].tracking == "T1"
+    current, published = run([RESERVED, PREPARED])
+    assert (current.state, names(published)) == (OrderState.CONFIRMED, ["order.confirmed"])
+    current, published = run([CHARGED], current)
+    assert names(published) == ["order.paid", "order.shipped"]
+    assert isinstance(published[1], OrderShipped)
+    assert published[1].tracking == "T1"
 
 
 REASONS = [CancelReason.OUT_OF_STOCK, CancelReason.PAYMENT_FAILED, CancelReason.FRAUD, CancelReason.CUSTOMER]
@@ -89,41 +89,41 @@ REASONS = [CancelReason.OUT_OF_STOCK, CancelReason.PAYMENT_FAILED, CancelReason.
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_cancelling_asks_shipping_alone_first(reason: CancelReason) -> None:
-    current, said = run([cancel(reason)])
+    current, published = run([cancel(reason)])
     assert (current.state, current.reason) == (OrderState.CANCELLING, reason)
-    assert said == [OrderCancelling(customer="ada", reason=reason, participants=[Participant.SHIPPING])]
+    assert published == [OrderCancelling(customer="ada", reason=reason, participants=[Participant.SHIPPING])]
 
 
 def test_a_cancelled_order_publishes_the_same_events_in_every_order_of_answers() -> None:
     for arrival in itertools.permutations([STOPPED, RELEASED, UNDONE, RESERVED, CHARGED, COMMITTED]):
-        current, said = run([cancel(CancelReason.CUSTOMER), *arrival, *arrival])
+        current, published = run([cancel(CancelReason.CUSTOMER), *arrival, *arrival])
         assert (current.state, current.reason) == (OrderState.CANCELLED, CancelReason.CUSTOMER)
-        assert names(said) == [ASK_SHIPPING, ASK_REST, "order.cancelled"]
+        assert names(published) == [ASK_SHIPPING, ASK_REST, "order.cancelled"]
 
 
 def test_an_order_is_cancelled_only_after_all_participants_have_answered() -> None:
     for arrival in itertools.permutations([STOPPED, RELEASED, UNDONE]):
         for answers in range(4):
-            current, said = run([RESERVED, CHARGED, cancel(CancelReason.CUSTOMER), *arrival[:answers]])
+            current, published = run([RESERVED, CHARGED, cancel(CancelReason.CUSTOMER), *arrival[:answers]])
             assert current.state is (OrderState.CANCELLED if answers == 3 else OrderState.CANCELLING)
-            assert ("order.cancelled" in names(said)) == (answers == 3)
+            assert ("order.cancelled" in names(published)) == (answers == 3)
 
 
 def test_a_cancellation_before_the_parcel_has_left_ends_cancelled() -> None:
     path = [RESERVED, CHARGED, COMMITTED]
     for moment in range(len(path) + 1):
         steps = [*path[:moment], cancel(CancelReason.FRAUD), *path[moment:], STOPPED, UNDONE, RELEASED]
-        current, said = run(steps)
+        current, published = run(steps)
         assert current.state is OrderState.CANCELLED
-        assert names(said)[-3:] == [ASK_SHIPPING, ASK_REST, "order.cancelled"]
+        assert names(published)[-3:] == [ASK_SHIPPING, ASK_REST, "order.cancelled"]
 
 
 def test_a_refusal_withdraws_the_cancellation_and_the_order_goes_on() -> None:
     # A refusal arrives as the fact PREPARED: the parcel has left.
     for arrival in itertools.permutations([RESERVED, CHARGED, PREPARED, DELIVERED]):
-        current, said = run([cancel(CancelReason.CUSTOMER), *arrival, PREPARED])
+        current, published = run([cancel(CancelReason.CUSTOMER), *arrival, PREPARED])
         assert (current.state, current.reason) == (OrderState.COMPLETED, None)
-        assert names(said) == [ASK_SHIPPING, *HAPPY_PATH]
+        assert names(published) == [ASK_SHIPPING, *HAPPY_PATH]
 
 
 def test_no_cancellation_starts_after_the_parcel_has_left() -> None:
@@ -143,9 +143,9 @@ def test_a_shipped_order_is_not_cancelled(final: list[Step]) -> None:
 
 
 def test_the_first_cancel_reason_is_kept() -> None:
-    current, said = run([cancel(CancelReason.PAYMENT_TIMEOUT), cancel(CancelReason.PAYMENT_FAILED)])
+    current, published = run([cancel(CancelReason.PAYMENT_TIMEOUT), cancel(CancelReason.PAYMENT_FAILED)])
     assert current.reason is CancelReason.PAYMENT_TIMEOUT
-    assert names(said) == [ASK_SHIPPING]
+    assert names(published) == [ASK_SHIPPING]
 
 
 def test_a_payment_before_its_reservation_is_in_time() -> None:
@@ -158,8 +158,10 @@ def test_a_payment_before_its_reservation_is_in_time() -> None:
 def test_a_delivery_is_confirmed_once_and_only_when_shipped() -> None:
     assert domain.confirm_delivery(order()) == (order(), [])
     current, _ = run([RESERVED, CHARGED, PREPARED])
-    current, said = run([domain.confirm_delivery, domain.confirm_delivery, DELIVERED, domain.confirm_delivery], current)
-    assert names(said) == ["order.delivery_confirmed", "order.completed"]
+    current, published = run(
+        [domain.confirm_delivery, domain.confirm_delivery, DELIVERED, domain.confirm_delivery], current
+    )
+    assert names(published) == ["order.delivery_confirmed", "order.completed"]
     assert current.can_confirm_delivery
 
 
@@ -185,22 +187,22 @@ STEPS = {
 
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=14))
 def test_no_sequence_of_facts_breaks_a_rule(sequence: list[str]) -> None:
-    current, said = order(), []
+    current, published = order(), []
     for name in sequence:
         before = current
         current, events = STEPS[name](before)
-        said += events
+        published += events
         # Terminal states are final, every change increments the version, and a repeated step changes nothing.
         if before.state in {OrderState.CANCELLED, OrderState.COMPLETED}:
             assert current.state is before.state
         assert (current.version > before.version) == (current != before)
         assert STEPS[name](current) == (current, [])
-    spoken = names(said)
-    assert max(Counter(spoken).values(), default=1) == 1
-    forward = [name for name in spoken if name in HAPPY_PATH]
+    types = names(published)
+    assert max(Counter(types).values(), default=1) == 1
+    forward = [name for name in types if name in HAPPY_PATH]
     assert forward == HAPPY_PATH[: len(forward)]
-    assert ("order.cancelled" in spoken) == (current.state is OrderState.CANCELLED)
-    if ASK_REST in spoken:
-        assert ASK_SHIPPING in spoken
-        assert spoken.index(ASK_SHIPPING) < spoken.index(ASK_REST)
+    assert ("order.cancelled" in types) == (current.state is OrderState.CANCELLED)
+    if ASK_REST in types:
+        assert ASK_SHIPPING in types
+        assert types.index(ASK_SHIPPING) < types.index(ASK_REST)
     assert (current.reason is None) == (current.state not in {OrderState.CANCELLING, OrderState.CANCELLED})

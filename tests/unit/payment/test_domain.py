@@ -9,19 +9,21 @@ NEW = Payment(uuid4())
 CHARGING = domain.reserve(NEW, DEMAND)
 
 
-def test_a_charge_carries_on_what_the_order_needs() -> None:
-    paid, said = domain.complete_charge(CHARGING, Charged("ch_7"), DEMAND)
-    assert said == PaymentSuccess(customer="gayal", charge_id="ch_7", amount_cents=1250, currency="EUR", express=True)
+def test_a_success_repeats_the_data_that_shipping_needs() -> None:
+    paid, published = domain.complete_charge(CHARGING, Charged("ch_7"), DEMAND)
+    assert published == PaymentSuccess(
+        customer="gayal", charge_id="ch_7", amount_cents=1250, currency="EUR", express=True
+    )
     assert (paid.state, paid.charge_id, paid.amount_cents) == (PaymentState.PAID, "ch_7", 1250)
 
 
-def test_a_key_blocked_by_somebody_else_fails_the_payment() -> None:
-    failed, said = domain.complete_charge(CHARGING, Blocked(), DEMAND)
-    assert said == PaymentFailed(code="blocked")
+def test_a_key_voided_at_the_gateway_fails_the_payment() -> None:
+    failed, published = domain.complete_charge(CHARGING, Blocked(), DEMAND)
+    assert published == PaymentFailed(code="blocked")
     assert failed.state is PaymentState.FAILED
 
 
-def test_cancelling_first_leaves_a_tombstone_that_learns_the_amount() -> None:
+def test_a_cancelled_payment_keeps_the_amount_of_a_late_reservation() -> None:
     tombstone = domain.cancel(NEW)
     late = domain.reserve(tombstone, DEMAND)
     assert late.state is not PaymentState.CHARGING
@@ -33,7 +35,7 @@ def test_a_failed_payment_is_answered_as_voided() -> None:
     assert domain.complete_void(domain.cancel(failed), Voided())[1] == PaymentVoided()
 
 
-def test_a_refund_names_what_was_given_back() -> None:
-    refunded, said = domain.complete_void(domain.cancel(CHARGING), Refunded("ch_7", 1250, "EUR"))
-    assert said == PaymentRefunded(charge_id="ch_7", amount_cents=1250, currency="EUR")
+def test_a_refund_has_charge_and_amount() -> None:
+    refunded, published = domain.complete_void(domain.cancel(CHARGING), Refunded("ch_7", 1250, "EUR"))
+    assert published == PaymentRefunded(charge_id="ch_7", amount_cents=1250, currency="EUR")
     assert domain.cancel(refunded) == refunded

@@ -1,4 +1,4 @@
-"""However charging and cancelling meet, a cancelled order keeps no money and a paid one is charged once.
+"""For every interleaving of charging and cancelling: a cancelled order keeps no money, a paid one is charged once.
 
 Every delivery has three steps (prepare, call, settle). All orders of the steps of a charge, the same charge delivered
 a second time, and a cancelling are tried, for each way a charge can go.
@@ -19,15 +19,15 @@ PLANS = [
     (),
     ("declined",) * 9,
     ("lost",),
-    ("trouble",),
-    ("trouble", "trouble", "lost"),
+    ("failure",),
+    ("failure", "failure", "lost"),
     ("unconfirmed", "unconfirmed"),
     ("unconfirmed", "lost"),
 ]
 
 
 def interleavings(*steps: int) -> Iterator[tuple[int, ...]]:
-    """Every order in which so many steps of each delivery can be taken."""
+    """All interleavings of deliveries with these numbers of steps."""
     if not any(steps):
         yield ()
     for number, left in enumerate(steps):
@@ -42,14 +42,14 @@ async def advance(deliveries: Sequence[AsyncIterator[str]], order: Sequence[int]
 
 
 def assert_cancelled(world: World, cancellings: int = 1) -> None:
-    answers = [data for data in world.said if isinstance(data, PaymentVoided | PaymentRefunded)]
-    outcomes = [data for data in world.said if data not in answers]
+    answers = [data for data in world.published if isinstance(data, PaymentVoided | PaymentRefunded)]
+    outcomes = [data for data in world.published if data not in answers]
     assert sum(world.gateway.entries) == 0
     assert len(world.gateway.entries) in {0, 2}, "charged and refunded at most once"
     assert len(answers) == cancellings
     assert len({type(answer) for answer in answers}) == 1
     assert len(outcomes) <= 1
-    assert outcomes == world.said_before_cancelling, "nothing but answers after the cancelling is noted"
+    assert outcomes == world.published_before_cancelling, "only answers follow the stored cancelling"
     if world.gateway.entries:
         assert world.payment.state is PaymentState.REFUNDED
         assert isinstance(answers[0], PaymentRefunded)
@@ -76,16 +76,16 @@ async def test_every_interleaving_of_three_deliveries_of_one_charge(plan: tuple[
         await advance([world.deliver(reserved) for _ in range(3)], order)
         await world.finish(reserved)
         if plan[:1] == ("declined",):
-            assert world.said == [PaymentFailed(code="card_declined")]
+            assert world.published == [PaymentFailed(code="card_declined")]
             assert world.payment.state is PaymentState.FAILED
             assert world.gateway.entries == []
         else:
-            assert [type(data) for data in world.said] == [PaymentSuccess]
+            assert [type(data) for data in world.published] == [PaymentSuccess]
             assert world.payment.state is PaymentState.PAID
             assert world.gateway.entries == [DEMAND.total_cents]
 
 
-@given(seed=st.integers(0, 2**32), plan=st.lists(st.sampled_from(["ok", "declined", "lost", "trouble", "unconfirmed"])))
+@given(seed=st.integers(0, 2**32), plan=st.lists(st.sampled_from(["ok", "declined", "lost", "failure", "unconfirmed"])))
 async def test_crashes_repetitions_and_two_cancellings(seed: int, plan: list[str]) -> None:
     chance = random.Random(seed)
     world = World([*dict.fromkeys(plan)])
@@ -95,7 +95,7 @@ async def test_crashes_repetitions_and_two_cancellings(seed: int, plan: list[str
         if len(running) < 4:
             running.append(world.deliver(chance.choice(events)))
         delivery = chance.choice(running)
-        # A crash forgets a delivery between two of its steps.
+        # A crash ends a delivery between two of its steps.
         if await anext(delivery, "over") == "over" or chance.random() < 0.2:
             running.remove(delivery)
     await world.finish(*events)

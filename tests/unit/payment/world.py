@@ -1,4 +1,4 @@
-"""One order's payment, with everything around it in memory and every step of every delivery under control."""
+"""The payment of one order in memory. The test controls every step of every delivery."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ CANCELLING = OrderCancelling(
 
 
 class FakeGateway:
-    """Keeps the contract of Gateway for one key. `plan` says what the first calls of `charge` come to."""
+    """Fulfils the contract of PaymentGateway for one key. `plan` has the results of the first calls of `charge`."""
 
     def __init__(self, plan: Sequence[str]) -> None:
         self._plan = list(plan)
@@ -31,7 +31,7 @@ class FakeGateway:
 
     async def charge(self, key: str, amount_cents: int, currency: str, token: str) -> ChargeResult:
         fate = self._plan.pop(0) if self._plan else "ok"
-        if fate == "trouble":
+        if fate == "failure":
             raise GatewayError("503")
         if self._answer is None and fate == "unconfirmed":
             raise ConfirmationPending("not yet")
@@ -52,8 +52,8 @@ class FakeGateway:
         return Refunded("ch_1", self.entries[0], "EUR") if self.entries else Voided()
 
 
-class InMemory(PaymentRepository):
-    """A transaction on the world's one row."""
+class InMemoryPayments(PaymentRepository):
+    """A transaction on the only payment."""
 
     def __init__(self, world: "World") -> None:
         super().__init__(None)  # type: ignore[arg-type]
@@ -65,14 +65,14 @@ class InMemory(PaymentRepository):
 
 
 class World:
-    """`deliver` yields after each step of one delivery, as the library takes them; dropping it half-way is a crash."""
+    """`deliver` yields after each step of a delivery; dropping the iterator is a crash."""
 
     def __init__(self, plan: Sequence[str] = ()) -> None:
         self.order_id = uuid4()
         self.payment = Payment(self.order_id)
         self.gateway = FakeGateway(plan)
-        self.said: list[EventData] = []
-        self.said_before_cancelling: list[EventData] | None = None
+        self.published: list[EventData] = []
+        self.published_before_cancelling: list[EventData] | None = None
         self.done: set[UUID] = set()
         self._handlers: dict[Any, Any] = dict(handlers(self.gateway))
 
@@ -91,15 +91,15 @@ class World:
         )
 
     async def deliver(self, event: AnyEvent) -> AsyncIterator[str]:
-        """One delivery from prepare to settle. It ends early when the call asks to be made again later."""
+        """Processes one delivery. It ends early when the call raises TransientError."""
         effect: Effect[Any, Any, Any] = self._handlers[type(event.data)]
         if event.logicalid in self.done:
             return
-        work = InMemory(self)
+        work = InMemoryPayments(self)
         intent = await effect.prepare(event, work)
         await work.save()
-        if isinstance(event.data, OrderCancelling) and self.said_before_cancelling is None:
-            self.said_before_cancelling = list(self.said)
+        if isinstance(event.data, OrderCancelling) and self.published_before_cancelling is None:
+            self.published_before_cancelling = list(self.published)
         if intent is None:
             self.done.add(event.logicalid)
             return
@@ -110,15 +110,15 @@ class World:
             return
         yield "performed"
         if event.logicalid not in self.done:
-            work = InMemory(self)
+            work = InMemoryPayments(self)
             for data in await effect.complete(event, intent, answer, work):
                 work.announce(data, cause=event)
             await work.save()
-            self.said += [each.data for each in work.announcements]
+            self.published += [each.data for each in work.announcements]
             self.done.add(event.logicalid)
 
     async def finish(self, *events: AnyEvent) -> None:
-        """Deliver again what is not done, as the broker would."""
+        """Redelivers unfinished events, as the broker does."""
         for _ in range(10):
             for event in events:
                 if event.logicalid not in self.done:

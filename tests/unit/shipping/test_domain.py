@@ -1,4 +1,4 @@
-"""Any order and any repetition of the facts about one parcel ends the same."""
+"""Any order and any repetition of the facts about one parcel has the same result."""
 
 from collections.abc import Sequence
 from itertools import permutations, product
@@ -41,11 +41,11 @@ def tell(shipment: Shipment, fact: str, delays: Delays) -> Decision:
 
 
 def run(facts: Sequence[str], delays: Delays) -> Decision:
-    shipment, said = Shipment(ORDER), list[EventData]()
+    shipment, published = Shipment(ORDER), list[EventData]()
     for fact in facts:
         shipment, more = tell(shipment, fact, delays)
-        said += more
-    return shipment, said
+        published += more
+    return shipment, published
 
 
 def in_any_order(*facts: str) -> list[tuple[str, ...]]:
@@ -55,26 +55,26 @@ def in_any_order(*facts: str) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("facts", in_any_order("paid", "paid", "confirmed", "confirmed"), ids=">".join)
 @pytest.mark.parametrize("delays", [AT_ONCE, CARRIED_AT_ONCE], ids=["customer", "carrier"])
 def test_paid_and_confirmed_in_any_order_is_prepared_and_delivered_once(facts: tuple[str, ...], delays: Delays) -> None:
-    shipment, said = run(facts, delays)
+    shipment, published = run(facts, delays)
     assert shipment.state is ShipmentState.DELIVERED
-    assert said == [PREPARED, DELIVERED]
+    assert published == [PREPARED, DELIVERED]
 
 
 @pytest.mark.parametrize("facts", in_any_order("paid", "confirmed", "preparation over"), ids=">".join)
-def test_a_parcel_that_waits_leaves_by_the_clock(facts: tuple[str, ...]) -> None:
-    # The clock ticks until nothing is due.
-    shipment, said = run([*facts, "preparation over", "carrier"], SLOW)
+def test_a_waiting_parcel_leaves_after_its_preparation(facts: tuple[str, ...]) -> None:
+    # The periodic jobs run until nothing is due.
+    shipment, published = run([*facts, "preparation over", "carrier"], SLOW)
     assert shipment.state is ShipmentState.DELIVERED
-    assert said == [PREPARED, DELIVERED]
+    assert published == [PREPARED, DELIVERED]
 
 
-def test_while_it_waits_a_parcel_can_be_stopped() -> None:
-    shipment, said = run(["paid", "stop", "preparation over", "carrier", "confirmed"], SLOW)
+def test_a_waiting_parcel_can_be_stopped() -> None:
+    shipment, published = run(["paid", "stop", "preparation over", "carrier", "confirmed"], SLOW)
     assert shipment.state is ShipmentState.STOPPED
-    assert said == [STOPPED]
+    assert published == [STOPPED]
 
 
-def test_without_a_carrier_only_the_customer_delivers() -> None:
+def test_without_a_carrier_only_the_customer_confirms_delivery() -> None:
     assert run(["paid"], AT_ONCE) == (
         Shipment(ORDER, state=ShipmentState.PREPARED),
         [PREPARED],
@@ -83,17 +83,17 @@ def test_without_a_carrier_only_the_customer_delivers() -> None:
 
 @pytest.mark.parametrize("delays", [AT_ONCE, CARRIED_AT_ONCE, SLOW], ids=["at once", "carried at once", "slow"])
 @pytest.mark.parametrize("length", range(1, 6))
-def test_every_history_keeps_its_promises(length: int, delays: Delays) -> None:
-    """All 5^n histories: a parcel leaves or is stopped, never both; every request to stop is answered alike."""
+def test_every_history_keeps_the_rules(length: int, delays: Delays) -> None:
+    """All 5^n histories: a parcel leaves or is stopped, never both; every request to stop has the same answer."""
     for facts in product(["paid", "confirmed", "stop", "preparation over", "carrier"], repeat=length):
-        shipment, said = run(facts, delays)
+        shipment, published = run(facts, delays)
         left = shipment.state in {ShipmentState.PREPARED, ShipmentState.DELIVERED}
-        assert said.count(PREPARED) == left, facts
-        assert said.count(DELIVERED) == (shipment.state is ShipmentState.DELIVERED), facts
-        if DELIVERED in said:
-            assert said.index(PREPARED) < said.index(DELIVERED), facts
+        assert published.count(PREPARED) == left, facts
+        assert published.count(DELIVERED) == (shipment.state is ShipmentState.DELIVERED), facts
+        if DELIVERED in published:
+            assert published.index(PREPARED) < published.index(DELIVERED), facts
         answer = REFUSED if left else STOPPED
-        assert said.count(answer) == facts.count("stop"), facts
+        assert published.count(answer) == facts.count("stop"), facts
         if not left and "stop" not in facts:
             assert shipment.state is (ShipmentState.WAITING if "paid" in facts else ShipmentState.UNPAID), facts
 
