@@ -54,13 +54,13 @@ class Outbox:
 
 
 class Shop:
-    """One rehearsal of each service that has a database; `place` places orders as the HTTP process would."""
+    """One harness of each service that has a database; `place` places orders as the HTTP process would."""
 
     def __init__(self, db: ServiceDatabase, databases: dict[str, Database], gateway: SimulatedGateway) -> None:
         self.db = db
         self.mails, self.messages = Outbox(), Outbox()
         told = {"exchange": "notification.exchange"}
-        hears = {"source_exchange": "notification.exchange"}
+        source = {"source_exchange": "notification.exchange"}
         email = channel("shop@warren.example")
         parts: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "order": (ORDER, OrderRepository, {}),
@@ -68,8 +68,8 @@ class Shop:
             "payment": (payment(gateway), PaymentRepository, {}),
             "shipping": (SHIPPING, partial(ShipmentRepository, delays=Delays()), {}),
             "notification": (NOTIFICATION, partial(NotificationLogRepository, contact_domain="shop.test"), told),
-            "email": (email.handlers(self.mails.send), email.repository(), hears),
-            "sms": (CHANNEL.handlers(self.messages.send), CHANNEL.repository(), hears),
+            "email": (email.handlers(self.mails.send), email.repository(), source),
+            "sms": (CHANNEL.handlers(self.messages.send), CHANNEL.repository(), source),
             "audit": (AUDIT, EventLog, {"catalogue": {}, "tolerant": True, "dedup_key": _own_id}),
         }
         self.services = {
