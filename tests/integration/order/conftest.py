@@ -1,6 +1,8 @@
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -40,6 +42,12 @@ class OrderApi:
 
     async def place(self, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
         return await self.http.post("/orders", json={"user": "ada", "items": ["mug"]} | body, headers=headers)
+
+    async def placed(self, **body: Any) -> UUID:
+        """Places an order of a new customer."""
+        response = await self.place(**({"user": secrets.token_hex(6)} | body))
+        assert response.status_code == 202, response.text
+        return UUID(response.json()["id"])
 
 
 Open = Callable[..., Any]

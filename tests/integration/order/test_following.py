@@ -32,12 +32,6 @@ HAPPY: list[EventData] = [RESERVED, SUCCESS, InventoryCommitted(lines=[]), PREPA
 HAPPY_PATH = ["order.created", "order.confirmed", "order.paid", "order.shipped", "order.completed"]
 
 
-async def placed(shop: Any, **body: Any) -> UUID:
-    answer = await shop.place(**({"user": secrets.token_hex(6)} | body))
-    assert answer.status_code == 202, answer.text
-    return UUID(answer.json()["id"])
-
-
 async def read(shop: Any, order_id: UUID) -> dict[str, Any]:
     answer = await shop.http.get(f"/orders/{order_id}")
     assert answer.status_code == 200
@@ -56,7 +50,7 @@ async def process(worker: Replica, order_id: UUID, *data: EventData) -> None:
 async def test_shuffled_and_repeated_events_complete_each_order_once(
     db: ServiceDatabase, shop: Any, workers: Workers
 ) -> None:
-    ids = await asyncio.gather(*(placed(shop) for _ in range(40)))
+    ids = await asyncio.gather(*(shop.placed() for _ in range(40)))
     events = [event_of(data, subject=order_id) for order_id in ids for data in HAPPY]
     deliveries = events + random.sample(events, 60) + [with_new_ids(event) for event in random.sample(events, 60)]
     random.shuffle(deliveries)
@@ -93,7 +87,7 @@ ANSWERS: list[EventData] = [ShippingStopped(), InventoryReleased(lines=[]), Paym
 async def test_a_cancellation_runs_in_two_phases(
     db: ServiceDatabase, shop: Any, workers: Workers, cause: EventData, reason: str
 ) -> None:
-    order_id = await placed(shop)
+    order_id = await shop.placed()
     await process(workers[0], order_id, cause)
     assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLING", reason)
     await process(workers[1], order_id, *ANSWERS)
@@ -109,7 +103,7 @@ async def test_a_cancellation_runs_in_two_phases(
 
 
 async def test_a_refusal_withdraws_the_cancellation(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
-    order_id = await placed(shop)
+    order_id = await shop.placed()
     await process(workers[0], order_id, RESERVED, SUCCESS)
     assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 202
     await process(workers[0], order_id, ShippingRefused(tracking="T1"))
@@ -120,7 +114,7 @@ async def test_a_refusal_withdraws_the_cancellation(db: ServiceDatabase, shop: A
 
 
 async def test_an_event_about_an_unknown_order_is_parked_alone(shop: Any, workers: Workers) -> None:
-    order_id = await placed(shop)
+    order_id = await shop.placed()
     verdicts = await workers[0].process(event_of(RESERVED, subject=uuid4()), event_of(RESERVED, subject=order_id))
     assert verdicts == [Verdict.DEAD_LETTER, Verdict.ACK]
     assert (await read(shop, order_id))["state"] == "CONFIRMED"
@@ -130,8 +124,8 @@ async def test_unpaid_orders_are_cancelled_once_at_their_deadline(
     db: ServiceDatabase, open_shop: Any, workers: Workers
 ) -> None:
     hasty, patient = await open_shop(payment_deadline_seconds=0.0), await open_shop()
-    late = [await placed(hasty) for _ in range(30)]
-    paid, fine = await placed(hasty), await placed(patient)
+    late = [await hasty.placed() for _ in range(30)]
+    paid, fine = await hasty.placed(), await patient.placed()
     await process(workers[0], paid, SUCCESS)
     while sum(await asyncio.gather(*(worker.tick(lambda orders: expire_overdue(orders, 4)) for worker in workers))):
         pass
@@ -152,7 +146,7 @@ async def test_unpaid_orders_are_cancelled_once_at_their_deadline(
 
 
 async def test_cancelling_over_http(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
-    order_id = await placed(shop)
+    order_id = await shop.placed()
     first, second = [await shop.http.post(f"/orders/{order_id}/cancel") for _ in range(2)]
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json() == second.json()
@@ -160,7 +154,7 @@ async def test_cancelling_over_http(db: ServiceDatabase, shop: Any, workers: Wor
     assert await event_types(db, order_id) == ["order.created", "order.cancelling"]
     await process(workers[0], order_id, *ANSWERS)
     assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 409
-    shipped = await placed(shop)
+    shipped = await shop.placed()
     await process(workers[0], shipped, RESERVED, SUCCESS, PREPARED)
     refused = await shop.http.post(f"/orders/{shipped}/cancel")
     assert (refused.status_code, refused.json()["state"]) == (409, "SHIPPED")
@@ -168,7 +162,7 @@ async def test_cancelling_over_http(db: ServiceDatabase, shop: Any, workers: Wor
 
 
 async def test_confirming_a_delivery_over_http(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
-    order_id = await placed(shop)
+    order_id = await shop.placed()
     url = f"/orders/{order_id}/delivery-confirmation"
     assert (await shop.http.post(url)).status_code == 409
     await process(workers[0], order_id, RESERVED, SUCCESS, PREPARED)
@@ -181,7 +175,7 @@ async def test_confirming_a_delivery_over_http(db: ServiceDatabase, shop: Any, w
 
 
 async def test_events_of_express_orders_keep_their_priority(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
-    order_id = await placed(shop, express=True)
+    order_id = await shop.placed(express=True)
     await workers[0].process(event_of(RESERVED, subject=order_id, priority=8))
     event = (await db.outbox_events('"order"'))[-1]
     assert (event.type, event.priority) == ("order.confirmed", 8)
@@ -189,7 +183,7 @@ async def test_events_of_express_orders_keep_their_priority(db: ServiceDatabase,
 
 async def test_the_list_has_all_orders_newest_first(shop: Any, workers: Workers) -> None:
     user = secrets.token_hex(6)
-    ids = [await placed(shop, user=user, orderId=str(number)) for number in range(7)]
+    ids = [await shop.placed(user=user, orderId=str(number)) for number in range(7)]
     await process(workers[0], ids[3], RESERVED)
     seen: list[str] = []
     cursor: str | None = None

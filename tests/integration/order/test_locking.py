@@ -1,7 +1,6 @@
 """Locks of orders: one decision at a time, deadlines by the database's clock, and no deadlocks."""
 
 import asyncio
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,18 +20,12 @@ from warren_messaging.testing import event_of
 Workers = tuple[Replica, Replica]
 
 
-async def placed(shop: Any) -> UUID:
-    answer = await shop.place(user=secrets.token_hex(6))
-    assert answer.status_code == 202, answer.text
-    return UUID(answer.json()["id"])
-
-
 async def state(db: ServiceDatabase, order_id: UUID) -> str:
     return str((await db.sql('SELECT state FROM "order".orders WHERE id = $1', order_id))[0][0])
 
 
 async def test_a_decision_waits_for_the_one_in_progress(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
-    order_id = await placed(shop)
+    order_id = await shop.placed()
     payment = event_of(SUCCESS, subject=order_id)
     async with workers[0].outbox.transaction(OrderRepository) as orders:
         await orders.load([payment])
@@ -48,7 +41,7 @@ async def test_a_decision_waits_for_the_one_in_progress(db: ServiceDatabase, sho
 async def test_orders_are_locked_in_the_order_of_their_ids(
     servers: Servers, db: ServiceDatabase, shop: Any, workers: Workers
 ) -> None:
-    low, high = sorted([await placed(shop), await placed(shop)])
+    low, high = sorted([await shop.placed(), await shop.placed()])
     lock = 'SELECT FROM "order".orders WHERE id = $1 FOR UPDATE'
     locks = LockProbe(servers.postgres.address.dsn(db.name))
     async with locks.hold(lock, low):
@@ -67,7 +60,7 @@ async def test_a_deadline_uses_the_databases_clock(
 ) -> None:
     """The process's clock is wrong when the order is placed and when deadlines are checked."""
     monkeypatch.setattr(codec, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
-    order_id = await placed(shop)
+    order_id = await shop.placed()
     [[left]] = await db.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', order_id)
     assert 800 < left <= 900
     await workers[0].tick(expire_overdue)

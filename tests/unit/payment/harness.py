@@ -8,17 +8,15 @@ from services.payment.domain import Blocked, Charged, ChargeResult, Declined, Pa
 from services.payment.gateway import ConfirmationPending, GatewayError
 from services.payment.handlers import handlers
 from services.payment.store import PaymentRepository
-from services.shared.contracts import AnyEvent, Event, EventData
-from services.shared.contracts.inventory import InventoryReserved
-from services.shared.contracts.orders import CancelReason, OrderCancelling, Participant
-from warren_messaging import codec
+from services.shared.contracts import AnyEvent, EventData
+from services.shared.contracts.orders import OrderCancelling, Participant
+from tests.events import inventory_reserved, order_cancelling
 from warren_messaging.errors import TransientError
 from warren_messaging.handlers import Effect
+from warren_messaging.testing import event_of
 
-DEMAND = InventoryReserved(customer="gayal", total_cents=1250, currency="EUR", payment_token="tok", express=True)
-CANCELLING = OrderCancelling(
-    customer="gayal", reason=CancelReason.CUSTOMER, participants=[Participant.INVENTORY, Participant.PAYMENT]
-)
+RESERVED = inventory_reserved(uuid4(), express=True).data
+CANCELLING = order_cancelling(Participant.INVENTORY, Participant.PAYMENT)
 
 
 class FakeGateway:
@@ -55,16 +53,16 @@ class FakeGateway:
 class InMemoryPayments(PaymentRepository):
     """A transaction on the only payment."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, harness: "PaymentHarness") -> None:
         super().__init__(None)  # type: ignore[arg-type]
-        self._world = world
-        self._current[world.order_id] = world.payment
+        self._harness = harness
+        self._current[harness.order_id] = harness.payment
 
     async def save(self) -> None:
-        self._world.payment = self._current[self._world.order_id]
+        self._harness.payment = self._current[self._harness.order_id]
 
 
-class World:
+class PaymentHarness:
     """`deliver` yields after each step of a delivery; dropping the iterator is a crash."""
 
     def __init__(self, plan: Sequence[str] = ()) -> None:
@@ -77,27 +75,16 @@ class World:
         self._handlers: dict[Any, Any] = dict(handlers(self.gateway))
 
     def event(self, data: EventData) -> AnyEvent:
-        identity = codec.new_id()
-        return Event(
-            specversion="1.0",
-            id=identity,
-            source="/warren/test",
-            type=data.TYPE,
-            subject=self.order_id,
-            time=codec.now(),
-            logicalid=identity,
-            sourcesequence=1,
-            data=data,
-        )
+        return event_of(data, subject=self.order_id)
 
     async def deliver(self, event: AnyEvent) -> AsyncIterator[str]:
         """Processes one delivery. It ends early when the call raises TransientError."""
         effect: Effect[Any, Any, Any] = self._handlers[type(event.data)]
         if event.logicalid in self.done:
             return
-        work = InMemoryPayments(self)
-        intent = await effect.prepare(event, work)
-        await work.save()
+        uow = InMemoryPayments(self)
+        intent = await effect.prepare(event, uow)
+        await uow.save()
         if isinstance(event.data, OrderCancelling) and self.published_before_cancelling is None:
             self.published_before_cancelling = list(self.published)
         if intent is None:
@@ -110,11 +97,11 @@ class World:
             return
         yield "performed"
         if event.logicalid not in self.done:
-            work = InMemoryPayments(self)
-            for data in await effect.complete(event, intent, answer, work):
-                work.announce(data, cause=event)
-            await work.save()
-            self.published += [each.data for each in work.announcements]
+            uow = InMemoryPayments(self)
+            for data in await effect.complete(event, intent, answer, uow):
+                uow.announce(data, cause=event)
+            await uow.save()
+            self.published += [each.data for each in uow.announcements]
             self.done.add(event.logicalid)
 
     async def finish(self, *events: AnyEvent) -> None:
