@@ -1,6 +1,6 @@
 -- migrate:up
 
--- Every event, as it was received. `body` is the whole CloudEvent; the other columns are read off it.
+-- Every event, as it was received. `body` is the whole CloudEvent; the other columns are copied from it.
 CREATE TABLE events (
     source      text        NOT NULL,
     subject     uuid        NOT NULL,
@@ -15,12 +15,12 @@ CREATE TABLE events (
     PRIMARY KEY (source, subject, sequence)
 );
 
--- The story of one order.
+-- The history of one order.
 CREATE INDEX events_subject ON events (subject);
--- Pages through time.
+-- Pages by time.
 CREATE INDEX events_time ON events (time, id);
 
--- Events that claim a place in the log that another one has. That must never happen; if it does, nothing is lost.
+-- Events with the sequence number or id of another event. There should be none; if there are, none is lost.
 CREATE TABLE contradictions (
     source      text        NOT NULL,
     subject     uuid        NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE contradictions (
     PRIMARY KEY (source, subject, sequence, id)
 );
 
--- The log is added to and read. The service's role gets UPDATE and DELETE on all its tables by default: not here.
+-- The log is append-only. The service's role has UPDATE and DELETE on its tables by default.
 REVOKE UPDATE, DELETE ON events, contradictions FROM audit;
 
 -- migrate:down

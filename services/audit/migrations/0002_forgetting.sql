@@ -1,7 +1,7 @@
 -- migrate:up
 
--- The service may not delete from its log. This removes, with the owner's rights, stories that ended long ago, and
--- only whole ones: half a story would show as a gap. What is younger than half a year nobody can have removed.
+-- The service's role may not delete from its log. This function deletes with the owner's rights: all events of orders
+-- whose last event is old enough, since a part of a history would show as a gap, and none younger than half a year.
 CREATE FUNCTION forget_events(age integer, from_row tid, to_row tid, most integer) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = audit, pg_temp AS $$
 DECLARE

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- What became of each notification on this channel; `id` is the notification's logical id.
+-- The state of each notification on this channel; `id` is the notification's logical id.
 CREATE TABLE deliveries (
     id           uuid        PRIMARY KEY,
     order_id     uuid        NOT NULL,
@@ -11,7 +11,7 @@ CREATE TABLE deliveries (
     sent_at      timestamptz CHECK ((sent_at IS NOT NULL) = (state = 'sent'))
 );
 
--- What did the customer of this order get?
+-- Finds the deliveries of one order.
 CREATE INDEX deliveries_order_id ON deliveries (order_id);
 
 -- migrate:down

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- Every piece that was ever received is on the shelf, set aside, or sold; the database itself insists.
+-- Every received piece is on hand, reserved or sold; the CHECK enforces it.
 CREATE TABLE stock (
     sku      text   COLLATE "C" PRIMARY KEY,
     on_hand  bigint NOT NULL CHECK (on_hand >= 0),
@@ -8,9 +8,9 @@ CREATE TABLE stock (
     sold     bigint NOT NULL CHECK (sold >= 0),
     received bigint NOT NULL,
     CHECK (on_hand + reserved + sold = received)
-) WITH (fillfactor = 50); -- a row that everybody buys is rewritten all the time
+) WITH (fillfactor = 50); -- the row of a popular article is updated all the time
 
--- What each order holds. A row exists from the first event about the order that concerns stock, whichever that is.
+-- The reservation of each order. A row exists from the first event of the order that concerns stock.
 CREATE TABLE reservations (
     order_id   uuid        PRIMARY KEY,
     state      text        NOT NULL DEFAULT 'unknown'
@@ -20,7 +20,7 @@ CREATE TABLE reservations (
     updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70);
 
--- Deliveries of goods that were announced with a key, so that a repeated announcement adds nothing.
+-- Restock requests with an idempotency key, so that a repeated request adds nothing.
 CREATE TABLE restocks (
     key        text        PRIMARY KEY,
     sku        text        NOT NULL,

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- One row for each order that this service has heard of: whom to tell, and what was told (event types).
+-- One notification log for each order: the customer's contact, and the event types that were notified (`told`).
 CREATE TABLE conversations (
     order_id      uuid        PRIMARY KEY,
     customer      text,
@@ -11,10 +11,10 @@ CREATE TABLE conversations (
     last_at       timestamptz NOT NULL DEFAULT now()
 );
 
--- Finds what to forget.
+-- For retention.
 CREATE INDEX conversations_last_at ON conversations (last_at);
 
--- News that arrived before order.created said whom to tell: the whole event, so that it is told as if it came then.
+-- Events that arrived before order.created, and wait for the contact. The whole event is stored.
 CREATE TABLE waiting (
     order_id uuid        NOT NULL REFERENCES conversations ON DELETE CASCADE,
     topic    text        NOT NULL,

@@ -1,7 +1,7 @@
 -- migrate:up
 
--- What is old is found by walking through the table. The index on a column that every piece of news changes kept
--- each update from staying in its page.
+-- Retention finds old rows by a scan of the table. The index was on a column that every event changes, and so
+-- prevented updates within a page.
 DROP INDEX conversations_last_at;
 
 -- migrate:down

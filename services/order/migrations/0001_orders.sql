@@ -1,8 +1,8 @@
 -- migrate:up
 
--- `facts` are what the other services have reported, `reached` is the last of the states on the way to COMPLETED
--- that was announced, and `state` follows from both: see services/order/domain.py. `lines` keep the price that
--- held when the order was placed.
+-- `facts` are the reports of the other services, `reached` is the last state on the way to COMPLETED that was
+-- announced, and `state` is derived from both: see services/order/domain.py. `lines` keep the price of the time when
+-- the order was placed.
 CREATE TABLE orders (
     id          uuid        PRIMARY KEY,
     customer    text        NOT NULL,
@@ -24,15 +24,15 @@ CREATE TABLE orders (
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
     CHECK ((reason IS NULL) = (state NOT IN ('CANCELLING', 'CANCELLED')))
-) WITH (fillfactor = 70); -- room for the updates that every order sees
+) WITH (fillfactor = 70); -- room for the updates of every order
 
 CREATE UNIQUE INDEX orders_reference ON orders (customer, reference) WHERE reference IS NOT NULL;
 CREATE INDEX orders_newest ON orders (customer, id DESC);
--- A deadline is removed as soon as it cannot matter any more, so this index holds only orders that wait.
+-- A paid or cancelled order has no deadline, so this index holds only orders that wait for their payment.
 CREATE INDEX orders_deadline ON orders (deadline) WHERE deadline IS NOT NULL;
 
--- Which request made, or found, which order. The answer to it follows from the columns of the order that never
--- change, so it is kept by keeping the order.
+-- The order that each request has placed or found. The response to a repeated request is built from columns of the
+-- order that never change.
 CREATE TABLE idempotency_keys (
     customer    text        NOT NULL,
     key         text        NOT NULL,

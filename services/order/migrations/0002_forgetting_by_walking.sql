@@ -1,6 +1,6 @@
 -- migrate:up
 
--- What is old is found by walking through the table.
+-- Retention finds old rows by a scan of the table.
 DROP INDEX idempotency_keys_age;
 
 -- migrate:down

@@ -1,8 +1,8 @@
 -- migrate:up
 
--- The simulated gateway's own books. Nobody but the role `gateway` can read or write them.
+-- The ledger of the simulated gateway. Only the role `gateway` can read and write it.
 
--- One row for each idempotency key that was ever used, also for one that was only voided.
+-- One row for each idempotency key, also for a key that was only voided.
 CREATE TABLE charges (
     key           text        PRIMARY KEY,
     charge_id     text,
@@ -18,7 +18,7 @@ CREATE TABLE charges (
     CHECK (state = 'blocked' OR (charge_id IS NOT NULL AND amount_cents IS NOT NULL AND currency IS NOT NULL))
 ) WITH (fillfactor = 70);
 
--- Every movement of money: charges positive, refunds negative, so that the sum of a key is what was kept.
+-- Every movement of money: charges positive, refunds negative, so the sum of a key is the money that is kept.
 CREATE TABLE entries (
     key          text        NOT NULL REFERENCES charges,
     kind         text        NOT NULL CHECK (kind IN ('charge', 'refund')),
@@ -27,7 +27,7 @@ CREATE TABLE entries (
     PRIMARY KEY (key, kind)
 );
 
--- Books are written, never rewritten.
+-- The ledger is append-only.
 REVOKE UPDATE, DELETE ON entries FROM gateway;
 REVOKE DELETE ON charges FROM gateway;
 

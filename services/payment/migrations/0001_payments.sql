@@ -1,7 +1,7 @@
 -- migrate:up
 
--- How far the payment of each order has come. Room is left in each page, since every row changes two or three
--- times soon after it is made, and none of the changing columns is indexed.
+-- The payment of each order. The fill factor leaves room in each page, since every row changes two or three times soon
+-- after its insertion, and no changing column is indexed.
 CREATE TABLE payments (
     order_id     uuid        PRIMARY KEY,
     state        text        NOT NULL

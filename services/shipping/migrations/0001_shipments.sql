@@ -1,7 +1,6 @@
 -- migrate:up
 
--- The parcel of each order that shipping has heard of. Room is left in each page, since a row changes soon after it
--- is made.
+-- The parcel of each order. The fill factor leaves room in each page, since a row changes soon after its insertion.
 CREATE TABLE shipments (
     order_id   uuid        PRIMARY KEY,
     reference  text,
@@ -16,7 +15,7 @@ CREATE TABLE shipments (
     changed_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 60);
 
--- Only what waits is indexed, so the cost of a tick does not grow with the past.
+-- Only waiting shipments are indexed, so the cost of a periodic job does not grow with the history.
 CREATE INDEX shipments_to_prepare ON shipments (express DESC, prepare_at) WHERE state = 'waiting';
 CREATE INDEX shipments_to_deliver ON shipments (deliver_at) WHERE state = 'prepared' AND deliver_at IS NOT NULL;
 
