@@ -10,6 +10,7 @@ import pytest
 
 from devtools.servers.servers import Servers
 from services.shared.contracts import CATALOGUE, AnyEvent
+from services.shared.contracts.orders import OrderCancelling, Participant
 from tests.conformance.shop import TABLES as SERVICES
 from tests.conformance.shop import Shop, opened
 from tests.contracts.test_topology import HANDLED
@@ -37,6 +38,9 @@ async def test_3_repeated_in_one_batch_and_in_later_ones_it_has_one_effect(
 ) -> None:
     golden = Codec(CATALOGUE).decode((GOLDEN / f"{event_type}.json").read_bytes())
     event = msgspec.structs.replace(with_new_ids(golden), subject=uuid4())
+    if isinstance(event.data, OrderCancelling):
+        # The golden file asks inventory and payment only, and each service ignores what does not ask it.
+        event = msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, participants=list(Participant)))
     async with opened(db, service) as shop:
         await shop.stock(mug=1000, item1=1000)
         if service == "order":
