@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from services.shared.contracts import AnyEvent
+from services.shared.contracts import CATALOGUE, AnyEvent
 from tests.conformance.driver import Feature, Lost, Notes
 from tests.conformance.staged import SqlNotes
 from tests.service_replica import ServiceDatabase
@@ -109,5 +109,11 @@ class OnPostgres:
 
 def rehearsal(handlers: Any, transaction: Any, database: Database, attempts: int) -> ConsumerHarness[Any]:
     return ConsumerHarness(
-        handlers, transaction, service="probe", database=database, retry=RetryPolicy(attempts=attempts), first_wait=0.1
+        handlers,
+        transaction,
+        service="probe",
+        database=database,
+        retry=RetryPolicy(attempts=attempts),
+        first_wait=0.1,
+        catalogue=CATALOGUE,
     )
