@@ -5,7 +5,6 @@ import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from aiormq import spec
 
 from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
-from services.shared.contracts import CATALOGUE, AnyEvent
+from services.shared.contracts import CATALOGUE
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.frames import driver
 from warren_messaging.amqp.pipeline import PublishFrame, PublishResult, send
@@ -32,6 +31,7 @@ from warren_messaging.postgres.database import Database, DatabaseAddress
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.sender import REDRIVE_EXCHANGE
 from warren_messaging.testing import delivery_of
+from warren_messaging.testing.recording_telemetry import RecordingTelemetry
 from warren_messaging.transaction import Transaction
 
 QUEUE_ARGUMENTS: dict[str, Any] = {
@@ -43,32 +43,6 @@ QUEUE_ARGUMENTS: dict[str, Any] = {
 }
 
 
-@dataclass
-class TelemetryRecorder:
-    """Telemetry that remembers."""
-
-    publish_results: list[tuple[str, PublishResult]] = field(default_factory=list)
-    processed_events: list[tuple[str, list[str]]] = field(default_factory=list)
-    repeated_events: list[str] = field(default_factory=list)
-    failures: list[tuple[str, int, bool]] = field(default_factory=list)
-    states: list[str] = field(default_factory=list)
-
-    def published(self, event: AnyEvent, outcome: PublishResult) -> None:
-        self.publish_results.append((event.type, outcome))
-
-    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        self.processed_events.append((event.type, effects))
-
-    def repeated(self, consumer: str, event: AnyEvent) -> None:
-        self.repeated_events.append(event.type)
-
-    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
-        self.failures.append((reason, attempts, parked))
-
-    def status(self, component: str, text: str, *, degraded: bool = True) -> None:
-        self.states.append(f"{component}: {text}")
-
-
 class MessagingEnv:
     """One vhost and one database, both fresh; the service on env is called `probe`."""
 
@@ -77,7 +51,7 @@ class MessagingEnv:
         self.folder = folder
         self.vhost = f"test-{secrets.token_hex(4)}"
         self.database_name = f"test_{secrets.token_hex(4)}"
-        self.telemetry = TelemetryRecorder()
+        self.telemetry = RecordingTelemetry()
         self.broker_url = ""
         self.broker_port = servers.broker.address.amqps_port
         self.database_port = servers.postgres.address.port

@@ -13,7 +13,7 @@ from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from services.shared.contracts import CATALOGUE, AnyEvent
-from tests.messaging_env import TelemetryRecorder
+from tests.messaging_env import RecordingTelemetry
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
@@ -78,7 +78,7 @@ class Replica:
     def __init__(
         self, service: str, database: Database, handlers: Any, transaction: Any, codec: Codec = CONTRACTS_CODEC
     ) -> None:
-        self.telemetry = TelemetryRecorder()
+        self.telemetry = RecordingTelemetry()
         self.database = database
         relay = Relay(database, Publisher(BrokerAddress("", Path(), Path()), service), self.telemetry)
         self.outbox = Outbox(database, relay, source=f"/warren/{service}", exchange="order.exchange")

@@ -60,7 +60,7 @@ async def test_an_event_whose_handler_hangs_is_retried(
     timed_out = timeout < hangs_for
     assert sorted(handled) == sorted([event.id for event in events] + ([handled[0]] if timed_out else []))
     assert [reason for reason, *_ in env.telemetry.failures] == (["took too long"] if timed_out else [])
-    assert any("paused" in text for text in env.telemetry.states) != timed_out
+    assert any("paused" in text for text in env.telemetry.statuses) != timed_out
 
 
 async def _is_empty(env: MessagingEnv) -> bool:

@@ -61,7 +61,7 @@ class ServiceProcess:
         settings.require_consistent_retention()
         self.service = service
         self.settings = settings
-        self.database = Database(settings.database, connections=settings.database_connections)
+        self.database = Database(settings.database, connections=settings.database_connections, name=f"warren {service}")
         metrics = ServiceMetrics(service, self.database)
         self.telemetry: Telemetry = TelemetryFanout(LogTelemetry(service), metrics)
         self.relay = Relay(self.database, Publisher(settings.broker, service), self.telemetry)

@@ -78,7 +78,7 @@ async def test_what_no_queue_takes_stays_parked_in_its_place(env: Lots) -> None:
         await channel.queue_unbind("probe.queue", "redrive.exchange", "probe.queue")
     tally = await replay(env, window=3)
     assert (tally.replayed, tally.left) == (0, 8)
-    assert list(tally.reasons) == ["no queue takes it: is probe.queue bound to redrive.exchange?"]
+    assert list(tally.reasons) == ["no queue accepts it: is probe.queue bound to redrive.exchange?"]
     assert await env.bodies("probe.dlq") == [*bodies, bodies[1], bodies[1]]
 
 
@@ -240,7 +240,7 @@ async def test_an_unrouted_event_goes_to_the_queues_that_are_named(env: Lots) ->
     assert (await env.warren("dlq", "replay", "--queue", "unrouted")).code == 1
     said = await env.warren("dlq", "replay", "--to", "probe.queue", "--to", "nowhere.queue")
     assert said.code == 1
-    assert "3 stay parked: no queue takes it: is nowhere.queue bound to redrive.exchange?" in said.err
+    assert "3 stay parked: no queue accepts it: is nowhere.queue bound to redrive.exchange?" in said.err
     assert await env.depth("unrouted.queue") == 3
     await env.drain("probe.queue")
     said = await env.warren("dlq", "replay", "--to", "probe.queue", "--to", "other.queue")

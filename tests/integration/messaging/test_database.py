@@ -130,7 +130,7 @@ async def test_a_lock_on_the_outbox_is_outlived_by_the_relay(
             return not await env.sql("SELECT FROM outbox")
 
         await eventually(none_waits, seconds=10)
-    assert any("lock timeout" in text for text in env.telemetry.states)
+    assert any("lock timeout" in text for text in env.telemetry.statuses)
     assert len(await env.drain("probe.queue")) == 2
 
 

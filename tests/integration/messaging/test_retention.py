@@ -18,12 +18,13 @@ from devtools.servers.servers import Servers
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderPaid
 from tests.integration.messaging.walker import Setting
-from tests.messaging_env import TelemetryRecorder, eventually
+from tests.messaging_env import eventually
 from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging.postgres import retention
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.retention import Retention, RetentionRule, RetentionSettings
 from warren_messaging.testing import event_of
+from warren_messaging.testing.recording_telemetry import RecordingTelemetry
 from warren_messaging.transaction import Transaction
 
 DAYS = 35
@@ -50,7 +51,7 @@ async def walking(
     database = Database(db.address("probe"))
     await database.open()
     try:
-        yield Retention(database, TelemetryRecorder(), rules, settings)
+        yield Retention(database, RecordingTelemetry(), rules, settings)
     finally:
         await database.close()
 
@@ -237,7 +238,7 @@ async def test_a_repetition_inside_the_window_has_no_effect_after_a_walk(db: Ser
     await db.sql("UPDATE probe.inbox SET processed_at = now() - interval '36 days' WHERE dedup_key = ANY($1)", old)
     walk = Retention(database, replica.telemetry, [INBOX], QUICK)
     assert await walk.sweep(INBOX) == 10
-    assert any("10 rows older than 35 days removed from inbox" in state for state in replica.telemetry.states)
+    assert any("10 rows older than 35 days removed from inbox" in state for state in replica.telemetry.statuses)
     await replica.process(*events, returned=True)
     assert len(seen) == 30
     assert seen[20:] == old

@@ -46,7 +46,7 @@ async def test_they_are_read_like_any_other_and_parked_only_for_what_their_bodie
         await eventually(lambda: len(env.telemetry.failures) == len(bad))
         rows = await env.sql("SELECT key, reason, state FROM failures")
     assert {str(event.logicalid) for event in events} <= set(await seen(env))
-    assert env.telemetry.states == ["probe.queue: consuming"], "the consumer lost its connection"
+    assert env.telemetry.statuses == ["probe.queue: consuming"], "the consumer lost its connection"
     assert {row["key"] for row in rows} == {hashlib.sha256(body).hexdigest() for body in bad}
     assert {row["state"] for row in rows} == {"parked"}
     assert all(row["reason"].startswith("not JSON") for row in rows)
@@ -69,7 +69,7 @@ async def test_what_decides_about_a_message_and_cannot_be_decoded_parks_it_at_on
         await eventually(lambda: len(env.telemetry.failures) == 1)
     assert await seen(env) == [str(good.logicalid)]
     assert env.telemetry.failures == [(f"headers[{COUNT_HEADER!r}]: {2**60} is not a time", 1, True)]
-    assert env.telemetry.states == ["probe.queue: consuming"]
+    assert env.telemetry.statuses == ["probe.queue: consuming"]
     assert [message.body for message in await env.receive("probe.dlq", 1)] == [codec.encode(bad)]
 
 
@@ -87,7 +87,7 @@ async def test_random_properties_hold_up_nothing(env: MessagingEnv) -> None:
         await eventually(lambda: len(env.telemetry.failures) == len(bad), 60)
     assert set(await seen(env)) == {str(event.logicalid) for event in events}
     assert all(parked and attempts == 1 for _, attempts, parked in env.telemetry.failures)
-    assert env.telemetry.states == ["probe.queue: consuming"], "the consumer lost its connection"
+    assert env.telemetry.statuses == ["probe.queue: consuming"], "the consumer lost its connection"
     assert {message.body for message in await env.receive("probe.dlq", len(bad))} == set(bad)
 
 
@@ -104,7 +104,7 @@ async def test_headers_that_fill_a_frame_and_grow_by_the_broker_s_notes_end_no_c
         await env.send(codec.encode(event_of(CONFIRMED)))
         await eventually(lambda: _are_seen(env, 1))
         await eventually(lambda: len(env.telemetry.failures) == 1)
-    assert env.telemetry.states == ["probe.queue: consuming"], "the consumer lost its connection"
+    assert env.telemetry.statuses == ["probe.queue: consuming"], "the consumer lost its connection"
     (parked,) = await env.receive("probe.dlq", 1)
     assert len(parked.properties.data) > len(full.data), "the broker has noted why it is parked"
     assert parked.properties.header("a") == value.decode()

@@ -17,7 +17,7 @@ from services.registry import SERVICE_NAMES
 from services.shared.channels import store as channels
 from services.shared.chassis.metrics import ServiceMetrics
 from services.shipping import store as shipping
-from tests.messaging_env import TelemetryRecorder
+from tests.messaging_env import RecordingTelemetry
 from tests.service_replica import ServiceDatabase
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.retention import Retention, RetentionRule, RetentionSettings
@@ -40,7 +40,7 @@ async def walk(db: ServiceDatabase, service: str, *rules: RetentionRule) -> list
     """Rows that went, by rule."""
     database = Database(db.address(service))
     await database.open()
-    retention = Retention(database, TelemetryRecorder(), rules, QUICK)
+    retention = Retention(database, RecordingTelemetry(), rules, QUICK)
     await db.sql(
         f'INSERT INTO "{service}".retention (name, due_at) SELECT unnest($1::text[]), now()'
         " ON CONFLICT (name) DO UPDATE SET due_at = now()",

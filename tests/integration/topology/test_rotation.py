@@ -167,7 +167,7 @@ async def test_services_work_without_interruption_while_credentials_rotate(
     assert {answer for _, answer in env.telemetry.publish_results} == {Answer.CONFIRMED}
     assert len(env.telemetry.publish_results) == len(sent)
     assert env.telemetry.failures == []
-    assert [state for state in env.telemetry.states if not state.endswith(": consuming")] == []
+    assert [state for state in env.telemetry.statuses if not state.endswith(": consuming")] == []
 
 
 @asynccontextmanager

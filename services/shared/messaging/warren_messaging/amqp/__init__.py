@@ -1,1 +1,1 @@
-"""RabbitMQ over AMQP 0-9-1: connections, the reader of deliveries and confirms, pipelined publishes."""
+"""RabbitMQ over AMQP 0-9-1: connections, a reader for deliveries and confirms, pipelined publishes."""

@@ -1,11 +1,11 @@
 """Connections to the broker.
 
-Publishing and consuming use one connection each: when the broker raises an alarm it stops reading from
-connections that publish, and an acknowledgement must never queue behind that.
+Publishing and consuming use one connection each: during an alarm the broker stops reading from connections that
+publish, and acknowledgements must not wait for that.
 
-The driver's self-healing connections are not used. A consumer or publisher owns its connection, sees it end,
-and opens a new one, so nothing (a consumer, a confirm) can be silently left behind on the way. Every await
-here that a half-open socket could leave hanging has a time limit.
+The driver's reconnecting connections are not used. A consumer or publisher owns its connection, sees it end, and opens
+a new one, so no subscription or confirm is lost unnoticed. Every await that a half-open socket could block has a time
+limit.
 """
 
 import asyncio
@@ -37,9 +37,9 @@ RELOAD_SECONDS = 5.0  # between two looks at the credential files
 
 
 class BrokerAddress(msgspec.Struct, frozen=True):
-    """Where the broker is and who we are there.
+    """Address of the broker, and where the credentials for it are.
 
-    `credentials` is a folder with the files `username` and `password` as Kubernetes mounts a Secret. They and
+    `credentials` is a folder with the files `username` and `password`, as Kubernetes mounts a Secret. They and
     `ca_file` are read again for each connection, so a rotated password or certificate needs no restart.
     """
 
@@ -48,10 +48,10 @@ class BrokerAddress(msgspec.Struct, frozen=True):
     credentials: Path
     ca_file: Path | None = None
     heartbeat: int = HEARTBEAT
-    """Seconds. A peer that is silent for three of them is given up."""
+    """Seconds. The connection ends when the peer is silent for three heartbeats."""
 
     def login(self) -> tuple[str, str]:
-        """User name and password that belong together. Raises ConfigurationError when a file is not readable."""
+        """Return a matching user name and password. Raises ConfigurationError when a file is not readable."""
         while True:
             folder = self._present()
             try:
@@ -61,15 +61,15 @@ class BrokerAddress(msgspec.Struct, frozen=True):
                     raise
 
     def _present(self) -> Path:
-        """Kubernetes replaces the files of a Secret all at once, by one link to their folder: follow it once, and one
-        file cannot be of another generation than the other."""
+        """Return the folder that holds the files now. Kubernetes replaces all files of a Secret at once by changing one
+        link to their folder: files of the resolved folder always match."""
         link = self.credentials / "..data"
         return link.resolve() if link.is_symlink() else self.credentials
 
     @staticmethod
     def _secret(folder: Path, name: str) -> str:
         try:
-            # as the topology engine reads it: one line end is an editor's, blanks are part of a password
+            # One line end is removed, as an editor adds it; blanks are part of a password.
             return (folder / name).read_bytes().decode().removesuffix("\n").removesuffix("\r")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -92,7 +92,7 @@ class BrokerAddress(msgspec.Struct, frozen=True):
         return f"{parts.scheme}://{username}:{password}@{parts.netloc}{parts.path}"
 
     def credentials_fingerprint(self) -> bytes:
-        """Changes when a file does: then connections should be made anew, before the old user is removed."""
+        """Return a value that changes with the files. Connections are then replaced, before the old user is removed."""
         digest = hashlib.sha256()
         for path in (self.credentials / "username", self.credentials / "password", self.ca_file):
             with suppress(OSError):
@@ -107,10 +107,10 @@ class BrokerAddress(msgspec.Struct, frozen=True):
 
 
 async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConnection:
-    """Open one connection, shown as `name` in the broker's management pages.
+    """Open a connection, shown as `name` in the management UI.
 
-    Raises BrokerUnavailable when nobody answers, AccessRefused for wrong credentials or vhost, BrokerTooOld
-    before anything is sent to a broker that lacks delayed retry.
+    Raises BrokerUnavailable when the broker does not answer, AccessRefused for wrong credentials or vhost, BrokerTooOld
+    for a broker without delayed retry.
     """
     url = f"{address.with_credentials()}?heartbeat={address.heartbeat}&name={quote(name)}"
     connection = driver(url, address.tls())
@@ -125,30 +125,31 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
         raise AccessRefused(f"broker at {address.url} refused {address.username!r}: {error}") from error
     except ssl.SSLCertVerificationError as error:
         raise ConfigurationError(
-            f"broker at {address.url} has a certificate that {address.ca_file} does not vouch for: {error}"
+            f"broker at {address.url} has a certificate that {address.ca_file} does not verify: {error}"
         ) from error
     except amqp.InvalidFrameError as error:
         if "Connection.OpenOk" not in str(error):
             raise BrokerUnavailable(f"{address.url} does not speak AMQP as expected: {error!r}") from error
-        # The broker answers the opening of a vhost by closing; the driver keeps its reason to itself.
+        # The broker refuses a vhost by closing the connection, and the driver does not pass on its reason.
         raise AccessRefused(
             f"broker user {address.username!r} may not enter the vhost of {address.url}, or there is no such vhost,"
             " or the user has as many connections as its limit allows"
         ) from error
     except (OSError, TimeoutError, amqp.AMQPError, asyncio.CancelledError) as error:
-        # A driver that finds its socket stuck cancels the waiting task: tell that from our own cancellation.
+        # The driver cancels the waiting task when its socket is stuck: distinguish that from our own cancellation.
         if isinstance(error, asyncio.CancelledError) and _cancelled():
             raise
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             raise ConfigurationError(
-                f"broker at {address.url} has a certificate that {address.ca_file} does not vouch for:"
-                f" {error.__cause__}"
+                f"broker at {address.url} has a certificate that {address.ca_file} does not verify: {error.__cause__}"
             ) from error
         raise BrokerUnavailable(f"broker at {address.url} does not answer: {error!r}") from error
     except Exception as error:
         if not _without_reason(error):
             raise
-        raise BrokerUnavailable(f"broker at {address.url} does not answer: the connection just ended") from error
+        raise BrokerUnavailable(
+            f"broker at {address.url} does not answer: the connection ended without a reason"
+        ) from error
     try:
         _require_version(connection, address)
     except BrokerTooOld:
@@ -159,7 +160,7 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
 
 @asynccontextmanager
 async def opened(address: BrokerAddress, name: str) -> AsyncIterator[aiormq.abc.AbstractConnection]:
-    """A connection for the length of a block. Driver errors leave the block as errors of this package."""
+    """Open a connection for a block. Driver errors in the block become errors of this package."""
     connection = await connect(address, name)
     try:
         with wrap_driver_errors(address):
@@ -169,14 +170,14 @@ async def opened(address: BrokerAddress, name: str) -> AsyncIterator[aiormq.abc.
 
 
 async def close(connection: aiormq.abc.AbstractConnection) -> None:
-    """Close within CLOSE_TIMEOUT, whatever state the peer is in."""
+    """Close within CLOSE_TIMEOUT, whatever the state of the peer."""
     with suppress(Exception):
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await connection.close()
 
 
-class wrap_driver_errors:  # noqa: N801 - reads as a phrase: `with wrap_driver_errors(address)`
-    """Turns the driver's errors into this package's; a stuck connection's cancellation included."""
+class wrap_driver_errors:  # noqa: N801 - used as a function: `with wrap_driver_errors(address)`
+    """Turns errors of the driver, including its cancellation of a stuck connection, into errors of this package."""
 
     def __init__(self, address: BrokerAddress) -> None:
         self._address = address
@@ -189,19 +190,19 @@ class wrap_driver_errors:  # noqa: N801 - reads as a phrase: `with wrap_driver_e
             case amqp.ChannelAccessRefused():
                 raise AccessRefused(f"broker user {self._address.username!r} lacks a permission: {error}") from error
             case amqp.ChannelPreconditionFailed():
-                raise AccessRefused(f"the broker will not have it: {error}") from error
+                raise AccessRefused(f"the broker refused the request: {error}") from error
             case amqp.ChannelNotFoundEntity():
-                raise TopologyMissing(f"{error}. Apply the topology first: python -m broker_topology apply") from error
+                raise TopologyMissing(f"{error}. Apply the topology first.") from error
             case amqp.AMQPError() | OSError() | amqp.ChannelInvalidStateError():
                 raise BrokerUnavailable(f"connection to {self._address.url} ended: {error!r}") from error
             case asyncio.CancelledError() if not _cancelled():
                 raise BrokerUnavailable(f"connection to {self._address.url} was stuck") from error
             case Exception() if _without_reason(error):
-                raise BrokerUnavailable(f"connection to {self._address.url} just ended") from error
+                raise BrokerUnavailable(f"connection to {self._address.url} ended without a reason") from error
 
 
 def _without_reason(error: Exception) -> bool:
-    """The driver fails what waits on a connection that ended without a reason with a bare Exception."""
+    """Whether the connection ended without a reason: the driver then raises a bare Exception."""
     return type(error) is Exception
 
 
@@ -224,6 +225,6 @@ def _require_version(connection: aiormq.abc.AbstractConnection, address: BrokerA
     if digits < MIN_BROKER_VERSION:
         wanted = ".".join(map(str, MIN_BROKER_VERSION))
         raise BrokerTooOld(
-            f"broker at {address.url} is RabbitMQ {found}; Warren needs {wanted} or newer, since older ones"
-            " accept delayed-retry queues and then do not delay. Upgrade the broker."
+            f"broker at {address.url} is RabbitMQ {found}; {wanted} or newer is needed, since older"
+            " versions accept delayed-retry queues and do not delay. Upgrade the broker."
         )

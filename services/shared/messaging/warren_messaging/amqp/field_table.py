@@ -1,7 +1,7 @@
-"""Header tables as AMQP 0-9-1 writes them, read one entry at a time.
+"""Decodes header tables of AMQP 0-9-1 one entry at a time.
 
-The driver decodes a whole table or fails. Here each entry is cut out by its length first, so an entry that cannot be
-decoded does not hide the others, and whatever bytes there are, the only error is UndecodableProperties.
+The driver decodes a whole table or fails. This module first cuts out each entry by its length, so an undecodable entry
+does not hide the others. The only error, for any bytes, is UndecodableProperties.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from typing import Any
 from warren_messaging.errors import UndecodableProperties
 
 MAX_DEPTH = 64
-"""Tables and arrays within each other; real headers (`x-death`) have three levels."""
+"""Levels of nested tables and arrays; `x-death` has three."""
 
 _LONG = Struct(">I")
 _NUMBERS = {
@@ -28,7 +28,7 @@ _SIZED = frozenset(b"SxAF")
 
 
 def timestamp(data: bytes) -> datetime:
-    """The date of an AMQP timestamp: seconds since 1970 or, as some clients write them, milliseconds."""
+    """Decode an AMQP timestamp: seconds since 1970 or, as some clients write them, milliseconds."""
     seconds = int.from_bytes(data)
     try:
         return datetime.fromtimestamp(seconds if seconds <= 0xFFFFFFFF else seconds / 1000, UTC)
@@ -37,7 +37,7 @@ def timestamp(data: bytes) -> datetime:
 
 
 def entries(table: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The name and the encoded value, type first, of each entry. `table` comes without its length."""
+    """Yield the name and the encoded value (type first) of each entry of a table without its length prefix."""
     at = 0
     while at < len(table):
         start = at + 1 + table[at]
@@ -47,7 +47,7 @@ def entries(table: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def value(encoded: bytes, depth: int = 0) -> Any:
-    """Decode one value of a table, its type first. Raises UndecodableProperties."""
+    """Decode one value (type first). Raises UndecodableProperties."""
     kind, data = encoded[0], encoded[1:]
     if kind in _NUMBERS:
         return _NUMBERS[kind].unpack(data)[0]
@@ -90,7 +90,7 @@ def shortstr(data: bytes) -> bytes:
 
 
 def encoded(name: bytes, content: str | int) -> bytes:
-    """An entry of a table."""
+    """Encode an entry of a table."""
     if isinstance(content, int):
         return shortstr(name) + b"l" + content.to_bytes(8, signed=True)
     data = content.encode()
@@ -98,7 +98,7 @@ def encoded(name: bytes, content: str | int) -> bytes:
 
 
 def _end(data: bytes, start: int) -> int:
-    """Where the value that begins at `start` ends."""
+    """Return the end of the value that begins at `start`."""
     if start >= len(data):
         raise UndecodableProperties("a table ends in the middle of an entry")
     kind = data[start]

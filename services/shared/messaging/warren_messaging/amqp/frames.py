@@ -1,11 +1,11 @@
-"""What the broker sends, cut into frames as it arrives; deliveries and confirms do not pass through the driver.
+"""Splits the bytes from the broker into frames; deliveries and confirms do not pass through the driver.
 
-The driver takes a frame in three reads, makes an object of it and hands it on by two queues, with a task for each
-delivery; and a delivery whose properties it cannot decode ends its connection. `FrameReader` is the stream that the
-driver reads from. It takes out the frames that are many (deliveries to a `Subscription`, confirms and returns of
-`pipeline.send`) and handles them as they arrive, by the driver's own tables (`Connection.channels`,
-`Channel.consumers`, `Channel.confirmations`). The driver reads all other frames, and without `FrameTransport` all of
-them, to the same effect.
+The driver reads a frame in three steps, makes an object of it and passes it through two queues, with a task for each
+delivery; and a delivery with undecodable properties ends its connection. `FrameReader` is the stream that the driver
+reads from. It takes out the frequent frames (deliveries to a `Subscription`, confirms and returns of `pipeline.send`)
+and handles them as they arrive, with the driver's own tables (`Connection.channels`, `Channel.consumers`,
+`Channel.confirmations`). The driver reads all other frames. Without `FrameTransport` it reads all frames, with the same
+effect.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 END = 0xCE
 DELIVER, RETURN = b"\0\x3c\0\x3c", b"\0\x3c\0\x32"
 _RESULTS = {b"\0\x3c\0\x50": PublishResult.CONFIRMED, b"\0\x3c\0\x78": PublishResult.REFUSED}  # ack, nack
-MAX_FRAME = 131_072  # bytes, until the broker has named its own limit
-NOTES = 64 * 1024  # bytes; the broker adds notes (x-death, x-delivery-count) to headers that filled a frame before
-MAX_BODY = 512 * 1024 * 1024  # bytes; RabbitMQ takes no larger message whatever its settings
+MAX_FRAME = 131_072  # bytes, before the broker has announced its limit
+NOTES = 64 * 1024  # bytes; the broker adds headers (x-death, x-delivery-count) to a frame that may be full
+MAX_BODY = 512 * 1024 * 1024  # bytes; the maximum of RabbitMQ, whatever its settings
 ALIVE = b"\x08\x00\x00\x00\x00\x00\x00\xce"  # a heartbeat
-ALIVE_SECONDS = 1.0  # how long the driver is left without a frame while others arrive
+ALIVE_SECONDS = 1.0  # longest time in which the driver sees no frame while others arrive
 
 _FRAME = Struct(">BHI")
 _CONTENT = Struct(">HHQ")
@@ -43,15 +43,15 @@ _CONFIRM = Struct(">QB")
 
 
 class _Content:
-    """A delivery or return of which the header or parts of the body are still to come."""
+    """A delivery or return whose header or body has not arrived completely."""
 
     __slots__ = ("arguments", "discarded", "finish", "left", "limit", "parts", "properties")
 
     def __init__(self, finish: Callable[..., None] | None, *arguments: Any, limit: int | None = None) -> None:
         self.finish = finish
-        """None: nothing waits for it any more."""
+        """None: its channel or subscription has ended."""
         self.limit = limit
-        """Bytes. None keeps a body of any size."""
+        """Maximum size in bytes of a body that is kept; None for any size."""
         self.discarded: Discarded | None = None
         self.arguments = arguments
         self.properties: RawProperties | None = None
@@ -60,7 +60,7 @@ class _Content:
 
 
 class FrameReader(asyncio.StreamReader):
-    """A stream that takes frames out of what it is fed. Holds at most one incomplete frame and what prefetch
+    """A stream that removes frames from its input. Holds at most one incomplete frame, and as many messages as prefetch
     allows, each body up to the limit of its subscription."""
 
     def __init__(self, connection: aiormq.Connection, loop: asyncio.AbstractEventLoop) -> None:
@@ -106,7 +106,7 @@ class FrameReader(asyncio.StreamReader):
             return
         self._rest = data[at:] if at < size else b""
         if other or (taken and self._time() > self._passed_on + ALIVE_SECONDS):
-            # The driver gives up a connection that is silent, and what is taken out here it does not see.
+            # The driver closes a connection that is silent, and it does not see the frames that are taken out here.
             self._passed_on = self._time()
             super().feed_data(other or ALIVE)
 
@@ -123,13 +123,13 @@ class FrameReader(asyncio.StreamReader):
             raise amqp.InvalidFrameError(f"a frame of {size} bytes is over the limit of {limit}")
 
     def _break(self, wrong: amqp.InvalidFrameError) -> None:
-        """Let the driver end the connection with this error."""
+        """Make the driver end the connection with this error."""
         self._broken, self._rest = True, b""
         self._contents.clear()
         self.set_exception(wrong)
 
     def _take(self, kind: int, number: int, data: bytes, at: int, stop: int) -> bool:
-        """Handle the frame whose content lies between `at` and `stop`, unless it is the driver's."""
+        """Handle the frame with its content between `at` and `stop`. Returns False for a frame of the driver."""
         if data[stop] != END:
             raise amqp.InvalidFrameError(f"a frame of type {kind} does not end where it should")
         content = self._contents.get(number)
@@ -173,9 +173,9 @@ class FrameReader(asyncio.StreamReader):
     # Deliveries
 
     def _whole_delivery(self, number: int, data: bytes, at: int, stop: int) -> int:
-        """Deliver a message whose three frames have all arrived and return where they end; return 0 for any other.
+        """Deliver a message whose three frames have all arrived, and return the end of the last. Otherwise return 0.
 
-        The arguments of basic.deliver lie between `at` and `stop`. Whatever is not as expected is left to `_take`.
+        The arguments of basic.deliver lie between `at` and `stop`. `_take` handles everything unusual.
         """
         channel = self._channels.get(number)
         key_start = at + 1 + data[at]
@@ -223,7 +223,7 @@ class FrameReader(asyncio.StreamReader):
         if type(consumer) is not Subscription:
             if consumer is not None:
                 return False
-            self._contents[number] = _Content(None)  # for a channel or subscription that has ended
+            self._contents[number] = _Content(None)  # its channel or subscription has ended
             return True
         start = stop + 10
         stop = start + data[start - 1]
@@ -265,13 +265,13 @@ class FrameReader(asyncio.StreamReader):
     @staticmethod
     def _returned(channel: Any, properties: RawProperties, *_: Any) -> None:
         answer = channel.confirmations.get(channel.message_id_delivery_tag.get(message_key(properties)))
-        # The confirm is still to come. A message without an id that is known stands for all that it may be.
+        # The confirm follows. A message without a known id stands for every message that it may be.
         for each in [answer] if answer is not None else channel.confirmations.values():
             each.settle(PublishResult.RETURNED)
 
 
 class FrameTransport(TransportFactory):
-    """The driver's way to open a socket, with a FrameReader as the stream."""
+    """Opens the socket of the driver, with a FrameReader as the stream."""
 
     connection: aiormq.Connection
 
@@ -291,7 +291,7 @@ class FrameTransport(TransportFactory):
 
 
 def driver(url: str, tls: ssl.SSLContext) -> aiormq.Connection:
-    """A connection of the driver, still to be opened, that reads through a FrameReader."""
+    """Return an unopened connection of the driver that reads through a FrameReader."""
     transport = FrameTransport()
     transport.connection = aiormq.Connection(url, context=tls, transport_factory=transport)
     return transport.connection

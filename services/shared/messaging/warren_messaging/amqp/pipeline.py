@@ -1,9 +1,9 @@
-"""Many publishes in one write, one wait for all their confirms.
+"""Publishes many messages with one write and one wait for all their confirms.
 
-The driver's own publish costs a task, two futures and a lock for each message, about 100 µs; that is more than all
-else that a message needs. This writes the same frames and enters them in the driver's own tables
-(`Channel.confirmations`, `delivery_tag`, `message_id_delivery_tag`, `write_queue`), so `frames` or the driver match
-confirms and returns, and a closed channel still fails the wait.
+The driver's own publish costs a task, two futures and a lock for each message, more than everything else about it. This
+module writes the same frames and enters them in the driver's tables (`Channel.confirmations`, `delivery_tag`,
+`message_id_delivery_tag`, `write_queue`), so that `frames` or the driver match confirms and returns, and a closed
+channel still ends the wait.
 """
 
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ class PublishResult(Enum):
     """The broker's answer to one publish."""
 
     CONFIRMED = auto()
-    """The broker has it safe, in at least one queue."""
+    """The broker has stored it in at least one queue."""
     RETURNED = auto()
     """No queue took it. It is gone at the broker: the sender must keep it."""
     REFUSED = auto()
-    """A queue is full or could not store it. The sender must keep it."""
+    """A queue is full or could not store it: the sender must keep it."""
 
 
 class PublishFrame(msgspec.Struct, frozen=True, gc=False):
@@ -55,12 +55,12 @@ class PublishFrame(msgspec.Struct, frozen=True, gc=False):
 
 
 def message_key(properties: RawProperties) -> str:
-    """What a return is matched by in the driver's table: the message id, be it UTF-8 or not."""
+    """Return the key of a message in the driver's table of returns: the message id, whether it is UTF-8 or not."""
     return (properties.raw("message_id") or b"").decode(errors="surrogateescape")
 
 
 class PublishBatch:
-    """Publishes under way. `finished` is done when the last has its answer, or fails with the channel."""
+    """Publishes in progress. `finished` ends with the last answer, or fails with the channel."""
 
     def __init__(self, channel: Channel, size: int) -> None:
         self._results: list[PublishResult | None] = [None] * size
@@ -69,7 +69,7 @@ class PublishBatch:
 
     @property
     def results(self) -> list[PublishResult]:
-        """In the order of the publishes; only once `finished` is done."""
+        """The results in the order of the publishes, complete when `finished` is done."""
         return [result for result in self._results if result is not None]
 
     def has(self, index: int) -> bool:
@@ -77,7 +77,7 @@ class PublishBatch:
 
     def settle(self, index: int, result: PublishResult) -> None:
         if self._results[index] is not None:
-            return  # returned; the broker confirms that as well
+            return  # the broker also confirms a returned message
         self._results[index] = result
         self._left -= 1
         if not self._left and not self.finished.done():
@@ -85,7 +85,7 @@ class PublishBatch:
 
 
 class PendingConfirm(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """Stands in the driver's table of confirmations where it would keep a future."""
+    """An entry in the driver's table of confirmations, where the driver itself has a future."""
 
     batch: PublishBatch
     index: int
@@ -93,7 +93,7 @@ class PendingConfirm(msgspec.Struct, frozen=True, eq=False, gc=False):
     def settle(self, result: PublishResult) -> None:
         self.batch.settle(self.index, result)
 
-    # What the driver calls where it reads the answer itself
+    # Called by the driver when it reads the answer itself
 
     def done(self) -> bool:
         return self.batch.has(self.index)
@@ -109,9 +109,9 @@ class PendingConfirm(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 async def send(channel: Channel, frames: Sequence[PublishFrame]) -> PublishBatch:
-    """Write all publishes, mandatory, to a channel with confirms and `on_return_raises`; their message ids differ.
+    """Write all publishes, mandatory, to a channel with confirms and `on_return_raises`. Their message ids must differ.
 
-    Raises the driver's errors. After any error the channel's count of publishes can no longer be trusted: close it.
+    Raises the driver's errors. After an error the channel's count of publishes may be wrong: close the channel.
     """
     batch = PublishBatch(channel, len(frames))
     confirmations: dict[int, Any] = channel.confirmations
@@ -144,6 +144,6 @@ async def send(channel: Channel, frames: Sequence[PublishFrame]) -> PublishBatch
 
 
 def forget(channel: Channel, frames: Sequence[PublishFrame]) -> None:
-    """Drop what the driver remembers of finished publishes."""
+    """Remove finished publishes from the driver's table of returns."""
     for frame in frames:
         channel.message_id_delivery_tag.pop(frame.message_key, None)

@@ -1,8 +1,8 @@
-"""The properties of a received message: kept as the bytes that came, decoded when they are asked for.
+"""The properties of a received message: kept as bytes, decoded when they are read.
 
-A sender can write properties that the driver cannot decode: a time that is no date, text that is not UTF-8, headers
+A sender can write properties that the driver cannot decode: a time that is not a date, text that is not UTF-8, headers
 nested two thousand levels deep. Such a message must not end the connection that receives it, so nothing is decoded on
-arrival. Lookups decode only the field they name; their only error is UndecodableProperties.
+arrival. A lookup decodes only the field that it names, and raises only UndecodableProperties.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,12 +32,12 @@ KINDS = {
     "app_id": SHORTSTR,
     "cluster_id": SHORTSTR,
 }
-"""The fields in their order on the wire, named as the driver names them. The first has the highest of 16 flags."""
+"""The fields in the order of AMQP, with the driver's names. The first field has the highest of 16 flags."""
 _FLAGS = {name: 1 << (15 - place) for place, name in enumerate(KINDS)}
 
 
 class DecodedProperties(msgspec.Struct, frozen=True):
-    """What could be decoded and what could not, for people."""
+    """The decodable properties of a message, and why the others cannot be decoded."""
 
     properties: spec.Basic.Properties
     """The fields and headers that could be decoded."""
@@ -56,7 +56,7 @@ class RawProperties(msgspec.Struct, eq=False, gc=False):
         return cls(properties.marshal())
 
     def raw(self, name: str) -> bytes | None:
-        """The bytes of a field, without the length that stands before text and tables; None if it is absent.
+        """Return the bytes of a field, without the length prefix of text and tables; None if it is absent.
 
         Raises UndecodableProperties when the bytes cannot be split into fields; no broker accepts such a message.
         """
@@ -65,7 +65,7 @@ class RawProperties(msgspec.Struct, eq=False, gc=False):
         return self._fields.get(name)
 
     def text(self, name: str) -> str | None:
-        """A field that holds text."""
+        """Return a text field, None if it is absent."""
         data = self.raw(name)
         try:
             return None if data is None else field_table.text(data)
@@ -73,7 +73,7 @@ class RawProperties(msgspec.Struct, eq=False, gc=False):
             raise UndecodableProperties(f"{name}: {error}") from error
 
     def header(self, name: str) -> Any:
-        """The value of one header, None if it is absent. Other headers may be undecodable."""
+        """Return the value of one header, None if it is absent. Other headers may be undecodable."""
         table = self.raw("headers")
         if not table or (key := name.encode()) not in table:
             return None
@@ -84,7 +84,7 @@ class RawProperties(msgspec.Struct, eq=False, gc=False):
             raise UndecodableProperties(f"headers[{name!r}]: {error}") from error
 
     def view(self) -> DecodedProperties:
-        """Decode what can be decoded. Never fails."""
+        """Decode every decodable field. Never raises."""
         view = DecodedProperties(spec.Basic.Properties(), {})
         try:
             fields = self._cut()
@@ -99,7 +99,7 @@ class RawProperties(msgspec.Struct, eq=False, gc=False):
         return view
 
     def decode(self) -> spec.Basic.Properties:
-        """All fields. Raises UndecodableProperties when one of them cannot be decoded."""
+        """Decode all fields. Raises UndecodableProperties when one of them cannot be decoded."""
         view = self.view()
         if view.undecodable:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in view.undecodable.items())
@@ -112,9 +112,9 @@ class RawProperties(msgspec.Struct, eq=False, gc=False):
         headers: Mapping[str, str | int],
         keep_header: Callable[[bytes], bool] = lambda _: True,
     ) -> "RawProperties":
-        """With `fields` replaced (None removes one) and `headers` added; all other bytes stay what they are.
+        """Return a copy with `fields` replaced (None removes one) and `headers` added; all other bytes are unchanged.
 
-        `keep_header` decides by name which of the present headers stay. Raises UndecodableProperties when the bytes
+        `keep_header` selects by name which of the present headers stay. Raises UndecodableProperties when the bytes
         cannot be split into fields and headers; no broker accepts such a message.
         """
         kept = dict(self._cut())

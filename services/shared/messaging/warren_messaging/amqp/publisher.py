@@ -1,4 +1,4 @@
-"""Publishing with confirms and returns, many messages in flight at once."""
+"""Publishes many messages at once, with confirms and returns."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ CONFIRM_TIMEOUT = 30.0  # seconds
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """One event on its way to one exchange. The AMQP properties repeat what brokers and tools read."""
+    """One event for one exchange. The AMQP properties repeat the attributes that brokers and tools read."""
 
     exchange: str
     routing_key: str
@@ -36,9 +36,9 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class Publisher:
-    """Publishes over one connection of its own, opened at the first use, after each loss and for new credentials.
+    """Publishes over its own connection, which it opens at the first use, after each loss and for new credentials.
 
-    Safe for one caller at a time: the order of publishing is the caller's order.
+    Safe for one caller at a time, whose order is the order of publishing.
     """
 
     def __init__(self, address: BrokerAddress, name: str) -> None:
@@ -52,11 +52,11 @@ class Publisher:
         self._checked = 0.0
 
     async def publish(self, messages: Sequence[Message]) -> list[PublishResult]:
-        """Publish all and wait until the broker has answered for each. Results stand in the messages' order.
+        """Publish all messages and wait for the broker's answer to each. Returns the results in the same order.
 
-        Raises BrokerUnavailable when the connection is lost on the way: each message may or may not have
-        arrived. Waits without limit while the broker blocks publishers (memory or disk alarm); otherwise an
-        answer that takes longer than CONFIRM_TIMEOUT counts as a lost connection.
+        Raises BrokerUnavailable when the connection is lost meanwhile: each message may or may not have arrived. Waits
+        without limit while the broker blocks publishers (memory or disk alarm); otherwise an answer that takes longer
+        than CONFIRM_TIMEOUT counts as a lost connection.
         """
         channel = await self._open()
         frames = [self._frame(message) for message in messages]
@@ -80,12 +80,12 @@ class Publisher:
             await close(connection)
 
     async def refresh(self) -> None:
-        """Give up a connection made with credentials that have been replaced: their user may soon be gone."""
+        """Close a connection made with replaced credentials: their user may soon be deleted."""
         if self._connection is not None and self._outdated():
             await self.close()
 
     async def blocked(self) -> bool:
-        """Whether the broker has told us that it takes no messages at the moment."""
+        """Whether the broker blocks publishers at the moment."""
         if self._connection is None:
             return False
         try:
@@ -108,7 +108,7 @@ class Publisher:
         await self.close()
         self._generation, self._checked = self._address.credentials_fingerprint(), time.monotonic()
         self._connection = await connect(self._address, f"{self._name} publisher")
-        self._user = self._connection.url.user or ""  # the files may name the next user by now
+        self._user = self._connection.url.user or ""  # the files may name the next user already
         self._tails.clear()
         with wrap_driver_errors(self._address):
             async with asyncio.timeout(CONFIRM_TIMEOUT):
@@ -132,7 +132,7 @@ class Publisher:
         return PublishFrame(message.exchange, key, message.body, properties, message.message_id)
 
 
-# The fields of a header frame in the order that AMQP gives them; the optional ones add their flags.
+# The fields of a header frame in the order of AMQP; optional fields add their flags.
 _ALWAYS = sum(
     spec.Basic.Properties.flags[name]
     for name in (
@@ -153,7 +153,7 @@ _CONTENT_TYPE = _shortstr(CONTENT_TYPE)
 
 
 def properties_of(message: Message, tail: bytes) -> bytes:
-    """`tail` is what messages of one type have in common: type, user and application."""
+    """Encode the properties. `tail` holds the fields that messages of one type share: type, user and application."""
     flags, headers, priority, expiration = _ALWAYS, b"", b"", b""
     if message.traceparent is not None:
         flags |= _HEADERS

@@ -1,4 +1,4 @@
-"""A message as a queue handed it out, and how to subscribe to such messages."""
+"""Subscriptions, and the messages that they receive."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from warren_messaging.amqp.properties import RawProperties
 
 
 class Discarded:
-    """What is known of a body that was too large for its receiver, and was not kept."""
+    """Size and hash of a body that was too large for its receiver and was not kept."""
 
     __slots__ = ("_sha256", "size")
 
@@ -42,13 +42,12 @@ class Received(msgspec.Struct, eq=False):
 
 
 class Subscription:
-    """Stands in the driver's table of consumers; `receive` is called at once, with each delivery, and must not raise.
+    """An entry in the driver's table of consumers. Calls `receive` with each delivery at once; it must not raise.
 
-    Of a body over `limit` bytes only size and hash are kept: AMQP limits what is on its way by number alone, and 200
-    bodies of the broker's 16 MiB do not fit into a process.
+    Of a body over `limit` bytes only size and hash are kept: AMQP limits the messages in flight only by number, and 200
+    bodies of 16 MiB do not fit into a process.
 
-    `receive` gets what the driver hands over, too: that is what happens on a connection without `FrameTransport`,
-    where every body is kept.
+    The driver calls the subscription on a connection without `FrameTransport`, where every body is kept.
     """
 
     __slots__ = ("limit", "receive")
@@ -66,8 +65,8 @@ class Subscription:
 async def consume(
     channel: AbstractChannel, queue: str, receive: Callable[[Received], None], *, tag: str, limit: int | None = None
 ) -> None:
-    """Subscribe to a queue under a consumer tag of the caller's choice. `channel.basic_cancel(tag)` ends it: every
-    delivery that came before the broker's answer has then been received."""
+    """Subscribe to a queue with a consumer tag. `channel.basic_cancel(tag)` ends the subscription: every delivery that
+    the broker sent before its answer has then been received."""
     # The abstract type lacks both.
     channel.consumers[tag] = Subscription(receive, limit)  # type: ignore[attr-defined]
     await channel.rpc(spec.Basic.Consume(queue=queue, consumer_tag=tag))  # type: ignore[attr-defined]

@@ -1,8 +1,7 @@
-"""Emptying parking lots: back to where a message came from, or away for good.
+"""Replays parked messages, or drops them.
 
-A message leaves its lot in one way only: what is to become of it is safe elsewhere, and then it is acknowledged. So
-both may be killed at any moment and run again: a message may then be replayed twice, which the inbox of its consumer
-absorbs, and none is lost.
+A message is first stored elsewhere, and then acknowledged in its lot. So both actions may be killed at any moment and
+run again: a message may then be replayed twice, which the inbox of its consumer recognises, and none is lost.
 """
 
 import uuid
@@ -17,22 +16,22 @@ from warren_messaging.dead_letters.parked_message import ParkedMessage
 from warren_messaging.dead_letters.parking_lot import WINDOW, ParkingLot
 from warren_messaging.dead_letters.redrive import Redrive, RedriveCopy, Unwritable
 
-Choose = Callable[[list[ParkedMessage]], Awaitable[list[ParkedMessage]]]
-"""Those of a window that a command is about."""
+Select = Callable[[list[ParkedMessage]], Awaitable[list[ParkedMessage]]]
+"""Returns the messages of a window that are selected."""
 Note = Callable[[list[ParkedMessage]], Awaitable[None]]
-"""Told of messages that something is about to happen, or has happened, to."""
+"""Called with messages before or after an action."""
 Progress = Callable[[int], None]
-"""Called with how many messages a step has dealt with."""
+"""Called with the number of messages that a step has processed."""
 
 
 class ReplaySummary(msgspec.Struct):
-    """What a replay did."""
+    """The result of a replay."""
 
     seen: int = 0
     replayed: int = 0
     left: int = 0
     reasons: dict[str, int] = {}
-    """Why messages that were chosen stay parked, and how many for each."""
+    """Number of selected messages that stay parked, by reason."""
 
     def add(self, other: "ReplaySummary") -> None:
         self.seen += other.seen
@@ -45,7 +44,7 @@ class ReplaySummary(msgspec.Struct):
 async def replay(
     address: BrokerAddress,
     lot: ParkingLot,
-    choose: Choose,
+    select: Select,
     *,
     to: Sequence[str] = (),
     limit: int | None = None,
@@ -55,23 +54,23 @@ async def replay(
     progress: Progress = lambda _: None,
     window: int = WINDOW,
 ) -> ReplaySummary:
-    """Put chosen messages back into the queue that gave them up; unrouted ones, which had none, into each of `to`.
+    """Return selected messages to the queue that parked them; unrouted messages to each queue of `to`.
 
-    Each is published and confirmed by every queue first, and leaves the lot after that. One that no queue takes,
-    or that is forged (`ParkedMessage.forgery`), stays. At most what lay in the lot at the beginning is replayed, each
-    message once, even if it is parked again meanwhile.
+    Each message is published and confirmed by every queue first, and leaves the lot after that. A message that no queue
+    accepts, or that is forged (`ParkedMessage.forgery`), stays. Only messages that were in the lot at the beginning are
+    replayed, each once, even if it is parked again meanwhile.
 
-    `before` is told what is about to be published, `undo` what of that stays after all.
+    `before` is called with messages that are about to be published, `undo` with those of them that stay parked.
     """
     run = run or uuid.uuid4().hex
-    tally = ReplaySummary(reasons={})
+    summary = ReplaySummary(reasons={})
     async with opened(address, "warren dlq replay") as connection:
         redrive = Redrive(connection, address, run)
         async for messages in lot.windows(await lot.depth(), run=run, size=window):
-            chosen = await choose(messages)
-            chosen = chosen if limit is None else chosen[: limit - tally.replayed - tally.left]
-            left = {message: why for message in chosen if (why := _obstacle(message, to)) is not None}
-            sound = [message for message in chosen if message not in left]
+            selected = await select(messages)
+            selected = selected if limit is None else selected[: limit - summary.replayed - summary.left]
+            left = {message: why for message in selected if (why := _obstacle(message, to)) is not None}
+            sound = [message for message in selected if message not in left]
             if sound:
                 if before is not None:
                     await before(sound)
@@ -82,30 +81,30 @@ async def replay(
                     await undo(list(failed))
                 left |= failed
             whys = Counter(left.values())
-            tally.add(ReplaySummary(len(messages), len(chosen) - len(left), len(left), dict(whys)))
+            summary.add(ReplaySummary(len(messages), len(selected) - len(left), len(left), dict(whys)))
             progress(len(messages))
-            if limit is not None and tally.replayed + tally.left >= limit:
+            if limit is not None and summary.replayed + summary.left >= limit:
                 break
-    return tally
+    return summary
 
 
 async def drop(
     lot: ParkingLot,
-    choose: Choose,
+    select: Select,
     record: Note,
     *,
     limit: int | None = None,
     progress: Progress = lambda _: None,
 ) -> int:
-    """Remove chosen messages for good, each after `record` has returned for it; returns how many."""
+    """Remove selected messages for good, each after `record` has returned for it. Returns their number."""
     dropped = 0
     async for window in lot.windows(await lot.depth()):
-        chosen = await choose(window)
-        chosen = chosen if limit is None else chosen[: limit - dropped]
-        if chosen:
-            await record(chosen)
-            await lot.remove(chosen)
-            dropped += len(chosen)
+        selected = await select(window)
+        selected = selected if limit is None else selected[: limit - dropped]
+        if selected:
+            await record(selected)
+            await lot.remove(selected)
+            dropped += len(selected)
         progress(len(window))
         if limit is not None and dropped >= limit:
             break
@@ -117,9 +116,9 @@ def _targets(message: ParkedMessage, to: Sequence[str]) -> Sequence[str]:
 
 
 def _obstacle(message: ParkedMessage, to: Sequence[str]) -> str | None:
-    """Why a message must not even be tried."""
+    """Return why a message must not be published."""
     if not _targets(message, to):
-        return "it never was in a queue of a service: name one that it is to go to"
+        return "it was never in a queue of a service: name the target queue"
     return f"{message.forgery}: a replay would hide that" if message.forgery else None
 
 
@@ -128,7 +127,7 @@ def _failed(copies: Sequence[RedriveCopy], answers: Sequence[PublishResult | Unw
     for copy, answer in zip(copies, answers, strict=True):
         match answer:
             case PublishResult.RETURNED:
-                failed[copy.parked] = f"no queue takes it: is {copy.queue} bound to redrive.exchange?"
+                failed[copy.parked] = f"no queue accepts it: is {copy.queue} bound to redrive.exchange?"
             case PublishResult.REFUSED:
                 failed[copy.parked] = f"{copy.queue} refused it: it is full, or could not store it"
             case Unwritable():

@@ -1,8 +1,8 @@
-"""One message in a parking lot: what is known of it, whoever wrote it and however broken it is.
+"""One message in a parking lot, as far as it can be read.
 
-Three witnesses are heard. The body says what it is about, if it can be read at all. The broker's `x-death` header
-says which queue gave it up, why and when. The `failures` table of that queue's service has the reason in words; it is
-asked by `keys`, because a body that nobody could read is on record under its hash.
+It combines three sources. The body names the event, if it can be read. The broker's `x-death` header names the queue
+that parked it, the reason and the time. The table `failures` of that queue's service has the reason in words, under one
+of `keys`: a body that could not be read is on record under its hash.
 """
 
 import hashlib
@@ -19,24 +19,24 @@ from warren_messaging.amqp.received import Received
 from warren_messaging.sender import forgery
 
 RUN_HEADER = "x-warren-replay"
-"""Which run of `replay` put a message back, so that the same run leaves it alone if it is parked again."""
+"""The run of `replay` that returned a message: the same run skips it if it is parked again."""
 COUNT_HEADER = "x-warren-replays"
 """How often a message was replayed."""
 MAX_REPLAYS = 2**31 - 1
 
 UNROUTED = "unrouted.queue"
-"""Holds events that no service binds: not given up by any queue."""
+"""Holds events that no queue is bound for."""
 LOT_SUFFIX = ".dlq"
-"""How the names of parking lots end."""
+"""Suffix of the names of parking lots."""
 
-MAX_SHORTSTR = 255  # bytes; what a message id may have
+MAX_SHORTSTR = 255  # bytes in a message id
 
-_ABOUT_THE_PAST = (b"x-death", b"x-first-death-", b"x-last-death-", b"x-delivery-count", b"x-acquired-count")
-_MORE_QUEUES = (b"CC", b"BCC")
+_BROKER_HEADERS = (b"x-death", b"x-first-death-", b"x-last-death-", b"x-delivery-count", b"x-acquired-count")
+_QUEUE_LIST_HEADERS = (b"CC", b"BCC")
 
 
 class ReadableEnvelope(msgspec.Struct, frozen=True):
-    """What could be read of the body; None for what is missing or of another kind."""
+    """The readable attributes of the body; None for those that are missing or of another type."""
 
     id: str | None = None
     logicalid: str | None = None
@@ -47,11 +47,11 @@ class ReadableEnvelope(msgspec.Struct, frozen=True):
 
 
 TOO_DEEP = ReadableEnvelope()
-"""Of a body that is nested too deeply to be read here. A service with less on its stack may read it."""
+"""For a body that is nested too deeply to be read here. A service with a shorter stack may read it."""
 
 
 class DeathRecord(msgspec.Struct, frozen=True):
-    """The broker's word on how a message came to its parking lot."""
+    """The broker's record of how a message came to its parking lot."""
 
     queue: str
     reason: str
@@ -62,8 +62,8 @@ class DeathRecord(msgspec.Struct, frozen=True):
     routing_key: str
 
 
-UNREADABLE_DEATH = DeathRecord("", "the broker's note on it cannot be decoded", None, "", "")
-"""From no exchange that replays come through: what is parked so stays forged if it was."""
+UNREADABLE_DEATH = DeathRecord("", "the broker's record of it cannot be decoded", None, "", "")
+"""Its exchange is empty, so a forged message is not taken for a replay."""
 
 
 class FailureRecord(msgspec.Struct, frozen=True):
@@ -81,21 +81,21 @@ class FailureRecord(msgspec.Struct, frozen=True):
 
 
 class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
-    """A message that `lot` has handed out; `tag` is what the lot settles it by."""
+    """A message that `lot` has delivered; the lot acknowledges it by `tag`."""
 
     lot: str
     tag: int
     body: bytes
     properties: spec.Basic.Properties
-    """Those that can be decoded."""
+    """The decodable properties."""
     exchange: str
     routing_key: str
     envelope: ReadableEnvelope
     death: DeathRecord | None
     raw: RawProperties
-    """All of them, as they came."""
+    """All properties, undecoded."""
     undecodable: Mapping[str, str]
-    """Why, for each property and header that cannot be decoded."""
+    """The reason for each property and header that cannot be decoded."""
 
     @property
     def headers(self) -> Mapping[str, Any]:
@@ -112,7 +112,7 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Under what the failure may be on record, the likelier first."""
+        """Keys under which the failure may be on record, the likelier first."""
         try:
             return str(UUID(self.envelope.logicalid or "")), self.body_hash
         except ValueError:
@@ -124,17 +124,17 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def order(self) -> str | None:
-        """What people call the order, else its id."""
+        """The reference of the subject, else its id."""
         return self.envelope.reference or self.envelope.subject or self.properties.correlation_id
 
     @property
     def parked_at(self) -> datetime | None:
-        """When the broker parked it, to the second; for an unrouted message, when it was published."""
+        """The time of parking, to the second; for an unrouted message the time of publishing."""
         return self.death.time if self.death else _aware(self.properties.timestamp)
 
     @property
     def home(self) -> str | None:
-        """The one queue that gave it up, where a replay takes it; None for a message that never had one."""
+        """The queue that parked it, and the target of a replay; None for a message that was in no queue."""
         if self.lot == UNROUTED:
             return None
         if self.death is not None and self.death.queue:
@@ -143,7 +143,7 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def service(self) -> str | None:
-        """Whose `failures` table knows of it."""
+        """The service whose table `failures` has its record."""
         return self.home.removesuffix(".queue") if self.home else None
 
     @property
@@ -152,9 +152,9 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def forgery(self) -> str | None:
-        """In words, if the event is not from the service that it names (`sender.forgery`).
+        """The reason why the event is not from the service that it names (`sender.forgery`); None if it is genuine.
 
-        A replay replaces the sender, and with it the evidence: an event that was refused as forged would be accepted.
+        A replay replaces the sender: an event that was refused as forged would then be accepted.
         """
         if self.envelope is TOO_DEEP:
             return "nested too deeply to tell who sent it"
@@ -166,7 +166,7 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
         elif self.death is not None:
             exchange, routing_key = self.death.exchange, self.death.routing_key
         elif self.properties.user_id is None:
-            return None  # put here by an administrator: no service can write to a parking lot
+            return None  # published by an administrator: no service can write to a parking lot
         else:
             exchange, routing_key = "", event_type
         return forgery(
@@ -178,19 +178,23 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
         )
 
     def reason(self, failure: FailureRecord | None) -> str:
-        """Why it lies here: the broker's reason unless a service rejected it, and the service's own words."""
+        """Why it is parked: the broker's reason unless a service rejected it, and the reason of the service."""
         if self.death is None:
-            unknown = f"no queue is bound for {self.routing_key!r}" if self.home is None else "put here by hand"
+            unknown = (
+                f"no queue is bound for {self.routing_key!r}"
+                if self.home is None
+                else "published to the parking lot directly"
+            )
             return failure.reason if failure else unknown
         words = [] if self.death.reason == "rejected" and failure else [self.death.reason]
         return ": ".join([*words, *([failure.reason] if failure else [])])
 
     def revived(self, run: str, user: str) -> RawProperties:
-        """The properties for `user` to publish it with again: the bytes of its sender, decodable or not.
+        """Return the properties with which `user` publishes it again: the bytes of its sender, decodable or not.
 
-        Dropped are the broker's notes on its past, the sender's user (the broker refuses a user_id other than that of
-        the connection), an expiry (an operator has decided that it is wanted after all) and the lists of further
-        queues. It gets a message id if it has none: a return without any would go unnoticed, and its message be lost.
+        Removed are the broker's records of its past, the sender's user (the broker accepts only the user of the
+        connection), the expiry (an operator wants the message) and the lists of further queues. A message without a
+        message id gets one: the return of a message without an id could not be matched, and the message would be lost.
 
         Raises UndecodableProperties when the bytes cannot be split into fields; no broker accepts such a message.
         """
@@ -200,12 +204,12 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
         return self.raw.revised(
             fields | {"cluster_id": None},
             {RUN_HEADER: run, COUNT_HEADER: min(self.replays + 1, MAX_REPLAYS)},
-            lambda name: name not in _MORE_QUEUES and not name.startswith(_ABOUT_THE_PAST),
+            lambda name: name not in _QUEUE_LIST_HEADERS and not name.startswith(_BROKER_HEADERS),
         )
 
 
 def parked(lot: str, message: Received) -> ParkedMessage:
-    """What `lot` has delivered. Never fails: whatever a part does not have is None."""
+    """Return the message that `lot` has delivered. Never raises: unreadable parts are None."""
     view = message.properties.view()
     return ParkedMessage(
         lot=lot,
@@ -222,17 +226,17 @@ def parked(lot: str, message: Received) -> ParkedMessage:
 
 
 def replays(headers: Mapping[str, Any] | None) -> int:
-    """How often a message came out of a parking lot, as its headers say."""
+    """Return how often a message was replayed, according to its headers."""
     count = (headers or {}).get(COUNT_HEADER, 0)
     return count if isinstance(count, int) and 0 <= count <= MAX_REPLAYS else 0
 
 
-_loosely = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _envelope(body: bytes) -> ReadableEnvelope:
     try:
-        fields = _loosely.decode(body)
+        fields = _raw_fields.decode(body)
     except RecursionError:
         return TOO_DEEP
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -250,7 +254,7 @@ def _text(raw: msgspec.Raw) -> str | None:
 
 
 def _death(headers: Mapping[str, Any]) -> DeathRecord | None:
-    """The latest death stands first."""
+    """Return the latest death, which is the first in the header."""
     deaths = headers.get("x-death")
     latest = deaths[0] if isinstance(deaths, list) and deaths else None
     if not isinstance(latest, dict) or not isinstance(latest.get("queue"), str):

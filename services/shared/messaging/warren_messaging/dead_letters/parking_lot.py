@@ -1,7 +1,7 @@
-"""One parking lot, open for reading.
+"""Reads one parking lot.
 
-What it hands out is still the broker's until it is acknowledged: the broker puts it back when the reader says so, ends
-or dies. Read in windows, so that a lot of any size needs no more memory than one window of messages.
+A delivered message stays at the broker until it is acknowledged: the broker requeues it when the reader says so, ends
+or crashes. Messages are read in windows, so that a lot of any size needs memory for one window only.
 """
 
 import asyncio
@@ -19,35 +19,35 @@ from warren_messaging.amqp.received import Received, consume
 from warren_messaging.dead_letters.parked_message import RUN_HEADER, ParkedMessage, parked
 from warren_messaging.errors import BrokerUnavailable
 
-WINDOW = 500  # messages handed out together, at most
+WINDOW = 500  # messages in a window, at most
 FIRST_WINDOW = 8  # messages, while their size is not known
 GROWTH = 8  # times as many messages in a window as in the last one, at most
-WINDOW_BYTES = 8 * 1024 * 1024  # of bodies in a window of more than one message: what bounds this process's memory
-QUIET = 0.5  # seconds without a delivery after which a lot is asked whether it is empty
-SETTLE_TIMEOUT = 5.0  # seconds; reached only when other readers come and go
-RPC_TIMEOUT = 120.0  # seconds; the broker's answers queue behind bodies that are on their way, over a slow line too
+WINDOW_BYTES = 8 * 1024 * 1024  # of bodies in a window of more than one message; limits the memory of the process
+QUIET = 0.5  # seconds without a delivery after which the depth of the lot is read
+SETTLE_TIMEOUT = 5.0  # seconds; reached only while other readers come and go
+RPC_TIMEOUT = 120.0  # seconds; the broker's answers wait behind bodies in flight, also on a slow line
 
 
 class ParkingLot:
-    """One lot, open for reading. What it hands out is ours until `remove` or `release`."""
+    """One open lot. Delivered messages are held by this process until `remove` or `release`."""
 
     def __init__(self, name: str, channel: aiormq.abc.AbstractChannel, address: BrokerAddress) -> None:
         self.name = name
         self._channel = channel
         self._address = address
         self._open: list[dict[int, None]] = []  # tags of each window, in the order of delivery
-        self._others: int | None = None  # subscriptions that are not ours
+        self._others: int | None = None  # subscriptions of other processes
         self._room = FIRST_WINDOW
 
     async def depth(self) -> int:
-        """Messages that are ready to be handed out. Raises TopologyMissing when there is no such queue."""
+        """Return the number of messages that are ready. Raises TopologyMissing when the queue does not exist."""
         return int((await self._state()).message_count or 0)
 
     async def windows(self, most: int, *, run: str = "", size: int = WINDOW) -> AsyncIterator[list[ParkedMessage]]:
-        """At most `most` messages, oldest first within each priority, until there are no more.
+        """Yield at most `most` messages, oldest first within each priority, until the lot is empty.
 
-        What the run named `run` has itself put back, and is parked again already, is passed over: it was not there
-        when the run began. Counting alone would not do, since an express message overtakes.
+        Messages that the run named `run` has returned, and that are parked again, are skipped: they were not parked
+        when the run began. A count would not be enough, since a message of high priority overtakes others.
         """
         seen = 0
         while seen < most:
@@ -61,7 +61,7 @@ class ParkingLot:
                 yield fresh
 
     async def remove(self, messages: Sequence[ParkedMessage]) -> None:
-        """Acknowledge: gone for good, once `release` has returned."""
+        """Acknowledge messages. They are removed for good when `release` has returned."""
         tags = {message.tag for message in messages}
         waiting = [tag for window in self._open for tag in window]
         together = list(takewhile(tags.__contains__, waiting))
@@ -76,14 +76,14 @@ class ParkingLot:
                 await self._channel.basic_ack(tag, wait=tag is alone[-1])
 
     async def release(self) -> None:
-        """Put back what was handed out and not removed, in its old order, counted against nothing.
+        """Requeue messages that were delivered and not removed, in their old order and uncounted.
 
-        The broker puts what comes back behind all that came back before, so a part of them would change places with
-        the others: what is left in the lot is taken first, and then all is put back. Only a reader that is killed
-        may leave another order behind. Bodies are not kept meanwhile.
+        The broker appends requeued messages to those requeued before, so a part of the lot would change places with
+        the rest: the rest is read first, and then everything is requeued. Only a reader that is killed may leave
+        another order. Bodies are not kept meanwhile.
 
-        Returns when the queue has done all that it was told. Without that wait the end of the channel would undo
-        acknowledgements that the broker still holds back: more than a thousand of two thousand, measured.
+        Returns when the queue has applied all acknowledgements. Otherwise the end of the channel would discard those
+        that the broker still holds back: more than a thousand of two thousand, measured.
         """
         if any(self._open):
             rest = await self.depth()
@@ -92,7 +92,7 @@ class ParkingLot:
         windows, self._open = [tags for tags in self._open if tags], []
         with wrap_driver_errors(self._address):
             for tags in windows:
-                # Window by window: all in one go come back in no order among the windows.
+                # Window by window: requeued together, the windows would mix.
                 await self._channel.basic_nack(max(tags), multiple=True, requeue=True)
         # An ended subscription counts as long as one of its messages is neither acknowledged nor returned.
         with contextlib.suppress(TimeoutError):
@@ -106,14 +106,13 @@ class ParkingLot:
                 return await self._channel.queue_declare(self.name, passive=True)
 
     async def _take(self, size: int, *, keep: bool = True) -> list[Received]:
-        """The next messages, at most `size`, and fewer if they are large; none only when the lot is empty.
+        """Return the next messages, at most `size`, and fewer if they are large; none only when the lot is empty.
 
-        A subscription of its own for each window: its prefetch is then exactly the window, however many messages
-        of earlier windows are still held.
+        Each window has its own subscription: its prefetch is then exactly the window, however many messages of earlier
+        windows are still held.
 
-        AMQP limits what is on its way by number only. Where bodies turn out to be large, the window ends at
-        WINDOW_BYTES, or with its first message; the rest is put back at once and comes next. Without `keep` messages
-        are held at the broker and not kept here.
+        AMQP limits the messages in flight only by number. If bodies are large, the window ends at WINDOW_BYTES, or with
+        its first message; the rest is requeued at once and comes next. Without `keep`, bodies are dropped.
         """
         if self._others is None:
             self._others = (await self._state()).consumer_count or 0
@@ -162,7 +161,7 @@ class ParkingLot:
 
 @asynccontextmanager
 async def parking_lot(address: BrokerAddress, name: str) -> AsyncIterator[ParkingLot]:
-    """Open a lot for a block; in the end, however it ends, what was not removed lies where it lay.
+    """Open a lot for a block. At its end, all messages that were not removed are back in their old order.
 
     Raises TopologyMissing, AccessRefused or BrokerUnavailable.
     """

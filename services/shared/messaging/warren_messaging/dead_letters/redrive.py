@@ -1,4 +1,4 @@
-"""Publishing parked messages back to the queue that gave them up, through `redrive.exchange`."""
+"""Publishes parked messages to the queue that parked them, through `redrive.exchange`."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -15,23 +15,23 @@ from warren_messaging.errors import BrokerUnavailable, MessagingError, Undecodab
 from warren_messaging.sender import REDRIVE_EXCHANGE as EXCHANGE
 
 CONFIRM_TIMEOUT = 30.0  # seconds
-HEADER_BYTES = 12  # before the properties in their frame
+HEADER_BYTES = 12  # of a header frame before the properties
 
 
 class Unwritable(MessagingError):
-    """A message has properties that cannot be written again; it stays where it is."""
+    """The properties of a message cannot be written again; it stays parked."""
 
 
 class RedriveCopy(msgspec.Struct, frozen=True, eq=False):
-    """One message on its way to one queue."""
+    """One message for one queue."""
 
     parked: ParkedMessage
     queue: str
 
 
 class Redrive:
-    """Publishes on a connection of its own: the broker may stop reading from those that publish, and an
-    acknowledgement must not wait behind that."""
+    """Publishes on its own connection: the broker may stop reading from connections that publish, and acknowledgements
+    must not wait for that."""
 
     def __init__(self, connection: aiormq.abc.AbstractConnection, address: BrokerAddress, run: str) -> None:
         self._connection = connection
@@ -40,7 +40,7 @@ class Redrive:
         self._channel: aiormq.channel.Channel | None = None
 
     async def publish(self, copies: Sequence[RedriveCopy]) -> list[PublishResult | Unwritable]:
-        """Publish all, mandatory, and wait for the broker's answer to each; answers stand in the copies' order.
+        """Publish all copies, mandatory, and wait for the broker's answer to each. Returns answers in the same order.
 
         Raises AccessRefused, TopologyMissing (no redrive.exchange) or BrokerUnavailable; after that each copy may or
         may not have arrived.
@@ -54,7 +54,7 @@ class Redrive:
             except Unwritable as error:
                 answers[index] = error
         while waiting:
-            # A return is told apart by its message id alone, so copies that share one take turns.
+            # A return is matched by its message id, so copies with the same id are published one after another.
             turn = {frame.message_key: index for index, frame in reversed(waiting.items())}
             frames = {index: waiting.pop(index) for index in sorted(turn.values())}
             answers.update(zip(frames, await self._send(list(frames.values())), strict=True))
@@ -76,7 +76,7 @@ class Redrive:
             if not done:
                 raise BrokerUnavailable(
                     f"no confirm within {CONFIRM_TIMEOUT:.0f} s from {self._address.url}: an alarm (memory or disk)"
-                    " may be stopping all publishers. What is not confirmed stays parked."
+                    " may be blocking all publishers. Messages without a confirm stay parked."
                 )
             batch.finished.result()
         forget(channel, frames)
@@ -84,7 +84,7 @@ class Redrive:
 
 
 def _frame(copy: RedriveCopy, run: str, user: str, room: int) -> PublishFrame:
-    """`room` is the most bytes that a frame of the connection can have: properties are never spread over two."""
+    """`room` is the maximum size of a frame: properties cannot be split into two frames."""
     try:
         properties = copy.parked.revived(run, user)
     except UndecodableProperties as error:

@@ -1,4 +1,4 @@
-"""Which parked messages a command is about. Pure: a message and what is on record of its failure go in."""
+"""Selects parked messages by their attributes and failure records."""
 
 import fnmatch
 import re
@@ -10,9 +10,9 @@ from warren_messaging.dead_letters.parked_message import FailureRecord, ParkedMe
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is given must hold; an empty selection matches every message.
+    """All given conditions must hold; an empty selection matches every message.
 
-    What a message does not have never matches: one whose time of parking is unknown is selected by no time.
+    A missing attribute never matches: a message with an unknown time of parking is selected by no time.
     """
 
     reason: re.Pattern[str] | None = None
@@ -22,11 +22,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     """ParkedMessage before."""
     order: str | None = None
-    """The customer's number or the order's id, exactly."""
+    """Reference or id of the subject, exactly."""
     type: str | None = None
     """Event type; * and ? stand for any characters, as in order.*"""
     id: str | None = None
-    """Event id, logical id, message id or body hash, or how one of them begins."""
+    """Event id, logical id, message id or body hash, or a prefix of one of them."""
 
     def matches(self, parked: ParkedMessage, failure: FailureRecord | None) -> bool:
         return (

@@ -1,4 +1,4 @@
-"""The service's database, seen as a place for transactions that may be away for a while."""
+"""Connections and transactions of the service's database, which may be unavailable for a while."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 ACQUIRE_TIMEOUT = 10.0  # seconds
 STATEMENT_TIMEOUT = 30.0  # seconds
 LOCK_TIMEOUT = 10  # seconds
-IDLE_TIMEOUT = 60  # seconds that the server lets a transaction stand open without a word from us
-MAX_TRANSACTION = 75  # seconds that it lets one last at all; ours end by themselves after 60
-LIMITED_SINCE = 17  # the major version of PostgreSQL that knows the latter
+IDLE_TIMEOUT = 60  # seconds; the server ends a transaction in which the client is silent for so long
+MAX_TRANSACTION = 75  # seconds; the server ends every transaction then, the library ends its own after 60
+LIMITED_SINCE = 17  # first major version of PostgreSQL with a limit for transactions
 KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
-"""Whoever went away without a word holds its locks for 25 s. The server's own default is more than two hours."""
+"""A client that vanished holds its locks for 25 s. The server's default is more than two hours."""
 
 _AWAY = (
     OSError,
@@ -42,8 +42,8 @@ VALUE_REFUSED = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
 )
-"""Classes 22, 23 and 54: a value that the database does not take, however often it is tried."""
-_MIGRATE = "have the migrations run? See python -m services.migrate --help"
+"""Classes 22, 23 and 54: the database refuses a value, at every attempt."""
+_MIGRATE = "have the migrations been applied?"
 _WRONG: dict[type[asyncpg.PostgresError], str] = {
     asyncpg.InvalidPasswordError: "check the role in the address and its password file",
     asyncpg.InvalidAuthorizationSpecificationError: "check the role in the address and its password file",
@@ -51,11 +51,11 @@ _WRONG: dict[type[asyncpg.PostgresError], str] = {
     asyncpg.UndefinedTableError: _MIGRATE,
     asyncpg.InsufficientPrivilegeError: _MIGRATE,
 }
-"""What no waiting mends, and what to do about it."""
+"""Errors that waiting does not cure, and the remedy."""
 
 
 class DatabaseAddress(msgspec.Struct, frozen=True):
-    """Where the database is and who we are there; files are read again for each connection."""
+    """Address of the database, and where the credentials for it are. Files are read again for each connection."""
 
     url: str
     """postgresql://role@host:port/database, without the password."""
@@ -92,15 +92,16 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
 
 
 class Database:
-    """A pool of connections. Every error that means "the server is away" leaves as DatabaseUnavailable."""
+    """A pool of connections. Every error that means "the server is unavailable" is raised as DatabaseUnavailable."""
 
-    def __init__(self, address: DatabaseAddress, *, connections: int = 4) -> None:
+    def __init__(self, address: DatabaseAddress, *, connections: int = 4, name: str = "warren_messaging") -> None:
         self._address = address
+        self._name = name
         self._connections = connections
         self._pool: asyncpg.Pool[Any] | None = None
 
     async def open(self) -> None:
-        """Raises ConfigurationError for a wrong address, role or schema, DatabaseUnavailable when away."""
+        """Raises ConfigurationError for a wrong address, role or schema, DatabaseUnavailable without a server."""
         self._address.require_valid()
         with self._wrap_driver_errors():
             self._pool = await asyncpg.create_pool(
@@ -111,12 +112,12 @@ class Database:
                 max_size=self._connections,
                 timeout=ACQUIRE_TIMEOUT,
                 command_timeout=STATEMENT_TIMEOUT,
-                # Nothing here changes a session's state, so the usual reset is a round trip for nothing.
+                # The library changes no session state, so the usual reset would be a wasted round trip.
                 reset=_keep,
                 init=_limit,
                 server_settings=KEEPALIVE
                 | {
-                    "application_name": "warren",
+                    "application_name": self._name,
                     "lock_timeout": f"{LOCK_TIMEOUT}s",
                     "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT}s",
                     "jit": "off",
@@ -133,7 +134,7 @@ class Database:
             pool.terminate()
 
     async def probe(self) -> None:
-        """Raises DatabaseUnavailable unless the server answers and has our tables."""
+        """Raises DatabaseUnavailable unless the server answers and has the library's tables."""
         async with self.connection() as connection:
             await connection.execute("SELECT FROM outbox LIMIT 0", timeout=ACQUIRE_TIMEOUT)
 
@@ -153,10 +154,10 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Committed when the block ends, rolled back when it raises.
+        """Commit when the block ends, roll back when it raises.
 
-        When the server goes away during the commit its result is unknown: DatabaseUnavailable is raised, and
-        only the inbox can tell, when the delivery comes again.
+        When the server goes away during the commit, the result is unknown and DatabaseUnavailable is raised. The inbox
+        tells the result when the delivery comes again.
         """
         async with self.connection() as connection, connection.transaction():
             yield connection
@@ -178,15 +179,15 @@ class _DriverErrorWrapper:
             case ssl.SSLCertVerificationError():
                 raise ConfigurationError(
                     f"database at {self._address.url} has a certificate that {self._address.ca_file}"
-                    f" does not vouch for: {error}"
+                    f" does not verify: {error}"
                 ) from error
             case asyncpg.PostgresError() if type(error) in _WRONG:
                 remedy = _WRONG[type(error)]
                 raise ConfigurationError(f"database at {self._address.url} refused: {error}; {remedy}") from error
             case _ if isinstance(error, _AWAY) or (isinstance(error, TimeoutError) and self._connection is None):
-                raise DatabaseUnavailable(f"database at {self._address.url} is away: {error!r}") from error
+                raise DatabaseUnavailable(f"database at {self._address.url} is unavailable: {error!r}") from error
             case asyncpg.InternalClientError():
-                # The server's goodbye has come, its end of the connection has not: the driver cannot use it any more.
+                # The server has announced the end of the connection: the driver cannot use it any more.
                 if self._connection is not None:
                     with suppress(asyncpg.InterfaceError):  # the pool may have taken it back
                         self._connection.terminate()
@@ -199,18 +200,18 @@ def _is_lost(connection: Connection) -> bool:
     try:
         return connection.is_closed()
     except asyncpg.InterfaceError:
-        return True  # the pool has noticed first, and taken it back
+        return True  # the pool has taken it back
 
 
 async def _limit(connection: Connection) -> None:
-    """Let no transaction outlive us.
+    """Limit the duration of transactions at the server.
 
-    The limit for idle ones does not count between the preparing of a statement and its values, which the driver sends
-    as one exchange: until its end the server takes the session for one that is busy.
+    The limit for idle transactions does not apply between the preparation of a statement and its values: the server
+    takes the session for busy.
     """
     if connection.get_server_version().major >= LIMITED_SINCE:
         await connection.execute(f"SET transaction_timeout = '{MAX_TRANSACTION}s'")
 
 
 async def _keep(connection: object) -> None:
-    """Leave a released connection as it is."""
+    """Do not reset a released connection."""

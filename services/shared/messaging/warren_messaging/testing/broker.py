@@ -1,4 +1,4 @@
-"""Several harnesses with an exchange between them: a whole conversation of services in one process."""
+"""An exchange between several harnesses: several services in one process."""
 
 import random
 from typing import Any
@@ -8,24 +8,24 @@ from warren_messaging.testing.consumer_harness import ConsumerHarness
 
 
 class InMemoryBroker:
-    """Routes what each harness announces to every harness whose handlers know it.
+    """Routes the events of each harness to every harness that has a handler for them.
 
-    With a `seed`, queues take turns at random, hand out what they hold in random order and in batches of random size,
-    and deliver each message up to `copies` times: every disorder that a broker and its crashes may cause, and the
-    same again for the same seed. There is no topology: that bindings agree with handlers is for another test.
+    With a `seed`, queues take turns at random, deliver in random order and in batches of random size, and deliver each
+    message up to `copies` times: any disorder that a broker and crashes may cause, repeatable by the seed. There is no
+    topology, so it does not test bindings.
     """
 
     def __init__(self, *harnesses: ConsumerHarness[Any], seed: int | None = None, copies: int = 1) -> None:
         self.harnesses = harnesses
         self.unrouted: list[AnyEvent] = []
-        """Events that no harness knows."""
+        """Events that no harness has a handler for."""
         self._chance = random.Random(seed)  # noqa: S311 - disorder, not secrets
         self._disorder = seed is not None
         self._copies = copies
         self._seen = dict.fromkeys(range(len(harnesses)), 0)
 
     def publish(self, *events: AnyEvent, exchange: str = "order.exchange") -> None:
-        """Put events into the queues that want them."""
+        """Put events into the queues of the harnesses that have a handler for them."""
         for event in events:
             takers = [each for each in self.harnesses if each.source_exchange == exchange and _knows(each, event)]
             for taker in takers:
@@ -35,12 +35,12 @@ class InMemoryBroker:
                 self.unrouted.append(event)
 
     async def run(self) -> None:
-        """Until no queue holds anything and nothing new is announced."""
+        """Run until all queues are empty and no new events are announced."""
         while await self.step():
             pass
 
     async def step(self) -> bool:
-        """Let one queue work on one batch; False when there is nothing to do."""
+        """Process one batch of one queue. Returns False when all queues are empty."""
         self._route()
         waiting = [each for each in self.harnesses if each.waiting]
         if not waiting:

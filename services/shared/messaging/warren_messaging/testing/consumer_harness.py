@@ -1,13 +1,12 @@
-"""One queue and its consumer, without a broker: events in; what was tried, announced and parked out.
+"""One queue and its consumer without a broker: events go in; attempts, announced events and parked messages come out.
 
     harness = ConsumerHarness(HANDLERS, Points)                      # handlers that run no SQL
     harness = ConsumerHarness(HANDLERS, Points, database=database)   # the same on a real, open Database
 
-The real `Processor`, `Outbox`, inbox and failures are at work. The queue is a list with a clock of its own, so a retry
-that the broker would hold back for a minute takes no time, and the same seed always gives the same disorder.
+The real `Processor`, `Outbox`, inbox and failures run. The queue has its own clock, so the delay before a retry takes
+no time, and a seed makes any disorder repeatable.
 """
 
-import hashlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
@@ -39,15 +38,15 @@ T = TypeVar("T", bound=Transaction)
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One delivery and what became of it."""
+    """One delivery and its verdict."""
 
     event: AnyEvent | None
     """None: the body could not be read."""
     verdict: Verdict
     number: int
-    """Which try of this message it was, from 1."""
+    """Number of the attempt at this message, from 1."""
     at: float
-    """Seconds on the harness's clock."""
+    """Time of the harness in seconds."""
     reason: str | None
     """Why it failed."""
 
@@ -64,7 +63,7 @@ class ParkedDelivery(msgspec.Struct, frozen=True):
 
 
 class ConsumerHarness(Generic[T]):
-    """Delivers to a table of handlers, and keeps what came of it in `attempts`, `announced`, `performed`, `parked`.
+    """Delivers to a table of handlers and records `attempts`, `announced`, `performed` and `parked`.
 
     `effect_stubs` replaces the `perform` of effects, by the class of the event's data; every call is in `performed`. A
     retry comes after `first_wait` seconds, then twice, three times as long, at most `max_wait`, as with `retry` in a
@@ -90,17 +89,17 @@ class ConsumerHarness(Generic[T]):
         source_exchange: str = "order.exchange",
     ) -> None:
         self.source_exchange = source_exchange
-        """The exchange whose events an InMemoryBroker puts into this queue; `exchange` is where it publishes."""
+        """The exchange whose events an InMemoryBroker puts into this queue; the handlers publish to `exchange`."""
         self.attempts: list[Attempt] = []
         self.parked: list[ParkedDelivery] = []
         self.performed: list[Any] = []
-        """The intents of the effects that were performed, one for each call."""
+        """The intent of each call of an effect."""
         self.messages: list[Message] = []
-        """What went to the broker, with exchange, priority and expiry."""
+        """The published messages, with exchange, priority and expiry."""
         self.events: list[AnyEvent] = []
-        """The same as events, complete with numbers, cause and reference."""
+        """The published events, with numbers, cause and reference."""
         self._database = database or InMemoryDatabase()
-        self._witness = RecordingTelemetry()
+        self._telemetry = RecordingTelemetry()
         self._transaction = transaction
         self._codec = Codec(
             catalogue or {data.TYPE: data for data in handlers if data is not EventData}, tolerant=tolerant
@@ -109,11 +108,11 @@ class ConsumerHarness(Generic[T]):
         self._batch = batch
         self.outbox = Outbox(
             self._database,
-            InMemoryRelay(self._database, self._witness, self._publish),
+            InMemoryRelay(self._database, self._telemetry, self._publish),
             source=f"/warren/{service}",
             exchange=exchange,
         )
-        """For what no event leads to: an HTTP request, a ticker."""
+        """For transactions without an event: an HTTP request, a periodic job."""
         self.handlers = with_recorded_calls(handlers, effect_stubs or {}, self.performed)
         self._processor = Processor(
             consumer=service,
@@ -122,44 +121,44 @@ class ConsumerHarness(Generic[T]):
             codec=self._codec,
             database=self._database,
             outbox=self.outbox,
-            telemetry=self._witness,
+            telemetry=self._telemetry,
             retry=retry,
             dedup_key=dedup_key,
         )
 
-    # What happens
+    # Input
 
     async def deliver(
         self, *messages: Deliverable | Delivery, copies: int = 1, seed: int | None = None
     ) -> list[Attempt]:
-        """Put messages into the queue and work until it is empty, retries included; returns the attempts made.
+        """Put messages into the queue and process it until it is empty, including retries. Returns the attempts.
 
-        Each message comes `copies` times. With a `seed` they come in a random order and in batches of random size;
-        without, in the order given and in batches as large as may be.
+        Each message is delivered `copies` times. With a `seed` the order and the sizes of batches are random; without,
+        messages come in the given order and in the largest batches.
         """
         self.enqueue(*messages, copies=copies)
         return await self.run(seed)
 
     async def redeliver(self, *, seed: int | None = None) -> list[Attempt]:
-        """Deliver once more everything that was ever delivered, as after a crash before its acknowledgement."""
+        """Deliver all messages again, as after a crash before their acknowledgement."""
         self._queue.put([msgspec.structs.replace(each, returned=True) for each in self._queue.history])
         return await self.run(seed)
 
     async def replay(self) -> list[Attempt]:
-        """Empty the parking lot into the queue, as `warren dlq replay` does."""
+        """Return all parked messages to the queue, as a replay does."""
         parked, self.parked = self.parked, []
         self._queue.put(
             [Delivery(tag=0, body=each.body, exchange=REDRIVE_EXCHANGE, replays=each.replays + 1) for each in parked]
         )
         return await self.run()
 
-    async def run_job(self, work: Callable[[T], Awaitable[int]]) -> int:
-        """One round of a ticker's work, in a transaction of its own; returns how much it found."""
-        async with self.outbox.transaction(self._transaction) as transaction:
-            return await work(transaction)
+    async def run_job(self, job: Callable[[T], Awaitable[int]]) -> int:
+        """Run one round of a periodic job in a transaction. Returns its result."""
+        async with self.outbox.transaction(self._transaction) as uow:
+            return await job(uow)
 
     def enqueue(self, *messages: Deliverable | Delivery, copies: int = 1, user: str | None = None) -> None:
-        """Put messages into the queue without working on them.
+        """Put messages into the queue without processing them.
 
         `user` is the broker user that published them, by default the service that each event names as its source.
         """
@@ -169,7 +168,7 @@ class ConsumerHarness(Generic[T]):
             self._queue.put([delivery] * copies)
 
     async def run(self, seed: int | None = None) -> list[Attempt]:
-        """Work until the queue is empty; returns the attempts made. Raises as `step`."""
+        """Process the queue until it is empty. Returns the attempts. Raises as `step`."""
         before = len(self.attempts)
         chance = None if seed is None else random.Random(seed)  # noqa: S311 - disorder, not secrets
         while self._queue:
@@ -177,8 +176,8 @@ class ConsumerHarness(Generic[T]):
         return self.attempts[before:]
 
     async def step(self, chance: random.Random | None = None) -> None:
-        """Work on one batch. Raises NeedsDatabase, and Unavailable when a handler does: then what is not settled
-        stays in the queue."""
+        """Process one batch. Raises NeedsDatabase, and Unavailable if a handler does: deliveries without a verdict then
+        stay in the queue."""
         batch = {queued.delivery.tag: queued for queued in self._queue.take(self._batch, chance)}
 
         def settle(delivery: Delivery, verdict: Verdict) -> None:
@@ -188,29 +187,29 @@ class ConsumerHarness(Generic[T]):
         if isinstance(self._database, InMemoryDatabase) and self._database.refused is not None:
             raise self._database.refused
 
-    # What came of it
+    # Results
 
     @property
     def announced(self) -> list[EventData]:
-        """What the announced events say, in the order of the commits."""
+        """The data of the announced events, in the order of the commits."""
         return [event.data for event in self.events]
 
     @property
     def clock(self) -> float:
-        """Seconds that have passed for the queue, by waiting for retries alone."""
+        """Time of the queue in seconds; only delays of retries advance it."""
         return self._queue.clock
 
     @property
     def waiting(self) -> int:
-        """Messages in the queue."""
+        """Number of messages in the queue."""
         return len(self._queue)
 
     @property
     def repeated(self) -> list[AnyEvent]:
-        """Events that had been processed before and changed nothing."""
-        return self._witness.repeated_events
+        """Events that were repetitions and changed nothing."""
+        return self._telemetry.repeated_events
 
-    # How
+    # Implementation
 
     def _settle(self, queued: Queued, verdict: Verdict) -> None:
         if verdict is Verdict.RELEASE:
@@ -219,10 +218,10 @@ class ConsumerHarness(Generic[T]):
         self._queue.settled(queued)
         body = queued.delivery.body
         event = self._read(body)
-        reason, attempts = None, queued.tries
+        reason, attempts = None, queued.attempts
         if verdict is not Verdict.ACK:
-            reason, attempts = self._witness.failure(_keys(event, body))
-        self.attempts.append(Attempt(event, verdict, queued.tries, self._queue.clock, reason))
+            reason, attempts = self._telemetry.last_failure(_keys(event, queued.delivery))
+        self.attempts.append(Attempt(event, verdict, queued.attempts, self._queue.clock, reason))
         match verdict:
             case Verdict.RETRY:
                 self._queue.retry(queued)
@@ -231,7 +230,7 @@ class ConsumerHarness(Generic[T]):
 
     def _publish(self, entry: OutboxEntry) -> None:
         self.messages.append(entry.message)
-        # Read from the bytes: what another service will see.
+        # Decoded from the bytes, as another service sees it.
         self.events.append(self._read(entry.message.body) or entry.event)
 
     def _read(self, body: bytes) -> AnyEvent | None:
@@ -241,7 +240,7 @@ class ConsumerHarness(Generic[T]):
             return None
 
 
-def _keys(event: AnyEvent | None, body: bytes) -> list[str]:
-    """What a failure may be recorded under, see Processor."""
+def _keys(event: AnyEvent | None, delivery: Delivery) -> list[str]:
+    """Return the keys under which a failure may be recorded."""
     known = [] if event is None else [str(event.logicalid), str(event.id)]
-    return [*known, hashlib.sha256(body).hexdigest()]
+    return [*known, delivery.content_key]

@@ -1,10 +1,9 @@
-"""A database that holds the library's own tables in memory, and nothing else.
+"""A database that holds only the library's own tables, in memory.
 
-It answers the statements of inbox, outbox and failures, which it knows by verb and table, so that the code that
-sends them is the real one. A statement of a handler's own is refused with `NeedsDatabase`: no test can pass because
-some SQL was taken to have worked.
+It recognises the statements of inbox, outbox and failures by verb and table, so the real code that sends them runs.
+It refuses any other statement with `NeedsDatabase`, so that no test passes because SQL was ignored.
 
-Transactions run one after the other, and what a failed one did is undone.
+Transactions run one after the other, and a failed one is undone.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ T = TypeVar("T")
 
 
 class NeedsDatabase(Exception):
-    """A handler or its transaction ran SQL where there is no database. Give the harness one."""
+    """A handler or its transaction ran SQL without a database. Give the harness one."""
 
 
 class FailureRow(msgspec.Struct, frozen=True):
@@ -45,28 +44,28 @@ class Tables(msgspec.Struct):
 
 
 class InMemoryDatabase(Database):
-    """Give it to several harnesses and they are replicas of one service."""
+    """Harnesses that share one are replicas of one service."""
 
     def __init__(self) -> None:
         super().__init__(DatabaseAddress("memory"))
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._positions = itertools.count(1)
         self.tables = Tables()
         self.refused: NeedsDatabase | None = None
-        """The first statement of a handler's own. A handler may swallow the error; a test should not."""
+        """The first refused statement. A handler may catch the error; a test must fail."""
 
     async def open(self) -> None:
-        """Nothing to do: it is always there."""
+        """Do nothing."""
 
     async def close(self) -> None:
-        """Nothing to do: it goes with its last user."""
+        """Do nothing."""
 
     async def probe(self) -> None:
-        """It is always there."""
+        """Do nothing: it is always available."""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        async with self._turn:
+        async with self._lock:
             yield cast(Connection, _Connection(self, self._positions))
 
     @asynccontextmanager
@@ -81,7 +80,7 @@ class InMemoryDatabase(Database):
 
 
 class _Connection:
-    """As much of a driver's connection as the library uses."""
+    """The methods of a driver's connection that the library uses."""
 
     def __init__(self, database: InMemoryDatabase, positions: "itertools.count[int]") -> None:
         self._database = database
@@ -111,21 +110,21 @@ class _Connection:
         self._refuse(f"Connection.{name}")
 
     def _refuse(self, what: str) -> NoReturn:
-        error = NeedsDatabase(f"there is no database in this harness, and a handler asked for one: {what[:200]}")
+        error = NeedsDatabase(f"this harness has no database, and a handler used one: {what[:200]}")
         self._database.refused = self._database.refused or error
         raise error
 
-    # The statements, in the order of the table above. Arguments are those of the statements.
+    # The statements, with their arguments, in the order of the table above
 
     def _remember(self, consumer: str, dedup_keys: str) -> list[tuple[Any, ...]]:
         inbox = self._database.tables.inbox
-        new = [identity for identity in _elements(dedup_keys, UUID) if (consumer, identity) not in inbox]
-        inbox.update((consumer, identity) for identity in new)
-        return [(identity,) for identity in new]
+        new = [key for key in _elements(dedup_keys, UUID) if (consumer, key) not in inbox]
+        inbox.update((consumer, key) for key in new)
+        return [(key,) for key in new]
 
     def _known(self, consumer: str, dedup_keys: str) -> list[tuple[Any, ...]]:
         inbox = self._database.tables.inbox
-        return [(identity,) for identity in _elements(dedup_keys, UUID) if (consumer, identity) in inbox]
+        return [(key,) for key in _elements(dedup_keys, UUID) if (consumer, key) in inbox]
 
     def _count(self, subjects: str, counts: str) -> list[tuple[Any, ...]]:
         sequences = self._database.tables.sequences
@@ -142,9 +141,9 @@ class _Connection:
     ) -> list[tuple[Any, ...]]:
         failures = self._database.tables.failures
         known = failures.get((consumer, key))
-        same_life = known is not None and replays <= known.replays and known.state != "dropped"
-        attempts = known.attempts + 1 if known is not None and same_life else 1
-        parked = limit is None or attempts >= limit or (known is not None and same_life and known.state == "parked")
+        same_replay = known is not None and replays <= known.replays and known.state != "dropped"
+        attempts = known.attempts + 1 if known is not None and same_replay else 1
+        parked = limit is None or attempts >= limit or (known is not None and same_replay and known.state == "parked")
         latest = max(replays, known.replays if known is not None else 0)
         failures[consumer, key] = FailureRow(attempts, reason, "parked" if parked else "retrying", latest)
         return [(attempts, parked)]

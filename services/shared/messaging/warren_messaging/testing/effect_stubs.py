@@ -1,4 +1,4 @@
-"""The calls that effects make: noted, and answered by a stand-in where one is given."""
+"""Records the calls of effects, and replaces them by stubs."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -12,13 +12,13 @@ from warren_messaging.transaction import Transaction
 T = TypeVar("T", bound=Transaction)
 
 Perform = Callable[[Any], Awaitable[Any]]
-"""As an effect's `perform`: takes the intent, returns the result or raises."""
+"""Like `perform` of an effect: takes the intent, returns the result or raises."""
 
 
 def with_recorded_calls(
     handlers: Handlers[T], effect_stubs: Mapping[type[EventData], Perform], calls: list[Any]
 ) -> Handlers[T]:
-    """The same table, whose effects add the intent of each call to `calls`."""
+    """Return the table with effects that append the intent of each call to `calls`."""
 
     def noted(effect: Effect[T, Any, Any], perform: Perform) -> Effect[T, Any, Any]:
         async def call(intent: Any) -> Any:

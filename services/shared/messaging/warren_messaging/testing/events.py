@@ -1,4 +1,4 @@
-"""Events as another service would have sent them."""
+"""Events as another service sends them."""
 
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -12,7 +12,7 @@ from warren_messaging.events import AnyEvent, Event, EventData
 Data = TypeVar("Data", bound=EventData)
 
 Deliverable = AnyEvent | EventData | bytes
-"""What may be delivered: an event, data to make one of, or a body as it would lie in the queue."""
+"""An event, the data of one, or a body."""
 
 
 class _Claims(msgspec.Struct, frozen=True):
@@ -21,10 +21,10 @@ class _Claims(msgspec.Struct, frozen=True):
 
 
 def event_of(data: Data, **fields: Any) -> Event[Data]:
-    """An event that says `data`, about a subject of its own unless `subject` is given.
+    """Return an event with this data, by default about a new subject.
 
-    Its source is the service that the type is named after: `order.paid` comes from `/warren/order`. Any attribute of
-    the envelope may be given.
+    Its source is the service that the type is named after: `order.paid` comes from `/warren/order`. `fields` sets
+    attributes of the envelope.
     """
     identity = codec.new_id()
     attributes: dict[str, Any] = {
@@ -42,15 +42,15 @@ def event_of(data: Data, **fields: Any) -> Event[Data]:
 
 
 def with_new_ids(event: Event[Data]) -> Event[Data]:
-    """The same words said anew: another event, and no repetition."""
+    """Return a new event with the same content, which is not a repetition."""
     identity = codec.new_id()
     return msgspec.structs.replace(event, id=identity, logicalid=identity)
 
 
 def delivery_of(message: Deliverable, **fields: Any) -> Delivery:
-    """A delivery as a broker makes it: published by the service that the event names, with its type as routing key.
+    """Return the delivery of a message that the service in its source has published with its type as routing key.
 
-    Any attribute of the delivery may be given. `user_id=None` is a sender that does not name its user.
+    `fields` sets attributes of the delivery. `user_id=None` stands for a sender that does not name its user.
     """
     if isinstance(message, EventData):
         message = event_of(message)

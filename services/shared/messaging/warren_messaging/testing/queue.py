@@ -1,4 +1,4 @@
-"""A queue in memory with a clock of its own: what the broker would hold back for a minute takes no time."""
+"""A queue in memory with its own clock, so that delays take no time."""
 
 import itertools
 import random
@@ -12,19 +12,19 @@ from warren_messaging.consumer.delivery import Delivery
 class Queued(msgspec.Struct, eq=False):
     delivery: Delivery
     due: float
-    tries: int = 0
-    """Deliveries so far."""
+    attempts: int = 0
+    """Number of attempts so far."""
 
 
 class InMemoryQueue:
-    """Waits before another try grow as those of a topology file's `retry`: once, twice, three times `first_wait`, at
-    most `max_wait` seconds."""
+    """Delays before reattempts grow as with `retry` in a topology file: once, twice, three times `first_wait`, at most
+    `max_wait` seconds."""
 
     def __init__(self, first_wait: float, max_wait: float) -> None:
         self.clock = 0.0
-        """Seconds since the beginning; moves on only when everything in the queue waits."""
+        """Seconds since the start; advances only when all messages in the queue are delayed."""
         self.history: list[Delivery] = []
-        """Everything that was put in, once each."""
+        """Every message that was put in, once."""
         self._waits = (first_wait, max_wait)
         self._waiting: dict[int, Queued] = {}
         self._tags = itertools.count(1)
@@ -39,7 +39,7 @@ class InMemoryQueue:
             self._wait(Queued(delivery, self.clock))
 
     def take(self, limit: int, chance: random.Random | None) -> list[Queued]:
-        """The next batch, which stays in the queue until it is settled; at random, and of random size, by `chance`."""
+        """Return the next batch, with `chance` a random one. It stays in the queue until it is settled."""
         self.clock = max(self.clock, min(each.due for each in self._waiting.values()))
         due = [each for each in self._waiting.values() if each.due <= self.clock]
         if chance is not None:
@@ -47,20 +47,20 @@ class InMemoryQueue:
         return due[:limit]
 
     def settled(self, queued: Queued) -> None:
-        """Its verdict is known."""
+        """Remove a message that has a verdict."""
         del self._waiting[queued.delivery.tag]
-        queued.tries += 1
+        queued.attempts += 1
 
     def release(self, queued: Queued) -> None:
-        """It was not tried: it may be taken again at once."""
+        """Return a message that was not tried; it is ready at once."""
         del self._waiting[queued.delivery.tag]
         queued.delivery = msgspec.structs.replace(queued.delivery, returned=True)
         self._wait(queued)
 
     def retry(self, queued: Queued) -> None:
-        """Hold it back, then deliver it again."""
+        """Return a message after a delay."""
         first, longest = self._waits
-        queued.due = self.clock + min(first * queued.tries, longest)
+        queued.due = self.clock + min(first * queued.attempts, longest)
         queued.delivery = msgspec.structs.replace(queued.delivery, returned=True)
         self._wait(queued)
 

@@ -1,4 +1,4 @@
-"""Telemetry that remembers what a harness reports."""
+"""Telemetry that records every call, for tests."""
 
 from collections.abc import Iterable
 
@@ -9,24 +9,33 @@ from warren_messaging.telemetry import Telemetry
 
 class RecordingTelemetry(Telemetry):
     def __init__(self) -> None:
+        self.publish_results: list[tuple[str, PublishResult]] = []
+        """Event type and result."""
+        self.processed_events: list[tuple[str, list[str]]] = []
+        """Event type and the types of the events that it led to."""
         self.repeated_events: list[AnyEvent] = []
-        self._failures: dict[str, tuple[str, int]] = {}
+        self.failures: list[tuple[str, int, bool]] = []
+        """Reason, number of attempts, and whether the message was parked."""
+        self.statuses: list[str] = []
+        """Component and text."""
+        self._last_failures: dict[str, tuple[str, int]] = {}
 
-    def failure(self, keys: Iterable[str]) -> tuple[str, int]:
-        """Reason and count of the last failure that was recorded under one of the keys."""
-        return next(self._failures[key] for key in keys if key in self._failures)
+    def last_failure(self, keys: Iterable[str]) -> tuple[str, int]:
+        """Return reason and number of attempts of the last failure under the first of the keys that has one."""
+        return next(self._last_failures[key] for key in keys if key in self._last_failures)
+
+    def published(self, event: AnyEvent, result: PublishResult) -> None:
+        self.publish_results.append((event.type, result))
+
+    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
+        self.processed_events.append((event.type, effects))
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
         self.repeated_events.append(event)
 
     def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
-        self._failures[key] = (reason, attempts)
-
-    def published(self, event: AnyEvent, result: PublishResult) -> None:
-        """There is nobody to answer."""
-
-    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        """The verdicts say it."""
+        self.failures.append((reason, attempts, parked))
+        self._last_failures[key] = (reason, attempts)
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
-        """Nothing is ever away."""
+        self.statuses.append(f"{component}: {text}")
