@@ -6,7 +6,8 @@ Kubernetes or of any service; `python -m broker_topology` is its command line.
 """
 
 from broker_topology.broker.management_api import ManagementApi
-from broker_topology.credentials.secrets import Credentials, SecretDirectory, SecretStore
+from broker_topology.credentials.directory import SecretDirectory
+from broker_topology.credentials.secrets import Credentials, SecretStore
 from broker_topology.errors import InvalidTopology, OwnershipConflict, TopologyError
 from broker_topology.findings import Finding
 from broker_topology.planning.plan import Plan

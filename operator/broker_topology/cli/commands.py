@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,7 +21,8 @@ from broker_topology.cli.reports import (
     show_findings,
     topologies_and_objects,
 )
-from broker_topology.credentials.secrets import Credentials, SecretDirectory, read_text
+from broker_topology.credentials.directory import SecretDirectory, read_text
+from broker_topology.credentials.secrets import Credentials, SecretStore, store_if_missing
 from broker_topology.errors import InvalidTopology, TopologyError
 from broker_topology.export.export import export
 from broker_topology.findings import errors_in, printable
@@ -35,12 +36,8 @@ from broker_topology.reconciliation.owners import disown, owners
 from broker_topology.reconciliation.reconcile import NEVER_PRUNED, reconcile
 from broker_topology.resource.manifests import load, with_strict, with_vhost
 from broker_topology.resource.model import LoadedTopology
+from broker_topology.rotation.accounts import AccountCredentials
 from broker_topology.rotation.rotator import Rotator
-from broker_topology.rotation.versioned_secrets import (
-    SecretContents,
-    VersionedSecretDirectory,
-    VersionedSecretStore,
-)
 from broker_topology.rules.validation import check
 
 DONE, FAILED, DIFFERENT = 0, 1, 3
@@ -55,27 +52,6 @@ class AnyPassword(Credentials, frozen=True):
 
     def fits(self, observed_hash: str, algorithm: str) -> bool:
         return True
-
-
-class UncomparedSecrets:
-    """The Secrets of `plan` and `check` without --secrets-dir: every password counts as correct. Never written."""
-
-    def __init__(self, topologies: Iterable[LoadedTopology]) -> None:
-        self._names = {
-            user.secret_name: name for item in topologies for name, user in item.spec.users.items() if user.secret_name
-        }
-
-    async def read(self, secret_name: str) -> Credentials | None:
-        return AnyPassword(self._names[secret_name])
-
-    async def contents(self, secret_name: str) -> SecretContents:
-        return SecretContents()
-
-    async def write(self, secret_name: str, credentials: Credentials) -> None:
-        raise NotImplementedError
-
-    async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
-        raise NotImplementedError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,9 +92,7 @@ async def _run(options: Options, usage_error: UsageError) -> int:
     try:
         if not files:
             return await {"export": _export, "owners": _owners, "disown": _disown}[options.command](api, options)
-        secrets = (
-            VersionedSecretDirectory(options.secrets_dir) if options.secrets_dir else UncomparedSecrets(topologies)
-        )
+        secrets = SecretDirectory(options.secrets_dir or "")
         run = _with_owner if options.owner else _without_owner
         return await run(topologies, api, secrets, options)
     finally:
@@ -158,13 +132,13 @@ def _check_files(topologies: list[LoadedTopology], *, as_json: bool) -> int:
 
 
 async def _without_owner(
-    topologies: list[LoadedTopology], api: ManagementApi, secrets: VersionedSecretStore, options: Options
+    topologies: list[LoadedTopology], api: ManagementApi, secrets: SecretStore, options: Options
 ) -> int:
     enforce = options.command == "apply"
     if enforce:
         result = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None, strict=False)
     else:
-        result = await preview(topologies, api, secrets, strict=False)
+        result = await preview(topologies, api, secrets, strict=False, accounts=_any_passwords(topologies, options))
     notes = tuple(f"{each}: {UNNAMED}" for each in result.unnamed) if result.plan or enforce else ()
     PlanReport(topologies, result.plan, enforce, notes=notes, warnings=result.warnings).show(as_json=options.json)
     if enforce:
@@ -173,7 +147,7 @@ async def _without_owner(
 
 
 async def _with_owner(
-    topologies: list[LoadedTopology], api: ManagementApi, secrets: VersionedSecretStore, options: Options
+    topologies: list[LoadedTopology], api: ManagementApi, secrets: SecretStore, options: Options
 ) -> int:
     enforce = options.command == "apply"
     if enforce:
@@ -188,7 +162,11 @@ async def _with_owner(
             notify=lambda line: print_error(printable(line)),
         )
     else:
-        accounts = [await Rotator(secrets, api).current(item) for item in topologies]
+        accounts = _any_passwords(topologies, options) or {
+            name: credentials
+            for item in topologies
+            for name, credentials in (await Rotator(secrets, api).current(item)).items()
+        }
         result = await reconcile(
             topologies,
             owner=options.owner,
@@ -196,7 +174,7 @@ async def _with_owner(
             secrets=secrets,
             enforce=False,
             prune=options.prune,
-            accounts={name: credentials for each in accounts for name, credentials in each.items()},
+            accounts=accounts,
         )
     report = _report(topologies, result, options.owner, executed=enforce)
     report.show(as_json=options.json)
@@ -229,8 +207,7 @@ async def _export(api: ManagementApi, options: Options) -> int:
     if options.secrets_dir:
         secrets = SecretDirectory(options.secrets_dir)
         for secret_name, credentials in exported.credentials.items():
-            await secrets.write(secret_name, credentials)
-            if await secrets.read(secret_name) != credentials:
+            if await store_if_missing(secrets, secret_name, credentials) != credentials:
                 raise TopologyError(f"secret {secret_name} in {options.secrets_dir} has other content; remove it")
     print(exported.text, end="")  # noqa: T201
     for each in exported.omissions:
@@ -257,6 +234,12 @@ async def _disown(api: ManagementApi, options: Options) -> int:
     else:
         print_line(f"removed the record of {options.owner}; its {objects(count)} have no owner now")
     return DONE
+
+
+def _any_passwords(topologies: list[LoadedTopology], options: Options) -> AccountCredentials:
+    """Without --secrets-dir every password counts as correct."""
+    names = [] if options.secrets_dir else [name for item in topologies for name in item.spec.users]
+    return {name: [AnyPassword(name)] for name in names}
 
 
 def _progress(step: PlanStep, done: int, total: int) -> None:

@@ -1,15 +1,13 @@
-"""The stores of passwords.
+"""Credentials and the stores of their Secrets.
 
-A user names its Secret, and a store holds it: a folder (here), or Kubernetes (the operator). A generated credential is
-stored before it is sent to the broker, so after a crash the next run uses it.
+A user names its Secret, and a store holds it: a folder (`directory`), or Kubernetes (the operator). A generated
+credential is stored before it is sent to the broker, so after a crash the next run uses it.
 """
 
-import contextlib
 import hmac
-import os
 import re
 import secrets
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -45,10 +43,28 @@ class Credentials(msgspec.Struct, frozen=True):
         """The hash that is sent to the broker; the password is never sent."""
         return hash_password(self.password) if self.password else self.password_hash
 
+    def data(self, prefix: str = "") -> dict[str, str]:
+        """The entries of a Secret, each with this prefix in front of its name."""
+        secret = {"password": self.password} if self.password else {"passwordHash": self.password_hash}
+        algorithm = {"hashingAlgorithm": self.hashing_algorithm} if self.hashing_algorithm else {}
+        return {f"{prefix}{name}": text for name, text in ({"username": self.username} | secret | algorithm).items()}
+
     def __repr__(self) -> str:
         return f"Credentials(username={self.username!r}, password=…)"
 
     __str__ = __repr__
+
+
+def credentials_in(secret_name: str, data: Mapping[str, str]) -> Credentials | None:
+    """The credential in a Secret, or None without a password. Raises `SecretError` for a password without a user."""
+    password, password_hash = data.get("password", ""), data.get("passwordHash")
+    if not password and password_hash is None:  # an empty passwordHash is a user without a password
+        return None
+    if not data.get("username"):
+        raise SecretError(f"secret {secret_name}: username is missing or empty")
+    if password:
+        return Credentials(data["username"], password)
+    return Credentials(data["username"], "", password_hash or "", data.get("hashingAlgorithm", ""))
 
 
 def generate(username: str) -> Credentials:
@@ -56,14 +72,25 @@ def generate(username: str) -> Credentials:
     return Credentials(username, secrets.token_urlsafe(PASSWORD_BYTES))
 
 
+class SecretContents(msgspec.Struct, frozen=True):
+    """A Secret as it was read. Both fields are empty if it does not exist."""
+
+    data: Mapping[str, str] = {}
+    version: str = ""
+
+    def __repr__(self) -> str:
+        return f"SecretContents({', '.join(sorted(self.data))})"
+
+
 class SecretStore(Protocol):
-    """Holds one user name and password under each secret name."""
+    """Holds Secrets, and replaces one only if it is unchanged."""
 
-    async def read(self, secret_name: str) -> Credentials | None:
-        """The credential, or None if it has no password yet. Raises `SecretError` when it is unusable."""
+    async def contents(self, secret_name: str) -> SecretContents:
+        """The whole Secret. Raises `SecretError` when it cannot be read."""
 
-    async def write(self, secret_name: str, credentials: Credentials) -> None:
-        """Stores a new credential. An existing one is kept. Raises `SecretError` when it cannot be written."""
+    async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
+        """Replaces the whole content atomically for every reader. Returns False, and stores nothing, when the Secret no
+        longer has this `version`. Raises `SecretError` when it cannot be written."""
 
 
 async def stored(store: SecretStore, secret_name: str, name: str) -> Credentials | None:
@@ -71,7 +98,7 @@ async def stored(store: SecretStore, secret_name: str, name: str) -> Credentials
 
     Raises `SecretError` when it belongs to another user.
     """
-    credentials = await store.read(secret_name)
+    credentials = credentials_in(secret_name, (await store.contents(secret_name)).data)
     if credentials is not None and not re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", credentials.username):
         raise SecretError(
             f"secret {secret_name} belongs to user {credentials.username}, but the topology names it for {name}"
@@ -79,87 +106,18 @@ async def stored(store: SecretStore, secret_name: str, name: str) -> Credentials
     return credentials
 
 
-async def ensured(store: SecretStore, secret_name: str, name: str, first: str | None = None) -> Credentials:
-    """As `stored`; a missing credential is generated first, for user name `first`.
+async def store_if_missing(store: SecretStore, secret_name: str, credentials: Credentials) -> Credentials | None:
+    """Stores a credential unless the Secret has one. The result is read back, so concurrent runs get the same one."""
+    contents = await store.contents(secret_name)
+    if (found := credentials_in(secret_name, contents.data)) is not None:
+        return found
+    await store.replace(secret_name, {**contents.data, **credentials.data()}, contents.version)
+    return credentials_in(secret_name, (await store.contents(secret_name)).data)
 
-    The credential is read back, so two concurrent runs use the same one.
-    """
-    if (credentials := await stored(store, secret_name, name)) is not None:
-        return credentials
-    await store.write(secret_name, generate(first or name))
+
+async def ensured(store: SecretStore, secret_name: str, name: str, first: str | None = None) -> Credentials:
+    """As `stored`; a missing credential is generated first, for user name `first`."""
+    await store_if_missing(store, secret_name, generate(first or name))
     if (credentials := await stored(store, secret_name, name)) is None:
         raise SecretError(f"secret {secret_name} was deleted while it was written")
     return credentials
-
-
-class SecretDirectory:
-    """`<folder>/<secret name>/{username,password}` as in a mounted Secret, readable by the owner only.
-
-    `passwordHash` and `hashingAlgorithm` may replace `password`.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self._folder = Path(folder)
-
-    async def read(self, secret_name: str) -> Credentials | None:
-        folder = self._folder / secret_name
-        password = _read(folder / "password")
-        password_hash = _read(folder / "passwordHash") if password is None else None
-        if password is None and password_hash is None:  # a crash can leave a user name alone
-            return None
-        username = _read(folder / "username")
-        if password == "" or not username:  # an empty passwordHash is a user without a password
-            missing = "username" if password != "" else "password"
-            raise SecretError(f"secret {secret_name}: {folder / missing} is missing or empty")
-        algorithm = _read(folder / "hashingAlgorithm") if password is None else None
-        return Credentials(username, password or "", password_hash or "", algorithm or "")
-
-    async def write(self, secret_name: str, credentials: Credentials) -> None:
-        folder = self._folder / secret_name
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # the password last: a reader that finds it also finds the user name
-            _create(folder / "username", credentials.username)
-            if credentials.password:
-                _create(folder / "password", credentials.password)
-            else:
-                if credentials.hashing_algorithm:
-                    _create(folder / "hashingAlgorithm", credentials.hashing_algorithm)
-                _create(folder / "passwordHash", credentials.password_hash)
-        except OSError as exc:
-            raise SecretError(f"secret {secret_name} cannot be written: {exc}") from exc
-
-
-def without_line_end(text: str) -> str:
-    """Removes one line break at the end, which editors and `echo` add. Blanks are part of a password.
-
-    The services read their credentials in the same way (`warren_messaging/amqp/connection.py`).
-    """
-    return text.removesuffix("\n").removesuffix("\r")
-
-
-def read_text(file: Path) -> str:
-    """Reads a name or a password. Raises `OSError`, `UnicodeDecodeError`."""
-    return without_line_end(file.read_bytes().decode())
-
-
-def _read(file: Path) -> str | None:
-    try:
-        return read_text(file)
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SecretError(f"{file} cannot be read: {exc}") from exc
-
-
-def _create(file: Path, text: str) -> None:
-    """Creates a complete private file, or none. An existing file is kept."""
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
-        with contextlib.suppress(FileExistsError):
-            file.hardlink_to(draft)  # a rename would overwrite
-    finally:
-        draft.unlink(missing_ok=True)

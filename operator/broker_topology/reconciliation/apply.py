@@ -9,16 +9,22 @@ from broker_topology.errors import ApplyIncomplete
 from broker_topology.planning.result import TopologyResult
 from broker_topology.reconciliation.reconcile import reconcile
 from broker_topology.resource.model import LoadedTopology
+from broker_topology.rotation.accounts import AccountCredentials
 from broker_topology.rules.validation import validate
 
 
 async def preview(
-    topologies: Sequence[LoadedTopology], api: ManagementApi, secrets: SecretStore, *, strict: bool = True
+    topologies: Sequence[LoadedTopology],
+    api: ManagementApi,
+    secrets: SecretStore,
+    *,
+    strict: bool = True,
+    accounts: AccountCredentials | None = None,
 ) -> TopologyResult:
     """The result that `apply` would have. Writes nothing. Raises `InvalidTopology`, `SecretError`, `BrokerError`."""
     if strict:
         validate(topologies)
-    return await reconcile(topologies, owner="", api=api, secrets=secrets, enforce=False)
+    return await reconcile(topologies, owner="", api=api, secrets=secrets, enforce=False, accounts=accounts)
 
 
 async def apply(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from broker_topology.broker.execution import Progress
 from broker_topology.broker.management_api import ManagementApi
+from broker_topology.credentials.secrets import SecretStore
 from broker_topology.errors import TopologyError
 from broker_topology.migration.migrator import Migrator
 from broker_topology.planning.result import TopologyResult
@@ -12,7 +13,6 @@ from broker_topology.reconciliation.reconcile import reconcile
 from broker_topology.resource.model import LoadedTopology
 from broker_topology.rotation.accounts import AccountCredentials
 from broker_topology.rotation.rotator import Rotator
-from broker_topology.rotation.versioned_secrets import VersionedSecretStore
 
 
 async def apply_until_done(
@@ -20,7 +20,7 @@ async def apply_until_done(
     *,
     owner: str,
     api: ManagementApi,
-    secrets: VersionedSecretStore,
+    secrets: SecretStore,
     prune: bool,
     rotate: Iterable[str] = (),
     progress: Progress | None = None,

@@ -25,7 +25,6 @@ OVERLAP_MINUTES = 10
 """For users that are rotated on demand only."""
 POLL_INTERVAL = timedelta(seconds=30)
 ROTATED_AT = "rotated-at"
-HASH, ALGORITHM = "passwordHash", "hashingAlgorithm"
 PREFIXES = {"current": "", "pending": "next-", "previous": "previous-"}
 """The prefixes of `username`, `password` and the others in the Secret."""
 
@@ -54,10 +53,7 @@ class CredentialSet(msgspec.Struct, frozen=True):
         for field, prefix in PREFIXES.items():
             each: Credentials | None = getattr(self, field)
             if each is not None:
-                data[f"{prefix}username"] = each.username
-                data[f"{prefix}password" if each.password else f"{prefix}{HASH}"] = each.password or each.password_hash
-                if each.hashing_algorithm:
-                    data[f"{prefix}{ALGORITHM}"] = each.hashing_algorithm
+                data |= each.data(prefix)
         if self.rotated_at is not None:
             # with microseconds, or two requests within one second would be one
             data[ROTATED_AT] = self.rotated_at.astimezone(UTC).isoformat()
@@ -70,7 +66,7 @@ def credential_set(secret_name: str, data: Mapping[str, str]) -> CredentialSet:
     found: dict[str, Credentials] = {}
     for field, prefix in PREFIXES.items():
         username, password = rest.pop(f"{prefix}username", ""), rest.pop(f"{prefix}password", "")
-        hashed, algorithm = rest.pop(f"{prefix}{HASH}", None), rest.pop(f"{prefix}{ALGORITHM}", "")
+        hashed, algorithm = rest.pop(f"{prefix}passwordHash", None), rest.pop(f"{prefix}hashingAlgorithm", "")
         if username and (password or hashed is not None):
             found[field] = Credentials(username, password, hashed or "", algorithm)
     written = rest.pop(ROTATED_AT, "").strip()

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from broker_topology.credentials.secrets import without_line_end
+from broker_topology.credentials.directory import without_line_end
 
 MANAGEMENT_TLS_PORT, MANAGEMENT_PORT = "15671", "15672"
 DEFAULT_PORTS = {"https": MANAGEMENT_TLS_PORT, "http": MANAGEMENT_PORT}

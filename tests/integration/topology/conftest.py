@@ -15,9 +15,10 @@ import yaml
 from aiormq.abc import AbstractChannel
 
 import broker_topology
-from broker_topology import LoadedTopology, ManagementApi, SecretDirectory, TopologyResult
+from broker_topology import Credentials, LoadedTopology, ManagementApi, SecretDirectory, TopologyResult
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import records, remove
+from broker_topology.credentials.secrets import credentials_in
 from devtools.servers.endpoints import BrokerEndpoints
 from devtools.servers.servers import Servers
 
@@ -63,6 +64,12 @@ class Broker:
             )
             for item in moved
         ]
+
+    async def credentials(self, secret_name: str) -> Credentials:
+        """The credential in a Secret of this test."""
+        found = credentials_in(secret_name, (await self.secrets.contents(secret_name)).data)
+        assert found is not None
+        return found
 
     def api(self, **options: Any) -> ManagementApi:
         address = self.address

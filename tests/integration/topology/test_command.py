@@ -226,7 +226,7 @@ async def test_a_user_is_rotated_and_plan_shows_no_difference_meanwhile(broker, 
     code, _, [told] = await run("apply", *owned, "--rotate", user, spec=spec)
     assert code == 0
     assert told.startswith(f"user {user} has a new password; the previous user stays until ")
-    assert (await broker.secrets.read("shop")).username == f"{user}.1"
+    assert (await broker.credentials("shop")).username == f"{user}.1"
     assert await run("plan", *owned, spec=spec) == (0, ["nothing to do"], [])
     assert await run("apply", *owned, spec=spec) == (0, ["1 topology, 5 objects: nothing to do"], [])
     code, _, [told] = await run("apply", *owned, "--rotate", "nobody", spec=spec)

@@ -195,7 +195,7 @@ async def test_a_changed_password_is_put_right_and_the_user_logs_in(broker, api,
         )
     ]
     await apply(applied, api, broker.secrets)
-    credentials = await broker.secrets.read("writer")
+    credentials = await broker.credentials("writer")
     async with broker.channel(writer, credentials.password) as channel:
         await channel.queue_declare("q", passive=True)
 

@@ -13,6 +13,7 @@ from broker_topology.broker.management_api import path
 from broker_topology.broker.observe import observe
 from broker_topology.cli import main
 from broker_topology.credentials.passwords import hash_password
+from broker_topology.credentials.secrets import store_if_missing
 from broker_topology.export.export import export
 from broker_topology.planning.state import Key, ObjectKind
 from tests.conftest import SEED
@@ -89,7 +90,7 @@ async def test_random_content_is_exported_exactly(broker, api, tmp_path, capsys,
     assert await asyncio.to_thread(main, ["check", str(file)]) == 0, capsys.readouterr()
     loaded = broker_topology.load([file])
     for name, credentials in exported.credentials.items():
-        await broker.secrets.write(name, credentials)
+        await store_if_missing(broker.secrets, name, credentials)
     api.requests.clear()
     applied = await broker_topology.apply(loaded, api, broker.secrets, strict=False)
     assert (list(applied.plan.steps), set(api.requests)) == ([], {"GET"})
@@ -169,7 +170,7 @@ async def test_an_exported_user_still_logs_in_elsewhere(broker, api, algorithm):
     await api.put(path("permissions", broker.vhost, user), {"configure": "", "write": "", "read": ""})
     exported = await export(api, broker.vhost, "shop")
     for name, credentials in exported.credentials.items():
-        await broker.secrets.write(name, credentials)
+        await store_if_missing(broker.secrets, name, credentials)
     await api.delete(path("users", user))
     await broker_topology.apply(broker_topology.parse(exported.text), api, broker.secrets)
     async with broker.channel(user, "p "):

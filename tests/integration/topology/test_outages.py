@@ -5,7 +5,7 @@ import trustme
 
 from broker_topology import ManagementApi, Status
 from broker_topology.broker.management_api import path
-from broker_topology.credentials.secrets import Credentials
+from broker_topology.credentials.secrets import Credentials, store_if_missing
 from broker_topology.errors import AccessDenied, BrokerUnreachable, CertificateRefused
 from faults.proxy import FaultProxy
 
@@ -110,7 +110,7 @@ async def test_an_imported_user_is_blocked_until_its_secret_has_a_hash(broker, a
     }
     assert "secret u does not exist" in outcome.of(Status.BLOCKED)[0].message
     hashed = Credentials(name, "right").hashed()
-    await broker.secrets.write("u", Credentials(name, password_hash=hashed))
+    await store_if_missing(broker.secrets, "u", Credentials(name, password_hash=hashed))
     assert (await broker.reconcile(spec, api=api)).ready
     (user,) = [each for each in await api.get(path("users")) if each["name"] == name]
     assert user["password_hash"] == hashed

@@ -36,7 +36,7 @@ async def shop(broker, api):
 
     @asynccontextmanager
     async def channel(user):
-        credentials = await broker.secrets.read(f"{user}-rabbitmq")
+        credentials = await broker.credentials(f"{user}-rabbitmq")
         async with broker.channel(credentials.username, credentials.password) as opened:
             yield opened
 
@@ -181,7 +181,7 @@ async def test_every_event_reaches_its_subscribers_and_audit_once(shop):
 
 async def test_events_in_the_name_of_another_service_are_refused_everywhere(broker, shop):
     """Every pair of a service and an event of another: under a key of its own, with and without its name."""
-    names = {each: (await broker.secrets.read(f"{each}-rabbitmq")).username for each in AUDITED}
+    names = {each: (await broker.credentials(f"{each}-rabbitmq")).username for each in AUDITED}
     sent = 0
     for service in AUDITED:
         own = [key for key in TAKERS if key.startswith(f"{service}.")]
@@ -284,7 +284,7 @@ async def test_the_dlq_user_replays_and_does_nothing_else(shop):
 
 @pytest.mark.parametrize("user", ["monitoring", "scaler", "dlq"])
 async def test_users_of_the_management_api_see_numbers_and_no_message(broker, shop, user):
-    credentials = await broker.secrets.read(f"{user}-rabbitmq")
+    credentials = await broker.credentials(f"{user}-rabbitmq")
     address = broker.address
     async with ManagementApi(
         address.management_url, credentials.username, credentials.password, ca_file=address.ca_file

@@ -91,7 +91,7 @@ async def test_a_deleted_secret_is_generated_again_and_is_no_drift(broker, api, 
     assert outcome.ready
     assert [title(step) for step in outcome.plan.steps] == [f"user {broker.own('writer')} (secret writer, monitoring)"]
     assert outcome.repaired == ()
-    credentials = await broker.secrets.read("writer")
+    credentials = await broker.credentials("writer")
     async with broker.channel(broker.own("writer"), credentials.password) as channel:
         await channel.queue_declare("q", passive=True)
 

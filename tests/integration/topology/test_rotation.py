@@ -15,9 +15,9 @@ import broker_topology
 from broker_topology import LoadedTopology, ManagementApi
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import remove
+from broker_topology.credentials.directory import SecretDirectory
 from broker_topology.planning.result import TopologyResult
 from broker_topology.rotation.rotator import RotationStatus, Rotator
-from broker_topology.rotation.versioned_secrets import VersionedSecretDirectory
 from devtools.servers.servers import Servers
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
@@ -45,7 +45,7 @@ class Administration:
 
     def __init__(self, env: MessagingEnv, api: ManagementApi) -> None:
         self.env, self.api = env, api
-        self.secrets = VersionedSecretDirectory(env.folder)
+        self.secrets = SecretDirectory(env.folder)
         self.owner = f"rotation-{env.vhost}"
         self.ahead = timedelta()
         self.requested: dict[str, datetime] = {}

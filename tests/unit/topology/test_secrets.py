@@ -5,10 +5,10 @@ import hashlib
 
 import pytest
 
+from broker_topology.credentials.directory import SecretDirectory
 from broker_topology.credentials.passwords import hash_password, is_password
-from broker_topology.credentials.secrets import Credentials, SecretDirectory, ensured, stored
+from broker_topology.credentials.secrets import Credentials, ensured, store_if_missing, stored
 from broker_topology.errors import SecretError
-from broker_topology.rotation.versioned_secrets import VersionedSecretDirectory
 from warren_messaging.amqp.connection import BrokerAddress
 
 
@@ -42,9 +42,9 @@ async def test_a_crash_between_the_two_files_is_repaired(tmp_path):
 
 async def test_writing_never_replaces_a_password(tmp_path):
     store = SecretDirectory(tmp_path)
-    await store.write("s", Credentials("u", "first"))
-    await store.write("s", Credentials("u", "second"))
-    assert await store.read("s") == Credentials("u", "first")
+    await store_if_missing(store, "s", Credentials("u", "first"))
+    await store_if_missing(store, "s", Credentials("u", "second"))
+    assert await stored(store, "s", "u") == Credentials("u", "first")
 
 
 @pytest.mark.parametrize(
@@ -103,14 +103,14 @@ async def test_engine_and_services_read_the_same_password(tmp_path, kept, line_e
     for name, text in (("username", "u"), ("password", kept)):
         (tmp_path / "s" / name).write_bytes(f"{text}{line_end}".encode())
     expected = kept.removesuffix("\n") if not line_end else kept
-    assert await SecretDirectory(tmp_path).read("s") == Credentials("u", expected)
-    assert (await VersionedSecretDirectory(tmp_path).contents("s")).data["password"] == expected
+    assert await stored(SecretDirectory(tmp_path), "s", "u") == Credentials("u", expected)
+    assert (await SecretDirectory(tmp_path).contents("s")).data["password"] == expected
     assert BrokerAddress("amqps://localhost/v", tmp_path / "s").login() == ("u", expected)
 
 
 async def test_a_user_may_have_no_password(tmp_path):
     store = SecretDirectory(tmp_path)
-    await store.write("s", Credentials("u"))
+    await store_if_missing(store, "s", Credentials("u"))
     assert await stored(store, "s", "u") == Credentials("u")
     assert Credentials("u").fits("", "rabbit_password_hashing_sha256")
     assert not Credentials("u").fits(hash_password("p"), "rabbit_password_hashing_sha256")
@@ -122,7 +122,7 @@ async def test_a_hash_keeps_its_algorithm(tmp_path, algorithm):
     called = f"rabbit_password_hashing_{algorithm}"
     hashed = hash_password("p", algorithm=called)
     store = SecretDirectory(tmp_path)
-    await store.write("s", Credentials("u", "", hashed, called))
+    await store_if_missing(store, "s", Credentials("u", "", hashed, called))
     read = await stored(store, "s", "u")
     assert (read.hashed(), read.written_algorithm) == (hashed, called)
     assert read.fits(hashed, called)
