@@ -1,4 +1,4 @@
-"""A virtual host and user names of its own for every test: users belong to the whole broker."""
+"""A virtual host and user names of its own for every test."""
 
 import re
 import secrets
@@ -26,7 +26,7 @@ replace = msgspec.structs.replace
 
 
 class Broker:
-    """The real broker, seen by one test: `vhost` and every user whose name goes through `own` are its own."""
+    """The real broker with a virtual host and users of one test (users belong to the whole broker)."""
 
     def __init__(self, address: BrokerEndpoints, folder: Path) -> None:
         self.address = address
@@ -42,12 +42,12 @@ class Broker:
         self._users.add(f"{user}-{self.suffix}")
         return f"{user}-{self.suffix}"
 
-    def cleans(self, users: Iterable[str]) -> None:
-        """These users are this test's own, too."""
+    def delete_later(self, users: Iterable[str]) -> None:
+        """Deletes these users, too, after the test."""
         self._users.update(users)
 
     def topology(self, spec: dict[str, Any], name: str = "test") -> list[LoadedTopology]:
-        """One resource in this test's virtual host, its users renamed."""
+        """One resource in this test's virtual host, with its users renamed."""
         head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology", "metadata": {"name": name}}
         return self.mine(broker_topology.parse(yaml.safe_dump(head | {"spec": {"vhost": "v"} | spec}), name))
 
@@ -88,7 +88,7 @@ class Broker:
             await connection.close()
 
     def elsewhere(self, spec: dict[str, Any], name: str) -> LoadedTopology:
-        """The same in a second virtual host of this test."""
+        """One resource in a second virtual host of this test."""
         (moved,) = broker_topology.with_vhost(self.topology(spec, name), f"{self.vhost}-2")
         return moved
 
@@ -116,7 +116,7 @@ class Broker:
         return f"{self.suffix}/{name}"
 
     def options(self) -> list[str]:
-        """What every command needs to reach it."""
+        """The options of every command for this broker."""
         address = self.address
         return [
             *("--url", address.management_url, "--ca-file", str(address.ca_file)),

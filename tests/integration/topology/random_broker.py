@@ -1,4 +1,4 @@
-"""Random content for a virtual host, made by the management API as any client might have made it."""
+"""Random content for a virtual host, made with the management API."""
 
 import base64
 import random
@@ -33,7 +33,7 @@ HASHES = {"md5": 16, "sha256": 32, "sha512": 64}
 
 
 class RandomBroker:
-    """`fill` makes it; what the broker refuses is not there."""
+    """`fill` makes the content, without the objects that the broker refuses."""
 
     def __init__(self, api: ManagementApi, vhost: str, seed: int, suffix: str) -> None:
         self.api, self.vhost, self.suffix = api, vhost, suffix
@@ -110,8 +110,8 @@ class RandomBroker:
 RIGHTS = ("configure", "write", "read")
 
 
-async def impossible(api: ManagementApi, vhost: str) -> None:
-    """What no Topology may say, and what depends on it."""
+async def make_inexpressible(api: ManagementApi, vhost: str) -> None:
+    """Makes objects that no Topology can express, and objects that depend on them."""
     await api.put(path("queues", vhost, "transient"), {"durable": False})
     queues = [
         {"name": name, "durable": True, "auto_delete": False, "arguments": {}} for name in (".", "..", "cut\r\nhere")

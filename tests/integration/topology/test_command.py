@@ -1,4 +1,4 @@
-"""The command line at the real broker: exit codes, and one message for each way to fail."""
+"""The command line with the real broker: exit codes, and one message for each failure."""
 
 import asyncio
 import json
@@ -147,7 +147,7 @@ async def test_a_queue_with_messages_is_kept_and_reported(broker, api, run):
 
 
 async def test_plan_counts_messages_as_apply_does(broker, api, run):
-    """The broker shows what has just come only seconds later."""
+    """The broker counts a new message only seconds later."""
     owner = ("--owner", broker.owner(), "--prune")
     await run("apply", *owner, spec={"vhost": "v", "queues": {"q": {}, "empty": {}}})
     message = {"properties": {}, "routing_key": "q", "payload": "x", "payload_encoding": "string"}
@@ -263,7 +263,7 @@ async def test_owners_are_listed_and_a_lost_one_is_removed(broker, api, capsys):
     await broker.reconcile(SPEC, "first", api=api)
     await broker.reconcile({"exchanges": {"other": {"type": "fanout"}}}, "second", api=api)
     await api.delete(path("queues", broker.vhost, "q"))
-    access = broker.options()[:-2]  # it needs no Secrets
+    access = broker.options()[:-2]  # without --secrets-dir
 
     async def run(*arguments):
         code = await asyncio.to_thread(main, [*arguments, *access])

@@ -1,4 +1,4 @@
-"""What a broker holds, written down: applying it changes nothing, and what cannot be said is said to be left out."""
+"""Applying an export changes nothing, and omissions are reported."""
 
 import asyncio
 from itertools import starmap
@@ -17,13 +17,13 @@ from broker_topology.credentials.secrets import store_if_missing
 from broker_topology.export.export import export
 from broker_topology.planning.state import Key, ObjectKind
 from tests.conftest import SEED
-from tests.integration.topology.every_kind import SPEC
-from tests.integration.topology.random_broker import RandomBroker, impossible
+from tests.integration.topology.full_spec import SPEC
+from tests.integration.topology.random_broker import RandomBroker, make_inexpressible
 
 
 @pytest.fixture
 async def exported(broker, api, tmp_path, capsys):
-    """The file, by the command line."""
+    """Exports with the command line; returns the file and the folder of Secrets."""
 
     async def run():
         options = [each for each in broker.options() if each not in ("--secrets-dir", str(broker.secrets_dir))]
@@ -82,7 +82,7 @@ async def test_unusual_names_and_arguments_are_exported_exactly(broker, api):
 async def test_random_content_is_exported_exactly(broker, api, tmp_path, capsys, number):
     content = RandomBroker(api, broker.vhost, SEED + number, broker.suffix)
     await content.fill()
-    broker.cleans(content.users)
+    broker.delete_later(content.users)
     exported = await export(api, broker.vhost, "shop")
     assert [str(each) for each in exported.omissions if each.is_content] == []
     file = tmp_path / "shop.yaml"
@@ -123,7 +123,7 @@ def moved(state):
 async def test_objects_without_fields_are_left_out_with_their_dependents(broker, api, tmp_path, capsys):
     await broker.reconcile({"exchanges": {"events": {"type": "topic"}}}, api=api)
     vhost = broker.vhost
-    await impossible(api, vhost)
+    await make_inexpressible(api, vhost)
     async with broker.channel(broker.address.admin_username, broker.address.admin_password) as channel:
         await channel.queue_declare("mine", exclusive=True)
         await channel.queue_bind("mine", "amq.topic", "a")
@@ -161,7 +161,7 @@ async def test_objects_without_fields_are_left_out_with_their_dependents(broker,
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha512"])
 async def test_an_exported_user_still_logs_in_elsewhere(broker, api, algorithm):
-    """The broker compares the hash by the algorithm that it is given: another one refuses every login."""
+    """With another algorithm the broker would refuse every login."""
     await broker.reconcile({}, api=api)
     user = broker.own("old")
     hashed = hash_password("p ", algorithm=f"rabbit_password_hashing_{algorithm}")

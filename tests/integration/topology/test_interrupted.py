@@ -1,4 +1,4 @@
-"""Whatever request is the last, before or after the broker has acted on it, the next run ends where it should."""
+"""After an interruption at any request, the next run completes the work."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ AFTER = {
 
 
 class Interrupted(ManagementApi):
-    """Ends after so many requests, before or after the last of them reaches the broker."""
+    """Fails after `left` requests, before or (`late`) after the last one reaches the broker."""
 
     left = 10**9
     late = False
@@ -71,7 +71,7 @@ EVERY = [
 
 
 async def after(interrupted, stride, late, work):
-    """Does the work again and again, ended at each request in turn; yields after each interruption."""
+    """Repeats the work, interrupted at each request in turn; yields after each interruption."""
     count = 0 if stride == 1 else 3
     while True:
         interrupted.left, interrupted.late = count, late
@@ -87,7 +87,7 @@ async def after(interrupted, stride, late, work):
 
 
 async def held(api, broker):
-    """Everything at the broker that is this test's."""
+    """All objects of this test at the broker."""
     vhost = broker.vhost
     names = {}
     for section in ("exchanges", "queues", "policies", "operator-policies"):

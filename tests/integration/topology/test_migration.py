@@ -1,4 +1,4 @@
-"""A queue gets other arguments, which no broker can change in place, and every message stays."""
+"""A queue gets other arguments, and every message is kept."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,7 @@ from broker_topology.migration.state import PREFIX
 from broker_topology.planning.result import Status
 from broker_topology.planning.state import ObjectKind
 from devtools.servers.servers import Servers
-from tests.integration.topology.moving import SETTLE_SECONDS, Killed, Live, Moving, drained
+from tests.integration.topology.migrated_queue import SETTLE_SECONDS, Killed, LiveTraffic, MigratedQueue, drain
 from tests.messaging_env import eventually
 
 OLD = {"deliveryLimit": 50, "retry": {"minSeconds": 2, "maxSeconds": 2}}
@@ -29,39 +29,39 @@ pytestmark = pytest.mark.usefixtures("quick_counts")
 
 
 @pytest.fixture
-async def moving(broker: Any, api: ManagementApi) -> AsyncIterator[Moving]:
-    moving = Moving(broker, api)
-    yield moving
-    await ownership.remove(api, moving.owner)
+async def migrated(broker: Any, api: ManagementApi) -> AsyncIterator[MigratedQueue]:
+    migrated = MigratedQueue(broker, api)
+    yield migrated
+    await ownership.remove(api, migrated.owner)
 
 
-async def declared(moving: Moving, queue: dict[str, Any] = OLD) -> Moving:
-    await broker_topology.apply(moving.topology(queue), moving.api, moving.broker.secrets)
-    return moving
+async def declared(migrated: MigratedQueue, queue: dict[str, Any] = OLD) -> MigratedQueue:
+    await broker_topology.apply(migrated.topology(queue), migrated.api, migrated.broker.secrets)
+    return migrated
 
 
 def bodies(messages: list[DeliveredMessage]) -> list[str]:
     return [message.body.decode() for message in messages]
 
 
-async def lived(moving: Moving, old: dict[str, Any], new: dict[str, Any]) -> None:
-    await declared(moving, old)
-    routes = await moving.routes()
-    live = Live(moving)
-    await live.publish(300)
-    async with live.running():
-        await moving.finish(moving.topology(new))
-    assert live.sent > 350  # it went on meanwhile
-    assert set(live.got) == set(range(live.sent))
-    assert await moving.routes() == routes
-    assert await moving.leftovers() == []
-    arguments = await moving.arguments()
+async def migrate_under_traffic(migrated: MigratedQueue, old: dict[str, Any], new: dict[str, Any]) -> None:
+    await declared(migrated, old)
+    routes = await migrated.routes()
+    traffic = LiveTraffic(migrated)
+    await traffic.publish(300)
+    async with traffic.running():
+        await migrated.finish(migrated.topology(new))
+    assert traffic.sent > 350  # traffic continued during the migration
+    assert set(traffic.got) == set(range(traffic.sent))
+    assert await migrated.routes() == routes
+    assert await migrated.leftovers() == []
+    arguments = await migrated.arguments()
     assert arguments["x-queue-type"] == new.get("type", "quorum")
-    assert not (await moving.situation(moving.topology(new))).plan
+    assert not (await migrated.situation(migrated.topology(new))).plan
 
 
-async def test_no_message_is_lost_while_clients_publish_and_consume(moving: Moving) -> None:
-    await lived(moving, OLD, NEW | {"singleActiveConsumer": True})
+async def test_no_message_is_lost_while_clients_publish_and_consume(migrated: MigratedQueue) -> None:
+    await migrate_under_traffic(migrated, OLD, NEW | {"singleActiveConsumer": True})
 
 
 @pytest.mark.long
@@ -74,15 +74,17 @@ async def test_no_message_is_lost_while_clients_publish_and_consume(moving: Movi
     ],
     ids=["one consumer to many", "quorum to classic", "classic to quorum"],
 )
-async def test_no_message_is_lost_between_queue_types(moving: Moving, old: dict[str, Any], new: dict[str, Any]) -> None:
-    await lived(moving, old, new)
+async def test_no_message_is_lost_between_queue_types(
+    migrated: MigratedQueue, old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    await migrate_under_traffic(migrated, old, new)
 
 
-async def test_a_message_keeps_its_properties(moving: Moving, broker: Any) -> None:
-    await declared(moving)
+async def test_a_message_keeps_its_properties(migrated: MigratedQueue, broker: Any) -> None:
+    await declared(migrated)
     sender, password = broker.own("sender"), "p"
-    await moving.api.put(path("users", sender), {"password": password, "tags": ""})
-    await moving.api.put(path("permissions", moving.vhost, sender), {"configure": "", "write": ".*", "read": ""})
+    await migrated.api.put(path("users", sender), {"password": password, "tags": ""})
+    await migrated.api.put(path("permissions", migrated.vhost, sender), {"configure": "", "write": ".*", "read": ""})
     told = {
         "user_id": sender,
         "headers": {"traceparent": "00-1-2-01", "CC": ["nowhere"]},
@@ -97,10 +99,10 @@ async def test_a_message_keeps_its_properties(moving: Moving, broker: Any) -> No
         "content_encoding": "utf-8",
     }
     async with broker.channel(sender, password) as channel:
-        await moving.publish(channel, "kept", "a.key", **told)
-    await moving.finish(moving.topology(NEW))
-    async with moving.channel() as channel:
-        [message] = await drained(channel, moving.name)
+        await migrated.publish(channel, "kept", "a.key", **told)
+    await migrated.finish(migrated.topology(NEW))
+    async with migrated.channel() as channel:
+        [message] = await drain(channel, migrated.name)
     assert (message.body, message.routing_key) == (b"kept", "a.key")
     properties = message.header.properties
     assert properties.delivery_mode == 2
@@ -109,85 +111,86 @@ async def test_a_message_keeps_its_properties(moving: Moving, broker: Any) -> No
         assert (found.replace(tzinfo=UTC) if name == "timestamp" else found) == value, name
 
 
-async def test_older_messages_come_before_newer_ones(moving: Moving) -> None:
-    await declared(moving)
-    topology, migrator, number = moving.topology(NEW), moving.migrator(), 100
-    async with moving.channel() as channel:
+async def test_older_messages_come_before_newer_ones(migrated: MigratedQueue) -> None:
+    await declared(migrated)
+    topology, migrator, number = migrated.topology(NEW), migrated.migrator(), 100
+    async with migrated.channel() as channel:
         for each in range(number):
-            await moving.publish(channel, str(each))
-        while await moving.step(migrator, topology):
-            await moving.publish(channel, str(number))
+            await migrated.publish(channel, str(each))
+        while await migrated.step(migrator, topology):
+            await migrated.publish(channel, str(number))
             number += 1
             await asyncio.sleep(0.1)
-        assert bodies(await drained(channel, moving.name)) == [str(each) for each in range(number)]
+        assert bodies(await drain(channel, migrated.name)) == [str(each) for each in range(number)]
 
 
-async def test_the_migration_waits_for_retries_and_unacknowledged_messages(moving: Moving) -> None:
-    await declared(moving)
-    topology, migrator = moving.topology(NEW), moving.migrator()
-    async with moving.channel() as channel, moving.channel() as slow:
+async def test_the_migration_waits_for_retries_and_unacknowledged_messages(migrated: MigratedQueue) -> None:
+    await declared(migrated)
+    topology, migrator = migrated.topology(NEW), migrated.migrator()
+    async with migrated.channel() as channel, migrated.channel() as slow:
         for body in ("retried", "held", "parked"):
-            await moving.publish(channel, body)
+            await migrated.publish(channel, body)
         for settle in ("reject", None, "drop"):
-            message = await slow.basic_get(moving.name)
+            message = await slow.basic_get(migrated.name)
             if settle is not None:
                 await slow.basic_reject(message.delivery_tag or 0, requeue=settle == "reject")
             else:
                 held = message.delivery_tag or 0
         waited = asyncio.get_running_loop().time() + 3 * SETTLE_SECONDS
         while asyncio.get_running_loop().time() < waited:
-            assert await moving.step(migrator, topology)
+            assert await migrated.step(migrator, topology)
             await asyncio.sleep(0.2)
-        assert (await moving.arguments())["x-delivery-limit"] == 50  # the old queue lives as long as one is held
+        assert (await migrated.arguments())[
+            "x-delivery-limit"
+        ] == 50  # the old queue stays while a message is unacknowledged
         await slow.basic_nack(held, requeue=True)
-        await moving.finish(topology, migrator)
-        assert Counter(bodies(await drained(channel, moving.name))) == Counter(["retried", "held"])
-        assert bodies(await drained(channel, f"{moving.name}.lot")) == []  # its queue has no dead-letter exchange
+        await migrated.finish(topology, migrator)
+        assert Counter(bodies(await drain(channel, migrated.name))) == Counter(["retried", "held"])
+        assert bodies(await drain(channel, f"{migrated.name}.lot")) == []  # its queue has no dead-letter exchange
 
 
 @pytest.mark.long
-async def test_a_queue_is_kept_while_a_message_waits_for_its_parking_lot(moving: Moving) -> None:
-    dead_letter = {"deadLetter": {"exchange": "lots", "routingKey": f"{moving.name}.lot"}}
-    await declared(moving, OLD | dead_letter)
-    topology, migrator = moving.topology(NEW | dead_letter), moving.migrator()
-    binding = path("bindings", moving.vhost, "e", "lots", "q", f"{moving.name}.lot")
-    await moving.api.delete(f"{binding}/{moving.name}.lot")
-    async with moving.channel() as channel:
-        await moving.publish(channel, "rejected")
-        message = await channel.basic_get(moving.name)
+async def test_a_queue_is_kept_while_a_message_waits_for_its_parking_lot(migrated: MigratedQueue) -> None:
+    dead_letter = {"deadLetter": {"exchange": "lots", "routingKey": f"{migrated.name}.lot"}}
+    await declared(migrated, OLD | dead_letter)
+    topology, migrator = migrated.topology(NEW | dead_letter), migrated.migrator()
+    binding = path("bindings", migrated.vhost, "e", "lots", "q", f"{migrated.name}.lot")
+    await migrated.api.delete(f"{binding}/{migrated.name}.lot")
+    async with migrated.channel() as channel:
+        await migrated.publish(channel, "rejected")
+        message = await channel.basic_get(migrated.name)
         await channel.basic_reject(message.delivery_tag or 0, requeue=False)
         until = asyncio.get_running_loop().time() + 3 * SETTLE_SECONDS
         while asyncio.get_running_loop().time() < until:
-            held = await moving.step(migrator, topology)
+            held = await migrated.step(migrator, topology)
             await asyncio.sleep(0.2)
         assert "1 waiting for a retry or for their dead-letter exchange" in held[0].message
-        assert (await moving.arguments())["x-delivery-limit"] == 50
+        assert (await migrated.arguments())["x-delivery-limit"] == 50
 
 
 WRITES = 40
-"""More than one migration of such a queue needs."""
+"""More writes than one migration of such a queue needs."""
 
 
 async def killed_after(write: int, broker: Any, api: ManagementApi) -> bool:
-    """Whether the migration of a queue of its own got as far as to be killed there. It ends as any other."""
-    moving = Moving(broker, api, f"work{write}")
-    live = Live(moving, pause=0.1)
-    await live.publish(20)
-    async with live.running():
-        killed = await moving.killed_at(write, moving.topology(NEW))
-        await moving.finish(moving.topology(NEW))
-    assert set(live.got) == set(range(live.sent)), write
-    assert await moving.leftovers() == [], write
-    assert (await moving.arguments())["x-delivery-limit"] == 60, write
-    assert len(await moving.routes()) == 4, write
-    await ownership.remove(api, moving.owner)
+    """Migrates a queue of its own, killed after that many writes. Returns whether the migration got that far."""
+    migrated = MigratedQueue(broker, api, f"work{write}")
+    traffic = LiveTraffic(migrated, pause=0.1)
+    await traffic.publish(20)
+    async with traffic.running():
+        killed = await migrated.killed_at(write, migrated.topology(NEW))
+        await migrated.finish(migrated.topology(NEW))
+    assert set(traffic.got) == set(range(traffic.sent)), write
+    assert await migrated.leftovers() == [], write
+    assert (await migrated.arguments())["x-delivery-limit"] == 60, write
+    assert len(await migrated.routes()) == 4, write
+    await ownership.remove(api, migrated.owner)
     return killed
 
 
 async def killed_after_each(writes: range, broker: Any, api: ManagementApi) -> list[bool]:
-    """A few at a time."""
     for write in writes:
-        await declared(Moving(broker, api, f"work{write}"))
+        await declared(MigratedQueue(broker, api, f"work{write}"))
     few = asyncio.Semaphore(4)
 
     async def one(write: int) -> bool:
@@ -205,99 +208,99 @@ async def test_a_migration_that_is_killed_after_some_writes_completes(broker: An
 @pytest.mark.timeout(1200)
 async def test_a_migration_that_is_killed_after_any_write_completes(broker: Any, api: ManagementApi) -> None:
     killed = await killed_after_each(range(1, WRITES), broker, api)
-    assert killed[0] and not killed[-1]  # every write there is has been the last one once
+    assert killed[0] and not killed[-1]  # every write was the last one once
 
 
-async def test_another_process_waits_for_the_lease(moving: Moving) -> None:
-    await declared(moving)
-    topology = moving.topology(NEW)
+async def test_another_process_waits_for_the_lease(migrated: MigratedQueue) -> None:
+    await declared(migrated)
+    topology = migrated.topology(NEW)
 
     def die(_: object) -> None:
         raise Killed
 
     with pytest.raises(Killed):
-        await moving.step(moving.migrator(die), topology)
-    held = await moving.step(moving.migrator(number=8), topology)
+        await migrated.step(migrated.migrator(die), topology)
+    held = await migrated.step(migrated.migrator(number=8), topology)
     assert held[0].message == "another process is migrating this queue at the moment"
-    await moving.finish(topology)
+    await migrated.finish(topology)
 
 
-async def test_reverting_a_change_returns_every_message(moving: Moving) -> None:
-    await declared(moving)
-    routes, migrator = await moving.routes(), moving.migrator()
-    async with moving.channel() as channel:
+async def test_reverting_a_change_returns_every_message(migrated: MigratedQueue) -> None:
+    await declared(migrated)
+    routes, migrator = await migrated.routes(), migrated.migrator()
+    async with migrated.channel() as channel:
         for each in range(20):
-            await moving.publish(channel, str(each))
+            await migrated.publish(channel, str(each))
         for _ in range(4):
-            await moving.step(migrator, moving.topology(NEW))
-            await moving.publish(channel, "20")
-        await moving.finish(moving.topology(OLD), migrator)
-        assert set(bodies(await drained(channel, moving.name))) == {str(each) for each in range(21)}
-    assert (await moving.arguments())["x-delivery-limit"] == 50
-    assert await moving.routes() == routes
-    assert await moving.leftovers() == []
+            await migrated.step(migrator, migrated.topology(NEW))
+            await migrated.publish(channel, "20")
+        await migrated.finish(migrated.topology(OLD), migrator)
+        assert set(bodies(await drain(channel, migrated.name))) == {str(each) for each in range(21)}
+    assert (await migrated.arguments())["x-delivery-limit"] == 50
+    assert await migrated.routes() == routes
+    assert await migrated.leftovers() == []
 
 
 @pytest.mark.long
-async def test_a_second_change_during_the_return_moves_every_message_again(moving: Moving) -> None:
-    await declared(moving)
+async def test_a_second_change_during_the_return_moves_every_message_again(migrated: MigratedQueue) -> None:
+    await declared(migrated)
     again = NEW | {"deliveryLimit": 70}
-    async with moving.channel() as channel:
+    async with migrated.channel() as channel:
         for each in range(20):
-            await moving.publish(channel, str(each))
-        migrator = moving.migrator()
-        while (await moving.arguments())["x-delivery-limit"] == 50:
-            assert await moving.step(migrator, moving.topology(NEW))
+            await migrated.publish(channel, str(each))
+        migrator = migrated.migrator()
+        while (await migrated.arguments())["x-delivery-limit"] == 50:
+            assert await migrated.step(migrator, migrated.topology(NEW))
             await asyncio.sleep(0.2)
-        await moving.finish(moving.topology(again), migrator)
-        assert set(bodies(await drained(channel, moving.name))) == {str(each) for each in range(20)}
-    assert (await moving.arguments())["x-delivery-limit"] == 70
-    assert await moving.leftovers() == []
+        await migrated.finish(migrated.topology(again), migrator)
+        assert set(bodies(await drain(channel, migrated.name))) == {str(each) for each in range(20)}
+    assert (await migrated.arguments())["x-delivery-limit"] == 70
+    assert await migrated.leftovers() == []
 
 
-async def refusal(moving: Moving, queue: dict[str, Any]) -> str:
-    [held] = await moving.step(moving.migrator(), moving.topology(queue))
+async def refusal(migrated: MigratedQueue, queue: dict[str, Any]) -> str:
+    [held] = await migrated.step(migrated.migrator(), migrated.topology(queue))
     assert held.blocked
     return held.message
 
 
-async def test_a_stream_is_not_migrated(moving: Moving) -> None:
-    await declared(moving)
-    message = await refusal(moving, {"type": "stream"})
+async def test_a_stream_is_not_migrated(migrated: MigratedQueue) -> None:
+    await declared(migrated)
+    message = await refusal(migrated, {"type": "stream"})
     assert message.startswith("cannot be migrated: the offsets of a stream would not survive")
     assert "x-queue-type: quorum -> stream" in message
-    assert await moving.leftovers() == []
+    assert await migrated.leftovers() == []
 
 
-async def test_a_policy_that_could_drop_messages_blocks_the_migration(moving: Moving) -> None:
-    await declared(moving)
+async def test_a_policy_that_could_drop_messages_blocks_the_migration(migrated: MigratedQueue) -> None:
+    await declared(migrated)
     policy = {"pattern": ".*", "apply-to": "queues", "definition": {"max-length": 5}, "priority": 0}
-    await moving.api.put(path("policies", moving.vhost, "small"), policy)
-    message = await refusal(moving, NEW)
+    await migrated.api.put(path("policies", migrated.vhost, "small"), policy)
+    message = await refusal(migrated, NEW)
     assert "a policy sets max-length for the queues that would hold its messages meanwhile" in message
     assert f"names that begin with {PREFIX}work" in message
-    await moving.api.delete(path("policies", moving.vhost, "small"))
-    await moving.finish(moving.topology(NEW))
+    await migrated.api.delete(path("policies", migrated.vhost, "small"))
+    await migrated.finish(migrated.topology(NEW))
 
 
 @pytest.mark.long
-async def test_without_the_plugin_the_message_says_how_to_enable_it(moving: Moving, servers: Servers) -> None:
-    await declared(moving)
-    routes = await moving.routes()
+async def test_without_the_plugin_the_message_says_how_to_enable_it(migrated: MigratedQueue, servers: Servers) -> None:
+    await declared(migrated)
+    routes = await migrated.routes()
     plugins = ("rabbitmq_shovel_management", "rabbitmq_shovel")
     servers.broker.rabbitmqctl("disable", *plugins, tool="rabbitmq-plugins")
     try:
-        message = await refusal(moving, NEW)
+        message = await refusal(migrated, NEW)
     finally:
         servers.broker.rabbitmqctl("enable", *plugins, tool="rabbitmq-plugins")
     assert "run `rabbitmq-plugins enable rabbitmq_shovel` there" in message
-    assert await moving.routes() == routes  # nothing leads anywhere else
+    assert await migrated.routes() == routes  # no binding has changed
 
     async def begun() -> bool:
-        return not (await moving.step(moving.migrator(), moving.topology(NEW)))[0].blocked
+        return not (await migrated.step(migrated.migrator(), migrated.topology(NEW)))[0].blocked
 
-    await eventually(begun, 30)  # the broker's list of plugins is refreshed now and then
-    await moving.finish(moving.topology(NEW))
+    await eventually(begun, 30)  # the broker refreshes its list of plugins periodically
+    await migrated.finish(migrated.topology(NEW))
 
 
 SPEC = {

@@ -1,4 +1,4 @@
-"""A service's own queue is migrated while the service works, with the library's publishers and consumers."""
+"""The queue of a service is migrated while the service publishes and consumes."""
 
 import asyncio
 import uuid
@@ -16,7 +16,7 @@ from broker_topology.migration.migrator import SETTLE_SECONDS, Migrator
 from devtools.servers.servers import Servers
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
-from tests.integration.topology import moving
+from tests.integration.topology import migrated_queue
 from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging import codec
 from warren_messaging.errors import TransientError
@@ -62,8 +62,8 @@ def resource(env: MessagingEnv) -> LoadedTopology:
     return broker_topology.parse(yaml.safe_dump(document), "test")[0]
 
 
-class Working:
-    """A service that takes its time with each message, now and then fails, and goes on announcing."""
+class WorkingService:
+    """A service that handles messages slowly, fails sometimes, and publishes all the time."""
 
     def __init__(self, env: MessagingEnv) -> None:
         self.env = env
@@ -94,12 +94,12 @@ class Working:
         self.sent += [event.subject for event in events]
 
     async def missing(self) -> int:
-        """How many were announced and not worked on."""
+        """The number of published messages that were not handled."""
         return len(set(self.sent) - {row["id"] for row in await self.env.sql("SELECT id FROM seen")})
 
 
 async def migrated_under_load(env: MessagingEnv, count: int, settle_seconds: float) -> None:
-    address, working = env.servers.broker.address, Working(env)
+    address, working = env.servers.broker.address, WorkingService(env)
     await working.fill(count)
     async with (
         ManagementApi(
@@ -120,20 +120,20 @@ async def migrated_under_load(env: MessagingEnv, count: int, settle_seconds: flo
         working.closing, working.pause = True, 0.0
         await publishing
         left = await working.missing()
-        while left:  # as long as it goes on
+        while left:  # while the number decreases
             await asyncio.sleep(5)
             before, left = left, await working.missing()
             assert left < before, f"{left} of {len(working.sent)} messages are missing"
         await remove(api, options["owner"])
     assert len(working.sent) > count
-    assert working.failed  # some waited for their retry on the way
+    assert working.failed  # some messages were retried
     assert await env.depth("probe.dlq") == 0
     assert {outcome.name for _, outcome in env.telemetry.publish_results} == {"CONFIRMED"}
 
 
 @pytest.mark.usefixtures("quick_counts")
 async def test_a_service_keeps_working_while_its_queue_is_migrated(env: MessagingEnv) -> None:
-    await migrated_under_load(env, 500, moving.SETTLE_SECONDS)
+    await migrated_under_load(env, 500, migrated_queue.SETTLE_SECONDS)
 
 
 @pytest.mark.long

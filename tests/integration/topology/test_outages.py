@@ -1,4 +1,4 @@
-"""A broker that is away, that refuses, or that is not the one: clear errors, and healing by the next run."""
+"""Errors of a broker that is unreachable, refuses requests, or has another certificate."""
 
 import pytest
 import trustme
@@ -39,7 +39,7 @@ async def test_a_malformed_authority(broker, text):
 
 
 async def test_the_same_client_continues_after_an_outage(broker, api):
-    """The same client goes on once the broker answers again."""
+    """Without a new client."""
     address = broker.address
     proxy = FaultProxy(int(address.management_url.rsplit(":", 1)[1]))
     async with proxy.serving():
@@ -57,7 +57,7 @@ async def test_the_same_client_continues_after_an_outage(broker, api):
             assert [step.kind.value for step in outcome.repaired] == ["exchange"]
 
 
-class Meddling(ManagementApi):
+class VhostDeletingApi(ManagementApi):
     """Deletes the virtual host before the fifth exchange is declared."""
 
     async def put(self, target: str, body: object) -> None:
@@ -68,20 +68,20 @@ class Meddling(ManagementApi):
 
 
 async def test_a_virtual_host_that_is_deleted_during_a_run_is_made_again(broker, api):
-    """Whatever the run sees of it, the next one makes everything again."""
+    """By the next run."""
     spec = {"exchanges": {f"e{number}": {"type": "fanout"} for number in range(20)}}
     await broker.reconcile({}, api=api)
     address = broker.address
     login = (address.admin_username, address.admin_password)
-    async with Meddling(address.management_url, *login, ca_file=address.ca_file) as meddling:
-        outcome = await broker.reconcile(spec, api=meddling)
+    async with VhostDeletingApi(address.management_url, *login, ca_file=address.ca_file) as deleting:
+        outcome = await broker.reconcile(spec, api=deleting)
     assert not outcome.ready
     assert outcome.failures
     assert (await broker.reconcile(spec, api=api)).ready
 
 
 async def test_a_refused_object_is_failed_and_its_dependents_are_pending(broker):
-    async with broker.api(concurrency=1) as api:  # the broker counts queues that are declared at once only later
+    async with broker.api(concurrency=1) as api:  # the broker counts concurrently declared queues late
         await broker.reconcile({"vhostLimits": {"maxQueues": 1}}, api=api)
         spec = {
             "vhostLimits": {"maxQueues": 1},
@@ -94,7 +94,7 @@ async def test_a_refused_object_is_failed_and_its_dependents_are_pending(broker)
         (failed,) = outcome.of(Status.FAILED)
         assert f"queue limit in vhost '{broker.vhost}' (1) is reached" in failed.message
         waits = [str(each) for each in outcome.of(Status.PENDING)]
-        assert waits == [f"binding e --> {failed.name}: Pending (does not exist)"]  # the other one is there
+        assert waits == [f"binding e --> {failed.name}: Pending (does not exist)"]  # the other binding exists
         assert (await broker.reconcile(spec | {"vhostLimits": {"maxQueues": 2}}, api=api)).ready
 
 

@@ -1,4 +1,4 @@
-"""Several resources at one broker: what each may refer to, and that nothing has two owners."""
+"""Several resources at one broker: their references, and one owner for each object."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The shipped files at the real broker: each user can do its work, and nothing else."""
+"""With the shipped files, each user can do its work, and nothing else."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ REPLAYED = {
     "routing-keys": ["order.queue"],
     "reason": "rejected",
 }
-"""What a sender may write to look like a replay."""
+"""The header by which a sender could imitate a replay."""
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def publish(channel, exchange, routing_key, body=b"{}"):
 
 
 async def get(shop, user, queue):
-    """One message, acknowledged."""
+    """Consumes one message."""
     async with shop(user) as channel:
         message = await channel.basic_get(queue)
         if message.delivery_tag is not None:
@@ -140,7 +140,7 @@ async def drain(shop, user, queue):
     return bodies
 
 
-TAKERS = {
+SUBSCRIBERS = {
     "order.created": {"inventory", "notification"},
     "order.confirmed": {"notification"},
     "order.paid": {"notification"},
@@ -163,30 +163,30 @@ TAKERS = {
     "shipping.stopped": {"order"},
     "shipping.refused": {"order"},
 }
-"""Who hears what, as the design says it."""
+"""The subscribers of each event in the design."""
 
 
 async def test_every_event_reaches_its_subscribers_and_audit_once(shop):
     for publisher in AUDITED:
         async with shop(publisher) as channel:
-            for key in TAKERS:
+            for key in SUBSCRIBERS:
                 if key.startswith(f"{publisher}."):
                     await publish(channel, "order.exchange", key, key.encode())
-    assert sorted(await drain(shop, "audit", "audit.queue")) == sorted(TAKERS)
+    assert sorted(await drain(shop, "audit", "audit.queue")) == sorted(SUBSCRIBERS)
     assert await drain(shop, "dlq", "unrouted.queue") == []
     for service in ("order", "inventory", "payment", "shipping", "notification"):
-        expected = sorted(key for key, takers in TAKERS.items() if service in takers)
+        expected = sorted(key for key, subscribers in SUBSCRIBERS.items() if service in subscribers)
         assert sorted(await drain(shop, service, f"{service}.queue")) == expected
 
 
 async def test_events_in_the_name_of_another_service_are_refused_everywhere(broker, shop):
-    """Every pair of a service and an event of another: under a key of its own, with and without its name."""
+    """For every pair of a service and an event of another: with a routing key of its own, with and without its name."""
     names = {each: (await broker.credentials(f"{each}-rabbitmq")).username for each in AUDITED}
     sent = 0
     for service in AUDITED:
-        own = [key for key in TAKERS if key.startswith(f"{service}.")]
+        own = [key for key in SUBSCRIBERS if key.startswith(f"{service}.")]
         async with shop(service) as channel:
-            for number, foreign in enumerate(key for key in TAKERS if key not in own):
+            for number, foreign in enumerate(key for key in SUBSCRIBERS if key not in own):
                 for user in (None, names[service]):
                     for source in (names[service], names[foreign.partition(".")[0]]):
                         body = json.dumps({"type": foreign, "source": source}).encode()
@@ -266,7 +266,7 @@ async def test_a_rejected_message_is_parked_and_replayed_to_its_own_queue(shop):
     assert body == b"poison"
     assert await get(shop, "inventory", "inventory.queue") == b"poison"
     assert await get(shop, "notification", "notification.queue") == b"poison"  # the original
-    assert await get(shop, "notification", "notification.queue") is None  # and no second one
+    assert await get(shop, "notification", "notification.queue") is None  # no duplicate
 
 
 async def test_the_dlq_user_replays_and_does_nothing_else(shop):
@@ -302,7 +302,7 @@ async def test_users_of_the_management_api_see_numbers_and_no_message(broker, sh
         ):
             with pytest.raises(AccessDenied):
                 await write
-    if user == "dlq":  # the only one of them that may open a connection
+    if user == "dlq":  # the only one that may open a connection
         async with shop(user) as channel:
             with refused():
                 await channel.basic_get("order.queue")

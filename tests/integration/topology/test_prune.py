@@ -1,4 +1,4 @@
-"""What is no longer wanted goes, and no message with it: the counts of the broker are late, and its guards no help."""
+"""Unwanted objects are deleted, and no message with them, although the broker counts messages late."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ PARKING = {
 
 @pytest.fixture
 async def channel(broker):
-    """The administrator's, once there is a virtual host."""
+    """A channel of the administrator in the virtual host."""
     await broker.reconcile({})
     async with broker.channel(broker.address.admin_username, broker.address.admin_password) as opened:
         yield opened
@@ -34,8 +34,8 @@ async def publish(channel, queue, body=b"precious"):
     )
 
 
-async def counted(api, broker, queue):
-    """Until the broker says of the new queue that it holds nothing: what comes next it will say late."""
+async def wait_until_counted(api, broker, queue):
+    """Waits until the broker has counted the new queue: it will count the next message late."""
     for _ in range(60):
         listed = await api.get(path("queues", broker.vhost, queue))
         if listed.get("messages") == 0:
@@ -44,8 +44,8 @@ async def counted(api, broker, queue):
     raise AssertionError("never counted")
 
 
-async def drained(broker, api, expected):
-    """The next runs, until the broker has noticed: counts are late in both directions."""
+async def prune_until_kept(broker, api, expected):
+    """Reconciles until these objects are kept: the broker also counts removed messages late."""
     for _ in range(30):
         if (kept := list(retained(await broker.reconcile({}, api=api)))) == expected:
             break
@@ -64,9 +64,9 @@ def retained(outcome):
 
 @pytest.mark.parametrize("kind", ["quorum", "classic"])
 async def test_a_message_that_the_broker_has_not_counted_yet_is_kept(broker, api, channel, kind):
-    """Even without any quiet time."""
+    """Even without a quiet time."""
     await broker.reconcile({"queues": {"q": {"type": kind}}}, api=api)
-    await counted(api, broker, "q")
+    await wait_until_counted(api, broker, "q")
     await publish(channel, "q")
     outcome = await broker.reconcile({}, api=api)
     assert outcome.ready
@@ -75,15 +75,15 @@ async def test_a_message_that_the_broker_has_not_counted_yet_is_kept(broker, api
     message = await channel.basic_get("q")
     assert message.body == b"precious"
     await channel.basic_ack(message.delivery_tag)
-    await drained(broker, api, [])
+    await prune_until_kept(broker, api, [])
     assert await names(api, broker) == []
 
 
 async def test_queues_that_cannot_be_peeked_are_counted_after_a_quiet_time(broker, api, channel):
-    """A stream, a message in somebody's hands, a consumer: the count of each is late, and all there is."""
+    """Of a stream, an unacknowledged message and a consumer only the late counts are known."""
     await broker.reconcile({"queues": {"stream": {"type": "stream"}, "held": {}, "consumed": {}}}, api=api)
     for queue in ("stream", "held", "consumed"):
-        await counted(api, broker, queue)
+        await wait_until_counted(api, broker, queue)
     await publish(channel, "stream")
     await publish(channel, "held")
     message = await channel.basic_get("held")
@@ -112,9 +112,9 @@ async def test_the_dead_letter_path_of_a_kept_queue_is_kept(broker, api, channel
     }
     message = await channel.basic_get("q")
     await channel.basic_reject(message.delivery_tag, requeue=False)
-    await drained(broker, api, ["queue parking"])
+    await prune_until_kept(broker, api, ["queue parking"])
     assert (await channel.basic_get("parking", no_ack=True)).body == b"precious"
-    await drained(broker, api, [])
+    await prune_until_kept(broker, api, [])
     assert (await names(api, broker), await names(api, broker, "exchanges")) == ([], [])
 
 

@@ -1,4 +1,4 @@
-"""Each kind of object by an owner: made, changed, drifted by hand and repaired, pruned, retained, released."""
+"""Each kind of object of an owner is created, changed, repaired, pruned, retained and finalized."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from broker_topology import Status
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import records
 from broker_topology.planning.rendering import title
-from tests.integration.topology.every_kind import OBJECTS, SPEC
+from tests.integration.topology.full_spec import OBJECTS, SPEC
 
 BARE = {}
 
@@ -140,7 +140,7 @@ async def test_finalizing_may_retain_every_object(broker, api, made, field, valu
     outcome = await broker.finalize(SPEC | {field: value}, api=api)
     assert {each.message for each in outcome.of(Status.RETAINED)} == {f"{field}: {value}"}
     assert broker.owner() not in await records(api)
-    again = await broker.reconcile(SPEC, api=api)  # taken over as it is
+    again = await broker.reconcile(SPEC, api=api)  # adopts the existing objects
     assert again.ready
     assert not again.plan
 

@@ -1,4 +1,4 @@
-"""Credentials are replaced while services publish and consume."""
+"""Credentials rotate while services publish and consume."""
 
 import asyncio
 import uuid
@@ -10,6 +10,7 @@ from typing import Any
 
 import aiormq
 import pytest
+import yaml
 
 import broker_topology
 from broker_topology import LoadedTopology, ManagementApi
@@ -21,6 +22,7 @@ from broker_topology.rotation.rotator import RotationStatus, Rotator
 from devtools.servers.servers import Servers
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
+from tests.integration.topology.migrated_queue import Killed
 from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging.amqp import publisher
 from warren_messaging.amqp.pipeline import PublishResult as Answer
@@ -40,8 +42,8 @@ async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[MessagingEnv]:
     await env.tear_down()
 
 
-class Administration:
-    """Reconciles the users of the env again and again, by a clock that can be put forward."""
+class RotationLoop:
+    """Reconciles the users of the environment, with a clock that tests can advance."""
 
     def __init__(self, env: MessagingEnv, api: ManagementApi) -> None:
         self.env, self.api = env, api
@@ -56,7 +58,7 @@ class Administration:
         return datetime.now(UTC) + self.ahead
 
     def resources(self) -> tuple[LoadedTopology, LoadedTopology]:
-        """What is rotated, and who declares what its permissions are for."""
+        """The resource with the rotated user, and a peer with the objects of its permissions."""
         head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology"}
         user = {
             "secretName": SECRET,
@@ -72,11 +74,10 @@ class Administration:
         }
         documents = [head | {"metadata": {"name": "users"}, "spec": spec}]
         documents += [head | {"metadata": {"name": "others"}, "spec": others}]
-        ours, neighbour = (broker_topology.parse(broker_topology_text(each), "test")[0] for each in documents)
+        ours, neighbour = (broker_topology.parse(yaml.safe_dump(each), "test")[0] for each in documents)
         return ours, neighbour
 
     async def run(self) -> None:
-        """Once."""
         ours, neighbour = self.resources()
         rotator = Rotator(self.secrets, self.api, now=self.now)
         accounts = await rotator.before(ours, self.requested)
@@ -98,29 +99,23 @@ class Administration:
         return str((await self.secrets.contents(SECRET)).data["username"])
 
 
-def broker_topology_text(document: dict[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(document)
-
-
 @pytest.fixture
-async def administration(env: MessagingEnv, servers: Servers) -> AsyncIterator[Administration]:
+async def rotation(env: MessagingEnv, servers: Servers) -> AsyncIterator[RotationLoop]:
     address = servers.broker.address
     async with ManagementApi(
         address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
     ) as api:
-        administration = Administration(env, api)
-        for user in await administration.users() - {"probe"}:  # users belong to the whole broker: another test's
+        rotation = RotationLoop(env, api)
+        for user in await rotation.users() - {"probe"}:  # of another test: users belong to the whole broker
             await api.delete(path("users", user))
-        yield administration
-        for user in await administration.users():
+        yield rotation
+        for user in await rotation.users():
             await api.delete(path("users", user))
-        await remove(api, administration.owner)
+        await remove(api, rotation.owner)
 
 
 async def test_services_work_without_interruption_while_credentials_rotate(
-    env: MessagingEnv, administration: Administration, monkeypatch: pytest.MonkeyPatch
+    env: MessagingEnv, rotation: RotationLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (consumer, publisher, relay):
         monkeypatch.setattr(module, "RELOAD_SECONDS", 0.5)
@@ -143,24 +138,24 @@ async def test_services_work_without_interruption_while_credentials_rotate(
         return {row["id"] for row in await env.sql("SELECT id FROM seen")} >= set(sent)
 
     async with env.outbox() as outbox, env.consumer({OrderConfirmed: on_confirmed}), working(outbox, publish):
-        await administration.run()
-        assert await administration.users() == {"probe"}
+        await rotation.run()
+        assert await rotation.users() == {"probe"}
         for generation, former in (("probe.1", "probe"), ("probe.2", "probe.1")):
             before = len(sent)
-            administration.requested = {"probe": administration.now()}
-            await administration.run()
-            assert await administration.current() == generation
-            assert await administration.users() == {former, generation}
+            rotation.requested = {"probe": rotation.now()}
+            await rotation.run()
+            assert await rotation.current() == generation
+            assert await rotation.users() == {former, generation}
 
             async def moved(generation: str = generation) -> bool:
-                return await administration.connected() == {generation}
+                return await rotation.connected() == {generation}
 
             await eventually(moved, 30)
-            await administration.run()
-            assert await administration.users() == {former, generation}  # the overlap is not over
-            administration.ahead += timedelta(minutes=1)
-            await administration.run()
-            assert await administration.users() == {generation}
+            await rotation.run()
+            assert await rotation.users() == {former, generation}  # the overlap is not over
+            rotation.ahead += timedelta(minutes=1)
+            await rotation.run()
+            assert await rotation.users() == {generation}
             await eventually(lambda before=before: len(sent) > before + 20)
     async with env.consumer({OrderConfirmed: on_confirmed}):
         await eventually(seen)
@@ -183,16 +178,12 @@ async def working(
             closing.set()
 
 
-class Killed(BaseException):
-    """The operator's process ends here."""
+class KilledAfterWrites:
+    """Allows that many writes, to the broker or into the Secret, and kills the process at the next."""
 
-
-class Mortal:
-    """Lets so many writes through, to the broker or into the Secret, and dies with the next."""
-
-    def __init__(self, administration: Administration, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, rotation: RotationLoop, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = writes
-        for owner, names in ((administration.api, ("put", "post", "delete")), (administration.secrets, ("replace",))):
+        for owner, names in ((rotation.api, ("put", "post", "delete")), (rotation.secrets, ("replace",))):
             for name in names:
                 monkeypatch.setattr(owner, name, self._dying(getattr(owner, name)))
 
@@ -207,7 +198,7 @@ class Mortal:
 
 
 async def can_work(env: MessagingEnv) -> None:
-    """A process that reads the Secret now may connect, consume, and publish."""
+    """A process that reads the Secret now can connect, consume, and publish."""
     address = env.broker_address()
     connection = await aiormq.connect(f"{address.with_credentials()}?cafile={address.ca_file}")
     try:
@@ -219,58 +210,56 @@ async def can_work(env: MessagingEnv) -> None:
         await connection.close()
 
 
-async def killed_after_each(writes: range, env: MessagingEnv, administration: Administration) -> int:
-    """One rotation for each of these numbers of writes; says how often the process died."""
-    await administration.run()
+async def killed_after_each(writes: range, env: MessagingEnv, rotation: RotationLoop) -> int:
+    """One rotation for each of these numbers of writes; returns how often the process was killed."""
+    await rotation.run()
     died = 0
     for generation, allowed in enumerate(writes, 1):
-        administration.requested = {"probe": administration.now()}
-        for _ in range(3):  # staged and switched; overlap over; nothing more to do
+        rotation.requested = {"probe": rotation.now()}
+        for _ in range(3):  # prepare and switch; remove the previous user; nothing to do
             with pytest.MonkeyPatch.context() as monkeypatch:
-                Mortal(administration, allowed, monkeypatch)
+                KilledAfterWrites(rotation, allowed, monkeypatch)
                 try:
-                    await administration.run()
+                    await rotation.run()
                 except Killed:
                     died += 1
             await can_work(env)
-            administration.ahead += timedelta(minutes=1)
+            rotation.ahead += timedelta(minutes=1)
         for _ in range(3):
-            await administration.run()
-            administration.ahead += timedelta(minutes=1)
-        assert await administration.current() == f"probe.{generation}"
-        assert await administration.users() == {f"probe.{generation}"}
+            await rotation.run()
+            rotation.ahead += timedelta(minutes=1)
+        assert await rotation.current() == f"probe.{generation}"
+        assert await rotation.users() == {f"probe.{generation}"}
     return died
 
 
-async def test_a_killed_rotation_leaves_a_valid_secret_and_continues(
-    env: MessagingEnv, administration: Administration
-) -> None:
-    assert await killed_after_each(range(0, 8, 2), env, administration) >= 4
+async def test_a_killed_rotation_leaves_a_valid_secret_and_continues(env: MessagingEnv, rotation: RotationLoop) -> None:
+    assert await killed_after_each(range(0, 8, 2), env, rotation) >= 4
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_rotation_killed_after_any_write_leaves_a_valid_secret_and_continues(
-    env: MessagingEnv, administration: Administration
+    env: MessagingEnv, rotation: RotationLoop
 ) -> None:
-    assert await killed_after_each(range(18), env, administration) > 10
+    assert await killed_after_each(range(18), env, rotation) > 10
 
 
 async def test_a_deleted_secret_is_generated_again_with_an_overlap_for_the_previous_user(
-    env: MessagingEnv, administration: Administration
+    env: MessagingEnv, rotation: RotationLoop
 ) -> None:
-    await administration.run()
-    administration.requested = {"probe": administration.now()}
-    await administration.run()
-    administration.ahead += timedelta(minutes=1)
-    await administration.run()
-    held = await administration.secrets.contents(SECRET)
-    assert await administration.secrets.replace(SECRET, {}, held.version)
-    await administration.run()
-    assert await administration.current() == "probe.2"
+    await rotation.run()
+    rotation.requested = {"probe": rotation.now()}
+    await rotation.run()
+    rotation.ahead += timedelta(minutes=1)
+    await rotation.run()
+    held = await rotation.secrets.contents(SECRET)
+    assert await rotation.secrets.replace(SECRET, {}, held.version)
+    await rotation.run()
+    assert await rotation.current() == "probe.2"
     await can_work(env)
-    assert await administration.users() == {"probe.1", "probe.2"}
-    administration.ahead += timedelta(minutes=1)
-    await administration.run()
-    assert await administration.users() == {"probe.2"}
+    assert await rotation.users() == {"probe.1", "probe.2"}
+    rotation.ahead += timedelta(minutes=1)
+    await rotation.run()
+    assert await rotation.users() == {"probe.2"}
     await can_work(env)

@@ -1,4 +1,4 @@
-"""Whoever declares a queue is cut off in the middle of it, and the broker is left with one that never lives."""
+"""A declaration that is interrupted leaves a queue that never elects a leader."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from broker_topology.broker.management_api import path
 from broker_topology.migration.migrator import Migrator
 from broker_topology.migration.state import MigrationNames
 from broker_topology.planning.state import ObjectKind, key
-from tests.integration.topology.moving import SETTLE_SECONDS
+from tests.integration.topology.migrated_queue import SETTLE_SECONDS
 from tests.messaging_env import eventually
 
 QUORUM = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
@@ -28,8 +28,8 @@ COMPANY = 15
 TRIES = 60
 
 
-class Cutting:
-    """Declares queues by requests that it does not wait for."""
+class InterruptedDeclarations:
+    """Declares queues with requests that it aborts."""
 
     def __init__(self, broker: Any, api: ManagementApi) -> None:
         self._address, self._api, self._vhost = broker.address, api, broker.vhost
@@ -50,8 +50,8 @@ class Cutting:
         await asyncio.sleep(seconds)
         writer.transport.abort()
 
-    async def until_lifeless(self, name: str) -> None:
-        """Again and again, among others that keep the broker busy, until it is caught."""
+    async def until_leaderless(self, name: str) -> None:
+        """Repeats the declaration, beside others that keep the broker busy, until the queue has no leader."""
         for number in range(TRIES):
             several = [name, *(f"other{number}.{each}" for each in range(COMPANY))]
             await asyncio.gather(*(self.declare(each, random.uniform(0, 0.06)) for each in several))
@@ -62,7 +62,7 @@ class Cutting:
         raise AssertionError(f"{name} was never caught in {TRIES} tries")
 
     async def clear(self) -> None:
-        """A virtual host that holds many of them takes too long to delete."""
+        """Deletes the other queues: a virtual host with many leaderless queues takes too long to delete."""
         if self._vhost not in [each["name"] for each in await self._api.get(path("vhosts") + "?columns=name")]:
             return
         listed = await self._api.get(path("queues", self._vhost) + "?columns=name")
@@ -71,17 +71,17 @@ class Cutting:
 
 
 @pytest.fixture
-async def cutting(broker: Any, api: ManagementApi) -> AsyncIterator[Cutting]:
+async def interruptions(broker: Any, api: ManagementApi) -> AsyncIterator[InterruptedDeclarations]:
     await api.put(path("vhosts", broker.vhost), {})
     admin = broker.address.admin_username
     await api.put(path("permissions", broker.vhost, admin), {"configure": ".*", "write": ".*", "read": ".*"})
-    cutting = Cutting(broker, api)
-    yield cutting
-    await cutting.clear()
+    interruptions = InterruptedDeclarations(broker, api)
+    yield interruptions
+    await interruptions.clear()
 
 
-async def takes(broker: Any, queue: str) -> None:
-    """Fails unless a message is confirmed."""
+async def accepts_messages(broker: Any, queue: str) -> None:
+    """Fails unless the broker confirms a message."""
     address = broker.address
     async with broker.channel(address.admin_username, address.admin_password) as channel, asyncio.timeout(10):
         await channel.basic_publish(b"", routing_key=queue, mandatory=True)
@@ -94,9 +94,9 @@ SPEC: dict[str, Any] = {
 }
 
 
-async def killed_while_declaring(broker: Any, api: ManagementApi, cutting: Cutting, queue: str) -> None:
-    """What a run leaves behind that was killed in the midst of a request."""
-    await cutting.until_lifeless(queue)
+async def leave_leaderless(broker: Any, api: ManagementApi, interruptions: InterruptedDeclarations, queue: str) -> None:
+    """Makes the state that a run leaves when it is killed during a request."""
+    await interruptions.until_leaderless(queue)
     known = (await ownership.records(api)).get(broker.owner(), ownership.OwnerRecord(broker.owner()))
     dead, vhost = key(queue, broker.vhost), key(broker.vhost)
     claims = known.claims | {(ObjectKind.QUEUE, dead), (ObjectKind.VHOST, vhost)}
@@ -105,16 +105,16 @@ async def killed_while_declaring(broker: Any, api: ManagementApi, cutting: Cutti
 
 
 async def test_a_leaderless_queue_is_declared_again_with_its_bindings(
-    broker: Any, api: ManagementApi, cutting: Cutting
+    broker: Any, api: ManagementApi, interruptions: InterruptedDeclarations
 ) -> None:
-    await killed_while_declaring(broker, api, cutting, "work")
+    await leave_leaderless(broker, api, interruptions, "work")
     await api.put(path("exchanges", broker.vhost, "events"), {"type": "topic", "durable": True})
     await api.post(path("bindings", broker.vhost, "e", "events", "q", "work"), {"routing_key": "#"})
     outcome = await broker.reconcile(SPEC, api=api)
     assert (outcome.ready, outcome.failures) == (True, ())
     changes = [str(change) for step in outcome.plan.steps for change in step.changes if step.key.name == ("work",)]
     assert changes == ["leader: none, as its declaration was interrupted -> any"]
-    await takes(broker, "work")
+    await accepts_messages(broker, "work")
     bindings = await api.get(path("bindings", broker.vhost, "e", "events", "q", "work"))
     assert [each["routing_key"] for each in bindings] == ["#"]
     assert (await ownership.records(api))[broker.owner()].declaring == frozenset()
@@ -123,7 +123,7 @@ async def test_a_leaderless_queue_is_declared_again_with_its_bindings(
 
 async def test_a_queue_with_a_leader_is_left_alone(broker: Any, api: ManagementApi) -> None:
     await broker.reconcile(SPEC, api=api)
-    await takes(broker, "work")
+    await accepts_messages(broker, "work")
     record = (await ownership.records(api))[broker.owner()]
     await ownership.write(api, replace(record, notes=ownership.declaring({}, [key("work", broker.vhost)])))
     assert not (await broker.reconcile(SPEC, api=api)).plan
@@ -131,8 +131,10 @@ async def test_a_queue_with_a_leader_is_left_alone(broker: Any, api: ManagementA
     assert len(held) == 1
 
 
-async def test_a_leaderless_queue_is_deleted_with_its_owner(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
-    await killed_while_declaring(broker, api, cutting, "work")
+async def test_a_leaderless_queue_is_deleted_with_its_owner(
+    broker: Any, api: ManagementApi, interruptions: InterruptedDeclarations
+) -> None:
+    await leave_leaderless(broker, api, interruptions, "work")
     outcome = await broker.finalize(SPEC, api=api)
     assert outcome.failures == ()
     assert "work" not in [each["name"] for each in await api.get(path("queues", broker.vhost) + "?columns=name")]
@@ -140,7 +142,7 @@ async def test_a_leaderless_queue_is_deleted_with_its_owner(broker: Any, api: Ma
 
 
 async def test_no_declaration_is_interrupted_by_a_cancellation(broker: Any, api: ManagementApi) -> None:
-    """Cancelled at any moment, whatever has been sent is waited for."""
+    """A cancelled run waits for the requests that it has sent."""
     queues = {f"q{number}": {} for number in range(40)}
     running = asyncio.create_task(broker.reconcile({"queues": queues}, api=api))
     await eventually(lambda: api.requests["PUT"] > 10)
@@ -153,11 +155,13 @@ async def test_no_declaration_is_interrupted_by_a_cancellation(broker: Any, api:
 
 
 @pytest.mark.usefixtures("quick_counts")
-async def test_an_interrupted_migration_continues(broker: Any, api: ManagementApi, cutting: Cutting) -> None:
+async def test_an_interrupted_migration_continues(
+    broker: Any, api: ManagementApi, interruptions: InterruptedDeclarations
+) -> None:
     migrating = SPEC | {"queues": {"work": {"argumentChange": "Migrate", "deliveryLimit": 7}}}
     await broker.reconcile(SPEC, api=api)
-    await takes(broker, "work")
-    await cutting.until_lifeless(MigrationNames("work").aside)
+    await accepts_messages(broker, "work")
+    await interruptions.until_leaderless(MigrationNames("work").aside)
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
 
     async def ready() -> bool:

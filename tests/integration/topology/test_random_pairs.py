@@ -1,4 +1,4 @@
-"""Any topology after any other: the broker ends where the second one says, whatever there was before."""
+"""After any two topologies, the broker is in the state of the second one."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ limits = some.fixed_dictionaries({}, optional={"maxQueues": some.integers(50, 60
 
 @some.composite
 def topologies(draw) -> dict[str, Any]:
-    """A valid one: references to what is there, parts that their exchange understands."""
+    """A valid topology."""
     spec: dict[str, Any] = {
         "exchanges": draw(exchanges),
         "queues": draw(queues),
@@ -83,7 +83,7 @@ def user(draw, spec, name) -> dict[str, Any]:
 
 
 def blocked(first, second):
-    """What both have, and with another type or other arguments: the broker cannot change it."""
+    """The objects that both have with different arguments, which the broker cannot change."""
     return {
         name
         for section in ("exchanges", "queues")
@@ -96,14 +96,14 @@ def defaults(body):
     return {"internal": False} | body
 
 
-async def holds_the_second(broker, api, pair):
-    """From nothing to the first to the second, and then nothing is left to do."""
+async def reconcile_pair(broker, api, pair):
+    """Reconciles the first, then the second topology; a third run has nothing to do."""
     first, second = pair
     await broker.finalize({}, api=api)
     assert (await broker.reconcile(first, api=api)).ready
     try:
         outcome = await broker.reconcile(second, api=api)
-    except InvalidTopology as refused:  # what is blocked keeps its old type, and the graph is judged as it is wanted
+    except InvalidTopology as refused:
         raise AssertionError(str(refused)) from refused
     assert outcome.failures == ()
     assert {each.name for each in outcome.of(Status.BLOCKED)} == blocked(first, second)
@@ -122,7 +122,7 @@ QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.
 @settings(max_examples=15, deadline=None, database=None, suppress_health_check=QUIET)
 @given(pair=pairs)
 async def test_some_pairs(broker, api, pair):
-    await holds_the_second(broker, api, pair)
+    await reconcile_pair(broker, api, pair)
 
 
 @pytest.mark.long
@@ -131,4 +131,4 @@ async def test_some_pairs(broker, api, pair):
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=QUIET)
 @given(pair=pairs)
 async def test_many_pairs(broker, api, pair):
-    await holds_the_second(broker, api, pair)
+    await reconcile_pair(broker, api, pair)

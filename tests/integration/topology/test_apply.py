@@ -1,4 +1,4 @@
-"""Each kind of object at the real broker: created, then unchanged, then changed behind our back and seen."""
+"""Each kind of object at the real broker is created, compared and repaired."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from broker_topology import InvalidTopology, apply, preview
 from broker_topology.broker.management_api import path
 from broker_topology.planning.plan import Action
 from broker_topology.planning.rendering import title
-from tests.integration.topology import every_kind
+from tests.integration.topology import full_spec
 
 SPEC = {
     "vhostLimits": {"maxQueues": 50, "maxConnections": 20},
@@ -43,7 +43,7 @@ SPEC = {
             "arguments": {"x-match": "all", "tier": "gold", "count": 3, "flag": True},
         },
     ],
-    **{part: every_kind.SPEC[part] for part in ("users", "policies", "operatorPolicies")},
+    **{part: full_spec.SPEC[part] for part in ("users", "policies", "operatorPolicies")},
 }
 WRITES = 1 + 2 + 5 + 4 + 5 + 1 + 1 + 1 + 2 + 1 + 1
 

@@ -1,4 +1,4 @@
-"""One queue that is to be migrated, with messages in it, as tests see it."""
+"""A queue that is migrated, and the traffic through it."""
 
 import asyncio
 import uuid
@@ -26,14 +26,14 @@ from broker_topology.planning.state import key
 from tests.messaging_env import eventually
 
 SETTLE_SECONDS = 2.5
-"""Enough where the broker counts twice a second (fixture `quick_counts`)."""
+"""Long enough with the fixture `quick_counts`: the broker counts twice a second."""
 
 
 class Killed(BaseException):
-    """The process ends here: nothing is cleaned up."""
+    """The process is killed here: nothing is cleaned up."""
 
 
-class Moving:
+class MigratedQueue:
     """The queue `name` in the test's virtual host, bound to `<name>.events` and others."""
 
     def __init__(self, broker: Any, api: ManagementApi, name: str = "work") -> None:
@@ -79,14 +79,14 @@ class Moving:
     async def finish(
         self, topology: list[LoadedTopology], migrator: Migrator | None = None, seconds: float = 100
     ) -> None:
-        """Until nothing is held any more."""
+        """Migrates until no object is held."""
         migrator = migrator or self.migrator()
 
         async def finished() -> bool:
             await asyncio.sleep(0.3)
             try:
                 held = await self.step(migrator, topology)
-            except BrokerUnreachable:  # a busy machine: whoever reconciles comes again
+            except BrokerUnreachable:  # a busy machine
                 return False
             assert not held or not held[0].blocked, held[0].message
             return not held
@@ -94,7 +94,7 @@ class Moving:
         await eventually(finished, seconds)
 
     async def killed_at(self, write: int, topology: list[LoadedTopology]) -> bool:
-        """Runs a process of its own that dies after that many writes; False when it was done before."""
+        """Migrates, and is killed after that many writes; False if the migration ended before."""
         done = 0
 
         def sent(_: ApiRequest) -> None:
@@ -113,7 +113,7 @@ class Moving:
         return dict((await self.api.get(path("queues", self.vhost, self.name)))["arguments"])
 
     async def leftovers(self) -> list[str]:
-        """What a migration of this queue has left at the broker."""
+        """The objects and notes that a migration of this queue left at the broker."""
         left = []
         for kind in ("queues", "exchanges"):
             left += [each["name"] for each in await self.api.get(path(kind, self.vhost) + "?columns=name")]
@@ -126,7 +126,7 @@ class Moving:
         return {(each["source"], each["routing_key"], str(each["arguments"])) for each in listed if each["source"]}
 
     async def publish(self, channel: AbstractChannel, body: str, routing_key: str = "a.b", **properties: Any) -> None:
-        """Returns when the broker has it in a queue."""
+        """Returns when the broker has routed the message to a queue."""
         described = spec.Basic.Properties(delivery_mode=2, message_id=str(uuid.uuid4()), **properties)
         confirmed = await channel.basic_publish(
             body.encode(),
@@ -144,18 +144,18 @@ class Moving:
             yield channel
 
 
-async def drained(channel: AbstractChannel, queue: str) -> list[DeliveredMessage]:
+async def drain(channel: AbstractChannel, queue: str) -> list[DeliveredMessage]:
     found = []
     while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
         found.append(message)
     return found
 
 
-class Live:
-    """Publishes numbers and consumes them, as fast as is polite, until it is left."""
+class LiveTraffic:
+    """Publishes numbers and consumes them, until the context is left."""
 
-    def __init__(self, moving: Moving, pause: float = 0.02) -> None:
-        self._moving, self._pause = moving, pause
+    def __init__(self, migrated: MigratedQueue, pause: float = 0.02) -> None:
+        self._moving, self._pause = migrated, pause
         self.sent = 0
         self.got: Counter[int] = Counter()
         self._ending = False
@@ -201,5 +201,5 @@ class Live:
 
                     await channel.basic_consume(self._moving.name, take)
                     await cancelled.wait()
-            except aiormq.exceptions.AMQPError:  # the queue is not there, or just going
+            except aiormq.exceptions.AMQPError:  # the queue does not exist at the moment
                 await asyncio.sleep(0.05)
