@@ -74,8 +74,8 @@ def _open_topics(ref: ObjectRef, user: User, graph: VhostGraph) -> Iterator[Find
     if user.permissions.write in PERMITS_NOTHING:
         return
     limited = {topic.exchange for topic in user.topic_permissions}
-    for name, exchange in graph.exchanges.items():
-        if exchange.type != "topic" or name in limited:
+    for name, kind in graph.exchanges.items():
+        if kind != "topic" or name in limited:
             continue
         if (found := permits(user.permissions.write, name)) is None:
             yield ref.finding(_not_evaluated(user.permissions.write), "topicPermissions", warning=True)

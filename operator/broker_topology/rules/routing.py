@@ -7,7 +7,7 @@ every rejected message for ever.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from broker_topology.resource.objects import Binding, Exchange
+from broker_topology.planning.state import Body, Key
 
 
 def topic_matches(pattern: str, routing_key: str) -> bool:
@@ -25,19 +25,20 @@ def topic_matches(pattern: str, routing_key: str) -> bool:
 
 
 class RoutingTable:
-    """The declared exchanges and bindings of one virtual host."""
+    """The exchanges and bindings of one virtual host."""
 
-    def __init__(self, exchanges: Mapping[str, Exchange], bindings: Iterable[Binding]) -> None:
-        self._exchanges = exchanges
-        self._bindings: dict[str, list[Binding]] = defaultdict(list)
-        # an index: a dead-letter exchange may have thousands of bindings
-        self._by_key: dict[tuple[str, str], list[Binding]] = defaultdict(list)
-        self._patterns: dict[str, list[Binding]] = defaultdict(list)
+    def __init__(self, exchanges: Mapping[Key, Body], bindings: Iterable[Key]) -> None:
+        self._exchanges = {each.name[0]: body for each, body in exchanges.items()}
+        # indexes: a dead-letter exchange may have thousands of bindings
+        self._bindings: dict[str, list[Key]] = defaultdict(list)
+        self._by_key: dict[tuple[str, str], list[Key]] = defaultdict(list)
+        self._patterns: dict[str, list[Key]] = defaultdict(list)
         for binding in bindings:
-            self._bindings[binding.source].append(binding)
-            self._by_key[binding.source, binding.routing_key].append(binding)
-            if not {"*", "#"}.isdisjoint(binding.routing_key.split(".")):
-                self._patterns[binding.source].append(binding)
+            source, _, _, routing_key, _ = binding.name
+            self._bindings[source].append(binding)
+            self._by_key[source, routing_key].append(binding)
+            if not {"*", "#"}.isdisjoint(routing_key.split(".")):
+                self._patterns[source].append(binding)
 
     def queues(self, exchange: str, routing_key: str | None) -> set[str]:
         """The queues that a message can reach. None means any key: every binding counts.
@@ -57,25 +58,23 @@ class RoutingTable:
                 continue
             matched = self._matched(name, routing_key)
             for binding in matched:
-                if binding.queue is not None:
-                    found.add(binding.queue)
-                elif binding.exchange is not None:
-                    pending.append(binding.exchange)
-            declared = self._exchanges.get(name)
-            if declared is not None and declared.alternate_exchange and (not matched or routing_key is None):
-                pending.append(declared.alternate_exchange)
+                _, kind, target, *_ = binding.name
+                if kind == "queue":
+                    found.add(target)
+                else:
+                    pending.append(target)
+            alternate = self._exchanges.get(name, {"arguments": {}})["arguments"].get("alternate-exchange")
+            if alternate and (not matched or routing_key is None):
+                pending.append(str(alternate))
         return found
 
-    def _matched(self, exchange: str, routing_key: str | None) -> list[Binding]:
-        if routing_key is None:
-            return self._bindings[exchange]
+    def _matched(self, exchange: str, routing_key: str | None) -> list[Key]:
         declared = self._exchanges.get(exchange)
-        kind = declared.type if declared is not None else exchange.removeprefix("amq.")
+        kind = declared["type"] if declared is not None else exchange.removeprefix("amq.")
+        if routing_key is None or kind not in {"direct", "topic"}:
+            return self._bindings[exchange]
+        literal = self._by_key.get((exchange, routing_key), [])
         if kind == "direct":
-            return self._by_key.get((exchange, routing_key), [])
-        if kind == "topic":
-            patterns = [each for each in self._patterns[exchange] if topic_matches(each.routing_key, routing_key)]
-            # a key that is also a pattern is in both
-            literal = self._by_key.get((exchange, routing_key), [])
-            return patterns + [each for each in literal if each not in patterns]
-        return self._bindings[exchange]
+            return literal
+        patterns = [each for each in self._patterns[exchange] if topic_matches(each.name[3], routing_key)]
+        return patterns + [each for each in literal if each not in patterns]  # a key that is also a pattern is in both

@@ -5,7 +5,6 @@ import base64
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,7 +70,7 @@ class InterruptedDeclarations:
 
 
 @pytest.fixture
-async def interruptions(broker: Any, api: ManagementApi) -> AsyncIterator[InterruptedDeclarations]:
+async def interruptions(broker, api):
     await api.put(path("vhosts", broker.vhost), {})
     admin = broker.address.admin_username
     await api.put(path("permissions", broker.vhost, admin), {"configure": ".*", "write": ".*", "read": ".*"})
@@ -80,7 +79,7 @@ async def interruptions(broker: Any, api: ManagementApi) -> AsyncIterator[Interr
     await interruptions.clear()
 
 
-async def accepts_messages(broker: Any, queue: str) -> None:
+async def accepts_messages(broker, queue: str):
     """Fails unless the broker confirms a message."""
     address = broker.address
     async with broker.channel(address.admin_username, address.admin_password) as channel, asyncio.timeout(10):
@@ -94,7 +93,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-async def leave_leaderless(broker: Any, api: ManagementApi, interruptions: InterruptedDeclarations, queue: str) -> None:
+async def leave_leaderless(broker, api, interruptions, queue: str):
     """Makes the state that a run leaves when it is killed during a request."""
     await interruptions.until_leaderless(queue)
     known = (await ownership.records(api)).get(broker.owner(), ownership.OwnerRecord(broker.owner()))
@@ -104,9 +103,7 @@ async def leave_leaderless(broker: Any, api: ManagementApi, interruptions: Inter
     await ownership.write(api, replace(known, notes=notes, made=known.made | {broker.vhost}, claims=claims))
 
 
-async def test_a_leaderless_queue_is_declared_again_with_its_bindings(
-    broker: Any, api: ManagementApi, interruptions: InterruptedDeclarations
-) -> None:
+async def test_a_leaderless_queue_is_declared_again_with_its_bindings(broker, api, interruptions):
     await leave_leaderless(broker, api, interruptions, "work")
     await api.put(path("exchanges", broker.vhost, "events"), {"type": "topic", "durable": True})
     await api.post(path("bindings", broker.vhost, "e", "events", "q", "work"), {"routing_key": "#"})
@@ -121,7 +118,7 @@ async def test_a_leaderless_queue_is_declared_again_with_its_bindings(
     assert not (await broker.reconcile(SPEC, api=api)).plan
 
 
-async def test_a_queue_with_a_leader_is_left_alone(broker: Any, api: ManagementApi) -> None:
+async def test_a_queue_with_a_leader_is_left_alone(broker, api):
     await broker.reconcile(SPEC, api=api)
     await accepts_messages(broker, "work")
     record = (await ownership.records(api))[broker.owner()]
@@ -131,9 +128,7 @@ async def test_a_queue_with_a_leader_is_left_alone(broker: Any, api: ManagementA
     assert len(held) == 1
 
 
-async def test_a_leaderless_queue_is_deleted_with_its_owner(
-    broker: Any, api: ManagementApi, interruptions: InterruptedDeclarations
-) -> None:
+async def test_a_leaderless_queue_is_deleted_with_its_owner(broker, api, interruptions):
     await leave_leaderless(broker, api, interruptions, "work")
     outcome = await broker.finalize(SPEC, api=api)
     assert outcome.failures == ()
@@ -141,7 +136,7 @@ async def test_a_leaderless_queue_is_deleted_with_its_owner(
     assert broker.owner() not in await ownership.records(api)
 
 
-async def test_no_declaration_is_interrupted_by_a_cancellation(broker: Any, api: ManagementApi) -> None:
+async def test_no_declaration_is_interrupted_by_a_cancellation(broker, api):
     """A cancelled run waits for the requests that it has sent."""
     queues = {f"q{number}": {} for number in range(40)}
     running = asyncio.create_task(broker.reconcile({"queues": queues}, api=api))
@@ -155,9 +150,7 @@ async def test_no_declaration_is_interrupted_by_a_cancellation(broker: Any, api:
 
 
 @pytest.mark.usefixtures("quick_counts")
-async def test_an_interrupted_migration_continues(
-    broker: Any, api: ManagementApi, interruptions: InterruptedDeclarations
-) -> None:
+async def test_an_interrupted_migration_continues(broker, api, interruptions):
     migrating = SPEC | {"queues": {"work": {"argumentChange": "Migrate", "deliveryLimit": 7}}}
     await broker.reconcile(SPEC, api=api)
     await accepts_messages(broker, "work")

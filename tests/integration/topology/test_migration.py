@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,14 +9,12 @@ import pytest
 from aiormq.abc import DeliveredMessage
 
 import broker_topology
-from broker_topology import ManagementApi
 from broker_topology.broker import ownership
 from broker_topology.broker.management_api import path
 from broker_topology.migration.migrator import Migrator
 from broker_topology.migration.state import PREFIX
 from broker_topology.planning.result import Status
 from broker_topology.planning.state import ObjectKind
-from devtools.servers.servers import Servers
 from tests.integration.topology.migrated_queue import SETTLE_SECONDS, Killed, LiveTraffic, MigratedQueue, drain
 from tests.messaging_env import eventually
 
@@ -29,13 +26,13 @@ pytestmark = pytest.mark.usefixtures("quick_counts")
 
 
 @pytest.fixture
-async def migrated(broker: Any, api: ManagementApi) -> AsyncIterator[MigratedQueue]:
+async def migrated(broker, api):
     migrated = MigratedQueue(broker, api)
     yield migrated
     await ownership.remove(api, migrated.owner)
 
 
-async def declared(migrated: MigratedQueue, queue: dict[str, Any] = OLD) -> MigratedQueue:
+async def declared(migrated, queue: dict[str, Any] = OLD) -> MigratedQueue:
     await broker_topology.apply(migrated.topology(queue), migrated.api, migrated.broker.secrets)
     return migrated
 
@@ -44,7 +41,7 @@ def bodies(messages: list[DeliveredMessage]) -> list[str]:
     return [message.body.decode() for message in messages]
 
 
-async def migrate_under_traffic(migrated: MigratedQueue, old: dict[str, Any], new: dict[str, Any]) -> None:
+async def migrate_under_traffic(migrated, old: dict[str, Any], new: dict[str, Any]):
     await declared(migrated, old)
     routes = await migrated.routes()
     traffic = LiveTraffic(migrated)
@@ -60,7 +57,7 @@ async def migrate_under_traffic(migrated: MigratedQueue, old: dict[str, Any], ne
     assert not (await migrated.situation(migrated.topology(new))).plan
 
 
-async def test_no_message_is_lost_while_clients_publish_and_consume(migrated: MigratedQueue) -> None:
+async def test_no_message_is_lost_while_clients_publish_and_consume(migrated):
     await migrate_under_traffic(migrated, OLD, NEW | {"singleActiveConsumer": True})
 
 
@@ -74,13 +71,11 @@ async def test_no_message_is_lost_while_clients_publish_and_consume(migrated: Mi
     ],
     ids=["one consumer to many", "quorum to classic", "classic to quorum"],
 )
-async def test_no_message_is_lost_between_queue_types(
-    migrated: MigratedQueue, old: dict[str, Any], new: dict[str, Any]
-) -> None:
+async def test_no_message_is_lost_between_queue_types(migrated, old: dict[str, Any], new: dict[str, Any]):
     await migrate_under_traffic(migrated, old, new)
 
 
-async def test_a_message_keeps_its_properties(migrated: MigratedQueue, broker: Any) -> None:
+async def test_a_message_keeps_its_properties(migrated, broker):
     await declared(migrated)
     sender, password = broker.own("sender"), "p"
     await migrated.api.put(path("users", sender), {"password": password, "tags": ""})
@@ -111,7 +106,7 @@ async def test_a_message_keeps_its_properties(migrated: MigratedQueue, broker: A
         assert (found.replace(tzinfo=UTC) if name == "timestamp" else found) == value, name
 
 
-async def test_older_messages_come_before_newer_ones(migrated: MigratedQueue) -> None:
+async def test_older_messages_come_before_newer_ones(migrated):
     await declared(migrated)
     topology, migrator, number = migrated.topology(NEW), migrated.migrator(), 100
     async with migrated.channel() as channel:
@@ -124,7 +119,7 @@ async def test_older_messages_come_before_newer_ones(migrated: MigratedQueue) ->
         assert bodies(await drain(channel, migrated.name)) == [str(each) for each in range(number)]
 
 
-async def test_the_migration_waits_for_retries_and_unacknowledged_messages(migrated: MigratedQueue) -> None:
+async def test_the_migration_waits_for_retries_and_unacknowledged_messages(migrated):
     await declared(migrated)
     topology, migrator = migrated.topology(NEW), migrated.migrator()
     async with migrated.channel() as channel, migrated.channel() as slow:
@@ -150,7 +145,7 @@ async def test_the_migration_waits_for_retries_and_unacknowledged_messages(migra
 
 
 @pytest.mark.long
-async def test_a_queue_is_kept_while_a_message_waits_for_its_parking_lot(migrated: MigratedQueue) -> None:
+async def test_a_queue_is_kept_while_a_message_waits_for_its_parking_lot(migrated):
     dead_letter = {"deadLetter": {"exchange": "lots", "routingKey": f"{migrated.name}.lot"}}
     await declared(migrated, OLD | dead_letter)
     topology, migrator = migrated.topology(NEW | dead_letter), migrated.migrator()
@@ -172,7 +167,7 @@ WRITES = 40
 """More writes than one migration of such a queue needs."""
 
 
-async def killed_after(write: int, broker: Any, api: ManagementApi) -> bool:
+async def killed_after(write: int, broker, api) -> bool:
     """Migrates a queue of its own, killed after that many writes. Returns whether the migration got that far."""
     migrated = MigratedQueue(broker, api, f"work{write}")
     traffic = LiveTraffic(migrated, pause=0.1)
@@ -188,7 +183,7 @@ async def killed_after(write: int, broker: Any, api: ManagementApi) -> bool:
     return killed
 
 
-async def killed_after_each(writes: range, broker: Any, api: ManagementApi) -> list[bool]:
+async def killed_after_each(writes: range, broker, api) -> list[bool]:
     for write in writes:
         await declared(MigratedQueue(broker, api, f"work{write}"))
     few = asyncio.Semaphore(4)
@@ -200,18 +195,18 @@ async def killed_after_each(writes: range, broker: Any, api: ManagementApi) -> l
     return await asyncio.gather(*map(one, writes))
 
 
-async def test_a_migration_that_is_killed_after_some_writes_completes(broker: Any, api: ManagementApi) -> None:
+async def test_a_migration_that_is_killed_after_some_writes_completes(broker, api):
     assert all(await killed_after_each(range(4, 30, 4), broker, api))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-async def test_a_migration_that_is_killed_after_any_write_completes(broker: Any, api: ManagementApi) -> None:
+async def test_a_migration_that_is_killed_after_any_write_completes(broker, api):
     killed = await killed_after_each(range(1, WRITES), broker, api)
     assert killed[0] and not killed[-1]  # every write was the last one once
 
 
-async def test_another_process_waits_for_the_lease(migrated: MigratedQueue) -> None:
+async def test_another_process_waits_for_the_lease(migrated):
     await declared(migrated)
     topology = migrated.topology(NEW)
 
@@ -225,7 +220,7 @@ async def test_another_process_waits_for_the_lease(migrated: MigratedQueue) -> N
     await migrated.finish(topology)
 
 
-async def test_reverting_a_change_returns_every_message(migrated: MigratedQueue) -> None:
+async def test_reverting_a_change_returns_every_message(migrated):
     await declared(migrated)
     routes, migrator = await migrated.routes(), migrated.migrator()
     async with migrated.channel() as channel:
@@ -242,7 +237,7 @@ async def test_reverting_a_change_returns_every_message(migrated: MigratedQueue)
 
 
 @pytest.mark.long
-async def test_a_second_change_during_the_return_moves_every_message_again(migrated: MigratedQueue) -> None:
+async def test_a_second_change_during_the_return_moves_every_message_again(migrated):
     await declared(migrated)
     again = NEW | {"deliveryLimit": 70}
     async with migrated.channel() as channel:
@@ -258,13 +253,13 @@ async def test_a_second_change_during_the_return_moves_every_message_again(migra
     assert await migrated.leftovers() == []
 
 
-async def refusal(migrated: MigratedQueue, queue: dict[str, Any]) -> str:
+async def refusal(migrated, queue: dict[str, Any]) -> str:
     [held] = await migrated.step(migrated.migrator(), migrated.topology(queue))
     assert held.blocked
     return held.message
 
 
-async def test_a_stream_is_not_migrated(migrated: MigratedQueue) -> None:
+async def test_a_stream_is_not_migrated(migrated):
     await declared(migrated)
     message = await refusal(migrated, {"type": "stream"})
     assert message.startswith("cannot be migrated: the offsets of a stream would not survive")
@@ -272,7 +267,7 @@ async def test_a_stream_is_not_migrated(migrated: MigratedQueue) -> None:
     assert await migrated.leftovers() == []
 
 
-async def test_a_policy_that_could_drop_messages_blocks_the_migration(migrated: MigratedQueue) -> None:
+async def test_a_policy_that_could_drop_messages_blocks_the_migration(migrated):
     await declared(migrated)
     policy = {"pattern": ".*", "apply-to": "queues", "definition": {"max-length": 5}, "priority": 0}
     await migrated.api.put(path("policies", migrated.vhost, "small"), policy)
@@ -284,7 +279,7 @@ async def test_a_policy_that_could_drop_messages_blocks_the_migration(migrated: 
 
 
 @pytest.mark.long
-async def test_without_the_plugin_the_message_says_how_to_enable_it(migrated: MigratedQueue, servers: Servers) -> None:
+async def test_without_the_plugin_the_message_says_how_to_enable_it(migrated, servers):
     await declared(migrated)
     routes = await migrated.routes()
     plugins = ("rabbitmq_shovel_management", "rabbitmq_shovel")
@@ -313,7 +308,7 @@ def spec(queue: dict[str, Any]) -> dict[str, Any]:
     return SPEC | {"queues": {"work": {"argumentChange": "Migrate", **queue}}}
 
 
-async def test_a_resource_is_ready_after_the_migration(broker: Any, api: ManagementApi) -> None:
+async def test_a_resource_is_ready_after_the_migration(broker, api):
     assert (await broker.reconcile(spec(OLD), api=api)).ready
     asked = await broker.reconcile(spec(NEW), api=api)
     [blocked] = asked.of(Status.BLOCKED)
@@ -333,7 +328,7 @@ async def test_a_resource_is_ready_after_the_migration(broker: Any, api: Managem
     assert [each["name"] for each in queues] == ["work"]
 
 
-async def test_a_binding_removed_during_the_migration_is_deleted(broker: Any, api: ManagementApi) -> None:
+async def test_a_binding_removed_during_the_migration_is_deleted(broker, api):
     await broker.reconcile(spec(OLD), api=api)
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
     unbound = spec(NEW) | {"bindings": []}
@@ -353,7 +348,7 @@ async def test_a_binding_removed_during_the_migration_is_deleted(broker: Any, ap
     assert [each["source"] for each in listed] == [""]
 
 
-async def test_a_resource_is_finalized_after_its_messages_returned(broker: Any, api: ManagementApi) -> None:
+async def test_a_resource_is_finalized_after_its_messages_returned(broker, api):
     await broker.reconcile(spec(OLD), api=api)
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
     await broker.reconcile(spec(NEW), api=api, migrate=migrator)

@@ -2,8 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ import broker_topology
 from broker_topology import LoadedTopology, ManagementApi, SecretDirectory
 from broker_topology.broker.ownership import remove
 from broker_topology.migration.migrator import SETTLE_SECONDS, Migrator
-from devtools.servers.servers import Servers
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
 from tests.integration.topology import migrated_queue
@@ -26,7 +24,7 @@ from warren_messaging.transaction import Transaction
 
 
 @pytest.fixture
-async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[MessagingEnv]:
+async def env(servers, tmp_path):
     env = MessagingEnv(servers, tmp_path)
     await env.set_up()
     await env.sql("CREATE TABLE seen (id uuid)")
@@ -34,7 +32,7 @@ async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[MessagingEnv]:
     await env.tear_down()
 
 
-def resource(env: MessagingEnv) -> LoadedTopology:
+def resource(env) -> LoadedTopology:
     """The env's queue with another delivery limit, and dead-lettered at least once."""
     dead_letter = {"exchange": "orders.dlx", "routingKey": "probe.dlq"}
     document: dict[str, Any] = {
@@ -98,7 +96,7 @@ class WorkingService:
         return len(set(self.sent) - {row["id"] for row in await self.env.sql("SELECT id FROM seen")})
 
 
-async def migrated_under_load(env: MessagingEnv, count: int, settle_seconds: float) -> None:
+async def migrated_under_load(env, count: int, settle_seconds: float):
     address, working = env.servers.broker.address, WorkingService(env)
     await working.fill(count)
     async with (
@@ -132,11 +130,11 @@ async def migrated_under_load(env: MessagingEnv, count: int, settle_seconds: flo
 
 
 @pytest.mark.usefixtures("quick_counts")
-async def test_a_service_keeps_working_while_its_queue_is_migrated(env: MessagingEnv) -> None:
+async def test_a_service_keeps_working_while_its_queue_is_migrated(env):
     await migrated_under_load(env, 500, migrated_queue.SETTLE_SECONDS)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_ten_thousand_messages_are_moved_under_load(env: MessagingEnv) -> None:
+async def test_ten_thousand_messages_are_moved_under_load(env):
     await migrated_under_load(env, 10_000, SETTLE_SECONDS)

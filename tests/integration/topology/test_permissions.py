@@ -63,8 +63,24 @@ async def get(shop, user, queue):
         return message.body if message.delivery_tag is not None else None
 
 
-def refused():
-    return pytest.raises(aiormq.exceptions.ChannelAccessRefused)
+async def assert_refused(shop, user, *actions):
+    """The broker refuses each action, on a channel of its own."""
+    for action in actions:
+        async with shop(user) as channel:
+            with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
+                await action(channel)
+
+
+def publishes(exchange, routing_key):
+    return lambda channel: publish(channel, exchange, routing_key)
+
+
+def gets(queue):
+    return lambda channel: channel.basic_get(queue)
+
+
+def declares(queue):
+    return lambda channel: channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
 
 
 async def test_applying_the_shipped_files_twice_writes_nothing(broker, api, shop):
@@ -84,51 +100,39 @@ async def test_a_service_consumes_its_queue(shop, service):
 
 @pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_a_service_declares_nothing(shop, service):
-    for name in ("mine", f"{service}.queue.2"):
-        async with shop(service) as channel:
-            with refused():
-                await channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
-    async with shop(service) as channel:
-        with refused():
-            await channel.exchange_declare("mine", exchange_type="topic")
-    async with shop(service) as channel:
-        with refused():
-            await channel.queue_bind(f"{service}.queue", "order.exchange", "#")
-    async with shop(service) as channel:
-        with refused():
-            await channel.queue_delete(f"{service}.queue")
-    async with shop(service) as channel:
-        with refused():
-            await channel.queue_purge("order.queue" if service != "order" else "audit.queue")
+    foreign = "order.queue" if service != "order" else "audit.queue"
+    await assert_refused(
+        shop,
+        service,
+        declares("mine"),
+        declares(f"{service}.queue.2"),
+        lambda channel: channel.exchange_declare("mine", exchange_type="topic"),
+        lambda channel: channel.queue_bind(f"{service}.queue", "order.exchange", "#"),
+        lambda channel: channel.queue_delete(f"{service}.queue"),
+        lambda channel: channel.queue_purge(foreign),
+    )
 
 
 @pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_a_service_reads_no_foreign_queue(shop, service):
     others = [f"{other}.queue" for other in SERVICE_NAMES if other != service]
-    for queue in (*others, f"{service}.dlq", "unrouted.queue"):
-        async with shop(service) as channel:
-            with refused():
-                await channel.basic_get(queue)
+    await assert_refused(shop, service, *map(gets, (*others, f"{service}.dlq", "unrouted.queue")))
 
 
 @pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_a_service_writes_to_no_foreign_exchange(shop, service):
     own = {each.name: each.publishes_to for each in SERVICES}
     exchanges = {"", "order.exchange", "workflow.exchange", "audit.fanout.exchange", "orders.dlx", "redrive.exchange"}
-    for exchange in (exchanges | {"notification.exchange"}) - {own.get(service)}:
-        async with shop(service) as channel:
-            with refused():
-                await publish(channel, exchange, f"{service}.queue")
+    foreign = (exchanges | {"notification.exchange"}) - {own.get(service)}
+    await assert_refused(shop, service, *(publishes(exchange, f"{service}.queue") for exchange in foreign))
 
 
 @pytest.mark.parametrize("service", AUDITED)
 async def test_a_publisher_uses_only_its_own_routing_keys(shop, service):
     async with shop(service) as channel:
         assert isinstance(await publish(channel, "order.exchange", f"{service}.something"), spec.Basic.Ack)
-    for key in ("fraud.flagged", f"x{service}.created", *(f"{other}.x" for other in AUDITED if other != service)):
-        async with shop(service) as channel:
-            with refused():
-                await publish(channel, "order.exchange", key)
+    foreign = ("fraud.flagged", f"x{service}.created", *(f"{other}.x" for other in AUDITED if other != service))
+    await assert_refused(shop, service, *(publishes("order.exchange", key) for key in foreign))
 
 
 async def drain(shop, user, queue):
@@ -270,16 +274,9 @@ async def test_a_rejected_message_is_parked_and_replayed_to_its_own_queue(shop):
 
 
 async def test_the_dlq_user_replays_and_does_nothing_else(shop):
-    for exchange in ("", "order.exchange", "workflow.exchange", "orders.dlx", "notification.exchange"):
-        async with shop("dlq") as channel:
-            with refused():
-                await publish(channel, exchange, "order.created")
-    async with shop("dlq") as channel:
-        with refused():
-            await channel.basic_get("order.queue")
-    async with shop("dlq") as channel:
-        with refused():
-            await channel.queue_declare("mine.dlq", durable=True, arguments={"x-queue-type": "quorum"})
+    exchanges = ("", "order.exchange", "workflow.exchange", "orders.dlx", "notification.exchange")
+    publishing = (publishes(exchange, "order.created") for exchange in exchanges)
+    await assert_refused(shop, "dlq", *publishing, gets("order.queue"), declares("mine.dlq"))
 
 
 @pytest.mark.parametrize("user", ["monitoring", "scaler", "dlq"])
@@ -303,9 +300,7 @@ async def test_users_of_the_management_api_see_numbers_and_no_message(broker, sh
             with pytest.raises(AccessDenied):
                 await write
     if user == "dlq":  # the only one that may open a connection
-        async with shop(user) as channel:
-            with refused():
-                await channel.basic_get("order.queue")
+        await assert_refused(shop, user, gets("order.queue"))
     else:
         with pytest.raises(aiormq.exceptions.InvalidFrameError, match=r"Connection\.Close"):
             async with shop(user):

@@ -2,10 +2,9 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import aiormq
@@ -19,7 +18,6 @@ from broker_topology.broker.ownership import remove
 from broker_topology.credentials.directory import SecretDirectory
 from broker_topology.planning.result import TopologyResult
 from broker_topology.rotation.rotator import RotationStatus, Rotator
-from devtools.servers.servers import Servers
 from services.shared.contracts import Event
 from services.shared.contracts.orders import OrderConfirmed
 from tests.integration.topology.migrated_queue import Killed
@@ -35,7 +33,7 @@ SECRET = "probe-rabbitmq"
 
 
 @pytest.fixture
-async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[MessagingEnv]:
+async def env(servers, tmp_path):
     env = MessagingEnv(servers, tmp_path)
     await env.set_up()
     yield env
@@ -100,7 +98,7 @@ class RotationLoop:
 
 
 @pytest.fixture
-async def rotation(env: MessagingEnv, servers: Servers) -> AsyncIterator[RotationLoop]:
+async def rotation(env, servers):
     address = servers.broker.address
     async with ManagementApi(
         address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
@@ -114,9 +112,7 @@ async def rotation(env: MessagingEnv, servers: Servers) -> AsyncIterator[Rotatio
         await remove(api, rotation.owner)
 
 
-async def test_services_work_without_interruption_while_credentials_rotate(
-    env: MessagingEnv, rotation: RotationLoop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_services_work_without_interruption_while_credentials_rotate(env, rotation, monkeypatch):
     for module in (consumer, publisher, relay):
         monkeypatch.setattr(module, "RELOAD_SECONDS", 0.5)
     await env.sql("CREATE TABLE seen (id uuid)")
@@ -166,9 +162,7 @@ async def test_services_work_without_interruption_while_credentials_rotate(
 
 
 @asynccontextmanager
-async def working(
-    outbox: Outbox, publish: Callable[[Outbox, asyncio.Event], Coroutine[Any, Any, None]]
-) -> AsyncIterator[None]:
+async def working(outbox: Outbox, publish: Callable[[Outbox, asyncio.Event], Coroutine[Any, Any, None]]):
     closing = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(publish(outbox, closing))
@@ -197,7 +191,7 @@ class KilledAfterWrites:
         return dying
 
 
-async def can_work(env: MessagingEnv) -> None:
+async def can_work(env):
     """A process that reads the Secret now can connect, consume, and publish."""
     address = env.broker_address()
     connection = await aiormq.connect(f"{address.with_credentials()}?cafile={address.ca_file}")
@@ -210,7 +204,7 @@ async def can_work(env: MessagingEnv) -> None:
         await connection.close()
 
 
-async def killed_after_each(writes: range, env: MessagingEnv, rotation: RotationLoop) -> int:
+async def killed_after_each(writes: range, env, rotation) -> int:
     """One rotation for each of these numbers of writes; returns how often the process was killed."""
     await rotation.run()
     died = 0
@@ -233,21 +227,17 @@ async def killed_after_each(writes: range, env: MessagingEnv, rotation: Rotation
     return died
 
 
-async def test_a_killed_rotation_leaves_a_valid_secret_and_continues(env: MessagingEnv, rotation: RotationLoop) -> None:
+async def test_a_killed_rotation_leaves_a_valid_secret_and_continues(env, rotation):
     assert await killed_after_each(range(0, 8, 2), env, rotation) >= 4
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_a_rotation_killed_after_any_write_leaves_a_valid_secret_and_continues(
-    env: MessagingEnv, rotation: RotationLoop
-) -> None:
+async def test_a_rotation_killed_after_any_write_leaves_a_valid_secret_and_continues(env, rotation):
     assert await killed_after_each(range(18), env, rotation) > 10
 
 
-async def test_a_deleted_secret_is_generated_again_with_an_overlap_for_the_previous_user(
-    env: MessagingEnv, rotation: RotationLoop
-) -> None:
+async def test_a_deleted_secret_is_generated_again_with_an_overlap_for_the_previous_user(env, rotation):
     await rotation.run()
     rotation.requested = {"probe": rotation.now()}
     await rotation.run()

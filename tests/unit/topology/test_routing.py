@@ -2,12 +2,12 @@
 
 import pytest
 
-from broker_topology.resource.objects import Binding, Exchange
+from broker_topology.planning.state import binding_key, key
 from broker_topology.rules.routing import RoutingTable, topic_matches
 
 
 @pytest.mark.parametrize(
-    ("pattern", "key", "matches"),
+    ("pattern", "routing_key", "matches"),
     [
         ("a.b", "a.b", True),
         ("a.b", "a.b.c", False),
@@ -27,30 +27,30 @@ from broker_topology.rules.routing import RoutingTable, topic_matches
         ("", "", True),
     ],
 )
-def test_topic_patterns(pattern, key, matches):
-    assert topic_matches(pattern, key) is matches
+def test_topic_patterns(pattern, routing_key, matches):
+    assert topic_matches(pattern, routing_key) is matches
 
 
 ROUTES = RoutingTable(
     {
-        "in": Exchange(type="topic", alternate_exchange="rest"),
-        "direct": Exchange(type="direct"),
-        "rest": Exchange(type="fanout"),
-        "loop": Exchange(type="fanout"),
+        key("in", "v"): {"type": "topic", "arguments": {"alternate-exchange": "rest"}},
+        key("direct", "v"): {"type": "direct", "arguments": {}},
+        key("rest", "v"): {"type": "fanout", "arguments": {}},
+        key("loop", "v"): {"type": "fanout", "arguments": {}},
     },
     [
-        Binding(source="in", queue="a", routing_key="order.*"),
-        Binding(source="in", exchange="direct", routing_key="#.direct"),
-        Binding(source="direct", queue="b", routing_key="x.direct"),
-        Binding(source="rest", queue="unrouted"),
-        Binding(source="loop", exchange="loop"),
-        Binding(source="loop", queue="c"),
+        binding_key("v", "in", ("queue", "a"), "order.*", {}),
+        binding_key("v", "in", ("exchange", "direct"), "#.direct", {}),
+        binding_key("v", "direct", ("queue", "b"), "x.direct", {}),
+        binding_key("v", "rest", ("queue", "unrouted"), "", {}),
+        binding_key("v", "loop", ("exchange", "loop"), "", {}),
+        binding_key("v", "loop", ("queue", "c"), "", {}),
     ],
 )
 
 
 @pytest.mark.parametrize(
-    ("exchange", "key", "queues"),
+    ("exchange", "routing_key", "queues"),
     [
         ("in", "order.created", {"a"}),
         ("in", "x.direct", {"b"}),
@@ -62,5 +62,5 @@ ROUTES = RoutingTable(
         ("", "a", {"a"}),
     ],
 )
-def test_the_queues_that_a_message_reaches(exchange, key, queues):
-    assert ROUTES.queues(exchange, key) == queues
+def test_the_queues_that_a_message_reaches(exchange, routing_key, queues):
+    assert ROUTES.queues(exchange, routing_key) == queues
