@@ -21,68 +21,65 @@ WITHOUT_NAME = frozenset({"vhostSettings", "vhostLimits", "bindings"})
 """Sections whose objects have no name in a path."""
 
 
-def check_claims(
-    topologies: Sequence[LoadedTopology],
-    owner: str,
-    claims: frozenset[ObjectId],
-    records: Mapping[str, OwnerRecord],
-    peers: Sequence[LoadedTopology] = (),
-) -> None:
-    """Raises `OwnershipConflict` when another owner's record names an object of `claims`."""
-    if found := list(_conflicts(topologies, owner, claims, records, _shared_users(topologies, peers))):
-        raise OwnershipConflict(found)
+class Claims:
+    """The claims of one owner for its topologies. `peers` are the other resources for the same broker."""
 
+    def __init__(self, topologies: Sequence[LoadedTopology], owner: str, peers: Sequence[LoadedTopology] = ()) -> None:
+        self._topologies = topologies
+        self._owner = owner
+        self._shared = _shared_users(topologies, peers)
 
-async def acquire_claims(
-    api: ManagementApi,
-    topologies: Sequence[LoadedTopology],
-    former: OwnerRecord | None,
-    record: OwnerRecord,
-    peers: Sequence[LoadedTopology],
-) -> None:
-    """Writes the record, then checks whether another owner claimed the same objects at the same time.
+    def check(self, claims: frozenset[ObjectId], records: Mapping[str, OwnerRecord]) -> None:
+        """Raises `OwnershipConflict` when another owner's record names an object of `claims`."""
+        if found := list(self._conflicts(claims, records)):
+            raise OwnershipConflict(found)
 
-    An owner that finds a conflict withdraws, waits for a random time and tries again: two owners may both withdraw, but
-    never both proceed. Raises `OwnershipConflict`.
-    """
-    for attempt in range(MAX_ATTEMPTS):
-        await ownership.write(api, record)
-        try:
-            check_claims(topologies, record.owner, record.claims, await ownership.records(api), peers)
-        except OwnershipConflict:
-            await (ownership.write(api, former) if former is not None else ownership.remove(api, record.owner))
-            if attempt == MAX_ATTEMPTS - 1:
-                raise
-        else:
-            return
-        await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempt))  # noqa: S311 - only spreads
-        check_claims(topologies, record.owner, record.claims, await ownership.records(api), peers)
+    async def acquire(self, api: ManagementApi, former: OwnerRecord | None, record: OwnerRecord) -> None:
+        """Writes the record, then checks whether another owner claimed the same objects at the same time.
 
+        An owner that finds a conflict withdraws, waits for a random time and tries again: two owners may both withdraw,
+        but never both proceed. Raises `OwnershipConflict`.
+        """
+        for attempt in range(MAX_ATTEMPTS):
+            await ownership.write(api, record)
+            try:
+                self.check(record.claims, await ownership.records(api))
+            except OwnershipConflict:
+                await (ownership.write(api, former) if former is not None else ownership.remove(api, record.owner))
+                if attempt == MAX_ATTEMPTS - 1:
+                    raise
+            else:
+                return
+            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempt))  # noqa: S311 - only spreads
+            self.check(record.claims, await ownership.records(api))
 
-def _conflicts(
-    topologies: Sequence[LoadedTopology],
-    owner: str,
-    claims: frozenset[ObjectId],
-    records: Mapping[str, OwnerRecord],
-    shared: frozenset[str],
-) -> Iterator[Finding]:
-    for other in sorted(records.values(), key=lambda record: record.owner):
-        if other.owner == owner:
-            continue
-        both = sorted(claims & other.claims, key=by_label)
-        users = {identity.name[0] for kind, identity in both if kind is ObjectKind.USER}
-        for kind, identity in both:
-            name = identity.name[0]
-            if kind is ObjectKind.VHOST and len(identity.name) == 1:  # several owners may use a virtual host
+    def _conflicts(self, claims: frozenset[ObjectId], records: Mapping[str, OwnerRecord]) -> Iterator[Finding]:
+        for other in sorted(records.values(), key=lambda record: record.owner):
+            if other.owner == self._owner:
                 continue
-            if kind in USER_RIGHTS and name in users:  # reported with the user
-                continue
-            if kind in {ObjectKind.USER, ObjectKind.USER_LIMIT} and name in shared:
-                continue
-            hint = "name it in one place only" if owner else f"only that owner may change it: --owner {other.owner}"
-            path = f"spec.{kind.section}" + ("" if kind.section in WITHOUT_NAME else f".{name}")
-            message = f"{kind.value} {identity} belongs to {other.owner} already; {hint}"
-            yield Finding(_declaring(topologies, kind, identity).origin, path, message)
+            both = sorted(claims & other.claims, key=by_label)
+            users = {identity.name[0] for kind, identity in both if kind is ObjectKind.USER}
+            for kind, identity in both:
+                name = identity.name[0]
+                if kind is ObjectKind.VHOST and len(identity.name) == 1:  # several owners may use a virtual host
+                    continue
+                if kind in USER_RIGHTS and name in users:  # reported with the user
+                    continue
+                if kind in {ObjectKind.USER, ObjectKind.USER_LIMIT} and name in self._shared:
+                    continue
+                change = f"only that owner may change it: --owner {other.owner}"
+                hint = "name it in one place only" if self._owner else change
+                path = f"spec.{kind.section}" + ("" if kind.section in WITHOUT_NAME else f".{name}")
+                message = f"{kind.value} {identity} belongs to {other.owner} already; {hint}"
+                yield Finding(self._declaring(kind, identity).origin, path, message)
+
+    def _declaring(self, kind: ObjectKind, identity: Key) -> LoadedTopology:
+        for item in self._topologies:
+            if item.spec.vhost == identity.vhost:
+                return item
+            if kind in {ObjectKind.USER, *USER_RIGHTS} and identity.name[0] in item.spec.users:
+                return item
+        return self._topologies[0]
 
 
 def _shared_users(topologies: Sequence[LoadedTopology], peers: Sequence[LoadedTopology]) -> frozenset[str]:
@@ -102,12 +99,3 @@ def _shared_users(topologies: Sequence[LoadedTopology], peers: Sequence[LoadedTo
 def _without_rights(user: User) -> User:
     default = User()
     return msgspec.structs.replace(user, permissions=default.permissions, topic_permissions=default.topic_permissions)
-
-
-def _declaring(topologies: Sequence[LoadedTopology], kind: ObjectKind, identity: Key) -> LoadedTopology:
-    for item in topologies:
-        if item.spec.vhost == identity.vhost:
-            return item
-        if kind in {ObjectKind.USER, *USER_RIGHTS} and identity.name[0] in item.spec.users:
-            return item
-    return topologies[0]

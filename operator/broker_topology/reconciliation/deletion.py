@@ -17,7 +17,7 @@ from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
 from broker_topology.broker.ownership import OwnerRecord
 from broker_topology.errors import AccessDenied, RequestFailed
 from broker_topology.planning.plan import Action, PlanStep
-from broker_topology.planning.state import LEADERLESS, BrokerState, Key, ObjectId, ObjectKind, key
+from broker_topology.planning.state import LEADERLESS, Body, BrokerState, Key, ObjectId, ObjectKind, key
 from broker_topology.reconciliation.retention import dead_letter_exchanges, retained
 from broker_topology.resource.model import LoadedTopology
 
@@ -47,9 +47,6 @@ class DeletionAllowance(msgspec.Struct, frozen=True):
             frozenset(spec.vhost for spec in specs if spec.delete_with_messages.vhost == spec.vhost),
         )
 
-    def covers(self, queue: Key) -> bool:
-        return queue in self.queues or queue.vhost in self.vhosts
-
 
 class DeletionPlan(msgspec.Struct, frozen=True):
     """The unwanted objects, and those of them that are kept, each with the reason."""
@@ -74,81 +71,84 @@ class DeletionResult(msgspec.Struct, frozen=True):
     failures: tuple[StepFailure, ...] = ()
 
 
-async def plan_deletion(
-    unwanted: Iterable[ObjectId],
-    observed: BrokerState,
-    api: ManagementApi,
-    record: OwnerRecord,
-    others: Iterable[OwnerRecord],
-    allowance: DeletionAllowance,
-    *,
-    believe_counts: bool = True,
-    wait: bool = False,
-) -> DeletionPlan:
-    """Plans as far as it is known without changing anything.
-
-    Counts are late: a caller that runs again soon may believe a count above 0, a caller that runs once may not. With
-    `wait`, a queue that the broker has not counted yet is kept.
-    """
-    candidates = frozenset((kind, identity) for kind, identity in unwanted if identity in observed[kind])
-    by_owner = sorted(others, key=lambda other: other.owner, reverse=True)
-    shared = {each: other.owner for other in by_owner for each in other.claims}
-    kept: dict[ObjectId, str] = {}
-    for each in candidates:
-        kind, identity = each
-        if each in shared and kind is not ObjectKind.VHOST:
-            kept[each] = f"{shared[each]} has it as well"
-        elif kind in {ObjectKind.USER, ObjectKind.PERMISSION} and identity.name[0] == api.username:
-            kept[each] = "this process connects as that user"
-    inside = frozenset(each for each in candidates if each[0] is not ObjectKind.VHOST)
-    queues = [
-        identity
-        for kind, identity in inside
-        if kind is ObjectKind.QUEUE and not allowance.covers(identity) and LEADERLESS not in observed[kind][identity]
-    ]
-    if queues and believe_counts:
-        kept |= await backlogs(api, queues, wait=wait)
-    kept |= retained(inside, observed, kept)
-    for kind, identity in candidates - inside:
-        if reason := _vhost_reason(identity, observed, inside - kept.keys(), record, shared, allowance):
-            kept[kind, identity] = reason
-    return DeletionPlan(candidates, kept)
-
-
-async def delete(
-    planned: DeletionPlan,
-    observed: BrokerState,
-    api: ManagementApi,
-    allowance: DeletionAllowance,
-    quiet_seconds: float = QUIET_SECONDS,
-) -> DeletionResult:
-    """Executes the plan. A queue that turns out to hold a message is kept, with what it needs.
-
-    Raises `BrokerError` when the broker does not answer; what it refuses is among the failures.
-    """
-    return await Deleter(planned, observed, api, allowance, quiet_seconds).run()
-
-
-class Deleter:
-    """Executes one plan. Any request may be the last one: objects that were not deleted are still on the record."""
+class Deletion:
+    """Plans and executes deletions for one owner. Objects that were not deleted are still on its record."""
 
     def __init__(
         self,
-        planned: DeletionPlan,
-        observed: BrokerState,
         api: ManagementApi,
+        observed: BrokerState,
+        record: OwnerRecord,
+        others: Iterable[OwnerRecord],
         allowance: DeletionAllowance,
-        quiet_seconds: float,
+        quiet_seconds: float = QUIET_SECONDS,
     ) -> None:
-        self._observed = observed
         self._api = api
+        self._observed = observed
+        self._record = record
+        by_owner = sorted(others, key=lambda other: other.owner, reverse=True)
+        self._shared = {each: other.owner for other in by_owner for each in other.claims}
         self._allowance = allowance
         self._quiet_seconds = quiet_seconds
-        self._candidates = planned.candidates
-        self._kept = dict(planned.kept)
+        self._candidates: frozenset[ObjectId] = frozenset()
+        self._kept: dict[ObjectId, str] = {}
         self._failures: list[StepFailure] = []
 
-    async def run(self) -> DeletionResult:
+    async def plan(
+        self, unwanted: Iterable[ObjectId], *, believe_counts: bool = True, wait: bool = False
+    ) -> DeletionPlan:
+        """Plans as far as it is known without changing anything.
+
+        Counts are late: a caller that runs again soon may believe a count above 0, a caller that runs once may not.
+        With `wait`, a queue that the broker has not counted yet is kept.
+        """
+        observed = self._observed
+        candidates = frozenset((kind, identity) for kind, identity in unwanted if identity in observed[kind])
+        kept: dict[ObjectId, str] = {}
+        for each in candidates:
+            kind, identity = each
+            if each in self._shared and kind is not ObjectKind.VHOST:
+                kept[each] = f"{self._shared[each]} has it as well"
+            elif kind in {ObjectKind.USER, ObjectKind.PERMISSION} and identity.name[0] == self._api.username:
+                kept[each] = "this process connects as that user"
+        inside = frozenset(each for each in candidates if each[0] is not ObjectKind.VHOST)
+        queues = [
+            identity
+            for kind, identity in inside
+            if kind is ObjectKind.QUEUE and not self._may_hold(identity, observed[kind][identity])
+        ]
+        if queues and believe_counts:
+            kept |= await backlogs(self._api, queues, wait=wait)
+        kept |= retained(inside, observed, kept)
+        for kind, identity in candidates - inside:
+            if reason := self._vhost_reason(identity, inside - kept.keys()):
+                kept[kind, identity] = reason
+        return DeletionPlan(candidates, kept)
+
+    def _vhost_reason(self, identity: Key, deleted: frozenset[ObjectId]) -> str:
+        """Why this virtual host must stay, or ""."""
+        (vhost,) = identity.name
+        if user := self._shared.get((ObjectKind.VHOST, identity)):
+            return f"{user} uses it as well"
+        if vhost not in self._record.made:
+            return "it existed before"
+        if self._observed[ObjectKind.VHOST][identity]["protected_from_deletion"]:
+            return "it is protected from deletion"
+        if vhost in self._allowance.vhosts:
+            return ""
+        for kind in (ObjectKind.QUEUE, ObjectKind.EXCHANGE, ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY):
+            for each in self._observed[kind]:
+                own = kind is ObjectKind.EXCHANGE and (not each.name[0] or each.name[0].startswith("amq."))
+                if each.vhost == vhost and not own and (kind, each) not in deleted:
+                    return f"it holds {kind.value} {each}"
+        return ""
+
+    async def execute(self, planned: DeletionPlan) -> DeletionResult:
+        """Executes the plan. A queue that turns out to hold a message is kept, with what it needs.
+
+        Raises `BrokerError` when the broker does not answer; what it refuses is among the failures.
+        """
+        self._candidates, self._kept, self._failures = planned.candidates, dict(planned.kept), []
         for stage in STAGES:
             if stage == QUEUES:
                 await self._delete_queues()
@@ -180,7 +180,7 @@ class Deleter:
         """The bindings between dead-lettering queues are deleted only when the queues are known to be empty."""
         for _ in range(2):
             queues = self._steps(QUEUES)
-            if any(not self._may_hold(step) and _type(step) != "classic" for step in queues):
+            if any(not self._may_hold(step.key, step.body) and _type(step) != "classic" for step in queues):
                 await asyncio.sleep(self._quiet_seconds)
                 await self._check(queues)
             late = self._steps(BINDINGS)
@@ -189,12 +189,12 @@ class Deleter:
             await self._delete(late)
         await self._delete(self._steps(QUEUES))
 
-    def _may_hold(self, queue: PlanStep) -> bool:
-        """Whether it need not be empty, or cannot be anything else."""
-        return self._allowance.covers(queue.key) or queue.body.get(LEADERLESS) is True
+    def _may_hold(self, queue: Key, body: Body) -> bool:
+        """Whether a queue need not be empty, or cannot be anything else."""
+        return queue in self._allowance.queues or queue.vhost in self._allowance.vhosts or LEADERLESS in body
 
     async def _check(self, queues: Iterable[PlanStep]) -> None:
-        steps = [step for step in queues if not self._may_hold(step)]
+        steps = [step for step in queues if not self._may_hold(step.key, step.body)]
         self._keep(await backlogs(self._api, [step.key for step in steps], wait=True))
 
         async def check(step: PlanStep) -> None:
@@ -222,7 +222,7 @@ class Deleter:
     async def _delete(self, steps: Iterable[PlanStep]) -> None:
         async def delete_one(step: PlanStep) -> None:
             try:
-                if step.kind is ObjectKind.QUEUE and not self._may_hold(step):
+                if step.kind is ObjectKind.QUEUE and not self._may_hold(step.key, step.body):
                     await self._delete_queue(step)
                 else:
                     await delete_object(self._api, step)
@@ -241,32 +241,6 @@ class Deleter:
         except RequestFailed as exc:
             if exc.status != NOT_FOUND:
                 self._keep({step.object: str(exc)})
-
-
-def _vhost_reason(
-    identity: Key,
-    observed: BrokerState,
-    deleted: frozenset[ObjectId],
-    record: OwnerRecord,
-    shared: Mapping[ObjectId, str],
-    allowance: DeletionAllowance,
-) -> str:
-    """Why this virtual host must stay, or ""."""
-    (vhost,) = identity.name
-    if user := shared.get((ObjectKind.VHOST, identity)):
-        return f"{user} uses it as well"
-    if vhost not in record.made:
-        return "it existed before"
-    if observed[ObjectKind.VHOST][identity]["protected_from_deletion"]:
-        return "it is protected from deletion"
-    if vhost in allowance.vhosts:
-        return ""
-    for kind in (ObjectKind.QUEUE, ObjectKind.EXCHANGE, ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY):
-        for each in observed[kind]:
-            own = kind is ObjectKind.EXCHANGE and (not each.name[0] or each.name[0].startswith("amq."))
-            if each.vhost == vhost and not own and (kind, each) not in deleted:
-                return f"it holds {kind.value} {each}"
-    return ""
 
 
 def _source(step: PlanStep) -> ObjectId:

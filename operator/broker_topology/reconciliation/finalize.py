@@ -12,7 +12,7 @@ from broker_topology.planning.plan import Plan
 from broker_topology.planning.rendering import title
 from broker_topology.planning.result import ObjectState, Status, TopologyResult
 from broker_topology.planning.state import ObjectId, ObjectKind, by_label, empty
-from broker_topology.reconciliation.deletion import DeletionAllowance, delete, plan_deletion
+from broker_topology.reconciliation.deletion import Deletion, DeletionAllowance
 from broker_topology.resource.model import LoadedTopology
 
 
@@ -48,10 +48,10 @@ async def finalize(
         retain = resource.spec.deletion_policy == "Retain"
         reason = "deletionPolicy: Retain" if retain else "mode: Plan"
         return TopologyResult(Plan(()), _states((each, Status.RETAINED, reason) for each in existing))
-    allowance = DeletionAllowance.of([resource])
-    planned = await plan_deletion(existing, observed, api, record, known.values(), allowance, believe_counts=False)
+    deletion = Deletion(api, observed, record, known.values(), DeletionAllowance.of([resource]), quiet_seconds)
+    planned = await deletion.plan(existing, believe_counts=False)
     steps = planned.steps(observed)
-    done = await delete(planned, observed, api, allowance, quiet_seconds)
+    done = await deletion.execute(planned)
     if not done.failures:
         await ownership.remove(api, owner)
     refused = {each.step.object: each.reason for each in done.failures}

@@ -28,14 +28,8 @@ from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import Action, Plan, PlanStep, plan
 from broker_topology.planning.result import TopologyResult
 from broker_topology.planning.state import USER_RIGHTS, BrokerState, Key, ObjectId, ObjectKind, display_name, empty, key
-from broker_topology.reconciliation.claims import acquire_claims, check_claims
-from broker_topology.reconciliation.deletion import (
-    DeletionAllowance,
-    DeletionPlan,
-    DeletionResult,
-    delete,
-    plan_deletion,
-)
+from broker_topology.reconciliation.claims import Claims
+from broker_topology.reconciliation.deletion import Deletion, DeletionAllowance, DeletionPlan, DeletionResult
 from broker_topology.reconciliation.object_states import object_states
 from broker_topology.resource.model import LoadedTopology
 from broker_topology.rotation.accounts import AccountCredentials, BrokerAccounts, accounts
@@ -92,6 +86,7 @@ class Reconciliation:
         self._topologies = topologies
         self._owner = owner
         self._peers = peers
+        self._claims = Claims(topologies, owner, peers)
         self._api = api
         self._secrets = secrets
         self._quiet_seconds = quiet_seconds
@@ -124,14 +119,13 @@ class Reconciliation:
             raise InvalidTopology(errors)
         self._warnings = tuple(map(str, found))
         if self._owner:
-            check_claims(self._topologies, self._owner, claims, self._others, self._peers)
+            self._claims.check(claims, self._others)
         else:
             await self._use_accounts(rotated, generate=False)
-            changed = frozenset(step.object for step in self._plan.writes)
-            check_claims(self._topologies, "", changed, self._others)
+            self._claims.check(frozenset(step.object for step in self._plan.writes), self._others)
         await self._use_accounts(rotated, generate=generate)
         if self._owner:
-            check_claims(self._topologies, self._owner, claims_of(self._wanted), self._others, self._peers)
+            self._claims.check(claims_of(self._wanted), self._others)
         check_rights(self._api.username, self._plan, self._observed)
 
     async def _use_accounts(self, rotated: AccountCredentials | None, *, generate: bool) -> None:
@@ -174,7 +168,7 @@ class Reconciliation:
         deleted = deletion.steps(self._observed)
         deletion_result = DeletionResult(deletion.kept)
         if deleted and not done.failures:
-            deletion_result = await delete(deletion, self._observed, self._api, self._allowance, self._quiet_seconds)
+            deletion_result = await self._deletion().execute(deletion)
             deleted = tuple(step for step in deleted if step.object not in deletion_result.kept)
         elif deleted:
             postponed = dict.fromkeys((step.object for step in deleted), "another step failed first")
@@ -242,7 +236,7 @@ class Reconciliation:
         if wanted <= self._record.claims:
             await ownership.write(self._api, record)
         else:
-            await acquire_claims(self._api, self._topologies, self._stored, record, self._peers)
+            await self._claims.acquire(self._api, self._stored, record)
         self._stored = self._record = record
 
     async def _migrate(self, migrate: Migrate) -> None:
@@ -277,16 +271,12 @@ class Reconciliation:
         kept: dict[ObjectId, str] = {}
         if not prune:
             kept = {each: NEVER_PRUNED for each in self._existing(unwanted) if not self._is_rotated_out(each)}
-        found = await plan_deletion(
-            unwanted - kept.keys(),
-            self._observed,
-            self._api,
-            self._record,
-            self._others.values(),
-            self._allowance,
-            wait=wait,
-        )
+        found = await self._deletion().plan(unwanted - kept.keys(), wait=wait)
         return DeletionPlan(found.candidates, {**found.kept, **kept})
+
+    def _deletion(self) -> Deletion:
+        others = self._others.values()
+        return Deletion(self._api, self._observed, self._record, others, self._allowance, self._quiet_seconds)
 
     def _is_rotated_out(self, each: ObjectId) -> bool:
         """Whether it is a previous account of a user that is still wanted, or one of its rights."""
