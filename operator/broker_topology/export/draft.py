@@ -11,14 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 from broker_topology.export.super_streams import fold
-from broker_topology.export.to_spec import (
-    Fields,
-    Forms,
-    exchange_forms,
-    limit_fields,
-    queue_forms,
-    user_fields,
-)
+from broker_topology.export.to_spec import Fields, Forms, exchange_forms, limit_fields, queue_forms, user_fields
 from broker_topology.findings import Subject
 from broker_topology.planning.state import BrokerState, ObjectKind, key
 from broker_topology.resource.objects import QueueType

@@ -279,10 +279,7 @@ def _delete_exchange(state: MigrationState, name: str) -> ApiRequest:
 
 
 def _bind(state: MigrationState, source: str, kind: str, name: str, like: BindingSource | None = None) -> ApiRequest:
-    body = {
-        "routing_key": like.routing_key if like else "",
-        "arguments": json.loads(like.arguments) if like else {},
-    }
+    body = {"routing_key": like.routing_key if like else "", "arguments": json.loads(like.arguments) if like else {}}
     return ApiRequest("POST", path("bindings", state.vhost, "e", source, kind, name), body)
 
 

@@ -3,16 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from broker_topology.planning.plan import PlanStep
-from broker_topology.planning.state import (
-    POLICIES,
-    USER_RIGHTS,
-    Body,
-    BrokerState,
-    Key,
-    ObjectId,
-    ObjectKind,
-    key,
-)
+from broker_topology.planning.state import POLICIES, USER_RIGHTS, Body, BrokerState, Key, ObjectId, ObjectKind, key
 from broker_topology.resource.expressions import matches
 
 

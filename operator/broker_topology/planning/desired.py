@@ -6,16 +6,7 @@ the user, so no password is in a plan or in a message.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from broker_topology.planning.state import (
-    Body,
-    BrokerState,
-    Key,
-    ObjectKind,
-    binding_key,
-    empty,
-    key,
-    with_defaults,
-)
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind, binding_key, empty, key, with_defaults
 from broker_topology.resource import super_streams
 from broker_topology.resource.model import LoadedTopology, VhostSettings
 from broker_topology.resource.objects import Exchange, Policy, Queue, User

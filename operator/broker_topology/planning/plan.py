@@ -16,13 +16,7 @@ from broker_topology.planning.state import LEADERLESS, USER_RIGHTS, Body, Broker
 
 STAGES: tuple[tuple[ObjectKind, ...], ...] = (
     (ObjectKind.VHOST, ObjectKind.USER),
-    (
-        ObjectKind.VHOST_LIMIT,
-        ObjectKind.USER_LIMIT,
-        ObjectKind.EXCHANGE,
-        ObjectKind.POLICY,
-        ObjectKind.OPERATOR_POLICY,
-    ),
+    (ObjectKind.VHOST_LIMIT, ObjectKind.USER_LIMIT, ObjectKind.EXCHANGE, ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY),
     (ObjectKind.QUEUE,),  # after the policies, so that no queue exists without them
     (ObjectKind.BINDING, ObjectKind.TOPIC_PERMISSION),
     (ObjectKind.PERMISSION,),  # last: a right to write without its topic permission would allow every routing key

@@ -49,10 +49,7 @@ class MigratedQueue:
                 events: {"type": "topic"}, "lots": {"type": "direct"}, "redrive": {"type": "direct"},
                 "by-header": {"type": "headers"},
             },
-            "queues": {
-                name: {"argumentChange": "Migrate", **queue},
-                lot: {"deliveryLimit": -1},
-            },
+            "queues": {name: {"argumentChange": "Migrate", **queue}, lot: {"deliveryLimit": -1}},
             "bindings": [
                 *({"source": events, "queue": name, "routingKey": each} for each in bindings),
                 {"source": "by-header", "queue": name, "arguments": {"x-match": "all", "tier": "gold"}},

@@ -129,15 +129,7 @@ async def test_deleted_bindings_come_back(broker, api, applied):
         if each["source"]:
             kind = each["destination_type"][0]
             await api.delete(
-                path(
-                    "bindings",
-                    broker.vhost,
-                    "e",
-                    each["source"],
-                    kind,
-                    each["destination"],
-                    each["properties_key"],
-                )
+                path("bindings", broker.vhost, "e", each["source"], kind, each["destination"], each["properties_key"])
             )
     assert [line for _, line, _ in await drift_of(broker, api, applied)] == [
         "binding events --order.*--> q",

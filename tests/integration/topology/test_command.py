@@ -62,55 +62,51 @@ async def test_a_blocked_step_is_an_error(run):
     ]
 
 
-async def test_a_dangling_binding(run):
-    spec = SPEC | {"bindings": [{"source": "e", "queue": "p"}]}
-    code, out, (message,) = await run("apply", spec=spec)
+async def failure(running):
+    """The one message of a command that ends with exit code 1 and no output."""
+    code, out, (message,) = await running
     assert (code, out) == (1, [])
+    return message
+
+
+async def test_a_dangling_binding(run):
+    message = await failure(run("apply", spec=SPEC | {"bindings": [{"source": "e", "queue": "p"}]}))
     assert message.endswith("spec.bindings[0].queue: no Topology declares queue p")
 
 
 async def test_a_malformed_file(run):
-    code, _, (message,) = await run("apply", spec="spec: [\n")
-    assert code == 1
-    assert "shop.yaml: not valid YAML: line 2, column 1" in message
+    assert "shop.yaml: not valid YAML: line 2, column 1" in await failure(run("apply", spec="spec: [\n"))
 
 
 async def test_a_wrong_password(broker, run):
     broker.password_file.write_text("wrong")
-    code, _, (message,) = await run("apply")
-    assert code == 1
-    assert message.startswith(f"error: {broker.address.management_url} refuses user {broker.address.admin_username}")
+    expected = f"error: {broker.address.management_url} refuses user {broker.address.admin_username}"
+    assert (await failure(run("apply"))).startswith(expected)
 
 
 async def test_another_certificate_authority(broker, run, tmp_path):
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
-    code, _, (message,) = await run("apply", "--ca-file", str(tmp_path / "other.pem"))
-    assert code == 1
+    message = await failure(run("apply", "--ca-file", str(tmp_path / "other.pem")))
     assert message.startswith(f"error: the certificate of {broker.address.management_url} is not trusted")
 
 
 async def test_no_certificate_authority(broker, run):
     options = [each for each in broker.options() if each not in ("--ca-file", str(broker.address.ca_file))]
-    code, _, (message,) = await run("apply", options=options)
-    assert code == 1
-    assert "is not trusted" in message
+    assert "is not trusted" in await failure(run("apply", options=options))
 
 
 async def test_a_user_that_may_not_administer(broker, api, run):
-    nobody = broker.own("nobody")
-    await api.put(path("users", nobody), {"password": "p", "tags": "management"})
+    user = broker.own("user")
+    await api.put(path("users", user), {"password": "p", "tags": "management"})
     broker.password_file.write_text("p")
-    code, _, (message,) = await run("apply", "--username", nobody)
-    assert code == 1
-    assert f"user {nobody} may not GET /api/" in message
+    assert f"user {user} may not GET /api/" in await failure(run("apply", "--username", user))
 
 
 async def test_a_virtual_host_where_the_administrator_has_no_rights(broker, api, run):
     await api.put(path("vhosts", broker.vhost), {})
     await api.delete(path("permissions", broker.vhost, broker.address.admin_username))
-    code, _, (message,) = await run("apply")
-    assert code == 1
-    assert f"has no permissions in virtual host {broker.vhost}, which exists already; grant them first" in message
+    expected = f"has no permissions in virtual host {broker.vhost}, which exists already; grant them first"
+    assert expected in await failure(run("apply"))
 
 
 async def test_an_owner_prunes_what_the_files_no_longer_name(broker, api, run):
@@ -124,11 +120,7 @@ async def test_an_owner_prunes_what_the_files_no_longer_name(broker, api, run):
     assert await run("plan", *owner, spec=less) == (0, ["nothing to do", hint], [])
     assert await run("apply", *owner, spec=less) == (0, [hint, "1 topology, 2 objects: nothing to do"], [])
     assert await run("plan", *owner, "--prune", spec=less) == (3, ["- queue q (quorum)", "1 to delete"], [])
-    assert await run("apply", *owner, "--prune", spec=less) == (
-        0,
-        ["1 topology, 2 objects: 1 removed"],
-        [],
-    )
+    assert await run("apply", *owner, "--prune", spec=less) == (0, ["1 topology, 2 objects: 1 removed"], [])
     assert await api.get(path("queues", broker.vhost)) == []
     assert await run("check", *owner, "--prune", spec=whole) == (3, ["+ queue q (quorum)", "1 to create"], [])
 
@@ -164,11 +156,7 @@ async def test_without_an_owner_unnamed_bindings_are_reported(run):
     await run("apply", spec=spec("old"))
     note = "note: binding amq.topic --old--> q: it is in none of these files and stays: without --owner it is unknown "
     code, out, _ = await run("plan", spec=spec("new"))
-    assert (code, out[:2], out[2].startswith(note)) == (
-        3,
-        ["+ binding amq.topic --new--> q", "1 to create"],
-        True,
-    )
+    assert (code, out[:2], out[2].startswith(note)) == (3, ["+ binding amq.topic --new--> q", "1 to create"], True)
     code, out, _ = await run("apply", spec=spec("new"))
     assert (code, out[0].startswith(note), out[1]) == (0, True, "1 topology, 3 objects: 1 written")
 
@@ -223,14 +211,14 @@ async def test_a_user_is_rotated_and_plan_shows_no_difference_meanwhile(broker, 
     spec = SPEC | {"users": {user: {"secretName": "shop"}}}
     owned = ("--owner", broker.owner())
     assert (await run("apply", *owned, spec=spec))[0] == 0
-    code, _, [told] = await run("apply", *owned, "--rotate", user, spec=spec)
+    code, _, [notice] = await run("apply", *owned, "--rotate", user, spec=spec)
     assert code == 0
-    assert told.startswith(f"user {user} has a new password; the previous user stays until ")
+    assert notice.startswith(f"user {user} has a new password; the previous user stays until ")
     assert (await broker.credentials("shop")).username == f"{user}.1"
     assert await run("plan", *owned, spec=spec) == (0, ["nothing to do"], [])
     assert await run("apply", *owned, spec=spec) == (0, ["1 topology, 5 objects: nothing to do"], [])
-    code, _, [told] = await run("apply", *owned, "--rotate", "nobody", spec=spec)
-    assert (code, told) == (1, "error: user nobody is in none of the files")
+    code, _, [notice] = await run("apply", *owned, "--rotate", "nobody", spec=spec)
+    assert (code, notice) == (1, "error: user nobody is in none of the files")
     with pytest.raises(SystemExit):
         await run("apply", "--rotate", user, spec=spec)
 

@@ -173,10 +173,7 @@ async def test_finalizing_keeps_queues_with_messages_and_their_virtual_host(brok
     await broker.reconcile(spec, api=api)
     await publish(channel, "parking")
     outcome = await broker.finalize(spec, api=api)
-    assert retained(outcome) == {
-        "queue parking": "holds 1 message",
-        f"vhost {broker.vhost}": "it holds queue parking",
-    }
+    assert retained(outcome) == {"queue parking": "holds 1 message", f"vhost {broker.vhost}": "it holds queue parking"}
     assert await names(api, broker) == ["parking"]
     assert broker.owner() not in await records(api)
     assert (await channel.basic_get("parking", no_ack=True)).body == b"precious"

@@ -79,10 +79,7 @@ def test_a_queue_with_other_arguments_is_blocked_with_the_exact_difference(wante
     arguments["x-delivery-limit"] = 5
     arguments["x-max-length"] = 100
     (step,) = plan(wanted, observed, KNOWN).blocked
-    assert [str(change) for change in step.changes] == [
-        "x-delivery-limit: 5 -> 20",
-        "x-max-length: 100 -> (not set)",
-    ]
+    assert [str(change) for change in step.changes] == ["x-delivery-limit: 5 -> 20", "x-max-length: 100 -> (not set)"]
     assert list(lines(plan(wanted, observed, KNOWN))) == [
         "! blocked queue q (quorum)",
         "    x-delivery-limit: 5 -> 20",
@@ -177,11 +174,7 @@ def test_fields_are_translated_into_arguments(loaded):
         },
         "s": {"x-queue-type": "stream", "x-max-age": "7D", "x-max-length-bytes": 5000},
         "c": {"x-queue-type": "classic", "x-dead-letter-exchange": "dlx", "x-overflow": "reject-publish-dlx"},
-        "once": {
-            "x-queue-type": "quorum",
-            "x-dead-letter-exchange": "dlx",
-            "x-dead-letter-strategy": "at-most-once",
-        },
+        "once": {"x-queue-type": "quorum", "x-dead-letter-exchange": "dlx", "x-dead-letter-strategy": "at-most-once"},
     }
 
 

@@ -55,10 +55,7 @@ def test_dangling_bindings(findings):
     ("dead_letter", "finding"),
     [
         ({"exchange": "dlq"}, "deadLetter.exchange: no Topology declares exchange dlq, did you mean dlx?"),
-        (
-            {"exchange": "dlx", "routingKey": "parc"},
-            "deadLetter.routingKey: parc reaches no queue through dlx",
-        ),
+        ({"exchange": "dlx", "routingKey": "parc"}, "deadLetter.routingKey: parc reaches no queue through dlx"),
         ({"exchange": "events"}, "deadLetter.exchange: no queue is bound to exchange events"),
         ({"exchange": "", "routingKey": "nobody"}, "deadLetter.routingKey: no Topology declares queue nobody"),
     ],
@@ -116,15 +113,9 @@ def test_alternate_exchanges(findings, alternate, finding):
         ({"type": "stream", "deliveryLimit": 3}, "deliveryLimit: stream queues do not support it"),
         ({"type": "stream", "maxLength": 3}, "maxLength: stream queues do not support it"),
         ({"type": "classic", "deliveryLimit": 3}, "deliveryLimit: classic queues do not support it"),
+        ({"type": "classic", "consumerTimeoutSeconds": 3}, "consumerTimeoutSeconds: classic queues do not support it"),
         (
-            {"type": "classic", "consumerTimeoutSeconds": 3},
-            "consumerTimeoutSeconds: classic queues do not support it",
-        ),
-        (
-            {
-                "type": "classic",
-                "deadLetter": {"exchange": "dlx", "routingKey": "park", "strategy": "at-least-once"},
-            },
+            {"type": "classic", "deadLetter": {"exchange": "dlx", "routingKey": "park", "strategy": "at-least-once"}},
             "deadLetter.strategy: at-least-once needs a quorum queue",
         ),
         (
@@ -186,14 +177,8 @@ def test_a_user_of_two_virtual_hosts_is_one_user(findings):
             {"permissions": {"read": "^(q$"}},
             "permissions.read: ^(q$ cannot be checked here, only the broker knows what it matches",
         ),
-        (
-            {"permissions": {"read": "^praking$"}},
-            "permissions.read: ^praking$ matches no declared exchange or queue",
-        ),
-        (
-            {"permissions": {"write": "^event$"}},
-            "permissions.write: ^event$ matches no declared exchange or queue",
-        ),
+        ({"permissions": {"read": "^praking$"}}, "permissions.read: ^praking$ matches no declared exchange or queue"),
+        ({"permissions": {"write": "^event$"}}, "permissions.write: ^event$ matches no declared exchange or queue"),
         (
             {"permissions": {"write": "^events$"}},
             "topicPermissions: permissions.write allows topic exchange events, and without a topic permission there "
