@@ -161,8 +161,7 @@ def _switch(
 
 
 def _remove_previous(facts: RotationFacts, held: CredentialSet, previous: Credentials) -> UpdateSecret | WaitUntil:
-    """The previous user stays for the overlap, and as long again while a client is connected as that user: a process
-    that has not read the new Secret by then never will."""
+    """The previous user stays for the overlap, and as long again while a client is connected as that user."""
     minutes = facts.rotation.overlap_minutes if facts.rotation is not None else OVERLAP_MINUTES
     overlap = timedelta(minutes=minutes)
     over = (held.rotated_at or facts.now) + overlap

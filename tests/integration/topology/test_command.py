@@ -217,8 +217,8 @@ async def test_a_user_is_rotated_and_plan_shows_no_difference_meanwhile(broker, 
     assert (await broker.credentials("shop")).username == f"{user}.1"
     assert await run("plan", *owned, spec=spec) == (0, ["nothing to do"], [])
     assert await run("apply", *owned, spec=spec) == (0, ["1 topology, 5 objects: nothing to do"], [])
-    code, _, [notice] = await run("apply", *owned, "--rotate", "nobody", spec=spec)
-    assert (code, notice) == (1, "error: user nobody is in none of the files")
+    code, _, [notice] = await run("apply", *owned, "--rotate", "unknown", spec=spec)
+    assert (code, notice) == (1, "error: user unknown is in none of the files")
     with pytest.raises(SystemExit):
         await run("apply", "--rotate", user, spec=spec)
 

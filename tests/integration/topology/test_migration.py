@@ -80,7 +80,7 @@ async def test_a_message_keeps_its_properties(migrated, broker):
     sender, password = broker.own("sender"), "p"
     await migrated.api.put(path("users", sender), {"password": password, "tags": ""})
     await migrated.api.put(path("permissions", migrated.vhost, sender), {"configure": "", "write": ".*", "read": ""})
-    told = {
+    properties_sent = {
         "user_id": sender,
         "headers": {"traceparent": "00-1-2-01", "CC": ["nowhere"]},
         "priority": 9,
@@ -94,14 +94,14 @@ async def test_a_message_keeps_its_properties(migrated, broker):
         "content_encoding": "utf-8",
     }
     async with broker.channel(sender, password) as channel:
-        await migrated.publish(channel, "kept", "a.key", **told)
+        await migrated.publish(channel, "kept", "a.key", **properties_sent)
     await migrated.finish(migrated.topology(NEW))
     async with migrated.channel() as channel:
         [message] = await drain(channel, migrated.name)
     assert (message.body, message.routing_key) == (b"kept", "a.key")
     properties = message.header.properties
     assert properties.delivery_mode == 2
-    for name, value in told.items():
+    for name, value in properties_sent.items():
         found = getattr(properties, name)
         assert (found.replace(tzinfo=UTC) if name == "timestamp" else found) == value, name
 

@@ -57,7 +57,7 @@ def test_dangling_bindings(findings):
         ({"exchange": "dlq"}, "deadLetter.exchange: no Topology declares exchange dlq, did you mean dlx?"),
         ({"exchange": "dlx", "routingKey": "parc"}, "deadLetter.routingKey: parc reaches no queue through dlx"),
         ({"exchange": "events"}, "deadLetter.exchange: no queue is bound to exchange events"),
-        ({"exchange": "", "routingKey": "nobody"}, "deadLetter.routingKey: no Topology declares queue nobody"),
+        ({"exchange": "", "routingKey": "lost"}, "deadLetter.routingKey: no Topology declares queue lost"),
     ],
 )
 def test_dead_letters_that_reach_no_queue(findings, dead_letter, finding):
