@@ -105,15 +105,12 @@ def plan(
         for step in steps
         if step.kind is ObjectKind.USER and step.action is Action.BLOCKED and step.key not in observed[ObjectKind.USER]
     }
-    return Plan(tuple(_waiting(step) if _is_right_of(step, missing) else step for step in steps))
-
-
-def _is_right_of(step: PlanStep, users: set[str]) -> bool:
-    return step.kind in USER_RIGHTS and step.key.name[0] in users
-
-
-def _waiting(step: PlanStep) -> PlanStep:
-    return msgspec.structs.replace(step, action=Action.BLOCKED, reason=f"waits for user {step.key.name[0]}")
+    for position, step in enumerate(steps):
+        user = step.key.name[0]
+        if step.kind in USER_RIGHTS and user in missing:
+            reason = f"waits for user {user}"
+            steps[position] = msgspec.structs.replace(step, action=Action.BLOCKED, reason=reason)
+    return Plan(tuple(steps))
 
 
 def _steps(

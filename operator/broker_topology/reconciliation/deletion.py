@@ -154,7 +154,12 @@ class Deletion:
                 await self._delete_queues()
             elif stage == BINDINGS:
                 late = dead_letter_exchanges(self._observed[ObjectKind.QUEUE], self._candidates)
-                await self._delete(step for step in self._steps(stage) if _source(step) not in late)
+                early = [
+                    step
+                    for step in self._steps(stage)
+                    if (ObjectKind.EXCHANGE, key(step.key.name[0], step.key.vhost)) not in late
+                ]
+                await self._delete(early)
             elif stage == VHOSTS:
                 await self._delete_vhosts()
             else:
@@ -241,10 +246,6 @@ class Deletion:
         except RequestFailed as exc:
             if exc.status != NOT_FOUND:
                 self._keep({step.object: str(exc)})
-
-
-def _source(step: PlanStep) -> ObjectId:
-    return ObjectKind.EXCHANGE, key(step.key.name[0], step.key.vhost)
 
 
 def _type(queue: PlanStep) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from broker_topology.findings import Finding, Origin, Subject, did_you_mean
+from broker_topology.findings import Finding, Origin, did_you_mean
 
 T = TypeVar("T", bound=msgspec.Struct)
 Parts = tuple[str | int, ...]
@@ -21,21 +21,14 @@ Parts = tuple[str | int, ...]
 
 def decode(data: object, struct: type[T], origin: Origin) -> tuple[T | None, list[Finding]]:
     """Returns the struct, or None with every error in `data`."""
-    findings = [
-        Finding(origin, _path(parts), message, _subject(parts))
-        for parts, message in _errors(data, inspect.type_info(struct), ())
-    ]
+    findings: list[Finding] = []
+    for parts, message in _errors(data, inspect.type_info(struct), ()):
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+        subject = (str(parts[1]), parts[2]) if len(parts) > 2 and parts[0] == "spec" else None
+        findings.append(Finding(origin, path, message, subject))
     if findings:
         return None, findings
     return msgspec.convert(data, struct, strict=True), []
-
-
-def _path(parts: Parts) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
-
-
-def _subject(parts: Parts) -> Subject | None:
-    return (str(parts[1]), parts[2]) if len(parts) > 2 and parts[0] == "spec" else None
 
 
 def _errors(value: Any, expected: inspect.Type, path: Parts) -> Iterator[tuple[Parts, str]]:

@@ -128,7 +128,9 @@ class Rotator:
             held, version = await self._read(name, secret)
             rotating = held.pending is not None or held.previous is not None
             unasked = user.rotation is None and requested is None
-            if not rotating and (unasked or _has_only_hash(held)):
+            # with only a hash another system keeps the password, and a new one could not reach its users
+            only_hash = held.current is not None and not held.current.password
+            if not rotating and (unasked or only_hash):
                 return held, WaitUntil(None, "not rotated")
             facts = await self._facts(held, user, requested, result)
             step = decide(name, facts)
@@ -160,11 +162,6 @@ def _generated(resource: LoadedTopology) -> Iterator[tuple[str, User, str]]:
     for name, user in resource.spec.users.items():
         if user.credentials == "Generate" and user.secret_name:
             yield name, user, user.secret_name
-
-
-def _has_only_hash(held: CredentialSet) -> bool:
-    """Whether another system keeps the password, so that a new one could not reach its users."""
-    return held.current is not None and not held.current.password
 
 
 def _is_prepared(username: str, result: TopologyResult) -> bool:
