@@ -34,7 +34,7 @@ class Claims:
         if found := list(self._conflicts(claims, records)):
             raise OwnershipConflict(found)
 
-    async def acquire(self, api: ManagementApi, former: OwnerRecord | None, record: OwnerRecord) -> None:
+    async def acquire(self, api: ManagementApi, previous: OwnerRecord | None, record: OwnerRecord) -> None:
         """Writes the record, then checks whether another owner claimed the same objects at the same time.
 
         An owner that finds a conflict withdraws, waits for a random time and tries again: two owners may both withdraw,
@@ -45,7 +45,7 @@ class Claims:
             try:
                 self.check(record.claims, await ownership.records(api))
             except OwnershipConflict:
-                await (ownership.write(api, former) if former is not None else ownership.remove(api, record.owner))
+                await (ownership.write(api, previous) if previous is not None else ownership.remove(api, record.owner))
                 if attempt == MAX_ATTEMPTS - 1:
                     raise
             else:

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiormq
 import msgspec
@@ -23,6 +23,7 @@ from devtools.servers.endpoints import BrokerEndpoints
 from devtools.servers.servers import Servers
 
 replace = msgspec.structs.replace
+Api = TypeVar("Api", bound=ManagementApi)
 
 
 class Broker:
@@ -71,14 +72,17 @@ class Broker:
         assert found is not None
         return found
 
-    def api(self, **options: Any) -> ManagementApi:
+    def api(self, kind: type[Api] = ManagementApi, login: tuple[str, str] | None = None, **options: Any) -> Api:
+        """A client of this class for this login, by default the administrator's."""
         address = self.address
         options = {"ca_file": address.ca_file} | options
-        return ManagementApi(address.management_url, address.admin_username, address.admin_password, **options)
+        username, password = login or (address.admin_username, address.admin_password)
+        return kind(options.pop("url", address.management_url), username, password, **options)
 
     @asynccontextmanager
-    async def channel(self, user: str, password: str) -> AsyncIterator[AbstractChannel]:
-        """An AMQP channel of this user in the test's virtual host."""
+    async def channel(self, user: str = "", password: str = "") -> AsyncIterator[AbstractChannel]:
+        """An AMQP channel of this user, by default the administrator, in the test's virtual host."""
+        user, password = (user, password) if user else (self.address.admin_username, self.address.admin_password)
         context = ssl.create_default_context(cafile=self.address.ca_file)
         url = self.address.amqps_url(user, password, self.vhost)
         connection = await aiormq.connect(url, context=context)

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import aiormq
@@ -134,11 +134,9 @@ class MigratedQueue:
         )
         assert isinstance(confirmed, spec.Basic.Ack)
 
-    @asynccontextmanager
-    async def channel(self) -> AsyncIterator[AbstractChannel]:
-        address = self.broker.address
-        async with self.broker.channel(address.admin_username, address.admin_password) as channel:
-            yield channel
+    def channel(self) -> AbstractAsyncContextManager[AbstractChannel]:
+        channel: AbstractAsyncContextManager[AbstractChannel] = self.broker.channel()
+        return channel
 
 
 async def drain(channel: AbstractChannel, queue: str) -> list[DeliveredMessage]:

@@ -124,7 +124,7 @@ async def test_objects_without_fields_are_left_out_with_their_dependents(broker,
     await broker.reconcile({"exchanges": {"events": {"type": "topic"}}}, api=api)
     vhost = broker.vhost
     await make_inexpressible(api, vhost)
-    async with broker.channel(broker.address.admin_username, broker.address.admin_password) as channel:
+    async with broker.channel() as channel:
         await channel.queue_declare("mine", exclusive=True)
         await channel.queue_bind("mine", "amq.topic", "a")
         arguments = ["export", *broker.options(), "--vhost", vhost, "--name", "shop"]

@@ -56,9 +56,7 @@ class Interrupted(ManagementApi):
 
 @pytest.fixture
 async def interrupted(broker):
-    address = broker.address
-    login = (address.admin_username, address.admin_password)
-    async with Interrupted(address.management_url, *login, ca_file=address.ca_file, concurrency=1) as api:
+    async with broker.api(Interrupted, concurrency=1) as api:
         yield api
 
 

@@ -81,8 +81,7 @@ async def interruptions(broker, api):
 
 async def accepts_messages(broker, queue: str):
     """Fails unless the broker confirms a message."""
-    address = broker.address
-    async with broker.channel(address.admin_username, address.admin_password) as channel, asyncio.timeout(10):
+    async with broker.channel() as channel, asyncio.timeout(10):
         await channel.basic_publish(b"", routing_key=queue, mandatory=True)
 
 

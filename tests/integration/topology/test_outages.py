@@ -13,9 +13,9 @@ SPEC = {"exchanges": {"e": {"type": "fanout"}}, "users": {"u": {"secretName": "u
 
 
 async def test_a_wrong_password(broker):
-    address = broker.address
-    with pytest.raises(AccessDenied, match=f"refuses user {address.admin_username}"):
-        async with ManagementApi(address.management_url, address.admin_username, "wrong", ca_file=address.ca_file):
+    admin = broker.address.admin_username
+    with pytest.raises(AccessDenied, match=f"refuses user {admin}"):
+        async with broker.api(login=(admin, "wrong")):
             pass
 
 
@@ -40,21 +40,18 @@ async def test_a_malformed_authority(broker, text):
 
 async def test_the_same_client_continues_after_an_outage(broker, api):
     """Without a new client."""
-    address = broker.address
-    proxy = FaultProxy(int(address.management_url.rsplit(":", 1)[1]))
-    async with proxy.serving():
-        login = (address.admin_username, address.admin_password)
-        async with ManagementApi(f"https://127.0.0.1:{proxy.port}", *login, ca_file=address.ca_file) as through:
-            assert (await broker.reconcile(SPEC, api=through)).ready
-            await api.delete(path("exchanges", broker.vhost, "e"))
-            proxy.refuse()
-            for work in (broker.reconcile, broker.finalize):
-                with pytest.raises(BrokerUnreachable, match=r"nothing answers at https://127\.0"):
-                    await work(SPEC, api=through)
-            proxy.heal()
-            outcome = await broker.reconcile(SPEC, api=through)
-            assert outcome.ready
-            assert [step.kind.value for step in outcome.repaired] == ["exchange"]
+    proxy = FaultProxy(int(broker.address.management_url.rsplit(":", 1)[1]))
+    async with proxy.serving(), broker.api(url=f"https://127.0.0.1:{proxy.port}") as through:
+        assert (await broker.reconcile(SPEC, api=through)).ready
+        await api.delete(path("exchanges", broker.vhost, "e"))
+        proxy.refuse()
+        for work in (broker.reconcile, broker.finalize):
+            with pytest.raises(BrokerUnreachable, match=r"nothing answers at https://127\.0"):
+                await work(SPEC, api=through)
+        proxy.heal()
+        outcome = await broker.reconcile(SPEC, api=through)
+        assert outcome.ready
+        assert [step.kind.value for step in outcome.repaired] == ["exchange"]
 
 
 class VhostDeletingApi(ManagementApi):
@@ -71,9 +68,7 @@ async def test_a_virtual_host_that_is_deleted_during_a_run_is_made_again(broker,
     """By the next run."""
     spec = {"exchanges": {f"e{number}": {"type": "fanout"} for number in range(20)}}
     await broker.reconcile({}, api=api)
-    address = broker.address
-    login = (address.admin_username, address.admin_password)
-    async with VhostDeletingApi(address.management_url, *login, ca_file=address.ca_file) as deleting:
+    async with broker.api(VhostDeletingApi) as deleting:
         outcome = await broker.reconcile(spec, api=deleting)
     assert not outcome.ready
     assert outcome.failures

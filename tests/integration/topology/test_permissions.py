@@ -10,7 +10,6 @@ import pytest
 from aiormq import spec
 
 import broker_topology
-from broker_topology import ManagementApi
 from broker_topology.broker.management_api import path
 from broker_topology.errors import AccessDenied
 from services.registry import AUDITED, SERVICE_NAMES, SERVICES
@@ -282,10 +281,7 @@ async def test_the_dlq_user_replays_and_does_nothing_else(shop):
 @pytest.mark.parametrize("user", ["monitoring", "scaler", "dlq"])
 async def test_users_of_the_management_api_see_numbers_and_no_message(broker, shop, user):
     credentials = await broker.credentials(f"{user}-rabbitmq")
-    address = broker.address
-    async with ManagementApi(
-        address.management_url, credentials.username, credentials.password, ca_file=address.ca_file
-    ) as api:
+    async with broker.api(login=(credentials.username, credentials.password)) as api:
         queue = await api.get(path("queues", broker.vhost, "order.queue"))
         assert queue["name"] == "order.queue"
         for write in (

@@ -24,7 +24,7 @@ PARKING = {
 async def channel(broker):
     """A channel of the administrator in the virtual host."""
     await broker.reconcile({})
-    async with broker.channel(broker.address.admin_username, broker.address.admin_password) as opened:
+    async with broker.channel() as opened:
         yield opened
 
 

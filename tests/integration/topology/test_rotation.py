@@ -72,15 +72,15 @@ class RotationLoop:
         }
         documents = [head | {"metadata": {"name": "users"}, "spec": spec}]
         documents += [head | {"metadata": {"name": "others"}, "spec": others}]
-        ours, neighbour = (broker_topology.parse(yaml.safe_dump(each), "test")[0] for each in documents)
-        return ours, neighbour
+        ours, peer = (broker_topology.parse(yaml.safe_dump(each), "test")[0] for each in documents)
+        return ours, peer
 
     async def run(self) -> None:
-        ours, neighbour = self.resources()
+        ours, peer = self.resources()
         rotator = Rotator(self.secrets, self.api, now=self.now)
         accounts = await rotator.before(ours, self.requested)
         self.outcome = await broker_topology.reconcile(
-            [ours], owner=self.owner, api=self.api, secrets=self.secrets, peers=[neighbour], accounts=accounts
+            [ours], owner=self.owner, api=self.api, secrets=self.secrets, peers=[peer], accounts=accounts
         )
         assert self.outcome.ready, self.outcome.objects
         self.rotations = await rotator.after(ours, self.outcome, self.requested)
@@ -136,19 +136,19 @@ async def test_services_work_without_interruption_while_credentials_rotate(env, 
     async with env.outbox() as outbox, env.consumer({OrderConfirmed: on_confirmed}), working(outbox, publish):
         await rotation.run()
         assert await rotation.users() == {"probe"}
-        for generation, former in (("probe.1", "probe"), ("probe.2", "probe.1")):
+        for generation, previous in (("probe.1", "probe"), ("probe.2", "probe.1")):
             before = len(sent)
             rotation.requested = {"probe": rotation.now()}
             await rotation.run()
             assert await rotation.current() == generation
-            assert await rotation.users() == {former, generation}
+            assert await rotation.users() == {previous, generation}
 
             async def moved(generation: str = generation) -> bool:
                 return await rotation.connected() == {generation}
 
             await eventually(moved, 30)
             await rotation.run()
-            assert await rotation.users() == {former, generation}  # the overlap is not over
+            assert await rotation.users() == {previous, generation}  # the overlap is not over
             rotation.ahead += timedelta(minutes=1)
             await rotation.run()
             assert await rotation.users() == {generation}
