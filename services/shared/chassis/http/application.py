@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import structlog
 from asyncpg import LockNotAvailableError
 from litestar import Litestar, Request, Response, Router
@@ -11,8 +10,14 @@ from litestar.types import ControllerRouterHandler, Message, Send
 from litestar.utils import normalize_path
 
 from services.shared.chassis.http.openapi import index_routes, openapi_document
-from services.shared.chassis.http.problems import Problem
-from services.shared.chassis.http.requests import JsonRequest, check_parameters, field_errors, register_parameters
+from services.shared.chassis.http.problems import Problem, problem_body
+from services.shared.chassis.http.requests import (
+    JsonRequest,
+    check_parameters,
+    described_patterns,
+    field_errors,
+    register_parameters,
+)
 from services.shared.chassis.metrics import HTTP_METRICS
 from warren_messaging.errors import ConfigurationError, Unavailable
 
@@ -80,15 +85,16 @@ def application(routes: list[ControllerRouterHandler], *, title: str, index: str
         openapi_config=None,
         exception_handlers={
             Unavailable: _unavailable,
-            ConfigurationError: _misconfigured,
+            ConfigurationError: _unavailable,
             TimeoutError: _unavailable,
             LockNotAvailableError: _unavailable,
             HTTPException: http_error_response,
             Exception: _unexpected,
         },
     )
-    app.state["document"] = document
     register_parameters(app)
+    app.state["document"] = document
+    app.state["meanings"] = described_patterns(document)
     return app
 
 
@@ -100,17 +106,8 @@ def _problem(
     headers: dict[str, str] | None = None,
     **members: object,
 ) -> Response[bytes]:
-    body = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "instance": request.url.path,
-        **members,
-    }
-    return Response(
-        msgspec.json.encode(body), status_code=status, media_type="application/problem+json", headers=headers
-    )
+    body = problem_body(status, title, detail, instance=request.url.path, **members)
+    return Response(body, status_code=status, media_type="application/problem+json", headers=headers)
 
 
 def http_error_response(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -134,17 +131,10 @@ def http_error_response(request: Request[Any, Any, Any], error: HTTPException) -
 
 
 def _unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    structlog.get_logger().warning("request refused", path=request.url.path, reason=str(error))
-    return _service_unavailable(request)
-
-
-def _misconfigured(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer 503: a password that a server does not accept, as during a rotation, is temporary for the caller."""
-    structlog.get_logger().error("request refused", path=request.url.path, reason=str(error))
-    return _service_unavailable(request)
-
-
-def _service_unavailable(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Answer 503. A wrong password is temporary for the caller too: it may be in rotation."""
+    log = structlog.get_logger()
+    report = log.error if isinstance(error, ConfigurationError) else log.warning
+    report("request refused", path=request.url.path, reason=str(error))
     detail = "A server that this needs is away or too slow. Send the request again."
     return _problem(request, 503, "Temporarily unavailable", detail, {"Retry-After": "2"})
 

@@ -11,8 +11,9 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from services.shared.chassis.http.problems import problem_body
 
 MAX_HEAD = 32 * 1024  # bytes of the request line and all headers
 MAX_HEADERS = 100
@@ -225,6 +226,6 @@ def check_all(connections: Iterable[Any], now: float) -> None:
 
 def _problem(status: int, detail: str) -> bytes:
     title = HTTPStatus(status).phrase
-    body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail})
+    body = problem_body(status, title, detail)
     head = f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
     return head.encode() + b"connection: close\r\n\r\n" + body

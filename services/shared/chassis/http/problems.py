@@ -17,6 +17,10 @@ class Problem(HTTPException):
         self.members = members
 
 
+def problem_body(status: int, title: str, detail: str, **members: object) -> bytes:
+    return msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail} | members)
+
+
 class FieldError(msgspec.Struct, frozen=True):
     """One mistake in a request."""
 

@@ -7,7 +7,7 @@ different question.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -162,19 +162,17 @@ def _describe_pattern(app: Litestar, message: str) -> str:
     """Replace a regular expression in a message by its description in the OpenAPI document, if it has one."""
     if not (match := _PATTERN.match(message)):
         return message
-    meanings: dict[str, str] | None = app.state.get("meanings")
-    if meanings is None:
-        meanings = {repr(pattern): text for pattern, text in _described_patterns([app.state.get("document", {})])}
-        app.state["meanings"] = meanings
     quoted = match["pattern"]
-    return f"Expected {meanings.get(quoted, f'text that matches {quoted}')}"
+    return f"Expected {app.state['meanings'].get(quoted, f'text that matches {quoted}')}"
 
 
-def _described_patterns(nodes: Iterable[Any]) -> Iterator[tuple[str, str]]:
-    for node in nodes:
-        if isinstance(node, dict):
-            if isinstance(node.get("pattern"), str) and isinstance(node.get("description"), str):
-                yield node["pattern"], node["description"]
-            yield from _described_patterns(node.values())
-        elif isinstance(node, list):
-            yield from _described_patterns(node)
+def described_patterns(node: Any) -> dict[str, str]:
+    """Map each quoted regular expression in an OpenAPI document to its description."""
+    found: dict[str, str] = {}
+    if isinstance(node, dict):
+        if isinstance(node.get("pattern"), str) and isinstance(node.get("description"), str):
+            found[repr(node["pattern"])] = node["description"]
+        node = list(node.values())
+    for inner in node if isinstance(node, list) else ():
+        found |= described_patterns(inner)
+    return found
