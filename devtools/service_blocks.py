@@ -17,7 +17,7 @@ from services.registry import PROCESSES, SERVICE_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = ROOT / "compose.yaml"
-SECRETS = ROOT / "devtools" / "compose" / "wishes.yaml"
+SECRETS = ROOT / "devtools" / "compose" / "secrets.yaml"
 VALUES = ROOT / "charts" / "warren" / "values.yaml"
 KUSTOMIZATION = ROOT / "charts" / "warren" / "topology" / "kustomization.yaml"
 AUTOSCALING = [ROOT / "charts" / "warren" / "ci" / f"{mode}-values.yaml" for mode in ("keda", "hpa")]

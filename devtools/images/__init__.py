@@ -1,1 +1,1 @@
-"""Container images: of Warren's programs, of their base, and of the servers where official ones cannot be pulled."""
+"""Builds the container images of Warren, of their base, and of servers whose official images cannot be pulled."""

@@ -1,4 +1,4 @@
-"""python -m devtools.images: every image of Warren, with Docker."""
+"""python -m devtools.images: build every image of Warren with Docker."""
 
 import argparse
 import sys
@@ -15,17 +15,17 @@ SUITE, SERVERS_SUITE = "trixie", "forky"
 SERVERS = {"rabbitmq": "rabbitmq:4.3-management", "postgres": "postgres:18"}
 EXAMPLES = """\
 examples:
-  python -m devtools.images                                   warren/order:dev and the others
+  python -m devtools.images                                   warren/order:dev and all others
   python -m devtools.images order tools --tag 0.1.0           only these
-  python -m devtools.images --prefix registry.example/warren  names to push elsewhere
+  python -m devtools.images --prefix registry.example/warren  other names, to push them
   python -m devtools.images --servers --network host          also RabbitMQ and PostgreSQL, from Debian's packages
 
-exit codes: 0 all are built, 1 one could not be, 2 wrong usage
+exit codes: 0 all images are built, 1 one could not be built, 2 wrong usage
 """
 
 
 def names() -> list[str]:
-    """One for each service, whatever its number of processes; the operator; the tools."""
+    """Return the names of all images: one for each service, the operator and the tools."""
     return [*SERVICE_NAMES, "operator", "tools"]
 
 
@@ -36,12 +36,18 @@ def main() -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"which; all by default: {', '.join(names())}")
+    parser.add_argument(
+        "images", nargs="*", metavar="IMAGE", help=f"the images to build; default: all: {', '.join(names())}"
+    )
     parser.add_argument("--tag", default="dev")
-    parser.add_argument("--prefix", default="warren", help="what stands before the name; default: %(default)s")
-    parser.add_argument("--servers", action="store_true", help="also servers, where official images cannot be pulled")
+    parser.add_argument("--prefix", default="warren", help="the prefix of the names; default: %(default)s")
+    parser.add_argument(
+        "--servers", action="store_true", help="also build RabbitMQ and PostgreSQL, if their images cannot be pulled"
+    )
     parser.add_argument("--docker", default="docker", metavar="PROGRAM")
-    parser.add_argument("--network", default="default", help="of the builds; `host` where no bridge leads outside")
+    parser.add_argument(
+        "--network", default="default", help="the network of the builds; `host` where the bridge network has no way out"
+    )
     options = parser.parse_args()
     if unknown := sorted(set(options.images) - set(names())):
         parser.error(f"there is no image {', '.join(unknown)}; there are {', '.join(names())}")

@@ -1,4 +1,4 @@
-"""The Debian that images stand on: the published one, or one made from Debian's packages where none can be pulled."""
+"""The Debian base image: the published one, or one built from Debian's packages if it cannot be pulled."""
 
 import shutil
 import subprocess
@@ -9,8 +9,8 @@ from devtools.images.docker import Docker
 from devtools.images.errors import ImageError
 from devtools.servers.apt_sources import debian_mirrors
 
-# As in Debian's own slim images: what nobody reads in a container, but the licences.
-LEFT_OUT = [
+# As in Debian's slim images: documentation, but not the licences.
+EXCLUDED = [
     *(
         f"--dpkgopt=path-exclude=/usr/share/{folder}/*"
         for folder in ("doc", "info", "locale", "man", "groff", "lintian")
@@ -20,7 +20,7 @@ LEFT_OUT = [
 
 
 def base(docker: Docker, suite: str) -> str:
-    """The name of an image of this suite, pulled or made as needed. Raises ImageError."""
+    """Return the name of the base image of a suite, after pulling or building it if necessary. Raises ImageError."""
     published, made = f"debian:{suite}-slim", f"warren/base:{suite}"
     for image in (made, published):
         if docker.has(image):
@@ -34,18 +34,18 @@ def base(docker: Docker, suite: str) -> str:
 def _make(docker: Docker, suite: str, image: str) -> None:
     if shutil.which("mmdebstrap") is None:
         raise ImageError(
-            f"debian:{suite}-slim cannot be pulled, and without mmdebstrap it cannot be made from Debian's packages:"
+            f"debian:{suite}-slim cannot be pulled, and building it from Debian's packages needs mmdebstrap:"
             " apt-get install mmdebstrap"
         )
     mirrors = debian_mirrors()
     if not mirrors:
-        raise ImageError("this machine's apt knows no Debian archive to make a base image from")
+        raise ImageError("apt on this machine has no Debian mirror to build a base image from")
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "root.tar"
-        # A mirror's list may be past its date, as in devtools/servers/apt.py; its signature is checked all the same.
-        options = ["--variant=minbase", '--aptopt=Acquire::Check-Valid-Until "false"', *LEFT_OUT]
+        # A mirror may lag behind, as in devtools/servers/apt.py; signatures are verified anyway.
+        options = ["--variant=minbase", '--aptopt=Acquire::Check-Valid-Until "false"', *EXCLUDED]
         command = ["mmdebstrap", *options, suite, str(archive), mirrors[0].uri]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
-            raise ImageError(f"mmdebstrap could not make Debian {suite}: {done.stdout.strip().splitlines()[-1]}")
+            raise ImageError(f"mmdebstrap could not build Debian {suite}: {done.stdout.strip().splitlines()[-1]}")
         docker.load_root(archive, image)

@@ -1,4 +1,4 @@
-"""The one door to Docker. BuildKit is needed: the Dockerfile keeps pip's cache and the authority's file in mounts."""
+"""Runs Docker commands. BuildKit is required: the Dockerfile uses cache and secret mounts."""
 
 import os
 import subprocess
@@ -11,34 +11,34 @@ TAIL = 25  # lines of a failed build that are shown
 
 
 class Docker:
-    """`program` is docker or what takes its commands; `network` is what builds use, as `docker build --network`."""
+    """`program` is docker or a compatible program; `network` is the value of `docker build --network`."""
 
     def __init__(self, program: str = "docker", network: str = "default") -> None:
         self._program = program
         self._network = network
 
     def require(self) -> None:
-        """Raises ImageError unless a daemon answers."""
+        """Raises ImageError unless a daemon responds."""
         if self._run("version", "--format", "{{.Server.Version}}").returncode:
             raise ImageError(
-                f"no Docker daemon answers `{self._program} version`: start it, or name another program with --docker"
+                f"no Docker daemon responds to `{self._program} version`: start it, or name another one with --docker"
             )
 
     def has(self, image: str) -> bool:
         return self._run("image", "inspect", image).returncode == 0
 
     def pull(self, image: str) -> bool:
-        """False when the registry cannot be reached or does not have it."""
+        """Return False if the registry cannot be reached or lacks the image."""
         return self._run("pull", "--quiet", image).returncode == 0
 
     def load_root(self, archive: Path, image: str) -> None:
-        """Make an image of one layer from a tar file of a root file system. Raises ImageError."""
+        """Import a tar file of a root file system as an image. Raises ImageError."""
         done = self._run("import", str(archive), image)
         if done.returncode:
             raise ImageError(f"{image} could not be imported: {done.stdout.strip()}")
 
     def build(self, image: str, file: Path, context: Path, target: str, arguments: Mapping[str, str]) -> None:
-        """Raises ImageError with the end of the build's log."""
+        """Build a target. Raises ImageError with the end of the log."""
         authority = os.environ.get("PIP_CERT", "")
         options = ["--file", str(file), "--target", target, "--tag", image, "--network", self._network]
         for name, value in arguments.items():
@@ -51,7 +51,7 @@ class Docker:
             raise ImageError(f"{image} could not be built:\n{tail}")
 
     def size(self, image: str) -> int:
-        """Bytes."""
+        """Return the size in bytes."""
         return int(self._run("image", "inspect", "--format", "{{.Size}}", image).stdout)
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:

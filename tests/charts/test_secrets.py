@@ -101,15 +101,17 @@ def test_services_have_no_rights(name: str) -> None:
 def test_the_provision_role_names_exactly_its_secrets(name: str) -> None:
     import yaml
 
-    (wishes,) = (
-        yaml.safe_load(body["data"]["wishes.yaml"]) for body in case(name) if "wishes.yaml" in (body.get("data") or {})
+    (manifest,) = (
+        yaml.safe_load(body["data"]["secrets.yaml"])
+        for body in case(name)
+        if "secrets.yaml" in (body.get("data") or {})
     )
     (role,) = (body for body in case(name) if identity(body).endswith("/Role/shop/warren-provision"))
-    authority = {wishes["authority"]} if "authority" in wishes else set()
+    authority = {manifest["authority"]} if "authority" in manifest else set()
     named = {
         each for rule in role["rules"] if rule["resources"] == ["secrets"] for each in rule.get("resourceNames", ())
     }
-    assert named == {*wishes["certificates"], *wishes["passwords"]} | authority
+    assert named == {*manifest["certificates"], *manifest["passwords"]} | authority
     certified = {body["metadata"]["name"] for body in case(name) if body["kind"] == "Certificate"}
-    assert not certified & wishes["certificates"].keys()
+    assert not certified & manifest["certificates"].keys()
     assert bool(certified) == name.startswith("cert-manager") or name == "production"

@@ -1,4 +1,4 @@
-"""`make images-test`: builds a service's image with a Docker Engine and asks it, shut in, whether it is as it must be.
+"""`make images-test`: builds a service's image with a Docker Engine and checks it in a confined container.
 
 With --answering, as in `make test`, only with an engine that is there; without, one is started where none is.
 

@@ -1,4 +1,4 @@
-"""What an image must be like where it runs: asked of a container that may do nothing."""
+"""Checks of an image, in a container without capabilities."""
 
 import json
 import subprocess

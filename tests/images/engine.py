@@ -1,4 +1,4 @@
-"""A Docker Engine for one run: the one that answers, or one of our own that is gone afterwards.
+"""A Docker Engine for one run: the running one, or a temporary one.
 
 Our own needs root and Debian's docker.io. Its data, socket and processes are in one folder, and iptables stay as they
 are, so builds use the host's network and containers have none. It still gets a bridge: told to do without, dockerd

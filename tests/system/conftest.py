@@ -1,4 +1,4 @@
-"""The whole system as `warren up` runs it, on servers of its own, and a client that keeps what was accepted."""
+"""The whole system as `warren up` runs it, on private servers, and a client that records accepted orders."""
 
 import asyncio
 import os

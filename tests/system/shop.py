@@ -1,4 +1,4 @@
-"""What customers and operators do to the running system in the system tests."""
+"""Actions of customers and operators in the system tests."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The example of the documentation, run as its README says, beside the whole system."""
+"""The documentation's example, run as its README describes, with the whole system."""
 
 import asyncio
 import ssl
@@ -59,9 +59,7 @@ def points(shop: Shop, tmp_path: Path) -> Iterator[Points]:
             api.delete(f"/api/queues/{VHOST}/{queue}").raise_for_status()
 
 
-def test_the_example_gives_points_for_completed_orders_also_for_those_that_it_missed(
-    shop: Shop, points: Points
-) -> None:
+def test_the_example_gives_points_for_completed_orders_including_missed_ones(shop: Shop, points: Points) -> None:
     points.reach("ada", 0)
     order = shop.reaches(shop.place("teapot", user="ada"), "COMPLETED")
     first = order.total_cents // 100

@@ -1,4 +1,4 @@
-"""Each process is asked whether it lives, whether it is ready, and for its figures."""
+"""Liveness, readiness and metrics of each process."""
 
 import time
 import urllib.request
@@ -37,7 +37,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_every_process_lives_and_is_ready_and_names_its_parts(system: System, process: str) -> None:
+def test_every_process_is_live_and_ready_and_names_its_parts(system: System, process: str) -> None:
     url = system.metrics_url(process)
     assert read(f"{url}/livez") == "ok\n"
     assert read(f"{url}/readyz") == "ok\n"
@@ -48,7 +48,7 @@ def test_every_process_lives_and_is_ready_and_names_its_parts(system: System, pr
     assert any(part.endswith(".queue") for part in parts) == (process != "order-api")
 
 
-def test_figures_follow_an_order(system: System, shop: Shop) -> None:
+def test_metrics_count_an_order(system: System, shop: Shop) -> None:
     def sent() -> float:
         page = read(f"{system.metrics_url('order-api')}/metrics")
         return figure(page, "messaging_client_sent_messages_total", **KINDS)

@@ -1,4 +1,4 @@
-"""Parked messages of the running system: replayed, replayed twice, parked again, dropped; the invariants follow."""
+"""Parked messages of the running system are replayed, replayed twice, parked again and dropped; invariants hold."""
 
 import asyncio
 import json
@@ -80,9 +80,7 @@ async def _reject(url: str, service: str, count: int) -> None:
     await connection.close()
 
 
-def test_orders_whose_events_were_parked_complete_after_a_replay_that_was_killed_and_repeated(
-    shop: Shop, tmp_path: Path
-) -> None:
+def test_orders_with_parked_events_complete_after_a_killed_and_repeated_replay(shop: Shop, tmp_path: Path) -> None:
     before = shop.stock("item3")
     with parking(shop, "inventory", 8):
         orders = [shop.place("item3") for _ in range(8)]
@@ -95,7 +93,7 @@ def test_orders_whose_events_were_parked_complete_after_a_replay_that_was_killed
     assert shop.stock("item3")["sold"] - before["sold"] == 8, "each event came twice and had one effect"
 
 
-def test_poison_is_parked_again_with_its_count_begun_anew_and_can_be_dropped(shop: Shop, tmp_path: Path) -> None:
+def test_poison_is_parked_again_with_a_new_count_and_can_be_dropped(shop: Shop, tmp_path: Path) -> None:
     send_poison(shop.system.servers.broker.address, "inventory.queue")
 
     def listed() -> list[dict[str, Any]]:

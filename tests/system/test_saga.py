@@ -1,4 +1,4 @@
-"""The order saga, end to end: real broker, real database, every service a process of its own."""
+"""The order saga end to end: real broker, real database, a process for each service."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def test_the_happy_path_publishes_each_event_once(shop: Shop) -> None:
     assert (after["sold"] - before["sold"], before["onHand"] - after["onHand"]) == (3, 3)
 
 
-def test_the_first_seeds_request_is_accepted_verbatim_and_every_service_logs_its_steps(shop: Shop) -> None:
+def test_the_documented_request_is_accepted_and_every_service_logs_its_steps(shop: Shop) -> None:
     body = '{"orderId": "123", "user": "gayal", "items": ["item1", "item2"]}'
     url = f"{shop.system.url('order-api')}/orders"
     command = ["curl", "-s", "-i", "-X", "POST", url, "-H", "Content-Type: application/json", "-d", body]
@@ -79,7 +79,7 @@ def test_out_of_stock_cancels_and_reserves_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("token", ["tok_declined", "tok_insufficient_funds", "tok_expired_card", "tok_nonsense"])
-def test_a_failed_payment_cancels_and_gives_the_stock_back(shop: Shop, token: str) -> None:
+def test_a_failed_payment_cancels_and_releases_the_stock(shop: Shop, token: str) -> None:
     before = shop.stock("teapot")
     order = shop.reaches(shop.place("teapot", paymentToken=token), "CANCELLED")
     assert order.reason == "payment_failed"
@@ -88,17 +88,17 @@ def test_a_failed_payment_cancels_and_gives_the_stock_back(shop: Shop, token: st
 
 
 @pytest.mark.parametrize("token", ["tok_flaky", "tok_lost_answer", "tok_confirm"])
-def test_a_troubled_payment_succeeds_with_one_charge(shop: Shop, token: str) -> None:
+def test_a_payment_with_errors_succeeds_with_one_charge(shop: Shop, token: str) -> None:
     order = shop.reaches(shop.place("item3", paymentToken=token), "COMPLETED", "CANCELLED")
     assert order.state == "COMPLETED"
 
 
-def test_a_payment_that_never_comes_is_cancelled_by_the_deadline(shop: Shop) -> None:
+def test_an_order_without_a_payment_is_cancelled_at_its_deadline(shop: Shop) -> None:
     order = shop.reaches(shop.place("item3", paymentToken="tok_abandoned"), "CANCELLED", seconds=40)
     assert order.reason == "payment_timeout"
 
 
-def test_cancelled_while_pending(shop: Shop) -> None:
+def test_a_pending_order_is_cancelled(shop: Shop) -> None:
     with shop.without("inventory"):
         order = shop.place("item4")
         assert shop.client.cancel(order.id).state == "CANCELLING"
@@ -110,7 +110,7 @@ def test_cancelled_while_pending(shop: Shop) -> None:
     assert {"payment.voided", "payment.refunded"} & set(story)
 
 
-def test_cancelled_while_confirmed(shop: Shop) -> None:
+def test_a_confirmed_order_is_cancelled(shop: Shop) -> None:
     order = shop.place("item4", paymentToken="tok_abandoned")
     shop.reaches(order, "CONFIRMED")
     shop.client.cancel(order.id)
@@ -118,7 +118,7 @@ def test_cancelled_while_confirmed(shop: Shop) -> None:
     assert "payment.voided" in shop.story(order, until="order.cancelled")
 
 
-def test_cancelled_while_paid_refunds(shop: Shop) -> None:
+def test_a_cancelled_paid_order_is_refunded(shop: Shop) -> None:
     order = shop.place("item4")
     shop.reaches(order, "PAID")
     shop.client.cancel(order.id)
@@ -145,7 +145,7 @@ def cancelled_after_the_parcel_left(shop: Shop) -> OrderView:
     raise AssertionError("the moment was missed eight times")
 
 
-def test_a_cancellation_that_comes_too_late_at_shipping_is_withdrawn_before_any_refund(shop: Shop) -> None:
+def test_a_cancellation_refused_by_shipping_is_withdrawn_before_any_refund(shop: Shop) -> None:
     order = cancelled_after_the_parcel_left(shop)
     found = shop.reaches(order, "COMPLETED", "CANCELLED")
     assert (found.state, found.reason) == ("COMPLETED", None)
@@ -155,7 +155,7 @@ def test_a_cancellation_that_comes_too_late_at_shipping_is_withdrawn_before_any_
 
 
 @pytest.mark.parametrize("state", ["SHIPPED", "COMPLETED"])
-def test_cancelling_after_shipping_is_refused(shop: Shop, state: str) -> None:
+def test_a_cancellation_after_shipping_is_refused(shop: Shop, state: str) -> None:
     order = shop.place("item4")
     shop.reaches(order, state)
     with pytest.raises(ClientError, match=r"\(409\)"):
@@ -168,7 +168,7 @@ def test_a_cancelled_order_cannot_be_cancelled_again(shop: Shop) -> None:
         shop.client.cancel(order.id)
 
 
-def test_the_customers_confirmation_delivers(shop: Shop) -> None:
+def test_the_customers_confirmation_completes_the_order(shop: Shop) -> None:
     order = shop.place("item5")
     shop.reaches(order, "SHIPPED")
     shop.client.confirm_delivery(order.id)
@@ -176,7 +176,7 @@ def test_the_customers_confirmation_delivers(shop: Shop) -> None:
     assert shop.story(order, until="order.completed").count("shipping.delivered") == 1
 
 
-def test_fifty_posts_at_once_with_one_idempotency_key_make_one_order_and_get_equal_answers(shop: Shop) -> None:
+def test_fifty_concurrent_posts_with_one_key_create_one_order_and_get_equal_responses(shop: Shop) -> None:
     request = {"user": "gayal", "items": ["item6"]}
     headers = {"Idempotency-Key": "one-key"}
     together = Barrier(50)
@@ -201,7 +201,7 @@ def test_fifty_posts_at_once_with_one_idempotency_key_make_one_order_and_get_equ
         assert (other.status_code, other.headers["content-type"]) == (422, "application/problem+json")
 
 
-def test_a_hundred_orders_at_once_for_the_last_piece_sell_it_once(shop: Shop) -> None:
+def test_a_hundred_concurrent_orders_sell_the_last_piece_once(shop: Shop) -> None:
     together = Barrier(100)
 
     def place(number: int) -> OrderView:

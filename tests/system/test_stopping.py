@@ -1,4 +1,4 @@
-"""A process that is asked to end ends once, with the exit code of a tidy end."""
+"""A process that receives several SIGTERMs shuts down once, with exit code 0."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from contextlib import suppress
 from devtools.local.system import System
 
 
-def test_asking_again_and_again_changes_nothing(system: System) -> None:
+def test_repeated_sigterms_change_nothing(system: System) -> None:
     """Kubernetes, a person and a supervisor may all ask, the last of them while the interpreter is ending."""
     processes = system.processes
     processes.start(system.process("email", as_name="email-2"))

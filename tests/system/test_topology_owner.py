@@ -1,4 +1,4 @@
-"""The runner's topology has an owner: a service that left the files leaves the broker, and its messages do not."""
+"""The runner owns its topology: a service without a file is removed from the broker, but not its messages."""
 
 import asyncio
 import time
@@ -72,7 +72,7 @@ def runner(system: System, tmp_path: Path) -> Iterator[Runner]:
     assert runner.apply(with_wishlist=False) == []
 
 
-def test_a_service_that_the_files_no_longer_name_is_removed(runner: Runner) -> None:
+def test_a_service_without_a_topology_file_is_removed(runner: Runner) -> None:
     assert runner.apply(with_wishlist=True) == []
     assert runner.apply(with_wishlist=True) == []
     assert {"wishlist.queue", "wishlist.dlq"} <= runner.names("queues/orders")
@@ -84,7 +84,7 @@ def test_a_service_that_the_files_no_longer_name_is_removed(runner: Runner) -> N
     assert "wishlist" not in runner.names("users")
 
 
-def test_one_that_holds_messages_is_kept_and_named_and_gets_no_more(runner: Runner, shop: Shop) -> None:
+def test_a_removed_queue_with_messages_is_kept_and_reported_and_unbound(runner: Runner, shop: Shop) -> None:
     runner.apply(with_wishlist=True)
     shop.reaches(shop.place("mug"), "COMPLETED")
     deadline = time.monotonic() + 30
@@ -103,7 +103,7 @@ def test_one_that_holds_messages_is_kept_and_named_and_gets_no_more(runner: Runn
     assert not {"wishlist.queue", "wishlist.dlq"} & runner.names("queues/orders")
 
 
-def test_an_instance_without_an_owner_gets_one_and_queues_that_no_file_names_are_named(runner: Runner) -> None:
+def test_an_instance_without_an_owner_gets_one_and_undeclared_queues_are_reported(runner: Runner) -> None:
     runner.ask(
         lambda api: api.put(
             f"/api/queues/orders/{NEVER_NAMED}", {"durable": True, "arguments": {"x-queue-type": "quorum"}}

@@ -1,4 +1,4 @@
-"""Under `warren up`, what is killed comes back by itself on the same data and ports, and orders go on."""
+"""`warren up` restarts killed parts on the same data and ports, and orders continue."""
 
 import os
 import signal
@@ -57,7 +57,7 @@ def watched(system: System) -> Iterator[Watched]:
 
 
 @pytest.mark.parametrize("victim", ["payment", "order-worker", "sinks", "PostgreSQL", "RabbitMQ"])
-def test_a_killed_part_is_started_again_and_orders_go_on(shop: Shop, watched: Watched, victim: str) -> None:
+def test_a_killed_part_restarts_and_orders_continue(shop: Shop, watched: Watched, victim: str) -> None:
     # A quorum queue younger than this may lose its log in a kill.
     time.sleep(2.5 if victim == "RabbitMQ" else 0)
     before = shop.place("mug")
@@ -71,7 +71,7 @@ def test_a_killed_part_is_started_again_and_orders_go_on(shop: Shop, watched: Wa
     shop.system.check()
 
 
-def test_without_a_watch_a_server_that_ends_by_itself_is_a_failure_that_is_noticed_at_once(system: System) -> None:
+def test_without_a_watch_an_unexpected_end_of_a_server_is_reported_at_once(system: System) -> None:
     server = system.servers.postgres
     pid = server.pid
     assert pid is not None

@@ -32,7 +32,7 @@ GENERATED = {
     "charts/warren/ci/keda-values.yaml",
     "charts/warren/topology/kustomization.yaml",
     "compose.yaml",
-    "devtools/compose/wishes.yaml",
+    "devtools/compose/secrets.yaml",
     "k8s/warren/network.yaml",
     "k8s/warren/provision.yaml",
     "k8s/warren/services.yaml",

@@ -1,5 +1,5 @@
-"""What an installation needs before anything starts: its certificate authority, server certificates, passwords.
+"""Creates the secrets of an installation: its certificate authority, server certificates and passwords.
 
-Made once and kept; running again makes only what is missing, and renews certificates in good time. The same wishes are
-fulfilled into folders (Docker Compose) or into Secrets (Kubernetes).
+A repeated run creates only missing secrets, and renews certificates before they expire. The manifest is applied to
+folders (Docker Compose) or to Secrets (Kubernetes).
 """

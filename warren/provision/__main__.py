@@ -1,4 +1,4 @@
-"""python -m warren.provision: certificates and passwords for an installation."""
+"""python -m warren.provision: create the certificates and passwords of an installation."""
 
 import argparse
 import sys
@@ -14,34 +14,34 @@ from warren.provision.store import SecretStore
 
 EXAMPLES = """\
 examples:
-  python -m warren.provision wishes.yaml --folder secrets          one folder for each
-  python -m warren.provision wishes.yaml --kubernetes              one Secret for each, from a pod of the cluster
+  python -m warren.provision secrets.yaml --folder secrets          one folder for each
+  python -m warren.provision secrets.yaml --kubernetes              one Secret for each, from a pod of the cluster
 
-exit codes: 0 all is there, 1 something could not be made (running again continues), 2 wrong usage
+exit codes: 0 all secrets exist, 1 one could not be created (a repeated run continues), 2 wrong usage
 """
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m warren.provision",
-        description="Make the certificate authority, server certificates and passwords that a file asks for. What"
-        " exists is kept; certificates are renewed 60 days before they end.",
+        description="Create the certificate authority, server certificates and passwords of a manifest. Existing"
+        " ones are kept; certificates are renewed 60 days before they expire.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("wishes", type=Path, help="YAML file; see warren/provision/manifest.py")
+    parser.add_argument("manifest", type=Path, help="YAML file; its format is in warren/provision/manifest.py")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--folder", type=Path, help="write folders below this one")
     target.add_argument("--kubernetes", action="store_true", help="write Secrets into the namespace of this pod")
-    parser.add_argument("--owner", type=_owner, metavar="UID:GID", help="who may read the folders' files")
-    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="on every Secret")
+    parser.add_argument("--owner", type=_owner, metavar="UID:GID", help="the owner of the files")
+    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of every Secret")
     options = parser.parse_args()
     labels = dict(label.partition("=")[::2] for label in options.label)
     try:
         store: SecretStore = (
-            KubernetesStore.around(labels) if options.kubernetes else FolderStore(options.folder, options.owner)
+            KubernetesStore.from_pod(labels) if options.kubernetes else FolderStore(options.folder, options.owner)
         )
-        for line in apply_manifest(read_manifest(options.wishes), store, datetime.now(UTC)):
+        for line in apply_manifest(read_manifest(options.manifest), store, datetime.now(UTC)):
             print(line, flush=True)
     except ProvisionError as error:
         print(f"warren.provision: {error}", file=sys.stderr)

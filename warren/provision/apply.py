@@ -1,4 +1,4 @@
-"""From wishes to what exists."""
+"""Applies a manifest to a store."""
 
 import secrets
 from collections.abc import Iterator
@@ -11,48 +11,48 @@ from warren.provision.store import SecretData, SecretStore
 PASSWORD_BYTES = 32
 
 
-def apply_manifest(wishes: SecretsManifest, store: SecretStore, now: datetime) -> Iterator[str]:
-    """Make what is missing, renew what ends soon; yields a line for each thing, also for those that are well.
+def apply_manifest(manifest: SecretsManifest, store: SecretStore, now: datetime) -> Iterator[str]:
+    """Create missing secrets and renew certificates that expire soon; yields a line for each entry.
 
-    An interrupted run is continued by the next one: each thing is complete before the next is begun, the authority
-    first, and of two runs at once both go on with what the first of them made. Raises StoreFailed.
+    Entries are completed one by one, the authority first, so that the next run continues an interrupted one. Two
+    concurrent runs both use the secrets of the first. Raises SecretStoreError.
     """
-    authority = _authority(wishes, store, now) if wishes.authority else None
+    authority = _authority(manifest, store, now) if manifest.authority else None
     if authority is not None:
-        yield f"{wishes.authority}: the authority; its certificate is in {wishes.bundle}"
-        yield from _certificates(wishes, store, authority, now)
-    for name, password in wishes.passwords.items():
+        yield f"{manifest.authority}: the authority; its certificate is in {manifest.bundle}"
+        yield from _certificates(manifest, store, authority, now)
+    for name, password in manifest.passwords.items():
         fresh = {"username": password.username.encode(), "password": secrets.token_urlsafe(PASSWORD_BYTES).encode()}
         fresh |= {key: text.encode() for key, text in password.also.items()}
         fresh |= {"ca.crt": authority.pem} if authority is not None and password.trust else {}
-        yield f"{name}: {'made' if _kept(store, name, fresh) is fresh else 'well'}"
+        yield f"{name}: {'created' if _read_or_create(store, name, fresh) is fresh else 'unchanged'}"
 
 
-def _authority(wishes: SecretsManifest, store: SecretStore, now: datetime) -> CertificateAuthority:
+def _authority(manifest: SecretsManifest, store: SecretStore, now: datetime) -> CertificateAuthority:
     found = CertificateAuthority.load(
-        wishes.authority, _kept(store, wishes.authority, CertificateAuthority.new("Warren", now).data)
+        manifest.authority, _read_or_create(store, manifest.authority, CertificateAuthority.new("Warren", now).data)
     )
-    store.publish(wishes.bundle, {"ca.crt": found.pem})
+    store.publish(manifest.bundle, {"ca.crt": found.pem})
     return found
 
 
 def _certificates(
-    wishes: SecretsManifest, store: SecretStore, authority: CertificateAuthority, now: datetime
+    manifest: SecretsManifest, store: SecretStore, authority: CertificateAuthority, now: datetime
 ) -> Iterator[str]:
-    for name, certificate in wishes.certificates.items():
+    for name, certificate in manifest.certificates.items():
         found = store.read(name)
         if found is None:
             store.create(name, authority.issue(certificate.names, now))
-            yield f"{name}: made, for {', '.join(certificate.names)}"
-        elif not authority.still_serves(found, certificate.names, now):
+            yield f"{name}: created, for {', '.join(certificate.names)}"
+        elif not authority.is_current(found, certificate.names, now):
             store.replace(name, authority.issue(certificate.names, now))
             yield f"{name}: renewed, for {', '.join(certificate.names)}"
         else:
-            yield f"{name}: well"
+            yield f"{name}: unchanged"
 
 
-def _kept(store: SecretStore, name: str, fresh: SecretData) -> SecretData:
-    """What is there, or what we now put there; never both."""
+def _read_or_create(store: SecretStore, name: str, fresh: SecretData) -> SecretData:
+    """Return the existing content, else store and return `fresh`."""
     found = store.read(name)
     if found is not None:
         return found

@@ -15,12 +15,12 @@ from warren.provision.errors import SecretStoreError
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365
-RENEW_DAYS = 60  # so many days before its end a certificate is made anew
+RENEW_DAYS = 60  # days before its expiry in which a certificate is renewed
 _SKEW = timedelta(minutes=10)  # clocks of machines differ
 
 
 class CertificateAuthority:
-    """Signs certificates. Its own is never renewed: that would end the trust of every client at once."""
+    """Signs certificates. Its own certificate is never renewed, because every client would lose its trust."""
 
     def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
         self._certificate = certificate
@@ -35,7 +35,7 @@ class CertificateAuthority:
             data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
         )  # fmt: skip
         certificate = (
-            _draft(subject, subject, key.public_key(), key, now, AUTHORITY_DAYS)
+            _builder(subject, subject, key.public_key(), key, now, AUTHORITY_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .sign(key, hashes.SHA256())
@@ -44,12 +44,12 @@ class CertificateAuthority:
 
     @classmethod
     def load(cls, name: str, data: Mapping[str, bytes]) -> Self:
-        """From `ca.crt` and `ca.key`. Raises SecretStoreError when they are missing, damaged or no pair."""
+        """Load `ca.crt` and `ca.key`. Raises SecretStoreError if they are missing, damaged or not a pair."""
         try:
             certificate = x509.load_pem_x509_certificate(data["ca.crt"])
             key = serialization.load_pem_private_key(data["ca.key"], password=None)
         except (KeyError, ValueError) as error:
-            raise SecretStoreError(f"{name} exists and holds no authority (ca.crt, ca.key): {error}") from error
+            raise SecretStoreError(f"{name} exists without a valid authority (ca.crt, ca.key): {error}") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             raise SecretStoreError(f"{name}: ca.key is not the key of ca.crt")
         return cls(certificate, key)
@@ -60,11 +60,11 @@ class CertificateAuthority:
 
     @property
     def pem(self) -> bytes:
-        """Its certificate, which is what clients need."""
+        """Its certificate, for clients."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, names: Sequence[str], now: datetime) -> dict[str, bytes]:
-        """`tls.crt`, `tls.key` and `ca.crt` of a server that is called by these names."""
+        """Issue a server certificate for these names: `tls.crt`, `tls.key` and `ca.crt`."""
         key = ec.generate_private_key(ec.SECP256R1())
         usage = x509.KeyUsage(
             digital_signature=True, key_cert_sign=False, crl_sign=False, content_commitment=False,
@@ -73,8 +73,8 @@ class CertificateAuthority:
         )  # fmt: skip
         purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         certificate = (
-            _draft(_name(names[0]), self._certificate.subject, self._key.public_key(), key, now, CERTIFICATE_DAYS)
-            .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+            _builder(_name(names[0]), self._certificate.subject, self._key.public_key(), key, now, CERTIFICATE_DAYS)
+            .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(purposes, critical=False)
@@ -86,19 +86,19 @@ class CertificateAuthority:
             "ca.crt": self.pem,
         }
 
-    def still_serves(self, data: Mapping[str, bytes], names: Sequence[str], now: datetime) -> bool:
-        """Whether this certificate is ours, for exactly these names, and good for a while."""
+    def is_current(self, data: Mapping[str, bytes], names: Sequence[str], now: datetime) -> bool:
+        """Return whether this authority issued the certificate for exactly these names, and it expires later."""
         try:
             certificate = x509.load_pem_x509_certificate(data["tls.crt"])
             certificate.verify_directly_issued_by(self._certificate)
             extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except (KeyError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
             return False
-        same = set(extension.value) == {_general(name) for name in names}
+        same = set(extension.value) == {_general_name(name) for name in names}
         return same and certificate.not_valid_after_utc - now > timedelta(days=RENEW_DAYS)
 
 
-def _draft(
+def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     issuer_key: ec.EllipticCurvePublicKey,
@@ -115,7 +115,7 @@ def _draft(
         .not_valid_before(now - _SKEW)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        # Strict clients, which Python's are from 3.13 on, refuse a certificate without it.
+        # Strict clients, such as Python from 3.13 on, refuse a certificate without it.
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
     )
 
@@ -124,7 +124,7 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
 
-def _general(name: str) -> x509.GeneralName:
+def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

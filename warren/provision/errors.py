@@ -1,18 +1,18 @@
-"""Errors of provisioning. Each says what is wrong and where; nothing that existed was changed.
+"""Errors of provisioning. Each names the place and the problem; existing secrets are unchanged.
 
 ProvisionError
-├── InvalidManifest       the file of wishes is not in order
-└── SecretStoreError         a folder or the Kubernetes API did not take or give what it should
+├── InvalidManifest     the manifest is not valid
+└── SecretStoreError    a folder or the Kubernetes API refused a read or a write
 """
 
 
 class ProvisionError(Exception):
-    """Something that whoever installs can act on; `str()` is ready to print."""
+    """Base of the errors above; `str()` is ready to print."""
 
 
 class InvalidManifest(ProvisionError):
-    """The file of wishes cannot be read, or asks for something that cannot be."""
+    """The manifest cannot be read, or is not valid."""
 
 
 class SecretStoreError(ProvisionError):
-    """What keeps the secrets is away, refuses us, or holds something else under that name."""
+    """The store cannot be reached, refuses access, or has other content under the name."""

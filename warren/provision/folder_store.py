@@ -1,4 +1,4 @@
-"""Secrets as folders: `<root>/<name>/<file>`, the shape in which Kubernetes mounts them."""
+"""Stores secrets as folders, `<root>/<name>/<file>`, as Kubernetes mounts them."""
 
 import os
 import shutil
@@ -12,8 +12,7 @@ PRIVATE, SHARED, PUBLIC = 0o400, 0o440, 0o444
 
 
 class FolderStore:
-    """Appear complete or not at all. `owner` is the (user, group) that may read them, where we may say so; without it,
-    nobody but this user may."""
+    """Files appear complete or not at all. `owner` is the (user, group) that may read them; default: this user."""
 
     def __init__(self, root: Path, owner: tuple[int, int] | None = None) -> None:
         self._root = root
@@ -43,7 +42,7 @@ class FolderStore:
             self._write(name, data, PUBLIC)
 
     def _write(self, name: str, data: SecretData, mode: int) -> None:
-        """Each file by a rename in its folder, which may be a mount point and cannot be renamed itself."""
+        """Write each file with a rename inside the folder, which may be a mount point."""
         folder = self._root / name
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Secrets of a Kubernetes namespace, reached as a pod reaches its API server (in-cluster configuration)."""
+"""Stores secrets as Secrets of a Kubernetes namespace, with the in-cluster configuration of a pod."""
 
 import base64
 import os
@@ -14,12 +14,12 @@ from warren.provision.store import SecretData
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIME_LIMIT = 10.0  # seconds for each answer
-TRIES = 5  # of connecting: the network of a pod may be up a moment after its process
+TRIES = 5  # of connecting: a pod's network may start after its process
 TLS_TYPE = "kubernetes.io/tls"
 
 
 class KubernetesStore:
-    """Each is one Secret; what is public is a ConfigMap. All carry `labels`."""
+    """Each set of files is a Secret, a published one a ConfigMap. All have `labels`."""
 
     def __init__(self, client: httpx.Client, namespace: str, labels: Mapping[str, str]) -> None:
         self._client = client
@@ -27,17 +27,17 @@ class KubernetesStore:
         self._labels = dict(labels)
 
     @classmethod
-    def around(cls, labels: Mapping[str, str], account: Path = ACCOUNT) -> Self:
-        """The cluster that this pod runs in. Raises SecretStoreError when it is no pod."""
+    def from_pod(cls, labels: Mapping[str, str], account: Path = ACCOUNT) -> Self:
+        """Return a store for the namespace of this pod. Raises SecretStoreError outside a pod."""
         try:
             token = (account / "token").read_text().strip()
             namespace = (account / "namespace").read_text().strip()
             tls = ssl.create_default_context(cafile=account / "ca.crt")
-            # Some clusters' authorities have no key usage, which we cannot change and Python refuses from 3.13 on.
+            # Some clusters' authorities have no key usage, which Python refuses from 3.13 on.
             tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
             host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         except (OSError, KeyError) as error:
-            raise SecretStoreError(f"this is no pod with a service account: {error} is missing") from error
+            raise SecretStoreError(f"this is not a pod with a service account: {error} is missing") from error
         if ":" in host:
             host = f"[{host}]"
         client = httpx.Client(
@@ -89,7 +89,9 @@ class KubernetesStore:
         try:
             return self._client.request(method, f"/api/v1/namespaces/{self._namespace}/{path}", json=body)
         except httpx.HTTPError as error:
-            raise SecretStoreError(f"the Kubernetes API at {self._client.base_url} does not answer: {error}") from error
+            raise SecretStoreError(
+                f"the Kubernetes API at {self._client.base_url} does not respond: {error}"
+            ) from error
 
     def _checked(self, answer: httpx.Response, purpose: str) -> dict[str, Any]:
         if answer.is_success:

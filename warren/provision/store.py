@@ -1,4 +1,4 @@
-"""Where secrets are kept, as provisioning sees it."""
+"""The interface of a store of secrets."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,16 +7,16 @@ SecretData = Mapping[str, bytes]
 
 
 class SecretStore(Protocol):
-    """Named sets of files. Whoever comes second finds what the first made: nothing is overwritten by accident."""
+    """Named sets of files. All methods raise SecretStoreError."""
 
     def read(self, name: str) -> SecretData | None:
-        """None when there is nothing of that name. Raises StoreFailed."""
+        """Return the content of a name; None if it does not exist."""
 
     def create(self, name: str, data: SecretData) -> bool:
-        """False when somebody else was first. Raises StoreFailed."""
+        """Store new content; False, without a change, if the name exists."""
 
     def replace(self, name: str, data: SecretData) -> None:
-        """Put other content in the place of what is there. Raises StoreFailed."""
+        """Replace the content of an existing name."""
 
     def publish(self, name: str, data: SecretData) -> None:
-        """Make content known that everybody may read. Raises StoreFailed."""
+        """Store content that every user may read."""

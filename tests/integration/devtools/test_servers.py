@@ -1,4 +1,4 @@
-"""Both servers for real, from the one cached root, in a folder of their own."""
+"""Both real servers, from the cached root, in a new instance folder."""
 
 import asyncio
 import json
@@ -76,7 +76,7 @@ async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
     await asyncio.sleep(CLOSING)
 
 
-async def test_shared_memory_is_not_the_machines(servers: Servers) -> None:
+async def test_the_servers_shared_memory_is_private(servers: Servers) -> None:
     """What a killed server leaves there would stay for good."""
     connection = await asyncpg.connect(servers.postgres.address.dsn())
     try:
@@ -108,7 +108,7 @@ async def test_broker_is_new_enough_and_serves_verified_tls(servers: Servers) ->
         await message.ack()
 
 
-def test_nothing_is_reachable_from_other_machines(servers: Servers) -> None:
+def test_no_port_is_reachable_from_other_machines(servers: Servers) -> None:
     ports = set(json.loads((servers.instance_dir / "ports.json").read_text()).values())
     listening: dict[int, str] = {}
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
@@ -120,12 +120,12 @@ def test_nothing_is_reachable_from_other_machines(servers: Servers) -> None:
     assert set(listening.values()) == {"0100007F"}
 
 
-def test_only_our_administrator_exists(servers: Servers) -> None:
+def test_the_administrator_is_the_only_user(servers: Servers) -> None:
     users = servers.broker.rabbitmqctl("--silent", "list_users", "--formatter=json")
     assert json.loads(users) == [{"user": "admin", "tags": ["administrator"]}]
 
 
-def test_management_and_metrics_answer_over_https(servers: Servers) -> None:
+def test_management_and_metrics_respond_over_https(servers: Servers) -> None:
     address = servers.broker.address
     credentials = b64encode(f"{address.admin_username}:{address.admin_password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310 (an address of our own)
@@ -141,7 +141,7 @@ def test_management_and_metrics_answer_over_https(servers: Servers) -> None:
 
 
 @pytest.mark.parametrize("server", ["broker", "postgres"])
-def test_neither_server_is_trusted_without_our_authority(servers: Servers, server: str) -> None:
+def test_neither_server_is_trusted_without_the_private_authority(servers: Servers, server: str) -> None:
     port = servers.broker.address.amqps_port if server == "broker" else servers.postgres.address.port
     with socket.create_connection(("127.0.0.1", port)) as plain:
         if server == "postgres":
@@ -160,14 +160,14 @@ def test_stream_port_speaks_tls(servers: Servers) -> None:
         assert wrapped.version() == "TLSv1.3"
 
 
-def test_passwords_and_keys_are_for_their_owner_only(servers: Servers) -> None:
+def test_passwords_and_keys_are_readable_by_the_owner_only(servers: Servers) -> None:
     secret = [*servers.instance_dir.rglob("*.key"), *(servers.instance_dir / "secrets").iterdir()]
     secret += list(servers.instance_dir.rglob("rabbitmq.conf"))
     assert len(secret) >= 6
     assert [file for file in secret if file.stat().st_mode & 0o077] == []
 
 
-async def test_confirmed_message_and_committed_row_survive_a_kill(servers: Servers) -> None:
+async def test_a_confirmed_message_and_a_committed_row_survive_a_kill(servers: Servers) -> None:
     database = await asyncpg.connect(servers.postgres.address.dsn())
     await database.execute("CREATE TABLE kept (id int); INSERT INTO kept VALUES (1)")
     connection = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
@@ -200,7 +200,7 @@ async def test_confirmed_message_and_committed_row_survive_a_kill(servers: Serve
         assert message.body == b"kept"
 
 
-def test_failed_start_shows_the_end_of_the_servers_log(servers: Servers) -> None:
+def test_a_failed_start_shows_the_end_of_the_log(servers: Servers) -> None:
     servers.postgres.stop()
     address = servers.postgres.address
     with socket.create_server((address.host, address.port)), pytest.raises(ServerError) as failure:
@@ -211,7 +211,7 @@ def test_failed_start_shows_the_end_of_the_servers_log(servers: Servers) -> None
     servers.postgres.start()
 
 
-def test_two_instances_side_by_side_and_nothing_outlives_a_killed_supervisor(
+def test_two_instances_run_side_by_side_and_end_with_their_process(
     servers: Servers, tmp_path: Path, processes: Processes
 ) -> None:
     command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
@@ -230,7 +230,7 @@ def test_two_instances_side_by_side_and_nothing_outlives_a_killed_supervisor(
     processes.wait_until_gone()
 
 
-def test_a_malformed_message_leaves_nothing_of_itself_in_the_brokers_log(servers: Servers) -> None:
+def test_the_brokers_log_contains_no_part_of_a_malformed_message(servers: Servers) -> None:
     """Its channel fails. Without a limit the log would have the message, and twenty kilobytes of state, each time."""
     broker = servers.broker.address
     body = b'{"email": "ann@customers.example", "token": "tok_secret"}'

@@ -1,4 +1,4 @@
-"""Whatever ends `warren up`, and whenever: no process, lock or state file stays, and the next start works."""
+"""`warren up` ends at any moment without a remaining process, lock or state file, and the next start succeeds."""
 
 import asyncio
 import shutil
@@ -65,9 +65,7 @@ def test_sigterm_stops_everything_cleanly(tmp_path: Path, processes: Callable[[]
 
 
 @pytest.mark.parametrize("delay", [0.3, 1.2], ids=["while-preparing", "while-starting"])
-def test_ctrl_c_during_the_start_ends_it_within_seconds(
-    tmp_path: Path, processes: Callable[[], list[int]], delay: float
-) -> None:
+def test_ctrl_c_ends_a_start_within_seconds(tmp_path: Path, processes: Callable[[], list[int]], delay: float) -> None:
     with up(tmp_path, "begun") as process:
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
@@ -78,7 +76,7 @@ def test_ctrl_c_during_the_start_ends_it_within_seconds(
     assert not (tmp_path / "state.json").exists()
 
 
-def test_start_after_kill_9_finds_nothing_in_its_way(tmp_path: Path, processes: Callable[[], list[int]]) -> None:
+def test_a_start_after_sigkill_succeeds(tmp_path: Path, processes: Callable[[], list[int]]) -> None:
     with up(tmp_path) as process:
         process.kill()
     assert (tmp_path / "state.json").exists()
@@ -88,7 +86,7 @@ def test_start_after_kill_9_finds_nothing_in_its_way(tmp_path: Path, processes: 
     assert not (tmp_path / "state.json").exists()
 
 
-def test_folder_deleted_by_hand_is_a_new_instance(tmp_path: Path) -> None:
+def test_a_deleted_folder_is_a_new_instance(tmp_path: Path) -> None:
     folder = tmp_path / "instance"
     with Servers(folder) as servers:
         first = servers.postgres.address.admin_password

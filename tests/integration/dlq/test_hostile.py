@@ -1,4 +1,4 @@
-"""Messages that are made to disable the tool: each is listed, shown, dropped and replayed, and harms no other."""
+"""Hostile messages: each can be listed, shown, dropped and replayed, without an effect on other messages."""
 
 import base64
 import hashlib
@@ -39,7 +39,7 @@ async def park_undecodable(env: Lots) -> list[bytes]:
     return bodies
 
 
-async def test_what_cannot_be_decoded_is_listed_beside_the_others_and_shown(env: Lots) -> None:
+async def test_an_undecodable_message_is_listed_with_the_others_and_shown(env: Lots) -> None:
     await env.park(b"before")
     bodies = await park_undecodable(env)
     await env.park(b"after")
@@ -59,7 +59,7 @@ async def test_what_cannot_be_decoded_is_listed_beside_the_others_and_shown(env:
     await eventually(lambda: env.has("probe.dlq", len(bodies) + 2))
 
 
-async def test_what_cannot_be_decoded_is_replayed_with_the_bytes_of_its_sender(env: Lots) -> None:
+async def test_an_undecodable_message_is_replayed_with_its_original_bytes(env: Lots) -> None:
     bodies = await park_undecodable(env)
     result = await env.warren("dlq", "replay", "--queue", "probe")
     assert result.out == f"replayed {len(bodies)} of {len(bodies)} examined\n", result.err
@@ -71,7 +71,7 @@ async def test_what_cannot_be_decoded_is_replayed_with_the_bytes_of_its_sender(e
     assert await env.depth("probe.dlq") == 0
 
 
-async def test_what_cannot_be_decoded_is_dropped_and_kept_whole(env: Lots) -> None:
+async def test_an_undecodable_message_is_dropped_and_kept_in_full(env: Lots) -> None:
     bodies = await park_undecodable(env)
     result = await env.warren("dlq", "drop", "--queue", "probe", "--yes", "--json")
     (document,) = result.documents
@@ -84,7 +84,7 @@ async def test_what_cannot_be_decoded_is_dropped_and_kept_whole(env: Lots) -> No
     assert await env.depth("probe.dlq") == 0
 
 
-async def test_headers_that_leave_no_room_for_a_note_stay_and_others_pass(env: Lots) -> None:
+async def test_a_message_with_full_headers_stays_and_others_are_replayed(env: Lots) -> None:
     room = 131_072 - 8 - 12
     value = b"x" * (room - 200)
     table = b"\x01aS" + len(value).to_bytes(4) + value
@@ -102,7 +102,7 @@ async def test_headers_that_leave_no_room_for_a_note_stay_and_others_pass(env: L
 
 
 @pytest.mark.parametrize("text", ["a\\u0000b", "\\ud800", "a\\u001b[2J\\u202e"])
-async def test_text_that_no_database_or_terminal_should_get_disables_nothing(text: str, env: Lots) -> None:
+async def test_text_unfit_for_database_and_terminal_disables_no_command(text: str, env: Lots) -> None:
     template = json.loads(codec.encode(event_of(OrderConfirmed(customer="ann"), reference="k1")))
     await env.park(b"before")
     async with env.consumer({OrderConfirmed: None}):
@@ -122,7 +122,7 @@ async def test_text_that_no_database_or_terminal_should_get_disables_nothing(tex
     assert result.out.startswith(f"dropped {depth}"), result.err
 
 
-async def test_random_messages_never_stop_the_tool(env: Lots) -> None:
+async def test_random_messages_never_break_the_commands(env: Lots) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
@@ -141,7 +141,7 @@ async def test_random_messages_never_stop_the_tool(env: Lots) -> None:
     assert await env.depth("probe.queue") == 40
 
 
-async def test_large_messages_are_held_one_at_a_time_and_keep_their_order(env: Lots) -> None:
+async def test_large_messages_are_read_one_at_a_time_in_order(env: Lots) -> None:
     bodies = [f"{number:03}".encode() for number in range(20)]
     await env.park(*bodies[:8])
     for number in range(COUNT):

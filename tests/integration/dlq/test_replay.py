@@ -1,4 +1,4 @@
-"""Replaying from parking lots on a real broker: nothing is lost, whatever happens on the way."""
+"""Replays from parking lots of a real broker lose no message, also when they are killed."""
 
 import asyncio
 import signal
@@ -39,7 +39,7 @@ async def replay(env: Lots, lot: str = "probe.dlq", **options: object) -> Replay
         return await actions.replay(env.dlq, opened, every, **options)  # type: ignore[arg-type]
 
 
-async def test_a_message_comes_back_as_its_sender_made_it(env: Lots) -> None:
+async def test_a_replayed_message_equals_the_original(env: Lots) -> None:
     event = event_of(CONFIRMED, source=f"/warren/{env.servers.broker.address.admin_username}")
     sent = spec.Basic.Properties(
         content_type="application/cloudevents+json",
@@ -68,7 +68,7 @@ async def test_a_message_comes_back_as_its_sender_made_it(env: Lots) -> None:
     assert await env.drain("probe.dlq") == []
 
 
-async def test_what_no_queue_takes_stays_parked_in_its_place(env: Lots) -> None:
+async def test_a_message_that_no_queue_takes_stays_parked_in_place(env: Lots) -> None:
     bodies = [b"bare", *events(3), b"poison", b"poison"]
     # Without a message id the driver cannot tell a returned message from a confirmed one.
     await env.park_bare(bodies[0])
@@ -82,7 +82,7 @@ async def test_what_no_queue_takes_stays_parked_in_its_place(env: Lots) -> None:
     assert await env.bodies("probe.dlq") == [*bodies, bodies[1], bodies[1]]
 
 
-async def test_a_message_is_replayed_once_in_a_run_even_if_it_is_parked_again_at_once(env: Lots) -> None:
+async def test_a_run_replays_a_message_once_even_if_it_is_parked_again(env: Lots) -> None:
     async def never(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
         raise PermanentError("still no good")
 
@@ -107,7 +107,7 @@ async def test_a_message_is_replayed_once_in_a_run_even_if_it_is_parked_again_at
     assert {message.header.properties.headers["x-warren-replays"] for message in await env.drain("probe.dlq")} == {1}
 
 
-async def test_poison_is_parked_again_with_a_fresh_count_and_a_cured_event_succeeds(env: Lots) -> None:
+async def test_poison_is_parked_with_a_new_count_and_a_corrected_event_succeeds(env: Lots) -> None:
     cured: list[bool] = []
     seen: list[uuid.UUID] = []
 
@@ -142,7 +142,7 @@ async def succeeded(env: Lots, event: AnyEvent) -> bool:
     return (await counts(env))[str(event.logicalid)][0] == "succeeded"
 
 
-async def test_what_only_its_hash_is_known_of_is_on_record_as_replayed(env: Lots) -> None:
+async def test_a_message_known_by_its_hash_is_recorded_as_replayed(env: Lots) -> None:
     """A body that the consumer could not read in its old version is found under its logical id by the new one."""
     async with env.consumer({}):
         await env.send(*(body.replace(b'"order.confirmed"', b'"order.unheard"') for body in events(1)))
@@ -168,7 +168,7 @@ warren()
 """
 
 
-async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_no_effect(env: Lots) -> None:
+async def test_a_killed_and_repeated_replay_loses_nothing_and_repeats_no_effect(env: Lots) -> None:
     bodies = events(1600)
     await env.park(*bodies)
     async with env.process("-c", DYING, "dlq", "replay", "--queue", "probe") as process:
@@ -198,7 +198,7 @@ async def test_killed_in_the_middle_and_run_again_it_loses_nothing_and_doubles_n
 
 
 @pytest.mark.parametrize("arrived", [1, 700])
-async def test_killed_at_any_moment_every_message_is_somewhere(env: Lots, arrived: int) -> None:
+async def test_a_replay_killed_at_any_moment_loses_no_message(env: Lots, arrived: int) -> None:
     bodies = events(3000)
     await env.park(*bodies)
     async with env.process("-m", "warren", "dlq", "replay", "--queue", "probe"):
@@ -208,7 +208,7 @@ async def test_killed_at_any_moment_every_message_is_somewhere(env: Lots, arrive
 
 
 @pytest.mark.parametrize("chosen", ["all", "all but the first"])
-async def test_what_was_acknowledged_is_gone_when_the_command_ends(env: Lots, chosen: str) -> None:
+async def test_acknowledged_messages_are_gone_when_the_command_ends(env: Lots, chosen: str) -> None:
     """The broker holds acknowledgements back that come fast, and forgets them when the channel ends."""
     bodies = [f"{number}".encode() for number in range(3000)]
     await env.park(*bodies)
@@ -225,7 +225,7 @@ async def test_what_was_acknowledged_is_gone_when_the_command_ends(env: Lots, ch
     assert sorted(await env.bodies("probe.queue")) == sorted(set(bodies) - set(rest))
 
 
-async def test_a_forged_sender_stays_parked_since_a_replay_would_hide_it(env: Lots) -> None:
+async def test_a_message_with_a_forged_sender_stays_parked(env: Lots) -> None:
     admin = env.servers.broker.address.admin_username
     await env.park(*events(1), user_id=admin)
     said = await env.warren("dlq", "replay", "--queue", "probe")
@@ -234,7 +234,7 @@ async def test_a_forged_sender_stays_parked_since_a_replay_would_hide_it(env: Lo
     assert await env.depth("probe.dlq") == 1
 
 
-async def test_an_unrouted_event_goes_to_the_queues_that_are_named(env: Lots) -> None:
+async def test_an_unrouted_event_goes_to_the_named_queues(env: Lots) -> None:
     bodies = events(3)
     await env.send(*bodies, queue="unrouted.queue")
     assert (await env.warren("dlq", "replay", "--queue", "unrouted")).code == 1
@@ -249,14 +249,14 @@ async def test_an_unrouted_event_goes_to_the_queues_that_are_named(env: Lots) ->
     assert await env.depth("unrouted.queue") == 0
 
 
-async def test_only_unrouted_events_may_be_sent_elsewhere(env: Lots) -> None:
+async def test_only_unrouted_events_may_go_to_named_queues(env: Lots) -> None:
     await env.park(*events(1))
     said = await env.warren("dlq", "replay", "--queue", "probe", "--to", "other.queue")
     assert (said.code, await env.depth("probe.dlq")) == (1, 1)
     assert "--to is for --queue unrouted" in said.err
 
 
-async def test_what_would_be_replayed_is_shown_and_not_done(env: Lots) -> None:
+async def test_a_dry_run_shows_messages_and_replays_none(env: Lots) -> None:
     await env.park(*events(2))
     said = await env.warren("dlq", "replay", "--queue", "probe", "--dry-run")
     assert "probe.dlq  2 messages" in said.out
@@ -264,7 +264,7 @@ async def test_what_would_be_replayed_is_shown_and_not_done(env: Lots) -> None:
     assert (await env.warren("dlq", "replay")).code == 1
 
 
-async def test_without_the_exchange_nothing_leaves(env: Lots) -> None:
+async def test_without_the_redrive_exchange_every_message_stays(env: Lots) -> None:
     await env.park(*events(2))
     async with env.channel() as channel:
         await channel.exchange_delete("redrive.exchange")

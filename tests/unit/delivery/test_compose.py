@@ -147,8 +147,8 @@ def test_only_the_creator_of_a_secret_may_write_it() -> None:
 
 
 def test_every_secret_volume_is_created_and_used() -> None:
-    wishes = read_manifest(ROOT / "devtools" / "compose" / "wishes.yaml")
-    made = {wishes.authority, wishes.bundle, *wishes.certificates, *wishes.passwords}
+    manifest = read_manifest(ROOT / "devtools" / "compose" / "secrets.yaml")
+    made = {manifest.authority, manifest.bundle, *manifest.certificates, *manifest.passwords}
     assert made | USERS == SECRETS
 
 

@@ -113,7 +113,7 @@ def test_a_failed_mmdebstrap_is_reported_with_its_output(
     fake: FakeDocker, docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_mmdebstrap(fake, monkeypatch, "echo one; echo 'E: no such suite'; exit 1")
-    with pytest.raises(ImageError, match=r"^mmdebstrap could not make Debian trixie: E: no such suite$"):
+    with pytest.raises(ImageError, match=r"^mmdebstrap could not build Debian trixie: E: no such suite$"):
         bases.base(docker, "trixie")
 
 
@@ -135,7 +135,7 @@ def test_a_missing_debian_archive_is_reported(
 ) -> None:
     with_mmdebstrap(fake, monkeypatch, "exit 0")
     monkeypatch.setattr(bases, "debian_mirrors", list)
-    with pytest.raises(ImageError, match="knows no Debian archive"):
+    with pytest.raises(ImageError, match="no Debian mirror to build"):
         bases.base(docker, "trixie")
 
 
@@ -225,7 +225,7 @@ def test_an_unreachable_daemon_gives_a_one_line_error(run: Run, fake: FakeDocker
     done = run()
     assert done.returncode == 1
     assert done.stderr == (
-        f"devtools.images: no Docker daemon answers `{fake.program} version`: start it, or name another program with"
+        f"devtools.images: no Docker daemon responds to `{fake.program} version`: start it, or name another one with"
         " --docker\n"
     )
 

@@ -35,20 +35,20 @@ def uris(folder: Path) -> list[str]:
     return [source.uri for source in debian_mirrors(folder)]
 
 
-def test_deb822_file_gives_its_main_archive_only(tmp_path: Path) -> None:
+def test_a_deb822_file_gives_its_main_archive_only(tmp_path: Path) -> None:
     write(tmp_path, "sources.list.d/debian.sources", DEB822)
     (source,) = debian_mirrors(tmp_path)
     assert source.uri == "http://mirror.example.org/debian"
     assert source.signed_by == "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
-def test_deb822_inline_key_is_not_taken_for_a_file() -> None:
+def test_an_inline_key_is_not_a_file() -> None:
     text = "Types: deb\nURIs: http://a.example.org\nSuites: sid\nComponents: main\nSigned-By:\n -----BEGIN\n .\n AAAA\n"
     (source,) = parse_deb822(text)
     assert source.signed_by is None
 
 
-def test_deb822_paragraph_may_name_several_mirrors_and_types() -> None:
+def test_a_deb822_paragraph_may_name_several_mirrors_and_types() -> None:
     uris = "http://a.example.org/debian http://b.example.org/debian"
     text = f"Types: deb deb-src\nURIs: {uris}\nSuites: sid\nComponents: main"
     assert [source.uri for source in parse_deb822(text)] == [
@@ -65,7 +65,7 @@ def test_deb822_paragraph_may_name_several_mirrors_and_types() -> None:
         "  deb [arch=amd64 signed-by=/etc/key.gpg] http://mirror.example.org/debian stable main",
     ],
 )
-def test_one_line_file_gives_the_mirror(tmp_path: Path, line: str) -> None:
+def test_a_one_line_file_gives_the_mirror(tmp_path: Path, line: str) -> None:
     write(tmp_path, "sources.list", f"# comment\n\n{line}\n")
     assert uris(tmp_path) == ["http://mirror.example.org/debian"]
 
@@ -87,17 +87,17 @@ def test_one_line_options_are_read() -> None:
         "deb cdrom:[Debian]/ bookworm main",
     ],
 )
-def test_other_archives_are_left_out(tmp_path: Path, line: str) -> None:
+def test_other_archives_are_ignored(tmp_path: Path, line: str) -> None:
     write(tmp_path, "sources.list", line + "\n")
     assert uris(tmp_path) == []
 
 
-def test_archive_in_debians_own_layout_comes_first_and_once(tmp_path: Path) -> None:
+def test_a_debian_mirror_comes_first_and_once(tmp_path: Path) -> None:
     write(tmp_path, "sources.list", "deb http://vendor.example.org/apt sid main\n")
     write(tmp_path, "sources.list.d/a.list", "deb http://mirror.example.org/debian/ sid main\n" * 2)
     write(tmp_path, "sources.list.d/b.list.disabled", "deb http://off.example.org/debian sid main\n")
     assert uris(tmp_path) == ["http://mirror.example.org/debian/", "http://vendor.example.org/apt"]
 
 
-def test_machine_without_apt_has_no_mirror(tmp_path: Path) -> None:
+def test_a_machine_without_apt_has_no_mirror(tmp_path: Path) -> None:
     assert uris(tmp_path / "missing") == []

@@ -15,19 +15,19 @@ def names(file: Path) -> set[str]:
     return {str(name.value) for name in extension.value}
 
 
-def test_server_certificate_covers_loopback_and_key_is_private(tmp_path: Path) -> None:
+def test_a_server_certificate_covers_loopback_and_its_key_is_private(tmp_path: Path) -> None:
     server = Certificates(tmp_path).server("postgres")
     assert names(server.chain_file) == {"localhost", "127.0.0.1"}
     assert server.key_file.stat().st_mode & 0o077 == 0
     ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(server.chain_file, server.key_file)
 
 
-def test_certificates_are_kept_while_they_are_good(tmp_path: Path) -> None:
+def test_valid_certificates_are_kept(tmp_path: Path) -> None:
     first = Certificates(tmp_path).server("postgres").chain_file.read_bytes()
     assert Certificates(tmp_path).server("postgres").chain_file.read_bytes() == first
 
 
-def test_server_certificate_is_renewed_a_week_before_it_expires(
+def test_a_server_certificate_is_renewed_a_week_before_it_expires(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certificates, "LIFETIME", datetime.timedelta(days=6))
@@ -39,7 +39,7 @@ def test_server_certificate_is_renewed_a_week_before_it_expires(
     assert (tmp_path / "ca.pem").read_bytes() == authority
 
 
-def test_new_authority_takes_old_certificates_with_it(tmp_path: Path) -> None:
+def test_a_new_authority_replaces_all_certificates(tmp_path: Path) -> None:
     old = Certificates(tmp_path).server("postgres").chain_file.read_bytes()
     (tmp_path / "ca.key").unlink()
     assert Certificates(tmp_path).server("postgres").chain_file.read_bytes() != old

@@ -21,14 +21,14 @@ def make(name: str, checkout: Path) -> Path:
     return folder
 
 
-def test_a_checkout_knows_its_own_instances(tmp_path: Path) -> None:
+def test_a_checkout_lists_only_its_own_instances(tmp_path: Path) -> None:
     make("up", tmp_path / "mine")
     make("test-4711", tmp_path / "mine")
     make("demo", tmp_path / "other")
     assert instance_names(tmp_path / "mine") == ["test-4711", "up"]
 
 
-def test_clean_leaves_other_checkouts_and_shared_roots_alone(tmp_path: Path, cache: Path) -> None:
+def test_clean_keeps_other_checkouts_and_shared_roots(tmp_path: Path, cache: Path) -> None:
     gone, kept = make("up", tmp_path / "mine"), make("up", tmp_path / "other")
     root = cache / "roots" / "some"
     root.mkdir(parents=True)
@@ -42,7 +42,7 @@ def test_clean_without_any_instance_does_nothing(tmp_path: Path) -> None:
     assert clean(tmp_path / "mine") == []
 
 
-def test_it_says_what_stays_and_how_to_remove_that(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clean_lists_shared_folders_and_how_to_remove_them(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for kept in ("roots", "helm", "kubectl"):
         (cache / kept).mkdir(parents=True)
     (cache / "helm" / "program").write_bytes(b"x" * 2_400_000)
@@ -56,7 +56,7 @@ def test_it_says_what_stays_and_how_to_remove_that(cache: Path, capsys: pytest.C
     assert str(cache / "instances") not in said.replace(str(folder), "")
 
 
-def test_a_removed_instance_can_be_made_anew(tmp_path: Path) -> None:
+def test_a_removed_instance_can_be_created_again(tmp_path: Path) -> None:
     folder = make("up", tmp_path / "mine")
     clean(tmp_path / "mine")
     with Instance("up", folder=folder) as instance:

@@ -10,7 +10,7 @@ BROKER = BrokerEndpoints(
 DATABASE = DatabaseEndpoint("127.0.0.1", 5432, "postgres", "p/w@:", CA)
 
 
-def test_dsn_verifies_the_server_and_escapes_what_needs_it() -> None:
+def test_a_dsn_verifies_the_server_and_escapes_special_characters() -> None:
     parts = urlsplit(DATABASE.dsn())
     assert (parts.hostname, parts.port, parts.path) == ("127.0.0.1", 5432, "/warren")
     assert unquote(parts.password or "") == "p/w@:"
@@ -29,5 +29,5 @@ def test_amqps_url_escapes_credentials_and_virtual_host() -> None:
     assert urlsplit(BROKER.amqps_url("order", "x")).username == "order"
 
 
-def test_passwords_do_not_show_in_logs() -> None:
+def test_passwords_are_not_in_the_repr() -> None:
     assert "p/w" not in repr(BROKER) + repr(DATABASE)

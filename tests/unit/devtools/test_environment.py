@@ -1,4 +1,4 @@
-"""Filling `.venv`: a failure is one line that says what to do. On a copy of the script, with this pip."""
+"""Installing `.venv`: a failure is one line with the remedy. Runs a copy of the script with the present pip."""
 
 import shutil
 import socket
@@ -52,7 +52,7 @@ def install(folder: Path, index: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_index_that_does_not_answer_is_the_reason_that_is_given(tmp_path: Path) -> None:
+def test_an_unreachable_package_index_is_named_as_the_reason(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen
         done = install(tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}/simple")
@@ -66,7 +66,7 @@ def test_an_index_that_does_not_answer_is_the_reason_that_is_given(tmp_path: Pat
     assert "No matching distribution" in (tmp_path / ".venv" / "install.log").read_text()
 
 
-def test_a_package_that_the_index_lacks_is_named(tmp_path: Path, empty_index: str) -> None:
+def test_a_package_missing_from_the_index_is_named(tmp_path: Path, empty_index: str) -> None:
     done = install(tmp_path, empty_index)
     assert done.returncode == 1
     assert "No matching distribution found for no-such-package==1.0" in done.stderr

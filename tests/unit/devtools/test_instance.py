@@ -42,7 +42,7 @@ def holder(folder: Path, *, stubborn: bool = False, pids: dict[str, int] | None 
             process.kill()
 
 
-def test_instance_is_free_again_after_use(tmp_path: Path) -> None:
+def test_an_instance_is_released_after_use(tmp_path: Path) -> None:
     for _ in range(2):
         with Instance("up", folder=tmp_path) as instance:
             assert (tmp_path / "state.json").exists()
@@ -50,13 +50,13 @@ def test_instance_is_free_again_after_use(tmp_path: Path) -> None:
         assert not (tmp_path / "state.json").exists()
 
 
-def test_nobody_runs_what_was_never_started(tmp_path: Path) -> None:
+def test_an_instance_that_was_never_started_has_no_state(tmp_path: Path) -> None:
     instance = Instance("up", folder=tmp_path / "new")
     assert instance.state is None
     assert not instance.stop()
 
 
-def test_second_start_says_who_runs_and_where(tmp_path: Path) -> None:
+def test_a_second_start_names_the_running_process_and_its_url(tmp_path: Path) -> None:
     with holder(tmp_path) as pid, pytest.raises(InstanceRunningError) as refusal, Instance("up", folder=tmp_path):
         pass
     assert refusal.value.pid == pid
@@ -65,12 +65,12 @@ def test_second_start_says_who_runs_and_where(tmp_path: Path) -> None:
     assert "http://127.0.0.1:8080" in str(refusal.value)
 
 
-def test_other_purposes_and_checkouts_do_not_meet(tmp_path: Path) -> None:
+def test_other_purposes_and_checkouts_are_independent(tmp_path: Path) -> None:
     with Instance("up", folder=tmp_path / "up-1"), Instance("test", folder=tmp_path / "test-1"):
         pass
 
 
-def test_another_terminal_stops_it(tmp_path: Path) -> None:
+def test_another_process_stops_an_instance(tmp_path: Path) -> None:
     with holder(tmp_path) as pid:
         instance = Instance("up", folder=tmp_path)
         state = instance.state
@@ -81,13 +81,13 @@ def test_another_terminal_stops_it(tmp_path: Path) -> None:
         assert not (tmp_path / "state.json").exists()
 
 
-def test_supervisor_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     with holder(tmp_path, stubborn=True), Instance("other", folder=tmp_path / "other"):
         assert Instance("up", folder=tmp_path).stop(time_limit=0.2)
         assert not (tmp_path / "state.json").exists()
 
 
-def test_left_overs_of_a_killed_supervisor_are_ended(tmp_path: Path) -> None:
+def test_remaining_processes_of_a_killed_instance_are_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as left_over:
         with holder(tmp_path, pids={"broker": left_over.pid}) as pid:
             os.kill(pid, signal.SIGKILL)
@@ -97,7 +97,7 @@ def test_left_overs_of_a_killed_supervisor_are_ended(tmp_path: Path) -> None:
             assert instance.dir == tmp_path
 
 
-def test_process_that_only_inherited_the_number_is_spared(tmp_path: Path) -> None:
+def test_a_later_process_with_the_same_pid_is_not_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
         with holder(tmp_path, pids={"broker": stranger.pid}) as pid:
             os.kill(pid, signal.SIGKILL)
@@ -110,13 +110,13 @@ def test_process_that_only_inherited_the_number_is_spared(tmp_path: Path) -> Non
         stranger.kill()
 
 
-def test_damaged_state_file_does_not_stop_a_start(tmp_path: Path) -> None:
+def test_a_damaged_state_file_does_not_prevent_a_start(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{")
     with Instance("up", folder=tmp_path):
         pass
 
 
-def test_a_cache_that_is_no_folder_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_a_cache_that_is_not_a_folder_is_named_with_the_setting(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     instance = Instance("up", folder=tmp_path / "cache" / "instances" / "up")
     with pytest.raises(LocalError, match=r"Not a directory.*WARREN_CACHE"), instance:

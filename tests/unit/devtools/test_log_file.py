@@ -4,7 +4,7 @@ from pathlib import Path
 from devtools.processes.log_file import LogFile, pump
 
 
-def test_a_log_is_bounded_and_its_last_lines_are_there(tmp_path: Path) -> None:
+def test_a_log_is_bounded_and_keeps_its_last_lines(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "broker.log", append=True, limit=100)
     lines = [f"line {number:03}\n".encode() for number in range(100)]
     for line in lines:
@@ -17,7 +17,7 @@ def test_a_log_is_bounded_and_its_last_lines_are_there(tmp_path: Path) -> None:
     assert b"".join(lines).endswith(kept)
 
 
-def test_a_log_goes_on_or_begins_again(tmp_path: Path) -> None:
+def test_a_log_is_appended_or_emptied(tmp_path: Path) -> None:
     for append, expected in ((False, b"one\n"), (True, b"one\none\n"), (False, b"one\n")):
         log = LogFile(tmp_path / "log", append=append)
         log.write(b"one\n")
@@ -25,7 +25,7 @@ def test_a_log_goes_on_or_begins_again(tmp_path: Path) -> None:
         assert (tmp_path / "log").read_bytes() == expected
 
 
-def test_a_log_that_cannot_be_written_does_not_stall_the_process(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_does_not_block_the_process(tmp_path: Path) -> None:
     (tmp_path / "log").symlink_to("/dev/full")
     full = LogFile(tmp_path / "log", append=True)
     seen: list[bytes] = []

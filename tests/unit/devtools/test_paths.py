@@ -3,13 +3,13 @@ from pathlib import Path
 from devtools.paths import cache_dir, instance_dir, roots_dir
 
 
-def test_cache_is_where_the_environment_says() -> None:
+def test_the_environment_chooses_the_cache_folder() -> None:
     assert cache_dir({"WARREN_CACHE": "/big/disk", "XDG_CACHE_HOME": "/x"}) == Path("/big/disk")
     assert cache_dir({"XDG_CACHE_HOME": "/x"}) == Path("/x/warren")
     assert cache_dir({}) == Path.home() / ".cache" / "warren"
 
 
-def test_roots_are_shared_and_instances_are_not(tmp_path: Path) -> None:
+def test_roots_are_shared_by_checkouts_and_instances_are_not(tmp_path: Path) -> None:
     environ = {"WARREN_CACHE": str(tmp_path)}
     assert roots_dir(environ) == tmp_path / "roots"
     folders = {
@@ -21,5 +21,5 @@ def test_roots_are_shared_and_instances_are_not(tmp_path: Path) -> None:
     assert all(folder.parent == tmp_path / "instances" for folder in folders)
 
 
-def test_instance_folder_is_the_same_every_time(tmp_path: Path) -> None:
+def test_the_folder_of_an_instance_is_stable(tmp_path: Path) -> None:
     assert instance_dir("up", tmp_path) == instance_dir("up", tmp_path / "." / "x" / "..")

@@ -29,7 +29,7 @@ def test_ports_are_remembered(tmp_path: Path) -> None:
     assert remembered_ports(tmp_path / "ports.json", ["a", "b"]) == first
 
 
-def test_taken_port_is_chosen_anew_and_the_others_stay(tmp_path: Path) -> None:
+def test_a_taken_port_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
     first = remembered_ports(tmp_path / "ports.json", ["a", "b"])
     with socket.create_server(("127.0.0.1", first["a"])):
         second = remembered_ports(tmp_path / "ports.json", ["a", "b"])
@@ -37,19 +37,19 @@ def test_taken_port_is_chosen_anew_and_the_others_stay(tmp_path: Path) -> None:
     assert second["b"] == first["b"]
 
 
-def test_later_version_may_need_more_ports(tmp_path: Path) -> None:
+def test_a_later_version_may_need_more_ports(tmp_path: Path) -> None:
     first = remembered_ports(tmp_path / "ports.json", ["a"])
     second = remembered_ports(tmp_path / "ports.json", ["a", "b"])
     assert second["a"] == first["a"]
     assert second["b"] != first["a"]
 
 
-def test_damaged_file_is_replaced(tmp_path: Path) -> None:
+def test_a_damaged_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "ports.json").write_text('{"a": ')
     assert remembered_ports(tmp_path / "ports.json", ["a"])["a"] >= 20000
 
 
-def test_taken_port_is_refused_by_name_holder_and_remedy(taken_port: int) -> None:
+def test_the_error_names_a_taken_port_its_process_and_an_alternative(taken_port: int) -> None:
     assert not is_free(taken_port)
     with pytest.raises(PortTakenError) as refusal:
         require_free_port(taken_port, "the order API")
@@ -59,11 +59,11 @@ def test_taken_port_is_refused_by_name_holder_and_remedy(taken_port: int) -> Non
     assert "Stop that process" in message
 
 
-def test_free_port_is_accepted(taken_port: int, tmp_path: Path) -> None:
+def test_a_free_port_is_accepted(taken_port: int, tmp_path: Path) -> None:
     require_free_port(remembered_ports(tmp_path / "ports.json", ["a"])["a"], "the order API")
 
 
-def test_a_number_that_is_no_port_is_not_free(tmp_path: Path) -> None:
+def test_an_invalid_port_number_is_not_free(tmp_path: Path) -> None:
     assert not is_free(70_000)
     (tmp_path / "ports.json").write_text('{"a": 70000}')
     assert remembered_ports(tmp_path / "ports.json", ["a"])["a"] < 65536

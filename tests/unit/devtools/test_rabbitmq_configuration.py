@@ -15,19 +15,19 @@ SETTINGS = dict(
 )
 
 
-def test_nothing_listens_without_tls() -> None:
+def test_no_listener_is_without_tls() -> None:
     for listener in ("listeners.tcp", "stream.listeners.tcp", "prometheus.tcp.listener"):
         assert SETTINGS[listener] == "none"
     assert not any(key.startswith("management.tcp") for key in SETTINGS)
 
 
-def test_everything_listens_on_loopback() -> None:
+def test_every_listener_is_on_loopback() -> None:
     assert SETTINGS["listeners.ssl.1"] == "127.0.0.1:20000"
     assert SETTINGS["stream.listeners.ssl.1"] == "127.0.0.1:20002"
     assert SETTINGS["management.ssl.ip"] == SETTINGS["prometheus.ssl.ip"] == "127.0.0.1"
 
 
-def test_stream_clients_are_sent_to_an_address_the_certificate_covers() -> None:
+def test_the_certificate_covers_the_advertised_stream_address() -> None:
     assert SETTINGS["stream.advertised_tls_host"] == "127.0.0.1"
     assert SETTINGS["stream.advertised_tls_port"] == "20002"
 
@@ -38,6 +38,6 @@ def test_every_listener_has_the_certificate() -> None:
         assert SETTINGS[f"{key}.keyfile"] == "/c/s.key"
 
 
-def test_the_only_user_is_an_administrator_of_ours() -> None:
+def test_the_only_default_user_is_the_administrator() -> None:
     assert SETTINGS["default_user"] == "admin"
     assert SETTINGS["default_pass"] == "hunter2"

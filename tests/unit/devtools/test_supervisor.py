@@ -60,7 +60,7 @@ def test_lines_reach_the_callback_and_the_log(tmp_path: Path) -> None:
     assert supervisor.log_file("two").read_text() == "blue\n"
 
 
-def test_sigterm_lets_a_process_end_by_itself(tmp_path: Path) -> None:
+def test_sigterm_lets_a_process_shut_down(tmp_path: Path) -> None:
     lines = Lines()
     supervisor = Supervisor(tmp_path, lines)
     supervisor.start(ProcessSpec("one", python(POLITE)))
@@ -68,7 +68,7 @@ def test_sigterm_lets_a_process_end_by_itself(tmp_path: Path) -> None:
     assert supervisor.stop_all() == {"one": 0}
 
 
-def test_process_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     lines = Lines()
     supervisor = Supervisor(tmp_path, lines, grace=0.2)
     supervisor.start(ProcessSpec("one", python(STUBBORN)))
@@ -78,7 +78,7 @@ def test_process_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) 
     assert time.monotonic() - started < 30  # it would sleep for ten minutes
 
 
-def test_unexpected_end_is_reported_with_the_last_lines(tmp_path: Path) -> None:
+def test_an_unexpected_end_is_reported_with_the_last_lines(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         supervisor.start(ProcessSpec("one", python("print('first'); raise SystemExit('no broker')")))
         with pytest.raises(ProcessFailedError) as failure:
@@ -89,7 +89,7 @@ def test_unexpected_end_is_reported_with_the_last_lines(tmp_path: Path) -> None:
     assert failure.value.log_tail == "first\nno broker"
 
 
-def test_wait_ends_when_asked_to(tmp_path: Path) -> None:
+def test_wait_ends_when_its_event_is_set(tmp_path: Path) -> None:
     enough = threading.Event()
     with Supervisor(tmp_path) as supervisor:
         supervisor.start(ProcessSpec("one", python(POLITE)))
@@ -98,7 +98,7 @@ def test_wait_ends_when_asked_to(tmp_path: Path) -> None:
         assert supervisor.wait(enough)
 
 
-def test_crash_and_restart_of_one(tmp_path: Path) -> None:
+def test_one_process_crashes_and_restarts(tmp_path: Path) -> None:
     lines = Lines()
     with Supervisor(tmp_path, lines) as supervisor:
         supervisor.start(ProcessSpec("one", python(POLITE)))
@@ -112,14 +112,14 @@ def test_crash_and_restart_of_one(tmp_path: Path) -> None:
             supervisor.start(ProcessSpec("one", python(POLITE)))
 
 
-def test_command_that_does_not_exist_is_an_unexpected_end(tmp_path: Path) -> None:
+def test_a_command_that_does_not_exist_is_an_unexpected_end(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         supervisor.start(ProcessSpec("one", ["/no/such/program"]))
         with pytest.raises(ProcessFailedError, match="No such file"):
             supervisor.wait(time_limit=60)
 
 
-def test_process_started_from_a_thread_outlives_that_thread(tmp_path: Path) -> None:
+def test_a_process_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         thread = threading.Thread(target=supervisor.start, args=(ProcessSpec("one", python(POLITE)),))
         thread.start()

@@ -1,4 +1,4 @@
-"""What is checked before any server is started, and how two preparations fail together."""
+"""Checks before the servers start, and errors of concurrent preparations."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ from devtools.local.system import StartError, System
 from services.shared.chassis.migrations import MigrationError
 
 
-def test_a_broken_topology_file_is_found_before_any_server_starts(
+def test_an_invalid_topology_file_is_refused_before_servers_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "payment.yaml").write_text("kind: [")
@@ -21,7 +21,7 @@ def test_a_broken_topology_file_is_found_before_any_server_starts(
     assert not (tmp_path / "instance").exists()
 
 
-async def test_both_preparations_end_before_an_error_of_one_is_told(tmp_path: Path) -> None:
+async def test_both_preparations_end_before_an_error_is_raised(tmp_path: Path) -> None:
     class Failing(System):
         ended = False
 

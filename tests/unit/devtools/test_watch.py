@@ -1,4 +1,4 @@
-"""What ends by itself is started again, visibly and a limited number of times, while everything else runs on."""
+"""Parts that end unexpectedly restart a limited number of times, with a report; other parts keep running."""
 
 import os
 import signal
@@ -20,12 +20,12 @@ SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 FAIL = "print('no broker'); raise SystemExit(3)"
 
 
-def test_pauses_grow_until_the_limit() -> None:
+def test_pauses_grow_until_the_restart_limit() -> None:
     backoff = Backoff(limit=4, first_pause=0.5)
     assert [backoff.pause(ran=1) for _ in range(5)] == [0.5, 1, 2, 4, None]
 
 
-def test_a_part_that_ran_long_enough_has_recovered() -> None:
+def test_the_count_starts_again_for_a_part_that_ran_long_enough() -> None:
     backoff = Backoff(limit=2, first_pause=1, recovered_after=60)
     assert [backoff.pause(ran) for ran in (1, 1, 60, 1, 1)] == [1, 2, 1, 2, None]
 
@@ -70,7 +70,7 @@ def start(supervisor: Supervisor, **services: str) -> dict[str, WatchedPart]:
     return {name: ServicePart(supervisor, name) for name in services}
 
 
-def test_a_killed_service_is_started_again_and_its_neighbour_runs_on(tmp_path: Path, supervisor: Supervisor) -> None:
+def test_a_killed_service_restarts_and_the_other_keeps_running(tmp_path: Path, supervisor: Supervisor) -> None:
     parts = start(supervisor, one=SLEEP, two=SLEEP)
     eventually(lambda: supervisor.log_file("one").read_text() == "up\n", "one is up")
     before = supervisor.pids
@@ -84,7 +84,7 @@ def test_a_killed_service_is_started_again_and_its_neighbour_runs_on(tmp_path: P
         eventually(lambda: supervisor.log_file("one").read_text() == "up\nup\n", "its log goes on")
 
 
-def test_a_service_that_keeps_failing_stays_down_until_it_is_asked_for(tmp_path: Path, supervisor: Supervisor) -> None:
+def test_a_service_that_keeps_failing_stays_down_until_a_request(tmp_path: Path, supervisor: Supervisor) -> None:
     broken = tmp_path / "broken"
     broken.touch()
     once = f"import pathlib\nif pathlib.Path({str(broken)!r}).exists():\n    {FAIL}\n{SLEEP}"
@@ -101,7 +101,7 @@ def test_a_service_that_keeps_failing_stays_down_until_it_is_asked_for(tmp_path:
         announced.wait_for("bad is running again")
 
 
-def test_a_running_service_is_restarted_on_request_and_unknown_names_are_dropped(
+def test_a_running_service_restarts_on_request_and_unknown_names_are_ignored(
     tmp_path: Path, supervisor: Supervisor
 ) -> None:
     parts = start(supervisor, one=SLEEP)
@@ -136,7 +136,7 @@ class FailingWithoutWords(FailingToStart):
         raise TimeoutError
 
 
-def test_an_error_without_a_message_stops_no_watch(tmp_path: Path) -> None:
+def test_an_error_without_a_message_does_not_stop_the_watch(tmp_path: Path) -> None:
     with watching(tmp_path, {"RabbitMQ": FailingWithoutWords()}) as said:
         said.wait_for("RabbitMQ stays down after 2 restarts")
     assert "TimeoutError()" in said.lines

@@ -1,4 +1,4 @@
-"""A fake of the Kubernetes API server: as much of Secrets and ConfigMaps as provisioning uses, over TLS on loopback.
+"""A fake Kubernetes API server with the parts of Secrets and ConfigMaps that provisioning uses, over TLS on loopback.
 
 It knows no roles: `forbidden` names the requests that it refuses, as "POST secrets". `before` is called ahead of each
 request, so that a test can be somebody else who is quicker.

@@ -1,4 +1,4 @@
-"""Secrets and ConfigMaps, against a fake API server: what is written, what is kept, and what is said when it fails."""
+"""Secrets and ConfigMaps in a fake API server: written content, kept content, and errors."""
 
 import base64
 import os
@@ -23,7 +23,7 @@ from warren.provision.manifest import CertificateEntry, PasswordEntry, SecretsMa
 
 LABELS = {"app.kubernetes.io/instance": "shop"}
 NOW = datetime.now(UTC)
-WISHES = SecretsManifest(
+MANIFEST = SecretsManifest(
     authority="ca",
     bundle="bundle",
     certificates={"server": CertificateEntry(names=["broker.example"])},
@@ -41,7 +41,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApiS
 
 @pytest.fixture
 def cluster(server: FakeApiServer, tmp_path: Path) -> Iterator[KubernetesStore]:
-    found = KubernetesStore.around(LABELS, tmp_path / "account")
+    found = KubernetesStore.from_pod(LABELS, tmp_path / "account")
     yield found
     found._client.close()
 
@@ -50,7 +50,7 @@ def texts(secret: Object) -> dict[str, str]:
     return {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
 
 
-def test_what_is_created_is_read_back(cluster: KubernetesStore, server: FakeApiServer) -> None:
+def test_a_created_secret_is_read_back(cluster: KubernetesStore, server: FakeApiServer) -> None:
     assert cluster.create("order-postgres", {"username": b"order", "password": b"\x00\xff"})
     assert cluster.read("order-postgres") == {"username": b"order", "password": b"\x00\xff"}
     secret = server.objects["secrets", "order-postgres"]
@@ -58,7 +58,7 @@ def test_what_is_created_is_read_back(cluster: KubernetesStore, server: FakeApiS
     assert secret["type"] == "Opaque"
 
 
-def test_what_is_not_there_is_none(cluster: KubernetesStore) -> None:
+def test_a_missing_secret_is_none(cluster: KubernetesStore) -> None:
     assert cluster.read("order-postgres") is None
 
 
@@ -67,27 +67,27 @@ def test_a_secret_without_data_is_empty(cluster: KubernetesStore, server: FakeAp
     assert cluster.read("empty") == {}
 
 
-def test_what_exists_is_not_created_again(cluster: KubernetesStore, server: FakeApiServer) -> None:
+def test_an_existing_secret_is_not_created_again(cluster: KubernetesStore, server: FakeApiServer) -> None:
     cluster.create("order-postgres", {"password": b"first"})
     assert not cluster.create("order-postgres", {"password": b"second"})
     assert texts(server.objects["secrets", "order-postgres"]) == {"password": "first"}
 
 
-def test_what_is_replaced_has_the_new_content(cluster: KubernetesStore) -> None:
+def test_a_replaced_secret_has_the_new_content(cluster: KubernetesStore) -> None:
     cluster.create("server", {"tls.crt": b"old", "tls.key": b"old"})
     cluster.replace("server", {"tls.crt": b"new", "tls.key": b"new"})
     assert cluster.read("server") == {"tls.crt": b"new", "tls.key": b"new"}
 
 
-def test_what_is_public_is_a_config_map_and_may_change(cluster: KubernetesStore, server: FakeApiServer) -> None:
+def test_published_content_is_a_config_map_and_may_change(cluster: KubernetesStore, server: FakeApiServer) -> None:
     cluster.publish("bundle", {"ca.crt": b"one"})
     cluster.publish("bundle", {"ca.crt": b"two"})
     assert server.objects["configmaps", "bundle"]["data"] == {"ca.crt": "two"}
     assert server.requests == ["POST configmaps", "POST configmaps", "PUT configmaps"]
 
 
-def test_all_wishes_are_fulfilled_once(cluster: KubernetesStore, server: FakeApiServer) -> None:
-    list(apply_manifest(WISHES, cluster, NOW))
+def test_a_manifest_is_applied_once(cluster: KubernetesStore, server: FakeApiServer) -> None:
+    list(apply_manifest(MANIFEST, cluster, NOW))
     before = dict(server.objects)
     assert sorted(before) == [
         ("configmaps", "bundle"),
@@ -97,69 +97,71 @@ def test_all_wishes_are_fulfilled_once(cluster: KubernetesStore, server: FakeApi
     ]
     # Kubernetes checks this type's keys, and cert-manager has the same.
     assert before["secrets", "server"]["type"] == "kubernetes.io/tls"
-    assert list(apply_manifest(WISHES, cluster, NOW))[1:] == ["server: well", "order-postgres: well"]
+    assert list(apply_manifest(MANIFEST, cluster, NOW))[1:] == ["server: unchanged", "order-postgres: unchanged"]
     assert server.objects == before
 
 
-def test_of_two_at_once_both_go_on_with_what_the_first_made(cluster: KubernetesStore, server: FakeApiServer) -> None:
+def test_two_concurrent_runs_use_the_secrets_of_the_first(cluster: KubernetesStore, server: FakeApiServer) -> None:
     def be_quicker(verb: str, resource: str, name: str) -> None:
         if (verb, name) == ("POST", "ca"):
             server.before = lambda *_: None
-            list(apply_manifest(WISHES, cluster, NOW))
+            list(apply_manifest(MANIFEST, cluster, NOW))
 
     server.before = be_quicker
-    said = list(apply_manifest(WISHES, cluster, NOW))
-    assert said[1:] == ["server: well", "order-postgres: well"]
+    said = list(apply_manifest(MANIFEST, cluster, NOW))
+    assert said[1:] == ["server: unchanged", "order-postgres: unchanged"]
     authority = texts(server.objects["secrets", "ca"])["ca.crt"]
     assert server.objects["configmaps", "bundle"]["data"]["ca.crt"] == authority
     assert texts(server.objects["secrets", "server"])["ca.crt"] == authority
 
 
 @pytest.mark.parametrize(
-    ("request_", "complaint"),
+    ("request_", "message"),
     [
         ("GET secrets", "cannot read Secret ca in namespace shop: 403 secrets is forbidden"),
         ("POST secrets", "cannot create Secret ca in namespace shop: 403 secrets is forbidden"),
         ("POST configmaps", "cannot write ConfigMap bundle in namespace shop: 403 configmaps is forbidden"),
     ],
 )
-def test_a_right_that_is_missing_is_named(
-    cluster: KubernetesStore, server: FakeApiServer, request_: str, complaint: str
+def test_a_missing_permission_is_named(
+    cluster: KubernetesStore, server: FakeApiServer, request_: str, message: str
 ) -> None:
     server.forbidden.add(request_)
-    with pytest.raises(SecretStoreError, match=complaint):
-        list(apply_manifest(WISHES, cluster, NOW))
+    with pytest.raises(SecretStoreError, match=message):
+        list(apply_manifest(MANIFEST, cluster, NOW))
 
 
-def test_what_cannot_be_replaced_is_said_and_stays(cluster: KubernetesStore, server: FakeApiServer) -> None:
+def test_a_refused_replacement_is_reported_and_the_secret_stays(
+    cluster: KubernetesStore, server: FakeApiServer
+) -> None:
     cluster.create("server", {"password": b"mine"})
     with pytest.raises(SecretStoreError, match=r"cannot replace Secret server in namespace shop: 422 .*immutable"):
         cluster.replace("server", {"tls.crt": b"new", "tls.key": b"new"})
     assert cluster.read("server") == {"password": b"mine"}
 
 
-def test_a_wrong_token_is_said(server: FakeApiServer, tmp_path: Path) -> None:
+def test_a_wrong_token_is_reported(server: FakeApiServer, tmp_path: Path) -> None:
     (tmp_path / "account" / "token").write_text("of another pod")
     with pytest.raises(SecretStoreError, match="401 Unauthorized"):
-        KubernetesStore.around(LABELS, tmp_path / "account").read("ca")
+        KubernetesStore.from_pod(LABELS, tmp_path / "account").read("ca")
 
 
 def test_a_server_of_another_authority_is_not_trusted(server: FakeApiServer, tmp_path: Path) -> None:
     with (
         serving(tmp_path / "other"),
-        pytest.raises(SecretStoreError, match=r"does not answer: .*certificate verify failed"),
+        pytest.raises(SecretStoreError, match=r"does not respond: .*certificate verify failed"),
     ):
-        KubernetesStore.around(LABELS, tmp_path / "other").read("ca")
+        KubernetesStore.from_pod(LABELS, tmp_path / "other").read("ca")
 
 
-def test_an_authority_without_a_key_usage_is_taken(
+def test_an_authority_without_a_key_usage_is_accepted(
     server: FakeApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clusters have them, and Python refuses them from 3.13 on unless it is told otherwise."""
     file = tmp_path / "account" / "ca.crt"
     file.write_bytes(without_usage(file.read_bytes(), server.authority_key))
     monkeypatch.setattr(ssl, "create_default_context", strict(ssl.create_default_context))
-    assert KubernetesStore.around(LABELS, tmp_path / "account").read("order-postgres") is None
+    assert KubernetesStore.from_pod(LABELS, tmp_path / "account").read("order-postgres") is None
 
 
 def without_usage(certificate: bytes, key: bytes) -> bytes:
@@ -188,14 +190,14 @@ def strict(make: Callable[..., ssl.SSLContext]) -> Callable[..., ssl.SSLContext]
     return made
 
 
-def test_outside_of_a_pod_this_is_said(tmp_path: Path) -> None:
-    with pytest.raises(SecretStoreError, match=r"no pod with a service account: .*token"):
-        KubernetesStore.around(LABELS, tmp_path)
+def test_the_error_outside_a_pod_names_the_missing_part(tmp_path: Path) -> None:
+    with pytest.raises(SecretStoreError, match=r"not a pod with a service account: .*token"):
+        KubernetesStore.from_pod(LABELS, tmp_path)
 
 
-def run(wishes: str, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    file = tmp_path / "wishes.yaml"
-    file.write_text(wishes)
+def run(manifest: str, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    file = tmp_path / "secrets.yaml"
+    file.write_text(manifest)
     return subprocess.run(
         [sys.executable, "-m", "warren.provision", str(file), "--kubernetes"],
         env=os.environ | environment,
@@ -206,8 +208,8 @@ def run(wishes: str, tmp_path: Path, **environment: str) -> subprocess.Completed
     )
 
 
-def test_the_command_outside_of_a_pod_ends_in_one_line(tmp_path: Path) -> None:
+def test_the_command_outside_a_pod_fails_with_one_line(tmp_path: Path) -> None:
     done = run("authority: ca\nbundle: bundle\n", tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("warren.provision: this is no pod with a service account: ")
+    assert done.stderr.startswith("warren.provision: this is not a pod with a service account: ")
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Certificates that real TLS takes, passwords that stay, and files of wishes that are refused in words."""
+"""Certificates that TLS clients accept, passwords that stay, and the errors of invalid manifests."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from warren.provision.folder_store import FolderStore
 from warren.provision.manifest import CertificateEntry, PasswordEntry, SecretsManifest, read_manifest
 
 NOW = datetime.now(UTC)
-WISHES = SecretsManifest(
+MANIFEST = SecretsManifest(
     authority="ca",
     bundle="bundle",
     certificates={"server": CertificateEntry(names=["broker.example", "*.nodes.example", "127.0.0.1"])},
@@ -28,8 +28,8 @@ WISHES = SecretsManifest(
 )
 
 
-def made(folder: Path, wishes: SecretsManifest = WISHES, now: datetime = NOW) -> list[str]:
-    return list(apply_manifest(wishes, FolderStore(folder), now))
+def made(folder: Path, manifest: SecretsManifest = MANIFEST, now: datetime = NOW) -> list[str]:
+    return list(apply_manifest(manifest, FolderStore(folder), now))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -64,18 +64,18 @@ def _quietly(serve: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("name", ["broker.example", "one.nodes.example", "127.0.0.1"])
-def test_a_strict_client_takes_the_certificate_for_each_of_its_names(tmp_path: Path, name: str) -> None:
+def test_a_strict_client_accepts_the_certificate_for_each_of_its_names(tmp_path: Path, name: str) -> None:
     made(tmp_path)
     shake_hands(tmp_path, name)
 
 
-def test_and_for_no_other_name(tmp_path: Path) -> None:
+def test_a_strict_client_refuses_the_certificate_for_other_names(tmp_path: Path) -> None:
     made(tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError):
         shake_hands(tmp_path, "other.example")
 
 
-def test_a_password_may_come_with_what_belongs_to_it(tmp_path: Path) -> None:
+def test_a_password_may_have_additional_files(tmp_path: Path) -> None:
     admin = PasswordEntry(username="admin", trust=True, also={"host": "broker.example"})
     made(tmp_path, SecretsManifest(authority="ca", bundle="bundle", passwords={"admin": admin}))
     found = contents(tmp_path / "admin")
@@ -84,31 +84,31 @@ def test_a_password_may_come_with_what_belongs_to_it(tmp_path: Path) -> None:
     assert len(found["password"]) >= 40
 
 
-def test_running_again_changes_nothing(tmp_path: Path) -> None:
+def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     made(tmp_path)
     before = contents(tmp_path)
-    assert made(tmp_path)[1:] == ["server: well", "order-postgres: well"]
+    assert made(tmp_path)[1:] == ["server: unchanged", "order-postgres: unchanged"]
     assert contents(tmp_path) == before
 
 
-def test_only_the_bundle_may_be_read_by_others(tmp_path: Path) -> None:
+def test_only_the_bundle_is_readable_by_others(tmp_path: Path) -> None:
     made(tmp_path)
     modes = {str(file.relative_to(tmp_path)): file.stat().st_mode & 0o777 for file in tmp_path.rglob("*.*")}
     assert {name for name, mode in modes.items() if mode & 0o077} == {"bundle/ca.crt"}
 
 
-def test_an_owner_that_is_named_shares_with_its_group_and_nobody_else(tmp_path: Path) -> None:
+def test_a_named_owner_shares_files_with_its_group_only(tmp_path: Path) -> None:
     owner = (os.getuid(), os.getgid())
     FolderStore(tmp_path, owner).create("order-postgres", {"password": b"secret"})
     found = (tmp_path / "order-postgres" / "password").stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (*owner, 0o440)
 
 
-def test_a_certificate_is_renewed_in_good_time_by_the_same_authority(tmp_path: Path) -> None:
+def test_the_same_authority_renews_a_certificate_before_it_expires(tmp_path: Path) -> None:
     made(tmp_path)
     before = contents(tmp_path)
     early = NOW + timedelta(days=CERTIFICATE_DAYS - RENEW_DAYS - 1)
-    assert "server: well" in made(tmp_path, now=early)
+    assert "server: unchanged" in made(tmp_path, now=early)
     late = NOW + timedelta(days=CERTIFICATE_DAYS - RENEW_DAYS + 1)
     assert any(line.startswith("server: renewed") for line in made(tmp_path, now=late))
     after = contents(tmp_path)
@@ -116,7 +116,7 @@ def test_a_certificate_is_renewed_in_good_time_by_the_same_authority(tmp_path: P
     assert changed == {"server/tls.crt", "server/tls.key"}
 
 
-def test_another_name_makes_another_certificate(tmp_path: Path) -> None:
+def test_a_changed_name_replaces_the_certificate(tmp_path: Path) -> None:
     made(tmp_path)
     more = SecretsManifest(
         authority="ca", bundle="bundle", certificates={"server": CertificateEntry(names=["new.example"])}
@@ -125,17 +125,17 @@ def test_another_name_makes_another_certificate(tmp_path: Path) -> None:
     shake_hands(tmp_path, "new.example")
 
 
-def test_where_somebody_else_issues_certificates_only_passwords_are_made(tmp_path: Path) -> None:
-    file = tmp_path / "wishes.yaml"
+def test_without_an_authority_only_passwords_are_created(tmp_path: Path) -> None:
+    file = tmp_path / "secrets.yaml"
     file.write_text("passwords: {order-postgres: {username: order}}\n")
-    assert made(tmp_path / "made", read_manifest(file)) == ["order-postgres: made"]
+    assert made(tmp_path / "made", read_manifest(file)) == ["order-postgres: created"]
     assert sorted(contents(tmp_path / "made")) == ["order-postgres/password", "order-postgres/username"]
 
 
-def test_what_is_no_authority_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_folder_without_a_valid_authority_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "ca").mkdir()
     (tmp_path / "ca" / "ca.crt").write_text("mine")
-    with pytest.raises(SecretStoreError, match="ca exists and holds no authority"):
+    with pytest.raises(SecretStoreError, match="ca exists without a valid authority"):
         made(tmp_path)
     assert (tmp_path / "ca" / "ca.crt").read_text() == "mine"
 
@@ -146,20 +146,20 @@ def test_what_is_no_authority_is_not_overwritten(tmp_path: Path) -> None:
         ("authority: a\nbundle: a\n", "the same name: a"),
         ("authority: a\nbundle: b\ncertificats: {}\n", "certificats"),
         ("authority: a\nbundle: b\ncertificates: {c: {names: []}}\n", "length >= 1"),
-        ("authority: [", "wishes.yaml"),
+        ("authority: [", "secrets.yaml"),
         ("authority: a\n", "name both or neither"),
         ("certificates: {c: {names: [x]}}\n", "need an authority"),
         ("passwords: {p: {username: x, trust: true}}\n", "need an authority"),
     ],
 )
-def test_a_file_that_is_not_in_order_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
-    file = tmp_path / "wishes.yaml"
+def test_an_invalid_manifest_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    file = tmp_path / "secrets.yaml"
     file.write_text(text)
     with pytest.raises(InvalidManifest, match=complaint):
         read_manifest(file)
 
 
-def test_a_mistake_is_one_line_and_no_stack_trace(tmp_path: Path) -> None:
+def test_an_error_is_one_line_without_a_stack_trace(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "warren.provision", str(tmp_path / "none.yaml"), "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -25,7 +25,7 @@ def sms(url: str, key: str = "1", to: str = "+4911", text: str = "Hello") -> int
     return httpx.post(url, json={"to": to, "text": text}, headers={"Idempotency-Key": key}).status_code
 
 
-def test_mails_and_messages_are_listed_and_written_down(tmp_path: Path) -> None:
+def test_mails_and_messages_are_listed_and_written_to_files(tmp_path: Path) -> None:
     with Sinks(folder=tmp_path / "sinks") as sinks:
         mail(sinks.mail.port)
         assert sms(sinks.sms.url) == 201
@@ -38,7 +38,7 @@ def test_mails_and_messages_are_listed_and_written_down(tmp_path: Path) -> None:
     assert [json.loads(line) for line in (tmp_path / "sinks/sms.jsonl").read_text().splitlines()] == listing["sms"]
 
 
-def test_recipients_are_refused_as_told() -> None:
+def test_configured_recipients_are_refused() -> None:
     with Sinks() as sinks:
         sinks.mail.refuse("no@b.test", 552, times=1)
         for to, code in [("bounce-1@b.test", 550), ("tempfail-1@b.test", 451), ("no@b.test", 552)]:
@@ -52,32 +52,32 @@ def test_recipients_are_refused_as_told() -> None:
         assert [each.recipient for each in sinks.mail.mails] == ["no@b.test", "tempfail-1@b.test"]
 
 
-def test_with_a_certificate_nothing_is_taken_in_the_clear(tmp_path: Path) -> None:
+def test_with_tls_mail_is_accepted_only_after_starttls(tmp_path: Path) -> None:
     with Sinks(tls=Certificates(tmp_path).server("mail").server_tls()) as sinks:
         with pytest.raises(smtplib.SMTPSenderRefused):
             mail(sinks.mail.port)
         assert not sinks.mail.mails
 
 
-def test_numbers_are_refused_as_told() -> None:
+def test_configured_numbers_are_refused() -> None:
     with Sinks() as sinks:
         answers = [sms(sinks.sms.url, str(number), to) for number, to in enumerate(["+9994001"] * 2 + ["+9995001"] * 3)]
         assert answers == [400, 400, 500, 500, 201]
 
 
-def test_a_key_stands_for_one_message() -> None:
+def test_an_idempotency_key_identifies_one_message() -> None:
     with Sinks() as sinks:
         assert [sms(sinks.sms.url), sms(sinks.sms.url), sms(sinks.sms.url, text="Other")] == [201, 201, 422]
         assert len(sinks.sms.messages) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"to": 1, "text": "x"}', b"\xff", b'{"to":"1","text":"x","z":1}'])
-def test_a_body_that_is_no_message_is_refused(body: bytes) -> None:
+def test_an_invalid_message_is_refused(body: bytes) -> None:
     with Sinks() as sinks:
         assert httpx.post(sinks.sms.url, content=body).status_code == 400
 
 
-def test_a_taken_port_is_an_error_and_leaves_nothing_running() -> None:
+def test_a_taken_port_is_an_error_and_no_sink_keeps_running() -> None:
     with Sinks() as sinks:
         second = Sinks(sms_port=sinks.sms.port)
         with pytest.raises(OSError, match="in use"):
@@ -88,7 +88,7 @@ def test_a_taken_port_is_an_error_and_leaves_nothing_running() -> None:
             Sinks(mail_port=sinks.mail.port).start()
 
 
-def test_the_program_ends_tidily_on_sigterm(tmp_path: Path) -> None:
+def test_the_program_exits_with_0_on_sigterm(tmp_path: Path) -> None:
     program = subprocess.Popen(
         [sys.executable, "-m", "warren.sinks", "--folder", str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
@@ -106,7 +106,7 @@ def test_the_program_ends_tidily_on_sigterm(tmp_path: Path) -> None:
             program.kill()
 
 
-def test_with_a_certificate_text_messages_come_over_https_only(tmp_path: Path) -> None:
+def test_with_tls_text_messages_are_accepted_only_over_https(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     with Sinks(tls=certificates.server("sinks").server_tls(), sms_tls=True) as sinks:
         assert sinks.sms.url.startswith("https://127.0.0.1:")

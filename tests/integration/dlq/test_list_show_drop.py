@@ -1,4 +1,4 @@
-"""Listing, showing and dropping, on a real broker and a real database, through the command line."""
+"""`warren dlq list, show, drop` and `warren failures, outbox`, on a real broker and a real database."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ async def parked_stage(env: Lots) -> list[bytes]:
     return [POISON, codec.encode(event), late]
 
 
-async def test_a_list_tells_what_is_parked_and_why_and_leaves_it_as_it_was(env: Lots) -> None:
+async def test_a_list_shows_messages_and_reasons_and_changes_nothing(env: Lots) -> None:
     bodies = await parked_stage(env)
     for _ in range(2):
         said = await env.warren("dlq", "list", "--queue", "probe", "--json")
@@ -55,7 +55,7 @@ async def test_a_list_tells_what_is_parked_and_why_and_leaves_it_as_it_was(env: 
     assert counted == [1, 1, 0], "looking must not count as a failed delivery: these are from probe.queue"
 
 
-async def test_long_lots_keep_their_order_over_many_windows(env: Lots) -> None:
+async def test_a_long_parking_lot_keeps_its_order_over_many_windows(env: Lots) -> None:
     bodies = [f"{number}".encode() for number in range(1700)]
     await env.park(*bodies)
     await env.park(b"express", priority=9)
@@ -65,7 +65,7 @@ async def test_long_lots_keep_their_order_over_many_windows(env: Lots) -> None:
     assert await env.bodies("probe.dlq") == [b"express", *bodies]
 
 
-async def test_filters_choose(env: Lots) -> None:
+async def test_filters_select_messages(env: Lots) -> None:
     await parked_stage(env)
 
     async def found(*arguments: str) -> list[str]:
@@ -81,7 +81,7 @@ async def test_filters_choose(env: Lots) -> None:
     assert await found("--id", "late") == ["late"]
 
 
-async def test_one_message_is_shown_in_full_whatever_it_is_made_of(env: Lots) -> None:
+async def test_a_message_is_shown_in_full_for_any_body(env: Lots) -> None:
     await parked_stage(env)
     (second,) = (await env.warren("dlq", "list", "--queue", "probe", "--json", "--order", "77")).documents
     said = await env.warren("dlq", "show", second["id"][:30], "--queue", "probe")
@@ -98,7 +98,7 @@ async def test_one_message_is_shown_in_full_whatever_it_is_made_of(env: Lots) ->
     assert (said.code, said.out) == (1, "")
 
 
-async def test_what_is_dropped_is_kept_in_a_file(env: Lots) -> None:
+async def test_dropped_messages_are_written_to_a_file(env: Lots) -> None:
     bodies = await parked_stage(env)
     said = await env.warren("dlq", "drop", "--queue", "probe", "--reason", "not JSON")
     assert (said.code, await env.depth("probe.dlq")) == (1, 3), "without a terminal to ask on, --yes is needed"
@@ -115,7 +115,7 @@ async def test_what_is_dropped_is_kept_in_a_file(env: Lots) -> None:
     assert await env.bodies("probe.dlq") == [bodies[2]]
 
 
-async def test_nothing_is_dropped_that_could_not_be_written_down(env: Lots) -> None:
+async def test_a_message_that_cannot_be_written_is_not_dropped(env: Lots) -> None:
     await env.park(b"1", b"2")
     nowhere = str(env.folder / "no such folder" / "kept.jsonl")
     said = await env.warren("dlq", "drop", "--queue", "probe", "--yes", "--record", nowhere)
@@ -124,7 +124,7 @@ async def test_nothing_is_dropped_that_could_not_be_written_down(env: Lots) -> N
     await eventually(lambda: env.has("probe.dlq", 2))
 
 
-async def test_a_dropped_message_that_comes_again_counts_from_one(env: Lots) -> None:
+async def test_a_dropped_message_that_returns_counts_from_one(env: Lots) -> None:
     await env.sql(
         "INSERT INTO failures (consumer, key, attempts, reason, state) VALUES ('probe', $1, 5, 'old', 'dropped')",
         hashlib.sha256(b"poison").hexdigest(),
@@ -136,7 +136,7 @@ async def test_a_dropped_message_that_comes_again_counts_from_one(env: Lots) -> 
     assert tuple(row) == (1, "parked")
 
 
-async def test_what_is_refused_or_missing_is_said_in_one_line(env: Lots) -> None:
+async def test_a_refusal_or_a_missing_queue_is_reported_in_one_line(env: Lots) -> None:
     await env.park(b"1")
     said = await env.warren("dlq", "list", "--queue", "nowhere")
     assert said.code == 1
@@ -152,7 +152,7 @@ async def test_what_is_refused_or_missing_is_said_in_one_line(env: Lots) -> None
     assert "refused the user 'dlq'" in said.err
 
 
-async def test_parking_lots_are_found_whatever_their_service_and_so_are_the_reasons(env: Lots) -> None:
+async def test_parking_lots_and_reasons_of_any_service_are_found(env: Lots) -> None:
     await env.add_service("loyalty")
     async with env.channel() as channel:
         await channel.basic_publish(b"rubbish", routing_key="loyalty.queue")
@@ -178,7 +178,7 @@ async def test_parking_lots_are_found_whatever_their_service_and_so_are_the_reas
     assert "the list of queues cannot be read from https://127.0.0.1:1" in said.err
 
 
-async def test_a_vhost_without_parking_lots_is_one_line(env: Lots) -> None:
+async def test_a_vhost_without_parking_lots_is_reported_in_one_line(env: Lots) -> None:
     async with env.channel() as channel:
         for queue in ("probe.dlq", "unrouted.queue"):
             await channel.queue_delete(queue)
@@ -188,7 +188,7 @@ async def test_a_vhost_without_parking_lots_is_one_line(env: Lots) -> None:
         assert "is it the" in said.err.splitlines()[-1]
 
 
-async def test_failures_are_found_by_the_number_of_an_order(env: Lots) -> None:
+async def test_failures_are_found_by_the_reference_of_an_order(env: Lots) -> None:
     order, other = uuid.uuid4(), uuid.uuid4()
     for subject in (order, other):
         await env.sql(
@@ -208,7 +208,7 @@ async def test_failures_are_found_by_the_number_of_an_order(env: Lots) -> None:
     assert (said.code, said.err) == (1, "warren: no order 'k2'\n")
 
 
-async def test_a_reader_that_stops_early_leaves_everything_as_it_was(env: Lots) -> None:
+async def test_a_reader_that_stops_early_changes_nothing(env: Lots) -> None:
     await env.park(*(f"{number}".encode() * 100 for number in range(2000)))
     async with env.process("-m", "warren", "dlq", "list", "--limit", "0", "--json", pipe=True) as process:
         assert process.stdout is not None
@@ -218,7 +218,7 @@ async def test_a_reader_that_stops_early_leaves_everything_as_it_was(env: Lots) 
     await eventually(lambda: env.has("probe.dlq", 2000))
 
 
-async def test_the_dlq_user_writes_nowhere_but_to_the_redrive_exchange(env: Lots) -> None:
+async def test_the_dlq_user_may_write_only_to_the_redrive_exchange(env: Lots) -> None:
     for exchange, queue in (("", "probe.queue"), ("order.exchange", "order.confirmed"), ("orders.dlx", "probe.dlq")):
         connection = await connect(env.dlq, "test")
         channel = await connection.channel()
@@ -231,7 +231,7 @@ async def test_the_dlq_user_writes_nowhere_but_to_the_redrive_exchange(env: Lots
     await connection.close()
 
 
-async def test_a_reader_that_is_gone_has_taken_nothing(env: Lots) -> None:
+async def test_a_closed_reader_has_removed_no_message(env: Lots) -> None:
     bodies = [f"{number}".encode() for number in range(30)]
     await env.park(*bodies)
     async with parking_lot(env.dlq, "probe.dlq") as lot:
@@ -245,7 +245,7 @@ async def test_a_reader_that_is_gone_has_taken_nothing(env: Lots) -> None:
     assert await env.bodies("probe.dlq") == bodies
 
 
-async def test_the_outbox_tells_what_waits_and_why(env: Lots) -> None:
+async def test_the_outbox_shows_waiting_events_and_errors(env: Lots) -> None:
     await env.sql(
         "INSERT INTO outbox (exchange, body, owner, leased_until, attempts, last_error, created_at) VALUES"
         " ('e', '', gen_random_uuid(), now() + interval '9 s', 0, NULL, now()),"
@@ -292,7 +292,7 @@ async def test_failures_are_listed_latest_first_and_filtered(env: Lots) -> None:
     assert (await env.warren("failures", "--reason", "(")).code == 1
 
 
-def test_a_dropped_record_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_file_of_dropped_messages_is_readable_by_the_owner_only(tmp_path: Path) -> None:
     with DropRecord(tmp_path / "kept.jsonl") as file:
         file.write([{"a": 1}])
     assert (tmp_path / "kept.jsonl").stat().st_mode & 0o777 == 0o600

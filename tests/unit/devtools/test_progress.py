@@ -5,7 +5,7 @@ import pytest
 from warren.progress import ConsoleProgress
 
 
-def test_plain_lines_without_colour_where_there_is_no_terminal() -> None:
+def test_without_a_terminal_progress_is_plain_lines() -> None:
     stream = io.StringIO()
     report = ConsoleProgress(stream)
     with report.step("Unpacking [it]") as step:
@@ -18,7 +18,7 @@ def test_plain_lines_without_colour_where_there_is_no_terminal() -> None:
     assert len(lines) == 3
 
 
-def test_failed_step_says_so_and_lets_the_error_pass() -> None:
+def test_a_failed_step_is_reported_and_the_error_passes() -> None:
     stream = io.StringIO()
     with pytest.raises(ValueError, match="broken"), ConsoleProgress(stream).step("Building"):
         raise ValueError("broken")
