@@ -50,10 +50,10 @@ def test_limits_are_those_of_the_code() -> None:
         f" waiting for a lock {databases.LOCK_TIMEOUT} s |"
     ) in LIMITS
     assert f"one by one | {batch.BATCH_TIMEOUT:.0f} s;" in LIMITS
-    assert f"| an open transaction that says nothing | {databases.IDLE_TIMEOUT} s," in LIMITS
+    assert f"| an idle transaction | {databases.IDLE_TIMEOUT} s," in LIMITS
     assert f"as the database sees it | {databases.MAX_TRANSACTION} s (PostgreSQL {databases.LIMITED_SINCE} or" in LIMITS
     idle, interval, count = map(int, databases.KEEPALIVE.values())
-    assert f"gone without a word | {idle + interval * count} s," in LIMITS
+    assert f"client has vanished | {idle + interval * count} s," in LIMITS
     assert f"| effect's call | {effects.EFFECT_TIMEOUT:.0f} s |" in LIMITS
     assert f"| confirm | {publisher.CONFIRM_TIMEOUT:.0f} s," in LIMITS
     assert f"| any other answer of the broker | {consuming.RPC_TIMEOUT:.0f} s |" in LIMITS
