@@ -7,16 +7,14 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
 
 from warren_messaging.errors import ConfigurationError, DatabaseUnavailable
-
-if TYPE_CHECKING:
-    from warren_messaging.transaction import Connection
+from warren_messaging.transaction import Connection
 
 ACQUIRE_TIMEOUT = 10.0  # seconds
 STATEMENT_TIMEOUT = 30.0  # seconds
