@@ -5,25 +5,22 @@ import secrets
 from uuid import uuid4
 
 from devtools.servers.servers import Servers
-from services.inventory.restock_store import RestockStore
 from tests.events import order_created
+from tests.integration.inventory.conftest import InventoryEnv
 from tests.locks import LockProbe
-from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of
 
 
-async def test_stock_is_locked_in_the_order_of_articles(
-    servers: Servers, db: ServiceDatabase, replicas: tuple[Replica, Replica], restocks: RestockStore
-) -> None:
+async def test_stock_is_locked_in_the_order_of_articles(servers: Servers, env: InventoryEnv) -> None:
     low, high = sorted(f"a-{secrets.token_hex(4)}" for _ in range(2))
     for sku in (high, low):
-        await restocks.restock(sku, 5, None)
+        await env.restocks.restock(sku, 5, None)
     lock = "SELECT FROM inventory.stock WHERE sku = $1 FOR UPDATE"
-    locks = LockProbe(servers.postgres.address.dsn(db.name))
+    locks = LockProbe(servers.postgres.address.dsn(env.db.name))
     order = order_created((high, 1), (low, 1))
     async with locks.hold(lock, low):
-        batch = asyncio.create_task(replicas[0].process(event_of(order, subject=uuid4())))
+        batch = asyncio.create_task(env.replicas[0].process(event_of(order, subject=uuid4())))
         await locks.wait_for_blocked()
         free = await locks.can_lock(lock, high)
     assert await batch == [Verdict.ACK]

@@ -15,7 +15,7 @@ from services.inventory.restock_store import RestockStore, add_opening_stock
 from services.inventory.settings import InventorySettings, load_opening_stock
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import STAFF, AuthGuard
-from tests.service_replica import Replica, ServiceDatabase
+from tests.integration.inventory.conftest import InventoryEnv
 from tests.services import bearer, settings_of
 from warren_messaging.errors import ConfigurationError
 
@@ -29,8 +29,8 @@ def client(restocks: RestockStore, **settings: Any) -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def warehouse(restocks: RestockStore) -> AsyncIterator[httpx.AsyncClient]:
-    async with client(restocks) as http:
+async def warehouse(env: InventoryEnv) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(env.restocks) as http:
         yield http
 
 
@@ -92,29 +92,29 @@ async def test_invalid_restock_requests_are_refused(
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
 
 
-async def test_only_staff_tokens_may_read_and_restock(restocks: RestockStore, tmp_path: Path) -> None:
+async def test_only_staff_tokens_may_read_and_restock(env: InventoryEnv, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
 
     guarded = {"auth": "token", "token_key_file": tmp_path / "key", "http_host": "0.0.0.0"}  # noqa: S104
-    async with client(restocks, **guarded) as http:
+    async with client(env.restocks, **guarded) as http:
         assert (await http.get("/stock")).status_code == 401
         assert (await http.get("/stock", headers=bearer(KEY))).status_code == 403
         assert (await http.get("/stock", headers=bearer(KEY, role="staff"))).status_code == 200
         body = {"quantity": 1}
         assert (await http.post("/stock/mug/restock", json=body, headers=bearer(KEY, role="x"))).status_code == 403
     with pytest.raises(ConfigurationError, match="loopback"):
-        client(restocks, http_host="0.0.0.0")  # noqa: S104
+        client(env.restocks, http_host="0.0.0.0")  # noqa: S104
 
 
 async def test_opening_stock_is_only_for_new_articles(
-    db: ServiceDatabase, replicas: tuple[Replica, Replica], warehouse: httpx.AsyncClient, tmp_path: Path
+    env: InventoryEnv, warehouse: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     known, new = word(), word()
     await warehouse.post(f"/stock/{known}/restock", json={"quantity": 2})
     path = tmp_path / "opening.json"
     path.write_bytes(msgspec.json.encode({known: 9, new: 0}))
     stock = load_opening_stock(path)
-    for replica in (*replicas, *replicas):
+    for replica in (*env.replicas, *env.replicas):
         assert await replica.tick(lambda uow: add_opening_stock(uow, stock=stock)) == 0
     assert (await warehouse.get(f"/stock/{known}")).json()["received"] == 2
     assert (await warehouse.get(f"/stock/{new}")).json()["onHand"] == 0
