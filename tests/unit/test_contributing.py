@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from devtools import service_blocks
 from tests.charts.helm import RELEASES, program
 
 pytestmark = pytest.mark.timeout(600)
@@ -27,12 +28,7 @@ FILES = (
     "services/loyalty/__main__.py",
     "services/loyalty/__init__.py",
 )
-GENERATED = {
-    "charts/warren/ci/hpa-values.yaml",
-    "charts/warren/ci/keda-values.yaml",
-    "charts/warren/topology/kustomization.yaml",
-    "compose.yaml",
-    "devtools/compose/secrets.yaml",
+GENERATED = {str(file.relative_to(ROOT)) for file in service_blocks.renewed()} | {
     "k8s/warren/network.yaml",
     "k8s/warren/provision.yaml",
     "k8s/warren/services.yaml",
