@@ -38,7 +38,7 @@ _COLUMNS: dict[str, str] = {
         SELECT id, 'paid', 100, 'EUR', 'ch_' || md5(n::text), at, at""",
     "shipping.shipments": """(order_id, state, tracking, confirmed, created_at, changed_at)
         SELECT id, 'delivered', 'T' || n, true, at, at""",
-    "notification.conversations": """(order_id, customer, contact_known, told, last_at) SELECT id,
+    "notification.conversations": """(order_id, customer, contact_known, notified, last_at) SELECT id,
         'customer ' || n % 500, true, '{order.created,order.paid,order.shipped,order.completed}', at""",
     "gateway.charges": """(key, charge_id, state, amount_cents, currency, token, created_at, changed_at)
         SELECT id::text, 'ch_' || md5(n::text), 'charged', 100, 'EUR', 'tok_ok', at, at""",

@@ -37,7 +37,7 @@ class NotificationLogRepository(Transaction):
             "INSERT INTO conversations (order_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", order_ids
         )
         rows = await self.connection.fetch(
-            "SELECT order_id, customer, contact_known, email, phone, told FROM conversations"
+            "SELECT order_id, customer, contact_known, email, phone, notified FROM conversations"
             " WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE",
             order_ids,
         )
@@ -59,9 +59,9 @@ class NotificationLogRepository(Transaction):
         logs = [self._logs[order_id] for order_id in sorted(self._logs)]
         await self.connection.execute(
             "UPDATE conversations AS c SET customer = n.customer, contact_known = n.known, email = n.email,"
-            " phone = n.phone, told = string_to_array(n.told, ' '), last_at = now()"
+            " phone = n.phone, notified = string_to_array(n.notified, ' '), last_at = now()"
             " FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[])"
-            " AS n (order_id, customer, known, email, phone, told) WHERE c.order_id = n.order_id",
+            " AS n (order_id, customer, known, email, phone, notified) WHERE c.order_id = n.order_id",
             *columns(
                 (
                     each.order_id,
