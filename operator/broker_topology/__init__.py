@@ -7,7 +7,7 @@ Kubernetes or of any service; `python -m broker_topology` is its command line.
 
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.credentials.directory import SecretDirectory
-from broker_topology.credentials.secrets import Credentials, SecretStore
+from broker_topology.credentials.secrets import Credentials, CredentialStore
 from broker_topology.errors import InvalidTopology, OwnershipConflict, TopologyError
 from broker_topology.findings import Finding
 from broker_topology.planning.plan import Plan
@@ -22,7 +22,7 @@ from broker_topology.rules.validation import check, validate
 __all__ = [
     "load", "parse", "with_vhost", "check", "validate", "preview", "apply",
     "reconcile", "finalize", "TopologyResult", "ObjectState", "Status",
-    "ManagementApi", "SecretStore", "SecretDirectory", "Credentials",
+    "ManagementApi", "CredentialStore", "SecretDirectory", "Credentials",
     "LoadedTopology", "Topology", "Finding", "Plan",
     "TopologyError", "InvalidTopology", "OwnershipConflict",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from broker_topology.cli.reports import (
     topologies_and_objects,
 )
 from broker_topology.credentials.directory import SecretDirectory, read_text
-from broker_topology.credentials.secrets import Credentials, SecretStore, store_if_missing
+from broker_topology.credentials.secrets import Credentials, CredentialStore, store_if_missing
 from broker_topology.errors import InvalidTopology, TopologyError
 from broker_topology.export.export import export
 from broker_topology.findings import errors_in, printable
@@ -132,7 +132,7 @@ def _check_files(topologies: list[LoadedTopology], *, as_json: bool) -> int:
 
 
 async def _without_owner(
-    topologies: list[LoadedTopology], api: ManagementApi, secrets: SecretStore, options: Options
+    topologies: list[LoadedTopology], api: ManagementApi, secrets: CredentialStore, options: Options
 ) -> int:
     enforce = options.command == "apply"
     if enforce:
@@ -147,7 +147,7 @@ async def _without_owner(
 
 
 async def _with_owner(
-    topologies: list[LoadedTopology], api: ManagementApi, secrets: SecretStore, options: Options
+    topologies: list[LoadedTopology], api: ManagementApi, secrets: CredentialStore, options: Options
 ) -> int:
     enforce = options.command == "apply"
     if enforce:

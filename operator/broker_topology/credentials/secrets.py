@@ -82,7 +82,7 @@ class SecretContents(msgspec.Struct, frozen=True):
         return f"SecretContents({', '.join(sorted(self.data))})"
 
 
-class SecretStore(Protocol):
+class CredentialStore(Protocol):
     """Holds Secrets, and replaces one only if it is unchanged."""
 
     async def contents(self, secret_name: str) -> SecretContents:
@@ -93,7 +93,7 @@ class SecretStore(Protocol):
         longer has this `version`. Raises `SecretError` when it cannot be written."""
 
 
-async def stored(store: SecretStore, secret_name: str, name: str) -> Credentials | None:
+async def stored(store: CredentialStore, secret_name: str, name: str) -> Credentials | None:
     """The stored credential of the user `name` of the topology, or of one of its generations.
 
     Raises `SecretError` when it belongs to another user.
@@ -106,7 +106,7 @@ async def stored(store: SecretStore, secret_name: str, name: str) -> Credentials
     return credentials
 
 
-async def store_if_missing(store: SecretStore, secret_name: str, credentials: Credentials) -> Credentials | None:
+async def store_if_missing(store: CredentialStore, secret_name: str, credentials: Credentials) -> Credentials | None:
     """Stores a credential unless the Secret has one. The result is read back, so concurrent runs get the same one."""
     contents = await store.contents(secret_name)
     if (found := credentials_in(secret_name, contents.data)) is not None:
@@ -115,7 +115,7 @@ async def store_if_missing(store: SecretStore, secret_name: str, credentials: Cr
     return credentials_in(secret_name, (await store.contents(secret_name)).data)
 
 
-async def ensured(store: SecretStore, secret_name: str, name: str, first: str | None = None) -> Credentials:
+async def ensured(store: CredentialStore, secret_name: str, name: str, first: str | None = None) -> Credentials:
     """As `stored`; a missing credential is generated first, for user name `first`."""
     await store_if_missing(store, secret_name, generate(first or name))
     if (credentials := await stored(store, secret_name, name)) is None:

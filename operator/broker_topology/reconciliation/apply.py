@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from broker_topology.broker.execution import Progress
 from broker_topology.broker.management_api import ManagementApi
-from broker_topology.credentials.secrets import SecretStore
+from broker_topology.credentials.secrets import CredentialStore
 from broker_topology.errors import ApplyIncomplete
 from broker_topology.planning.result import TopologyResult
 from broker_topology.reconciliation.reconcile import reconcile
@@ -16,7 +16,7 @@ from broker_topology.rules.validation import validate
 async def preview(
     topologies: Sequence[LoadedTopology],
     api: ManagementApi,
-    secrets: SecretStore,
+    secrets: CredentialStore,
     *,
     strict: bool = True,
     accounts: AccountCredentials | None = None,
@@ -30,7 +30,7 @@ async def preview(
 async def apply(
     topologies: Sequence[LoadedTopology],
     api: ManagementApi,
-    secrets: SecretStore,
+    secrets: CredentialStore,
     progress: Progress | None = None,
     *,
     strict: bool = True,

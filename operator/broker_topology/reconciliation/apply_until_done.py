@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from broker_topology.broker.execution import Progress
 from broker_topology.broker.management_api import ManagementApi
-from broker_topology.credentials.secrets import SecretStore
+from broker_topology.credentials.secrets import CredentialStore
 from broker_topology.errors import TopologyError
 from broker_topology.migration.migrator import Migrator
 from broker_topology.planning.result import TopologyResult
@@ -20,7 +20,7 @@ async def apply_until_done(
     *,
     owner: str,
     api: ManagementApi,
-    secrets: SecretStore,
+    secrets: CredentialStore,
     prune: bool,
     rotate: Iterable[str] = (),
     progress: Progress | None = None,

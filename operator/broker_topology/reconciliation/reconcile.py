@@ -18,7 +18,7 @@ from broker_topology.broker.leaderless import mark
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.observe import observe
 from broker_topology.broker.ownership import OwnerRecord, claims_of, declaring, digest, fingerprint
-from broker_topology.credentials.secrets import SecretStore
+from broker_topology.credentials.secrets import CredentialStore
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import errors_in
 from broker_topology.migration import migrator
@@ -43,7 +43,7 @@ async def reconcile(
     *,
     owner: str,
     api: ManagementApi,
-    secrets: SecretStore,
+    secrets: CredentialStore,
     peers: Sequence[LoadedTopology] = (),
     enforce: bool | None = None,
     prune: bool | None = None,
@@ -80,7 +80,7 @@ class Reconciliation:
         owner: str,
         peers: Sequence[LoadedTopology],
         api: ManagementApi,
-        secrets: SecretStore,
+        secrets: CredentialStore,
         quiet_seconds: float,
     ) -> None:
         self._topologies = topologies

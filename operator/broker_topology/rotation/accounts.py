@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from broker_topology.credentials.secrets import Credentials, SecretStore, ensured, stored
+from broker_topology.credentials.secrets import Credentials, CredentialStore, ensured, stored
 from broker_topology.findings import Finding, ObjectRef
 from broker_topology.planning.desired import Usernames
 from broker_topology.resource.model import LoadedTopology
@@ -24,7 +24,7 @@ class BrokerAccounts(msgspec.Struct, frozen=True):
 
 async def accounts(
     topologies: Sequence[LoadedTopology],
-    secrets: SecretStore,
+    secrets: CredentialStore,
     rotated: AccountCredentials | None = None,
     *,
     generate: bool,

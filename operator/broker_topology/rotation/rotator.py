@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from broker_topology.broker.management_api import ManagementApi, path
-from broker_topology.credentials.secrets import Credentials, SecretStore
+from broker_topology.credentials.secrets import Credentials, CredentialStore
 from broker_topology.errors import InvalidTopology, SecretError
 from broker_topology.planning.result import Status, TopologyResult
 from broker_topology.planning.state import USER_RIGHTS, ObjectKind
@@ -49,7 +49,7 @@ class Rotator:
 
     def __init__(
         self,
-        secrets: SecretStore,
+        secrets: CredentialStore,
         api: ManagementApi,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
