@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import get
+from litestar import Router, get
 from litestar.params import PathParameter, QueryParameter
 from litestar.types import ControllerRouterHandler, Guard
 
@@ -25,6 +25,7 @@ from services.shared.contracts.values import SINGLE_LINE
 
 MAX_PER_PAGE = 1000
 FORBIDDEN = "the token is not a staff token"
+FILTER_PROBLEMS = problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN})
 
 NameFilter = Annotated[str | None, QueryParameter(max_length=200, pattern=SINGLE_LINE)]
 Timestamp = Annotated[
@@ -54,11 +55,10 @@ class GapPage(msgspec.Struct, frozen=True, rename="camel"):
 
 def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]:
     @get(
-        "/audit/orders/{order:str}",
+        "/orders/{order:str}",
         summary="The history of one order",
         description="All events of the order by time, missing sequence numbers, and contradicting events. `order` is"
         " its id or the customer's own number.",
-        guards=[guard],
         responses=problems(
             {
                 403: FORBIDDEN,
@@ -66,7 +66,6 @@ def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]
                 409: "several customers have an order with this number; `orders` has their ids",
             }
         ),
-        tags=["audit"],
     )
     async def history(order: Annotated[str, PathParameter(max_length=100, pattern=SINGLE_LINE)]) -> OrderHistory:
         with suppress(ValueError):  # not a UUID
@@ -81,13 +80,11 @@ def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]
         return await queries.history(order_ids[0])
 
     @get(
-        "/audit/events",
+        "/events",
         summary="Events by time",
         description="Newest first, unless `order` is `oldest`. Filters combine; `since` is inclusive, `until`"
         " exclusive.",
-        guards=[guard],
-        responses=problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN}),
-        tags=["audit"],
+        responses=FILTER_PROBLEMS,
     )
     async def events(
         type: NameFilter = None,  # noqa: A002 - the name of the query parameter
@@ -122,19 +119,17 @@ def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]
         return EventPage(found, None if last is None else to_cursor(last))
 
     @get(
-        "/audit/gaps",
+        "/gaps",
         summary="Missing events",
         description="Missing sequence numbers of all orders, or of orders with an event since then. An event that has"
         " not arrived yet is missing for a moment: repeat the request.",
-        guards=[guard],
-        responses=problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN}),
-        tags=["audit"],
+        responses=FILTER_PROBLEMS,
     )
     async def gaps(since: Timestamp = None, limit: Limit = 100) -> GapPage:
         found = await queries.gaps(_timestamp("since", since), limit + 1)
         return GapPage(found[:limit], len(found) > limit)
 
-    return [history, events, gaps]
+    return [Router("/audit", route_handlers=[history, events, gaps], guards=[guard], tags=["audit"])]
 
 
 def _timestamp(name: str, text: str | None) -> datetime | None:
