@@ -25,8 +25,8 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 KEY = "k" * 32
 
 
-def event(order: UUID, sequence: int, **fields: Any) -> AnyEvent:
-    return event_of(OrderConfirmed(customer="ada"), subject=order, sourcesequence=sequence, **fields)
+def event(order_id: UUID, sequence: int, **fields: Any) -> AnyEvent:
+    return event_of(OrderConfirmed(customer="ada"), subject=order_id, sourcesequence=sequence, **fields)
 
 
 def client_of(audit: Replica, guard: AuthGuard) -> httpx.AsyncClient:
@@ -41,21 +41,21 @@ async def client(audit: Replica) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_the_history_of_an_order(client: httpx.AsyncClient, audit: Replica) -> None:
-    order = uuid4()
-    second = event(order, 2, time=NOON + timedelta(seconds=2))
-    first = event(order, 1, time=NOON)
-    later = event(order, 5, time=NOON + timedelta(seconds=5))
-    payment = event(order, 1, source="/warren/payment", time=NOON + timedelta(seconds=1))
+    order_id = uuid4()
+    second = event(order_id, 2, time=NOON + timedelta(seconds=2))
+    first = event(order_id, 1, time=NOON)
+    later = event(order_id, 5, time=NOON + timedelta(seconds=5))
+    payment = event(order_id, 1, source="/warren/payment", time=NOON + timedelta(seconds=1))
     await audit.process(later, second, payment, first, event(uuid4(), 1))
     contradiction = with_new_ids(first)
     await audit.process(contradiction)
-    answer = (await client.get(f"/audit/orders/{order}")).json()
-    assert answer["subject"] == str(order)
+    answer = (await client.get(f"/audit/orders/{order_id}")).json()
+    assert answer["subject"] == str(order_id)
     assert [each["event"]["id"] for each in answer["events"]] == [
         str(each.id) for each in (first, payment, second, later)
     ]
     assert all(each["recordedAt"] for each in answer["events"])
-    assert answer["gaps"] == [{"source": "/warren/order", "subject": str(order), "first": 3, "last": 4}]
+    assert answer["gaps"] == [{"source": "/warren/order", "subject": str(order_id), "first": 3, "last": 4}]
     assert [each["event"]["id"] for each in answer["contradictions"]] == [str(contradiction.id)]
 
 
@@ -94,7 +94,7 @@ async def test_an_order_is_found_by_its_reference(client: httpx.AsyncClient, aud
     one, two, three = uuid4(), uuid4(), uuid4()
     number, shared = uuid4().hex[:12], uuid4().hex[:12]
     await audit.process(event_of(created, subject=one, reference=number), event(one, 2, reference=number))
-    await audit.process(*(event_of(created, subject=order, reference=shared) for order in (two, three)))
+    await audit.process(*(event_of(created, subject=order_id, reference=shared) for order_id in (two, three)))
     story = (await client.get(f"/audit/orders/{number}")).json()
     assert (story["subject"], len(story["events"])) == (str(one), 2)
     several = await client.get(f"/audit/orders/{shared}")

@@ -25,17 +25,17 @@ from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of, with_new_ids
 
 
-def event(order: UUID, sequence: int = 1, source: str = "/warren/order") -> AnyEvent:
+def event(order_id: UUID, sequence: int = 1, source: str = "/warren/order") -> AnyEvent:
     data = OrderPaid(customer="ada", total_cents=100, currency="EUR")
-    return event_of(data, subject=order, sourcesequence=sequence, source=source, reference="A-1")
+    return event_of(data, subject=order_id, sourcesequence=sequence, source=source, reference="A-1")
 
 
 def with_(body: bytes, **members: Any) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(body) | members)
 
 
-async def rows(db: ServiceDatabase, order: UUID, table: str = "events") -> list[Any]:
-    return await db.sql(f"SELECT * FROM audit.{table} WHERE subject = $1 ORDER BY source, sequence", order)  # noqa: S608
+async def rows(db: ServiceDatabase, order_id: UUID, table: str = "events") -> list[Any]:
+    return await db.sql(f"SELECT * FROM audit.{table} WHERE subject = $1 ORDER BY source, sequence", order_id)  # noqa: S608
 
 
 async def test_an_event_is_kept_as_it_was_received(db: ServiceDatabase, audit: Replica) -> None:
@@ -55,52 +55,54 @@ async def test_an_event_is_kept_as_it_was_received(db: ServiceDatabase, audit: R
 
 
 async def test_unknown_types_and_unknown_fields_are_kept(db: ServiceDatabase, audit: Replica) -> None:
-    order = uuid4()
+    order_id = uuid4()
     data = {"customer": "ada", "totalCents": 100, "currency": "EUR", "later": {"nested": [1, 2.50]}}
-    known = with_(codec.encode(event(order, 1)), data=data)
-    unknown = with_(codec.encode(event(order, 2)), type="loyalty.points_granted", data=["anything"])
-    broken = with_(codec.encode(event(order, 3)), data={"totalCents": "not a number"})
+    known = with_(codec.encode(event(order_id, 1)), data=data)
+    unknown = with_(codec.encode(event(order_id, 2)), type="loyalty.points_granted", data=["anything"])
+    broken = with_(codec.encode(event(order_id, 3)), data={"totalCents": "not a number"})
     assert await audit.process(known, unknown, broken) == [Verdict.ACK] * 3
-    kept = [msgspec.json.decode(row["body"])["data"] for row in await rows(db, order)]
+    kept = [msgspec.json.decode(row["body"])["data"] for row in await rows(db, order_id)]
     assert kept == [data, ["anything"], {"totalCents": "not a number"}]
 
 
 async def test_a_batch_in_any_order_with_repetitions_is_kept_once(db: ServiceDatabase, audit: Replica) -> None:
-    order = uuid4()
-    events = [event(order, number, f"/warren/{source}") for number in range(1, 31) for source in ("order", "payment")]
+    order_id = uuid4()
+    events = [
+        event(order_id, number, f"/warren/{source}") for number in range(1, 31) for source in ("order", "payment")
+    ]
     arriving = events + events[::3]
     random.shuffle(arriving)
     for start in range(0, len(arriving), 17):
         batch = arriving[start : start + 17]
         assert set(await audit.process(*batch)) == {Verdict.ACK}
-    assert {row["id"] for row in await rows(db, order)} == {each.id for each in events}
-    assert await rows(db, order, "contradictions") == []
+    assert {row["id"] for row in await rows(db, order_id)} == {each.id for each in events}
+    assert await rows(db, order_id, "contradictions") == []
 
 
 async def test_a_repetition_without_its_inbox_entry_changes_nothing(db: ServiceDatabase, audit: Replica) -> None:
-    order = uuid4()
-    first, second = event(order, 1), event(order, 2)
+    order_id = uuid4()
+    first, second = event(order_id, 1), event(order_id, 2)
     await audit.process(first)
-    before = await rows(db, order)
+    before = await rows(db, order_id)
     await db.sql("DELETE FROM audit.inbox WHERE dedup_key = $1", first.logicalid)
     assert await audit.process(first, second) == [Verdict.ACK] * 2
-    after = await rows(db, order)
+    after = await rows(db, order_id)
     assert after[0] == before[0]
     assert len(after) == 2
-    assert await rows(db, order, "contradictions") == []
+    assert await rows(db, order_id, "contradictions") == []
 
 
 @pytest.mark.parametrize("together", [True, False])
 async def test_a_contradiction_is_kept_and_logged(
     db: ServiceDatabase, audit: Replica, together: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    order = uuid4()
-    one = event(order)
+    order_id = uuid4()
+    one = event(order_id)
     other = with_new_ids(one)
-    batches = [[one, other, event(order, 2)]] if together else [[one], [other, event(order, 2)]]
+    batches = [[one, other, event(order_id, 2)]] if together else [[one], [other, event(order_id, 2)]]
     for batch in batches:
         assert set(await audit.process(*batch)) == {Verdict.ACK}
-    kept, beside = await rows(db, order), await rows(db, order, "contradictions")
+    kept, beside = await rows(db, order_id), await rows(db, order_id, "contradictions")
     assert len(kept) == 2
     assert [row["sequence"] for row in beside] == [1]
     assert {kept[0]["id"], beside[0]["id"]} == {one.id, other.id}
@@ -119,17 +121,17 @@ async def test_a_repeated_id_with_other_content_is_a_contradiction(
     other = with_(one, **changes)
     for batch in [[one, one, other, one]] if together else [[one], [one], [other], [one]]:
         assert set(await audit.process(*batch)) == {Verdict.ACK}
-    order = UUID(msgspec.json.decode(one)["subject"])
-    assert [row["body"] for row in await rows(db, order)] == [one]
-    assert [row["body"] for row in await rows(db, order, "contradictions")] == [other]
+    order_id = UUID(msgspec.json.decode(one)["subject"])
+    assert [row["body"] for row in await rows(db, order_id)] == [one]
+    assert [row["body"] for row in await rows(db, order_id, "contradictions")] == [other]
     assert capsys.readouterr().out.count("same=id") == 1
 
 
 async def test_unknown_attributes_are_kept_byte_for_byte(db: ServiceDatabase, audit: Replica) -> None:
-    order = uuid4()
-    body = codec.encode(event(order)).replace(b'"time"', b'"vendor" :  {"a": [1e2, "\\n", "\\u20ac"]}, "time"')
+    order_id = uuid4()
+    body = codec.encode(event(order_id)).replace(b'"time"', b'"vendor" :  {"a": [1e2, "\\n", "\\u20ac"]}, "time"')
     assert await audit.process(body) == [Verdict.ACK]
-    assert [row["body"] for row in await rows(db, order)] == [body]
+    assert [row["body"] for row in await rows(db, order_id)] == [body]
 
 
 async def test_neither_payment_token_nor_address_is_kept(db: ServiceDatabase, audit: Replica) -> None:
@@ -171,14 +173,14 @@ async def test_the_migration_removes_only_tokens_and_addresses(db: ServiceDataba
     for statement in migration.split("-- migrate:down")[0].split(";")[:-1]:
         await db.sql(statement.replace("UPDATE ", "UPDATE audit."))
     for table in ("events", "contradictions"):
-        for order, body in before.items():
-            [row] = await rows(db, order, table)
+        for order_id, body in before.items():
+            [row] = await rows(db, order_id, table)
             assert row["body"] == re.sub(rb'("paymentToken"|"email"|"phone"):"([^"\\]|\\.)*"', rb'\1:"***"', body)
 
 
 async def test_concurrent_replicas_keep_each_event_once(db: ServiceDatabase, audit: Replica) -> None:
-    order = uuid4()
-    events = [event(order, number) for number in range(1, 101)]
+    order_id = uuid4()
+    events = [event(order_id, number) for number in range(1, 101)]
     contradicting = [with_new_ids(each) for each in events[:10]]
 
     async def work(one: Replica, arriving: list[AnyEvent]) -> None:
@@ -188,28 +190,28 @@ async def test_concurrent_replicas_keep_each_event_once(db: ServiceDatabase, aud
 
     async with replica(db, "audit", HANDLERS, EventLog, Codec({}, tolerant=True)) as other:
         await asyncio.gather(work(audit, events[:]), work(other, events + contradicting))
-    found = {row["id"] for table in ("events", "contradictions") for row in await rows(db, order, table)}
+    found = {row["id"] for table in ("events", "contradictions") for row in await rows(db, order_id, table)}
     assert found == {each.id for each in events + contradicting}
-    assert len(await rows(db, order)) == 100
+    assert len(await rows(db, order_id)) == 100
 
 
 async def test_unusual_but_readable_events_are_kept(db: ServiceDatabase, audit: Replica) -> None:
-    order = uuid4()
-    odd = with_(codec.encode(event(order, 1)), type="loyalty.odd", data={"a": "\n"})
-    no_zone = with_(codec.encode(event(order, 2)), time="2026-01-02T03:04:05")
+    order_id = uuid4()
+    odd = with_(codec.encode(event(order_id, 1)), type="loyalty.odd", data={"a": "\n"})
+    no_zone = with_(codec.encode(event(order_id, 2)), time="2026-01-02T03:04:05")
     assert await audit.process(odd, no_zone) == [Verdict.ACK] * 2
-    one, two = await rows(db, order)
+    one, two = await rows(db, order_id)
     assert one["body"] == odd
     assert two["time"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 async def test_an_unreadable_event_is_parked_alone(db: ServiceDatabase, audit: Replica) -> None:
-    order = uuid4()
+    order_id = uuid4()
     verdicts = await audit.process(
-        b"nonsense", event(order, 1), with_(codec.encode(event(order)), sourcesequence=2**31), event(order, 2)
+        b"nonsense", event(order_id, 1), with_(codec.encode(event(order_id)), sourcesequence=2**31), event(order_id, 2)
     )
     assert verdicts == [Verdict.DEAD_LETTER, Verdict.ACK, Verdict.DEAD_LETTER, Verdict.ACK]
-    assert [row["sequence"] for row in await rows(db, order)] == [1, 2]
+    assert [row["sequence"] for row in await rows(db, order_id)] == [1, 2]
 
 
 @pytest.mark.parametrize("table", ["events", "contradictions"])
