@@ -4,7 +4,7 @@
 #
 #   environment.sh python                     prints the interpreter that would be used
 #   environment.sh intact                     exit code 0 if .venv is whole and belongs to this folder and interpreter
-#   environment.sh create                     makes .venv anew
+#   environment.sh create                     creates .venv
 #   environment.sh install REQUIREMENTS.txt   installs exactly what the file pins
 #   environment.sh project                    installs the checkout itself, editable, without asking an index
 set -euo pipefail

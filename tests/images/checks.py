@@ -61,9 +61,9 @@ def small(program: str, image: str) -> None:
 def clear(program: str, image: str) -> None:
     """Started without settings, it says in one line which is missing."""
     done = _run(program, "run", *SHUT, image, "worker")
-    said = (done.stdout + done.stderr).strip().splitlines()
-    if done.returncode == 0 or len(said) != 1 or "WARREN_" not in said[0]:
-        raise Wrong(f"without settings it ends with {done.returncode} and says {said[-3:]}")
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    if done.returncode == 0 or len(lines) != 1 or "WARREN_" not in lines[0]:
+        raise Wrong(f"without settings it ends with {done.returncode} and says {lines[-3:]}")
 
 
 CHECKS: tuple[Check, ...] = (shut_in, complete, small, clear)

@@ -1,7 +1,7 @@
 """A Docker Engine for one run: the running one, or a temporary one.
 
 Our own needs root and Debian's docker.io. Its data, socket and processes are in one folder, and iptables stay as they
-are, so builds use the host's network and containers have none. It still gets a bridge: told to do without, dockerd
+are, so builds use the host's network and containers have none. It still gets a bridge: without one, dockerd
 would delete the docker0 of any other engine.
 """
 

@@ -44,7 +44,7 @@ class Points:
 
 @pytest.fixture
 def points(shop: Shop, tmp_path: Path) -> Iterator[Points]:
-    """Gone again afterwards with its queues: the invariants let no message wait where nobody consumes."""
+    """The example service, removed with its queues afterwards: the invariants allow no queue without a consumer."""
     guest = ExtraService(LOYALTY, shop.system.folder)
     asyncio.run(guest.prepare())
     asyncio.run(guest.prepare())  # changes nothing
@@ -70,4 +70,4 @@ def test_the_example_gives_points_for_completed_orders_including_missed_ones(sho
         second = shop.reaches(shop.place("mug", user="ada"), "COMPLETED").total_cents // 100
         shop.reaches(cancelled, "CANCELLED")
     points.reach("ada", first + second)
-    assert points.of("somebody-else") == 0
+    assert points.of("another-customer") == 0

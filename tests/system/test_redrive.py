@@ -86,8 +86,8 @@ def test_orders_with_parked_events_complete_after_a_killed_and_repeated_replay(s
         orders = [shop.place("item3") for _ in range(8)]
     killed = warren(shop, tmp_path, "dlq", "replay", "--queue", "inventory", program=("-c", DYING))
     assert killed.returncode == -9, killed.stderr
-    said = warren(shop, tmp_path, "dlq", "replay", "--queue", "inventory", "--type", "order.created")
-    assert (said.returncode, said.stdout) == (0, "replayed 8 of 8 looked at\n"), said.stderr
+    result = warren(shop, tmp_path, "dlq", "replay", "--queue", "inventory", "--type", "order.created")
+    assert (result.returncode, result.stdout) == (0, "replayed 8 of 8 examined\n"), result.stderr
     for order in orders:
         assert shop.reaches(order, "COMPLETED", "CANCELLED").state == "COMPLETED"
     assert shop.stock("item3")["sold"] - before["sold"] == 8, "each event came twice and had one effect"
@@ -97,25 +97,25 @@ def test_poison_is_parked_again_with_a_new_count_and_can_be_dropped(shop: Shop, 
     send_poison(shop.system.servers.broker.address, "inventory.queue")
 
     def listed() -> list[dict[str, Any]]:
-        said = warren(shop, tmp_path, "dlq", "list", "--queue", "inventory", "--json")
-        assert said.returncode == 0, said.stderr
-        return [json.loads(line) for line in said.stdout.splitlines()]
+        result = warren(shop, tmp_path, "dlq", "list", "--queue", "inventory", "--json")
+        assert result.returncode == 0, result.stderr
+        return [json.loads(line) for line in result.stdout.splitlines()]
 
     for replays in range(2):
         _eventually(lambda count=replays: [each["replays"] for each in listed()] == [count])
         (parked,) = listed()
         assert (parked["attempts"], parked["reason"][:16]) == (1, "not a CloudEvent")
-        said = warren(shop, tmp_path, "dlq", "replay", "--all")
-        assert said.returncode == 0, said.stderr
+        result = warren(shop, tmp_path, "dlq", "replay", "--all")
+        assert result.returncode == 0, result.stderr
     _eventually(lambda: [each["replays"] for each in listed()] == [2])
     kept = tmp_path / "kept.jsonl"
-    said = warren(shop, tmp_path, "dlq", "drop", "--queue", "inventory", "--yes", "--record", str(kept))
-    assert said.returncode == 0, said.stderr
+    result = warren(shop, tmp_path, "dlq", "drop", "--queue", "inventory", "--yes", "--record", str(kept))
+    assert result.returncode == 0, result.stderr
     assert json.loads(kept.read_text())["body"].encode() == POISON
-    said = warren(shop, tmp_path, "failures", "--service", "inventory", "--state", "dropped", "--json")
-    assert len(said.stdout.splitlines()) == 1
-    said = warren(shop, tmp_path, "outbox", "--json")
-    assert {json.loads(line)["service"] for line in said.stdout.splitlines()} >= {"order", "inventory", "payment"}
+    result = warren(shop, tmp_path, "failures", "--service", "inventory", "--state", "dropped", "--json")
+    assert len(result.stdout.splitlines()) == 1
+    result = warren(shop, tmp_path, "outbox", "--json")
+    assert {json.loads(line)["service"] for line in result.stdout.splitlines()} >= {"order", "inventory", "payment"}
 
 
 def _eventually(condition: Any, seconds: float = 20) -> None:

@@ -1,7 +1,7 @@
 """Credentials of broker users in Kubernetes Secrets: the engine's `CredentialStore`.
 
-A Secret that this operator creates is owned by the Topology and is deleted with it. A Secret of somebody else's making
-gets a password only if it has none, and never gets an owner.
+A Secret that this operator creates is owned by the Topology and is deleted with it. A Secret that another
+program created gets a password only if it has none, and never gets an owner.
 """
 
 import base64

@@ -135,11 +135,11 @@ class Lots(MessagingEnv):
         schemas = [ServiceSchema(name)]
         await prepare_database(url, postgres.admin_password, postgres.ca_file, self.folder, schemas)
 
-    async def warren(self, *arguments: str, user: str = "dlq", **environment: str) -> "Said":
+    async def warren(self, *arguments: str, user: str = "dlq", **environment: str) -> "CommandResult":
         """What the command line says, and its exit code."""
         return await asyncio.to_thread(self._warren, list(arguments), self.environment(user) | environment)
 
-    def _warren(self, arguments: list[str], environment: dict[str, str]) -> "Said":
+    def _warren(self, arguments: list[str], environment: dict[str, str]) -> "CommandResult":
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(os, "environ", environment)
@@ -148,7 +148,7 @@ class Lots(MessagingEnv):
                 code = cli.load(arguments)()
             except SystemExit as error:
                 code = int(error.code or 0)
-        return Said(code, out.getvalue(), err.getvalue())
+        return CommandResult(code, out.getvalue(), err.getvalue())
 
     @asynccontextmanager
     async def process(self, *program: str, pipe: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -167,7 +167,7 @@ class Lots(MessagingEnv):
         await process.wait()
 
 
-class Said:
+class CommandResult:
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.out, self.err = code, out, err
 

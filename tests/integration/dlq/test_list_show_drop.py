@@ -39,16 +39,16 @@ async def parked_stage(env: Lots) -> list[bytes]:
 async def test_a_list_shows_messages_and_reasons_and_changes_nothing(env: Lots) -> None:
     bodies = await parked_stage(env)
     for _ in range(2):
-        said = await env.warren("dlq", "list", "--queue", "probe", "--json")
-        first, second, third = said.documents
+        result = await env.warren("dlq", "list", "--queue", "probe", "--json")
+        first, second, third = result.documents
         assert first["reason"].startswith("not JSON: ")
         assert (first["type"], first["order"], first["attempts"]) == (None, None, 1)
         assert second["reason"] == "probe has no handler for 'order.completed'"
         assert (second["type"], second["order"]) == ("order.completed", "77")
         assert (third["reason"], third["attempts"], third["order"]) == ("expired", None, "late")
-    said = await env.warren("dlq", "list", "--queue", "probe.dlq", "--limit", "1")
-    assert "probe.dlq  3 messages" in said.out
-    assert "… and 2 more" in said.out
+    result = await env.warren("dlq", "list", "--queue", "probe.dlq", "--limit", "1")
+    assert "probe.dlq  3 messages" in result.out
+    assert "… and 2 more" in result.out
     messages = await env.drain("probe.dlq")
     assert [bytes(message.body) for message in messages] == bodies
     counted = [message.header.properties.headers.get("x-delivery-count", 0) for message in messages]
@@ -59,8 +59,8 @@ async def test_a_long_parking_lot_keeps_its_order_over_many_windows(env: Lots) -
     bodies = [f"{number}".encode() for number in range(1700)]
     await env.park(*bodies)
     await env.park(b"express", priority=9)
-    said = await env.warren("dlq", "list", "--queue", "probe", "--limit", "0", "--json")
-    assert len(said.documents) == 1701
+    result = await env.warren("dlq", "list", "--queue", "probe", "--limit", "0", "--json")
+    assert len(result.documents) == 1701
     await eventually(lambda: env.has("probe.dlq", 1701))
     assert await env.bodies("probe.dlq") == [b"express", *bodies]
 
@@ -69,8 +69,8 @@ async def test_filters_select_messages(env: Lots) -> None:
     await parked_stage(env)
 
     async def found(*arguments: str) -> list[str]:
-        said = await env.warren("dlq", "list", "--queue", "probe", "--json", *arguments)
-        return ["late" if each["order"] == "late" else each["reason"].split()[0] for each in said.documents]
+        result = await env.warren("dlq", "list", "--queue", "probe", "--json", *arguments)
+        return ["late" if each["order"] == "late" else each["reason"].split()[0] for each in result.documents]
 
     assert await found("--reason", "NO HANDLER") == ["probe"]
     assert await found("--reason", "^expired$") == ["late"]
@@ -84,29 +84,29 @@ async def test_filters_select_messages(env: Lots) -> None:
 async def test_a_message_is_shown_in_full_for_any_body(env: Lots) -> None:
     await parked_stage(env)
     (second,) = (await env.warren("dlq", "list", "--queue", "probe", "--json", "--order", "77")).documents
-    said = await env.warren("dlq", "show", second["id"][:30], "--queue", "probe")
+    result = await env.warren("dlq", "show", second["id"][:30], "--queue", "probe")
     for text in ("77", '"customer": "ann"', "probe has no handler for 'order.completed'", "probe.queue", "x-death"):
-        assert text in said.out
+        assert text in result.out
     (document,) = (await env.warren("dlq", "show", second["id"], "--queue", "probe", "--json")).documents
     assert document["failure"]["state"] == "parked"
     assert json.loads(document["body"])["data"] == {"customer": "ann"}
     (poison,) = (await env.warren("dlq", "list", "--queue", "probe", "--json", "--reason", "not JSON")).documents
-    said = await env.warren("dlq", "show", poison["id"], "--queue", "probe")
-    assert "00 ff 7b" in said.out
-    assert "\x1b[2J" not in said.out, "a stranger's bytes must not steer the terminal"
-    said = await env.warren("dlq", "show", "nothing", "--queue", "probe")
-    assert (said.code, said.out) == (1, "")
+    result = await env.warren("dlq", "show", poison["id"], "--queue", "probe")
+    assert "00 ff 7b" in result.out
+    assert "\x1b[2J" not in result.out, "a stranger's bytes must not steer the terminal"
+    result = await env.warren("dlq", "show", "nothing", "--queue", "probe")
+    assert (result.code, result.out) == (1, "")
 
 
 async def test_dropped_messages_are_written_to_a_file(env: Lots) -> None:
     bodies = await parked_stage(env)
-    said = await env.warren("dlq", "drop", "--queue", "probe", "--reason", "not JSON")
-    assert (said.code, await env.depth("probe.dlq")) == (1, 3), "without a terminal to ask on, --yes is needed"
+    result = await env.warren("dlq", "drop", "--queue", "probe", "--reason", "not JSON")
+    assert (result.code, await env.depth("probe.dlq")) == (1, 3), "without a terminal to ask on, --yes is needed"
     file = env.folder / "kept.jsonl"
     for reason in ("not JSON", "handler"):
         arguments = ("dlq", "drop", "--queue", "probe", "--reason", reason, "--yes", "--record", str(file))
-        said = await env.warren(*arguments)
-        assert (said.code, said.out) == (0, f"dropped 1, written to {file}\n")
+        result = await env.warren(*arguments)
+        assert (result.code, result.out) == (0, f"dropped 1, written to {file}\n")
     first, second = [json.loads(line) for line in file.read_text().splitlines()]
     assert first["body_base64"] == "AP97IFtyZWRdG1sySg=="
     assert second["body"].encode() == bodies[1]
@@ -118,9 +118,9 @@ async def test_dropped_messages_are_written_to_a_file(env: Lots) -> None:
 async def test_a_message_that_cannot_be_written_is_not_dropped(env: Lots) -> None:
     await env.park(b"1", b"2")
     nowhere = str(env.folder / "no such folder" / "kept.jsonl")
-    said = await env.warren("dlq", "drop", "--queue", "probe", "--yes", "--record", nowhere)
-    assert said.code == 1
-    assert "nothing more was dropped" in said.err
+    result = await env.warren("dlq", "drop", "--queue", "probe", "--yes", "--record", nowhere)
+    assert result.code == 1
+    assert "nothing more was dropped" in result.err
     await eventually(lambda: env.has("probe.dlq", 2))
 
 
@@ -138,18 +138,18 @@ async def test_a_dropped_message_that_returns_counts_from_one(env: Lots) -> None
 
 async def test_a_refusal_or_a_missing_queue_is_reported_in_one_line(env: Lots) -> None:
     await env.park(b"1")
-    said = await env.warren("dlq", "list", "--queue", "nowhere")
-    assert said.code == 1
-    assert "no parking lot 'nowhere'" in said.err
-    assert "there are: probe.dlq, unrouted.queue" in said.err
-    assert len(said.err.splitlines()) == 1
-    said = await env.warren("dlq", "list", "--queue", "probe", user="probe")
-    assert said.code == 1
-    assert "broker user 'probe' lacks a permission" in said.err
+    result = await env.warren("dlq", "list", "--queue", "nowhere")
+    assert result.code == 1
+    assert "no parking lot 'nowhere'" in result.err
+    assert "there are: probe.dlq, unrouted.queue" in result.err
+    assert len(result.err.splitlines()) == 1
+    result = await env.warren("dlq", "list", "--queue", "probe", user="probe")
+    assert result.code == 1
+    assert "broker user 'probe' lacks a permission" in result.err
     (env.folder / "dlq-rabbitmq" / "password").write_text("wrong")
-    said = await env.warren("dlq", "list", "--queue", "probe")
-    assert said.code == 1
-    assert "refused the user 'dlq'" in said.err
+    result = await env.warren("dlq", "list", "--queue", "probe")
+    assert result.code == 1
+    assert "refused the user 'dlq'" in result.err
 
 
 async def test_parking_lots_and_reasons_of_any_service_are_found(env: Lots) -> None:
@@ -166,16 +166,16 @@ async def test_parking_lots_and_reasons_of_any_service_are_found(env: Lots) -> N
         " VALUES ('loyalty', $1, 1, 'not JSON: rubbish', 'parked')",
         hashlib.sha256(b"rubbish").hexdigest(),
     )
-    said = await env.warren("dlq", "list")
-    assert (said.code, "not JSON: rubbish" in said.out) == (0, True)
-    assert "nothing in probe.dlq, unrouted.queue" in said.out
-    assert said.err.startswith("skipped cellar: broker user 'dlq' lacks a permission")
+    result = await env.warren("dlq", "list")
+    assert (result.code, "not JSON: rubbish" in result.out) == (0, True)
+    assert "nothing in probe.dlq, unrouted.queue" in result.out
+    assert result.err.startswith("skipped cellar: broker user 'dlq' lacks a permission")
     assert (await env.warren("dlq", "replay", "--all")).out == "replayed 1 of 1 examined\n"
     assert await env.depth("loyalty.queue") == 1
     assert {row["state"] for row in await env.sql("SELECT state FROM loyalty.failures")} == {"replayed"}
-    said = await env.warren("dlq", "list", WARREN_MANAGEMENT_URL="https://127.0.0.1:1")
-    assert "nothing in loyalty.dlq, probe.dlq, unrouted.queue" in said.out
-    assert "the list of queues cannot be read from https://127.0.0.1:1" in said.err
+    result = await env.warren("dlq", "list", WARREN_MANAGEMENT_URL="https://127.0.0.1:1")
+    assert "nothing in loyalty.dlq, probe.dlq, unrouted.queue" in result.out
+    assert "the list of queues cannot be read from https://127.0.0.1:1" in result.err
 
 
 async def test_a_vhost_without_parking_lots_is_reported_in_one_line(env: Lots) -> None:
@@ -183,9 +183,9 @@ async def test_a_vhost_without_parking_lots_is_reported_in_one_line(env: Lots) -
         for queue in ("probe.dlq", "unrouted.queue"):
             await channel.queue_delete(queue)
     for management in (env.servers.broker.address.management_url, "https://127.0.0.1:1"):
-        said = await env.warren("dlq", "list", WARREN_MANAGEMENT_URL=management)
-        assert (said.code, said.out) == (1, "")
-        assert "is it the" in said.err.splitlines()[-1]
+        result = await env.warren("dlq", "list", WARREN_MANAGEMENT_URL=management)
+        assert (result.code, result.out) == (1, "")
+        assert "is it the" in result.err.splitlines()[-1]
 
 
 async def test_failures_are_found_by_the_reference_of_an_order(env: Lots) -> None:
@@ -197,15 +197,15 @@ async def test_failures_are_found_by_the_reference_of_an_order(env: Lots) -> Non
             str(subject),
             subject,
         )
-    said = await env.warren("failures", "--order", "k1")
-    assert (said.code, "give the id" in said.err) == (1, True)
+    result = await env.warren("failures", "--order", "k1")
+    assert (result.code, "give the id" in result.err) == (1, True)
     await env.sql('CREATE SCHEMA "order"')
     await env.sql('CREATE TABLE "order".orders (id uuid, reference text)')
     await env.sql('INSERT INTO "order".orders VALUES ($1, $2)', order, "k1")
     (found,) = (await env.warren("failures", "--order", "k1", "--json")).documents
     assert found["subject"] == str(order)
-    said = await env.warren("failures", "--order", "k2")
-    assert (said.code, said.err) == (1, "warren: no order 'k2'\n")
+    result = await env.warren("failures", "--order", "k2")
+    assert (result.code, result.err) == (1, "warren: no order 'k2'\n")
 
 
 async def test_a_reader_that_stops_early_changes_nothing(env: Lots) -> None:
@@ -261,11 +261,11 @@ async def test_the_outbox_shows_waiting_events_and_errors(env: Lots) -> None:
         "attempts": 3,
         "last_error": "no queue took it",
     }
-    said = await env.warren("outbox")
-    assert "5 m" in said.out
-    assert "no queue took it" in said.out
-    said = await env.warren("outbox", "nobody")
-    assert (said.code, "there are: probe" in said.err) == (1, True)
+    result = await env.warren("outbox")
+    assert "5 m" in result.out
+    assert "no queue took it" in result.out
+    result = await env.warren("outbox", "stranger")
+    assert (result.code, "there are: probe" in result.err) == (1, True)
 
 
 async def test_failures_are_listed_latest_first_and_filtered(env: Lots) -> None:

@@ -122,8 +122,8 @@ async def test_poison_is_parked_with_a_new_count_and_a_corrected_event_succeeds(
     async with env.consumer({OrderConfirmed: on_confirmed}, attempts=2):
         await eventually(lambda: env.has("probe.dlq", 2))
         assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
-        said = await env.warren("dlq", "replay", "--queue", "probe")
-        assert (said.code, said.out) == (0, "replayed 2 of 2 examined\n")
+        result = await env.warren("dlq", "replay", "--queue", "probe")
+        assert (result.code, result.out) == (0, "replayed 2 of 2 examined\n")
         await eventually(lambda: env.has("probe.dlq", 2))
         assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
         cured.append(True)
@@ -176,8 +176,8 @@ async def test_a_killed_and_repeated_replay_loses_nothing_and_repeats_no_effect(
     await eventually(lambda: env.has("probe.dlq", 1600 - FIRST_WINDOW))
     left = f"{1600 - FIRST_WINDOW:,}"
     assert await env.depth("probe.queue") == FIRST_WINDOW * (1 + GROWTH)
-    said = await env.warren("dlq", "replay", "--queue", "probe")
-    assert (said.code, said.out) == (0, f"replayed {left} of {left} examined\n")
+    result = await env.warren("dlq", "replay", "--queue", "probe")
+    assert (result.code, result.out) == (0, f"replayed {left} of {left} examined\n")
     assert await env.depth("probe.dlq") == 0
     delivered = Counter(await env.bodies("probe.queue"))
     assert set(delivered) == set(bodies)
@@ -228,9 +228,9 @@ async def test_acknowledged_messages_are_gone_when_the_command_ends(env: Lots, c
 async def test_a_message_with_a_forged_sender_stays_parked(env: Lots) -> None:
     admin = env.servers.broker.address.admin_username
     await env.park(*events(1), user_id=admin)
-    said = await env.warren("dlq", "replay", "--queue", "probe")
-    assert said.code == 1
-    assert f"sent by user '{admin}' in the name of '/warren/order': a replay would hide that" in said.err
+    result = await env.warren("dlq", "replay", "--queue", "probe")
+    assert result.code == 1
+    assert f"sent by user '{admin}' in the name of '/warren/order': a replay would hide that" in result.err
     assert await env.depth("probe.dlq") == 1
 
 
@@ -238,28 +238,28 @@ async def test_an_unrouted_event_goes_to_the_named_queues(env: Lots) -> None:
     bodies = events(3)
     await env.send(*bodies, queue="unrouted.queue")
     assert (await env.warren("dlq", "replay", "--queue", "unrouted")).code == 1
-    said = await env.warren("dlq", "replay", "--to", "probe.queue", "--to", "nowhere.queue")
-    assert said.code == 1
-    assert "3 stay parked: no queue accepts it: is nowhere.queue bound to redrive.exchange?" in said.err
+    result = await env.warren("dlq", "replay", "--to", "probe.queue", "--to", "nowhere.queue")
+    assert result.code == 1
+    assert "3 stay parked: no queue accepts it: is nowhere.queue bound to redrive.exchange?" in result.err
     assert await env.depth("unrouted.queue") == 3
     await env.drain("probe.queue")
-    said = await env.warren("dlq", "replay", "--to", "probe.queue", "--to", "other.queue")
-    assert said.code == 0
+    result = await env.warren("dlq", "replay", "--to", "probe.queue", "--to", "other.queue")
+    assert result.code == 0
     assert await env.bodies("probe.queue") == await env.bodies("other.queue") == bodies
     assert await env.depth("unrouted.queue") == 0
 
 
 async def test_only_unrouted_events_may_go_to_named_queues(env: Lots) -> None:
     await env.park(*events(1))
-    said = await env.warren("dlq", "replay", "--queue", "probe", "--to", "other.queue")
-    assert (said.code, await env.depth("probe.dlq")) == (1, 1)
-    assert "--to is for --queue unrouted" in said.err
+    result = await env.warren("dlq", "replay", "--queue", "probe", "--to", "other.queue")
+    assert (result.code, await env.depth("probe.dlq")) == (1, 1)
+    assert "--to is for --queue unrouted" in result.err
 
 
 async def test_a_dry_run_shows_messages_and_replays_none(env: Lots) -> None:
     await env.park(*events(2))
-    said = await env.warren("dlq", "replay", "--queue", "probe", "--dry-run")
-    assert "probe.dlq  2 messages" in said.out
+    result = await env.warren("dlq", "replay", "--queue", "probe", "--dry-run")
+    assert "probe.dlq  2 messages" in result.out
     assert (await env.depth("probe.dlq"), await env.depth("probe.queue")) == (2, 0)
     assert (await env.warren("dlq", "replay")).code == 1
 
@@ -268,7 +268,7 @@ async def test_without_the_redrive_exchange_every_message_stays(env: Lots) -> No
     await env.park(*events(2))
     async with env.channel() as channel:
         await channel.exchange_delete("redrive.exchange")
-    said = await env.warren("dlq", "replay", "--queue", "probe")
-    assert said.code == 1
-    assert "no exchange 'redrive.exchange'" in said.err
+    result = await env.warren("dlq", "replay", "--queue", "probe")
+    assert result.code == 1
+    assert "no exchange 'redrive.exchange'" in result.err
     await eventually(lambda: env.has("probe.dlq", 2))

@@ -74,7 +74,7 @@ async def test_another_customers_order_is_not_found(guarded: Any) -> None:
         "key",
         "unsigned",
         "hs512",
-        "nobody",
+        "stranger",
         "blank",
         "long",
         "nul",

@@ -1,4 +1,4 @@
-"""Each service forgets what it may: by age, by state, and never what somebody may still ask about."""
+"""Each service removes only rows that are old, final and no longer needed by a client."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -183,7 +183,7 @@ async def test_what_was_removed_shows_among_the_metrics(db: ServiceDatabase) -> 
     assert 'warren_retention_sweep_age_seconds{rule="inbox"}' not in page
 
 
-async def test_addresses_and_news_nobody_waits_for_are_forgotten(db: ServiceDatabase) -> None:
+async def test_addresses_and_waiting_events_are_removed_after_contact_days(db: ServiceDatabase) -> None:
     old, young, quiet = uuid4(), uuid4(), uuid4()
     for identity, days in ((old, 91), (young, 89), (quiet, 1)):
         await db.sql(

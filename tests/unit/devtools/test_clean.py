@@ -48,12 +48,12 @@ def test_clean_lists_shared_folders_and_how_to_remove_them(cache: Path, capsys: 
     (cache / "helm" / "program").write_bytes(b"x" * 2_400_000)
     folder = make("up", CHECKOUT)
     main()
-    said = capsys.readouterr().out
-    assert f"removed {folder}" in said
-    assert f"kept {cache / 'helm'} (2 MB)" in said
+    printed = capsys.readouterr().out
+    assert f"removed {folder}" in printed
+    assert f"kept {cache / 'helm'} (2 MB)" in printed
     for kept in ("roots", "helm", "kubectl"):
-        assert f"rm -rf {cache / kept}" in said
-    assert str(cache / "instances") not in said.replace(str(folder), "")
+        assert f"rm -rf {cache / kept}" in printed
+    assert str(cache / "instances") not in printed.replace(str(folder), "")
 
 
 def test_a_removed_instance_can_be_created_again(tmp_path: Path) -> None:

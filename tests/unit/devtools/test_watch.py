@@ -137,9 +137,9 @@ class FailingWithoutWords(FailingToStart):
 
 
 def test_an_error_without_a_message_does_not_stop_the_watch(tmp_path: Path) -> None:
-    with watching(tmp_path, {"RabbitMQ": FailingWithoutWords()}) as said:
-        said.wait_for("RabbitMQ stays down after 2 restarts")
-    assert "TimeoutError()" in said.lines
+    with watching(tmp_path, {"RabbitMQ": FailingWithoutWords()}) as announcements:
+        announcements.wait_for("RabbitMQ stays down after 2 restarts")
+    assert "TimeoutError()" in announcements.lines
 
 
 def test_starts_that_fail_are_counted(tmp_path: Path) -> None:

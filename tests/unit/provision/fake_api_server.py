@@ -1,7 +1,7 @@
 """A fake Kubernetes API server with the parts of Secrets and ConfigMaps that provisioning uses, over TLS on loopback.
 
 It knows no roles: `forbidden` names the requests that it refuses, as "POST secrets". `before` is called ahead of each
-request, so that a test can be somebody else who is quicker.
+request, so that a test can act as a faster client.
 """
 
 import json
@@ -88,7 +88,7 @@ def serving(account: Path) -> Iterator[FakeApiServer]:
 
         do_GET = do_POST = do_PUT = handle_any  # noqa: N815 - names of the library
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
             pass
 
     authority = trustme.CA()

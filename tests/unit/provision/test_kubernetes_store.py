@@ -108,8 +108,8 @@ def test_two_concurrent_runs_use_the_secrets_of_the_first(cluster: KubernetesSto
             list(apply_manifest(MANIFEST, cluster, NOW))
 
     server.before = be_quicker
-    said = list(apply_manifest(MANIFEST, cluster, NOW))
-    assert said[1:] == ["server: unchanged", "order-postgres: unchanged"]
+    lines = list(apply_manifest(MANIFEST, cluster, NOW))
+    assert lines[1:] == ["server: unchanged", "order-postgres: unchanged"]
     authority = texts(server.objects["secrets", "ca"])["ca.crt"]
     assert server.objects["configmaps", "bundle"]["data"]["ca.crt"] == authority
     assert texts(server.objects["secrets", "server"])["ca.crt"] == authority
@@ -157,7 +157,7 @@ def test_a_server_of_another_authority_is_not_trusted(server: FakeApiServer, tmp
 def test_an_authority_without_a_key_usage_is_accepted(
     server: FakeApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clusters have them, and Python refuses them from 3.13 on unless it is told otherwise."""
+    """Clusters have them, and Python refuses them from 3.13 on by default."""
     file = tmp_path / "account" / "ca.crt"
     file.write_bytes(without_usage(file.read_bytes(), server.authority_key))
     monkeypatch.setattr(ssl, "create_default_context", strict(ssl.create_default_context))

@@ -110,7 +110,7 @@ def test_with_tls_text_messages_are_accepted_only_over_https(tmp_path: Path) -> 
     certificates = Certificates(tmp_path)
     with Sinks(tls=certificates.server("sinks").server_tls(), sms_tls=True) as sinks:
         assert sinks.sms.url.startswith("https://127.0.0.1:")
-        with socket.create_connection((sinks.sms.host, sinks.sms.port)):  # says nothing, and holds nobody up
+        with socket.create_connection((sinks.sms.host, sinks.sms.port)):  # sends nothing, and delays no other client
             tls = ssl.create_default_context(cafile=certificates.ca_file)
             answer = httpx.post(sinks.sms.url, json={"to": "+4915100", "text": "hello"}, verify=tls)
         assert answer.status_code == 201
