@@ -71,8 +71,5 @@ def database_fixture(*schemas: str) -> Any:
 async def two_replicas(
     db: ServiceDatabase, service: str, handlers: Any, transaction: Any
 ) -> AsyncIterator[tuple[Replica, Replica]]:
-    async with (
-        replica(db, service, handlers, transaction) as one,
-        replica(db, service, handlers, transaction) as two,
-    ):
+    async with replica(db, service, handlers, transaction) as one, replica(db, service, handlers, transaction) as two:
         yield one, two

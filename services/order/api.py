@@ -91,11 +91,7 @@ class OrderController(Controller):
     ) -> OrderPage:
         return await service.page(caller_of(request), OrderFilter(limit, customer, reference, order_state, cursor))
 
-    @get(
-        "/{order_id:uuid}",
-        summary="Read an order",
-        responses=problems({404: "no such order, or another customer's"}),
-    )
+    @get("/{order_id:uuid}", summary="Read an order", responses=problems({404: "no such order, or another customer's"}))
     async def find(self, request: AnyRequest, service: Service, order_id: FromPath[UUID]) -> OrderResponse:
         return await service.find(caller_of(request), order_id)
 

@@ -43,12 +43,7 @@ class OrderService:
         if not caller.may_act_for(customer):
             raise CustomerForbidden(f"The token is not for user {customer!r}.")
         placement = to_placement(
-            request,
-            order_id=codec.new_id(),
-            customer=customer,
-            key=key,
-            prices=self._prices,
-            traceparent=traceparent,
+            request, order_id=codec.new_id(), customer=customer, key=key, prices=self._prices, traceparent=traceparent
         )
         return await self._batcher.submit(placement)
 

@@ -183,11 +183,7 @@ async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Replica, db:
         gaps = {(each["subject"], each["source"], each["first"], each["last"]) for each in answer["gaps"]}
         return gaps, answer["more"]
 
-    recent = {
-        (str(new), "/warren/order", 1, 1),
-        (str(new), "/warren/order", 3, 3),
-        (str(new), "/warren/payment", 1, 4),
-    }
+    recent = {(str(new), "/warren/order", 1, 1), (str(new), "/warren/order", 3, 3), (str(new), "/warren/payment", 1, 4)}
     assert await ask() == (recent | {(str(old), "/warren/order", 1, 2)}, False)
     assert await ask(since=(NOON + timedelta(days=1)).isoformat()) == (recent, False)
     found, more = await ask(limit=2)

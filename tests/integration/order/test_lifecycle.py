@@ -11,11 +11,7 @@ import pytest
 from services.order.handlers import HANDLERS
 from services.order.store import expire_overdue, retention_rules
 from services.shared.contracts import EventData
-from services.shared.contracts.inventory import (
-    InventoryCommitted,
-    InventoryOutOfStock,
-    InventoryReleased,
-)
+from services.shared.contracts.inventory import InventoryCommitted, InventoryOutOfStock, InventoryReleased
 from services.shared.contracts.orders import CancelReason, OrderCancelling, OrderCancelRequested
 from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, PaymentVoided
 from services.shared.contracts.shipping import ShippingDelivered, ShippingPrepared, ShippingRefused, ShippingStopped

@@ -75,10 +75,7 @@ def test_a_waiting_parcel_can_be_stopped() -> None:
 
 
 def test_without_a_carrier_only_the_customer_confirms_delivery() -> None:
-    assert run(["paid"], AT_ONCE) == (
-        Shipment(ORDER, state=ShipmentState.PREPARED),
-        [PREPARED],
-    )
+    assert run(["paid"], AT_ONCE) == (Shipment(ORDER, state=ShipmentState.PREPARED), [PREPARED])
 
 
 @pytest.mark.parametrize("delays", [AT_ONCE, CARRIED_AT_ONCE, SLOW], ids=["at once", "carried at once", "slow"])
