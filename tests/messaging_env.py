@@ -1,12 +1,13 @@
-"""A env for tests of the messaging library: a vhost, a queue with its parking lot, a user, a database."""
+"""The environment of messaging tests: a vhost with a queue and its parking lot, users, and a database."""
 
 import asyncio
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from uuid import UUID, uuid4
 
 import aiormq
 import asyncpg
@@ -15,7 +16,7 @@ from aiormq import spec
 
 from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
-from services.shared.contracts import CATALOGUE
+from services.shared.contracts import CATALOGUE, AnyEvent, EventData
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.frames import driver
 from warren_messaging.amqp.pipeline import PublishFrame, PublishResult, send
@@ -44,7 +45,7 @@ QUEUE_ARGUMENTS: dict[str, Any] = {
 
 
 class MessagingEnv:
-    """One vhost and one database, both fresh; the service on env is called `probe`."""
+    """A new vhost and a new database for a service named `probe`, whose table `recorded` belongs to the tests."""
 
     def __init__(self, servers: Servers, folder: Path) -> None:
         self.servers = servers
@@ -55,6 +56,13 @@ class MessagingEnv:
         self.broker_url = ""
         self.broker_port = servers.broker.address.amqps_port
         self.database_port = servers.postgres.address.port
+
+    async def __aenter__(self) -> Self:
+        await self.set_up()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.tear_down()
 
     async def set_up(self) -> None:
         broker, postgres = self.servers.broker.address, self.servers.postgres.address
@@ -81,10 +89,11 @@ class MessagingEnv:
         url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database_name}"
         secret = self.folder / "probe-postgres" / "password"
         secret.parent.mkdir(parents=True, exist_ok=True)
-        # Roles belong to the whole server: tests share one password.
+        # Roles belong to the whole server, so all tests use one password.
         secret.write_text("probe-password")
         schemas = [ServiceSchema("probe")]
         await prepare_database(url, postgres.admin_password, postgres.ca_file, self.folder, schemas)
+        await self.sql("CREATE TABLE recorded (id uuid)")
 
     async def tear_down(self) -> None:
         async with self.management_api() as api:
@@ -124,7 +133,7 @@ class MessagingEnv:
 
     @asynccontextmanager
     async def channel(self) -> AsyncIterator[Any]:
-        """An administrator's channel in the vhost."""
+        """Open a channel of the administrator in the vhost."""
         broker = self.servers.broker.address
         url = broker.amqps_url(vhost=self.vhost) + f"?cafile={broker.ca_file}"
         connection = await aiormq.connect(url)
@@ -134,15 +143,15 @@ class MessagingEnv:
             await connection.close()
 
     async def send(self, *bodies: bytes, queue: str = "probe.queue", **fields: Any) -> None:
-        """Let bodies arrive in a queue as if the service that each names as its source had published it.
+        """Publish bodies to a queue, each as the service that it names as its source.
 
-        `fields` are attributes of `delivery_of`, such as another `user_id` or `routing_key`, and AMQP properties.
+        `fields` are attributes of `delivery_of`, for example another `user_id` or `routing_key`, and AMQP properties.
         """
         broker, exchange = self.servers.broker.address, f"to.{queue}"
         async with self.channel() as channel:
             await channel.exchange_declare(exchange, exchange_type="fanout", durable=True)
             await channel.queue_bind(queue, exchange)
-        # The broker lets this user alone name others.
+        # Only this user may set another user's name.
         login = {"username": "impersonator", "password": "probe-password"}
         connection = await aiormq.connect(f"{broker.amqps_url(vhost=self.vhost, **login)}?cafile={broker.ca_file}")
         try:
@@ -158,7 +167,7 @@ class MessagingEnv:
             await connection.close()
 
     async def drain(self, queue: str) -> list[Any]:
-        """Take and return every message that is ready."""
+        """Remove and return every ready message."""
         found = []
         async with self.channel() as channel:
             while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:
@@ -166,7 +175,7 @@ class MessagingEnv:
         return found
 
     async def send_raw(self, *messages: tuple[bytes, RawProperties], queue: str = "probe.queue") -> None:
-        """Put bodies with properties of any bytes into a queue, through the exchange that asks for no sender."""
+        """Publish bodies with any bytes as properties, through the exchange whose messages need no sender."""
         async with self.channel() as channel:
             await channel.exchange_declare(REDRIVE_EXCHANGE, exchange_type="direct", durable=True)
             await channel.queue_bind(queue, REDRIVE_EXCHANGE, queue)
@@ -175,8 +184,15 @@ class MessagingEnv:
                 await batch.finished
                 assert batch.results == [PublishResult.CONFIRMED]
 
+    async def separate_announcements(self) -> None:
+        """Route what the service announces to announced.queue alone, so that it does not come back to probe.queue."""
+        async with self.channel() as channel:
+            await channel.queue_unbind("probe.queue", "order.exchange", "order.*")
+            await channel.queue_declare("announced.queue", durable=True, arguments={"x-queue-type": "quorum"})
+            await channel.queue_bind("announced.queue", "order.exchange", "#")
+
     async def receive(self, queue: str, count: int) -> list[Received]:
-        """Take the first messages of a queue, whatever their properties are."""
+        """Consume the first messages of a queue, with their properties as bytes."""
         found: list[Received] = []
         broker = self.servers.broker.address
         connection = driver(broker.amqps_url(vhost=self.vhost), ssl.create_default_context(cafile=broker.ca_file))
@@ -193,7 +209,7 @@ class MessagingEnv:
         return found
 
     async def depth(self, queue: str) -> int:
-        """Messages that are ready, as the broker itself counts them."""
+        """The number of ready messages."""
         async with self.channel() as channel:
             return int((await channel.queue_declare(queue, passive=True)).message_count or 0)
 
@@ -208,7 +224,7 @@ class MessagingEnv:
         return Database(self.database_address(), **options)
 
     async def sql(self, statement: str, *arguments: object) -> list[Any]:
-        """As the owner, in the service's schema."""
+        """Run a statement as the owner, in the schema of the service."""
         dsn = self.servers.postgres.address.dsn(self.database_name)
         connection = await asyncpg.connect(dsn, server_settings={"search_path": "probe"})
         try:
@@ -216,11 +232,34 @@ class MessagingEnv:
         finally:
             await connection.close()
 
+    async def recorded(self) -> list[UUID]:
+        """The logical ids that the handler `record` stored."""
+        return [row["id"] for row in await self.sql("TABLE recorded")]
+
+    async def wait_for_recorded(self, count: int, seconds: float = 20.0) -> None:
+        """Wait until this number of different events is recorded."""
+
+        async def enough() -> bool:
+            return len(set(await self.recorded())) >= count
+
+        await eventually(enough, seconds, f"{count} events are not recorded in time")
+
+    async def outbox_count(self) -> int:
+        return int((await self.sql("SELECT count(*) FROM outbox"))[0][0])
+
+    async def wait_for_outbox(self, count: int = 0, seconds: float = 20.0) -> None:
+        """Wait until the outbox has this number of events."""
+
+        async def reached() -> bool:
+            return await self.outbox_count() == count
+
+        await eventually(reached, seconds, f"the outbox does not reach {count} events in time")
+
     # The library
 
     @asynccontextmanager
     async def outbox(self, settings: RelaySettings | None = None, name: str = "probe") -> AsyncIterator[Outbox]:
-        """An outbox whose relay runs."""
+        """An outbox with a running relay."""
         database = self.database()
         await database.open()
         relay = Relay(database, Publisher(self.broker_address(name), name), self.telemetry, settings or FAST_RELAY)
@@ -246,7 +285,7 @@ class MessagingEnv:
         queue: str = "probe.queue",
         prefetch: int = 200,
     ) -> AsyncIterator[Consumer]:
-        """A consumer that is consuming."""
+        """A consumer with a subscription."""
         async with self.outbox() as outbox:
             database = self.database()
             await database.open()
@@ -278,19 +317,32 @@ class MessagingEnv:
 FAST_RELAY = RelaySettings(lease_seconds=2.0, takeover_seconds=0.2)
 
 
+async def record(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+    """A handler that stores the logical id of the event in the table `recorded`."""
+    await work.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
+    return ()
+
+
+async def announce(outbox: Outbox, *data: EventData, **fields: Any) -> None:
+    """Announce events in one transaction, each about a new subject unless `fields` has one."""
+    async with outbox.transaction(Transaction) as work:
+        for each in data:
+            work.announce(each, **({"subject": uuid4()} | fields))
+
+
 async def eventually(
     condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 20.0, what: str = ""
 ) -> None:
-    """Wait until a condition holds; fails with `what` when it does not within the time."""
+    """Wait until a condition holds; fail with the text `what` after `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
-        held = condition()
-        if not isinstance(held, bool):
-            held = await held
-        if held:
+        holds = condition()
+        if not isinstance(holds, bool):
+            holds = await holds
+        if holds:
             return
         if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(what or f"still not so after {seconds} s")
+            raise AssertionError(what or f"the condition does not hold within {seconds} s")
         await asyncio.sleep(0.03)
 
 

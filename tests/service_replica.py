@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import asyncpg
 
@@ -37,6 +37,15 @@ class ServiceDatabase:
         self._postgres = servers.postgres.address
         self._folder = folder
         self.name = f"test_{secrets.token_hex(4)}"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drop the database."""
+        admin = await asyncpg.connect(self._postgres.dsn("postgres"))
+        await admin.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+        await admin.close()
 
     async def prepare(self, *schemas: str) -> None:
         for schema in schemas:

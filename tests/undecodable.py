@@ -1,4 +1,4 @@
-"""Properties that a sender can write, that RabbitMQ stores, and that AMQP clients fail to decode."""
+"""Message properties that a publisher can write and RabbitMQ stores, but that AMQP clients cannot decode."""
 
 import random
 from struct import pack
@@ -52,10 +52,10 @@ SIZES = {b"t": 1, b"b": 1, b"s": 2, b"I": 4, b"l": 8, b"f": 4, b"d": 8, b"D": 5,
 
 
 def random_properties(chance: random.Random) -> RawProperties:
-    """Properties that RabbitMQ takes: fields and headers of random bytes, in order and with their right lengths."""
+    """Properties that RabbitMQ accepts: fields and headers of random bytes, with correct order and lengths."""
     flags, fields = 0, b""
     for name, kind in KINDS.items():
-        # The broker checks these: the user, a number of milliseconds, a mode that it knows.
+        # The broker validates these fields.
         if name in {"user_id", "expiration", "delivery_mode", "cluster_id"} or chance.random() < 0.5:
             continue
         flags |= FLAGS[name]
@@ -71,7 +71,7 @@ def random_properties(chance: random.Random) -> RawProperties:
 
 def _value(chance: random.Random, depth: int = 0) -> bytes:
     kind = chance.choice([*SIZES, b"S", b"x", b"A", b"F"])
-    if kind in b"fd":  # RabbitMQ ends the connection of a sender whose headers hold NaN or an infinity
+    if kind in b"fd":  # RabbitMQ closes the connection of a publisher that sends NaN or infinity
         return kind + pack(f">{kind.decode()}", chance.uniform(-1e9, 1e9))
     if kind in SIZES:
         return kind + (b"\1" if kind == b"t" else chance.randbytes(SIZES[kind]))

@@ -1,51 +1,59 @@
-"""Each test runs on every driver that has the features it asks for with `@needs(...)`; none is skipped."""
+"""Runs each test on every backend that has the features it names with `@needs(...)`; no test is skipped."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from devtools.servers.servers import Servers
-from tests.conformance.driver import Driver, Feature
-from tests.conformance.rehearsed import InMemory, OnPostgres
-from tests.conformance.staged import OnServers
+from tests.conformance.backend import Backend, Feature
+from tests.conformance.harness_backends import InMemoryBackend, PostgresBackend
+from tests.conformance.servers_backend import ServersBackend
+from tests.conformance.service_harnesses import STATE_TABLES
 from tests.messaging_env import MessagingEnv
 from tests.service_replica import ServiceDatabase
 
-DRIVERS: dict[str, type[InMemory] | type[OnPostgres] | type[OnServers]] = {
-    "in memory": InMemory,
-    "in memory, on PostgreSQL": OnPostgres,
-    "RabbitMQ and PostgreSQL": OnServers,
+BACKENDS: dict[str, type[InMemoryBackend] | type[PostgresBackend] | type[ServersBackend]] = {
+    "in memory": InMemoryBackend,
+    "in memory, on PostgreSQL": PostgresBackend,
+    "RabbitMQ and PostgreSQL": ServersBackend,
 }
 
-PREPARED = pytest.StashKey[ServiceDatabase]()
-"""The database of all tests without a broker, made by the first of them."""
+DATABASE = pytest.StashKey[ServiceDatabase]()
+"""The database of all tests of PostgresBackend; the first of them creates it."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "driver" in metafunc.fixturenames:
+    if "backend" in metafunc.fixturenames:
         needed: set[Feature] = getattr(metafunc.function, "needs", set())
-        names = [name for name, driver in DRIVERS.items() if needed <= driver.features]
-        metafunc.parametrize("driver", names, indirect=True)
+        names = [name for name, backend in BACKENDS.items() if needed <= backend.features]
+        metafunc.parametrize("backend", names, indirect=True)
 
 
 @pytest.fixture
-async def driver(
+async def backend(
     request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Driver]:
-    kind = DRIVERS[request.param]
-    if kind is InMemory:
-        yield InMemory()
+) -> AsyncIterator[Backend]:
+    kind = BACKENDS[request.param]
+    if kind is InMemoryBackend:
+        yield InMemoryBackend()
         return
     servers: Servers = request.getfixturevalue("servers")
-    if kind is OnPostgres:
-        if PREPARED not in request.session.stash:
+    if kind is PostgresBackend:
+        if DATABASE not in request.session.stash:
             db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
             await db.prepare("conformance")
-            request.session.stash[PREPARED] = db
-        yield OnPostgres(request.session.stash[PREPARED])
-        return
-    env = MessagingEnv(servers, tmp_path)
-    await env.set_up()
-    yield OnServers(env)
-    await env.tear_down()
+            request.session.stash[DATABASE] = db
+        yield PostgresBackend(request.session.stash[DATABASE])
+    else:
+        async with MessagingEnv(servers, tmp_path) as env:
+            yield ServersBackend(env)
+
+
+@pytest.fixture(scope="module")
+def services_db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
+    """A database with the schemas of all services."""
+    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
+    asyncio.run(db.prepare(*STATE_TABLES, "gateway"))
+    yield db

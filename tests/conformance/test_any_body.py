@@ -1,32 +1,28 @@
-"""Bodies of any kind at every service: real handlers, real database. Nothing loops, and no neighbour is harmed."""
+"""Random and malformed bodies at every service, between valid events: real handlers, real database."""
 
-import asyncio
 import json
 import random
 import resource
 import sys
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
 
-from devtools.servers.servers import Servers
 from services.shared.contracts import CATALOGUE, AnyEvent
-from tests.conformance.shop import TABLES as SERVICES
-from tests.conformance.shop import Shop, opened
-from tests.conformance.test_every_event import GOLDEN, TAKES
+from tests.conformance.service_harnesses import STATE_TABLES, ServiceHarnesses, service_harnesses
+from tests.conformance.test_every_event import CONSUMED, GOLDEN
 from tests.conftest import SEED
 from tests.service_replica import ServiceDatabase
 from warren_messaging import Codec, Verdict, encode
 from warren_messaging.testing import with_new_ids
 
 ROUNDS = 6
-GOOD, BAD = 8, 60  # messages in a round
-MAX_MEMORY = 256 * 1024 * 1024  # bytes more than before
-BY_DESIGN = ("unknown order", "has yet to confirm", "no answer within", "the gateway failed")
-"""What may become true later: those are tried again."""
+GOOD, BAD = 8, 60  # messages in each round
+MAX_MEMORY = 256 * 1024 * 1024  # bytes of growth
+RETRIABLE = ("unknown order", "has yet to confirm", "no answer within", "the gateway failed")
+"""Reasons of failures that a later attempt may not have; these messages are retried."""
 
 VALUES = (
     *(b"null true false 0 -1 -5 1.5 -0.0 1e400 NaN [] {} [null] [[[[]]]] 2147483648 -2147483649".split()),
@@ -47,54 +43,46 @@ VALUES = (
 )
 
 
-@pytest.fixture(scope="module")
-def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(db.prepare(*SERVICES, "gateway"))
-    yield db
-
-
-@pytest.mark.parametrize("service", SERVICES)
-async def test_4_any_body_is_processed_or_parked_with_its_reason_and_its_neighbours_pass(
-    db: ServiceDatabase, service: str
+@pytest.mark.parametrize("service", STATE_TABLES)
+async def test_4_any_body_is_processed_or_parked_with_a_reason_and_events_beside_it_are_processed(
+    services_db: ServiceDatabase, service: str
 ) -> None:
     chance = random.Random(f"{SEED} {service}")
-    before = _most_memory()
-    async with opened(db, service) as shop:
-        await shop.stock(mug=10**6, item1=10**6)
-        rehearsal = shop.services[service]
+    before = _peak_memory()
+    async with service_harnesses(services_db, service) as services:
+        await services.stock(mug=10**6, item1=10**6)
+        harness = services.by_name[service]
         for _ in range(ROUNDS):
-            good = [await fresh(shop, service, chance) for _ in range(GOOD)]
-            bad = [mutated(encode(await fresh(shop, service, chance)), chance) for _ in range(BAD)]
+            good = [await fresh(services, service, chance) for _ in range(GOOD)]
+            bad = [mutated(encode(await fresh(services, service, chance)), chance) for _ in range(BAD)]
             mixed: list[AnyEvent | bytes] = [*good, *bad]
             chance.shuffle(mixed)
-            attempts = await rehearsal.deliver(*mixed)
+            attempts = await harness.deliver(*mixed)
             done = {each.event.id for each in attempts if each.event and each.verdict is Verdict.ACK}
             assert {event.id for event in good} <= done
-            ends = [each for each in attempts if each.verdict is not Verdict.RETRY]
-            assert len(ends) == len(mixed)
+            assert sum(each.verdict is not Verdict.RETRY for each in attempts) == len(mixed)
             retried = {each.reason or "" for each in attempts if each.verdict is Verdict.RETRY}
-            assert {reason for reason in retried if not any(known in reason for known in BY_DESIGN)} == set()
-        assert len(rehearsal.parked) > ROUNDS * BAD / 10
-        assert all(lost.reason for lost in rehearsal.parked)
-        recorded = await db.sql(f"SELECT count(*) FROM \"{service}\".failures WHERE state = 'parked'")  # noqa: S608
-        assert recorded[0][0] == len({_key(lost) for lost in rehearsal.parked})
-        for message in rehearsal.messages:
-            Codec(CATALOGUE).decode(message.body)  # what is announced can be read by others
-    assert _most_memory() - before < MAX_MEMORY
+            assert {reason for reason in retried if not any(known in reason for known in RETRIABLE)} == set()
+        assert len(harness.parked) > ROUNDS * BAD / 10
+        assert all(letter.reason for letter in harness.parked)
+        recorded = await services_db.sql(f"SELECT count(*) FROM \"{service}\".failures WHERE state = 'parked'")  # noqa: S608
+        assert recorded[0][0] == len({_key(letter) for letter in harness.parked})
+        for message in harness.messages:
+            Codec(CATALOGUE).decode(message.body)  # other services can read every announced event
+    assert _peak_memory() - before < MAX_MEMORY
 
 
-async def fresh(shop: Shop, service: str, chance: random.Random) -> AnyEvent:
-    """An event that the service takes, about an order of its own."""
-    golden = Codec(CATALOGUE).decode((GOLDEN / f"{chance.choice(TAKES[service])}.json").read_bytes())
+async def fresh(services: ServiceHarnesses, service: str, chance: random.Random) -> AnyEvent:
+    """An event that the service consumes, about a new order."""
+    golden = Codec(CATALOGUE).decode((GOLDEN / f"{chance.choice(CONSUMED[service])}.json").read_bytes())
     event = msgspec.structs.replace(with_new_ids(golden), subject=uuid4())
     if service == "order":
-        await shop.place(event.subject, str(event.subject))
+        await services.place(event.subject)
     return event
 
 
 def mutated(body: bytes, chance: random.Random) -> bytes:
-    """The event with something wrong in one or two places, or something else altogether."""
+    """Return the event with one or two defects, or bytes that are no event."""
     match chance.randrange(8):
         case 0:
             return chance.randbytes(chance.choice((0, 1, 50, 5000)))
@@ -118,25 +106,25 @@ def mutated(body: bytes, chance: random.Random) -> bytes:
             owner[name] = f"@{number}@"
             values[f'"@{number}@"'.encode()] = chance.choice(VALUES)
     text = json.dumps(whole).encode()
-    for place, value in values.items():
-        text = text.replace(place, value)
-    if chance.random() < 0.1:  # a member that is there twice
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
+    if chance.random() < 0.1:  # a duplicate member
         text = text.replace(b"{", b'{"data": %b, ' % chance.choice(VALUES), 1)
     return text
 
 
 def _owners(value: Any) -> list[Any]:
-    """Every object and list in it that has members."""
+    """Every object and list within `value` that has members."""
     if not isinstance(value, (dict, list)) or not value:
         return []
     members = value.values() if isinstance(value, dict) else value
     return [value, *(owner for member in members for owner in _owners(member))]
 
 
-def _key(lost: Any) -> object:
-    return lost.event.logicalid if lost.event else lost.body
+def _key(letter: Any) -> object:
+    return letter.event.logicalid if letter.event else letter.body
 
 
-def _most_memory() -> int:
-    """Bytes that the process has had at most."""
+def _peak_memory() -> int:
+    """Return the peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,14 +1,12 @@
-"""The whole saga with every event repeated and reordered: each order ends as it must, whatever arrived first.
+"""Guarantees 3 and 5 for the whole saga: every order ends correctly when all events are repeated and reordered.
 
-Guarantees 3 and 5. All services' real handlers on a real database; only the way between them is a double, because a
-broker cannot be made to reorder. A seed that fails is printed, and fails again.
+All services' real handlers run on a real database. Only the broker is a double, because a real one cannot be made to
+reorder. A failing seed is printed and fails again.
 """
 
-import asyncio
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -17,76 +15,72 @@ from devtools import invariants
 from devtools.servers.servers import Servers
 from services.shared.contracts import CATALOGUE, EventData
 from services.shared.contracts.orders import CancelReason, OrderCancelRequested, OrderDeliveryConfirmed
-from tests.conformance.shop import TABLES, Shop, opened
+from tests.conformance.service_harnesses import ServiceHarnesses, service_harnesses
 from tests.conftest import SEED
 from tests.service_replica import ServiceDatabase
 from warren_messaging import Transaction, new_id
 from warren_messaging.testing import InMemoryBroker
 
-ORDERS = 40  # in a wave
-WAVES = 10  # at most, until every service has seen every event that it knows, and seen it again
+ORDERS = 40  # in each wave
+MAX_WAVES = 10  # the test stops earlier, once every service has processed and repeated every event type it consumes
 SEEDS = [SEED, *(pytest.param(SEED + n, marks=pytest.mark.long) for n in range(1, 60))]
 PAYMENTS = ("tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_flaky")
 
 
-@pytest.fixture(scope="module")
-def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(db.prepare(*TABLES, "gateway"))
-    yield db
-
-
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_5_every_disorder_of_the_saga_ends_well(
-    servers: Servers, db: ServiceDatabase, monkeypatch: pytest.MonkeyPatch, seed: int
+async def test_5_every_order_ends_correctly_in_any_order_of_events(
+    servers: Servers, services_db: ServiceDatabase, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance = random.Random(seed)
     orders: list[UUID] = []
-    async with opened(db) as shop:
-        await shop.stock(mug=10_000, rare=5)
-        broker = InMemoryBroker(*shop.services.values(), seed=seed, copies=3)
-        for _ in range(WAVES):
-            orders += await play(shop, broker, chance)
-            await judge(servers, db, monkeypatch, orders)
-            if not unseen(shop):
+    async with service_harnesses(services_db) as services:
+        await services.stock(mug=10_000, rare=5)
+        harnesses = services.by_name
+        broker = InMemoryBroker(*harnesses.values(), seed=seed, copies=3)
+        for _ in range(MAX_WAVES):
+            orders += await run_wave(services, broker, chance)
+            await check_invariants(servers, services_db, monkeypatch, orders)
+            if not not_repeated(services):
                 break
-        assert unseen(shop) == {}
+        assert not_repeated(services) == {}
         assert broker.unrouted == []
 
-        before = {name: (list(service.events), list(service.performed)) for name, service in shop.services.items()}
-        for service in shop.services.values():
-            await service.redeliver(seed=seed)
-        assert {name: (service.events, service.performed) for name, service in shop.services.items()} == before
-        await judge(servers, db, monkeypatch, orders)
-        check_told_once(shop)
+        before = {name: (list(each.events), list(each.performed)) for name, each in harnesses.items()}
+        for harness in harnesses.values():
+            await harness.redeliver(seed=seed)
+        assert {name: (each.events, each.performed) for name, each in harnesses.items()} == before
+        await check_invariants(servers, services_db, monkeypatch, orders)
+        check_nothing_is_sent_twice(services)
 
 
-async def play(shop: Shop, broker: InMemoryBroker, chance: random.Random) -> list[UUID]:
-    """A wave of orders from placing to their end; half of them are cancelled at some moment."""
+async def run_wave(services: ServiceHarnesses, broker: InMemoryBroker, chance: random.Random) -> list[UUID]:
+    """Place orders and run them to their end; half of them are cancelled at a random moment."""
     orders = [new_id() for _ in range(ORDERS)]
-    for order in orders:
+    for order_id in orders:
         sku = chance.choice(["mug"] * 5 + ["rare"])
-        await shop.place(order, str(order), pays_with=chance.choice(PAYMENTS), sku=sku)
-    for order in chance.sample(orders, ORDERS // 2):
+        await services.place(order_id, pays_with=chance.choice(PAYMENTS), sku=sku)
+    for order_id in chance.sample(orders, ORDERS // 2):
         for _ in range(chance.randint(0, 4)):
             await broker.step()
-        await say(shop, order, OrderCancelRequested(reason=CancelReason.FRAUD))
+        await announce(services, order_id, OrderCancelRequested(reason=CancelReason.FRAUD))
     await broker.run()
-    # The customers' part, once their parcels are on the way.
-    for (order,) in await shop.db.sql("SELECT id FROM \"order\".orders WHERE state = 'SHIPPED'"):
-        await say(shop, order, OrderDeliveryConfirmed(customer="gayal"))
+    # The customers confirm the deliveries that are under way.
+    for (order_id,) in await services.db.sql("SELECT id FROM \"order\".orders WHERE state = 'SHIPPED'"):
+        await announce(services, order_id, OrderDeliveryConfirmed(customer="gayal"))
     await broker.run()
     return orders
 
 
-async def say(shop: Shop, order: UUID, data: EventData) -> None:
-    """What the HTTP process announces without being told to by an event."""
-    async with shop.services["order"].outbox.transaction(Transaction) as work:
-        work.announce(data, subject=order, reference=str(order))
+async def announce(services: ServiceHarnesses, order_id: UUID, data: EventData) -> None:
+    """Announce an event as the HTTP process does."""
+    async with services.by_name["order"].outbox.transaction(Transaction) as work:
+        work.announce(data, subject=order_id, reference=str(order_id))
 
 
-async def judge(servers: Servers, db: ServiceDatabase, monkeypatch: pytest.MonkeyPatch, orders: list[UUID]) -> None:
-    """The same invariants that the demo and the load test end with."""
+async def check_invariants(
+    servers: Servers, db: ServiceDatabase, monkeypatch: pytest.MonkeyPatch, orders: list[UUID]
+) -> None:
+    """Check the invariants that the demo and the load test check at their end."""
 
     async def no_queues(*_: object) -> dict[str, int]:
         return {}
@@ -94,28 +88,28 @@ async def judge(servers: Servers, db: ServiceDatabase, monkeypatch: pytest.Monke
     monkeypatch.setattr(invariants, "queue_depths", no_queues)
     database = dataclasses.replace(servers.postgres.address, database=db.name)
     checks = await invariants.check_invariants(database, servers.broker.address, accepted=orders)
-    # Nobody has confirmed what left the outboxes.
+    # No broker confirms events here, so they stay in the outboxes.
     broken = [f"{check.name}: {check.detail}" for check in checks if not check.held and "outbox" not in check.name]
     assert broken == []
 
 
-def unseen(shop: Shop) -> dict[str, set[str]]:
-    """What each service knows and was not handed twice yet."""
+def not_repeated(services: ServiceHarnesses) -> dict[str, set[str]]:
+    """The event types that each service consumes and that were not yet delivered to it twice."""
     missing = {}
-    for name, service in shop.services.items():
-        assert service.parked == []
-        knows = {data.TYPE for data in service.handlers if data is not EventData} or CATALOGUE.keys() - {
+    for name, harness in services.by_name.items():
+        assert harness.parked == []
+        consumed = {data.TYPE for data in harness.handlers if data is not EventData} or CATALOGUE.keys() - {
             "notification.requested"
         }
-        missing[name] = knows - {event.type for event in service.repeated}
+        missing[name] = consumed - {event.type for event in harness.repeated}
     return {name: types for name, types in missing.items() if types}
 
 
-def check_told_once(shop: Shop) -> None:
-    """One mail for each notification, and each event announced once for each of its causes."""
-    mails = Counter(mail["Message-ID"] for mail in shop.mails.sent)
+def check_nothing_is_sent_twice(services: ServiceHarnesses) -> None:
+    """Each notification leads to one mail, and each service uses each sequence number of a subject once."""
+    mails = Counter(mail["Message-ID"] for mail in services.mails.sent)
     assert set(mails.values()) == {1}
-    assert len(mails) == len(shop.services["notification"].events)
-    for name, service in shop.services.items():
-        numbers = Counter((event.subject, event.sourcesequence) for event in service.events)
+    assert len(mails) == len(services.by_name["notification"].events)
+    for name, harness in services.by_name.items():
+        numbers = Counter((event.subject, event.sourcesequence) for event in harness.events)
         assert set(numbers.values()) <= {1}, f"{name} used a number twice"

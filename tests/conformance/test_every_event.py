@@ -1,67 +1,53 @@
-"""Every event of the saga, twice and more, at every service that takes it: real handlers, real database."""
+"""Every event, repeated, at every service that consumes it: real handlers, real database."""
 
-import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 import pytest
 
-from devtools.servers.servers import Servers
-from services.shared.contracts import CATALOGUE, AnyEvent
+from services.shared.contracts import CATALOGUE
 from services.shared.contracts.orders import OrderCancelling, Participant
-from tests.conformance.shop import TABLES as SERVICES
-from tests.conformance.shop import Shop, opened
+from tests.conformance.service_harnesses import STATE_TABLES, service_harnesses
 from tests.contracts.test_topology import HANDLED
 from tests.service_replica import ServiceDatabase
 from warren_messaging import Codec, Verdict
 from warren_messaging.testing import with_new_ids
 
 GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
-TAKES = {service: sorted(types) for service, types in HANDLED.items()} | {
+CONSUMED = {service: sorted(types) for service, types in HANDLED.items()} | {
     "audit": [name for name in CATALOGUE if name != "notification.requested"],
 }
-CASES = [(service, event_type) for service in SERVICES for event_type in TAKES[service]]
-
-
-@pytest.fixture(scope="module")
-def db(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path_factory.mktemp("secrets"))
-    asyncio.run(db.prepare(*SERVICES, "gateway"))
-    yield db
+CASES = [(service, event_type) for service in STATE_TABLES for event_type in CONSUMED[service]]
 
 
 @pytest.mark.parametrize(("service", "event_type"), CASES)
-async def test_3_repeated_in_one_batch_and_in_later_ones_it_has_one_effect(
-    db: ServiceDatabase, service: str, event_type: str
+async def test_3_an_event_repeated_in_one_batch_and_in_later_batches_has_one_effect(
+    services_db: ServiceDatabase, service: str, event_type: str
 ) -> None:
     golden = Codec(CATALOGUE).decode((GOLDEN / f"{event_type}.json").read_bytes())
     event = msgspec.structs.replace(with_new_ids(golden), subject=uuid4())
     if isinstance(event.data, OrderCancelling):
-        # The golden file asks inventory and payment only, and each service ignores what does not ask it.
+        # The golden file asks inventory and payment only, and each service ignores an event that does not ask it.
         event = msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, participants=list(Participant)))
-    async with opened(db, service) as shop:
-        await shop.stock(mug=1000, item1=1000)
+    async with service_harnesses(services_db, service) as services:
+        await services.stock(mug=1000, item1=1000)
         if service == "order":
-            await shop.place(event.subject, str(event.subject))
-        await check(shop, service, event)
+            await services.place(event.subject)
+        harness = services.by_name[service]
+        before = len(harness.events)
 
+        await harness.deliver(event)
+        assert [attempt.verdict for attempt in harness.attempts] == [Verdict.ACK], harness.attempts
+        state, announced, performed = await services.state(service), list(harness.events), list(harness.performed)
+        assert state
+        numbers = [each.sourcesequence for each in announced[before:]]
+        assert numbers == [before + n + 1 for n in range(len(announced) - before)]
 
-async def check(shop: Shop, service: str, event: AnyEvent) -> None:
-    rehearsal = shop.services[service]
-    said = len(rehearsal.events)
-
-    await rehearsal.deliver(event)
-    assert [attempt.verdict for attempt in rehearsal.attempts] == [Verdict.ACK], rehearsal.attempts
-    state, announced, performed = await shop.state(service), list(rehearsal.events), list(rehearsal.performed)
-    assert state
-    assert [each.sourcesequence for each in announced[said:]] == [said + n + 1 for n in range(len(announced) - said)]
-
-    await rehearsal.deliver(event, copies=3)
-    await rehearsal.redeliver()
-    assert {attempt.verdict for attempt in rehearsal.attempts} == {Verdict.ACK}
-    assert await shop.state(service) == state
-    assert rehearsal.events == announced
-    assert rehearsal.performed == performed
-    assert len(rehearsal.repeated) == 7
+        await harness.deliver(event, copies=3)
+        await harness.redeliver()
+        assert {attempt.verdict for attempt in harness.attempts} == {Verdict.ACK}
+        assert await services.state(service) == state
+        assert harness.events == announced
+        assert harness.performed == performed
+        assert len(harness.repeated) == 7

@@ -9,7 +9,5 @@ from tests.messaging_env import MessagingEnv
 
 @pytest.fixture
 async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[MessagingEnv]:
-    env = MessagingEnv(servers, tmp_path)
-    await env.set_up()
-    yield env
-    await env.tear_down()
+    async with MessagingEnv(servers, tmp_path) as env:
+        yield env

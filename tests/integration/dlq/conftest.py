@@ -185,7 +185,5 @@ def _id(body: bytes) -> str | None:
 
 @pytest.fixture
 async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[Lots]:
-    env = Lots(servers, tmp_path)
-    await env.set_up()
-    yield env
-    await env.tear_down()
+    async with Lots(servers, tmp_path) as env:
+        yield env

@@ -28,16 +28,13 @@ QUICK = RetentionSettings(pages=2, rows=3, rest=0.0, min_rest_seconds=0.0)
 
 @pytest.fixture
 async def db(servers: Servers, tmp_path: Path) -> AsyncIterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path)
-    await db.prepare(*SERVICE_NAMES)
-    yield db
-    admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
-    await admin.execute(f'DROP DATABASE IF EXISTS "{db.name}" WITH (FORCE)')
-    await admin.close()
+    async with ServiceDatabase(servers, tmp_path) as db:
+        await db.prepare(*SERVICE_NAMES)
+        yield db
 
 
-async def walk(db: ServiceDatabase, service: str, *rules: RetentionRule) -> list[int]:
-    """Rows that went, by rule."""
+async def apply(db: ServiceDatabase, service: str, *rules: RetentionRule) -> list[int]:
+    """Apply the rules now and return the number of removed rows of each."""
     database = Database(db.address(service))
     await database.open()
     retention = Retention(database, RecordingTelemetry(), rules, QUICK)
@@ -52,13 +49,13 @@ async def walk(db: ServiceDatabase, service: str, *rules: RetentionRule) -> list
         await database.close()
 
 
-SETTLED = {
+FINAL_STATES = {
     "order": ("COMPLETED", "CANCELLED"),
     "payment": ("paid", "failed", "voided", "refunded"),
     "inventory": ("sold", "out_of_stock", "released"),
     "shipping": ("delivered", "stopped"),
 }
-UNSETTLED = {
+OPEN_STATES = {
     "order": ("PENDING", "CONFIRMED", "PAID", "SHIPPED", "CANCELLING"),
     "payment": ("new", "charging", "cancelled"),
     "inventory": ("unknown", "reserved"),
@@ -86,52 +83,54 @@ RULES = {
 
 
 async def add(db: ServiceDatabase, service: str, state: str, days: int) -> UUID:
-    """What a service knows of one order, with the number of its last event."""
-    identity = uuid4()
-    await db.sql(INSERTS[service], identity, state, days)
-    await db.sql(f'INSERT INTO "{service}".sequences VALUES ($1, 3)', identity)  # noqa: S608
-    return identity
+    """Insert the row of an order and the counter of its events."""
+    order_id = uuid4()
+    await db.sql(INSERTS[service], order_id, state, days)
+    await db.sql(f'INSERT INTO "{service}".sequences VALUES ($1, 3)', order_id)  # noqa: S608
+    return order_id
 
 
 async def left(db: ServiceDatabase, service: str) -> set[UUID]:
     key = KEYS.get(service, "order_id")
     rows = await db.sql(f'SELECT {key} FROM "{service}".{TABLES[service]}')  # noqa: S608
     numbered = await db.sql(f'SELECT subject FROM "{service}".sequences')  # noqa: S608
-    assert {row[0] for row in rows} == {row[0] for row in numbered}, "a number is forgotten with what it numbers"
+    assert {row[0] for row in rows} == {row[0] for row in numbered}, "the counter of an order is removed with its row"
     return {row[0] for row in rows}
 
 
-@pytest.mark.parametrize("service", SETTLED)
-async def test_an_order_is_forgotten_when_it_has_long_been_settled(db: ServiceDatabase, service: str) -> None:
-    young = {await add(db, service, state, DAYS - 1) for state in SETTLED[service]}
-    moving = {await add(db, service, state, DAYS + 400) for state in UNSETTLED[service]}
-    old = [await add(db, service, state, DAYS + 1) for state in SETTLED[service]]
-    troubled, gone = old[0], old[1:]
+@pytest.mark.parametrize("service", FINAL_STATES)
+async def test_an_order_is_removed_when_it_has_been_in_a_final_state_for_long(
+    db: ServiceDatabase, service: str
+) -> None:
+    young = {await add(db, service, state, DAYS - 1) for state in FINAL_STATES[service]}
+    moving = {await add(db, service, state, DAYS + 400) for state in OPEN_STATES[service]}
+    old = [await add(db, service, state, DAYS + 1) for state in FINAL_STATES[service]]
+    failing, removed = old[0], old[1:]
     await db.sql(
         f'INSERT INTO "{service}".failures (consumer, key, subject, attempts, reason, state) VALUES'  # noqa: S608
         " ($1, 'a', $2, 1, 'why', 'parked'), ($1, 'b', $3, 1, 'why', 'succeeded')",
         service,
-        troubled,
-        gone[0],
+        failing,
+        removed[0],
     )
-    assert await walk(db, service, *RULES[service]) == [len(gone)]
-    assert await left(db, service) == young | moving | {troubled}
+    assert await apply(db, service, *RULES[service]) == [len(removed)]
+    assert await left(db, service) == young | moving | {failing}
 
 
-@pytest.mark.parametrize("service", SETTLED)
-async def test_nothing_is_forgotten_while_an_old_event_waits_to_be_published(db: ServiceDatabase, service: str) -> None:
-    old = await add(db, service, SETTLED[service][0], DAYS + 1)
+@pytest.mark.parametrize("service", FINAL_STATES)
+async def test_no_order_is_removed_while_an_old_event_waits_to_be_published(db: ServiceDatabase, service: str) -> None:
+    old = await add(db, service, FINAL_STATES[service][0], DAYS + 1)
     await db.sql(
         f'INSERT INTO "{service}".outbox (exchange, body, owner, leased_until, created_at)'  # noqa: S608
         " VALUES ('x', '', gen_random_uuid(), now(), now() - interval '2 days')"
     )
-    assert await walk(db, service, *RULES[service]) == [0]
+    assert await apply(db, service, *RULES[service]) == [0]
     await db.sql(f"UPDATE \"{service}\".outbox SET created_at = now() - interval '1 hour'")  # noqa: S608
-    assert await walk(db, service, *RULES[service]) == [1]
+    assert await apply(db, service, *RULES[service]) == [1]
     assert old not in await left(db, service)
 
 
-def test_by_default_orders_are_kept_for_ever() -> None:
+def test_by_default_orders_are_kept_forever() -> None:
     assert [rule.table for rule in order.retention_rules(30, 0)] == ["idempotency_keys"]
     assert (
         payment.retention_rules(0)
@@ -142,37 +141,37 @@ def test_by_default_orders_are_kept_for_ever() -> None:
     )
 
 
-async def test_an_order_outlives_the_keys_that_answer_with_it(db: ServiceDatabase) -> None:
-    identity = await add(db, "order", "COMPLETED", DAYS + 1)
+async def test_an_order_is_kept_while_an_idempotency_key_refers_to_it(db: ServiceDatabase) -> None:
+    order_id = await add(db, "order", "COMPLETED", DAYS + 1)
     insert = "INSERT INTO \"order\".idempotency_keys VALUES ('ada', $1, '', $2, now() - make_interval(days => $3))"
-    await db.sql(insert, "old", identity, 31)
-    await db.sql(insert, "young", identity, 29)
+    await db.sql(insert, "old", order_id, 31)
+    await db.sql(insert, "young", order_id, 29)
     rules = order.retention_rules(30, DAYS)
-    assert await walk(db, "order", *rules) == [1, 0]
+    assert await apply(db, "order", *rules) == [1, 0]
     await db.sql("UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days'")
-    assert await walk(db, "order", *rules) == [1, 1]
+    assert await apply(db, "order", *rules) == [1, 1]
 
 
 @pytest.mark.parametrize("service", ["email", "sms"])
-async def test_what_is_still_to_be_sent_stays_on_record(db: ServiceDatabase, service: str) -> None:
+async def test_unsent_notifications_are_kept(db: ServiceDatabase, service: str) -> None:
     await db.sql(
         f"INSERT INTO {service}.deliveries (id, order_id, topic, state, noted_at, sent_at)"  # noqa: S608
         " SELECT gen_random_uuid(), gen_random_uuid(), 't', state, now() - make_interval(days => days),"
         " CASE state WHEN 'sent' THEN now() END"
         " FROM unnest(ARRAY['sent', 'skipped', 'sending']) AS s (state), unnest(ARRAY[1, 89, 91]) AS d (days)"
     )
-    assert await walk(db, service, *channels.retention_rules(90)) == [2]
+    assert await apply(db, service, *channels.retention_rules(90)) == [2]
     found = await db.sql(f"SELECT state FROM {service}.deliveries WHERE noted_at < now() - interval '90 days'")  # noqa: S608
     assert [row[0] for row in found] == ["sending"]
 
 
-async def test_what_was_removed_shows_among_the_metrics(db: ServiceDatabase) -> None:
+async def test_removed_rows_are_counted_in_the_metrics(db: ServiceDatabase) -> None:
     await db.sql("INSERT INTO sms.retention (name, due_at) VALUES ('inbox', now())")
     await db.sql(
         "INSERT INTO sms.deliveries (id, order_id, topic, state, noted_at) SELECT gen_random_uuid(),"
         " gen_random_uuid(), 't', 'skipped', now() - interval '91 days' FROM generate_series(1, 7)"
     )
-    assert await walk(db, "sms", *channels.retention_rules(90)) == [7]
+    assert await apply(db, "sms", *channels.retention_rules(90)) == [7]
     database = Database(db.address("sms"))
     await database.open()
     page = (await ServiceMetrics("sms", database).page()).decode()
@@ -185,18 +184,18 @@ async def test_what_was_removed_shows_among_the_metrics(db: ServiceDatabase) -> 
 
 async def test_addresses_and_waiting_events_are_removed_after_contact_days(db: ServiceDatabase) -> None:
     old, young, quiet = uuid4(), uuid4(), uuid4()
-    for identity, days in ((old, 91), (young, 89), (quiet, 1)):
+    for order_id, days in ((old, 91), (young, 89), (quiet, 1)):
         await db.sql(
             "INSERT INTO notification.conversations (order_id, last_at) VALUES ($1, now() - make_interval(days => $2))",
-            identity,
+            order_id,
             days,
         )
-        await db.sql("INSERT INTO notification.sequences VALUES ($1, 1)", identity)
-    for identity, hours in ((young, 25), (quiet, 23)):
+        await db.sql("INSERT INTO notification.sequences VALUES ($1, 1)", order_id)
+    for order_id, hours in ((young, 25), (quiet, 23)):
         await db.sql(
-            "INSERT INTO notification.waiting VALUES ($1, 't', '', now() - make_interval(hours => $2))", identity, hours
+            "INSERT INTO notification.waiting VALUES ($1, 't', '', now() - make_interval(hours => $2))", order_id, hours
         )
-    assert await walk(db, "notification", *notification.retention_rules(90)) == [1, 1]
+    assert await apply(db, "notification", *notification.retention_rules(90)) == [1, 1]
     for table, column, expected in (
         ("conversations", "order_id", {young, quiet}),
         ("sequences", "subject", {young, quiet}),
@@ -206,19 +205,19 @@ async def test_addresses_and_waiting_events_are_removed_after_contact_days(db: S
         assert {row[0] for row in rows} == expected, table
 
 
-async def test_audit_forgets_whole_stories_and_never_recent_ones(db: ServiceDatabase) -> None:
+async def test_audit_removes_only_complete_and_old_event_logs(db: ServiceDatabase) -> None:
     ended, going_on = uuid4(), uuid4()
-    for story, days in ((ended, (300, 250, 201)), (going_on, (300, 250, 199))):
+    for subject, days in ((ended, (300, 250, 201)), (going_on, (300, 250, 199))):
         for number, age in enumerate(days, start=1):
             await db.sql(
                 "INSERT INTO audit.events (source, subject, sequence, id, logical_id, type, time, recorded_at, body)"
                 " VALUES ('s', $1, $2, gen_random_uuid(), gen_random_uuid(), 't', now(),"
                 " now() - make_interval(days => $3), '')",
-                story,
+                subject,
                 number,
                 age,
             )
-    assert await walk(db, "audit", *audit.retention_rules(DAYS)) == [3]
+    assert await apply(db, "audit", *audit.retention_rules(DAYS)) == [3]
     assert {row[0] for row in await db.sql("SELECT subject FROM audit.events")} == {going_on}
     service = await asyncpg.connect(db.address("audit").url, password="test-password", ssl=db.address("audit").tls())
     try:

@@ -1,4 +1,4 @@
-"""Bytes in, events or reasons out. The wire format itself is held by tests/contracts."""
+"""Decoding and encoding of events. tests/contracts checks the wire format."""
 
 import contextlib
 import json
@@ -19,11 +19,11 @@ BODY = encode(EVENT)
 strict, tolerant = Codec(CATALOGUE), Codec({}, tolerant=True)
 
 
-def test_what_is_encoded_is_decoded() -> None:
+def test_an_encoded_event_is_decoded_unchanged() -> None:
     assert strict.decode(BODY) == EVENT
 
 
-def test_optional_attributes_that_are_not_set_are_not_written() -> None:
+def test_unset_optional_attributes_are_not_written() -> None:
     assert not {"causationid", "traceparent", "priority"} & json.loads(BODY).keys()
 
 
@@ -44,17 +44,17 @@ def test_optional_attributes_that_are_not_set_are_not_written() -> None:
         (b" " * (MAX_BODY + 1), f"body of {MAX_BODY + 1} bytes is over the limit of {MAX_BODY}"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_a_reason_that_names_the_part(body: bytes, reason: str) -> None:
+def test_an_invalid_body_is_refused_with_the_reason(body: bytes, reason: str) -> None:
     with pytest.raises(MalformedEvent) as refused:
         strict.decode(body)
     assert str(refused.value).startswith(reason)
     assert isinstance(refused.value, PermanentError)
 
 
-@pytest.mark.parametrize("place", ["data", "strange", "subject", "customer"])
-def test_text_that_no_part_of_the_envelope_uses_is_checked_too(place: str) -> None:
+@pytest.mark.parametrize("member", ["data", "strange", "subject", "customer"])
+def test_invalid_utf8_is_refused_in_unused_members_too(member: str) -> None:
     whole = json.loads(BODY) | {"strange": {"attribute": "x"}}
-    (whole["data"] if place == "customer" else whole)[place] = "ad$x"
+    (whole["data"] if member == "customer" else whole)[member] = "ad$x"
     body = json.dumps(whole).encode().replace(b"$", b"\xff")
     for codec in (strict, tolerant):
         with pytest.raises(MalformedEvent, match=f"not JSON: byte 0xff at {body.index(0xFF)} is not UTF-8"):
@@ -63,7 +63,7 @@ def test_text_that_no_part_of_the_envelope_uses_is_checked_too(place: str) -> No
 
 @pytest.mark.parametrize("ascii_", [True, False])
 @pytest.mark.parametrize("control", ["\0", "\x08", "\x0b", "\x0c", "\x1b", "\x7f", "\x80", "\x9f"])
-def test_control_characters_are_refused_wherever_they_stand(control: str, ascii_: bool) -> None:
+def test_control_characters_are_refused_anywhere(control: str, ascii_: bool) -> None:
     text = f"a\\{control}b"
     for wrong in ({"type": text}, {"reference": text}, {"data": {"customer": text}}, {"strange": [text]}, {text: 1}):
         for codec in (strict, tolerant):
@@ -73,13 +73,13 @@ def test_control_characters_are_refused_wherever_they_stand(control: str, ascii_
 
 @pytest.mark.parametrize("text", ["\t\n\r", "\\u0000", "\\\\b", "°\xa0é€\U0001f600", '"\\/"', "\u2028"])
 @pytest.mark.parametrize("ascii_", [True, False])
-def test_all_other_text_is_read_as_it_is(text: str, ascii_: bool) -> None:
+def test_other_text_is_decoded_unchanged(text: str, ascii_: bool) -> None:
     body = json.dumps(json.loads(BODY) | {"data": {"customer": text}}, ensure_ascii=ascii_).encode()
     assert strict.decode(body).data == OrderConfirmed(customer=text)
 
 
 @given(st.text(st.characters(max_codepoint=0x100)))
-def test_text_is_refused_if_it_has_a_control_character(text: str) -> None:
+def test_text_is_refused_exactly_if_it_has_a_control_character(text: str) -> None:
     body = msgspec.json.encode(msgspec.structs.replace(EVENT, data=OrderConfirmed(customer=f"a{text}")))
     controls = {*map(chr, range(32)), *map(chr, range(127, 160))} - set("\t\n\r")
     refused = "" if controls.isdisjoint(text) else "not plain text"
@@ -98,20 +98,20 @@ def test_a_name_has_at_most_255_characters() -> None:
 
 
 @pytest.mark.parametrize("half", ["\\ud800", "\\udc00", "\\ud800\\ud800"])
-def test_half_a_character_is_refused(half: str) -> None:
+def test_half_a_surrogate_pair_is_refused(half: str) -> None:
     for text in ("123", "gayal"):
         with pytest.raises(MalformedEvent):
             strict.decode(BODY.replace(f'"{text}"'.encode(), f'"{half}and more"'.encode()))
 
 
 @given(st.binary(max_size=200) | st.integers(0, len(BODY)).map(lambda cut: BODY[:cut] + b"\x00" + BODY[cut:]))
-def test_whatever_the_bytes_are_they_are_read_or_refused(body: bytes) -> None:
+def test_any_bytes_are_decoded_or_refused_as_malformed(body: bytes) -> None:
     for codec in (strict, tolerant):
         with contextlib.suppress(MalformedEvent):
             codec.decode(body)
 
 
-def test_who_takes_everything_gets_data_as_it_came() -> None:
+def test_a_tolerant_codec_leaves_data_of_unknown_types_encoded() -> None:
     body = BODY.replace(b"order.confirmed", b"order.teleported")
     body = body.replace(b"}}", b'},"body":"strange","other":[1,  2]}')
     event = tolerant.decode(body)
@@ -128,6 +128,6 @@ def test_ids_are_unique_and_grow_with_time() -> None:
     assert [identity.int >> 80 for identity in ids] == sorted(identity.int >> 80 for identity in ids)
 
 
-def test_the_same_words_said_anew_are_another_event() -> None:
+def test_again_makes_another_event_with_equal_data() -> None:
     other = with_new_ids(EVENT)
     assert (other.id != EVENT.id, other.logicalid != EVENT.logicalid, other.data) == (True, True, EVENT.data)

@@ -32,7 +32,6 @@ from warren_messaging.telemetry import Telemetry
 BUSY_BATCH = 4  # messages; from this size on a batch is a sign of load
 GATHERING_SECONDS = 0.025  # how long a busy consumer lets the next batch grow
 RPC_TIMEOUT = 10.0  # seconds, for each answer of the broker
-APPLY_TIMEOUT = 3.0  # seconds, for the queue to apply the last settlements; reached only while replicas come and go
 
 
 class ConsumerSettings(msgspec.Struct, frozen=True):
@@ -212,35 +211,18 @@ class _Session:
             self._end("the broker did not accept a settlement in time")
 
     async def _finish(self) -> None:
-        subscriptions = 0
-        if self._ended is None:
-            async with asyncio.timeout(RPC_TIMEOUT):
-                subscriptions = await self._subscriptions()
-                await self._channel.basic_cancel(self._tag)
         if self._unavailable is None:
             await asyncio.gather(*self._running)
         if self._ended is not None:
             raise BrokerUnavailable(self._ended)
+        # A channel holds settlements back while a quorum queue has not applied 32 earlier ones, and drops them when it
+        # closes. The broker confirms the end of a subscription only when the queue has applied all of its settlements.
         await self._flush()
         async with asyncio.timeout(RPC_TIMEOUT):
+            await self._channel.basic_cancel(self._tag)
             await self._settlement.release_rest()
-        await self._wait_until_applied(subscriptions)
         if self._unavailable is not None:
             raise self._unavailable
-
-    async def _wait_until_applied(self, subscriptions: int) -> None:
-        """Wait until the queue has applied all settlements.
-
-        A channel holds settlements back while a quorum queue is busy, and the end of the channel would discard them:
-        the deliveries would come again. An ended subscription counts until the last of its deliveries is settled.
-        """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(APPLY_TIMEOUT):
-                while await self._subscriptions() >= subscriptions > 0:  # noqa: ASYNC110 - the broker announces nothing
-                    await asyncio.sleep(0.02)
-
-    async def _subscriptions(self) -> int:
-        return (await self._channel.queue_declare(self._settings.queue, passive=True)).consumer_count or 0
 
     def _on_message(self, message: Received) -> None:
         self._settlement.expect(message.tag)

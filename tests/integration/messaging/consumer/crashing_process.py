@@ -1,0 +1,151 @@
+"""A consumer process that kills itself at a given crash point:
+
+    python -m tests.integration.messaging.consumer.crashing_process SETTINGS
+
+It uses only the public API of the library; crash points are patched into the library here. SIGTERM stops it in order.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from services.shared.contracts import CATALOGUE, Event, EventData
+from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
+from warren_messaging import (
+    BrokerAddress,
+    Codec,
+    Consumer,
+    ConsumerSettings,
+    Database,
+    DatabaseAddress,
+    Effect,
+    Handlers,
+    LogTelemetry,
+    Outbox,
+    Processor,
+    Publisher,
+    Relay,
+    RelaySettings,
+    Transaction,
+)
+from warren_messaging.consumer.settlement import Settlement
+
+
+class ProcessSettings(msgspec.Struct):
+    broker: BrokerAddress
+    database: DatabaseAddress
+    calls: Path
+    """Gets a line for each call of an effect."""
+    crash_point: str | None = None
+    seconds: float = 0.0
+    """Duration of a handler."""
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash_before_commit() -> None:
+    before(Transaction, "save", lambda work: bool(work.announcements))
+
+
+def crash_after_commit_before_publishing() -> None:
+    before(Publisher, "publish", lambda _: True)
+
+
+def crash_after_publishing_before_removing() -> None:
+    publish = Publisher.publish
+
+    async def published(self: Publisher, messages: Any) -> Any:
+        await publish(self, messages)
+        die()
+
+    Publisher.publish = published  # type: ignore[method-assign]
+
+
+def crash_after_commit_before_acknowledging() -> None:
+    before(Settlement, "flush", lambda settlement: bool(settlement._noted))
+
+
+CRASH_POINTS = (
+    crash_before_commit,
+    crash_after_commit_before_publishing,
+    crash_after_publishing_before_removing,
+    crash_after_commit_before_acknowledging,
+)
+CRASH_AFTER_CALLING = "crash_after_calling_before_storing"
+
+
+def before(kind: Any, method: str, when: Callable[[Any], bool]) -> None:
+    """Die instead of the first call of the method for which `when` holds."""
+    original = getattr(kind, method)
+
+    async def wrapped(self: Any, *arguments: Any) -> Any:
+        if when(self):
+            die()
+        return await original(self, *arguments)
+
+    setattr(kind, method, wrapped)
+
+
+def handlers(settings: ProcessSettings) -> Handlers[Transaction]:
+    async def on_order_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+        await asyncio.sleep(settings.seconds)
+        await work.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
+        return [OrderCompleted(customer=event.data.customer)]
+
+    async def prepare(event: Event[OrderPaid], work: Transaction) -> str:
+        return str(event.logicalid)
+
+    async def perform(key: str) -> None:
+        with settings.calls.open("a") as calls:
+            calls.write(f"{key}\n")
+        if settings.crash_point == CRASH_AFTER_CALLING:
+            die()
+
+    async def complete(event: Event[OrderPaid], key: str, result: None, work: Transaction) -> Iterable[EventData]:
+        await work.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
+        return [OrderCompleted(customer=event.data.customer)]
+
+    return {OrderConfirmed: on_order_confirmed, OrderPaid: Effect(prepare, perform, complete)}
+
+
+async def run(settings: ProcessSettings) -> None:
+    telemetry = LogTelemetry("probe")
+    database = Database(settings.database)
+    await database.open()
+    relay = Relay(
+        database, Publisher(settings.broker, "probe"), telemetry, RelaySettings(lease_seconds=2.0, takeover_seconds=0.2)
+    )
+    outbox = Outbox(database, relay, source="/warren/probe", exchange="order.exchange")
+    processor = Processor(
+        consumer="probe",
+        handlers=handlers(settings),
+        transaction=Transaction,
+        codec=Codec(CATALOGUE),
+        database=database,
+        outbox=outbox,
+        telemetry=telemetry,
+    )
+    consumer = Consumer(settings.broker, database, processor, ConsumerSettings(queue="probe.queue"), telemetry)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, consumer.stop)
+    relaying = asyncio.create_task(relay.run())
+    await consumer.run()
+    await relay.stop(grace=5)
+    relaying.cancel()
+    await asyncio.gather(relaying, return_exceptions=True)
+    await database.close()
+
+
+if __name__ == "__main__":
+    given = msgspec.json.decode(sys.argv[1], type=ProcessSettings, dec_hook=lambda kind, value: kind(value))
+    for point in CRASH_POINTS:
+        if point.__name__ == given.crash_point:
+            point()
+    asyncio.run(run(given))

@@ -1,0 +1,169 @@
+"""Consumer processes that are killed at the worst moments: events are published at least once, with one effect each.
+
+A process that is stopped as Kubernetes does it also repeats nothing.
+"""
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.shared.contracts import CATALOGUE, AnyEvent
+from services.shared.contracts.orders import OrderConfirmed, OrderPaid
+from tests.integration.messaging.consumer import crashing_process
+from tests.integration.messaging.consumer.crashing_process import (
+    CRASH_AFTER_CALLING,
+    ProcessSettings,
+    crash_after_commit_before_acknowledging,
+    crash_after_commit_before_publishing,
+    crash_after_publishing_before_removing,
+    crash_before_commit,
+)
+from tests.messaging_env import MessagingEnv, eventually
+from warren_messaging import Codec, encode
+from warren_messaging.testing import event_of
+
+CONFIRMED = OrderConfirmed(customer="gayal")
+PAID = OrderPaid(customer="gayal", total_cents=1, currency="EUR")
+_codec = Codec(CATALOGUE)
+
+
+class ProcessRunner:
+    """Starts consumer processes on a messaging environment and reads what they leave behind."""
+
+    def __init__(self, env: MessagingEnv, calls: Path) -> None:
+        self.env = env
+        self._calls = calls
+        self._arrived: list[AnyEvent] = []
+
+    @asynccontextmanager
+    async def process(
+        self, crash_point: str | None = None, seconds: float = 0.0
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        env = self.env
+        settings = ProcessSettings(env.broker_address(), env.database_address(), self._calls, crash_point, seconds)
+        command = [sys.executable, "-m", crashing_process.__name__, msgspec.json.encode(settings, enc_hook=str)]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def crash(self, crash_point: str) -> None:
+        """Run a process until it kills itself."""
+        async with self.process(crash_point) as process, asyncio.timeout(20):
+            assert await process.wait() == -signal.SIGKILL
+
+    async def wait_until_idle(self, effects: int) -> None:
+        """Wait for this number of effects, an empty outbox and an empty queue."""
+
+        async def idle() -> bool:
+            if len(await self.env.recorded()) < effects:
+                return False
+            return await self.env.outbox_count() == 0 and await self.env.depth("probe.queue") == 0
+
+        await eventually(idle, seconds=40)
+
+    async def announced(self) -> list[AnyEvent]:
+        self._arrived += [_codec.decode(message.body) for message in await self.env.drain("announced.queue")]
+        return self._arrived
+
+    def calls(self) -> list[str]:
+        return self._calls.read_text().split()
+
+
+@pytest.fixture
+async def runner(env: MessagingEnv, tmp_path: Path) -> ProcessRunner:
+    await env.separate_announcements()
+    (tmp_path / "calls").touch()
+    return ProcessRunner(env, tmp_path / "calls")
+
+
+@pytest.mark.parametrize(
+    ("point", "copies"),
+    [
+        (crash_before_commit, {1}),
+        (crash_after_commit_before_publishing, {1}),
+        (crash_after_publishing_before_removing, {2}),
+        (crash_after_commit_before_acknowledging, {1, 2}),  # the relay publishes at the same time
+    ],
+    ids=["before_commit", "before_publishing", "before_removing", "before_acknowledging"],
+)
+async def test_an_event_whose_consumer_is_killed_is_published_at_least_once_with_one_effect(
+    runner: ProcessRunner, point: Callable[[], None], copies: set[int]
+) -> None:
+    event = event_of(CONFIRMED)
+    await runner.env.send(encode(event))
+    await runner.crash(point.__name__)
+    assert len(await runner.env.recorded()) == (0 if point is crash_before_commit else 1)
+    async with runner.process():
+        await runner.wait_until_idle(effects=1)
+    assert await runner.env.recorded() == [event.logicalid]
+    announced = await runner.announced()
+    assert {(each.subject, each.sourcesequence) for each in announced} == {(event.subject, 1)}
+    assert len({each.id for each in announced}) == 1
+    assert len(announced) in copies
+
+
+async def test_an_effect_killed_between_its_call_and_its_result_is_repeated_under_the_same_key(
+    runner: ProcessRunner,
+) -> None:
+    event = event_of(PAID)
+    await runner.env.send(encode(event))
+    await runner.crash(CRASH_AFTER_CALLING)
+    assert await runner.env.recorded() == []
+    async with runner.process():
+        await runner.wait_until_idle(effects=1)
+    assert runner.calls() == [str(event.logicalid)] * 2
+    assert await runner.env.recorded() == [event.logicalid]
+    assert len(await runner.announced()) == 1
+
+
+async def test_a_process_killed_repeatedly_at_random_loses_no_event_and_repeats_no_effect(
+    runner: ProcessRunner,
+) -> None:
+    env = runner.env
+    events = [event_of(CONFIRMED if n % 3 else PAID) for n in range(600)]
+    await env.send(*map(encode, events[:300]))
+    for _ in range(3):
+        async with runner.process(seconds=0.003) as process:
+            await env.wait_for_recorded(len(await env.recorded()) + 1, seconds=30)
+            await asyncio.sleep(random.uniform(0, 0.3))
+            process.kill()
+        await env.send(*map(encode, events[:100]))
+    await env.send(*map(encode, events[300:]))
+    async with runner.process():
+        await runner.wait_until_idle(effects=600)
+    assert sorted(await env.recorded()) == sorted(event.logicalid for event in events)
+    announced = {event.id: event for event in await runner.announced()}
+    assert sorted(event.subject for event in announced.values()) == sorted(event.subject for event in events)
+    assert await env.depth("probe.dlq") == 0
+
+
+async def test_7_on_sigterm_a_consumer_finishes_and_publishes_its_batch_and_exits_with_0(runner: ProcessRunner) -> None:
+    env = runner.env
+    # Ten seconds of work, so that the signal arrives in the middle of it on a busy machine, too.
+    events = [event_of(CONFIRMED) for _ in range(1000)]
+    await env.send(*map(encode, events))
+    async with runner.process(seconds=0.01) as process:
+        await env.wait_for_recorded(1, seconds=30)
+        process.terminate()
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+    done = await env.recorded()
+    assert 0 < len(done) < len(events)
+    announced = await runner.announced()
+    assert len(announced) == len({event.id for event in announced}) == len(done)
+    assert await env.outbox_count() == 0
+    returned = await env.drain("probe.queue")
+    assert len(returned) == len(events) - len(done)
+    # A rollout brings no message nearer to the parking lot.
+    assert not [message for message in returned if "x-delivery-count" in (message.header.properties.headers or {})]
