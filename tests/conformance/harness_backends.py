@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,20 +17,14 @@ from warren_messaging.testing import ConsumerHarness, InMemoryDatabase
 TABLES = ("recorded", "inbox", "outbox", "sequences", "failures")
 
 
+@dataclass
 class HarnessQueue:
     """One queue, consumed by one harness for each replica; the harnesses share a database."""
 
-    def __init__(
-        self,
-        harnesses: Sequence[ConsumerHarness[Any]],
-        recorded: list[UUID],
-        sizes: list[int],
-        db: ServiceDatabase | None,
-    ) -> None:
-        self._harnesses = harnesses
-        self._recorded = recorded
-        self._sizes = sizes
-        self._db = db
+    _harnesses: Sequence[ConsumerHarness[Any]]
+    _recorded: list[UUID]
+    _sizes: list[int]
+    _db: ServiceDatabase | None
 
     async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None, together: bool = False) -> None:
         for number, message in enumerate(messages):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -22,16 +23,16 @@ class SqlRecordingTransaction(RecordingTransaction):
         await self.connection.executemany("INSERT INTO recorded VALUES ($1)", records)
 
 
+@dataclass
 class BrokerQueue:
     """A queue at the broker with running consumers."""
 
-    def __init__(self, env: MessagingEnv, sizes: list[int], gate: asyncio.Event) -> None:
-        self._env = env
-        self._sizes = sizes
-        self._gate = gate
-        self._sent = 0
-        self._arrived: list[AnyEvent] = []
-        self._parked: list[bytes] = []
+    _env: MessagingEnv
+    _sizes: list[int]
+    _gate: asyncio.Event
+    _sent: int = 0
+    _arrived: list[AnyEvent] = field(default_factory=list)
+    _parked: list[bytes] = field(default_factory=list)
 
     async def deliver(self, *messages: AnyEvent | bytes, user: str | None = None, together: bool = False) -> None:
         bodies = [message if isinstance(message, bytes) else encode(message) for message in messages]

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,39 +52,8 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def crash_before_commit() -> None:
-    before(Transaction, "save", lambda work: bool(work.announcements))
-
-
-def crash_after_commit_before_publishing() -> None:
-    before(Publisher, "publish", lambda _: True)
-
-
-def crash_after_publishing_before_removing() -> None:
-    publish = Publisher.publish
-
-    async def published(self: Publisher, messages: Any) -> Any:
-        await publish(self, messages)
-        die()
-
-    Publisher.publish = published  # type: ignore[method-assign]
-
-
-def crash_after_commit_before_acknowledging() -> None:
-    before(Settlement, "flush", lambda settlement: bool(settlement._noted))
-
-
-CRASH_POINTS = (
-    crash_before_commit,
-    crash_after_commit_before_publishing,
-    crash_after_publishing_before_removing,
-    crash_after_commit_before_acknowledging,
-)
-CRASH_AFTER_CALLING = "crash_after_calling_before_storing"
-
-
-def before(kind: Any, method: str, when: Callable[[Any], bool]) -> None:
-    """Die instead of the first call of the method for which `when` holds."""
+def crash_before(kind: Any, method: str, when: Callable[[Any], bool] = lambda _: True) -> None:
+    """Make the process die instead of the first call of the method for which `when` holds."""
     original = getattr(kind, method)
 
     async def wrapped(self: Any, *arguments: Any) -> Any:
@@ -92,6 +62,25 @@ def before(kind: Any, method: str, when: Callable[[Any], bool]) -> None:
         return await original(self, *arguments)
 
     setattr(kind, method, wrapped)
+
+
+def crash_after_publishing() -> None:
+    publish = Publisher.publish
+
+    async def wrapped(self: Publisher, messages: Any) -> None:
+        await publish(self, messages)
+        die()
+
+    Publisher.publish = wrapped  # type: ignore[method-assign]
+
+
+CRASH_POINTS: dict[str, Callable[[], None]] = {
+    "before_commit": partial(crash_before, Transaction, "save", lambda work: bool(work.announcements)),
+    "before_publishing": partial(crash_before, Publisher, "publish"),
+    "before_removing": crash_after_publishing,
+    "before_acknowledging": partial(crash_before, Settlement, "flush", lambda made: bool(made._noted)),
+}
+CRASH_AFTER_CALLING = "after_calling"
 
 
 def handlers(settings: ProcessSettings) -> Handlers[Transaction]:
@@ -145,7 +134,6 @@ async def run(settings: ProcessSettings) -> None:
 
 if __name__ == "__main__":
     given = msgspec.json.decode(sys.argv[1], type=ProcessSettings, dec_hook=lambda kind, value: kind(value))
-    for point in CRASH_POINTS:
-        if point.__name__ == given.crash_point:
-            point()
+    if given.crash_point in CRASH_POINTS:
+        CRASH_POINTS[given.crash_point]()
     asyncio.run(run(given))
