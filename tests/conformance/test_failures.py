@@ -130,7 +130,7 @@ async def test_4_copies_of_one_message_share_its_attempts_and_each_is_parked(bac
     async with backend.consume({OrderConfirmed: fail_if_bad(TransientError("not yet"))}, attempts=4) as queue:
         await queue.deliver(event, event, event)
         assert len(await queue.parked()) == 3
-        # The configured attempts, and one more for each further copy, which cannot be told from the first.
+        # The configured attempts, and one more for each further copy, which cannot be distinguished from the first.
         assert [last for _, _, last in queue.failures()] == [False, False, False, True, True, True]
 
 
