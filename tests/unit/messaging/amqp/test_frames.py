@@ -156,9 +156,9 @@ HEAD = content(1, DELIVER, RawProperties(), [])
         (b"\x03\x00\x01\xff\xff\xff\xff\x00", f"a frame of 4294967303 bytes is over the limit of {LIMIT}"),
         (HEAD[:-1] + b"\x00", "a frame of type 2 does not end where it should"),
         (frame(7, 1, b"x"), "a frame has the unknown type 7"),
-        (frame(1, 1, b"\x00\x3c\x00\x3c\xff"), "a frame is shorter than what it should hold"),
-        (frame(1, 1, marshal(DELIVER, 1)[7:-2]), "a frame is shorter than what it should hold"),
-        (marshal(DELIVER, 1) + frame(2, 1, b"\x00\x3c"), "a frame is shorter than what it should hold"),
+        (frame(1, 1, b"\x00\x3c\x00\x3c\xff"), "a frame is shorter than its content"),
+        (frame(1, 1, marshal(DELIVER, 1)[7:-2]), "a frame is shorter than its content"),
+        (marshal(DELIVER, 1) + frame(2, 1, b"\x00\x3c"), "a frame is shorter than its content"),
         (marshal(DELIVER, 1) * 2, "a frame of type 1 in the middle of a message"),
         (marshal(DELIVER, 1) + frame(3, 1, b"x"), "a frame of type 3 in the middle of a message"),
         (

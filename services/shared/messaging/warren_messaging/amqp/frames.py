@@ -102,7 +102,7 @@ class FrameReader(asyncio.StreamReader):
             self._break(wrong)
             return
         except (struct.error, IndexError):
-            self._break(amqp.InvalidFrameError("a frame is shorter than what it should hold"))
+            self._break(amqp.InvalidFrameError("a frame is shorter than its content"))
             return
         self._rest = data[at:] if at < size else b""
         if other or (taken and self._time() > self._passed_on + ALIVE_SECONDS):

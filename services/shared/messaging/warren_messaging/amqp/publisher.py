@@ -71,7 +71,7 @@ class Publisher:
         return batch.results
 
     async def open(self) -> None:
-        """Connect unless connected. Raises what `connect` raises."""
+        """Connect unless connected. Raises as `connect`."""
         await self._open()
 
     async def close(self) -> None:
@@ -113,7 +113,7 @@ class Publisher:
         with wrap_driver_errors(self._address):
             async with asyncio.timeout(CONFIRM_TIMEOUT):
                 channel = await self._connection.channel(on_return_raises=True)
-        # The abstract type lacks what a pipeline needs.
+        # The abstract type lacks the attributes that a pipeline needs.
         self._channel = cast(aiormq.channel.Channel, channel)
         return self._channel
 

@@ -106,7 +106,7 @@ class BatchRunner(Generic[T]):
         return [each for key, each in first.items() if key not in known]
 
     async def announce(self, uow: T, each: DecodedDelivery, handling: Awaitable[Iterable[EventData]]) -> list[str]:
-        """Await a handler and announce what it returns. Returns the types of all events that it announced."""
+        """Await a handler and announce the data that it returns. Returns the types of all events that it announced."""
         before = len(uow.announcements)
         for data in await handling:
             uow.announce(data, cause=each.event)

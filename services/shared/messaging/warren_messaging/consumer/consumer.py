@@ -235,7 +235,7 @@ class _Session:
 
 
 def _delivery(message: Received) -> Delivery:
-    """Read the properties that a consumer needs. `defect` says why that fails, or that the body is too large."""
+    """Read the properties that a consumer needs. `defect` is the reason if that fails, or if the body is too large."""
     user: str | None = None
     count, defect = 0, None
     try:

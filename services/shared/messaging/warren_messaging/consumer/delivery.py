@@ -46,7 +46,7 @@ class Delivery(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 class Verdict(Enum):
-    """What the broker is to do with a delivery."""
+    """The action that the broker takes with a delivery."""
 
     ACK = auto()
     """Remove it: its effect is committed."""
@@ -80,7 +80,7 @@ class EffectRun(DecodedDelivery, Generic[T], eq=False):
 
     effect: AnyEffect[T]
     intent: Any = None
-    """What to perform; None before `prepare`, and when there is nothing to perform."""
+    """Argument of `perform`; None before `prepare`, and when there is nothing to perform."""
     result: Any = None
     started_at: float = 0.0
     """time.perf_counter() at the beginning of `perform`."""

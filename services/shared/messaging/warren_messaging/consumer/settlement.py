@@ -17,7 +17,7 @@ class Settlement:
         self._open: dict[int, None] = {}  # in the order of delivery, which is the order of tags
         self._noted: dict[int, Verdict] = {}
         # One flush at a time: frames wait when the driver's buffer is full, and the acknowledgement "up to here" of a
-        # later flush would overtake, and cover, what an earlier one has yet to reject.
+        # later flush would overtake, and cover, a rejection of an earlier one.
         self._writing = asyncio.Lock()
 
     def expect(self, tag: int) -> None:
@@ -41,16 +41,16 @@ class Settlement:
             self._noted.clear()
             for _ in range(2):
                 await self._channel.basic_nack(0, multiple=True, requeue=True)  # 0: all that are outstanding
-                await self._channel.basic_qos(prefetch_count=1)  # its answer comes after what was on its way
+                await self._channel.basic_qos(prefetch_count=1)  # its answer comes after all deliveries in flight
 
     async def flush(self) -> None:
         """Send the verdicts. Acknowledged tags from the oldest open one on share one frame.
 
-        What a cancelled flush has not sent stays noted, so that no later acknowledgement covers it.
+        Verdicts that a cancelled flush has not sent stay noted, so that no later acknowledgement covers them.
         """
         async with self._writing:
             frames = self._frames(dict(self._noted))
-            # Waiting for the last one to be written waits for all: closing the connection drops what is not.
+            # The wait for the last frame covers all frames: the end of the connection drops unwritten ones.
             for index, (tags, send) in enumerate(frames, start=1):
                 await send(index == len(frames))
                 for tag in tags:

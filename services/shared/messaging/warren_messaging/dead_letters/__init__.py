@@ -1,1 +1,1 @@
-"""Parking lots: reading, replaying and dropping what could not be processed."""
+"""Parking lots: reading, replaying and dropping messages that could not be processed."""

@@ -157,7 +157,7 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
         A replay replaces the sender: an event that was refused as forged would then be accepted.
         """
         if self.envelope is TOO_DEEP:
-            return "nested too deeply to tell who sent it"
+            return "nested too deeply to identify the sender"
         source, event_type = self.envelope.source, self.envelope.type
         if source is None or event_type is None:
             return None  # no service can read it

@@ -1,7 +1,7 @@
 """Reads one parking lot.
 
-A delivered message stays at the broker until it is acknowledged: the broker requeues it when the reader says so, ends
-or crashes. Messages are read in windows, so that a lot of any size needs memory for one window only.
+A delivered message stays at the broker until it is acknowledged: the broker requeues it when the reader rejects it,
+ends or crashes. Messages are read in windows, so that a lot of any size needs memory for one window only.
 """
 
 import asyncio

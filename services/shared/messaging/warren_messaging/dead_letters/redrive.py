@@ -64,7 +64,7 @@ class Redrive:
         if self._channel is None:
             with wrap_driver_errors(self._address):
                 async with asyncio.timeout(CONFIRM_TIMEOUT):
-                    # The abstract type lacks what a pipeline needs.
+                    # The abstract type lacks the attributes that a pipeline needs.
                     self._channel = cast(aiormq.channel.Channel, await self._connection.channel(on_return_raises=True))
         return self._channel
 

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- What each consumer has already processed, by logical id. Inserted in the transaction of the effect.
+-- The events that each consumer has processed, by dedup key. Inserted in the transaction of the effect.
 CREATE TABLE inbox (
     consumer     text        NOT NULL,
     logical_id   uuid        NOT NULL,
@@ -8,8 +8,8 @@ CREATE TABLE inbox (
     PRIMARY KEY (consumer, logical_id)
 );
 
--- Events that are committed and not yet confirmed by the broker. A row is removed, never marked: the table
--- stays as small as the backlog, and history is the audit service's.
+-- Events that are committed and not yet confirmed by the broker. A row is deleted, never marked: the table is as small
+-- as the backlog.
 CREATE TABLE outbox (
     position     bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     exchange     text        NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE sequences (
     last    integer NOT NULL
 );
 
--- Deliveries that failed: how often, why last, and what became of them.
+-- Deliveries that failed, with the number of attempts, the last reason and the state.
 CREATE TABLE failures (
     consumer   text        NOT NULL,
     key        text        NOT NULL,

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- Set by whoever empties a parking lot (warren dlq): put back into its queue and not heard of since; removed for good.
+-- Set when an operator empties a parking lot: returned to its queue, or removed for good.
 ALTER TABLE failures
     DROP CONSTRAINT failures_state_check,
     ADD CONSTRAINT failures_state_check

@@ -1,13 +1,13 @@
 -- migrate:up
 
--- Where each walk that removes old rows has come to: see services/shared/messaging/warren_messaging/postgres/retention.py. The row is also the
--- turn: who holds its lock removes, other replicas do something else.
+-- Progress of each sweep that removes old rows (warren_messaging/postgres/retention.py). The holder of the row's lock
+-- makes the next step; other replicas skip it.
 CREATE TABLE retention (
     name        text        PRIMARY KEY,
     block       bigint      NOT NULL DEFAULT 0,
     due_at      timestamptz NOT NULL,
-    walked      bigint      NOT NULL DEFAULT 0, -- rows removed since this walk began
-    removed     bigint      NOT NULL DEFAULT 0, -- rows removed since ever
+    walked      bigint      NOT NULL DEFAULT 0, -- rows removed by this sweep
+    removed     bigint      NOT NULL DEFAULT 0, -- rows removed by all sweeps
     finished_at timestamptz
 );
 

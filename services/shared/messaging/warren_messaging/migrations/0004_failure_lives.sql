@@ -1,7 +1,7 @@
 -- migrate:up
 
--- How often the message had been replayed when `attempts` began to count. A replay is a new life with tries of its
--- own; copies of one message in the same life share them.
+-- How often the message had been replayed when `attempts` started at one. Each replay has its own attempts; copies of one
+-- message with the same number of replays share them.
 ALTER TABLE failures ADD COLUMN replays integer NOT NULL DEFAULT 0;
 
 -- migrate:down

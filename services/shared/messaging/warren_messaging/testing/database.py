@@ -109,8 +109,8 @@ class _Connection:
     def __getattr__(self, name: str) -> NoReturn:
         self._refuse(f"Connection.{name}")
 
-    def _refuse(self, what: str) -> NoReturn:
-        error = NeedsDatabase(f"this harness has no database, and a handler used one: {what[:200]}")
+    def _refuse(self, used: str) -> NoReturn:
+        error = NeedsDatabase(f"this harness has no database, and a handler used one: {used[:200]}")
         self._database.refused = self._database.refused or error
         raise error
 
