@@ -88,16 +88,13 @@ class FrameReader(asyncio.StreamReader):
                 stop = at + 7 + length
                 if stop >= size:
                     break
-                if data[at + 7 : at + 11] == DELIVER and kind == METHOD and number not in self._contents:
-                    end = self._whole_delivery(number, data, at + 11, stop)
-                    if end:
-                        at, taken = end, True
-                        continue
-                if self._take(kind, number, data, at + 7, stop):
+                end = self._take(kind, number, data, at + 7, stop)
+                if end:
                     taken = True
                 else:
-                    other += data[at : stop + 1]
-                at = stop + 1
+                    end = stop + 1
+                    other += data[at:end]
+                at = end
         except amqp.InvalidFrameError as wrong:
             self._break(wrong)
             return
@@ -128,23 +125,28 @@ class FrameReader(asyncio.StreamReader):
         self._contents.clear()
         self.set_exception(wrong)
 
-    def _take(self, kind: int, number: int, data: bytes, at: int, stop: int) -> bool:
-        """Handle the frame with its content between `at` and `stop`. Returns False for a frame of the driver."""
+    def _take(self, kind: int, number: int, data: bytes, at: int, stop: int) -> int:
+        """Handle the frame with its content between `at` and `stop`, and the rest of its message if that is there.
+
+        Returns the end of the last frame that it has handled, 0 for a frame of the driver.
+        """
         if data[stop] != END:
             raise amqp.InvalidFrameError(f"a frame of type {kind} does not end where it should")
         content = self._contents.get(number)
+        taken = False
         if content is not None:
-            return self._part(content, kind, number, data[at:stop])
-        if kind == METHOD:
+            taken = self._part(content, kind, number, data[at:stop])
+        elif kind == METHOD:
             index = data[at : at + 4]
             if index == DELIVER:
-                return self._delivery(number, data[at + 4 : stop])
+                return self._delivery(number, data, at + 4, stop)
             if index in _RESULTS:
-                return self._confirm(number, _RESULTS[index], *_CONFIRM.unpack(data[at + 4 : stop]))
-            return index == RETURN and self._return(number)
-        if kind not in (HEADER, BODY, HEARTBEAT):
+                taken = self._confirm(number, _RESULTS[index], *_CONFIRM.unpack(data[at + 4 : stop]))
+            elif index == RETURN:
+                taken = self._return(number)
+        elif kind not in (HEADER, BODY, HEARTBEAT):
             raise amqp.InvalidFrameError(f"a frame has the unknown type {kind}")
-        return False
+        return stop + 1 if taken else 0
 
     def _part(self, content: _Content, kind: int, number: int, part: bytes) -> bool:
         if kind == HEADER and content.properties is None:
@@ -172,69 +174,57 @@ class FrameReader(asyncio.StreamReader):
 
     # Deliveries
 
-    def _whole_delivery(self, number: int, data: bytes, at: int, stop: int) -> int:
-        """Deliver a message whose three frames have all arrived, and return the end of the last. Otherwise return 0.
+    def _delivery(self, number: int, data: bytes, at: int, stop: int) -> int:
+        """Receive the delivery whose arguments lie between `at` and `stop`, with its header and body if they are there.
 
-        The arguments of basic.deliver lie between `at` and `stop`. `_take` handles everything unusual.
+        Returns the end of the last frame that it has taken, 0 for a delivery to a consumer of the driver.
         """
         channel = self._channels.get(number)
-        key_start = at + 1 + data[at]
-        consumer = channel and channel.consumers.get(data[at + 1 : key_start].decode(errors="replace"))
-        if type(consumer) is not Subscription:
-            return 0
-        tag, redelivered = _DELIVERY.unpack_from(data, key_start)
-        exchange_start = key_start + 10
-        key_start = exchange_start + data[exchange_start - 1] + 1
-        head = stop + 1
-        if key_start + data[key_start - 1] != stop or len(data) < head + 27:
-            return 0
-        kind, header_number, length, _, _, size = _HEADER.unpack_from(data, head)
-        body = head + 8 + length
-        if (
-            data[stop] != END
-            or kind != HEADER
-            or header_number != number
-            or length < 14  # class, weight, size and the flags of the properties
-            or not 0 < size <= self._max_frame
-            or (consumer.limit is not None and size > consumer.limit)
-            or len(data) < body + size + 8
-            or _FRAME.unpack_from(data, body) != (BODY, number, size)
-            or data[body - 1] != END
-            or data[body + 7 + size] != END
-        ):
-            return 0
-        consumer.receive(
-            Received(
-                tag,
-                redelivered & 1 == 1,
-                data[exchange_start : key_start - 1].decode(errors="backslashreplace"),
-                data[key_start:stop].decode(errors="backslashreplace"),
-                RawProperties(data[head + 19 : body - 1]),
-                data[body + 7 : body + 7 + size],
-            )
-        )
-        return int(body + size + 8)
-
-    def _delivery(self, number: int, data: bytes) -> bool:
-        stop = 1 + data[0]
-        tag, redelivered = _DELIVERY.unpack_from(data, stop)
-        channel = self._channels.get(number)
-        consumer = None if channel is None else channel.consumers.get(data[1:stop].decode(errors="replace"))
+        end = at + 1 + data[at]
+        if end + 11 > stop:
+            raise IndexError
+        consumer = None if channel is None else channel.consumers.get(data[at + 1 : end].decode(errors="replace"))
         if type(consumer) is not Subscription:
             if consumer is not None:
-                return False
+                return 0
             self._contents[number] = _Content(None)  # its channel or subscription has ended
-            return True
-        start = stop + 10
-        stop = start + data[start - 1]
-        exchange = data[start:stop].decode(errors="backslashreplace")
-        if stop + 1 + data[stop] != len(data):
+            return stop + 1
+        tag, redelivered = _DELIVERY.unpack_from(data, end)
+        start = end + 10
+        end = start + data[start - 1]
+        if end + 1 + data[end] != stop:
             raise IndexError
-        key = data[stop + 1 :].decode(errors="backslashreplace")
+        exchange = data[start:end].decode(errors="backslashreplace")
+        key = data[end + 1 : stop].decode(errors="backslashreplace")
+        body = self._single_body(number, data, stop + 1, consumer.limit)
+        if body:
+            properties = RawProperties(data[stop + 20 : body.start - 8])
+            consumer.receive(Received(tag, redelivered & 1 == 1, exchange, key, properties, data[body]))
+            return int(body.stop) + 1
         self._contents[number] = _Content(
             self._deliver, consumer.receive, tag, redelivered & 1 == 1, exchange, key, limit=consumer.limit
         )
-        return True
+        return stop + 1
+
+    def _single_body(self, number: int, data: bytes, head: int, limit: int | None) -> slice | None:
+        """Return the place of a body if the header frame at `head` and one frame with the whole body have arrived."""
+        if len(data) < head + 27:
+            return None
+        kind, header_number, length, _, _, size = _HEADER.unpack_from(data, head)
+        start = head + 15 + length
+        if (
+            kind != HEADER
+            or header_number != number
+            or length < 14  # class, weight, size and the flags of the properties
+            or not 0 < size <= self._max_frame
+            or (limit is not None and size > limit)
+            or len(data) <= start + size
+            or _FRAME.unpack_from(data, start - 7) != (BODY, number, size)
+            or data[start - 8] != END
+            or data[start + size] != END
+        ):
+            return None
+        return slice(start, start + size)
 
     @staticmethod
     def _deliver(receive: Callable[[Received], None], *message: Any) -> None:
