@@ -11,8 +11,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["CHECKOUT", "cache_dir", "instance_dir", "roots_dir"]
-
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from devtools.errors import PortTakenError
 
-__all__ = ["is_free", "remembered_ports", "require_free_port"]
-
 FIRST_PORT = 20000
 LOOPBACK = "127.0.0.1"
 # Tests seed the default generator: processes with the same seed would choose the same ports.

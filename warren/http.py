@@ -1,5 +1,6 @@
 """HTTP requests with the standard library: the import of httpx would take most of a command's time."""
 
+import base64
 import http.client
 import ssl
 import urllib.error
@@ -13,7 +14,7 @@ TIMEOUT = 30.0  # seconds
 
 
 class NoResponse(Exception):
-    """The server could not be asked; the text says why."""
+    """The server did not respond; the text says why."""
 
 
 class HttpResponse(NamedTuple):
@@ -24,6 +25,11 @@ class HttpResponse(NamedTuple):
     @property
     def is_error(self) -> bool:
         return self.status >= 400
+
+
+def basic_auth(username: str, password: str) -> dict[str, str]:
+    """Return the header of HTTP basic authentication."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"}
 
 
 def request(

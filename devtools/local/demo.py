@@ -1,11 +1,8 @@
 """The work of `warren demo`: places orders of every kind, follows them, and checks the outcome."""
 
 import asyncio
-import base64
 import json
-import ssl
 import sys
-import urllib.request
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -28,6 +25,7 @@ from warren import demo as play
 from warren.cli.screen import safe_markup
 from warren.client import ApiClient
 from warren.demo import ScenarioRun
+from warren.http import basic_auth, request
 from warren.progress import ConsoleProgress
 
 POISON = b'{"specversion": "1.0", "type": "order.created", "data": "this is no order"}'
@@ -144,23 +142,13 @@ def _verdict(runs: Sequence[ScenarioRun], checks: Sequence[Check], parked: Seque
 
 def send_poison(broker: BrokerEndpoints, queue: str, vhost: str = "orders") -> None:
     """Publish an unreadable message to a queue, as the administrator."""
-    login = base64.b64encode(f"{broker.admin_username}:{broker.admin_password}".encode()).decode()
-    request = urllib.request.Request(  # noqa: S310 - https, ours
-        f"{broker.management_url}/api/exchanges/{vhost}/redrive.exchange/publish",
-        data=json.dumps(
-            {
-                "routing_key": queue,
-                "payload": POISON.decode(),
-                "payload_encoding": "string",
-                "properties": {"delivery_mode": 2},
-            }
-        ).encode(),
-        headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
-    )
-    tls = ssl.create_default_context(cafile=broker.ca_file)
-    with urllib.request.urlopen(request, timeout=60, context=tls) as answer:  # noqa: S310
-        if not json.loads(answer.read())["routed"]:
-            raise RuntimeError(f"{queue} took no message")
+    url = f"{broker.management_url}/api/exchanges/{vhost}/redrive.exchange/publish"
+    message = {"routing_key": queue, "payload": POISON.decode(), "payload_encoding": "string"}
+    body = json.dumps(message | {"properties": {"delivery_mode": 2}}).encode()
+    login = basic_auth(broker.admin_username, broker.admin_password)
+    response = request("POST", url, body=body, headers=login, ca_file=broker.ca_file, timeout=60)
+    if response.is_error or not json.loads(response.body)["routed"]:
+        raise RuntimeError(f"{queue} took no message: {response}")
 
 
 def _heading(text: str) -> None:

@@ -13,13 +13,10 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 from devtools.errors import InstanceRunningError, LocalError
 from devtools.paths import CHECKOUT, instance_dir
-
-__all__ = ["REQUESTS", "Instance", "ProcessIdentity", "InstanceState"]
 
 POLL_INTERVAL = 0.05  # seconds
 REQUESTS = "restart"
@@ -118,9 +115,7 @@ class Instance:
         self.record()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._state_file.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()

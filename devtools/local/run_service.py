@@ -26,8 +26,6 @@ from devtools.servers.credentials import Certificates, remembered_secret
 from services.shared.chassis.migrations import MigrationError, ServiceSchema, prepare_database
 from warren.local_system import running_instance
 
-__all__ = ["ExtraService", "main"]
-
 PORT = 8090
 
 

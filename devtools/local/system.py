@@ -4,17 +4,12 @@
 """
 
 import asyncio
-import base64
 import json
-import ssl
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import broker_topology
@@ -30,9 +25,8 @@ from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.registry import HTTP_PROCESSES, PROCESSES, QUEUES
 from services.shared.chassis.migrations import MigrationError, prepare_database
+from warren.http import NoResponse, basic_auth, request
 from warren.progress import ProgressReport, SilentProgress
-
-__all__ = ["METRICS", "StartError", "System"]
 
 READY_SECONDS = 180.0
 METRICS = "metrics of "
@@ -77,9 +71,7 @@ class System:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -242,16 +234,16 @@ class System:
         """Return which service is not ready and why; "" if all are."""
         for name in PROCESSES:
             try:
-                urllib.request.urlopen(f"{self.metrics_url(name)}/readyz", timeout=5).close()  # noqa: S310 - ours
-            except urllib.error.HTTPError as error:
-                return f"{name}: {error.read().decode().strip()}"
-            except OSError:
+                response = request("GET", f"{self.metrics_url(name)}/readyz", timeout=5)
+            except NoResponse:
                 return f"{name} does not respond"
+            if response.is_error:
+                return f"{name}: {response.body.decode().strip()}"
         return ""
 
     def consumers(self) -> dict[str, int]:
         """Return the number of consumers of each queue, from the broker."""
-        with suppress(OSError, ValueError):
+        with suppress(ValueError, NoResponse):
             found = json.loads(self.management(f"queues/{VHOST}?disable_stats=true&enable_queue_totals=true"))
             detailed = json.loads(self.management(f"consumers/{VHOST}"))
             counts = {queue["name"]: 0 for queue in found}
@@ -261,14 +253,13 @@ class System:
         return dict.fromkeys(QUEUES, 0)
 
     def management(self, path: str) -> bytes:
-        """Send a GET request to the management API as the administrator."""
+        """Send a GET request to the management API as the administrator. Raises NoResponse."""
         broker = self.servers.broker.address
-        request = urllib.request.Request(f"{broker.management_url}/api/{path}")  # noqa: S310 - https, ours
-        login = base64.b64encode(f"{broker.admin_username}:{broker.admin_password}".encode()).decode()
-        request.add_header("Authorization", f"Basic {login}")
-        tls = ssl.create_default_context(cafile=broker.ca_file)
-        with urllib.request.urlopen(request, timeout=10, context=tls) as answer:  # noqa: S310
-            return bytes(answer.read())
+        login = basic_auth(broker.admin_username, broker.admin_password)
+        response = request("GET", f"{broker.management_url}/api/{path}", headers=login, ca_file=broker.ca_file)
+        if response.is_error:
+            raise NoResponse(f"{response.url} answered {response.status}")
+        return response.body
 
 
 def _metrics(process: str) -> str:

@@ -13,8 +13,6 @@ from broker_topology.planning.state import ObjectKind
 from devtools.errors import LocalError
 from devtools.paths import CHECKOUT
 
-__all__ = ["OWNER", "TOPOLOGY", "VHOST", "apply", "load"]
-
 OWNER = "local"
 VHOST = "orders"
 TOPOLOGY = CHECKOUT / "charts" / "warren" / "topology"

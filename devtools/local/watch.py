@@ -17,8 +17,6 @@ from devtools.local.instance import REQUESTS
 from devtools.processes.supervisor import Supervisor
 from devtools.servers.server import Server
 
-__all__ = ["Backoff", "WatchedPart", "ServerPart", "ServicePart", "RestartWatch"]
-
 POLL_INTERVAL = 0.1  # seconds
 
 

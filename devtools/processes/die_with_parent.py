@@ -14,8 +14,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-__all__ = ["spawn", "tail", "die_with_parent"]
-
 # Arms the death signal, checks that the parent has not died before that, becomes the command.
 ARM_AND_EXEC = (
     "import ctypes,os,sys\n"

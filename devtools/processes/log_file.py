@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-__all__ = ["LogFile", "pump"]
-
 LIMIT = 20 * 2**20  # bytes
 MAX_LINE = 2**16  # bytes; a longer line is written in pieces
 

@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import NoReturn, Self
 
 from devtools.errors import LocalError, ProcessFailedError
 from devtools.processes.die_with_parent import die_with_parent, spawn, tail
 from devtools.processes.log_file import LogFile, pump
-
-__all__ = ["ProcessSpec", "Supervisor", "sigterm_as_interrupt"]
 
 OnLine = Callable[[str, str], None]
 POLL_INTERVAL = 0.1  # seconds
@@ -61,9 +59,7 @@ class Supervisor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop_all()
 
     @property

@@ -15,8 +15,6 @@ from devtools.errors import MachineError, RootError
 from devtools.servers.apt_sources import AptSource, debian_mirrors
 from warren.progress import ProgressStep
 
-__all__ = ["download", "require_tools"]
-
 ARCHIVE_KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
     Path("/usr/share/keyrings/debian-archive-keyring.pgp"),

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["AptSource", "debian_mirrors", "parse_deb822", "parse_one_line"]
-
 # The suites of Debian's main archive; derivatives use other names.
 DEBIAN_SUITES = frozenset(
     ["stable", "testing", "unstable", "oldstable", "sid", "buster", "bullseye", "bookworm", "trixie", "forky", "duke"]

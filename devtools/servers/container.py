@@ -19,8 +19,6 @@ from devtools.paths import short_hash
 from devtools.processes.die_with_parent import die_with_parent, spawn
 from devtools.servers.credentials import instance_identity
 
-__all__ = ["Container", "docker"]
-
 LABEL = "warren.instance"
 USER = "999:999"
 FILES = PurePosixPath("/warren")

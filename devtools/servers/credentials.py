@@ -14,8 +14,6 @@ from pathlib import Path
 import trustme
 from cryptography import x509
 
-__all__ = ["Certificates", "ServerCertificate", "instance_identity", "remembered_secret"]
-
 LIFETIME = datetime.timedelta(days=365)
 RENEW_BEFORE = datetime.timedelta(days=7)
 LOOPBACK_NAMES = ("localhost", "127.0.0.1")

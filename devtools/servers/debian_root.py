@@ -23,8 +23,6 @@ from devtools.paths import roots_dir
 from devtools.servers import apt
 from warren.progress import ProgressReport, ProgressStep
 
-__all__ = ["SERVICE_UID", "debian_root"]
-
 SUITE = "forky"
 SERVERS = ("rabbitmq-server", "postgresql-18")
 BASE_PACKAGES = ("dash", "bash", "coreutils", "sed", "grep", "mawk", "base-files", "libc-bin", "netbase")

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["BrokerEndpoints", "DatabaseEndpoint"]
-
 
 @dataclass(frozen=True)
 class BrokerEndpoints:

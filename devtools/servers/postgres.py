@@ -13,8 +13,6 @@ from devtools.servers.endpoints import DatabaseEndpoint
 from devtools.servers.runtime import ServerRuntime
 from devtools.servers.server import Server
 
-__all__ = ["Postgres"]
-
 ADMIN = "postgres"
 DATABASE = "warren"
 

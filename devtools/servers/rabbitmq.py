@@ -15,8 +15,6 @@ from devtools.servers.endpoints import BrokerEndpoints
 from devtools.servers.runtime import ServerRuntime
 from devtools.servers.server import Server
 
-__all__ = ["PORTS", "RabbitMQ", "render_configuration"]
-
 PUBLIC_PORTS = ("amqps", "management", "stream", "metrics")
 PORTS = (*PUBLIC_PORTS, "epmd", "distribution")
 ADMIN = "admin"

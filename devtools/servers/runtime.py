@@ -19,8 +19,6 @@ from devtools.servers.debian_root import debian_root
 from devtools.servers.sandbox import Sandbox
 from warren.progress import ProgressReport
 
-__all__ = ["ServerRuntime", "ServerRuntimes", "choose_runtimes"]
-
 BROKER_IMAGE = "rabbitmq:4.3-management"
 DATABASE_IMAGE = "postgres:18"
 VOLUME_PATHS = {BROKER_IMAGE: "/var/lib/rabbitmq", DATABASE_IMAGE: "/var/lib/postgresql"}

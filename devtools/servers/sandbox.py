@@ -22,8 +22,6 @@ from devtools.processes.die_with_parent import spawn
 from devtools.servers.credentials import instance_identity
 from devtools.servers.debian_root import SERVICE_UID
 
-__all__ = ["Sandbox"]
-
 SCRIPT = Path(__file__).with_name("confinement.py")
 PROGRAMS = "/usr/lib/rabbitmq/bin:/usr/lib/postgresql/18/bin:/usr/sbin:/usr/bin"
 ORIGIN = "belongs-to"

@@ -16,8 +16,6 @@ from devtools.processes.die_with_parent import spawn, tail
 from devtools.processes.log_file import LogFile, pump
 from devtools.servers.runtime import ServerRuntime
 
-__all__ = ["Server", "kill_all", "start_all", "stop_all"]
-
 POLL_INTERVAL = 0.02  # seconds
 LAST_LINES = 25
 
@@ -174,8 +172,3 @@ def stop_all(servers: Iterable[Server]) -> None:
     with ThreadPoolExecutor(len(servers)) as pool:
         for call in [pool.submit(server.stop) for server in servers]:
             call.result()
-
-
-def kill_all(servers: Iterable[Server]) -> None:
-    for server in servers:
-        server.kill()

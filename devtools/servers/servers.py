@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from devtools.ports import remembered_ports
@@ -11,10 +10,8 @@ from devtools.servers.credentials import Certificates
 from devtools.servers.postgres import Postgres
 from devtools.servers.rabbitmq import RabbitMQ
 from devtools.servers.runtime import choose_runtimes
-from devtools.servers.server import Server, kill_all, start_all, stop_all
+from devtools.servers.server import Server, start_all, stop_all
 from warren.progress import ProgressReport, SilentProgress
-
-__all__ = ["Servers"]
 
 
 class Servers:
@@ -36,9 +33,7 @@ class Servers:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -86,4 +81,5 @@ class Servers:
 
     def kill(self) -> None:
         """Send SIGKILL to both."""
-        kill_all(self.all)
+        for server in self.all:
+            server.kill()

@@ -3,7 +3,6 @@
 Without a management API, each service that has tables in the database is expected to have a parking lot.
 """
 
-import base64
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from warren.errors import ClientError
-from warren.http import NoResponse, request
+from warren.http import NoResponse, basic_auth, request
 from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.dead_letters.parked_message import LOT_SUFFIX, UNROUTED
 
@@ -105,9 +104,8 @@ def chosen_lots(names: Sequence[str], lots: Sequence[str], address: BrokerAddres
 
 
 def _get(management: str, address: BrokerAddress, path: str, kind: type[Any]) -> list[Any]:
-    login = base64.b64encode(":".join(address.login()).encode()).decode()
     url = f"{management.rstrip('/')}/api/{path}"
-    answer = request("GET", url, headers={"Authorization": f"Basic {login}"}, ca_file=address.ca_file, timeout=TIMEOUT)
+    answer = request("GET", url, headers=basic_auth(*address.login()), ca_file=address.ca_file, timeout=TIMEOUT)
     if answer.is_error:
         raise NoResponse(f"{_reason(answer.body)} ({answer.status})")
     try:

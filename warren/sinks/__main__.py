@@ -1,9 +1,9 @@
-"""Where mails and text messages end in demos and tests: both sinks, as one program.
+"""The mail sink and the SMS sink as one program, for demos and tests.
 
     python -m warren.sinks --mail-port 2525 --sms-port 8025 --folder /some/folder
 
-GET /messages on the SMS port lists the mails and the text messages received since the start; the folder keeps them
-as JSON lines. Ends with 0 on SIGTERM and SIGINT.
+GET /messages on the SMS port lists the mails and text messages received since the start; the folder stores them as JSON
+lines. Exits with 0 on SIGTERM and SIGINT.
 """
 
 import argparse
@@ -14,15 +14,15 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+from warren.sinks.sink import LOOPBACK
 from warren.sinks.sinks import Sinks
-from warren.sinks.sms import LOOPBACK
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m warren.sinks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--host", default=LOOPBACK, help="where to listen; default: %(default)s, this machine only")
+    parser.add_argument("--host", default=LOOPBACK, help="the address to listen on; default: %(default)s")
     parser.add_argument("--mail-port", type=int, default=0, help="0, the default, takes any free port")
     parser.add_argument("--sms-port", type=int, default=0, help="0, the default, takes any free port")
     parser.add_argument("--folder", type=Path, help="where mails.jsonl and sms.jsonl are written")

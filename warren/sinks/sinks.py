@@ -2,15 +2,14 @@
 
 import ssl
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from warren.sinks.mail import MailSink
-from warren.sinks.sms import LOOPBACK, SmsSink
+from warren.sinks.sink import LOOPBACK, Startable
+from warren.sinks.sms import SmsSink
 
 
-class Sinks:
-    """Both sinks, started and stopped together. See MailSink and SmsSink for whom they refuse."""
+class Sinks(Startable):
+    """A mail sink and an SMS sink, started and stopped together."""
 
     def __init__(
         self,
@@ -25,11 +24,11 @@ class Sinks:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         self.mail = MailSink(host=host, port=mail_port, folder=folder, tls=tls)
-        also = {"mails": lambda: self.mail.mails}
+        also = {"mails": lambda: self.mail.messages}
         self.sms = SmsSink(host=host, port=sms_port, folder=folder, tls=tls if sms_tls else None, also=also)
 
     def start(self) -> None:
-        """Raises OSError when a port is taken; then neither runs."""
+        """Raises OSError if a port is taken; then no sink is running."""
         self.mail.start()
         try:
             self.sms.start()
@@ -40,12 +39,3 @@ class Sinks:
     def stop(self) -> None:
         self.sms.stop()
         self.mail.stop()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

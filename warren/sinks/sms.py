@@ -1,6 +1,6 @@
-"""A text message gateway that delivers nothing: it keeps what it is given, for demos and tests to look at.
+"""An SMS gateway for demos and tests, which stores messages instead of delivering them.
 
-POST /messages  Idempotency-Key: <key>  {"to": "+49151…", "text": "…"}  -> 201, or the first answer again
+POST /messages  Idempotency-Key: <key>  {"to": "+49151…", "text": "…"}  -> 201, or the first response again
 GET  /messages                                                          -> {"sms": [...], ...}
 """
 
@@ -10,21 +10,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-__all__ = ["ReceivedSms", "SmsSink"]
+from warren.sinks.sink import LOOPBACK, TEMPORARY_REFUSALS, Sink
 
-LOOPBACK = "127.0.0.1"
-LARGEST_BODY = 64 * 1024  # bytes
-TEMPORARY_REFUSALS = 2
-REFUSED, TEMPFAIL = "+999400", "+999500"
+MAX_BODY = 64 * 1024  # bytes
 
 
-class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _SmsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: str
     text: str
 
@@ -36,14 +32,14 @@ class ReceivedSms(msgspec.Struct, frozen=True, rename="camel"):
     received_at: datetime
 
 
-class SmsSink:
-    """An HTTP server in threads of its own; entering starts it, leaving stops it.
+class SmsSink(Sink[ReceivedSms]):
+    """An HTTP server, with `tls` an HTTPS server, on threads of its own.
 
-    A number that begins with +999400 is refused for good (400), one that begins with +999500 the first two times
-    (500); `refuse` adds others. A repeated key is answered as before and adds no message; with another body, 422.
-    With `tls` it speaks https. Messages are kept in `messages`, and in `folder`/sms.jsonl if given. `also` adds
-    members to GET /messages.
+    A repeated key gets the first response again and adds no message; with another body, status 422. `also` adds members
+    to GET /messages.
     """
+
+    refused: ClassVar = {"+999400": (400, None), "+999500": (500, TEMPORARY_REFUSALS)}
 
     def __init__(
         self,
@@ -54,29 +50,18 @@ class SmsSink:
         tls: ssl.SSLContext | None = None,
         also: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
-        self.host = host
-        self.port = port
-        """0 until started takes any free port; the number it has from then on."""
-        self.messages: list[ReceivedSms] = []
+        super().__init__(host, port, None if folder is None else folder / "sms.jsonl", tls)
         self.requests = 0
-        """Messages posted so far, with those that were refused or repeated."""
-        self._file = None if folder is None else folder / "sms.jsonl"
-        self._tls = tls
+        """The number of posted messages, including refused and repeated ones."""
         self._also = dict(also or {})
-        self._refusals: dict[str, tuple[int, int | None]] = {}
-        self._answers: dict[str, _Order] = {}
+        self._accepted: dict[str, _SmsRequest] = {}
         self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
         return f"{'http' if self._tls is None else 'https'}://{self.host}:{self.port}/messages"
 
-    def refuse(self, number: str, status: int, *, times: int | None = None) -> None:
-        """Answer `status` to this number, so many times or, with None, always."""
-        self._refusals[number] = (status, times)
-
     def start(self) -> None:
-        """Raises OSError when the port is taken."""
         sink = self
 
         class Handler(_Handler):
@@ -84,7 +69,7 @@ class SmsSink:
 
         self._server = _Listener((self.host, self.port), Handler)
         if self._tls is not None:
-            # The handshake belongs to the thread of its connection, so that a silent client holds up no other.
+            # The handshake runs on the thread of its connection, so that a silent client blocks no other.
             self._server.socket = self._tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -97,56 +82,32 @@ class SmsSink:
         self._thread.join()
         self._server.server_close()
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def listing(self) -> dict[str, object]:
         return {"sms": self.messages} | {name: read() for name, read in self._also.items()}
 
     def take(self, body: bytes, key: str | None) -> int:
-        """The status to answer with."""
+        """Store a message; returns the status of the response."""
         try:
-            order = msgspec.json.decode(body, type=_Order)
+            request = msgspec.json.decode(body, type=_SmsRequest)
         except msgspec.MsgspecError:
             return 400
         with self._lock:
             self.requests += 1
-            if key is not None and key in self._answers:
-                return 201 if self._answers[key] == order else 422
-            if (status := self._refusal(order.to)) is not None:
+            if key is not None and key in self._accepted:
+                return 201 if self._accepted[key] == request else 422
+            if (status := self._refusal(request.to)) is not None:
                 return status
             if key is not None:
-                self._answers[key] = order
-            message = ReceivedSms(order.to, order.text, key, datetime.now(UTC))
-            self.messages.append(message)
-            if self._file is not None:
-                with self._file.open("ab") as file:
-                    file.write(msgspec.json.encode(message) + b"\n")
+                self._accepted[key] = request
+            self._store(ReceivedSms(request.to, request.text, key, datetime.now(UTC)))
         return 201
-
-    def _refusal(self, number: str) -> int | None:
-        if number.startswith(REFUSED):
-            self._refusals.setdefault(number, (400, None))
-        elif number.startswith(TEMPFAIL):
-            self._refusals.setdefault(number, (500, TEMPORARY_REFUSALS))
-        status, times = self._refusals.get(number, (0, 0))
-        if times == 0:
-            return None
-        self._refusals[number] = (status, None if times is None else times - 1)
-        return status
 
 
 class _Handler(BaseHTTPRequestHandler):
     owner: SmsSink
     protocol_version = "HTTP/1.1"
     timeout = 30
-    # One small answer a request: waiting to fill a packet would only delay it.
+    # A response is small: Nagle's algorithm would only delay it.
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -160,9 +121,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > LARGEST_BODY:
+        if not length.isdigit() or int(length) > MAX_BODY:
             self.close_connection = True
-            self._answer(413, {"detail": f"send at most {LARGEST_BODY} bytes and say how many"})
+            self._answer(413, {"detail": f"send at most {MAX_BODY} bytes and say how many"})
             return
         body = self.rfile.read(int(length))
         if urlsplit(self.path).path != "/messages":
@@ -180,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Requests are not worth a line each."""
+        """Logs no requests."""
 
 
 class _Listener(ThreadingHTTPServer):

@@ -41,7 +41,7 @@ class ChannelUnderTest:
 
     @property
     def messages(self) -> list[Any]:
-        return list(self.sink.mails if self.service == "email" else self.sink.messages)
+        return list(self.sink.messages)
 
     @property
     def recipients(self) -> list[str]:

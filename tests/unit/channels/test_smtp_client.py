@@ -48,14 +48,14 @@ async def test_consecutive_mails_share_a_connection(sink: MailSink) -> None:
     async with client_of(sink.port) as client:
         for _ in range(20):
             await send(client)
-        assert (len(sink.mails), client.opened, sink.sessions) == (20, 1, 1)
+        assert (len(sink.messages), client.opened, sink.sessions) == (20, 1, 1)
 
 
 async def test_concurrent_mails_have_a_connection_each(sink: MailSink) -> None:
     async with client_of(sink.port) as client:
         await asyncio.gather(*(send(client) for _ in range(4)))
         await asyncio.gather(*(send(client) for _ in range(4)))
-        assert (len(sink.mails), sink.sessions) == (8, 4)
+        assert (len(sink.messages), sink.sessions) == (8, 4)
 
 
 async def test_a_connection_closed_by_the_server_costs_no_attempt(sink: MailSink) -> None:
@@ -63,7 +63,7 @@ async def test_a_connection_closed_by_the_server_costs_no_attempt(sink: MailSink
         await send(client)
         sink.hang_up()
         await send(client)
-        assert (len(sink.mails), client.opened) == (2, 2)
+        assert (len(sink.messages), client.opened) == (2, 2)
 
 
 async def test_a_connection_is_renewed_after_many_mails(sink: MailSink, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ async def test_a_refused_recipient_is_permanent_and_the_connection_stays(sink: M
         with pytest.raises(PermanentError, match="refused the recipient: 550"):
             await send(client, "bounce-1@example.test")
         await send(client)
-        assert (len(sink.mails), client.opened) == (1, 1)
+        assert (len(sink.messages), client.opened) == (1, 1)
 
 
 async def test_a_retry_after_a_temporary_refusal_has_the_same_message_id(sink: MailSink) -> None:
@@ -99,7 +99,7 @@ async def test_a_retry_after_a_temporary_refusal_has_the_same_message_id(sink: M
             with pytest.raises(TransientError, match="451"):
                 await send(client, event=event)
         await send(client, event=event)
-    (mail,) = sink.mails
+    (mail,) = sink.messages
     assert mail.headers["Message-ID"] == f"<{event.logicalid}@warren.localhost>"
 
 
@@ -145,7 +145,7 @@ async def test_starttls_with_a_trusted_certificate(tmp_path: Path) -> None:
         async with client_of(sink.port, smtp_ca_file=certificates.ca_file) as client:
             await send(client)
             await send(client)
-        assert (len(sink.mails), sink.sessions) == (2, 1)
+        assert (len(sink.messages), sink.sessions) == (2, 1)
 
 
 async def test_a_server_with_an_untrusted_certificate_gets_no_mail(tmp_path: Path) -> None:
@@ -153,14 +153,14 @@ async def test_a_server_with_an_untrusted_certificate_gets_no_mail(tmp_path: Pat
         async with client_of(sink.port, smtp_ca_file=Certificates(tmp_path / "ours").ca_file) as client:
             with pytest.raises(TransientError, match="certificate"):
                 await send(client)
-        assert not sink.mails
+        assert not sink.messages
 
 
 async def test_a_server_without_tls_gets_no_mail_when_a_ca_is_set(sink: MailSink, tmp_path: Path) -> None:
     async with client_of(sink.port, smtp_ca_file=Certificates(tmp_path).ca_file) as client:
         with pytest.raises(TransientError):
             await send(client)
-    assert not sink.mails
+    assert not sink.messages
 
 
 def test_unencrypted_mail_to_another_machine_is_a_configuration_error() -> None:

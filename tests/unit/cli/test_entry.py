@@ -151,6 +151,23 @@ def test_a_missing_package_is_reported_with_the_command_that_installs_it(start: 
     assert done.stderr == advice.replace("…", f"the package that provides {module!r} is not installed:") + "\n"
 
 
+@pytest.mark.parametrize("command", ["up", "demo", "down", "status", "logs", "restart payment"])
+def test_without_devtools_the_commands_of_the_local_system_fail_with_one_line(command: str) -> None:
+    action = "raise ModuleNotFoundError('not there', name=name)"
+    code = PRELUDE.format(name="devtools", action=action, start=WARREN)
+    done = run(*command.split(), program=("-c", code))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (
+        done.stderr == "warren: this command runs in a checkout of Warren: the package devtools is not installed here\n"
+    )
+
+
+def test_without_devtools_the_default_address_is_that_of_port_8080() -> None:
+    start = "del os.environ['WARREN_URL']; from warren.client import default_url; print(default_url())"
+    code = PRELUDE.format(name="devtools", action="raise ModuleNotFoundError('not there', name=name)", start=start)
+    assert run(program=("-c", code)).stdout == "http://127.0.0.1:8080\n"
+
+
 @pytest.mark.parametrize(
     ("command", "usage", "message"),
     [

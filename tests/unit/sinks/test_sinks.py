@@ -49,14 +49,14 @@ def test_configured_recipients_are_refused() -> None:
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             mail(sinks.mail.port, "tempfail-1@b.test")
         mail(sinks.mail.port, "tempfail-1@b.test")
-        assert [each.recipient for each in sinks.mail.mails] == ["no@b.test", "tempfail-1@b.test"]
+        assert [each.recipient for each in sinks.mail.messages] == ["no@b.test", "tempfail-1@b.test"]
 
 
 def test_with_tls_mail_is_accepted_only_after_starttls(tmp_path: Path) -> None:
     with Sinks(tls=Certificates(tmp_path).server("mail").server_tls()) as sinks:
         with pytest.raises(smtplib.SMTPSenderRefused):
             mail(sinks.mail.port)
-        assert not sinks.mail.mails
+        assert not sinks.mail.messages
 
 
 def test_configured_numbers_are_refused() -> None:
