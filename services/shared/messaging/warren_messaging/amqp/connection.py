@@ -192,7 +192,7 @@ class wrap_driver_errors:  # noqa: N801 - used as a function: `with wrap_driver_
             case amqp.ChannelPreconditionFailed():
                 raise AccessRefused(f"the broker refused the request: {error}") from error
             case amqp.ChannelNotFoundEntity():
-                raise TopologyMissing(f"{error}. Apply the topology first.") from error
+                raise TopologyMissing(f"{error}: apply the topology first") from error
             case amqp.AMQPError() | OSError() | amqp.ChannelInvalidStateError():
                 raise BrokerUnavailable(f"connection to {self._address.url} ended: {error!r}") from error
             case asyncio.CancelledError() if not _cancelled():
