@@ -35,10 +35,10 @@ class StockItem(msgspec.Struct, rename="camel"):
     """The pieces of one article. Invariant: on_hand + reserved + sold = received, and none is negative."""
 
     sku: str
-    on_hand: int = 0
-    reserved: int = 0
-    sold: int = 0
-    received: int = 0
+    on_hand: int
+    reserved: int
+    sold: int
+    received: int
 
     def reserve(self, quantity: int) -> None:
         self.on_hand -= quantity

@@ -172,11 +172,11 @@ BODIES: list[tuple[str, str, Any]] = [
     ("/orders", "PlaceOrder", {"user": "ada", "items": ["mug"], "orderId": "a\u202eb"}),
     ("/orders", "PlaceOrder", {"user": "ada", "items": ["mug"], "orderId": "\U0001f600 \u05d0"}),
     ("/orders", "PlaceOrder", {"user": "ada", "items": ["mug"], "contact": {"fax": "1"}}),
-    ("/stock/mug/restock", "Restock", {"quantity": 1}),
-    ("/stock/mug/restock", "Restock", {"quantity": 0}),
-    ("/stock/mug/restock", "Restock", {"quantity": True}),
-    ("/stock/mug/restock", "Restock", {"quantity": 1.5}),
-    ("/stock/mug/restock", "Restock", {"quantity": 1, "colour": "red"}),
+    ("/stock/mug/restock", "RestockRequest", {"quantity": 1}),
+    ("/stock/mug/restock", "RestockRequest", {"quantity": 0}),
+    ("/stock/mug/restock", "RestockRequest", {"quantity": True}),
+    ("/stock/mug/restock", "RestockRequest", {"quantity": 1.5}),
+    ("/stock/mug/restock", "RestockRequest", {"quantity": 1, "colour": "red"}),
 ]
 
 

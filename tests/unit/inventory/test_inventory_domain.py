@@ -19,7 +19,7 @@ Step = Callable[[Reservation, Stock], tuple[Reservation, list[EventData]]]
 
 
 def items(**pieces: int) -> Stock:
-    return {sku: StockItem(sku, on_hand=count, received=count) for sku, count in pieces.items()}
+    return {sku: StockItem(sku, on_hand=count, reserved=0, sold=0, received=count) for sku, count in pieces.items()}
 
 
 def created(*lines: tuple[str, int]) -> Step:
