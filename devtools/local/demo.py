@@ -145,8 +145,8 @@ def send_poison(broker: BrokerEndpoints, queue: str, vhost: str = "orders") -> N
     url = f"{broker.management_url}/api/exchanges/{vhost}/redrive.exchange/publish"
     message = {"routing_key": queue, "payload": POISON.decode(), "payload_encoding": "string"}
     body = json.dumps(message | {"properties": {"delivery_mode": 2}}).encode()
-    login = basic_auth(broker.admin_username, broker.admin_password)
-    response = request("POST", url, body=body, headers=login, ca_file=broker.ca_file, timeout=60)
+    headers = basic_auth(broker.admin_username, broker.admin_password) | {"Content-Type": "application/json"}
+    response = request("POST", url, body=body, headers=headers, ca_file=broker.ca_file, timeout=60)
     if response.is_error or not json.loads(response.body)["routed"]:
         raise RuntimeError(f"{queue} took no message: {response}")
 
