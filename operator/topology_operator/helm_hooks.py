@@ -42,9 +42,8 @@ class HelmHookClient(KubernetesApi):
                     raise
             await asyncio.sleep(POLL_SECONDS)
 
-    async def apply_crd(self) -> str:
+    async def apply_crd(self, definition: Object) -> str:
         """Returns when the API server serves the definition. Fields of other managers stay. Raises `HookTimeout`."""
-        definition: Object = yaml.safe_load(crd.rendered())
         name = definition["metadata"]["name"]
         end = _now() + ESTABLISHED_SECONDS
         query = f"fieldManager={FIELD_MANAGER}&force=true"
@@ -95,7 +94,7 @@ async def _run(options: argparse.Namespace, authenticate: Authenticate) -> None:
     client = HelmHookClient(authenticate)
     try:
         if options.command == "apply-crd":
-            print(await client.apply_crd(), flush=True)  # noqa: T201
+            print(await client.apply_crd(yaml.safe_load(crd.rendered())), flush=True)  # noqa: T201
         else:
             async for line in client.delete_topologies(options.namespace, options.selector, options.seconds):
                 print(line, flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""A Kubernetes API server as a test sees it, the emulated or a real one: the same requests, the same waiting."""
+"""A client for the emulated or the real API server, with waiting."""
 
 import asyncio
 import base64
@@ -8,32 +8,31 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import kopf
 import yaml
 
 Object = dict[str, Any]
+T = TypeVar("T")
 
 TOPOLOGY = "warren.dev/v1alpha1/topologies"
 SECRET = "v1/secrets"
 CLUSTER = "rabbitmq.com/v1beta1/rabbitmqclusters"
 EVENT = "v1/events"
 NAMESPACE = "v1/namespaces"
-PATIENCE_SECONDS = 90.0
+MAX_WAIT_SECONDS = 90.0
 
 
 class ApiError(Exception):
-    """The API server refused."""
-
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
 class ApiClient:
-    """An administrator's connection. Kinds are written `group/version/plural`."""
+    """Connects as an administrator. Kinds are written `group/version/plural`."""
 
     def __init__(self, connection: kopf.ConnectionInfo) -> None:
         self.server = connection.server
@@ -49,27 +48,20 @@ class ApiClient:
             yield self
 
     async def send(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Object:
-        data = None if body is None else json.dumps(body)
-        async with self._session.request(
-            method, self.server + path, data=data, headers={"Content-Type": kind}
-        ) as answer:
-            found: Object = await answer.json()
-            if answer.status >= 300:
-                raise ApiError(answer.status, found.get("message", ""))
+        data, headers = None if body is None else json.dumps(body), {"Content-Type": kind}
+        async with self._session.request(method, self.server + path, data=data, headers=headers) as response:
+            found: Object = await response.json()
+            if response.status >= 300:
+                raise ApiError(response.status, found.get("message", ""))
             return found
 
     async def create(self, kind: str, namespace: str, body: Object) -> Object:
         return await self.send("POST", _path(kind, namespace), body)
 
     async def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        try:
-            return await self.send("GET", _path(kind, namespace, name))
-        except ApiError as exc:
-            if exc.status == 404:
-                return None
-            raise
+        return await self._send_if_found("GET", _path(kind, namespace, name))
 
-    async def listed(self, kind: str, namespace: str) -> list[Object]:
+    async def list(self, kind: str, namespace: str) -> list[Object]:
         items: list[Object] = (await self.send("GET", _path(kind, namespace)))["items"]
         return items
 
@@ -78,55 +70,52 @@ class ApiClient:
         return await self.send("PATCH", path, patch, "application/merge-patch+json")
 
     async def delete(self, kind: str, namespace: str, name: str) -> None:
+        await self._send_if_found("DELETE", _path(kind, namespace, name))
+
+    async def _send_if_found(self, method: str, path: str) -> Object | None:
         try:
-            await self.send("DELETE", _path(kind, namespace, name))
+            return await self.send(method, path)
         except ApiError as exc:
-            if exc.status != 404:
-                raise
+            if exc.status == 404:
+                return None
+            raise
 
     async def until(
-        self,
-        kind: str,
-        namespace: str,
-        name: str,
-        holds: Callable[[Object], Any],
-        seconds: float = PATIENCE_SECONDS,
+        self, kind: str, namespace: str, name: str, holds: Callable[[Object], Any], seconds: float = MAX_WAIT_SECONDS
     ) -> Object:
-        """Waits until the object is there and `holds`."""
-        end = time.monotonic() + seconds
-        while True:
+        """Waits until the object exists and `holds`."""
+
+        async def check() -> tuple[Object | None, Any]:
             found = await self.get(kind, namespace, name)
-            if found is not None and holds(found):
-                return found
-            if time.monotonic() > end:
-                raise AssertionError(f"{name} did not become what was waited for; it is {_told(found)}")
-            await asyncio.sleep(0.05)
+            return found, found is not None and holds(found)
 
-    async def until_gone(self, kind: str, namespace: str, name: str, seconds: float = PATIENCE_SECONDS) -> None:
-        end = time.monotonic() + seconds
-        while (found := await self.get(kind, namespace, name)) is not None:
-            if time.monotonic() > end:
-                raise AssertionError(f"{name} is still there: {_told(found)}")
-            await asyncio.sleep(0.05)
+        return await poll(check, name, seconds) or {}
 
-    async def events(self, namespace: str, reason: str, kind: str = "") -> list[str]:
-        """Their messages; `kind` is Normal or Warning, and either by default."""
-        return [
-            each["message"]
-            for each in await self.listed(EVENT, namespace)
-            if each["reason"] == reason and kind in {"", each["type"]}
-        ]
+    async def until_gone(self, kind: str, namespace: str, name: str, seconds: float = MAX_WAIT_SECONDS) -> None:
+        async def check() -> tuple[Object | None, bool]:
+            found = await self.get(kind, namespace, name)
+            return found, found is None
 
-    async def secret(self, namespace: str, name: str, **data: str) -> Object:
-        return await self.create(SECRET, namespace, secret_of(name, **data))
+        await poll(check, name, seconds)
 
 
-async def eventually(holds: Callable[[], Awaitable[Any]], seconds: float = PATIENCE_SECONDS) -> None:
+async def poll(check: Callable[[], Awaitable[tuple[T, Any]]], name: str, seconds: float = MAX_WAIT_SECONDS) -> T:
+    """Calls `check` until the second part of its result is true, and returns the first, which is the state found."""
     end = time.monotonic() + seconds
-    while not await holds():
+    while True:
+        state, done = await check()
+        if done:
+            return state
         if time.monotonic() > end:
-            raise AssertionError("what was waited for did not happen")
-        await asyncio.sleep(0.1)
+            raise AssertionError(f"{name} did not reach the expected state within {seconds} s; it is {_shown(state)}")
+        await asyncio.sleep(0.05)
+
+
+async def eventually(holds: Callable[[], Awaitable[Any]]) -> None:
+    async def check() -> tuple[None, Any]:
+        return None, await holds()
+
+    await poll(check, "the condition")
 
 
 def condition(body: Object, kind: str = "Ready") -> Object:
@@ -145,7 +134,7 @@ def has(reason: str, kind: str = "Ready") -> Callable[[Object], bool]:
 
 
 def secret_of(name: str, **data: str) -> Object:
-    """Underscores of a keyword are dots: `ca_crt` is `ca.crt`."""
+    """A keyword with underscores is a key with dots: `ca_crt` is `ca.crt`."""
     texts = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": texts}
 
@@ -155,23 +144,20 @@ def texts_of(secret: Object) -> dict[str, str]:
 
 
 def kubeconfig(folder: Path, server: str, token: str, authority: str | None, name: str = "operator") -> Path:
-    """A file with which a process connects as the token's account; without an authority it trusts any certificate."""
+    """Writes the file for a process with the token's account; without an authority it trusts any certificate."""
     cluster: Object = {"server": server, "insecure-skip-tls-verify": authority is None}
     if authority is not None:
         cluster["certificate-authority-data"] = authority
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": cluster}],
+        "users": [{"name": "test", "user": {"token": token}}],
+    }
     file = folder / f"{name}.kubeconfig"
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "test",
-                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-                "clusters": [{"name": "test", "cluster": cluster}],
-                "users": [{"name": "test", "user": {"token": token}}],
-            }
-        )
-    )
+    file.write_text(yaml.safe_dump(config))
     return file
 
 
@@ -186,9 +172,11 @@ def _authority(connection: kopf.ConnectionInfo) -> str | None:
 def _path(kind: str, namespace: str, name: str = "") -> str:
     api, plural = kind.rsplit("/", 1)
     root = f"/apis/{api}" if "/" in api else f"/api/{api}"
-    home = ["namespaces", namespace] if namespace else []
-    return "/".join(part for part in (root, *home, plural, name) if part)
+    scope = ["namespaces", namespace] if namespace else []
+    return "/".join(part for part in (root, *scope, plural, name) if part)
 
 
-def _told(body: Object | None) -> str:
-    return "not there" if body is None else yaml.safe_dump({k: body.get(k) for k in ("metadata", "status")})
+def _shown(state: Any) -> str:
+    if isinstance(state, dict) and "metadata" in state:
+        state = {key: state.get(key) for key in ("metadata", "status")}
+    return yaml.safe_dump(state)[:3000]

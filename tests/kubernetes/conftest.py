@@ -11,29 +11,29 @@ from devtools.servers.servers import Servers
 from tests.kubernetes.api_client import ApiClient
 from tests.kubernetes.crd_install import install
 from tests.kubernetes.emulator.server import ApiServerEmulator
-from tests.kubernetes.environment import REAL_API_SERVER, OperatorEnv, site
-from tests.kubernetes.operator_process import ROOT
+from tests.kubernetes.environment import REAL_API_SERVER, OperatorEnv, operator_env
+from tests.kubernetes.operator_process import ROOT, OperatorProcess
 from topology_operator.kubernetes.api import authenticate
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What only one of the two can show is left out of the other's run: deselected, and never counted as passed."""
+    """Deselects the tests that need the other API server, so that they are not counted as passed."""
     other = "emulated" if REAL_API_SERVER else "real"
-    left_out = [item for item in items if item.get_closest_marker(other) is not None]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    deselected = [item for item in items if item.get_closest_marker(other) is not None]
+    items[:] = [item for item in items if item not in deselected]
+    config.hook.pytest_deselected(items=deselected)
 
 
 @pytest.fixture
 async def emulator() -> AsyncIterator[ApiServerEmulator]:
-    """Running, but unused where the tests are for a real API server."""
+    """Runs in every test, and is unused if the API server is a real one."""
     async with ApiServerEmulator() as running:
         running.install(yaml.safe_load((ROOT / "operator/crds/topologies.yaml").read_text()))
         yield running
 
 
 @pytest.fixture
-async def cluster(emulator: ApiServerEmulator) -> AsyncIterator[ApiClient]:
+async def api(emulator: ApiServerEmulator) -> AsyncIterator[ApiClient]:
     connection = authenticate() if REAL_API_SERVER else kopf.ConnectionInfo(server=emulator.url, token="admin-token")
     async with ApiClient(connection).open() as opened:
         if REAL_API_SERVER:
@@ -42,10 +42,16 @@ async def cluster(emulator: ApiServerEmulator) -> AsyncIterator[ApiClient]:
 
 
 @pytest.fixture
-async def env(cluster: ApiClient, servers: Servers, quick_counts: None, tmp_path: Path) -> AsyncIterator[OperatorEnv]:
-    """After the test the operator's log must be free of credentials and of stack traces."""
-    async with site(cluster, servers.broker.address, tmp_path) as own:
-        yield own
-        log = own.logs()
+async def env(api: ApiClient, servers: Servers, quick_counts: None, tmp_path: Path) -> AsyncIterator[OperatorEnv]:
+    """After the test, the operator's log must not contain credentials or stack traces."""
+    async with operator_env(api, servers.broker.address, tmp_path) as opened:
+        yield opened
+        log = opened.logs()
     assert "Traceback" not in log, log
     assert servers.broker.address.admin_password not in log
+
+
+@pytest.fixture
+async def operator(env: OperatorEnv) -> OperatorProcess:
+    """A running operator for the test's namespace."""
+    return await env.start_operator()

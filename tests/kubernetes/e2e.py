@@ -1,7 +1,7 @@
-"""`make e2e-operator`: the operator's scenarios on the API server that KUBECONFIG names.
+"""`make e2e-operator`: the tests of the operator on the API server that KUBECONFIG names.
 
-Exit codes: 0 all passed; 1 some failed; 77 nothing was run, because there is no API server. What was not run is listed
-and never counts as passed.
+Exit codes: 0 all passed; 1 some failed; 77 no test was run, because there is no API server. Tests that were not run are
+listed and do not count as passed.
 """
 
 import asyncio

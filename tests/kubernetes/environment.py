@@ -1,12 +1,7 @@
-"""One test's own env: a namespace, a virtual host of the same name, a Secret that leads to the real broker."""
+"""The environment of one test: a namespace, a virtual host of the same name, and a Secret with the real broker."""
 
-import asyncio
-import base64
-import json
 import os
 import secrets
-import shutil
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,17 +11,22 @@ import yaml
 
 from broker_topology.broker.management_api import ManagementApi, path
 from devtools.servers.endpoints import BrokerEndpoints
+from faults.proxy import FaultProxy
 from tests.kubernetes.api_client import (
+    EVENT,
+    MAX_WAIT_SECONDS,
     NAMESPACE,
-    PATIENCE_SECONDS,
     SECRET,
     TOPOLOGY,
     ApiClient,
     Object,
     is_ready,
     kubeconfig,
+    poll,
+    secret_of,
+    texts_of,
 )
-from tests.kubernetes.operator_process import ROOT, OperatorProcess, operating
+from tests.kubernetes.operator_process import ROOT, OperatorProcess, running_operator
 
 REAL_API_SERVER = os.environ.get("WARREN_E2E") == "1"
 """Whether the API server is the one that KUBECONFIG names."""
@@ -42,157 +42,193 @@ NAMES = {
 
 
 class OperatorEnv:
-    def __init__(self, cluster: ApiClient, address: BrokerEndpoints, folder: Path, namespace: str) -> None:
-        self.cluster = cluster
-        self.address = address
+    """Methods without a namespace work in the test's own."""
+
+    def __init__(self, api: ApiClient, broker: BrokerEndpoints, folder: Path, namespace: str) -> None:
+        self.api = api
+        self.broker = broker
         self.folder = folder
         self.namespace = self.vhost = namespace
         self.kubeconfig = Path()
         self._stack = AsyncExitStack()
-        self._others: list[str] = []
+        self._namespaces: list[str] = []
 
     # The operator
 
-    async def operator(self, **settings: str) -> OperatorProcess:
-        """One more process, with the rights of the role for one namespace; stopped when the test ends."""
+    async def start_operator(self, **settings: str) -> OperatorProcess:
+        """Starts one more process, with the rights of `operator/rbac/namespaced.yaml`, until the test ends."""
         settings = {"namespaces": self.namespace} | settings
-        return await self._stack.enter_async_context(operating(self.kubeconfig, self.folder, **settings))
+        return await self._stack.enter_async_context(running_operator(self.kubeconfig, self.folder, **settings))
 
     def logs(self) -> str:
         return "\n".join(file.read_text() for file in sorted(self.folder.glob("operator-*.log")))
 
-    async def grant(self, namespace: str, *, account_namespace: str | None = None, only: str | None = None) -> None:
-        """Service account, role and binding of `operator/rbac/namespaced.yaml`, for one namespace."""
-        home = account_namespace or self.namespace
+    async def grant(self, namespace: str, *, only: str | None = None) -> None:
+        """Creates service account, roles and bindings in the test's namespace; role and binding in another one."""
         for body in yaml.safe_load_all((ROOT / "operator/rbac/namespaced.yaml").read_text()):
             kind, wide = body["kind"], body["kind"].startswith("Cluster")
-            if (namespace != home and kind not in {"Role", "RoleBinding"}) or only not in {None, kind}:
+            if (namespace != self.namespace and kind not in {"Role", "RoleBinding"}) or only not in {None, kind}:
                 continue
             for subject in body.get("subjects", ()):
-                subject["namespace"] = home
-            if wide:  # others may have theirs in the same cluster
-                body["metadata"]["name"] += f"-{home}"
+                subject["namespace"] = self.namespace
+            if wide:  # other tests have theirs in the same cluster
+                body["metadata"]["name"] += f"-{self.namespace}"
                 if "roleRef" in body:
-                    body["roleRef"]["name"] += f"-{home}"
+                    body["roleRef"]["name"] += f"-{self.namespace}"
             else:
                 body["metadata"]["namespace"] = namespace
-            await self.cluster.create(NAMES[kind], "" if wide else namespace, body)
+            await self.api.create(NAMES[kind], "" if wide else namespace, body)
 
     async def set_up(self) -> None:
         await self.new_namespace(self.namespace)
         await self.grant(self.namespace)
-        self.kubeconfig = await self.account("topology-operator")
-        await self.broker_secret("broker")
-
-    async def account(self, name: str) -> Path:
-        """A kubeconfig of this service account."""
-        answer = await self.cluster.send(
-            "POST",
-            f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{name}/token",
-            {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}},
-        )
-        token = answer["status"]["token"]
-        return kubeconfig(self.folder, self.cluster.server, token, self.cluster.authority, name)
+        account = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/topology-operator/token"
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": 3600},
+        }
+        token = (await self.api.send("POST", account, request))["status"]["token"]
+        self.kubeconfig = kubeconfig(self.folder, self.api.server, token, self.api.authority)
+        await self.put_broker_secret()
 
     async def tear_down(self) -> None:
-        """Ends every operator first, so nothing is made anew; what it could not clean up goes by hand."""
+        """Stops the operators first. Then removes what they left behind."""
         await self._stack.aclose()
-        for namespace in (self.namespace, *self._others):
-            for each in await self.cluster.listed(TOPOLOGY, namespace):
+        for namespace in self._namespaces:
+            for each in await self.api.list(TOPOLOGY, namespace):
                 name = each["metadata"]["name"]
-                await self.cluster.patch(TOPOLOGY, namespace, name, {"metadata": {"finalizers": None}})
-                await self.cluster.delete(TOPOLOGY, namespace, name)
-            await self.cluster.delete(NAMESPACE, "", namespace)
+                await self.api.patch(TOPOLOGY, namespace, name, {"metadata": {"finalizers": None}})
+                await self.api.delete(TOPOLOGY, namespace, name)
+            await self.api.delete(NAMESPACE, "", namespace)
         for kind in ("ClusterRoleBinding", "ClusterRole"):
-            await self.cluster.delete(NAMES[kind], "", f"topology-operator-topologies-{self.namespace}")
-        async with self.api() as api:
-            for each in await api.get(path("global-parameters")):
-                if each["name"].startswith(f"broker_topology.{self.namespace}"):
-                    await api.delete(path("global-parameters", each["name"]))
-            for each in await api.get(path("vhosts") + "?columns=name"):
-                if each["name"].startswith(self.vhost):
-                    await api.delete(path("vhosts", each["name"]))
-            for each in await api.get(path("users")):
-                if self.namespace in each["name"]:
-                    await api.delete(path("users", each["name"]))
+            await self.api.delete(NAMES[kind], "", f"topology-operator-topologies-{self.namespace}")
+        async with self.management_api() as api:
+            for kind in ("global-parameters", "vhosts", "users"):
+                for each in await api.get(path(kind)):
+                    if self.namespace in each["name"]:
+                        await api.delete(path(kind, each["name"]))
 
     # Kubernetes
 
-    async def new_namespace(self, name: str) -> str:
-        if name != self.namespace:
-            self._others.append(name)
-        await self.cluster.create(NAMESPACE, "", {"metadata": {"name": name}})
+    async def new_namespace(self, name: str, *, granted: bool = False) -> str:
+        """Creates a namespace, optionally with the operator's rights and a broker Secret in it."""
+        self._namespaces.append(name)
+        await self.api.create(NAMESPACE, "", {"metadata": {"name": name}})
+        if granted:
+            await self.grant(name)
+            await self.put_broker_secret(namespace=name)
         return name
 
-    async def broker_secret(
-        self, name: str, *, port: int | None = None, namespace: str | None = None, **data: str
+    async def put_broker_secret(
+        self, *, name: str = "broker", port: int | None = None, namespace: str | None = None, **data: str
     ) -> None:
-        """Leads to the real broker, unless `data` says otherwise. Replaces one that is there."""
-        port = port or int(self.address.management_url.rsplit(":", 1)[1])
+        """Creates or replaces the Secret with the real broker's address, changed by `data`."""
         data = {
-            "uri": f"https://{self.address.host}:{port}",
-            "username": self.address.admin_username,
-            "password": self.address.admin_password,
-            "ca_crt": self.address.ca_file.read_text(),
+            "uri": f"https://{self.broker.host}:{port or self.management_port}",
+            "username": self.broker.admin_username,
+            "password": self.broker.admin_password,
+            "ca_crt": self.broker.ca_file.read_text(),
         } | data
-        home = namespace or self.namespace
-        if await self.cluster.get(SECRET, home, name) is None:
-            await self.cluster.secret(home, name, **data)
-            return
-        encoded = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
-        await self.cluster.patch(SECRET, home, name, {"data": encoded})
+        await self.put_secret(name, namespace=namespace, **data)
+
+    async def put_secret(self, name: str, *, namespace: str | None = None, **data: str) -> None:
+        body, home = secret_of(name, **data), namespace or self.namespace
+        if await self.api.get(SECRET, home, name) is None:
+            await self.api.create(SECRET, home, body)
+        else:
+            await self.api.patch(SECRET, home, name, {"data": body["data"]})
+
+    async def secret(self, name: str) -> dict[str, str]:
+        found = await self.api.get(SECRET, self.namespace, name)
+        assert found is not None, f"Secret {name} does not exist"
+        return texts_of(found)
+
+    async def until_secret(self, name: str, holds: Callable[[dict[str, str]], Any]) -> dict[str, str]:
+        found = await self.api.until(SECRET, self.namespace, name, lambda body: holds(texts_of(body)))
+        return texts_of(found)
+
+    async def delete_secret(self, name: str) -> None:
+        await self.api.delete(SECRET, self.namespace, name)
+
+    async def owners(self, secret_name: str) -> list[Object]:
+        found = await self.api.get(SECRET, self.namespace, secret_name)
+        assert found is not None
+        return found["metadata"].get("ownerReferences") or []
+
+    async def events(self, reason: str, kind: str = "") -> list[str]:
+        """The messages of events of this type (Normal or Warning), of both by default."""
+        found = await self.api.list(EVENT, self.namespace)
+        return [each["message"] for each in found if each["reason"] == reason and kind in {"", each["type"]}]
+
+    # Topologies
 
     def topology(self, name: str, **spec: Any) -> Object:
         base = {"broker": {"secretRef": {"name": "broker"}}, "vhost": self.vhost, "resyncSeconds": 3600}
-        return {
-            "apiVersion": "warren.dev/v1alpha1",
-            "kind": "Topology",
-            "metadata": {"name": name},
-            "spec": base | spec,
-        }
+        metadata = {"name": name}
+        return {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology", "metadata": metadata, "spec": base | spec}
 
     def user(self, name: str) -> str:
-        """A name of this test's own: users belong to the whole broker."""
+        """A name of this test's own, because users belong to the whole broker."""
         return f"{name}-{self.namespace}"
 
     async def create(self, name: str, *, namespace: str | None = None, **spec: Any) -> Object:
-        home = namespace or self.namespace
-        return await self.cluster.create(TOPOLOGY, home, self.topology(name, **spec))
+        return await self.api.create(TOPOLOGY, namespace or self.namespace, self.topology(name, **spec))
+
+    async def create_ready(self, name: str, **spec: Any) -> Object:
+        await self.create(name, **spec)
+        return await self.until(name)
 
     async def change(self, name: str, **spec: Any) -> Object:
-        return await self.cluster.patch(TOPOLOGY, self.namespace, name, {"spec": spec})
+        return await self.api.patch(TOPOLOGY, self.namespace, name, {"spec": spec})
+
+    async def change_ready(self, name: str, **spec: Any) -> Object:
+        await self.change(name, **spec)
+        return await self.until(name)
 
     async def annotate(self, name: str, **annotations: str | None) -> None:
         body = {"metadata": {"annotations": {f"warren.dev/{key}": value for key, value in annotations.items()}}}
-        await self.cluster.patch(TOPOLOGY, self.namespace, name, body)
+        await self.api.patch(TOPOLOGY, self.namespace, name, body)
 
     async def get(self, name: str) -> Object:
-        found = await self.cluster.get(TOPOLOGY, self.namespace, name)
+        found = await self.api.get(TOPOLOGY, self.namespace, name)
         assert found is not None, f"Topology {name} is gone"
         return found
 
     async def until(
-        self, name: str, holds: Callable[[Object], Any] = is_ready, seconds: float = PATIENCE_SECONDS
+        self, name: str, holds: Callable[[Object], Any] = is_ready, seconds: float = MAX_WAIT_SECONDS
     ) -> Object:
-        return await self.cluster.until(TOPOLOGY, self.namespace, name, holds, seconds)
+        return await self.api.until(TOPOLOGY, self.namespace, name, holds, seconds)
 
-    async def delete(self, name: str) -> None:
-        await self.cluster.delete(TOPOLOGY, self.namespace, name)
-
-    async def until_gone(self, name: str, seconds: float = PATIENCE_SECONDS) -> None:
-        await self.cluster.until_gone(TOPOLOGY, self.namespace, name, seconds)
+    async def delete(self, name: str, seconds: float = MAX_WAIT_SECONDS) -> None:
+        """Deletes a Topology and waits until it is gone."""
+        await self.api.delete(TOPOLOGY, self.namespace, name)
+        await self.api.until_gone(TOPOLOGY, self.namespace, name, seconds)
 
     # The broker
 
-    def api(self) -> ManagementApi:
-        address = self.address
+    @property
+    def management_port(self) -> int:
+        return int(self.broker.management_url.rsplit(":", 1)[1])
+
+    def management_api(self) -> ManagementApi:
+        broker = self.broker
         return ManagementApi(
-            address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
+            broker.management_url, broker.admin_username, broker.admin_password, ca_file=broker.ca_file
         )
+
+    @asynccontextmanager
+    async def proxied_broker(self, *, refusing: bool = False) -> AsyncIterator[FaultProxy]:
+        """Puts a proxy in front of the broker, and its address into the broker Secret."""
+        async with FaultProxy(self.management_port).serving() as proxy:
+            if refusing:
+                proxy.refuse()
+            await self.put_broker_secret(port=proxy.port)
+            yield proxy
 
     async def at_broker(self, kind: str) -> dict[str, Object]:
         """Queues, exchanges or users of this test, by name."""
-        async with self.api() as api:
+        async with self.management_api() as api:
             if kind == "users":
                 listed = [each for each in await api.get(path("users")) if self.namespace in each["name"]]
             else:
@@ -200,29 +236,25 @@ class OperatorEnv:
                 listed = await api.get(path(kind, self.vhost)) if self.vhost in vhosts else []
         return {each["name"]: each for each in listed if each["name"] and not each["name"].startswith("amq.")}
 
-    async def until_broker(
-        self, kind: str, holds: Callable[[dict[str, Object]], Any], seconds: float = PATIENCE_SECONDS
-    ) -> dict[str, Object]:
-        end = time.monotonic() + seconds
-        while not holds(found := await self.at_broker(kind)):
-            if time.monotonic() > end:
-                raise AssertionError(f"the broker's {kind} are {json.dumps(found, indent=1)[:3000]}")
-            await asyncio.sleep(0.1)
-        return found
+    async def until_broker(self, kind: str, holds: Callable[[dict[str, Object]], Any]) -> dict[str, Object]:
+        async def check() -> tuple[dict[str, Object], Any]:
+            found = await self.at_broker(kind)
+            return found, holds(found)
+
+        return await poll(check, f"the broker's {kind}")
 
     async def publish(self, queue: str, count: int = 1) -> None:
         body = {"properties": {"delivery_mode": 2}, "routing_key": queue, "payload": "x", "payload_encoding": "string"}
-        async with self.api() as api:
+        async with self.management_api() as api:
             for _ in range(count):
                 await api.post(path("exchanges", self.vhost, "amq.default", "publish"), body)
 
 
 @asynccontextmanager
-async def site(cluster: ApiClient, address: BrokerEndpoints, folder: Path) -> AsyncIterator[OperatorEnv]:
-    env = OperatorEnv(cluster, address, folder, f"topo-{secrets.token_hex(4)}")
+async def operator_env(api: ApiClient, broker: BrokerEndpoints, folder: Path) -> AsyncIterator[OperatorEnv]:
+    env = OperatorEnv(api, broker, folder, f"topo-{secrets.token_hex(4)}")
     await env.set_up()
     try:
         yield env
     finally:
         await env.tear_down()
-        shutil.rmtree(folder / "leftovers", ignore_errors=True)

@@ -1,50 +1,40 @@
-"""A broker that is away for a moment, and one that is gone for good."""
+"""A broker that is unavailable for a while, one that is gone for good, and one that may not be used."""
 
 from collections.abc import Callable
 
-from faults.proxy import FaultProxy
+import pytest
+
 from tests.kubernetes.api_client import CLUSTER, NAMESPACE, SECRET, TOPOLOGY, Object, condition, has, is_ready
 from tests.kubernetes.environment import OperatorEnv
+from tests.kubernetes.operator_process import OperatorProcess
 
 
-async def through(env: OperatorEnv, proxy: FaultProxy) -> None:
-    await env.broker_secret("broker", port=proxy.port)
-
-
-def port_of(env: OperatorEnv) -> int:
-    return int(env.address.management_url.rsplit(":", 1)[1])
-
-
-async def test_a_broker_that_comes_back_is_found_without_anybodys_help(env: OperatorEnv) -> None:
-    operator = await env.operator()
-    async with FaultProxy(port_of(env)).serving() as proxy:
-        await through(env, proxy)
-        proxy.refuse()
+async def test_a_broker_that_returns_is_used_again(env: OperatorEnv, operator: OperatorProcess) -> None:
+    async with env.proxied_broker(refusing=True) as proxy:
         await env.create("shop", queues={"q": {}})
         away = await env.until("shop", has("BrokerUnreachable"))
         assert condition(away)["status"] == "Unknown"
         assert "nothing answers at" in condition(away)["message"]
-        broker = f'topology_broker_reachable{{broker="https://{env.address.host}:{proxy.port}"}}'
-        assert await operator.metric(broker) == 0
+        reachable = f'topology_broker_reachable{{broker="https://{env.broker.host}:{proxy.port}"}}'
+        assert await operator.metric(reachable) == 0
         proxy.heal()
         await env.until("shop")
-        assert await operator.metric(broker) == 1
+        assert await operator.metric(reachable) == 1
 
 
-async def test_what_nobody_can_compare_is_unknown_with_the_time_of_the_last_comparison(env: OperatorEnv) -> None:
-    operator = await env.operator()
+async def test_without_a_comparison_the_status_is_unknown_and_dates_the_last_one(
+    env: OperatorEnv, operator: OperatorProcess
+) -> None:
     objects = f'topology_objects{{namespace="{env.namespace}",state="Ready",topology="shop"}}'
 
     def unknown(reason: str) -> Callable[[Object], bool]:
         return lambda body: has(reason)(body) and condition(body, "Drifted")["status"] == "Unknown"
 
-    async with FaultProxy(port_of(env)).serving() as proxy:
-        await through(env, proxy)
-        await env.create("shop", queues={"q": {}})
-        ready = await env.until("shop")
+    async with env.proxied_broker() as proxy:
+        ready = await env.create_ready("shop", queues={"q": {}})
         assert (await operator.metric(objects) or 0) > 0
         proxy.refuse()
-        await env.annotate("shop", look="now")
+        await env.annotate("shop", reconcile="now")
         away = await env.until("shop", unknown("BrokerUnreachable"))
         assert condition(away)["status"] == "Unknown"
         assert away["status"]["summary"] == {"text": "Unknown"}
@@ -54,121 +44,99 @@ async def test_what_nobody_can_compare_is_unknown_with_the_time_of_the_last_comp
         assert await operator.metric(objects) is None
         proxy.heal()
         await env.until("shop")
-    await env.broker_secret("broker", password="wrong")
+    await env.put_broker_secret(password="wrong")
     refused = await env.until("shop", unknown("AccessDenied"))
     assert condition(refused)["status"] == "Unknown"
     assert refused["status"]["summary"] == {"text": "Unknown"}
-    await env.broker_secret("broker")
+    await env.put_broker_secret()
     back = await env.until("shop")
     assert back["status"]["summary"]["synced"] == len(back["status"]["objects"])
 
 
-async def test_a_deletion_waits_for_a_broker_that_is_away_and_then_cleans_up(env: OperatorEnv) -> None:
-    await env.operator()
-    async with FaultProxy(port_of(env)).serving() as proxy:
-        await through(env, proxy)
-        await env.create("shop", queues={"q": {}})
-        await env.until("shop")
+@pytest.mark.usefixtures("operator")
+async def test_a_deletion_waits_for_an_unavailable_broker_and_then_cleans_up(env: OperatorEnv) -> None:
+    async with env.proxied_broker() as proxy:
+        await env.create_ready("shop", queues={"q": {}})
         proxy.refuse()
-        await env.delete("shop")
+        await env.api.delete(TOPOLOGY, env.namespace, "shop")
         waiting = await env.until("shop", has("Deleting"))
         assert "waiting up to" in condition(waiting)["message"]
         proxy.heal()
-        await env.until_gone("shop")
+        await env.api.until_gone(TOPOLOGY, env.namespace, "shop")
     assert await env.at_broker("queues") == {}
 
 
-async def test_a_broker_gone_for_good_holds_up_neither_the_resource_nor_its_namespace(env: OperatorEnv) -> None:
-    await env.operator(cleanup_timeout_seconds="3")
-    async with FaultProxy(port_of(env)).serving() as proxy:
-        await through(env, proxy)
-        await env.create("shop", queues={"q": {}})
-        await env.until("shop")
+async def test_a_broker_gone_for_good_delays_a_deletion_for_a_limited_time(env: OperatorEnv) -> None:
+    await env.start_operator(cleanup_timeout_seconds="3")
+    async with env.proxied_broker() as proxy:
+        await env.create_ready("shop", queues={"q": {}})
         proxy.refuse()
         await env.delete("shop")
-        await env.until_gone("shop")
-    (told,) = await env.cluster.events(env.namespace, "ObjectsOrphaned")
-    assert "no clean-up within 3 s" in told
+    (message,) = await env.events("ObjectsOrphaned")
+    assert "no clean-up within 3 s" in message
     assert set(await env.at_broker("queues")) == {"q"}
 
 
-async def test_without_the_secret_the_last_known_way_to_the_broker_serves_the_clean_up(env: OperatorEnv) -> None:
-    await env.operator()
-    await env.create("shop", queues={"q": {}})
-    await env.until("shop")
-    await env.cluster.delete(SECRET, env.namespace, "broker")
+@pytest.mark.usefixtures("operator")
+async def test_without_the_broker_secret_the_clean_up_uses_the_last_connection(env: OperatorEnv) -> None:
+    await env.create_ready("shop", queues={"q": {}})
+    await env.delete_secret("broker")
     await env.until("shop", has("SecretNotFound"))
     await env.delete("shop")
-    await env.until_gone("shop")
     assert await env.at_broker("queues") == {}
 
 
-async def test_a_resource_whose_broker_never_was_goes_at_once(env: OperatorEnv) -> None:
-    await env.operator(cleanup_timeout_seconds="3600")
+async def test_a_topology_without_a_broker_is_deleted_at_once(env: OperatorEnv) -> None:
+    await env.start_operator(cleanup_timeout_seconds="3600")
     await env.create("shop", broker={"clusterRef": {"name": "nowhere"}})
     await env.until("shop", has("ClusterNotFound"))
     await env.delete("shop")
-    await env.until_gone("shop")
-    assert await env.cluster.events(env.namespace, "ObjectsOrphaned")
+    assert await env.events("ObjectsOrphaned")
 
 
-async def test_a_whole_namespace_goes_and_its_objects_with_it(env: OperatorEnv) -> None:
-    home = await env.new_namespace(f"{env.namespace}-more")
-    await env.grant(home, account_namespace=env.namespace)
-    await env.broker_secret("broker", namespace=home)
-    await env.operator(namespaces=home)
+async def test_a_deleted_namespace_takes_the_objects_at_the_broker_with_it(env: OperatorEnv) -> None:
+    home = await env.new_namespace(f"{env.namespace}-more", granted=True)
+    await env.start_operator(namespaces=home)
     await env.create("shop", namespace=home, queues={"q": {}})
     await env.until_broker("queues", lambda queues: "q" in queues)
-    await env.cluster.until(TOPOLOGY, home, "shop", is_ready)
-    await env.cluster.delete(NAMESPACE, "", home)
-    await env.cluster.until_gone(NAMESPACE, "", home)
+    await env.api.until(TOPOLOGY, home, "shop", is_ready)
+    await env.api.delete(NAMESPACE, "", home)
+    await env.api.until_gone(NAMESPACE, "", home)
     assert await env.at_broker("queues") == {}
 
 
-async def test_a_cluster_of_the_cluster_operator_is_found_by_its_name(env: OperatorEnv) -> None:
-    await env.operator()
-    cluster, address = env.cluster, env.address
+@pytest.mark.usefixtures("operator")
+async def test_a_cluster_of_the_cluster_operator_is_found_by_name(env: OperatorEnv) -> None:
+    broker, user_secret = env.broker, "rabbit-default-user"
     await env.create("shop", broker={"clusterRef": {"name": "rabbit"}}, queues={"q": {}})
     await env.until("shop", has("ClusterNotFound"))
-    await cluster.secret(env.namespace, "rabbit-tls", tls_crt="x", ca_crt=address.ca_file.read_text())
-    await cluster.secret(
-        env.namespace, "rabbit-default-user", username=address.admin_username, password=address.admin_password
-    )
-    await cluster.create(
-        CLUSTER,
-        env.namespace,
-        {
-            "apiVersion": "rabbitmq.com/v1beta1",
-            "kind": "RabbitmqCluster",
-            "metadata": {
-                "name": "rabbit",
-                "labels": {"rabbitmq.com/pauseReconciliation": "true"},  # no real operator is to make one
-                "annotations": {"rabbitmq.com/operator-connection-uri": address.management_url},
-            },
-            "spec": {"tls": {"secretName": "rabbit-tls"}},
-        },
-    )
+    await env.put_secret("rabbit-tls", tls_crt="x", ca_crt=broker.ca_file.read_text())
+    await env.put_secret(user_secret, username=broker.admin_username, password=broker.admin_password)
+    metadata = {
+        "name": "rabbit",
+        "labels": {"rabbitmq.com/pauseReconciliation": "true"},  # a real cluster operator must not create a broker
+        "annotations": {"rabbitmq.com/operator-connection-uri": broker.management_url},
+    }
+    cluster = {"apiVersion": "rabbitmq.com/v1beta1", "kind": "RabbitmqCluster", "metadata": metadata}
+    await env.api.create(CLUSTER, env.namespace, cluster | {"spec": {"tls": {"secretName": "rabbit-tls"}}})
     not_yet = await env.until("shop", has("ClusterNotReady"))
     assert "no default user yet" in condition(not_yet)["message"]
     keys = {"username": "username", "password": "password"}
-    reference = {"name": "rabbit-default-user", "namespace": env.namespace, "keys": keys}
+    reference = {"name": user_secret, "namespace": env.namespace, "keys": keys}
     status = {"conditions": [], "defaultUser": {"secretReference": reference}}
-    await cluster.patch(CLUSTER, env.namespace, "rabbit", {"status": status}, "status")
+    await env.api.patch(CLUSTER, env.namespace, "rabbit", {"status": status}, "status")
     await env.until("shop")
-    await cluster.delete(CLUSTER, env.namespace, "rabbit")
+    await env.api.delete(CLUSTER, env.namespace, "rabbit")
     await env.until("shop", has("ClusterNotFound"))
-    await env.delete("shop")
-    await env.until_gone("shop", seconds=20)
+    await env.delete("shop", seconds=20)
 
 
-async def test_another_namespace_is_let_in_only_where_the_target_says_so(env: OperatorEnv) -> None:
-    home = await env.new_namespace(f"{env.namespace}-infra")
-    await env.grant(home, account_namespace=env.namespace)
-    await env.broker_secret("shared", namespace=home)
-    await env.operator(retry_seconds="3600", retry_max_seconds="3600")
-    await env.create("shop", broker={"secretRef": {"name": "shared", "namespace": home}}, queues={"q": {}})
+async def test_a_reference_into_another_namespace_needs_the_annotation_of_its_target(env: OperatorEnv) -> None:
+    home = await env.new_namespace(f"{env.namespace}-infra", granted=True)
+    await env.start_operator(retry_seconds="3600", retry_max_seconds="3600")
+    await env.create("shop", broker={"secretRef": {"name": "broker", "namespace": home}}, queues={"q": {}})
     refused = await env.until("shop", has("NamespaceNotAllowed"))
     assert f"warren.dev/allowed-namespaces: {env.namespace}" in condition(refused)["message"]
     annotations = {"warren.dev/allowed-namespaces": f"others, {env.namespace}"}
-    await env.cluster.patch(SECRET, home, "shared", {"metadata": {"annotations": annotations}})
+    await env.api.patch(SECRET, home, "broker", {"metadata": {"annotations": annotations}})
     await env.until("shop")

@@ -1,19 +1,23 @@
-"""What somebody else changes at the broker is put back, and told."""
+"""Changes at the broker from outside are repaired and reported."""
+
+import pytest
 
 from broker_topology.broker.management_api import path
 from tests.kubernetes.api_client import TOPOLOGY, condition, eventually, has
 from tests.kubernetes.environment import OperatorEnv
+from tests.kubernetes.operator_process import OperatorProcess
 
-SEEN = "Handler 'create_registry.<locals>.on_changed' succeeded."
-SOON = 5
-"""The shortest time between two comparisons."""
+pytestmark = pytest.mark.usefixtures("operator")
+
+EVENT_HANDLED = "Handler 'create_registry.<locals>.on_changed' succeeded."
+MIN_RESYNC_SECONDS = 5
+USER = {"secretName": "u", "permissions": {"read": ".*"}}
 
 
-async def test_drift_is_repaired_counted_and_named(env: OperatorEnv) -> None:
-    operator = await env.operator()
-    await env.create("shop", resyncSeconds=SOON, queues={"a": {}, "b": {}}, policies={"p": policy(1)})
-    await env.until("shop")
-    async with env.api() as api:
+async def test_drift_is_repaired_counted_and_named(env: OperatorEnv, operator: OperatorProcess) -> None:
+    policy = {"pattern": "^a$", "definition": {"max-length": 1}}
+    await env.create_ready("shop", resyncSeconds=MIN_RESYNC_SECONDS, queues={"a": {}, "b": {}}, policies={"p": policy})
+    async with env.management_api() as api:
         await api.delete(path("queues", env.vhost, "a"))
         await api.put(path("policies", env.vhost, "p"), {"pattern": "^other$", "definition": {"max-length": 1}})
     drifted = await env.until("shop", has("Repaired", "Drifted"))
@@ -21,7 +25,7 @@ async def test_drift_is_repaired_counted_and_named(env: OperatorEnv) -> None:
     assert "queue a" in condition(drifted, "Drifted")["message"]
     assert drifted["status"]["drift"]["repaired"] == 2
     assert set(await env.at_broker("queues")) == {"a", "b"}
-    assert any("queue a" in message for message in await env.cluster.events(env.namespace, "DriftRepaired"))
+    assert any("queue a" in message for message in await env.events("DriftRepaired"))
     labels = f'namespace="{env.namespace}",topology="shop"'
     assert await operator.metric(f'topology_drift_repaired_total{{kind="queue",{labels}}}') == 1
     calm = await env.until("shop", has("InSync", "Drifted"))
@@ -29,11 +33,9 @@ async def test_drift_is_repaired_counted_and_named(env: OperatorEnv) -> None:
     assert "last repair at" in condition(calm, "Drifted")["message"]
 
 
-async def test_a_virtual_host_deleted_by_hand_comes_back_with_everything_in_it(env: OperatorEnv) -> None:
-    await env.operator()
-    await env.create("shop", resyncSeconds=SOON, queues={"a": {}}, users={env.user("u"): user()})
-    await env.until("shop")
-    async with env.api() as api:
+async def test_a_deleted_virtual_host_is_restored_with_everything_in_it(env: OperatorEnv) -> None:
+    await env.create_ready("shop", resyncSeconds=MIN_RESYNC_SECONDS, queues={"a": {}}, users={env.user("u"): USER})
+    async with env.management_api() as api:
         await api.delete(path("vhosts", env.vhost))
     repaired = await env.until("shop", has("Repaired", "Drifted"))
     assert f"vhost {env.vhost}" in condition(repaired, "Drifted")["message"]
@@ -41,55 +43,47 @@ async def test_a_virtual_host_deleted_by_hand_comes_back_with_everything_in_it(e
     await env.until("shop")
 
 
-async def test_what_cannot_be_changed_in_place_is_blocked_with_the_exact_difference(env: OperatorEnv) -> None:
-    await env.operator()
-    await env.create("shop", resyncSeconds=SOON, queues={"a": {"maxLength": 10}, "b": {}})
-    await env.until("shop")
+async def test_an_immutable_argument_is_blocked_with_the_exact_difference(env: OperatorEnv) -> None:
+    await env.create_ready("shop", resyncSeconds=MIN_RESYNC_SECONDS, queues={"a": {"maxLength": 10}, "b": {}})
     await env.change("shop", queues={"a": {"maxLength": 20}})
     blocked = await env.until("shop", has("Blocked"))
     assert condition(blocked, "Blocked")["status"] == "True"
     assert any("x-max-length: 10 -> 20" in line for line in blocked["status"]["plan"]["steps"])
     states = {each["name"]: each["state"] for each in blocked["status"]["objects"] if each["kind"] == "queue"}
     assert states == {"a": "Blocked", "b": "Ready"}
-    await env.change("shop", queues={"a": {"maxLength": 10}})
-    healed = await env.until("shop")
+    healed = await env.change_ready("shop", queues={"a": {"maxLength": 10}})
     assert condition(healed, "Blocked")["status"] == "False"
 
 
-async def test_a_resource_at_rest_costs_no_write_and_no_second_look(env: OperatorEnv) -> None:
-    operator = await env.operator()
-    await env.create("shop", queues={"a": {}}, users={env.user("u"): user()})
-    ready = await env.until("shop")
-    looks = 'topology_reconcile_duration_seconds_count{reason="Synced"}'
-    before = await operator.metric(looks)
+async def test_an_unchanged_topology_costs_no_write_and_no_second_reconcile(
+    env: OperatorEnv, operator: OperatorProcess
+) -> None:
+    ready = await env.create_ready("shop", queues={"a": {}}, users={env.user("u"): USER})
 
-    # a write to the status, by whomever, wakes nobody
-    seen, woken = len(operator.told(SEEN)), len(operator.told("reconcile requested"))
-    status = {"status": {"lastError": "written by the test"}}
-    await env.cluster.patch(TOPOLOGY, env.namespace, "shop", status, "status")
+    async def reconciles() -> float:
+        return await operator.metric('topology_reconcile_duration_seconds_count{reason="Synced"}') or 0
 
-    async def saw_it() -> bool:
-        return len(operator.told(SEEN)) > seen
+    async def write_status(last_error: str | None) -> None:
+        status = {"status": {"lastError": last_error}}
+        await env.api.patch(TOPOLOGY, env.namespace, "shop", status, "status")
 
-    await eventually(saw_it)
-    assert len(operator.told("reconcile requested")) == woken
-    await env.cluster.patch(TOPOLOGY, env.namespace, "shop", {"status": {"lastError": None}}, "status")
+    async def handled_another() -> bool:
+        return len(operator.logged(EVENT_HANDLED)) > handled
 
-    await env.annotate("shop", other="x")  # wakes it: one more look, and nothing to write
+    async def reconciled_again() -> bool:
+        return await reconciles() != before
 
-    async def looked_again() -> bool:
-        return await operator.metric(looks) != before
+    # a write to the status requests no reconcile
+    before = await reconciles()
+    handled, requested = len(operator.logged(EVENT_HANDLED)), len(operator.logged("reconcile requested"))
+    await write_status("written by the test")
+    await eventually(handled_another)
+    assert len(operator.logged("reconcile requested")) == requested
+    await write_status(None)
 
-    await eventually(looked_again)
+    await env.annotate("shop", other="x")  # requests one reconcile, which changes nothing
+    await eventually(reconciled_again)
     now = await env.get("shop")
     assert now["status"] == ready["status"]
     assert [field for field in now["metadata"]["annotations"] if "last-handled" in field] == []
-    assert await operator.metric(looks) == (before or 0) + 1
-
-
-def policy(length: int) -> dict[str, object]:
-    return {"pattern": "^a$", "definition": {"max-length": length}}
-
-
-def user() -> dict[str, object]:
-    return {"secretName": "u", "permissions": {"read": ".*"}}
+    assert await reconciles() == before + 1

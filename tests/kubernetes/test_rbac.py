@@ -1,4 +1,4 @@
-"""The roles name what the operator uses, and nothing else."""
+"""The roles grant the rights that the operator uses, and no others."""
 
 import pytest
 import yaml
@@ -24,21 +24,25 @@ def granted(file: str) -> set[Right]:
     }
 
 
-def test_both_variants_grant_the_same() -> None:
+def used(emulator: ApiServerEmulator) -> set[Right]:
+    requests = [each for each in emulator.authorizer.requests if each.user.endswith(":topology-operator")]
+    return {(each.group, each.resource, each.verb) for each in requests}
+
+
+def test_both_variants_grant_the_same_rights() -> None:
     assert granted("cluster.yaml") == granted("namespaced.yaml")
     assert not any("*" in right for right in granted("cluster.yaml"))
 
 
 @pytest.mark.emulated
-async def test_every_right_is_used_and_no_other_is_asked_for(env: OperatorEnv, emulator: ApiServerEmulator) -> None:
-    await env.operator()
+@pytest.mark.usefixtures("operator")
+async def test_the_operator_uses_exactly_the_granted_rights(env: OperatorEnv, emulator: ApiServerEmulator) -> None:
     await env.create("shop", queues={"a": {}}, users={env.user("u"): {"secretName": "u"}})
     await env.create("by-name", broker={"clusterRef": {"name": "rabbit"}})
     await env.until("shop")
-    # a Secret that somebody else made without a password is completed
-    await env.cluster.secret(env.namespace, "half", username=env.user("half"))
-    await env.change("shop", users={env.user("half"): {"secretName": "half"}})
-    await env.until("shop")
+    # a Secret without a password, made by somebody else, gets one
+    await env.put_secret("half", username=env.user("half"))
+    await env.change_ready("shop", users={env.user("half"): {"secretName": "half"}})
 
     async def watches_the_cluster() -> bool:
         return ("rabbitmq.com", "rabbitmqclusters", "watch") in used(emulator)
@@ -46,35 +50,26 @@ async def test_every_right_is_used_and_no_other_is_asked_for(env: OperatorEnv, e
     await eventually(watches_the_cluster)
     for name in ("shop", "by-name"):
         await env.delete(name)
-        await env.until_gone(name)
     assert used(emulator) == granted("namespaced.yaml")
 
 
-def used(emulator: ApiServerEmulator) -> set[Right]:
-    return {
-        (each.group, each.resource, each.verb)
-        for each in emulator.access.log
-        if each.user.endswith(":topology-operator")
-    }
-
-
 async def test_with_the_role_for_the_whole_cluster_it_serves_every_namespace(env: OperatorEnv) -> None:
-    """On a real server it is told two namespaces all the same: the others are somebody else's."""
+    """On a real API server it serves two namespaces only, because the others belong to somebody else."""
     home = await env.new_namespace(f"{env.namespace}-more")
+    await env.put_broker_secret(namespace=home)
     role = f"topology-operator-{env.namespace}"
     try:
         for body in yaml.safe_load_all((ROOT / "operator/rbac/cluster.yaml").read_text()):
             if body["kind"] != "ServiceAccount":
-                await env.cluster.create(NAMES[body["kind"]], "", renamed(body, role, env.namespace))
-        await env.broker_secret("broker", namespace=home)
-        await env.operator(namespaces=f"{env.namespace},{home}" if REAL_API_SERVER else "")
+                await env.api.create(NAMES[body["kind"]], "", renamed(body, role, env.namespace))
+        await env.start_operator(namespaces=f"{env.namespace},{home}" if REAL_API_SERVER else "")
         await env.create("here", queues={"a": {}})
         await env.create("there", namespace=home, queues={"b": {}})
         await env.until("here")
-        await env.cluster.until(TOPOLOGY, home, "there", is_ready)
+        await env.api.until(TOPOLOGY, home, "there", is_ready)
     finally:
         for kind in ("ClusterRoleBinding", "ClusterRole"):
-            await env.cluster.delete(NAMES[kind], "", role)
+            await env.api.delete(NAMES[kind], "", role)
 
 
 def renamed(body: Object, role: str, namespace: str) -> Object:

@@ -1,44 +1,42 @@
-"""An installation: resources are there before their broker is, and that is no Warning until it takes too long."""
+"""During an installation Topologies exist before their broker: no Warning until it takes too long."""
 
-from faults.proxy import FaultProxy
-from tests.kubernetes.api_client import SECRET, eventually, has
+import functools
+
+import pytest
+
+from tests.kubernetes.api_client import eventually, has
 from tests.kubernetes.environment import OperatorEnv
-from tests.kubernetes.test_broker_unavailable import port_of, through
+from tests.kubernetes.operator_process import OperatorProcess
 
 
-async def test_a_broker_that_is_not_up_yet_is_no_warning(env: OperatorEnv) -> None:
-    operator = await env.operator()
-    await env.cluster.delete(SECRET, env.namespace, "broker")
-    async with FaultProxy(port_of(env)).serving() as proxy:
-        proxy.refuse()
-        await env.create("shop", queues={"q": {}})
-        await env.until("shop", has("SecretNotFound"))
-        await through(env, proxy)
+async def test_a_broker_that_is_still_starting_is_no_warning(env: OperatorEnv, operator: OperatorProcess) -> None:
+    await env.delete_secret("broker")
+    await env.create("shop", queues={"q": {}})
+    await env.until("shop", has("SecretNotFound"))
+    async with env.proxied_broker(refusing=True) as proxy:
         await env.until("shop", has("BrokerUnreachable"))
         proxy.heal()
         await env.until("shop")
         for reason in ("SecretNotFound", "BrokerUnreachable"):
-            assert await env.cluster.events(env.namespace, reason, "Normal"), operator.log
-            assert await env.cluster.events(env.namespace, reason, "Warning") == []
-        # it was up, so that it is away is news
+            assert await env.events(reason, "Normal"), operator.log
+            assert await env.events(reason, "Warning") == []
+        # once the broker has been reached, losing it is a Warning
         proxy.refuse()
-        await env.annotate("shop", look="now")
+        await env.annotate("shop", reconcile="now")
         await env.until("shop", has("BrokerUnreachable"))
-        await eventually(lambda: env.cluster.events(env.namespace, "BrokerUnreachable", "Warning"))
+        await eventually(lambda: env.events("BrokerUnreachable", "Warning"))
 
 
-async def test_a_broker_that_does_not_come_is_a_warning_in_the_end(env: OperatorEnv) -> None:
-    await env.operator(broker_startup_seconds="3")
-    async with FaultProxy(port_of(env)).serving() as proxy:
-        await through(env, proxy)
-        proxy.refuse()
+async def test_a_broker_that_does_not_start_in_time_is_a_warning(env: OperatorEnv) -> None:
+    await env.start_operator(broker_startup_seconds="3")
+    async with env.proxied_broker(refusing=True):
         await env.create("shop", queues={"q": {}})
-        await eventually(lambda: env.cluster.events(env.namespace, "BrokerUnreachable", "Normal"))
-        await eventually(lambda: env.cluster.events(env.namespace, "BrokerUnreachable", "Warning"))
+        for kind in ("Normal", "Warning"):
+            await eventually(functools.partial(env.events, "BrokerUnreachable", kind))
 
 
-async def test_a_mistake_is_a_warning_at_once(env: OperatorEnv) -> None:
-    await env.operator()
+@pytest.mark.usefixtures("operator")
+async def test_an_invalid_spec_is_a_warning_at_once(env: OperatorEnv) -> None:
     await env.create("shop", bindings=[{"source": "nowhere", "queue": "nothing"}])
     await env.until("shop", has("InvalidSpec"))
-    await eventually(lambda: env.cluster.events(env.namespace, "InvalidSpec", "Warning"))
+    await eventually(lambda: env.events("InvalidSpec", "Warning"))

@@ -1,4 +1,4 @@
-"""Who may do what: the rules of Roles and ClusterRoles, evaluated as RBAC does."""
+"""Authorization by the rules of Roles and ClusterRoles, as RBAC evaluates them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from tests.kubernetes.emulator.objects import Object, ObjectStore, StatusError
 
 ADMIN = "admin"
+RBAC = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True)
 class AccessRequest:
-    """One request, in the words of RBAC."""
+    """The attributes of a request that RBAC decides by."""
 
     user: str
     verb: str
@@ -29,34 +30,24 @@ class AccessRequest:
 class RbacAuthorizer:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
-        self.log: list[AccessRequest] = []
+        self.requests: list[AccessRequest] = []
 
-    def check(self, attempt: AccessRequest) -> None:
-        """Raises `StatusError`. Every attempt is remembered."""
-        self.log.append(attempt)
-        if attempt.user == ADMIN or any(_covers(rule, attempt) for rule in self._rules(attempt)):
-            return
-        raise StatusError(
-            403,
-            "Forbidden",
-            f'{attempt.resource} is forbidden: User "{attempt.user}" cannot {attempt}',
-        )
+    def check(self, request: AccessRequest) -> None:
+        """Records the request. Raises `StatusError` if it is not allowed."""
+        self.requests.append(request)
+        if request.user != ADMIN and not any(_covers(rule, request) for rule in self._rules(request)):
+            text = f'{request.resource} is forbidden: User "{request.user}" cannot {request}'
+            raise StatusError(403, "Forbidden", text)
 
-    def _rules(self, attempt: AccessRequest) -> Iterator[Object]:
-        for binding in self._objects.of("clusterrolebindings.rbac.authorization.k8s.io", None):
-            if _binds(binding, attempt.user):
-                yield from self._role(binding, "")
-        if attempt.namespace:
-            for binding in self._objects.of("rolebindings.rbac.authorization.k8s.io", attempt.namespace):
-                if _binds(binding, attempt.user):
-                    yield from self._role(binding, attempt.namespace)
-
-    def _role(self, binding: Object, namespace: str) -> list[Object]:
-        reference = binding["roleRef"]
-        kind, home = ("roles", namespace) if reference["kind"] == "Role" else ("clusterroles", "")
-        role = self._objects.get((f"{kind}.rbac.authorization.k8s.io", home, reference["name"]))
-        rules: list[Object] = role["rules"]
-        return rules
+    def _rules(self, request: AccessRequest) -> Iterator[Object]:
+        bindings = [(each, "") for each in self._objects.of(f"clusterrolebindings.{RBAC}", None)]
+        if namespace := request.namespace:
+            bindings += [(each, namespace) for each in self._objects.of(f"rolebindings.{RBAC}", namespace)]
+        for binding, namespace in bindings:
+            if _binds(binding, request.user):
+                reference = binding["roleRef"]
+                kind, home = ("roles", namespace) if reference["kind"] == "Role" else ("clusterroles", "")
+                yield from self._objects.get((f"{kind}.{RBAC}", home, reference["name"]))["rules"]
 
 
 def _binds(binding: Object, user: str) -> bool:
@@ -66,10 +57,10 @@ def _binds(binding: Object, user: str) -> bool:
     )
 
 
-def _covers(rule: Object, attempt: AccessRequest) -> bool:
+def _covers(rule: Object, request: AccessRequest) -> bool:
     return (
-        attempt.group in rule["apiGroups"]
-        and attempt.resource in rule["resources"]
-        and attempt.verb in rule["verbs"]
-        and (not rule.get("resourceNames") or attempt.name in rule["resourceNames"])
+        request.group in rule["apiGroups"]
+        and request.resource in rule["resources"]
+        and request.verb in rule["verbs"]
+        and (not rule.get("resourceNames") or request.name in rule["resourceNames"])
     )

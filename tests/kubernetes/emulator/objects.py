@@ -1,4 +1,4 @@
-"""The objects of the emulated API server, their versions, and everything that ever happened to them."""
+"""The objects of the emulated API server, their resource versions, and the history of their changes."""
 
 import asyncio
 import copy
@@ -15,7 +15,7 @@ Key = tuple[str, str, str]
 
 
 class StatusError(Exception):
-    """An answer other than 2xx, as Kubernetes words it."""
+    """A response other than 2xx, with the body of Kubernetes."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -23,14 +23,8 @@ class StatusError(Exception):
 
     @property
     def body(self) -> Object:
-        return {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "status": "Failure",
-            "reason": self.reason,
-            "message": str(self),
-            "code": self.status,
-        }
+        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
+        return {**status, "reason": self.reason, "message": str(self), "code": self.status}
 
 
 @dataclass
@@ -43,13 +37,13 @@ class WatchEvent:
 
 @dataclass
 class ObjectStore:
-    """All of them, with optimistic locking, finalizers, owners and namespaces as the real one has them."""
+    """Stores objects with optimistic locking, finalizers, owner references and namespaces."""
 
     held: dict[Key, Object] = field(default_factory=dict)
     history: list[WatchEvent] = field(default_factory=list)
     version: int = 100
     compacted: int = 0
-    """Watches cannot continue from this version or an older one."""
+    """Watches cannot continue from an older version."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def get(self, key: Key) -> Object:
@@ -80,7 +74,7 @@ class ObjectStore:
         return self._store("ADDED", key, body)
 
     def update(self, key: Key, change: Callable[[Object], Object], *, status: bool, has_status: bool) -> Object:
-        """`change` gets a copy and returns what it should become."""
+        """Stores what `change` makes of a copy."""
         before = self.get(key)
         after = change(copy.deepcopy(before))
         wanted = after.get("metadata", {}).get("resourceVersion")
@@ -98,9 +92,7 @@ class ObjectStore:
         after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
         if after == before:
             return before
-        if {k: v for k, v in after.items() if k not in {"metadata", "status"}} != {
-            k: v for k, v in before.items() if k not in {"metadata", "status"}
-        }:
+        if any(after.get(part) != before.get(part) for part in (after.keys() | before.keys()) - {"metadata", "status"}):
             after["metadata"]["generation"] = before["metadata"]["generation"] + 1
         if "deletionTimestamp" in after["metadata"] and not after["metadata"].get("finalizers"):
             return self._remove(key, after)
@@ -118,25 +110,21 @@ class ObjectStore:
             return self._delete_namespace(key, body)
         return self._remove(key, body)
 
-    def touch(self) -> None:
-        """Wakes everyone who waits for a change."""
+    def _record(self, kind: str, key: Key, body: Object) -> None:
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
+        self.history.append(WatchEvent(self.version, kind, key, copy.deepcopy(body)))
         self.changed.set()
         self.changed = asyncio.Event()
 
     def _store(self, kind: str, key: Key, body: Object) -> Object:
-        self.version += 1
-        body["metadata"]["resourceVersion"] = str(self.version)
         self.held[key] = body
-        self.history.append(WatchEvent(self.version, kind, key, copy.deepcopy(body)))
-        self.touch()
+        self._record(kind, key, body)
         return copy.deepcopy(body)
 
     def _remove(self, key: Key, body: Object) -> Object:
         del self.held[key]
-        self.version += 1
-        body["metadata"]["resourceVersion"] = str(self.version)
-        self.history.append(WatchEvent(self.version, "DELETED", key, copy.deepcopy(body)))
-        self.touch()
+        self._record("DELETED", key, body)
         for other, dependent in list(self.held.items()):
             owners = dependent["metadata"].get("ownerReferences") or []
             if other in self.held and owners and all(each["uid"] == body["metadata"]["uid"] for each in owners):

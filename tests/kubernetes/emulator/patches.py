@@ -1,4 +1,4 @@
-"""The two kinds of patches that the operator sends: RFC 7386 and RFC 6902."""
+"""JSON merge patch (RFC 7386) and JSON patch (RFC 6902)."""
 
 import copy
 from typing import Any
@@ -21,7 +21,7 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def applied(target: Object, operations: list[Object]) -> Object:
-    """Raises `StatusError` as the real one does: 422 for a failed test as well."""
+    """Raises `StatusError` 422, also for a failed `test` operation, as a real API server does."""
     try:
         result: Object = jsonpatch.apply_patch(target, operations)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as exc:

@@ -1,7 +1,7 @@
-"""What the API server does with an object of a custom kind: prunes, fills in defaults, checks, refuses.
+"""Pruning, defaults and validation of custom resources, as the API server does them.
 
-Covers the part of structural schemas that the Topology definition uses; anything else in a schema is an error here, so
-that no rule is left unchecked in silence.
+Supports the part of structural schemas that the Topology definition uses. Anything else in a schema is an error, so
+that no rule is silently ignored.
 """
 
 import re
@@ -28,13 +28,13 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 class StructuralSchema:
-    """One version's `openAPIV3Schema`."""
+    """The `openAPIV3Schema` of one version."""
 
     def __init__(self, schema: Object) -> None:
         self._schema = schema
 
     def admitted(self, body: Object, before: Object | None) -> Object:
-        """The object as it is stored. Raises `StatusError` with everything that is wrong."""
+        """Returns the object as it is stored. Raises `StatusError` with all errors."""
         kept = {key: value for key, value in body.items() if key in {"apiVersion", "kind", "metadata"}}
         rest = {key: value for key, value in body.items() if key not in kept}
         properties = self._schema["properties"]
@@ -49,7 +49,7 @@ class StructuralSchema:
 
 
 def _filled(value: Any, schema: Object) -> Any:
-    """Without unknown fields, with defaults."""
+    """Drops unknown fields and fills in defaults."""
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         return value
     if isinstance(value, dict) and "properties" in schema:

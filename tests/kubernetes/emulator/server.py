@@ -1,7 +1,7 @@
-"""An API server for tests: the requests that kopf, the operator and the tests make, answered as the real one does.
+"""An emulated API server for the requests of kopf, the operator and the tests.
 
-It keeps versions and a history, so a watch continues where a listing ended; checks roles; applies a definition's
-schema, defaults and CEL rules. It knows no server-side apply, label selectors, paging or admission.
+It has resource versions and a history, so a watch continues where a listing ended; it checks roles, and applies schema,
+defaults and CEL rules of a definition. It has no server-side apply, label selectors, paging or admission webhooks.
 """
 
 import asyncio
@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.kubernetes.emulator import patches
-from tests.kubernetes.emulator.access import ADMIN, AccessRequest, RbacAuthorizer
+from tests.kubernetes.emulator.access import ADMIN, RBAC, AccessRequest, RbacAuthorizer
 from tests.kubernetes.emulator.objects import Object, ObjectStore, StatusError, WatchEvent
 from tests.kubernetes.emulator.schema import StructuralSchema
-
-RBAC = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True)
@@ -54,37 +53,33 @@ VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
 class ApiServerEmulator:
-    """Runs on a free port of this machine. `tokens` maps bearer tokens to user names."""
+    """Listens on a free loopback port. `tokens` maps bearer tokens to user names."""
 
     def __init__(self) -> None:
         self.objects = ObjectStore()
-        self.access = RbacAuthorizer(self.objects)
+        self.authorizer = RbacAuthorizer(self.objects)
         self.tokens = {"admin-token": ADMIN}
         self.url = ""
         self.before: Callable[[AccessRequest], None] = lambda _: None
-        """Called before each request is answered; may raise `StatusError`."""
+        """Called before each request; may raise `StatusError`."""
         self._kinds = {(kind.api, kind.plural): kind for kind in BUILT_IN}
         self._schemas: dict[str, StructuralSchema] = {}
         self._watches: set[asyncio.Task[Any]] = set()
-        self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "ApiServerEmulator":
         app = web.Application(client_max_size=4 * 1024**2)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._server = TestServer(app)
+        await self._server.start_server(access_log=None, shutdown_timeout=0.1)
+        self.url = str(self._server.make_url("")).rstrip("/")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.break_watches()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.close()
 
     def install(self, definition: Object) -> None:
-        """A custom resource definition, as the file has it."""
+        """Adds the kind of a CustomResourceDefinition."""
         spec = definition["spec"]
         version = spec["versions"][0]
         kind = ApiResource(spec["group"], version["name"], spec["names"]["plural"], spec["names"]["kind"], status=True)
@@ -95,9 +90,9 @@ class ApiServerEmulator:
         spec = definition["spec"]
         del self._kinds[f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]["plural"]]
 
-    def break_watches(self, *, forget: bool = False) -> None:
-        """Cuts every watch off. With `forget` none can continue where it was, as after a compaction."""
-        if forget:
+    def break_watches(self, *, expired: bool = False) -> None:
+        """Cuts every watch. With `expired` none can continue from its version, as after a compaction."""
+        if expired:
             self.objects.version += 1
             self.objects.compacted = self.objects.version
         for task in list(self._watches):
@@ -124,9 +119,9 @@ class ApiServerEmulator:
         name, subresource = [*rest, "", ""][1:3]
         verb = self._verb(request, name)
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
-        attempt = AccessRequest(user, verb, kind.group, resource, namespace, name)
-        self.before(attempt)
-        self.access.check(attempt)
+        access = AccessRequest(user, verb, kind.group, resource, namespace, name)
+        self.before(access)
+        self.authorizer.check(access)
         if resource == "serviceaccounts/token":
             return web.json_response({"status": {"token": self._token(namespace, name)}}, status=201)
         if subresource not in {"", "status"} or (subresource and not kind.status):
@@ -150,9 +145,7 @@ class ApiServerEmulator:
     @staticmethod
     def _verb(request: web.Request, name: str) -> str:
         if request.method == "GET":
-            if request.query.get("watch") == "true":
-                return "watch"
-            return "get" if name else "list"
+            return "watch" if request.query.get("watch") == "true" else "get" if name else "list"
         return {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}[request.method]
 
     def _discovery(self, parts: list[str]) -> Object | None:
@@ -162,25 +155,14 @@ class ApiServerEmulator:
         if parts == ["api"]:
             return {"kind": "APIVersions", "versions": ["v1"]}
         if parts == ["apis"]:
-            versions = {kind.group: kind for kind in kinds if kind.group}
-            groups = [{"groupVersion": kind.api, "version": kind.version} for kind in versions.values()]
-            return {
-                "kind": "APIGroupList",
-                "groups": [
-                    {"name": kind.group, "versions": [version], "preferredVersion": version}
-                    for kind, version in zip(versions.values(), groups, strict=True)
-                ],
-            }
+            versions = {kind.group: {"groupVersion": kind.api, "version": kind.version} for kind in kinds if kind.group}
+            groups = [{"name": name, "versions": [each], "preferredVersion": each} for name, each in versions.items()]
+            return {"kind": "APIGroupList", "groups": groups}
         if len(parts) == (2 if parts[0] == "api" else 3):
             api = "/".join(parts[1:])
             listed = [
-                {
-                    "name": kind.plural + suffix,
-                    "singularName": kind.kind.lower(),
-                    "kind": kind.kind,
-                    "namespaced": kind.namespaced,
-                    "verbs": VERBS,
-                }
+                {"name": kind.plural + suffix, "kind": kind.kind, "namespaced": kind.namespaced, "verbs": VERBS}
+                | {"singularName": kind.kind.lower()}
                 for kind in kinds
                 if kind.api == api
                 for suffix in (["", "/status"] if kind.status else [""])
@@ -211,12 +193,8 @@ class ApiServerEmulator:
             )
 
         def change(before: Object) -> Object:
-            if verb == "update":
-                after = body
-            elif isinstance(body, list):
-                after = patches.applied(before, body)
-            else:
-                after = patches.merged(before, body)
+            patch = patches.applied if isinstance(body, list) else patches.merged
+            after = body if verb == "update" else patch(before, body)
             return schema.admitted(after, before) if schema else after
 
         stored = self.objects.update(key, change, status=subresource == "status", has_status=kind.status)
@@ -239,14 +217,11 @@ class ApiServerEmulator:
         try:
             async with asyncio.timeout(float(request.query.get("timeoutSeconds", "300"))):
                 await self._stream(response, request.query.get("resourceVersion"), matches)
-        except TimeoutError:
-            return response
+        except (TimeoutError, ConnectionResetError):
+            pass
         except asyncio.CancelledError:
             if request.transport is not None:
                 request.transport.abort()
-            return response
-        except ConnectionResetError:
-            return response
         finally:
             self._watches.discard(task)
         return response

@@ -86,11 +86,12 @@ async def deleted(client: HelmHookClient, selector: str = "a=b", seconds: float 
 
 
 async def test_the_definition_is_applied_and_awaited(api: FakeApi, client: HelmHookClient) -> None:
-    assert "topologies.warren.dev" in await client.apply_crd()
+    definition = yaml.safe_load(crd.rendered())
+    assert "topologies.warren.dev" in await client.apply_crd(definition)
     ((query, kind, body),) = api.applied
     assert query == {"fieldManager": "topology-operator", "force": "true"}
     assert kind == "application/apply-patch+yaml"
-    assert body == yaml.safe_load(crd.rendered())
+    assert body == definition
     assert api.reads == 2
 
 
