@@ -16,7 +16,7 @@ from urllib.parse import quote
 import yaml
 
 from topology_operator import crd
-from topology_operator.errors import ApiServerUnreachable, HookTimeout, KubernetesError, OperatorError
+from topology_operator.errors import ApiServerUnreachable, HookTimeout, OperatorError
 from topology_operator.kubernetes.api import Authenticate, KubernetesApi, authenticate
 from topology_operator.kubernetes.objects import API_VERSION, PLURAL, Object, condition_of, path_of
 
@@ -31,12 +31,12 @@ POLL_SECONDS = 1.0
 class HelmHookClient(KubernetesApi):
     """Runs with the service account of the job, not with that of the operator."""
 
-    async def _send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
+    async def send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
         """Retries for a while: the network of a new pod may need a moment, and the job has few tries."""
         end = _now() + UNREACHABLE_SECONDS
         while True:
             try:
-                return await super()._send(method, path, body, kind)
+                return await super().send(method, path, body, kind)
             except ApiServerUnreachable:
                 if _now() > end:
                     raise
@@ -47,12 +47,12 @@ class HelmHookClient(KubernetesApi):
         name = definition["metadata"]["name"]
         end = _now() + ESTABLISHED_SECONDS
         query = f"fieldManager={FIELD_MANAGER}&force=true"
-        found = await self._send("PATCH", f"{DEFINITIONS}/{name}?{query}", definition, APPLY_PATCH)
+        found = await self.send("PATCH", f"{DEFINITIONS}/{name}?{query}", definition, APPLY_PATCH)
         while condition_of(found.get("status") or {}, "Established").get("status") != "True":
             if _now() > end:
                 raise HookTimeout(f"{name}: the API server does not serve it: {_conditions(found)}")
             await asyncio.sleep(POLL_SECONDS)
-            found = await self._send("GET", f"{DEFINITIONS}/{name}")
+            found = await self.send("GET", f"{DEFINITIONS}/{name}")
         return f"{name}: applied"
 
     async def delete_topologies(self, namespace: str, selector: str, seconds: float) -> AsyncIterator[str]:
@@ -60,9 +60,9 @@ class HelmHookClient(KubernetesApi):
         path = path_of(API_VERSION, PLURAL, namespace)
         end = _now() + seconds
         deleted: set[str] = set()
-        while left := (await self._send("GET", f"{path}?labelSelector={quote(selector)}"))["items"]:
+        while left := (await self.send("GET", f"{path}?labelSelector={quote(selector)}"))["items"]:
             for name in sorted({each["metadata"]["name"] for each in left} - deleted):
-                await self._delete(f"{path}/{name}")
+                await self.send_if_found("DELETE", f"{path}/{name}")
                 deleted.add(name)
                 yield f"{name}: deletion requested"
             if _now() > end:
@@ -70,13 +70,6 @@ class HelmHookClient(KubernetesApi):
                 raise HookTimeout(f"not deleted after {seconds:g} s: {states}. Is the topology operator running?")
             await asyncio.sleep(POLL_SECONDS)
         yield "no Topology is left"
-
-    async def _delete(self, path: str) -> None:
-        try:
-            await self._send("DELETE", path)
-        except KubernetesError as exc:
-            if exc.status != 404:
-                raise
 
 
 def _now() -> float:

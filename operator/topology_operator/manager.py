@@ -10,7 +10,7 @@ import structlog
 from topology_operator.errors import KubernetesError, OperatorError, SettingsError
 from topology_operator.kopf_handlers import create_registry, kopf_settings
 from topology_operator.kubernetes.api import KubernetesApi, authenticate
-from topology_operator.kubernetes.objects import API_VERSION, PLURAL
+from topology_operator.kubernetes.objects import API_VERSION, PLURAL, path_of
 from topology_operator.observability.health import HealthServer
 from topology_operator.observability.metrics import OperatorMetrics
 from topology_operator.reconcile.controller import TopologyController
@@ -84,8 +84,8 @@ async def _wait_for_access(kubernetes: KubernetesApi, namespaces: tuple[str, ...
         try:
             resources = await kubernetes.get(f"/apis/{API_VERSION}")
             if resources is not None and any(each["name"] == PLURAL for each in resources["resources"]):
-                for scope in [f"namespaces/{name}/" for name in namespaces] or [""]:
-                    await kubernetes.get(f"/apis/{API_VERSION}/{scope}{PLURAL}?limit=1")
+                for namespace in namespaces or ("",):
+                    await kubernetes.get(f"{path_of(API_VERSION, PLURAL, namespace)}?limit=1")
                 return True
             reason = f"the kind Topology ({API_VERSION}) is not installed; install the CRD"
         except KubernetesError as exc:

@@ -2,19 +2,17 @@
 
 import asyncio
 import base64
-import json
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import aiohttp
 import kopf
 import yaml
 
-Object = dict[str, Any]
+from topology_operator.kubernetes.api import KubernetesApi
+from topology_operator.kubernetes.objects import Object, condition_of, path_of
+
 T = TypeVar("T")
 
 TOPOLOGY = "warren.dev/v1alpha1/topologies"
@@ -25,60 +23,29 @@ NAMESPACE = "v1/namespaces"
 MAX_WAIT_SECONDS = 90.0
 
 
-class ApiError(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class ApiClient:
+class ApiClient(KubernetesApi):
     """Connects as an administrator. Kinds are written `group/version/plural`."""
 
     def __init__(self, connection: kopf.ConnectionInfo) -> None:
+        super().__init__(lambda: connection)
         self.server = connection.server
         self.authority = _authority(connection)
-        self._connection = connection
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["ApiClient"]:
-        tls: ssl.SSLContext | bool = self._connection.as_ssl_context() if self.server.startswith("https") else False
-        async with aiohttp.ClientSession(
-            headers=self._connection.as_http_headers(), connector=aiohttp.TCPConnector(ssl=tls)
-        ) as self._session:
-            yield self
+    async def create_object(self, kind: str, namespace: str, body: Object) -> Object:
+        return await self.create(_path(kind, namespace), body)
 
-    async def send(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Object:
-        data, headers = None if body is None else json.dumps(body), {"Content-Type": kind}
-        async with self._session.request(method, self.server + path, data=data, headers=headers) as response:
-            found: Object = await response.json()
-            if response.status >= 300:
-                raise ApiError(response.status, found.get("message", ""))
-            return found
+    async def get_object(self, kind: str, namespace: str, name: str) -> Object | None:
+        return await self.get(_path(kind, namespace, name))
 
-    async def create(self, kind: str, namespace: str, body: Object) -> Object:
-        return await self.send("POST", _path(kind, namespace), body)
-
-    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        return await self._send_if_found("GET", _path(kind, namespace, name))
-
-    async def list(self, kind: str, namespace: str) -> list[Object]:
+    async def list_objects(self, kind: str, namespace: str) -> list[Object]:
         items: list[Object] = (await self.send("GET", _path(kind, namespace)))["items"]
         return items
 
-    async def patch(self, kind: str, namespace: str, name: str, patch: Object, subresource: str = "") -> Object:
-        path = _path(kind, namespace, name) + (f"/{subresource}" if subresource else "")
-        return await self.send("PATCH", path, patch, "application/merge-patch+json")
+    async def patch_object(self, kind: str, namespace: str, name: str, patch: Object, subresource: str = "") -> None:
+        assert await self.patch(_path(kind, namespace, name, subresource), patch) is not None, f"{name} does not exist"
 
-    async def delete(self, kind: str, namespace: str, name: str) -> None:
-        await self._send_if_found("DELETE", _path(kind, namespace, name))
-
-    async def _send_if_found(self, method: str, path: str) -> Object | None:
-        try:
-            return await self.send(method, path)
-        except ApiError as exc:
-            if exc.status == 404:
-                return None
-            raise
+    async def delete_object(self, kind: str, namespace: str, name: str) -> None:
+        await self.send_if_found("DELETE", _path(kind, namespace, name))
 
     async def until(
         self, kind: str, namespace: str, name: str, holds: Callable[[Object], Any], seconds: float = MAX_WAIT_SECONDS
@@ -86,14 +53,14 @@ class ApiClient:
         """Waits until the object exists and `holds`."""
 
         async def check() -> tuple[Object | None, Any]:
-            found = await self.get(kind, namespace, name)
+            found = await self.get_object(kind, namespace, name)
             return found, found is not None and holds(found)
 
         return await poll(check, name, seconds) or {}
 
     async def until_gone(self, kind: str, namespace: str, name: str, seconds: float = MAX_WAIT_SECONDS) -> None:
         async def check() -> tuple[Object | None, bool]:
-            found = await self.get(kind, namespace, name)
+            found = await self.get_object(kind, namespace, name)
             return found, found is None
 
         await poll(check, name, seconds)
@@ -119,8 +86,7 @@ async def eventually(holds: Callable[[], Awaitable[Any]]) -> None:
 
 
 def condition(body: Object, kind: str = "Ready") -> Object:
-    found: Object = next((each for each in body.get("status", {}).get("conditions", ()) if each["type"] == kind), {})
-    return found
+    return dict(condition_of(body.get("status") or {}, kind))
 
 
 def is_ready(body: Object) -> bool:
@@ -137,10 +103,6 @@ def secret_of(name: str, **data: str) -> Object:
     """A keyword with underscores is a key with dots: `ca_crt` is `ca.crt`."""
     texts = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": texts}
-
-
-def texts_of(secret: Object) -> dict[str, str]:
-    return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
 
 
 def kubeconfig(folder: Path, server: str, token: str, authority: str | None, name: str = "operator") -> Path:
@@ -169,11 +131,8 @@ def _authority(connection: kopf.ConnectionInfo) -> str | None:
     return None
 
 
-def _path(kind: str, namespace: str, name: str = "") -> str:
-    api, plural = kind.rsplit("/", 1)
-    root = f"/apis/{api}" if "/" in api else f"/api/{api}"
-    scope = ["namespaces", namespace] if namespace else []
-    return "/".join(part for part in (root, *scope, plural, name) if part)
+def _path(kind: str, *names: str) -> str:
+    return path_of(*kind.rsplit("/", 1), *names)
 
 
 def _shown(state: Any) -> str:

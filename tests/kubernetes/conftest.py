@@ -35,10 +35,11 @@ async def emulator() -> AsyncIterator[ApiServerEmulator]:
 @pytest.fixture
 async def api(emulator: ApiServerEmulator) -> AsyncIterator[ApiClient]:
     connection = authenticate() if REAL_API_SERVER else kopf.ConnectionInfo(server=emulator.url, token="admin-token")
-    async with ApiClient(connection).open() as opened:
-        if REAL_API_SERVER:
-            await install(opened)
-        yield opened
+    client = ApiClient(connection)
+    if REAL_API_SERVER:
+        await install(client)
+    yield client
+    await client.close()
 
 
 @pytest.fixture

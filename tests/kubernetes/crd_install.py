@@ -2,10 +2,11 @@
 
 import yaml
 
-from tests.kubernetes.api_client import ApiClient, Object
+from tests.kubernetes.api_client import ApiClient
 from tests.kubernetes.operator_process import ROOT
 from topology_operator.helm_hooks import HelmHookClient
 from topology_operator.kubernetes.api import authenticate
+from topology_operator.kubernetes.objects import Object
 
 DEFINITIONS = "apiextensions.k8s.io/v1/customresourcedefinitions"
 SCHEMA = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
@@ -28,7 +29,7 @@ RABBITMQ_CLUSTER: Object = {
 async def install(api: ApiClient) -> None:
     """Applies the definitions and waits until they are established. They stay after the tests."""
     definitions = [yaml.safe_load((ROOT / "operator/crds/topologies.yaml").read_text())]
-    if await api.get(DEFINITIONS, "", RABBITMQ_CLUSTER["metadata"]["name"]) is None:
+    if await api.get_object(DEFINITIONS, "", RABBITMQ_CLUSTER["metadata"]["name"]) is None:
         definitions.append(RABBITMQ_CLUSTER)
     client = HelmHookClient(authenticate)
     try:

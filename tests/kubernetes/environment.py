@@ -19,14 +19,13 @@ from tests.kubernetes.api_client import (
     SECRET,
     TOPOLOGY,
     ApiClient,
-    Object,
     is_ready,
     kubeconfig,
     poll,
     secret_of,
-    texts_of,
 )
 from tests.kubernetes.operator_process import ROOT, OperatorProcess, running_operator
+from topology_operator.kubernetes.objects import Object, decode_secret
 
 REAL_API_SERVER = os.environ.get("WARREN_E2E") == "1"
 """Whether the API server is the one that KUBECONFIG names."""
@@ -77,7 +76,7 @@ class OperatorEnv:
                     body["roleRef"]["name"] += f"-{self.namespace}"
             else:
                 body["metadata"]["namespace"] = namespace
-            await self.api.create(NAMES[kind], "" if wide else namespace, body)
+            await self.api.create_object(NAMES[kind], "" if wide else namespace, body)
 
     async def set_up(self) -> None:
         await self.new_namespace(self.namespace)
@@ -96,13 +95,13 @@ class OperatorEnv:
         """Stops the operators first. Then removes what they left behind."""
         await self._stack.aclose()
         for namespace in self._namespaces:
-            for each in await self.api.list(TOPOLOGY, namespace):
+            for each in await self.api.list_objects(TOPOLOGY, namespace):
                 name = each["metadata"]["name"]
-                await self.api.patch(TOPOLOGY, namespace, name, {"metadata": {"finalizers": None}})
-                await self.api.delete(TOPOLOGY, namespace, name)
-            await self.api.delete(NAMESPACE, "", namespace)
+                await self.api.patch_object(TOPOLOGY, namespace, name, {"metadata": {"finalizers": None}})
+                await self.api.delete_object(TOPOLOGY, namespace, name)
+            await self.api.delete_object(NAMESPACE, "", namespace)
         for kind in ("ClusterRoleBinding", "ClusterRole"):
-            await self.api.delete(NAMES[kind], "", f"topology-operator-topologies-{self.namespace}")
+            await self.api.delete_object(NAMES[kind], "", f"topology-operator-topologies-{self.namespace}")
         async with self.management_api() as api:
             for kind in ("global-parameters", "vhosts", "users"):
                 for each in await api.get(path(kind)):
@@ -114,7 +113,7 @@ class OperatorEnv:
     async def new_namespace(self, name: str, *, granted: bool = False) -> str:
         """Creates a namespace, optionally with the operator's rights and a broker Secret in it."""
         self._namespaces.append(name)
-        await self.api.create(NAMESPACE, "", {"metadata": {"name": name}})
+        await self.api.create_object(NAMESPACE, "", {"metadata": {"name": name}})
         if granted:
             await self.grant(name)
             await self.put_broker_secret(namespace=name)
@@ -134,31 +133,31 @@ class OperatorEnv:
 
     async def put_secret(self, name: str, *, namespace: str | None = None, **data: str) -> None:
         body, home = secret_of(name, **data), namespace or self.namespace
-        if await self.api.get(SECRET, home, name) is None:
-            await self.api.create(SECRET, home, body)
+        if await self.api.get_object(SECRET, home, name) is None:
+            await self.api.create_object(SECRET, home, body)
         else:
-            await self.api.patch(SECRET, home, name, {"data": body["data"]})
+            await self.api.patch_object(SECRET, home, name, {"data": body["data"]})
 
     async def secret(self, name: str) -> dict[str, str]:
-        found = await self.api.get(SECRET, self.namespace, name)
+        found = await self.api.get_object(SECRET, self.namespace, name)
         assert found is not None, f"Secret {name} does not exist"
-        return texts_of(found)
+        return decode_secret(found)
 
     async def until_secret(self, name: str, holds: Callable[[dict[str, str]], Any]) -> dict[str, str]:
-        found = await self.api.until(SECRET, self.namespace, name, lambda body: holds(texts_of(body)))
-        return texts_of(found)
+        found = await self.api.until(SECRET, self.namespace, name, lambda body: holds(decode_secret(body)))
+        return decode_secret(found)
 
     async def delete_secret(self, name: str) -> None:
-        await self.api.delete(SECRET, self.namespace, name)
+        await self.api.delete_object(SECRET, self.namespace, name)
 
     async def owners(self, secret_name: str) -> list[Object]:
-        found = await self.api.get(SECRET, self.namespace, secret_name)
+        found = await self.api.get_object(SECRET, self.namespace, secret_name)
         assert found is not None
         return found["metadata"].get("ownerReferences") or []
 
     async def events(self, reason: str, kind: str = "") -> list[str]:
         """The messages of events of this type (Normal or Warning), of both by default."""
-        found = await self.api.list(EVENT, self.namespace)
+        found = await self.api.list_objects(EVENT, self.namespace)
         return [each["message"] for each in found if each["reason"] == reason and kind in {"", each["type"]}]
 
     # Topologies
@@ -173,14 +172,14 @@ class OperatorEnv:
         return f"{name}-{self.namespace}"
 
     async def create(self, name: str, *, namespace: str | None = None, **spec: Any) -> Object:
-        return await self.api.create(TOPOLOGY, namespace or self.namespace, self.topology(name, **spec))
+        return await self.api.create_object(TOPOLOGY, namespace or self.namespace, self.topology(name, **spec))
 
     async def create_ready(self, name: str, **spec: Any) -> Object:
         await self.create(name, **spec)
         return await self.until(name)
 
-    async def change(self, name: str, **spec: Any) -> Object:
-        return await self.api.patch(TOPOLOGY, self.namespace, name, {"spec": spec})
+    async def change(self, name: str, **spec: Any) -> None:
+        await self.api.patch_object(TOPOLOGY, self.namespace, name, {"spec": spec})
 
     async def change_ready(self, name: str, **spec: Any) -> Object:
         await self.change(name, **spec)
@@ -188,10 +187,10 @@ class OperatorEnv:
 
     async def annotate(self, name: str, **annotations: str | None) -> None:
         body = {"metadata": {"annotations": {f"warren.dev/{key}": value for key, value in annotations.items()}}}
-        await self.api.patch(TOPOLOGY, self.namespace, name, body)
+        await self.api.patch_object(TOPOLOGY, self.namespace, name, body)
 
     async def get(self, name: str) -> Object:
-        found = await self.api.get(TOPOLOGY, self.namespace, name)
+        found = await self.api.get_object(TOPOLOGY, self.namespace, name)
         assert found is not None, f"Topology {name} is gone"
         return found
 
@@ -202,7 +201,7 @@ class OperatorEnv:
 
     async def delete(self, name: str, seconds: float = MAX_WAIT_SECONDS) -> None:
         """Deletes a Topology and waits until it is gone."""
-        await self.api.delete(TOPOLOGY, self.namespace, name)
+        await self.api.delete_object(TOPOLOGY, self.namespace, name)
         await self.api.until_gone(TOPOLOGY, self.namespace, name, seconds)
 
     # The broker

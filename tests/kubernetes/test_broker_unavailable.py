@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.kubernetes.api_client import CLUSTER, NAMESPACE, SECRET, TOPOLOGY, Object, condition, has, is_ready
+from tests.kubernetes.api_client import CLUSTER, NAMESPACE, SECRET, TOPOLOGY, condition, has, is_ready
 from tests.kubernetes.environment import OperatorEnv
 from tests.kubernetes.operator_process import OperatorProcess
+from topology_operator.kubernetes.objects import Object
 
 
 async def test_a_broker_that_returns_is_used_again(env: OperatorEnv, operator: OperatorProcess) -> None:
@@ -58,7 +59,7 @@ async def test_a_deletion_waits_for_an_unavailable_broker_and_then_cleans_up(env
     async with env.proxied_broker() as proxy:
         await env.create_ready("shop", queues={"q": {}})
         proxy.refuse()
-        await env.api.delete(TOPOLOGY, env.namespace, "shop")
+        await env.api.delete_object(TOPOLOGY, env.namespace, "shop")
         waiting = await env.until("shop", has("Deleting"))
         assert "waiting up to" in condition(waiting)["message"]
         proxy.heal()
@@ -100,7 +101,7 @@ async def test_a_deleted_namespace_takes_the_objects_at_the_broker_with_it(env: 
     await env.create("shop", namespace=home, queues={"q": {}})
     await env.until_broker("queues", lambda queues: "q" in queues)
     await env.api.until(TOPOLOGY, home, "shop", is_ready)
-    await env.api.delete(NAMESPACE, "", home)
+    await env.api.delete_object(NAMESPACE, "", home)
     await env.api.until_gone(NAMESPACE, "", home)
     assert await env.at_broker("queues") == {}
 
@@ -118,15 +119,15 @@ async def test_a_cluster_of_the_cluster_operator_is_found_by_name(env: OperatorE
         "annotations": {"rabbitmq.com/operator-connection-uri": broker.management_url},
     }
     cluster = {"apiVersion": "rabbitmq.com/v1beta1", "kind": "RabbitmqCluster", "metadata": metadata}
-    await env.api.create(CLUSTER, env.namespace, cluster | {"spec": {"tls": {"secretName": "rabbit-tls"}}})
+    await env.api.create_object(CLUSTER, env.namespace, cluster | {"spec": {"tls": {"secretName": "rabbit-tls"}}})
     not_yet = await env.until("shop", has("ClusterNotReady"))
     assert "no default user yet" in condition(not_yet)["message"]
     keys = {"username": "username", "password": "password"}
     reference = {"name": user_secret, "namespace": env.namespace, "keys": keys}
     status = {"conditions": [], "defaultUser": {"secretReference": reference}}
-    await env.api.patch(CLUSTER, env.namespace, "rabbit", {"status": status}, "status")
+    await env.api.patch_object(CLUSTER, env.namespace, "rabbit", {"status": status}, "status")
     await env.until("shop")
-    await env.api.delete(CLUSTER, env.namespace, "rabbit")
+    await env.api.delete_object(CLUSTER, env.namespace, "rabbit")
     await env.until("shop", has("ClusterNotFound"))
     await env.delete("shop", seconds=20)
 
@@ -138,5 +139,5 @@ async def test_a_reference_into_another_namespace_needs_the_annotation_of_its_ta
     refused = await env.until("shop", has("NamespaceNotAllowed"))
     assert f"warren.dev/allowed-namespaces: {env.namespace}" in condition(refused)["message"]
     annotations = {"warren.dev/allowed-namespaces": f"others, {env.namespace}"}
-    await env.api.patch(SECRET, home, "broker", {"metadata": {"annotations": annotations}})
+    await env.api.patch_object(SECRET, home, "broker", {"metadata": {"annotations": annotations}})
     await env.until("shop")

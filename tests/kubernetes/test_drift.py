@@ -65,7 +65,7 @@ async def test_an_unchanged_topology_costs_no_write_and_no_second_reconcile(
 
     async def write_status(last_error: str | None) -> None:
         status = {"status": {"lastError": last_error}}
-        await env.api.patch(TOPOLOGY, env.namespace, "shop", status, "status")
+        await env.api.patch_object(TOPOLOGY, env.namespace, "shop", status, "status")
 
     async def handled_another() -> bool:
         return len(operator.logged(EVENT_HANDLED)) > handled

@@ -16,7 +16,7 @@ async def test_mode_plan_reports_what_enforce_would_do_and_writes_nothing(env: O
     assert any("queue a (quorum)" in line for line in planned["status"]["plan"]["steps"])
     assert condition(planned, "Drifted")["status"] == "True"
     assert await env.at_broker("queues") == {}
-    assert await env.api.get(SECRET, env.namespace, "u") is None
+    assert await env.api.get_object(SECRET, env.namespace, "u") is None
     await env.change_ready("shop", mode="Enforce")
     assert set(await env.at_broker("queues")) == {"a", "b"}
 

@@ -3,10 +3,11 @@
 import pytest
 import yaml
 
-from tests.kubernetes.api_client import TOPOLOGY, Object, eventually, is_ready
+from tests.kubernetes.api_client import TOPOLOGY, eventually, is_ready
 from tests.kubernetes.emulator.server import ApiServerEmulator
 from tests.kubernetes.environment import NAMES, REAL_API_SERVER, OperatorEnv
 from tests.kubernetes.operator_process import ROOT
+from topology_operator.kubernetes.objects import Object
 
 Right = tuple[str, str, str]
 """Group, resource and verb."""
@@ -61,7 +62,7 @@ async def test_with_the_role_for_the_whole_cluster_it_serves_every_namespace(env
     try:
         for body in yaml.safe_load_all((ROOT / "operator/rbac/cluster.yaml").read_text()):
             if body["kind"] != "ServiceAccount":
-                await env.api.create(NAMES[body["kind"]], "", renamed(body, role, env.namespace))
+                await env.api.create_object(NAMES[body["kind"]], "", renamed(body, role, env.namespace))
         await env.start_operator(namespaces=f"{env.namespace},{home}" if REAL_API_SERVER else "")
         await env.create("here", queues={"a": {}})
         await env.create("there", namespace=home, queues={"b": {}})
@@ -69,7 +70,7 @@ async def test_with_the_role_for_the_whole_cluster_it_serves_every_namespace(env
         await env.api.until(TOPOLOGY, home, "there", is_ready)
     finally:
         for kind in ("ClusterRoleBinding", "ClusterRole"):
-            await env.api.delete(NAMES[kind], "", role)
+            await env.api.delete_object(NAMES[kind], "", role)
 
 
 def renamed(body: Object, role: str, namespace: str) -> Object:

@@ -7,10 +7,12 @@ import pytest
 import yaml
 
 from faults.proxy import FaultProxy
-from tests.kubernetes.api_client import SECRET, ApiError, Object, condition, kubeconfig
+from tests.kubernetes.api_client import SECRET, condition, kubeconfig
 from tests.kubernetes.environment import OperatorEnv
 from tests.kubernetes.operator_process import ROOT, running_operator
 from tests.unit.topology_operator.refused_specs import REFUSED
+from topology_operator.errors import KubernetesError
+from topology_operator.kubernetes.objects import Object
 
 pytestmark = pytest.mark.real
 
@@ -24,7 +26,7 @@ async def dry_run(env: OperatorEnv, body: Object) -> Object:
 @pytest.mark.parametrize("case", REFUSED)
 async def test_the_server_refuses_what_the_emulator_refuses(env: OperatorEnv, case: str) -> None:
     body, words = REFUSED[case]
-    with pytest.raises(ApiError) as refusal:
+    with pytest.raises(KubernetesError) as refusal:
         await dry_run(env, {**body, "metadata": {"name": "test"}})
     assert refusal.value.status == 422
     assert words in str(refusal.value) or words in {"too small", "should match", "Duplicate value"}
@@ -54,7 +56,7 @@ async def test_the_server_fills_in_the_defaults_of_the_model(env: OperatorEnv) -
 )
 async def test_vhost_and_broker_are_immutable(env: OperatorEnv, change: Object, words: str) -> None:
     await env.create("shop", mode="Plan")
-    with pytest.raises(ApiError, match=words):
+    with pytest.raises(KubernetesError, match=words):
         await env.change("shop", **change)
 
 

@@ -35,7 +35,7 @@ async def test_an_operator_that_is_killed_repeatedly_finishes_its_work(
         await operator.restart()
     await env.until("shop")
     assert len(await env.at_broker("queues")) == 40
-    await env.api.delete(TOPOLOGY, env.namespace, "shop")
+    await env.api.delete_object(TOPOLOGY, env.namespace, "shop")
     await asyncio.sleep(random.uniform(0.05, 0.5))
     await operator.restart()
     await env.api.until_gone(TOPOLOGY, env.namespace, "shop")
@@ -104,4 +104,4 @@ async def test_two_operators_at_once_do_the_work_of_one(env: OperatorEnv, operat
     assert body["status"].get("drift", {}).get("repaired", 0) == 0, "no operator took the other's work for drift"
     await env.delete("shop")
     assert await env.at_broker("queues") == {}
-    assert await env.api.list(TOPOLOGY, env.namespace) == []
+    assert await env.api.list_objects(TOPOLOGY, env.namespace) == []

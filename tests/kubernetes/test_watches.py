@@ -62,7 +62,7 @@ async def test_the_operator_waits_for_the_definition_and_for_its_rights(
 ) -> None:
     definition = yaml.safe_load((ROOT / "operator/crds/topologies.yaml").read_text())
     emulator.uninstall(definition)
-    await env.api.delete(NAMES["ClusterRoleBinding"], "", f"topology-operator-topologies-{env.namespace}")
+    await env.api.delete_object(NAMES["ClusterRoleBinding"], "", f"topology-operator-topologies-{env.namespace}")
     starting = asyncio.create_task(env.start_operator())
 
     def logged(words: str) -> Callable[[], Awaitable[bool]]:

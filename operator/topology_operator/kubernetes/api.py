@@ -69,18 +69,18 @@ class KubernetesApi:
 
     async def get(self, path: str) -> Object | None:
         """Returns None if the object does not exist."""
-        return await self._send_if_found("GET", path)
+        return await self.send_if_found("GET", path)
 
     async def create(self, path: str, body: Object) -> Object:
         """Raises `Conflict` if the object exists."""
-        return await self._send("POST", path, body)
+        return await self.send("POST", path, body)
 
     async def patch(self, path: str, body: Object) -> Object | None:
         """Applies a JSON merge patch. Returns None if the object does not exist.
 
         Raises `Conflict` if the body has a `metadata.resourceVersion` that is no longer the newest.
         """
-        return await self._send_if_found("PATCH", path, body, MERGE_PATCH)
+        return await self.send_if_found("PATCH", path, body, MERGE_PATCH)
 
     async def watch(self, collection: str, name: str, version: str | None) -> AsyncGenerator[tuple[str, Object]]:
         """Yields type and object of each event of this object after `version`, until the server ends the watch."""
@@ -100,15 +100,17 @@ class KubernetesApi:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             raise ApiServerUnreachable(f"the watch on {collection}/{name} broke: {exc}") from exc
 
-    async def _send_if_found(self, method: str, path: str, *content: Any) -> Object | None:
+    async def send_if_found(self, method: str, path: str, *content: Any) -> Object | None:
+        """Returns None if there is no such object."""
         try:
-            return await self._send(method, path, *content)
+            return await self.send(method, path, *content)
         except KubernetesError as exc:
             if exc.status == 404:
                 return None
             raise
 
-    async def _send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
+    async def send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
+        """`kind` is the content type of the body. Logs in again if the token was renewed."""
         content: dict[str, Any] = {} if body is None else {"data": json.dumps(body), "headers": {"Content-Type": kind}}
         renewed = False
         while True:

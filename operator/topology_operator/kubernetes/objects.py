@@ -27,10 +27,15 @@ def key_of(body: Body) -> ResourceKey:
     return body["metadata"]["namespace"], body["metadata"]["name"]
 
 
-def path_of(api: str, plural: str, namespace: str, name: str = "", subresource: str = "") -> str:
+def path_of(api: str, plural: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
     """`api` is `v1` or `group/version`. Names in Kubernetes need no escaping."""
     root = f"/apis/{api}" if "/" in api else f"/api/{api}"
-    return "/".join(part for part in (root, "namespaces", namespace, plural, name, subresource) if part)
+    scope = f"namespaces/{namespace}" if namespace else ""
+    return "/".join(part for part in (root, scope, plural, name, subresource) if part)
+
+
+def status_path(key: ResourceKey) -> str:
+    return path_of(API_VERSION, PLURAL, *key, "status")
 
 
 class ObjectReference(msgspec.Struct, frozen=True, order=True):

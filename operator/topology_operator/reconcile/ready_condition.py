@@ -1,31 +1,14 @@
 """The Ready condition of a Topology, from the engine's result or from an error. Pure."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
-from broker_topology.errors import (
-    AccessDenied,
-    ApplyIncomplete,
-    BrokerError,
-    BrokerUnreachable,
-    BrokerVersionUnsupported,
-    CertificateRefused,
-    InvalidTopology,
-    NotRabbitMQ,
-    OwnershipConflict,
-    SecretError,
-    TopologyError,
-)
+from broker_topology import errors as engine_errors
 from broker_topology.planning import rendering
 from broker_topology.planning.result import ObjectState, Status, TopologyResult
-from topology_operator.errors import (
-    ApiServerUnreachable,
-    Forbidden,
-    KubernetesError,
-    OperatorError,
-    UnresolvedReference,
-)
+from topology_operator import errors
 from topology_operator.reconcile.topology_resource import PAUSED
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -60,40 +43,29 @@ PAUSED_CONDITION = ReadyCondition(
     paused=True,
 )
 
-REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (OwnershipConflict, "Conflict"),
-    (InvalidTopology, "InvalidSpec"),
-    (SecretError, "SecretInvalid"),
-    (BrokerUnreachable, "BrokerUnreachable"),
-    (CertificateRefused, "CertificateRefused"),
-    (AccessDenied, "AccessDenied"),
-    (NotRabbitMQ, "NotRabbitMQ"),
-    (BrokerVersionUnsupported, "BrokerVersionUnsupported"),
-    (ApplyIncomplete, "ApplyFailed"),
-    (BrokerError, "BrokerError"),
-    (TopologyError, "ApplyFailed"),
-    (ApiServerUnreachable, "ApiServerUnreachable"),
-    (Forbidden, "Forbidden"),
-    (KubernetesError, "ApiServerError"),
-)
-"""The first class that an error is an instance of decides its reason."""
-
-UNKNOWN = frozenset(
-    {
-        "BrokerUnreachable",
-        "AccessDenied",
-        "CertificateRefused",
-        "NotRabbitMQ",
-        "BrokerError",
-        "ApiServerUnreachable",
-    }
-)
-"""Reasons with status Unknown: the broker could not be read, so it may match the spec."""
+REASONS: Mapping[type[Exception], tuple[str, ConditionStatus]] = {
+    engine_errors.TopologyError: ("ApplyFailed", "False"),
+    engine_errors.ApplyIncomplete: ("ApplyFailed", "False"),
+    engine_errors.OwnershipConflict: ("Conflict", "False"),
+    engine_errors.InvalidTopology: ("InvalidSpec", "False"),
+    engine_errors.SecretError: ("SecretInvalid", "False"),
+    engine_errors.BrokerError: ("BrokerError", "Unknown"),
+    engine_errors.BrokerUnreachable: ("BrokerUnreachable", "Unknown"),
+    engine_errors.CertificateRefused: ("CertificateRefused", "Unknown"),
+    engine_errors.AccessDenied: ("AccessDenied", "Unknown"),
+    engine_errors.NotRabbitMQ: ("NotRabbitMQ", "Unknown"),
+    engine_errors.BrokerVersionUnsupported: ("BrokerVersionUnsupported", "False"),
+    errors.OperatorError: ("ApplyFailed", "False"),
+    errors.KubernetesError: ("ApiServerError", "False"),
+    errors.ApiServerUnreachable: ("ApiServerUnreachable", "Unknown"),
+    errors.Forbidden: ("Forbidden", "False"),
+}
+"""Reason and status of an error, by its nearest class. Unknown: the broker could not be read and may match the spec."""
 
 PERMANENT = frozenset({"InvalidSpec", "Conflict", "BrokerNotSet", "NamespaceNotAllowed"})
 """Reasons that a retry cannot cure. The change that cures them starts a reconcile."""
 
-EXPECTED_ERRORS = (TopologyError, OperatorError)
+EXPECTED_ERRORS = (engine_errors.TopologyError, errors.OperatorError)
 
 
 def from_result(result: TopologyResult, *, plan_only: bool) -> ReadyCondition:
@@ -132,15 +104,14 @@ def from_error(error: Exception) -> ReadyCondition:
     if not isinstance(error, EXPECTED_ERRORS):
         message = f"internal error of the operator ({type(error).__name__}), see its log; it tries again"
         return ReadyCondition(status="Unknown", reason="InternalError", message=message, retry=True)
-    if isinstance(error, UnresolvedReference):
+    reason, status = next(REASONS[kind] for kind in type(error).__mro__ if kind in REASONS)
+    if isinstance(error, errors.UnresolvedReference):
         reason = error.reason
-    else:
-        reason = next((reason for kind, reason in REASONS if isinstance(error, kind)), "ApplyFailed")
     return ReadyCondition(
-        status="Unknown" if reason in UNKNOWN else "False",
+        status=status,
         reason=reason,
         message=str(error),
-        blocked_by=str(error) if isinstance(error, OwnershipConflict) else "",
+        blocked_by=str(error) if isinstance(error, engine_errors.OwnershipConflict) else "",
         retry=reason not in PERMANENT,
     )
 

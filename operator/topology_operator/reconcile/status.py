@@ -13,16 +13,7 @@ from typing import Any
 from broker_topology.planning import rendering
 from broker_topology.planning.plan import Plan
 from broker_topology.planning.result import Status, TopologyResult
-from topology_operator.crd.status_schema import (
-    MAX_CONDITION_MESSAGE,
-    MAX_ERROR,
-    MAX_LINE,
-    MAX_NAME,
-    MAX_OBJECTS,
-    MAX_REPAIRED,
-    MAX_STEPS,
-    MAX_WARNINGS,
-)
+from topology_operator.crd import status_schema as limits
 from topology_operator.kubernetes.objects import seconds_between
 from topology_operator.reconcile.ready_condition import ReadyCondition
 
@@ -65,11 +56,11 @@ def build_status(
         if rotations:
             status["rotations"] = [{"user": name, "state": text} for name, text in sorted(rotations.items())]
         if ready.result.warnings:
-            status["warnings"] = [_cut(each, MAX_LINE) for each in ready.result.warnings[:MAX_WARNINGS]]
+            status["warnings"] = [_cut(each, limits.MAX_LINE) for each in ready.result.warnings[: limits.MAX_WARNINGS]]
         if ready.result.repaired:
             status["drift"] = _drift(ready.result, previous.get("drift") or {}, now)
     if not ready.is_true and not ready.paused:
-        status["lastError"] = _cut(ready.message, MAX_ERROR)
+        status["lastError"] = _cut(ready.message, limits.MAX_ERROR)
     known = {each["type"]: each for each in previous.get("conditions") or ()}
     status["conditions"] = _conditions(ready, status)
     for each in status["conditions"]:
@@ -98,13 +89,13 @@ def _objects(result: TopologyResult) -> Document:
     found: Document = {
         "summary": {"desired": desired, "synced": synced, "text": f"{synced}/{desired}"},
         "objects": [
-            {"kind": each.kind.value, "name": _cut(each.name, MAX_NAME), "state": each.status.value}
-            | ({"message": _cut(each.message, MAX_LINE)} if each.message else {})
-            for each in ordered[:MAX_OBJECTS]
+            {"kind": each.kind.value, "name": _cut(each.name, limits.MAX_NAME), "state": each.status.value}
+            | ({"message": _cut(each.message, limits.MAX_LINE)} if each.message else {})
+            for each in ordered[: limits.MAX_OBJECTS]
         ],
     }
-    if len(ordered) > MAX_OBJECTS:
-        found["omitted"] = len(ordered) - MAX_OBJECTS
+    if len(ordered) > limits.MAX_OBJECTS:
+        found["omitted"] = len(ordered) - limits.MAX_OBJECTS
     return found
 
 
@@ -112,14 +103,16 @@ def _plan(plan: Plan) -> Document:
     """The steps that were not carried out."""
     found: Document = {"summary": rendering.summary(plan)}
     if plan:
-        found["steps"] = [_cut(line, MAX_LINE) for line in itertools.islice(rendering.lines(plan), MAX_STEPS)]
+        found["steps"] = [
+            _cut(line, limits.MAX_LINE) for line in itertools.islice(rendering.lines(plan), limits.MAX_STEPS)
+        ]
     return found
 
 
 def _drift(result: TopologyResult, before: Mapping[str, Any], now: str) -> Document:
-    names = [_cut(rendering.title(step), MAX_NAME) for step in result.repaired]
+    names = [_cut(rendering.title(step), limits.MAX_NAME) for step in result.repaired]
     count = before.get("repaired", 0) + len(names)
-    return {"repaired": count, "lastRepairTime": now, "lastRepaired": names[:MAX_REPAIRED]}
+    return {"repaired": count, "lastRepairTime": now, "lastRepaired": names[: limits.MAX_REPAIRED]}
 
 
 def _conditions(ready: ReadyCondition, status: Mapping[str, Any]) -> list[Document]:
@@ -158,7 +151,7 @@ def _not_compared(kind: str, status: Mapping[str, Any]) -> Document:
 
 
 def _condition(kind: str, status: str, reason: str, message: str) -> Document:
-    return {"type": kind, "status": status, "reason": reason, "message": _cut(message, MAX_CONDITION_MESSAGE)}
+    return {"type": kind, "status": status, "reason": reason, "message": _cut(message, limits.MAX_CONDITION_MESSAGE)}
 
 
 def _cut(text: str, limit: int) -> str:

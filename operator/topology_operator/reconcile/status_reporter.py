@@ -9,16 +9,7 @@ import structlog
 from broker_topology.planning import rendering
 from topology_operator.errors import KubernetesError
 from topology_operator.kubernetes.api import KubernetesApi
-from topology_operator.kubernetes.objects import (
-    API_VERSION,
-    PLURAL,
-    Body,
-    age_seconds,
-    condition_of,
-    key_of,
-    path_of,
-    timestamp,
-)
+from topology_operator.kubernetes.objects import Body, age_seconds, condition_of, key_of, status_path, timestamp
 from topology_operator.reconcile.finalizer import CleanupResult
 from topology_operator.reconcile.ready_condition import ReadyCondition
 from topology_operator.reconcile.reconciler import ReconcileResult
@@ -111,7 +102,7 @@ class StatusReporter:
         key = key_of(body)
         if patch := merge_patch(state.status, after):
             try:
-                held = await self._kubernetes.patch(path_of(API_VERSION, PLURAL, *key, "status"), {"status": patch})
+                held = await self._kubernetes.patch(status_path(key), {"status": patch})
             except KubernetesError as exc:
                 log.warning("status update failed", topology="/".join(key), reason=str(exc))
                 return False

@@ -1,7 +1,8 @@
 """An emulated API server for the requests of kopf, the operator and the tests.
 
 It has resource versions and a history, so a watch continues where a listing ended; it checks roles, and applies schema,
-defaults and CEL rules of a definition. It has no server-side apply, label selectors, paging or admission webhooks.
+defaults and CEL rules of a definition. It has no paging, no admission webhooks, and no field managers in server-side
+apply.
 """
 
 import asyncio
@@ -47,6 +48,9 @@ BUILT_IN = (
     ApiResource(RBAC, "v1", "rolebindings", "RoleBinding"),
     ApiResource(RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
     ApiResource(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+    ApiResource(
+        "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+    ),
     ApiResource("rabbitmq.com", "v1beta1", "rabbitmqclusters", "RabbitmqCluster", status=True),
 )
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
@@ -176,14 +180,18 @@ class ApiServerEmulator:
         self, request: web.Request, verb: str, kind: ApiResource, key: tuple[str, str, str], subresource: str
     ) -> web.Response:
         if verb == "list":
-            items = list(self.objects.of(key[0], key[1] or None))
+            items = [each for each in self.objects.of(key[0], key[1] or None) if _selects(request, each)]
             metadata = {"resourceVersion": str(self.objects.version)}
             return web.json_response({"kind": f"{kind.kind}List", "metadata": metadata, "items": items})
         if verb == "get":
             return web.json_response(self.objects.get(key))
         if verb == "delete":
             return web.json_response(self.objects.delete(key))
-        body = await request.json()
+        body = json.loads(await request.text())
+        if request.content_type == "application/apply-patch+yaml":
+            if not request.query.get("fieldManager") or request.query.get("force") != "true":
+                raise StatusError(409, "Conflict", "another field manager may own the fields")
+            verb = verb if key in self.objects.held else "create"
         schema = self._schemas.get(kind.resource)
         if verb == "create":
             body = {"apiVersion": kind.api, "kind": kind.kind} | body
@@ -254,3 +262,8 @@ class ApiServerEmulator:
                 if matches(event):
                     await send(event.kind, event.body)
             await changed.wait()
+
+
+def _selects(request: web.Request, body: Object) -> bool:
+    selector = [part.split("=") for part in request.query.get("labelSelector", "").split(",") if part]
+    return all(body["metadata"].get("labels", {}).get(key) == value for key, value in selector)

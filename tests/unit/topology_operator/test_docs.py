@@ -54,7 +54,7 @@ def test_every_field_is_in_an_example() -> None:
 def test_every_setting_reason_event_and_metric_is_documented() -> None:
     names = [f"TOPOLOGY_OPERATOR_{field.upper()}" for field in TopologyOperatorSettings.__struct_fields__]
     source = "".join(file.read_text() for file in sorted(PACKAGE.glob("[abor]*/*.py")))
-    reasons = {*re.findall(REASON, source), *(reason for _, reason in REASONS), "ClusterNotFound"}
+    reasons = {*re.findall(REASON, source), *(reason for reason, _ in REASONS.values()), "ClusterNotFound"}
     reasons -= {"False", "BrokerNotSet"}
     assert {"Synced", "Deleting", "InSync", "SecretNotFound", "ObjectsOrphaned", "DriftRepaired"} <= reasons
     names += [*reasons, *re.findall(r'"(topology_[a-z_]+)"', source)]

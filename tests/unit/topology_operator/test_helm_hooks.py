@@ -1,140 +1,123 @@
-"""The jobs of the chart before an upgrade and before an uninstallation, against a small API server."""
+"""The jobs of the chart before an upgrade and before an uninstallation, against the emulated API server."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import kopf
 import pytest
-import yaml
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
+from tests.kubernetes.emulator.access import AccessRequest
+from tests.kubernetes.emulator.objects import StatusError
+from tests.kubernetes.emulator.server import ApiServerEmulator
 from topology_operator import crd, helm_hooks
 from topology_operator.errors import HookTimeout
 from topology_operator.helm_hooks import HelmHookClient
 
-TOPOLOGIES = "/apis/warren.dev/v1alpha1/namespaces/shop/topologies"
-DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/topologies.warren.dev"
-
-
-class FakeApi:
-    """Two Topologies and one definition, which is established at the second read."""
-
-    def __init__(self) -> None:
-        self.names = ["order", "payment"]
-        self.operator_runs = True
-        self.applied: list[tuple[dict[str, str], str, Any]] = []
-        self.selectors: list[str] = []
-        self.reads = 0
-        self.overloaded = 0
-        self.url = ""
-
-    def authenticate(self) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(server=self.url, token="x")
-
-    async def list(self, request: web.Request) -> web.Response:
-        if self.overloaded:
-            self.overloaded -= 1
-            return web.json_response({"message": "later"}, status=503)
-        self.selectors.append(request.query["labelSelector"])
-        stuck = {"conditions": [{"type": "Ready", "status": "False", "message": "the broker is away"}]}
-        return web.json_response({"items": [{"metadata": {"name": each}, "status": stuck} for each in self.names]})
-
-    async def delete(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if name not in self.names:
-            return web.json_response({"message": "not found"}, status=404)
-        if self.operator_runs:
-            self.names.remove(name)
-        return web.json_response({})
-
-    async def apply(self, request: web.Request) -> web.Response:
-        self.applied.append((dict(request.query), request.content_type, json.loads(await request.text())))
-        return web.json_response({"status": {"conditions": []}})
-
-    async def read(self, _: web.Request) -> web.Response:
-        self.reads += 1
-        established = {"type": "Established", "status": "True" if self.reads > 1 else "False"}
-        return web.json_response({"status": {"conditions": [established]}})
+TOPOLOGIES = "topologies.warren.dev"
+DEFINITION = ("customresourcedefinitions.apiextensions.k8s.io", "", TOPOLOGIES)
+READY = {"type": "Ready", "status": "False", "message": "the broker is away"}
+ADMIN_TOKEN = "admin-token"
+SELECTOR = "app=warren,instance=a"
 
 
 @pytest.fixture
-async def api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeApi]:
+async def emulator(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiServerEmulator]:
+    """Has two Topologies of the release and one of another. Without a finalizer a deletion takes effect at once."""
     monkeypatch.setattr(helm_hooks, "POLL_SECONDS", 0.01)
-    fake = FakeApi()
-    app = web.Application()
-    app.router.add_get(TOPOLOGIES, fake.list)
-    app.router.add_delete(TOPOLOGIES + "/{name}", fake.delete)
-    app.router.add_patch(DEFINITION, fake.apply)
-    app.router.add_get(DEFINITION, fake.read)
-    async with TestServer(app) as server:
-        fake.url = str(server.make_url("/"))
-        yield fake
+    async with ApiServerEmulator() as running:
+        running.install(crd.definition())
+        running.objects.create("namespaces", "", {"metadata": {"name": "shop"}})
+        for name, instance in (("order", "a"), ("payment", "a"), ("other", "b")):
+            metadata = {"name": name, "labels": {"app": "warren", "instance": instance}}
+            running.objects.create(TOPOLOGIES, "shop", {"metadata": metadata, "status": {"conditions": [READY]}})
+        yield running
 
 
 @pytest.fixture
-async def client(api: FakeApi) -> AsyncIterator[HelmHookClient]:
-    opened = HelmHookClient(api.authenticate)
+async def client(emulator: ApiServerEmulator) -> AsyncIterator[HelmHookClient]:
+    opened = HelmHookClient(lambda: connection(emulator))
     yield opened
     await opened.close()
 
 
-async def deleted(client: HelmHookClient, selector: str = "a=b", seconds: float = 5) -> list[str]:
+def connection(emulator: ApiServerEmulator, token: str = ADMIN_TOKEN) -> kopf.ConnectionInfo:
+    return kopf.ConnectionInfo(server=emulator.url, token=token)
+
+
+def names(emulator: ApiServerEmulator) -> list[str]:
+    return [each["metadata"]["name"] for each in emulator.objects.of(TOPOLOGIES, "shop")]
+
+
+def stop_operator(emulator: ApiServerEmulator) -> None:
+    """From now on a deleted Topology stays, because its finalizer is not removed."""
+    for key, body in emulator.objects.held.items():
+        if key[0] == TOPOLOGIES:
+            body["metadata"]["finalizers"] = ["warren.dev/topology"]
+
+
+async def delete(client: HelmHookClient, selector: str = SELECTOR, seconds: float = 5) -> list[str]:
     return [line async for line in client.delete_topologies("shop", selector, seconds)]
 
 
-async def test_the_definition_is_applied_and_awaited(api: FakeApi, client: HelmHookClient) -> None:
-    definition = yaml.safe_load(crd.rendered())
+async def test_the_definition_is_applied_and_awaited(emulator: ApiServerEmulator, client: HelmHookClient) -> None:
+    definition, reads = crd.definition(), 0
+
+    def establish(request: AccessRequest) -> None:
+        nonlocal reads
+        if request.verb == "get":
+            reads += 1
+            status = "True" if reads > 1 else "False"
+            emulator.objects.held[DEFINITION]["status"] = {"conditions": [{"type": "Established", "status": status}]}
+
+    emulator.before = establish
     assert "topologies.warren.dev" in await client.apply_crd(definition)
-    ((query, kind, body),) = api.applied
-    assert query == {"fieldManager": "topology-operator", "force": "true"}
-    assert kind == "application/apply-patch+yaml"
-    assert body == definition
-    assert api.reads == 2
+    assert emulator.objects.get(DEFINITION)["spec"] == definition["spec"]
+    assert reads == 2
 
 
-async def test_only_topologies_of_the_release_are_deleted(api: FakeApi, client: HelmHookClient) -> None:
-    lines = await deleted(client, "app=warren,instance=a")
-    assert lines == ["order: deletion requested", "payment: deletion requested", "no Topology is left"]
-    assert set(api.selectors) == {"app=warren,instance=a"}
-
-
-async def test_without_topologies_the_deletion_ends_at_once(api: FakeApi, client: HelmHookClient) -> None:
-    api.names = []
-    assert await deleted(client) == ["no Topology is left"]
+async def test_only_topologies_of_the_release_are_deleted(emulator: ApiServerEmulator, client: HelmHookClient) -> None:
+    assert await delete(client) == ["order: deletion requested", "payment: deletion requested", "no Topology is left"]
+    assert names(emulator) == ["other"]
+    assert await delete(client) == ["no Topology is left"]
 
 
 async def test_without_an_operator_the_deletion_fails_and_names_what_is_left(
-    api: FakeApi, client: HelmHookClient
+    emulator: ApiServerEmulator, client: HelmHookClient
 ) -> None:
-    api.operator_runs = False
+    stop_operator(emulator)
     words = r"order: Ready is False, the broker is away.*Is the topology operator running\?"
     with pytest.raises(HookTimeout, match=words):
-        await deleted(client, seconds=0.05)
+        await delete(client, seconds=0.05)
 
 
-async def test_a_request_to_an_overloaded_api_server_is_repeated(api: FakeApi, client: HelmHookClient) -> None:
-    api.overloaded = 3
-    assert (await deleted(client))[-1] == "no Topology is left"
-    assert api.overloaded == 0
+async def test_a_request_to_an_overloaded_api_server_is_repeated(
+    emulator: ApiServerEmulator, client: HelmHookClient
+) -> None:
+    failures = [503, 503, 503]
+
+    def overloaded(_: AccessRequest) -> None:
+        if failures:
+            raise StatusError(failures.pop(), "ServiceUnavailable", "later")
+
+    emulator.before = overloaded
+    assert (await delete(client))[-1] == "no Topology is left"
+    assert failures == []
 
 
 @pytest.mark.parametrize(
-    ("namespace", "words"),
+    ("token", "words"),
     [
-        ("shop", "error: not deleted after 0.05 s"),
-        ("other", "GET /apis/warren.dev/v1alpha1/namespaces/other/topologies"),
+        (ADMIN_TOKEN, "not deleted after 0.05 s"),
+        ("powerless", "the operator lacks a right: GET /apis/warren.dev/v1alpha1/namespaces/shop/topologies"),
     ],
 )
 async def test_a_failure_is_one_line(
-    api: FakeApi, capsys: pytest.CaptureFixture[str], namespace: str, words: str
+    emulator: ApiServerEmulator, capsys: pytest.CaptureFixture[str], token: str, words: str
 ) -> None:
-    api.operator_runs = False
-    arguments = ["delete-topologies", f"--namespace={namespace}", "--selector=a=b", "--seconds=0.05"]
-    assert await asyncio.to_thread(helm_hooks.main, arguments, api.authenticate) == 1
+    stop_operator(emulator)
+    emulator.tokens["powerless"] = "system:serviceaccount:shop:powerless"
+    arguments = ["delete-topologies", "--namespace=shop", f"--selector={SELECTOR}", "--seconds=0.05"]
+    assert await asyncio.to_thread(helm_hooks.main, arguments, lambda: connection(emulator, token)) == 1
     error = capsys.readouterr().err
-    assert words in error
-    assert error.startswith("error: ")
+    assert error.startswith(f"error: {words}")
     assert error.count("\n") == 1
