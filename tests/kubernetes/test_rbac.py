@@ -41,7 +41,7 @@ async def test_the_operator_uses_exactly_the_granted_rights(env: OperatorEnv, em
     await env.create("shop", queues={"a": {}}, users={env.user("u"): {"secretName": "u"}})
     await env.create("by-name", broker={"clusterRef": {"name": "rabbit"}})
     await env.until("shop")
-    # a Secret without a password, made by somebody else, gets one
+    # a Secret that exists without a password gets one
     await env.put_secret("half", username=env.user("half"))
     await env.change_ready("shop", users={env.user("half"): {"secretName": "half"}})
 
@@ -55,7 +55,7 @@ async def test_the_operator_uses_exactly_the_granted_rights(env: OperatorEnv, em
 
 
 async def test_with_the_role_for_the_whole_cluster_it_serves_every_namespace(env: OperatorEnv) -> None:
-    """On a real API server it serves two namespaces only, because the others belong to somebody else."""
+    """On a real API server it serves two namespaces only, because the others are not of this test."""
     home = await env.new_namespace(f"{env.namespace}-more")
     await env.put_broker_secret(namespace=home)
     role = f"topology-operator-{env.namespace}"

@@ -7,8 +7,7 @@ import msgspec
 
 from broker_topology.credentials.directory import without_line_end
 
-MANAGEMENT_TLS_PORT, MANAGEMENT_PORT = "15671", "15672"
-DEFAULT_PORTS = {"https": MANAGEMENT_TLS_PORT, "http": MANAGEMENT_PORT}
+DEFAULT_PORTS = {"https": "15671", "http": "15672"}
 SCHEME_FOR_AMQP = {"amqps": "https", "amqp": "http"}
 
 
@@ -56,7 +55,7 @@ def _address(data: Mapping[str, str]) -> tuple[str, str, str]:
     host = data.get("host", "").strip()
     if not host:
         raise IncompleteSecret("it has neither uri nor host")
-    return f"https://{host}:{data.get('port', '').strip() or MANAGEMENT_TLS_PORT}", "", ""
+    return f"https://{host}:{data.get('port', '').strip() or DEFAULT_PORTS['https']}", "", ""
 
 
 def _address_of_uri(uri: str) -> tuple[str, str, str]:

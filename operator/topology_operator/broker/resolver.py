@@ -11,13 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from broker_topology.resource.fields import BrokerReference, Reference
-from topology_operator.broker.connection import (
-    MANAGEMENT_PORT,
-    MANAGEMENT_TLS_PORT,
-    BrokerConnection,
-    IncompleteSecret,
-    from_secret,
-)
+from topology_operator.broker.connection import DEFAULT_PORTS, BrokerConnection, IncompleteSecret, from_secret
 from topology_operator.errors import UnresolvedReference
 from topology_operator.kubernetes.api import KubernetesApi
 from topology_operator.kubernetes.objects import (
@@ -139,8 +133,8 @@ def _allows(body: Object, namespace: str) -> bool:
 
 def _service_url(cluster: Object, target: ObjectReference, *, tls: bool) -> str:
     service = _at(cluster, "status", "defaultUser", "serviceReference", "name") or target.name
-    scheme, port = ("https", MANAGEMENT_TLS_PORT) if tls else ("http", MANAGEMENT_PORT)
-    return f"{scheme}://{service}.{target.namespace}.svc:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://{service}.{target.namespace}.svc:{DEFAULT_PORTS[scheme]}"
 
 
 def _at(value: Any, *keys: str) -> Any:

@@ -1,6 +1,7 @@
 """Prometheus metrics `topology_*`, in base units. The series of a Topology end when it is deleted."""
 
 from collections import Counter as Count
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -13,41 +14,21 @@ BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 class OperatorMetrics:
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._objects = Gauge(
-            "topology_objects",
-            "Objects of a Topology by state; no series while the broker cannot be compared.",
-            (*RESOURCE, "state"),
-            registry=self.registry,
-        )
-        self._ready = Gauge(
-            "topology_ready", "1 if the condition Ready is True, else 0.", RESOURCE, registry=self.registry
-        )
-        self._repaired = Counter(
-            "topology_drift_repaired_total",
-            "Objects repaired after a change from outside of the operator.",
-            (*RESOURCE, "kind"),
-            registry=self.registry,
-        )
+        self.registry = registry = CollectorRegistry()
+        gauge = partial(Gauge, registry=registry)
+        objects = "Objects of a Topology by state; no series while the broker cannot be compared."
+        repaired = "Objects repaired after a change from outside of the operator."
+        duration = "Duration of a reconcile, by the reason of the condition Ready that it ended with."
+        success = "Time of the last reconcile that ended with Ready True."
+        reachable = "1 if the broker answered the last reconcile, else 0."
+        self._objects = gauge("topology_objects", objects, (*RESOURCE, "state"))
+        self._ready = gauge("topology_ready", "1 if the condition Ready is True, else 0.", RESOURCE)
+        self._repaired = Counter("topology_drift_repaired_total", repaired, (*RESOURCE, "kind"), registry=registry)
         self._duration = Histogram(
-            "topology_reconcile_duration_seconds",
-            "Duration of a reconcile, by the reason of the condition Ready that it ended with.",
-            ("reason",),
-            buckets=BUCKETS,
-            registry=self.registry,
+            "topology_reconcile_duration_seconds", duration, ("reason",), buckets=BUCKETS, registry=registry
         )
-        self._success = Gauge(
-            "topology_last_success_timestamp_seconds",
-            "Time of the last reconcile that ended with Ready True.",
-            RESOURCE,
-            registry=self.registry,
-        )
-        self._reachable = Gauge(
-            "topology_broker_reachable",
-            "1 if the broker answered the last reconcile, else 0.",
-            ("broker",),
-            registry=self.registry,
-        )
+        self._success = gauge("topology_last_success_timestamp_seconds", success, RESOURCE)
+        self._reachable = gauge("topology_broker_reachable", reachable, ("broker",))
 
     def record_duration(self, reason: str, seconds: float) -> None:
         self._duration.labels(reason).observe(seconds)
