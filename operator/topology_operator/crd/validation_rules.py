@@ -25,6 +25,10 @@ def _rule(rule: str, message: str, path: str = "", *, reason: str = "FieldValueI
     return found | {"fieldPath": path} if path else found
 
 
+def _only(kind: str, field: str, message: str) -> dict[str, str]:
+    return _rule(f"self.type == '{kind}' || !has(self.{field})", message, f".{field}")
+
+
 RULES: Mapping[str, list[dict[str, str]]] = {
     "Spec": [
         _rule("self.vhost == oldSelf.vhost", IMMUTABLE_VHOST, ".vhost"),
@@ -59,21 +63,11 @@ RULES: Mapping[str, list[dict[str, str]]] = {
             "only classic queues support reject-publish-dlx: use reject-publish",
             ".overflow",
         ),
-        _rule(
-            "self.type == 'quorum' || !has(self.retry)",
-            "only quorum queues retry with a delay: remove retry, or use type quorum",
-            ".retry",
+        _only("quorum", "retry", "only quorum queues retry with a delay: remove retry, or use type quorum"),
+        _only(
+            "quorum", "deliveryLimit", "only quorum queues count deliveries: remove deliveryLimit, or use type quorum"
         ),
-        _rule(
-            "self.type == 'quorum' || !has(self.deliveryLimit)",
-            "only quorum queues count deliveries: remove deliveryLimit, or use type quorum",
-            ".deliveryLimit",
-        ),
-        _rule(
-            "self.type == 'stream' || !has(self.maxAge)",
-            "only streams keep entries by age: use messageTtlSeconds, or type stream",
-            ".maxAge",
-        ),
+        _only("stream", "maxAge", "only streams keep entries by age: use messageTtlSeconds, or type stream"),
         _rule(
             "self.type != 'stream' || !(has(self.deadLetter) || has(self.overflow) || has(self.messageTtlSeconds) || "
             "has(self.maxLength) || has(self.consumerTimeoutSeconds) || self.singleActiveConsumer)",

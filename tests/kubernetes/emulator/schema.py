@@ -38,7 +38,7 @@ class StructuralSchema:
         kept = {key: value for key, value in body.items() if key in {"apiVersion", "kind", "metadata"}}
         rest = {key: value for key, value in body.items() if key not in kept}
         properties = self._schema["properties"]
-        rest = {key: _filled(value, properties[key]) for key, value in rest.items() if key in properties}
+        rest = {key: prune_and_default(value, properties[key]) for key, value in rest.items() if key in properties}
         problems = [f"{name}: Required value" for name in self._schema.get("required", ()) if name not in rest]
         for key, value in rest.items():
             problems += _problems(value, (before or {}).get(key), properties[key], key)
@@ -48,7 +48,7 @@ class StructuralSchema:
         return kept | rest
 
 
-def _filled(value: Any, schema: Object) -> Any:
+def prune_and_default(value: Any, schema: Object) -> Any:
     """Drops unknown fields and fills in defaults."""
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         return value
@@ -58,11 +58,11 @@ def _filled(value: Any, schema: Object) -> Any:
             k: v for k, v in value.items() if k in properties and (v is not None or "default" not in properties[k])
         }
         value |= {k: each["default"] for k, each in properties.items() if "default" in each and k not in value}
-        return {k: _filled(v, properties[k]) for k, v in value.items()}
+        return {k: prune_and_default(v, properties[k]) for k, v in value.items()}
     if isinstance(value, dict) and "additionalProperties" in schema:
-        return {k: _filled(v, schema["additionalProperties"]) for k, v in value.items()}
+        return {k: prune_and_default(v, schema["additionalProperties"]) for k, v in value.items()}
     if isinstance(value, list) and "items" in schema:
-        return [_filled(each, schema["items"]) for each in value]
+        return [prune_and_default(each, schema["items"]) for each in value]
     return value
 
 

@@ -15,7 +15,7 @@ from broker_topology.resource.decode import decode
 from broker_topology.resource.model import LoadedTopology, Topology
 from broker_topology.rules.validation import check
 from tests.kubernetes.emulator.objects import StatusError
-from tests.kubernetes.emulator.schema import StructuralSchema
+from tests.kubernetes.emulator.schema import StructuralSchema, prune_and_default
 from tests.unit.topology_operator.refused_specs import BROKER, REFUSED, Document, document
 from topology_operator import crd
 from topology_operator.crd.validation_rules import RULES
@@ -150,15 +150,5 @@ def test_definition_and_engine_accept_the_same_structures(data: st.DataObject) -
         or ("Required" in each and "secretName" not in each)
     ]
     # the engine refuses unknown fields, an API server drops them
-    topology, found = decode(body | {"spec": _known(body["spec"], SPEC)}, Topology, Origin("x"))
+    topology, found = decode(body | {"spec": prune_and_default(body["spec"], SPEC)}, Topology, Origin("x"))
     assert bool(structural) == (topology is None), (structural, [str(each) for each in found])
-
-
-def _known(value: Any, schema: Document) -> Any:
-    if isinstance(value, dict) and "properties" in schema:
-        return {k: _known(v, schema["properties"][k]) for k, v in value.items() if k in schema["properties"]}
-    if isinstance(value, dict) and "additionalProperties" in schema:
-        return {k: _known(v, schema["additionalProperties"]) for k, v in value.items()}
-    if isinstance(value, list) and "items" in schema:
-        return [_known(each, schema["items"]) for each in value]
-    return value
