@@ -27,6 +27,10 @@ def key_of(body: Body) -> ResourceKey:
     return body["metadata"]["namespace"], body["metadata"]["name"]
 
 
+def full_name(body: Body) -> str:
+    return "/".join(key_of(body))
+
+
 def path_of(api: str, plural: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
     """`api` is `v1` or `group/version`. Names in Kubernetes need no escaping."""
     root = f"/apis/{api}" if "/" in api else f"/api/{api}"
@@ -34,8 +38,8 @@ def path_of(api: str, plural: str, namespace: str = "", name: str = "", subresou
     return "/".join(part for part in (root, scope, plural, name, subresource) if part)
 
 
-def status_path(key: ResourceKey) -> str:
-    return path_of(API_VERSION, PLURAL, *key, "status")
+def status_path(body: Body) -> str:
+    return path_of(API_VERSION, PLURAL, *key_of(body), "status")
 
 
 class ObjectReference(msgspec.Struct, frozen=True, order=True):

@@ -12,7 +12,7 @@ from topology_operator.broker.connection import BrokerConnection
 from topology_operator.broker.management_client import open_management_api
 from topology_operator.broker.resolver import BrokerResolver
 from topology_operator.kubernetes.api import KubernetesApi
-from topology_operator.kubernetes.objects import Body, ObservedVersions, key_of
+from topology_operator.kubernetes.objects import Body, ObservedVersions, full_name, key_of
 from topology_operator.kubernetes.secret_store import KubernetesSecretStore
 from topology_operator.reconcile.peer_topologies import PeerTopologies
 from topology_operator.reconcile.ready_condition import (
@@ -79,7 +79,7 @@ class Reconciler:
             ready = from_result(result, plan_only=resource.spec.mode == "Plan")
         except Exception as exc:
             if not isinstance(exc, EXPECTED_ERRORS):
-                log.exception("internal error", topology="/".join(key_of(body)))
+                log.exception("internal error", topology=full_name(body))
             ready = from_error(exc)
         if "connection" in found:
             found["reachable"] = ready.reason != "BrokerUnreachable"
