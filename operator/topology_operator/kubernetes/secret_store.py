@@ -1,17 +1,17 @@
 """Credentials of broker users in Kubernetes Secrets: the engine's `CredentialStore`.
 
-A Secret that this operator creates is owned by the Topology and is deleted with it. Any other
-Secret gets a password only if it has none, and never gets an owner.
+A Secret that this operator creates is owned by the Topology and is deleted with it. A Secret that another
+program created gets a password only if it has none, and never gets an owner.
 """
 
 import base64
 from collections.abc import Mapping
 from typing import Any
 
-from broker_topology.credentials.secrets import Credentials, without_line_end
+from broker_topology.credentials.directory import without_line_end
+from broker_topology.credentials.secrets import SecretContents
 from broker_topology.errors import SecretError
 from broker_topology.resource.model import API_VERSION, KIND
-from broker_topology.rotation.versioned_secrets import SecretContents
 from topology_operator.errors import Conflict, Forbidden, KubernetesError
 from topology_operator.kubernetes.api import KubernetesApi
 from topology_operator.kubernetes.objects import (
@@ -40,45 +40,25 @@ class KubernetesSecretStore:
         self.generated: list[str] = []
         """Names of the Secrets that got a new password."""
 
-    async def read(self, secret_name: str) -> Credentials | None:
-        """Returns None if there is no password. Raises `SecretError` if a password has no username."""
-        data = (await self.contents(secret_name)).data
-        password, password_hash = data.get("password", ""), data.get("passwordHash")
-        if not password and password_hash is None:  # an empty passwordHash is a user without a password
-            return None
-        if not data.get("username"):
-            raise SecretError(f"secret {secret_name} has a password and no username")
-        if password:
-            return Credentials(data["username"], password)
-        return Credentials(data["username"], "", password_hash or "", data.get("hashingAlgorithm", ""))
-
-    async def write(self, secret_name: str, credentials: Credentials) -> None:
-        """Creates the Secret, or adds the password that it lacks. Of two concurrent writers the first one wins."""
-        held = await self._get(secret_name)
-        if held is not None and decode_secret(held).get("password"):
-            return
-        data = {"username": _encode(credentials.username), "password": _encode(credentials.password)}
-        if await self._store(secret_name, data, version_of(held)):
-            self.generated.append(secret_name)
-
     async def contents(self, secret_name: str) -> SecretContents:
         """All text values, without a line end, and the version; both empty if there is no such Secret."""
         held = await self._get(secret_name)
-        if held is None:
-            return SecretContents()
-        texts = {key: without_line_end(text) for key, text in decode_secret(held).items()}
-        return SecretContents(texts, str(version_of(held)))
+        return SecretContents() if held is None else SecretContents(_texts(held), str(version_of(held)))
 
     async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
-        """Replaces all text values. Returns False if the Secret has changed since `version`."""
-        encoded: dict[str, str | None] = {key: _encode(value) for key, value in data.items()}
+        """Replaces all text values that differ. Returns False if the Secret has changed since `version`."""
+        before: Mapping[str, str] = {}
         if version:
             held = await self._get(secret_name)
             if held is None or version_of(held) != version:
                 return False
-            encoded |= dict.fromkeys(decode_secret(held).keys() - data.keys())
-        stored = await self._store(secret_name, encoded, version or None)
-        if stored and not version:
+            before = _texts(held)
+        changed: dict[str, str | None] = {
+            key: _encode(value) for key, value in data.items() if before.get(key) != value
+        }
+        changed |= dict.fromkeys(before.keys() - data.keys())
+        stored = await self._store(secret_name, changed, version or None)
+        if stored and not before.get("password"):
             self.generated.append(secret_name)
         return stored
 
@@ -135,6 +115,11 @@ class KubernetesSecretStore:
             "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
             "data": dict(data),
         }
+
+
+def _texts(held: Object) -> dict[str, str]:
+    """As a process reads them from the mounted files."""
+    return {key: without_line_end(text) for key, text in decode_secret(held).items()}
 
 
 def _encode(text: str) -> str:
