@@ -90,7 +90,8 @@ class OperatorProcess:
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Returns every log line with this event, also those of processes before a restart."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        complete = self.log.rpartition("\n")[0]  # the process may be writing the last line
+        lines = [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
         return [line for line in lines if line.get("event") == event]
 
     async def metric(self, series: str) -> float | None:
