@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from devtools.servers.servers import Servers
+from services.payment.gateway import GatewayError
 from services.registry import SERVICE_NAMES
 
 RunCoroutine = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -69,7 +70,7 @@ class DatabaseAdmin:
     def failure_counts(self, *, parked: bool = False) -> dict[str, int]:
         """Recorded failures by service; with `parked` only those of parked messages.
 
-        Leaves out attempts that failed because the payment gateway was slow or away: no fault of Warren causes them.
+        Omits attempts that failed because the payment gateway was slow or unavailable: Warren does not cause them.
         """
-        condition = "reason NOT LIKE 'GatewayTrouble:%'" + (" AND state = 'parked'" if parked else "")
+        condition = f"reason NOT LIKE '{GatewayError.__name__}:%'" + (" AND state = 'parked'" if parked else "")
         return {service: self.count(f'"{service}".failures', condition) for service in SERVICE_NAMES}
