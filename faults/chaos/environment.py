@@ -37,7 +37,7 @@ ENVIRONMENT = {
 TIMEOUTS = {"FAULT_LEASE_SECONDS": "5", "FAULT_HEARTBEAT_SECONDS": "3", "FAULT_TIMEOUT_SECONDS": "10"}
 RESTART_INTERVAL = 0.3  # seconds
 EXPECTED_EXITS = {0, 69, -9}
-"""A clean stop; servers that were away while a process started; SIGKILL."""
+"""0: orderly stop; 69: a server was unavailable when the process started; -9: SIGKILL."""
 CONFIGURATION_GRACE = 8  # seconds
 RESTARTS = "restarted processes"
 KILLED = "processes killed after the grace period"

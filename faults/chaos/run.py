@@ -151,7 +151,7 @@ class ChaosRun:
     def _count_finished(self) -> None:
         try:
             self._finished = self.environment.count_orders("state IN ('COMPLETED', 'CANCELLED')")
-        except Exception:  # noqa: BLE001 - the database may be away: the last count stands
+        except Exception:  # noqa: BLE001 - the database may be unavailable: keep the last count
             return
 
     # After the faults

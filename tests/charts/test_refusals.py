@@ -37,9 +37,9 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
         ["components.payment: a volume or folder of secrets is called broker"],
     ),
     "a name that no address can hold": ({"rabbitmq": {"vhost": ".."}}, ["rabbitmq.vhost is .."]),
-    "a block that is taken away": ({"rabbitmq": None}, ["rabbitmq"]),
-    "a setting that is taken away": ({"networkPolicy": {"apiServer": None}}, ["networkPolicy", "apiServer"]),
-    "a setting of the operator's chart that is taken away": (
+    "a block that is removed": ({"rabbitmq": None}, ["rabbitmq"]),
+    "a setting that is removed": ({"networkPolicy": {"apiServer": None}}, ["networkPolicy", "apiServer"]),
+    "a setting of the operator's chart that is removed": (
         {"topology-operator": {"networkPolicy": {"dns": None}}},
         ["networkPolicy", "dns"],
     ),

@@ -175,7 +175,7 @@ def asked_for(bodies: list[Object]) -> list[Object]:
 
 
 def labels_given(bodies: list[Object]) -> list[Object]:
-    """Labels that a PodMonitor adds to its series; Prometheus's operator adds `namespace`."""
+    """Labels that a PodMonitor adds to its series; the Prometheus Operator adds `namespace`."""
     return [
         {each["targetLabel"]: each["replacement"] for each in endpoint["relabelings"]}
         | {"namespace": body["metadata"]["namespace"]}

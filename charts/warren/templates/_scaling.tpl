@@ -22,7 +22,7 @@
 {{- dict "namespace" .Release.Namespace "release" .Release.Name | toYaml -}}
 {{- end -}}
 
-{{/* Adds the label `release` to the series of a PodMonitor; Prometheus's operator adds `namespace`. */}}
+{{/* Adds the label `release` to the series of a PodMonitor; the Prometheus Operator adds `namespace`. */}}
 {{- define "warren.relabelings" -}}
 - {targetLabel: release, replacement: {{ .Release.Name | quote }}}
 {{- end -}}

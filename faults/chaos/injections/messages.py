@@ -76,7 +76,7 @@ def reorder(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -
 def shuffle(env: ChaosEnvironment, queue: str, chance: random.Random) -> None:
     """Publish the messages of a queue to it again in random order, and only then acknowledge the originals.
 
-    If the broker goes away meanwhile, messages may be duplicated and are never lost.
+    If the broker becomes unavailable meanwhile, messages may be duplicated and are never lost.
     """
 
     async def work(channel: Any) -> None:

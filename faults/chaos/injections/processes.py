@@ -108,7 +108,7 @@ def terminate(env: ChaosEnvironment, alias: str) -> None:
     # A process that has hardly started is ended by the signal itself.
     clean = {0} if env.log(alias).strip() else {0, -signal.SIGTERM}
     code = env.processes.stop(alias)
-    if code == -signal.SIGKILL:  # a server was away as well, or the processor was busy; Kubernetes kills it too
+    if code == -signal.SIGKILL:  # a server was unavailable as well, or the CPU was busy; Kubernetes kills it too
         env.counts[KILLED] += 1
     elif code not in clean and not env.stopping.is_set():
         after = f"after {env.timeline.now:.0f} s"

@@ -23,7 +23,7 @@ RETRY_SECONDS = 15.0  # while other faults make an action fail
 UNDO_SECONDS = 60.0
 SERVER_AWAY = (OSError, TimeoutError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError, LocalError,
                MessagingError, aiormq.AMQPError, AssertionError)  # fmt: skip
-"""Errors of clients, and of the harness, while a server is away."""
+"""Errors of clients, and of the harness, while a server is unavailable."""
 
 
 class NotInjected(Exception):

@@ -28,9 +28,9 @@ class MigrationNames:
         self.entry = PREFIX + queue
         """Exchange: replaces the queue as the target of every binding."""
         self.aside = f"{self.entry}.aside"
-        """Exchange and queue: receive what is published while the queue is away."""
+        """Exchange and queue: receive messages that are published while the queue does not exist."""
         self.backlog = f"{self.entry}.backlog"
-        """Exchange and queue: receive what was in the queue when the migration began."""
+        """Exchange and queue: receive the messages that were in the queue when the migration began."""
         self.home = f"{self.entry}.home"
         """Exchange: messages return to the queue through it."""
         self.lease = f"{self.entry}.lease"

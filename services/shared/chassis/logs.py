@@ -47,9 +47,9 @@ def _line(_: Any, __: str, event: dict[str, Any]) -> str:
     """
     stamp, level, service = event.pop("timestamp")[:12], event.pop("level"), event.pop("service", "")
     text, trace = event.pop("event"), event.pop("exception", "")
-    kind, led_to = event.pop("event_type", None), event.pop("led_to", None)
+    kind, announced = event.pop("event_type", None), event.pop("announced", None)
     subject = f" {printable(kind)}" if kind else ""
-    subject += f" -> {printable(led_to)}" if led_to else ""
+    subject += f" -> {printable(announced)}" if announced else ""
     mark = "" if level in {"info", "debug"} else f"{level.upper()} "
     rest = "".join(f" {key}={printable(value)}" for key, value in event.items() if value is not None)
     below = "\n" + printable(trace, keep="\n") if trace else ""

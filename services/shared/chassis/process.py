@@ -160,7 +160,7 @@ class ServiceProcess:
         stop = asyncio.Event()
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        # The monitoring port answers from the beginning to the end, also while servers are away.
+        # The monitoring port answers from the beginning to the end, also while servers are unavailable.
         self._monitoring.listen()
         monitoring = asyncio.create_task(self._monitoring.run(), name="monitoring")
         try:
@@ -238,10 +238,10 @@ class ServiceProcess:
 
 
 def main(build: Callable[[S], ServiceProcess], kind: type[S], service: str) -> None:
-    """Run a service as a program: settings from the environment, one line and an exit code for each mistake.
+    """Run a service as a program with settings from the environment. Each error prints one line.
 
-    Exits with 0 after an orderly stop, 78 for a wrong setting, permission or topology, 69 when a server that it
-    needs to start stayed away.
+    Exits with 0 after an orderly stop, 78 for a wrong setting, permission or topology, and 69 if a server that it
+    needs to start remained unavailable.
     """
     try:
         settings = load_settings(kind)

@@ -195,7 +195,7 @@ async def test_the_document_describes_token_and_errors(http: httpx.AsyncClient) 
 @pytest.mark.parametrize(
     "error",
     [
-        DatabaseUnavailable("it is away"),
+        DatabaseUnavailable("no server answers"),
         ConfigurationError("the server refused the password, which is being changed"),
         TimeoutError(),
         asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),

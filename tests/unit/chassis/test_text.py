@@ -23,5 +23,5 @@ def test_the_result_is_always_printable(text: str) -> None:
 @given(st.text(alphabet=st.characters()))
 def test_a_log_line_stays_one_line_for_any_text(text: str) -> None:
     event = {"timestamp": "12:00:00.123456", "level": "info", "service": "probe", "event": "processed"}
-    line = logs._line(None, "", event | {"event_type": text, "led_to": text, "order": text})
+    line = logs._line(None, "", event | {"event_type": text, "announced": text, "order": text})
     assert line.isprintable()

@@ -51,7 +51,8 @@ def test_limits_are_those_of_the_code() -> None:
     ) in LIMITS
     assert f"one by one | {batch.BATCH_TIMEOUT:.0f} s;" in LIMITS
     assert f"| an idle transaction | {databases.IDLE_TIMEOUT} s," in LIMITS
-    assert f"as the database sees it | {databases.MAX_TRANSACTION} s (PostgreSQL {databases.LIMITED_SINCE} or" in LIMITS
+    version = databases.TRANSACTION_TIMEOUT_SINCE
+    assert f"as the database sees it | {databases.MAX_TRANSACTION} s (PostgreSQL {version} or" in LIMITS
     idle, interval, count = map(int, databases.KEEPALIVE.values())
     assert f"client has vanished | {idle + interval * count} s," in LIMITS
     assert f"| effect's call | {effects.EFFECT_TIMEOUT:.0f} s |" in LIMITS

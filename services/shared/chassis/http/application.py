@@ -135,7 +135,7 @@ def _unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[
     log = structlog.get_logger()
     report = log.error if isinstance(error, ConfigurationError) else log.warning
     report("request refused", path=request.url.path, reason=str(error))
-    detail = "A server that this needs is away or too slow. Send the request again."
+    detail = "A server that this service needs is unavailable or too slow. Send the request again."
     return _problem(request, 503, "Temporarily unavailable", detail, {"Retry-After": "2"})
 
 

@@ -47,7 +47,7 @@ def problems(descriptions: dict[int, str]) -> dict[int, ResponseSpec]:
     everywhere = {
         400: "a parameter or field is missing, unknown or wrong; `detail` names it",
         401: "no token, or one that is expired or not valid",
-        503: "a server is away; send the request again after Retry-After",
+        503: "a server is unavailable; send the request again after Retry-After",
     }
     return {
         status: ResponseSpec(

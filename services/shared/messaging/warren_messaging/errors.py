@@ -5,7 +5,7 @@ MessagingError
 │   ├── BrokerTooOld
 │   ├── AccessRefused
 │   └── TopologyMissing
-├── Unavailable             a server is unavailable: wait and continue, no message is to blame
+├── Unavailable             a server is unavailable: wait and continue; not an error of a message
 │   ├── BrokerUnavailable
 │   └── DatabaseUnavailable
 ├── TransientError          this message failed now and may succeed later: delayed retry

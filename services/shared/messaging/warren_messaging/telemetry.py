@@ -62,7 +62,7 @@ class LogTelemetry:
         self._log.info(
             "delivery processed",
             event_type=event.type,
-            led_to=",".join(effects) or None,
+            announced=",".join(effects) or None,
             subject=event.reference or str(event.subject),
             ms=round(seconds * 1000, 1),
         )

@@ -55,20 +55,20 @@ class BatchRunner(Generic[T]):
     ) -> None:
         """Run `step` on the whole batch, or on each delivery alone if that fails, and report each verdict once.
 
-        Raises Unavailable when a server is away. Deliveries without a verdict are then to be released.
+        Raises Unavailable if a server is unavailable. The caller then releases the deliveries that have no verdict.
         """
         deadline = time.monotonic() + BATCH_TIMEOUT
         try:
             try:
                 await step(batch)
             except (asyncpg.TransactionRollbackError, asyncpg.IntegrityConstraintViolationError):
-                # A deadlock, or a key that another transaction stored at this moment: no message is to blame.
+                # A deadlock, or a key that another transaction stored at this moment: not an error of a message.
                 await step(batch)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - an error of a handler decides about its message only
             if len(batch) == 1:
-                on_verdict(batch[0], await self.failed(batch[0], error))
+                on_verdict(batch[0], await self.record_failure(batch[0], error))
                 return
             for index, each in enumerate(batch):
                 if time.monotonic() > deadline:
@@ -80,7 +80,7 @@ class BatchRunner(Generic[T]):
             on_verdict(each, Verdict.ACK)
 
     def _release(self, batch: Sequence[D], on_verdict: Callable[[D, Verdict], None]) -> None:
-        text = f"{len(batch)} messages released untried: those before them took {BATCH_TIMEOUT:.0f} s"
+        text = f"{len(batch)} messages released untried: the rest of the batch took {BATCH_TIMEOUT:.0f} s"
         self._telemetry.status(self._consumer, text)
         for each in batch:
             on_verdict(each, Verdict.RELEASE)
@@ -115,26 +115,26 @@ class BatchRunner(Generic[T]):
     async def mark_succeeded(self, uow: T, batch: Iterable[DecodedDelivery]) -> None:
         """Close the failure records of deliveries that failed before."""
         retried = [each for each in batch if each.delivery.may_have_failed]
-        # A body that could not be read at first is on record under its hash.
+        # A body that could not be decoded at an earlier attempt has its failure record under its hash.
         keys = [key for each in retried for key in (str(each.dedup_key), each.delivery.content_key)]
         if keys:
             await failures.succeeded(uow.connection, self._consumer, keys)
 
     # After a step
 
-    def report(self, fresh: Sequence[D], led_to: Sequence[list[str]], batch: Sequence[D], seconds: float) -> None:
-        """Tell telemetry which deliveries were processed, with the event types they led to, and which repeated."""
-        for each, types in zip(fresh, led_to, strict=True):
+    def report(self, fresh: Sequence[D], announced: Sequence[list[str]], batch: Sequence[D], seconds: float) -> None:
+        """Report to telemetry the processed deliveries, with the event types they announced, and the repeated ones."""
+        for each, types in zip(fresh, announced, strict=True):
             self._telemetry.processed(self._consumer, each.event, types, seconds)
         if len(fresh) < len(batch):
             for each in without(batch, fresh):
                 self._telemetry.repeated(self._consumer, each.event)
 
-    async def failed(self, each: DecodedDelivery, error: Exception) -> Verdict:
+    async def record_failure(self, each: DecodedDelivery, error: Exception) -> Verdict:
         """Record a failure and decide between a retry and the parking lot."""
         return await self._record(each.delivery, error, each.event, str(each.dedup_key))
 
-    async def refused(self, delivery: Delivery, error: PermanentError, event: AnyEvent | None) -> Verdict:
+    async def record_refusal(self, delivery: Delivery, error: PermanentError, event: AnyEvent | None) -> Verdict:
         """Record a delivery that was not processed.
 
         Its failure is counted under the hash of its body: its dedup key may belong to another sender's event, which

@@ -29,7 +29,7 @@ class EffectRunner(Generic[T]):
         self._completions: RequestCoalescer[EffectRun[T], Verdict] = RequestCoalescer(self._complete)
 
     async def run(self, batch: Sequence[EffectRun[T]], on_verdict: Callable[[EffectRun[T], Verdict], None]) -> None:
-        """Run all effects and report each verdict once. Raises Unavailable when a server is away."""
+        """Run all effects and report each verdict once. Raises Unavailable if a server is unavailable."""
         prepared: list[EffectRun[T]] = []
 
         def after_prepare(run: EffectRun[T], verdict: Verdict) -> None:
@@ -44,7 +44,7 @@ class EffectRunner(Generic[T]):
                 group.create_task(self._perform(run, on_verdict))
 
     async def _prepare(self, batch: Sequence[EffectRun[T]]) -> None:
-        """Set the intents. A delivery without one has nothing to do and is remembered as processed."""
+        """Set the intents. A delivery without an intent needs no call and is stored as processed."""
         started = time.perf_counter()
         async with self._batches.transaction() as uow:
             fresh = await self._batches.unknown(uow, batch)
@@ -66,7 +66,7 @@ class EffectRunner(Generic[T]):
             async with self._slots, asyncio.timeout(EFFECT_TIMEOUT):
                 run.result = await run.effect.perform(run.intent)
         except Exception as error:  # noqa: BLE001 - an error of a call decides about its message only
-            on_verdict(run, await self._batches.failed(run, error))
+            on_verdict(run, await self._batches.record_failure(run, error))
             return
         on_verdict(run, await self._completions.submit(run, run))
 
@@ -79,10 +79,10 @@ class EffectRunner(Generic[T]):
         async with self._batches.transaction() as uow:
             fresh = await self._batches.remember(uow, batch)
             await uow.load([run.event for run in fresh])
-            led_to = [
+            announced = [
                 await self._batches.announce(uow, run, run.effect.complete(run.event, run.intent, run.result, uow))
                 for run in fresh
             ]
             await self._batches.mark_succeeded(uow, batch)
         seconds = time.perf_counter() - min(run.started_at for run in batch)
-        self._batches.report(fresh, led_to, batch, seconds)
+        self._batches.report(fresh, announced, batch, seconds)

@@ -1,7 +1,7 @@
-"""From deliveries to verdicts: the part of a consumer that knows nothing of AMQP.
+"""Processes batches of deliveries and returns a verdict for each. This module does not use AMQP.
 
-A batch of deliveries shares one transaction: inbox, handlers, state, outbox. When it fails, each delivery gets a
-transaction of its own, so only the delivery that fails is retried or parked and its neighbours pass.
+A batch shares one transaction, which covers inbox, handlers, state and outbox. If it fails, each delivery is processed
+again in a transaction of its own: only the deliveries that fail alone are retried or parked.
 """
 
 import time
@@ -37,8 +37,8 @@ T = TypeVar("T", bound=Transaction)
 class Processor(Generic[T]):
     """Runs a service's handlers and effects with the library's guarantees.
 
-    `concurrency` limits the calls of effects at one time in this process. `dedup_key` returns the value by which the
-    inbox recognises a repetition.
+    At most `concurrency` effects run at a time in this process. `dedup_key` returns the value by which the inbox
+    recognises a repetition.
     """
 
     def __init__(
@@ -64,9 +64,10 @@ class Processor(Generic[T]):
         self.has_effects = any(isinstance(handler, Effect) for handler in handlers.values())
 
     async def process(self, deliveries: Sequence[Delivery], ack: AckCallback) -> None:
-        """Process all deliveries and call `ack` once for each whose verdict is known.
+        """Process all deliveries, and call `ack` once for each that has a verdict.
 
-        Raises Unavailable when a server is away: deliveries without a verdict are to be released, none is to blame.
+        Raises Unavailable if a server is unavailable. The caller then releases the deliveries that have no verdict, and
+        their attempts are not counted.
         """
         handler_runs: list[HandlerRun[T]] = []
         effect_runs: list[EffectRun[T]] = []
@@ -77,9 +78,9 @@ class Processor(Generic[T]):
                     raise UndecodableProperties(delivery.defect)
                 event = self._codec.decode(delivery.body, delivery.routing_key)
                 handler = self._handler_for(event)
-                _require_genuine(event, delivery)
+                _verify_sender(event, delivery)
             except PermanentError as error:
-                ack(delivery, await self._batches.refused(delivery, error, event))
+                ack(delivery, await self._batches.record_refusal(delivery, error, event))
                 continue
             key = self._dedup_key(event)
             if isinstance(handler, Effect):
@@ -106,14 +107,14 @@ class Processor(Generic[T]):
         async with self._batches.transaction() as uow:
             fresh = await self._batches.remember(uow, batch)
             await uow.load([run.event for run in fresh])
-            led_to = [await self._batches.announce(uow, run, run.handler(run.event, uow)) for run in fresh]
+            announced = [await self._batches.announce(uow, run, run.handler(run.event, uow)) for run in fresh]
             if len(fresh) < len(batch):
                 await uow.repeated([run.event for run in without(batch, fresh)])
             await self._batches.mark_succeeded(uow, batch)
-        self._batches.report(fresh, led_to, batch, time.perf_counter() - started)
+        self._batches.report(fresh, announced, batch, time.perf_counter() - started)
 
 
-def _require_genuine(event: AnyEvent, delivery: Delivery) -> None:
+def _verify_sender(event: AnyEvent, delivery: Delivery) -> None:
     reason = forgery(
         exchange=delivery.exchange,
         routing_key=delivery.routing_key,

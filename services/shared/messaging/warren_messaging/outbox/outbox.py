@@ -41,7 +41,7 @@ class Outbox:
     async def transaction(self, kind: Callable[[Connection], T]) -> AsyncIterator[T]:
         """Run a block in a transaction and publish its announcements after the commit.
 
-        Raises DatabaseUnavailable when the server goes away; see Database.transaction for a commit without an answer.
+        Raises DatabaseUnavailable if the server becomes unavailable, also during the commit: see Database.transaction.
         """
         slot: PublishSlot | None = None
         entries: list[OutboxEntry] = []

@@ -19,13 +19,13 @@ from warren_messaging.transaction import Connection
 ACQUIRE_TIMEOUT = 10.0  # seconds
 STATEMENT_TIMEOUT = 30.0  # seconds
 LOCK_TIMEOUT = 10  # seconds
-IDLE_TIMEOUT = 60  # seconds; the server ends a transaction in which the client is silent for so long
-MAX_TRANSACTION = 75  # seconds; the server ends every transaction then, the library ends its own after 60
-LIMITED_SINCE = 17  # first major version of PostgreSQL with a limit for transactions
+IDLE_TIMEOUT = 60  # seconds; the server ends a transaction whose client has sent nothing for this time
+MAX_TRANSACTION = 75  # seconds; the server ends a transaction after this time, the library ends its own after 60
+TRANSACTION_TIMEOUT_SINCE = 17  # first major version of PostgreSQL with `transaction_timeout`
 KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
-"""A client that vanished holds its locks for 25 s. The server's default is more than two hours."""
+"""The server detects a lost client after 25 s and frees its locks. Its default is more than two hours."""
 
-_AWAY = (
+_UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -41,19 +41,19 @@ VALUE_REFUSED = (
     asyncpg.ProgramLimitExceededError,
 )
 """Classes 22, 23 and 54: the database refuses a value, at every attempt."""
-_MIGRATE = "have the migrations been applied?"
-_WRONG: dict[type[asyncpg.PostgresError], str] = {
+_UNMIGRATED = "have the migrations been applied?"
+_REMEDIES: dict[type[asyncpg.PostgresError], str] = {
     asyncpg.InvalidPasswordError: "check the role in the address and its password file",
     asyncpg.InvalidAuthorizationSpecificationError: "check the role in the address and its password file",
-    asyncpg.InvalidCatalogNameError: f"there is no such database; {_MIGRATE}",
-    asyncpg.UndefinedTableError: _MIGRATE,
-    asyncpg.InsufficientPrivilegeError: _MIGRATE,
+    asyncpg.InvalidCatalogNameError: f"there is no such database; {_UNMIGRATED}",
+    asyncpg.UndefinedTableError: _UNMIGRATED,
+    asyncpg.InsufficientPrivilegeError: _UNMIGRATED,
 }
-"""Errors that waiting does not cure, and the remedy."""
+"""Errors that do not end by waiting, each with its remedy."""
 
 
 class DatabaseAddress(msgspec.Struct, frozen=True):
-    """Address of the database, and where the credentials for it are. Files are read again for each connection."""
+    """Address of the database and files with its credentials. The files are read again for each connection."""
 
     url: str
     """postgresql://role@host:port/database, without the password."""
@@ -61,11 +61,11 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
     ca_file: Path | None = None
 
     def require_valid(self) -> None:
-        """Raises ConfigurationError unless the address is one."""
+        """Raise ConfigurationError unless `url` is a PostgreSQL address."""
         parts = urlsplit(self.url)
         try:
             valid = parts.scheme in {"postgres", "postgresql"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # the port is no number
+        except ValueError:  # the port is not a number
             valid = False
         if not valid:
             raise ConfigurationError(f"database address {self.url!r} is not postgresql://role@host:port/database")
@@ -90,7 +90,7 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
 
 
 class Database:
-    """A pool of connections. Every error that means "the server is unavailable" is raised as DatabaseUnavailable."""
+    """A pool of connections. Raises DatabaseUnavailable for every error of an unavailable server."""
 
     def __init__(self, address: DatabaseAddress, *, connections: int = 4, name: str = "warren_messaging") -> None:
         self._address = address
@@ -99,7 +99,10 @@ class Database:
         self._pool: asyncpg.Pool[Any] | None = None
 
     async def open(self) -> None:
-        """Raises ConfigurationError for a wrong address, role or schema, DatabaseUnavailable without a server."""
+        """Open the pool and check the server.
+
+        Raises ConfigurationError for a wrong address, role or schema, DatabaseUnavailable if no server answers.
+        """
         self._address.require_valid()
         with self._wrap_driver_errors():
             self._pool = await asyncpg.create_pool(
@@ -111,8 +114,8 @@ class Database:
                 timeout=ACQUIRE_TIMEOUT,
                 command_timeout=STATEMENT_TIMEOUT,
                 # The library changes no session state, so the usual reset would be a wasted round trip.
-                reset=_keep,
-                init=_limit,
+                reset=_skip_reset,
+                init=_limit_transactions,
                 server_settings=KEEPALIVE
                 | {
                     "application_name": self._name,
@@ -132,13 +135,13 @@ class Database:
             pool.terminate()
 
     async def probe(self) -> None:
-        """Raises DatabaseUnavailable unless the server answers and has the library's tables."""
+        """Raise DatabaseUnavailable unless the server answers and has the library's tables."""
         async with self.connection() as connection:
             await connection.execute("SELECT FROM outbox LIMIT 0", timeout=ACQUIRE_TIMEOUT)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection without a transaction, for single statements."""
+        """Lend a connection without a transaction, for single statements."""
         if self._pool is None:
             raise DatabaseUnavailable("the database pool is closed")
         with self._wrap_driver_errors():
@@ -154,8 +157,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """Commit when the block ends, roll back when it raises.
 
-        When the server goes away during the commit, the result is unknown and DatabaseUnavailable is raised. The inbox
-        tells the result when the delivery comes again.
+        If the connection is lost during the commit, the result is unknown and DatabaseUnavailable is raised. After a
+        redelivery the inbox shows whether the commit succeeded.
         """
         async with self.connection() as connection, connection.transaction():
             yield connection
@@ -179,13 +182,13 @@ class _DriverErrorWrapper:
                     f"database at {self._address.url} has a certificate that {self._address.ca_file}"
                     f" does not verify: {error}"
                 ) from error
-            case asyncpg.PostgresError() if type(error) in _WRONG:
-                remedy = _WRONG[type(error)]
+            case asyncpg.PostgresError() if type(error) in _REMEDIES:
+                remedy = _REMEDIES[type(error)]
                 raise ConfigurationError(f"database at {self._address.url} refused: {error}; {remedy}") from error
-            case _ if isinstance(error, _AWAY) or (isinstance(error, TimeoutError) and self._connection is None):
+            case _ if isinstance(error, _UNAVAILABLE) or (isinstance(error, TimeoutError) and self._connection is None):
                 raise DatabaseUnavailable(f"database at {self._address.url} is unavailable: {error!r}") from error
             case asyncpg.InternalClientError():
-                # The server has announced the end of the connection: the driver cannot use it any more.
+                # The server has announced that it closes the connection: the driver cannot use it any more.
                 if self._connection is not None:
                     with suppress(asyncpg.InterfaceError):  # the pool may have taken it back
                         self._connection.terminate()
@@ -201,15 +204,15 @@ def _is_lost(connection: Connection) -> bool:
         return True  # the pool has taken it back
 
 
-async def _limit(connection: Connection) -> None:
-    """Limit the duration of transactions at the server.
+async def _limit_transactions(connection: Connection) -> None:
+    """Make the server limit the duration of transactions.
 
-    The limit for idle transactions does not apply between the preparation of a statement and its values: the server
-    takes the session for busy.
+    `idle_in_transaction_session_timeout` does not suffice: between the messages Parse and Bind of one statement the
+    server counts the session as active.
     """
-    if connection.get_server_version().major >= LIMITED_SINCE:
+    if connection.get_server_version().major >= TRANSACTION_TIMEOUT_SINCE:
         await connection.execute(f"SET transaction_timeout = '{MAX_TRANSACTION}s'")
 
 
-async def _keep(connection: object) -> None:
+async def _skip_reset(connection: object) -> None:
     """Do not reset a released connection."""

@@ -1,4 +1,4 @@
-"""Events as another service sends them."""
+"""Builds events and deliveries for tests, as another service would publish them."""
 
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -12,10 +12,10 @@ from warren_messaging.events import AnyEvent, Event, EventData
 Data = TypeVar("Data", bound=EventData)
 
 Deliverable = AnyEvent | EventData | bytes
-"""An event, the data of one, or a body."""
+"""An event, the data of an event, or the body of a message."""
 
 
-class _Claims(msgspec.Struct, frozen=True):
+class _ClaimedSender(msgspec.Struct, frozen=True):
     source: str = ""
     type: str = ""
 
@@ -26,15 +26,15 @@ def event_of(data: Data, **fields: Any) -> Event[Data]:
     Its source is the service that the type is named after: `order.paid` comes from `/warren/order`. `fields` sets
     attributes of the envelope.
     """
-    identity = codec.new_id()
+    event_id = codec.new_id()
     attributes: dict[str, Any] = {
         "specversion": "1.0",
-        "id": identity,
+        "id": event_id,
         "source": f"/warren/{data.TYPE.partition('.')[0]}",
         "type": data.TYPE,
         "subject": uuid4(),
         "time": codec.now(),
-        "logicalid": identity,
+        "logicalid": event_id,
         "sourcesequence": 1,
         "data": data,
     }
@@ -42,28 +42,28 @@ def event_of(data: Data, **fields: Any) -> Event[Data]:
 
 
 def with_new_ids(event: Event[Data]) -> Event[Data]:
-    """Return a new event with the same content, which is not a repetition."""
-    identity = codec.new_id()
-    return msgspec.structs.replace(event, id=identity, logicalid=identity)
+    """Return a copy that the inbox takes for a new event: `id` and `logicalid` are new."""
+    event_id = codec.new_id()
+    return msgspec.structs.replace(event, id=event_id, logicalid=event_id)
 
 
 def delivery_of(message: Deliverable, **fields: Any) -> Delivery:
-    """Return the delivery of a message that the service in its source has published with its type as routing key.
+    """Return a delivery of `message`, published by the service in its `source` with its `type` as routing key.
 
-    `fields` sets attributes of the delivery. `user_id=None` stands for a sender that does not name its user.
+    `fields` sets attributes of the delivery. `user_id=None` means that the sender did not set its user.
     """
     if isinstance(message, EventData):
         message = event_of(message)
     body = message if isinstance(message, bytes) else codec.encode(message)
     try:
-        claims = msgspec.json.decode(body, type=_Claims)
+        claimed = msgspec.json.decode(body, type=_ClaimedSender)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        claims = _Claims()
+        claimed = _ClaimedSender()
     attributes: dict[str, Any] = {
         "tag": 0,
         "body": body,
         "exchange": "order.exchange",
-        "routing_key": claims.type,
-        "user_id": claims.source.rsplit("/", 1)[-1],
+        "routing_key": claimed.type,
+        "user_id": claimed.source.rsplit("/", 1)[-1],
     }
     return Delivery(**(attributes | fields))
