@@ -1,1 +1,1 @@
-"""The broker: its management API, the observed state, records of owners, and the execution of steps."""
+"""Access to the broker: management API client, observed state, owner records, execution of plan steps."""

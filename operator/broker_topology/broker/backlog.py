@@ -1,9 +1,9 @@
 """Determines whether a queue is empty without consuming from it.
 
-Measured on 4.3.6: the counts of quorum queues and streams are up to 5 s old, 0 for a queue that has just received its
-first message included. A count of 0 is therefore believed only after `QUIET_SECONDS` in which no message could be
+Measured on 4.3.6: the counts of quorum queues and streams are up to 5 s old; they may be 0 although the queue has just
+received its first message. A count of 0 is therefore used only after `QUIET_SECONDS` in which no message could be
 routed to the queue; a queue that supports it is also peeked into. `if-empty` does not help: quorum queues refuse it,
-and streams ignore it and delete their messages.
+and streams accept it and delete their messages.
 """
 
 import asyncio

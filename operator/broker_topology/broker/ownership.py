@@ -1,8 +1,8 @@
 """Records of owners, stored at the broker itself.
 
-One global parameter for each owner lists the objects that it claims. It is written before an object is made and
-shortened after one is deleted, so after an interruption every object of an owner is still on its record. A broker that
-is restored from definitions gets the records back.
+One global parameter for each owner lists the objects that it claims. An object is added before it is created and
+removed after it is deleted, so every object of an owner is on its record after an interruption. A broker that is
+restored from definitions gets the records back.
 """
 
 import hashlib
@@ -30,13 +30,13 @@ class OwnerRecord(msgspec.Struct, frozen=True):
     owner: str
     claims: frozenset[ObjectId] = frozenset()
     made: frozenset[str] = frozenset()
-    """Virtual hosts that this package made: only these are ever deleted."""
+    """Virtual hosts that this package created. It deletes no others."""
     digest: str = ""
-    """Of the last wanted state that was written completely. A difference from the same wanted state is drift."""
+    """Digest of the last desired state that was written completely. While it is unchanged, a difference is drift."""
     passwords: Mapping[str, str] = {}
-    """A fingerprint of each user's password hash, as last written: it tells a new Secret from a changed user."""
+    """Fingerprint of each user's last written password hash. It distinguishes a new Secret from a changed user."""
     notes: Mapping[str, Any] = {}
-    """Other data that must survive a restart, by topic. Never a password: users who see policies see this."""
+    """Other data that must survive a restart, by topic. No passwords: users that can list policies can read it."""
 
     @property
     def declaring(self) -> frozenset[Key]:

@@ -80,7 +80,7 @@ class Plan(msgspec.Struct, frozen=True):
         return bool(self.steps)
 
 
-NEVER_ELECTED = FieldChange("leader", "none, as its declaration was interrupted", "any")
+NEVER_ELECTED = FieldChange("leader", "none (its declaration was interrupted)", "any")
 
 
 def plan(

@@ -68,7 +68,7 @@ class Claims:
                 if kind in {ObjectKind.USER, ObjectKind.USER_LIMIT} and name in self._shared:
                     continue
                 change = f"only that owner may change it: --owner {other.owner}"
-                hint = "name it in one place only" if self._owner else change
+                hint = "declare it in one Topology only" if self._owner else change
                 path = f"spec.{kind.section}" + ("" if kind.section in WITHOUT_NAME else f".{name}")
                 message = f"{kind.value} {identity} belongs to {other.owner} already; {hint}"
                 yield Finding(self._declaring(kind, identity).origin, path, message)

@@ -1,9 +1,10 @@
-"""Deletes the objects that an owner has and no longer wants, and never a message with them.
+"""Deletes the objects that an owner no longer declares, without losing a message.
 
 Order: first users and permissions, so that no client uses the objects; then the bindings, so that no message is routed
-to the queues; then the empty queues; then the rest. The count of a queue is believed after a quiet time only (see
-`backlog`). One gap remains: a message that is published directly to a quorum queue or stream in the milliseconds
-between the last check and the deletion. The broker itself deletes classic queues only if they are empty.
+to the queues; then the empty queues; then the rest. Counts of messages are used only some seconds after the
+last binding is gone (see `backlog`). One gap remains: a message that is published directly to a quorum queue or stream
+in the milliseconds between the last check and the deletion. The broker itself deletes classic queues only if they are
+empty.
 """
 
 import asyncio
@@ -95,12 +96,12 @@ class Deletion:
         self._failures: list[StepFailure] = []
 
     async def plan(
-        self, unwanted: Iterable[ObjectId], *, believe_counts: bool = True, wait: bool = False
+        self, unwanted: Iterable[ObjectId], *, trust_counts: bool = True, wait: bool = False
     ) -> DeletionPlan:
-        """Plans as far as it is known without changing anything.
+        """Plan the deletion without changing anything.
 
-        Counts are late: a caller that runs again soon may believe a count above 0, a caller that runs once may not.
-        With `wait`, a queue that the broker has not counted yet is kept.
+        The broker updates counts late. `trust_counts` keeps queues whose count is above 0: for callers that run again
+        soon. With `wait`, a queue that the broker has not counted yet is kept.
         """
         observed = self._observed
         candidates = frozenset((kind, identity) for kind, identity in unwanted if identity in observed[kind])
@@ -108,7 +109,7 @@ class Deletion:
         for each in candidates:
             kind, identity = each
             if each in self._shared and kind is not ObjectKind.VHOST:
-                kept[each] = f"{self._shared[each]} has it as well"
+                kept[each] = f"{self._shared[each]} claims it as well"
             elif kind in {ObjectKind.USER, ObjectKind.PERMISSION} and identity.name[0] == self._api.username:
                 kept[each] = "this process connects as that user"
         inside = frozenset(each for each in candidates if each[0] is not ObjectKind.VHOST)
@@ -117,7 +118,7 @@ class Deletion:
             for kind, identity in inside
             if kind is ObjectKind.QUEUE and not self._may_hold(identity, observed[kind][identity])
         ]
-        if queues and believe_counts:
+        if queues and trust_counts:
             kept |= await backlogs(self._api, queues, wait=wait)
         kept |= retained(inside, observed, kept)
         for kind, identity in candidates - inside:

@@ -49,7 +49,7 @@ async def finalize(
         reason = "deletionPolicy: Retain" if retain else "mode: Plan"
         return TopologyResult(Plan(()), _states((each, Status.RETAINED, reason) for each in existing))
     deletion = Deletion(api, observed, record, known.values(), DeletionAllowance.of([resource]), quiet_seconds)
-    planned = await deletion.plan(existing, believe_counts=False)
+    planned = await deletion.plan(existing, trust_counts=False)
     steps = planned.steps(observed)
     done = await deletion.execute(planned)
     if not done.failures:

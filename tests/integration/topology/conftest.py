@@ -91,8 +91,8 @@ class Broker:
         finally:
             await connection.close()
 
-    def elsewhere(self, spec: dict[str, Any], name: str) -> LoadedTopology:
-        """One resource in a second virtual host of this test."""
+    def in_second_vhost(self, spec: dict[str, Any], name: str) -> LoadedTopology:
+        """Return one Topology, moved to the second virtual host of this test."""
         (moved,) = broker_topology.with_vhost(self.topology(spec, name), f"{self.vhost}-2")
         return moved
 

@@ -1,4 +1,4 @@
-"""A declaration that is interrupted leaves a queue that never elects a leader."""
+"""Queues without a leader: the broker leaves one when the request that declares it is aborted."""
 
 import asyncio
 import base64
@@ -23,8 +23,8 @@ from tests.messaging_env import eventually
 
 QUORUM = {"durable": True, "auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
 PEEK = {"count": 9, "ackmode": "ack_requeue_true", "encoding": "auto"}
-COMPANY = 15
-TRIES = 60
+OTHER_QUEUES = 15
+ATTEMPTS = 60
 
 
 class InterruptedDeclarations:
@@ -50,18 +50,18 @@ class InterruptedDeclarations:
         writer.transport.abort()
 
     async def until_leaderless(self, name: str) -> None:
-        """Repeats the declaration, beside others that keep the broker busy, until the queue has no leader."""
-        for number in range(TRIES):
-            several = [name, *(f"other{number}.{each}" for each in range(COMPANY))]
-            await asyncio.gather(*(self.declare(each, random.uniform(0, 0.06)) for each in several))
+        """Abort declarations of the queue until it has no leader. Other declarations keep the broker busy."""
+        for attempt in range(ATTEMPTS):
+            names = [name, *(f"other{attempt}.{number}" for number in range(OTHER_QUEUES))]
+            await asyncio.gather(*(self.declare(each, random.uniform(0, 0.06)) for each in names))
             await asyncio.sleep(1.0)
             if never_had_leader(await members(self._api, key(name, self._vhost))):
                 return
             await self._api.delete(path("queues", self._vhost, name))
-        raise AssertionError(f"{name} was never caught in {TRIES} tries")
+        raise AssertionError(f"{name} had a leader after each of {ATTEMPTS} aborted declarations")
 
     async def clear(self) -> None:
-        """Deletes the other queues: a virtual host with many leaderless queues takes too long to delete."""
+        """Delete the other queues: the broker needs too long to delete a virtual host with many leaderless queues."""
         if self._vhost not in [each["name"] for each in await self._api.get(path("vhosts") + "?columns=name")]:
             return
         listed = await self._api.get(path("queues", self._vhost) + "?columns=name")
@@ -93,13 +93,13 @@ SPEC: dict[str, Any] = {
 
 
 async def leave_leaderless(broker, api, interruptions, queue: str):
-    """Makes the state that a run leaves when it is killed during a request."""
+    """Create a leaderless queue and its owner's record, as a reconcile leaves them when it is killed."""
     await interruptions.until_leaderless(queue)
-    known = (await ownership.records(api)).get(broker.owner(), ownership.OwnerRecord(broker.owner()))
-    dead, vhost = key(queue, broker.vhost), key(broker.vhost)
-    claims = known.claims | {(ObjectKind.QUEUE, dead), (ObjectKind.VHOST, vhost)}
-    notes = ownership.declaring(known.notes, [dead])
-    await ownership.write(api, replace(known, notes=notes, made=known.made | {broker.vhost}, claims=claims))
+    record = (await ownership.records(api)).get(broker.owner(), ownership.OwnerRecord(broker.owner()))
+    leaderless, vhost = key(queue, broker.vhost), key(broker.vhost)
+    claims = record.claims | {(ObjectKind.QUEUE, leaderless), (ObjectKind.VHOST, vhost)}
+    notes = ownership.declaring(record.notes, [leaderless])
+    await ownership.write(api, replace(record, notes=notes, made=record.made | {broker.vhost}, claims=claims))
 
 
 async def test_a_leaderless_queue_is_declared_again_with_its_bindings(broker, api, interruptions):
@@ -109,7 +109,7 @@ async def test_a_leaderless_queue_is_declared_again_with_its_bindings(broker, ap
     outcome = await broker.reconcile(SPEC, api=api)
     assert (outcome.ready, outcome.failures) == (True, ())
     changes = [str(change) for step in outcome.plan.steps for change in step.changes if step.key.name == ("work",)]
-    assert changes == ["leader: none, as its declaration was interrupted -> any"]
+    assert changes == ["leader: none (its declaration was interrupted) -> any"]
     await accepts_messages(broker, "work")
     bindings = await api.get(path("bindings", broker.vhost, "e", "events", "q", "work"))
     assert [each["routing_key"] for each in bindings] == ["#"]
@@ -117,14 +117,14 @@ async def test_a_leaderless_queue_is_declared_again_with_its_bindings(broker, ap
     assert not (await broker.reconcile(SPEC, api=api)).plan
 
 
-async def test_a_queue_with_a_leader_is_left_alone(broker, api):
+async def test_a_queue_with_a_leader_is_not_changed(broker, api):
     await broker.reconcile(SPEC, api=api)
     await accepts_messages(broker, "work")
     record = (await ownership.records(api))[broker.owner()]
     await ownership.write(api, replace(record, notes=ownership.declaring({}, [key("work", broker.vhost)])))
     assert not (await broker.reconcile(SPEC, api=api)).plan
-    held = await api.post(path("queues", broker.vhost, "work", "get"), PEEK)
-    assert len(held) == 1
+    messages = await api.post(path("queues", broker.vhost, "work", "get"), PEEK)
+    assert len(messages) == 1
 
 
 async def test_a_leaderless_queue_is_deleted_with_its_owner(broker, api, interruptions):
@@ -135,17 +135,17 @@ async def test_a_leaderless_queue_is_deleted_with_its_owner(broker, api, interru
     assert broker.owner() not in await ownership.records(api)
 
 
-async def test_no_declaration_is_interrupted_by_a_cancellation(broker, api):
-    """A cancelled run waits for the requests that it has sent."""
+async def test_a_cancelled_reconcile_interrupts_no_declaration(broker, api):
+    """A cancelled reconcile waits for the responses to the requests that it has sent."""
     queues = {f"q{number}": {} for number in range(40)}
     running = asyncio.create_task(broker.reconcile({"queues": queues}, api=api))
     await eventually(lambda: api.requests["PUT"] > 10)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    there = [key(each["name"], broker.vhost) for each in await api.get(path("queues", broker.vhost) + "?columns=name")]
-    assert len(there) > 5
-    assert not any([never_had_leader(await members(api, each)) for each in there])
+    found = [key(each["name"], broker.vhost) for each in await api.get(path("queues", broker.vhost) + "?columns=name")]
+    assert len(found) > 5
+    assert not any([never_had_leader(await members(api, each)) for each in found])
 
 
 @pytest.mark.usefixtures("quick_counts")
@@ -160,5 +160,5 @@ async def test_an_interrupted_migration_continues(broker, api, interruptions):
         return (await broker.reconcile(migrating, api=api, migrate=migrator)).ready
 
     await eventually(ready, 90)
-    held = await api.post(path("queues", broker.vhost, "work", "get"), PEEK)
-    assert len(held) == 1
+    messages = await api.post(path("queues", broker.vhost, "work", "get"), PEEK)
+    assert len(messages) == 1
