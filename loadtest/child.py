@@ -1,4 +1,4 @@
-"""Measured child processes, which print their result as one line of JSON."""
+"""Runs measurements in child processes. A child prints its result as one line of JSON, the last of its output."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class RunFailed(LocalError):
-    """A process of the benchmark failed or did not finish in time; the message has its output."""
+    """A process of the benchmark failed or did not finish in time."""
 
 
 def run_child(
@@ -28,7 +28,10 @@ def run_child(
     environment: Mapping[str, str] | None = None,
     time_limit: float | None = None,
 ) -> tuple[T, str]:
-    """Run a module of this package; returns its result and its standard error. Raises RunFailed."""
+    """Run a module of this package; returns its result and its standard error.
+
+    Raises RunFailed if it prints no result or does not finish within `time_limit` seconds.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     try:
         done = subprocess.run(
@@ -46,8 +49,11 @@ def run_child(
 
 
 def write_result(result: Any) -> None:
-    """Write the result of this process completely. A signal can interrupt a write to a pipe after 64 KB; a buffer then
-    writes the rest, and `sys.stdout` has none where PYTHONUNBUFFERED is set."""
+    """Write the result of this process to standard output, for `read_result` of its parent.
+
+    The write is buffered even where PYTHONUNBUFFERED is set: a signal can interrupt an unbuffered write to a pipe after
+    64 KB, and the rest would be lost.
+    """
     sys.stdout.flush()
     with open(sys.stdout.fileno(), "wb", closefd=False) as output:
         output.write(msgspec.json.encode(result) + b"\n")

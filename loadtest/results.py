@@ -1,4 +1,4 @@
-"""The result of a benchmark: the host, summaries of repeated measurements, targets, and the exit code."""
+"""Parts of a benchmark's result: the host, summaries of repeated measurements, targets, and the exit code."""
 
 import os
 import platform
@@ -14,25 +14,26 @@ LIBRARIES = ("aio-pika", "aiormq", "asyncpg", "litestar", "msgspec", "uvloop")
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every command; wrong usage is 2."""
+    """Exit codes of all benchmark commands, except 2, which the argument parser returns for wrong usage."""
 
     MET = 0
     BROKEN = 1
-    """An invariant is broken or the run failed, so that its figures mean nothing."""
+    """An invariant is broken or the run failed; the measured values are not valid."""
     MISSED = 3
-    """Every invariant holds, and a target is missed."""
+    """Every invariant holds, but a target is missed."""
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A measured value and its bound."""
+    """A measured value and the bound that it must respect."""
 
     number: str
-    """P1 to P9"""
+    """`P1` to `P9`, as in docs/performance.md."""
     what: str
+    """The measured quantity, in words."""
     value: float
     bound: float
     at_most: bool = False
-    """Whether the bound is a maximum instead of a minimum."""
+    """Whether the bound is a maximum; otherwise it is a minimum."""
 
     @property
     def met(self) -> bool:
@@ -44,15 +45,18 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def exit_code(targets: Sequence[Target], broken: Sequence[str]) -> ExitCode:
+    """Return the exit code of a run; `broken` describes the broken invariants."""
     if broken:
         return ExitCode.BROKEN
     return ExitCode.MET if all(target.met for target in targets) else ExitCode.MISSED
 
 
 class Summary(msgspec.Struct, frozen=True):
+    """Summary of repeated measurements of one quantity."""
+
     min: float
     median: float
-    """Compared with a target, because one disturbed measurement does not change it."""
+    """The value compared with a target: a single outlier hardly changes it."""
     max: float
 
     @classmethod
@@ -61,15 +65,15 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Host(msgspec.Struct, frozen=True):
-    """The machine and the versions that figures depend on."""
+    """The machine and the software versions on which the measured values depend."""
 
     processor: str
     cores: int
-    """Those that this process may use."""
+    """CPU cores that this process may use."""
     memory_gib: float
     kernel: str
     load: float
-    """Average of the minute before the run; more than about 0.3 means that other work was going on."""
+    """Load average of the minute before the run; above about 0.3 other programs disturbed the run."""
     python: str
     libraries: dict[str, str]
 

@@ -42,7 +42,7 @@ class ServicePart:
         return self.supervisor.failure(self.name)
 
     def start(self) -> None:
-        self.supervisor.start_again(self.name)
+        self.supervisor.restart_ended(self.name)
 
     def stop(self) -> None:
         self.supervisor.stop(self.name)

@@ -1,4 +1,4 @@
-"""Runs the service processes, with a log file for each.
+"""Runs service processes and writes the output of each to a log file.
 
 `check` and `wait` raise an error, with the last lines of the log, when a process ends unexpectedly. `warren up`
 restarts the process instead: see devtools/local/watch.py.
@@ -28,7 +28,7 @@ LAST_LINES = 20
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """The command of a process. `env` is added to the environment of this process."""
+    """A command to run. `env` is added to the supervisor's own environment, and overrides it."""
 
     name: str
     argv: Sequence[str]
@@ -47,7 +47,7 @@ class _Running:
 class Supervisor:
     """Starts, watches and stops processes. `on_line(name, line)` is called from one thread per process.
 
-    `grace` is the time in seconds between SIGTERM and SIGKILL. If this process dies, the kernel kills all of them.
+    `grace` is the time in seconds between SIGTERM and SIGKILL. If the supervisor dies, the kernel kills its processes.
     """
 
     def __init__(self, log_dir: Path, on_line: OnLine | None = None, grace: float = 15.0) -> None:
@@ -64,7 +64,7 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The running processes, by name."""
+        """Process ids of the running processes, by name."""
         return {name: one.popen.pid for name, one in list(self._running.items()) if one.popen.poll() is None}
 
     @property
@@ -77,7 +77,7 @@ class Supervisor:
         return self._log_dir / f"{name}.log"
 
     def start(self, process: ProcessSpec, *, keep_log: bool = False) -> None:
-        """Start a process; empties its log unless `keep_log`. Raises LocalError if the name is running."""
+        """Start a process. Its log is emptied unless `keep_log`. Raises LocalError if a process of that name runs."""
         if process.name in self.pids:
             raise LocalError(f"{process.name} is already running.")
         log = LogFile(self.log_file(process.name), append=keep_log)
@@ -94,11 +94,11 @@ class Supervisor:
 
     @property
     def names(self) -> list[str]:
-        """Every process that was started, running or not."""
+        """Names of all processes that have been started, running or not."""
         return list(self._running)
 
     def failure(self, name: str) -> ProcessFailedError | None:
-        """Return how the process ended, if it ended unexpectedly."""
+        """Return an error with the exit code and the last log lines of a process that ended unexpectedly, else None."""
         one = self._running[name]
         exit_code = one.popen.poll()
         if exit_code is None or one.stopping:
@@ -106,7 +106,7 @@ class Supervisor:
         one.pump.join(1.0)
         return ProcessFailedError(name, exit_code, tail(self.log_file(name), LAST_LINES))
 
-    def start_again(self, name: str) -> None:
+    def restart_ended(self, name: str) -> None:
         """Start an ended process with the same command; appends to its log."""
         self.start(self._running[name].process, keep_log=True)
 
@@ -117,7 +117,10 @@ class Supervisor:
                 raise failure
 
     def wait(self, until: threading.Event | None = None, time_limit: float | None = None) -> bool:
-        """Check until the event is set (returns True) or for `time_limit` seconds (returns False)."""
+        """Wait for the event; returns False after `time_limit` seconds without it.
+
+        Raises ProcessFailedError as soon as a process ends unexpectedly.
+        """
         until = until or threading.Event()
         deadline = None if time_limit is None else time.monotonic() + time_limit
         while not until.wait(POLL_INTERVAL):
@@ -127,18 +130,18 @@ class Supervisor:
         return True
 
     def stop(self, name: str) -> int:
-        """Send SIGTERM, and SIGKILL after the grace; returns the exit code (negative: the signal)."""
+        """Send SIGTERM, and SIGKILL `grace` seconds later; returns the exit code (negative: the signal)."""
         return self._stop([self._running[name]])[name]
 
     def kill(self, name: str) -> None:
-        """Send SIGKILL, like a crash."""
+        """Kill the process and its children with SIGKILL. `check` does not count this as a failure."""
         one = self._running[name]
         one.stopping = True
         _signal_group(one.popen, signal.SIGKILL)
         one.popen.wait()
 
     def restart(self, name: str, *, kill: bool = False) -> None:
-        """Stop the process and start the same command with an empty log."""
+        """Stop (or `kill`) the process and start the same command with an empty log."""
         one = self._running[name]
         if kill:
             self.kill(name)
@@ -150,19 +153,19 @@ class Supervisor:
         """Stop all processes in parallel; returns the exit codes by name."""
         return self._stop(list(self._running.values()))
 
-    def _stop(self, those: list[_Running]) -> dict[str, int]:
-        for one in those:
+    def _stop(self, running: list[_Running]) -> dict[str, int]:
+        for one in running:
             one.stopping = True
             if one.popen.poll() is None:
                 one.popen.terminate()
         deadline = time.monotonic() + self._grace
-        for one in those:
+        for one in running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 one.popen.wait(max(0.0, deadline - time.monotonic()))
-            # Also the children that it left.
+            # Children of the process may still run in its process group.
             _signal_group(one.popen, signal.SIGKILL)
-        codes = {one.process.name: one.popen.wait() for one in those}
-        for one in those:
+        codes = {one.process.name: one.popen.wait() for one in running}
+        for one in running:
             one.pump.join(2.0)
         return codes
 
@@ -178,9 +181,9 @@ def _signal_group(popen: subprocess.Popen[bytes], number: signal.Signals) -> Non
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise KeyboardInterrupt for a block, as Ctrl-C does. For the main thread only.
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt within the block, as Ctrl-C does. Only for the main thread.
 
-    So `kill`, `warren down` and a closed terminal run every `finally`.
+    So `finally` blocks also run when `kill`, `warren down` or a closed terminal ends the program.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

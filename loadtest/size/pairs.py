@@ -1,4 +1,4 @@
-"""Runs the same orders through an empty and a preloaded system in turn, and compares their CPU."""
+"""Runs the same orders through an empty and a preloaded system alternately, and compares the CPU time that they use."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -10,29 +10,32 @@ from loadtest.orders.run import OrderRun, run_orders
 from loadtest.results import Summary
 from loadtest.size.preloaded_system import PreloadedSystem
 
-WARM_UP = 0.2  # of the orders of a run precede the first pair
+WARM_UP = 0.2  # orders before the first pair, as a fraction of the orders of one run
 
 
 class SizePair(msgspec.Struct, frozen=True):
-    """The same orders through both systems, one right after the other."""
+    """Two runs of the same orders, one directly after the other: on the empty and on the preloaded system."""
 
     empty: OrderRun
     full: OrderRun
 
     @property
     def ratio(self) -> float:
-        """Full to empty, in CPU of services and servers for each order."""
+        """CPU time for an order on the preloaded system, divided by that on the empty one."""
         return self.full.per_thousand / self.empty.per_thousand
 
 
 class SizeComparison(msgspec.Struct, frozen=True):
+    """The result of all pairs. `full` is the preloaded system."""
+
     what: str
+    """The preloaded data, in words."""
     pairs: list[SizePair]
     ratio: Summary
     parts: dict[str, tuple[float, float]]
-    """Process or server to its CPU seconds for 1,000 orders, empty and full, each the median."""
+    """By process or server: median CPU seconds for 1,000 orders on the empty and on the full system."""
     sequential_reads: dict[str, float]
-    """Table to the rows that the full system read without an index, for each order. Grows with old rows."""
+    """By table: rows for each order that the full system read without an index. A scan of old rows shows here."""
     checks: list[Check]
 
 
@@ -47,7 +50,7 @@ async def compare_sizes(
     seed: int,
     on_progress: Callable[[float], None],
 ) -> SizeComparison:
-    """Raises RunFailed when orders stall."""
+    """Run a warm-up, then `pairs` pairs with `orders` orders per run. Raises RunFailed when no more orders complete."""
     found: list[SizePair] = []
     accepted: dict[PreloadedSystem, list[UUID]] = {empty: [], full: []}
 
@@ -60,7 +63,7 @@ async def compare_sizes(
         await run(system, 0, max(round(orders * WARM_UP), 1))
     before = await full.sequential_reads()
     for number in range(1, pairs + 1):
-        # The second run of a pair finds a warmer machine, so the order alternates.
+        # The first run of a pair may find other conditions, such as cold caches: the systems take turns.
         order = (empty, full) if number % 2 else (full, empty)
         runs = {system: await run(system, number, orders) for system in order}
         found.append(SizePair(runs[empty], runs[full]))

@@ -32,7 +32,7 @@ def helm(release: Release, *arguments: str | Path, values: Object | None = None)
 
 @functools.cache
 def text(case: str, release: Release = NEWEST) -> str:
-    """The rendering with ci/<name>-values.yaml."""
+    """The text that the chart renders with ci/<case>-values.yaml."""
     done = helm(release, "template", NAME, CHART, "--namespace", NAMESPACE, "--values", CASES[case])
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -47,7 +47,8 @@ def case(name: str, release: Release = NEWEST) -> list[Object]:
     return objects(text(name, release))
 
 
-def made_of(values: Object, name: str = NAME, namespace: str = NAMESPACE) -> list[Object]:
+def render(values: Object, name: str = NAME, namespace: str = NAMESPACE) -> list[Object]:
+    """The objects that the chart renders with these values."""
     done = helm(NEWEST, "template", name, CHART, "--namespace", namespace, values=values)
     assert done.returncode == 0, done.stderr
     return objects(done.stdout)

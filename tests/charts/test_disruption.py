@@ -3,7 +3,7 @@
 import pytest
 
 from services.registry import HTTP_PROCESSES
-from tests.charts.rendering import CASES, Object, case, containers, made_of, pods
+from tests.charts.rendering import CASES, Object, case, containers, pods, render
 
 MINUTES = 60
 HTTP = {f"warren-{process}" for process in HTTP_PROCESSES}
@@ -44,7 +44,7 @@ def test_startup_seconds_can_be_set_for_each_kind_of_process() -> None:
         "postgresql": {"startupSeconds": 500},
         "topology-operator": {"startupSeconds": 700},
     }
-    found = {pod: patience(container) for pod, container in long_running(made_of(values)).items()}
+    found = {pod: patience(container) for pod, container in long_running(render(values)).items()}
     assert found.pop("Deployment/warren-payment") == 303
     assert found.pop("StatefulSet/warren-rabbitmq") == 402
     assert found.pop("StatefulSet/warren-postgresql") == 501
@@ -53,7 +53,7 @@ def test_startup_seconds_can_be_set_for_each_kind_of_process() -> None:
 
 
 def three(**values: Object) -> list[Object]:
-    return made_of({"rabbitmq": {"replicas": 3, **values}})
+    return render({"rabbitmq": {"replicas": 3, **values}})
 
 
 def test_a_budget_allows_one_broker_eviction_at_a_time() -> None:
@@ -136,7 +136,7 @@ def ending(bodies: list[Object]) -> dict[str, tuple[int, int, int]]:
 def test_pre_stop_seconds_count_against_the_grace_period() -> None:
     values = {"default": {"preStopSeconds": 20}, "components": {"audit": {"preStopSeconds": 0, "grace": 10}}}
     assert {pause for name, (pause, _, _) in ending(case("default")).items() if name in HTTP} == {8}
-    for bodies in (case("default"), made_of({**values, "default": {"preStopSeconds": 20, "grace": 60}})):
+    for bodies in (case("default"), render({**values, "default": {"preStopSeconds": 20, "grace": 60}})):
         for name, (pause, limit, grace) in ending(bodies).items():
             assert pause + limit < grace, name
             assert (pause > 0) == (name in HTTP and (name != "warren-audit" or bodies is case("default"))), name

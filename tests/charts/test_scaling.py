@@ -9,7 +9,7 @@ import yaml
 
 from devtools.paths import CHECKOUT
 from services.registry import SERVICE_NAMES
-from tests.charts.rendering import CASES, Object, case, made_of
+from tests.charts.rendering import CASES, Object, case, render
 
 TOLERANCE = 0.1  # an autoscaler ignores a smaller relative difference
 
@@ -96,7 +96,7 @@ def test_depth_and_rate_determine_the_number_of_pods(now: int, messages: int, ar
 )
 def test_targets_follow_backlog_seconds(seconds: float, each_second: float, depth: int, rate: int) -> None:
     scaling = {"enabled": True, "backlogSeconds": seconds, "messagesPerSecond": each_second}
-    found = by_keda(made_of({"components": {"sms": {"autoscaling": scaling}}}))
+    found = by_keda(render({"components": {"sms": {"autoscaling": scaling}}}))
     assert found == {"warren-sms": Scaler("sms.queue", 1, 4, depth, rate)}
 
 
@@ -188,7 +188,7 @@ def labels_given(bodies: list[Object]) -> list[Object]:
 def test_two_releases_scale_on_their_own_metrics() -> None:
     """Both have the same names of virtual host, queues and services, and share one adapter."""
     values = yaml.safe_load(CASES["hpa"].read_text())
-    releases = [made_of(values, *where) for where in (("warren", "shop"), ("warren", "test"), ("other", "shop"))]
+    releases = [render(values, *where) for where in (("warren", "shop"), ("warren", "test"), ("other", "shop"))]
     for bodies in releases:
         selectors, given = asked_for(bodies), labels_given(bodies)
         assert len(selectors) == 2 * len(SERVICE_NAMES)
@@ -211,7 +211,7 @@ def test_metrics_of_an_external_broker_are_selected_by_its_labels() -> None:
     values = yaml.safe_load(CASES["external"].read_text()) | {"autoscaling": {"mode": "hpa"}}
     values["rabbitmq"]["external"]["metricLabels"] = {"job": "broker"}
     values["components"] = {"sms": {"autoscaling": {"enabled": True}}}
-    depth, rate = asked_for(made_of(values))
+    depth, rate = asked_for(render(values))
     assert depth == {"queue": "sms.queue", "vhost": "orders", "job": "broker"}
     assert rate == {"messaging_consumer_group_name": "sms", "namespace": "shop", "release": "warren"}
 
@@ -220,7 +220,7 @@ def test_connection_limits_follow_the_number_of_pods() -> None:
     """Connections for the largest number of pods and one more during an update, doubled."""
     values = yaml.safe_load(CASES["default"].read_text()) if "default" in CASES else {}
     scaled = {"payment": {"autoscaling": {"enabled": True, "maximum": 40}}, "email": {"replicas": 9}}
-    bodies = made_of(values | {"components": scaled})
+    bodies = render(values | {"components": scaled})
     users = {
         name: user["limits"]["maxConnections"]
         for body in bodies

@@ -3,7 +3,7 @@
 import pytest
 
 from services.registry import PROCESSES, SERVICE_NAMES
-from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, containers, helm, made_of, objects, pods
+from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, containers, helm, objects, pods, render
 
 POD: Object = {
     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
@@ -37,7 +37,7 @@ def test_defaults_apply_to_every_pod_unless_overridden() -> None:
         "postgresql": {"nodeSelector": {"disk": "fast"}, "podLabels": {"team": "db"}},
         "topology-operator": POD | METADATA,
     }
-    found = {name: (metadata, spec) for name, metadata, spec in pods(made_of(merged(SERVERS, values)))}
+    found = {name: (metadata, spec) for name, metadata, spec in pods(render(merged(SERVERS, values)))}
     metadata, spec = found.pop("Deployment/warren-payment")
     assert chosen(spec) == {key: value for key, value in (POD | own).items() if value}
     metadata, spec = found.pop("StatefulSet/warren-postgresql")
@@ -54,9 +54,7 @@ def test_defaults_apply_to_every_pod_unless_overridden() -> None:
 
 def test_custom_labels_do_not_change_selectors() -> None:
     labels = {"app.kubernetes.io/name": "x", "app.kubernetes.io/component": "x", "app.kubernetes.io/instance": "x"}
-    for body in made_of(
-        merged(SERVERS, {"default": {"podLabels": labels}, "topology-operator": {"podLabels": labels}})
-    ):
+    for body in render(merged(SERVERS, {"default": {"podLabels": labels}, "topology-operator": {"podLabels": labels}})):
         if body["kind"] in {"Deployment", "StatefulSet"}:
             selector = body["spec"]["selector"]["matchLabels"]
             assert selector.items() <= body["spec"]["template"]["metadata"]["labels"].items()
@@ -65,7 +63,7 @@ def test_custom_labels_do_not_change_selectors() -> None:
 
 
 def cluster(**rabbitmq: object) -> Object:
-    return next(body for body in made_of({"rabbitmq": rabbitmq}) if body["kind"] == "RabbitmqCluster")
+    return next(body for body in render({"rabbitmq": rabbitmq}) if body["kind"] == "RabbitmqCluster")
 
 
 def test_pod_settings_apply_to_clustered_brokers() -> None:
@@ -91,7 +89,7 @@ def test_a_component_may_have_additional_environment_volumes_and_constraints() -
         "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
     }
     (spec,) = (
-        spec for name, _, spec in pods(made_of({"components": {"audit": own}})) if name == "Deployment/warren-audit"
+        spec for name, _, spec in pods(render({"components": {"audit": own}})) if name == "Deployment/warren-audit"
     )
     for each in containers(spec):
         assert [variable for variable in each["env"] if variable["name"] == "WARREN_LOG_LEVEL"] == [own["env"][0]]
@@ -106,7 +104,7 @@ def test_a_component_may_have_additional_environment_volumes_and_constraints() -
 
 
 def images(values: Object) -> set[str]:
-    bodies = made_of(values)
+    bodies = render(values)
     found = {each["image"] for _, _, spec in pods(bodies) for each in containers(spec)}
     return found | {body["spec"]["image"] for body in bodies if body["kind"] == "RabbitmqCluster"}
 
@@ -120,7 +118,7 @@ def test_one_registry_applies_to_every_image(prefix: str) -> None:
     }
     ours = {f"mirror.example/warren/{name}:1" for name in (*SERVICE_NAMES, "tools", "operator")}
     assert images(values) == ours | {"mirror.example/rabbitmq:4.3-management", "mirror.example/postgres:18"}
-    for name, _, spec in pods(made_of(values)):
+    for name, _, spec in pods(render(values)):
         wanted = [{"name": "mirror"}] if "topology-operator" in name else [{"name": "mirror"}, {"name": "own"}]
         assert spec["imagePullSecrets"] == wanted, name
 
@@ -141,7 +139,7 @@ NO_USER = {
 
 def test_user_ids_can_be_left_to_the_platform() -> None:
     for values in (NO_USER, merged(NO_USER, SERVERS)):
-        bodies = made_of(values)
+        bodies = render(values)
         for name, _, spec in pods(bodies):
             security = spec["securityContext"]
             assert security == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}, name
@@ -161,7 +159,7 @@ def test_a_variable_keeps_its_text(value: object, text: str) -> None:
     values = {"default": {"environment": {"X": value}}, "topology-operator": {"environment": {"X": value}}}
     found = [
         variable["value"]
-        for _, _, spec in pods(made_of(values))
+        for _, _, spec in pods(render(values))
         for each in containers(spec)
         for variable in each.get("env", ())
         if variable["name"] == "X"
@@ -172,7 +170,7 @@ def test_a_variable_keeps_its_text(value: object, text: str) -> None:
 
 def test_names_that_look_like_other_yaml_types_stay_text() -> None:
     values = {"rabbitmq": {"vhost": "123"}, "components": {"sms": {"queue": "a: b", "autoscaling": {"enabled": True}}}}
-    bodies = made_of(values, "true", "456")
+    bodies = render(values, "true", "456")
     assert all(isinstance(body["metadata"]["name"], str) for body in bodies)
     assert {body["metadata"]["namespace"] for body in bodies if "namespace" in body["metadata"]} == {"456"}
     assert {body["metadata"]["labels"]["app.kubernetes.io/instance"] for body in bodies} == {"true"}
@@ -190,7 +188,7 @@ def test_ipv4_and_ipv6_networks_are_accepted() -> None:
     }
     found = {
         peer["ipBlock"]["cidr"]
-        for body in made_of(values)
+        for body in render(values)
         if body["kind"] == "NetworkPolicy"
         for rule in body["spec"].get("egress", ())
         for peer in rule["to"]
@@ -206,7 +204,7 @@ def test_resource_amounts_are_accepted_in_every_form(amount: object) -> None:
         "rabbitmq": {"resources": {"limits": {"cpu": amount}}, "storage": amount},
         "topology-operator": {"resources": {"limits": {"cpu": amount}}},
     }
-    bodies = made_of(values)
+    bodies = render(values)
     (broker,) = (body["spec"] for body in bodies if body["kind"] == "RabbitmqCluster")
     assert broker["resources"]["limits"]["cpu"] == broker["persistence"]["storage"] == str(amount)
 

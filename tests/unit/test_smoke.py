@@ -1,4 +1,4 @@
-"""The smoke test against a fake order API in which parcels may leave before a cancellation."""
+"""The smoke test against a fake order API, which can ship an order before its cancellation arrives."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -9,20 +9,22 @@ from tests.stub_server import StubRequest, stub_server
 from warren.demo import MAX_ATTEMPTS, Scenario
 from warren.smoke import SmokeTest
 
-ORDINARY = Scenario("an ordinary order", {"orderId": "1", "user": "ann", "items": ["mug"]}, "COMPLETED")
-REGRET = Scenario("regret", {"orderId": "2", "user": "gus", "items": ["mug"]}, "CANCELLED (customer)", cancel_in="PAID")
+COMPLETES = Scenario("an ordinary order", {"orderId": "1", "user": "ann", "items": ["mug"]}, "COMPLETED")
+CANCELS = Scenario(
+    "changed mind", {"orderId": "2", "user": "gus", "items": ["mug"]}, "CANCELLED (customer)", cancel_in="PAID"
+)
 
 
 class FakeShop:
-    """Every order is PAID at its first poll and COMPLETED at the next."""
+    """An order API: every order is PAID at its first poll and COMPLETED at the next."""
 
     def __init__(self) -> None:
         self.placed: list[str] = []
         self.seen: set[str] = set()
-        self.too_late = 0  # number of first cancellations that are refused
-        self.overtaken = 0  # number of first cancellations that are accepted after the parcel has left
+        self.refused_cancellations = 0  # so many cancellations get 409, before others are accepted
+        self.late_cancellations = 0  # so many cancellations are accepted although the parcel has left
         self.skips_paid = False  # orders are COMPLETED at the first poll
-        self.unavailable = 0  # number of first requests that get 503
+        self.unavailable = 0  # so many requests get 503, before others are answered
         self.fixed_response: tuple[int, dict[str, object]] | None = None  # to every request
 
     def respond(self, request: StubRequest) -> tuple[int, dict[str, object]]:
@@ -39,11 +41,13 @@ class FakeShop:
             state = "COMPLETED" if self.skips_paid or name in self.seen else "PAID"
             self.seen.add(name)
             return 200, self.order(name, state)
-        if self.too_late:
-            self.too_late -= 1
+        if self.refused_cancellations:
+            self.refused_cancellations -= 1
             return 409, {"title": "Too late to cancel", "detail": "Its parcel has left."}
-        self.overtaken -= 1
-        return 200, self.order(name, "CANCELLING") if self.overtaken >= 0 else self.order(name, "CANCELLED", "customer")
+        self.late_cancellations -= 1
+        return 200, self.order(name, "CANCELLING") if self.late_cancellations >= 0 else self.order(
+            name, "CANCELLED", "customer"
+        )
 
     @staticmethod
     def order(name: str, state: str, reason: str | None = None) -> dict[str, object]:
@@ -63,57 +67,57 @@ def smoke(shop: FakeShop) -> Iterator[SmokeTest]:
 
 
 def test_an_order_with_the_expected_final_state_passes(smoke: SmokeTest) -> None:
-    assert smoke.run(ORDINARY) == (
+    assert smoke.run(COMPLETES) == (
         True,
         "an ordinary order: PENDING -> PAID -> COMPLETED: COMPLETED, as expected",
     )
 
 
 def test_an_order_with_another_final_state_fails(smoke: SmokeTest) -> None:
-    declined = Scenario("declined", ORDINARY.body, "CANCELLED (payment_failed)")
+    declined = Scenario("declined", COMPLETES.body, "CANCELLED (payment_failed)")
     assert smoke.run(declined) == (
         False,
         "declined: PENDING -> PAID -> COMPLETED: COMPLETED, expected CANCELLED (payment_failed)",
     )
 
 
-def test_a_refused_cancellation_is_tried_with_a_new_order(smoke: SmokeTest, shop: FakeShop) -> None:
-    shop.too_late = MAX_ATTEMPTS - 1
-    assert smoke.run(REGRET)[0]
+def test_a_refused_cancellation_is_repeated_with_a_new_order(smoke: SmokeTest, shop: FakeShop) -> None:
+    shop.refused_cancellations = MAX_ATTEMPTS - 1
+    assert smoke.run(CANCELS)[0]
     assert len(set(shop.placed)) == MAX_ATTEMPTS
 
 
 def test_a_cancellation_that_is_always_refused_fails(smoke: SmokeTest, shop: FakeShop) -> None:
-    shop.too_late = MAX_ATTEMPTS
-    shown = "regret: PENDING -> PAID -> COMPLETED: COMPLETED, expected CANCELLED (customer)"
-    assert smoke.run(REGRET) == (False, shown)
+    shop.refused_cancellations = MAX_ATTEMPTS
+    shown = "changed mind: PENDING -> PAID -> COMPLETED: COMPLETED, expected CANCELLED (customer)"
+    assert smoke.run(CANCELS) == (False, shown)
     assert len(set(shop.placed)) == MAX_ATTEMPTS
 
 
-def test_a_cancellation_after_shipping_is_tried_with_a_new_order(smoke: SmokeTest, shop: FakeShop) -> None:
-    shop.overtaken = MAX_ATTEMPTS - 1
-    assert smoke.run(REGRET)[0]
+def test_a_cancellation_after_shipping_is_repeated_with_a_new_order(smoke: SmokeTest, shop: FakeShop) -> None:
+    shop.late_cancellations = MAX_ATTEMPTS - 1
+    assert smoke.run(CANCELS)[0]
     assert len(set(shop.placed)) == MAX_ATTEMPTS
 
 
-def test_an_order_that_is_final_at_the_first_poll_is_placed_again(smoke: SmokeTest, shop: FakeShop) -> None:
+def test_an_order_completed_before_its_cancellation_is_placed_again(smoke: SmokeTest, shop: FakeShop) -> None:
     shop.skips_paid = True
-    assert smoke.run(REGRET) == (False, "regret: PENDING -> COMPLETED: COMPLETED, expected CANCELLED (customer)")
+    assert smoke.run(CANCELS) == (False, "changed mind: PENDING -> COMPLETED: COMPLETED, expected CANCELLED (customer)")
     assert len(shop.placed) == MAX_ATTEMPTS
 
 
 def test_requests_are_repeated_until_the_server_answers(smoke: SmokeTest, shop: FakeShop) -> None:
     shop.unavailable = 2
-    assert smoke.run(ORDINARY)[0]
+    assert smoke.run(COMPLETES)[0]
 
 
-def test_a_refused_request_fails_at_once(smoke: SmokeTest, shop: FakeShop) -> None:
-    shop.fixed_response = 401, {"title": "No token", "detail": "Who are you?"}
-    assert smoke.run(ORDINARY) == (False, "an ordinary order: No token (401): Who are you?")
+def test_a_request_refused_with_401_is_not_repeated(smoke: SmokeTest, shop: FakeShop) -> None:
+    shop.fixed_response = 401, {"title": "No token", "detail": "The token is missing."}
+    assert smoke.run(COMPLETES) == (False, "an ordinary order: No token (401): The token is missing.")
 
 
 def test_a_response_of_another_server_is_reported_in_one_line(smoke: SmokeTest, shop: FakeShop) -> None:
     shop.fixed_response = 200, {"welcome": "to the proxy"}
-    good, line = smoke.run(ORDINARY)
+    good, line = smoke.run(COMPLETES)
     assert not good
     assert line.endswith("/orders answered 200 and no order: is this Warren's order service?")

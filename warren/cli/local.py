@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from devtools.local.instance import Instance, InstanceState
 
 PORT = 8080
-RESTART_LIMIT = 240.0  # seconds; a server has 180 to start
-METRICS = "metrics of "
+RESTART_LIMIT = 240.0  # seconds; more than the 180 that PostgreSQL and RabbitMQ have to start
+METRICS = "metrics of "  # prefix of a process in the `urls` of the instance's state
 LOG_NAMES = {"postgres": "PostgreSQL", "rabbitmq": "RabbitMQ"}
 
 
@@ -31,7 +31,7 @@ def up(
     fresh: Annotated[bool, Parameter(negative="", help="Start with empty databases and queues.")] = False,
     quiet: Annotated[bool, Parameter(negative="", help="Do not show the services' logs.")] = False,
 ) -> None:
-    """Run the whole system on this machine until Ctrl-C, or `warren down` from another terminal.
+    """Run the whole system on this machine until Ctrl-C, or until `warren down` in another terminal.
 
     Data is kept for the next run unless --fresh is given. A service or server that ends unexpectedly is restarted, at
     most five times in a row.
@@ -60,7 +60,7 @@ def down() -> None:
 def demo(
     *, logs: Annotated[bool, Parameter(negative="", help="Show the services' logs while the orders run.")] = False
 ) -> int:
-    """Place orders that succeed, fail and are cancelled, follow them, and check the invariants.
+    """Place example orders that succeed, fail or are cancelled, show their progress, and check the invariants.
 
     Starts the whole system on private servers with empty databases, and stops it at the end. Exit code 0 means that
     every order ended as expected and every invariant held.
@@ -73,7 +73,7 @@ def demo(
 
 
 def status(*, as_json: Json = False) -> int:
-    """Show the processes of `warren up`, their age and their URLs. Exit code 1 if one of them is down.
+    """Show the processes of `warren up` with their uptime and URLs. Exit code 1 if one of them is down.
 
     Try:
 
@@ -107,7 +107,7 @@ def logs(
     lines: Annotated[int, Parameter(help="Number of lines from the end.", validator=validators.Number(gte=0))] = 20,
     follow: Annotated[bool, Parameter(help="Continue with new lines until Ctrl-C.", negative="")] = False,
 ) -> None:
-    """Show the end of the logs of `warren up`, also after it has ended.
+    """Show the last lines of the logs of `warren up`, which remain after it has ended.
 
     Try:
 
@@ -128,7 +128,7 @@ def logs(
 
 
 def restart(name: Annotated[str, Parameter(help="A service or a server.")], /) -> None:
-    """Restart one part of `warren up`, or start a part that is down; returns when it runs.
+    """Restart one service or server of `warren up`, or start it if it is down, and wait until it runs.
 
     Try: warren restart payment
     """
@@ -160,11 +160,11 @@ def _running() -> tuple[Instance, InstanceState]:
 
 
 def _match(given: str, names: Sequence[str]) -> str:
-    """Return the name that equals `given` without regard to case. Raises ClientError."""
+    """Return the name that equals `given`, ignoring case. Raises ClientError if there is none."""
     for name in names:
         if name.lower() == given.lower():
             return name
-    raise ClientError(f"there is no {given!r}; there are: {', '.join(names)}")
+    raise ClientError(f"no service or server is called {given!r}; the names are: {', '.join(names)}")
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The injection function of each kind of fault, and how all of them wait and retry."""
+"""Registry of the injection functions, one for each kind of fault, and the waiting and retrying that they share."""
 
 import random
 import time
@@ -18,16 +18,17 @@ Injection = Callable[[ChaosEnvironment, PlannedFault, random.Random], None]
 T = TypeVar("T")
 
 INJECTIONS: dict[str, Injection] = {}
+"""Injection functions by kind of fault; `injects` fills it."""
 WAIT_SECONDS = 20.0  # for the condition that a fault needs, such as a frame that can be dropped
-RETRY_SECONDS = 15.0  # while other faults make an action fail
-UNDO_SECONDS = 60.0
-SERVER_AWAY = (OSError, TimeoutError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError, LocalError,
+RETRY_SECONDS = 15.0  # for an action that other faults may make fail
+UNDO_SECONDS = 60.0  # the same, for an action that undoes a fault
+SERVER_UNAVAILABLE = (OSError, TimeoutError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError, LocalError,
                MessagingError, aiormq.AMQPError, AssertionError)  # fmt: skip
-"""Errors of clients, and of the harness, while a server is unavailable."""
+"""Errors that clients and the harness raise while a server is unavailable."""
 
 
 class NotInjected(Exception):
-    """The condition that the fault needs did not come in time."""
+    """The condition that a fault needs was not met in time, so the fault was not injected."""
 
 
 def injects(kind: str) -> Callable[[Injection], Injection]:
@@ -41,19 +42,19 @@ def injects(kind: str) -> Callable[[Injection], Injection]:
 
 
 def retrying(action: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
-    """Repeat an action that other faults may make fail until it succeeds; raises its error after `seconds`."""
+    """Repeat `action`, which other faults may make fail, until it succeeds. Raises its last error after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             return action()
-        except SERVER_AWAY:
+        except SERVER_UNAVAILABLE:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.3)
 
 
 def hold(env: ChaosEnvironment, fault: PlannedFault, inject: Callable[[], object], undo: Callable[[], object]) -> None:
-    """Inject a fault, keep it for its duration, and undo it in any case."""
+    """Inject a fault, wait for its duration, and undo it, also after an error."""
     try:
         retrying(inject)
         env.pause(fault.seconds)
@@ -61,17 +62,17 @@ def hold(env: ChaosEnvironment, fault: PlannedFault, inject: Callable[[], object
         retrying(undo, UNDO_SECONDS)
 
 
-def wait_for(env: ChaosEnvironment, holds: Callable[[], object], otherwise: str) -> None:
-    """Wait until a condition holds; raises NotInjected with the text `otherwise` when it does not in time."""
+def wait_for(env: ChaosEnvironment, condition: Callable[[], object], failure: str) -> None:
+    """Wait until a condition is true; raises NotInjected with the text `failure` if it stays false."""
     deadline = time.monotonic() + WAIT_SECONDS
-    while not _is_true(holds):
+    while not _is_true(condition):
         if time.monotonic() > deadline or env.stopping.is_set():
-            raise NotInjected(otherwise)
+            raise NotInjected(failure)
         time.sleep(0.05)
 
 
-def _is_true(holds: Callable[[], object]) -> bool:
+def _is_true(condition: Callable[[], object]) -> bool:
     try:
-        return bool(holds())
-    except (*SERVER_AWAY, KeyError):
+        return bool(condition())
+    except (*SERVER_UNAVAILABLE, KeyError):
         return False

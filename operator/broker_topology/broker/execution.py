@@ -14,7 +14,7 @@ from broker_topology.errors import AccessDenied, RequestFailed
 from broker_topology.planning.dependencies import first_missing, lossy_queues
 from broker_topology.planning.plan import STAGES, Action, Plan, PlanStep
 from broker_topology.planning.rendering import title
-from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind, empty, key
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind, empty_state, key
 
 NEEDS_PERMISSION = frozenset({ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING})
 """Only users with permissions in the virtual host may declare these, even if they are administrators."""
@@ -67,7 +67,7 @@ async def execute_plan(
     done = 0
     failures: list[StepFailure] = []
     skipped: list[SkippedStep] = []
-    missing = empty()
+    missing = empty_state()
 
     async def execute(step: PlanStep) -> None:
         nonlocal done

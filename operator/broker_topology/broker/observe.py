@@ -15,7 +15,7 @@ from broker_topology.planning.state import (
     Key,
     ObjectKind,
     binding_key,
-    empty,
+    empty_state,
     key,
     with_defaults,
 )
@@ -33,7 +33,7 @@ async def observe(api: ManagementApi, vhosts: Iterable[str]) -> BrokerState:
     A virtual host that does not exist is absent. Raises the errors of `ManagementApi`.
     """
     wanted = set(vhosts)
-    state = empty()
+    state = empty_state()
     known, users, permissions, topic_permissions, limits = await asyncio.gather(
         api.get(path("vhosts") + VHOST_COLUMNS),
         api.get(path("users")),

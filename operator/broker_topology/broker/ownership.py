@@ -14,7 +14,7 @@ import msgspec
 
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import BrokerState, Key, ObjectId, ObjectKind, by_label
+from broker_topology.planning.state import BrokerState, Key, ObjectId, ObjectKind, by_kind_and_key
 
 PREFIX = "broker_topology."
 VERSION = 1
@@ -96,7 +96,7 @@ def fingerprint(password_hash: str) -> str:
 
 def _encoded(record: OwnerRecord) -> dict[str, Any]:
     objects: dict[str, list[list[str]]] = {}
-    for kind, identity in sorted(record.claims, key=by_label):
+    for kind, identity in sorted(record.claims, key=by_kind_and_key):
         objects.setdefault(kind.value, []).append([identity.vhost, *identity.name])
     return {
         "version": VERSION,

@@ -6,7 +6,16 @@ the user, so no password is in a plan or in a message.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind, binding_key, empty, key, with_defaults
+from broker_topology.planning.state import (
+    Body,
+    BrokerState,
+    Key,
+    ObjectKind,
+    binding_key,
+    empty_state,
+    key,
+    with_defaults,
+)
 from broker_topology.resource import super_streams
 from broker_topology.resource.model import LoadedTopology, VhostSettings
 from broker_topology.resource.objects import Exchange, Policy, Queue, User
@@ -18,7 +27,7 @@ Usernames = Mapping[str, Sequence[str]]
 
 def desired(topologies: Iterable[LoadedTopology], usernames: Usernames | None = None) -> BrokerState:
     """The state that these (validated) resources ask for. A user that is not in `usernames` has its own name."""
-    state = empty()
+    state = empty_state()
     for item in topologies:
         spec, vhost = item.spec, item.spec.vhost
         state[ObjectKind.VHOST].setdefault(key(vhost), {})

@@ -1,6 +1,6 @@
-"""The objects of a broker, in one form for the wanted and the observed state.
+"""Broker objects in one form, whether a Topology declares them or the broker reports them.
 
-Every object has a `Key` (its identity) and a body (the fields that can differ). Bodies are normalized, so `plan`
+Every object has a `Key` (its identity) and a body (the fields that can differ). Equal objects have equal bodies: `plan`
 compares dictionaries.
 """
 
@@ -13,11 +13,11 @@ import msgspec
 
 Body = Mapping[str, Any]
 LEADERLESS = "leaderless"
-"""Marks the body of an observed quorum queue that never elected a leader, so it cannot hold a message."""
+"""Field in the body of an observed quorum queue that never elected a leader: such a queue holds no message."""
 
 
 class ObjectKind(Enum):
-    """Every kind of object; the value is its name for users."""
+    """The kinds of broker objects. The value is the name that users see."""
 
     VHOST = "vhost"
     VHOST_LIMIT = "vhost limit"
@@ -33,25 +33,25 @@ class ObjectKind(Enum):
 
     @property
     def collection(self) -> str:
-        """The collection in the management API, such as `operator-policies`."""
+        """The path segment in the management API, such as `operator-policies`."""
         name = self.value.replace(" ", "-")
         return name.removesuffix("y") + ("ies" if name.endswith("y") else "s")
 
     @property
     def section(self) -> str:
-        """The section of the spec, such as `operatorPolicies`."""
+        """The field of a Topology's `spec` that declares objects of this kind, such as `operatorPolicies`."""
         if self in {ObjectKind.VHOST, *USER_RIGHTS}:
             return "vhostSettings" if self is ObjectKind.VHOST else "users"
         first, *rest = self.collection.split("-")
         return first + "".join(map(str.capitalize, rest))
 
-    def body_of(self, listed: Mapping[str, Any]) -> dict[str, Any]:
-        """The body of an object of this kind, from its entry in a listing of the management API."""
-        return {field: listed[field] for field in _FIELDS[self]}
+    def body_of(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the body of an object of this kind from its entry in a list of the management API."""
+        return {field: entry[field] for field in _FIELDS[self]}
 
 
 USER_RIGHTS = frozenset({ObjectKind.USER_LIMIT, ObjectKind.TOPIC_PERMISSION, ObjectKind.PERMISSION})
-"""The kinds whose key begins with a user's name."""
+"""Kinds that restrict or permit a user. The first part of their key is the user's name."""
 POLICIES = (ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY)
 _FIELDS = {
     ObjectKind.USER: ("tags", "password_hash", "hashing_algorithm"),
@@ -63,12 +63,12 @@ _FIELDS = {
 
 
 class Key(msgspec.Struct, frozen=True, order=True):
-    """The identity of one object. `vhost` is empty for objects of the whole broker."""
+    """The identity of an object within its kind. `vhost` is empty for virtual hosts, users and limits."""
 
     vhost: str
     name: tuple[str, ...]
-    """One part, or several: user and exchange of a topic permission; source, target kind, target, routing key and
-    arguments of a binding."""
+    """One part for most kinds. A topic permission has two: user, exchange. A binding has five: source, target kind,
+    target, routing key, arguments."""
 
     def __str__(self) -> str:
         return " ".join(part for part in self.name if part)
@@ -78,7 +78,7 @@ ObjectId = tuple[ObjectKind, Key]
 BrokerState = dict[ObjectKind, dict[Key, Body]]
 
 
-def empty() -> BrokerState:
+def empty_state() -> BrokerState:
     return {kind: {} for kind in ObjectKind}
 
 
@@ -87,13 +87,13 @@ def key(name: str, vhost: str = "") -> Key:
 
 
 def binding_key(vhost: str, source: str, target: tuple[str, str], routing_key: str, arguments: Body) -> Key:
-    """A binding has no name: all its parts are its identity. `target` is (queue or exchange, name)."""
+    """Return the key of a binding, which has no name. `target` is a pair: `queue` or `exchange`, and the name."""
     canonical = json.dumps(arguments, sort_keys=True, separators=(",", ":")) if arguments else ""
     return Key(vhost, (source, *target, routing_key, canonical))
 
 
 def display_name(kind: ObjectKind, identity: Key) -> str:
-    """The name without the kind; of a binding `source --routing key arguments--> target`."""
+    """Return the object's name without its kind. A binding is `source --routing key arguments--> target`."""
     if kind is not ObjectKind.BINDING:
         return str(identity)
     source, _, target, *labels = identity.name
@@ -101,13 +101,16 @@ def display_name(kind: ObjectKind, identity: Key) -> str:
     return f"{source} --{label}--> {target}" if label else f"{source} --> {target}"
 
 
-def by_label(each: ObjectId) -> tuple[str, Key]:
-    """Sort key: kinds by their label, then by identity."""
-    return each[0].value, each[1]
+def by_kind_and_key(item: ObjectId) -> tuple[str, Key]:
+    """Sort key for messages and status lists: alphabetical by kind, then by key."""
+    return item[0].value, item[1]
 
 
 def with_defaults(arguments: Body) -> dict[str, Any]:
-    """The arguments of a queue with the default that the broker applies: both forms compare as equal."""
+    """Add the dead-letter strategy that the broker assumes when a quorum queue states none.
+
+    So a queue that states the default and one that omits it have equal arguments.
+    """
     if arguments.get("x-queue-type") == "quorum" and "x-dead-letter-exchange" in arguments:
         return {"x-dead-letter-strategy": "at-most-once", **arguments}
     return dict(arguments)

@@ -11,7 +11,7 @@ from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.ownership import OwnerRecord
 from broker_topology.errors import OwnershipConflict
 from broker_topology.findings import Finding
-from broker_topology.planning.state import USER_RIGHTS, Key, ObjectId, ObjectKind, by_label
+from broker_topology.planning.state import USER_RIGHTS, Key, ObjectId, ObjectKind, by_kind_and_key
 from broker_topology.resource.model import LoadedTopology
 from broker_topology.resource.objects import User
 
@@ -57,7 +57,7 @@ class Claims:
         for other in sorted(records.values(), key=lambda record: record.owner):
             if other.owner == self._owner:
                 continue
-            both = sorted(claims & other.claims, key=by_label)
+            both = sorted(claims & other.claims, key=by_kind_and_key)
             users = {identity.name[0] for kind, identity in both if kind is ObjectKind.USER}
             for kind, identity in both:
                 name = identity.name[0]

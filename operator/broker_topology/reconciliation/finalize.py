@@ -11,7 +11,7 @@ from broker_topology.migration.context import MIGRATION_NOTE, Migrate, Migration
 from broker_topology.planning.plan import Plan
 from broker_topology.planning.rendering import title
 from broker_topology.planning.result import ObjectState, Status, TopologyResult
-from broker_topology.planning.state import ObjectId, ObjectKind, by_label, empty
+from broker_topology.planning.state import ObjectId, ObjectKind, by_kind_and_key, empty_state
 from broker_topology.reconciliation.deletion import Deletion, DeletionAllowance
 from broker_topology.resource.model import LoadedTopology
 
@@ -37,7 +37,7 @@ async def finalize(
         return TopologyResult(Plan(()))
     observed = await observe(api, record.vhosts)
     if MIGRATION_NOTE in record.notes:
-        context = MigrationContext(resource, owner, record, empty(), observed, Plan(()), api)
+        context = MigrationContext(resource, owner, record, empty_state(), observed, Plan(()), api)
         if unfinished := await _continue_migration(context, migrate):
             return unfinished
         observed = await observe(api, record.vhosts)
@@ -79,4 +79,4 @@ async def _continue_migration(context: MigrationContext, migrate: Migrate | None
 
 
 def _states(several: Iterable[tuple[ObjectId, Status, str]]) -> tuple[ObjectState, ...]:
-    return tuple(ObjectState.of(*each) for each in sorted(several, key=lambda item: by_label(item[0])))
+    return tuple(ObjectState.of(*each) for each in sorted(several, key=lambda item: by_kind_and_key(item[0])))

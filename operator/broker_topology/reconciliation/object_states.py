@@ -6,7 +6,7 @@ from broker_topology.broker.execution import StepFailure
 from broker_topology.migration.context import HeldObject
 from broker_topology.planning.plan import Action, Plan, PlanStep
 from broker_topology.planning.result import ObjectState, Status
-from broker_topology.planning.state import BrokerState, ObjectId, ObjectKind, by_label
+from broker_topology.planning.state import BrokerState, ObjectId, ObjectKind, by_kind_and_key
 
 
 def object_states(
@@ -33,7 +33,8 @@ def object_states(
         else:
             states.append(ObjectState.of(each, Status.READY))
     states += [
-        ObjectState.of(each, Status.RETAINED, refused.get(each, kept[each])) for each in sorted(kept, key=by_label)
+        ObjectState.of(each, Status.RETAINED, refused.get(each, kept[each]))
+        for each in sorted(kept, key=by_kind_and_key)
     ]
     states += [
         ObjectState.of(each, Status.FAILED, reason)

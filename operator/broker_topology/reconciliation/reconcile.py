@@ -27,7 +27,16 @@ from broker_topology.migration.state import under_way
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import Action, Plan, PlanStep, plan
 from broker_topology.planning.result import TopologyResult
-from broker_topology.planning.state import USER_RIGHTS, BrokerState, Key, ObjectId, ObjectKind, display_name, empty, key
+from broker_topology.planning.state import (
+    USER_RIGHTS,
+    BrokerState,
+    Key,
+    ObjectId,
+    ObjectKind,
+    display_name,
+    empty_state,
+    key,
+)
 from broker_topology.reconciliation.claims import Claims
 from broker_topology.reconciliation.deletion import Deletion, DeletionAllowance, DeletionPlan, DeletionResult
 from broker_topology.reconciliation.object_states import object_states
@@ -94,8 +103,8 @@ class Reconciliation:
         self._stored: OwnerRecord | None = None
         self._record = OwnerRecord(owner)
         self._others: dict[str, OwnerRecord] = {}
-        self._observed: BrokerState = empty()
-        self._wanted: BrokerState = empty()
+        self._observed: BrokerState = empty_state()
+        self._wanted: BrokerState = empty_state()
         self._accounts = BrokerAccounts()
         self._held: tuple[HeldObject, ...] = ()
         self._plan = Plan(())

@@ -7,7 +7,7 @@ as well.
 
 from collections.abc import Iterator, Mapping
 
-from broker_topology.planning.state import POLICIES, BrokerState, Key, ObjectId, ObjectKind, by_label, key
+from broker_topology.planning.state import POLICIES, BrokerState, Key, ObjectId, ObjectKind, by_kind_and_key, key
 from broker_topology.resource.expressions import matches
 
 DEAD_LETTER, DEAD_LETTER_KEY = "x-dead-letter-exchange", "x-dead-letter-routing-key"
@@ -55,7 +55,7 @@ def _needs(staying: set[ObjectId], observed: BrokerState, kept: frozenset[Object
     for identity in observed[ObjectKind.BINDING]:
         source = (ObjectKind.EXCHANGE, key(identity.name[0], identity.vhost))
         routes.setdefault(source, []).append((ObjectKind.BINDING, identity))
-    for kind, identity in sorted(staying, key=by_label):
+    for kind, identity in sorted(staying, key=by_kind_and_key):
         vhost = identity.vhost
         if kind is ObjectKind.QUEUE:
             yield from _needs_of_queue(identity, observed, routes, holds=(kind, identity) in kept)

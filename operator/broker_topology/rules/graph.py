@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from broker_topology.findings import did_you_mean
 from broker_topology.planning.desired import desired
-from broker_topology.planning.state import BrokerState, ObjectId, ObjectKind, empty
+from broker_topology.planning.state import BrokerState, ObjectId, ObjectKind, empty_state
 from broker_topology.resource.expressions import permits
 from broker_topology.resource.model import LoadedTopology
 from broker_topology.rules.routing import RoutingTable
@@ -73,6 +73,6 @@ def graphs(
     for vhost, items in by_vhost.items():
         existing = {
             kind: {each: body for each, body in objects.items() if each.vhost == vhost and (kind, each) not in deleted}
-            for kind, objects in (observed or empty()).items()
+            for kind, objects in (observed or empty_state()).items()
         }
         yield VhostGraph(items, existing)

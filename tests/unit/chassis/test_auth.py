@@ -59,12 +59,12 @@ def test_a_missing_or_short_key_is_refused(tmp_path: Path) -> None:
     ("audience", "claims", "refused"),
     [
         ("", {}, None),
-        ("", {"aud": "warren"}, "see WARREN_TOKEN_AUDIENCE"),
+        ("", {"aud": "warren"}, "WARREN_TOKEN_AUDIENCE is not set"),
         ("warren", {"aud": "warren"}, None),
         ("warren", {"aud": ["billing", "warren"]}, None),
-        ("warren", {"aud": "billing"}, "not for the audience 'warren'"),
-        ("warren", {"aud": [1, None]}, "not for the audience 'warren'|not valid"),
-        ("warren", {}, "not for the audience 'warren'"),
+        ("warren", {"aud": "billing"}, "does not name the audience 'warren'"),
+        ("warren", {"aud": [1, None]}, "does not name the audience 'warren'|not valid"),
+        ("warren", {}, "does not name the audience 'warren'"),
     ],
 )
 def test_a_token_must_name_the_audience(tmp_path: Path, audience: str, claims: dict[str, object], refused: str) -> None:

@@ -1,4 +1,4 @@
-"""An address that the order API accepts is one that email and sms can deliver to."""
+"""The order API accepts only addresses to which the services email and sms can deliver."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -16,14 +16,15 @@ from services.shared.contracts.orders import Contact
 from services.sms import channel as sms
 from tests.services import notification
 
-KEY = UUID(int=1)
+ORDER_ID = UUID(int=1)
 CHARACTERS = st.sampled_from('aZ0.-_+@<>()[]"\\,;: \t\n\0äßöü。\u200b\u202e\u0661')
 
 
-def placed(contact: ContactDetails) -> Contact:
+def contact_of_order(contact: ContactDetails) -> Contact:
+    """Return the contact of the order that a request with `contact` places."""
     return to_placement(
         PlaceOrder(items=["mug"], contact=contact),
-        order_id=KEY,
+        order_id=ORDER_ID,
         customer="ada",
         key=None,
         prices=PriceList(currency="EUR", articles={"mug": 1}),
@@ -63,14 +64,14 @@ def placed(contact: ContactDetails) -> Contact:
         "ada@" + "x." * 125 + "test",
     ],
 )
-def test_an_invalid_mail_address_is_refused_without_repeating_it(address: str) -> None:
+def test_an_invalid_mail_address_is_refused_and_the_error_does_not_contain_it(address: str) -> None:
     with pytest.raises(ValueError, match="the mail address has") as caught:
         mail_address(address)
     assert not address or address not in str(caught.value)
     with pytest.raises(
         InvalidAddress, match=r"contact\.email: the mail address has .* Accepted is one such as ada@example"
     ):
-        placed(ContactDetails(email=address))
+        contact_of_order(ContactDetails(email=address))
 
 
 @pytest.mark.parametrize(
@@ -80,11 +81,11 @@ def test_an_invalid_telephone_number_is_refused(number: str) -> None:
     with pytest.raises(
         InvalidAddress, match=r"contact\.phone: the telephone number .* Accepted is one with its country"
     ):
-        placed(ContactDetails(phone=number))
+        contact_of_order(ContactDetails(phone=number))
 
 
 @pytest.mark.parametrize(
-    ("given", "used"),
+    ("given", "stored"),
     [
         ("ada@example.org", "ada@example.org"),
         ("o'neil+shop=2@Example.ORG", "o'neil+shop=2@Example.ORG"),
@@ -94,12 +95,12 @@ def test_an_invalid_telephone_number_is_refused(number: str) -> None:
         ("ada@例え.テスト", "ada@xn--r8jz45g.xn--zckzah"),
     ],
 )
-def test_a_domain_in_any_script_is_stored_in_ascii(given: str, used: str) -> None:
-    assert placed(ContactDetails(email=given)).email == used
+def test_a_domain_in_any_script_is_stored_in_ascii(given: str, stored: str) -> None:
+    assert contact_of_order(ContactDetails(email=given)).email == stored
 
 
 def test_a_telephone_number_is_stored_as_e164() -> None:
-    assert placed(ContactDetails(phone="+44 (0)20 7946-0000")).phone == "+442079460000"
+    assert contact_of_order(ContactDetails(phone="+44 (0)20 7946-0000")).phone == "+442079460000"
 
 
 @given(
@@ -108,21 +109,21 @@ def test_a_telephone_number_is_stored_as_e164() -> None:
     | st.text()
 )
 @example("a@b.c")
-def test_an_accepted_address_is_deliverable(text: str) -> None:
+def test_an_accepted_mail_address_is_deliverable(text: str) -> None:
     with suppress(InvalidAddress):
-        accepted = placed(ContactDetails(email=text)).email
+        accepted = contact_of_order(ContactDetails(email=text)).email
         assert accepted is not None
         assert accepted.isascii()
         assert accepted.isprintable()
         assert mail_address(accepted) == accepted
         message = email.compose(notification(email=accepted), "shop@warren.test")
-        assert [each.addr_spec for each in message["To"].addresses] == [accepted]
+        assert [address.addr_spec for address in message["To"].addresses] == [accepted]
 
 
 @given(st.text(st.sampled_from("+0123456789 ()./-x\u0664"), max_size=20).map("+{}".format) | st.text())
-def test_an_accepted_number_is_deliverable(text: str) -> None:
+def test_an_accepted_telephone_number_is_deliverable(text: str) -> None:
     with suppress(InvalidAddress):
-        accepted = placed(ContactDetails(phone=text)).phone
+        accepted = contact_of_order(ContactDetails(phone=text)).phone
         assert accepted is not None
         assert phone_number(accepted) == accepted
         assert sms.compose(notification(phone=accepted)).to == accepted

@@ -12,7 +12,7 @@ from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import ApplyIncomplete, BrokerUnreachable, RequestFailed
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import Action, PlanStep, plan
-from broker_topology.planning.state import ObjectKind, empty, key
+from broker_topology.planning.state import ObjectKind, empty_state, key
 
 SPEC = {
     "vhostLimits": {"maxQueues": 10, "maxConnections": 10},
@@ -59,7 +59,7 @@ class FakeManagementApi:
 
 @pytest.fixture
 def steps(loaded):
-    return plan(desired(loaded(SPEC)), empty(), {"u": None})
+    return plan(desired(loaded(SPEC)), empty_state(), {"u": None})
 
 
 async def test_every_step_is_one_write_and_is_reported(steps):
@@ -87,7 +87,7 @@ async def test_dependencies_are_written_first(steps):
 async def test_concurrency_is_bounded_and_used(loaded):
     spec = {"exchanges": {f"e{number}": {"type": "fanout"} for number in range(50)}}
     api = FakeManagementApi(concurrency=7)
-    await execute_plan(plan(desired(loaded(spec)), empty(), {}), api, {}, {})
+    await execute_plan(plan(desired(loaded(spec)), empty_state(), {}), api, {}, {})
     assert api.max_concurrent == 7
 
 
@@ -142,7 +142,7 @@ async def test_nothing_is_routed_to_a_queue_whose_dead_letters_would_be_lost(loa
     refused = RequestFailed("the limit of queues is reached", 400)
     api = FakeManagementApi(refuse={"/api/queues/v/bad.dlq": refused})
     wanted = desired(loaded(spec))
-    observed = empty() | {
+    observed = empty_state() | {
         ObjectKind.QUEUE: {name: wanted[ObjectKind.QUEUE][name] for name in [key("bad", "v")] if again}
     }
     done = await execute_plan(plan(wanted, observed, {}), api, {}, wanted[ObjectKind.QUEUE])
@@ -175,7 +175,7 @@ async def test_names_are_escaped_in_every_path(loaded):
         "bindings": [{"source": "x y", "queue": "q%", "routingKey": "k/k"}],
     }
     api = FakeManagementApi()
-    await execute_plan(plan(desired(loaded(spec)), empty(), {}), api, {}, {})
+    await execute_plan(plan(desired(loaded(spec)), empty_state(), {}), api, {}, {})
     assert api.written == [
         "/api/vhosts/a%2Fb",
         "/api/exchanges/a%2Fb/x%20y",

@@ -12,7 +12,7 @@ import broker_topology
 from broker_topology.export.documents import documents, text
 from broker_topology.export.draft import ExportDraft
 from broker_topology.export.export import refine
-from broker_topology.planning.state import ObjectKind, binding_key, empty, key
+from broker_topology.planning.state import ObjectKind, binding_key, empty_state, key
 from broker_topology.rules.validation import check
 from tests.conftest import SEED
 
@@ -62,7 +62,7 @@ QUEUE = {"x-queue-type": "quorum", "x-dead-letter-exchange": "e", "x-dead-letter
 
 def held(bindings, *, refused=0):
     """A virtual host with this number of bindings, of which some are refused."""
-    state = empty()
+    state = empty_state()
     state[ObjectKind.VHOST][key("v")] = {"description": "", "tags": [], "default_queue_type": None} | dict.fromkeys(
         ("tracing", "protected_from_deletion"), False
     )

@@ -9,7 +9,7 @@ from broker_topology.credentials.secrets import Credentials
 from broker_topology.planning.desired import desired
 from broker_topology.planning.plan import STAGES, Action, plan
 from broker_topology.planning.rendering import lines, summary
-from broker_topology.planning.state import ObjectKind, empty, key
+from broker_topology.planning.state import ObjectKind, empty_state, key
 
 SPEC = {
     "vhostLimits": {"maxQueues": 10},
@@ -47,7 +47,7 @@ def observed(wanted):
 
 
 def test_everything_is_created_in_dependency_order(wanted):
-    steps = plan(wanted, empty(), {"u": None}).steps
+    steps = plan(wanted, empty_state(), {"u": None}).steps
     assert {step.action for step in steps} == {Action.CREATE}
     position = {kind: number for number, stage in enumerate(STAGES) for kind in stage}
     assert [position[step.kind] for step in steps] == sorted(position[step.kind] for step in steps)
@@ -55,7 +55,7 @@ def test_everything_is_created_in_dependency_order(wanted):
 
 
 def test_permissions_come_last_because_topic_permissions_fail_open(wanted):
-    kinds = [step.kind for step in plan(wanted, empty(), KNOWN).steps]
+    kinds = [step.kind for step in plan(wanted, empty_state(), KNOWN).steps]
     assert (
         kinds.index(ObjectKind.PERMISSION) > kinds.index(ObjectKind.TOPIC_PERMISSION) > kinds.index(ObjectKind.EXCHANGE)
     )
@@ -179,7 +179,7 @@ def test_fields_are_translated_into_arguments(loaded):
 
 
 def test_a_plan_is_rendered_as_lines(wanted):
-    shown = list(lines(plan(wanted, empty(), {"u": None})))
+    shown = list(lines(plan(wanted, empty_state(), {"u": None})))
     assert shown == [
         "+ vhost v",
         "+ user u (secret s)",
@@ -195,4 +195,4 @@ def test_a_plan_is_rendered_as_lines(wanted):
         "+ topic permission u on events (write ^u\\., read ^$)",
         "+ permission u (configure ^$, write ^events$, read ^$)",
     ]
-    assert next(lines(plan(wanted, empty(), {}), colour=True)) == "\033[32m+ vhost v\033[0m"
+    assert next(lines(plan(wanted, empty_state(), {}), colour=True)) == "\033[32m+ vhost v\033[0m"

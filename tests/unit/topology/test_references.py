@@ -2,14 +2,14 @@
 
 import pytest
 
-from broker_topology.planning.state import ObjectKind, binding_key, empty, key
+from broker_topology.planning.state import ObjectKind, binding_key, empty_state, key
 from broker_topology.rules.validation import check
 
 
 @pytest.fixture
 def observed():
     """A broker with two exchanges and a bound queue."""
-    state = empty()
+    state = empty_state()
     state[ObjectKind.EXCHANGE][key("events", "v")] = {"type": "topic", "arguments": {}}
     state[ObjectKind.EXCHANGE][key("dlx", "v")] = {"type": "fanout", "arguments": {}}
     state[ObjectKind.QUEUE][key("parking", "v")] = {"arguments": {}}

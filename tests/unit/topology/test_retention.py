@@ -1,6 +1,6 @@
 """Unwanted objects that are retained, because a message may still need them."""
 
-from broker_topology.planning.state import ObjectKind, binding_key, empty, key
+from broker_topology.planning.state import ObjectKind, binding_key, empty_state, key
 from broker_topology.reconciliation.retention import dead_letter_exchanges, retained
 
 E, Q, B, P = ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING, ObjectKind.POLICY
@@ -8,7 +8,7 @@ E, Q, B, P = ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING, ObjectKi
 
 def broker(exchanges=(), queues=(), bindings=(), policies=()):
     """Names with arguments; bindings as (source, kind, target)."""
-    state = empty()
+    state = empty_state()
     for name, arguments in dict(exchanges).items():
         state[E][key(name, "v")] = {"arguments": arguments}
     for name, arguments in dict(queues).items():

@@ -1,6 +1,6 @@
-"""Authentication of HTTP callers by bearer tokens, or by none on loopback (`local`).
+"""Authentication of HTTP callers by bearer tokens. With WARREN_AUTH=local, on loopback only, nothing is checked.
 
-A token is a JWT signed with HS256. `sub` names the caller; `role` grants more rights than those of a customer.
+A token is a JWT signed with HS256. `sub` names the caller; `role` grants rights beyond those of a customer.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from warren_messaging.errors import ConfigurationError
 
 MIN_KEY_BYTES = 32  # RFC 7518 for HS256
 MAX_SUBJECT_LENGTH = 100  # characters
-LEEWAY = 5  # seconds that the clocks of issuer and service may differ
+LEEWAY = 5  # seconds by which the clocks of issuer and service may differ
 
 STAFF = "staff"
 
@@ -29,17 +29,16 @@ class AuthSettings(ProcessSettings, frozen=True, kw_only=True):
     auth: Literal["token", "local"] = "token"
     """`local` trusts every caller, and is refused unless the service listens on loopback."""
     token_key_file: Path = Path()
-    """The key that tokens are signed with; required for `token`, read again when the file changes."""
+    """File with the key that signs tokens. Required with `token`; read again when it changes."""
     token_audience: str = ""
-    """Required in the `aud` of every token. Not set: tokens with an audience are refused, as RFC 7519 requires of a
-    service without one."""
+    """Every token must name it in `aud`. Not set: a token that names an audience is refused, as RFC 7519 requires."""
 
 
 class Identity(msgspec.Struct, frozen=True):
     """The caller of a request."""
 
     subject: str | None
-    """The caller's name; None with WARREN_AUTH=local, where the caller may act for everyone."""
+    """The caller's name. None with WARREN_AUTH=local: such a caller may act for every customer."""
     role: str | None = None
 
     def may_act_for(self, subject: str) -> bool:
@@ -47,10 +46,10 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class AuthGuard:
-    """A Litestar guard that accepts requests of authenticated callers, with the given `role` if there is one.
+    """A Litestar guard that accepts requests of authenticated callers, if `role` is set only of callers with that role.
 
     It runs before the body is read. `caller_of(request)` returns the caller afterwards. The constructor raises
-    ConfigurationError for settings that would admit strangers.
+    ConfigurationError for settings that would accept unauthenticated requests from other machines.
     """
 
     def __init__(self, settings: AuthSettings, *, role: str | None = None) -> None:
@@ -97,19 +96,19 @@ class AuthGuard:
         if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH or text_error(subject):
             raise _unauthorized("The token's 'sub' is not a name of 1 to 100 characters.", "invalid_token")
         if self._role is not None and role != self._role:
-            raise Problem(403, "Forbidden", f"This needs a token with the role {self._role!r}.")
+            raise Problem(403, "Forbidden", f"This request needs a token with the role {self._role!r}.")
         return Identity(subject, role if isinstance(role, str) else None)
 
     def _claim_problem(self, error: jwt.PyJWTError) -> Problem:
-        """The problem of a token for another audience, or without a required claim."""
+        """Return the problem for a token with a missing required claim or another audience."""
         if isinstance(error, jwt.MissingRequiredClaimError) and error.claim != "aud":
             return _unauthorized(f"The token is not valid: it has no {error.claim!r}.", "invalid_token")
         if self._audience is None:
             return _unauthorized(
-                "The token is for an audience ('aud'), and this service has none: see WARREN_TOKEN_AUDIENCE.",
+                "The token names an audience ('aud'), but WARREN_TOKEN_AUDIENCE is not set at this service.",
                 "invalid_token",
             )
-        return _unauthorized(f"The token is not for the audience {self._audience!r}: see its 'aud'.", "invalid_token")
+        return _unauthorized(f"The token does not name the audience {self._audience!r} in its 'aud'.", "invalid_token")
 
 
 def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:
@@ -121,7 +120,7 @@ def caller_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:
 
 
 class _KeyFile:
-    """The key, read again when the file changes."""
+    """The signing key in a file, read again when the file changes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

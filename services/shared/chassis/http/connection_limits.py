@@ -1,7 +1,7 @@
-"""Limits for one HTTP client: bytes of a request, seconds of waiting, connections.
+"""Limits against slow or abusive HTTP clients: size of a request, time for each part of it, number of connections.
 
-uvicorn's httptools protocol limits neither the head of a request nor any time except that of idle connections. This
-subclass does. Deadlines are checked once a second for all connections, so a request costs no timer.
+uvicorn's httptools protocol does not limit the size of a request's head, and has no time limit except for idle
+connections. LimitedProtocol adds both. Deadlines of all connections are checked once a second: no timer per request.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from services.shared.chassis.http.problems import problem_body
 
 MAX_HEAD = 32 * 1024  # bytes of the request line and all headers
 MAX_HEADERS = 100
-MAX_FRAMING = 512 * 1024  # bytes of a body's chunk sizes and trailers; many one-byte chunks stay below
+MAX_FRAMING = 512 * 1024  # bytes of a body's chunk sizes and trailers; enough for many one-byte chunks
 MAX_PIPELINED = 20  # requests of one connection that wait for the response to the previous one
-HEAD_SECONDS = 10.0  # from the connection, or from a request's first byte, to the end of its head
-BODY_SECONDS = 30.0  # from there to the end of the body
-WRITE_SECONDS = 30.0  # how long a client may read nothing of a response
-REFUSED_SECONDS = 2.0  # how long a refused client may take to read the response
-MAX_DISCARDED = 4 * 1024 * 1024  # bytes that it may send during that time
+HEAD_SECONDS = 10.0  # from the connection to the first byte, and from a request's first byte to the end of its head
+BODY_SECONDS = 30.0  # from the end of the head to the end of the body
+WRITE_SECONDS = 30.0  # a client that reads nothing of a response for this time is disconnected
+REFUSED_SECONDS = 2.0  # time for a refused client to read the response
+MAX_DISCARDED = 4 * 1024 * 1024  # bytes that a refused client may still send during that time
 
 
 class ConnectionLimiter:
-    """The connections of one server: at most `limit`, and at most `share` of the files that the process may open.
+    """Limits the connections of one server to `limit`, and to a fraction `share` of the process's limit of open files.
 
-    One more connection closes the one that has waited longest for its client: idle, silent, or in the middle of a
-    request. If a response is in progress on every connection, the new one gets 503.
+    A connection beyond the limit replaces the one that has waited longest for its client (idle, silent, or within a
+    request). If all connections wait for the server's response, the new one gets 503.
     """
 
     def __init__(self, limit: int, share: float) -> None:
@@ -39,7 +39,7 @@ class ConnectionLimiter:
         self._waiting: dict[LimitedProtocol, None] = {}  # a dict keeps the order
 
     def protocol(self, *arguments: Any, **options: Any) -> "LimitedProtocol":
-        """Create the protocol of a connection; uvicorn calls it."""
+        """Create the protocol of a new connection. uvicorn calls this factory."""
         return LimitedProtocol(self, *arguments, **options)
 
     def mark_waiting(self, connection: "LimitedProtocol") -> None:
@@ -52,6 +52,7 @@ class ConnectionLimiter:
         self._waiting.pop(connection, None)
 
     def make_room_for(self, connection: "LimitedProtocol") -> None:
+        """Close the connection that has waited longest, or refuse `connection` if no other one waits."""
         oldest = next(iter(self._waiting))
         if oldest is connection:
             connection.refuse(503, "All connections are in use. Try again in a moment.")
@@ -66,23 +67,23 @@ class _Stage(Enum):
     HEAD = auto()
     BODY = auto()
     COMPLETE = auto()
-    """The request is complete, its response is not."""
+    """The request is received, its response is not complete."""
     IDLE = auto()
     """Between two requests; uvicorn's keep-alive timeout ends it."""
     REFUSED = auto()
-    """The response is sent and the connection closed for writing. Input is discarded: an immediate close would reset
-    the connection, and the client would lose the response."""
+    """An error response is sent, and the connection is closed for writing. Input is read and discarded: closing at once
+    would reset the connection, and the client might lose the response."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection, with limits."""
+    """The HTTP protocol of one connection, with limits."""
 
     def __init__(self, limiter: ConnectionLimiter, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._limiter = limiter
         self._stage = _Stage.SILENT
         self._since = self.loop.time()  # when the current stage began
-        self._stalled: float | None = None  # since when the client reads nothing
+        self._stalled: float | None = None  # time since which the client reads nothing, if it does not
         self._received = self._head = self._body = 0  # bytes of the current request
         self._refusal: tuple[int, str] | None = None
 
@@ -162,16 +163,19 @@ class LimitedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse the request; uvicorn calls it when the parser fails or a callback raises."""
+        """Refuse the request. uvicorn calls this when the parser fails or a callback raises."""
         self.refuse(*self._refusal or (400, msg))
 
     def refuse(self, status: int, detail: str) -> None:
-        """Send a problem for the request that is being received, unless its response has begun, and close."""
+        """Answer the request that is being received with a problem, and close the connection.
+
+        If the client expects another response first, only close.
+        """
         if self.transport.is_closing() or self._stage is _Stage.REFUSED:
             return
         if self.cycle is not None and not self.cycle.response_complete:
             if self._stage is not _Stage.BODY or self.cycle.response_started or self.pipeline:
-                self.transport.abort()  # the client expects another response first
+                self.transport.abort()  # the problem would be taken for another response
                 return
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -190,7 +194,7 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self.transport.is_closing():
             if age > WRITE_SECONDS:
                 self.transport.abort()
-        elif self.flow.read_paused:  # the process has paused reading: the client is not to blame
+        elif self.flow.read_paused:  # the process has paused reading, so the client cannot send
             self._since = now
         elif self._stage is _Stage.REFUSED and age > REFUSED_SECONDS:
             self.transport.abort()
@@ -219,7 +223,7 @@ class LimitedProtocol(HttpToolsProtocol):
 _HEAD_TOO_LARGE = (431, f"Request line and headers have more than {MAX_HEAD} bytes.")
 
 
-def check_all(connections: Iterable[Any], now: float) -> None:
+def check_all_deadlines(connections: Iterable[Any], now: float) -> None:
     for each in list(connections):
         each.check_deadlines(now)
 

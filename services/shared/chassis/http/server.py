@@ -10,7 +10,7 @@ import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.shared.chassis.http.connection_limits import ConnectionLimiter, check_all
+from services.shared.chassis.http.connection_limits import ConnectionLimiter, check_all_deadlines
 from warren_messaging.errors import ConfigurationError
 
 BACKLOG = 2048  # connections that the kernel holds until they are accepted
@@ -108,7 +108,7 @@ class _UvicornServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Check the connections' deadlines once a second; uvicorn calls this ten times a second."""
         if counter % 10 == 0:
-            check_all(self.server_state.connections, asyncio.get_running_loop().time())
+            check_all_deadlines(self.server_state.connections, asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""Evaluates the NetworkPolicies of a rendering (networking.k8s.io/v1): which pods may connect to which."""
+"""Evaluates the NetworkPolicies (networking.k8s.io/v1) of a rendered chart."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ PEER_FIELDS = {"podSelector", "namespaceSelector", "ipBlock"}
 
 
 @dataclass(frozen=True)
-class End:
+class Endpoint:
     """A pod or, with `address`, a host outside the cluster."""
 
     name: str
@@ -19,7 +19,7 @@ class End:
     address: str = ""
 
 
-def policies_for(end: End, bodies: Iterable[Object]) -> list[Object]:
+def policies_for(end: Endpoint, bodies: Iterable[Object]) -> list[Object]:
     return [
         body
         for body in bodies
@@ -30,31 +30,31 @@ def policies_for(end: End, bodies: Iterable[Object]) -> list[Object]:
     ]
 
 
-def may_connect(source: End, target: End, port: int, bodies: list[Object], protocol: str = "TCP") -> bool:
-    """Whether the policies of both ends allow the connection; an end without a policy allows every connection."""
+def may_connect(source: Endpoint, target: Endpoint, port: int, bodies: list[Object], protocol: str = "TCP") -> bool:
+    """Whether the policies of source and target allow the connection; without a policy, an endpoint allows any."""
     leaving, arriving = policies_for(source, bodies), policies_for(target, bodies)
     return (not leaving or any(_allows(each, "egress", "to", target, port, protocol) for each in leaving)) and (
         not arriving or any(_allows(each, "ingress", "from", source, port, protocol) for each in arriving)
     )
 
 
-def _allows(policy: Object, direction: str, key: str, other: End, port: int, protocol: str) -> bool:
+def _allows(policy: Object, direction: str, key: str, other: Endpoint, port: int, protocol: str) -> bool:
     for rule in policy["spec"].get(direction, ()):
-        assert rule.keys() == {key, "ports"}, f"a rule without peers or ports allows all: {rule}"
+        assert rule.keys() == {key, "ports"}, f"a rule that lacks peers or ports would allow every one: {rule}"
         assert rule[key], "a rule without peers"
         assert rule["ports"], "a rule without ports"
-        if any(_is(peer, other, policy) for peer in rule[key]) and any(
-            _has(each, port, protocol) for each in rule["ports"]
+        if any(_matches(peer, other, policy) for peer in rule[key]) and any(
+            _includes(each, port, protocol) for each in rule["ports"]
         ):
             return True
     return False
 
 
-def _has(ports: Object, port: int, protocol: str) -> bool:
+def _includes(ports: Object, port: int, protocol: str) -> bool:
     return ports["protocol"] == protocol and ports["port"] <= port <= ports.get("endPort", ports["port"])
 
 
-def _is(peer: Object, end: End, policy: Object) -> bool:
+def _matches(peer: Object, end: Endpoint, policy: Object) -> bool:
     assert peer, "an empty peer"
     assert peer.keys() <= PEER_FIELDS, peer
     if "ipBlock" in peer:
@@ -63,8 +63,8 @@ def _is(peer: Object, end: End, policy: Object) -> bool:
     if end.address:
         return False
     if "namespaceSelector" in peer:
-        named = {"kubernetes.io/metadata.name": end.namespace}
-        inside = _selects(peer["namespaceSelector"], named)
+        labels = {"kubernetes.io/metadata.name": end.namespace}
+        inside = _selects(peer["namespaceSelector"], labels)
     else:
         inside = end.namespace == policy["metadata"]["namespace"]
     return inside and _selects(peer.get("podSelector", {}), end.labels)
