@@ -1,4 +1,4 @@
-"""Where the time of one process goes, by layer.
+"""Profiles one process and attributes its CPU time to layers.
 
 `python -m loadtest.profiling FILE MODULE [ARGUMENTS]` runs a module as a program and writes its profile to FILE.
 

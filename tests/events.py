@@ -47,6 +47,6 @@ def payment_success(order_id: UUID, *, express: bool = False) -> AnyEvent:
 
 
 def cancelling(order_id: UUID, *participants: Participant) -> AnyEvent:
-    """Without `participants` it asks those of the second phase."""
+    """Return an `order.cancelling` event. Default: the participants of the second phase, inventory and payment."""
     asked = participants or (Participant.INVENTORY, Participant.PAYMENT)
     return event_of(order_cancelling(*asked), subject=order_id, reference="A-1")

@@ -9,7 +9,7 @@ from devtools.images.docker import Docker
 from devtools.images.errors import ImageError
 from devtools.servers.apt_sources import debian_mirrors
 
-# As in Debian's slim images: documentation, but not the licences.
+# Documentation is not installed, except licences, as in Debian's slim images.
 EXCLUDED = [
     *(
         f"--dpkgopt=path-exclude=/usr/share/{folder}/*"

@@ -28,7 +28,7 @@ class OrderSystem(Protocol):
 
     @property
     def url(self) -> str:
-        """Where orders are placed."""
+        """Base URL of the order API."""
 
     @property
     def pids(self) -> Mapping[str, int]:

@@ -20,7 +20,7 @@ MIN_RATIO = 4.0
 
 
 class ImplementationPair(msgspec.Struct, frozen=True):
-    """One round: both on the same servers, one after the other."""
+    """One round: the same orders with both implementations, on the same servers, one after the other."""
 
     warren: OrderRun
     plain: OrderRun

@@ -1,4 +1,4 @@
-"""Batches placements: those that arrive during a transaction share the next one.
+"""Batches placements: placements that arrive during a transaction share the next one.
 
 A single placement does not wait, and a thousand concurrent ones need ten commits.
 """

@@ -22,7 +22,7 @@ COMPLETED = OrderCompleted(customer="gayal")
 
 
 class Feature(Enum):
-    """What not every backend provides. A test runs on the backends that have the features in its `@needs(...)`."""
+    """A property that only some backends have. A test runs on the backends with the features in its `@needs(...)`."""
 
     SQL = "state is in PostgreSQL: statements, locks and constraints are real"
     BROKER = "messages pass through a broker: confirms, returns, users, delivery counts and delayed retries are real"

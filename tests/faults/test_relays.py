@@ -12,8 +12,8 @@ ORDERS = 24
 
 @pytest.mark.parametrize("point", ["before publish", "before confirm"])
 def test_a_second_relay_takes_over_from_a_frozen_one(harness: FaultHarness, customers: Customers, point: str) -> None:
-    """One is frozen within a batch, the other publishes it, the first continues: apart from repetitions, the events of
-    each order arrive in order."""
+    """A relay is suspended within a batch, another one publishes the batch, then the first continues. Apart from
+    repetitions, the events of each order arrive in order."""
     first_line = harness.log("audit").count("\n")
     harness.set_failpoint("order-api", point, 2, signal.SIGSTOP)
     with customers.ordering(ORDERS, seconds=2, cancelling=0):

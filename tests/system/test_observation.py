@@ -43,7 +43,7 @@ def test_every_process_is_live_and_ready_and_names_its_parts(system: System, pro
     assert read(f"{url}/readyz") == "ok\n"
     parts = read(f"{url}/readyz?verbose").splitlines()
     assert "[+] database" in parts
-    # Who takes orders waits for no queue, only for room in its outbox.
+    # The order API consumes no queue. It is ready as long as its outbox has room.
     assert ("[+] outbox" in parts) == (process == "order-api")
     assert any(part.endswith(".queue") for part in parts) == (process != "order-api")
 

@@ -34,7 +34,7 @@ NEVER_NAMED = "by-hand.queue"
 
 
 class Runner:
-    """What `make up` does to the broker, on another branch or on this one."""
+    """Applies topologies to the broker as `make up` does, on this branch or on one with another topology file."""
 
     def __init__(self, system: System, folder: Path) -> None:
         self._system = system

@@ -153,7 +153,7 @@ def test_paths_in_documents_exist(file: Path) -> None:
     assert [name for name in meant if not (ROOT / name).exists()] == []
 
 
-# What is run
+# Commands
 
 
 def test_the_continuous_run_is_the_test_command_of_the_readme() -> None:
@@ -178,7 +178,7 @@ def test_make_alone_prints_the_targets() -> None:
         assert re.search(rf"^  make {target} +\S", printed, re.MULTILINE), target
 
 
-# What is installed
+# Installed packages
 
 
 def test_the_test_environment_has_the_same_versions_as_a_running_one() -> None:

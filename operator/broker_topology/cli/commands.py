@@ -237,7 +237,7 @@ async def _disown(api: ManagementApi, options: Options) -> int:
 
 
 def _any_passwords(topologies: list[LoadedTopology], options: Options) -> AccountCredentials:
-    """Without --secrets-dir every password counts as correct."""
+    """Without --secrets-dir, accept any password of the declared users: no Secret is there to compare with."""
     names = [] if options.secrets_dir else [name for item in topologies for name in item.spec.users]
     return {name: [AnyPassword(name)] for name in names}
 

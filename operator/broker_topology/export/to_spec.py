@@ -47,7 +47,7 @@ def _flags(body: Body) -> Fields:
 
 
 def _with_fields(kind: str, base: Fields, given: Body) -> tuple[Fields, Fields]:
-    """As many arguments as possible as fields, and the others."""
+    """Split arguments into fields of the spec and the arguments for which there is no field."""
     fields, arguments = dict(base), dict(given)
     retry = [each.name for each in ARGUMENTS if each.field.startswith("retry")]
     whole_retry = arguments.get(RETRY_TYPE.name) == "failed" and all(each in arguments for each in retry)

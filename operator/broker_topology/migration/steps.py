@@ -228,7 +228,7 @@ def _clean_up(state: MigrationState) -> Iterator[ApiRequest]:
 
 
 def _buffer_arguments(wanted: Body) -> dict[str, Any]:
-    """Without any limit. A message that expires meanwhile is dead-lettered as it would be in the queue."""
+    """Arguments of the buffer queue: no limits, but the dead-lettering of the queue, for messages that expire there."""
     given: Mapping[str, Any] = wanted["arguments"]
     names = ["x-dead-letter-exchange", "x-dead-letter-routing-key"]
     if given.get("x-dead-letter-strategy") == "at-least-once":

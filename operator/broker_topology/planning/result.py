@@ -59,7 +59,7 @@ class TopologyResult(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     """Findings that do not refuse the topology."""
     unnamed: tuple[str, ...] = ()
-    """Without an owner: bindings to these queues that the broker holds and no file names. They stay."""
+    """Only for a run without owner: bindings of declared queues that exist at the broker and in no file. They stay."""
 
     @property
     def ready(self) -> bool:

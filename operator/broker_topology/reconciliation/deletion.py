@@ -35,7 +35,7 @@ STAGES: tuple[tuple[ObjectKind, ...], ...] = (
 
 
 class DeletionAllowance(msgspec.Struct, frozen=True):
-    """What may be deleted although it holds messages."""
+    """Queues and virtual hosts that may be deleted although they hold messages."""
 
     queues: frozenset[Key] = frozenset()
     vhosts: frozenset[str] = frozenset()

@@ -11,7 +11,7 @@ from broker_topology.migration.context import MIGRATION_NOTE
 
 
 class OwnerSummary(msgspec.Struct, frozen=True):
-    """One owner, as the broker has it on record."""
+    """An owner, from the record that it has at the broker."""
 
     owner: str
     objects: int

@@ -118,7 +118,7 @@ class KubernetesSecretStore:
 
 
 def _texts(held: Object) -> dict[str, str]:
-    """As a process reads them from the mounted files."""
+    """Decode a Secret's values as a process reads them from mounted files: without the line end."""
     return {key: without_line_end(text) for key, text in decode_secret(held).items()}
 
 

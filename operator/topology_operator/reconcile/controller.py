@@ -138,7 +138,7 @@ class TopologyController:
         return state.next_retry(self._settings.retry_seconds, self._settings.retry_max_seconds)
 
     def _request_unready_peers(self, key: ResourceKey) -> None:
-        """What an unready Topology at the same broker waits for may exist now."""
+        """Request a reconcile of unready Topologies at the same broker: an object that they wait for may exist now."""
         for peer in self.peers.possible_peers_of(key):
             if (state := self._states.get(peer)) is not None and not state.ready:
                 self.request_reconcile(peer, f"Topology {'/'.join(key)} changed")

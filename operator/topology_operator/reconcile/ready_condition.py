@@ -22,9 +22,9 @@ class ReadyCondition(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     """Never holds a credential."""
     result: TopologyResult | None = None
-    """What the engine found; None if it was not reached."""
+    """The engine's result; None if it returned none."""
     blocked_by: str = ""
-    """What a person has to decide or change before the operator can continue."""
+    """The decision or change by a person that the operator waits for."""
     retry: bool = False
     """Whether to try again with backoff, before the next comparison is due."""
     migrating: bool = False

@@ -9,7 +9,7 @@ NEVER = 100 * 365 * 86400.0  # seconds
 
 
 class TokenBehaviour(msgspec.Struct, frozen=True):
-    """What the gateway does on the first charge with a token."""
+    """The gateway's behaviour at the first charge with a token."""
 
     code: str | None = None
     """Declines with this reason."""

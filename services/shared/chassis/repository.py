@@ -10,7 +10,7 @@ from warren_messaging.transaction import Connection, Transaction
 
 
 class Aggregate(Protocol):
-    """What is known about one order; immutable."""
+    """The state that a service stores about one order; immutable."""
 
     @property
     def order_id(self) -> UUID: ...

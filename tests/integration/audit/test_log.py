@@ -205,7 +205,7 @@ async def test_unusual_but_readable_events_are_kept(db: ServiceDatabase, audit: 
     assert two["time"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-async def test_an_unreadable_event_is_parked_alone(db: ServiceDatabase, audit: Replica) -> None:
+async def test_an_unreadable_event_is_parked_without_its_batch(db: ServiceDatabase, audit: Replica) -> None:
     order_id = uuid4()
     verdicts = await audit.process(
         b"nonsense", event(order_id, 1), with_(codec.encode(event(order_id)), sourcesequence=2**31), event(order_id, 2)

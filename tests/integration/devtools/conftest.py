@@ -9,7 +9,7 @@ from devtools.paths import short_hash
 
 
 class ProcessesOf:
-    """What runs for the instance in a folder: its servers and the scripts that hold them."""
+    """The running processes of the instance in a folder: its servers, and the scripts that start and confine them."""
 
     def __init__(self, instance_dir: Path) -> None:
         self._key = f"{short_hash(str(instance_dir.resolve()))}-".encode()  # in every path and name

@@ -77,7 +77,7 @@ async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
 
 
 async def test_the_servers_shared_memory_is_private(servers: Servers) -> None:
-    """What a killed server leaves there would stay for good."""
+    """A killed server leaves segments behind, which nothing would remove from the machine's /dev/shm."""
     connection = await asyncpg.connect(servers.postgres.address.dsn())
     try:
         segments = {row[0] for row in await connection.fetch("SELECT pg_ls_dir('/dev/shm')")}

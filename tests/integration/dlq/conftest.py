@@ -1,4 +1,4 @@
-"""A env with a redrive exchange, a queue of unrouted events, and the user `dlq` with its permissions as shipped."""
+"""Environment of the `warren dlq` tests: parking lots, a redrive exchange, the user `dlq` with its real permissions."""
 
 import asyncio
 import io
@@ -22,8 +22,8 @@ from warren import cli
 from warren_messaging.amqp.connection import BrokerAddress
 
 
-class Lots(MessagingEnv):
-    """`probe.dlq` and `unrouted.queue`, and the command line that looks after them."""
+class ParkingLotEnv(MessagingEnv):
+    """Adds the queues `unrouted.queue` and `other.queue`, the redrive exchange, and the command line."""
 
     async def set_up(self) -> None:
         await super().set_up()
@@ -47,7 +47,7 @@ class Lots(MessagingEnv):
         return self.broker_address("dlq")
 
     async def park(self, *bodies: bytes, lot: str = "probe.dlq", exchange: str = "", **properties: Any) -> None:
-        """Put messages into a lot directly, many at once; each has the id of its event, if it has one."""
+        """Publish messages directly to a parking lot. The message id is the event's id, if the body is an event."""
         async with self.channel() as channel:
             for start in range(0, len(bodies), 1000):
                 frames = [
@@ -65,14 +65,14 @@ class Lots(MessagingEnv):
                 await asyncio.gather(*frames)
 
     async def park_bare(self, body: bytes, lot: str = "probe.dlq") -> None:
-        """One without any property, a message id included, which our own driver would add."""
+        """Publish a message without properties: by the management API, since the AMQP driver adds a message id."""
         message = {"routing_key": lot, "payload": body.decode(), "payload_encoding": "string", "properties": {}}
         async with self.management_api() as api:
             answer = await api.post(f"exchanges/{self.vhost}/amq.default/publish", json=message)
             assert answer.json() == {"routed": True}
 
     async def reject(self, *messages: tuple[bytes, spec.Basic.Properties]) -> None:
-        """Let messages go through probe.queue and be rejected there, as a consumer would."""
+        """Publish messages to probe.queue and reject them there, as a consumer would: the broker parks them."""
         depth = await self.depth("probe.dlq")
         async with self.channel() as channel:
             for body, properties in messages:
@@ -81,16 +81,16 @@ class Lots(MessagingEnv):
                 )
                 message = await channel.basic_get("probe.queue")
                 await channel.basic_reject(message.delivery_tag, requeue=False)
-        await eventually(lambda: self.has("probe.dlq", depth + len(messages)))
+        await eventually(lambda: self.has_depth("probe.dlq", depth + len(messages)))
 
-    async def has(self, queue: str, count: int) -> bool:
+    async def has_depth(self, queue: str, count: int) -> bool:
         return await self.depth(queue) == count
 
-    async def holds(self, queue: str, count: int) -> bool:
+    async def has_depth_of_at_least(self, queue: str, count: int) -> bool:
         return await self.depth(queue) >= count
 
     async def bodies(self, queue: str) -> list[bytes]:
-        """Take and return every body that is ready, thousands in a moment."""
+        """Remove all ready messages and return their bodies, faster than with one `basic.get` for each."""
         count = await self.depth(queue)
         found: list[bytes] = []
 
@@ -119,7 +119,7 @@ class Lots(MessagingEnv):
         }
 
     async def add_service(self, name: str) -> None:
-        """Queue, parking lot and tables of one more service."""
+        """Create the queue, the parking lot and the tables of another service."""
         async with self.channel() as channel:
             arguments = {"x-queue-type": "quorum", "x-delivery-limit": -1}
             await channel.queue_declare(f"{name}.dlq", durable=True, arguments=arguments)
@@ -136,7 +136,7 @@ class Lots(MessagingEnv):
         await prepare_database(url, postgres.admin_password, postgres.ca_file, self.folder, schemas)
 
     async def warren(self, *arguments: str, user: str = "dlq", **environment: str) -> "CommandResult":
-        """What the command line says, and its exit code."""
+        """Run `warren` with these arguments in this process; returns its output and exit code."""
         return await asyncio.to_thread(self._warren, list(arguments), self.environment(user) | environment)
 
     def _warren(self, arguments: list[str], environment: dict[str, str]) -> "CommandResult":
@@ -152,12 +152,11 @@ class Lots(MessagingEnv):
 
     @asynccontextmanager
     async def process(self, *program: str, pipe: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
-        """A command in a process of its own, which may be killed."""
+        """Run a Python program in a separate process, so that a test can kill it."""
         environment = self.environment() | {
             "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'operator'}:{CHECKOUT / 'services/shared/messaging'}"
         }
-        silent = asyncio.subprocess.DEVNULL
-        out = asyncio.subprocess.PIPE if pipe else silent  # standard error too
+        out = asyncio.subprocess.PIPE if pipe else asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
             sys.executable, *program, cwd=self.folder, env=environment, stdout=out, stderr=out
         )
@@ -184,6 +183,6 @@ def _id(body: bytes) -> str | None:
 
 
 @pytest.fixture
-async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[Lots]:
-    async with Lots(servers, tmp_path) as env:
+async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[ParkingLotEnv]:
+    async with ParkingLotEnv(servers, tmp_path) as env:
         yield env

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from services.shared.contracts.orders import OrderConfirmed
-from tests.integration.dlq.conftest import Lots
+from tests.integration.dlq.conftest import ParkingLotEnv
 from tests.messaging_env import eventually
 from tests.undecodable import UNDECODABLE
 from warren_messaging import codec
@@ -27,19 +27,19 @@ print(code, peak, file=sys.stderr)
 
 
 def assert_kept(found: RawProperties, sent: RawProperties) -> None:
-    """The broker and a replay add headers of theirs, and nothing else."""
+    """Assert that the broker and the replay have added headers and changed nothing else."""
     for name in ("app_id", "timestamp", "message_type", "content_type", "correlation_id", "reply_to"):
         assert found.raw(name) == sent.raw(name)
     assert (sent.raw("headers") or b"") in (found.raw("headers") or b"")
 
 
-async def park_undecodable(env: Lots) -> list[bytes]:
+async def park_undecodable(env: ParkingLotEnv) -> list[bytes]:
     bodies = [f"body {number}".encode() for number in range(len(UNDECODABLE))]
     await env.send_raw(*zip(bodies, UNDECODABLE.values(), strict=True), queue="probe.dlq")
     return bodies
 
 
-async def test_an_undecodable_message_is_listed_with_the_others_and_shown(env: Lots) -> None:
+async def test_an_undecodable_message_is_listed_with_the_others_and_shown(env: ParkingLotEnv) -> None:
     await env.park(b"before")
     bodies = await park_undecodable(env)
     await env.park(b"after")
@@ -56,10 +56,10 @@ async def test_an_undecodable_message_is_listed_with_the_others_and_shown(env: L
     for body, document, properties in zip(bodies, documents, UNDECODABLE.values(), strict=True):
         assert document["body"].encode() == body
         assert_kept(RawProperties(base64.b64decode(document["properties_base64"])), properties)
-    await eventually(lambda: env.has("probe.dlq", len(bodies) + 2))
+    await eventually(lambda: env.has_depth("probe.dlq", len(bodies) + 2))
 
 
-async def test_an_undecodable_message_is_replayed_with_its_original_bytes(env: Lots) -> None:
+async def test_an_undecodable_message_is_replayed_with_its_original_bytes(env: ParkingLotEnv) -> None:
     bodies = await park_undecodable(env)
     result = await env.warren("dlq", "replay", "--queue", "probe")
     assert result.out == f"replayed {len(bodies)} of {len(bodies)} examined\n", result.err
@@ -71,7 +71,7 @@ async def test_an_undecodable_message_is_replayed_with_its_original_bytes(env: L
     assert await env.depth("probe.dlq") == 0
 
 
-async def test_an_undecodable_message_is_dropped_and_kept_in_full(env: Lots) -> None:
+async def test_an_undecodable_message_is_dropped_and_kept_in_full(env: ParkingLotEnv) -> None:
     bodies = await park_undecodable(env)
     result = await env.warren("dlq", "drop", "--queue", "probe", "--yes", "--json")
     (document,) = result.documents
@@ -84,7 +84,7 @@ async def test_an_undecodable_message_is_dropped_and_kept_in_full(env: Lots) -> 
     assert await env.depth("probe.dlq") == 0
 
 
-async def test_a_message_with_full_headers_stays_and_others_are_replayed(env: Lots) -> None:
+async def test_a_message_with_full_headers_stays_and_others_are_replayed(env: ParkingLotEnv) -> None:
     room = 131_072 - 8 - 12
     value = b"x" * (room - 200)
     table = b"\x01aS" + len(value).to_bytes(4) + value
@@ -102,14 +102,14 @@ async def test_a_message_with_full_headers_stays_and_others_are_replayed(env: Lo
 
 
 @pytest.mark.parametrize("text", ["a\\u0000b", "\\ud800", "a\\u001b[2J\\u202e"])
-async def test_text_unfit_for_database_and_terminal_disables_no_command(text: str, env: Lots) -> None:
+async def test_text_unfit_for_database_and_terminal_disables_no_command(text: str, env: ParkingLotEnv) -> None:
     template = json.loads(codec.encode(event_of(OrderConfirmed(customer="ann"), reference="k1")))
     await env.park(b"before")
     async with env.consumer({OrderConfirmed: None}):
         for field in ("id", "logicalid", "type", "source", "subject", "reference"):
             body = json.dumps(template | {field: "@"}).replace('"@"', f'"{text}"').encode()
             await env.send(body)
-        await eventually(lambda: env.holds("probe.dlq", 6))
+        await eventually(lambda: env.has_depth_of_at_least("probe.dlq", 6))
     result = await env.warren("dlq", "list", "--queue", "probe")
     assert (result.code, result.err) == (0, "")
     assert result.out.replace("\n", "").isprintable()
@@ -122,7 +122,7 @@ async def test_text_unfit_for_database_and_terminal_disables_no_command(text: st
     assert result.out.startswith(f"dropped {depth}"), result.err
 
 
-async def test_random_messages_never_break_the_commands(env: Lots) -> None:
+async def test_random_messages_never_break_the_commands(env: ParkingLotEnv) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
@@ -141,7 +141,7 @@ async def test_random_messages_never_break_the_commands(env: Lots) -> None:
     assert await env.depth("probe.queue") == 40
 
 
-async def test_large_messages_are_read_one_at_a_time_in_order(env: Lots) -> None:
+async def test_large_messages_are_read_one_at_a_time_in_order(env: ParkingLotEnv) -> None:
     bodies = [f"{number:03}".encode() for number in range(20)]
     await env.park(*bodies[:8])
     for number in range(COUNT):
@@ -154,7 +154,7 @@ async def test_large_messages_are_read_one_at_a_time_in_order(env: Lots) -> None
         code, peak = map(int, err.split()[-2:])
         assert code == 0, out
         assert peak < 75 + 3 * LARGE // 2**20, f"{command} took {peak} MB"
-        await eventually(lambda: env.has("probe.dlq", 20 + COUNT))
+        await eventually(lambda: env.has_depth("probe.dlq", 20 + COUNT))
     result = await env.warren("dlq", "replay", "--queue", "probe")
     assert result.out == f"replayed {20 + COUNT} of {20 + COUNT} examined\n", result.err
     found = [message.body[:9] for message in await env.receive("probe.queue", 20 + COUNT)]

@@ -10,7 +10,7 @@ import pytest
 from aiormq import spec
 
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
-from tests.integration.dlq.conftest import Lots
+from tests.integration.dlq.conftest import ParkingLotEnv
 from tests.messaging_env import eventually
 from warren.cli.drop_record import DropRecord
 from warren_messaging import codec
@@ -22,22 +22,22 @@ CONFIRMED = OrderConfirmed(customer="gayal")
 POISON = b"\x00\xff{ [red]\x1b[2J"
 
 
-async def parked_stage(env: Lots) -> list[bytes]:
-    """One unreadable message, one whose handler is missing, both with their failures on record; one expired."""
+async def park_three_messages(env: ParkingLotEnv) -> list[bytes]:
+    """Park three messages: one unreadable and one without a handler, both with a failure record, and one expired."""
     event = event_of(OrderCompleted(customer="ann"), reference="77")
     async with env.consumer({OrderConfirmed: None}):
         await env.send(POISON, codec.encode(event))
-        await eventually(lambda: env.has("probe.dlq", 2))
+        await eventually(lambda: env.has_depth("probe.dlq", 2))
     late = codec.encode(event_of(CONFIRMED, reference="late"))
     async with env.channel() as channel:
         properties = spec.Basic.Properties(delivery_mode=2, expiration="1", message_id="late")
         await channel.basic_publish(late, routing_key="probe.queue", properties=properties)
-    await eventually(lambda: env.has("probe.dlq", 3))
+    await eventually(lambda: env.has_depth("probe.dlq", 3))
     return [POISON, codec.encode(event), late]
 
 
-async def test_a_list_shows_messages_and_reasons_and_changes_nothing(env: Lots) -> None:
-    bodies = await parked_stage(env)
+async def test_a_list_shows_messages_and_reasons_and_changes_nothing(env: ParkingLotEnv) -> None:
+    bodies = await park_three_messages(env)
     for _ in range(2):
         result = await env.warren("dlq", "list", "--queue", "probe", "--json")
         first, second, third = result.documents
@@ -55,18 +55,18 @@ async def test_a_list_shows_messages_and_reasons_and_changes_nothing(env: Lots) 
     assert counted == [1, 1, 0], "looking must not count as a failed delivery: these are from probe.queue"
 
 
-async def test_a_long_parking_lot_keeps_its_order_over_many_windows(env: Lots) -> None:
+async def test_a_long_parking_lot_keeps_its_order_over_many_windows(env: ParkingLotEnv) -> None:
     bodies = [f"{number}".encode() for number in range(1700)]
     await env.park(*bodies)
     await env.park(b"express", priority=9)
     result = await env.warren("dlq", "list", "--queue", "probe", "--limit", "0", "--json")
     assert len(result.documents) == 1701
-    await eventually(lambda: env.has("probe.dlq", 1701))
+    await eventually(lambda: env.has_depth("probe.dlq", 1701))
     assert await env.bodies("probe.dlq") == [b"express", *bodies]
 
 
-async def test_filters_select_messages(env: Lots) -> None:
-    await parked_stage(env)
+async def test_filters_select_messages(env: ParkingLotEnv) -> None:
+    await park_three_messages(env)
 
     async def found(*arguments: str) -> list[str]:
         result = await env.warren("dlq", "list", "--queue", "probe", "--json", *arguments)
@@ -81,8 +81,8 @@ async def test_filters_select_messages(env: Lots) -> None:
     assert await found("--id", "late") == ["late"]
 
 
-async def test_a_message_is_shown_in_full_for_any_body(env: Lots) -> None:
-    await parked_stage(env)
+async def test_a_message_is_shown_in_full_for_any_body(env: ParkingLotEnv) -> None:
+    await park_three_messages(env)
     (second,) = (await env.warren("dlq", "list", "--queue", "probe", "--json", "--order", "77")).documents
     result = await env.warren("dlq", "show", second["id"][:30], "--queue", "probe")
     for text in ("77", '"customer": "ann"', "probe has no handler for 'order.completed'", "probe.queue", "x-death"):
@@ -98,8 +98,8 @@ async def test_a_message_is_shown_in_full_for_any_body(env: Lots) -> None:
     assert (result.code, result.out) == (1, "")
 
 
-async def test_dropped_messages_are_written_to_a_file(env: Lots) -> None:
-    bodies = await parked_stage(env)
+async def test_dropped_messages_are_written_to_a_file(env: ParkingLotEnv) -> None:
+    bodies = await park_three_messages(env)
     result = await env.warren("dlq", "drop", "--queue", "probe", "--reason", "not JSON")
     assert (result.code, await env.depth("probe.dlq")) == (1, 3), "without a terminal to ask on, --yes is needed"
     file = env.folder / "kept.jsonl"
@@ -115,28 +115,28 @@ async def test_dropped_messages_are_written_to_a_file(env: Lots) -> None:
     assert await env.bodies("probe.dlq") == [bodies[2]]
 
 
-async def test_a_message_that_cannot_be_written_is_not_dropped(env: Lots) -> None:
+async def test_a_message_that_cannot_be_written_is_not_dropped(env: ParkingLotEnv) -> None:
     await env.park(b"1", b"2")
     nowhere = str(env.folder / "no such folder" / "kept.jsonl")
     result = await env.warren("dlq", "drop", "--queue", "probe", "--yes", "--record", nowhere)
     assert result.code == 1
     assert "nothing more was dropped" in result.err
-    await eventually(lambda: env.has("probe.dlq", 2))
+    await eventually(lambda: env.has_depth("probe.dlq", 2))
 
 
-async def test_a_dropped_message_that_returns_counts_from_one(env: Lots) -> None:
+async def test_a_dropped_message_that_returns_counts_from_one(env: ParkingLotEnv) -> None:
     await env.sql(
         "INSERT INTO failures (consumer, key, attempts, reason, state) VALUES ('probe', $1, 5, 'old', 'dropped')",
         hashlib.sha256(b"poison").hexdigest(),
     )
     await env.send(b"poison")
     async with env.consumer({}):
-        await eventually(lambda: env.has("probe.dlq", 1))
+        await eventually(lambda: env.has_depth("probe.dlq", 1))
     row = (await env.sql("SELECT attempts, state FROM failures"))[0]
     assert tuple(row) == (1, "parked")
 
 
-async def test_a_refusal_or_a_missing_queue_is_reported_in_one_line(env: Lots) -> None:
+async def test_a_refusal_or_a_missing_queue_is_reported_in_one_line(env: ParkingLotEnv) -> None:
     await env.park(b"1")
     result = await env.warren("dlq", "list", "--queue", "nowhere")
     assert result.code == 1
@@ -152,7 +152,7 @@ async def test_a_refusal_or_a_missing_queue_is_reported_in_one_line(env: Lots) -
     assert "refused the user 'dlq'" in result.err
 
 
-async def test_parking_lots_and_reasons_of_any_service_are_found(env: Lots) -> None:
+async def test_parking_lots_and_reasons_of_any_service_are_found(env: ParkingLotEnv) -> None:
     await env.add_service("loyalty")
     async with env.channel() as channel:
         await channel.basic_publish(b"rubbish", routing_key="loyalty.queue")
@@ -160,7 +160,7 @@ async def test_parking_lots_and_reasons_of_any_service_are_found(env: Lots) -> N
         await channel.basic_reject(message.delivery_tag, requeue=False)
         await channel.queue_declare("cellar", durable=True, arguments={"x-queue-type": "quorum"})
         await channel.queue_bind("cellar", "orders.dlx", "cellar")
-    await eventually(lambda: env.has("loyalty.dlq", 1))
+    await eventually(lambda: env.has_depth("loyalty.dlq", 1))
     await env.sql(
         "INSERT INTO loyalty.failures (consumer, key, attempts, reason, state)"
         " VALUES ('loyalty', $1, 1, 'not JSON: rubbish', 'parked')",
@@ -178,7 +178,7 @@ async def test_parking_lots_and_reasons_of_any_service_are_found(env: Lots) -> N
     assert "the list of queues cannot be read from https://127.0.0.1:1" in result.err
 
 
-async def test_a_vhost_without_parking_lots_is_reported_in_one_line(env: Lots) -> None:
+async def test_a_vhost_without_parking_lots_is_reported_in_one_line(env: ParkingLotEnv) -> None:
     async with env.channel() as channel:
         for queue in ("probe.dlq", "unrouted.queue"):
             await channel.queue_delete(queue)
@@ -188,7 +188,7 @@ async def test_a_vhost_without_parking_lots_is_reported_in_one_line(env: Lots) -
         assert "is it the" in result.err.splitlines()[-1]
 
 
-async def test_failures_are_found_by_the_reference_of_an_order(env: Lots) -> None:
+async def test_failures_are_found_by_the_reference_of_an_order(env: ParkingLotEnv) -> None:
     order, other = uuid.uuid4(), uuid.uuid4()
     for subject in (order, other):
         await env.sql(
@@ -208,17 +208,17 @@ async def test_failures_are_found_by_the_reference_of_an_order(env: Lots) -> Non
     assert (result.code, result.err) == (1, "warren: no order 'k2'\n")
 
 
-async def test_a_reader_that_stops_early_changes_nothing(env: Lots) -> None:
+async def test_a_reader_that_stops_early_changes_nothing(env: ParkingLotEnv) -> None:
     await env.park(*(f"{number}".encode() * 100 for number in range(2000)))
     async with env.process("-m", "warren", "dlq", "list", "--limit", "0", "--json", pipe=True) as process:
         assert process.stdout is not None
         await process.stdout.readline()
         process.stdout._transport.close()  # type: ignore[attr-defined]
         assert await process.wait() == 1
-    await eventually(lambda: env.has("probe.dlq", 2000))
+    await eventually(lambda: env.has_depth("probe.dlq", 2000))
 
 
-async def test_the_dlq_user_may_write_only_to_the_redrive_exchange(env: Lots) -> None:
+async def test_the_dlq_user_may_write_only_to_the_redrive_exchange(env: ParkingLotEnv) -> None:
     for exchange, queue in (("", "probe.queue"), ("order.exchange", "order.confirmed"), ("orders.dlx", "probe.dlq")):
         connection = await connect(env.dlq, "test")
         channel = await connection.channel()
@@ -231,7 +231,7 @@ async def test_the_dlq_user_may_write_only_to_the_redrive_exchange(env: Lots) ->
     await connection.close()
 
 
-async def test_a_closed_reader_has_removed_no_message(env: Lots) -> None:
+async def test_a_closed_reader_has_removed_no_message(env: ParkingLotEnv) -> None:
     bodies = [f"{number}".encode() for number in range(30)]
     await env.park(*bodies)
     async with parking_lot(env.dlq, "probe.dlq") as lot:
@@ -241,11 +241,11 @@ async def test_a_closed_reader_has_removed_no_message(env: Lots) -> None:
             found = [each["name"] for each in (await api.get("connections")).json() if each["vhost"] == env.vhost]
             for name in found:
                 await api.delete(f"connections/{name}")
-    await eventually(lambda: env.has("probe.dlq", 30))
+    await eventually(lambda: env.has_depth("probe.dlq", 30))
     assert await env.bodies("probe.dlq") == bodies
 
 
-async def test_the_outbox_shows_waiting_events_and_errors(env: Lots) -> None:
+async def test_the_outbox_shows_waiting_events_and_errors(env: ParkingLotEnv) -> None:
     await env.sql(
         "INSERT INTO outbox (exchange, body, owner, leased_until, attempts, last_error, created_at) VALUES"
         " ('e', '', gen_random_uuid(), now() + interval '9 s', 0, NULL, now()),"
@@ -268,7 +268,7 @@ async def test_the_outbox_shows_waiting_events_and_errors(env: Lots) -> None:
     assert (result.code, "there are: probe" in result.err) == (1, True)
 
 
-async def test_failures_are_listed_latest_first_and_filtered(env: Lots) -> None:
+async def test_failures_are_listed_latest_first_and_filtered(env: ParkingLotEnv) -> None:
     order = uuid.uuid4()
     for minutes, state, reason in ((3, "parked", "gateway [down]"), (2, "succeeded", "busy"), (1, "retrying", "busy")):
         await env.sql(

@@ -1,4 +1,4 @@
-"""Replays from parking lots of a real broker lose no message, also when they are killed."""
+"""A replay from a parking lot of a real broker loses no message, even if it is killed."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from aiormq import spec
 
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderConfirmed
-from tests.integration.dlq.conftest import Lots
+from tests.integration.dlq.conftest import ParkingLotEnv
 from tests.messaging_env import eventually
 from warren_messaging import codec
 from warren_messaging.dead_letters import actions
@@ -30,16 +30,16 @@ def events(count: int) -> list[bytes]:
     return [codec.encode(event_of(CONFIRMED)) for _ in range(count)]
 
 
-async def every(window: list[ParkedMessage]) -> list[ParkedMessage]:
+async def select_all(window: list[ParkedMessage]) -> list[ParkedMessage]:
     return window
 
 
-async def replay(env: Lots, lot: str = "probe.dlq", **options: object) -> ReplaySummary:
+async def replay(env: ParkingLotEnv, lot: str = "probe.dlq", **options: object) -> ReplaySummary:
     async with parking_lot(env.dlq, lot) as opened:
-        return await actions.replay(env.dlq, opened, every, **options)  # type: ignore[arg-type]
+        return await actions.replay(env.dlq, opened, select_all, **options)  # type: ignore[arg-type]
 
 
-async def test_a_replayed_message_equals_the_original(env: Lots) -> None:
+async def test_a_replayed_message_equals_the_original(env: ParkingLotEnv) -> None:
     event = event_of(CONFIRMED, source=f"/warren/{env.servers.broker.address.admin_username}")
     sent = spec.Basic.Properties(
         content_type="application/cloudevents+json",
@@ -64,116 +64,117 @@ async def test_a_replayed_message_equals_the_original(env: Lots) -> None:
     assert (got.priority, got.app_id, got.user_id, got.expiration) == (9, "order", "dlq", None)
     assert got.headers.pop("x-warren-replay")
     assert got.headers == {"traceparent": "00-1-2-01", "count": 7, "x-warren-replays": 1}
-    assert await env.drain("other.queue") == [], "a list of further queues must not be obeyed"
+    assert await env.drain("other.queue") == [], "the header CC must be ignored"
     assert await env.drain("probe.dlq") == []
 
 
-async def test_a_message_that_no_queue_takes_stays_parked_in_place(env: Lots) -> None:
+async def test_an_unroutable_message_stays_parked_at_its_position(env: ParkingLotEnv) -> None:
     bodies = [b"bare", *events(3), b"poison", b"poison"]
-    # Without a message id the driver cannot tell a returned message from a confirmed one.
+    # For a message without a message id the driver cannot match a basic.return to the publish.
     await env.park_bare(bodies[0])
     await env.park(*bodies[1:])
-    await env.park(bodies[1], bodies[1])  # repeated under one message id
+    await env.park(bodies[1], bodies[1])  # duplicates: the same message id
     async with env.channel() as channel:
         await channel.queue_unbind("probe.queue", "redrive.exchange", "probe.queue")
-    tally = await replay(env, window=3)
-    assert (tally.replayed, tally.left) == (0, 8)
-    assert list(tally.reasons) == ["no queue accepts it: is probe.queue bound to redrive.exchange?"]
+    summary = await replay(env, window=3)
+    assert (summary.replayed, summary.left) == (0, 8)
+    assert list(summary.reasons) == ["no queue accepts it: is probe.queue bound to redrive.exchange?"]
     assert await env.bodies("probe.dlq") == [*bodies, bodies[1], bodies[1]]
 
 
-async def test_a_run_replays_a_message_once_even_if_it_is_parked_again(env: Lots) -> None:
-    async def never(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
-        raise PermanentError("still no good")
+async def test_a_run_replays_a_message_once_even_if_it_is_parked_again(env: ParkingLotEnv) -> None:
+    async def fail(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+        raise PermanentError("the order is closed")
 
-    # Express messages overtake: parked again, they stand before those that have not had their turn.
+    # Messages of a higher priority, when parked again, precede messages that this run has not replayed yet.
     await env.park(*events(15))
     await env.park(*events(15), priority=10)
-    async with env.consumer({OrderConfirmed: never}):
+    async with env.consumer({OrderConfirmed: fail}):
 
-        async def settled(window: list[ParkedMessage]) -> list[ParkedMessage]:
-            # Each window waits until all of the one before have failed and are back.
-            await eventually(lambda: len(env.telemetry.failures) >= handed.total())
-            await eventually(lambda: env.has("probe.queue", 0))
-            handed["all"] += len(window)
+        async def select_after_failures(window: list[ParkedMessage]) -> list[ParkedMessage]:
+            # Wait until every message of the windows before has failed and is parked again.
+            await eventually(lambda: len(env.telemetry.failures) >= selected.total())
+            await eventually(lambda: env.has_depth("probe.queue", 0))
+            selected["all"] += len(window)
             return window
 
-        handed: Counter[str] = Counter()
+        selected: Counter[str] = Counter()
         async with parking_lot(env.dlq, "probe.dlq") as lot:
-            tally = await actions.replay(env.dlq, lot, settled, window=4)
-        assert (tally.replayed, tally.left) == (30, 0)
-        await eventually(lambda: env.has("probe.dlq", 30))
+            summary = await actions.replay(env.dlq, lot, select_after_failures, window=4)
+        assert (summary.replayed, summary.left) == (30, 0)
+        await eventually(lambda: env.has_depth("probe.dlq", 30))
     assert len(env.telemetry.failures) == 30
     assert {message.header.properties.headers["x-warren-replays"] for message in await env.drain("probe.dlq")} == {1}
 
 
-async def test_poison_is_parked_with_a_new_count_and_a_corrected_event_succeeds(env: Lots) -> None:
-    cured: list[bool] = []
-    seen: list[uuid.UUID] = []
+async def test_a_replay_restarts_the_attempts_and_succeeds_when_the_cause_is_gone(env: ParkingLotEnv) -> None:
+    repaired: list[bool] = []
+    processed: list[uuid.UUID] = []
 
     async def on_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
-        if not cured:
+        if not repaired:
             raise RuntimeError("gateway is down")
-        seen.append(event.logicalid)
+        processed.append(event.logicalid)
         return []
 
     event = event_of(CONFIRMED, reference="123")
     await env.send(codec.encode(event), b"poison")
     async with env.consumer({OrderConfirmed: on_confirmed}, attempts=2):
-        await eventually(lambda: env.has("probe.dlq", 2))
+        await eventually(lambda: env.has_depth("probe.dlq", 2))
         assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
         result = await env.warren("dlq", "replay", "--queue", "probe")
         assert (result.code, result.out) == (0, "replayed 2 of 2 examined\n")
-        await eventually(lambda: env.has("probe.dlq", 2))
+        await eventually(lambda: env.has_depth("probe.dlq", 2))
         assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
-        cured.append(True)
+        repaired.append(True)
         assert (await env.warren("dlq", "replay", "--queue", "probe", "--order", "123")).code == 0
         await eventually(lambda: succeeded(env, event))
-    assert seen == [event.logicalid]
+    assert processed == [event.logicalid]
     assert await env.bodies("probe.dlq") == [b"poison"]
 
 
-async def counts(env: Lots) -> dict[str, tuple[str, int]]:
+async def counts(env: ParkingLotEnv) -> dict[str, tuple[str, int]]:
+    """State and attempts by logical id; the key of a body that cannot be decoded is shown as `hash`."""
     rows = await env.sql("SELECT key, state, attempts FROM failures")
     return {row["key"] if "-" in row["key"] else "hash": (row["state"], row["attempts"]) for row in rows}
 
 
-async def succeeded(env: Lots, event: AnyEvent) -> bool:
+async def succeeded(env: ParkingLotEnv, event: AnyEvent) -> bool:
     return (await counts(env))[str(event.logicalid)][0] == "succeeded"
 
 
-async def test_a_message_known_by_its_hash_is_recorded_as_replayed(env: Lots) -> None:
-    """A body that the consumer could not read in its old version is found under its logical id by the new one."""
+async def test_a_message_known_by_its_hash_is_recorded_as_replayed(env: ParkingLotEnv) -> None:
+    """The consumer could not decode the body and recorded the failure under its hash. The body has a logical id too."""
     async with env.consumer({}):
-        await env.send(*(body.replace(b'"order.confirmed"', b'"order.unheard"') for body in events(1)))
-        await eventually(lambda: env.has("probe.dlq", 1))
+        await env.send(*(body.replace(b'"order.confirmed"', b'"order.unknown"') for body in events(1)))
+        await eventually(lambda: env.has_depth("probe.dlq", 1))
     assert (await env.warren("dlq", "replay", "--queue", "probe")).code == 0
     assert await counts(env) == {"hash": ("replayed", 1)}
 
 
-# Dies where it hurts most: the second window is confirmed by the queue and not yet acknowledged to the lot.
-DYING = """
+# Killed at the worst moment: the queue has confirmed the second window, and the parking lot still holds its messages.
+KILLED_REPLAY = """
 import os, signal
 from warren_messaging.dead_letters.parking_lot import ParkingLot
-calls = []
+windows = []
 remove = ParkingLot.remove
-async def fatal(self, messages):
-    calls.append(0)
-    if len(calls) == 2:
+async def kill_in_second_window(self, messages):
+    windows.append(messages)
+    if len(windows) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     await remove(self, messages)
-ParkingLot.remove = fatal
+ParkingLot.remove = kill_in_second_window
 from warren.entry import warren
 warren()
 """
 
 
-async def test_a_killed_and_repeated_replay_loses_nothing_and_repeats_no_effect(env: Lots) -> None:
+async def test_each_event_of_a_killed_and_repeated_replay_is_processed_once(env: ParkingLotEnv) -> None:
     bodies = events(1600)
     await env.park(*bodies)
-    async with env.process("-c", DYING, "dlq", "replay", "--queue", "probe") as process:
+    async with env.process("-c", KILLED_REPLAY, "dlq", "replay", "--queue", "probe") as process:
         assert await process.wait() == -signal.SIGKILL
-    await eventually(lambda: env.has("probe.dlq", 1600 - FIRST_WINDOW))
+    await eventually(lambda: env.has_depth("probe.dlq", 1600 - FIRST_WINDOW))
     left = f"{1600 - FIRST_WINDOW:,}"
     assert await env.depth("probe.queue") == FIRST_WINDOW * (1 + GROWTH)
     result = await env.warren("dlq", "replay", "--queue", "probe")
@@ -182,50 +183,50 @@ async def test_a_killed_and_repeated_replay_loses_nothing_and_repeats_no_effect(
     delivered = Counter(await env.bodies("probe.queue"))
     assert set(delivered) == set(bodies)
     assert delivered.total() == 1600 + FIRST_WINDOW * GROWTH
-    await env.sql("CREATE TABLE effects (id uuid)")
+    await env.sql("CREATE TABLE processed (id uuid)")
 
-    async def note(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
-        await work.connection.execute("INSERT INTO effects VALUES ($1)", event.logicalid)
+    async def record(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+        await work.connection.execute("INSERT INTO processed VALUES ($1)", event.logicalid)
         return []
 
     await env.park(*delivered.elements(), lot="probe.queue", exchange="redrive.exchange")
-    async with env.consumer({OrderConfirmed: note}):
+    async with env.consumer({OrderConfirmed: record}):
         await eventually(
             lambda: len(env.telemetry.repeated_events) + len(env.telemetry.processed_events) >= delivered.total()
         )
-    row = (await env.sql("SELECT count(*), count(DISTINCT id) FROM effects"))[0]
+    row = (await env.sql("SELECT count(*), count(DISTINCT id) FROM processed"))[0]
     assert tuple(row) == (1600, 1600)
 
 
-@pytest.mark.parametrize("arrived", [1, 700])
-async def test_a_replay_killed_at_any_moment_loses_no_message(env: Lots, arrived: int) -> None:
+@pytest.mark.parametrize("replayed", [1, 700])
+async def test_a_replay_killed_at_any_moment_loses_no_message(env: ParkingLotEnv, replayed: int) -> None:
     bodies = events(3000)
     await env.park(*bodies)
     async with env.process("-m", "warren", "dlq", "replay", "--queue", "probe"):
-        await eventually(lambda: env.holds("probe.queue", arrived))
+        await eventually(lambda: env.has_depth_of_at_least("probe.queue", replayed))
     await asyncio.sleep(0.3)
     assert set(await env.bodies("probe.queue")) | set(await env.bodies("probe.dlq")) == set(bodies)
 
 
-@pytest.mark.parametrize("chosen", ["all", "all but the first"])
-async def test_acknowledged_messages_are_gone_when_the_command_ends(env: Lots, chosen: str) -> None:
-    """The broker holds acknowledgements back that come fast, and forgets them when the channel ends."""
+@pytest.mark.parametrize("choice", ["all", "all but the first"])
+async def test_no_replayed_message_remains_in_the_parking_lot(env: ParkingLotEnv, choice: str) -> None:
+    """The broker buffers acknowledgements that arrive in quick succession, and drops them if the channel closes."""
     bodies = [f"{number}".encode() for number in range(3000)]
     await env.park(*bodies)
 
-    async def choose(window: list[ParkedMessage]) -> list[ParkedMessage]:
-        return [message for message in window if chosen == "all" or message.body != b"0"]
+    async def select(window: list[ParkedMessage]) -> list[ParkedMessage]:
+        return [message for message in window if choice == "all" or message.body != b"0"]
 
     async with parking_lot(env.dlq, "probe.dlq") as lot:
-        tally = await actions.replay(env.dlq, lot, choose, window=3000)
-    rest = [] if chosen == "all" else bodies[:1]
-    assert (tally.replayed, tally.left) == (3000 - len(rest), 0)
+        summary = await actions.replay(env.dlq, lot, select, window=3000)
+    not_selected = [] if choice == "all" else bodies[:1]
+    assert (summary.replayed, summary.left) == (3000 - len(not_selected), 0)
     await asyncio.sleep(0.3)
-    assert await env.bodies("probe.dlq") == rest
-    assert sorted(await env.bodies("probe.queue")) == sorted(set(bodies) - set(rest))
+    assert await env.bodies("probe.dlq") == not_selected
+    assert sorted(await env.bodies("probe.queue")) == sorted(set(bodies) - set(not_selected))
 
 
-async def test_a_message_with_a_forged_sender_stays_parked(env: Lots) -> None:
+async def test_a_message_with_a_forged_sender_stays_parked(env: ParkingLotEnv) -> None:
     admin = env.servers.broker.address.admin_username
     await env.park(*events(1), user_id=admin)
     result = await env.warren("dlq", "replay", "--queue", "probe")
@@ -234,7 +235,7 @@ async def test_a_message_with_a_forged_sender_stays_parked(env: Lots) -> None:
     assert await env.depth("probe.dlq") == 1
 
 
-async def test_an_unrouted_event_goes_to_the_named_queues(env: Lots) -> None:
+async def test_an_unrouted_event_goes_to_the_named_queues(env: ParkingLotEnv) -> None:
     bodies = events(3)
     await env.send(*bodies, queue="unrouted.queue")
     assert (await env.warren("dlq", "replay", "--queue", "unrouted")).code == 1
@@ -249,14 +250,14 @@ async def test_an_unrouted_event_goes_to_the_named_queues(env: Lots) -> None:
     assert await env.depth("unrouted.queue") == 0
 
 
-async def test_only_unrouted_events_may_go_to_named_queues(env: Lots) -> None:
+async def test_only_unrouted_events_may_go_to_named_queues(env: ParkingLotEnv) -> None:
     await env.park(*events(1))
     result = await env.warren("dlq", "replay", "--queue", "probe", "--to", "other.queue")
     assert (result.code, await env.depth("probe.dlq")) == (1, 1)
     assert "--to is for --queue unrouted" in result.err
 
 
-async def test_a_dry_run_shows_messages_and_replays_none(env: Lots) -> None:
+async def test_a_dry_run_shows_messages_and_replays_none(env: ParkingLotEnv) -> None:
     await env.park(*events(2))
     result = await env.warren("dlq", "replay", "--queue", "probe", "--dry-run")
     assert "probe.dlq  2 messages" in result.out
@@ -264,11 +265,11 @@ async def test_a_dry_run_shows_messages_and_replays_none(env: Lots) -> None:
     assert (await env.warren("dlq", "replay")).code == 1
 
 
-async def test_without_the_redrive_exchange_every_message_stays(env: Lots) -> None:
+async def test_without_the_redrive_exchange_every_message_stays_parked(env: ParkingLotEnv) -> None:
     await env.park(*events(2))
     async with env.channel() as channel:
         await channel.exchange_delete("redrive.exchange")
     result = await env.warren("dlq", "replay", "--queue", "probe")
     assert result.code == 1
     assert "no exchange 'redrive.exchange'" in result.err
-    await eventually(lambda: env.has("probe.dlq", 2))
+    await eventually(lambda: env.has_depth("probe.dlq", 2))

@@ -137,7 +137,7 @@ async def test_a_batch_for_one_article_needs_at_most_ten_statements(
     assert spent <= 10, statements
 
 
-async def test_an_invalid_order_is_parked_alone(env: InventoryEnv) -> None:
+async def test_an_invalid_order_is_parked_without_its_batch(env: InventoryEnv) -> None:
     sku = await env.article(5)
     good, bad = created((sku, 1)), created((sku, -1))
     assert await env.replicas[0].process(good, bad) == [Verdict.ACK, Verdict.DEAD_LETTER]

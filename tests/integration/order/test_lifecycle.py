@@ -1,4 +1,4 @@
-"""Orders after their placement, on the real database: events, deadlines, and requests of customers."""
+"""Orders from their placement to their end, with a real database: events, deadlines and customers' requests."""
 
 import asyncio
 import random
@@ -24,14 +24,14 @@ from warren_messaging.testing import event_of, with_new_ids
 Workers = tuple[Replica, Replica]
 
 PREPARED, DELIVERED = ShippingPrepared(tracking="T1"), ShippingDelivered(tracking="T1")
-HAPPY: list[EventData] = [RESERVED, SUCCESS, InventoryCommitted(lines=[]), PREPARED, DELIVERED]
-HAPPY_PATH = ["order.created", "order.confirmed", "order.paid", "order.shipped", "order.completed"]
+HAPPY_PATH: list[EventData] = [RESERVED, SUCCESS, InventoryCommitted(lines=[]), PREPARED, DELIVERED]
+ANNOUNCED = ["order.created", "order.confirmed", "order.paid", "order.shipped", "order.completed"]
 
 
 async def read(shop: Any, order_id: UUID) -> dict[str, Any]:
-    answer = await shop.http.get(f"/orders/{order_id}")
-    assert answer.status_code == 200
-    return dict(answer.json())
+    response = await shop.http.get(f"/orders/{order_id}")
+    assert response.status_code == 200
+    return dict(response.json())
 
 
 async def event_types(db: ServiceDatabase, order_id: UUID) -> list[str]:
@@ -47,7 +47,7 @@ async def test_shuffled_and_repeated_events_complete_each_order_once(
     db: ServiceDatabase, shop: Any, workers: Workers
 ) -> None:
     ids = await asyncio.gather(*(shop.placed() for _ in range(40)))
-    events = [event_of(data, subject=order_id) for order_id in ids for data in HAPPY]
+    events = [event_of(data, subject=order_id) for order_id in ids for data in HAPPY_PATH]
     deliveries = events + random.sample(events, 60) + [with_new_ids(event) for event in random.sample(events, 60)]
     random.shuffle(deliveries)
     half = len(deliveries) // 2
@@ -60,7 +60,7 @@ async def test_shuffled_and_repeated_events_complete_each_order_once(
         body = await read(shop, order_id)
         assert (body["state"], body["tracking"]) == ("COMPLETED", "T1")
         mine = [event for event in everything if event.subject == order_id]
-        assert [event.type for event in mine] == HAPPY_PATH
+        assert [event.type for event in mine] == ANNOUNCED
         assert [event.sourcesequence for event in mine] == [1, 2, 3, 4, 5]
     assert not workers[0].telemetry.failures
     assert not workers[1].telemetry.failures
@@ -69,7 +69,8 @@ async def test_shuffled_and_repeated_events_complete_each_order_once(
     ][0] == 0
 
 
-ANSWERS: list[EventData] = [ShippingStopped(), InventoryReleased(lines=[]), PaymentVoided()]
+COMPENSATIONS: list[EventData] = [ShippingStopped(), InventoryReleased(lines=[]), PaymentVoided()]
+"""Events by which shipping, inventory and payment confirm a cancellation."""
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ async def test_a_cancellation_runs_in_two_phases(
     order_id = await shop.placed()
     await process(workers[0], order_id, cause)
     assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLING", reason)
-    await process(workers[1], order_id, *ANSWERS)
+    await process(workers[1], order_id, *COMPENSATIONS)
     assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLED", reason)
     assert await event_types(db, order_id) == [
         "order.created",
@@ -94,11 +95,13 @@ async def test_a_cancellation_runs_in_two_phases(
         "order.cancelling",
         "order.cancelled",
     ]
-    await process(workers[0], order_id, *HAPPY)
+    await process(workers[0], order_id, *HAPPY_PATH)
     assert (await read(shop, order_id))["state"] == "CANCELLED"
 
 
-async def test_a_refusal_withdraws_the_cancellation(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
+async def test_a_cancellation_that_shipping_refuses_is_withdrawn(
+    db: ServiceDatabase, shop: Any, workers: Workers
+) -> None:
     order_id = await shop.placed()
     await process(workers[0], order_id, RESERVED, SUCCESS)
     assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 202
@@ -106,10 +109,10 @@ async def test_a_refusal_withdraws_the_cancellation(db: ServiceDatabase, shop: A
     body = await read(shop, order_id)
     assert (body["state"], body["reason"], body["tracking"]) == ("SHIPPED", None, "T1")
     await process(workers[0], order_id, PREPARED, DELIVERED)
-    assert await event_types(db, order_id) == [*HAPPY_PATH[:3], "order.cancelling", *HAPPY_PATH[3:]]
+    assert await event_types(db, order_id) == [*ANNOUNCED[:3], "order.cancelling", *ANNOUNCED[3:]]
 
 
-async def test_an_event_about_an_unknown_order_is_parked_alone(shop: Any, workers: Workers) -> None:
+async def test_an_event_of_an_unknown_order_is_parked_without_its_batch(shop: Any, workers: Workers) -> None:
     order_id = await shop.placed()
     verdicts = await workers[0].process(event_of(RESERVED, subject=uuid4()), event_of(RESERVED, subject=order_id))
     assert verdicts == [Verdict.DEAD_LETTER, Verdict.ACK]
@@ -119,36 +122,40 @@ async def test_an_event_about_an_unknown_order_is_parked_alone(shop: Any, worker
 async def test_unpaid_orders_are_cancelled_once_at_their_deadline(
     db: ServiceDatabase, open_shop: Any, workers: Workers
 ) -> None:
-    hasty, patient = await open_shop(payment_deadline_seconds=0.0), await open_shop()
-    late = [await hasty.placed() for _ in range(30)]
-    paid, fine = await hasty.placed(), await patient.placed()
+    expiring_shop, other_shop = await open_shop(payment_deadline_seconds=0.0), await open_shop()
+    overdue = [await expiring_shop.placed() for _ in range(30)]
+    paid, not_due = await expiring_shop.placed(), await other_shop.placed()
     await process(workers[0], paid, SUCCESS)
     while sum(await asyncio.gather(*(worker.tick(lambda orders: expire_overdue(orders, 4)) for worker in workers))):
         pass
-    for order_id in late:
-        assert (await read(hasty, order_id))["reason"] == "payment_timeout"
+    for order_id in overdue:
+        assert (await read(expiring_shop, order_id))["reason"] == "payment_timeout"
         assert await event_types(db, order_id) == ["order.created", "order.cancelling"]
-    assert (await read(hasty, paid))["state"] == "PENDING"
-    assert (await read(hasty, fine))["state"] == "PENDING"
+    assert (await read(expiring_shop, paid))["state"] == "PENDING"
+    assert (await read(expiring_shop, not_due))["state"] == "PENDING"
     event = next(
-        event for event in await db.outbox_events('"order"') if event.subject == late[0] and event.sourcesequence == 2
+        event
+        for event in await db.outbox_events('"order"')
+        if event.subject == overdue[0] and event.sourcesequence == 2
     )
     assert isinstance(event.data, OrderCancelling)
     assert event.data.reason is CancelReason.PAYMENT_TIMEOUT
     # A late payment is refunded, and the order stays cancelled.
     refunded = PaymentRefunded(charge_id="ch_1", amount_cents=950, currency="EUR")
-    await process(workers[0], late[0], SUCCESS, ShippingStopped(), refunded, InventoryReleased(lines=[]))
-    assert (await read(hasty, late[0]))["state"] == "CANCELLED"
+    await process(workers[0], overdue[0], SUCCESS, ShippingStopped(), refunded, InventoryReleased(lines=[]))
+    assert (await read(expiring_shop, overdue[0]))["state"] == "CANCELLED"
 
 
-async def test_cancelling_over_http(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
+async def test_a_cancellation_over_http_is_idempotent_and_refused_after_shipping(
+    db: ServiceDatabase, shop: Any, workers: Workers
+) -> None:
     order_id = await shop.placed()
     first, second = [await shop.http.post(f"/orders/{order_id}/cancel") for _ in range(2)]
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json() == second.json()
     assert (first.json()["state"], first.json()["reason"]) == ("CANCELLING", "customer")
     assert await event_types(db, order_id) == ["order.created", "order.cancelling"]
-    await process(workers[0], order_id, *ANSWERS)
+    await process(workers[0], order_id, *COMPENSATIONS)
     assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 409
     shipped = await shop.placed()
     await process(workers[0], shipped, RESERVED, SUCCESS, PREPARED)
@@ -157,17 +164,19 @@ async def test_cancelling_over_http(db: ServiceDatabase, shop: Any, workers: Wor
     assert (await shop.http.post(f"/orders/{uuid4()}/cancel")).status_code == 404
 
 
-async def test_confirming_a_delivery_over_http(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
+async def test_a_delivery_confirmed_over_http_is_announced_once(
+    db: ServiceDatabase, shop: Any, workers: Workers
+) -> None:
     order_id = await shop.placed()
     url = f"/orders/{order_id}/delivery-confirmation"
     assert (await shop.http.post(url)).status_code == 409
     await process(workers[0], order_id, RESERVED, SUCCESS, PREPARED)
-    answers = await asyncio.gather(*(shop.http.post(url) for _ in range(10)))
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.text for answer in answers}) == 1
+    responses = await asyncio.gather(*(shop.http.post(url) for _ in range(10)))
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.text for response in responses}) == 1
     await process(workers[0], order_id, DELIVERED)
     assert (await shop.http.post(url)).status_code == 202
-    assert await event_types(db, order_id) == [*HAPPY_PATH[:4], "order.delivery_confirmed", "order.completed"]
+    assert await event_types(db, order_id) == [*ANNOUNCED[:4], "order.delivery_confirmed", "order.completed"]
 
 
 async def test_events_of_express_orders_keep_their_priority(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
@@ -195,9 +204,9 @@ async def test_the_list_has_all_orders_newest_first(shop: Any, workers: Workers)
     assert seen == [str(order_id) for order_id in reversed(ids)]
 
     async def found(**parameters: Any) -> list[str]:
-        answer = await shop.http.get("/orders", params={"customer": user} | parameters)
-        assert answer.status_code == 200, answer.text
-        return [order["orderId"] for order in answer.json()["orders"]]
+        response = await shop.http.get("/orders", params={"customer": user} | parameters)
+        assert response.status_code == 200, response.text
+        return [order["orderId"] for order in response.json()["orders"]]
 
     assert await found(state="CONFIRMED") == ["3"]
     assert await found(orderId="5") == ["5"]
@@ -226,7 +235,7 @@ async def test_old_idempotency_keys_are_removed_and_their_orders_stay(
 
 
 def test_every_event_of_the_queue_has_a_handler() -> None:
-    wanted = {type(data) for data in (*HAPPY, *ANSWERS)}
+    wanted = {type(data) for data in (*HAPPY_PATH, *COMPENSATIONS)}
     wanted |= {InventoryOutOfStock, PaymentFailed, PaymentRefunded, ShippingRefused, OrderCancelRequested}
     assert set(HANDLERS) == wanted
 
@@ -234,7 +243,7 @@ def test_every_event_of_the_queue_has_a_handler() -> None:
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-def header(trace: str = TRACE) -> dict[str, str]:
+def traceparent(trace: str = TRACE) -> dict[str, str]:
     return {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
 
 
@@ -245,16 +254,16 @@ async def traces(db: ServiceDatabase, order_id: UUID) -> list[tuple[str, str | N
 
 
 async def test_every_event_of_a_request_has_its_trace(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
-    plain, broken = await asyncio.gather(shop.place(), shop.place({"traceparent": "rubbish"}))
+    plain, broken = await asyncio.gather(shop.place(), shop.place({"traceparent": "invalid"}))
     assert await traces(db, UUID(plain.json()["id"])) == [("order.created", None)]
     ((_, new),) = await traces(db, UUID(broken.json()["id"]))
     assert new is not None and len(new) == 32
 
-    order_id = UUID((await shop.place(header())).json()["id"])
-    await process(workers[0], order_id, *HAPPY[:-1])
-    await shop.http.post(f"/orders/{order_id}/delivery-confirmation", headers=header("b" * 32))
-    cancelled = UUID((await shop.place(header())).json()["id"])
-    await shop.http.post(f"/orders/{cancelled}/cancel", headers=header("c" * 32))
+    order_id = UUID((await shop.place(traceparent())).json()["id"])
+    await process(workers[0], order_id, *HAPPY_PATH[:-1])
+    await shop.http.post(f"/orders/{order_id}/delivery-confirmation", headers=traceparent("b" * 32))
+    cancelled = UUID((await shop.place(traceparent())).json()["id"])
+    await shop.http.post(f"/orders/{cancelled}/cancel", headers=traceparent("c" * 32))
     confirmed = await traces(db, order_id)
     assert ("order.created", TRACE) in confirmed and ("order.delivery_confirmed", "b" * 32) in confirmed
     assert await traces(db, cancelled) == [("order.created", TRACE), ("order.cancelling", "c" * 32)]

@@ -37,7 +37,9 @@ async def until_done(replica: Replica, event: AnyEvent) -> list[Verdict]:
     "bad",
     [{"totalCents": 2**64}, {"totalCents": -5}, {"paymentToken": "tok\0"}, {"currency": "E\0R"}, {"currency": "euro"}],
 )
-async def test_an_event_with_an_invalid_value_is_parked_alone(env: PaymentEnv, bad: dict[str, object]) -> None:
+async def test_an_event_with_an_invalid_value_is_parked_without_its_batch(
+    env: PaymentEnv, bad: dict[str, object]
+) -> None:
     events = [inventory_reserved(uuid4()) for _ in range(9)]
     bodies = [json.loads(codec.encode(event)) for event in events]
     for body in bodies[:5]:

@@ -32,7 +32,7 @@ class FakeApiServer:
         self.authority_key = b""
 
     def answer(self, verb: str, path: str, token: str | None, body: Object | None) -> tuple[int, Object]:
-        """Status code and object, as the real one gives them."""
+        """Return the status code and the object of the response, as a real API server does."""
         if token != f"Bearer {TOKEN}":
             return _failure(401, "Unauthorized", "Unauthorized")
         prefix = f"/api/v1/namespaces/{NAMESPACE}/"

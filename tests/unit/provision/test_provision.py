@@ -58,7 +58,7 @@ def shake_hands(folder: Path, name: str) -> None:
 
 
 def _quietly(serve: Callable[[], None]) -> None:
-    """What the server makes of a client that refuses it is the client's business here."""
+    """Ignore errors of the server: the tests examine the error of a client that refuses the connection."""
     with contextlib.suppress(OSError):
         serve()
 

@@ -1,4 +1,4 @@
-"""The leases of the relay, its order, its stop, and rows that are not events."""
+"""The relay with real servers: leases, publish order, shutdown, and outbox rows that are not events."""
 
 import asyncio
 import uuid
@@ -31,7 +31,7 @@ async def types(env: MessagingEnv) -> list[str]:
 async def test_a_row_that_another_process_has_leased_is_not_published(env: MessagingEnv) -> None:
     settings = RelaySettings(lease_seconds=1.0, takeover_seconds=0.1)
     async with env.outbox(settings) as outbox:
-        # An earlier slot that is not filled keeps the event in memory, as in a frozen process.
+        # While an earlier slot is open, the relay does not publish the event, as if the process were suspended.
         slot = outbox.relay.reserve()  # type: ignore[attr-defined]
         await announce(outbox, CONFIRMED)
         other = str(uuid.uuid4())
@@ -56,25 +56,25 @@ async def test_a_row_that_is_not_an_event_delays_no_event(env: MessagingEnv) -> 
         )
     async with env.outbox():
 
-        async def one_is_kept_with_the_reason() -> bool:
+        async def only_the_invalid_row_is_left() -> bool:
             reasons = [row["last_error"] for row in await env.sql("SELECT last_error FROM outbox")]
             return len(reasons) == 1 and "not a CloudEvent" in str(reasons[0])
 
-        await eventually(one_is_kept_with_the_reason, seconds=5)
+        await eventually(only_the_invalid_row_is_left, seconds=5)
     assert await types(env) == ["order.confirmed"]
 
 
 class SlowCommitDatabase(Database):
-    """The reply to the first commit takes half a second."""
+    """A database whose first commit returns half a second late."""
 
-    seconds = 0.5
+    delay = 0.5  # seconds
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         async with super().transaction() as connection:
             yield connection
-        pause, self.seconds = self.seconds, 0.0
-        await asyncio.sleep(pause)
+        delay, self.delay = self.delay, 0.0
+        await asyncio.sleep(delay)
 
 
 async def test_a_process_publishes_in_the_order_in_which_it_sent_its_commits(
