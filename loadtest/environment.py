@@ -11,7 +11,7 @@ import asyncpg
 
 import broker_topology
 from broker_topology.broker.management_api import path
-from devtools.servers.credentials import remembered_secret
+from devtools.servers.credentials import load_or_create_secret
 from devtools.servers.endpoints import BrokerEndpoints
 from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
@@ -34,7 +34,7 @@ class BenchmarkEnv:
     async def prepared(self) -> AsyncIterator[None]:
         """Create topology and tables, and drop both at the end."""
         broker, postgres = self.servers.broker.address, self.servers.postgres.address
-        remembered_secret(self.secrets / f"{self.service}-postgres" / "password")
+        load_or_create_secret(self.secrets / f"{self.service}-postgres" / "password")
         url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database}"
         schemas = [ServiceSchema(self.service)]
         await prepare_database(url, postgres.admin_password, postgres.ca_file, self.secrets, schemas)

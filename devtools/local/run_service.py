@@ -22,7 +22,7 @@ from devtools.local.topology import TOPOLOGY, VHOST
 from devtools.paths import CHECKOUT
 from devtools.ports import LOOPBACK
 from devtools.processes.supervisor import ProcessSpec, Supervisor
-from devtools.servers.credentials import Certificates, remembered_secret
+from devtools.servers.credentials import Certificates, load_or_create_secret
 from services.shared.chassis.migrations import MigrationError, ServiceSchema, prepare_database
 from warren.local_system import running_instance
 
@@ -69,17 +69,17 @@ class ExtraService:
         if not file.is_file():
             return
         neighbours = topology.load(TOPOLOGY)
-        password = remembered_secret(self._secrets / "rabbitmq-admin")
+        password = load_or_create_secret(self._secrets / "rabbitmq-admin")
         url = f"https://{LOOPBACK}:{self._ports['management']}"
         async with broker_topology.ManagementApi(url, "admin", password, ca_file=self._ca_file) as api:
             mine = broker_topology.load([file])
             await topology.apply(mine, api, self._secrets, print, owner=self.name, neighbours=neighbours)
 
     async def _migrate(self) -> None:
-        remembered_secret(self._secrets / f"{self.name}-postgres" / "password")
+        load_or_create_secret(self._secrets / f"{self.name}-postgres" / "password")
         await prepare_database(
             f"postgresql://postgres@{LOOPBACK}:{self._ports['postgres']}/warren",
-            remembered_secret(self._secrets / "postgres-admin"),
+            load_or_create_secret(self._secrets / "postgres-admin"),
             self._ca_file,
             self._secrets,
             [ServiceSchema(self.name, self.folder / "migrations")],

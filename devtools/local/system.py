@@ -20,7 +20,7 @@ from devtools.local.watch import RestartWatch, ServerPart, ServicePart, WatchedP
 from devtools.paths import CHECKOUT
 from devtools.ports import remembered_ports
 from devtools.processes.supervisor import ProcessSpec, Supervisor
-from devtools.servers.credentials import Certificates, remembered_secret
+from devtools.servers.credentials import Certificates, load_or_create_secret
 from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.registry import HTTP_PROCESSES, PROCESSES, QUEUES
@@ -208,7 +208,7 @@ class System:
     async def _migrate(self) -> None:
         database = self.servers.postgres.address
         for schema in SCHEMAS:
-            remembered_secret(self.secrets / f"{schema}-postgres" / "password")
+            load_or_create_secret(self.secrets / f"{schema}-postgres" / "password")
         url = f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}"
         schemas = list(SCHEMAS.values())
         await prepare_database(url, database.admin_password, database.ca_file, self.secrets, schemas)

@@ -74,8 +74,8 @@ def _write_private(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
 
-def remembered_secret(file: Path) -> str:
-    """Return the password in `file`; the first call creates it, readable by the owner only."""
+def load_or_create_secret(file: Path) -> str:
+    """Return the secret in `file`. The first call creates it at random, readable by the owner only."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = file.with_suffix(".partial")
@@ -88,4 +88,4 @@ def remembered_secret(file: Path) -> str:
 
 def instance_identity(instance_dir: Path) -> str:
     """Return an identifier that differs between an instance and a deleted one with the same folder."""
-    return hashlib.sha256(remembered_secret(instance_dir / "secrets" / "identity").encode()).hexdigest()[:8]
+    return hashlib.sha256(load_or_create_secret(instance_dir / "secrets" / "identity").encode()).hexdigest()[:8]

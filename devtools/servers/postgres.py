@@ -1,6 +1,6 @@
-"""A private PostgreSQL: TLS and SCRAM on loopback, with data that stays between runs.
+"""The PostgreSQL server of an instance: TLS and SCRAM on loopback. Its data stays between runs.
 
-fsync and synchronous_commit stay on, so that tests and demos show how the system really loses or keeps messages.
+fsync and synchronous_commit stay on, so that tests and demos have the durability of a production server.
 """
 
 import re
@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from devtools.ports import LOOPBACK
-from devtools.servers.credentials import Certificates, remembered_secret
+from devtools.servers.credentials import Certificates, load_or_create_secret
 from devtools.servers.endpoints import DatabaseEndpoint
 from devtools.servers.runtime import ServerRuntime
 from devtools.servers.server import Server
@@ -17,7 +17,7 @@ ADMIN = "postgres"
 DATABASE = "warren"
 
 CONFIGURATION = """\
-# Written at every start; changes are lost.
+# Overwritten at every start.
 listen_addresses = '{host}'
 port = {port}
 unix_socket_directories = ''
@@ -39,15 +39,15 @@ lc_messages = 'C'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %u@%d '
 log_min_duration_statement = 1000
-log_parameter_max_length = 0  # parameters are customers' data
+log_parameter_max_length = 0  # parameters contain data of customers
 deadlock_timeout = 200ms
 idle_in_transaction_session_timeout = 60s
 """
-# Other connections, such as local sockets and those without TLS, are refused. In a container clients have the bridge's
-# address; the published port limits them to this machine's loopback.
+# Refuses Unix sockets, and TCP without TLS. All client addresses are allowed, because a server in a
+# container sees the address of the Docker bridge. The port is published on the loopback interface only.
 ACCESS = "hostssl all all all scram-sha-256\n"
 
-# The cluster is created under another name first, so that an existing data folder is complete.
+# initdb writes to another folder, which is renamed at the end: an existing data folder is always complete.
 START = f"""\
 set -e
 data="$1/cluster" files="$2"
@@ -63,7 +63,7 @@ exec postgres -D "$data" -c config_file="$files/postgresql.conf" -c hba_file="$f
 
 
 class Postgres(Server):
-    """The server at `address`. Its first start creates the data folder and the database (about 1 s)."""
+    """Starts the server at `address`. The first start creates the data folder and the database (about 1 s)."""
 
     name = "PostgreSQL"
     ready_line = re.compile(rb"database system is ready to accept connections")
@@ -76,7 +76,7 @@ class Postgres(Server):
             host=LOOPBACK,
             port=port,
             admin_username=ADMIN,
-            admin_password=remembered_secret(instance_dir / "secrets" / "postgres-admin"),
+            admin_password=load_or_create_secret(instance_dir / "secrets" / "postgres-admin"),
             ca_file=certificates.ca_file,
             database=DATABASE,
         )

@@ -1,7 +1,7 @@
-"""A private RabbitMQ 4.3: TLS on loopback only, with data that stays between runs.
+"""The RabbitMQ 4.3 broker of an instance: TLS on loopback only. Its data stays between runs.
 
-The two ports of Erlang, that of the node and that of its name server (epmd), also belong to the instance, so that
-several brokers can run on one machine.
+The instance also has its own ports for Erlang distribution and for epmd, Erlang's name server, so that several brokers
+can run on one machine.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from devtools.errors import ServerError
 from devtools.ports import LOOPBACK
-from devtools.servers.credentials import Certificates, remembered_secret
+from devtools.servers.credentials import Certificates, load_or_create_secret
 from devtools.servers.endpoints import BrokerEndpoints
 from devtools.servers.runtime import ServerRuntime
 from devtools.servers.server import Server
@@ -29,7 +29,7 @@ PLUGINS = (
 )
 TLS_KEYS = ("ssl_options", "management.ssl", "prometheus.ssl")
 CONFIGURATION = """\
-# Written at every start; changes are lost.
+# Overwritten at every start.
 listeners.tcp = none
 listeners.ssl.1 = {host}:{amqps}
 ssl_options.verify = verify_none
@@ -55,9 +55,9 @@ log.file = false
 log.console = true
 log.console.level = info
 log.console.use_colors = off
-# At other levels a channel error over a malformed frame logs the whole message. Clients log the reason of a refusal.
+# At lower levels the broker logs the whole message when a frame is malformed. Clients log why a channel was closed.
 log.channel.level = critical
-# Unlike the default it does not need /proc, which some machines forbid.
+# The default strategy reads /proc, which some machines do not permit.
 vm_memory_calculation_strategy = allocated
 vm_memory_high_watermark.absolute = 2GB
 disk_free_limit.absolute = 200MB
@@ -65,7 +65,7 @@ disk_free_limit.absolute = 200MB
 
 
 class RabbitMQ(Server):
-    """The broker at `address`. Its first start creates the administrator."""
+    """Starts the broker at `address`. The first start creates the administrator."""
 
     name = "RabbitMQ"
     ready_line = re.compile(rb"Server startup complete")
@@ -83,13 +83,13 @@ class RabbitMQ(Server):
             stream_port=ports["stream"],
             metrics_url=f"https://{LOOPBACK}:{ports['metrics']}/metrics",
             admin_username=ADMIN,
-            admin_password=remembered_secret(instance_dir / "secrets" / "rabbitmq-admin"),
+            admin_password=load_or_create_secret(instance_dir / "secrets" / "rabbitmq-admin"),
             ca_file=certificates.ca_file,
         )
-        self._cookie = remembered_secret(instance_dir / "secrets" / "erlang-cookie")
+        self._cookie = load_or_create_secret(instance_dir / "secrets" / "erlang-cookie")
 
     def rabbitmqctl(self, *arguments: str, tool: str = "rabbitmqctl", time_limit: float = 60.0) -> str:
-        """Return the output of a command (about 0.6 s); `tool` may also be `rabbitmq-queues` and so on."""
+        """Return the output of a command (about 0.6 s). `tool` may be another program, such as `rabbitmq-queues`."""
         return self._runtime.run([tool, *arguments], self._environment(), time_limit)
 
     def _launch(self) -> list[str]:
@@ -117,7 +117,9 @@ class RabbitMQ(Server):
         found = re.search(rb"Starting RabbitMQ (\d+)\.(\d+)\.(\d+)", output)
         if found is None or tuple(int(part) for part in found.groups()) < MINIMUM_VERSION:
             version = b".".join(found.groups()).decode() if found else "unknown"
-            raise ServerError(f"This is RabbitMQ {version}; 4.3.1 or newer is needed: older ones ignore delayed retry.")
+            raise ServerError(
+                f"This is RabbitMQ {version}; 4.3.1 or newer is needed: older brokers ignore delayed retry."
+            )
 
     def _environment(self) -> dict[str, str]:
         loopback_only = "-kernel inet_dist_use_interface {127,0,0,1}"
@@ -135,7 +137,7 @@ class RabbitMQ(Server):
             "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{loopback_only} +sbwt none +sbwtdcpu none +sbwtdio none",
             "RABBITMQ_CTL_ERL_ARGS": loopback_only,
-            # The start script execs the Erlang VM instead of staying as its parent.
+            # The start script then replaces itself by the Erlang VM (exec).
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
@@ -143,6 +145,6 @@ class RabbitMQ(Server):
 def render_configuration(
     host: str, advertised: str, ports: Mapping[str, int], password: str, tls_files: Mapping[str, PurePath]
 ) -> str:
-    """Return `rabbitmq.conf`; `tls_files` are paths as the broker sees them."""
+    """Return the content of `rabbitmq.conf`. `tls_files` are paths in the broker's file system."""
     text = CONFIGURATION.format(host=host, advertised=advertised, admin=ADMIN, password=password, **ports)
     return text + "".join(f"{key}.{kind} = {file}\n" for key in TLS_KEYS for kind, file in tls_files.items())

@@ -17,7 +17,7 @@ import msgspec
 from devtools.errors import LocalError
 from devtools.ports import remembered_ports
 from devtools.processes.supervisor import ProcessSpec
-from devtools.servers.credentials import remembered_secret
+from devtools.servers.credentials import load_or_create_secret
 from faults.chaos.fault_kinds import ALL_PROCESSES, CONSUMERS, FRAME_PROXIED
 from faults.chaos.timeline import Timeline
 from faults.chaos.workload import opening_stock
@@ -186,7 +186,7 @@ class ChaosEnvironment(FaultHarness):
     def new_password(self, folder: str) -> tuple[str, Callable[[], None]]:
         """Return a new password, and the function that writes it to the file that services read."""
         file = self.secrets / folder / "password"
-        new = remembered_secret(self.folder / "rotated" / f"{folder}-{time.monotonic_ns()}")
+        new = load_or_create_secret(self.folder / "rotated" / f"{folder}-{time.monotonic_ns()}")
 
         def write() -> None:
             partial = file.with_suffix(".partial")

@@ -22,7 +22,7 @@ class RestockRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StockPage(msgspec.Struct, frozen=True):
-    """Articles by number. `next` is the `after` of the next page, null on the last."""
+    """Articles in order of their number. `next` is the `after` of the next page, null on the last page."""
 
     articles: list[StockItem]
     next: str | None
@@ -52,8 +52,8 @@ class StockController(Controller):
         "/{sku:str}/restock",
         status_code=200,
         summary="Add pieces to the stock",
-        description="Also of a new article. With an Idempotency-Key, a repeated request adds nothing and has the same"
-        " response.",
+        description="Creates the article if it is new. With an Idempotency-Key, a repeated request adds nothing and"
+        " gets the same response.",
         responses=problems(
             {
                 403: "the token is not a staff token",

@@ -13,7 +13,7 @@ from services.shared.chassis.http.auth import STAFF, AuthGuard
 from services.shared.chassis.process import ServiceProcess
 from warren_messaging.transaction import Transaction
 
-OPENING_STOCK_SECONDS = 15  # between two checks for articles without their opening stock
+OPENING_STOCK_INTERVAL = 15  # seconds between two checks for articles whose opening stock is missing
 
 
 def build(settings: InventorySettings) -> ServiceProcess:
@@ -23,6 +23,6 @@ def build(settings: InventorySettings) -> ServiceProcess:
     process.serve(application([api.routes(RestockStore(process.database), guard)], title="Warren inventory"))
     if settings.opening_stock_file != Path():
         stock = load_opening_stock(settings.opening_stock_file)
-        process.schedule(OPENING_STOCK_SECONDS, "opening stock", Transaction, partial(add_opening_stock, stock=stock))
+        process.schedule(OPENING_STOCK_INTERVAL, "opening stock", Transaction, partial(add_opening_stock, stock=stock))
     process.retain(*retention_rules(settings.history_days))
     return process

@@ -126,7 +126,7 @@ class Article(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ArticlePage(msgspec.Struct, frozen=True):
-    """Articles by number. `next` is the `after` of the next page, null on the last."""
+    """Articles in order of their number. `next` is the `after` of the next page, null on the last page."""
 
     currency: str
     articles: list[Article]

@@ -1,4 +1,4 @@
-"""Reads orders for the API. Every read sees all commits before it."""
+"""Reads orders for the API. A read sees every transaction that was committed before it."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ _lines = msgspec.json.Decoder(list[PricedLine])
 
 
 def response_of(row: Any) -> OrderResponse:
-    """The order of a row with COLUMNS, and perhaps others."""
+    """Convert a row that has at least COLUMNS."""
     fields = {name: row[name] for name in OrderResponse.__struct_fields__}
     fields["state"] = OrderState(row["state"])
     fields["reason"] = CancelReason(row["reason"]) if row["reason"] else None
@@ -31,7 +31,7 @@ def response_of(row: Any) -> OrderResponse:
 
 
 class OrderFilter(msgspec.Struct, frozen=True):
-    """Selects orders; None selects all. `cursor` is the `next` of the previous page."""
+    """Selects orders. A field that is None does not restrict the selection. `cursor` is `next` of the previous page."""
 
     limit: int
     customer: str | None = None
@@ -50,7 +50,7 @@ class OrderQueries:
         return None if row is None else response_of(row)
 
     async def page(self, wanted: OrderFilter) -> OrderPage:
-        """Newest first, since ids are ordered by time. Raises InvalidCursor."""
+        """Return a page of orders, newest first: ids are ordered by time. Raises InvalidCursor."""
         values: list[object] = [wanted.limit + 1]
         conditions = ["true"]
         for condition, value in (
@@ -80,4 +80,4 @@ def _from_cursor(cursor: str) -> UUID:
     try:
         return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
     except (binascii.Error, ValueError):
-        raise InvalidCursor("cursor: take it from `next` of the previous page.") from None
+        raise InvalidCursor("cursor is invalid: use the value of `next` in the previous page.") from None

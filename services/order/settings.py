@@ -8,19 +8,19 @@ from msgspec import Meta
 from services.shared.chassis.http.auth import AuthSettings
 from services.shared.chassis.settings import Days, ProcessSettings, Seconds
 
-SHIPPED_PRICES = Path(__file__).with_name("prices.json")
+DEFAULT_PRICES_FILE = Path(__file__).with_name("prices.json")
 
 
 class ApiSettings(AuthSettings, frozen=True, kw_only=True):
-    prices_file: Path = SHIPPED_PRICES
+    prices_file: Path = DEFAULT_PRICES_FILE
     payment_deadline_seconds: Seconds = 900.0
-    """How long an order may stay unpaid before it is cancelled."""
+    """An order that is unpaid for this time is cancelled."""
     outbox_limit: Annotated[int, Meta(ge=0)] = 100_000
-    """Orders are refused while more events than this wait for the broker."""
+    """New orders are refused while the outbox has more events than this."""
 
 
 class WorkerSettings(ProcessSettings, frozen=True, kw_only=True):
     deadline_tick_seconds: Seconds = 1.0
-    """Interval of the search for orders past their deadline."""
+    """Interval between two searches for orders whose payment deadline has passed."""
     idempotency_days: Days = 30
     """How long idempotency keys are kept."""

@@ -1,4 +1,4 @@
-"""The mutants fit the repository: patches apply, their tests exist, and docs/reliability.md lists all of them.
+"""Each mutant's patch applies, its tests exist, and docs/reliability.md lists it.
 
 `make mutants` shows that the tests detect them.
 """
@@ -20,7 +20,7 @@ def test_every_area_has_mutants() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_its_patch_applies_and_leaves_valid_python(mutant: Mutant) -> None:
+def test_the_patch_of_a_mutant_applies_and_the_result_is_valid_python(mutant: Mutant) -> None:
     for file, text in mutant.patched(ROOT).items():
         assert file.read_text() != text
         if file.suffix == ".py":
@@ -28,12 +28,12 @@ def test_its_patch_applies_and_leaves_valid_python(mutant: Mutant) -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_it_changes_only_product_files(mutant: Mutant) -> None:
+def test_a_mutant_changes_only_product_files(mutant: Mutant) -> None:
     assert {file.path.partition("/")[0] for file in mutant.files} <= {"services", "operator", "charts"}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_the_tests_it_names_exist(mutant: Mutant) -> None:
+def test_the_tests_of_a_mutant_exist(mutant: Mutant) -> None:
     for test in mutant.tests:
         file, _, case = test.partition("::")
         name = re.escape(case.partition("[")[0])
@@ -41,10 +41,10 @@ def test_the_tests_it_names_exist(mutant: Mutant) -> None:
 
 
 def test_every_guarantee_of_the_library_has_a_mutant() -> None:
-    broken = {mutant.guarantee[0] for mutant in MUTANTS if mutant.name.startswith("library/")}
-    assert broken >= set("1234567")
+    guarantees = {mutant.guarantee[0] for mutant in MUTANTS if mutant.name.startswith("library/")}
+    assert guarantees >= set("1234567")
 
 
 def test_the_reliability_page_lists_all_mutants() -> None:
     document = (ROOT / "docs" / "reliability.md").read_text()
-    assert markdown_list(MUTANTS) in document, "put the output of `python -m tests.mutants --list` there"
+    assert markdown_list(MUTANTS) in document, "replace the list by the output of `python -m tests.mutants --list`"

@@ -24,7 +24,7 @@ FIELD_DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "LocalReference": {"name": "Its name, in the namespace of the resource."},
     "DeleteWithMessages": {"queues": "Names of queues and streams."},
-    "VhostSettings": {"description": "A text for people.", "tags": "For people and tools."},
+    "VhostSettings": {"description": "Shown in the management UI.", "tags": "Shown in the management UI."},
     "VhostLimits": {
         "maxConnections": "Connections to the virtual host at one time.",
         "maxQueues": "Queues and streams in it.",

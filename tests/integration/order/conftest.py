@@ -14,7 +14,7 @@ from services.order.placement_batcher import OutboxLimit, PlacementBatcher
 from services.order.prices import PriceList
 from services.order.queries import OrderQueries
 from services.order.service import OrderService
-from services.order.settings import SHIPPED_PRICES, ApiSettings
+from services.order.settings import DEFAULT_PRICES_FILE, ApiSettings
 from services.order.store import OrderRepository
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import AuthGuard
@@ -28,7 +28,7 @@ class OrderApi:
     def __init__(self, parts: Replica, settings: ApiSettings) -> None:
         self.parts = parts
         limit = OutboxLimit(parts.database, settings.outbox_limit)
-        prices = PriceList.read(SHIPPED_PRICES)
+        prices = PriceList.read(DEFAULT_PRICES_FILE)
         service = OrderService(
             batcher=PlacementBatcher(parts.outbox, limit, deadline_seconds=settings.payment_deadline_seconds),
             outbox=parts.outbox,

@@ -1,4 +1,4 @@
-"""The SMS client against a real HTTP server on this machine."""
+"""The SMS client with a real HTTP server, and the text messages that it sends."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -38,7 +38,7 @@ def sink() -> Iterator[SmsSink]:
         yield running
 
 
-async def test_a_repeated_key_sends_nothing_twice(sink: SmsSink) -> None:
+async def test_repeated_requests_with_one_key_send_one_message(sink: SmsSink) -> None:
     async with client_of(sink.url) as client:
         for _ in range(3):
             await client.send(TextMessage(KEY, "+4915112345", "Hello"))
@@ -66,8 +66,8 @@ async def test_a_temporary_failure_is_a_transient_error(sink: SmsSink, status: i
 
 
 async def test_an_unreachable_gateway_is_a_transient_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
     async with client_of(url) as client:
         with pytest.raises(TransientError, match="unreachable"):
             await client.send(TextMessage(KEY, "+4911", "Hello"))

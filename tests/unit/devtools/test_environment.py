@@ -1,4 +1,4 @@
-"""Installing `.venv`: a failure is one line with the remedy. Runs a copy of the script with the present pip."""
+"""Errors of `environment.sh install`: one line with the remedy. Runs a copy of the script with this Python's pip."""
 
 import shutil
 import socket
@@ -17,7 +17,7 @@ from devtools.paths import CHECKOUT
 REQUIREMENTS = f"no-such-package==1.0 --hash=sha256:{'a' * 64}\n"
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class SilentRequestHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         pass
 
@@ -25,7 +25,9 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture
 def empty_index(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "index").mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "index"))) as server:
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SilentRequestHandler, directory=str(tmp_path / "index"))
+    ) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}/simple"
@@ -34,7 +36,7 @@ def empty_index(tmp_path: Path) -> Iterator[str]:
 
 
 def install(folder: Path, index: str) -> subprocess.CompletedProcess[str]:
-    """`environment.sh install` in an environment whose Python is this one."""
+    """Run `environment.sh install` in an environment whose Python is the one that runs this test."""
     (folder / ".venv" / "bin").mkdir(parents=True)
     python = folder / ".venv" / "bin" / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -52,12 +54,12 @@ def install(folder: Path, index: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_unreachable_package_index_is_named_as_the_reason(tmp_path: Path) -> None:
+def test_an_unreachable_package_index_is_reported(tmp_path: Path) -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # and does not listen
-        done = install(tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}/simple")
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+        closed.bind(("127.0.0.1", 0))  # without listening, so connections are refused
+        result = install(tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}/simple")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
     assert line.startswith(
         "environment: no package index answers: [Errno 111] Connection refused (NewConnectionError)."
     )
@@ -66,8 +68,8 @@ def test_an_unreachable_package_index_is_named_as_the_reason(tmp_path: Path) -> 
     assert "No matching distribution" in (tmp_path / ".venv" / "install.log").read_text()
 
 
-def test_a_package_missing_from_the_index_is_named(tmp_path: Path, empty_index: str) -> None:
-    done = install(tmp_path, empty_index)
-    assert done.returncode == 1
-    assert "No matching distribution found for no-such-package==1.0" in done.stderr
-    assert "no package index answers" not in done.stderr
+def test_a_package_that_the_index_lacks_is_reported(tmp_path: Path, empty_index: str) -> None:
+    result = install(tmp_path, empty_index)
+    assert result.returncode == 1
+    assert "No matching distribution found for no-such-package==1.0" in result.stderr
+    assert "no package index answers" not in result.stderr

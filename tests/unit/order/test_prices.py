@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from services.order.prices import PriceList
-from services.order.settings import SHIPPED_PRICES
+from services.order.settings import DEFAULT_PRICES_FILE
 from warren_messaging.errors import ConfigurationError
 
 
 def test_the_shipped_prices_have_the_articles_of_the_documents() -> None:
-    prices = PriceList.read(SHIPPED_PRICES)
+    prices = PriceList.read(DEFAULT_PRICES_FILE)
     assert {f"item{number}" for number in range(1, 10)} <= prices.articles.keys()
     assert {"last-piece", "sold-out"} <= prices.articles.keys()
 

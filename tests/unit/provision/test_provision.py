@@ -1,4 +1,4 @@
-"""Certificates that TLS clients accept, passwords that stay, and the errors of invalid manifests."""
+"""Provisioning: TLS clients accept the certificates, a second run keeps passwords, invalid manifests are errors."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ MANIFEST = SecretsManifest(
 )
 
 
-def made(folder: Path, manifest: SecretsManifest = MANIFEST, now: datetime = NOW) -> list[str]:
+def provision(folder: Path, manifest: SecretsManifest = MANIFEST, now: datetime = NOW) -> list[str]:
     return list(apply_manifest(manifest, FolderStore(folder), now))
 
 
@@ -36,48 +36,48 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def shake_hands(folder: Path, name: str) -> None:
-    """A TLS handshake with the certificate, by a client that knows nothing but the bundle and the name."""
-    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    serving.load_cert_chain(folder / "server" / "tls.crt", folder / "server" / "tls.key")
-    mine, yours = socket.socketpair()
+def handshake(folder: Path, name: str) -> None:
+    """Do a TLS handshake with the created certificate. The client trusts only the bundle and expects `name`."""
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_context.load_cert_chain(folder / "server" / "tls.crt", folder / "server" / "tls.key")
+    server_end, client_end = socket.socketpair()
 
     def serve() -> None:
-        with mine, serving.wrap_socket(mine, server_side=True, suppress_ragged_eofs=True) as tls:
+        with server_end, server_context.wrap_socket(server_end, server_side=True, suppress_ragged_eofs=True) as tls:
             tls.recv(1)
 
-    thread = threading.Thread(target=_quietly, args=(serve,))
+    thread = threading.Thread(target=_ignoring_errors, args=(serve,))
     thread.start()
-    client = ssl.create_default_context(cafile=folder / "bundle" / "ca.crt")
-    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    client_context = ssl.create_default_context(cafile=folder / "bundle" / "ca.crt")
+    client_context.verify_flags |= ssl.VERIFY_X509_STRICT
     try:
-        with yours, client.wrap_socket(yours, server_hostname=name) as tls:
+        with client_end, client_context.wrap_socket(client_end, server_hostname=name) as tls:
             tls.send(b"x")
     finally:
         thread.join()
 
 
-def _quietly(serve: Callable[[], None]) -> None:
-    """Ignore errors of the server: the tests examine the error of a client that refuses the connection."""
+def _ignoring_errors(serve: Callable[[], None]) -> None:
+    """Run `serve` and ignore its error if the client refuses the certificate: the test checks the client's error."""
     with contextlib.suppress(OSError):
         serve()
 
 
 @pytest.mark.parametrize("name", ["broker.example", "one.nodes.example", "127.0.0.1"])
 def test_a_strict_client_accepts_the_certificate_for_each_of_its_names(tmp_path: Path, name: str) -> None:
-    made(tmp_path)
-    shake_hands(tmp_path, name)
+    provision(tmp_path)
+    handshake(tmp_path, name)
 
 
 def test_a_strict_client_refuses_the_certificate_for_other_names(tmp_path: Path) -> None:
-    made(tmp_path)
+    provision(tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(tmp_path, "other.example")
+        handshake(tmp_path, "other.example")
 
 
 def test_a_password_may_have_additional_files(tmp_path: Path) -> None:
     admin = PasswordEntry(username="admin", trust=True, also={"host": "broker.example"})
-    made(tmp_path, SecretsManifest(authority="ca", bundle="bundle", passwords={"admin": admin}))
+    provision(tmp_path, SecretsManifest(authority="ca", bundle="bundle", passwords={"admin": admin}))
     found = contents(tmp_path / "admin")
     assert (found["username"], found["host"]) == (b"admin", b"broker.example")
     assert found["ca.crt"] == (tmp_path / "bundle" / "ca.crt").read_bytes()
@@ -85,19 +85,19 @@ def test_a_password_may_have_additional_files(tmp_path: Path) -> None:
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
-    made(tmp_path)
+    provision(tmp_path)
     before = contents(tmp_path)
-    assert made(tmp_path)[1:] == ["server: unchanged", "order-postgres: unchanged"]
+    assert provision(tmp_path)[1:] == ["server: unchanged", "order-postgres: unchanged"]
     assert contents(tmp_path) == before
 
 
 def test_only_the_bundle_is_readable_by_others(tmp_path: Path) -> None:
-    made(tmp_path)
+    provision(tmp_path)
     modes = {str(file.relative_to(tmp_path)): file.stat().st_mode & 0o777 for file in tmp_path.rglob("*.*")}
     assert {name for name, mode in modes.items() if mode & 0o077} == {"bundle/ca.crt"}
 
 
-def test_a_named_owner_shares_files_with_its_group_only(tmp_path: Path) -> None:
+def test_files_with_an_owner_are_readable_by_its_group_only(tmp_path: Path) -> None:
     owner = (os.getuid(), os.getgid())
     FolderStore(tmp_path, owner).create("order-postgres", {"password": b"secret"})
     found = (tmp_path / "order-postgres" / "password").stat()
@@ -105,43 +105,43 @@ def test_a_named_owner_shares_files_with_its_group_only(tmp_path: Path) -> None:
 
 
 def test_the_same_authority_renews_a_certificate_before_it_expires(tmp_path: Path) -> None:
-    made(tmp_path)
+    provision(tmp_path)
     before = contents(tmp_path)
     early = NOW + timedelta(days=CERTIFICATE_DAYS - RENEW_DAYS - 1)
-    assert "server: unchanged" in made(tmp_path, now=early)
+    assert "server: unchanged" in provision(tmp_path, now=early)
     late = NOW + timedelta(days=CERTIFICATE_DAYS - RENEW_DAYS + 1)
-    assert any(line.startswith("server: renewed") for line in made(tmp_path, now=late))
+    assert any(line.startswith("server: renewed") for line in provision(tmp_path, now=late))
     after = contents(tmp_path)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"server/tls.crt", "server/tls.key"}
 
 
 def test_a_changed_name_replaces_the_certificate(tmp_path: Path) -> None:
-    made(tmp_path)
-    more = SecretsManifest(
+    provision(tmp_path)
+    renamed = SecretsManifest(
         authority="ca", bundle="bundle", certificates={"server": CertificateEntry(names=["new.example"])}
     )
-    assert any(line.startswith("server: renewed") for line in made(tmp_path, more))
-    shake_hands(tmp_path, "new.example")
+    assert any(line.startswith("server: renewed") for line in provision(tmp_path, renamed))
+    handshake(tmp_path, "new.example")
 
 
 def test_without_an_authority_only_passwords_are_created(tmp_path: Path) -> None:
     file = tmp_path / "secrets.yaml"
     file.write_text("passwords: {order-postgres: {username: order}}\n")
-    assert made(tmp_path / "made", read_manifest(file)) == ["order-postgres: created"]
-    assert sorted(contents(tmp_path / "made")) == ["order-postgres/password", "order-postgres/username"]
+    assert provision(tmp_path / "secrets", read_manifest(file)) == ["order-postgres: created"]
+    assert sorted(contents(tmp_path / "secrets")) == ["order-postgres/password", "order-postgres/username"]
 
 
 def test_a_folder_without_a_valid_authority_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "ca").mkdir()
-    (tmp_path / "ca" / "ca.crt").write_text("mine")
+    (tmp_path / "ca" / "ca.crt").write_text("invalid")
     with pytest.raises(SecretStoreError, match="ca exists without a valid authority"):
-        made(tmp_path)
-    assert (tmp_path / "ca" / "ca.crt").read_text() == "mine"
+        provision(tmp_path)
+    assert (tmp_path / "ca" / "ca.crt").read_text() == "invalid"
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "expected"),
     [
         ("authority: a\nbundle: a\n", "the same name: a"),
         ("authority: a\nbundle: b\ncertificats: {}\n", "certificats"),
@@ -152,15 +152,15 @@ def test_a_folder_without_a_valid_authority_is_not_overwritten(tmp_path: Path) -
         ("passwords: {p: {username: x, trust: true}}\n", "need an authority"),
     ],
 )
-def test_an_invalid_manifest_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_invalid_manifest_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     file = tmp_path / "secrets.yaml"
     file.write_text(text)
-    with pytest.raises(InvalidManifest, match=complaint):
+    with pytest.raises(InvalidManifest, match=expected):
         read_manifest(file)
 
 
 def test_an_error_is_one_line_without_a_stack_trace(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "warren.provision", str(tmp_path / "none.yaml"), "--folder", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == f"warren.provision: {tmp_path / 'none.yaml'} cannot be read: No such file or directory\n"
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == f"warren.provision: {tmp_path / 'none.yaml'} cannot be read: No such file or directory\n"

@@ -71,7 +71,7 @@ def test_a_service_user_may_open_what_its_pods_open_and_no_more(files, service):
     assert limits.max_channels == 2 * limits.max_connections
 
 
-def test_every_user_is_limited_and_people_without_messages_open_nothing(files):
+def test_every_user_has_limits_and_users_of_the_management_api_open_no_connections(files):
     limits = {name: user.limits for spec in files.values() for name, user in spec.users.items()}
     assert [name for name, each in limits.items() if None in {each.max_connections, each.max_channels}] == []
     assert limits["monitoring"] == limits["scaler"] == UserLimits(max_connections=0, max_channels=0)
