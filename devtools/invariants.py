@@ -125,7 +125,7 @@ async def _stock_conserved(connection: Connection) -> Check:
 
 
 async def _stock_matches_orders(connection: Connection) -> Check:
-    """For each article, inventory counts as sold what completed orders bought."""
+    """For each article, the pieces that inventory counts as sold are those of completed orders."""
     rows = await connection.fetch(
         """
         WITH bought AS (

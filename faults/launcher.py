@@ -112,7 +112,7 @@ def shorten_timeouts() -> None:
 
 
 def skew(seconds: float) -> None:
-    """Shift the process's wall clock by so many seconds; the monotonic clock stays right."""
+    """Shift the process's wall clock by `seconds`; the monotonic clock is not changed."""
     correct = time.time
     time.time = lambda: correct() + seconds
     codec.now = lambda: datetime.now(UTC) + timedelta(seconds=seconds)

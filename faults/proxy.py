@@ -73,11 +73,11 @@ class FaultProxy:
             self._loop.call_soon_threadsafe(self._passing[direction].clear)
 
     def delay(self, seconds: float) -> None:
-        """Pass everything on later by so many seconds, in both directions."""
+        """Delay all data by `seconds`, in both directions."""
         self._delay = seconds
 
     def pause_requests(self) -> None:
-        """Send nothing to the server until `resume_requests`, whatever else is healed meanwhile."""
+        """Send nothing to the server until `resume_requests`; other methods do not end this."""
         self._loop.call_soon_threadsafe(self._requests_pass.clear)
 
     def resume_requests(self) -> None:

@@ -88,7 +88,7 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        assert popen.stdout is not None  # noqa: S101 (a pipe was asked for)
+        assert popen.stdout is not None  # noqa: S101 (stdout is a pipe)
         thread = pump(process.name, popen.stdout, log, lambda line: self._show(process.name, line))
         self._running[process.name] = _Running(process, popen, thread)
 

@@ -67,7 +67,7 @@ class Server(ABC):
             self._output = b""
             log = LogFile(self.log_file, append=True)
             process = self._process = spawn(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-            assert process.stdout is not None  # noqa: S101 (a pipe was asked for)
+            assert process.stdout is not None  # noqa: S101 (stdout is a pipe)
             self._pump = pump(self.name, process.stdout, log, self._collect)
             try:
                 self._wait_until_ready(process)

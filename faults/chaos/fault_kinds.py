@@ -30,9 +30,9 @@ class FaultKind(msgspec.Struct, frozen=True):
     max_seconds: float
     repair_seconds: float = 3.0
     exclusive: tuple[str, ...] = ()
-    """Parts that no other fault may need meanwhile, besides its target."""
+    """Parts, besides the target, that no other fault may need during this one."""
     requires: tuple[str, ...] = ()
-    """Parts that must work meanwhile, or the fault has no effect."""
+    """Parts that must work during the fault, since it has no effect otherwise."""
     both_replicas: bool = False
     """Whether both processes of the target are affected."""
     weight: int = 2

@@ -26,9 +26,9 @@ class PlannedFault(msgspec.Struct, frozen=True):
     target: str
     seconds: float
     claimed: float
-    """Seconds, repair included, in which it has its exclusive parts for itself."""
+    """Seconds, including the repair, for which no other fault may need the exclusive parts."""
     seed: int
-    """Of further random choices, such as a direction."""
+    """Seed of further random choices, such as a direction."""
 
     @property
     def until(self) -> float:

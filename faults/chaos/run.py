@@ -55,12 +55,12 @@ class ChaosResult(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: Counter[str]
     """Orders by "STATE" or "STATE (reason)"."""
     counts: Counter[str]
-    """Answers, repeated events, and restarts."""
+    """Numbers of HTTP responses, repeated events and restarts."""
     parked: Counter[str]
     """Messages in parking lots at the end, by reason."""
     replays: Counter[str]
     drain_seconds: float
-    """From the last fault until nothing was left to do."""
+    """Time from the last fault until no message and no order was in progress."""
     checks: list[Check]
 
     @property

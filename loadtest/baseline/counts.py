@@ -26,11 +26,11 @@ class CountsPerOrder(msgspec.Struct, frozen=True):
 
 
 TYPICAL = CountsPerOrder(published=14, consumed=33, ids=38, events=24, states=15, updated=18)
-"""Of a completed order, for `python -m loadtest baseline` alone; `orders` counts its own."""
+"""Counts of a typical completed order, used by `python -m loadtest baseline`. `orders` counts those of its own run."""
 
 
 async def count(database: DatabaseEndpoint, orders: int) -> CountsPerOrder:
-    """Count in a database that has seen no other run; its services must have disconnected."""
+    """Count the rows of a run. The database must hold no other run, and its services must have disconnected."""
     connection = await asyncpg.connect(database.dsn())
     try:
         published = consumed = 0

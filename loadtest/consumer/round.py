@@ -16,7 +16,7 @@ from loadtest.profiling import profiled
 class RoundResult(msgspec.Struct, frozen=True):
     messages: int
     seconds: float
-    """From before the first connection until the last confirm and acknowledgement."""
+    """Time from before the first connection to the last confirm and acknowledgement."""
     cpu_seconds: float
     """User and system time of the process."""
 

@@ -54,9 +54,9 @@ class OrderRun(msgspec.Struct, frozen=True):
 
     orders: int
     seconds: float
-    """From the first 202 to the last COMPLETED."""
+    """Time from the first response 202 to the last COMPLETED order."""
     placing_seconds: float
-    """From the first 202 to the last one."""
+    """Time from the first response 202 to the last one."""
     service_cpu: dict[str, float]
     """Seconds by service process, until the system was idle."""
     server_cpu: dict[str, float | None]

@@ -28,13 +28,13 @@ class PreloadedSystem(WarrenSystem):
     """Starts without data; `fill_tables` or `fill_queue` preload it."""
 
     async def fill_tables(self, rows: int, on_table: Callable[[float, str], None]) -> int:
-        """Insert so many rows into every table that grows; returns the number of all rows."""
+        """Insert `rows` rows into every table that grows with orders; returns the number of all rows."""
         total = await history.fill(self.servers.postgres.address, rows, on_table)
         self._since = new_id()
         return total
 
     async def fill_queue(self, messages: int, on_progress: Callable[[float], None]) -> None:
-        """Publish so many messages to the queue of the stopped service, with confirms. Raises RunFailed."""
+        """Publish this number of messages to the stopped service's queue. Raises RunFailed if one is not confirmed."""
         chance = random.Random(1)  # noqa: S311 - not a secret
         bodies = [events.created(chance, "order") for _ in range(BODIES)]
 

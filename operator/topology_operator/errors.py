@@ -23,7 +23,7 @@ class SettingsError(OperatorError):
 class UnresolvedReference(OperatorError):
     def __init__(self, reason: str, message: str, *, not_found: bool = False) -> None:
         self.reason = reason
-        """Of the Ready condition."""
+        """The reason of the Ready condition."""
         self.not_found = not_found
         """The broker, or the Secret with its address, does not exist: no clean-up is possible there."""
         super().__init__(message)

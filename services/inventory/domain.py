@@ -103,7 +103,7 @@ def pay(reservation: Reservation, stock: Stock) -> Decision:
 
 
 def release(reservation: Reservation, stock: Stock) -> Decision:
-    """The order is being cancelled: releases all lines for good. Answers once, even when nothing was reserved."""
+    """Release all lines of a cancelled order permanently. Announces this once, even if nothing was reserved."""
     if reservation.state is ReservationState.RELEASED:
         return reservation, []
     for line in reservation.lines:

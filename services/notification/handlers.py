@@ -19,7 +19,7 @@ async def on_event(event: AnyEvent, logs: NotificationLogRepository) -> Iterable
 
 
 async def ignore(event: AnyEvent, logs: NotificationLogRepository) -> Iterable[EventData]:
-    """For events that the template table leaves out on purpose."""
+    """Handle an event that intentionally has no template: send nothing."""
     return ()
 
 

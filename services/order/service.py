@@ -54,7 +54,7 @@ class OrderService:
         return response
 
     async def page(self, caller: Identity, wanted: OrderFilter) -> OrderPage:
-        """With a token, only orders of the caller."""
+        """Return a page of orders, with a token only of its caller. Raises CustomerForbidden for another customer."""
         if wanted.customer is not None and not caller.may_act_for(wanted.customer):
             raise CustomerForbidden(f"The token is not for customer {wanted.customer!r}.")
         return await self._queries.page(msgspec.structs.replace(wanted, customer=caller.subject or wanted.customer))

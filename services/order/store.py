@@ -53,7 +53,7 @@ class OrderRepository(Repository[Order]):
         return self._current.get(order_id)
 
     def apply_and_announce(self, decision: Decision, *, traceparent: str | None = None) -> None:
-        """For a decision that no event caused: its events have the trace of the request, if there is one."""
+        """Apply a decision that no event caused. Its events get the trace of the HTTP request, if there is one."""
         order, _ = decision
         for data in self.apply(decision):
             self.announce(

@@ -21,7 +21,7 @@ class PaymentState(StrEnum):
     PAID = "paid"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """No money may be kept; the gateway has not answered the void yet."""
+    """The order is cancelled, and the gateway has not confirmed the void yet."""
     VOIDED = "voided"
     REFUNDED = "refunded"
 
@@ -33,7 +33,7 @@ class Charged(msgspec.Struct, frozen=True):
 
 
 class Declined(msgspec.Struct, frozen=True):
-    """The gateway declines for good; `code` is its reason."""
+    """The gateway declined the charge permanently; `code` is its reason."""
 
     code: str
 

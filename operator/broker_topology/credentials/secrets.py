@@ -116,7 +116,7 @@ async def store_if_missing(store: CredentialStore, secret_name: str, credentials
 
 
 async def ensured(store: CredentialStore, secret_name: str, name: str, first: str | None = None) -> Credentials:
-    """As `stored`; a missing credential is generated first, for user name `first`."""
+    """Like `stored`, but generate a missing credential first, with the user name `first`."""
     await store_if_missing(store, secret_name, generate(first or name))
     if (credentials := await stored(store, secret_name, name)) is None:
         raise SecretError(f"secret {secret_name} was deleted while it was written")

@@ -18,12 +18,12 @@ HOW_TO_ENABLE = f"run `rabbitmq-plugins enable {PLUGIN}` there, or add it to add
 UNKNOWN_COMPONENT = "component shovel not found"
 """The broker's error for a shovel without the plugin."""
 IN_FLIGHT = 1000
-"""Messages that one shovel holds at most. Fewer would wait for confirms; an interruption repeats them."""
+"""Unconfirmed messages of a shovel, at most. Fewer are slower; an interruption repeats them."""
 RECONNECT_SECONDS = 1
 
 
 class Shovel(msgspec.Struct, frozen=True):
-    """From `queue` to `exchange`. A higher priority is served before all other consumers of the queue."""
+    """A shovel from `queue` to `exchange`. The broker serves consumers of a higher priority first."""
 
     queue: str
     exchange: str

@@ -51,7 +51,7 @@ class BindingSource(msgspec.Struct, frozen=True):
     source: str
     routing_key: str
     arguments: str
-    """As canonical JSON."""
+    """Canonical JSON."""
     properties_key: str
 
     @property

@@ -26,7 +26,9 @@ async def apply_until_done(
     progress: Progress | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> TopologyResult:
-    """As `reconcile`. Each user of `rotate` gets a new password; a run after the overlap deletes the previous user.
+    """Like `reconcile`, and wait until migrations of queues are complete.
+
+    Each user of `rotate` gets a new password. A later run, after the overlap, deletes the previous user.
 
     `notify` gets a line for each wait. Raises what `reconcile` raises, and `TopologyError` for a user in no file.
     """

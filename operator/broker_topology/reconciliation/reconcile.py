@@ -346,7 +346,10 @@ class Reconciliation:
         )
 
     def _unnamed(self) -> Iterator[str]:
-        """Without a record, a binding that the files named before looks like one that another client made."""
+        """Return unclaimed bindings of the declared queues that no file declares.
+
+        A run without owner has no record of its bindings: one removed from the files looks like another client's.
+        """
         claimed = {identity for record in self._others.values() for _, identity in record.claims}
         observed, wanted = self._observed[ObjectKind.BINDING], self._wanted[ObjectKind.BINDING]
         for identity in sorted(observed.keys() - wanted.keys() - claimed):

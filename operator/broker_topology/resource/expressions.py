@@ -21,7 +21,7 @@ def matches(expression: str, name: str) -> bool | None:
 
 
 def permits(permission: str, name: str) -> bool | None:
-    """As `matches`, for a permission: RabbitMQ reads an empty one as `^$`."""
+    """Like `matches`, but an empty permission permits nothing: RabbitMQ reads it as `^$`."""
     return matches(permission or NOTHING, name)
 
 

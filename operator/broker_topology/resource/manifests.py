@@ -64,7 +64,7 @@ def load(paths: Iterable[str | Path]) -> list[LoadedTopology]:
 
 
 def parse(text: str, name: str = "<text>") -> list[LoadedTopology]:
-    """As `load`, for a text; `name` is the file's name in findings."""
+    """Like `load`, for the text of one file; findings name the file `name`."""
     findings: list[Finding] = []
     loaded = list(_parse(text, name, findings))
     if findings:

@@ -83,13 +83,13 @@ class SuperStream(SpecPart, frozen=True, kw_only=True):
     """One for each partition; the default is their numbers, `0`, `1`, ..., which hashing clients need."""
     max_age: MaxAge | None = None
     max_length_bytes: NotNegative | None = None
-    """For each partition."""
+    """Limit of each partition."""
     arguments: dict[str, Any] = {}
     """Other arguments of each partition, with the broker's names."""
 
 
 class Binding(SpecPart, frozen=True, kw_only=True):
-    """From an exchange to exactly one queue or one exchange."""
+    """A binding from an exchange to one queue or one exchange."""
 
     source: Name
     queue: Name | None = None

@@ -62,7 +62,7 @@ ARGUMENTS = (
     QueueArgument("x-stream-filter-size-bytes", (STREAM,)),
     QueueArgument("x-stream-max-segment-size-bytes", (STREAM,)),
 )
-"""As 4.3.6 reports its own capabilities, without the arguments that it accepts and ignores."""
+"""The arguments that RabbitMQ 4.3.6 reports among its capabilities, except those that it accepts and ignores."""
 
 IGNORED = {
     QUORUM: frozenset({"x-max-in-memory-bytes", "x-max-in-memory-length"}),

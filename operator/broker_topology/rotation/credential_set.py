@@ -22,7 +22,7 @@ from broker_topology.errors import SecretError
 from broker_topology.resource.objects import Rotation
 
 OVERLAP_MINUTES = 10
-"""For users that are rotated on demand only."""
+"""Overlap of users that are rotated only on demand."""
 POLL_INTERVAL = timedelta(seconds=30)
 ROTATED_AT = "rotated-at"
 PREFIXES = {"current": "", "pending": "next-", "previous": "previous-"}
@@ -140,7 +140,7 @@ def is_account_of(name: str, username: str) -> bool:
 
 
 def _create(name: str, facts: RotationFacts) -> UpdateSecret:
-    """For a Secret that is new or was lost: processes that still use the lost one get the overlap, too."""
+    """Create a new or lost Secret. Processes that still use a lost Secret's account keep it for the overlap."""
     first = generate(next_name(name, facts.known))
     accounts = [each for each in facts.known if is_account_of(name, each) and facts.known[each]]
     previous = None

@@ -25,7 +25,7 @@ MAX_NAME_BYTES = 255
 """AMQP 0-9-1 carries names and routing keys as short strings."""
 
 UNADDRESSABLE = frozenset({".", ".."})
-"""These are relative path segments in the URL of a request, even when they are escaped."""
+"""Names that no request can address: even escaped, they are relative path segments of a URL."""
 
 HEADER_MATCHES = ("all", "any", "all-with-x", "any-with-x")
 

@@ -35,7 +35,7 @@ class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
     reachable: bool | None = None
     """Whether the broker answered; None if it was not called."""
     version: str = ""
-    """Of the broker."""
+    """The broker's version."""
     generated: tuple[str, ...] = ()
     """Names of the Secrets that got a new password."""
     rotations: RotationStatus = RotationStatus()

@@ -16,7 +16,7 @@ class PaymentSuccess(EventData, frozen=True, kw_only=True, rename="camel"):
 
 
 class PaymentFailed(EventData, frozen=True, kw_only=True, rename="camel"):
-    """The gateway declined the charge for good; `code` is its reason."""
+    """The gateway declined the charge permanently; `code` is its reason."""
 
     TYPE: ClassVar[str] = "payment.failed"
     code: Name

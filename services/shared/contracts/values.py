@@ -42,7 +42,7 @@ PaymentToken = Annotated[str, Meta(min_length=1, max_length=255, extra={"privacy
 """The gateway's name for a means of payment."""
 EmailAddress = Annotated[str, Meta(max_length=320, extra={"privacy": Privacy.PERSONAL})]
 PhoneNumber = Annotated[str, Meta(max_length=64, extra={"privacy": Privacy.PERSONAL})]
-"""For both, `addresses` decides which values are deliverable."""
+"""The functions in `addresses` accept only deliverable mail addresses and telephone numbers."""
 
 SKU_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 SKU_RULE = "1 to 64 letters, digits, dots, hyphens and underscores, the first a letter or digit"

@@ -18,7 +18,7 @@ schema = database_fixture("shipping")
 
 @pytest.fixture
 async def db(schema: ServiceDatabase) -> AsyncIterator[ServiceDatabase]:
-    """Without shipments, since periodic jobs process all of them."""
+    """The schema without shipments, since a periodic job processes all that exist."""
     await schema.sql("TRUNCATE shipping.shipments, shipping.outbox, shipping.sequences, shipping.inbox")
     yield schema
 

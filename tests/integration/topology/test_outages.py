@@ -39,7 +39,6 @@ async def test_a_malformed_authority(broker, text):
 
 
 async def test_the_same_client_continues_after_an_outage(broker, api):
-    """Without a new client."""
     proxy = FaultProxy(int(broker.address.management_url.rsplit(":", 1)[1]))
     async with proxy.serving(), broker.api(url=f"https://127.0.0.1:{proxy.port}") as through:
         assert (await broker.reconcile(SPEC, api=through)).ready

@@ -183,7 +183,7 @@ async def test_every_event_reaches_its_subscribers_and_audit_once(shop):
 
 
 async def test_events_in_the_name_of_another_service_are_refused_everywhere(broker, shop):
-    """For every pair of a service and an event of another: with a routing key of its own, with and without its name."""
+    """Each service publishes each event of the others under a routing key of its own, with and without its user id."""
     names = {each: (await broker.credentials(f"{each}-rabbitmq")).username for each in AUDITED}
     sent = 0
     for service in AUDITED:

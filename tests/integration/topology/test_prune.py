@@ -80,7 +80,7 @@ async def test_a_message_that_the_broker_has_not_counted_yet_is_kept(broker, api
 
 
 async def test_queues_that_cannot_be_peeked_are_counted_after_a_quiet_time(broker, api, channel):
-    """Of a stream, an unacknowledged message and a consumer only the late counts are known."""
+    """Streams, unacknowledged messages and consumers show only in the broker's counts, which are seconds old."""
     await broker.reconcile({"queues": {"stream": {"type": "stream"}, "held": {}, "consumed": {}}}, api=api)
     for queue in ("stream", "held", "consumed"):
         await wait_until_counted(api, broker, queue)

@@ -165,7 +165,7 @@ def test_an_authority_without_a_key_usage_is_accepted(
 
 
 def without_usage(certificate: bytes, key: bytes) -> bytes:
-    """The same authority, as older tools made them."""
+    """Return the CA certificate without the extension key usage, as older tools create it."""
     made, signer = x509.load_pem_x509_certificate(certificate), serialization.load_pem_private_key(key, None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
     again = (
@@ -180,7 +180,7 @@ def without_usage(certificate: bytes, key: bytes) -> bytes:
 
 
 def strict(make: Callable[..., ssl.SSLContext]) -> Callable[..., ssl.SSLContext]:
-    """As it is from Python 3.13 on."""
+    """Make the contexts verify certificates strictly, as Python 3.13 does by default."""
 
     def made(*arguments: Any, **options: Any) -> ssl.SSLContext:
         context = make(*arguments, **options)

@@ -156,7 +156,7 @@ def test_an_incomplete_credential_is_ignored_and_a_malformed_time_is_an_error():
 
 
 def test_a_connected_process_keeps_its_user_until_the_overlap_is_over():
-    """For any order of events at the broker and of the clock."""
+    """Holds for any order of changes at the broker and steps of the clock."""
     ring, now, used = CredentialSet(), NOW, []
     for step in range(200):
         seen = facts(

@@ -53,7 +53,7 @@ def die() -> None:
 
 
 def crash_before(kind: Any, method: str, when: Callable[[Any], bool] = lambda _: True) -> None:
-    """Make the process die instead of the first call of the method for which `when` holds."""
+    """Kill the process at the first call of the method for which `when` returns true, before the call."""
     original = getattr(kind, method)
 
     async def wrapped(self: Any, *arguments: Any) -> Any:

@@ -47,7 +47,7 @@ class ReadableEnvelope(msgspec.Struct, frozen=True):
 
 
 TOO_DEEP = ReadableEnvelope()
-"""For a body that is nested too deeply to be read here. A service with a shorter stack may read it."""
+"""Envelope of a body that is nested too deeply to be read here. A service with a shorter stack may read it."""
 
 
 class DeathRecord(msgspec.Struct, frozen=True):

@@ -112,7 +112,7 @@ class ConsumerHarness(Generic[T]):
             source=f"/warren/{service}",
             exchange=exchange,
         )
-        """For transactions without an event: an HTTP request, a periodic job."""
+        """Starts transactions that no event causes, such as those of an HTTP request or a periodic job."""
         self.handlers = with_recorded_calls(handlers, effect_stubs or {}, self.performed)
         self._processor = Processor(
             consumer=service,
