@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The environment below .venv: what `make` calls to find a Python, create it and fill it. Every step says what it does in
-# one line. PYTHON=… names the interpreter to use; without it the first suitable one on the PATH is taken.
+# Creates and fills the environment .venv; called by `make`. Each step prints one line. PYTHON=… names the interpreter to
+# use; without it the first suitable one on the PATH is taken.
 #
 #   environment.sh python                     prints the interpreter that would be used
 #   environment.sh intact                     exit code 0 if .venv is whole and belongs to this folder and interpreter
@@ -49,7 +49,7 @@ find_python() {
     fi
 }
 
-# What .venv was made from and where; another answer means that it has to be made again.
+# Prints the folder and the interpreter of .venv. If they differ from .venv/.origin, .venv must be created again.
 origin() { printf '%s\n%s\n' "$PWD" "$("$1" -I -c 'import sys; print(sys.base_prefix, sys.version)')"; }
 
 intact() {
@@ -60,8 +60,8 @@ intact() {
     interpreter=$(find_python 2>/dev/null) && [ "$(origin "$interpreter")" = "$(cat $VENV/.origin)" ]
 }
 
-# One run at a time, in this and every other terminal. The lock is inherited by what the run has started: the rest of
-# one that was killed is waited for. It is on this file, since .venv comes and goes.
+# Allows one run at a time. Child processes inherit the lock, so a run waits for the children of a run that was killed.
+# The lock is on this file, because .venv may be deleted.
 lock() {
     exec 9<"$0"
     flock --nonblock 9 && return
@@ -71,7 +71,7 @@ lock() {
 
 create() {
     local python version new whole
-    ! intact || return 0 # another run has made it meanwhile
+    ! intact || return 0 # another run has created it meanwhile
     python=$(find_python)
     read -r version new whole <<<"$(describe "$python")"
     say "creating $VENV with Python $version ($python)"
@@ -108,7 +108,7 @@ pip() {
     $VENV/bin/python "${program[@]}" --disable-pip-version-check --no-input install --root-user-action ignore "$@"
 }
 
-# Ctrl-C reaches every process of the terminal, except those that run beside the shell: these are ended by it, quietly.
+# Runs a command in the background, which Ctrl-C does not reach: the trap ends it without an error message.
 beside() {
     local code=0
     "$@" &
@@ -122,15 +122,15 @@ beside() {
 interrupted() {
     kill $worker 2>/dev/null || true
     wait $worker 2>/dev/null || true
-    printf '\nenvironment: interrupted; the next run goes on\n' >&2
+    printf '\nenvironment: interrupted; the next run continues\n' >&2
     exit 130
 }
 
-# Runs a command that writes to the log. On a terminal a clock shows that it is alive, and how far it is.
+# Runs a command that writes to the log. On a terminal it shows the progress and the elapsed time.
 follow() {
     local text=$1 total=$2 log=$VENV/install.log started=$SECONDS code=0
     shift 2
-    touch $VENV/.filling # an interrupted run leaves it, and the next run begins with a new environment
+    touch $VENV/.filling # left by an interrupted run; the next run then creates a new environment
     "$@" >$log 2>&1 &
     worker=$!
     trap interrupted INT TERM
@@ -156,7 +156,7 @@ follow() {
     if [ -t 1 ]; then say "$text: done in $((SECONDS - started)) s"; else echo "done in $((SECONDS - started)) s"; fi
 }
 
-# pip blames the first package when no index answers. Its log tells this from an index that lacks the package.
+# If no index answers, pip's last message names the first package as missing. Its log has the real reason.
 explain_network() {
     local reason
     grep -qE 'from versions: none|Max retries exceeded|Read timed out' "$1" || return 0

@@ -158,7 +158,7 @@ class FaultProxy:
             _abort([sink])
             self._forget(sink)
 
-    # What a FrameProxy does differently
+    # FrameProxy overrides these methods
 
     def _listener_tls(self) -> ssl.SSLContext | None:
         return None

@@ -68,12 +68,12 @@ class ExtraService:
         file = self.folder / "topology.yaml"
         if not file.is_file():
             return
-        neighbours = topology.load(TOPOLOGY)
+        peers = topology.load(TOPOLOGY)
         password = load_or_create_secret(self._secrets / "rabbitmq-admin")
         url = f"https://{LOOPBACK}:{self._ports['management']}"
         async with broker_topology.ManagementApi(url, "admin", password, ca_file=self._ca_file) as api:
-            mine = broker_topology.load([file])
-            await topology.apply(mine, api, self._secrets, print, owner=self.name, neighbours=neighbours)
+            topologies = broker_topology.load([file])
+            await topology.apply(topologies, api, self._secrets, print, owner=self.name, peers=peers)
 
     async def _migrate(self) -> None:
         load_or_create_secret(self._secrets / f"{self.name}-postgres" / "password")

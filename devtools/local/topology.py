@@ -39,12 +39,12 @@ async def apply(
     report: Callable[[str], None],
     *,
     owner: str = OWNER,
-    neighbours: Sequence[broker_topology.LoadedTopology] = (),
+    peers: Sequence[broker_topology.LoadedTopology] = (),
 ) -> None:
     """Apply the topologies. `report` gets a line about removed objects, and one about kept objects.
 
-    Objects of an earlier run without an owner get one. The removal of queues takes eleven seconds, until the broker's
-    message counts are reliable. Raises TopologyRefusedError.
+    Objects that have no owner, from an earlier run, are claimed. The removal of queues takes eleven seconds, until the
+    broker's message counts are reliable. Raises TopologyRefusedError.
     """
     try:
         outcome = await broker_topology.reconcile(
@@ -52,7 +52,7 @@ async def apply(
             owner=owner,
             api=api,
             secrets=broker_topology.SecretDirectory(secrets),
-            peers=neighbours,
+            peers=peers,
         )
         unowned = await _queues_without_owner(api)
     except broker_topology.TopologyError as error:

@@ -13,9 +13,9 @@ from topology_operator.kubernetes.objects import Object
 async def test_a_broker_that_returns_is_used_again(env: OperatorEnv, operator: OperatorProcess) -> None:
     async with env.proxied_broker(refusing=True) as proxy:
         await env.create("shop", queues={"q": {}})
-        away = await env.until("shop", has("BrokerUnreachable"))
-        assert condition(away)["status"] == "Unknown"
-        assert "nothing answers at" in condition(away)["message"]
+        unavailable = await env.until("shop", has("BrokerUnreachable"))
+        assert condition(unavailable)["status"] == "Unknown"
+        assert "nothing answers at" in condition(unavailable)["message"]
         reachable = f'topology_broker_reachable{{broker="https://{env.broker.host}:{proxy.port}"}}'
         assert await operator.metric(reachable) == 0
         proxy.heal()
@@ -36,12 +36,12 @@ async def test_without_a_comparison_the_status_is_unknown_and_dates_the_last_one
         assert (await operator.metric(objects) or 0) > 0
         proxy.refuse()
         await env.annotate("shop", reconcile="now")
-        away = await env.until("shop", unknown("BrokerUnreachable"))
-        assert condition(away)["status"] == "Unknown"
-        assert away["status"]["summary"] == {"text": "Unknown"}
-        assert "objects" not in away["status"]
-        assert away["status"]["lastComparedTime"] >= ready["status"]["lastComparedTime"]
-        assert away["status"]["lastComparedTime"] in condition(away, "Drifted")["message"]
+        unavailable = await env.until("shop", unknown("BrokerUnreachable"))
+        assert condition(unavailable)["status"] == "Unknown"
+        assert unavailable["status"]["summary"] == {"text": "Unknown"}
+        assert "objects" not in unavailable["status"]
+        assert unavailable["status"]["lastComparedTime"] >= ready["status"]["lastComparedTime"]
+        assert unavailable["status"]["lastComparedTime"] in condition(unavailable, "Drifted")["message"]
         assert await operator.metric(objects) is None
         proxy.heal()
         await env.until("shop")

@@ -1,4 +1,4 @@
-"""What only a real API server shows: its reading of the definition, and broken connections."""
+"""Behaviour that only a real API server has: validation against the definition, and broken connections."""
 
 import asyncio
 from urllib.parse import urlsplit

@@ -52,13 +52,13 @@ class Spec(SpecPart, frozen=True, kw_only=True):
     mode: Mode = "Enforce"
     """`Plan` only reports the difference."""
     deletion_policy: DeletionPolicy = "Delete"
-    """What happens to the objects when the resource is deleted."""
+    """`Delete` removes the objects with the resource, `Retain` keeps them."""
     prune: Prune = "EmptyOnly"
-    """What happens to objects that the resource no longer names: deleted unless they hold messages, or kept."""
+    """Objects that are no longer declared: `EmptyOnly` deletes them unless they hold messages, `Never` keeps them."""
     resync_seconds: Annotated[int, Meta(ge=5, le=86_400)] = 60
-    """How often the broker is compared, in addition to every change of the resource."""
+    """Interval between two comparisons with the broker. A change of the resource causes one at once."""
     strict: bool = False
-    """Whether a warning refuses the resource."""
+    """Treat warnings as errors."""
     delete_with_messages: DeleteWithMessages = DeleteWithMessages()
     vhost: Name
     vhost_settings: VhostSettings = VhostSettings()

@@ -68,8 +68,8 @@ class Queue(SpecPart, frozen=True, kw_only=True):
     arguments: dict[str, Any] = {}
     """Other arguments, with the broker's names. Arguments that have a field above are refused here."""
     argument_change: ArgumentChange = "Block"
-    """What happens when the broker's queue has other arguments, which it cannot change: `Block` reports the exact
-    difference, `Migrate` moves every message into a new queue of the same name."""
+    """If the queue exists with other arguments, which the broker cannot change: `Block` reports the exact difference,
+    `Migrate` moves every message into a new queue of the same name."""
 
 
 class SuperStream(SpecPart, frozen=True, kw_only=True):

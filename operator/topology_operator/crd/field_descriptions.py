@@ -40,7 +40,7 @@ FIELD_DESCRIPTIONS: Mapping[str, Mapping[str, str]] = {
         "type": "Cannot be changed at the broker, see argumentChange.",
         "durable": "Whether it survives a restart of the broker. Quorum queues and streams always do.",
         "autoDelete": "Whether it is deleted with its last consumer. Classic queues only.",
-        "overflow": "What happens to a message for a full queue.",
+        "overflow": "Handling of a message for a full queue.",
         "messageTtlSeconds": "How long a message waits before it expires. Not for streams.",
         "maxLength": "Maximum number of messages. Not for streams.",
         "maxLengthBytes": "Maximum size of all messages, in bytes.",
