@@ -39,7 +39,7 @@ class Broker:
         self.password_file.write_text(address.admin_password)
         self._users: set[str] = set()
 
-    def own(self, user: str) -> str:
+    def user_name(self, user: str) -> str:
         self._users.add(f"{user}-{self.suffix}")
         return f"{user}-{self.suffix}"
 
@@ -50,17 +50,19 @@ class Broker:
     def topology(self, spec: dict[str, Any], name: str = "test") -> list[LoadedTopology]:
         """One resource in this test's virtual host, with its users renamed."""
         head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology", "metadata": {"name": name}}
-        return self.mine(broker_topology.parse(yaml.safe_dump(head | {"spec": {"vhost": "v"} | spec}), name))
+        return self.in_test_vhost(broker_topology.parse(yaml.safe_dump(head | {"spec": {"vhost": "v"} | spec}), name))
 
-    def mine(self, topologies: list[LoadedTopology]) -> list[LoadedTopology]:
-        """The same resources in this test's virtual host, with users of its own."""
+    def in_test_vhost(self, topologies: list[LoadedTopology]) -> list[LoadedTopology]:
+        """Return the resources, moved to this test's virtual host and with the names of its users."""
         moved = broker_topology.with_vhost(topologies, self.vhost)
         return [
             replace(
                 item,
                 topology=replace(
                     item.topology,
-                    spec=replace(item.spec, users={self.own(name): user for name, user in item.spec.users.items()}),
+                    spec=replace(
+                        item.spec, users={self.user_name(name): user for name, user in item.spec.users.items()}
+                    ),
                 ),
             )
             for item in moved

@@ -143,7 +143,7 @@ async def test_deleted_bindings_come_back(broker, api, applied):
 
 
 async def test_changed_policies_permissions_and_limits_are_put_right(broker, api, applied):
-    writer = broker.own("writer")
+    writer = broker.user_name("writer")
     await put(api, broker, "policies", "short", {"pattern": "^x$", "apply-to": "all", "definition": {"max-length": 1}})
     await put(
         api,
@@ -177,7 +177,7 @@ async def test_changed_policies_permissions_and_limits_are_put_right(broker, api
 
 
 async def test_a_changed_password_is_put_right_and_the_user_logs_in(broker, api, applied):
-    writer = broker.own("writer")
+    writer = broker.user_name("writer")
     await api.put(path("users", writer), {"password": "stolen", "tags": "administrator"})
     assert await drift_of(broker, api, applied) == [
         (
@@ -193,7 +193,7 @@ async def test_a_changed_password_is_put_right_and_the_user_logs_in(broker, api,
 
 
 async def test_changed_tags_are_put_right_and_the_password_stays(broker, api, applied):
-    writer = broker.own("writer")
+    writer = broker.user_name("writer")
     (before,) = [each for each in await api.get(path("users")) if each["name"] == writer]
     await api.put(path("users", writer), {"password_hash": before["password_hash"], "tags": ""})
     await apply(applied, api, broker.secrets)
@@ -203,7 +203,7 @@ async def test_changed_tags_are_put_right_and_the_password_stays(broker, api, ap
 
 
 async def test_a_deleted_user_comes_back_with_its_rights(broker, api, applied):
-    writer = broker.own("writer")
+    writer = broker.user_name("writer")
     await api.delete(path("users", writer))
     await apply(applied, api, broker.secrets)
     assert not (await preview(applied, api, broker.secrets)).plan

@@ -96,7 +96,7 @@ async def test_no_certificate_authority(broker, run):
 
 
 async def test_a_user_that_may_not_administer(broker, api, run):
-    user = broker.own("user")
+    user = broker.user_name("user")
     await api.put(path("users", user), {"password": "p", "tags": "management"})
     broker.password_file.write_text("p")
     assert f"user {user} may not GET /api/" in await failure(run("apply", "--username", user))
@@ -162,7 +162,7 @@ async def test_without_an_owner_unnamed_bindings_are_reported(run):
 
 
 async def test_passwords_are_not_compared_without_their_folder(broker, run):
-    spec = SPEC | {"users": {broker.own("shop"): {"secretName": "shop"}}}
+    spec = SPEC | {"users": {broker.user_name("shop"): {"secretName": "shop"}}}
     options = broker.options()[:-2]
     code, out, _ = await run("plan", spec=spec, options=options)
     assert (code, out[-1]) == (3, "5 to create")
@@ -207,7 +207,7 @@ async def test_an_owners_object_is_not_changed_without_the_owner(broker, api, ru
 
 
 async def test_a_user_is_rotated_and_plan_shows_no_difference_meanwhile(broker, run):
-    user = broker.own("shop")
+    user = broker.user_name("shop")
     spec = SPEC | {"users": {user: {"secretName": "shop"}}}
     owned = ("--owner", broker.owner())
     assert (await run("apply", *owned, spec=spec))[0] == 0

@@ -45,7 +45,7 @@ async def test_applying_an_export_writes_nothing(broker, api, exported):
     assert set(loaded.spec.queues) == set(SPEC["queues"])
     assert set(loaded.spec.super_streams) == {"invoices"}
     assert loaded.spec.queues["q"].dead_letter.strategy is None
-    assert loaded.spec.users[broker.own("writer")].limits.max_channels == 50
+    assert loaded.spec.users[broker.user_name("writer")].limits.max_channels == 50
     assert loaded.spec.vhost_settings.description == "orders"
     api.requests.clear()
     applied = await broker_topology.apply([loaded], api, secrets)
@@ -163,7 +163,7 @@ async def test_objects_without_fields_are_left_out_with_their_dependents(broker,
 async def test_an_exported_user_still_logs_in_elsewhere(broker, api, algorithm):
     """With another algorithm the broker would refuse every login."""
     await broker.reconcile({}, api=api)
-    user = broker.own("old")
+    user = broker.user_name("old")
     hashed = hash_password("p ", algorithm=f"rabbit_password_hashing_{algorithm}")
     body = {"password_hash": hashed, "hashing_algorithm": f"rabbit_password_hashing_{algorithm}", "tags": "management"}
     await api.put(path("users", user), body)

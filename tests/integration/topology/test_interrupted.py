@@ -130,7 +130,7 @@ async def test_an_interrupted_finalization_is_completed_by_the_next_run(broker, 
         outcome = await broker.finalize(spec, api=api)
         assert {each.status for each in outcome.objects} <= {Status.DELETED}, f"after {count} requests"
         assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
-        assert broker.own("old") not in {each["name"] for each in await api.get(path("users"))}
+        assert broker.user_name("old") not in {each["name"] for each in await api.get(path("users"))}
         await broker.reconcile(spec, api=api)
     assert interruptions > 15 // stride
 
@@ -143,4 +143,4 @@ async def test_a_partly_created_resource_is_finalized(broker, api, interrupted):
         interrupted.left = 10**9
         await broker.finalize(AFTER, api=api)
         assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
-        assert broker.own("new") not in {each["name"] for each in await api.get(path("users"))}
+        assert broker.user_name("new") not in {each["name"] for each in await api.get(path("users"))}

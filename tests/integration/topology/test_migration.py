@@ -77,7 +77,7 @@ async def test_no_message_is_lost_between_queue_types(migrated, old: dict[str, A
 
 async def test_a_message_keeps_its_properties(migrated, broker):
     await declared(migrated)
-    sender, password = broker.own("sender"), "p"
+    sender, password = broker.user_name("sender"), "p"
     await migrated.api.put(path("users", sender), {"password": password, "tags": ""})
     await migrated.api.put(path("permissions", migrated.vhost, sender), {"configure": "", "write": ".*", "read": ""})
     properties_sent = {

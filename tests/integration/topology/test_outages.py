@@ -94,7 +94,7 @@ async def test_a_refused_object_is_failed_and_its_dependents_are_pending(broker)
 
 async def test_an_imported_user_is_blocked_until_its_secret_has_a_hash(broker, api):
     spec = {"users": {"u": {"secretName": "u", "credentials": "Import", "limits": {"maxChannels": 3}}}}
-    name = broker.own("u")
+    name = broker.user_name("u")
     outcome = await broker.reconcile(spec, api=api)
     assert {each.kind.value: each.status for each in outcome.objects} == {
         "vhost": Status.READY,

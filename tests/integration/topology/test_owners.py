@@ -96,7 +96,7 @@ async def test_an_invalid_peer_does_not_make_a_topology_invalid(broker, api):
 async def test_a_user_of_two_topologies_is_deleted_with_the_last_of_them(broker, api):
     user = {"users": {"u": {"secretName": "u", "tags": ["management"]}}}
     await broker.reconcile(user, "first", api=api)
-    name = broker.own("u")
+    name = broker.user_name("u")
     (first,) = broker.topology(user, "first")
     second = broker.in_second_vhost(user, "second")
     with pytest.raises(OwnershipConflict, match=f"spec.users.{name}: user {name} belongs to {broker.owner('first')}"):

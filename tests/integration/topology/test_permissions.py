@@ -31,7 +31,7 @@ REPLAYED = {
 @pytest.fixture
 async def shop(broker, api):
     """The broker with all shipped files applied; `shop(user)` opens that user's channel."""
-    await broker_topology.apply(broker.mine(broker_topology.load([FOLDER])), api, broker.secrets)
+    await broker_topology.apply(broker.in_test_vhost(broker_topology.load([FOLDER])), api, broker.secrets)
 
     @asynccontextmanager
     async def channel(user):
@@ -84,7 +84,7 @@ def declares(queue):
 
 async def test_applying_the_shipped_files_twice_writes_nothing(broker, api, shop):
     api.requests.clear()
-    again = await broker_topology.apply(broker.mine(broker_topology.load([FOLDER])), api, broker.secrets)
+    again = await broker_topology.apply(broker.in_test_vhost(broker_topology.load([FOLDER])), api, broker.secrets)
     assert not again.plan
     assert set(api.requests) == {"GET"}
 

@@ -58,7 +58,7 @@ DRIFT = {
 
 @pytest.mark.parametrize("kind", sorted(DRIFT))
 async def test_drift_is_repaired_and_reported(broker, api, made, kind):
-    method, target, body = DRIFT[kind](broker.vhost, broker.own("writer"))
+    method, target, body = DRIFT[kind](broker.vhost, broker.user_name("writer"))
     await (api.delete(target) if method == "DELETE" else api.put(target, body))
     outcome = await broker.reconcile(SPEC, api=api)
     assert outcome.ready
@@ -89,10 +89,12 @@ async def test_a_deleted_secret_is_generated_again_and_is_no_drift(broker, api, 
     (broker.secrets_dir / "writer" / "password").unlink()
     outcome = await broker.reconcile(SPEC, api=api)
     assert outcome.ready
-    assert [title(step) for step in outcome.plan.steps] == [f"user {broker.own('writer')} (secret writer, monitoring)"]
+    assert [title(step) for step in outcome.plan.steps] == [
+        f"user {broker.user_name('writer')} (secret writer, monitoring)"
+    ]
     assert outcome.repaired == ()
     credentials = await broker.credentials("writer")
-    async with broker.channel(broker.own("writer"), credentials.password) as channel:
+    async with broker.channel(broker.user_name("writer"), credentials.password) as channel:
         await channel.queue_declare("q", passive=True)
 
 
@@ -107,7 +109,7 @@ async def test_unwanted_objects_are_deleted(broker, api, made):
     assert await api.get(path("policies", broker.vhost)) == []
     assert await api.get(path("operator-policies", broker.vhost)) == []
     assert await api.get(path("vhost-limits", broker.vhost)) == []
-    assert broker.own("writer") not in {each["name"] for each in await api.get(path("users"))}
+    assert broker.user_name("writer") not in {each["name"] for each in await api.get(path("users"))}
     record = (await records(api))[broker.owner()]
     assert [kind.value for kind, _ in record.claims] == ["vhost"]
     api.requests.clear()
@@ -130,7 +132,7 @@ async def test_finalizing_deletes_every_object_and_the_record(broker, api, made)
     assert outcome.failures == ()
     assert {each.status for each in outcome.objects} == {Status.DELETED}
     assert broker.vhost not in {each["name"] for each in await api.get(path("vhosts"))}
-    assert broker.own("writer") not in {each["name"] for each in await api.get(path("users"))}
+    assert broker.user_name("writer") not in {each["name"] for each in await api.get(path("users"))}
     assert broker.owner() not in await records(api)
     assert (await broker.finalize(SPEC, api=api)).objects == ()
 
