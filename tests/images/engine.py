@@ -28,7 +28,7 @@ class NoEngine(Exception):
 
 @contextmanager
 def engine(*, start: bool) -> Iterator[tuple[str, str]]:
-    """The program to command it with, and what it is. DOCKER_HOST names it meanwhile. Raises NoEngine."""
+    """Yield the client program and a description of the engine, to which DOCKER_HOST is set. Raises NoEngine."""
     program = _client()
     if _answers(program):
         yield program, f"the engine that answers `{program} version`"

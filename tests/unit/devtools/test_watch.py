@@ -81,7 +81,7 @@ def test_a_killed_service_restarts_and_the_other_keeps_running(tmp_path: Path, s
         after = supervisor.pids
         assert after["one"] != before["one"]
         assert after["two"] == before["two"]
-        eventually(lambda: supervisor.log_file("one").read_text() == "up\nup\n", "its log goes on")
+        eventually(lambda: supervisor.log_file("one").read_text() == "up\nup\n", "its log is appended to")
 
 
 def test_a_service_that_keeps_failing_stays_down_until_a_request(tmp_path: Path, supervisor: Supervisor) -> None:
