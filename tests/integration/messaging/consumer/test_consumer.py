@@ -92,8 +92,7 @@ async def test_a_stopping_consumer_loses_no_acknowledgement(env: MessagingEnv) -
         stopped.set()
         await env.wait_for_recorded(len(events))
         await asyncio.sleep(2)  # time enough to close the channel too early
-        resumed = asyncio.create_task(call_queue_process(env, "resume"))
-    await resumed
+        await call_queue_process(env, "resume")
     assert await env.drain("probe.queue") == []
 
 

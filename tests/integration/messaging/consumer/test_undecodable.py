@@ -3,10 +3,9 @@
 import hashlib
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from struct import pack
-
-import pytest
 
 from services.shared.contracts.orders import OrderConfirmed
 from tests.messaging_env import MessagingEnv, eventually, record
@@ -19,16 +18,18 @@ from warren_messaging.testing import event_of
 CONFIRMED = OrderConfirmed(customer="gayal")
 
 
-@pytest.fixture(autouse=True)
-def _one_session(env: MessagingEnv) -> Iterator[None]:
-    yield
+@asynccontextmanager
+async def one_session(env: MessagingEnv) -> AsyncIterator[None]:
+    """A consumer that keeps its first connection to the end."""
+    async with env.consumer({OrderConfirmed: record}):
+        yield
     assert env.telemetry.statuses == ["probe.queue: consuming"], "the consumer lost its connection"
 
 
 async def test_undecodable_properties_are_ignored_and_only_invalid_bodies_are_parked(env: MessagingEnv) -> None:
     events = [event_of(CONFIRMED) for _ in UNDECODABLE]
     bad = [f"{{{name}".encode() for name in UNDECODABLE]
-    async with env.consumer({OrderConfirmed: record}):
+    async with one_session(env):
         for event, body, properties in zip(events, bad, UNDECODABLE.values(), strict=True):
             await env.send(codec.encode(event_of(CONFIRMED)))
             await env.send_raw((codec.encode(event), properties), (body, properties))
@@ -49,7 +50,7 @@ async def test_a_message_with_an_undecodable_count_of_replays_is_parked_at_once(
     entry = bytes((len(name),)) + name + b"T" + pack(">Q", 2**60)
     properties = RawProperties(b"\x20\x00" + pack(">I", len(entry)) + entry)
     good, bad = event_of(CONFIRMED), event_of(CONFIRMED)
-    async with env.consumer({OrderConfirmed: record}):
+    async with one_session(env):
         await env.send_raw((codec.encode(bad), properties))
         await env.send(codec.encode(good))
         await env.wait_for_recorded(1)
@@ -67,7 +68,7 @@ async def test_random_properties_delay_no_message(env: MessagingEnv) -> None:
     bad = [chance.randbytes(chance.randrange(1, 2000)) for _ in range(100)]
     bodies = [codec.encode(event) for event in events] + bad
     chance.shuffle(bodies)
-    async with env.consumer({OrderConfirmed: record}):
+    async with one_session(env):
         await env.send_raw(*((body, random_properties(chance)) for body in bodies))
         await env.wait_for_recorded(len(events), 60)
         await eventually(lambda: len(env.telemetry.failures) == len(bad), 60)
@@ -80,7 +81,7 @@ async def test_headers_that_fill_a_frame_and_grow_when_parked_do_not_end_the_con
     value = bytes(131_072 - 8 - 12 - 13)
     table = b"\x01aS" + len(value).to_bytes(4) + value
     full = RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)
-    async with env.consumer({OrderConfirmed: record}):
+    async with one_session(env):
         await env.send_raw((b"{", full))
         await env.send(codec.encode(event_of(CONFIRMED)))
         await env.wait_for_recorded(1)
