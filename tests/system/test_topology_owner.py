@@ -111,5 +111,5 @@ def test_an_instance_without_an_owner_gets_one_and_undeclared_queues_are_reporte
     )
     runner.ask(lambda api: api.delete(f"/api/global-parameters/broker_topology.{topology.OWNER}"))
     (reported,) = runner.apply(with_wishlist=False)
-    assert f"no topology file names: queue {NEVER_NAMED}." in reported
+    assert f"no topology file declares: {NEVER_NAMED}." in reported
     assert f"broker_topology.{topology.OWNER}" in runner.names("global-parameters")

@@ -21,7 +21,7 @@ import signal, sys, time
 from pathlib import Path
 from devtools.errors import LocalError
 from devtools.local.instance import Instance
-from devtools.processes.supervisor import Process, Supervisor
+from devtools.processes.supervisor import ProcessSpec, Supervisor
 from devtools.servers.servers import Servers
 from devtools.processes.supervisor import sigterm_as_interrupt
 
@@ -31,7 +31,7 @@ print("begun", flush=True)
 try:
     with sigterm_as_interrupt(), Instance("up", folder=folder) as instance, Servers(folder) as servers:
         with Supervisor(folder / "logs") as supervisor:
-            supervisor.start(Process("service", [sys.executable, "-c", "import time; time.sleep(99)", str(folder)]))
+            supervisor.start(ProcessSpec("service", [sys.executable, "-c", "import time; time.sleep(99)", str(folder)]))
             instance.record({"orders": "http://127.0.0.1:8080"}, {**servers.pids, **supervisor.pids})
             print("up", flush=True)
             supervisor.wait()
