@@ -53,3 +53,18 @@ def test_words_without_a_clear_meaning_do_not_occur(name: str) -> None:
         for number, line in enumerate(file.read_text().splitlines(), 1):
             found += [f"{where}:{number}: {word}" for word in FORBIDDEN.findall(line)]
     assert found == []
+
+
+def test_every_term_of_the_glossary_is_used() -> None:
+    glossary = ROOT / "docs" / "glossary.md"
+    terms = {
+        term for row in re.findall(r"^\| \*\*(.+?)\*\*", glossary.read_text(), re.MULTILINE) for term in row.split(", ")
+    }
+    assert len(terms) > 20
+    texts = [
+        file.read_text().lower().replace("_", " ").replace("-", " ")
+        for folder in (*PRODUCT, "docs")
+        for file in files(ROOT / folder)
+        if file != glossary
+    ]
+    assert {term for term in terms if not any(term.lower() in text for text in texts)} == set()
