@@ -101,7 +101,7 @@ async def test_two_operators_at_once_do_the_work_of_one(env: OperatorEnv, operat
     assert await env.secret("u") == secret
     assert set(await env.at_broker("queues")) == {"more", *(f"q{number}" for number in range(1, 20))}
     body = await env.until("shop")
-    assert body["status"].get("drift", {}).get("repaired", 0) == 0, "no operator took the other's work for drift"
+    assert body["status"].get("drift", {}).get("repaired", 0) == 0, "an operator took the other's work for drift"
     await env.delete("shop")
     assert await env.at_broker("queues") == {}
     assert await env.api.list_objects(TOPOLOGY, env.namespace) == []

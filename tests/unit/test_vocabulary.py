@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("services", "operator", "warren", "devtools", "faults", "loadtest")
+SOURCE_FOLDERS = ("services", "operator", "warren", "devtools", "faults", "loadtest")
 SHARED_NAMES: Mapping[str, str] = {}
 """Class names that occur more than once, each with the reason."""
 
@@ -32,7 +32,7 @@ def files(folder: Path) -> Iterator[Path]:
 
 def test_public_class_names_are_unique() -> None:
     places: dict[str, list[str]] = {}
-    for file in (file for folder in PRODUCT for file in files(ROOT / folder) if file.suffix == ".py"):
+    for file in (file for folder in SOURCE_FOLDERS for file in files(ROOT / folder) if file.suffix == ".py"):
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(f"{file.relative_to(ROOT)}:{node.lineno}")
@@ -63,7 +63,7 @@ def test_every_term_of_the_glossary_is_used() -> None:
     assert len(terms) > 20
     texts = [
         file.read_text().lower().replace("_", " ").replace("-", " ")
-        for folder in (*PRODUCT, "docs")
+        for folder in (*SOURCE_FOLDERS, "docs")
         for file in files(ROOT / folder)
         if file != glossary
     ]

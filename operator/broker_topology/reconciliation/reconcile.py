@@ -61,14 +61,19 @@ async def reconcile(
     progress: Progress | None = None,
     quiet_seconds: float = QUIET_SECONDS,
 ) -> TopologyResult:
-    """Reconciles the resources of one owner. `enforce` and `prune` default to their `mode` and `prune`.
+    """Reconcile the resources of one owner.
+
+    If they are None, `enforce` is true when every resource has `mode: Enforce`, and `prune` when every one has
+    `prune: EmptyOnly`.
 
     With an empty `owner`, nothing is recorded or deleted, and objects of owners are not changed.
 
-    `peers` are the other resources for the same broker, whose objects may be referred to. Without `enforce` nothing is
-    written; the counts of messages are as correct as with it, and take as long. What the broker refuses is in the
-    result. Raises, having written nothing: `InvalidTopology`, `OwnershipConflict`, `SecretError`, `AccessDenied`.
-    Raises `BrokerError` when the broker does not answer.
+    `peers` are the other resources for the same broker; references to their objects are valid. Without `enforce`
+    nothing is written; like a real run, a preview waits `quiet_seconds` before it reports a queue as empty. The result
+    has the declarations that the broker refuses.
+
+    Raises, having written nothing: `InvalidTopology`, `OwnershipConflict`, `SecretError`, `AccessDenied`. Raises
+    `BrokerError` when the broker does not answer.
     """
     if enforce is None:
         enforce = all(item.spec.mode == "Enforce" for item in topologies)

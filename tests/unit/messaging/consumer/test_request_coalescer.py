@@ -7,73 +7,73 @@ from warren_messaging.consumer.request_coalescer import RequestCoalescer
 from warren_messaging.errors import DatabaseUnavailable
 
 
-class Rounds:
-    """Answers each question with its double once `go` is set."""
+class DoublingProcessor:
+    """Answers each request with its double once `go` is set, and records the keys of each batch."""
 
     def __init__(self) -> None:
-        self.seen: list[list[str]] = []
+        self.batches: list[list[str]] = []
         self.go = asyncio.Event()
         self.error: Exception | None = None
 
-    async def answer(self, questions: Mapping[str, int]) -> dict[str, int]:
-        self.seen.append(list(questions))
+    async def process(self, requests: Mapping[str, int]) -> dict[str, int]:
+        self.batches.append(list(requests))
         await self.go.wait()
         if self.error is not None:
             raise self.error
-        return {key: question * 2 for key, question in questions.items()}
+        return {key: request * 2 for key, request in requests.items()}
 
 
-async def test_questions_during_a_round_share_the_next_round() -> None:
-    rounds = Rounds()
-    coalescer = RequestCoalescer(rounds.answer)
+async def test_requests_during_a_batch_share_the_next_batch() -> None:
+    processor = DoublingProcessor()
+    coalescer = RequestCoalescer(processor.process)
     first = asyncio.create_task(coalescer.submit("a", 1))
     await asyncio.sleep(0.01)
     others = [asyncio.create_task(coalescer.submit(key, 2)) for key in ("b", "c", "b")]
     await asyncio.sleep(0.01)
-    rounds.go.set()
+    processor.go.set()
     assert await first == 2
     assert await asyncio.gather(*others) == [4, 4, 4]
-    assert rounds.seen == [["a"], ["b", "c"]]
+    assert processor.batches == [["a"], ["b", "c"]]
 
 
 async def test_a_cancelled_caller_does_not_stop_the_others() -> None:
-    rounds = Rounds()
-    coalescer = RequestCoalescer(rounds.answer)
+    processor = DoublingProcessor()
+    coalescer = RequestCoalescer(processor.process)
     cancelled, waiting = (asyncio.create_task(coalescer.submit(key, 1)) for key in ("a", "b"))
     await asyncio.sleep(0.01)
     cancelled.cancel()
-    rounds.go.set()
+    processor.go.set()
     assert await waiting == 2
     await coalescer.close()
 
 
-async def test_a_failed_round_is_repeated_one_by_one_and_only_the_bad_question_fails() -> None:
-    async def answer(questions: Mapping[str, int]) -> dict[str, float]:
-        return {key: 1 / question for key, question in questions.items()}
+async def test_a_failed_batch_is_repeated_request_by_request() -> None:
+    async def process(requests: Mapping[str, int]) -> dict[str, float]:
+        return {key: 1 / request for key, request in requests.items()}
 
-    coalescer = RequestCoalescer(answer)
-    answers = await asyncio.gather(*(coalescer.submit(key, key) for key in range(5)), return_exceptions=True)
-    assert isinstance(answers[0], ZeroDivisionError)
-    assert answers[1:] == [1, 1 / 2, 1 / 3, 1 / 4]
+    coalescer = RequestCoalescer(process)
+    responses = await asyncio.gather(*(coalescer.submit(key, key) for key in range(5)), return_exceptions=True)
+    assert isinstance(responses[0], ZeroDivisionError)
+    assert responses[1:] == [1, 1 / 2, 1 / 3, 1 / 4]
 
 
-@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), TimeoutError()])
-async def test_a_round_with_an_unavailable_server_is_not_repeated(error: Exception) -> None:
-    rounds = Rounds()
-    rounds.go.set()
-    rounds.error = error
-    coalescer = RequestCoalescer(rounds.answer)
+@pytest.mark.parametrize("error", [DatabaseUnavailable("unavailable"), TimeoutError()])
+async def test_a_batch_with_an_unavailable_server_is_not_repeated(error: Exception) -> None:
+    processor = DoublingProcessor()
+    processor.go.set()
+    processor.error = error
+    coalescer = RequestCoalescer(processor.process)
     both = await asyncio.gather(coalescer.submit("a", 1), coalescer.submit("b", 1), return_exceptions=True)
     assert both == [error, error]
-    assert rounds.seen == [["a", "b"]]
+    assert processor.batches == [["a", "b"]]
 
 
-async def test_an_error_reaches_all_callers_and_the_next_round_works() -> None:
-    rounds = Rounds()
-    rounds.go.set()
-    rounds.error = RuntimeError("broken")
-    coalescer = RequestCoalescer(rounds.answer)
+async def test_an_error_reaches_all_callers_and_the_next_batch_works() -> None:
+    processor = DoublingProcessor()
+    processor.go.set()
+    processor.error = RuntimeError("broken")
+    coalescer = RequestCoalescer(processor.process)
     both = await asyncio.gather(coalescer.submit("a", 1), coalescer.submit("b", 1), return_exceptions=True)
     assert [str(error) for error in both] == ["broken"] * 2
-    rounds.error = None
+    processor.error = None
     assert await coalescer.submit("a", 1) == 2
