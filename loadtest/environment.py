@@ -12,10 +12,9 @@ import asyncpg
 import broker_topology
 from broker_topology.broker.management_api import path
 from devtools.servers.credentials import load_or_create_secret
-from devtools.servers.endpoints import BrokerEndpoints
+from devtools.servers.endpoints import BrokerEndpoints, service_settings
 from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
-from services.shared.chassis.settings import ENV_PREFIX
 
 
 class BenchmarkEnv:
@@ -53,16 +52,14 @@ class BenchmarkEnv:
     def environment(self) -> dict[str, str]:
         """The settings of a process of the service."""
         broker, postgres = self.servers.broker.address, self.servers.postgres.address
-        settings = {
-            "DATABASE_URL": f"postgresql://{self.service}@{postgres.host}:{postgres.port}/{self.database}",
-            "DATABASE_PASSWORD_FILE": str(self.secrets / f"{self.service}-postgres" / "password"),
-            "DATABASE_CA_FILE": str(postgres.ca_file),
-            "BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/{self.vhost}",
-            "BROKER_CREDENTIALS": str(self.secrets / f"{self.service}-rabbitmq"),
-            "BROKER_CA_FILE": str(broker.ca_file),
-            "LOG_LEVEL": "warning",
-        }
-        return {f"{ENV_PREFIX}{name}": value for name, value in settings.items()}
+        settings = service_settings(
+            self.service,
+            self.secrets,
+            postgres.ca_file,
+            database=f"{postgres.host}:{postgres.port}/{self.database}",
+            broker=f"{broker.host}:{broker.amqps_port}/{self.vhost}",
+        )
+        return settings | {"WARREN_LOG_LEVEL": "warning"}
 
     @asynccontextmanager
     async def owner(self, database: str | None = None) -> AsyncIterator["asyncpg.Connection[Any]"]:

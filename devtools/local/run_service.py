@@ -23,6 +23,7 @@ from devtools.paths import CHECKOUT
 from devtools.ports import LOOPBACK
 from devtools.processes.supervisor import ProcessSpec, Supervisor
 from devtools.servers.credentials import Certificates, load_or_create_secret
+from devtools.servers.endpoints import service_settings
 from services.shared.chassis.migrations import MigrationError, ServiceSchema, prepare_database
 from warren.local_system import running_instance
 
@@ -52,16 +53,14 @@ class ExtraService:
     def process(self, *, port: int = 0) -> ProcessSpec:
         """Return the command of the service; `port` 0 takes a free one for HTTP."""
         module = ".".join(self.folder.relative_to(CHECKOUT).parts)
-        settings = {
-            "WARREN_DATABASE_URL": f"postgresql://{self.name}@{LOOPBACK}:{self._ports['postgres']}/warren",
-            "WARREN_DATABASE_PASSWORD_FILE": str(self._secrets / f"{self.name}-postgres" / "password"),
-            "WARREN_DATABASE_CA_FILE": str(self._ca_file),
-            "WARREN_BROKER_URL": f"amqps://{LOOPBACK}:{self._ports['amqps']}/{VHOST}",
-            "WARREN_BROKER_CREDENTIALS": str(self._secrets / f"{self.name}-rabbitmq"),
-            "WARREN_BROKER_CA_FILE": str(self._ca_file),
-            "WARREN_HTTP_PORT": str(port),
-            "WARREN_AUTH": "local",  # on loopback only
-        }
+        settings = service_settings(
+            self.name,
+            self._secrets,
+            self._ca_file,
+            database=f"{LOOPBACK}:{self._ports['postgres']}/warren",
+            broker=f"{LOOPBACK}:{self._ports['amqps']}/{VHOST}",
+        )
+        settings |= {"WARREN_HTTP_PORT": str(port), "WARREN_AUTH": "local"}  # `local` on loopback only
         return ProcessSpec(self.name, [sys.executable, "-m", module], settings, CHECKOUT)
 
     async def _apply_topology(self) -> None:

@@ -21,6 +21,7 @@ from devtools.paths import CHECKOUT
 from devtools.ports import remembered_ports
 from devtools.processes.supervisor import ProcessSpec, Supervisor
 from devtools.servers.credentials import Certificates, load_or_create_secret
+from devtools.servers.endpoints import service_settings
 from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.registry import HTTP_PROCESSES, PROCESSES, QUEUES
@@ -157,15 +158,14 @@ class System:
     def _settings(self, name: str) -> dict[str, str]:
         broker, database = self.servers.broker.address, self.servers.postgres.address
         service = name.split("-", maxsplit=1)[0]
-        settings = {
-            "WARREN_DATABASE_URL": f"postgresql://{service}@{database.host}:{database.port}/{database.database}",
-            "WARREN_DATABASE_PASSWORD_FILE": str(self.secrets / f"{service}-postgres" / "password"),
-            "WARREN_DATABASE_CA_FILE": str(database.ca_file),
-            "WARREN_BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
-            "WARREN_BROKER_CREDENTIALS": str(self.secrets / f"{service}-rabbitmq"),
-            "WARREN_BROKER_CA_FILE": str(broker.ca_file),
-            "WARREN_METRICS_PORT": str(self._ports[_metrics(name)]),
-        }
+        settings = service_settings(
+            service,
+            self.secrets,
+            database.ca_file,
+            database=f"{database.host}:{database.port}/{database.database}",
+            broker=f"{broker.host}:{broker.amqps_port}/{VHOST}",
+        )
+        settings["WARREN_METRICS_PORT"] = str(self._ports[_metrics(name)])
         if name in self._ports:
             # `local` trusts the user that a request names; on loopback only.
             settings |= {"WARREN_HTTP_PORT": str(self._ports[name]), "WARREN_AUTH": "local"}

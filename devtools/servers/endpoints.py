@@ -44,3 +44,15 @@ class DatabaseEndpoint:
             f"postgresql://{user}:{secret}@{self.host}:{self.port}/{quote(database or self.database, safe='')}"
             f"?sslmode=verify-full&sslrootcert={quote(str(self.ca_file), safe='/')}"
         )
+
+
+def service_settings(service: str, secrets: Path, ca_file: Path, *, database: str, broker: str) -> dict[str, str]:
+    """Return the environment that connects a service. `database` is host:port/name, `broker` is host:port/vhost."""
+    return {
+        "WARREN_DATABASE_URL": f"postgresql://{service}@{database}",
+        "WARREN_DATABASE_PASSWORD_FILE": str(secrets / f"{service}-postgres" / "password"),
+        "WARREN_DATABASE_CA_FILE": str(ca_file),
+        "WARREN_BROKER_URL": f"amqps://{broker}",
+        "WARREN_BROKER_CREDENTIALS": str(secrets / f"{service}-rabbitmq"),
+        "WARREN_BROKER_CA_FILE": str(ca_file),
+    }
