@@ -51,35 +51,35 @@ UNDECODABLE = {
 SIZES = {b"t": 1, b"b": 1, b"s": 2, b"I": 4, b"l": 8, b"f": 4, b"d": 8, b"D": 5, b"T": 8, b"V": 0}
 
 
-def random_properties(chance: random.Random) -> RawProperties:
+def random_properties(rng: random.Random) -> RawProperties:
     """Properties that RabbitMQ accepts: fields and headers of random bytes, with correct order and lengths."""
     flags, fields = 0, b""
     for name, kind in KINDS.items():
         # The broker validates these fields.
-        if name in {"user_id", "expiration", "delivery_mode", "cluster_id"} or chance.random() < 0.5:
+        if name in {"user_id", "expiration", "delivery_mode", "cluster_id"} or rng.random() < 0.5:
             continue
         flags |= FLAGS[name]
         if kind == TABLE:
-            table = b"".join(_header(chance.randbytes(chance.randrange(1, 20)), _value(chance)) for _ in range(4))
+            table = b"".join(_header(rng.randbytes(rng.randrange(1, 20)), _value(rng)) for _ in range(4))
             fields += pack(">I", len(table)) + table
         elif kind == SHORTSTR:
-            fields += _header(chance.randbytes(chance.randrange(40)), b"")
+            fields += _header(rng.randbytes(rng.randrange(40)), b"")
         else:
-            fields += chance.randbytes(1 if kind == OCTET else 8)
+            fields += rng.randbytes(1 if kind == OCTET else 8)
     return RawProperties(pack(">H", flags) + fields)
 
 
-def _value(chance: random.Random, depth: int = 0) -> bytes:
-    kind = chance.choice([*SIZES, b"S", b"x", b"A", b"F"])
+def _value(rng: random.Random, depth: int = 0) -> bytes:
+    kind = rng.choice([*SIZES, b"S", b"x", b"A", b"F"])
     if kind in b"fd":  # RabbitMQ closes the connection of a publisher that sends NaN or infinity
-        return kind + pack(f">{kind.decode()}", chance.uniform(-1e9, 1e9))
+        return kind + pack(f">{kind.decode()}", rng.uniform(-1e9, 1e9))
     if kind in SIZES:
-        return kind + (b"\1" if kind == b"t" else chance.randbytes(SIZES[kind]))
+        return kind + (b"\1" if kind == b"t" else rng.randbytes(SIZES[kind]))
     content = b""
     if kind in b"Sx":
-        content = chance.randbytes(chance.randrange(30))
+        content = rng.randbytes(rng.randrange(30))
     elif depth < 5:
-        for _ in range(chance.randrange(4)):
-            value = _value(chance, depth + 1)
-            content += value if kind == b"A" else _header(chance.randbytes(chance.randrange(1, 9)), value)
+        for _ in range(rng.randrange(4)):
+            value = _value(rng, depth + 1)
+            content += value if kind == b"A" else _header(rng.randbytes(rng.randrange(1, 9)), value)
     return kind + pack(">I", len(content)) + content

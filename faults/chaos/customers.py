@@ -56,31 +56,31 @@ class ChaosCustomers:
 
     async def _simulate(self, order: PlannedOrder) -> None:
         self._ledger.place(order)
-        chance = random.Random(order.seed)  # noqa: S311 - must be repeatable
+        rng = random.Random(order.seed)  # noqa: S311 - must be repeatable
         try:
-            ids = await asyncio.gather(*(self._order(order, chance) for _ in range(order.profile.copies)))
+            ids = await asyncio.gather(*(self._order(order, rng) for _ in range(order.profile.copies)))
             if order.cancels_after is not None:
                 await asyncio.sleep(order.cancels_after)
                 self._ledger.counts[CANCELLATION] += 1
-                answer, _ = await self._post(f"/orders/{ids[0]}/cancel", chance, ACCEPTED, CONFLICT)
+                answer, _ = await self._post(f"/orders/{ids[0]}/cancel", rng, ACCEPTED, CONFLICT)
                 self._ledger.counts[LATE_CANCELLATION] += answer.status_code == CONFLICT
         except NeverAccepted as error:
             self._ledger.unexpected.append(f"{order.key}: {error}")
 
-    async def _order(self, order: PlannedOrder, chance: random.Random) -> UUID:
+    async def _order(self, order: PlannedOrder, rng: random.Random) -> UUID:
         headers = {"Idempotency-Key": order.key}
-        answer, requests = await self._post("/orders", chance, ACCEPTED, json=order.body, headers=headers)
+        answer, requests = await self._post("/orders", rng, ACCEPTED, json=order.body, headers=headers)
         order_id = UUID(answer.json()["id"])
         self._ledger.accept(order, order_id, self._now(), requests)
         return order_id
 
-    async def _post(self, path: str, chance: random.Random, *final: int, **request: Any) -> tuple[httpx.Response, int]:
+    async def _post(self, path: str, rng: random.Random, *final: int, **request: Any) -> tuple[httpx.Response, int]:
         """Repeat a request until its status is one of `final`; returns the answer and the number of requests."""
         pause, requests = FIRST_PAUSE, 0
         while self._now() < self._deadline:
             requests += 1
             try:
-                answer = await self._http.post(f"{chance.choice(self._urls)}{path}", **request)
+                answer = await self._http.post(f"{rng.choice(self._urls)}{path}", **request)
             except httpx.TransportError:
                 self._ledger.counts[UNANSWERED] += 1
             else:
@@ -91,6 +91,6 @@ class ChaosCustomers:
                 else:
                     what = f"{answer.status_code} at {self._now():.1f} s for {path}: {answer.text[:200]}"
                     self._ledger.unexpected.append(what)
-            await asyncio.sleep(pause * chance.uniform(0.5, 1.0))
+            await asyncio.sleep(pause * rng.uniform(0.5, 1.0))
             pause = min(pause * 1.7, MAX_PAUSE)
         raise NeverAccepted(f"{path} was not accepted after every fault was repaired")

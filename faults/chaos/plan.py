@@ -37,12 +37,12 @@ class PlannedFault(msgspec.Struct, frozen=True):
 
 def plan(seed: int, seconds: float) -> list[PlannedFault]:
     """Return faults in the order of their starts: each kind at least twice, or in a short run as many kinds as fit."""
-    chance = random.Random(f"chaos {seed} {seconds:g}")  # noqa: S311 - must be repeatable
+    rng = random.Random(f"chaos {seed} {seconds:g}")  # noqa: S311 - must be repeatable
     usable = seconds - HEAD_SECONDS - TAIL_SECONDS
     chosen: list[PlannedFault] = []
-    for kind in _kinds_to_place(chance, max(1, int(usable / MEAN_INTERVAL))):
+    for kind in _kinds_to_place(rng, max(1, int(usable / MEAN_INTERVAL))):
         for _ in range(MAX_TRIES):
-            fault = _random_fault(chance, kind, seconds)
+            fault = _random_fault(rng, kind, seconds)
             if fault is not None and _fits(fault, kind, chosen):
                 chosen.append(fault)
                 break
@@ -50,15 +50,15 @@ def plan(seed: int, seconds: float) -> list[PlannedFault]:
     return [msgspec.structs.replace(fault, number=number) for number, fault in enumerate(chosen, start=1)]
 
 
-def _kinds_to_place(chance: random.Random, count: int) -> Iterator[FaultKind]:
+def _kinds_to_place(rng: random.Random, count: int) -> Iterator[FaultKind]:
     """Yield the kinds of `count` faults; those that claim most come first, while the plan is empty."""
     kinds = list(FAULT_KINDS)
     if count < len(kinds):
-        kinds = chance.sample(kinds, count)
+        kinds = rng.sample(kinds, count)
     chosen = [kind for kind in kinds for _ in range(min(TURNS, max(1, count // len(kinds))))]
     if count > len(chosen):
         weights = [kind.weight for kind in FAULT_KINDS]
-        chosen += chance.choices(FAULT_KINDS, weights=weights, k=count - len(chosen))
+        chosen += rng.choices(FAULT_KINDS, weights=weights, k=count - len(chosen))
     guaranteed = len(kinds) * TURNS
     yield from sorted(
         chosen[:guaranteed], key=lambda kind: (-len(kind.exclusive), -(kind.max_seconds + kind.repair_seconds))
@@ -66,14 +66,14 @@ def _kinds_to_place(chance: random.Random, count: int) -> Iterator[FaultKind]:
     yield from chosen[guaranteed:]
 
 
-def _random_fault(chance: random.Random, kind: FaultKind, seconds: float) -> PlannedFault | None:
-    duration = round(chance.uniform(kind.min_seconds, kind.max_seconds), 2)
+def _random_fault(rng: random.Random, kind: FaultKind, seconds: float) -> PlannedFault | None:
+    duration = round(rng.uniform(kind.min_seconds, kind.max_seconds), 2)
     claimed = duration + kind.repair_seconds
     latest = seconds - TAIL_SECONDS - claimed
     if latest <= HEAD_SECONDS:
         return None
-    at = round(chance.uniform(HEAD_SECONDS, latest), 2)
-    return PlannedFault(0, at, kind.name, chance.choice(kind.targets), duration, claimed, chance.getrandbits(32))
+    at = round(rng.uniform(HEAD_SECONDS, latest), 2)
+    return PlannedFault(0, at, kind.name, rng.choice(kind.targets), duration, claimed, rng.getrandbits(32))
 
 
 def _fits(fault: PlannedFault, kind: FaultKind, others: list[PlannedFault]) -> bool:

@@ -75,8 +75,8 @@ class FaultScheduler:
         source = f"fault {planned.number}"
         timeline.write(source, f"begins: {planned.kind}, {planned.target}, {planned.seconds} s")
         try:
-            chance = random.Random(planned.seed)  # noqa: S311 - must be repeatable
-            INJECTIONS[planned.kind](self._environment, planned, chance)
+            rng = random.Random(planned.seed)  # noqa: S311 - must be repeatable
+            INJECTIONS[planned.kind](self._environment, planned, rng)
         except NotInjected as error:
             fault.not_injected = str(error)
         except Exception as error:  # noqa: BLE001 - a fault that fails must not stop the others

@@ -65,23 +65,23 @@ class PlannedOrder(msgspec.Struct, frozen=True):
 
 def workload(seed: int, seconds: float, rate: float) -> Iterator[PlannedOrder]:
     """Yield orders at random times, `rate` a second on average."""
-    chance = random.Random(f"workload {seed}")  # noqa: S311 - must be repeatable
+    rng = random.Random(f"workload {seed}")  # noqa: S311 - must be repeatable
     at, number = 0.0, 0
-    while (at := at + chance.expovariate(rate)) < seconds:
+    while (at := at + rng.expovariate(rate)) < seconds:
         number += 1
-        (profile,) = chance.choices(PROFILES, weights=[profile.weight for profile in PROFILES])
-        skus = [profile.sku] if profile.sku else chance.sample(SKUS, chance.choice((1, 1, 2, 3)))
-        quantity = 1 if profile.sku else chance.randint(1, 3)
+        (profile,) = rng.choices(PROFILES, weights=[profile.weight for profile in PROFILES])
+        skus = [profile.sku] if profile.sku else rng.sample(SKUS, rng.choice((1, 1, 2, 3)))
+        quantity = 1 if profile.sku else rng.randint(1, 3)
         body = {
-            "user": f"customer-{chance.randrange(200)}",
+            "user": f"customer-{rng.randrange(200)}",
             "orderId": f"chaos-{number}",
             "items": [{"sku": sku, "quantity": quantity} for sku in skus],
             **profile.fields,
         }
-        if chance.random() < 0.3:
-            body["contact"] = chance.choice((BY_MAIL, BY_BOTH))
-        cancels_after = None if profile.cancels_within is None else chance.uniform(0, profile.cancels_within)
-        yield PlannedOrder(at, profile, f"chaos-{seed}-{number}", body, cancels_after, chance.getrandbits(32))
+        if rng.random() < 0.3:
+            body["contact"] = rng.choice((BY_MAIL, BY_BOTH))
+        cancels_after = None if profile.cancels_within is None else rng.uniform(0, profile.cancels_within)
+        yield PlannedOrder(at, profile, f"chaos-{seed}-{number}", body, cancels_after, rng.getrandbits(32))
 
 
 def opening_stock() -> dict[str, int]:

@@ -12,17 +12,17 @@ from warren_messaging import codec
 CUSTOMER = "customer-00042"
 
 
-def created(chance: random.Random, sender: str) -> bytes:
+def created(rng: random.Random, sender: str) -> bytes:
     """Encode an `order.created` of a new order, about 700 bytes, as the broker user `sender` publishes it."""
     data = OrderCreated(
         customer=CUSTOMER,
-        lines=[Line("mug", chance.randint(1, 3)), Line("green-tea", 1)],
-        total_cents=chance.randint(500, 9000),
+        lines=[Line("mug", rng.randint(1, 3)), Line("green-tea", 1)],
+        total_cents=rng.randint(500, 9000),
         currency="EUR",
         payment_token="tok_ok",  # noqa: S106 - not a secret
         contact=Contact(email=f"{CUSTOMER}@customers.example"),
     )
-    return codec.encode(_event(data, sender, UUID(int=chance.getrandbits(128), version=4)))
+    return codec.encode(_event(data, sender, UUID(int=rng.getrandbits(128), version=4)))
 
 
 def confirmed() -> bytes:

@@ -31,13 +31,11 @@ def write(folder: Path) -> tuple[Path, Path]:
     return price_file, stock_file
 
 
-def order(chance: random.Random) -> bytes:
+def order(rng: random.Random) -> bytes:
     """The body of one request, with two or three articles.
 
     A customer's name with a blank gets no mail address, so that the email and sms services count each notification and
     send nothing: the stand-ins for mail server and SMS provider are not measured.
     """
-    items = [
-        {"sku": sku(chance.randrange(ARTICLES)), "quantity": chance.randint(1, 3)} for _ in range(chance.randint(2, 3))
-    ]
-    return msgspec.json.encode({"user": f"customer {chance.randrange(CUSTOMERS)}", "items": items})
+    items = [{"sku": sku(rng.randrange(ARTICLES)), "quantity": rng.randint(1, 3)} for _ in range(rng.randint(2, 3))]
+    return msgspec.json.encode({"user": f"customer {rng.randrange(CUSTOMERS)}", "items": items})

@@ -67,8 +67,8 @@ async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, str]:
 async def place(url: str, orders: int, connections: int, seed: int) -> PlacedOrders:
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
-    chance = random.Random(seed)  # noqa: S311 - not a secret
-    requests = [_request(host, parts.path, catalogue.order(chance)) for _ in range(orders)]
+    rng = random.Random(seed)  # noqa: S311 - not a secret
+    requests = [_request(host, parts.path, catalogue.order(rng)) for _ in range(orders)]
     generator = Generator(host, port, iter(requests))
     await asyncio.gather(*(generator.run_connection() for _ in range(connections)))
     return PlacedOrders(

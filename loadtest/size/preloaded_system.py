@@ -35,8 +35,8 @@ class PreloadedSystem(WarrenSystem):
 
     async def fill_queue(self, messages: int, on_progress: Callable[[float], None]) -> None:
         """Publish this number of messages to the stopped service's queue. Raises RunFailed if one is not confirmed."""
-        chance = random.Random(1)  # noqa: S311 - not a secret
-        bodies = [events.created(chance, "order") for _ in range(BODIES)]
+        rng = random.Random(1)  # noqa: S311 - not a secret
+        bodies = [events.created(rng, "order") for _ in range(BODIES)]
 
         def properties(number: int) -> spec.Basic.Properties:
             return spec.Basic.Properties(delivery_mode=2, message_id=str(number))

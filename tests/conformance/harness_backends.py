@@ -113,5 +113,11 @@ class PostgresBackend:
 def harness(handlers: Any, transaction: Any, database: Database, attempts: int) -> ConsumerHarness[Any]:
     retry = RetryPolicy(attempts=attempts)
     return ConsumerHarness(
-        handlers, transaction, service="probe", database=database, retry=retry, first_wait=0.1, catalogue=CATALOGUE
+        handlers,
+        transaction,
+        service="probe",
+        database=database,
+        retry=retry,
+        retry_min_seconds=0.1,
+        catalogue=CATALOGUE,
     )

@@ -47,16 +47,16 @@ VALUES = (
 async def test_4_any_body_is_processed_or_parked_with_a_reason_and_events_beside_it_are_processed(
     services_db: ServiceDatabase, service: str
 ) -> None:
-    chance = random.Random(f"{SEED} {service}")
+    rng = random.Random(f"{SEED} {service}")
     before = _peak_memory()
     async with service_harnesses(services_db, service) as services:
         await services.stock(mug=10**6, item1=10**6)
         harness = services.by_name[service]
         for _ in range(ROUNDS):
-            good = [await fresh(services, service, chance) for _ in range(GOOD)]
-            bad = [mutated(encode(await fresh(services, service, chance)), chance) for _ in range(BAD)]
+            good = [await fresh(services, service, rng) for _ in range(GOOD)]
+            bad = [mutated(encode(await fresh(services, service, rng)), rng) for _ in range(BAD)]
             mixed: list[AnyEvent | bytes] = [*good, *bad]
-            chance.shuffle(mixed)
+            rng.shuffle(mixed)
             attempts = await harness.deliver(*mixed)
             done = {each.event.id for each in attempts if each.event and each.verdict is Verdict.ACK}
             assert {event.id for event in good} <= done
@@ -72,44 +72,44 @@ async def test_4_any_body_is_processed_or_parked_with_a_reason_and_events_beside
     assert _peak_memory() - before < MAX_MEMORY
 
 
-async def fresh(services: ServiceHarnesses, service: str, chance: random.Random) -> AnyEvent:
+async def fresh(services: ServiceHarnesses, service: str, rng: random.Random) -> AnyEvent:
     """An event that the service consumes, about a new order."""
-    golden = Codec(CATALOGUE).decode((GOLDEN / f"{chance.choice(CONSUMED[service])}.json").read_bytes())
+    golden = Codec(CATALOGUE).decode((GOLDEN / f"{rng.choice(CONSUMED[service])}.json").read_bytes())
     event = msgspec.structs.replace(with_new_ids(golden), subject=uuid4())
     if service == "order":
         await services.place(event.subject)
     return event
 
 
-def mutated(body: bytes, chance: random.Random) -> bytes:
+def mutated(body: bytes, rng: random.Random) -> bytes:
     """Return the event with one or two defects, or bytes that are no event."""
-    match chance.randrange(8):
+    match rng.randrange(8):
         case 0:
-            return chance.randbytes(chance.choice((0, 1, 50, 5000)))
+            return rng.randbytes(rng.choice((0, 1, 50, 5000)))
         case 1:
-            return chance.choice(VALUES)
+            return rng.choice(VALUES)
         case 2:
-            at = chance.randrange(len(body))
-            return body[:at] + chance.choice((b"", b"\xff", b"\x00", b'"', b"\\", chance.randbytes(1))) + body[at + 1 :]
+            at = rng.randrange(len(body))
+            return body[:at] + rng.choice((b"", b"\xff", b"\x00", b'"', b"\\", rng.randbytes(1))) + body[at + 1 :]
         case 3:
-            return body[: chance.randrange(len(body))]
+            return body[: rng.randrange(len(body))]
     whole = json.loads(body)
     values = {}
-    for number in range(chance.randint(1, 2)):
-        owner = chance.choice(_owners(whole))
-        name = chance.choice(
+    for number in range(rng.randint(1, 2)):
+        owner = rng.choice(_owners(whole))
+        name = rng.choice(
             [*(owner if isinstance(owner, dict) else range(len(owner))), *(["strange"] * isinstance(owner, dict))]
         )
-        if chance.random() < 0.15 and name != "strange":
+        if rng.random() < 0.15 and name != "strange":
             del owner[name]
         else:
             owner[name] = f"@{number}@"
-            values[f'"@{number}@"'.encode()] = chance.choice(VALUES)
+            values[f'"@{number}@"'.encode()] = rng.choice(VALUES)
     text = json.dumps(whole).encode()
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
-    if chance.random() < 0.1:  # a duplicate member
-        text = text.replace(b"{", b'{"data": %b, ' % chance.choice(VALUES), 1)
+    if rng.random() < 0.1:  # a duplicate member
+        text = text.replace(b"{", b'{"data": %b, ' % rng.choice(VALUES), 1)
     return text
 
 

@@ -31,14 +31,14 @@ PAYMENTS = ("tok_ok", "tok_ok", "tok_ok", "tok_declined", "tok_flaky")
 async def test_5_every_order_ends_correctly_in_any_order_of_events(
     servers: Servers, services_db: ServiceDatabase, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     orders: list[UUID] = []
     async with service_harnesses(services_db) as services:
         await services.stock(mug=10_000, rare=5)
         harnesses = services.by_name
         broker = InMemoryBroker(*harnesses.values(), seed=seed, copies=3)
         for _ in range(MAX_WAVES):
-            orders += await run_wave(services, broker, chance)
+            orders += await run_wave(services, broker, rng)
             await check_invariants(servers, services_db, monkeypatch, orders)
             if not not_repeated(services):
                 break
@@ -53,14 +53,14 @@ async def test_5_every_order_ends_correctly_in_any_order_of_events(
         check_nothing_is_sent_twice(services)
 
 
-async def run_wave(services: ServiceHarnesses, broker: InMemoryBroker, chance: random.Random) -> list[UUID]:
+async def run_wave(services: ServiceHarnesses, broker: InMemoryBroker, rng: random.Random) -> list[UUID]:
     """Place orders and run them to their end; half of them are cancelled at a random moment."""
     orders = [new_id() for _ in range(ORDERS)]
     for order_id in orders:
-        sku = chance.choice(["mug"] * 5 + ["rare"])
-        await services.place(order_id, pays_with=chance.choice(PAYMENTS), sku=sku)
-    for order_id in chance.sample(orders, ORDERS // 2):
-        for _ in range(chance.randint(0, 4)):
+        sku = rng.choice(["mug"] * 5 + ["rare"])
+        await services.place(order_id, pays_with=rng.choice(PAYMENTS), sku=sku)
+    for order_id in rng.sample(orders, ORDERS // 2):
+        for _ in range(rng.randint(0, 4)):
             await broker.step()
         await announce(services, order_id, OrderCancelRequested(reason=CancelReason.FRAUD))
     await broker.run()

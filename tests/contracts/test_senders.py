@@ -11,7 +11,7 @@ from services.email.channel import channel
 from services.registry import SERVICE_NAMES
 from services.shared.contracts import CATALOGUE
 from services.sms.channel import CHANNEL
-from warren_messaging.sender import forgery
+from warren_messaging.sender import forgery_reason
 
 USERS = {name: user for loaded in broker_topology.load([TOPOLOGY]) for name, user in loaded.topology.spec.users.items()}
 EXCHANGES = {
@@ -44,7 +44,8 @@ def genuine(user: str, user_id: str | None, source: str, event_type: str) -> boo
     """Whether a consumer would accept such an event from `user`, through any exchange and with any routing key."""
     keys = {*CATALOGUE, *(f"{name}.x" for name in SERVICE_NAMES), "", f"{user}.queue"}
     return any(
-        forgery(exchange=exchange, routing_key=key, user_id=user_id, source=source, event_type=event_type) is None
+        forgery_reason(exchange=exchange, routing_key=key, user_id=user_id, source=source, event_type=event_type)
+        is None
         for exchange, key in itertools.product(EXCHANGES, keys)
         if may_write(user, exchange, key) and event_type in HANDLED[exchange]
     )

@@ -62,11 +62,11 @@ def _check_repeated_effects(harness: FaultHarness) -> None:
 @pytest.mark.long
 def test_processes_killed_at_random_lose_nothing(harness: FaultHarness, customers: Customers) -> None:
     """Twenty-four kills of any service, often before the one killed before is ready again."""
-    chance = random.Random(f"{SEED} kills")
+    rng = random.Random(f"{SEED} kills")
     with customers.ordering(80, seconds=12):
         for _ in range(24):
-            time.sleep(chance.uniform(0.0, 1.0))
-            name = chance.choice(list(PROCESSES))
+            time.sleep(rng.uniform(0.0, 1.0))
+            name = rng.choice(list(PROCESSES))
             harness.processes.kill(name)
             harness.start_service(name)
     eventually(harness.is_idle, 180)

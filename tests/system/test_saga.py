@@ -129,7 +129,7 @@ def test_a_cancelled_paid_order_is_refunded(shop: Shop) -> None:
 def cancelled_after_the_parcel_left(shop: Shop) -> OrderView:
     """The parcel leaves, and the customer cancels before the order has heard of it.
 
-    The worker is stopped at a moment of chance. It may hold the order's row just then, or know of the parcel already,
+    The worker is stopped at a random moment. It may hold the order's row just then, or know of the parcel already,
     and the cancellation is refused for that: then another order is tried.
     """
     for _ in range(8):

@@ -24,8 +24,8 @@ ROUTING_SECONDS = 0.6  # until the broker has routed what it has received
 
 
 @injects("poison messages")
-def poison(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
-    number = chance.getrandbits(60)
+def poison(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
+    number = rng.getrandbits(60)
     bodies = (
         b"not JSON %d" % number,
         b"[%d]" % number,
@@ -34,12 +34,12 @@ def poison(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) ->
         b"\xff\xfe%d" % number,
         b'"%d' % number + b"x" * 2_000_000 + b'"',
     )
-    chosen = chance.sample(bodies, 3)
+    chosen = rng.sample(bodies, 3)
     retrying(lambda: env.put_messages([(fault.target, body) for body in chosen]))
 
 
 @injects("events duplicated")
-def duplicate(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
+def duplicate(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
     """Deliver some recent events three times more to one of the queues that received them."""
     subscribers = retrying(env.subscribers)
     wanted: list[bytes] = []
@@ -51,8 +51,8 @@ def duplicate(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random)
         return bool(wanted)
 
     wait_for(env, found, f"no recent event went to {fault.target}")
-    copies = [body for body in chance.sample(wanted, min(12, len(wanted))) for _ in range(COPIES)]
-    chance.shuffle(copies)
+    copies = [body for body in rng.sample(wanted, min(12, len(wanted))) for _ in range(COPIES)]
+    rng.shuffle(copies)
     retrying(lambda: env.put_messages([(fault.target, body) for body in copies]))
 
 
@@ -61,7 +61,7 @@ def _type(body: bytes) -> str:
 
 
 @injects("events reordered")
-def reorder(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
+def reorder(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
     """Shuffle a queue while its service is down; then two replicas consume it."""
     queue = f"{fault.target.removesuffix('-worker')}.queue"
     both = (fault.target, f"{fault.target}-2")
@@ -70,10 +70,10 @@ def reorder(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -
             env.processes.stop(alias)
         env.pause(fault.seconds)
         wait_for(env, lambda: env.queue_depth(queue) >= MIN_SHUFFLED, f"{queue} has too few messages")
-        retrying(lambda: shuffle(env, queue, chance))
+        retrying(lambda: shuffle(env, queue, rng))
 
 
-def shuffle(env: ChaosEnvironment, queue: str, chance: random.Random) -> None:
+def shuffle(env: ChaosEnvironment, queue: str, rng: random.Random) -> None:
     """Publish the messages of a queue to it again in random order, and only then acknowledge the originals.
 
     If the broker becomes unavailable meanwhile, messages may be duplicated and are never lost.
@@ -83,7 +83,7 @@ def shuffle(env: ChaosEnvironment, queue: str, chance: random.Random) -> None:
         taken: list[Any] = []
         while len(taken) < MAX_SHUFFLED and (message := await channel.basic_get(queue)).delivery_tag is not None:
             taken.append(message)
-        for message in chance.sample(taken, len(taken)):
+        for message in rng.sample(taken, len(taken)):
             await channel.basic_publish(
                 bytes(message.body), exchange=REDRIVE_EXCHANGE, routing_key=queue, properties=_same_properties(message)
             )
@@ -133,9 +133,9 @@ def fill_queue(env: ChaosEnvironment, fault: PlannedFault, _: random.Random) -> 
 
 
 @injects("parking lot full")
-def fill_parking_lot(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
+def fill_parking_lot(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
     queue = fault.target.replace(".dlq", ".queue")
-    bodies = [b'{"poison": %d}' % chance.getrandbits(60) for _ in range(4)]
+    bodies = [b'{"poison": %d}' % rng.getrandbits(60) for _ in range(4)]
 
     def fill() -> None:
         env.limit_queue(fault.target, 1)
@@ -145,11 +145,11 @@ def fill_parking_lot(env: ChaosEnvironment, fault: PlannedFault, chance: random.
 
 
 @injects("last binding lost")
-def remove_last_binding(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
+def remove_last_binding(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
     """The only subscriber of an event type loses its binding; unrouted events are replayed to it afterwards."""
     subscribers = retrying(env.subscribers)
     only = sorted((key, queues[0]) for key, queues in subscribers.items() if len(queues) == 1)
-    key, queue = chance.choice(only)
+    key, queue = rng.choice(only)
     try:
         env.unbind("workflow.exchange", "q", queue, key)
         env.pause(fault.seconds)

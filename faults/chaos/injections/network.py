@@ -16,53 +16,53 @@ OnProxy = Callable[[FaultProxy], None]
 DIRECTIONS = (BOTH, frozenset({Direction.TO_SERVER}), frozenset({Direction.FROM_SERVER}))
 
 
-def _one_or_both(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> list[FaultProxy]:
+def _one_or_both(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> list[FaultProxy]:
     both = env.proxies_of(fault.target)
-    return chance.choice((both, both[:1], both[1:]))
+    return rng.choice((both, both[:1], both[1:]))
 
 
 @injects("connections reset")
-def reset(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
-    for proxy in _one_or_both(env, fault, chance):
+def reset(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
+    for proxy in _one_or_both(env, fault, rng):
         proxy.cut()
         env.pause(fault.seconds)
 
 
 @injects("connections refused")
-def refuse(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
-    _hold_all(env, fault, _one_or_both(env, fault, chance), FaultProxy.refuse)
+def refuse(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
+    _hold_all(env, fault, _one_or_both(env, fault, rng), FaultProxy.refuse)
 
 
 @injects("half-open broker connection")
-def half_open_broker(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
-    _black_hole(env, fault, chance, [env.proxy_of(fault.target, BROKER)])
+def half_open_broker(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
+    _black_hole(env, fault, rng, [env.proxy_of(fault.target, BROKER)])
 
 
 @injects("half-open database connection")
-def half_open_database(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
-    _black_hole(env, fault, chance, [env.proxy_of(fault.target, DATABASE)])
+def half_open_database(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
+    _black_hole(env, fault, rng, [env.proxy_of(fault.target, DATABASE)])
 
 
 @injects("partition")
-def partition(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
+def partition(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
     """Three services lose the broker at the same time."""
     names = [name for name in ALL_PROCESSES if name.removesuffix("-2") in {"inventory", "payment", "shipping"}]
-    _black_hole(env, fault, chance, [env.proxy_of(name, BROKER) for name in names])
+    _black_hole(env, fault, rng, [env.proxy_of(name, BROKER) for name in names])
 
 
 @injects("slow network")
-def slow_network(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
-    _delay(env, fault, env.proxies_of(fault.target), chance.uniform(0.02, 0.3))
+def slow_network(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
+    _delay(env, fault, env.proxies_of(fault.target), rng.uniform(0.02, 0.3))
 
 
 @injects("slow database")
-def slow_database(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
+def slow_database(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
     proxies = [env.proxy_of(name, DATABASE) for name in ALL_PROCESSES]
-    _delay(env, fault, proxies, chance.uniform(0.01, 0.08))
+    _delay(env, fault, proxies, rng.uniform(0.01, 0.08))
 
 
-def _black_hole(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random, proxies: list[FaultProxy]) -> None:
-    _hold_all(env, fault, proxies, lambda proxy: proxy.black_hole(chance.choice(DIRECTIONS)))
+def _black_hole(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random, proxies: list[FaultProxy]) -> None:
+    _hold_all(env, fault, proxies, lambda proxy: proxy.black_hole(rng.choice(DIRECTIONS)))
 
 
 def _delay(env: ChaosEnvironment, fault: PlannedFault, proxies: list[FaultProxy], seconds: float) -> None:

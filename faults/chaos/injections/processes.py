@@ -37,9 +37,9 @@ def _failpoint_hit(env: ChaosEnvironment, alias: str, point: str, nth: int, numb
             env.thaw(alias)
 
 
-def kill_at(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
+def kill_at(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
     point = fault.kind.removeprefix("kill -9 ")
-    with _failpoint_hit(env, fault.target, point, chance.randint(1, 3), signal.SIGKILL):
+    with _failpoint_hit(env, fault.target, point, rng.randint(1, 3), signal.SIGKILL):
         pass
 
 
@@ -58,9 +58,9 @@ def freeze(env: ChaosEnvironment, fault: PlannedFault, _: random.Random) -> None
 
 
 @injects("frozen while publishing")
-def freeze_publisher(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
-    point = chance.choice(("before publish", "before confirm"))
-    with _failpoint_hit(env, fault.target, point, chance.randint(1, 3), signal.SIGSTOP):
+def freeze_publisher(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
+    point = rng.choice(("before publish", "before confirm"))
+    with _failpoint_hit(env, fault.target, point, rng.randint(1, 3), signal.SIGSTOP):
         env.pause(fault.seconds)
 
 
@@ -88,8 +88,8 @@ def stop_all(env: ChaosEnvironment, fault: PlannedFault, _: random.Random) -> No
 
 
 @injects("clock skew")
-def skew(env: ChaosEnvironment, fault: PlannedFault, chance: random.Random) -> None:
-    seconds = chance.choice((-HOUR, HOUR))
+def skew(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
+    seconds = rng.choice((-HOUR, HOUR))
     try:
         _relaunch(env, fault.target, FAULT_SKEW_SECONDS=str(seconds))
         env.pause(fault.seconds)

@@ -125,16 +125,14 @@ async def test_text_unfit_for_database_and_terminal_disables_no_command(text: st
 async def test_random_messages_never_break_the_commands(env: ParkingLotEnv) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     kinds = list(UNDECODABLE.values())
     for _ in range(40):
-        body = chance.randbytes(chance.randrange(60))
-        if chance.random() < 0.5:
-            fields = {
-                name: chance.choice(["a", "\0", 7, None, [], {}]) for name in ("id", "logicalid", "type", "subject")
-            }
+        body = rng.randbytes(rng.randrange(60))
+        if rng.random() < 0.5:
+            fields = {name: rng.choice(["a", "\0", 7, None, [], {}]) for name in ("id", "logicalid", "type", "subject")}
             body = json.dumps(fields).encode()
-        await env.send_raw((body, chance.choice(kinds)), queue="probe.dlq")
+        await env.send_raw((body, rng.choice(kinds)), queue="probe.dlq")
     assert len((await env.warren("dlq", "list", "--queue", "probe", "--json", "--limit", "0")).documents) == 40
     result = await env.warren("dlq", "replay", "--queue", "probe")
     assert result.out == "replayed 40 of 40 examined\n", result.err

@@ -221,7 +221,7 @@ async def test_events_in_the_name_of_another_service_are_refused_everywhere(brok
         async with shop(service) as channel:
             count = 0
             while (message := await channel.basic_get(f"{service}.queue")).delivery_tag is not None:
-                accepted += [message.body] if parked("unrouted.queue", received(message)).forgery is None else []
+                accepted += [message.body] if parked("unrouted.queue", received(message)).forgery_reason is None else []
                 await channel.basic_reject(message.delivery_tag, requeue=False)
                 count += 1
         assert count == sent if service == "audit" else count > 0
@@ -231,7 +231,7 @@ async def test_events_in_the_name_of_another_service_are_refused_everywhere(brok
                 if message.delivery_tag is None:
                     await asyncio.sleep(0.05)
                     continue
-                accepted += [message.body] if parked(f"{service}.dlq", received(message)).forgery is None else []
+                accepted += [message.body] if parked(f"{service}.dlq", received(message)).forgery_reason is None else []
                 count -= 1
     assert accepted == []
 

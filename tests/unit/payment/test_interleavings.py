@@ -87,16 +87,16 @@ async def test_every_interleaving_of_three_deliveries_of_one_charge(plan: tuple[
 
 @given(seed=st.integers(0, 2**32), plan=st.lists(st.sampled_from(["ok", "declined", "lost", "failure", "unconfirmed"])))
 async def test_crashes_repetitions_and_two_cancellings(seed: int, plan: list[str]) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     harness = PaymentHarness([*dict.fromkeys(plan)])
     events = [harness.event(RESERVED), harness.event(CANCELLING), harness.event(CANCELLING)]
     running: list[AsyncIterator[str]] = []
     for _ in range(40):
         if len(running) < 4:
-            running.append(harness.deliver(chance.choice(events)))
-        delivery = chance.choice(running)
+            running.append(harness.deliver(rng.choice(events)))
+        delivery = rng.choice(running)
         # A crash ends a delivery between two of its steps.
-        if await anext(delivery, "over") == "over" or chance.random() < 0.2:
+        if await anext(delivery, "over") == "over" or rng.random() < 0.2:
             running.remove(delivery)
     await harness.finish(*events)
     assert_cancelled(harness, cancellings=2)

@@ -16,7 +16,7 @@ def service_of_user(user_id: str) -> str:
 
 
 @lru_cache(maxsize=1024)  # a consumer sees few different senders and types
-def forgery(*, exchange: str, routing_key: str, user_id: str | None, source: str, event_type: str) -> str | None:
+def forgery_reason(*, exchange: str, routing_key: str, user_id: str | None, source: str, event_type: str) -> str | None:
     """Return why an event is not from the service that it names; None if it is genuine.
 
     The broker accepts a `user_id` only from that user, and only routing keys that the topology allows the user to

@@ -63,13 +63,13 @@ async def test_a_message_with_an_undecodable_count_of_replays_is_parked_at_once(
 async def test_random_properties_delay_no_message(env: MessagingEnv) -> None:
     seed = secrets.randbits(32)
     print(f"seed {seed}")  # noqa: T201
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     events = [event_of(CONFIRMED) for _ in range(200)]
-    bad = [chance.randbytes(chance.randrange(1, 2000)) for _ in range(100)]
+    bad = [rng.randbytes(rng.randrange(1, 2000)) for _ in range(100)]
     bodies = [codec.encode(event) for event in events] + bad
-    chance.shuffle(bodies)
+    rng.shuffle(bodies)
     async with one_session(env):
-        await env.send_raw(*((body, random_properties(chance)) for body in bodies))
+        await env.send_raw(*((body, random_properties(rng)) for body in bodies))
         await env.wait_for_recorded(len(events), 60)
         await eventually(lambda: len(env.telemetry.failures) == len(bad), 60)
     assert set(await env.recorded()) == {event.logicalid for event in events}

@@ -64,14 +64,14 @@ async def test_a_dropped_message_that_comes_again_has_new_attempts(
 
 async def test_attempts_exceed_the_limit_at_most_by_the_number_of_copies(connections: list[Connection]) -> None:
     """Each failure of random copies and replays either counts towards the limit of its replay or parks a copy."""
-    chance = random.Random(SEED)
+    rng = random.Random(SEED)
     for _ in range(100):
-        copies, lives = chance.randint(1, 4), chance.randint(1, 3)
+        copies, lives = rng.randint(1, 4), rng.randint(1, 3)
         key = str(next(_keys))
         waiting = [0] * copies
         attempts = parked = 0
         while waiting:
-            replays = waiting.pop(chance.randrange(len(waiting)))
+            replays = waiting.pop(rng.randrange(len(waiting)))
             results = {await fail(connection, key, replays) for connection in connections}
             assert len(results) == 1, "the double counts as the database does"
             [(_, last)] = results

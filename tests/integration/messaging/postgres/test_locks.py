@@ -24,9 +24,9 @@ LOW, HIGH = UUID(int=1), UUID(int=2)
 CONFIRMED = OrderConfirmed(customer="gayal")
 
 
-async def remember(outbox: Outbox) -> None:
+async def insert_keys(outbox: Outbox) -> None:
     async with outbox.transaction(Transaction) as work:
-        await inbox.remember(work.connection, "probe", [HIGH, LOW])
+        await inbox.insert_keys(work.connection, "probe", [HIGH, LOW])
 
 
 async def announce(outbox: Outbox) -> None:
@@ -50,7 +50,7 @@ async def check_lower_key_first(
 
 async def test_the_inbox_is_locked_in_the_order_of_its_keys(env: MessagingEnv, locks: LockProbe) -> None:
     await check_lower_key_first(
-        env, locks, remember, "INSERT INTO probe.inbox (consumer, dedup_key) VALUES ('probe', $1)"
+        env, locks, insert_keys, "INSERT INTO probe.inbox (consumer, dedup_key) VALUES ('probe', $1)"
     )
 
 

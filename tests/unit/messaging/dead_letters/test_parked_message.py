@@ -86,18 +86,19 @@ def test_the_latest_death_names_the_queue_to_return_to() -> None:
     ],
 )
 def test_the_death_record_of_the_broker_proves_a_forged_sender(user: str | None, death: object, forged: bool) -> None:
-    assert (message(FROM_ORDER, user_id=user, headers={"x-death": [death]}).forgery is not None) == forged
+    assert (message(FROM_ORDER, user_id=user, headers={"x-death": [death]}).forgery_reason is not None) == forged
 
 
 def test_a_forged_event_that_is_nested_too_deeply_to_decode_stays_forged() -> None:
     nested = FROM_ORDER.replace(b'"data":', b'"more":' + b"[" * 2000 + b"]" * 2000 + b',"data":')
-    assert message(nested, user_id="payment", headers={"x-death": [DEATH]}).forgery is not None
+    assert message(nested, user_id="payment", headers={"x-death": [DEATH]}).forgery_reason is not None
 
 
 def test_the_sender_of_an_unrouted_event_is_checked_by_its_routing_key_and_not_by_x_death() -> None:
     replayed = DEATH | {"exchange": "redrive.exchange"}
     assert (
-        message(FROM_ORDER, lot="unrouted.queue", user_id="order", headers={"x-death": [replayed]}).forgery is not None
+        message(FROM_ORDER, lot="unrouted.queue", user_id="order", headers={"x-death": [replayed]}).forgery_reason
+        is not None
     )
 
 
@@ -120,7 +121,7 @@ def test_a_replay_drops_headers_of_the_broker_and_counts_replays() -> None:
             "x-warren-replays": 2,
         },
     )
-    again = letter.revived("run", "dlq").decode()
+    again = letter.properties_for_redrive("run", "dlq").decode()
     assert again.headers == {"traceparent": "00-1-2-01", "x-warren-replay": "run", "x-warren-replays": 3}
     assert (again.user_id, again.expiration, again.priority, again.delivery_mode) == ("dlq", None, 9, 2)
     assert again.message_id == letter.id == letter.body_hash[:16]
@@ -134,7 +135,7 @@ def test_undecodable_properties_are_named_and_replayed_unchanged(kind: str) -> N
     letter = read(b"x", raw)
     assert letter.id
     assert len(letter.undecodable) == 1
-    again = letter.revived("run", "dlq")
+    again = letter.properties_for_redrive("run", "dlq")
     assert replays({COUNT_HEADER: again.header(COUNT_HEADER)}) == 1
     for name in ("app_id", "timestamp", "message_type", "content_type", "correlation_id", "reply_to"):
         assert again.raw(name) == raw.raw(name)
@@ -150,7 +151,7 @@ def test_any_properties_leave_an_id_a_reason_and_a_home_queue(properties: bytes,
     assert letter.id
     assert letter.reason(None)
     assert letter.home == "probe.queue"
-    _ = letter.forgery
+    _ = letter.forgery_reason
 
 
 def test_an_undecodable_death_record_hides_no_forged_sender() -> None:
@@ -158,13 +159,13 @@ def test_an_undecodable_death_record_hides_no_forged_sender() -> None:
     table = name + b"A" + (9).to_bytes(4) + b"T" + (2**60).to_bytes(8)
     raw = RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)
     letter = read(FROM_ORDER, raw)
-    assert letter.forgery is not None
+    assert letter.forgery_reason is not None
     assert letter.home == "probe.queue"
 
 
 def test_an_id_too_long_for_a_property_is_replaced_by_the_hash_of_the_body() -> None:
     letter = message(b'{"id": "' + "ä".encode() * 200 + b'"}')
-    again = letter.revived("run", "dlq").text("message_id")
+    again = letter.properties_for_redrive("run", "dlq").text("message_id")
     assert again == letter.body_hash
     assert len(letter.id.encode()) > MAX_SHORTSTR
 

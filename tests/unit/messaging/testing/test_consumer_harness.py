@@ -39,7 +39,9 @@ async def test_each_attempt_has_a_number_a_time_and_a_reason() -> None:
     async def busy(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
         raise TransientError("busy")
 
-    harness = ConsumerHarness({OrderConfirmed: busy}, retry=RetryPolicy(attempts=4), first_wait=10, max_wait=25)
+    harness = ConsumerHarness(
+        {OrderConfirmed: busy}, retry=RetryPolicy(attempts=4), retry_min_seconds=10, retry_max_seconds=25
+    )
     attempts = await harness.deliver(CONFIRMED)
     assert [(each.number, each.at, each.verdict.name) for each in attempts] == [
         (1, 0, "RETRY"),

@@ -93,16 +93,16 @@ class BatchRunner(Generic[T]):
         async with asyncio.timeout(TRANSACTION_TIMEOUT), self._outbox.transaction(self._transaction) as uow:
             yield uow
 
-    async def remember(self, uow: T, batch: Sequence[D]) -> list[D]:
+    async def store_new(self, uow: T, batch: Sequence[D]) -> list[D]:
         """Store the dedup keys in the inbox. Returns the first delivery of each key that was not there."""
         first = _first_of_each_key(batch)
-        new = await inbox.remember(uow.connection, self._consumer, first)
+        new = await inbox.insert_keys(uow.connection, self._consumer, first)
         return [each for key, each in first.items() if key in new]
 
-    async def unknown(self, uow: T, batch: Sequence[D]) -> list[D]:
+    async def find_new(self, uow: T, batch: Sequence[D]) -> list[D]:
         """Return the first delivery of each key that is not in the inbox, and store nothing."""
         first = _first_of_each_key(batch)
-        known = await inbox.known(uow.connection, self._consumer, first)
+        known = await inbox.find_keys(uow.connection, self._consumer, first)
         return [each for key, each in first.items() if key not in known]
 
     async def announce(self, uow: T, each: DecodedDelivery, handling: Awaitable[Iterable[EventData]]) -> list[str]:

@@ -47,14 +47,14 @@ class EffectRunner(Generic[T]):
         """Set the intents. A delivery without an intent needs no call and is stored as processed."""
         started = time.perf_counter()
         async with self._batches.transaction() as uow:
-            fresh = await self._batches.unknown(uow, batch)
+            fresh = await self._batches.find_new(uow, batch)
             await uow.load([run.event for run in fresh])
             for run in batch:
                 run.intent = None  # an earlier attempt at this step may have set it
             for run in fresh:
                 run.intent = await run.effect.prepare(run.event, uow)
             idle = [run for run in fresh if run.intent is None]
-            await inbox.remember(uow.connection, self._consumer, {run.dedup_key for run in idle})
+            await inbox.insert_keys(uow.connection, self._consumer, {run.dedup_key for run in idle})
             await self._batches.mark_succeeded(uow, [run for run in batch if run.intent is None])
         self._batches.report(idle, [[] for _ in idle], idle, time.perf_counter() - started)
         for run in without(batch, fresh):
@@ -77,7 +77,7 @@ class EffectRunner(Generic[T]):
 
     async def _store_results(self, batch: Sequence[EffectRun[T]]) -> None:
         async with self._batches.transaction() as uow:
-            fresh = await self._batches.remember(uow, batch)
+            fresh = await self._batches.store_new(uow, batch)
             await uow.load([run.event for run in fresh])
             announced = [
                 await self._batches.announce(uow, run, run.effect.complete(run.event, run.intent, run.result, uow))

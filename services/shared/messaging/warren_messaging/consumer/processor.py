@@ -27,7 +27,7 @@ from warren_messaging.handlers import AnyEffect, Effect, Handler, Handlers, hand
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.failures import RetryPolicy
-from warren_messaging.sender import forgery
+from warren_messaging.sender import forgery_reason
 from warren_messaging.telemetry import Telemetry
 from warren_messaging.transaction import Connection, Transaction
 
@@ -105,7 +105,7 @@ class Processor(Generic[T]):
     async def _handle(self, batch: Sequence[HandlerRun[T]]) -> None:
         started = time.perf_counter()
         async with self._batches.transaction() as uow:
-            fresh = await self._batches.remember(uow, batch)
+            fresh = await self._batches.store_new(uow, batch)
             await uow.load([run.event for run in fresh])
             announced = [await self._batches.announce(uow, run, run.handler(run.event, uow)) for run in fresh]
             if len(fresh) < len(batch):
@@ -115,7 +115,7 @@ class Processor(Generic[T]):
 
 
 def _verify_sender(event: AnyEvent, delivery: Delivery) -> None:
-    reason = forgery(
+    reason = forgery_reason(
         exchange=delivery.exchange,
         routing_key=delivery.routing_key,
         user_id=delivery.user_id,

@@ -14,7 +14,7 @@ from warren_messaging.amqp.connection import BrokerAddress, opened
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.dead_letters.parked_message import ParkedMessage
 from warren_messaging.dead_letters.parking_lot import WINDOW, ParkingLot
-from warren_messaging.dead_letters.redrive import Redrive, RedriveCopy, Unwritable
+from warren_messaging.dead_letters.redrive import PropertiesNotPublishable, Redrive, RedriveCopy
 
 Select = Callable[[list[ParkedMessage]], Awaitable[list[ParkedMessage]]]
 """Returns the messages of a window that are selected."""
@@ -57,8 +57,8 @@ async def replay(
     """Return selected messages to the queue that parked them; unrouted messages to each queue of `to`.
 
     Each message is published and confirmed by every queue first, and leaves the lot after that. A message that no queue
-    accepts, or that is forged (`ParkedMessage.forgery`), stays. Only messages that were in the lot at the beginning are
-    replayed, each once, even if it is parked again meanwhile.
+    accepts, or that is forged (`ParkedMessage.forgery_reason`), stays. Only messages that were in the lot at the
+    beginning are replayed, each once, even if it is parked again meanwhile.
 
     `before` is called with messages that are about to be published, `undo` with those of them that stay parked.
     """
@@ -119,17 +119,19 @@ def _obstacle(message: ParkedMessage, to: Sequence[str]) -> str | None:
     """Return why a message must not be published."""
     if not _targets(message, to):
         return "it was never in a queue of a service: name the target queue"
-    return f"{message.forgery}: a replay would hide that" if message.forgery else None
+    return f"{message.forgery_reason}: a replay would hide that" if message.forgery_reason else None
 
 
-def _failed(copies: Sequence[RedriveCopy], answers: Sequence[PublishResult | Unwritable]) -> dict[ParkedMessage, str]:
+def _failed(
+    copies: Sequence[RedriveCopy], results: Sequence[PublishResult | PropertiesNotPublishable]
+) -> dict[ParkedMessage, str]:
     failed: dict[ParkedMessage, str] = {}
-    for copy, answer in zip(copies, answers, strict=True):
-        match answer:
+    for copy, result in zip(copies, results, strict=True):
+        match result:
             case PublishResult.RETURNED:
                 failed[copy.parked] = f"no queue accepts it: is {copy.queue} bound to redrive.exchange?"
             case PublishResult.REFUSED:
                 failed[copy.parked] = f"{copy.queue} refused it: it is full, or could not store it"
-            case Unwritable():
-                failed[copy.parked] = str(answer)
+            case PropertiesNotPublishable():
+                failed[copy.parked] = str(result)
     return failed

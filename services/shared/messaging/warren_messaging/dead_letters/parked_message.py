@@ -16,7 +16,7 @@ from aiormq import spec
 
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Received
-from warren_messaging.sender import forgery
+from warren_messaging.sender import forgery_reason
 
 RUN_HEADER = "x-warren-replay"
 """The run of `replay` that returned a message: the same run skips it if it is parked again."""
@@ -151,8 +151,8 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
         return replays(self.headers)
 
     @property
-    def forgery(self) -> str | None:
-        """The reason why the event is not from the service that it names (`sender.forgery`); None if it is genuine.
+    def forgery_reason(self) -> str | None:
+        """Why the event is not from the service that it names (`sender.forgery_reason`); None if it is genuine.
 
         A replay replaces the sender: an event that was refused as forged would then be accepted.
         """
@@ -169,7 +169,7 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
             return None  # published by an administrator: no service can write to a parking lot
         else:
             exchange, routing_key = "", event_type
-        return forgery(
+        return forgery_reason(
             exchange=exchange,
             routing_key=routing_key,
             user_id=self.properties.user_id,
@@ -189,7 +189,7 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
         words = [] if self.death.reason == "rejected" and failure else [self.death.reason]
         return ": ".join([*words, *([failure.reason] if failure else [])])
 
-    def revived(self, run: str, user: str) -> RawProperties:
+    def properties_for_redrive(self, run: str, user: str) -> RawProperties:
         """Return the properties with which `user` publishes it again: the bytes of its sender, decodable or not.
 
         Removed are the broker's records of its past, the sender's user (the broker accepts only the user of the

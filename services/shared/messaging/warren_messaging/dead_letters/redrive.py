@@ -18,8 +18,8 @@ CONFIRM_TIMEOUT = 30.0  # seconds
 HEADER_BYTES = 12  # of a header frame before the properties
 
 
-class Unwritable(MessagingError):
-    """The properties of a message cannot be written again; it stays parked."""
+class PropertiesNotPublishable(MessagingError):
+    """The properties of a message cannot be encoded for publishing; it stays parked."""
 
 
 class RedriveCopy(msgspec.Struct, frozen=True, eq=False):
@@ -30,8 +30,11 @@ class RedriveCopy(msgspec.Struct, frozen=True, eq=False):
 
 
 class Redrive:
-    """Publishes on its own connection: the broker may stop reading from connections that publish, and acknowledgements
-    must not wait for that."""
+    """Republishes parked messages.
+
+    Needs a connection of its own: under an alarm the broker stops reading from connections that publish, and the
+    acknowledgements of parked messages must not wait for that.
+    """
 
     def __init__(self, connection: aiormq.abc.AbstractConnection, address: BrokerAddress, run: str) -> None:
         self._connection = connection
@@ -39,26 +42,26 @@ class Redrive:
         self._run = run
         self._channel: aiormq.channel.Channel | None = None
 
-    async def publish(self, copies: Sequence[RedriveCopy]) -> list[PublishResult | Unwritable]:
-        """Publish all copies, mandatory, and wait for the broker's answer to each. Returns answers in the same order.
+    async def publish(self, copies: Sequence[RedriveCopy]) -> list[PublishResult | PropertiesNotPublishable]:
+        """Publish all copies with the flag `mandatory` and wait for their confirms. Returns results in the same order.
 
         Raises AccessRefused, TopologyMissing (no redrive.exchange) or BrokerUnavailable; after that each copy may or
         may not have arrived.
         """
-        answers: dict[int, PublishResult | Unwritable] = {}
-        waiting: dict[int, PublishFrame] = {}
-        room, user = (await self._opened()).max_content_size, self._connection.url.user or ""
+        results: dict[int, PublishResult | PropertiesNotPublishable] = {}
+        remaining: dict[int, PublishFrame] = {}
+        max_payload, user = (await self._opened()).max_content_size, self._connection.url.user or ""
         for index, copy in enumerate(copies):
             try:
-                waiting[index] = _frame(copy, self._run, user, room)
-            except Unwritable as error:
-                answers[index] = error
-        while waiting:
+                remaining[index] = _frame(copy, self._run, user, max_payload)
+            except PropertiesNotPublishable as error:
+                results[index] = error
+        while remaining:
             # A return is matched by its message id, so copies with the same id are published one after another.
-            turn = {frame.message_key: index for index, frame in reversed(waiting.items())}
-            frames = {index: waiting.pop(index) for index in sorted(turn.values())}
-            answers.update(zip(frames, await self._send(list(frames.values())), strict=True))
-        return [answers[index] for index in range(len(copies))]
+            next_by_id = {frame.message_key: index for index, frame in reversed(remaining.items())}
+            frames = {index: remaining.pop(index) for index in sorted(next_by_id.values())}
+            results.update(zip(frames, await self._send(list(frames.values())), strict=True))
+        return [results[index] for index in range(len(copies))]
 
     async def _opened(self) -> aiormq.channel.Channel:
         if self._channel is None:
@@ -83,12 +86,14 @@ class Redrive:
         return batch.results
 
 
-def _frame(copy: RedriveCopy, run: str, user: str, room: int) -> PublishFrame:
-    """`room` is the maximum size of a frame: properties cannot be split into two frames."""
+def _frame(copy: RedriveCopy, run: str, user: str, max_payload: int) -> PublishFrame:
+    """Encode a copy. `max_payload` is the maximum payload of a frame: properties cannot be split into two frames."""
     try:
-        properties = copy.parked.revived(run, user)
+        properties = copy.parked.properties_for_redrive(run, user)
     except UndecodableProperties as error:
-        raise Unwritable(f"its properties cannot be written again: {error}") from error
-    if len(properties.data) + HEADER_BYTES > room:
-        raise Unwritable(f"its properties have {len(properties.data)} bytes: too many to be written again")
+        raise PropertiesNotPublishable(f"its properties cannot be encoded for publishing: {error}") from error
+    if len(properties.data) + HEADER_BYTES > max_payload:
+        raise PropertiesNotPublishable(
+            f"its properties have {len(properties.data)} bytes: too many to be published in one frame"
+        )
     return PublishFrame.of(EXCHANGE, copy.queue, copy.parked.body, properties)

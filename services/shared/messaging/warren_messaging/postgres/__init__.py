@@ -1,1 +1,1 @@
-"""PostgreSQL: the pool, and the tables that consumers and relay share."""
+"""PostgreSQL: connection pool, inbox, failure records and retention."""

@@ -8,7 +8,7 @@ from warren_messaging.postgres.values import array_literal
 from warren_messaging.transaction import Connection
 
 
-async def remember(connection: Connection, consumer: str, dedup_keys: Iterable[UUID]) -> set[UUID]:
+async def insert_keys(connection: Connection, consumer: str, dedup_keys: Iterable[UUID]) -> set[UUID]:
     """Store keys as processed, in the transaction of the effect. Returns the keys that are new.
 
     A repetition in a concurrent transaction waits for the end of that transaction, and is new if that was rolled back.
@@ -23,7 +23,7 @@ async def remember(connection: Connection, consumer: str, dedup_keys: Iterable[U
     return {row[0] for row in rows}
 
 
-async def known(connection: Connection, consumer: str, dedup_keys: Iterable[UUID]) -> set[UUID]:
+async def find_keys(connection: Connection, consumer: str, dedup_keys: Iterable[UUID]) -> set[UUID]:
     """Return the keys that are stored."""
     rows = await connection.fetch(
         "SELECT dedup_key FROM inbox WHERE consumer = $1 AND dedup_key = ANY($2::text::uuid[])",

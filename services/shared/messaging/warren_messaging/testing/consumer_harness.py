@@ -66,8 +66,7 @@ class ConsumerHarness(Generic[T]):
     """Delivers to a table of handlers and records `attempts`, `announced`, `performed` and `parked`.
 
     `effect_stubs` replaces the `perform` of effects, by the class of the event's data; every call is in `performed`. A
-    retry comes after `first_wait` seconds, then twice, three times as long, at most `max_wait`, as with `retry` in a
-    topology file.
+    retry waits as with `retry` in a topology file: the n-th n times `retry_min_seconds`, at most `retry_max_seconds`.
     """
 
     def __init__(
@@ -79,8 +78,8 @@ class ConsumerHarness(Generic[T]):
         database: Database | None = None,
         effect_stubs: Mapping[type[EventData], Perform] | None = None,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
-        first_wait: float = 1.0,
-        max_wait: float = 60.0,
+        retry_min_seconds: float = 1.0,
+        retry_max_seconds: float = 60.0,
         batch: int = 100,
         catalogue: Catalogue | None = None,
         tolerant: bool = False,
@@ -104,7 +103,7 @@ class ConsumerHarness(Generic[T]):
         self._codec = Codec(
             catalogue or {data.TYPE: data for data in handlers if data is not EventData}, tolerant=tolerant
         )
-        self._queue = InMemoryQueue(first_wait, max_wait)
+        self._queue = InMemoryQueue(retry_min_seconds, retry_max_seconds)
         self._batch = batch
         self.outbox = Outbox(
             self._database,
@@ -170,15 +169,15 @@ class ConsumerHarness(Generic[T]):
     async def run(self, seed: int | None = None) -> list[Attempt]:
         """Process the queue until it is empty. Returns the attempts. Raises as `step`."""
         before = len(self.attempts)
-        chance = None if seed is None else random.Random(seed)  # noqa: S311 - disorder, not secrets
+        rng = None if seed is None else random.Random(seed)  # noqa: S311 - disorder, not secrets
         while self._queue:
-            await self.step(chance)
+            await self.step(rng)
         return self.attempts[before:]
 
-    async def step(self, chance: random.Random | None = None) -> None:
+    async def step(self, rng: random.Random | None = None) -> None:
         """Process one batch. Raises NeedsDatabase, and Unavailable if a handler does: deliveries without a verdict then
         stay in the queue."""
-        batch = {queued.delivery.tag: queued for queued in self._queue.take(self._batch, chance)}
+        batch = {queued.delivery.tag: queued for queued in self._queue.take(self._batch, rng)}
 
         def settle(delivery: Delivery, verdict: Verdict) -> None:
             self._settle(batch[delivery.tag], verdict)
@@ -215,18 +214,19 @@ class ConsumerHarness(Generic[T]):
         if verdict is Verdict.RELEASE:
             self._queue.release(queued)
             return
-        self._queue.settled(queued)
+        queued.attempts += 1
         body = queued.delivery.body
         event = self._read(body)
         reason, attempts = None, queued.attempts
         if verdict is not Verdict.ACK:
             reason, attempts = self._telemetry.last_failure(_keys(event, queued.delivery))
         self.attempts.append(Attempt(event, verdict, queued.attempts, self._queue.clock, reason))
-        match verdict:
-            case Verdict.RETRY:
-                self._queue.retry(queued)
-            case Verdict.DEAD_LETTER:
-                self.parked.append(ParkedDelivery(event, body, reason or "", attempts, queued.delivery.replays))
+        if verdict is Verdict.RETRY:
+            self._queue.retry(queued)
+            return
+        self._queue.remove(queued)
+        if verdict is Verdict.DEAD_LETTER:
+            self.parked.append(ParkedDelivery(event, body, reason or "", attempts, queued.delivery.replays))
 
     def _publish(self, entry: OutboxEntry) -> None:
         self.messages.append(entry.message)

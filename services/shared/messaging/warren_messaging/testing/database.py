@@ -86,8 +86,8 @@ class _Connection:
         self._database = database
         self._positions = positions
         self._answers: dict[str, Callable[..., list[tuple[Any, ...]]]] = {
-            "INSERT INTO inbox": self._remember,
-            "SELECT dedup_key FROM inbox": self._known,
+            "INSERT INTO inbox": self._insert_keys,
+            "SELECT dedup_key FROM inbox": self._find_keys,
             "INSERT INTO sequences": self._count,
             "INSERT INTO outbox": self._store,
             "INSERT INTO failures": self._fail,
@@ -116,13 +116,13 @@ class _Connection:
 
     # The statements, with their arguments, in the order of the table above
 
-    def _remember(self, consumer: str, dedup_keys: str) -> list[tuple[Any, ...]]:
+    def _insert_keys(self, consumer: str, dedup_keys: str) -> list[tuple[Any, ...]]:
         inbox = self._database.tables.inbox
         new = [key for key in _elements(dedup_keys, UUID) if (consumer, key) not in inbox]
         inbox.update((consumer, key) for key in new)
         return [(key,) for key in new]
 
-    def _known(self, consumer: str, dedup_keys: str) -> list[tuple[Any, ...]]:
+    def _find_keys(self, consumer: str, dedup_keys: str) -> list[tuple[Any, ...]]:
         inbox = self._database.tables.inbox
         return [(key,) for key in _elements(dedup_keys, UUID) if (consumer, key) in inbox]
 
@@ -157,5 +157,5 @@ class _Connection:
 
 
 def _elements(literal: str, kind: type[T]) -> list[T]:
-    """The values of an array literal (`postgres.text_value.array`)."""
+    """Return the values of an array literal (`postgres.values.array_literal`)."""
     return [msgspec.convert(each, kind) for each in msgspec.json.decode(f"[{literal[1:-1]}]")]

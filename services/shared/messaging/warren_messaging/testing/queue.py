@@ -17,15 +17,15 @@ class Queued(msgspec.Struct, eq=False):
 
 
 class InMemoryQueue:
-    """Delays before reattempts grow as with `retry` in a topology file: once, twice, three times `first_wait`, at most
-    `max_wait` seconds."""
+    """A queue with delayed retry, as with `retry` in a topology file: the n-th retry waits n times `min_seconds`, at
+    most `max_seconds`."""
 
-    def __init__(self, first_wait: float, max_wait: float) -> None:
+    def __init__(self, min_seconds: float, max_seconds: float) -> None:
         self.clock = 0.0
         """Seconds since the start; advances only when all messages in the queue are delayed."""
         self.history: list[Delivery] = []
         """Every message that was put in, once."""
-        self._waits = (first_wait, max_wait)
+        self._min_seconds, self._max_seconds = min_seconds, max_seconds
         self._waiting: dict[int, Queued] = {}
         self._tags = itertools.count(1)
 
@@ -36,35 +36,39 @@ class InMemoryQueue:
         for delivery in deliveries:
             if not delivery.returned:
                 self.history.append(delivery)
-            self._wait(Queued(delivery, self.clock))
+            self._add(Queued(delivery, self.clock))
 
-    def take(self, limit: int, chance: random.Random | None) -> list[Queued]:
-        """Return the next batch, with `chance` a random one. It stays in the queue until it is settled."""
+    def take(self, limit: int, rng: random.Random | None) -> list[Queued]:
+        """Return the next batch, or a random part of it if `rng` is given.
+
+        Its messages stay in the queue until `remove`, `retry` or `release` is called for them.
+        """
         self.clock = max(self.clock, min(each.due for each in self._waiting.values()))
         due = [each for each in self._waiting.values() if each.due <= self.clock]
-        if chance is not None:
-            return chance.sample(due, chance.randint(1, min(limit, len(due))))
+        if rng is not None:
+            return rng.sample(due, rng.randint(1, min(limit, len(due))))
         return due[:limit]
 
-    def settled(self, queued: Queued) -> None:
-        """Remove a message that has a verdict."""
+    def remove(self, queued: Queued) -> None:
+        """Remove a message: it is acknowledged or dead-lettered."""
         del self._waiting[queued.delivery.tag]
-        queued.attempts += 1
 
     def release(self, queued: Queued) -> None:
         """Return a message that was not tried; it is ready at once."""
-        del self._waiting[queued.delivery.tag]
-        queued.delivery = msgspec.structs.replace(queued.delivery, returned=True)
-        self._wait(queued)
+        self.remove(queued)
+        self._add_returned(queued)
 
     def retry(self, queued: Queued) -> None:
-        """Return a message after a delay."""
-        first, longest = self._waits
-        queued.due = self.clock + min(first * queued.attempts, longest)
-        queued.delivery = msgspec.structs.replace(queued.delivery, returned=True)
-        self._wait(queued)
+        """Return a message whose attempt failed; it is ready after a delay."""
+        self.remove(queued)
+        queued.due = self.clock + min(self._min_seconds * queued.attempts, self._max_seconds)
+        self._add_returned(queued)
 
-    def _wait(self, queued: Queued) -> None:
+    def _add_returned(self, queued: Queued) -> None:
+        queued.delivery = msgspec.structs.replace(queued.delivery, returned=True)
+        self._add(queued)
+
+    def _add(self, queued: Queued) -> None:
         tag = next(self._tags)
         queued.delivery = msgspec.structs.replace(queued.delivery, tag=tag)
         self._waiting[tag] = queued
