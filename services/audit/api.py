@@ -20,12 +20,12 @@ from services.audit.queries import (
     from_cursor,
     to_cursor,
 )
-from services.shared.chassis.http.problems import Problem, problems
+from services.shared.chassis.http.problems import ProblemException, problem_responses
 from services.shared.contracts.values import SINGLE_LINE
 
 MAX_PER_PAGE = 1000
 FORBIDDEN = "the token is not a staff token"
-FILTER_PROBLEMS = problems({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN})
+FILTER_PROBLEMS = problem_responses({400: "a parameter cannot be read; `detail` names it", 403: FORBIDDEN})
 
 NameFilter = Annotated[str | None, QueryParameter(max_length=200, pattern=SINGLE_LINE)]
 Timestamp = Annotated[
@@ -59,7 +59,7 @@ def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]
         summary="The history of one order",
         description="All events of the order by time, missing sequence numbers, and contradicting events. `order` is"
         " its id or the customer's own number.",
-        responses=problems(
+        responses=problem_responses(
             {
                 403: FORBIDDEN,
                 404: "the log has no event of this order",
@@ -73,10 +73,10 @@ def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]
                 return found
         order_ids = await queries.order_ids(order)
         if not order_ids:
-            raise Problem(404, "Unknown order", f"The log has no order with the id or number {order!r}.")
+            raise ProblemException(404, "Unknown order", f"The log has no order with the id or number {order!r}.")
         if len(order_ids) > 1:
             detail = f"{len(order_ids)} orders have the number {order!r}. Ask by id."
-            raise Problem(409, "Several orders", detail, orders=[str(order_id) for order_id in order_ids])
+            raise ProblemException(409, "Several orders", detail, orders=[str(order_id) for order_id in order_ids])
         return await queries.history(order_ids[0])
 
     @get(
@@ -105,7 +105,7 @@ def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]
         try:
             after = None if cursor is None else from_cursor(cursor)
         except ValueError as error:
-            raise Problem(400, "Bad request", f"cursor: {error}") from error
+            raise ProblemException(400, "Bad request", f"cursor: {error}") from error
         wanted = EventFilter(
             type=type,
             source=source,
@@ -139,6 +139,6 @@ def _timestamp(name: str, text: str | None) -> datetime | None:
         time = msgspec.convert(text, datetime)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except msgspec.ValidationError as error:
-        raise Problem(400, "Bad request", f"{name}: there is no time {text}") from error
+        raise ProblemException(400, "Bad request", f"{name}: there is no time {text}") from error
     except OverflowError as error:
-        raise Problem(400, "Bad request", f"{name}: {text} is not in the years 1 to 9999 of UTC") from error
+        raise ProblemException(400, "Bad request", f"{name}: {text} is not in the years 1 to 9999 of UTC") from error

@@ -12,7 +12,7 @@ from services.inventory.restock_store import RestockKeyReused, RestockStore
 from services.inventory.settings import MAX_PIECES
 from services.shared.chassis.http.auth import AuthGuard
 from services.shared.chassis.http.parameters import AfterArticle, ArticleLimit, IdempotencyKey, SkuPath
-from services.shared.chassis.http.problems import Problem, problems
+from services.shared.chassis.http.problems import ProblemException, problem_responses
 
 Store = NamedDependency[SkipValidation[RestockStore]]
 
@@ -32,7 +32,7 @@ class StockController(Controller):
     path = "/stock"
     tags = ("stock",)
 
-    @get(summary="List the stock", responses=problems({403: "the token is not a staff token"}))
+    @get(summary="List the stock", responses=problem_responses({403: "the token is not a staff token"}))
     async def page(self, store: Store, limit: ArticleLimit = 100, after: AfterArticle = "") -> StockPage:
         found = await store.page(after=after, limit=limit + 1)
         return StockPage(found[:limit], found[limit - 1].sku if len(found) > limit else None)
@@ -40,12 +40,14 @@ class StockController(Controller):
     @get(
         "/{sku:str}",
         summary="Read the stock of one article",
-        responses=problems({403: "the token is not a staff token", 404: "the article was never received"}),
+        responses=problem_responses({403: "the token is not a staff token", 404: "the article was never received"}),
     )
     async def find(self, store: Store, sku: SkuPath) -> StockItem:
         item = await store.find(sku)
         if item is None:
-            raise Problem(404, "Not found", f"Article {sku!r} was never received. GET /stock lists the articles.")
+            raise ProblemException(
+                404, "Not found", f"Article {sku!r} was never received. GET /stock lists the articles."
+            )
         return item
 
     @post(
@@ -54,7 +56,7 @@ class StockController(Controller):
         summary="Add pieces to the stock",
         description="Creates the article if it is new. With an Idempotency-Key, a repeated request adds nothing and"
         " gets the same response.",
-        responses=problems(
+        responses=problem_responses(
             {
                 403: "the token is not a staff token",
                 415: "the body is not application/json",
@@ -69,7 +71,7 @@ class StockController(Controller):
             return await store.restock(sku, data.quantity, idempotency_key)
         except RestockKeyReused:
             detail = "This Idempotency-Key was used before with another article or quantity."
-            raise Problem(422, "Idempotency-Key reused", detail) from None
+            raise ProblemException(422, "Idempotency-Key reused", detail) from None
 
 
 def routes(store: RestockStore, guard: AuthGuard) -> Router:

@@ -73,7 +73,7 @@ Decision = tuple[Reservation, list[EventData]]
 
 
 def reserve(reservation: Reservation, order: OrderCreated, stock: Stock) -> Decision:
-    """The order has arrived: reserves all of its lines or none."""
+    """Reserve all lines of an order that has arrived, or none."""
     if reservation.state is not ReservationState.UNKNOWN:
         return reservation, []
     lines = _merged(order.lines)
@@ -96,8 +96,8 @@ def reserve(reservation: Reservation, order: OrderCreated, stock: Stock) -> Deci
     return sold, events + more
 
 
-def pay(reservation: Reservation, stock: Stock) -> Decision:
-    """The order is paid: sells the reserved lines."""
+def commit(reservation: Reservation, stock: Stock) -> Decision:
+    """Sell the reserved lines of a paid order."""
     paid = msgspec.structs.replace(reservation, paid=True)
     return _sell(paid, stock) if paid.state is ReservationState.RESERVED else (paid, [])
 

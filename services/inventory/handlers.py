@@ -18,7 +18,7 @@ async def on_order_created(event: Event[OrderCreated], repository: StockReposito
 
 
 async def on_payment_success(event: Event[PaymentSuccess], repository: StockRepository) -> Events:
-    return repository.apply(domain.pay(repository.get(event.subject), repository.stock))
+    return repository.apply(domain.commit(repository.get(event.subject), repository.stock))
 
 
 async def on_order_cancelling(event: Event[OrderCancelling], repository: StockRepository) -> Events:

@@ -10,23 +10,23 @@ from services.shared.contracts.orders import OrderCreated
 from warren_messaging.handlers import Handlers
 
 
-async def on_order_created(event: Event[OrderCreated], logs: NotificationLogRepository) -> Iterable[EventData]:
-    return _announce(logs.get(event.subject).set_contact(event.data, logs.contact_domain), logs)
+async def on_order_created(event: Event[OrderCreated], repository: NotificationLogRepository) -> Iterable[EventData]:
+    return _announce(repository.get(event.subject).set_contact(event.data, repository.contact_domain), repository)
 
 
-async def on_event(event: AnyEvent, logs: NotificationLogRepository) -> Iterable[EventData]:
-    return _announce(logs.get(event.subject).on_event(event), logs)
+async def on_event(event: AnyEvent, repository: NotificationLogRepository) -> Iterable[EventData]:
+    return _announce(repository.get(event.subject).on_event(event), repository)
 
 
-async def ignore(event: AnyEvent, logs: NotificationLogRepository) -> Iterable[EventData]:
+async def ignore(event: AnyEvent, repository: NotificationLogRepository) -> Iterable[EventData]:
     """Handle an event that intentionally has no template: send nothing."""
     return ()
 
 
-def _announce(notifications: list[Notification], logs: NotificationLogRepository) -> Iterable[EventData]:
+def _announce(notifications: list[Notification], repository: NotificationLogRepository) -> Iterable[EventData]:
     for event, message in notifications:
         # The cause is the reported event, also when it waited and `order.created` released it.
-        logs.announce(message, cause=event, expires_ms=EXPIRES_MS)
+        repository.announce(message, cause=event, expires_ms=EXPIRES_MS)
     return ()
 
 

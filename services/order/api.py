@@ -22,7 +22,7 @@ from services.order.service import OrderService
 from services.shared.chassis.http.application import http_error_response
 from services.shared.chassis.http.auth import AuthGuard, caller_of
 from services.shared.chassis.http.parameters import AfterArticle, ArticleLimit, IdempotencyKey
-from services.shared.chassis.http.problems import Problem, problems
+from services.shared.chassis.http.problems import ProblemException, problem_responses
 from services.shared.chassis.http.trace_context import traceparent_of
 from services.shared.contracts.values import SINGLE_LINE, Sku
 
@@ -55,7 +55,7 @@ class OrderController(Controller):
         response_headers=[
             ResponseHeader(name="Location", description="where the order can be read", documentation_only=True)
         ],
-        responses=problems(
+        responses=problem_responses(
             {
                 403: "the token is not for this user",
                 409: "the customer has another order with this orderId",
@@ -75,7 +75,7 @@ class OrderController(Controller):
         summary="List orders",
         description="Newest first. With a token, only the caller's orders; `orderId` filters by the customer's own"
         " number.",
-        responses=problems({403: "the token is not for this customer"}),
+        responses=problem_responses({403: "the token is not for this customer"}),
     )
     async def page(
         self,
@@ -91,7 +91,11 @@ class OrderController(Controller):
     ) -> OrderPage:
         return await service.page(caller_of(request), OrderFilter(limit, customer, reference, order_state, cursor))
 
-    @get("/{order_id:uuid}", summary="Read an order", responses=problems({404: "no such order, or another customer's"}))
+    @get(
+        "/{order_id:uuid}",
+        summary="Read an order",
+        responses=problem_responses({404: "no such order, or another customer's"}),
+    )
     async def find(self, request: AnyRequest, service: Service, order_id: FromPath[UUID]) -> OrderResponse:
         return await service.find(caller_of(request), order_id)
 
@@ -101,7 +105,7 @@ class OrderController(Controller):
         summary="Cancel an order",
         description="Starts the cancellation. It ends in CANCELLED, or is withdrawn when the parcel has left already."
         " Repeating it changes nothing.",
-        responses=problems(
+        responses=problem_responses(
             {404: "no such order, or another customer's", 409: "too late: the parcel has left, or the order has ended"}
         ),
     )
@@ -113,7 +117,7 @@ class OrderController(Controller):
         status_code=202,
         summary="Confirm that the parcel has arrived",
         description="Possible once the order is SHIPPED. Repeating it changes nothing.",
-        responses=problems({404: "no such order, or another customer's", 409: "the order is not SHIPPED"}),
+        responses=problem_responses({404: "no such order, or another customer's", 409: "the order is not SHIPPED"}),
     )
     async def confirm_delivery(self, request: AnyRequest, service: Service, order_id: FromPath[UUID]) -> OrderResponse:
         return await service.confirm_delivery(caller_of(request), order_id, traceparent_of(request.headers))
@@ -158,4 +162,4 @@ def routes(service: OrderService, guard: AuthGuard) -> Router:
 
 def _problem_response(request: AnyRequest, error: errors.OrderError) -> Response[bytes]:
     status, title = PROBLEMS[type(error)]
-    return http_error_response(request, Problem(status, title, str(error), **error.members))
+    return http_error_response(request, ProblemException(status, title, str(error), **error.members))

@@ -39,24 +39,24 @@ class OrderState(StrEnum):
 
 
 class Fact(StrEnum):
-    """A report of another service, or of the customer."""
+    """A report of another service, or of the customer. The values are stored."""
 
     RESERVED = "reserved"
     CHARGED = "charged"
     COMMITTED = "committed"
-    PREPARED = "prepared"
+    PARCEL_LEFT = "prepared"
     DELIVERED = "delivered"
     DELIVERY_CONFIRMED = "receipt_confirmed"
     SHIPPING_STOPPED = "shipping_stopped"
     STOCK_RELEASED = "stock_released"
-    PAYMENT_UNDONE = "payment_undone"
+    PAYMENT_REVERSED = "payment_undone"
 
 
 HAPPY_PATH = (OrderState.PENDING, OrderState.CONFIRMED, OrderState.PAID, OrderState.SHIPPED, OrderState.COMPLETED)
 """The states of an order that is not cancelled, in their order."""
-_MILESTONES = (Fact.RESERVED, Fact.CHARGED, Fact.PREPARED, Fact.DELIVERED)
+_MILESTONES = (Fact.RESERVED, Fact.CHARGED, Fact.PARCEL_LEFT, Fact.DELIVERED)
 """The fact that each state of HAPPY_PATH requires, without the first state."""
-_UNDONE = frozenset({Fact.SHIPPING_STOPPED, Fact.STOCK_RELEASED, Fact.PAYMENT_UNDONE})
+_CANCELLATION_FACTS = frozenset({Fact.SHIPPING_STOPPED, Fact.STOCK_RELEASED, Fact.PAYMENT_REVERSED})
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,12 +79,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def state(self) -> OrderState:
         if self.reason is None:
             return self.reached
-        return OrderState.CANCELLED if self.facts >= _UNDONE else OrderState.CANCELLING
+        return OrderState.CANCELLED if self.facts >= _CANCELLATION_FACTS else OrderState.CANCELLING
 
     @property
     def cancellable(self) -> bool:
         """Whether a cancellation can start."""
-        return self.reason is None and Fact.PREPARED not in self.facts and Fact.DELIVERED not in self.facts
+        return self.reason is None and Fact.PARCEL_LEFT not in self.facts and Fact.DELIVERED not in self.facts
 
     @property
     def awaits_payment(self) -> bool:
@@ -102,22 +102,22 @@ Decision = tuple[Order, list[EventData]]
 
 
 def add_fact(order: Order, fact: Fact, tracking: str | None = None) -> Decision:
-    """Adds a fact. A known fact changes nothing."""
+    """Add a fact. A known fact changes nothing."""
     return _decide(order, facts=order.facts | {fact}, tracking=order.tracking or tracking)
 
 
 def cancel(order: Order, reason: CancelReason) -> Decision:
-    """Starts a cancellation if the order is cancellable; otherwise changes nothing."""
+    """Start a cancellation if the order is cancellable; otherwise change nothing."""
     return _decide(order, reason=reason) if order.cancellable else (order, [])
 
 
 def expire(order: Order) -> Decision:
-    """The payment deadline has passed. A known payment was in time, even if the order is not PAID yet."""
+    """Cancel an order whose payment deadline has passed. A known payment was in time, even if the order is not PAID."""
     return cancel(order, CancelReason.PAYMENT_TIMEOUT) if order.awaits_payment else (order, [])
 
 
 def confirm_delivery(order: Order) -> Decision:
-    """The customer confirms the delivery. Changes nothing unless the order is SHIPPED."""
+    """Store that the customer has confirmed the delivery. Changes nothing unless the order is SHIPPED."""
     return add_fact(order, Fact.DELIVERY_CONFIRMED) if order.can_confirm_delivery else (order, [])
 
 
@@ -130,7 +130,7 @@ def _decide(order: Order, **changes: object) -> Decision:
 
 def _derived(order: Order) -> Order:
     reason = order.reason
-    if Fact.PREPARED in order.facts and Fact.SHIPPING_STOPPED not in order.facts:
+    if Fact.PARCEL_LEFT in order.facts and Fact.SHIPPING_STOPPED not in order.facts:
         reason = None  # the parcel has left: withdraws the cancellation, if there is one
     reached = order.reached
     if reason is None:

@@ -23,13 +23,13 @@ FACTS: Mapping[type[EventData], Fact] = {
     InventoryCommitted: Fact.COMMITTED,
     InventoryReleased: Fact.STOCK_RELEASED,
     PaymentSuccess: Fact.CHARGED,
-    PaymentVoided: Fact.PAYMENT_UNDONE,
-    PaymentRefunded: Fact.PAYMENT_UNDONE,
-    ShippingPrepared: Fact.PREPARED,
+    PaymentVoided: Fact.PAYMENT_REVERSED,
+    PaymentRefunded: Fact.PAYMENT_REVERSED,
+    ShippingPrepared: Fact.PARCEL_LEFT,
     ShippingDelivered: Fact.DELIVERED,
     ShippingStopped: Fact.SHIPPING_STOPPED,
     # A refusal states that the parcel has left, perhaps before `shipping.prepared` arrives.
-    ShippingRefused: Fact.PREPARED,
+    ShippingRefused: Fact.PARCEL_LEFT,
 }
 CANCEL_REASONS: Mapping[type[EventData], CancelReason] = {
     InventoryOutOfStock: CancelReason.OUT_OF_STOCK,
@@ -37,17 +37,19 @@ CANCEL_REASONS: Mapping[type[EventData], CancelReason] = {
 }
 
 
-async def on_fact(event: Event[Any], orders: OrderRepository) -> Iterable[EventData]:
-    order, fact = orders.get(event.subject), FACTS[type(event.data)]
-    return orders.apply(domain.add_fact(order, fact, getattr(event.data, "tracking", None)))
+async def on_fact(event: Event[Any], repository: OrderRepository) -> Iterable[EventData]:
+    order, fact = repository.get(event.subject), FACTS[type(event.data)]
+    return repository.apply(domain.add_fact(order, fact, getattr(event.data, "tracking", None)))
 
 
-async def on_failure(event: Event[Any], orders: OrderRepository) -> Iterable[EventData]:
-    return orders.apply(domain.cancel(orders.get(event.subject), CANCEL_REASONS[type(event.data)]))
+async def on_failure(event: Event[Any], repository: OrderRepository) -> Iterable[EventData]:
+    return repository.apply(domain.cancel(repository.get(event.subject), CANCEL_REASONS[type(event.data)]))
 
 
-async def on_order_cancel_requested(event: Event[OrderCancelRequested], orders: OrderRepository) -> Iterable[EventData]:
-    return orders.apply(domain.cancel(orders.get(event.subject), event.data.reason))
+async def on_order_cancel_requested(
+    event: Event[OrderCancelRequested], repository: OrderRepository
+) -> Iterable[EventData]:
+    return repository.apply(domain.cancel(repository.get(event.subject), event.data.reason))
 
 
 HANDLERS: Handlers[OrderRepository] = {

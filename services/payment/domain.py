@@ -70,8 +70,8 @@ class Payment(msgspec.Struct, frozen=True):
     """Reason of a declined charge."""
 
 
-def reserve(payment: Payment, reserved: InventoryReserved) -> Payment:
-    """The stock is reserved: sets the amount, and starts the charge unless the order was cancelled before."""
+def start_charge(payment: Payment, reserved: InventoryReserved) -> Payment:
+    """Set the amount of an order with reserved stock, and start the charge unless the order was cancelled before."""
     if payment.amount_cents is None:
         payment = msgspec.structs.replace(payment, amount_cents=reserved.total_cents, currency=reserved.currency)
     if payment.state is PaymentState.NEW:
@@ -82,7 +82,7 @@ def reserve(payment: Payment, reserved: InventoryReserved) -> Payment:
 def complete_charge(
     payment: Payment, result: ChargeResult, reserved: InventoryReserved
 ) -> tuple[Payment, PaymentSuccess | PaymentFailed | None]:
-    """The gateway has answered a charge. The event is None after a cancelling, whose void refunds the money."""
+    """Store the gateway's result of a charge. The event is None if the order is being cancelled: the void refunds."""
     if payment.state is not PaymentState.CHARGING:
         return payment, None
     match result:
@@ -103,14 +103,14 @@ def complete_charge(
 
 
 def cancel(payment: Payment) -> Payment:
-    """The order is being cancelled. Called before the gateway is asked to void."""
+    """Store that the order is being cancelled. Called before the gateway is asked to void."""
     if payment.state in {PaymentState.VOIDED, PaymentState.REFUNDED}:
         return payment
     return msgspec.structs.replace(payment, state=PaymentState.CANCELLED)
 
 
 def complete_void(payment: Payment, result: VoidResult) -> tuple[Payment, PaymentVoided | PaymentRefunded]:
-    """The gateway has answered a void. A repeated void has the same result, and the same event."""
+    """Store the gateway's result of a void. A repeated void has the same result, and the same event."""
     match result:
         case Voided():
             return msgspec.structs.replace(payment, state=PaymentState.VOIDED), PaymentVoided()

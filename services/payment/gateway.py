@@ -15,7 +15,7 @@ class GatewayError(TransientError):
 
 
 class ConfirmationPending(TransientError):
-    """The customer has not confirmed the charge yet (3-D Secure). No money has moved, and a void prevents it."""
+    """The customer has not confirmed the charge yet (3-D Secure). No money has moved; a void ensures it stays so."""
 
 
 class ChargeKeyReused(PermanentError):
@@ -27,22 +27,22 @@ class ChargeRejected(PermanentError):
 
 
 class PaymentGateway(Protocol):
-    """Both calls may be repeated, concurrently and from several processes.
+    """A payment gateway. Calls are idempotent for each key, also concurrent calls of several processes.
 
     After a TransientError the call may have had its effect; a call with the same key returns the result.
     """
 
     async def charge(self, key: str, amount_cents: int, currency: str, token: str) -> ChargeResult:
-        """Takes the amount, in the currency's smallest unit, at most once for each key.
+        """Take the amount, in the currency's smallest unit, at most once for each key.
 
-        Every later call with the key returns the same final result (Charged or Declined). After a void, no call takes
-        money, and a key that was not declined returns Blocked.
+        Every later call with the key returns the same final result (Charged or Declined). Once the key is voided,
+        `charge` takes no money and returns Blocked (Declined if the charge was declined before).
         Raises GatewayError, ConfirmationPending, ChargeKeyReused or ChargeRejected.
         """
 
     async def void(self, key: str) -> VoidResult:
-        """Ensures that no money is kept under this key, now and later.
+        """Ensure that no money is kept under this key, now and later.
 
-        Refunds a charge in full, and once however often it is called. Returns Voided where nothing was charged, also
-        for an unknown key. Raises GatewayError.
+        Refunds a charge in full, exactly once. Returns Voided if nothing was charged, also for an unknown key. Raises
+        GatewayError.
         """

@@ -1,4 +1,4 @@
-"""Event handlers of the payment service. Both call the gateway, outside of transactions."""
+"""Event handlers of the payment service: two effects that call the gateway outside of transactions."""
 
 from collections.abc import Iterable
 
@@ -11,48 +11,48 @@ from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import OrderCancelling, Participant, concerns
 from warren_messaging.handlers import Effect, Handlers
 
-Reserved = Event[InventoryReserved]
-Cancelling = Event[OrderCancelling]
+ReservedEvent = Event[InventoryReserved]
+CancellingEvent = Event[OrderCancelling]
 
 
-async def prepare_charge(event: Reserved, payments: PaymentRepository) -> Reserved | None:
-    """Returns None once the order is cancelled, which also ends the retries of a charge that never succeeds."""
-    payment = domain.reserve(payments.get(event.subject), event.data)
-    payments.put(payment)
+async def prepare_charge(event: ReservedEvent, repository: PaymentRepository) -> ReservedEvent | None:
+    """Return None once the order is cancelled, which also ends the retries of a charge that never succeeds."""
+    payment = domain.start_charge(repository.get(event.subject), event.data)
+    repository.put(payment)
     return event if payment.state is PaymentState.CHARGING else None
 
 
 async def complete_charge(
-    event: Reserved, intent: Reserved, result: ChargeResult, payments: PaymentRepository
+    event: ReservedEvent, intent: ReservedEvent, result: ChargeResult, repository: PaymentRepository
 ) -> Iterable[EventData]:
-    payment, outcome = domain.complete_charge(payments.get(event.subject), result, event.data)
-    payments.put(payment)
+    payment, outcome = domain.complete_charge(repository.get(event.subject), result, event.data)
+    repository.put(payment)
     return () if outcome is None else (outcome,)
 
 
-async def prepare_void(event: Cancelling, payments: PaymentRepository) -> Cancelling | None:
+async def prepare_void(event: CancellingEvent, repository: PaymentRepository) -> CancellingEvent | None:
     if not concerns(Participant.PAYMENT, event.data):
         return None
-    payments.put(domain.cancel(payments.get(event.subject)))
+    repository.put(domain.cancel(repository.get(event.subject)))
     return event
 
 
 async def complete_void(
-    event: Cancelling, intent: Cancelling, result: VoidResult, payments: PaymentRepository
+    event: CancellingEvent, intent: CancellingEvent, result: VoidResult, repository: PaymentRepository
 ) -> Iterable[EventData]:
-    payment, outcome = domain.complete_void(payments.get(event.subject), result)
-    payments.put(payment)
+    payment, outcome = domain.complete_void(repository.get(event.subject), result)
+    repository.put(payment)
     return (outcome,)
 
 
 def handlers(gateway: PaymentGateway) -> Handlers[PaymentRepository]:
-    """The order's id is the idempotency key of both calls."""
+    """Return the event handlers. Both effects call the gateway with the order's id as the idempotency key."""
 
-    async def charge(event: Reserved) -> ChargeResult:
+    async def charge(event: ReservedEvent) -> ChargeResult:
         data = event.data
         return await gateway.charge(str(event.subject), data.total_cents, data.currency, data.payment_token)
 
-    async def void(event: Cancelling) -> VoidResult:
+    async def void(event: CancellingEvent) -> VoidResult:
         return await gateway.void(str(event.subject))
 
     return {

@@ -3,7 +3,7 @@
 from functools import partial
 
 from services.shared.chassis.process import ServiceProcess
-from services.shipping.handlers import HANDLERS, deliver_due, prepare_due
+from services.shipping.handlers import HANDLERS, deliver_due, dispatch_due
 from services.shipping.settings import ShippingSettings
 from services.shipping.store import ShipmentRepository, retention_rules
 
@@ -15,7 +15,7 @@ def build(settings: ShippingSettings) -> ServiceProcess:
     repository = partial(ShipmentRepository, delays=settings.delays)
     process.consume("shipping.queue", HANDLERS, repository)
     # Needed even without delays: parcels that wait because of an earlier setting must leave.
-    process.schedule(TICK, "preparation", repository, prepare_due)
+    process.schedule(TICK, "preparation", repository, dispatch_due)
     process.schedule(TICK, "carrier", repository, deliver_due)
     process.retain(*retention_rules(settings.history_days))
     return process

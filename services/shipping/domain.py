@@ -21,8 +21,8 @@ class ShipmentState(StrEnum):
     """Known only from a fact that arrived before the payment."""
     WAITING = "waiting"
     """Paid; the parcel has not left."""
-    PREPARED = "prepared"
-    """The parcel has left."""
+    LEFT = "prepared"
+    """The parcel has left. The stored value is that of the event `shipping.prepared`."""
     DELIVERED = "delivered"
     STOPPED = "stopped"
     """The parcel never leaves, whatever arrives later."""
@@ -55,41 +55,41 @@ Decision = tuple[Shipment, list[EventData]]
 """The shipment after a fact, and the events to publish."""
 
 
-def pay(shipment: Shipment, *, express: bool, delays: Delays) -> Decision:
-    """The order is paid: the parcel waits for its preparation, or leaves at once."""
+def start_preparation(shipment: Shipment, *, express: bool, delays: Delays) -> Decision:
+    """Start the preparation of a paid parcel; without a preparation delay it leaves at once."""
     if shipment.state is not ShipmentState.UNPAID:
         return shipment, []
     waiting = msgspec.structs.replace(shipment, state=ShipmentState.WAITING, express=express)
-    return (waiting, []) if delays.preparation > 0 else prepare(waiting, delays)
+    return (waiting, []) if delays.preparation > 0 else dispatch(waiting, delays)
 
 
-def prepare(shipment: Shipment, delays: Delays) -> Decision:
-    """The preparation is over: the parcel leaves."""
+def dispatch(shipment: Shipment, delays: Delays) -> Decision:
+    """Let a parcel leave whose preparation is over."""
     if shipment.state is not ShipmentState.WAITING:
         return shipment, []
-    prepared = msgspec.structs.replace(shipment, state=ShipmentState.PREPARED)
-    events: list[EventData] = [ShippingPrepared(tracking=prepared.tracking)]
-    if prepared.confirmed or delays.carrier == 0:
-        prepared, more = deliver(prepared)
+    left = msgspec.structs.replace(shipment, state=ShipmentState.LEFT)
+    events: list[EventData] = [ShippingPrepared(tracking=left.tracking)]
+    if left.confirmed or delays.carrier == 0:
+        left, more = deliver(left)
         events += more
-    return prepared, events
+    return left, events
 
 
 def confirm(shipment: Shipment) -> Decision:
-    """The customer confirms the delivery."""
+    """Store that the customer has confirmed the delivery."""
     return deliver(msgspec.structs.replace(shipment, confirmed=True))
 
 
 def deliver(shipment: Shipment) -> Decision:
-    """Carrier or customer report the delivery. Only a parcel that has left is delivered, and only once."""
-    if shipment.state is not ShipmentState.PREPARED:
+    """Store the delivery that carrier or customer report. Only a parcel that has left is delivered, and only once."""
+    if shipment.state is not ShipmentState.LEFT:
         return shipment, []
     delivered = msgspec.structs.replace(shipment, state=ShipmentState.DELIVERED)
     return delivered, [ShippingDelivered(tracking=shipment.tracking)]
 
 
 def stop(shipment: Shipment) -> Decision:
-    """The order is being cancelled. Every request is answered, always in the same way."""
-    if shipment.state in {ShipmentState.PREPARED, ShipmentState.DELIVERED}:
+    """Stop the parcel of an order that is being cancelled, or refuse. A repeated request has the same result."""
+    if shipment.state in {ShipmentState.LEFT, ShipmentState.DELIVERED}:
         return shipment, [ShippingRefused(tracking=shipment.tracking)]
     return msgspec.structs.replace(shipment, state=ShipmentState.STOPPED), [ShippingStopped()]

@@ -17,44 +17,46 @@ from services.shipping.store import ShipmentRepository
 from warren_messaging.handlers import Handlers
 
 
-async def on_payment_success(event: Event[PaymentSuccess], shipments: ShipmentRepository) -> Iterable[EventData]:
-    shipment = shipments.get(event.subject)
-    return _apply(shipments, domain.pay(shipment, express=event.data.express, delays=shipments.delays), event)
+async def on_payment_success(event: Event[PaymentSuccess], repository: ShipmentRepository) -> Iterable[EventData]:
+    shipment = repository.get(event.subject)
+    return _apply(
+        repository, domain.start_preparation(shipment, express=event.data.express, delays=repository.delays), event
+    )
 
 
 async def on_order_delivery_confirmed(
-    event: Event[OrderDeliveryConfirmed], shipments: ShipmentRepository
+    event: Event[OrderDeliveryConfirmed], repository: ShipmentRepository
 ) -> Iterable[EventData]:
-    return _apply(shipments, domain.confirm(shipments.get(event.subject)), event)
+    return _apply(repository, domain.confirm(repository.get(event.subject)), event)
 
 
-async def on_order_cancelling(event: Event[OrderCancelling], shipments: ShipmentRepository) -> Iterable[EventData]:
+async def on_order_cancelling(event: Event[OrderCancelling], repository: ShipmentRepository) -> Iterable[EventData]:
     if not concerns(Participant.SHIPPING, event.data):
         return ()
-    return _apply(shipments, domain.stop(shipments.get(event.subject)), event)
+    return _apply(repository, domain.stop(repository.get(event.subject)), event)
 
 
-async def prepare_due(shipments: ShipmentRepository) -> int:
-    """Lets parcels leave whose preparation is over, express parcels first. Returns their number."""
-    due = await shipments.load_due_to_prepare()
+async def dispatch_due(repository: ShipmentRepository) -> int:
+    """Let parcels leave whose preparation is over, express parcels first. Returns their number."""
+    due = await repository.load_due_to_dispatch()
     for shipment in due:
-        _apply(shipments, domain.prepare(shipment, shipments.delays))
+        _apply(repository, domain.dispatch(shipment, repository.delays))
     return len(due)
 
 
-async def deliver_due(shipments: ShipmentRepository) -> int:
-    """Reports deliveries as the simulated carrier. Returns their number."""
-    due = await shipments.load_due_to_deliver()
+async def deliver_due(repository: ShipmentRepository) -> int:
+    """Report deliveries as the simulated carrier. Returns their number."""
+    due = await repository.load_due_to_deliver()
     for shipment in due:
-        _apply(shipments, domain.deliver(shipment))
+        _apply(repository, domain.deliver(shipment))
     return len(due)
 
 
-def _apply(shipments: ShipmentRepository, decision: Decision, cause: AnyEvent | None = None) -> Iterable[EventData]:
-    """Announces the events here, since their priority depends on the shipment; so the handler returns none."""
+def _apply(repository: ShipmentRepository, decision: Decision, cause: AnyEvent | None = None) -> Iterable[EventData]:
+    """Apply a decision and announce its events, whose priority depends on the shipment. Returns no events."""
     shipment, _ = decision
-    for data in shipments.apply(decision):
-        shipments.announce(
+    for data in repository.apply(decision):
+        repository.announce(
             data,
             cause=cause,
             subject=shipment.order_id,

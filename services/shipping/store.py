@@ -15,7 +15,7 @@ _COLUMNS = "order_id, reference, state, express, confirmed"
 
 _SELECT = f"SELECT {_COLUMNS} FROM shipments WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE"  # noqa: S608
 
-_DUE_TO_PREPARE = f"""
+_DUE_TO_DISPATCH = f"""
 SELECT {_COLUMNS} FROM shipments WHERE state = 'waiting' AND prepare_at <= now()
 ORDER BY express DESC, prepare_at LIMIT {BATCH} FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - constants
@@ -57,14 +57,14 @@ class ShipmentRepository(Repository[Shipment]):
         )
         await self._select(_SELECT, sorted(references))
 
-    async def load_due_to_prepare(self) -> list[Shipment]:
-        return await self._select(_DUE_TO_PREPARE)
+    async def load_due_to_dispatch(self) -> list[Shipment]:
+        return await self._select(_DUE_TO_DISPATCH)
 
     async def load_due_to_deliver(self) -> list[Shipment]:
         return await self._select(_DUE_TO_DELIVER)
 
     async def save(self) -> None:
-        left = {ShipmentState.PREPARED, ShipmentState.DELIVERED}
+        left = {ShipmentState.LEFT, ShipmentState.DELIVERED}
         rows = [
             (each.order_id, each.state, each.tracking if each.state in left else None, each.express, each.confirmed)
             for each in self.changed

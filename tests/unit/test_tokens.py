@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.shared.chassis.http.auth import AuthGuard
-from services.shared.chassis.http.problems import Problem
+from services.shared.chassis.http.problems import ProblemException
 from tests.unit.chassis.test_auth import settings
 from warren.errors import WarrenError
 from warren.tokens import sign
@@ -25,7 +25,7 @@ def test_a_token_names_its_user_and_role(tmp_path: Path) -> None:
 def test_a_token_expires(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("k" * 40)
-    with pytest.raises(Problem, match="expired"):
+    with pytest.raises(ProblemException, match="expired"):
         guard(key).authenticate(f"Bearer {sign('gayal', key, seconds=-60)}")
 
 

@@ -21,9 +21,9 @@ class Earning(msgspec.Struct, frozen=True):
         return (self.cents or 0) // CENTS_PER_POINT if self.completed else 0
 
 
-def pay(earning: Earning, customer: str, cents: int) -> Earning:
+def record_payment(earning: Earning, customer: str, cents: int) -> Earning:
     return msgspec.structs.replace(earning, customer=customer, cents=cents)
 
 
-def complete(earning: Earning, customer: str) -> Earning:
+def record_completion(earning: Earning, customer: str) -> Earning:
     return msgspec.structs.replace(earning, customer=customer, completed=True)

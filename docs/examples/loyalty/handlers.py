@@ -10,12 +10,12 @@ from warren_messaging import Handlers
 
 
 async def on_order_paid(event: Event[OrderPaid], earnings: Earnings) -> Iterable[EventData]:
-    earnings.put(domain.pay(earnings.of(event.subject), event.data.customer, event.data.total_cents))
+    earnings.put(domain.record_payment(earnings.of(event.subject), event.data.customer, event.data.total_cents))
     return ()
 
 
 async def on_order_completed(event: Event[OrderCompleted], earnings: Earnings) -> Iterable[EventData]:
-    earnings.put(domain.complete(earnings.of(event.subject), event.data.customer))
+    earnings.put(domain.record_completion(earnings.of(event.subject), event.data.customer))
     return ()
 
 

@@ -2,8 +2,7 @@
 
     python -m services.shared.chassis.wait_for_dependencies inventory.queue
 
-A permanent mistake looks the same as a dependency that does not exist yet, so every reason is printed, and the wait is
-limited.
+A wrong setting cannot be told from a dependency that is not ready, so each reason is printed and the wait has a limit.
 """
 
 import argparse
@@ -16,8 +15,8 @@ from warren_messaging.amqp.connection import opened
 from warren_messaging.errors import ConfigurationError, MessagingError
 from warren_messaging.postgres.database import Database
 
-SECONDS = 600.0
-PAUSE = 1.0  # seconds between two checks
+DEFAULT_TIMEOUT = 600.0  # seconds
+CHECK_INTERVAL = 1.0  # seconds
 RPC_TIMEOUT = 10.0  # seconds
 
 
@@ -42,7 +41,7 @@ async def missing_dependency(settings: ProcessSettings, queues: list[str]) -> st
 
 
 async def wait(settings: ProcessSettings, queues: list[str], seconds: float) -> str:
-    """Return "" as soon as all dependencies exist, or the reason why not after `seconds`."""
+    """Return "" as soon as all dependencies exist, or the missing dependency after `seconds`."""
     loop = asyncio.get_running_loop()
     deadline, printed = loop.time() + seconds, ""
     while reason := await missing_dependency(settings, queues):
@@ -51,7 +50,7 @@ async def wait(settings: ProcessSettings, queues: list[str], seconds: float) -> 
         if reason != printed:
             print(f"waiting: {reason}", flush=True)  # noqa: T201 - a program of its own
             printed = reason
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(CHECK_INTERVAL)
     return ""
 
 
@@ -62,7 +61,7 @@ def main() -> int:
         epilog="exit codes: 0 all dependencies exist, 69 one is still missing at the end, 78 a wrong setting",
     )
     parser.add_argument("queues", nargs="*", help="queues that must exist")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long to wait; default: %(default)g")
+    parser.add_argument("--seconds", type=float, default=DEFAULT_TIMEOUT, help="how long to wait; default: %(default)g")
     options = parser.parse_args()
     try:
         reason = asyncio.run(wait(load_settings(ProcessSettings), options.queues, options.seconds))

@@ -85,19 +85,19 @@ async def test_an_undecodable_message_is_dropped_and_kept_in_full(env: ParkingLo
 
 
 async def test_a_message_with_full_headers_stays_and_others_are_replayed(env: ParkingLotEnv) -> None:
-    room = 131_072 - 8 - 12
-    value = b"x" * (room - 200)
+    max_payload = 131_072 - 8 - 12
+    value = b"x" * (max_payload - 200)
     table = b"\x01aS" + len(value).to_bytes(4) + value
     await env.park(b"before")
     await env.send_raw((b"wide", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)), queue="probe.dlq")
-    value = b"x" * (room - 6 - 7)
+    value = b"x" * (max_payload - 6 - 7)
     table = b"\x01aS" + len(value).to_bytes(4) + value
     await env.send_raw((b"full", RawProperties(b"\x20\x00" + len(table).to_bytes(4) + table)), queue="probe.dlq")
     await env.park(b"after")
     assert len((await env.warren("dlq", "list", "--queue", "probe", "--json")).documents) == 4
     result = await env.warren("dlq", "replay", "--queue", "probe")
     assert (result.code, result.out) == (1, "replayed 3 of 4 examined\n")
-    assert "too many to be written again" in result.err
+    assert "too many to be published in one frame" in result.err
     assert await env.bodies("probe.queue") == [b"before", b"wide", b"after"]
 
 

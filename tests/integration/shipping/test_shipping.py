@@ -11,7 +11,7 @@ from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderDeliveryConfirmed, Participant
 from services.shipping import store
 from services.shipping.domain import Delays, Shipment
-from services.shipping.handlers import deliver_due, on_payment_success, prepare_due
+from services.shipping.handlers import deliver_due, dispatch_due, on_payment_success
 from services.shipping.store import ShipmentRepository
 from tests.events import cancelling, payment_success
 from tests.service_replica import Replica, ServiceDatabase, types_of
@@ -138,11 +138,11 @@ async def test_a_waiting_parcel_can_be_stopped_or_leaves_by_the_databases_clock(
     stopped, left = uuid4(), uuid4()
     async with start(Delays(preparation=HOUR)) as shipping:
         await shipping.process(payment_success(stopped), payment_success(left))
-        assert await shipping.tick(prepare_due) == 0
+        assert await shipping.tick(dispatch_due) == 0
         await shipping.process(cancelling(stopped, Participant.SHIPPING))
         await pass_time(db)
-        assert await shipping.tick(prepare_due) == 1
-        assert await shipping.tick(prepare_due) == 0
+        assert await shipping.tick(dispatch_due) == 1
+        assert await shipping.tick(dispatch_due) == 0
         assert await shipping.tick(deliver_due) == 0, "there is no carrier"
     published = await db.outbox_events("shipping")
     assert types_of(published, stopped) == ["shipping.stopped"]
@@ -161,7 +161,7 @@ async def test_the_preparation_begins_with_the_payment(db: ServiceDatabase, star
         await shipping.process(with_new_ids(confirmed(order_id)))
         assert (await db.sql(waits))[0][0] == before[0]
         await pass_time(db)
-        await shipping.tick(prepare_due)
+        await shipping.tick(dispatch_due)
     assert types_of(await db.outbox_events("shipping"), order_id) == ["shipping.prepared", "shipping.delivered"]
 
 
@@ -170,7 +170,7 @@ async def test_the_carrier_delivers_after_its_delay(db: ServiceDatabase, start: 
     async with start(Delays(preparation=HOUR, carrier=HOUR)) as shipping:
         await shipping.process(payment_success(order_id))
         await pass_time(db)
-        await shipping.tick(prepare_due)
+        await shipping.tick(dispatch_due)
         assert await shipping.tick(deliver_due) == 0
         await pass_time(db)
         assert await shipping.tick(deliver_due) == 1
@@ -193,7 +193,7 @@ async def test_express_parcels_leave_first(db: ServiceDatabase, start: Start) ->
         for order_id in order_ids:
             await shipping.process(payment_success(order_id, express=order_id in express))
         await pass_time(db)
-        assert [await shipping.tick(prepare_due) for _ in range(3)] == [200, 100, 0]
+        assert [await shipping.tick(dispatch_due) for _ in range(3)] == [200, 100, 0]
     published = await db.outbox_events("shipping")
     assert {event.subject for event in published[:100]} == express
     assert [event.priority for event in published] == [8] * 100 + [None] * 200
@@ -207,7 +207,7 @@ async def test_two_replicas_share_the_due_parcels(db: ServiceDatabase, start: St
 
         async def ticking(replica: Replica) -> int:
             total = 0
-            while found := await replica.tick(prepare_due):
+            while found := await replica.tick(dispatch_due):
                 total += found
             return total
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.shared.chassis.http.auth import STAFF, AuthGuard, AuthSettings
-from services.shared.chassis.http.problems import Problem
+from services.shared.chassis.http.problems import ProblemException
 from services.shared.chassis.settings import load_settings
 from warren_messaging.errors import ConfigurationError
 
@@ -73,7 +73,7 @@ def test_a_token_must_name_the_audience(tmp_path: Path, audience: str, claims: d
     if refused is None:
         assert guard.authenticate(token(KEYS[0], **claims)).subject == "gayal"
     else:
-        with pytest.raises(Problem, match=refused) as problem:
+        with pytest.raises(ProblemException, match=refused) as problem:
             guard.authenticate(token(KEYS[0], **claims))
         assert problem.value.status_code == 401
 
@@ -86,7 +86,7 @@ def test_a_changed_key_takes_effect_at_once(tmp_path: Path) -> None:
     path.write_text(KEYS[1])
     os.utime(path, (1, 1))
     assert guard.authenticate(token(KEYS[1])).subject == "gayal"
-    with pytest.raises(Problem):
+    with pytest.raises(ProblemException):
         guard.authenticate(token(KEYS[0]))
 
 
@@ -97,7 +97,7 @@ def test_a_role_is_required(tmp_path: Path, claims: dict[str, object], passes: b
     if passes:
         assert guard.authenticate(token(KEYS[0], **claims)).role == STAFF
     else:
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(ProblemException) as refused:
             guard.authenticate(token(KEYS[0], **claims))
         assert refused.value.status_code == 403
 

@@ -11,7 +11,7 @@ from litestar import get, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from services.shared.chassis.http.application import application
-from services.shared.chassis.http.problems import problems
+from services.shared.chassis.http.problems import problem_responses
 from services.shared.chassis.text import TEXT_RULE
 from warren_messaging.errors import ConfigurationError, DatabaseUnavailable
 
@@ -33,7 +33,7 @@ class Note(msgspec.Struct, forbid_unknown_fields=True):
     extensible: Extensible | None = None
 
 
-@post("/notes", responses=problems({}))
+@post("/notes", responses=problem_responses({}))
 async def write(
     data: JSONBody[Note],
     idempotency_key: Annotated[

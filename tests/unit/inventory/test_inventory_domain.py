@@ -71,7 +71,7 @@ def test_two_lines_of_one_article_do_not_count_on_the_same_piece() -> None:
 
 
 def test_released_pieces_are_on_hand_again() -> None:
-    for steps in ([created(("mug", 2))], [created(("mug", 2)), domain.pay]):
+    for steps in ([created(("mug", 2))], [created(("mug", 2)), domain.commit]):
         stock = items(mug=5)
         reservation, published = run(stock, *steps, domain.release)
         assert reservation.state is ReservationState.RELEASED
@@ -81,20 +81,20 @@ def test_released_pieces_are_on_hand_again() -> None:
 
 def test_an_order_cancelled_before_it_arrives_never_holds_stock() -> None:
     stock = items(mug=5)
-    reservation, published = run(stock, domain.release, created(("mug", 2)), domain.pay)
+    reservation, published = run(stock, domain.release, created(("mug", 2)), domain.commit)
     assert reservation.state is ReservationState.RELEASED
     assert counts(stock["mug"]) == (5, 0, 0)
     assert published == [InventoryReleased(lines=[])]
 
 
 def test_every_order_of_arrival_with_repetitions_has_the_same_result() -> None:
-    for steps in itertools.permutations([created(("mug", 2)), domain.pay] * 2):
+    for steps in itertools.permutations([created(("mug", 2)), domain.commit] * 2):
         stock = items(mug=5)
         reservation, published = run(stock, *steps)
         assert reservation.state is ReservationState.SOLD
         assert counts(stock["mug"]) == (3, 0, 2)
         assert sorted(each.TYPE for each in published) == ["inventory.committed", "inventory.reserved"]
-    for steps in itertools.permutations([created(("mug", 2)), domain.pay, domain.release] * 2, 6):
+    for steps in itertools.permutations([created(("mug", 2)), domain.commit, domain.release] * 2, 6):
         stock = items(mug=5)
         reservation, published = run(stock, *steps)
         assert reservation.state is ReservationState.RELEASED
@@ -103,7 +103,7 @@ def test_every_order_of_arrival_with_repetitions_has_the_same_result() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["create", "pay", "release"])), max_size=40),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["create", "commit", "release"])), max_size=40),
     st.integers(0, 5),
 )
 def test_no_piece_is_reserved_twice(steps: list[tuple[int, str]], pieces: int) -> None:
@@ -112,7 +112,7 @@ def test_no_piece_is_reserved_twice(steps: list[tuple[int, str]], pieces: int) -
     for number, name in steps:
         step: Step = {
             "create": created(("mug", number + 1), ("teapot", 1)),
-            "pay": domain.pay,
+            "commit": domain.commit,
             "release": domain.release,
         }[name]
         orders[number], _ = step(orders[number], stock)

@@ -45,8 +45,12 @@ def names(events: Iterable[EventData]) -> list[str]:
 
 
 RESERVED, CHARGED, COMMITTED = fact(Fact.RESERVED), fact(Fact.CHARGED), fact(Fact.COMMITTED)
-PREPARED, DELIVERED = fact(Fact.PREPARED, "T1"), fact(Fact.DELIVERED, "T1")
-STOPPED, RELEASED, UNDONE = fact(Fact.SHIPPING_STOPPED), fact(Fact.STOCK_RELEASED), fact(Fact.PAYMENT_UNDONE)
+PARCEL_LEFT, DELIVERED = fact(Fact.PARCEL_LEFT, "T1"), fact(Fact.DELIVERED, "T1")
+STOPPED, RELEASED, PAYMENT_REVERSED = (
+    fact(Fact.SHIPPING_STOPPED),
+    fact(Fact.STOCK_RELEASED),
+    fact(Fact.PAYMENT_REVERSED),
+)
 HAPPY_PATH = ["order.confirmed", "order.paid", "order.shipped", "order.completed"]
 ASK_SHIPPING, ASK_REST = "order.cancelling(shipping)", "order.cancelling(inventory,payment)"
 
@@ -56,7 +60,7 @@ def test_each_state_is_announced_when_it_is_reached() -> None:
     for step, state, published in (
         (RESERVED, OrderState.CONFIRMED, "order.confirmed"),
         (CHARGED, OrderState.PAID, "order.paid"),
-        (PREPARED, OrderState.SHIPPED, "order.shipped"),
+        (PARCEL_LEFT, OrderState.SHIPPED, "order.shipped"),
         (DELIVERED, OrderState.COMPLETED, "order.completed"),
     ):
         before = current.version
@@ -65,18 +69,18 @@ def test_each_state_is_announced_when_it_is_reached() -> None:
         assert current.version == before + 1
 
 
-@pytest.mark.parametrize("repeated", [1, 2])
-def test_every_arrival_order_of_a_completed_order_publishes_the_same_events(repeated: int) -> None:
-    facts = [RESERVED, CHARGED, COMMITTED, PREPARED, DELIVERED]
+@pytest.mark.parametrize("repetitions", [1, 2])
+def test_every_arrival_order_of_a_completed_order_publishes_the_same_events(repetitions: int) -> None:
+    facts = [RESERVED, CHARGED, COMMITTED, PARCEL_LEFT, DELIVERED]
     for arrival in itertools.permutations(facts):
-        steps = [step for step in arrival for _ in range(repeated)] + list(arrival[: repeated - 1])
+        steps = [step for step in arrival for _ in range(repetitions)] + list(arrival[: repetitions - 1])
         current, published = run(steps)
         assert current.state is OrderState.COMPLETED
         assert names(published) == HAPPY_PATH
 
 
 def test_a_parcel_known_before_the_payment_is_announced_after_it() -> None:
-    current, published = run([RESERVED, PREPARED])
+    current, published = run([RESERVED, PARCEL_LEFT])
     assert (current.state, names(published)) == (OrderState.CONFIRMED, ["order.confirmed"])
     current, published = run([CHARGED], current)
     assert names(published) == ["order.paid", "order.shipped"]
@@ -95,14 +99,14 @@ def test_cancelling_asks_shipping_alone_first(reason: CancelReason) -> None:
 
 
 def test_a_cancelled_order_publishes_the_same_events_in_every_order_of_answers() -> None:
-    for arrival in itertools.permutations([STOPPED, RELEASED, UNDONE, RESERVED, CHARGED, COMMITTED]):
+    for arrival in itertools.permutations([STOPPED, RELEASED, PAYMENT_REVERSED, RESERVED, CHARGED, COMMITTED]):
         current, published = run([cancel(CancelReason.CUSTOMER), *arrival, *arrival])
         assert (current.state, current.reason) == (OrderState.CANCELLED, CancelReason.CUSTOMER)
         assert names(published) == [ASK_SHIPPING, ASK_REST, "order.cancelled"]
 
 
 def test_an_order_is_cancelled_only_after_all_participants_have_answered() -> None:
-    for arrival in itertools.permutations([STOPPED, RELEASED, UNDONE]):
+    for arrival in itertools.permutations([STOPPED, RELEASED, PAYMENT_REVERSED]):
         for answers in range(4):
             current, published = run([RESERVED, CHARGED, cancel(CancelReason.CUSTOMER), *arrival[:answers]])
             assert current.state is (OrderState.CANCELLED if answers == 3 else OrderState.CANCELLING)
@@ -111,31 +115,32 @@ def test_an_order_is_cancelled_only_after_all_participants_have_answered() -> No
 
 def test_a_cancellation_before_the_parcel_has_left_ends_cancelled() -> None:
     path = [RESERVED, CHARGED, COMMITTED]
-    for moment in range(len(path) + 1):
-        steps = [*path[:moment], cancel(CancelReason.FRAUD), *path[moment:], STOPPED, UNDONE, RELEASED]
+    for position in range(len(path) + 1):
+        steps = [*path[:position], cancel(CancelReason.FRAUD), *path[position:], STOPPED, PAYMENT_REVERSED, RELEASED]
         current, published = run(steps)
         assert current.state is OrderState.CANCELLED
         assert names(published)[-3:] == [ASK_SHIPPING, ASK_REST, "order.cancelled"]
 
 
 def test_a_refusal_withdraws_the_cancellation_and_the_order_goes_on() -> None:
-    # A refusal arrives as the fact PREPARED: the parcel has left.
-    for arrival in itertools.permutations([RESERVED, CHARGED, PREPARED, DELIVERED]):
-        current, published = run([cancel(CancelReason.CUSTOMER), *arrival, PREPARED])
+    # Shipping refuses a cancellation once the parcel has left; the refusal is stored as PARCEL_LEFT.
+    for arrival in itertools.permutations([RESERVED, CHARGED, PARCEL_LEFT, DELIVERED]):
+        current, published = run([cancel(CancelReason.CUSTOMER), *arrival, PARCEL_LEFT])
         assert (current.state, current.reason) == (OrderState.COMPLETED, None)
         assert names(published) == [ASK_SHIPPING, *HAPPY_PATH]
 
 
 def test_no_cancellation_starts_after_the_parcel_has_left() -> None:
-    current, _ = run([cancel(CancelReason.CUSTOMER), PREPARED])
+    current, _ = run([cancel(CancelReason.CUSTOMER), PARCEL_LEFT])
     assert (current.state, current.reason) == (OrderState.PENDING, None)
     assert not current.cancellable
-    for repeated in (cancel(CancelReason.FRAUD), domain.expire):
-        assert repeated(current) == (current, [])
+    for step in (cancel(CancelReason.FRAUD), domain.expire):
+        assert step(current) == (current, [])
 
 
 @pytest.mark.parametrize(
-    "final", [[RESERVED, CHARGED, PREPARED], [RESERVED, CHARGED, PREPARED, DELIVERED], [RESERVED, CHARGED, DELIVERED]]
+    "final",
+    [[RESERVED, CHARGED, PARCEL_LEFT], [RESERVED, CHARGED, PARCEL_LEFT, DELIVERED], [RESERVED, CHARGED, DELIVERED]],
 )
 def test_a_shipped_order_is_not_cancelled(final: list[Step]) -> None:
     current, _ = run(final)
@@ -157,7 +162,7 @@ def test_a_payment_before_its_reservation_is_in_time() -> None:
 
 def test_a_delivery_is_confirmed_once_and_only_when_shipped() -> None:
     assert domain.confirm_delivery(order()) == (order(), [])
-    current, _ = run([RESERVED, CHARGED, PREPARED])
+    current, _ = run([RESERVED, CHARGED, PARCEL_LEFT])
     current, published = run(
         [domain.confirm_delivery, domain.confirm_delivery, DELIVERED, domain.confirm_delivery], current
     )
@@ -166,7 +171,7 @@ def test_a_delivery_is_confirmed_once_and_only_when_shipped() -> None:
 
 
 def test_a_delivery_reported_by_the_carrier_cannot_be_confirmed() -> None:
-    current, _ = run([RESERVED, CHARGED, PREPARED, DELIVERED])
+    current, _ = run([RESERVED, CHARGED, PARCEL_LEFT, DELIVERED])
     assert not current.can_confirm_delivery
 
 
@@ -174,13 +179,13 @@ STEPS = {
     "reserved": RESERVED,
     "charged": CHARGED,
     "committed": COMMITTED,
-    "prepared": PREPARED,
+    "parcel_left": PARCEL_LEFT,
     "delivered": DELIVERED,
     "stopped": STOPPED,
     "released": RELEASED,
-    "undone": UNDONE,
+    "payment_reversed": PAYMENT_REVERSED,
     "expire": domain.expire,
-    "receipt": domain.confirm_delivery,
+    "confirm_delivery": domain.confirm_delivery,
     **{reason.value: cancel(reason) for reason in REASONS},
 }
 

@@ -6,7 +6,7 @@ from services.shared.contracts.payments import PaymentFailed, PaymentRefunded, P
 from tests.unit.payment.harness import RESERVED
 
 NEW = Payment(uuid4())
-CHARGING = domain.reserve(NEW, RESERVED)
+CHARGING = domain.start_charge(NEW, RESERVED)
 
 
 def test_a_success_repeats_the_data_that_shipping_needs() -> None:
@@ -23,7 +23,7 @@ def test_a_key_voided_at_the_gateway_fails_the_payment() -> None:
 
 def test_a_cancelled_payment_keeps_the_amount_of_a_late_reservation() -> None:
     tombstone = domain.cancel(NEW)
-    late = domain.reserve(tombstone, RESERVED)
+    late = domain.start_charge(tombstone, RESERVED)
     assert late.state is not PaymentState.CHARGING
     assert (late.state, late.amount_cents) == (PaymentState.CANCELLED, 990)
 

@@ -28,13 +28,13 @@ REFUSED, STOPPED = ShippingRefused(tracking=TRACKING), ShippingStopped()
 def tell(shipment: Shipment, fact: str, delays: Delays) -> Decision:
     match fact:
         case "paid":
-            return domain.pay(shipment, express=False, delays=delays)
+            return domain.start_preparation(shipment, express=False, delays=delays)
         case "confirmed":
             return domain.confirm(shipment)
         case "stop":
             return domain.stop(shipment)
         case "preparation over":
-            return domain.prepare(shipment, delays)
+            return domain.dispatch(shipment, delays)
         case "carrier":
             return domain.deliver(shipment)
     raise AssertionError(fact)
@@ -75,7 +75,7 @@ def test_a_waiting_parcel_can_be_stopped() -> None:
 
 
 def test_without_a_carrier_only_the_customer_confirms_delivery() -> None:
-    assert run(["paid"], AT_ONCE) == (Shipment(ORDER, state=ShipmentState.PREPARED), [PREPARED])
+    assert run(["paid"], AT_ONCE) == (Shipment(ORDER, state=ShipmentState.LEFT), [PREPARED])
 
 
 @pytest.mark.parametrize("delays", [AT_ONCE, CARRIED_AT_ONCE, SLOW], ids=["at once", "carried at once", "slow"])
@@ -84,7 +84,7 @@ def test_every_history_keeps_the_rules(length: int, delays: Delays) -> None:
     """All 5^n histories: a parcel leaves or is stopped, never both; every request to stop has the same answer."""
     for facts in product(["paid", "confirmed", "stop", "preparation over", "carrier"], repeat=length):
         shipment, published = run(facts, delays)
-        left = shipment.state in {ShipmentState.PREPARED, ShipmentState.DELIVERED}
+        left = shipment.state in {ShipmentState.LEFT, ShipmentState.DELIVERED}
         assert published.count(PREPARED) == left, facts
         assert published.count(DELIVERED) == (shipment.state is ShipmentState.DELIVERED), facts
         if DELIVERED in published:

@@ -10,7 +10,7 @@ from litestar.types import ControllerRouterHandler, Message, Send
 from litestar.utils import normalize_path
 
 from services.shared.chassis.http.openapi import index_routes, openapi_document
-from services.shared.chassis.http.problems import Problem, problem_body
+from services.shared.chassis.http.problems import ProblemException, encode_problem
 from services.shared.chassis.http.requests import (
     JsonRequest,
     check_parameters,
@@ -106,13 +106,13 @@ def _problem(
     headers: dict[str, str] | None = None,
     **members: object,
 ) -> Response[bytes]:
-    body = problem_body(status, title, detail, instance=request.url.path, **members)
+    body = encode_problem(status, title, detail, instance=request.url.path, **members)
     return Response(body, status_code=status, media_type="application/problem+json", headers=headers)
 
 
 def http_error_response(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     headers = dict(error.headers or {})
-    if isinstance(error, Problem):
+    if isinstance(error, ProblemException):
         return _problem(request, error.status_code, error.title, error.detail, headers, **error.members)
     members: dict[str, object] = {}
     detail = error.detail

@@ -11,7 +11,7 @@ import msgspec
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from services.shared.chassis.http.problems import Problem
+from services.shared.chassis.http.problems import ProblemException
 from services.shared.chassis.settings import ProcessSettings, is_loopback
 from services.shared.chassis.text import text_error
 from warren_messaging.errors import ConfigurationError
@@ -71,7 +71,7 @@ class AuthGuard:
         connection.state.caller = self.authenticate(connection.headers.get("authorization"))
 
     def authenticate(self, authorization: str | None) -> Identity:
-        """Return the caller. Raises Problem: 401 for a missing, expired or invalid token, 403 for a missing role."""
+        """Return the caller. Raises ProblemException: 401 if the token is missing, expired or invalid, 403 without the role."""
         if self._keys is None:
             return Identity(None, self._role)
         scheme, _, token = (authorization or "").partition(" ")
@@ -96,10 +96,10 @@ class AuthGuard:
         if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH or text_error(subject):
             raise _unauthorized("The token's 'sub' is not a name of 1 to 100 characters.", "invalid_token")
         if self._role is not None and role != self._role:
-            raise Problem(403, "Forbidden", f"This request needs a token with the role {self._role!r}.")
+            raise ProblemException(403, "Forbidden", f"This request needs a token with the role {self._role!r}.")
         return Identity(subject, role if isinstance(role, str) else None)
 
-    def _claim_problem(self, error: jwt.PyJWTError) -> Problem:
+    def _claim_problem(self, error: jwt.PyJWTError) -> ProblemException:
         """Return the problem for a token with a missing required claim or another audience."""
         if isinstance(error, jwt.MissingRequiredClaimError) and error.claim != "aud":
             return _unauthorized(f"The token is not valid: it has no {error.claim!r}.", "invalid_token")
@@ -142,7 +142,7 @@ class _KeyFile:
         return key
 
 
-def _unauthorized(detail: str, error: str | None = None) -> Problem:
-    problem = Problem(401, "Not authenticated", detail)
+def _unauthorized(detail: str, error: str | None = None) -> ProblemException:
+    problem = ProblemException(401, "Not authenticated", detail)
     problem.headers = {"WWW-Authenticate": "Bearer" + (f' error="{error}"' if error else "")}
     return problem

@@ -13,7 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from services.shared.chassis.http.problems import problem_body
+from services.shared.chassis.http.problems import encode_problem
 
 MAX_HEAD = 32 * 1024  # bytes of the request line and all headers
 MAX_HEADERS = 100
@@ -230,6 +230,6 @@ def check_all_deadlines(connections: Iterable[Any], now: float) -> None:
 
 def _problem(status: int, detail: str) -> bytes:
     title = HTTPStatus(status).phrase
-    body = problem_body(status, title, detail)
+    body = encode_problem(status, title, detail)
     head = f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
     return head.encode() + b"connection: close\r\n\r\n" + body

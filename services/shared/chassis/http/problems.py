@@ -7,9 +7,9 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 
 
-class Problem(HTTPException):
+class ProblemException(HTTPException):
     """An error response. `title` is the same for all errors of a kind, `detail` describes this occurrence, and
-    `members` are further JSON members for programs."""
+    `members` are extension members."""
 
     def __init__(self, status: int, title: str, detail: str, **members: object) -> None:
         super().__init__(status_code=status, detail=detail)
@@ -17,7 +17,7 @@ class Problem(HTTPException):
         self.members = members
 
 
-def problem_body(status: int, title: str, detail: str, **members: object) -> bytes:
+def encode_problem(status: int, title: str, detail: str, **members: object) -> bytes:
     return msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail} | members)
 
 
@@ -30,7 +30,7 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
-    """RFC 9457, as `application/problem+json`. Further members are for programs."""
+    """The body of an error response: RFC 9457, `application/problem+json`. There may be extension members."""
 
     type: str
     title: Annotated[str, msgspec.Meta(description="the same for all errors of a kind")]
@@ -42,8 +42,8 @@ class ProblemDetails(msgspec.Struct, frozen=True):
     ] = []
 
 
-def problems(descriptions: dict[int, str]) -> dict[int, ResponseSpec]:
-    """Build `responses=` of a route from status codes and their meaning there. 400, 401 and 503 are always included."""
+def problem_responses(descriptions: dict[int, str]) -> dict[int, ResponseSpec]:
+    """Return `responses=` for a route from a description of each status code. 400, 401 and 503 are always included."""
     everywhere = {
         400: "a parameter or field is missing, unknown or wrong; `detail` names it",
         401: "no token, or one that is expired or not valid",

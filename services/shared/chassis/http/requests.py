@@ -17,7 +17,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
-from services.shared.chassis.http.problems import Problem
+from services.shared.chassis.http.problems import ProblemException
 from services.shared.chassis.text import strings_in, text_error
 
 # Keys of a handler's `opt`: what `register_parameters` stores for the checks.
@@ -32,14 +32,16 @@ class JsonRequest(Request[Any, Any, Any]):
     async def json(self) -> Any:
         """Decode the body as the type of the route's `data`.
 
-        Raises Problem: 415 for another content type or encoding, 400 for a body that cannot be decoded.
+        Raises ProblemException: 415 for another content type or encoding, 400 for a body that cannot be decoded.
         """
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", media_type):
             found = f"is {media_type!r}" if media_type else "is missing"
-            raise Problem(415, "Unsupported media type", f"The Content-Type {found}; application/json is taken here.")
+            raise ProblemException(
+                415, "Unsupported media type", f"The Content-Type {found}; application/json is taken here."
+            )
         if (encoding := self.headers.get("content-encoding", "identity").strip().lower()) != "identity":
-            problem = Problem(
+            problem = ProblemException(
                 415, "Unsupported media type", f"The Content-Encoding is {encoding!r}; send the body without one."
             )
             problem.headers = {"Accept-Encoding": "identity"}
@@ -77,9 +79,9 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _bad_request(key: str, message: str, source: str = "body") -> Problem:
+def _bad_request(key: str, message: str, source: str = "body") -> ProblemException:
     errors = [{"message": message, "key": key, "source": source}]
-    return Problem(400, "Bad request", f"{key}: {message}", errors=errors)
+    return ProblemException(400, "Bad request", f"{key}: {message}", errors=errors)
 
 
 def register_parameters(app: Litestar) -> None:
@@ -111,7 +113,7 @@ def _form(field: FieldDefinition) -> tuple[re.Pattern[str], str] | None:
 
 
 def check_parameters(request: Request[Any, Any, Any]) -> None:
-    """Raise Problem 400 for a parameter that is unknown, repeated or not plain text."""
+    """Raise ProblemException (400) for a parameter that is unknown, repeated or not plain text."""
     opt = request.route_handler.opt
     known = opt[_QUERY]
     if fault := _decoded_text_error(request.scope["path"]):
@@ -121,7 +123,7 @@ def check_parameters(request: Request[Any, Any, Any]) -> None:
         names = [name for name, _ in items]
         if unknown := [name for name in dict.fromkeys(names) if name not in known]:
             offer = f"known here: {', '.join(known)}" if known else "none is known here"
-            raise Problem(
+            raise ProblemException(
                 400, "Bad request", f"unknown query parameter {', '.join(map(repr, unknown))}; {offer}", unknown=unknown
             )
         for name, value in items:
