@@ -71,7 +71,10 @@ class AuthGuard:
         connection.state.caller = self.authenticate(connection.headers.get("authorization"))
 
     def authenticate(self, authorization: str | None) -> Identity:
-        """Return the caller. Raises ProblemException: 401 if the token is missing, expired or invalid, 403 without the role."""
+        """Return the caller.
+
+        Raises ProblemException: 401 for a missing, expired or invalid token, 403 for a missing role.
+        """
         if self._keys is None:
             return Identity(None, self._role)
         scheme, _, token = (authorization or "").partition(" ")
