@@ -131,9 +131,10 @@ def test_every_decision_has_the_same_parts(file: Path) -> None:
     ]
 
 
+TEXT_FOLDERS = ("docs", "services", "operator", "charts", "k8s")
 DOCUMENTS = sorted(
     file
-    for file in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "services").rglob("*.md"))
+    for file in (*ROOT.glob("*.md"), *(file for folder in TEXT_FOLDERS for file in (ROOT / folder).rglob("*.md")))
     if ".venv" not in file.parts
 )
 
@@ -142,6 +143,23 @@ DOCUMENTS = sorted(
 def test_links_between_files_resolve(file: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)", file.read_text())
     assert [target for target in targets if not (file.parent / target).exists()] == []
+
+
+def anchors(file: Path) -> set[str]:
+    """The anchors that a Markdown page has for its headings. A repeated one is numbered."""
+    found: list[str] = []
+    for title in re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", file.read_text(), flags=re.DOTALL), re.MULTILINE):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title).lower()
+        anchor = re.sub(r"[^\w -]", "", text).replace(" ", "-")
+        found.append(f"{anchor}-{found.count(anchor)}" if anchor in found else anchor)
+    return set(found)
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_linked_headings_exist(file: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)#([^)\s]+)\)", file.read_text())
+    linked = [(file if not path else file.parent / path, anchor) for path, anchor in links]
+    assert [anchor for page, anchor in linked if page.suffix == ".md" and anchor not in anchors(page)] == []
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
