@@ -115,7 +115,8 @@ images-test: $(VENV)/.dev ## build a service's image and check it, shut in; with
 ##@ Maintain
 
 # uv lives in an environment of its own, which is thrown away. Both files name packages and hashes, never a registry.
-COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+OWN := warren warren-messaging broker-topology
+COMPILE := $(OWN:%=--no-emit-package %) --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make requirements'
 
 .PHONY: crds
@@ -147,7 +148,7 @@ manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions from the chart, 
 generate: crds services settings manifests chart-golden ## write every file that follows from others
 
 .PHONY: requirements
-requirements: ## pin the dependencies of pyproject.toml; UPGRADE=1 takes the newest versions
+requirements: ## pin the dependencies of all three pyproject.toml; UPGRADE=1 takes the newest versions
 	@python=$$(devtools/environment.sh python); \
 	folder=$$(mktemp -d); \
 	trap 'rm -rf "$$folder"' EXIT; \
@@ -184,7 +185,7 @@ $(VENV)/.packages: requirements.txt $(VENV)/.created
 	@devtools/environment.sh install requirements.txt
 	@touch $@
 
-$(VENV)/.local: pyproject.toml $(VENV)/.packages
+$(VENV)/.local: pyproject.toml operator/pyproject.toml services/shared/messaging/pyproject.toml $(VENV)/.packages
 	@devtools/environment.sh project
 	@touch $@
 

@@ -6,7 +6,7 @@
 #   environment.sh intact                     exit code 0 if .venv is whole and belongs to this folder and interpreter
 #   environment.sh create                     creates .venv
 #   environment.sh install REQUIREMENTS.txt   installs exactly what the file pins
-#   environment.sh project                    installs the checkout itself, editable, without asking an index
+#   environment.sh project                    installs the checkout's distributions, editable, without asking an index
 set -euo pipefail
 
 VENV=.venv
@@ -174,7 +174,8 @@ install() {
 }
 
 project() {
-    beside pip --quiet --no-index --no-deps --no-build-isolation --editable . ||
+    local folders=(services/shared/messaging operator .)
+    beside pip --quiet --no-index --no-deps --no-build-isolation "${folders[@]/#/--editable=}" ||
         die "this checkout could not be installed into $VENV"
 }
 

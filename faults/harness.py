@@ -213,7 +213,7 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
         return {setting: url.replace(f":{self.server_port(server)}/", f":{proxy.port}/")}
 
     def restore_topology(self) -> None:
-        """Apply the topology files again, as `python -m broker_topology apply` does."""
+        """Apply the topology files again, as `broker-topology apply` does."""
         asyncio.run(self._apply_topology())
 
 

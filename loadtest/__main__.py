@@ -1,6 +1,8 @@
 """python -m loadtest"""
 
-from warren.entry import Work, guard
+from broker_topology.script import Work, exit_on_interrupt, guard
+
+exit_on_interrupt()
 
 
 def load() -> Work:

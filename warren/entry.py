@@ -1,36 +1,17 @@
-"""Runs the console scripts. Ctrl-C, a write error and a missing package end a script with at most one line.
-
-Only scripts import this module, as their first action: importing it handles SIGINT, and it imports little itself.
-"""
+"""The console script `warren`. Only scripts import this module, as their first action: importing it handles SIGINT."""
 
 import gc
-import io
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn
 
-from warren.errors import FAILED, fail
+from broker_topology.script import Work, exit_on_interrupt, guard
 
-INTERRUPTED = 130
-
-Work = Callable[[], int]
-
-
-def _exit_interrupted(_number: int = 0, _frame: FrameType | None = None) -> NoReturn:
-    """End the process immediately: during imports any module could catch a KeyboardInterrupt."""
-    os._exit(INTERRUPTED)
-
-
-signal.signal(signal.SIGINT, _exit_interrupted)
+exit_on_interrupt()
 gc.set_threshold(200_000)  # objects of imported modules stay: collections among them take an eighth of the start
 
 
 def warren() -> NoReturn:
-    """The console script `warren`."""
+    """Run the command and exit with its code."""
 
     def load() -> Work:
         from warren import cli
@@ -38,78 +19,3 @@ def warren() -> NoReturn:
         return cli.load(sys.argv[1:])
 
     guard("warren", load, "pip install 'warren[local]'")
-
-
-def broker_topology() -> NoReturn:
-    """The console script `broker-topology`."""
-
-    def load() -> Work:
-        from broker_topology.cli import main
-
-        return main
-
-    guard("broker_topology", load, "pip install 'warren[operator]'")
-
-
-def guard(program: str, load: Callable[[], Work], install: str) -> NoReturn:
-    """Run the function that `load` returns and exit with its code. `install` is the command for a missing package.
-
-    While `load` imports and parses, Ctrl-C ends the process; from then on it raises KeyboardInterrupt.
-    """
-    if sys.stdout is None:
-        sys.exit(fail(program, "standard output is closed"))
-    sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(_Output(program)),
-        encoding=sys.stdout.encoding,
-        errors="backslashreplace",
-        line_buffering=sys.stdout.isatty(),
-    )
-    code = _run(program, load, install)
-    signal.signal(signal.SIGINT, _exit_interrupted)
-    try:
-        sys.stdout.flush()
-    except SystemExit:
-        code = FAILED
-    sys.exit(code)
-
-
-def _run(program: str, load: Callable[[], Work], install: str) -> int:
-    try:
-        work = load()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        return work()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except SystemExit as error:
-        if not isinstance(error.code, int | None):
-            raise
-        return error.code or 0
-    except ImportError as error:
-        missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
-        if not isinstance(missing, ModuleNotFoundError):
-            raise
-        return fail(program, f"the package that provides {missing.name!r} is not installed: {install}")
-    except OSError as error:
-        return fail(program, f"{error.filename}: {error.strerror}" if error.filename else str(error))
-
-
-class _Output(io.FileIO):
-    """Standard output that raises SystemExit(1) if it cannot be written, silently if the reader closed the pipe.
-
-    An OSError would be mistaken for an error of a connection.
-    """
-
-    def __init__(self, program: str) -> None:
-        super().__init__(1, "wb", closefd=False)
-        self._program = program
-
-    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
-        try:
-            return super().write(data)
-        except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            if not isinstance(error, BrokenPipeError):
-                fail(self._program, f"standard output: {error.strerror}")
-            if threading.current_thread() is not threading.main_thread():
-                os.kill(os.getpid(), signal.SIGINT)  # a SystemExit would end this thread alone
-            raise SystemExit(FAILED) from None

@@ -2,27 +2,19 @@
 
 Reads and checks resources (`load`, `check`, `validate`), shows the difference (`preview`) and writes it (`apply`). For
 an owner it also repairs drift and prunes (`reconcile`), and deletes everything (`finalize`). It knows nothing of
-Kubernetes or of any service; `python -m broker_topology` is its command line.
+Kubernetes or of any service; `broker-topology` is its command line.
 """
 
-from broker_topology.broker.management_api import ManagementApi
-from broker_topology.credentials.directory import SecretDirectory
-from broker_topology.credentials.secrets import Credentials, CredentialStore
-from broker_topology.errors import InvalidTopology, OwnershipConflict, TopologyError
-from broker_topology.findings import Finding
-from broker_topology.planning.plan import Plan
-from broker_topology.planning.result import ObjectState, Status, TopologyResult
-from broker_topology.reconciliation.apply import apply, preview
-from broker_topology.reconciliation.finalize import finalize
-from broker_topology.reconciliation.reconcile import reconcile
-from broker_topology.resource.manifests import load, parse, with_vhost
-from broker_topology.resource.model import LoadedTopology, Topology
-from broker_topology.rules.validation import check, validate
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "load", "parse", "with_vhost", "check", "validate", "preview", "apply",
-    "reconcile", "finalize", "TopologyResult", "ObjectState", "Status",
-    "ManagementApi", "CredentialStore", "SecretDirectory", "Credentials",
-    "LoadedTopology", "Topology", "Finding", "Plan",
-    "TopologyError", "InvalidTopology", "OwnershipConflict",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from broker_topology.interface import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import the public names when one of them is first used: the command handles Ctrl-C before its imports."""
+        if name != "__all__" and find_spec(f"{__name__}.{name}"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.interface"), name)

@@ -1,8 +1,5 @@
-"""`python -m broker_topology`."""
+"""`python -m broker_topology` is `broker-topology`."""
 
-import sys
+from broker_topology.entry import broker_topology
 
-from broker_topology.cli import main
-
-if __name__ == "__main__":
-    sys.exit(main())
+broker_topology()

@@ -214,15 +214,38 @@ def test_requirements_name_hashes_and_no_places(name: str) -> None:
     assert [block.split("==")[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
+PROJECTS = ("", "operator", "services/shared/messaging")
+"""The folders of the distributions: warren, broker-topology and warren-messaging."""
+
+
 def test_every_direct_dependency_is_pinned() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    extras = project["project"]["optional-dependencies"]
-    wanted = [*project["project"]["dependencies"], *(each for name in extras for each in extras[name])]
-    groups = project["dependency-groups"]
-    developing = [each for name in ("build", "dev") for each in groups[name] if isinstance(each, str)]
+    projects = [tomllib.loads((ROOT / folder / "pyproject.toml").read_text()) for folder in PROJECTS]
+    wanted, developing = [], []
+    for each in projects:
+        extras = each["project"].get("optional-dependencies", {})
+        wanted += [*each["project"]["dependencies"], *(name for extra in extras.values() for name in extra)]
+        groups = each.get("dependency-groups", {})
+        developing += [name for group in groups.values() for name in group if isinstance(name, str)]
+    own = {each["project"]["name"] for each in projects}
 
     def names(requirements: list[str]) -> set[str]:
-        return {re.split(r"[\[<>=~! ;]", each)[0].lower().replace("_", "-") for each in requirements} - {"warren"}
+        return {re.split(r"[\[<>=~! ;]", each)[0].lower().replace("_", "-") for each in requirements} - own
 
     assert names(wanted) <= pins("requirements.txt").keys()
     assert names(wanted + developing) <= pins("requirements-dev.txt").keys()
+    assert not own & pins("requirements-dev.txt").keys()
+
+
+@pytest.mark.parametrize("folder", PROJECTS[1:])
+def test_a_distribution_has_the_licence_of_the_repository(folder: str) -> None:
+    assert (ROOT / folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+PUBLISHED = sorted(
+    file for folder in PROJECTS[1:] for file in (ROOT / folder).rglob("*.*") if file.suffix in {".py", ".sql"}
+)
+
+
+def test_no_distribution_names_an_environment_variable_of_the_shop() -> None:
+    assert PUBLISHED
+    assert [str(file) for file in PUBLISHED if "WARREN_" in file.read_text()] == []

@@ -9,8 +9,8 @@ runs. `warren.entry` handles interruptions and output.
 import sys
 from collections.abc import Callable, Sequence
 
+from broker_topology.script import fail
 from services.shared.chassis.text import printable
-from warren.errors import fail
 
 
 def load(arguments: Sequence[str]) -> Callable[[], int]:

@@ -41,31 +41,31 @@ CONNECT = """ \\
       --url https://localhost:15671 --username admin --password-file admin.password --ca-file ca.pem"""
 
 EXAMPLES = {
-    "plan": f"plan charts/warren/topology{CONNECT} \\\n      --secrets-dir secrets",
-    "apply": f"apply charts/warren/topology{CONNECT} \\\n      --secrets-dir secrets --wait 60",
+    "plan": f"plan topology{CONNECT} \\\n      --secrets-dir secrets",
+    "apply": f"apply topology{CONNECT} \\\n      --secrets-dir secrets --wait 60",
     "export": f"export --vhost orders --name orders{CONNECT} \\\n      --secrets-dir secrets > orders.yaml",
     "owners": f"owners{CONNECT}",
     "disown": f"disown --owner shop/orders{CONNECT}",
-    "check": f"check charts/warren/topology{CONNECT} \\\n      --secrets-dir secrets",
+    "check": f"check topology{CONNECT} \\\n      --secrets-dir secrets",
 }
 
 
 def parser() -> argparse.ArgumentParser:
     """The parsed options have the command's own parser as `parser`, for its usage in errors."""
     made = argparse.ArgumentParser(
-        prog="python -m broker_topology",
+        prog="broker-topology",
         description="Apply Topology resources to a RabbitMQ broker, or show the difference.",
         epilog=OVERVIEW + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--version", action="version", version=f"broker_topology {_version()}")
+    made.add_argument("--version", action="version", version=f"broker-topology {_version()}")
     commands = made.add_subparsers(dest="command", required=True, metavar="|".join(DESCRIPTIONS))
     for name, description in DESCRIPTIONS.items():
         command = commands.add_parser(
             name,
             help=description,
             description=description,
-            epilog=f"example:\n  python -m broker_topology {EXAMPLES[name]}\n{EXIT_CODES}",
+            epilog=f"example:\n  broker-topology {EXAMPLES[name]}\n{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.set_defaults(parser=command)
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _version() -> str:
     try:
-        return version("warren")
+        return version("broker-topology")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "unknown"
 

@@ -29,7 +29,7 @@ sys.meta_path.insert(0, Finder())
 {start}
 """
 WARREN = "from warren.entry import warren; warren()"
-TOPOLOGY = "from warren.entry import broker_topology; broker_topology()"
+TOPOLOGY = "from broker_topology.entry import broker_topology; broker_topology()"
 LOADTEST = "runpy.run_module('loadtest')"
 MODULES = """
 import sys
@@ -40,7 +40,8 @@ finally:
     sys.stderr.write(" ".join(sorted(sys.modules)))
 """
 DRIVERS = {"asyncpg", "aiormq", "asyncio"}
-NEVER = {"httpx", "aiohttp", "litestar", "structlog", "yaml", "broker_topology", "prometheus_client", "rich.progress"}
+NEVER = {"httpx", "aiohttp", "litestar", "structlog", "yaml", "broker_topology.interface"}
+NEVER |= {"prometheus_client", "rich.progress"}
 
 
 def run(*arguments: str, program: tuple[str, ...] = ("-m", "warren"), **options: object) -> subprocess.CompletedProcess:
@@ -140,7 +141,7 @@ def test_a_closed_standard_output_is_reported_in_one_line() -> None:
     [
         (WARREN, "cyclopts", "warren: … pip install 'warren[local]'"),
         (WARREN, "rich.console", "warren: … pip install 'warren[local]'"),
-        (TOPOLOGY, "yaml", "broker_topology: … pip install 'warren[operator]'"),
+        (TOPOLOGY, "yaml", "broker-topology: … pip install broker-topology"),
         (LOADTEST, "aio_pika", "loadtest: … make .venv/.dev"),
     ],
 )
