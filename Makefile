@@ -139,13 +139,17 @@ services: $(VENV)/.dev ## write the blocks of compose.yaml and other files that 
 settings: $(VENV)/.dev ## write docs/settings.md from the settings of the services
 	@$(BIN)/python -m devtools.settings_page
 
+.PHONY: reference
+reference: $(VENV)/.dev ## write docs/messaging/reference.md from the docstrings of the messaging library
+	@$(BIN)/python -m devtools.reference_page
+
 .PHONY: manifests
 manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions from the chart, with the tests' Helm or HELM=helm
 	@helm=$${HELM:-$$($(BIN)/python -c 'from tests.charts.helm import RELEASES, program; print(program(RELEASES[-1]))')}; \
 	$(BIN)/python -m devtools.manifests --helm "$$helm"
 
 .PHONY: generate
-generate: crds services settings manifests chart-golden ## write every file that follows from others
+generate: crds services settings reference manifests chart-golden ## write every file that follows from others
 
 .PHONY: requirements
 requirements: ## pin the dependencies of all three pyproject.toml; UPGRADE=1 takes the newest versions

@@ -16,7 +16,8 @@ import uuid_utils.compat as uuid7s
 from warren_messaging.errors import MalformedEvent
 from warren_messaging.events import AnyEvent, Catalogue, Event
 
-MAX_BODY = 1024 * 1024  # bytes
+MAX_BODY = 1024 * 1024
+"""Limit of the body of a message in bytes. A larger one is refused when it is announced, and parked by readers."""
 
 # Raw control characters that JSON allows, or escaped ones. An even number of backslashes escapes only backslashes.
 _CONTROL = re.compile(
@@ -37,6 +38,7 @@ def now() -> datetime:
 
 
 def encode(event: AnyEvent) -> bytes:
+    """Return the body of an event: CloudEvents JSON in UTF-8."""
     return _encoder.encode(event)
 
 
@@ -74,7 +76,7 @@ class OpaqueEvent(Event[msgspec.Raw], frozen=True, kw_only=True):
 
 
 class Codec:
-    """Decodes the events of a catalogue.
+    """Decodes the events of a catalogue, a mapping from event types to the classes of their data.
 
     With `tolerant`, an event of an unknown type becomes an OpaqueEvent; without, it is refused.
     """

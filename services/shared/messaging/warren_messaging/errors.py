@@ -24,31 +24,32 @@ class ConfigurationError(MessagingError):
 
 
 class BrokerTooOld(ConfigurationError):
-    """The broker accepts the arguments for delayed retry and ignores them."""
+    """The broker is older than 4.3.1: it accepts the arguments for delayed retry and ignores them."""
 
 
 class AccessRefused(ConfigurationError):
-    """The credentials are wrong, or the broker user lacks a permission."""
+    """The credentials are wrong, or the broker user lacks a permission. The text names it."""
 
 
 class TopologyMissing(ConfigurationError):
-    """A queue or exchange does not exist. Services never declare any."""
+    """A queue, an exchange or a virtual host does not exist. Services never declare any."""
 
 
 class Unavailable(MessagingError):
-    """A server cannot be reached."""
+    """A server cannot be reached. Messages in progress return to their queue, and the attempt is not counted."""
 
 
 class BrokerUnavailable(Unavailable):
-    pass
+    """The broker cannot be reached, did not answer in time, or ended the connection."""
 
 
 class DatabaseUnavailable(Unavailable):
-    pass
+    """The database cannot be reached, or ended the connection. A transaction may have been committed or not: the inbox
+    shows it when its messages are delivered again."""
 
 
 class TransientError(MessagingError):
-    """Raised by a handler or an effect: retry later."""
+    """Raised by a handler or an effect: retry after the queue's delay, and park after RetryPolicy.attempts."""
 
 
 class PermanentError(MessagingError):
@@ -56,7 +57,7 @@ class PermanentError(MessagingError):
 
 
 class MalformedEvent(PermanentError):
-    """The body is not an event that this consumer can read."""
+    """The body is not an event that this consumer can read. The text says which part is wrong."""
 
 
 class UndecodableProperties(PermanentError):

@@ -11,6 +11,7 @@ from warren_messaging.events import AnyEvent, EventData
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
+    """A connection of asyncpg, with the open transaction of a unit of work."""
 else:  # the classes are generic only in their stubs
     Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -32,14 +33,16 @@ class Announcement(msgspec.Struct, frozen=True):
     priority: int | None = None
     """0 to 31, 4 when not given; higher is delivered first."""
     expires_ms: int | None = None
+    """Milliseconds after which a queue drops the message; None: never."""
     traceparent: str | None = None
     """W3C trace context of a request that had no event for a cause."""
 
 
 class Transaction:
-    """One database transaction, shared by a batch of deliveries.
+    """One database transaction, shared by a batch of deliveries. `connection` runs its SQL.
 
-    A service derives its own class: `load` reads and locks the rows of all events of the batch in one statement,
+    It commits together with the inbox entries of its events and with its announcements, or none of them does. A service
+    derives its own class: `load` reads and locks the rows of all events of the batch in one statement,
     handlers change objects in memory, and `save` writes the changes in one statement for each table. Rows must be
     locked in the order of their keys, or two batches may wait for each other.
     """
@@ -47,6 +50,7 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.announcements: list[Announcement] = []
+        """What is published after the commit."""
 
     async def load(self, events: Sequence[AnyEvent]) -> None:
         """Called once before the first handler, with the new events of the batch."""

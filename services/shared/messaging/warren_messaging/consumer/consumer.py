@@ -35,16 +35,23 @@ RPC_TIMEOUT = 10.0  # seconds, for each answer of the broker
 
 
 class ConsumerSettings(msgspec.Struct, frozen=True):
+    """What a consumer takes from its queue, and how much at a time."""
+
     queue: str
     prefetch: int = 200
     """Deliveries that the broker sends ahead: twice a batch keeps the next batch ready."""
     batch: int = 100
+    """Maximum number of messages in a transaction."""
     max_pause_seconds: float = 5.0
     """Longest pause between two attempts to reach an unavailable server."""
 
 
 class Consumer:
-    """Run `run()` as a task; `stop()` drains it."""
+    """Consumes one queue: run `run()` as a task; `stop()` drains it.
+
+    A message is acknowledged after its effect is committed. Those that are not settled when a session ends return to
+    the queue, and do not count as failed.
+    """
 
     def __init__(
         self,
@@ -73,7 +80,10 @@ class Consumer:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Consume until `stop`. Raises ConfigurationError when the first session shows that none can work."""
+        """Consume until `stop`, reconnecting after each loss.
+
+        Raises ConfigurationError when the first session shows that none can work.
+        """
         pause = 0.1
         consumed_before = False
         while not self._stopping.is_set():

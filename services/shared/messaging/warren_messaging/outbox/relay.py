@@ -34,7 +34,10 @@ that other sessions hold."""
 
 
 class RelaySettings(msgspec.Struct, frozen=True):
+    """How a relay publishes, and takes over what a crashed process has left."""
+
     lease_seconds: float = 10.0
+    """Time after which the events of a crashed process are taken over."""
     takeover_seconds: float = 1.0
     """Interval between two looks for expired leases."""
     window: int = 500

@@ -17,6 +17,7 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     delays between attempts."""
 
     attempts: int = 6
+    """Attempts before a delivery is parked, at least 1."""
 
 
 async def record(

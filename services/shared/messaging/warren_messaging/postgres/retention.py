@@ -38,6 +38,8 @@ class RetentionRule(msgspec.Struct, frozen=True):
 
 
 class RetentionSettings(msgspec.Struct, frozen=True):
+    """How fast sweeps go. The defaults keep them below a fifth of one connection's time."""
+
     pages: int = 64
     """Pages of 8 KiB that a step reads."""
     rows: int = 1000
@@ -45,6 +47,7 @@ class RetentionSettings(msgspec.Struct, frozen=True):
     rest: float = 4.0
     """Pause after a step, as a multiple of its duration."""
     min_rest_seconds: float = 0.05
+    """Shortest pause after a step."""
     poll_seconds: float = 60.0
     """Interval between two checks for a sweep that is due."""
     every_seconds: float = 86400.0
