@@ -2,7 +2,7 @@
 
     python -m services.shared.chassis.wait_for_dependencies inventory.queue
 
-A wrong setting cannot be told from a dependency that is not ready, so each reason is printed and the wait has a limit.
+A wrong setting looks like a dependency that is not ready, so each reason is printed and the wait has a limit.
 """
 
 import argparse

@@ -34,7 +34,7 @@ async def test_the_first_example_passes_the_test_of_the_testing_page() -> None:
     await written["test_a_paid_order_is_completed"]()
 
 
-@pytest.mark.parametrize("name", sorted(PAGES))
+@pytest.mark.parametrize("name", sorted(PAGES.keys() - {"reference"}))  # has signatures alone
 def test_every_example_is_python(name: str) -> None:
     for block in blocks(PAGES[name]):
         compile(block, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
