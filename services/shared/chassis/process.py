@@ -63,7 +63,9 @@ class ServiceProcess:
         self.settings = settings
         self.database = Database(settings.database, connections=settings.database_connections, name=f"warren {service}")
         metrics = ServiceMetrics(service, self.database)
-        self.telemetry: Telemetry = TelemetryFanout(LogTelemetry(service), metrics)
+        self.telemetry: Telemetry = TelemetryFanout(
+            LogTelemetry(lambda: structlog.get_logger(service=service).bind()), metrics
+        )
         self.relay = Relay(self.database, Publisher(settings.broker, service), self.telemetry)
         self.outbox = Outbox(self.database, self.relay, source=f"/warren/{service}", exchange=exchange)
         self._consumers: list[Consumer] = []

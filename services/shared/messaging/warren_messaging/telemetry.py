@@ -1,10 +1,9 @@
 """The interface through which the library reports its work, and the implementation for logs."""
 
 import logging
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Protocol
-
-import structlog
+from typing import Protocol
 
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.events import AnyEvent
@@ -29,20 +28,63 @@ class Telemetry(Protocol):
         """A component is degraded (a server is unavailable), or works again. `text` is for an operator."""
 
 
-class LogTelemetry:
-    """Writes one log line for each call."""
+class EventLog(Protocol):
+    """Writes log events with fields. A bound logger of structlog is one."""
 
-    def __init__(self, service: str) -> None:
-        self._service = service
+    def is_enabled_for(self, level: int) -> bool: ...
+
+    def info(self, event: str, **fields: object) -> object: ...
+
+    def warning(self, event: str, **fields: object) -> object: ...
+
+    def error(self, event: str, **fields: object) -> object: ...
+
+
+class StandardLog:
+    """Writes `event key=value …` to the standard library's logger `warren_messaging`, with the fields as `extra`."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("warren_messaging")
+
+    def is_enabled_for(self, level: int) -> bool:
+        return self._logger.isEnabledFor(level)
+
+    def info(self, event: str, **fields: object) -> None:
+        self._write(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        self._write(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        self._write(logging.ERROR, event, fields)
+
+    def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
+        if self._logger.isEnabledFor(level):
+            given = {key: value for key, value in fields.items() if value is not None}
+            line = " ".join([event, *(f"{key}={_quoted(value)}" for key, value in given.items())])
+            self._logger.log(level, "%s", line, extra={"event": event, **given})
+
+
+def _quoted(value: object) -> str:
+    """Values can come from messages: one with blanks or unprintable characters cannot forge a field or a line."""
+    text = str(value)
+    return text if text.isprintable() and " " not in text else repr(text)
+
+
+class LogTelemetry:
+    """Writes one log event for each call, to the log that `open_log` returns at the first one."""
+
+    def __init__(self, open_log: Callable[[], EventLog] = StandardLog) -> None:
+        self._open_log = open_log
 
     @cached_property
-    def _log(self) -> Any:
-        """Bound at the first line, after logging is configured; binding it for each line is expensive."""
-        return structlog.get_logger(service=self._service).bind()
+    def _log(self) -> EventLog:
+        """Opened at the first event, after logging is configured; opening it for each event is expensive."""
+        return self._open_log()
 
     @cached_property
     def _logs_info(self) -> bool:
-        return bool(self._log.is_enabled_for(logging.INFO))
+        return self._log.is_enabled_for(logging.INFO)
 
     def published(self, event: AnyEvent, result: PublishResult) -> None:
         if result is PublishResult.CONFIRMED:

@@ -106,7 +106,7 @@ def handlers(settings: ProcessSettings) -> Handlers[Transaction]:
 
 
 async def run(settings: ProcessSettings) -> None:
-    telemetry = LogTelemetry("probe")
+    telemetry = LogTelemetry()
     database = Database(settings.database)
     await database.open()
     relay = Relay(

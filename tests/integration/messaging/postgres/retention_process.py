@@ -22,7 +22,7 @@ class RetentionProcessSettings(msgspec.Struct):
 async def run(settings: RetentionProcessSettings) -> None:
     database = Database(settings.database)
     await database.open()
-    retention = Retention(database, LogTelemetry("probe"), [settings.rule], settings.settings)
+    retention = Retention(database, LogTelemetry(), [settings.rule], settings.settings)
     await retention.sweep(settings.rule)
     await database.close()
 
