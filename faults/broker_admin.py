@@ -31,7 +31,7 @@ class BrokerAdmin:
 
     def api(self, method: str, path: str, **options: Any) -> Any:
         """Send one request to the management API; `{vhost}` in the path is replaced."""
-        broker = self.servers.broker.address
+        broker = self.servers.broker.endpoints
         if self._client is None:
             self._client = httpx.Client(
                 base_url=f"{broker.management_url}/api/",
@@ -108,7 +108,7 @@ class BrokerAdmin:
 
     async def on_channel(self, work: Callable[[Any], Awaitable[None]]) -> None:
         """Run `work` on a channel with publisher confirms, as the administrator."""
-        broker = self.servers.broker.address
+        broker = self.servers.broker.endpoints
         connection = await aiormq.connect(f"{broker.amqps_url(vhost=VHOST)}?cafile={broker.ca_file}")
         try:
             await work(await connection.channel())

@@ -37,7 +37,7 @@ class DatabaseAdmin:
         async with self._one_at_a_time:
             for _ in range(2):
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await asyncpg.connect(self.servers.postgres.address.dsn())
+                    self._connection = await asyncpg.connect(self.servers.postgres.endpoint.dsn())
                 try:
                     return await self._connection.fetch(statement, *arguments)
                 except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CrashShutdownError, OSError):

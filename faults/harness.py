@@ -192,7 +192,7 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
     # Proxies
 
     def server_port(self, server: str) -> int:
-        return self.servers.broker.address.amqps_port if server == BROKER else self.servers.postgres.address.port
+        return self.servers.broker.endpoints.amqps_port if server == BROKER else self.servers.postgres.endpoint.port
 
     def proxy(self, name: str, server: str) -> FaultProxy:
         """The proxy between a process and one of the two servers."""

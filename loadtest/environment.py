@@ -32,7 +32,7 @@ class BenchmarkEnv:
     @asynccontextmanager
     async def prepared(self) -> AsyncIterator[None]:
         """Create topology and tables, and drop both at the end."""
-        broker, postgres = self.servers.broker.address, self.servers.postgres.address
+        broker, postgres = self.servers.broker.endpoints, self.servers.postgres.endpoint
         load_or_create_secret(self.secrets / f"{self.service}-postgres" / "password")
         url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database}"
         schemas = [ServiceSchema(self.service)]
@@ -51,7 +51,7 @@ class BenchmarkEnv:
     @property
     def environment(self) -> dict[str, str]:
         """The settings of a process of the service."""
-        broker, postgres = self.servers.broker.address, self.servers.postgres.address
+        broker, postgres = self.servers.broker.endpoints, self.servers.postgres.endpoint
         settings = service_settings(
             self.service,
             self.secrets,
@@ -64,7 +64,7 @@ class BenchmarkEnv:
     @asynccontextmanager
     async def owner(self, database: str | None = None) -> AsyncIterator["asyncpg.Connection[Any]"]:
         """A connection of the database's owner, in the service's schema."""
-        dsn = self.servers.postgres.address.dsn(database or self.database)
+        dsn = self.servers.postgres.endpoint.dsn(database or self.database)
         connection = await asyncpg.connect(dsn, server_settings={"search_path": self.service})
         try:
             yield connection
@@ -73,7 +73,7 @@ class BenchmarkEnv:
 
     def channel(self) -> AbstractAsyncContextManager[Any]:
         """A channel in the virtual host, as the administrator."""
-        return admin_channel(self.servers.broker.address, self.vhost)
+        return admin_channel(self.servers.broker.endpoints, self.vhost)
 
     async def server_versions(self) -> dict[str, str]:
         async with self.owner() as connection:

@@ -59,6 +59,6 @@ def verdict(targets: Sequence[Target], broken: Sequence[str]) -> None:
     heading("Verdict")
     for target in targets:
         sign = "[green]met[/green]" if target.met else "[yellow]missed[/yellow]"
-        out.print(f"  {target.number} {target.what}: [bold]{target.value:.2f}[/bold], {target.wanted}: {sign}")
+        out.print(f"  {target.id} {target.quantity}: [bold]{target.value:.2f}[/bold], {target.bound_text}: {sign}")
     for text in broken:
         out.print(f"  [red]broken:[/red] {text}", markup=True)

@@ -26,9 +26,9 @@ class ExitCode(IntEnum):
 class Target(msgspec.Struct, frozen=True):
     """A measured value and the bound that it must respect."""
 
-    number: str
+    id: str
     """`P1` to `P9`, as in docs/performance.md."""
-    what: str
+    quantity: str
     """The measured quantity, in words."""
     value: float
     bound: float
@@ -40,7 +40,7 @@ class Target(msgspec.Struct, frozen=True):
         return self.value <= self.bound if self.at_most else self.value >= self.bound
 
     @property
-    def wanted(self) -> str:
+    def bound_text(self) -> str:
         return f"{'at most' if self.at_most else 'at least'} {self.bound:g}"
 
 

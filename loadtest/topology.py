@@ -83,7 +83,7 @@ def topology(
 
 async def measure_topologies(servers: Servers, scale: int) -> tuple[TopologyCost, TopologyCost]:
     """Measure a tenth of the topology, and then all of it."""
-    broker = servers.broker.address
+    broker = servers.broker.endpoints
     login = (broker.admin_username, broker.admin_password)
     secrets = SecretDirectory(servers.instance_dir / "topology-secrets")
     async with ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:

@@ -54,8 +54,8 @@ class MessagingEnv:
         self.database_name = f"test_{secrets.token_hex(4)}"
         self.telemetry = RecordingTelemetry()
         self.broker_url = ""
-        self.broker_port = servers.broker.address.amqps_port
-        self.database_port = servers.postgres.address.port
+        self.broker_port = servers.broker.endpoints.amqps_port
+        self.database_port = servers.postgres.endpoint.port
 
     async def __aenter__(self) -> Self:
         await self.set_up()
@@ -65,7 +65,7 @@ class MessagingEnv:
         await self.tear_down()
 
     async def set_up(self) -> None:
-        broker, postgres = self.servers.broker.address, self.servers.postgres.address
+        broker, postgres = self.servers.broker.endpoints, self.servers.postgres.endpoint
         self.broker_url = f"amqps://{broker.host}:{self.broker_port}/{self.vhost}"
         async with self.management_api() as api:
             await self._put(api, f"vhosts/{self.vhost}", {})
@@ -98,7 +98,7 @@ class MessagingEnv:
     async def tear_down(self) -> None:
         async with self.management_api() as api:
             await api.delete(f"vhosts/{self.vhost}")
-        admin = await asyncpg.connect(self.servers.postgres.address.dsn("postgres"))
+        admin = await asyncpg.connect(self.servers.postgres.endpoint.dsn("postgres"))
         await admin.execute(f'DROP DATABASE IF EXISTS "{self.database_name}" WITH (FORCE)')
         await admin.close()
 
@@ -106,7 +106,7 @@ class MessagingEnv:
 
     @asynccontextmanager
     async def management_api(self) -> AsyncIterator[httpx.AsyncClient]:
-        broker = self.servers.broker.address
+        broker = self.servers.broker.endpoints
         async with httpx.AsyncClient(
             base_url=f"{broker.management_url}/api/",
             auth=(broker.admin_username, broker.admin_password),
@@ -129,12 +129,12 @@ class MessagingEnv:
             await self._put(api, f"permissions/{self.vhost}/{name}", _permissions("^$", write, read))
 
     def broker_address(self, user: str = "probe") -> BrokerAddress:
-        return BrokerAddress(self.broker_url, self.folder / f"{user}-rabbitmq", self.servers.broker.address.ca_file)
+        return BrokerAddress(self.broker_url, self.folder / f"{user}-rabbitmq", self.servers.broker.endpoints.ca_file)
 
     @asynccontextmanager
     async def channel(self) -> AsyncIterator[Any]:
         """Open a channel of the administrator in the vhost."""
-        broker = self.servers.broker.address
+        broker = self.servers.broker.endpoints
         url = broker.amqps_url(vhost=self.vhost) + f"?cafile={broker.ca_file}"
         connection = await aiormq.connect(url)
         try:
@@ -147,7 +147,7 @@ class MessagingEnv:
 
         `fields` are attributes of `delivery_of`, for example another `user_id` or `routing_key`, and AMQP properties.
         """
-        broker, exchange = self.servers.broker.address, f"to.{queue}"
+        broker, exchange = self.servers.broker.endpoints, f"to.{queue}"
         async with self.channel() as channel:
             await channel.exchange_declare(exchange, exchange_type="fanout", durable=True)
             await channel.queue_bind(queue, exchange)
@@ -194,7 +194,7 @@ class MessagingEnv:
     async def receive(self, queue: str, count: int) -> list[Received]:
         """Consume the first messages of a queue, with their properties as bytes."""
         found: list[Received] = []
-        broker = self.servers.broker.address
+        broker = self.servers.broker.endpoints
         connection = driver(broker.amqps_url(vhost=self.vhost), ssl.create_default_context(cafile=broker.ca_file))
         await connection.connect()
         try:
@@ -216,7 +216,7 @@ class MessagingEnv:
     # The database
 
     def database_address(self) -> DatabaseAddress:
-        postgres = self.servers.postgres.address
+        postgres = self.servers.postgres.endpoint
         url = f"postgresql://probe@{postgres.host}:{self.database_port}/{self.database_name}"
         return DatabaseAddress(url, self.folder / "probe-postgres" / "password", postgres.ca_file)
 
@@ -225,7 +225,7 @@ class MessagingEnv:
 
     async def sql(self, statement: str, *arguments: object) -> list[Any]:
         """Run a statement as the owner, in the schema of the service."""
-        dsn = self.servers.postgres.address.dsn(self.database_name)
+        dsn = self.servers.postgres.endpoint.dsn(self.database_name)
         connection = await asyncpg.connect(dsn, server_settings={"search_path": "probe"})
         try:
             return list(await connection.fetch(statement, *arguments))

@@ -36,7 +36,7 @@ class SharedServers:
 def write_addresses(servers: Servers, file: Path) -> None:
     """Write the addresses to a file that only this user can read, because they contain passwords."""
     file.touch(mode=0o600)
-    addresses = {"broker": asdict(servers.broker.address), "postgres": asdict(servers.postgres.address)}
+    addresses = {"broker": asdict(servers.broker.endpoints), "postgres": asdict(servers.postgres.endpoint)}
     file.write_text(json.dumps(addresses, default=str))
 
 

@@ -34,7 +34,7 @@ class ServiceDatabase:
     """A new database with the schemas of the given services, and the addresses that their roles use."""
 
     def __init__(self, servers: Servers, folder: Path) -> None:
-        self._postgres = servers.postgres.address
+        self._postgres = servers.postgres.endpoint
         self._folder = folder
         self.name = f"test_{secrets.token_hex(4)}"
 

@@ -1,4 +1,4 @@
-"""`python -m warren` is `warren`."""
+"""Runs the command `warren` as `python -m warren`."""
 
 from warren.entry import warren
 

@@ -108,7 +108,7 @@ class ApiClient:
             found = [order for order in self.list(customer=customer, limit=100) if order.id.hex.endswith(name)]
         if len(found) != 1:
             what = "no order" if not found else f"{len(found)} customers have an order"
-            raise ClientError(f"{what} {name!r}" + ("; name one with --user" if found else f" at {self.url}"))
+            raise ClientError(f"{what} {name!r}" + ("; name one with --customer" if found else f" at {self.url}"))
         return found[0]
 
     def history(self, order_id: UUID) -> "list[HistoryEntry] | None":

@@ -64,7 +64,7 @@ def run(*, logs: bool) -> int:
 def _run_orders(system: System, client: ApiClient, *, live: bool) -> list[ScenarioRun]:
     runs = [play.place(client, scene) for scene in play.SCENARIOS]
     again = client.place(play.SCENARIOS[0].body)
-    send_poison(system.servers.broker.address, "inventory.queue")
+    send_poison(system.servers.broker.endpoints, "inventory.queue")
     show: Any = nullcontext()
     if live and _out.is_terminal:
         show = Live(get_renderable=lambda: _board(runs), console=_out, refresh_per_second=10, transient=True)
@@ -77,7 +77,7 @@ def _run_orders(system: System, client: ApiClient, *, live: bool) -> list[Scenar
 
 
 async def _examine(system: System, runs: Sequence[ScenarioRun]) -> tuple[list[Check], list[Any], list[Any], str]:
-    database, broker = system.servers.postgres.address, system.servers.broker.address
+    database, broker = system.servers.postgres.endpoint, system.servers.broker.endpoints
     accepted = [run.order.id for run in runs]
     checks = await invariants.wait_for_invariants(database, broker, seconds=PATIENCE, accepted=accepted)
     connection = await asyncpg.connect(database.dsn())

@@ -120,7 +120,7 @@ class System:
     @property
     def urls(self) -> dict[str, str]:
         """All URLs by name; the name of a metrics URL is `METRICS` and the process."""
-        broker, database = self.servers.broker.address, self.servers.postgres.address
+        broker, database = self.servers.broker.endpoints, self.servers.postgres.endpoint
         return {
             "orders": f"{self.url('order-api')}/orders",
             "API document": f"{self.url('order-api')}/schema/openapi.json",
@@ -156,7 +156,7 @@ class System:
         )
 
     def _settings(self, name: str) -> dict[str, str]:
-        broker, database = self.servers.broker.address, self.servers.postgres.address
+        broker, database = self.servers.broker.endpoints, self.servers.postgres.endpoint
         service = name.split("-", maxsplit=1)[0]
         settings = service_settings(
             service,
@@ -206,7 +206,7 @@ class System:
             raise StartError(str(error)) from error
 
     async def _migrate(self) -> None:
-        database = self.servers.postgres.address
+        database = self.servers.postgres.endpoint
         for schema in SCHEMAS:
             load_or_create_secret(self.secrets / f"{schema}-postgres" / "password")
         url = f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}"
@@ -214,7 +214,7 @@ class System:
         await prepare_database(url, database.admin_password, database.ca_file, self.secrets, schemas)
 
     async def _apply_topology(self) -> None:
-        broker = self.servers.broker.address
+        broker = self.servers.broker.endpoints
         login = (broker.admin_username, broker.admin_password)
         async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
             await topology.apply(self._topologies, api, self.secrets, self._report.status)
@@ -254,7 +254,7 @@ class System:
 
     def management(self, path: str) -> bytes:
         """Send a GET request to the management API as the administrator. Raises NoResponse."""
-        broker = self.servers.broker.address
+        broker = self.servers.broker.endpoints
         login = basic_auth(broker.admin_username, broker.admin_password)
         response = request("GET", f"{broker.management_url}/api/{path}", headers=login, ca_file=broker.ca_file)
         if response.is_error:

@@ -87,7 +87,7 @@ def _description(system: System) -> str:
         *((name, url) for name, url in system.urls.items() if not name.startswith(METRICS)),
         ("  login", f"{user} / {password} (RabbitMQ management UI)"),
         ("  passwords", f"{system.secrets} (of all other users and roles)"),
-        ("CA", system.servers.broker.address.ca_file),
+        ("CA", system.servers.broker.endpoints.ca_file),
         ("logs", f"{system.folder / 'logs'}, or: .venv/bin/warren logs"),
         ("metrics", "URLs: .venv/bin/warren status"),
     ]
@@ -99,7 +99,7 @@ def _description(system: System) -> str:
             "Try, in another terminal:",
             f"  curl -X POST {system.urls['orders']} -H 'Content-Type: application/json'"
             ' -d \'{"orderId": "1", "user": "you", "items": ["mug"]}\'',
-            "  .venv/bin/warren order place mug:2 --user you --watch",
+            "  .venv/bin/warren order place mug:2 --customer you --watch",
             "Stop with Ctrl-C, or `make down`.",
             "",
         ]

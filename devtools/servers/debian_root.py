@@ -35,7 +35,7 @@ NOT_UNPACKED = re.compile(
 NOT_KEPT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/i18n", "usr/share/info")
 SERVICE_UID = 60800  # outside the ranges that Debian assigns
 SPACE_NEEDED = 600 * 2**20  # bytes, for packages and unpacked files together
-MINIMUM_RABBITMQ = (4, 3, 1)
+MIN_RABBITMQ_VERSION = (4, 3, 1)
 
 
 def debian_root(report: ProgressReport) -> Path:
@@ -99,7 +99,7 @@ def _locked(file: Path) -> Iterator[None]:
 def _require_version(archives: list[Path]) -> None:
     names = " ".join(archive.name for archive in archives)
     found = re.search(r"rabbitmq-server_([\d.]+)", names)
-    if found is None or tuple(int(part) for part in found[1].split(".")) < MINIMUM_RABBITMQ:
+    if found is None or tuple(int(part) for part in found[1].split(".")) < MIN_RABBITMQ_VERSION:
         raise RootError(
             f"The Debian mirror offers rabbitmq-server {found[1] if found else '(none)'} in {SUITE}; "
             "4.3.1 or newer is needed. A mirror frozen in the past cannot be used."

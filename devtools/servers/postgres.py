@@ -72,7 +72,7 @@ class Postgres(Server):
     def __init__(self, runtime: ServerRuntime, instance_dir: Path, port: int, certificates: Certificates) -> None:
         super().__init__(runtime, instance_dir / "logs" / "postgres.log")
         self._certificates = certificates
-        self.address = DatabaseEndpoint(
+        self.endpoint = DatabaseEndpoint(
             host=LOOPBACK,
             port=port,
             admin_username=ADMIN,
@@ -81,11 +81,11 @@ class Postgres(Server):
             database=DATABASE,
         )
 
-    def _launch(self) -> list[str]:
+    def _prepare_command(self) -> list[str]:
         server = self._certificates.server("postgres")
         configuration = CONFIGURATION.format(
             host=self._runtime.listen_host,
-            port=self.address.port,
+            port=self.endpoint.port,
             certificate=self._runtime.file("server.pem"),
             key=self._runtime.file("server.key"),
         )
@@ -94,8 +94,8 @@ class Postgres(Server):
             "server.key": server.key_file.read_bytes(),
             "postgresql.conf": configuration.encode(),
             "pg_hba.conf": ACCESS.encode(),
-            "password": self.address.admin_password.encode() + b"\n",
+            "password": self.endpoint.admin_password.encode() + b"\n",
         }
         folder = self._runtime.file("password").parent
         argv = ["sh", "-c", START, "start-postgres", str(self._runtime.data), str(folder)]
-        return self._runtime.launch(argv, {}, files, [self.address.port])
+        return self._runtime.launch(argv, {}, files, [self.endpoint.port])

@@ -15,10 +15,10 @@ from devtools.servers.endpoints import BrokerEndpoints
 from devtools.servers.runtime import ServerRuntime
 from devtools.servers.server import Server
 
-PUBLIC_PORTS = ("amqps", "management", "stream", "metrics")
-PORTS = (*PUBLIC_PORTS, "epmd", "distribution")
+CLIENT_PORTS = ("amqps", "management", "stream", "metrics")
+PORTS = (*CLIENT_PORTS, "epmd", "distribution")
 ADMIN = "admin"
-MINIMUM_VERSION = (4, 3, 1)
+MIN_VERSION = (4, 3, 1)
 PLUGINS = (
     "rabbitmq_management",
     "rabbitmq_prometheus",
@@ -65,7 +65,7 @@ disk_free_limit.absolute = 200MB
 
 
 class RabbitMQ(Server):
-    """Starts the broker at `address`. The first start creates the administrator."""
+    """A broker with the addresses and the login in `endpoints`. The first start creates the administrator."""
 
     name = "RabbitMQ"
     ready_line = re.compile(rb"Server startup complete")
@@ -76,7 +76,7 @@ class RabbitMQ(Server):
         super().__init__(runtime, instance_dir / "logs" / "rabbitmq.log")
         self._ports = dict(ports)
         self._certificates = certificates
-        self.address = BrokerEndpoints(
+        self.endpoints = BrokerEndpoints(
             host=LOOPBACK,
             amqps_port=ports["amqps"],
             management_url=f"https://{LOOPBACK}:{ports['management']}",
@@ -92,7 +92,7 @@ class RabbitMQ(Server):
         """Return the output of a command (about 0.6 s). `tool` may be another program, such as `rabbitmq-queues`."""
         return self._runtime.run([tool, *arguments], self._environment(), time_limit)
 
-    def _launch(self) -> list[str]:
+    def _prepare_command(self) -> list[str]:
         server = self._certificates.server("rabbitmq")
         tls_files = {
             "cacertfile": self._runtime.file("ca.pem"),
@@ -100,7 +100,7 @@ class RabbitMQ(Server):
             "keyfile": self._runtime.file("server.key"),
         }
         configuration = render_configuration(
-            self._runtime.listen_host, self.address.host, self._ports, self.address.admin_password, tls_files
+            self._runtime.listen_host, self.endpoints.host, self._ports, self.endpoints.admin_password, tls_files
         )
         files = {
             "ca.pem": self._certificates.ca_file.read_bytes(),
@@ -110,12 +110,12 @@ class RabbitMQ(Server):
             "enabled_plugins": f"[{','.join(PLUGINS)}].\n".encode(),
             ".erlang.cookie": self._cookie.encode(),
         }
-        ports = [self._ports[purpose] for purpose in PUBLIC_PORTS]
+        ports = [self._ports[purpose] for purpose in CLIENT_PORTS]
         return self._runtime.launch(["rabbitmq-server"], self._environment(), files, ports)
 
-    def _check(self, output: bytes) -> None:
+    def _check_version(self, output: bytes) -> None:
         found = re.search(rb"Starting RabbitMQ (\d+)\.(\d+)\.(\d+)", output)
-        if found is None or tuple(int(part) for part in found.groups()) < MINIMUM_VERSION:
+        if found is None or tuple(int(part) for part in found.groups()) < MIN_VERSION:
             version = b".".join(found.groups()).decode() if found else "unknown"
             raise ServerError(
                 f"This is RabbitMQ {version}; 4.3.1 or newer is needed: older brokers ignore delayed retry."

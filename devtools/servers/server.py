@@ -40,11 +40,11 @@ class Server(ABC):
         self._starting = threading.Lock()
 
     @abstractmethod
-    def _launch(self) -> list[str]:
+    def _prepare_command(self) -> list[str]:
         """Write the configuration; returns the command that runs the server."""
 
-    def _check(self, output: bytes) -> None:  # noqa: B027 (optional)
-        """Raises ServerError if the log of this start shows that the server is unsuitable."""
+    def _check_version(self, output: bytes) -> None:  # noqa: B027 (optional)
+        """Raises ServerError if the log of this start shows an unsuitable version."""
 
     @property
     def pid(self) -> int | None:
@@ -62,7 +62,7 @@ class Server(ABC):
             if self.running:
                 return
             self._abandoned.clear()
-            command = self._launch()
+            command = self._prepare_command()
             self._serving = False
             self._output = b""
             log = LogFile(self.log_file, append=True)
@@ -135,7 +135,7 @@ class Server(ABC):
             ended = process.poll()
             output = self._output
             if self.ready_line.search(output) and ended is None:
-                self._check(output)
+                self._check_version(output)
                 return
             if self._abandoned.is_set():
                 raise ServerError(f"The start of {self.name} was interrupted.")

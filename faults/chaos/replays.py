@@ -66,7 +66,7 @@ def replay_parked(harness: FaultHarness) -> Counter[str]:
 
 
 def _broker_access(harness: FaultHarness) -> BrokerAccess:
-    broker = harness.servers.broker.address
+    broker = harness.servers.broker.endpoints
     return BrokerAccess(
         broker_url=f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
         broker_credentials=harness.secrets / "dlq-rabbitmq",
@@ -76,7 +76,7 @@ def _broker_access(harness: FaultHarness) -> BrokerAccess:
 
 
 def _database_access(harness: FaultHarness) -> DatabaseAccess:
-    database = harness.servers.postgres.address
+    database = harness.servers.postgres.endpoint
     return DatabaseAccess(
         database_url=f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}",
         database_password_file=harness.folder / "secrets" / "postgres-admin",

@@ -13,7 +13,7 @@ from devtools import invariants
 from devtools.invariants import Check
 from faults.chaos.customers import ChaosCustomers
 from faults.chaos.environment import PAYMENT_DEADLINE, RESTARTS, ChaosEnvironment
-from faults.chaos.injections.registry import retrying
+from faults.chaos.injections.registry import retry
 from faults.chaos.ledger import ClientLedger
 from faults.chaos.plan import PlannedFault, plan
 from faults.chaos.replays import replay_all_unrouted, replay_parked
@@ -159,20 +159,20 @@ class ChaosRun:
     def _drain(self, began: float, advance: Callable[[float, str], None]) -> None:
         """Wait until nothing is left to do, and replay messages whose reason for being parked is gone."""
         env = self.environment
-        last, moved = retrying(self._left_to_do), time.monotonic()
+        last, moved = retry(self._left_to_do), time.monotonic()
         while time.monotonic() < min(began + DRAIN_SECONDS, moved + STALL_SECONDS) and not env.stopping.is_set():
-            now = retrying(self._left_to_do)
+            now = retry(self._left_to_do)
             if not any(now):
                 return
             if now != last:
                 last, moved = now, time.monotonic()
             detail = "{} orders active, {} messages queued, {} to publish, {} parked".format(*now)
             advance((time.monotonic() - began) / DRAIN_SECONDS, detail)
-            if unrouted := retrying(lambda: replay_all_unrouted(env)):
+            if unrouted := retry(lambda: replay_all_unrouted(env)):
                 env.replays["unrouted"] += unrouted
-            if retrying(env.is_idle):
+            if retry(env.is_idle):
                 # Not before: an active order may still cause a message to be parked.
-                env.replays.update(retrying(lambda: replay_parked(env)))
+                env.replays.update(retry(lambda: replay_parked(env)))
             env.pause(1)
 
     def _left_to_do(self) -> tuple[int, int, int, int]:
@@ -188,7 +188,7 @@ class ChaosRun:
 
     def _result(self, drain_seconds: float) -> ChaosResult:
         ledger, environment = self.ledger, self.environment
-        database, broker = environment.servers.postgres.address, environment.servers.broker.address
+        database, broker = environment.servers.postgres.endpoint, environment.servers.broker.endpoints
         accepted = set(ledger.accepted.values())
         checks = asyncio.run(invariants.wait_for_invariants(database, broker, seconds=CHECK_SECONDS, accepted=accepted))
         found: dict[UUID, str] = {

@@ -93,7 +93,7 @@ class ConsumerComparison:
         async with self._env.channel() as channel:
             for queue in ("probe.queue", "published.queue"):
                 await channel.queue_purge(queue)
-            user = self._env.servers.broker.address.admin_username
+            user = self._env.servers.broker.endpoints.admin_username
             properties = spec.Basic.Properties(content_type=CONTENT_TYPE, delivery_mode=2, user_id=user)
             for start in range(0, self._messages, WINDOW):
                 bodies = [events.created(self._chance, user) for _ in range(min(WINDOW, self._messages - start))]

@@ -52,7 +52,7 @@ def orders(
             )
         checks = asyncio.run(system.check_invariants(accepted))
         system.system.processes.stop_all()
-        counted = asyncio.run(counts.count(system.servers.postgres.address, orders))
+        counted = asyncio.run(counts.count(system.servers.postgres.endpoint, orders))
         result = None
         if baseline and profile is None:
             with progress.step("Baseline"):

@@ -51,7 +51,7 @@ class WarrenSystem:
         }
         self.system = System(self._folder, report=self._report, fresh=True, environment=settings)
         self.system.__enter__()
-        self._received = asyncio.run(exactly_once.received_messages(self.servers.broker.address))
+        self._received = asyncio.run(exactly_once.received_messages(self.servers.broker.endpoints))
         if self._profile is not None:
             self._restart_profiled(self._profile)
         for name in self._stopped:
@@ -97,7 +97,7 @@ class WarrenSystem:
 
     async def check_invariants(self, accepted: Collection[UUID]) -> list[Check]:
         """Check the invariants of every system, and that each event was published and processed exactly once."""
-        database, broker = self.servers.postgres.address, self.servers.broker.address
+        database, broker = self.servers.postgres.endpoint, self.servers.broker.endpoints
         checks = await invariants.wait_for_invariants(database, broker, seconds=SETTLING_SECONDS, accepted=accepted)
         async with self.connection() as connection:
             checks.append(await exactly_once.check_published(connection, broker, self._received, self._since))
@@ -107,7 +107,7 @@ class WarrenSystem:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["asyncpg.Connection[Any]"]:
         """A connection of the database's owner."""
-        connection = await asyncpg.connect(self.servers.postgres.address.dsn())
+        connection = await asyncpg.connect(self.servers.postgres.endpoint.dsn())
         try:
             yield connection
         finally:

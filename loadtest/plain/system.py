@@ -122,7 +122,7 @@ class PlainSystem:
         """Queues that are not empty, and the number of all queues. The broker reports depths some seconds late."""
         deadline = time.monotonic() + SETTLING_SECONDS
         while True:
-            depths = await queue_depths(self._servers.broker.address, self._env.vhost)
+            depths = await queue_depths(self._servers.broker.endpoints, self._env.vhost)
             full = {name: depth for name, depth in depths.items() if depth}
             if not full or time.monotonic() > deadline:
                 return full, len(depths)

@@ -29,7 +29,7 @@ class PreloadedSystem(WarrenSystem):
 
     async def fill_tables(self, rows: int, on_table: Callable[[float, str], None]) -> int:
         """Insert `rows` rows into every table that grows with orders; returns the number of all rows."""
-        total = await history.fill(self.servers.postgres.address, rows, on_table)
+        total = await history.fill(self.servers.postgres.endpoint, rows, on_table)
         self._since = new_id()
         return total
 
@@ -41,7 +41,7 @@ class PreloadedSystem(WarrenSystem):
         def properties(number: int) -> spec.Basic.Properties:
             return spec.Basic.Properties(delivery_mode=2, message_id=str(number))
 
-        async with admin_channel(self.servers.broker.address, VHOST) as channel:
+        async with admin_channel(self.servers.broker.endpoints, VHOST) as channel:
             for start in range(0, messages, WINDOW):
                 frames = [
                     PublishFrame.of("", QUEUE, bodies[number % BODIES], properties(number))
@@ -53,10 +53,10 @@ class PreloadedSystem(WarrenSystem):
                     raise RunFailed(f"{QUEUE} does not take every message")
                 forget(channel, frames)
                 on_progress(start / messages)
-        self._received = await exactly_once.received_messages(self.servers.broker.address)
+        self._received = await exactly_once.received_messages(self.servers.broker.endpoints)
 
     async def queue_depth(self) -> int:
-        async with admin_channel(self.servers.broker.address, VHOST) as channel:
+        async with admin_channel(self.servers.broker.endpoints, VHOST) as channel:
             return int((await channel.queue_declare(QUEUE, passive=True)).message_count)
 
     async def sequential_reads(self) -> dict[str, int]:
@@ -68,6 +68,6 @@ class PreloadedSystem(WarrenSystem):
     async def check_invariants(self, accepted: Collection[UUID]) -> list[Check]:
         """Check them over old and new orders, once: the messages of the stopped service are removed before."""
         if self._stopped:
-            async with admin_channel(self.servers.broker.address, VHOST) as channel:
+            async with admin_channel(self.servers.broker.endpoints, VHOST) as channel:
                 await channel.queue_purge(QUEUE)
         return await super().check_invariants(accepted)

@@ -86,8 +86,8 @@ async def check_invariants(
         return {}
 
     monkeypatch.setattr(invariants, "queue_depths", no_queues)
-    database = dataclasses.replace(servers.postgres.address, database=db.name)
-    checks = await invariants.check_invariants(database, servers.broker.address, accepted=orders)
+    database = dataclasses.replace(servers.postgres.endpoint, database=db.name)
+    checks = await invariants.check_invariants(database, servers.broker.endpoints, accepted=orders)
     # No broker confirms events here, so they stay in the outboxes.
     broken = [f"{check.name}: {check.detail}" for check in checks if not check.held and "outbox" not in check.name]
     assert broken == []

@@ -1,4 +1,4 @@
-"""Guarantees 3 and 4 for effects: each event makes one call as a rule, and always under the same key."""
+"""Guarantees 3 and 4 of docs/messaging.md, for effects: normally one call for each event, always with the same key."""
 
 import asyncio
 import random
@@ -16,10 +16,10 @@ PAID = OrderPaid(customer="gayal", total_cents=1, currency="EUR")
 
 
 class FakeGateway(msgspec.Struct):
-    """Stands in for the outside world, keeps every call and fails the first `fail` calls under each key."""
+    """A gateway that records every call and fails the first `failures_per_key` calls with each key."""
 
     calls: list[str] = msgspec.field(default_factory=list)
-    fail: int = 0
+    failures_per_key: int = 0
     refuse: bool = False
 
     def effect(self) -> Effect[RecordingTransaction, str, str]:
@@ -30,7 +30,7 @@ class FakeGateway(msgspec.Struct):
             self.calls.append(key)
             if self.refuse:
                 raise PermanentError("the gateway refuses")
-            if self.calls.count(key) <= self.fail:
+            if self.calls.count(key) <= self.failures_per_key:
                 raise TransientError("the gateway is busy")
             return f"receipt {key}"
 
@@ -68,7 +68,7 @@ async def test_3_an_event_without_an_intent_makes_no_call_and_is_done(backend: B
 
 
 async def test_4_a_failed_call_is_retried_under_the_same_key(backend: Backend) -> None:
-    gateway = FakeGateway(fail=2)
+    gateway = FakeGateway(failures_per_key=2)
     event = event_of(PAID)
     async with backend.consume({OrderPaid: gateway.effect()}, attempts=5) as queue:
         await queue.deliver(event)
@@ -82,7 +82,7 @@ async def test_4_a_refused_call_parks_the_event_and_stores_no_result(backend: Ba
     gateway = FakeGateway(refuse=True)
     async with backend.consume({OrderPaid: gateway.effect()}, attempts=5) as queue:
         await queue.deliver(event_of(PAID))
-        assert [letter.reason for letter in await queue.parked()] == ["the gateway refuses"]
+        assert [parked.reason for parked in await queue.parked()] == ["the gateway refuses"]
         assert len(gateway.calls) == 1
         assert await queue.recorded() == []
         assert await queue.announced() == []
@@ -114,7 +114,7 @@ async def test_4_failing_calls_beside_succeeding_calls_all_succeed_in_the_end(ba
 
     async def fail_half(key: str) -> str:
         await asyncio.sleep(random.uniform(0, 0.03))
-        gateway.fail = int(key[-1] in "02468ace")
+        gateway.failures_per_key = int(key[-1] in "02468ace")
         return await effect.perform(key)
 
     events = [event_of(PAID) for _ in range(200)]

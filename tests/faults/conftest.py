@@ -57,7 +57,7 @@ def harness(shared_harness: FaultHarness, customers: Customers) -> Iterator[Faul
     began = time.monotonic()
     harness.repair()
     accepted = set(customers.accepted.values())
-    database, broker = harness.servers.postgres.address, harness.servers.broker.address
+    database, broker = harness.servers.postgres.endpoint, harness.servers.broker.endpoints
     checks = asyncio.run(invariants.wait_for_invariants(database, broker, seconds=SETTLING_SECONDS, accepted=accepted))
     harness.processes.check()
     broken = [f"{check.name}: {check.detail}" for check in checks if not check.held]

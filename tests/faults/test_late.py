@@ -8,8 +8,8 @@ from tests.faults.customers import Customers
 
 
 def test_a_late_payment_is_refunded(harness: FaultHarness, customers: Customers) -> None:
-    """The payment service is frozen after the gateway has charged one order; four more orders wait for it. Past the
-    deadline all five are cancelled, and the charge is refunded."""
+    """The payment service is frozen after the gateway has charged one order; four more orders wait for the service.
+    After the deadline all five are cancelled, and the charge is refunded."""
     harness.set_failpoint("payment", "before result", number=signal.SIGSTOP)
     charged = customers.order("item1")
     eventually(lambda: harness.failpoint_hit("payment") and harness.is_frozen("payment"))
@@ -25,6 +25,7 @@ def test_a_late_payment_is_refunded(harness: FaultHarness, customers: Customers)
     eventually(lambda: "order.cancelled" in harness.event_types(charged))
     assert {"payment.success", "payment.refunded"} <= set(harness.event_types(charged))
     for order_id in waiting:
+        # Never charged, or charged and refunded.
         assert harness.count("gateway.entries", f"key = '{order_id}'") in {0, 2}
 
 

@@ -76,11 +76,11 @@ async def api(emulator: ApiServerEmulator) -> AsyncIterator[ApiClient]:
 @pytest.fixture
 async def env(api: ApiClient, servers: Servers, quick_counts: None, tmp_path: Path) -> AsyncIterator[OperatorEnv]:
     """After the test, the operator's log must not contain credentials or stack traces."""
-    async with operator_env(api, servers.broker.address, tmp_path) as opened:
+    async with operator_env(api, servers.broker.endpoints, tmp_path) as opened:
         yield opened
         log = opened.logs()
     assert "Traceback" not in log, log
-    assert servers.broker.address.admin_password not in log
+    assert servers.broker.endpoints.admin_password not in log
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Mutant(msgspec.Struct, frozen=True):
         for file in self.files:
             path = tree / file.path
             if not path.is_file():
-                raise PatchDoesNotApply(f"{self.name}: there is no {file.path}; make the patch again")
+                raise PatchDoesNotApply(f"{self.name}: there is no {file.path}; recreate the patch")
             before = path.read_text()
             try:
                 changed[path] = file.applied(before)

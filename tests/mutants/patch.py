@@ -40,8 +40,8 @@ class FilePatch(msgspec.Struct, frozen=True):
             size = len(hunk.old)
             starts = [start for start in range(len(lines) - size + 1) if lines[start : start + size] == hunk.old]
             if len(starts) != 1:
-                found = "are not there" if not starts else f"are there {len(starts)} times"
-                raise PatchDoesNotApply(f"the lines of hunk {number} {found} in {self.path}: make the patch again")
+                places = f"{len(starts)} places" if starts else "no place"
+                raise PatchDoesNotApply(f"hunk {number} matches {places} in {self.path}; recreate the patch")
             lines[starts[0] : starts[0] + size] = hunk.new
         return "\n".join(lines)
 

@@ -42,7 +42,7 @@ def shop(system: System, client: ApiClient) -> Iterator[Shop]:
     for process in list(shop.frozen):
         shop.thaw(process)
     system.check()
-    database, broker = system.servers.postgres.address, system.servers.broker.address
+    database, broker = system.servers.postgres.endpoint, system.servers.broker.endpoints
     checks = asyncio.run(invariants.wait_for_invariants(database, broker, seconds=40, accepted=shop.accepted))
     broken = [f"{check.name}: {check.detail}" for check in checks if not check.held]
     # Parked messages are what some tests are about; their figures must agree all the same.

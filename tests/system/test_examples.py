@@ -52,7 +52,7 @@ def points(shop: Shop, tmp_path: Path) -> Iterator[Points]:
     shop.system.processes.start(guest.process(port=port))
     yield Points(shop, port)
     shop.system.processes.stop("loyalty")
-    broker = shop.system.servers.broker.address
+    broker = shop.system.servers.broker.endpoints
     login, tls = (broker.admin_username, broker.admin_password), ssl.create_default_context(cafile=broker.ca_file)
     with httpx.Client(base_url=broker.management_url, auth=login, verify=tls) as api:
         for queue in ("loyalty.queue", "loyalty.dlq"):

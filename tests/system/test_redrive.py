@@ -32,7 +32,7 @@ warren()
 
 
 def warren(shop: Shop, folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "warren")) -> Any:
-    broker, database = shop.system.servers.broker.address, shop.system.servers.postgres.address
+    broker, database = shop.system.servers.broker.endpoints, shop.system.servers.postgres.endpoint
     password = folder / "database-password"
     password.write_text(database.admin_password)
     environment = {
@@ -52,7 +52,7 @@ def warren(shop: Shop, folder: Path, *arguments: str, program: tuple[str, ...] =
 @contextmanager
 def parking(shop: Shop, service: str, count: int) -> Iterator[None]:
     """Within the block the service stands still; at its end the next `count` messages of its queue are parked."""
-    broker = shop.system.servers.broker.address
+    broker = shop.system.servers.broker.endpoints
     with shop.without(service):
         yield
         login = (broker.admin_username, broker.admin_password)
@@ -94,7 +94,7 @@ def test_orders_with_parked_events_complete_after_a_killed_and_repeated_replay(s
 
 
 def test_poison_is_parked_again_with_a_new_count_and_can_be_dropped(shop: Shop, tmp_path: Path) -> None:
-    send_poison(shop.system.servers.broker.address, "inventory.queue")
+    send_poison(shop.system.servers.broker.endpoints, "inventory.queue")
 
     def listed() -> list[dict[str, Any]]:
         result = warren(shop, tmp_path, "dlq", "list", "--queue", "inventory", "--json")

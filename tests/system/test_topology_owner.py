@@ -49,7 +49,7 @@ class Runner:
 
     def ask(self, what: Callable) -> object:
         async def asking() -> object:
-            broker = self._system.servers.broker.address
+            broker = self._system.servers.broker.endpoints
             login = (broker.admin_username, broker.admin_password)
             async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
                 return await what(api)

@@ -38,7 +38,7 @@ def test_public_class_names_are_unique() -> None:
                 places.setdefault(node.name, []).append(f"{file.relative_to(ROOT)}:{node.lineno}")
     repeated = {name: found for name, found in places.items() if len(found) > 1}
     assert {name: found for name, found in repeated.items() if name not in SHARED_NAMES} == {}
-    assert SHARED_NAMES.keys() <= repeated.keys(), "the list of shared names holds more than there are"
+    assert SHARED_NAMES.keys() <= repeated.keys(), "SHARED_NAMES lists a name that is not repeated"
 
 
 TOP = sorted({file.relative_to(ROOT).parts[0] for file in files(ROOT)})

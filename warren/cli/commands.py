@@ -14,7 +14,7 @@ app = App(
 
         warren demo              # a tour, checked at the end
         warren up                # the whole system, until Ctrl-C
-        warren order place --user gayal item1 item2 --watch
+        warren order place --customer gayal item1 item2 --watch
         warren dlq list          # parked messages and their reasons
 
     Exit codes: 0 success, 1 failure or a broken invariant, 2 wrong usage, 130 interrupted.

@@ -37,23 +37,24 @@ class BindingInfo(msgspec.Struct, frozen=True):
     destination_type: str
 
 
-def parking_lots(management: str | None, address: BrokerAddress) -> tuple[list[str], str]:
-    """Return the parking lots of the vhost, and why the list is not known ("" if it is).
+class QueuesNotListed(ClientError):
+    """The broker's queues cannot be listed, so its parking lots are not known."""
 
-    Raises ClientError if there are none.
-    """
+
+def list_parking_lots(management: str | None, address: BrokerAddress) -> list[str]:
+    """Return the parking lots of the vhost. Raises QueuesNotListed, and ClientError if there are none."""
     vhost = unquote(urlsplit(address.url).path.removeprefix("/")) or "/"
     if management is None:
-        return [], "the address of the management API is not known (--management-url)"
+        raise QueuesNotListed("the address of the management API is not known (--management-url)")
     try:
         queues = _get(management, address, f"queues/{quote(vhost, safe='')}?disable_stats=true", QueueInfo)
         bindings = _get(management, address, f"bindings/{quote(vhost, safe='')}", BindingInfo)
     except NoResponse as error:
-        return [], f"the list of queues cannot be read from {management} ({error})"
-    found = lots_among(queues, bindings)
+        raise QueuesNotListed(f"the list of queues cannot be read from {management} ({error})") from error
+    found = find_parking_lots(queues, bindings)
     if not found:
         raise ClientError(f"vhost {vhost!r} of {address.url} has no parking lots: is it the right vhost?")
-    return found, ""
+    return found
 
 
 def expected_lots(services: Iterable[str]) -> list[str]:
@@ -61,11 +62,11 @@ def expected_lots(services: Iterable[str]) -> list[str]:
     return [*sorted(f"{name}{LOT_SUFFIX}" for name in services), UNROUTED]
 
 
-def lots_among(queues: Sequence[QueueInfo], bindings: Iterable[BindingInfo]) -> list[str]:
+def find_parking_lots(queues: Sequence[QueueInfo], bindings: Iterable[BindingInfo]) -> list[str]:
     """Return the parking lots by name, the queue of unrouted events last.
 
-    A parking lot has the suffix of one, or is a dead-letter target that does not dead-letter itself. A queue that
-    dead-letters onwards holds messages for a delayed retry.
+    A queue is a parking lot if its name ends in `.dlq`, or if it is a dead-letter target and has no dead-letter
+    exchange: one with a dead-letter exchange holds messages for a delayed retry.
     """
     exchanges = {name for queue in queues if (name := queue.setting("dead-letter-exchange")) is not None}
     direct = {
@@ -91,8 +92,13 @@ def lots_among(queues: Sequence[QueueInfo], bindings: Iterable[BindingInfo]) -> 
     return sorted(found - {UNROUTED}) + [queue.name for queue in queues if queue.name == UNROUTED]
 
 
-def chosen_lots(names: Sequence[str], lots: Sequence[str], address: BrokerAddress, *, complete: bool) -> list[str]:
-    """Return the parking lots in `names`, or all. Raises ClientError for a missing one if `lots` is complete."""
+def select_parking_lots(
+    names: Sequence[str], lots: Sequence[str], address: BrokerAddress, *, complete: bool
+) -> list[str]:
+    """Return the parking lots that `names` name, all `lots` if `names` is empty.
+
+    `complete` states that `lots` holds every parking lot; a name that is not among them then raises ClientError.
+    """
     found = []
     for name in names:
         candidates = (name, f"{name}{LOT_SUFFIX}", f"{name}.queue", f"{name.removesuffix('.queue')}{LOT_SUFFIX}")
@@ -105,13 +111,13 @@ def chosen_lots(names: Sequence[str], lots: Sequence[str], address: BrokerAddres
 
 def _get(management: str, address: BrokerAddress, path: str, kind: type[Any]) -> list[Any]:
     url = f"{management.rstrip('/')}/api/{path}"
-    answer = request("GET", url, headers=basic_auth(*address.login()), ca_file=address.ca_file, timeout=TIMEOUT)
-    if answer.is_error:
-        raise NoResponse(f"{_reason(answer.body)} ({answer.status})")
+    response = request("GET", url, headers=basic_auth(*address.login()), ca_file=address.ca_file, timeout=TIMEOUT)
+    if response.is_error:
+        raise NoResponse(f"{_reason(response.body)} ({response.status})")
     try:
-        return msgspec.json.decode(answer.body, type=list[kind])  # type: ignore[valid-type]
+        return msgspec.json.decode(response.body, type=list[kind])  # type: ignore[valid-type]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise NoResponse(f"not an answer of a management API: {error}") from error
+        raise NoResponse(f"not a response of the management API: {error}") from error
 
 
 def _reason(body: bytes) -> str:

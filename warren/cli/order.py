@@ -7,18 +7,17 @@ from cyclopts import App, Parameter, validators
 from warren.cli.arguments import Json
 
 OrderState = Literal["PENDING", "CONFIRMED", "PAID", "SHIPPED", "COMPLETED", "CANCELLING", "CANCELLED"]
-"""The states of the order service; a test compares them."""
+"""Same as `services.order.domain.OrderState`, which a test checks."""
 
 OrderUrl = Annotated[
     str | None, Parameter(name="--url", help="The order API; default: $WARREN_URL, then the running `warren up`.")
 ]
-OrderName = Annotated[
+OrderSelector = Annotated[
     str,
     Parameter(help="The order's id, the customer's reference, or the end of the id as `order list` shows it."),
 ]
-Customer = Annotated[
-    str | None, Parameter(name="--user", help="The customer, if several customers use the same reference.")
-]
+CUSTOMER = Parameter(name=("--customer", "--user"))
+Customer = Annotated[str | None, CUSTOMER, Parameter(help="The customer, if several customers use the same reference.")]
 Watch = Annotated[bool, Parameter(negative="", help="Follow the order until it is completed or cancelled.")]
 
 app = App(
@@ -27,7 +26,7 @@ app = App(
 
     Try:
 
-        warren order place mug:2 teapot --user gayal --order-id 123 --watch
+        warren order place mug:2 teapot --customer gayal --reference 123 --watch
         warren order list --state CANCELLED
         warren order show 123
         warren order cancel 123
@@ -38,8 +37,8 @@ app = App(
 @app.command
 def place(
     *items: str,
-    user: str = "guest",
-    reference: Annotated[str | None, Parameter(name="--order-id")] = None,
+    customer: Annotated[str, CUSTOMER] = "guest",
+    reference: Annotated[str | None, Parameter(name=("--reference", "--order-id"))] = None,
     payment_token: str = "tok_ok",  # noqa: S107 - a name for a means of payment
     express: Annotated[bool, Parameter(negative="")] = False,
     email: str | None = None,
@@ -53,7 +52,7 @@ def place(
 
     Try:
 
-        warren order place item1 item2 --user gayal --order-id 123
+        warren order place item1 item2 --customer gayal --reference 123
 
         warren order place mug:3 teapot --express --watch
 
@@ -63,7 +62,7 @@ def place(
     ----------
     items
         Items, each as `sku` or `sku:quantity`.
-    user
+    customer
         The customer.
     reference
         The customer's reference of the order, unique for this customer.
@@ -77,14 +76,14 @@ def place(
     phone
         The phone number for notifications.
     idempotency_key
-        Identifies this request: a repetition has no further effect and returns the same answer.
+        Identifies this request: a repetition has no further effect and returns the same response.
     """
     from warren.cli import order_actions
 
     contact = {name: value for name, value in (("email", email), ("phone", phone)) if value}
     body = {
         "orderId": reference,
-        "user": user,
+        "user": customer,
         "items": [order_actions.line_item(item) for item in items],
         "paymentToken": payment_token,
         "express": express,
@@ -94,7 +93,7 @@ def place(
 
 
 @app.command
-def show(order: OrderName, *, customer: Customer = None, as_json: Json = False, url: OrderUrl = None) -> None:
+def show(order: OrderSelector, *, customer: Customer = None, as_json: Json = False, url: OrderUrl = None) -> None:
     """Show one order, with its history from the audit service.
 
     The audit service is that of the running `warren up`, or the one at $WARREN_AUDIT_URL.
@@ -107,7 +106,7 @@ def show(order: OrderName, *, customer: Customer = None, as_json: Json = False, 
 
 
 @app.command
-def watch(order: OrderName, *, customer: Customer = None, as_json: Json = False, url: OrderUrl = None) -> None:
+def watch(order: OrderSelector, *, customer: Customer = None, as_json: Json = False, url: OrderUrl = None) -> None:
     """Follow one order until it is completed or cancelled.
 
     Try: warren order watch 123
@@ -121,7 +120,7 @@ def watch(order: OrderName, *, customer: Customer = None, as_json: Json = False,
 def list_(
     *,
     state: Annotated[OrderState | None, Parameter(help="Only orders in this state.")] = None,
-    user: Annotated[str | None, Parameter(help="Only this customer's orders.")] = None,
+    customer: Annotated[str | None, CUSTOMER, Parameter(help="Only this customer's orders.")] = None,
     limit: Annotated[int, Parameter(help="Show at most this many.", validator=validators.Number(gte=1, lte=100))] = 20,
     as_json: Json = False,
     url: OrderUrl = None,
@@ -136,12 +135,17 @@ def list_(
     """
     from warren.cli import order_actions
 
-    order_actions.print_list(state, user, limit, as_json=as_json, url=url)
+    order_actions.print_list(state, customer, limit, as_json=as_json, url=url)
 
 
 @app.command
 def cancel(
-    order: OrderName, *, customer: Customer = None, watch: Watch = False, as_json: Json = False, url: OrderUrl = None
+    order: OrderSelector,
+    *,
+    customer: Customer = None,
+    watch: Watch = False,
+    as_json: Json = False,
+    url: OrderUrl = None,
 ) -> None:
     """Cancel an order; possible until the parcel has left.
 
@@ -153,7 +157,7 @@ def cancel(
 
 
 @app.command
-def confirm(order: OrderName, *, customer: Customer = None, as_json: Json = False, url: OrderUrl = None) -> None:
+def confirm(order: OrderSelector, *, customer: Customer = None, as_json: Json = False, url: OrderUrl = None) -> None:
     """Confirm, as the customer, that the parcel has arrived.
 
     Try: warren order confirm 123

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from warren.cli.access import BrokerAccess, DatabaseAccess, database_beside
-from warren.cli.discovery import chosen_lots, expected_lots, parking_lots
+from warren.cli.discovery import QueuesNotListed, expected_lots, list_parking_lots, select_parking_lots
 from warren.cli.filters import MessageFilters
 from warren.cli.screen import err, safe_markup
 from warren.errors import ClientError
@@ -76,13 +76,16 @@ async def parked_search(
         err.print("without --database-url: reasons and attempts are not known", style="yellow")
     async with AsyncExitStack() as stack:
         search = ParkedSearch(address, beside, filters, stack)
-        lots, problem = parking_lots(broker.management(), address)
-        if problem:
+        complete = True
+        try:
+            lots = list_parking_lots(broker.management(), address)
+        except QueuesNotListed as error:
+            complete = False
             store = await search.store()
             lots = expected_lots(() if store is None else store.services)
             if not filters.queue:
-                err.print(f"{safe_markup(problem)}. Name other parking lots with --queue", style="yellow")
-        search.lots = chosen_lots(filters.queue, lots, address, complete=not problem)
+                err.print(f"{safe_markup(error)}. Name other parking lots with --queue", style="yellow")
+        search.lots = select_parking_lots(filters.queue, lots, address, complete=complete)
         yield search
 
 

@@ -11,7 +11,7 @@ from aiormq import spec
 
 from faults.chaos.environment import ChaosEnvironment
 from faults.chaos.fault_kinds import ALL_PROCESSES
-from faults.chaos.injections.registry import UNDO_SECONDS, NotInjected, hold, injects, retrying, wait_for
+from faults.chaos.injections.registry import UNDO_SECONDS, NotInjected, hold, injects, retry, wait_for
 from faults.chaos.plan import PlannedFault
 from faults.chaos.replays import replay_unrouted
 from faults.harness import BROKER
@@ -35,13 +35,13 @@ def poison(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> No
         b'"%d' % number + b"x" * 2_000_000 + b'"',
     )
     chosen = rng.sample(bodies, 3)
-    retrying(lambda: env.put_messages([(fault.target, body) for body in chosen]))
+    retry(lambda: env.put_messages([(fault.target, body) for body in chosen]))
 
 
 @injects("events duplicated")
 def duplicate(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
     """Deliver some recent events three times more to one of the queues that received them."""
-    subscribers = retrying(env.subscribers)
+    subscribers = retry(env.subscribers)
     wanted: list[bytes] = []
 
     def found() -> bool:
@@ -53,7 +53,7 @@ def duplicate(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) ->
     wait_for(env, found, f"no recent event went to {fault.target}")
     copies = [body for body in rng.sample(wanted, min(12, len(wanted))) for _ in range(COPIES)]
     rng.shuffle(copies)
-    retrying(lambda: env.put_messages([(fault.target, body) for body in copies]))
+    retry(lambda: env.put_messages([(fault.target, body) for body in copies]))
 
 
 def _type(body: bytes) -> str:
@@ -70,7 +70,7 @@ def reorder(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> N
             env.processes.stop(alias)
         env.pause(fault.seconds)
         wait_for(env, lambda: env.queue_depth(queue) >= MIN_SHUFFLED, f"{queue} has too few messages")
-        retrying(lambda: shuffle(env, queue, rng))
+        retry(lambda: shuffle(env, queue, rng))
 
 
 def shuffle(env: ChaosEnvironment, queue: str, rng: random.Random) -> None:
@@ -123,7 +123,7 @@ def forbid(env: ChaosEnvironment, fault: PlannedFault, _: random.Random) -> None
         env.pause(fault.seconds)
     finally:
         delete = f"DELETE FROM {outbox} WHERE position = $1"  # noqa: S608 - our names
-        retrying(lambda: env.sql(delete, position), UNDO_SECONDS)
+        retry(lambda: env.sql(delete, position), UNDO_SECONDS)
 
 
 @injects("queue full")
@@ -147,15 +147,15 @@ def fill_parking_lot(env: ChaosEnvironment, fault: PlannedFault, rng: random.Ran
 @injects("last binding lost")
 def remove_last_binding(env: ChaosEnvironment, fault: PlannedFault, rng: random.Random) -> None:
     """The only subscriber of an event type loses its binding; unrouted events are replayed to it afterwards."""
-    subscribers = retrying(env.subscribers)
+    subscribers = retry(env.subscribers)
     only = sorted((key, queues[0]) for key, queues in subscribers.items() if len(queues) == 1)
     key, queue = rng.choice(only)
     try:
         env.unbind("workflow.exchange", "q", queue, key)
         env.pause(fault.seconds)
     finally:
-        retrying(env.restore_topology, UNDO_SECONDS)
-        env.replays["unrouted"] += retrying(lambda: replay_unrouted(env, key, [queue]), UNDO_SECONDS)
+        retry(env.restore_topology, UNDO_SECONDS)
+        env.replays["unrouted"] += retry(lambda: replay_unrouted(env, key, [queue]), UNDO_SECONDS)
 
 
 @injects("all bindings lost")
@@ -166,7 +166,7 @@ def remove_all_bindings(env: ChaosEnvironment, fault: PlannedFault, _: random.Ra
         _between_publishes(env, lambda: _unbind_both(env))
         env.pause(fault.seconds)
     finally:
-        retrying(lambda: _between_publishes(env, env.restore_topology), UNDO_SECONDS)
+        retry(lambda: _between_publishes(env, env.restore_topology), UNDO_SECONDS)
 
 
 def _unbind_both(env: ChaosEnvironment) -> None:

@@ -1,4 +1,4 @@
-"""Registry of the injection functions, one for each kind of fault, and the waiting and retrying that they share."""
+"""Registry of the injection functions, one for each kind of fault, and the waits and retries that they share."""
 
 import random
 import time
@@ -20,7 +20,7 @@ T = TypeVar("T")
 INJECTIONS: dict[str, Injection] = {}
 """Injection functions by kind of fault; `injects` fills it."""
 WAIT_SECONDS = 20.0  # for the condition that a fault needs, such as a frame that can be dropped
-RETRY_SECONDS = 15.0  # for an action that other faults may make fail
+RETRY_SECONDS = 15.0  # for an action that may fail because of other faults
 UNDO_SECONDS = 60.0  # the same, for an action that undoes a fault
 SERVER_UNAVAILABLE = (OSError, TimeoutError, httpx.HTTPError, asyncpg.PostgresError, asyncpg.InterfaceError, LocalError,
                MessagingError, aiormq.AMQPError, AssertionError)  # fmt: skip
@@ -41,8 +41,8 @@ def injects(kind: str) -> Callable[[Injection], Injection]:
     return register
 
 
-def retrying(action: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
-    """Repeat `action`, which other faults may make fail, until it succeeds. Raises its last error after `seconds`."""
+def retry(action: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
+    """Repeat `action`, which other faults may disturb, until it succeeds. Raises its last error after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -56,10 +56,10 @@ def retrying(action: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
 def hold(env: ChaosEnvironment, fault: PlannedFault, inject: Callable[[], object], undo: Callable[[], object]) -> None:
     """Inject a fault, wait for its duration, and undo it, also after an error."""
     try:
-        retrying(inject)
+        retry(inject)
         env.pause(fault.seconds)
     finally:
-        retrying(undo, UNDO_SECONDS)
+        retry(undo, UNDO_SECONDS)
 
 
 def wait_for(env: ChaosEnvironment, condition: Callable[[], object], failure: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import asyncpg
 
 from faults.chaos.environment import ChaosEnvironment
-from faults.chaos.injections.registry import UNDO_SECONDS, hold, injects, retrying, wait_for
+from faults.chaos.injections.registry import UNDO_SECONDS, hold, injects, retry, wait_for
 from faults.chaos.plan import PlannedFault
 from services.shared.chassis.scram import verifier
 
@@ -40,11 +40,11 @@ def raise_memory_alarm(env: ChaosEnvironment, fault: PlannedFault, _: random.Ran
         env.servers.broker.rabbitmqctl("set_vm_memory_high_watermark", "absolute", value)
 
     try:
-        retrying(lambda: watermark("1MB"))
+        retry(lambda: watermark("1MB"))
         wait_for(env, lambda: env.api("GET", "nodes")[0]["mem_alarm"], "the broker raised no alarm")
         env.pause(fault.seconds)
     finally:
-        retrying(lambda: watermark(WATERMARK), UNDO_SECONDS)
+        retry(lambda: watermark(WATERMARK), UNDO_SECONDS)
 
 
 @injects("rows locked")
@@ -52,7 +52,7 @@ def lock_rows(env: ChaosEnvironment, fault: PlannedFault, _: random.Random) -> N
     """A transaction from outside of the services stays open."""
 
     async def lock() -> None:
-        connection = await asyncpg.connect(env.servers.postgres.address.dsn())
+        connection = await asyncpg.connect(env.servers.postgres.endpoint.dsn())
         try:
             async with connection.transaction():
                 await connection.execute(LOCKS[fault.target])
@@ -92,8 +92,8 @@ def _rotate(env: ChaosEnvironment, fault: PlannedFault, change: Callable[[], Non
     """Change a password at the server first, and some seconds later in the file that services read."""
     with env.configuration_errors_expected():
         try:
-            retrying(change)
+            retry(change)
             env.pause(fault.seconds)
         finally:
             write()
-            retrying(change, UNDO_SECONDS)
+            retry(change, UNDO_SECONDS)

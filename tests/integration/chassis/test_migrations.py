@@ -16,7 +16,7 @@ from tests.service_replica import ServiceDatabase
 
 
 async def test_migrations_wait_for_a_server_that_starts_late(servers: Servers) -> None:
-    database = servers.postgres.address
+    database = servers.postgres.endpoint
     async with FaultProxy(database.port).serving() as proxy:
         proxy.refuse()
         url = f"postgresql://{database.admin_username}@localhost:{proxy.port}/warren"
@@ -28,7 +28,7 @@ async def test_migrations_wait_for_a_server_that_starts_late(servers: Servers) -
 
 
 async def test_a_refused_login_ends_the_wait_and_so_does_the_time_limit(servers: Servers) -> None:
-    database = servers.postgres.address
+    database = servers.postgres.endpoint
     async with FaultProxy(database.port).serving() as proxy:
         url = f"postgresql://{database.admin_username}@localhost:{proxy.port}/warren"
         await asyncio.wait_for(wait_for_server(url, "not the password", database.ca_file, 600), 60)
@@ -42,7 +42,7 @@ async def test_a_refused_login_ends_the_wait_and_so_does_the_time_limit(servers:
 async def db(servers: Servers, tmp_path: Path) -> AsyncIterator[ServiceDatabase]:
     db = ServiceDatabase(servers, tmp_path)
     yield db
-    admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
+    admin = await asyncpg.connect(servers.postgres.endpoint.dsn("postgres"))
     await admin.execute(f'DROP DATABASE IF EXISTS "{db.name}" WITH (FORCE)')
     await admin.close()
 
@@ -55,7 +55,7 @@ async def login(db: ServiceDatabase, role: str, database: str | None = None) -> 
 
 
 async def test_no_password_reaches_the_servers_log(servers: Servers, db: ServiceDatabase) -> None:
-    admin = await asyncpg.connect(servers.postgres.address.dsn("postgres"))
+    admin = await asyncpg.connect(servers.postgres.endpoint.dsn("postgres"))
     try:
         await admin.execute(f'CREATE DATABASE "{db.name}"')
         await admin.execute(f"ALTER DATABASE \"{db.name}\" SET log_statement = 'ddl'")

@@ -51,19 +51,19 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 def tls(servers: Servers) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(servers.broker.address.ca_file))
+    return ssl.create_default_context(cafile=str(servers.broker.endpoints.ca_file))
 
 
 async def answers(servers: Servers) -> bool:
-    database = await asyncpg.connect(servers.postgres.address.dsn())
+    database = await asyncpg.connect(servers.postgres.endpoint.dsn())
     await database.close()
-    broker = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
+    broker = await aio_pika.connect(servers.broker.endpoints.amqps_url(), ssl_context=tls(servers))
     await broker.close()
     return True
 
 
 async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
-    connection = await asyncpg.connect(servers.postgres.address.dsn())
+    connection = await asyncpg.connect(servers.postgres.endpoint.dsn())
     try:
         assert connection.get_server_version().major >= 16
         assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
@@ -73,13 +73,13 @@ async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
     finally:
         await connection.close()
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="no encryption"):
-        await asyncpg.connect(servers.postgres.address.dsn().split("?")[0], ssl=False)
+        await asyncpg.connect(servers.postgres.endpoint.dsn().split("?")[0], ssl=False)
     await asyncio.sleep(CLOSING)
 
 
 async def test_the_servers_shared_memory_is_private(servers: Servers) -> None:
     """A killed server leaves segments behind, which nothing would remove from the machine's /dev/shm."""
-    connection = await asyncpg.connect(servers.postgres.address.dsn())
+    connection = await asyncpg.connect(servers.postgres.endpoint.dsn())
     try:
         segments = {row[0] for row in await connection.fetch("SELECT pg_ls_dir('/dev/shm')")}
     finally:
@@ -90,12 +90,12 @@ async def test_the_servers_shared_memory_is_private(servers: Servers) -> None:
 
 async def test_wrong_password_is_refused(servers: Servers) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(servers.postgres.address.dsn(password="wrong"))
+        await asyncpg.connect(servers.postgres.endpoint.dsn(password="wrong"))
     await asyncio.sleep(CLOSING)
 
 
 async def test_broker_is_new_enough_and_serves_verified_tls(servers: Servers) -> None:
-    connection = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
+    connection = await aio_pika.connect(servers.broker.endpoints.amqps_url(), ssl_context=tls(servers))
     async with connection:
         transport = connection.transport
         assert transport is not None
@@ -127,7 +127,7 @@ def test_the_administrator_is_the_only_user(servers: Servers) -> None:
 
 
 def test_management_and_metrics_respond_over_https(servers: Servers) -> None:
-    address = servers.broker.address
+    address = servers.broker.endpoints
     credentials = b64encode(f"{address.admin_username}:{address.admin_password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310 (an address of our own)
         f"{address.management_url}/api/overview", headers={"Authorization": f"Basic {credentials}"}
@@ -143,7 +143,7 @@ def test_management_and_metrics_respond_over_https(servers: Servers) -> None:
 
 @pytest.mark.parametrize("server", ["broker", "postgres"])
 def test_neither_server_is_trusted_without_the_private_authority(servers: Servers, server: str) -> None:
-    port = servers.broker.address.amqps_port if server == "broker" else servers.postgres.address.port
+    port = servers.broker.endpoints.amqps_port if server == "broker" else servers.postgres.endpoint.port
     with socket.create_connection(("127.0.0.1", port)) as plain:
         if server == "postgres":
             plain.sendall(bytes.fromhex("00000008 04d2162f"))  # asks for TLS
@@ -153,7 +153,7 @@ def test_neither_server_is_trusted_without_the_private_authority(servers: Server
 
 
 def test_stream_port_speaks_tls(servers: Servers) -> None:
-    address = servers.broker.address
+    address = servers.broker.endpoints
     with (
         socket.create_connection((address.host, address.stream_port)) as plain,
         tls(servers).wrap_socket(plain, server_hostname=address.host) as wrapped,
@@ -169,31 +169,31 @@ def test_passwords_and_keys_are_readable_by_the_owner_only(servers: Servers) -> 
 
 
 async def test_a_confirmed_message_and_a_committed_row_survive_a_kill(servers: Servers) -> None:
-    database = await asyncpg.connect(servers.postgres.address.dsn())
+    database = await asyncpg.connect(servers.postgres.endpoint.dsn())
     await database.execute("CREATE TABLE kept (id int); INSERT INTO kept VALUES (1)")
-    connection = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
+    connection = await aio_pika.connect(servers.broker.endpoints.amqps_url(), ssl_context=tls(servers))
     channel = await connection.channel()
     await channel.declare_queue("kept", durable=True, arguments={"x-queue-type": "quorum"})
     await asyncio.sleep(2.5)  # a quorum queue younger than that may lose its log in a kill
     await channel.default_exchange.publish(aio_pika.Message(b"kept", delivery_mode=2), "kept")
-    before = servers.broker.address, servers.postgres.address
+    before = servers.broker.endpoints, servers.postgres.endpoint
 
     servers.broker.kill()
     servers.postgres.kill()
     assert not servers.broker.running
     assert not servers.postgres.running
     with pytest.raises(OSError, match="Connect call failed"):
-        await asyncpg.connect(servers.postgres.address.dsn())
+        await asyncpg.connect(servers.postgres.endpoint.dsn())
     await connection.close()
     database.terminate()
     servers.broker.start()
     servers.postgres.start()
 
-    assert (servers.broker.address, servers.postgres.address) == before
-    database = await asyncpg.connect(servers.postgres.address.dsn())
+    assert (servers.broker.endpoints, servers.postgres.endpoint) == before
+    database = await asyncpg.connect(servers.postgres.endpoint.dsn())
     assert await database.fetchval("SELECT count(*) FROM kept") == 1
     await database.close()
-    connection = await aio_pika.connect(servers.broker.address.amqps_url(), ssl_context=tls(servers))
+    connection = await aio_pika.connect(servers.broker.endpoints.amqps_url(), ssl_context=tls(servers))
     async with connection:
         queue = await (await connection.channel()).get_queue("kept")
         message = await queue.get(timeout=10)
@@ -203,7 +203,7 @@ async def test_a_confirmed_message_and_a_committed_row_survive_a_kill(servers: S
 
 def test_a_failed_start_shows_the_end_of_the_log(servers: Servers) -> None:
     servers.postgres.stop()
-    address = servers.postgres.address
+    address = servers.postgres.endpoint
     with socket.create_server((address.host, address.port)), pytest.raises(ServerError) as failure:
         servers.postgres.start()
     assert "PostgreSQL did not start (exit code 1)" in str(failure.value)
@@ -233,7 +233,7 @@ def test_two_instances_run_side_by_side_and_end_with_their_process(
 
 def test_the_brokers_log_contains_no_part_of_a_malformed_message(servers: Servers) -> None:
     """Its channel fails. Without a limit the log would have the message, and twenty kilobytes of state, each time."""
-    broker = servers.broker.address
+    broker = servers.broker.endpoints
     body = b'{"email": "ann@customers.example", "token": "tok_secret"}'
     login = f"\0{broker.admin_username}\0{broker.admin_password}"
     with (

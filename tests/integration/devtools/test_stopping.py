@@ -89,18 +89,18 @@ def test_a_start_after_sigkill_succeeds(tmp_path: Path, processes: Callable[[], 
 def test_a_deleted_folder_is_a_new_instance(tmp_path: Path) -> None:
     folder = tmp_path / "instance"
     with Servers(folder) as servers:
-        first = servers.postgres.address.admin_password
+        first = servers.postgres.endpoint.admin_password
     shutil.rmtree(folder)
     with Servers(folder) as servers:
-        assert servers.postgres.address.admin_password != first
+        assert servers.postgres.endpoint.admin_password != first
         assert asyncio.run(query(servers, "SELECT 1")) == 1
         assert "admin" in servers.broker.rabbitmqctl(
-            "authenticate_user", "admin", servers.broker.address.admin_password
+            "authenticate_user", "admin", servers.broker.endpoints.admin_password
         )
 
 
 async def query(servers: Servers, sql: str) -> object:
-    connection = await asyncpg.connect(servers.postgres.address.dsn())
+    connection = await asyncpg.connect(servers.postgres.endpoint.dsn())
     try:
         return await connection.fetchval(sql)
     finally:

@@ -104,14 +104,14 @@ class ParkingLotEnv(MessagingEnv):
         return found
 
     def environment(self, user: str = "dlq") -> dict[str, str]:
-        address, postgres = self.broker_address(user), self.servers.postgres.address
+        address, postgres = self.broker_address(user), self.servers.postgres.endpoint
         password = self.folder / "owner-password"
         password.write_text(postgres.admin_password)
         return {
             "WARREN_BROKER_URL": address.url,
             "WARREN_BROKER_CREDENTIALS": str(address.credentials),
             "WARREN_BROKER_CA_FILE": str(address.ca_file),
-            "WARREN_MANAGEMENT_URL": self.servers.broker.address.management_url,
+            "WARREN_MANAGEMENT_URL": self.servers.broker.endpoints.management_url,
             "XDG_STATE_HOME": str(self.folder / "state"),
             "WARREN_DATABASE_URL": f"postgresql://postgres@{postgres.host}:{self.database_port}/{self.database_name}",
             "WARREN_DATABASE_PASSWORD_FILE": str(password),
@@ -127,7 +127,7 @@ class ParkingLotEnv(MessagingEnv):
             arguments |= {"x-dead-letter-exchange": "orders.dlx", "x-dead-letter-routing-key": f"{name}.dlq"}
             await channel.queue_declare(f"{name}.queue", durable=True, arguments=arguments)
             await channel.queue_bind(f"{name}.queue", "redrive.exchange", f"{name}.queue")
-        postgres = self.servers.postgres.address
+        postgres = self.servers.postgres.endpoint
         url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database_name}"
         secret = self.folder / f"{name}-postgres" / "password"
         secret.parent.mkdir(parents=True)

@@ -182,7 +182,7 @@ async def test_a_vhost_without_parking_lots_is_reported_in_one_line(env: Parking
     async with env.channel() as channel:
         for queue in ("probe.dlq", "unrouted.queue"):
             await channel.queue_delete(queue)
-    for management in (env.servers.broker.address.management_url, "https://127.0.0.1:1"):
+    for management in (env.servers.broker.endpoints.management_url, "https://127.0.0.1:1"):
         result = await env.warren("dlq", "list", WARREN_MANAGEMENT_URL=management)
         assert (result.code, result.out) == (1, "")
         assert "is it the" in result.err.splitlines()[-1]

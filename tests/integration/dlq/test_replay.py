@@ -40,7 +40,7 @@ async def replay(env: ParkingLotEnv, lot: str = "probe.dlq", **options: object) 
 
 
 async def test_a_replayed_message_equals_the_original(env: ParkingLotEnv) -> None:
-    event = event_of(CONFIRMED, source=f"/warren/{env.servers.broker.address.admin_username}")
+    event = event_of(CONFIRMED, source=f"/warren/{env.servers.broker.endpoints.admin_username}")
     sent = spec.Basic.Properties(
         content_type="application/cloudevents+json",
         delivery_mode=2,
@@ -50,7 +50,7 @@ async def test_a_replayed_message_equals_the_original(env: ParkingLotEnv) -> Non
         timestamp=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         priority=9,
         app_id="order",
-        user_id=env.servers.broker.address.admin_username,
+        user_id=env.servers.broker.endpoints.admin_username,
         headers={"traceparent": "00-1-2-01", "count": 7, "CC": ["other.queue"]},
     )
     await env.reject((codec.encode(event), sent))
@@ -227,7 +227,7 @@ async def test_no_replayed_message_remains_in_the_parking_lot(env: ParkingLotEnv
 
 
 async def test_a_message_with_a_forged_sender_stays_parked(env: ParkingLotEnv) -> None:
-    admin = env.servers.broker.address.admin_username
+    admin = env.servers.broker.endpoints.admin_username
     await env.park(*events(1), user_id=admin)
     result = await env.warren("dlq", "replay", "--queue", "probe")
     assert result.code == 1

@@ -17,7 +17,7 @@ async def test_stock_is_locked_in_the_order_of_articles(servers: Servers, env: I
     for sku in (high, low):
         await env.restocks.restock(sku, 5, None)
     lock = "SELECT FROM inventory.stock WHERE sku = $1 FOR UPDATE"
-    locks = LockProbe(servers.postgres.address.dsn(env.db.name))
+    locks = LockProbe(servers.postgres.endpoint.dsn(env.db.name))
     order = order_created((high, 1), (low, 1))
     async with locks.hold(lock, low):
         batch = asyncio.create_task(env.replicas[0].process(event_of(order, subject=uuid4())))

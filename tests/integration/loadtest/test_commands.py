@@ -80,7 +80,7 @@ async def _complete_orders(warren: WarrenSystem) -> None:
 
 
 async def _publish_again(warren: WarrenSystem) -> None:
-    broker = warren.servers.broker.address
+    broker = warren.servers.broker.endpoints
     body = await warren.fetchval("SELECT body FROM audit.events WHERE type = 'payment.success' LIMIT 1")
     user, password = warren.system.broker_login("payment")
     connection = await aiormq.connect(f"{broker.amqps_url(user, password, vhost='orders')}?cafile={broker.ca_file}")
@@ -96,7 +96,7 @@ async def _publish_again(warren: WarrenSystem) -> None:
 
 
 async def _measure_baseline(warren: WarrenSystem) -> None:
-    counted = await counts.count(warren.servers.postgres.address, ORDERS)
+    counted = await counts.count(warren.servers.postgres.endpoint, ORDERS)
     # The counts of a typical order for `loadtest baseline`, except `updated`, which depends on timing.
     assert (counted.published, counted.consumed, counted.events) == (14, 33, 24)
     assert counted.ids == counts.TYPICAL.ids

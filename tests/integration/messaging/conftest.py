@@ -16,4 +16,4 @@ async def env(servers: Servers, tmp_path: Path) -> AsyncIterator[MessagingEnv]:
 
 @pytest.fixture
 def locks(env: MessagingEnv) -> LockProbe:
-    return LockProbe(env.servers.postgres.address.dsn(env.database_name))
+    return LockProbe(env.servers.postgres.endpoint.dsn(env.database_name))

@@ -26,7 +26,7 @@ async def url(env: MessagingEnv) -> str:
     """The address and login of a program that reads what the library announces, and publishes to the same exchange."""
     await env.separate_announcements()
     await env.add_user("ledger", write="^order.exchange$", read="^announced.queue$")
-    broker = env.servers.broker.address
+    broker = env.servers.broker.endpoints
     login = broker.amqps_url(vhost=env.vhost, username="ledger", password="probe-password")
     return f"{login}?cafile={broker.ca_file}"
 

@@ -43,7 +43,7 @@ async def test_orders_are_locked_in_the_order_of_their_ids(
 ) -> None:
     low, high = sorted([await shop.placed(), await shop.placed()])
     lock = 'SELECT FROM "order".orders WHERE id = $1 FOR UPDATE'
-    locks = LockProbe(servers.postgres.address.dsn(db.name))
+    locks = LockProbe(servers.postgres.endpoint.dsn(db.name))
     async with locks.hold(lock, low):
         batch = asyncio.create_task(
             workers[0].process(event_of(RESERVED, subject=high), event_of(RESERVED, subject=low))

@@ -144,7 +144,7 @@ class Broker:
 
 @pytest.fixture
 async def broker(servers: Servers, tmp_path: Path) -> AsyncIterator[Broker]:
-    broker = Broker(servers.broker.address, tmp_path)
+    broker = Broker(servers.broker.endpoints, tmp_path)
     yield broker
     await broker.clean()
 

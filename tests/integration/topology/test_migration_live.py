@@ -97,7 +97,7 @@ class WorkingService:
 
 
 async def migrated_under_load(env, count: int, settle_seconds: float):
-    address, working = env.servers.broker.address, WorkingService(env)
+    address, working = env.servers.broker.endpoints, WorkingService(env)
     await working.fill(count)
     async with (
         ManagementApi(

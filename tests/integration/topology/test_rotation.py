@@ -99,7 +99,7 @@ class RotationLoop:
 
 @pytest.fixture
 async def rotation(env, servers):
-    address = servers.broker.address
+    address = servers.broker.endpoints
     async with ManagementApi(
         address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
     ) as api:

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from warren.cli.discovery import BindingInfo, QueueInfo, chosen_lots, expected_lots, lots_among, parking_lots
+from warren.cli.discovery import (
+    BindingInfo,
+    QueueInfo,
+    QueuesNotListed,
+    expected_lots,
+    find_parking_lots,
+    list_parking_lots,
+    select_parking_lots,
+)
 from warren.errors import ClientError
 from warren_messaging.amqp.connection import BrokerAddress
 
@@ -43,21 +51,20 @@ def test_a_parking_lot_has_the_suffix_or_is_a_final_dead_letter_target() -> None
         BindingInfo("events", "plain", "queue"),
     ]
     expected = ["cellar", "graveyard", "lonely.dlq", "loyalty.dlq", "unrouted.queue"]
-    assert lots_among(queues, bindings) == expected
+    assert find_parking_lots(queues, bindings) == expected
 
 
 def test_a_short_name_is_accepted_and_an_unknown_one_refused_with_the_known_ones() -> None:
     lots = ["graveyard", "loyalty.dlq", "unrouted.queue"]
     names = ["loyalty", "unrouted", "graveyard", "loyalty.queue"]
-    assert chosen_lots(names, lots, ADDRESS, complete=True) == ["loyalty.dlq", "unrouted.queue", "graveyard"]
-    assert chosen_lots([], lots, ADDRESS, complete=True) == lots
-    assert chosen_lots(["other"], lots, ADDRESS, complete=False) == ["other.dlq"]
+    assert select_parking_lots(names, lots, ADDRESS, complete=True) == ["loyalty.dlq", "unrouted.queue", "graveyard"]
+    assert select_parking_lots([], lots, ADDRESS, complete=True) == lots
+    assert select_parking_lots(["other"], lots, ADDRESS, complete=False) == ["other.dlq"]
     with pytest.raises(ClientError, match=r"no parking lot 'other' .* graveyard, loyalty\.dlq, unrouted\.queue"):
-        chosen_lots(["other"], lots, ADDRESS, complete=True)
+        select_parking_lots(["other"], lots, ADDRESS, complete=True)
 
 
 def test_without_a_management_api_each_service_with_tables_has_a_parking_lot() -> None:
-    lots, problem = parking_lots(None, ADDRESS)
-    assert lots == []
-    assert "--management-url" in problem
+    with pytest.raises(QueuesNotListed, match="--management-url"):
+        list_parking_lots(None, ADDRESS)
     assert expected_lots(["order", "loyalty"]) == ["loyalty.dlq", "order.dlq", "unrouted.queue"]

@@ -8,7 +8,7 @@ from warren.cli.commands import app
 @pytest.mark.parametrize(
     ("command", "example"),
     [
-        ("", "warren order place --user gayal item1 item2 --watch"),
+        ("", "warren order place --customer gayal item1 item2 --watch"),
         ("up", "warren up --fresh --port 8090"),
         ("down", "Try: warren down"),
         ("demo", "Try: warren demo --logs"),

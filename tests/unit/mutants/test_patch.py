@@ -19,7 +19,7 @@ def patch(folder: Path, text: str) -> Path:
     return file
 
 
-def test_a_hunk_is_found_wherever_its_lines_are(tmp_path: Path) -> None:
+def test_a_hunk_is_found_at_any_line_number(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("# new\n" * 50 + SOURCE)
     mutant = read(patch(tmp_path, f"{HEADER}\n{DIFF}"))
     assert (mutant.name, mutant.guarantee, mutant.mutation) == ("area/name", "It counts", "it does not")
@@ -31,12 +31,12 @@ def test_a_hunk_is_found_wherever_its_lines_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (SOURCE.replace("n + 1", "n + 2"), "the lines of hunk 1 are not there in a.py: make the patch again"),
-        (SOURCE + SOURCE, "the lines of hunk 1 are there 2 times in a.py: make the patch again"),
-        (None, "there is no a.py; make the patch again"),
+        (SOURCE.replace("n + 1", "n + 2"), "hunk 1 matches no place in a.py; recreate the patch"),
+        (SOURCE + SOURCE, "hunk 1 matches 2 places in a.py; recreate the patch"),
+        (None, "there is no a.py; recreate the patch"),
     ],
 )
-def test_a_patch_whose_lines_are_not_there_once_is_refused(tmp_path: Path, source: str | None, reason: str) -> None:
+def test_a_patch_must_match_exactly_one_place(tmp_path: Path, source: str | None, reason: str) -> None:
     if source is not None:
         (tmp_path / "a.py").write_text(source)
     with pytest.raises(PatchDoesNotApply, match=f"^area/name: {reason}$"):

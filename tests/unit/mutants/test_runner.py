@@ -87,7 +87,7 @@ def test_the_verdict(runner: MutantRunner, new: str, tests: list[str], verdict: 
 def test_a_patch_that_does_not_apply_is_broken(runner: MutantRunner) -> None:
     result = runner.try_mutant(mutant("    return n", "test_it_counts", old="    return n + 3"))
     assert (result.verdict, result.seconds < 1) == (MutantVerdict.BROKEN, True)
-    assert "make the patch again" in result.detail
+    assert "recreate the patch" in result.detail
 
 
 def test_a_module_from_outside_of_the_copy_is_broken(runner: MutantRunner, tmp_path: Path) -> None:
