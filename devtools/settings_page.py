@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
+from warren_messaging.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "settings.md"
@@ -76,16 +77,16 @@ def _first_paragraph(kind: type[ProcessSettings]) -> str:
 
 
 def _rows(kind: type[ProcessSettings]) -> Iterator[str]:
-    meanings = _meanings(kind)
+    meanings = (_meanings(ServiceSettings) if kind is ProcessSettings else {}) | _meanings(kind)
     for field in msgspec.structs.fields(kind):
-        if field.name in kind.__annotations__:
+        if field.name in kind.__annotations__ or kind is ProcessSettings:
             value = str(field.default).removeprefix(f"{ROOT}/")
             default = "required" if field.required else "not set" if value in {"", ".", "None"} else f"`{value}`"
             meaning = meanings.get(field.name, "").replace("|", "\\|")
             yield f"| `{ENV_PREFIX}{field.name.upper()}` | {default} | {_possible(field.type)} | {meaning} |\n"
 
 
-def _meanings(kind: type[ProcessSettings]) -> dict[str, str]:
+def _meanings(kind: type[ServiceSettings]) -> dict[str, str]:
     """Return the docstring below each field; Python keeps it only in the source."""
     body = next(n.body for n in ast.parse(inspect.getsource(kind)).body if isinstance(n, ast.ClassDef))
     found = {}

@@ -30,8 +30,9 @@ from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.consumer.effects import EffectRunner
 from warren_messaging.consumer.settlement import Settlement
 from warren_messaging.outbox import outbox
-from warren_messaging.outbox.relay import PublishSlot, Relay, RelaySettings
+from warren_messaging.outbox.relay import PublishSlot, RelaySettings
 from warren_messaging.postgres import database
+from warren_messaging.service import Service
 
 FAILPOINTS = (
     "before commit",  # everything is written, COMMIT is not sent
@@ -100,7 +101,8 @@ def install(failpoint: Failpoint) -> None:
 def shorten_timeouts() -> None:
     """Apply the FAULT_... settings of leases, heartbeats and timeouts."""
     lease = float(os.environ.get("FAULT_LEASE_SECONDS", "10"))
-    Relay.__init__.__defaults__ = (RelaySettings(lease_seconds=lease, takeover_seconds=min(1.0, lease / 5)),)
+    relay = RelaySettings(lease_seconds=lease, takeover_seconds=min(1.0, lease / 5))
+    Service.__init__.__kwdefaults__["relay"] = relay  # type: ignore[index]
     heartbeat = int(os.environ.get("FAULT_HEARTBEAT_SECONDS", "10"))
     ProcessSettings.broker = property(  # type: ignore[method-assign, assignment]
         lambda self: BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file, heartbeat)

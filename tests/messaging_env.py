@@ -31,6 +31,7 @@ from warren_messaging.outbox.relay import Relay, RelaySettings
 from warren_messaging.postgres.database import Database, DatabaseAddress
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.sender import REDRIVE_EXCHANGE
+from warren_messaging.settings import ServiceSettings
 from warren_messaging.testing import delivery_of
 from warren_messaging.testing.recording_telemetry import RecordingTelemetry
 from warren_messaging.transaction import Transaction
@@ -219,6 +220,18 @@ class MessagingEnv:
         postgres = self.servers.postgres.endpoint
         url = f"postgresql://probe@{postgres.host}:{self.database_port}/{self.database_name}"
         return DatabaseAddress(url, self.folder / "probe-postgres" / "password", postgres.ca_file)
+
+    def settings(self, **options: Any) -> ServiceSettings:
+        broker, database = self.broker_address(), self.database_address()
+        return ServiceSettings(
+            broker_url=broker.url,
+            broker_credentials=broker.credentials,
+            broker_ca_file=broker.ca_file,
+            database_url=database.url,
+            database_password_file=database.password_file,
+            database_ca_file=database.ca_file,
+            **options,
+        )
 
     def database(self, **options: Any) -> Database:
         return Database(self.database_address(), **options)

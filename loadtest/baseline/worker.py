@@ -20,8 +20,9 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from loadtest.baseline.row_kinds import ROW_KINDS
 from loadtest.child import write_result
 from loadtest.consumer import events
-from services.shared.chassis.settings import ProcessSettings, load_settings
+from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 from services.shared.contracts import CONTENT_TYPE
+from warren_messaging.settings import load_settings
 
 QUEUES = ("first.queue", "second.queue", "third.queue")
 WINDOW = 500  # publishes that share a wait
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("work", choices=works)
     parser.add_argument("counts", type=int, nargs="+", help="messages; or rows of each kind")
     options = parser.parse_args()
-    settings = load_settings(ProcessSettings)
+    settings = load_settings(ProcessSettings, ENV_PREFIX)
     started = time.process_time()
     uvloop.run(works[options.work](settings, *options.counts))
     write_result(time.process_time() - started)

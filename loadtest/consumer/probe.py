@@ -7,8 +7,6 @@ its result. Run by `python -m loadtest consumer`.
 
 import argparse
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Sequence
 from uuid import UUID
@@ -16,10 +14,11 @@ from uuid import UUID
 from loadtest.consumer.round import RoundResult, run_side
 from services.shared.chassis import logs
 from services.shared.chassis.process import ServiceProcess
-from services.shared.chassis.settings import ProcessSettings, load_settings
+from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated
 from warren_messaging.handlers import Handlers
+from warren_messaging.settings import load_settings
 from warren_messaging.telemetry import Telemetry, TelemetryFanout
 from warren_messaging.transaction import Connection, Transaction
 
@@ -76,20 +75,21 @@ class LastMessageTelemetry(TelemetryFanout):
 
 
 async def measure(options: argparse.Namespace) -> RoundResult:
-    settings = load_settings(ProcessSettings)
+    settings = load_settings(ProcessSettings, ENV_PREFIX)
     logs.configure("probe", log_format=settings.log_format, level=settings.log_level)
     process = ServiceProcess("probe", settings)
     telemetry = LastMessageTelemetry(options.messages, process.telemetry)
     process.telemetry = telemetry
     process.consume("probe.queue", HANDLERS, EventCounts)
     wall, cpu = time.perf_counter(), time.process_time()
-    running = asyncio.create_task(process.run())
+    stop = asyncio.Event()
+    running = asyncio.create_task(process.run_until(stop))
     finished = asyncio.create_task(telemetry.all_processed.wait())
     await asyncio.wait([running, finished], return_when=asyncio.FIRST_COMPLETED)
     while process.relay.waiting and not running.done():  # noqa: ASYNC110 - it has no event for this
         await asyncio.sleep(0.002)
     result = RoundResult(options.messages, time.perf_counter() - wall, time.process_time() - cpu)
-    os.kill(os.getpid(), signal.SIGTERM)
+    stop.set()
     await running
     return result
 

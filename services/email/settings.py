@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from services.shared.chassis.settings import ConnectionCount, Days, Port, ProcessSettings, Seconds, is_loopback
+from services.shared.chassis.settings import Port, ProcessSettings, Seconds, is_loopback
 from warren_messaging.errors import ConfigurationError
+from warren_messaging.settings import ConnectionCount, Days
 
 
 class EmailSettings(ProcessSettings, frozen=True, kw_only=True):

@@ -11,7 +11,6 @@ from services.inventory.store import StockRepository, retention_rules
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import STAFF, AuthGuard
 from services.shared.chassis.process import ServiceProcess
-from warren_messaging.transaction import Transaction
 
 OPENING_STOCK_INTERVAL = 15  # seconds between two checks for articles whose opening stock is missing
 
@@ -23,6 +22,6 @@ def build(settings: InventorySettings) -> ServiceProcess:
     process.serve(application([api.routes(RestockStore(process.database), guard)], title="Warren inventory"))
     if settings.opening_stock_file != Path():
         stock = load_opening_stock(settings.opening_stock_file)
-        process.schedule(OPENING_STOCK_INTERVAL, "opening stock", Transaction, partial(add_opening_stock, stock=stock))
+        process.periodic("opening stock", OPENING_STOCK_INTERVAL, partial(add_opening_stock, stock=stock))
     process.retain(*retention_rules(settings.history_days))
     return process

@@ -2,8 +2,9 @@
 
 import re
 
-from services.shared.chassis.settings import Days, ProcessSettings
+from services.shared.chassis.settings import ProcessSettings
 from warren_messaging.errors import ConfigurationError
+from warren_messaging.settings import Days
 
 _DOMAIN = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 

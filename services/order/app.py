@@ -34,6 +34,6 @@ def build_api(settings: ApiSettings) -> ServiceProcess:
 def build_worker(settings: WorkerSettings) -> ServiceProcess:
     process = ServiceProcess("order", settings)
     process.consume("order.queue", HANDLERS, OrderRepository)
-    process.schedule(settings.deadline_tick_seconds, "deadlines", OrderRepository, store.expire_overdue)
+    process.periodic("deadlines", settings.deadline_tick_seconds, store.expire_overdue, OrderRepository)
     process.retain(*store.retention_rules(settings.idempotency_days, settings.history_days))
     return process

@@ -6,7 +6,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from services.shared.chassis.http.auth import AuthSettings
-from services.shared.chassis.settings import Days, ProcessSettings, Seconds
+from services.shared.chassis.settings import ProcessSettings, Seconds
+from warren_messaging.settings import Days
 
 DEFAULT_PRICES_FILE = Path(__file__).with_name("prices.json")
 

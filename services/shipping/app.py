@@ -15,7 +15,7 @@ def build(settings: ShippingSettings) -> ServiceProcess:
     repository = partial(ShipmentRepository, delays=settings.delays)
     process.consume("shipping.queue", HANDLERS, repository)
     # Needed even without delays: parcels that wait because of an earlier setting must leave.
-    process.schedule(TICK, "preparation", repository, dispatch_due)
-    process.schedule(TICK, "carrier", repository, deliver_due)
+    process.periodic("preparation", TICK, dispatch_due, repository)
+    process.periodic("carrier", TICK, deliver_due, repository)
     process.retain(*retention_rules(settings.history_days))
     return process

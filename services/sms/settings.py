@@ -3,8 +3,9 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.shared.chassis.settings import ConnectionCount, Days, ProcessSettings, Seconds, is_loopback
+from services.shared.chassis.settings import ProcessSettings, Seconds, is_loopback
 from warren_messaging.errors import ConfigurationError
+from warren_messaging.settings import ConnectionCount, Days
 
 
 class SmsSettings(ProcessSettings, frozen=True, kw_only=True):

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from msgspec.structs import fields
 
-from devtools.paths import CHECKOUT
 from services.registry import SERVICE_NAMES
+from services.shared.chassis.settings import ProcessSettings
 from tests.charts.rendering import CASES, Object, case, render
 
 TOLERANCE = 0.1  # an autoscaler ignores a smaller relative difference
@@ -159,8 +160,8 @@ def test_all_pools_at_maximum_fit_the_simple_database() -> None:
     allowed = next(int(each.partition("=")[2]) for each in arguments if each.startswith("max_connections="))
     scaled = [body["spec"] for body in case("keda") if body["kind"] in {"ScaledObject", "HorizontalPodAutoscaler"}]
     most = sum(spec.get("maxReplicaCount", spec.get("maxReplicas")) + 1 for spec in scaled)
-    text = (CHECKOUT / "services/shared/chassis/settings.py").read_text()
-    each_process = int(text.partition("database_connections: ConnectionCount = ")[2].split()[0])
+    (connections,) = (each for each in fields(ProcessSettings) if each.name == "database_connections")
+    each_process = connections.default
     assert most * each_process <= allowed
 
 

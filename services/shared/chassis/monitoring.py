@@ -4,7 +4,7 @@ It is never the port of customers: their connections cannot displace the probes,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Litestar, Request, Response, get
@@ -12,9 +12,7 @@ from litestar import Litestar, Request, Response, get
 from services.shared.chassis.http.application import HttpApplication
 from services.shared.chassis.metrics import CONTENT_TYPE, ServiceMetrics
 from warren_messaging.errors import MessagingError
-
-ReadinessCheck = Callable[[], Awaitable[None]]
-"""Returns when its part works; raises MessagingError with the reason otherwise."""
+from warren_messaging.service import ReadinessCheck
 
 CHECK_SECONDS = 2.0  # a check that takes longer counts as failed
 
@@ -22,13 +20,10 @@ CHECK_SECONDS = 2.0  # a check that takes longer counts as failed
 class Readiness:
     """The parts that must work before the process receives requests. Each call of `failures` checks all of them."""
 
-    def __init__(self) -> None:
-        self._checks: dict[str, ReadinessCheck] = {}
+    def __init__(self, checks: Mapping[str, ReadinessCheck]) -> None:
+        self._checks = checks
         self.stopping = False
         """Set when the process begins to stop; it stays not ready from then on."""
-
-    def require(self, part: str, check: ReadinessCheck) -> None:
-        self._checks[part] = check
 
     async def failures(self) -> Mapping[str, str]:
         """Check all parts at the same time. Maps each part to the reason why it is not ready, or "" if it is."""

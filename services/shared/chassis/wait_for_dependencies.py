@@ -10,10 +10,11 @@ import asyncio
 import os
 import sys
 
-from services.shared.chassis.settings import ProcessSettings, load_settings
+from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 from warren_messaging.amqp.connection import opened
 from warren_messaging.errors import ConfigurationError, MessagingError
 from warren_messaging.postgres.database import Database
+from warren_messaging.settings import load_settings
 
 DEFAULT_TIMEOUT = 600.0  # seconds
 CHECK_INTERVAL = 1.0  # seconds
@@ -64,7 +65,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=DEFAULT_TIMEOUT, help="how long to wait; default: %(default)g")
     options = parser.parse_args()
     try:
-        reason = asyncio.run(wait(load_settings(ProcessSettings), options.queues, options.seconds))
+        reason = asyncio.run(wait(load_settings(ProcessSettings, ENV_PREFIX), options.queues, options.seconds))
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return os.EX_CONFIG

@@ -10,8 +10,9 @@ import pytest
 
 from services.shared.chassis.http.auth import STAFF, AuthGuard, AuthSettings
 from services.shared.chassis.http.problems import ProblemException
-from services.shared.chassis.settings import load_settings
+from services.shared.chassis.settings import ENV_PREFIX
 from warren_messaging.errors import ConfigurationError
+from warren_messaging.settings import load_settings
 
 KEYS = ("a" * 40, "b" * 40)
 
@@ -103,8 +104,11 @@ def test_a_role_is_required(tmp_path: Path, claims: dict[str, object], passes: b
 
 
 def test_tokens_are_the_default() -> None:
-    required = ("DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATABASE_CA_FILE", "BROKER_URL", "BROKER_CREDENTIALS")
-    environment = {f"WARREN_{name}": "x" for name in (*required, "BROKER_CA_FILE")}
-    assert load_settings(AuthSettings, environment).auth == "token"
+    files = ("DATABASE_PASSWORD_FILE", "DATABASE_CA_FILE", "BROKER_CREDENTIALS", "BROKER_CA_FILE")
+    environment = {f"WARREN_{name}": "x" for name in files} | {
+        "WARREN_DATABASE_URL": "postgresql://x@localhost/warren",
+        "WARREN_BROKER_URL": "amqps://localhost/orders",
+    }
+    assert load_settings(AuthSettings, ENV_PREFIX, environment).auth == "token"
     with pytest.raises(ConfigurationError, match="WARREN_AUTH='open'"):
-        load_settings(AuthSettings, environment | {"WARREN_AUTH": "open"})
+        load_settings(AuthSettings, ENV_PREFIX, environment | {"WARREN_AUTH": "open"})

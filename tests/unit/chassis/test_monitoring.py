@@ -23,10 +23,7 @@ async def silent() -> None:
 
 async def test_each_part_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitoring, "CHECK_SECONDS", 0.05)
-    parts = Readiness()
-    parts.require("database", fine)
-    parts.require("order.queue", away)
-    parts.require("clock", silent)
+    parts = Readiness({"database": fine, "order.queue": away, "clock": silent})
     assert await parts.failures() == {
         "database": "",
         "order.queue": "no subscription at the broker",
@@ -35,8 +32,7 @@ async def test_each_part_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_a_stopping_process_is_not_ready() -> None:
-    parts = Readiness()
-    parts.require("database", fine)
+    parts = Readiness({"database": fine})
     assert not any((await parts.failures()).values())
     parts.stopping = True
     assert (await parts.failures())["process"] == "stopping"

@@ -22,6 +22,7 @@ from warren_messaging.errors import (
     Unavailable,
     UndecodableProperties,
 )
+from warren_messaging.events import AnyEvent, Event, EventData
 from warren_messaging.handlers import Effect, Handler, Handlers
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.outbox.periodic_job import PeriodicJob
@@ -29,20 +30,24 @@ from warren_messaging.outbox.relay import Relay, RelaySettings
 from warren_messaging.postgres.database import Database, DatabaseAddress
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.postgres.retention import Retention, RetentionRule, RetentionSettings, by_age
+from warren_messaging.service import ConsumerDefinition, Part, ReadinessCheck, Service, run
+from warren_messaging.settings import ServiceSettings, load_settings
 from warren_messaging.telemetry import LogTelemetry, Telemetry, TelemetryFanout
 from warren_messaging.transaction import Announcement, Connection, Transaction
 
 __all__ = [
     # For handlers
     "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
-    # For a process
+    # For a service
+    "Service", "ServiceSettings", "load_settings", "run", "ConsumerDefinition", "Part", "ReadinessCheck",
+    # The parts of a service
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
     "Retention", "RetentionSettings", "RetentionRule", "by_age",
     # For telemetry
     "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
     # Messages and events
-    "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
+    "AnyEvent", "Event", "EventData", "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     # Errors
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
     "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable", "UndecodableProperties",

@@ -16,31 +16,23 @@ from typing import Any
 
 import msgspec
 
-from services.shared.contracts import CATALOGUE, Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
 from warren_messaging import (
-    BrokerAddress,
-    Codec,
-    Consumer,
-    ConsumerSettings,
-    Database,
-    DatabaseAddress,
     Effect,
+    Event,
+    EventData,
     Handlers,
-    LogTelemetry,
-    Outbox,
-    Processor,
     Publisher,
-    Relay,
     RelaySettings,
+    Service,
+    ServiceSettings,
     Transaction,
 )
 from warren_messaging.consumer.settlement import Settlement
 
 
-class ProcessSettings(msgspec.Struct):
-    broker: BrokerAddress
-    database: DatabaseAddress
+class CrashSettings(msgspec.Struct):
+    service: ServiceSettings
     calls: Path
     """Gets a line for each call of an effect."""
     crash_point: str | None = None
@@ -83,7 +75,7 @@ CRASH_POINTS: dict[str, Callable[[], None]] = {
 CRASH_AFTER_CALLING = "after_calling"
 
 
-def handlers(settings: ProcessSettings) -> Handlers[Transaction]:
+def handlers(settings: CrashSettings) -> Handlers[Transaction]:
     async def on_order_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
         await asyncio.sleep(settings.seconds)
         await work.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
@@ -105,35 +97,16 @@ def handlers(settings: ProcessSettings) -> Handlers[Transaction]:
     return {OrderConfirmed: on_order_confirmed, OrderPaid: Effect(prepare, perform, complete)}
 
 
-async def run(settings: ProcessSettings) -> None:
-    telemetry = LogTelemetry()
-    database = Database(settings.database)
-    await database.open()
-    relay = Relay(
-        database, Publisher(settings.broker, "probe"), telemetry, RelaySettings(lease_seconds=2.0, takeover_seconds=0.2)
-    )
-    outbox = Outbox(database, relay, source="/warren/probe", exchange="order.exchange")
-    processor = Processor(
-        consumer="probe",
-        handlers=handlers(settings),
-        transaction=Transaction,
-        codec=Codec(CATALOGUE),
-        database=database,
-        outbox=outbox,
-        telemetry=telemetry,
-    )
-    consumer = Consumer(settings.broker, database, processor, ConsumerSettings(queue="probe.queue"), telemetry)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, consumer.stop)
-    relaying = asyncio.create_task(relay.run())
-    await consumer.run()
-    await relay.stop(grace=5)
-    relaying.cancel()
-    await asyncio.gather(relaying, return_exceptions=True)
-    await database.close()
-
-
 if __name__ == "__main__":
-    given = msgspec.json.decode(sys.argv[1], type=ProcessSettings, dec_hook=lambda kind, value: kind(value))
+    given = msgspec.json.decode(sys.argv[1], type=CrashSettings, dec_hook=lambda kind, value: kind(value))
     if given.crash_point in CRASH_POINTS:
         CRASH_POINTS[given.crash_point]()
-    asyncio.run(run(given))
+    service = Service(
+        "probe",
+        given.service,
+        source="/warren/probe",
+        exchange="order.exchange",
+        relay=RelaySettings(lease_seconds=2.0, takeover_seconds=0.2),
+    )
+    service.consume("probe.queue", handlers(given))
+    service.run()

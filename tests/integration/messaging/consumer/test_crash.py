@@ -18,7 +18,7 @@ import pytest
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.orders import OrderConfirmed, OrderPaid
 from tests.integration.messaging.consumer import crashing_process
-from tests.integration.messaging.consumer.crashing_process import CRASH_AFTER_CALLING, ProcessSettings
+from tests.integration.messaging.consumer.crashing_process import CRASH_AFTER_CALLING, CrashSettings
 from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging import Codec, encode
 from warren_messaging.testing import event_of
@@ -41,7 +41,7 @@ class ProcessRunner:
         self, crash_point: str | None = None, seconds: float = 0.0
     ) -> AsyncIterator[asyncio.subprocess.Process]:
         env = self.env
-        settings = ProcessSettings(env.broker_address(), env.database_address(), self._calls, crash_point, seconds)
+        settings = CrashSettings(env.settings(), self._calls, crash_point, seconds)
         command = [sys.executable, "-m", crashing_process.__name__, msgspec.json.encode(settings, enc_hook=str)]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
         try:

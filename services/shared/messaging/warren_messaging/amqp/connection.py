@@ -14,7 +14,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import aiormq.abc
 import msgspec
@@ -36,35 +36,68 @@ HEARTBEAT = 10  # seconds
 RELOAD_SECONDS = 5.0  # between two looks at the credential files
 
 
+def without_login(url: str) -> str:
+    """Return a URL without user and password."""
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]
+
+
 class BrokerAddress(msgspec.Struct, frozen=True):
-    """Address of the broker, and where the credentials for it are.
+    """Address of the broker, and the credentials for it.
 
     `credentials` is a folder with the files `username` and `password`, as Kubernetes mounts a Secret. They and
-    `ca_file` are read again for each connection, so a rotated password or certificate needs no restart.
+    `ca_file` are read again for each connection, so a rotated password or certificate needs no restart. Without the
+    folder, user and password are part of the URL.
     """
 
     url: str
-    """amqps://host:port/vhost, without credentials."""
-    credentials: Path
+    """amqps://host:port/vhost or amqp://; with user:password@ before the host if `credentials` is None."""
+    credentials: Path | None = None
     ca_file: Path | None = None
+    """None: the CAs of the system. amqp:// uses none."""
     heartbeat: int = HEARTBEAT
     """Seconds. The connection ends when the peer is silent for three heartbeats."""
 
+    @property
+    def location(self) -> str:
+        """The URL without user and password, for messages and logs."""
+        return without_login(self.url)
+
+    def require_valid(self) -> None:
+        """Raise ConfigurationError unless `url` is an AMQP address with the credentials that it needs."""
+        parts = urlsplit(self.url)
+        try:
+            valid = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # the port is no number
+            valid = False
+        if not valid:
+            raise ConfigurationError(f"broker address {self.location!r} is not amqps://host:port/vhost")
+        if self.credentials is None and not (parts.username and parts.password):
+            raise ConfigurationError(
+                f"broker address {self.location!r} has no credentials: write user:password@ before the host, or name"
+                " a folder with the files `username` and `password`"
+            )
+
     def login(self) -> tuple[str, str]:
         """Return a matching user name and password. Raises ConfigurationError when a file is not readable."""
+        if self.credentials is None:
+            self.require_valid()
+            parts = urlsplit(self.url)
+            return unquote(parts.username or ""), unquote(parts.password or "")
         while True:
-            folder = self._present()
+            folder = self._present(self.credentials)
             try:
                 return self._secret(folder, "username"), self._secret(folder, "password")
             except ConfigurationError:
-                if self._present() == folder:
+                if self._present(self.credentials) == folder:
                     raise
 
-    def _present(self) -> Path:
+    @staticmethod
+    def _present(credentials: Path) -> Path:
         """Return the folder that holds the files now. Kubernetes replaces all files of a Secret at once by changing one
         link to their folder: files of the resolved folder always match."""
-        link = self.credentials / "..data"
-        return link.resolve() if link.is_symlink() else self.credentials
+        link = credentials / "..data"
+        return link.resolve() if link.is_symlink() else credentials
 
     @staticmethod
     def _secret(folder: Path, name: str) -> str:
@@ -81,25 +114,23 @@ class BrokerAddress(msgspec.Struct, frozen=True):
         return self.login()[0]
 
     def with_credentials(self) -> str:
+        self.require_valid()
         parts = urlsplit(self.url)
-        try:
-            valid = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # the port is no number
-            valid = False
-        if not valid:
-            raise ConfigurationError(f"broker address {self.url!r} is not amqps://host:port/vhost")
         username, password = (quote(part, safe="") for part in self.login())
-        return f"{parts.scheme}://{username}:{password}@{parts.netloc}{parts.path}"
+        return f"{parts.scheme}://{username}:{password}@{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def credentials_fingerprint(self) -> bytes:
         """Return a value that changes with the files. Connections are then replaced, before the old user is removed."""
         digest = hashlib.sha256()
-        for path in (self.credentials / "username", self.credentials / "password", self.ca_file):
+        folder = self.credentials
+        for path in (folder and folder / "username", folder and folder / "password", self.ca_file):
             with suppress(OSError):
                 digest.update(path.read_bytes() if path else b"")
         return digest.digest()
 
-    def tls(self) -> ssl.SSLContext:
+    def tls(self) -> ssl.SSLContext | None:
+        if urlsplit(self.url).scheme != "amqps":
+            return None
         try:
             return ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ssl.SSLError) as error:
@@ -122,18 +153,18 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
     except amqp.ProbableAuthenticationError as error:
         raise AccessRefused(_refused(address)) from error
     except amqp.ConnectionNotAllowed as error:
-        raise AccessRefused(f"broker at {address.url} refused {address.username!r}: {error}") from error
+        raise AccessRefused(f"broker at {address.location} refused {address.username!r}: {error}") from error
     except ssl.SSLCertVerificationError as error:
         raise ConfigurationError(
-            f"broker at {address.url} has a certificate that {address.ca_file} does not verify: {error}"
+            f"broker at {address.location} has a certificate that {address.ca_file} does not verify: {error}"
         ) from error
     except amqp.InvalidFrameError as error:
         if "Connection.OpenOk" not in str(error):
-            raise BrokerUnavailable(f"{address.url} does not speak AMQP as expected: {error!r}") from error
+            raise BrokerUnavailable(f"{address.location} does not speak AMQP as expected: {error!r}") from error
         # The broker refuses a vhost by closing the connection, and the driver does not pass on its reason.
         raise AccessRefused(
-            f"broker user {address.username!r} may not enter the vhost of {address.url}, or there is no such vhost,"
-            " or the user has as many connections as its limit allows"
+            f"broker user {address.username!r} may not enter the vhost of {address.location}, or there is no such"
+            " vhost, or the user has as many connections as its limit allows"
         ) from error
     except (OSError, TimeoutError, amqp.AMQPError, asyncio.CancelledError) as error:
         # The driver cancels the waiting task when its socket is stuck: distinguish that from our own cancellation.
@@ -141,14 +172,15 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
             raise
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             raise ConfigurationError(
-                f"broker at {address.url} has a certificate that {address.ca_file} does not verify: {error.__cause__}"
+                f"broker at {address.location} has a certificate that {address.ca_file} does not verify:"
+                f" {error.__cause__}"
             ) from error
-        raise BrokerUnavailable(f"broker at {address.url} does not answer: {error!r}") from error
+        raise BrokerUnavailable(f"broker at {address.location} does not answer: {error!r}") from error
     except Exception as error:
         if not _without_reason(error):
             raise
         raise BrokerUnavailable(
-            f"broker at {address.url} does not answer: the connection ended without a reason"
+            f"broker at {address.location} does not answer: the connection ended without a reason"
         ) from error
     try:
         _require_version(connection, address)
@@ -194,11 +226,11 @@ class wrap_driver_errors:  # noqa: N801 - used as a function: `with wrap_driver_
             case amqp.ChannelNotFoundEntity():
                 raise TopologyMissing(f"{error}: apply the topology first") from error
             case amqp.AMQPError() | OSError() | amqp.ChannelInvalidStateError():
-                raise BrokerUnavailable(f"connection to {self._address.url} ended: {error!r}") from error
+                raise BrokerUnavailable(f"connection to {self._address.location} ended: {error!r}") from error
             case asyncio.CancelledError() if not _cancelled():
-                raise BrokerUnavailable(f"connection to {self._address.url} was stuck") from error
+                raise BrokerUnavailable(f"connection to {self._address.location} was stuck") from error
             case Exception() if _without_reason(error):
-                raise BrokerUnavailable(f"connection to {self._address.url} ended without a reason") from error
+                raise BrokerUnavailable(f"connection to {self._address.location} ended without a reason") from error
 
 
 def _without_reason(error: Exception) -> bool:
@@ -212,9 +244,10 @@ def _cancelled() -> bool:
 
 
 def _refused(address: BrokerAddress) -> str:
+    where = "the address" if address.credentials is None else f"the files in {address.credentials}"
     return (
-        f"broker at {address.url} refused the user {address.username!r}:"
-        f" check the files in {address.credentials} and that the topology has been applied"
+        f"broker at {address.location} refused the user {address.username!r}:"
+        f" check {where} and that the topology has been applied"
     )
 
 
@@ -225,6 +258,6 @@ def _require_version(connection: aiormq.abc.AbstractConnection, address: BrokerA
     if digits < MIN_BROKER_VERSION:
         wanted = ".".join(map(str, MIN_BROKER_VERSION))
         raise BrokerTooOld(
-            f"broker at {address.url} is RabbitMQ {found}; {wanted} or newer is needed, since older"
+            f"broker at {address.location} is RabbitMQ {found}; {wanted} or newer is needed, since older"
             " versions accept delayed-retry queues and do not delay. Upgrade the broker."
         )

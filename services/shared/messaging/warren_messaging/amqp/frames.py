@@ -280,7 +280,7 @@ class FrameTransport(TransportFactory):
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-def driver(url: str, tls: ssl.SSLContext) -> aiormq.Connection:
+def driver(url: str, tls: ssl.SSLContext | None) -> aiormq.Connection:
     """Return an unopened connection of the driver that reads through a FrameReader."""
     transport = FrameTransport()
     transport.connection = aiormq.Connection(url, context=tls, transport_factory=transport)

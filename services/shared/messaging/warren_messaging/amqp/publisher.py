@@ -99,7 +99,7 @@ class Publisher:
         while not batch.finished.done():
             await asyncio.wait([batch.finished], timeout=CONFIRM_TIMEOUT)
             if not batch.finished.done() and not await self.blocked():
-                raise BrokerUnavailable(f"no confirm within {CONFIRM_TIMEOUT:.0f} s from {self._address.url}")
+                raise BrokerUnavailable(f"no confirm within {CONFIRM_TIMEOUT:.0f} s from {self._address.location}")
         batch.finished.result()
 
     async def _open(self) -> aiormq.channel.Channel:

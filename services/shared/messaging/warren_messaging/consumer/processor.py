@@ -38,7 +38,8 @@ class Processor(Generic[T]):
     """Runs a service's handlers and effects with the library's guarantees.
 
     At most `concurrency` effects run at a time in this process. `dedup_key` returns the value by which the inbox
-    recognises a repetition.
+    recognises a repetition. Unless `verify_senders` is false, an event that another user sent in the name of its source
+    is parked.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Processor(Generic[T]):
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
         concurrency: int = 16,
         dedup_key: Callable[[AnyEvent], UUID] = logical_id_of,
+        verify_senders: bool = True,
     ) -> None:
         self._consumer = consumer
         self._handlers = handlers
         self._codec = codec
         self._dedup_key = dedup_key
+        self._verify_senders = verify_senders
         self._batches = BatchRunner(consumer, transaction, database, outbox, telemetry, retry)
         self._effects = EffectRunner(consumer, self._batches, telemetry, concurrency)
         self.has_effects = any(isinstance(handler, Effect) for handler in handlers.values())
@@ -78,7 +81,8 @@ class Processor(Generic[T]):
                     raise UndecodableProperties(delivery.defect)
                 event = self._codec.decode(delivery.body, delivery.routing_key)
                 handler = self._handler_for(event)
-                _verify_sender(event, delivery)
+                if self._verify_senders:
+                    _verify_sender(event, delivery)
             except PermanentError as error:
                 ack(delivery, await self._batches.record_refusal(delivery, error, event))
                 continue

@@ -78,8 +78,8 @@ class Redrive:
             done, _ = await asyncio.wait([batch.finished], timeout=CONFIRM_TIMEOUT)
             if not done:
                 raise BrokerUnavailable(
-                    f"no confirm within {CONFIRM_TIMEOUT:.0f} s from {self._address.url}: an alarm (memory or disk)"
-                    " may be blocking all publishers. Messages without a confirm stay parked."
+                    f"no confirm within {CONFIRM_TIMEOUT:.0f} s from {self._address.location}: an alarm (memory or"
+                    " disk) may be blocking all publishers. Messages without a confirm stay parked."
                 )
             batch.finished.result()
         forget(channel, frames)

@@ -130,7 +130,15 @@ class Relay:
         return len(self._entries)
 
     async def run(self) -> None:
-        """Run until cancelled. Errors are reported and retried: a committed event must be published eventually."""
+        """Run until cancelled. Errors are reported and retried: a committed event must be published eventually.
+
+        May be called again after `stop`, also in another event loop.
+        """
+        self._committed, self._confirm_arrived = asyncio.Event(), asyncio.Event()
+        if self._stopping:  # the leases of all events in memory were ended: they are in the table
+            self._stopping = False
+            self._slots.clear()
+            self._entries.clear()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._publish_committed())
             tasks.create_task(self._delete_confirmed())

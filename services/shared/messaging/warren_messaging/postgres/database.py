@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import msgspec
@@ -56,9 +57,15 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
     """Address of the database and files with its credentials. The files are read again for each connection."""
 
     url: str
-    """postgresql://role@host:port/database, without the password."""
+    """postgresql://role@host:port/database; with role:password@ if `password_file` is None."""
     password_file: Path | None = None
     ca_file: Path | None = None
+    """If it is set, connections use TLS and verify the certificate. If not, they use TLS where the server offers it."""
+
+    @property
+    def location(self) -> str:
+        """The URL without the password, for messages and logs."""
+        return re.sub(r"(?<=://)([^@/:]*):.*(?=@)", r"\1", self.url)
 
     def require_valid(self) -> None:
         """Raise ConfigurationError unless `url` is a PostgreSQL address."""
@@ -68,11 +75,12 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
         except ValueError:  # the port is not a number
             valid = False
         if not valid:
-            raise ConfigurationError(f"database address {self.url!r} is not postgresql://role@host:port/database")
+            raise ConfigurationError(f"database address {self.location!r} is not postgresql://role@host:port/database")
 
     def password(self) -> str:
+        """Return the password. Raises ConfigurationError when its file is not readable."""
         if self.password_file is None:
-            return ""
+            return unquote(urlsplit(self.url).password or "")
         try:
             return self.password_file.read_text().strip()
         except OSError as error:
@@ -179,22 +187,22 @@ class _DriverErrorWrapper:
         match error:
             case ssl.SSLCertVerificationError():
                 raise ConfigurationError(
-                    f"database at {self._address.url} has a certificate that {self._address.ca_file}"
+                    f"database at {self._address.location} has a certificate that {self._address.ca_file}"
                     f" does not verify: {error}"
                 ) from error
             case asyncpg.PostgresError() if type(error) in _REMEDIES:
                 remedy = _REMEDIES[type(error)]
-                raise ConfigurationError(f"database at {self._address.url} refused: {error}; {remedy}") from error
+                raise ConfigurationError(f"database at {self._address.location} refused: {error}; {remedy}") from error
             case _ if isinstance(error, _UNAVAILABLE) or (isinstance(error, TimeoutError) and self._connection is None):
-                raise DatabaseUnavailable(f"database at {self._address.url} is unavailable: {error!r}") from error
+                raise DatabaseUnavailable(f"database at {self._address.location} is unavailable: {error!r}") from error
             case asyncpg.InternalClientError():
                 # The server has announced that it closes the connection: the driver cannot use it any more.
                 if self._connection is not None:
                     with suppress(asyncpg.InterfaceError):  # the pool may have taken it back
                         self._connection.terminate()
-                raise DatabaseUnavailable(f"connection to {self._address.url} is ending: {error!r}") from error
+                raise DatabaseUnavailable(f"connection to {self._address.location} is ending: {error!r}") from error
             case asyncpg.InterfaceError() if self._connection is None or _is_lost(self._connection):
-                raise DatabaseUnavailable(f"connection to {self._address.url} ended: {error!r}") from error
+                raise DatabaseUnavailable(f"connection to {self._address.location} ended: {error!r}") from error
 
 
 def _is_lost(connection: Connection) -> bool:

@@ -1,0 +1,429 @@
+"""A service: its consumers, outbox and periodic jobs as one object, started and stopped in the right order.
+
+    service = Service.from_environment("loyalty", prefix="LOYALTY_")
+    service.consume("loyalty.queue", {OrderPaid: on_order_paid})
+
+    if __name__ == "__main__":
+        service.run()
+
+Inside a program that runs already (Litestar, FastAPI, plain asyncio) the service is an asynchronous context manager:
+`async with service:`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import cached_property, partial
+from typing import Any, Protocol, Self, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from warren_messaging.amqp.connection import close, connect
+from warren_messaging.amqp.publisher import Publisher
+from warren_messaging.codec import Codec
+from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
+from warren_messaging.consumer.delivery import logical_id_of
+from warren_messaging.consumer.processor import Processor
+from warren_messaging.errors import BrokerUnavailable, ConfigurationError, Unavailable
+from warren_messaging.events import AnyEvent, Catalogue, EventData
+from warren_messaging.handlers import Handlers
+from warren_messaging.outbox.outbox import Outbox
+from warren_messaging.outbox.periodic_job import PeriodicJob
+from warren_messaging.outbox.relay import Relay, RelaySettings
+from warren_messaging.postgres.database import Database
+from warren_messaging.postgres.failures import RetryPolicy
+from warren_messaging.postgres.retention import Retention, RetentionRule, failures, inbox
+from warren_messaging.program import run_program
+from warren_messaging.settings import ServiceSettings, load_settings
+from warren_messaging.telemetry import LogTelemetry, Telemetry
+from warren_messaging.transaction import Connection, Transaction
+
+T = TypeVar("T", bound=Transaction)
+
+ReadinessCheck = Callable[[], Awaitable[None]]
+"""Returns when its part works; raises MessagingError with the reason otherwise."""
+
+
+class Part(Protocol):
+    """Work that runs from the start of a service until it drains, such as a consumer or an HTTP server."""
+
+    async def run(self) -> None:
+        """Run until `stop` was called and the work in progress is finished."""
+
+    def stop(self) -> None:
+        """Take no further work."""
+
+
+class ConsumerDefinition(msgspec.Struct, frozen=True):
+    """What a service consumes from one queue, and how; see Service.consume."""
+
+    queue: str
+    handlers: Handlers[Any]
+    transaction: Callable[[Connection], Transaction]
+    prefetch: int
+    batch: int
+    concurrency: int
+    tolerant: bool
+    retry: RetryPolicy
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The event types with a handler: the routing keys to bind the queue to. A handler of EventData adds none."""
+        return tuple(data.TYPE for data in self.handlers if data is not EventData)
+
+
+class Service:
+    """The parts of one service in one process.
+
+    `name` is the consumer's name in the inbox, and the source of its events is `/<name>` unless `source` is given.
+    Events are published to `exchange`. `events` are event classes beside those of the handlers.
+
+    A consumer refuses an event if the last part of its source is not the broker user that published it: each service
+    has a user of its own name. With `verify_senders=False` this service accepts events of every user.
+
+    `settings` are given, or a function returns them when they are first needed: until then nothing is read, opened or
+    connected. A service may be started again after it has stopped.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: ServiceSettings | Callable[[], ServiceSettings],
+        *,
+        exchange: str = "events",
+        source: str | None = None,
+        events: Iterable[type[EventData]] = (),
+        verify_senders: bool = True,
+        telemetry: Telemetry | None = None,
+        relay: RelaySettings = RelaySettings(),  # noqa: B008 - immutable
+    ) -> None:
+        self.name = name
+        self.exchange = exchange
+        self.source = source or f"/{name}"
+        self.telemetry: Telemetry = telemetry or LogTelemetry()
+        self.consumers: list[ConsumerDefinition] = []
+        self.readiness_checks: dict[str, ReadinessCheck] = {"database": self._probe_database}
+        self._given_settings = settings
+        self._verify_senders = verify_senders
+        self._relay_settings = relay
+        self._events: dict[str, type[EventData]] = {}
+        self._register(events)
+        self._jobs: list[Callable[[], PeriodicJob[Any]]] = []
+        self._rules: list[RetentionRule] = []
+        self._extra_parts: list[Part] = []
+        self._startup_checks: list[Callable[[], Awaitable[None]]] = []
+        self._shutdown_hooks: list[Callable[[], Awaitable[None]]] = []
+        self._running: dict[str, Consumer] = {}
+        self._parts: dict[asyncio.Task[None], Part] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    def from_environment(cls, name: str, prefix: str, **options: Any) -> Self:
+        """Create a service whose settings are environment variables with names that begin with `prefix`.
+
+        They are read when the service starts. ConfigurationError then names every missing or wrong one. `options` are
+        those of the constructor.
+        """
+        return cls(name, partial(load_settings, ServiceSettings, prefix), **options)
+
+    # Parts
+
+    @cached_property
+    def settings(self) -> ServiceSettings:
+        """Raises ConfigurationError for wrong settings."""
+        settings = self._given_settings if isinstance(self._given_settings, ServiceSettings) else self._given_settings()
+        settings.require_valid()
+        return settings
+
+    @cached_property
+    def database(self) -> Database:
+        return Database(self.settings.database, connections=self.settings.database_connections, name=self.name)
+
+    @cached_property
+    def relay(self) -> Relay:
+        publisher = Publisher(self.settings.broker, self.name)
+        return Relay(self.database, publisher, self.telemetry, self._relay_settings)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Changes state and announces events in one transaction, for code outside of handlers such as HTTP requests."""
+        return Outbox(self.database, self.relay, source=self.source, exchange=self.exchange)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Every event type that the service knows, with its class."""
+        return self._events
+
+    def consume(
+        self,
+        queue: str,
+        handlers: Handlers[T],
+        transaction: Callable[[Connection], T] = Transaction,  # type: ignore[assignment]  # the default of T
+        *,
+        prefetch: int = 200,
+        batch: int = 100,
+        concurrency: int = 16,
+        tolerant: bool = False,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+    ) -> None:
+        """Consume `queue` with `handlers`. For the numbers see ConsumerSettings and Processor.
+
+        A `tolerant` consumer takes events of unknown types, and of any version.
+        """
+        if any(queue == each.queue for each in self.consumers):
+            raise ConfigurationError(f"service {self.name} consumes {queue} twice: put all handlers into one table")
+        self._register(data for data in handlers if data is not EventData)
+        self.consumers.append(
+            ConsumerDefinition(queue, handlers, transaction, prefetch, batch, concurrency, tolerant, retry)
+        )
+        self.readiness_checks[queue] = partial(self._require_consuming, queue)
+
+    def periodic(
+        self,
+        name: str,
+        seconds: float,
+        job: Callable[[T], Awaitable[int]],
+        transaction: Callable[[Connection], T] = Transaction,  # type: ignore[assignment]  # the default of T
+    ) -> None:
+        """Call `job` every `seconds` in a new transaction; see PeriodicJob."""
+        self._jobs.append(lambda: PeriodicJob(name, seconds, self.outbox, transaction, job, self.telemetry))
+
+    def retain(self, *rules: RetentionRule) -> None:
+        """Add retention rules; see Retention. Inbox and failures have theirs already. Only processes that consume
+        remove rows."""
+        self._rules += rules
+
+    def add(self, part: Part) -> None:
+        """Run `part` beside the consumers, and stop it together with them."""
+        self._extra_parts.append(part)
+
+    def on_startup(self, check: Callable[[], Awaitable[None]]) -> None:
+        """Await `check` before anything starts. A ConfigurationError from it ends the start; after an Unavailable it is
+        called again until `startup_seconds` are over."""
+        self._startup_checks.append(check)
+
+    def on_shutdown(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` after everything else has ended."""
+        self._shutdown_hooks.append(close)
+
+    # Running
+
+    def run(self) -> None:
+        """Run as a program; see `run`."""
+        run(self)
+
+    async def __aenter__(self) -> Self:
+        """Start, and wait until every consumer has a subscription or `startup_seconds` are over.
+
+        Raises ConfigurationError or Unavailable when the service cannot start.
+        """
+        began = asyncio.get_running_loop().time()
+        await self._require_servers()
+        self._start_parts()
+        try:
+            await self._first_subscriptions(began + self.settings.startup_seconds)
+        except BaseException:
+            with suppress(Exception):
+                await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            await self.stop()
+        except Exception:
+            if error is None:
+                raise
+
+    async def wait(self) -> None:
+        """Wait until a part ends by itself, and raise its error. Only a mistake in the program or its configuration
+        ends one: unavailable servers are waited for."""
+        ended, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set or a part ends by itself; then drain as `stop()` does.
+
+        Raises ConfigurationError or Unavailable when the service cannot start.
+        """
+        stopped = asyncio.create_task(stop.wait())
+        starting = asyncio.create_task(self._require_servers())
+        try:
+            await asyncio.wait([stopped, starting], return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                return
+            starting.result()
+            self._start_parts()
+            try:
+                await asyncio.wait([stopped, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await self.stop()
+        finally:
+            for task in (stopped, starting):
+                task.cancel()
+            await asyncio.gather(stopped, starting, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Take no more messages, finish those in progress, and publish the resulting events, in `shutdown_seconds`.
+
+        Raises the error of a part that ended by itself.
+        """
+        grace = self.settings.shutdown_seconds
+        try:
+            for part in self._parts.values():
+                part.stop()
+            if self._parts:
+                await asyncio.wait(self._parts, timeout=grace * 0.7)
+            # The parts have announced their last events: only now the relay can publish all of them.
+            await self.relay.stop(grace * 0.3)
+        finally:
+            tasks, self._tasks = self._tasks, []
+            self._parts.clear()
+            self._running.clear()
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close()
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+    async def _close(self) -> None:
+        for close_resource in self._shutdown_hooks:
+            with suppress(Exception):
+                await close_resource()
+        await self.database.close()
+
+    def _start_parts(self) -> None:
+        if self._tasks:
+            raise RuntimeError(f"service {self.name} is running already")
+        for definition in self.consumers:
+            consumer = self._running[definition.queue] = self._consumer(definition)
+            self._start_part(consumer, definition.queue)
+        for part in self._extra_parts:
+            self._start_part(part, type(part).__name__)
+        self._start(self.relay.run(), "relay")
+        for job in self._jobs:
+            self._start(job().run(), "periodic job")
+        if self.consumers:
+            rules = [inbox(self.settings.inbox_days), failures(self.settings.failures_days), *self._rules]
+            self._start(Retention(self.database, self.telemetry, rules).run(), "retention")
+
+    def _start_part(self, part: Part, name: str) -> None:
+        self._parts[self._start(part.run(), name)] = part
+
+    def _start(self, work: Any, name: str) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._report_failure)
+        self._tasks.append(task)
+        return task
+
+    def _report_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.telemetry.status(task.get_name(), f"ended: {error!r}")
+
+    def _consumer(self, definition: ConsumerDefinition) -> Consumer:
+        tolerant = definition.tolerant
+        processor = Processor(
+            consumer=self.name,
+            handlers=definition.handlers,
+            transaction=definition.transaction,
+            # A tolerant consumer gets the data undecoded: a typed event would lose unknown fields.
+            codec=Codec({} if tolerant else self.catalogue, tolerant=tolerant),
+            database=self.database,
+            outbox=self.outbox,
+            telemetry=self.telemetry,
+            retry=definition.retry,
+            concurrency=definition.concurrency,
+            dedup_key=_event_id if tolerant else logical_id_of,
+            verify_senders=self._verify_senders,
+        )
+        settings = ConsumerSettings(queue=definition.queue, prefetch=definition.prefetch, batch=definition.batch)
+        return Consumer(self.settings.broker, self.database, processor, settings, self.telemetry)
+
+    async def _require_servers(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.startup_seconds
+        while True:
+            try:
+                await self.database.open()
+                await self._try_broker()
+                for check in self._startup_checks:
+                    await check()
+            except Unavailable as error:
+                await self.database.close()
+                if loop.time() > deadline:
+                    raise
+                self.telemetry.status("start", f"waiting: {error}")
+                await asyncio.sleep(1)
+            except BaseException:
+                await self._close()
+                raise
+            else:
+                return
+
+    async def _try_broker(self) -> None:
+        """Connect once. Wrong settings raise ConfigurationError. Without a broker, a service that consumes nothing
+        starts all the same: its events stay in the outbox."""
+        try:
+            await close(await connect(self.settings.broker, f"{self.name} start"))
+        except BrokerUnavailable:
+            if self.consumers:
+                raise
+
+    async def _first_subscriptions(self, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        while not all(consumer.consuming for consumer in self._running.values()) and loop.time() < deadline:
+            ended, _ = await asyncio.wait(self._tasks, timeout=0.02, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+
+    # Readiness
+
+    async def _probe_database(self) -> None:
+        await self.database.probe()
+
+    async def _require_consuming(self, queue: str) -> None:
+        consumer = self._running.get(queue)
+        if consumer is None:
+            raise BrokerUnavailable("no subscription at the broker")
+        await consumer.require_consuming()
+
+    def _register(self, events: Iterable[type[EventData]]) -> None:
+        for data in events:
+            if self._events.setdefault(data.TYPE, data) is not data:
+                raise ConfigurationError(
+                    f"service {self.name} has two classes of the type {data.TYPE!r}:"
+                    f" {self._events[data.TYPE].__qualname__} and {data.__qualname__}"
+                )
+
+
+def run(*services: Service) -> None:
+    """Run services as a program: until SIGTERM or SIGINT, or until one of them fails; then each of them drains.
+
+    Prints an error as one line. Exits with 0 after an orderly stop, 78 for a wrong setting, permission or topology, and
+    69 if a server that a service needs to start remained unavailable.
+    """
+    # aiormq reports each lost connection with a stack trace; the library logs one line for it.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    run_program("+".join(each.name for each in services), partial(_run_all, services))
+
+
+async def _run_all(services: Iterable[Service], stop: asyncio.Event) -> None:
+    async def run_one(service: Service) -> None:
+        try:
+            await service.run_until(stop)
+        finally:
+            stop.set()
+
+    for result in await asyncio.gather(*map(run_one, services), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _event_id(event: AnyEvent) -> UUID:
+    """The dedup key of a tolerant consumer: two versions of one fact are two events."""
+    return event.id
