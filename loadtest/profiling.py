@@ -2,8 +2,8 @@
 
 `python -m loadtest.profiling FILE MODULE [ARGUMENTS]` runs a module as a program and writes its profile to FILE.
 
-cProfile counts calls, unlike a sampling profiler, so that a slow function differs from one that is called too often. It
-slows Python code down about twofold and C code not at all, so that shares are meaningful and speeds are not.
+cProfile counts calls, unlike a sampling profiler: a slow function can be distinguished from one that is called too
+often. It slows Python code down about twofold and C code not at all, so Python's shares are too high.
 """
 
 import cProfile

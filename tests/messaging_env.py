@@ -330,17 +330,17 @@ class MessagingEnv:
 FAST_RELAY = RelaySettings(lease_seconds=2.0, takeover_seconds=0.2)
 
 
-async def record(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+async def record(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
     """A handler that stores the logical id of the event in the table `recorded`."""
-    await work.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
+    await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
     return ()
 
 
 async def announce(outbox: Outbox, *data: EventData, **fields: Any) -> None:
     """Announce events in one transaction, each about a new subject unless `fields` has one."""
-    async with outbox.transaction(Transaction) as work:
+    async with outbox.transaction(Transaction) as uow:
         for each in data:
-            work.announce(each, **({"subject": uuid4()} | fields))
+            uow.announce(each, **({"subject": uuid4()} | fields))
 
 
 async def eventually(

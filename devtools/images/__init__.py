@@ -1,1 +1,1 @@
-"""Builds the container images of Warren, of their base, and of servers whose official images cannot be pulled."""
+"""Builds Warren's container images, their base image, and images of servers whose official ones cannot be pulled."""

@@ -37,8 +37,8 @@ class ProcessSpec:
 
 
 @dataclass
-class _Running:
-    process: ProcessSpec
+class _Started:
+    spec: ProcessSpec
     popen: subprocess.Popen[bytes]
     pump: threading.Thread
     stopping: bool = False
@@ -54,7 +54,7 @@ class Supervisor:
         self._log_dir = log_dir
         self._on_line = on_line
         self._grace = grace
-        self._running: dict[str, _Running] = {}
+        self._started: dict[str, _Started] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -65,12 +65,12 @@ class Supervisor:
     @property
     def pids(self) -> dict[str, int]:
         """Process ids of the running processes, by name."""
-        return {name: one.popen.pid for name, one in list(self._running.items()) if one.popen.poll() is None}
+        return {name: one.popen.pid for name, one in list(self._started.items()) if one.popen.poll() is None}
 
     @property
     def ended(self) -> dict[str, int]:
         """The exit codes (negative: the signal) of processes that ended unexpectedly, by name."""
-        codes = {name: one.popen.poll() for name, one in list(self._running.items()) if not one.stopping}
+        codes = {name: one.popen.poll() for name, one in list(self._started.items()) if not one.stopping}
         return {name: code for name, code in codes.items() if code is not None}
 
     def log_file(self, name: str) -> Path:
@@ -90,16 +90,16 @@ class Supervisor:
         )
         assert popen.stdout is not None  # noqa: S101 (stdout is a pipe)
         thread = pump(process.name, popen.stdout, log, lambda line: self._show(process.name, line))
-        self._running[process.name] = _Running(process, popen, thread)
+        self._started[process.name] = _Started(process, popen, thread)
 
     @property
     def names(self) -> list[str]:
         """Names of all processes that have been started, running or not."""
-        return list(self._running)
+        return list(self._started)
 
     def failure(self, name: str) -> ProcessFailedError | None:
         """Return an error with the exit code and the last log lines of a process that ended unexpectedly, else None."""
-        one = self._running[name]
+        one = self._started[name]
         exit_code = one.popen.poll()
         if exit_code is None or one.stopping:
             return None
@@ -108,7 +108,7 @@ class Supervisor:
 
     def restart_ended(self, name: str) -> None:
         """Start an ended process with the same command; appends to its log."""
-        self.start(self._running[name].process, keep_log=True)
+        self.start(self._started[name].spec, keep_log=True)
 
     def check(self) -> None:
         """Raises ProcessFailedError if a process has ended unexpectedly."""
@@ -131,41 +131,41 @@ class Supervisor:
 
     def stop(self, name: str) -> int:
         """Send SIGTERM, and SIGKILL `grace` seconds later; returns the exit code (negative: the signal)."""
-        return self._stop([self._running[name]])[name]
+        return self._stop([self._started[name]])[name]
 
     def kill(self, name: str) -> None:
         """Kill the process and its children with SIGKILL. `check` does not count this as a failure."""
-        one = self._running[name]
+        one = self._started[name]
         one.stopping = True
         _signal_group(one.popen, signal.SIGKILL)
         one.popen.wait()
 
     def restart(self, name: str, *, kill: bool = False) -> None:
         """Stop (or `kill`) the process and start the same command with an empty log."""
-        one = self._running[name]
+        one = self._started[name]
         if kill:
             self.kill(name)
         else:
             self.stop(name)
-        self.start(one.process)
+        self.start(one.spec)
 
     def stop_all(self) -> dict[str, int]:
         """Stop all processes in parallel; returns the exit codes by name."""
-        return self._stop(list(self._running.values()))
+        return self._stop(list(self._started.values()))
 
-    def _stop(self, running: list[_Running]) -> dict[str, int]:
-        for one in running:
+    def _stop(self, started: list[_Started]) -> dict[str, int]:
+        for one in started:
             one.stopping = True
             if one.popen.poll() is None:
                 one.popen.terminate()
         deadline = time.monotonic() + self._grace
-        for one in running:
+        for one in started:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 one.popen.wait(max(0.0, deadline - time.monotonic()))
             # Children of the process may still run in its process group.
             _signal_group(one.popen, signal.SIGKILL)
-        codes = {one.process.name: one.popen.wait() for one in running}
-        for one in running:
+        codes = {one.spec.name: one.popen.wait() for one in started}
+        for one in started:
             one.pump.join(2.0)
         return codes
 

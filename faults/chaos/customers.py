@@ -1,4 +1,4 @@
-"""Simulated customers of a chaos run. A customer without an answer, or with 503, repeats the request with the same
+"""Simulated customers of a chaos run. A customer without a response, or with 503, repeats the request with the same
 Idempotency-Key to any replica of the order API until the order is accepted."""
 
 import asyncio
@@ -62,34 +62,34 @@ class ChaosCustomers:
             if order.cancels_after is not None:
                 await asyncio.sleep(order.cancels_after)
                 self._ledger.counts[CANCELLATION] += 1
-                answer, _ = await self._post(f"/orders/{ids[0]}/cancel", rng, ACCEPTED, CONFLICT)
-                self._ledger.counts[LATE_CANCELLATION] += answer.status_code == CONFLICT
+                response, _ = await self._post(f"/orders/{ids[0]}/cancel", rng, ACCEPTED, CONFLICT)
+                self._ledger.counts[LATE_CANCELLATION] += response.status_code == CONFLICT
         except NeverAccepted as error:
             self._ledger.unexpected.append(f"{order.key}: {error}")
 
     async def _order(self, order: PlannedOrder, rng: random.Random) -> UUID:
         headers = {"Idempotency-Key": order.key}
-        answer, requests = await self._post("/orders", rng, ACCEPTED, json=order.body, headers=headers)
-        order_id = UUID(answer.json()["id"])
+        response, requests = await self._post("/orders", rng, ACCEPTED, json=order.body, headers=headers)
+        order_id = UUID(response.json()["id"])
         self._ledger.accept(order, order_id, self._now(), requests)
         return order_id
 
     async def _post(self, path: str, rng: random.Random, *final: int, **request: Any) -> tuple[httpx.Response, int]:
-        """Repeat a request until its status is one of `final`; returns the answer and the number of requests."""
+        """Repeat a request until its status is one of `final`; returns the response and the number of requests."""
         pause, requests = FIRST_PAUSE, 0
         while self._now() < self._deadline:
             requests += 1
             try:
-                answer = await self._http.post(f"{rng.choice(self._urls)}{path}", **request)
+                response = await self._http.post(f"{rng.choice(self._urls)}{path}", **request)
             except httpx.TransportError:
                 self._ledger.counts[UNANSWERED] += 1
             else:
-                if answer.status_code in final:
-                    return answer, requests
-                if answer.status_code == SERVICE_UNAVAILABLE:
+                if response.status_code in final:
+                    return response, requests
+                if response.status_code == SERVICE_UNAVAILABLE:
                     self._ledger.counts[UNAVAILABLE] += 1
                 else:
-                    what = f"{answer.status_code} at {self._now():.1f} s for {path}: {answer.text[:200]}"
+                    what = f"{response.status_code} at {self._now():.1f} s for {path}: {response.text[:200]}"
                     self._ledger.unexpected.append(what)
             await asyncio.sleep(pause * rng.uniform(0.5, 1.0))
             pause = min(pause * 1.7, MAX_PAUSE)

@@ -1,4 +1,4 @@
-"""The answers that customers received, kept outside of the system and compared with its final state."""
+"""The responses that customers received, kept outside of the system and compared with its final state."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from devtools.invariants import Check
 from faults.chaos.workload import PAYMENT_TIMEOUT, PlannedOrder
 
 MAX_SHOWN = 5  # violations
-UNAVAILABLE, UNANSWERED = "answers with 503", "requests without an answer"
+UNAVAILABLE, UNANSWERED = "responses with 503", "requests without a response"
 DUPLICATE = "duplicate requests"
 """Requests accepted under a key that had been accepted before."""
 CANCELLATION, LATE_CANCELLATION = "cancellations", "late cancellations"
@@ -87,7 +87,7 @@ class ClientLedger:
 
     def _answers(self) -> Check:
         detail = f"{self.counts[UNAVAILABLE]:,} {UNAVAILABLE}, {self.counts[UNANSWERED]:,} {UNANSWERED}"
-        return Check("every answer follows the API's contract", not self.unexpected, _some(self.unexpected) or detail)
+        return Check("every response follows the API's contract", not self.unexpected, _some(self.unexpected) or detail)
 
     def by_profile(self) -> Counter[str]:
         return Counter(order.profile.name for order in self.placed.values())

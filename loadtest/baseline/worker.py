@@ -62,11 +62,12 @@ async def consume(settings: ProcessSettings, count: int) -> None:
         await finished.wait()
 
 
-async def insert(settings: ProcessSettings, ids: int, events: int, states: int) -> None:
+async def insert(settings: ProcessSettings, *counts: int) -> None:
+    """Insert rows: a count for each of ROW_KINDS."""
     address = settings.database
     connection = await asyncpg.connect(address.url, password=address.password(), ssl=address.tls())
     try:
-        for kind, count in zip(ROW_KINDS, (ids, events, states), strict=True):
+        for kind, count in zip(ROW_KINDS, counts, strict=True):
             for start in range(0, count, ROW_BATCH):
                 await connection.execute(kind.insert, *kind.columns(min(ROW_BATCH, count - start)))
     finally:
@@ -93,15 +94,15 @@ def _message(body: bytes) -> aio_pika.Message:
 
 
 def main() -> None:
-    works: dict[str, Callable[..., Coroutine[Any, Any, None]]]
-    works = {"publish": publish, "consume": consume, "insert": insert}
+    tasks: dict[str, Callable[..., Coroutine[Any, Any, None]]]
+    tasks = {"publish": publish, "consume": consume, "insert": insert}
     parser = argparse.ArgumentParser(prog="python -m loadtest.baseline.worker", description=__doc__)
-    parser.add_argument("work", choices=works)
+    parser.add_argument("task", choices=tasks)
     parser.add_argument("counts", type=int, nargs="+", help="messages; or rows of each kind")
     options = parser.parse_args()
     settings = load_settings(ProcessSettings, ENV_PREFIX)
     started = time.process_time()
-    uvloop.run(works[options.work](settings, *options.counts))
+    uvloop.run(tasks[options.task](settings, *options.counts))
     write_result(time.process_time() - started)
 
 

@@ -84,7 +84,7 @@ class OrderRun(msgspec.Struct, frozen=True):
     def show(self, name: str = "Orders") -> None:
         rate = f"[green]{self.rate:.0f}[/green] a second"
         report.heading(f"{name}: {self.orders:,} completed in {self.seconds:.1f} s, {rate}")
-        report.out.print(f"  placed within {self.placing_seconds:.1f} s; {self.unavailable} answers with 503")
+        report.out.print(f"  placed within {self.placing_seconds:.1f} s; {self.unavailable} responses with 503")
         used: dict[str, float | None] = {**self.service_cpu, "all services": sum(self.service_cpu.values())}
         used |= {**self.server_cpu, "load generator": self.generator_cpu}
         report.table(

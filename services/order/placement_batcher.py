@@ -26,7 +26,7 @@ COUNT_SECONDS = 1.0  # how long a count of the outbox is used
 
 
 class OutboxLimit:
-    """Refuses orders while too many events wait for the broker, which accepting orders would only hide."""
+    """Refuses orders while too many events wait for the broker: the events of further orders would wait, too."""
 
     def __init__(self, database: Database, limit: int) -> None:
         self._database = database
@@ -56,7 +56,7 @@ class _Pending(msgspec.Struct, eq=False):
 
 
 class PlacementBatcher:
-    """One per process. An order that is unpaid after `deadline_seconds` is cancelled."""
+    """Stores placements in shared transactions. An order that is unpaid after `deadline_seconds` is cancelled."""
 
     def __init__(self, outbox: Outbox, limit: OutboxLimit, *, deadline_seconds: float) -> None:
         self._outbox = outbox
@@ -106,7 +106,7 @@ class PlacementBatcher:
             for pending in batch:
                 pending.response.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 - every caller must get an answer
+        except Exception as error:  # noqa: BLE001 - every caller must get a response
             for pending in batch:
                 pending.fail(error)
         else:

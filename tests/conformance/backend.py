@@ -87,25 +87,25 @@ class Backend(Protocol):
     ) -> AbstractAsyncContextManager[ConsumedQueue]: ...
 
 
-async def record(event: AnyEvent, work: RecordingTransaction) -> Iterable[EventData]:
+async def record(event: AnyEvent, uow: RecordingTransaction) -> Iterable[EventData]:
     """A handler that records the event."""
-    work.record(event)
+    uow.record(event)
     return ()
 
 
-async def record_and_announce(event: Event[OrderConfirmed], work: RecordingTransaction) -> Iterable[EventData]:
+async def record_and_announce(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
     """A handler that records the event and announces an event that follows from it."""
-    work.record(event)
+    uow.record(event)
     return [COMPLETED]
 
 
 def fail_if_bad(error: Exception) -> Any:
     """Return a handler that raises `error` for an event with the reference "bad" and records any other event."""
 
-    async def handler(event: AnyEvent, work: RecordingTransaction) -> Iterable[EventData]:
+    async def handler(event: AnyEvent, uow: RecordingTransaction) -> Iterable[EventData]:
         if event.reference == "bad":
             raise error
-        return await record(event, work)
+        return await record(event, uow)
 
     return handler
 
@@ -114,11 +114,11 @@ def fail_first(times: int, error: Exception) -> Any:
     """Return a handler that raises `error` the first `times` times and then records events."""
     calls: list[AnyEvent] = []
 
-    async def handler(event: AnyEvent, work: RecordingTransaction) -> Iterable[EventData]:
+    async def handler(event: AnyEvent, uow: RecordingTransaction) -> Iterable[EventData]:
         calls.append(event)
         if len(calls) <= times:
             raise error
-        return await record(event, work)
+        return await record(event, uow)
 
     return handler
 

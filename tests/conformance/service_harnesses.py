@@ -43,7 +43,7 @@ STATE_TABLES = {
 
 
 class MessageSink:
-    """Stands in for the mail server and the SMS gateway, and keeps what is sent."""
+    """A mail server and an SMS gateway that keep the messages they get."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []

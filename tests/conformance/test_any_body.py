@@ -64,9 +64,9 @@ async def test_4_any_body_is_processed_or_parked_with_a_reason_and_events_beside
             retried = {each.reason or "" for each in attempts if each.verdict is Verdict.RETRY}
             assert {reason for reason in retried if not any(known in reason for known in RETRIABLE)} == set()
         assert len(harness.parked) > ROUNDS * BAD / 10
-        assert all(letter.reason for letter in harness.parked)
+        assert all(message.reason for message in harness.parked)
         recorded = await services_db.sql(f"SELECT count(*) FROM \"{service}\".failures WHERE state = 'parked'")  # noqa: S608
-        assert recorded[0][0] == len({_key(letter) for letter in harness.parked})
+        assert recorded[0][0] == len({_key(message) for message in harness.parked})
         for message in harness.messages:
             Codec(CATALOGUE).decode(message.body)  # other services can read every announced event
     assert _peak_memory() - before < MAX_MEMORY
@@ -121,8 +121,8 @@ def _owners(value: Any) -> list[Any]:
     return [value, *(owner for member in members for owner in _owners(member))]
 
 
-def _key(letter: Any) -> object:
-    return letter.event.logicalid if letter.event else letter.body
+def _key(message: Any) -> object:
+    return message.event.logicalid if message.event else message.body
 
 
 def _peak_memory() -> int:

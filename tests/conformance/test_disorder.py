@@ -73,8 +73,8 @@ async def run_wave(services: ServiceHarnesses, broker: InMemoryBroker, rng: rand
 
 async def announce(services: ServiceHarnesses, order_id: UUID, data: EventData) -> None:
     """Announce an event as the HTTP process does."""
-    async with services.by_name["order"].outbox.transaction(Transaction) as work:
-        work.announce(data, subject=order_id, reference=str(order_id))
+    async with services.by_name["order"].outbox.transaction(Transaction) as uow:
+        uow.announce(data, subject=order_id, reference=str(order_id))
 
 
 async def check_invariants(

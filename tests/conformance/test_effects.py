@@ -23,7 +23,7 @@ class FakeGateway(msgspec.Struct):
     refuse: bool = False
 
     def effect(self) -> Effect[RecordingTransaction, str, str]:
-        async def prepare(event: Event[OrderPaid], work: RecordingTransaction) -> str | None:
+        async def prepare(event: Event[OrderPaid], uow: RecordingTransaction) -> str | None:
             return None if event.reference == "idle" else str(event.logicalid)
 
         async def perform(key: str) -> str:
@@ -35,10 +35,10 @@ class FakeGateway(msgspec.Struct):
             return f"receipt {key}"
 
         async def complete(
-            event: Event[OrderPaid], intent: str, result: str, work: RecordingTransaction
+            event: Event[OrderPaid], intent: str, result: str, uow: RecordingTransaction
         ) -> Iterable[EventData]:
             assert result == f"receipt {intent}"
-            work.record(event)
+            uow.record(event)
             return [COMPLETED]
 
         return Effect(prepare, perform, complete)
@@ -94,12 +94,12 @@ async def test_4_a_result_that_cannot_be_stored_is_requested_again(backend: Back
     effect = gateway.effect()
 
     async def complete(
-        event: Event[OrderPaid], intent: str, result: str, work: RecordingTransaction
+        event: Event[OrderPaid], intent: str, result: str, uow: RecordingTransaction
     ) -> Iterable[EventData]:
         tries.append(intent)
         if len(tries) == 1:
             raise TransientError("the row is locked")
-        return await effect.complete(event, intent, result, work)
+        return await effect.complete(event, intent, result, uow)
 
     event = event_of(PAID)
     async with backend.consume({OrderPaid: msgspec.structs.replace(effect, complete=complete)}) as queue:

@@ -64,7 +64,7 @@ async def test_4_each_kind_of_poison_is_parked_at_once_with_its_reason_and_delay
     async with backend.consume({OrderConfirmed: record}) as queue:
         await queue.deliver(*mixed)
         assert sorted(await queue.recorded()) == sorted(event.logicalid for event in good)
-        parked = {letter.body: letter for letter in await queue.parked()}
+        parked = {message.body: message for message in await queue.parked()}
         assert len(parked) == len(POISON)
         for name, (body, reason) in POISON.items():
             assert reason in parked[body].reason, name
@@ -76,11 +76,11 @@ async def test_4_a_transient_failure_is_retried_with_growing_delays_until_it_suc
     times: list[float] = []
     queues: list[ConsumedQueue] = []
 
-    async def flaky(event: Event[OrderConfirmed], work: RecordingTransaction) -> Iterable[EventData]:
+    async def flaky(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
         times.append(queues[0].now())
         if len(times) < 4:
             raise TransientError("not yet")
-        return await record(event, work)
+        return await record(event, uow)
 
     event = event_of(CONFIRMED)
     async with backend.consume({OrderConfirmed: flaky}, attempts=6) as queue:
@@ -111,8 +111,8 @@ async def test_4_a_lasting_failure_is_parked_after_the_configured_attempts_and_a
     async with backend.consume({OrderConfirmed: fail_if_bad(error)}, attempts=attempts) as queue:
         await queue.deliver(*good[:5], bad, *good[5:])
         assert sorted(await queue.recorded()) == sorted(event.logicalid for event in good)
-        (letter,) = await queue.parked()
-        assert (letter.body, letter.reason, letter.attempts) == (encode(bad), reason, failures)
+        (message,) = await queue.parked()
+        assert (message.body, message.reason, message.attempts) == (encode(bad), reason, failures)
         assert [last for _, _, last in queue.failures()] == [False] * (failures - 1) + [True]
 
 
@@ -120,7 +120,7 @@ async def test_4_an_event_that_was_parked_and_comes_again_is_processed(backend: 
     event = event_of(CONFIRMED)
     async with backend.consume({OrderConfirmed: fail_first(1, PermanentError("not deployed yet"))}) as queue:
         await queue.deliver(event)
-        assert [letter.attempts for letter in await queue.parked()] == [1]
+        assert [message.attempts for message in await queue.parked()] == [1]
         await queue.deliver(event)
         assert await queue.recorded() == [event.logicalid]
 
@@ -142,23 +142,23 @@ async def test_4_when_slow_messages_use_up_the_time_of_a_batch_the_rest_is_retur
     released: list[object] = []
     release = batch.BatchRunner._release
 
-    def spy(self: Any, tasks: Any, settle: Any) -> None:
-        released.extend(tasks)
-        release(self, tasks, settle)
+    def spy(self: Any, deliveries: Any, on_verdict: Any) -> None:
+        released.extend(deliveries)
+        release(self, deliveries, on_verdict)
 
     monkeypatch.setattr(batch.BatchRunner, "_release", spy)
 
-    async def slow(event: Event[OrderConfirmed], work: RecordingTransaction) -> Iterable[EventData]:
+    async def slow(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
         if event.reference == "slow":
             await asyncio.sleep(30)
-        return await record(event, work)
+        return await record(event, uow)
 
     events = [event_of(CONFIRMED, reference="slow") for _ in range(8)]
     good = [event_of(CONFIRMED) for _ in range(8)]
     async with backend.consume({OrderConfirmed: slow}, attempts=2) as queue:
         await queue.deliver(*events, *good)
         assert sorted(await queue.recorded()) == sorted(event.logicalid for event in good)
-        assert {(letter.reason, letter.attempts) for letter in await queue.parked()} == {("took too long", 2)}
+        assert {(message.reason, message.attempts) for message in await queue.parked()} == {("took too long", 2)}
         # Two failures for each slow message, none for a message that waited behind it.
         assert len(queue.failures()) == 2 * len(events)
         assert released
@@ -175,7 +175,7 @@ async def test_4_a_forged_event_is_parked(backend: Backend, user: str, reason: s
     event = event_of(CONFIRMED, source="/warren/order")
     async with backend.consume({OrderConfirmed: record}) as queue:
         await queue.deliver(event, user=user)
-        assert [letter.reason for letter in await queue.parked()] == [reason]
+        assert [message.reason for message in await queue.parked()] == [reason]
         assert await queue.recorded() == []
 
 
@@ -206,29 +206,29 @@ async def test_4_a_forged_copy_uses_no_attempt_of_the_genuine_event(backend: Bac
 async def test_4_an_event_with_a_value_that_the_database_refuses_is_parked_at_once(
     backend: Backend, statement: str, reason: str
 ) -> None:
-    async def store(event: Event[OrderConfirmed], work: RecordingTransaction) -> Iterable[EventData]:
+    async def store(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
         if event.reference == "bad":
-            await work.connection.execute(statement)
-        return await record(event, work)
+            await uow.connection.execute(statement)
+        return await record(event, uow)
 
     async with backend.consume({OrderConfirmed: store}, attempts=9) as queue:
         events = [event_of(CONFIRMED, reference="bad" if n == 3 else "good") for n in range(6)]
         await queue.deliver(*events)
         assert sorted(await queue.recorded()) == sorted(each.logicalid for each in events if each.reference == "good")
-        (letter,) = await queue.parked()
-        assert reason in letter.reason
-        assert letter.attempts == 1
+        (message,) = await queue.parked()
+        assert reason in message.reason
+        assert message.attempts == 1
 
 
 @needs(Feature.SQL)
 async def test_4_a_key_that_another_transaction_stores_at_the_same_moment_is_no_failure(backend: Backend) -> None:
     stored: list[bool] = []
 
-    async def store(event: Event[OrderConfirmed], work: RecordingTransaction) -> Iterable[EventData]:
+    async def store(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
         stored.append(not stored)
         if stored[-1]:  # the first time the key is stored between the query and the insert
-            await work.connection.execute("INSERT INTO inbox VALUES ('other', $1), ('other', $1)", event.logicalid)
-        return await record(event, work)
+            await uow.connection.execute("INSERT INTO inbox VALUES ('other', $1), ('other', $1)", event.logicalid)
+        return await record(event, uow)
 
     async with backend.consume({OrderConfirmed: store}) as queue:
         event = event_of(CONFIRMED)

@@ -30,9 +30,9 @@ async def test_1_state_and_announcement_are_stored_together(backend: Backend) ->
 
 
 async def test_1_a_failed_handler_leaves_neither_state_nor_announcement(backend: Backend) -> None:
-    async def announce_then_fail(event: Event[OrderConfirmed], work: RecordingTransaction) -> Iterable[EventData]:
-        work.announce(COMPLETED, cause=event)
-        work.record(event)
+    async def announce_then_fail(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
+        uow.announce(COMPLETED, cause=event)
+        uow.record(event)
         raise PermanentError("invalid")
 
     async with backend.consume({OrderConfirmed: announce_then_fail}) as queue:
@@ -44,9 +44,9 @@ async def test_1_a_failed_handler_leaves_neither_state_nor_announcement(backend:
 async def test_1_a_handler_that_fails_first_and_succeeds_later_has_one_effect(backend: Backend) -> None:
     tries = []
 
-    async def succeed_third_time(event: Event[OrderConfirmed], work: RecordingTransaction) -> Iterable[EventData]:
-        work.announce(COMPLETED, cause=event)
-        work.record(event)
+    async def succeed_third_time(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
+        uow.announce(COMPLETED, cause=event)
+        uow.record(event)
         tries.append(event)
         if len(tries) < 3:
             raise TransientError("not yet")
@@ -61,8 +61,8 @@ async def test_1_a_handler_that_fails_first_and_succeeds_later_has_one_effect(ba
 
 
 async def test_2_exactly_the_committed_events_are_published(backend: Backend) -> None:
-    async def announce_or_fail(event: Event[OrderConfirmed], work: RecordingTransaction) -> Iterable[EventData]:
-        work.announce(COMPLETED, cause=event)
+    async def announce_or_fail(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
+        uow.announce(COMPLETED, cause=event)
         if event.reference == "bad":
             raise PermanentError("bad")
         return [COMPLETED]
@@ -123,8 +123,8 @@ async def test_5_sequence_numbers_of_each_subject_count_from_one_without_a_gap(b
 
 
 async def test_5_a_failed_transaction_uses_no_sequence_number(backend: Backend) -> None:
-    async def announce_or_fail(event: Event[OrderConfirmed], work: RecordingTransaction) -> Iterable[EventData]:
-        work.announce(COMPLETED, cause=event)
+    async def announce_or_fail(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
+        uow.announce(COMPLETED, cause=event)
         if event.reference == "bad":
             raise PermanentError("bad")
         return ()
@@ -163,7 +163,7 @@ async def test_6_a_failed_batch_is_processed_one_by_one_and_only_the_cause_count
     async with backend.consume({OrderConfirmed: handler, OrderPaid: handler}) as queue:
         await queue.deliver(*good[:10], bad, *good[10:])
         assert sorted(await queue.recorded()) == sorted(event.logicalid for event in good)
-        assert [letter.reason for letter in await queue.parked()] == ["bad"]
+        assert [message.reason for message in await queue.parked()] == ["bad"]
         assert len(queue.failures()) == 1
 
 

@@ -1,6 +1,6 @@
-"""Customers who order during a fault and record every answer.
+"""Customers who order during a fault and record every response.
 
-Each order has an Idempotency-Key; a request without an answer, or answered with 503, is repeated with the same key. The
+Each order has an Idempotency-Key; a request without a response, or with 503, is repeated with the same key. The
 accepted orders are recorded outside of the system, which must contain exactly these in the end.
 """
 
@@ -59,7 +59,7 @@ class Customers:
     def ordering(self, count: int, seconds: float, *, cancelling: float = 0.1) -> Iterator[list[UUID]]:
         """Place `count` orders of every kind within `seconds`, in the background of the block.
 
-        The share `cancelling` of them is cancelled at once. Leaving the block waits for the last answer; the list
+        The share `cancelling` of them is cancelled at once. Leaving the block waits for the last response; the list
         contains the order ids afterwards.
         """
         bodies = [self._random_body() for _ in range(count)]
@@ -93,8 +93,8 @@ class Customers:
 
     def _place(self, body: dict[str, Any]) -> UUID:
         key = str(body["orderId"])
-        answer = self._post("/orders", 202, json=body, headers={"Idempotency-Key": key})
-        order_id = UUID(answer.json()["id"])
+        response = self._post("/orders", 202, json=body, headers={"Idempotency-Key": key})
+        order_id = UUID(response.json()["id"])
         with self._lock:
             assert self.accepted.setdefault(key, order_id) == order_id, "one key, two orders"
         return order_id
@@ -107,13 +107,13 @@ class Customers:
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             try:
-                answer = self._http.post(self._replica_choice.choice(self.urls) + path, **request)
+                response = self._http.post(self._replica_choice.choice(self.urls) + path, **request)
             except httpx.TransportError:
                 self.unanswered += 1
             else:
-                if answer.status_code in final:
-                    return answer
-                assert answer.status_code == 503, answer.text
-                self.unavailable.append(answer)
+                if response.status_code in final:
+                    return response
+                assert response.status_code == 503, response.text
+                self.unavailable.append(response)
             assert time.monotonic() < deadline, f"{path} was not accepted within {RETRY_SECONDS:.0f} s"
             time.sleep(0.2)

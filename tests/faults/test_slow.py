@@ -45,7 +45,7 @@ async def test_an_event_whose_handler_hangs_is_retried(
     monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT", timeout)
     handled: list[uuid.UUID] = []
 
-    async def hang_once(event: Event[EventData], work: Transaction) -> Iterable[EventData]:
+    async def hang_once(event: Event[EventData], uow: Transaction) -> Iterable[EventData]:
         handled.append(event.id)
         if len(handled) == 1:
             await asyncio.sleep(hangs_for)

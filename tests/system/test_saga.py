@@ -39,9 +39,9 @@ def test_the_documented_request_is_accepted_and_every_service_logs_its_steps(sho
     body = '{"orderId": "123", "user": "gayal", "items": ["item1", "item2"]}'
     url = f"{shop.system.url('order-api')}/orders"
     command = ["curl", "-s", "-i", "-X", "POST", url, "-H", "Content-Type: application/json", "-d", body]
-    head, _, answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition("\n\n")
+    head, _, response = subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition("\n\n")
     assert " 202 " in head.splitlines()[0]
-    found = json.loads(answer)
+    found = json.loads(response)
     assert f"/orders/{found['id']}" in head
     order = shop.reaches(shop.client.find(found["id"]), "COMPLETED")
     shop.story(order, until="order.completed")
@@ -187,16 +187,16 @@ def test_fifty_concurrent_posts_with_one_key_create_one_order_and_get_equal_resp
             return http.post("/orders", json=request)
 
         with ThreadPoolExecutor(50) as pool:
-            answers = list(pool.map(post, range(50)))
-        assert {answer.status_code for answer in answers} == {202}
-        assert len({(answer.content, answer.headers["location"]) for answer in answers}) == 1
-        order = shop.client.find(answers[0].json()["id"])
+            responses = list(pool.map(post, range(50)))
+        assert {response.status_code for response in responses} == {202}
+        assert len({(response.content, response.headers["location"]) for response in responses}) == 1
+        order = shop.client.find(responses[0].json()["id"])
         shop.accepted.append(order.id)
         shop.reaches(order, "COMPLETED")
         assert shop.story(order, until="order.completed").count("order.created") == 1
-        # When the order has moved on, the answer is still the first one; another wish under that key is refused.
+        # When the order has moved on, the response is still the first one; another body with that key is refused.
         again = http.post("/orders", json=request)
-        assert (again.status_code, again.content) == (202, answers[0].content)
+        assert (again.status_code, again.content) == (202, responses[0].content)
         other = http.post("/orders", json=request | {"items": ["item7"]})
         assert (other.status_code, other.headers["content-type"]) == (422, "application/problem+json")
 

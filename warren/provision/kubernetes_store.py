@@ -13,7 +13,7 @@ from warren.provision.errors import SecretStoreError
 from warren.provision.store import SecretData
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-TIME_LIMIT = 10.0  # seconds for each answer
+TIME_LIMIT = 10.0  # seconds for each response
 TRIES = 5  # of connecting: a pod's network may start after its process
 TLS_TYPE = "kubernetes.io/tls"
 
@@ -49,17 +49,17 @@ class KubernetesStore:
         return cls(client, namespace, labels)
 
     def read(self, name: str) -> SecretData | None:
-        answer = self._ask("GET", f"secrets/{name}")
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        response = self._ask("GET", f"secrets/{name}")
+        if response.status_code == httpx.codes.NOT_FOUND:
             return None
-        found = self._checked(answer, f"read Secret {name}").get("data") or {}
+        found = self._checked(response, f"read Secret {name}").get("data") or {}
         return {key: base64.b64decode(text) for key, text in found.items()}
 
     def create(self, name: str, data: SecretData) -> bool:
-        answer = self._ask("POST", "secrets", self._secret(name, data))
-        if answer.status_code == httpx.codes.CONFLICT:
+        response = self._ask("POST", "secrets", self._secret(name, data))
+        if response.status_code == httpx.codes.CONFLICT:
             return False
-        self._checked(answer, f"create Secret {name}")
+        self._checked(response, f"create Secret {name}")
         return True
 
     def replace(self, name: str, data: SecretData) -> None:
@@ -68,10 +68,10 @@ class KubernetesStore:
     def publish(self, name: str, data: SecretData) -> None:
         texts = {key: content.decode() for key, content in data.items()}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self._metadata(name), "data": texts}
-        answer = self._ask("POST", "configmaps", body)
-        if answer.status_code == httpx.codes.CONFLICT:
-            answer = self._ask("PUT", f"configmaps/{name}", body)
-        self._checked(answer, f"write ConfigMap {name}")
+        response = self._ask("POST", "configmaps", body)
+        if response.status_code == httpx.codes.CONFLICT:
+            response = self._ask("PUT", f"configmaps/{name}", body)
+        self._checked(response, f"write ConfigMap {name}")
 
     def _secret(self, name: str, data: SecretData) -> dict[str, Any]:
         return {
@@ -93,10 +93,10 @@ class KubernetesStore:
                 f"the Kubernetes API at {self._client.base_url} does not respond: {error}"
             ) from error
 
-    def _checked(self, answer: httpx.Response, purpose: str) -> dict[str, Any]:
-        if answer.is_success:
-            return dict(answer.json())
-        reason = answer.text
-        if answer.headers.get("content-type", "").startswith("application/json"):
-            reason = answer.json().get("message", reason)
-        raise SecretStoreError(f"cannot {purpose} in namespace {self._namespace}: {answer.status_code} {reason}")
+    def _checked(self, response: httpx.Response, purpose: str) -> dict[str, Any]:
+        if response.is_success:
+            return dict(response.json())
+        reason = response.text
+        if response.headers.get("content-type", "").startswith("application/json"):
+            reason = response.json().get("message", reason)
+        raise SecretStoreError(f"cannot {purpose} in namespace {self._namespace}: {response.status_code} {reason}")

@@ -49,21 +49,21 @@ async def test_the_history_of_an_order(client: httpx.AsyncClient, audit: Replica
     await audit.process(later, second, payment, first, event(uuid4(), 1))
     contradiction = with_new_ids(first)
     await audit.process(contradiction)
-    answer = (await client.get(f"/audit/orders/{order_id}")).json()
-    assert answer["subject"] == str(order_id)
-    assert [each["event"]["id"] for each in answer["events"]] == [
+    body = (await client.get(f"/audit/orders/{order_id}")).json()
+    assert body["subject"] == str(order_id)
+    assert [each["event"]["id"] for each in body["events"]] == [
         str(each.id) for each in (first, payment, second, later)
     ]
-    assert all(each["recordedAt"] for each in answer["events"])
-    assert answer["gaps"] == [{"source": "/warren/order", "subject": str(order_id), "first": 3, "last": 4}]
-    assert [each["event"]["id"] for each in answer["contradictions"]] == [str(contradiction.id)]
+    assert all(each["recordedAt"] for each in body["events"])
+    assert body["gaps"] == [{"source": "/warren/order", "subject": str(order_id), "first": 3, "last": 4}]
+    assert [each["event"]["id"] for each in body["contradictions"]] == [str(contradiction.id)]
 
 
 async def test_an_unknown_order_is_a_problem(client: httpx.AsyncClient) -> None:
-    answer = await client.get(f"/audit/orders/{uuid4()}")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["title"] == "Unknown order"
+    response = await client.get(f"/audit/orders/{uuid4()}")
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["title"] == "Unknown order"
 
 
 @pytest.mark.parametrize("order", [None, "newest", "oldest"])
@@ -115,8 +115,8 @@ async def test_filters_combine(client: httpx.AsyncClient, audit: Replica) -> Non
     await audit.process(*events, paid)
 
     async def ids(**query: str) -> list[str]:
-        answer = await client.get("/audit/events", params={"source": source, "order": "oldest"} | query)
-        return [each["event"]["id"] for each in answer.json()["events"]]
+        response = await client.get("/audit/events", params={"source": source, "order": "oldest"} | query)
+        return [each["event"]["id"] for each in response.json()["events"]]
 
     assert await ids(type="order.paid") == [str(paid.id)]
     between = {"since": "2026-01-02T12:00:01Z", "until": "2026-01-02T12:00:03"}
@@ -144,9 +144,9 @@ async def test_filters_combine(client: httpx.AsyncClient, audit: Replica) -> Non
     ],
 )
 async def test_a_wrong_parameter_is_a_problem_that_names_it(client: httpx.AsyncClient, query: dict[str, str]) -> None:
-    answer = await client.get("/audit/events", params=query)
-    assert answer.status_code == 400
-    assert next(iter(query)) in answer.json()["detail"]
+    response = await client.get("/audit/events", params=query)
+    assert response.status_code == 400
+    assert next(iter(query)) in response.json()["detail"]
 
 
 async def test_times_at_the_limits_are_answered(client: httpx.AsyncClient) -> None:
@@ -167,8 +167,8 @@ async def test_the_response_is_json_even_if_a_stored_body_is_not_utf_8(
         "UPDATE audit.events SET body = replace(encode(body, 'escape'), 'ada', '\\377\\376')::bytea WHERE subject = $1",
         kept.subject,
     )
-    answer = await client.get(f"/audit/orders/{kept.subject}")
-    customers = [each["event"]["data"]["customer"] for each in json.loads(answer.content.decode())["events"]]
+    response = await client.get(f"/audit/orders/{kept.subject}")
+    customers = [each["event"]["data"]["customer"] for each in json.loads(response.content.decode())["events"]]
     assert customers == ["\ufffd\ufffd"] * 2
 
 
@@ -179,9 +179,9 @@ async def test_gaps_of_all_orders(client: httpx.AsyncClient, audit: Replica, db:
     await audit.process(event(new, 2), event(new, 4), event(new, 5, source="/warren/payment"))
 
     async def ask(**query: Any) -> tuple[set[tuple[str, str, int, int]], bool]:
-        answer = (await client.get("/audit/gaps", params=query)).json()
-        gaps = {(each["subject"], each["source"], each["first"], each["last"]) for each in answer["gaps"]}
-        return gaps, answer["more"]
+        body = (await client.get("/audit/gaps", params=query)).json()
+        gaps = {(each["subject"], each["source"], each["first"], each["last"]) for each in body["gaps"]}
+        return gaps, body["more"]
 
     recent = {(str(new), "/warren/order", 1, 1), (str(new), "/warren/order", 3, 3), (str(new), "/warren/payment", 1, 4)}
     assert await ask() == (recent | {(str(old), "/warren/order", 1, 2)}, False)
@@ -204,8 +204,8 @@ async def test_only_staff_tokens_may_read(audit: Replica, tmp_path: Path) -> Non
 async def test_without_a_database_the_status_is_503(audit: Replica) -> None:
     async with client_of(audit, AuthGuard(settings_of(AuthSettings, auth="local"), role=STAFF)) as client:
         await audit.database.close()
-        answer = await client.get("/audit/gaps")
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        response = await client.get("/audit/gaps")
+        assert (response.status_code, response.headers["retry-after"]) == (503, "2")
 
 
 async def test_the_api_document_has_all_routes(client: httpx.AsyncClient) -> None:

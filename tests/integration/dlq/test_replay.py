@@ -83,7 +83,7 @@ async def test_an_unroutable_message_stays_parked_at_its_position(env: ParkingLo
 
 
 async def test_a_run_replays_a_message_once_even_if_it_is_parked_again(env: ParkingLotEnv) -> None:
-    async def fail(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+    async def fail(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[EventData]:
         raise PermanentError("the order is closed")
 
     # Messages of a higher priority, when parked again, precede messages that this run has not replayed yet.
@@ -111,7 +111,7 @@ async def test_a_replay_restarts_the_attempts_and_succeeds_when_the_cause_is_gon
     repaired: list[bool] = []
     processed: list[uuid.UUID] = []
 
-    async def on_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+    async def on_confirmed(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[EventData]:
         if not repaired:
             raise RuntimeError("gateway is down")
         processed.append(event.logicalid)
@@ -185,8 +185,8 @@ async def test_each_event_of_a_killed_and_repeated_replay_is_processed_once(env:
     assert delivered.total() == 1600 + FIRST_WINDOW * GROWTH
     await env.sql("CREATE TABLE processed (id uuid)")
 
-    async def record(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
-        await work.connection.execute("INSERT INTO processed VALUES ($1)", event.logicalid)
+    async def record(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[EventData]:
+        await uow.connection.execute("INSERT INTO processed VALUES ($1)", event.logicalid)
         return []
 
     await env.park(*delivered.elements(), lot="probe.queue", exchange="redrive.exchange")

@@ -49,11 +49,11 @@ async def test_received_pieces_are_in_stock(warehouse: httpx.AsyncClient) -> Non
 
 async def test_a_delivery_with_a_key_counts_once(warehouse: httpx.AsyncClient) -> None:
     sku, headers = word(), {"Idempotency-Key": word()}
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(warehouse.post(f"/stock/{sku}/restock", json={"quantity": 5}, headers=headers) for _ in range(20))
     )
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.text for answer in answers}) == 1
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.text for response in responses}) == 1
     assert (await warehouse.get(f"/stock/{sku}")).json()["received"] == 5
     for url, quantity in ((f"/stock/{sku}/restock", 6), (f"/stock/{word()}/restock", 5)):
         assert (await warehouse.post(url, json={"quantity": quantity}, headers=headers)).status_code == 422
@@ -88,8 +88,10 @@ async def test_the_list_has_all_articles(warehouse: httpx.AsyncClient) -> None:
 async def test_invalid_restock_requests_are_refused(
     warehouse: httpx.AsyncClient, url: str, body: dict[str, Any], status: int
 ) -> None:
-    answer = await warehouse.post(url, json=body)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    response = await warehouse.post(url, json=body)
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json"), (
+        response.text
+    )
 
 
 async def test_only_staff_tokens_may_read_and_restock(env: InventoryEnv, tmp_path: Path) -> None:

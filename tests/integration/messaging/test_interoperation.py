@@ -59,7 +59,7 @@ async def received(env: MessagingEnv, kind: type[Any]) -> AsyncIterator[list[Any
         await channel.queue_bind("probe.queue", "order.exchange", kind.TYPE)
     events: list[AnyEvent] = []
 
-    async def on_event(event: AnyEvent, work: Transaction) -> list[Any]:
+    async def on_event(event: AnyEvent, uow: Transaction) -> list[Any]:
         events.append(event)
         return []
 

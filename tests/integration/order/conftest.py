@@ -8,7 +8,7 @@ import httpx
 import pytest
 from litestar.types import ControllerRouterHandler
 
-from services.order import api
+from services.order.api import articles, routes
 from services.order.handlers import HANDLERS
 from services.order.placement_batcher import OutboxLimit, PlacementBatcher
 from services.order.prices import PriceList
@@ -35,17 +35,17 @@ class OrderApi:
             queries=OrderQueries(parts.database),
             prices=prices,
         )
-        routes: list[ControllerRouterHandler] = [api.routes(service, AuthGuard(settings)), api.articles(prices)]
-        self.app = application(routes, title="test")
+        handlers: list[ControllerRouterHandler] = [routes(service, AuthGuard(settings)), articles(prices)]
+        self.app = application(handlers, title="test")
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
         self.http = httpx.AsyncClient(transport=transport, base_url="http://shop")
 
-    async def place(self, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
+    async def post_order(self, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
         return await self.http.post("/orders", json={"user": "ada", "items": ["mug"]} | body, headers=headers)
 
-    async def placed(self, **body: Any) -> UUID:
+    async def place_order(self, **body: Any) -> UUID:
         """Places an order of a new customer."""
-        response = await self.place(**({"user": secrets.token_hex(6)} | body))
+        response = await self.post_order(**({"user": secrets.token_hex(6)} | body))
         assert response.status_code == 202, response.text
         return UUID(response.json()["id"])
 
@@ -56,15 +56,15 @@ db = database_fixture("order")
 
 
 @pytest.fixture
-async def open_shop(db: ServiceDatabase) -> AsyncIterator[Open]:
+async def open_api(db: ServiceDatabase) -> AsyncIterator[Open]:
     """Opens replicas of the process `api` with the given settings."""
 
     @asynccontextmanager
     async def opened(settings: ApiSettings) -> AsyncIterator[OrderApi]:
         async with replica(db, "order", HANDLERS, OrderRepository) as parts:
-            shop = OrderApi(parts, settings)
-            async with shop.http:
-                yield shop
+            order_api = OrderApi(parts, settings)
+            async with order_api.http:
+                yield order_api
 
     async with AsyncExitStack() as stack:
 
@@ -75,8 +75,8 @@ async def open_shop(db: ServiceDatabase) -> AsyncIterator[Open]:
 
 
 @pytest.fixture
-async def shop(open_shop: Open) -> OrderApi:
-    return await open_shop()  # type: ignore[no-any-return]
+async def api(open_api: Open) -> OrderApi:
+    return await open_api()  # type: ignore[no-any-return]
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ HAPPY_PATH: list[EventData] = [RESERVED, SUCCESS, InventoryCommitted(lines=[]), 
 ANNOUNCED = ["order.created", "order.confirmed", "order.paid", "order.shipped", "order.completed"]
 
 
-async def read(shop: Any, order_id: UUID) -> dict[str, Any]:
-    response = await shop.http.get(f"/orders/{order_id}")
+async def read(api: Any, order_id: UUID) -> dict[str, Any]:
+    response = await api.http.get(f"/orders/{order_id}")
     assert response.status_code == 200
     return dict(response.json())
 
@@ -44,9 +44,9 @@ async def process(worker: Replica, order_id: UUID, *data: EventData) -> None:
 
 
 async def test_shuffled_and_repeated_events_complete_each_order_once(
-    db: ServiceDatabase, shop: Any, workers: Workers
+    db: ServiceDatabase, api: Any, workers: Workers
 ) -> None:
-    ids = await asyncio.gather(*(shop.placed() for _ in range(40)))
+    ids = await asyncio.gather(*(api.place_order() for _ in range(40)))
     events = [event_of(data, subject=order_id) for order_id in ids for data in HAPPY_PATH]
     deliveries = events + random.sample(events, 60) + [with_new_ids(event) for event in random.sample(events, 60)]
     random.shuffle(deliveries)
@@ -57,7 +57,7 @@ async def test_shuffled_and_repeated_events_complete_each_order_once(
     )
     everything = await db.outbox_events('"order"')
     for order_id in ids:
-        body = await read(shop, order_id)
+        body = await read(api, order_id)
         assert (body["state"], body["tracking"]) == ("COMPLETED", "T1")
         mine = [event for event in everything if event.subject == order_id]
         assert [event.type for event in mine] == ANNOUNCED
@@ -82,13 +82,19 @@ COMPENSATIONS: list[EventData] = [ShippingStopped(), InventoryReleased(lines=[])
     ],
 )
 async def test_a_cancellation_runs_in_two_phases(
-    db: ServiceDatabase, shop: Any, workers: Workers, cause: EventData, reason: str
+    db: ServiceDatabase, api: Any, workers: Workers, cause: EventData, reason: str
 ) -> None:
-    order_id = await shop.placed()
+    order_id = await api.place_order()
     await process(workers[0], order_id, cause)
-    assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLING", reason)
+    assert ((await read(api, order_id))["state"], (await read(api, order_id))["reason"]) == (
+        "CANCELLING",
+        reason,
+    )
     await process(workers[1], order_id, *COMPENSATIONS)
-    assert ((await read(shop, order_id))["state"], (await read(shop, order_id))["reason"]) == ("CANCELLED", reason)
+    assert ((await read(api, order_id))["state"], (await read(api, order_id))["reason"]) == (
+        "CANCELLED",
+        reason,
+    )
     assert await event_types(db, order_id) == [
         "order.created",
         "order.cancelling",
@@ -96,43 +102,43 @@ async def test_a_cancellation_runs_in_two_phases(
         "order.cancelled",
     ]
     await process(workers[0], order_id, *HAPPY_PATH)
-    assert (await read(shop, order_id))["state"] == "CANCELLED"
+    assert (await read(api, order_id))["state"] == "CANCELLED"
 
 
 async def test_a_cancellation_that_shipping_refuses_is_withdrawn(
-    db: ServiceDatabase, shop: Any, workers: Workers
+    db: ServiceDatabase, api: Any, workers: Workers
 ) -> None:
-    order_id = await shop.placed()
+    order_id = await api.place_order()
     await process(workers[0], order_id, RESERVED, SUCCESS)
-    assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 202
+    assert (await api.http.post(f"/orders/{order_id}/cancel")).status_code == 202
     await process(workers[0], order_id, ShippingRefused(tracking="T1"))
-    body = await read(shop, order_id)
+    body = await read(api, order_id)
     assert (body["state"], body["reason"], body["tracking"]) == ("SHIPPED", None, "T1")
     await process(workers[0], order_id, PREPARED, DELIVERED)
     assert await event_types(db, order_id) == [*ANNOUNCED[:3], "order.cancelling", *ANNOUNCED[3:]]
 
 
-async def test_an_event_of_an_unknown_order_is_parked_without_its_batch(shop: Any, workers: Workers) -> None:
-    order_id = await shop.placed()
+async def test_an_event_of_an_unknown_order_is_parked_without_its_batch(api: Any, workers: Workers) -> None:
+    order_id = await api.place_order()
     verdicts = await workers[0].process(event_of(RESERVED, subject=uuid4()), event_of(RESERVED, subject=order_id))
     assert verdicts == [Verdict.DEAD_LETTER, Verdict.ACK]
-    assert (await read(shop, order_id))["state"] == "CONFIRMED"
+    assert (await read(api, order_id))["state"] == "CONFIRMED"
 
 
 async def test_unpaid_orders_are_cancelled_once_at_their_deadline(
-    db: ServiceDatabase, open_shop: Any, workers: Workers
+    db: ServiceDatabase, open_api: Any, workers: Workers
 ) -> None:
-    expiring_shop, other_shop = await open_shop(payment_deadline_seconds=0.0), await open_shop()
-    overdue = [await expiring_shop.placed() for _ in range(30)]
-    paid, not_due = await expiring_shop.placed(), await other_shop.placed()
+    expiring_api, other_api = await open_api(payment_deadline_seconds=0.0), await open_api()
+    overdue = [await expiring_api.place_order() for _ in range(30)]
+    paid, not_due = await expiring_api.place_order(), await other_api.place_order()
     await process(workers[0], paid, SUCCESS)
     while sum(await asyncio.gather(*(worker.tick(lambda orders: expire_overdue(orders, 4)) for worker in workers))):
         pass
     for order_id in overdue:
-        assert (await read(expiring_shop, order_id))["reason"] == "payment_timeout"
+        assert (await read(expiring_api, order_id))["reason"] == "payment_timeout"
         assert await event_types(db, order_id) == ["order.created", "order.cancelling"]
-    assert (await read(expiring_shop, paid))["state"] == "PENDING"
-    assert (await read(expiring_shop, not_due))["state"] == "PENDING"
+    assert (await read(expiring_api, paid))["state"] == "PENDING"
+    assert (await read(expiring_api, not_due))["state"] == "PENDING"
     event = next(
         event
         for event in await db.outbox_events('"order"')
@@ -143,58 +149,58 @@ async def test_unpaid_orders_are_cancelled_once_at_their_deadline(
     # A late payment is refunded, and the order stays cancelled.
     refunded = PaymentRefunded(charge_id="ch_1", amount_cents=950, currency="EUR")
     await process(workers[0], overdue[0], SUCCESS, ShippingStopped(), refunded, InventoryReleased(lines=[]))
-    assert (await read(expiring_shop, overdue[0]))["state"] == "CANCELLED"
+    assert (await read(expiring_api, overdue[0]))["state"] == "CANCELLED"
 
 
 async def test_a_cancellation_over_http_is_idempotent_and_refused_after_shipping(
-    db: ServiceDatabase, shop: Any, workers: Workers
+    db: ServiceDatabase, api: Any, workers: Workers
 ) -> None:
-    order_id = await shop.placed()
-    first, second = [await shop.http.post(f"/orders/{order_id}/cancel") for _ in range(2)]
+    order_id = await api.place_order()
+    first, second = [await api.http.post(f"/orders/{order_id}/cancel") for _ in range(2)]
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json() == second.json()
     assert (first.json()["state"], first.json()["reason"]) == ("CANCELLING", "customer")
     assert await event_types(db, order_id) == ["order.created", "order.cancelling"]
     await process(workers[0], order_id, *COMPENSATIONS)
-    assert (await shop.http.post(f"/orders/{order_id}/cancel")).status_code == 409
-    shipped = await shop.placed()
+    assert (await api.http.post(f"/orders/{order_id}/cancel")).status_code == 409
+    shipped = await api.place_order()
     await process(workers[0], shipped, RESERVED, SUCCESS, PREPARED)
-    refused = await shop.http.post(f"/orders/{shipped}/cancel")
+    refused = await api.http.post(f"/orders/{shipped}/cancel")
     assert (refused.status_code, refused.json()["state"]) == (409, "SHIPPED")
-    assert (await shop.http.post(f"/orders/{uuid4()}/cancel")).status_code == 404
+    assert (await api.http.post(f"/orders/{uuid4()}/cancel")).status_code == 404
 
 
 async def test_a_delivery_confirmed_over_http_is_announced_once(
-    db: ServiceDatabase, shop: Any, workers: Workers
+    db: ServiceDatabase, api: Any, workers: Workers
 ) -> None:
-    order_id = await shop.placed()
+    order_id = await api.place_order()
     url = f"/orders/{order_id}/delivery-confirmation"
-    assert (await shop.http.post(url)).status_code == 409
+    assert (await api.http.post(url)).status_code == 409
     await process(workers[0], order_id, RESERVED, SUCCESS, PREPARED)
-    responses = await asyncio.gather(*(shop.http.post(url) for _ in range(10)))
+    responses = await asyncio.gather(*(api.http.post(url) for _ in range(10)))
     assert {response.status_code for response in responses} == {202}
     assert len({response.text for response in responses}) == 1
     await process(workers[0], order_id, DELIVERED)
-    assert (await shop.http.post(url)).status_code == 202
+    assert (await api.http.post(url)).status_code == 202
     assert await event_types(db, order_id) == [*ANNOUNCED[:4], "order.delivery_confirmed", "order.completed"]
 
 
-async def test_events_of_express_orders_keep_their_priority(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
-    order_id = await shop.placed(express=True)
+async def test_events_of_express_orders_keep_their_priority(db: ServiceDatabase, api: Any, workers: Workers) -> None:
+    order_id = await api.place_order(express=True)
     await workers[0].process(event_of(RESERVED, subject=order_id, priority=8))
     event = (await db.outbox_events('"order"'))[-1]
     assert (event.type, event.priority) == ("order.confirmed", 8)
 
 
-async def test_the_list_has_all_orders_newest_first(shop: Any, workers: Workers) -> None:
+async def test_the_list_has_all_orders_newest_first(api: Any, workers: Workers) -> None:
     user = secrets.token_hex(6)
-    ids = [await shop.placed(user=user, orderId=str(number)) for number in range(7)]
+    ids = [await api.place_order(user=user, orderId=str(number)) for number in range(7)]
     await process(workers[0], ids[3], RESERVED)
     seen: list[str] = []
     cursor: str | None = None
     while True:
         page = (
-            await shop.http.get(
+            await api.http.get(
                 "/orders", params={"customer": user, "limit": 3} | ({"cursor": cursor} if cursor else {})
             )
         ).json()
@@ -204,7 +210,7 @@ async def test_the_list_has_all_orders_newest_first(shop: Any, workers: Workers)
     assert seen == [str(order_id) for order_id in reversed(ids)]
 
     async def found(**parameters: Any) -> list[str]:
-        response = await shop.http.get("/orders", params={"customer": user} | parameters)
+        response = await api.http.get("/orders", params={"customer": user} | parameters)
         assert response.status_code == 200, response.text
         return [order["orderId"] for order in response.json()["orders"]]
 
@@ -212,14 +218,14 @@ async def test_the_list_has_all_orders_newest_first(shop: Any, workers: Workers)
     assert await found(orderId="5") == ["5"]
     assert await found(orderId="nothing") == []
     for wrong in ({"cursor": "!!"}, {"cursor": "AAAA"}, {"limit": 0}, {"limit": 101}, {"state": "LOST"}):
-        assert (await shop.http.get("/orders", params=wrong)).status_code == 400, wrong
+        assert (await api.http.get("/orders", params=wrong)).status_code == 400, wrong
 
 
 async def test_old_idempotency_keys_are_removed_and_their_orders_stay(
-    db: ServiceDatabase, shop: Any, workers: Workers
+    db: ServiceDatabase, api: Any, workers: Workers
 ) -> None:
     user, headers = secrets.token_hex(6), {"Idempotency-Key": secrets.token_hex(6)}
-    first = await shop.place(headers, user=user)
+    first = await api.post_order(headers, user=user)
     await db.sql(
         "UPDATE \"order\".idempotency_keys SET created_at = now() - interval '31 days' WHERE customer = $1", user
     )
@@ -230,8 +236,8 @@ async def test_old_idempotency_keys_are_removed_and_their_orders_stay(
         rule.name,
     )
     assert await Retention(workers[0].database, workers[0].telemetry, [rule]).sweep(rule) >= 1
-    assert (await shop.place(headers, user=user)).json()["id"] != first.json()["id"]
-    assert (await shop.http.get(first.headers["location"])).status_code == 200
+    assert (await api.post_order(headers, user=user)).json()["id"] != first.json()["id"]
+    assert (await api.http.get(first.headers["location"])).status_code == 200
 
 
 def test_every_event_of_the_queue_has_a_handler() -> None:
@@ -253,28 +259,28 @@ async def traces(db: ServiceDatabase, order_id: UUID) -> list[tuple[str, str | N
     return [(each.type, each.traceparent and each.traceparent.split("-")[1]) for each in events]
 
 
-async def test_every_event_of_a_request_has_its_trace(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
-    plain, broken = await asyncio.gather(shop.place(), shop.place({"traceparent": "invalid"}))
+async def test_every_event_of_a_request_has_its_trace(db: ServiceDatabase, api: Any, workers: Workers) -> None:
+    plain, broken = await asyncio.gather(api.post_order(), api.post_order({"traceparent": "invalid"}))
     assert await traces(db, UUID(plain.json()["id"])) == [("order.created", None)]
     ((_, new),) = await traces(db, UUID(broken.json()["id"]))
     assert new is not None and len(new) == 32
 
-    order_id = UUID((await shop.place(traceparent())).json()["id"])
+    order_id = UUID((await api.post_order(traceparent())).json()["id"])
     await process(workers[0], order_id, *HAPPY_PATH[:-1])
-    await shop.http.post(f"/orders/{order_id}/delivery-confirmation", headers=traceparent("b" * 32))
-    cancelled = UUID((await shop.place(traceparent())).json()["id"])
-    await shop.http.post(f"/orders/{cancelled}/cancel", headers=traceparent("c" * 32))
+    await api.http.post(f"/orders/{order_id}/delivery-confirmation", headers=traceparent("b" * 32))
+    cancelled = UUID((await api.post_order(traceparent())).json()["id"])
+    await api.http.post(f"/orders/{cancelled}/cancel", headers=traceparent("c" * 32))
     confirmed = await traces(db, order_id)
     assert ("order.created", TRACE) in confirmed and ("order.delivery_confirmed", "b" * 32) in confirmed
     assert await traces(db, cancelled) == [("order.created", TRACE), ("order.cancelling", "c" * 32)]
 
 
-async def test_articles_are_listed_with_their_prices(shop: Any) -> None:
-    page = (await shop.http.get("/articles", params={"limit": 2})).json()
+async def test_articles_are_listed_with_their_prices(api: Any) -> None:
+    page = (await api.http.get("/articles", params={"limit": 2})).json()
     assert (page["currency"], len(page["articles"])) == ("EUR", 2)
-    rest = (await shop.http.get("/articles", params={"after": page["next"]})).json()
+    rest = (await api.http.get("/articles", params={"after": page["next"]})).json()
     assert rest["next"] is None
     prices = {each["sku"]: each["unitCents"] for each in page["articles"] + rest["articles"]}
     assert prices["mug"] == 950
-    unknown = await shop.place(items=["unicorn"])
+    unknown = await api.post_order(items=["unicorn"])
     assert "GET /articles" in unknown.json()["detail"]

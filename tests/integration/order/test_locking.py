@@ -24,8 +24,8 @@ async def state(db: ServiceDatabase, order_id: UUID) -> str:
     return str((await db.sql('SELECT state FROM "order".orders WHERE id = $1', order_id))[0][0])
 
 
-async def test_a_decision_waits_for_the_one_in_progress(db: ServiceDatabase, shop: Any, workers: Workers) -> None:
-    order_id = await shop.placed()
+async def test_a_decision_waits_for_the_one_in_progress(db: ServiceDatabase, api: Any, workers: Workers) -> None:
+    order_id = await api.place_order()
     payment = event_of(SUCCESS, subject=order_id)
     async with workers[0].outbox.transaction(OrderRepository) as orders:
         await orders.load([payment])
@@ -39,9 +39,9 @@ async def test_a_decision_waits_for_the_one_in_progress(db: ServiceDatabase, sho
 
 
 async def test_orders_are_locked_in_the_order_of_their_ids(
-    servers: Servers, db: ServiceDatabase, shop: Any, workers: Workers
+    servers: Servers, db: ServiceDatabase, api: Any, workers: Workers
 ) -> None:
-    low, high = sorted([await shop.placed(), await shop.placed()])
+    low, high = sorted([await api.place_order(), await api.place_order()])
     lock = 'SELECT FROM "order".orders WHERE id = $1 FOR UPDATE'
     locks = LockProbe(servers.postgres.endpoint.dsn(db.name))
     async with locks.hold(lock, low):
@@ -56,11 +56,11 @@ async def test_orders_are_locked_in_the_order_of_their_ids(
 
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_a_deadline_uses_the_databases_clock(
-    db: ServiceDatabase, shop: Any, workers: Workers, monkeypatch: pytest.MonkeyPatch, hours: int
+    db: ServiceDatabase, api: Any, workers: Workers, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """The process's clock is wrong when the order is placed and when deadlines are checked."""
     monkeypatch.setattr(codec, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
-    order_id = await shop.placed()
+    order_id = await api.place_order()
     [[left]] = await db.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', order_id)
     assert 800 < left <= 900
     await workers[0].tick(expire_overdue)

@@ -25,14 +25,14 @@ async def orders_of(db: ServiceDatabase, customer: str) -> int:
     return int((await db.sql('SELECT count(*) FROM "order".orders WHERE customer = $1', customer))[0][0])
 
 
-async def test_the_documented_request_works_as_written(db: ServiceDatabase, shop: Any) -> None:
-    answer = await shop.http.post("/orders", content=BODY, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 202, answer.text
-    body = answer.json()
-    assert answer.headers["location"] == f"/orders/{body['id']}"
+async def test_the_documented_request_works_as_written(db: ServiceDatabase, api: Any) -> None:
+    response = await api.http.post("/orders", content=BODY, headers={"Content-Type": "application/json"})
+    assert response.status_code == 202, response.text
+    body = response.json()
+    assert response.headers["location"] == f"/orders/{body['id']}"
     assert (body["orderId"], body["customer"], body["state"], body["version"]) == ("123", "gayal", "PENDING", 1)
     assert (body["totalCents"], body["currency"], body["reason"]) == (2500, "EUR", None)
-    assert (await shop.http.get(answer.headers["location"])).json() == body
+    assert (await api.http.get(response.headers["location"])).json() == body
     event = next(each for each in await db.outbox_events('"order"') if each.subject == UUID(body["id"]))
     assert (event.reference, event.sourcesequence) == ("123", 1)
     assert event.data == OrderCreated(
@@ -42,53 +42,53 @@ async def test_the_documented_request_works_as_written(db: ServiceDatabase, shop
         currency="EUR",
         payment_token="tok_ok",
     )
-    again = await shop.http.post("/orders", content=BODY, headers={"Content-Type": "application/json"})
-    assert (again.status_code, again.json(), again.headers["location"]) == (202, body, answer.headers["location"])
+    again = await api.http.post("/orders", content=BODY, headers={"Content-Type": "application/json"})
+    assert (again.status_code, again.json(), again.headers["location"]) == (202, body, response.headers["location"])
 
 
-async def test_a_reference_belongs_to_its_first_body(shop: Any) -> None:
+async def test_a_reference_belongs_to_its_first_body(api: Any) -> None:
     user = word()
-    first = await shop.place(user=user, orderId="7", items=["mug", {"sku": "mug", "quantity": 2}])
-    same = await shop.place(user=user, orderId="7", items=[{"sku": "mug", "quantity": 3}])
-    other = await shop.place(user=user, orderId="7", items=["mug"])
-    other_customer = await shop.place(user=word(), orderId="7", items=["mug"])
+    first = await api.post_order(user=user, orderId="7", items=["mug", {"sku": "mug", "quantity": 2}])
+    same = await api.post_order(user=user, orderId="7", items=[{"sku": "mug", "quantity": 3}])
+    other = await api.post_order(user=user, orderId="7", items=["mug"])
+    other_customer = await api.post_order(user=word(), orderId="7", items=["mug"])
     assert (first.status_code, same.json()) == (202, first.json())
     assert (other.status_code, other.headers["content-type"]) == (409, "application/problem+json")
     assert other_customer.status_code == 202
 
 
-async def test_a_key_returns_the_first_response_after_the_order_has_changed(db: ServiceDatabase, shop: Any) -> None:
+async def test_a_key_returns_the_first_response_after_the_order_has_changed(db: ServiceDatabase, api: Any) -> None:
     user, headers = word(), {"Idempotency-Key": word()}
-    first = await shop.place(headers, user=user)
+    first = await api.post_order(headers, user=user)
     await db.sql("UPDATE \"order\".orders SET state = 'PAID', version = 9 WHERE customer = $1", user)
-    again = await shop.place(headers, user=user)
+    again = await api.post_order(headers, user=user)
     assert (again.status_code, again.json(), again.headers["location"]) == (
         202,
         first.json(),
         first.headers["location"],
     )
-    assert (await shop.place(headers, user=user, items=["teapot"])).status_code == 422
-    assert (await shop.place(headers, user=word())).json()["id"] != first.json()["id"]
+    assert (await api.post_order(headers, user=user, items=["teapot"])).status_code == 422
+    assert (await api.post_order(headers, user=word())).json()["id"] != first.json()["id"]
     assert await orders_of(db, user) == 1
 
 
-async def test_a_key_together_with_a_reference(db: ServiceDatabase, shop: Any) -> None:
+async def test_a_key_together_with_a_reference(db: ServiceDatabase, api: Any) -> None:
     user, key = word(), {"Idempotency-Key": word()}
-    bare = await shop.place(user=user, orderId="1")
-    adopted = await shop.place(key, user=user, orderId="1")
+    bare = await api.post_order(user=user, orderId="1")
+    adopted = await api.post_order(key, user=user, orderId="1")
     assert adopted.json() == bare.json()
-    assert (await shop.place(key, user=user, orderId="2")).status_code == 422
+    assert (await api.post_order(key, user=user, orderId="2")).status_code == 422
     refused = {"Idempotency-Key": word()}
-    assert (await shop.place(refused, user=user, orderId="1", items=["teapot"])).status_code == 409
+    assert (await api.post_order(refused, user=user, orderId="1", items=["teapot"])).status_code == 409
     # A refused request stores nothing: its key is unused.
-    assert (await shop.place(refused, user=user, orderId="3", items=["teapot"])).status_code == 202
+    assert (await api.post_order(refused, user=user, orderId="3", items=["teapot"])).status_code == 202
 
 
 @pytest.mark.parametrize("named_by", ["key", "number", "both", "number and many keys"])
 async def test_fifty_equal_requests_at_once_over_two_replicas_make_one_order(
-    db: ServiceDatabase, open_shop: Any, named_by: str
+    db: ServiceDatabase, open_api: Any, named_by: str
 ) -> None:
-    shops = [await open_shop(), await open_shop()]
+    apis = [await open_api(), await open_api()]
     user, name = word(), word()
 
     def headers(number: int) -> dict[str, str]:
@@ -97,31 +97,31 @@ async def test_fifty_equal_requests_at_once_over_two_replicas_make_one_order(
         return {"Idempotency-Key": f"{name}-{number}" if named_by == "number and many keys" else name}
 
     body = {"user": user} if named_by == "key" else {"user": user, "orderId": name}
-    answers = await asyncio.gather(*(shops[number % 2].place(headers(number), **body) for number in range(50)))
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.text for answer in answers}) == 1
-    assert len({answer.headers["location"] for answer in answers}) == 1
+    responses = await asyncio.gather(*(apis[number % 2].post_order(headers(number), **body) for number in range(50)))
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.text for response in responses}) == 1
+    assert len({response.headers["location"] for response in responses}) == 1
     assert await orders_of(db, user) == 1
-    subject = UUID(answers[0].json()["id"])
+    subject = UUID(responses[0].json()["id"])
     assert len([event for event in await db.outbox_events('"order"') if event.subject == subject]) == 1
 
 
-async def test_one_of_many_concurrent_conflicting_requests_succeeds(db: ServiceDatabase, open_shop: Any) -> None:
-    shops = [await open_shop(), await open_shop()]
+async def test_one_of_many_concurrent_conflicting_requests_succeeds(db: ServiceDatabase, open_api: Any) -> None:
+    apis = [await open_api(), await open_api()]
     user, headers = word(), {"Idempotency-Key": word()}
     by_key = await asyncio.gather(
-        *(shops[n % 2].place(headers, user=user, items=[{"sku": "mug", "quantity": n + 1}]) for n in range(20))
+        *(apis[n % 2].post_order(headers, user=user, items=[{"sku": "mug", "quantity": n + 1}]) for n in range(20))
     )
-    assert sorted(answer.status_code for answer in by_key) == [202] + [422] * 19
+    assert sorted(response.status_code for response in by_key) == [202] + [422] * 19
     by_number = await asyncio.gather(
         *(
-            shops[n % 2].place(
+            apis[n % 2].post_order(
                 {"Idempotency-Key": word()}, user=user, orderId="x", items=[{"sku": "mug", "quantity": n + 1}]
             )
             for n in range(20)
         )
     )
-    assert sorted(answer.status_code for answer in by_number) == [202] + [409] * 19
+    assert sorted(response.status_code for response in by_number) == [202] + [409] * 19
     assert await orders_of(db, user) == 2
     kept = await db.sql(
         'SELECT count(*), count(o.id) FROM "order".idempotency_keys k'
@@ -132,7 +132,7 @@ async def test_one_of_many_concurrent_conflicting_requests_succeeds(db: ServiceD
 
 
 async def test_concurrent_requests_share_transactions(
-    db: ServiceDatabase, shop: Any, monkeypatch: pytest.MonkeyPatch
+    db: ServiceDatabase, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     decide = PlacementTransaction.decide
@@ -143,26 +143,26 @@ async def test_concurrent_requests_share_transactions(
 
     monkeypatch.setattr(PlacementTransaction, "decide", counted)
     user = word()
-    answers = await asyncio.gather(*(shop.place(user=user) for _ in range(250)))
-    assert {answer.status_code for answer in answers} == {202}
+    responses = await asyncio.gather(*(api.post_order(user=user) for _ in range(250)))
+    assert {response.status_code for response in responses} == {202}
     assert sum(sizes) == 250
     assert max(sizes) <= 100
     assert len(sizes) < 10
     assert await orders_of(db, user) == 250
 
 
-async def test_a_disconnected_caller_does_not_affect_others(db: ServiceDatabase, shop: Any) -> None:
+async def test_a_disconnected_caller_does_not_affect_others(db: ServiceDatabase, api: Any) -> None:
     user = word()
-    calls = [asyncio.create_task(shop.place(user=user, orderId=str(number))) for number in range(60)]
+    calls = [asyncio.create_task(api.post_order(user=user, orderId=str(number))) for number in range(60)]
     await asyncio.sleep(0.005)
     for call in calls[::2]:
         call.cancel()
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert {answer.status_code for answer in answers[1::2]} == {202}  # type: ignore[union-attr]
-    assert (await shop.place(user=user)).status_code == 202
+    responses = await asyncio.gather(*calls, return_exceptions=True)
+    assert {response.status_code for response in responses[1::2]} == {202}  # type: ignore[union-attr]
+    assert (await api.post_order(user=user)).status_code == 202
 
 
-async def test_only_the_placement_with_a_refused_value_fails(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_placement_with_a_refused_value_fails(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     decide = PlacementBatcher._decide
 
     async def picky(self: PlacementBatcher, placements: Any) -> Any:
@@ -171,39 +171,39 @@ async def test_only_the_placement_with_a_refused_value_fails(shop: Any, monkeypa
         return await decide(self, placements)
 
     monkeypatch.setattr(PlacementBatcher, "_decide", picky)
-    answers = await asyncio.gather(*(shop.place(user="bad" if n == 5 else "good") for n in range(12)))
-    assert [answer.status_code for answer in answers] == [202] * 5 + [500] + [202] * 6
+    responses = await asyncio.gather(*(api.post_order(user="bad" if n == 5 else "good") for n in range(12)))
+    assert [response.status_code for response in responses] == [202] * 5 + [500] + [202] * 6
 
 
-async def test_an_express_order_has_its_priority_and_contact(db: ServiceDatabase, shop: Any) -> None:
+async def test_an_express_order_has_its_priority_and_contact(db: ServiceDatabase, api: Any) -> None:
     contact = {"email": "gayal@shop.test", "phone": "+94 11 234 5678"}
-    answer = await shop.place(user=word(), express=True, contact=contact, paymentToken="tok_visa")
-    assert answer.json()["express"] is True
+    response = await api.post_order(user=word(), express=True, contact=contact, paymentToken="tok_visa")
+    assert response.json()["express"] is True
     event = (await db.outbox_events('"order"'))[-1]
     assert event.priority == 8
     assert (event.data.contact.email, event.data.payment_token) == (contact["email"], "tok_visa")
 
 
-async def test_a_full_outbox_refuses_orders_until_it_drains(db: ServiceDatabase, open_shop: Any) -> None:
-    shop = await open_shop(outbox_limit=0)
+async def test_a_full_outbox_refuses_orders_until_it_drains(db: ServiceDatabase, open_api: Any) -> None:
+    api = await open_api(outbox_limit=0)
     await db.sql(
         "INSERT INTO \"order\".outbox (exchange, body, owner, leased_until) VALUES ('x', '', $1, now())", UUID(int=0)
     )
     try:
-        refused = await shop.place()
+        refused = await api.post_order()
         assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
     finally:
         await db.sql('DELETE FROM "order".outbox')
     await asyncio.sleep(1.1)
-    assert (await shop.place()).status_code == 202
+    assert (await api.post_order()).status_code == 202
 
 
-async def test_without_a_database_every_caller_gets_retry_after(shop: Any) -> None:
-    await shop.parts.database.close()
+async def test_without_a_database_every_caller_gets_retry_after(api: Any) -> None:
+    await api.parts.database.close()
     started = time.monotonic()
-    answers = await asyncio.gather(*(shop.place() for _ in range(20)))
-    assert {answer.status_code for answer in answers} == {503}
-    assert all("retry-after" in answer.headers for answer in answers)
+    responses = await asyncio.gather(*(api.post_order() for _ in range(20)))
+    assert {response.status_code for response in responses} == {503}
+    assert all("retry-after" in response.headers for response in responses)
     assert time.monotonic() - started < 5
 
 
@@ -228,20 +228,22 @@ async def test_without_a_database_every_caller_gets_retry_after(shop: Any) -> No
         ({}, 400, "items"),
     ],
 )
-async def test_an_invalid_field_is_refused_and_named(shop: Any, body: dict[str, Any], status: int, named: str) -> None:
-    answer = await shop.http.post("/orders", json={"user": "gayal"} | body)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
-    assert named in answer.text
+async def test_an_invalid_field_is_refused_and_named(api: Any, body: dict[str, Any], status: int, named: str) -> None:
+    response = await api.http.post("/orders", json={"user": "gayal"} | body)
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json"), (
+        response.text
+    )
+    assert named in response.text
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"', '{"user": "a\\ud800", "items": ["mug"]}'])
-async def test_an_unreadable_body_is_refused(shop: Any, body: str) -> None:
-    answer = await shop.http.post("/orders", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 400, answer.text
+async def test_an_unreadable_body_is_refused(api: Any, body: str) -> None:
+    response = await api.http.post("/orders", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400, response.text
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9"])
-async def test_an_invalid_idempotency_key_is_refused(shop: Any, key: str) -> None:
-    answer = await shop.place({"Idempotency-Key": key.encode("latin-1")})
-    assert answer.status_code == 400, answer.text
-    assert "Idempotency-Key" in answer.text or "idempotency_key" in answer.text
+async def test_an_invalid_idempotency_key_is_refused(api: Any, key: str) -> None:
+    response = await api.post_order({"Idempotency-Key": key.encode("latin-1")})
+    assert response.status_code == 400, response.text
+    assert "Idempotency-Key" in response.text or "idempotency_key" in response.text

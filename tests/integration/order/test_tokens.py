@@ -12,9 +12,9 @@ KEY = secrets.token_hex(32)
 
 
 @pytest.fixture
-async def guarded(open_shop: Any, tmp_path: Path) -> Any:
+async def guarded(open_api: Any, tmp_path: Path) -> Any:
     (tmp_path / "key").write_text(KEY + "\n")
-    return await open_shop(auth="token", token_key_file=tmp_path / "key", http_host="0.0.0.0")  # noqa: S104
+    return await open_api(auth="token", token_key_file=tmp_path / "key", http_host="0.0.0.0")  # noqa: S104
 
 
 def bearer(subject: str | None, *, key: str = KEY, algorithm: str = "HS256", seconds: float = 60) -> dict[str, str]:
@@ -24,16 +24,16 @@ def bearer(subject: str | None, *, key: str = KEY, algorithm: str = "HS256", sec
 
 async def test_the_token_names_the_customer(guarded: Any) -> None:
     me = secrets.token_hex(6)
-    answer = await guarded.http.post("/orders", json={"items": ["mug"]}, headers=bearer(me))
-    assert (answer.status_code, answer.json()["customer"]) == (202, me)
+    response = await guarded.http.post("/orders", json={"items": ["mug"]}, headers=bearer(me))
+    assert (response.status_code, response.json()["customer"]) == (202, me)
     assert (await guarded.place(bearer(me), user=me)).status_code == 202
     assert (await guarded.place(bearer(me), user="another")).status_code == 403
 
 
 async def test_another_customers_order_is_not_found(guarded: Any) -> None:
     me, other = bearer(secrets.token_hex(6)), bearer("mallory")
-    answer = await guarded.http.post("/orders", json={"items": ["mug"], "orderId": "1"}, headers=me)
-    url = answer.headers["location"]
+    response = await guarded.http.post("/orders", json={"items": ["mug"], "orderId": "1"}, headers=me)
+    url = response.headers["location"]
     assert (await guarded.http.get(url, headers=me)).status_code == 200
     missing = await guarded.http.get("/orders/00000000-0000-7000-8000-000000000000", headers=other)
     for response in (
@@ -82,13 +82,13 @@ async def test_another_customers_order_is_not_found(guarded: Any) -> None:
     ],
 )
 async def test_without_a_valid_token_the_body_is_not_read(guarded: Any, headers: dict[str, str]) -> None:
-    for answer in (
+    for response in (
         await guarded.http.post("/orders", content="{", headers=headers),
         await guarded.http.get("/orders", headers=headers),
     ):
-        assert answer.status_code == 401, answer.text
-        assert answer.headers["www-authenticate"].startswith("Bearer")
-        assert answer.headers["content-type"] == "application/problem+json"
+        assert response.status_code == 401, response.text
+        assert response.headers["www-authenticate"].startswith("Bearer")
+        assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_idempotency_keys_belong_to_their_customer(guarded: Any) -> None:

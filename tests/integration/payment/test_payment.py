@@ -170,12 +170,12 @@ async def test_the_result_of_a_charge_waits_for_a_concurrent_cancelling(env: Pay
     order_id = uuid4()
     cancel = cancelling(order_id)
     await env.replicas[0].process(inventory_reserved(order_id, "tok_abandoned"))
-    async with env.replicas[0].outbox.transaction(PaymentRepository) as work:
-        await work.load([cancel])
+    async with env.replicas[0].outbox.transaction(PaymentRepository) as uow:
+        await uow.load([cancel])
         other = asyncio.create_task(env.replicas[1].process(inventory_reserved(order_id, "tok_ok")))
         await asyncio.sleep(0.3)
         assert not other.done()
-        await prepare_void(cancel, work)
+        await prepare_void(cancel, uow)
     assert await other == [Verdict.ACK]
     assert await env.net(order_id) == (0, 0)
     assert await env.state(order_id) == "cancelled"

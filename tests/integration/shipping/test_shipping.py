@@ -89,12 +89,12 @@ async def test_a_decision_about_a_parcel_waits_for_the_one_in_progress(db: Servi
     async with start(AT_ONCE) as one, start(AT_ONCE) as two:
         await one.process(confirmed(order_id))
         payment = payment_success(order_id)
-        async with one.outbox.transaction(partial(ShipmentRepository, delays=AT_ONCE)) as work:
-            await work.load([payment])
+        async with one.outbox.transaction(partial(ShipmentRepository, delays=AT_ONCE)) as uow:
+            await uow.load([payment])
             stopping = asyncio.create_task(two.process(cancelling(order_id, Participant.SHIPPING)))
             await asyncio.sleep(0.3)
             assert not stopping.done()
-            await on_payment_success(payment, work)
+            await on_payment_success(payment, uow)
         assert await stopping == [Verdict.ACK]
     assert types_of(await db.outbox_events("shipping"), order_id) == [
         "shipping.prepared",

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from devtools.errors import LocalError, MachineError, RootError
-from devtools.servers import apt, debian_root
-from devtools.servers import runtime as docker_servers
+from devtools.servers import apt, debian_root, runtime
 from warren.progress import SilentProgress
 
 
@@ -66,10 +65,10 @@ def test_a_missing_docker_daemon_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     monkeypatch.setenv("WARREN_SERVERS", "docker")
     with pytest.raises(MachineError, match="no Docker daemon answers"):
-        docker_servers.choose_runtimes(tmp_path, SilentProgress())
+        runtime.choose_runtimes(tmp_path, SilentProgress())
 
 
 def test_an_unknown_value_of_warren_servers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARREN_SERVERS", "podman")
     with pytest.raises(LocalError, match="may be docker, debian or empty"):
-        docker_servers.choose_runtimes(tmp_path, SilentProgress())
+        runtime.choose_runtimes(tmp_path, SilentProgress())

@@ -67,7 +67,7 @@ def crash_after_publishing() -> None:
 
 
 CRASH_POINTS: dict[str, Callable[[], None]] = {
-    "before_commit": partial(crash_before, Transaction, "save", lambda work: bool(work.announcements)),
+    "before_commit": partial(crash_before, Transaction, "save", lambda uow: bool(uow.announcements)),
     "before_publishing": partial(crash_before, Publisher, "publish"),
     "before_removing": crash_after_publishing,
     "before_acknowledging": partial(crash_before, Settlement, "flush", lambda made: bool(made._noted)),
@@ -76,12 +76,12 @@ CRASH_AFTER_CALLING = "after_calling"
 
 
 def handlers(settings: CrashSettings) -> Handlers[Transaction]:
-    async def on_order_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+    async def on_order_confirmed(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[EventData]:
         await asyncio.sleep(settings.seconds)
-        await work.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
+        await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
         return [OrderCompleted(customer=event.data.customer)]
 
-    async def prepare(event: Event[OrderPaid], work: Transaction) -> str:
+    async def prepare(event: Event[OrderPaid], uow: Transaction) -> str:
         return str(event.logicalid)
 
     async def perform(key: str) -> None:
@@ -90,8 +90,8 @@ def handlers(settings: CrashSettings) -> Handlers[Transaction]:
         if settings.crash_point == CRASH_AFTER_CALLING:
             die()
 
-    async def complete(event: Event[OrderPaid], key: str, result: None, work: Transaction) -> Iterable[EventData]:
-        await work.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
+    async def complete(event: Event[OrderPaid], key: str, result: None, uow: Transaction) -> Iterable[EventData]:
+        await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
         return [OrderCompleted(customer=event.data.customer)]
 
     return {OrderConfirmed: on_order_confirmed, OrderPaid: Effect(prepare, perform, complete)}

@@ -21,8 +21,8 @@ def bodies(count: int) -> list[bytes]:
 
 
 async def test_an_announced_event_comes_back_to_the_consumer_through_the_broker(env: MessagingEnv) -> None:
-    async def on_confirmed(event: Event[OrderConfirmed], work: Transaction) -> list[EventData]:
-        await record(event, work)
+    async def on_confirmed(event: Event[OrderConfirmed], uow: Transaction) -> list[EventData]:
+        await record(event, uow)
         return [OrderPaid(customer="gayal", total_cents=1, currency="EUR")]
 
     cause = event_of(CONFIRMED, reference="123", traceparent="00-1-2-01")
@@ -36,10 +36,10 @@ async def test_an_announced_event_comes_back_to_the_consumer_through_the_broker(
 async def test_a_stopping_consumer_finishes_its_batch_and_returns_the_rest_uncounted(env: MessagingEnv) -> None:
     started = asyncio.Event()
 
-    async def slow(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+    async def slow(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[EventData]:
         started.set()
         await asyncio.sleep(0.01)
-        return await record(event, work)
+        return await record(event, uow)
 
     await env.send(*bodies(250))
     async with env.consumer({OrderConfirmed: slow}, prefetch=250):
@@ -65,7 +65,7 @@ async def test_a_stopping_consumer_loses_no_acknowledgement(env: MessagingEnv) -
     done: list[str] = []
     all_prepared, stopped, all_but_first_done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def prepare(event: Event[OrderPaid], work: Transaction) -> str:
+    async def prepare(event: Event[OrderPaid], uow: Transaction) -> str:
         prepared.append(str(event.logicalid))
         if len(prepared) == len(events):
             all_prepared.set()
@@ -76,11 +76,11 @@ async def test_a_stopping_consumer_loses_no_acknowledgement(env: MessagingEnv) -
         if key == prepared[0]:
             await all_but_first_done.wait()
 
-    async def complete(event: Event[OrderPaid], key: str, result: None, work: Transaction) -> Iterable[EventData]:
+    async def complete(event: Event[OrderPaid], key: str, result: None, uow: Transaction) -> Iterable[EventData]:
         done.append(key)
         if len(done) == len(events) - 1:
             all_but_first_done.set()
-        return await record(event, work)
+        return await record(event, uow)
 
     await env.send(*map(codec.encode, events))
     async with env.consumer({OrderPaid: Effect(prepare, perform, complete)}) as consumer:

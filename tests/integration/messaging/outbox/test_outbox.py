@@ -53,9 +53,9 @@ async def test_a_failed_transaction_announces_no_event(
     await env.sql("GRANT ALL ON once TO probe")
     async with env.outbox() as outbox:
         with pytest.raises(error):
-            async with outbox.transaction(Transaction) as work:
-                work.announce(CONFIRMED, subject=uuid.uuid4())
-                await work.connection.execute(statement)
+            async with outbox.transaction(Transaction) as uow:
+                uow.announce(CONFIRMED, subject=uuid.uuid4())
+                await uow.connection.execute(statement)
         await announce(outbox, COMPLETED)
         await env.wait_for_outbox()
     assert [message.delivery.routing_key for message in await env.drain("probe.queue")] == ["order.completed"]
@@ -111,10 +111,10 @@ async def test_a_forbidden_exchange_delays_no_other_event(env: MessagingEnv) -> 
     async with env.channel() as channel:
         await channel.exchange_declare("secret.exchange", exchange_type="fanout", durable=True)
     async with env.outbox() as outbox:
-        async with outbox.transaction(Transaction) as work:
-            work.announce(CONFIRMED, subject=uuid.uuid4())
-            work.announce(CONFIRMED, subject=uuid.uuid4(), exchange="secret.exchange")
-            work.announce(CONFIRMED, subject=uuid.uuid4())
+        async with outbox.transaction(Transaction) as uow:
+            uow.announce(CONFIRMED, subject=uuid.uuid4())
+            uow.announce(CONFIRMED, subject=uuid.uuid4(), exchange="secret.exchange")
+            uow.announce(CONFIRMED, subject=uuid.uuid4())
 
         async def one_left() -> bool:
             errors = await last_errors(env)

@@ -94,9 +94,9 @@ async def test_a_process_publishes_in_the_order_in_which_it_sent_its_commits(
 
 
 async def test_a_stopping_relay_publishes_the_events_in_its_memory(env: MessagingEnv) -> None:
-    async with env.outbox() as outbox, outbox.transaction(Transaction) as work:
+    async with env.outbox() as outbox, outbox.transaction(Transaction) as uow:
         for _ in range(500):
-            work.announce(CONFIRMED, subject=uuid.uuid4())
+            uow.announce(CONFIRMED, subject=uuid.uuid4())
     assert await owners(env) == []
     assert len(await env.drain("probe.queue")) == 500
 
@@ -107,6 +107,6 @@ async def test_a_relay_that_stops_without_a_broker_ends_the_leases_of_its_rows(
     reachable = env.broker_address()
     unreachable = BrokerAddress("amqps://127.0.0.1:1/orders", reachable.credentials, reachable.ca_file)
     monkeypatch.setattr(env, "broker_address", lambda _: unreachable)
-    async with env.outbox(RelaySettings(lease_seconds=600.0)) as outbox, outbox.transaction(Transaction) as work:
-        work.announce(CONFIRMED, subject=uuid.uuid4())
+    async with env.outbox(RelaySettings(lease_seconds=600.0)) as outbox, outbox.transaction(Transaction) as uow:
+        uow.announce(CONFIRMED, subject=uuid.uuid4())
     assert [row["free"] for row in await env.sql("SELECT leased_until <= now() AS free FROM outbox")] == [True]

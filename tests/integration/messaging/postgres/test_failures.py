@@ -108,7 +108,7 @@ async def test_a_failure_with_any_text_is_recorded(env: MessagingEnv) -> None:
 
 @pytest.mark.parametrize("escape", ["\\u0000", "\\ud800", "\\u001b"])
 async def test_an_event_with_text_that_postgresql_refuses_is_parked_at_once(env: MessagingEnv, escape: str) -> None:
-    async def fail(event: object, work: object) -> None:
+    async def fail(event: object, uow: object) -> None:
         raise TransientError("the handler must not run")
 
     body = codec.encode(event_of(OrderConfirmed(customer="CUSTOMER"), reference="REFERENCE"))

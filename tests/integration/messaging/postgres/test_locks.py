@@ -25,14 +25,14 @@ CONFIRMED = OrderConfirmed(customer="gayal")
 
 
 async def insert_keys(outbox: Outbox) -> None:
-    async with outbox.transaction(Transaction) as work:
-        await inbox.insert_keys(work.connection, "probe", [HIGH, LOW])
+    async with outbox.transaction(Transaction) as uow:
+        await inbox.insert_keys(uow.connection, "probe", [HIGH, LOW])
 
 
 async def announce(outbox: Outbox) -> None:
-    async with outbox.transaction(Transaction) as work:
+    async with outbox.transaction(Transaction) as uow:
         for subject in (HIGH, LOW):
-            work.announce(CONFIRMED, subject=subject)
+            uow.announce(CONFIRMED, subject=subject)
 
 
 async def check_lower_key_first(
@@ -71,12 +71,12 @@ async def test_the_victim_of_a_deadlock_runs_again_at_once_and_does_not_count_as
     lock = "SELECT FROM probe.shelf WHERE id = $1 FOR UPDATE"
     has_first, go_on, tries = asyncio.Event(), asyncio.Event(), []
 
-    async def on_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[EventData]:
+    async def on_confirmed(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[EventData]:
         tries.append(event.id)
-        await work.connection.execute(lock, 1)
+        await uow.connection.execute(lock, 1)
         has_first.set()
         await go_on.wait()
-        await work.connection.execute(lock, 2)
+        await uow.connection.execute(lock, 2)
         return ()
 
     async with env.consumer({OrderConfirmed: on_confirmed}):

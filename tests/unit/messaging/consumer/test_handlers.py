@@ -26,11 +26,11 @@ CONFIRMED = OrderConfirmed(customer="gayal")
 COMPLETED = OrderCompleted(customer="gayal")
 
 
-async def one(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+async def one(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
     return ()
 
 
-async def other(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+async def other(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
     return ()
 
 
@@ -76,7 +76,7 @@ def test_attributes_that_the_broker_refuses_cannot_be_announced(given: dict[str,
 
 @pytest.mark.parametrize(("customer", "reason"), [("x" * MAX_BODY, "over the limit"), ("a\0", "a control character")])
 async def test_an_event_that_consumers_would_refuse_is_not_stored(customer: str, reason: str) -> None:
-    async def boast(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+    async def boast(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
         return [OrderCompleted(customer=customer)]
 
     harness = ConsumerHarness({OrderConfirmed: boast})
@@ -105,7 +105,7 @@ async def test_an_event_that_consumers_would_refuse_is_not_stored(customer: str,
 async def test_the_type_of_an_error_decides_between_retry_and_parking(
     error: Exception, verdict: Verdict, reason: str
 ) -> None:
-    async def fail(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+    async def fail(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
         raise error
 
     harness = ConsumerHarness({OrderConfirmed: fail}, retry=RetryPolicy(attempts=2))
@@ -116,7 +116,7 @@ async def test_the_type_of_an_error_decides_between_retry_and_parking(
 async def test_failures_are_counted_per_event_until_it_succeeds() -> None:
     left = [2]
 
-    async def flaky(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+    async def flaky(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
         left[0] -= 1
         if left[0] >= 0:
             raise TransientError("not yet")
@@ -136,13 +136,13 @@ async def test_only_an_event_without_a_handler_is_parked_for_that_reason() -> No
 
 
 async def test_a_failed_call_of_an_effect_counts_as_a_failed_handler() -> None:
-    async def prepare(event: AnyEvent, work: Transaction) -> str:
+    async def prepare(event: AnyEvent, uow: Transaction) -> str:
         return "intent"
 
     async def perform(intent: str) -> None:
         raise TimeoutError
 
-    async def complete_effect(event: AnyEvent, intent: str, result: None, work: Transaction) -> Iterable[EventData]:
+    async def complete_effect(event: AnyEvent, intent: str, result: None, uow: Transaction) -> Iterable[EventData]:
         raise AssertionError("there is no result")
 
     harness = ConsumerHarness({OrderPaid: Effect(prepare, perform, complete_effect)}, retry=RetryPolicy(attempts=3))

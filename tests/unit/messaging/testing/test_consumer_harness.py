@@ -23,7 +23,7 @@ COMPLETED = OrderCompleted(customer="gayal")
 PAID = OrderPaid(customer="gayal", total_cents=1, currency="EUR")
 
 
-async def complete(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+async def complete(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
     return [COMPLETED]
 
 
@@ -36,7 +36,7 @@ async def test_data_events_and_bodies_can_be_delivered() -> None:
 
 
 async def test_each_attempt_has_a_number_a_time_and_a_reason() -> None:
-    async def busy(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+    async def busy(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
         raise TransientError("busy")
 
     harness = ConsumerHarness(
@@ -54,8 +54,8 @@ async def test_each_attempt_has_a_number_a_time_and_a_reason() -> None:
 
 
 async def test_sql_without_a_database_fails_the_test_and_not_the_message() -> None:
-    async def store(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
-        await work.connection.execute("INSERT INTO points VALUES (1)")
+    async def store(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
+        await uow.connection.execute("INSERT INTO points VALUES (1)")
         return ()
 
     with pytest.raises(NeedsDatabase, match="INSERT INTO points"):
@@ -63,14 +63,14 @@ async def test_sql_without_a_database_fails_the_test_and_not_the_message() -> No
 
 
 async def test_an_effect_stub_replaces_the_call_and_every_call_is_kept() -> None:
-    async def prepare(event: Event[OrderPaid], work: Transaction) -> str:
+    async def prepare(event: Event[OrderPaid], uow: Transaction) -> str:
         return str(event.subject)
 
     async def never(intent: str) -> str:
         raise AssertionError("the stub was not used")
 
     async def complete_effect(
-        event: Event[OrderPaid], intent: str, result: str, work: Transaction
+        event: Event[OrderPaid], intent: str, result: str, uow: Transaction
     ) -> Iterable[EventData]:
         return [OrderCompleted(customer=result)]
 
@@ -95,7 +95,7 @@ async def test_redelivery_of_all_messages_changes_nothing() -> None:
 async def test_parked_messages_can_be_replayed() -> None:
     mended = False
 
-    async def mend(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+    async def mend(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
         if not mended:
             raise PermanentError("broken")
         return [COMPLETED]
@@ -108,8 +108,8 @@ async def test_parked_messages_can_be_replayed() -> None:
 
 
 async def test_a_ticker_announces_events() -> None:
-    async def overdue(work: Transaction) -> int:
-        work.announce(COMPLETED, subject=uuid4(), reference="123", expires_ms=500)
+    async def overdue(uow: Transaction) -> int:
+        uow.announce(COMPLETED, subject=uuid4(), reference="123", expires_ms=500)
         return 1
 
     harness: ConsumerHarness[Transaction] = ConsumerHarness({}, exchange="elsewhere", service="clock")
@@ -121,7 +121,7 @@ async def test_a_ticker_announces_events() -> None:
 async def test_an_unavailable_server_counts_as_no_failure_and_leaves_the_message_in_the_queue() -> None:
     away = True
 
-    async def reach(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+    async def reach(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
         if away:
             raise DatabaseUnavailable("unavailable")
         return [COMPLETED]
@@ -139,7 +139,7 @@ async def test_a_seed_determines_the_order_of_deliveries() -> None:
     async def order(seed: int) -> list[str]:
         seen: list[str] = []
 
-        async def note(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+        async def note(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
             seen.append(event.reference or "")
             return ()
 
@@ -161,7 +161,7 @@ async def test_replicas_can_share_a_database() -> None:
 
 
 async def test_a_broker_routes_events_between_harnesses_until_all_queues_are_empty() -> None:
-    async def pay(event: AnyEvent, work: Transaction) -> Iterable[EventData]:
+    async def pay(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
         return [PAID]
 
     shop, bank = (
