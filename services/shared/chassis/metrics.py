@@ -16,11 +16,13 @@ from services.shared.contracts import CATALOGUE, AnyEvent
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.errors import MessagingError
 from warren_messaging.postgres.database import Database
+from warren_messaging.telemetry import BreakerState
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_1_0_0
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MAX_OUTBOX_COUNT = 100_000  # events; a count beyond it would cost more than the number is worth
 QUERY_SECONDS = 2.0
+BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 _KNOWN = frozenset(CATALOGUE)
 
 HTTP_METRICS = PrometheusConfig(app_name="warren", prefix="http", group_path=True)
@@ -67,6 +69,18 @@ class ServiceMetrics:
             ["component"],
             registry=self._registry,
         )
+        self._breaker_state = Gauge(
+            "warren_circuit_breaker_state",
+            "State of a circuit breaker in this process: 0 closed, 1 half-open, 2 open.",
+            ["breaker"],
+            registry=self._registry,
+        )
+        self._breaker_openings = Counter(
+            "warren_circuit_breaker_openings",
+            "Times that a circuit breaker of this process has opened.",
+            ["breaker"],
+            registry=self._registry,
+        )
         self._outbox_events = Gauge(
             "warren_outbox_events",
             f"Committed events that the broker has not confirmed, at most {MAX_OUTBOX_COUNT}; NaN: unknown.",
@@ -105,6 +119,11 @@ class ServiceMetrics:
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         if degraded:
             self._errors.labels(component).inc()
+
+    def circuit_breaker(self, name: str, state: BreakerState, text: str) -> None:
+        self._breaker_state.labels(name).set(BREAKER_VALUES[state])
+        if state is BreakerState.OPEN:
+            self._breaker_openings.labels(name).inc()
 
     async def page(self) -> bytes:
         """Return all metrics as text, including those of Python and of the process."""

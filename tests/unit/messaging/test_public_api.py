@@ -11,14 +11,15 @@ from warren_messaging import errors, testing
 
 FOLDER = Path(messaging.__file__).parent
 NAMES = {
-    "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
+    "CircuitBreaker", "Connection", "Effect", "Handler", "Handlers", "RateLimit", "Transaction", "PermanentError",
+    "TransientError",
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
     "Retention", "RetentionSettings", "RetentionRule", "by_age",
-    "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
+    "BreakerState", "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
-    "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",
+    "DatabaseUnavailable", "DownstreamUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",
     "UndecodableProperties",
 }  # fmt: skip
 DOUBLES = {

@@ -7,12 +7,15 @@ MessagingError
 │   └── TopologyMissing
 ├── Unavailable             a server is unavailable: wait and continue; not an error of a message
 │   ├── BrokerUnavailable
-│   └── DatabaseUnavailable
+│   ├── DatabaseUnavailable
+│   └── DownstreamUnavailable   a circuit breaker is open, or a rate limit is used up
 ├── TransientError          this message failed now and may succeed later: delayed retry
 └── PermanentError          this message can never succeed: parking lot
     ├── MalformedEvent
     └── UndecodableProperties
 """
+
+import time
 
 
 class MessagingError(Exception):
@@ -46,6 +49,20 @@ class BrokerUnavailable(Unavailable):
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached, or ended the connection. A transaction may have been committed or not: the inbox
     shows it when its messages are delivered again."""
+
+
+class DownstreamUnavailable(Unavailable):
+    """An external system is not called for `seconds`: its circuit breaker is open, or its rate limit is used up."""
+
+    def __init__(self, text: str, seconds: float) -> None:
+        super().__init__(text)
+        self.seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """The rest of `seconds` at this moment."""
+        return max(self._until - time.monotonic(), 0.0)
 
 
 class TransientError(MessagingError):

@@ -14,7 +14,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.events import AnyEvent, EventData
+from warren_messaging.postgres.rate_limit import RateLimit
 from warren_messaging.transaction import Transaction
 
 T = TypeVar("T", bound=Transaction)
@@ -36,11 +38,16 @@ class Effect(msgspec.Struct, Generic[T, Intent, Result], frozen=True):
 
     The delivery is acknowledged after step 3 is committed. Until then it stays in its queue, so an autoscaler sees the
     backlog of slow calls, and the queue's delayed retry applies to them.
+
+    While `breaker` is open, or `rate_limit` has no slot left, the consumer takes no messages and returns those that it
+    holds, uncounted.
     """
 
     prepare: Callable[[Any, T], Awaitable[Intent | None]]
     perform: Callable[[Intent], Awaitable[Result]]
     complete: Callable[[Any, Intent, Result, T], Awaitable[Iterable[EventData]]]
+    breaker: CircuitBreaker | None = None
+    rate_limit: RateLimit | None = None
 
 
 AnyEffect = Effect[T, Any, Any]

@@ -4,6 +4,7 @@ from warren_messaging.amqp.connection import BrokerAddress
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.amqp.publisher import Message, Publisher
 from warren_messaging.codec import MAX_BODY, Codec, encode, new_id
+from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
 from warren_messaging.consumer.delivery import Delivery, Verdict
 from warren_messaging.consumer.processor import Processor
@@ -14,6 +15,7 @@ from warren_messaging.errors import (
     BrokerUnavailable,
     ConfigurationError,
     DatabaseUnavailable,
+    DownstreamUnavailable,
     MalformedEvent,
     MessagingError,
     PermanentError,
@@ -29,15 +31,17 @@ from warren_messaging.outbox.periodic_job import PeriodicJob
 from warren_messaging.outbox.relay import Relay, RelaySettings
 from warren_messaging.postgres.database import Database, DatabaseAddress
 from warren_messaging.postgres.failures import RetryPolicy
+from warren_messaging.postgres.rate_limit import RateLimit
 from warren_messaging.postgres.retention import Retention, RetentionRule, RetentionSettings, by_age
 from warren_messaging.service import ConsumerDefinition, Part, ReadinessCheck, Service, run
 from warren_messaging.settings import ServiceSettings, load_settings
-from warren_messaging.telemetry import LogTelemetry, Telemetry, TelemetryFanout
+from warren_messaging.telemetry import BreakerState, LogTelemetry, Telemetry, TelemetryFanout
 from warren_messaging.transaction import Announcement, Connection, Transaction
 
 __all__ = [
     # For handlers
-    "Connection", "Effect", "Handler", "Handlers", "Transaction", "PermanentError", "TransientError",
+    "CircuitBreaker", "Connection", "Effect", "Handler", "Handlers", "RateLimit", "Transaction", "PermanentError",
+    "TransientError",
     # For a service
     "Service", "ServiceSettings", "load_settings", "run", "ConsumerDefinition", "Part", "ReadinessCheck",
     # The parts of a service
@@ -45,10 +49,11 @@ __all__ = [
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
     "Retention", "RetentionSettings", "RetentionRule", "by_age",
     # For telemetry
-    "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
+    "BreakerState", "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
     # Messages and events
     "AnyEvent", "Event", "EventData", "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     # Errors
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
-    "DatabaseUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable", "UndecodableProperties",
+    "DatabaseUnavailable", "DownstreamUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",
+    "UndecodableProperties",
 ]  # fmt: skip

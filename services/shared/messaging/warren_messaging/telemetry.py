@@ -2,11 +2,23 @@
 
 import logging
 from collections.abc import Callable
+from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
 
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.events import AnyEvent
+
+
+class BreakerState(StrEnum):
+    """The state of a circuit breaker."""
+
+    CLOSED = "closed"
+    """Calls are made."""
+    OPEN = "open"
+    """No call is made."""
+    HALF_OPEN = "half-open"
+    """One call decides between open and closed."""
 
 
 class Telemetry(Protocol):
@@ -26,6 +38,9 @@ class Telemetry(Protocol):
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         """A component is degraded (a server is unavailable), or works again. `text` is for an operator."""
+
+    def circuit_breaker(self, name: str, state: BreakerState, text: str) -> None:
+        """A circuit breaker has changed its state. `text` is for an operator."""
 
 
 class EventLog(Protocol):
@@ -119,6 +134,10 @@ class LogTelemetry:
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         (self._log.warning if degraded else self._log.info)(text, component=component)
 
+    def circuit_breaker(self, name: str, state: BreakerState, text: str) -> None:
+        write = self._log.warning if state is BreakerState.OPEN else self._log.info
+        write(f"circuit breaker {state}", breaker=name, reason=text)
+
 
 class TelemetryFanout:
     """Forwards each call to several listeners, in their order."""
@@ -145,3 +164,7 @@ class TelemetryFanout:
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         for listener in self._listeners:
             listener.status(component, text, degraded=degraded)
+
+    def circuit_breaker(self, name: str, state: BreakerState, text: str) -> None:
+        for listener in self._listeners:
+            listener.circuit_breaker(name, state, text)

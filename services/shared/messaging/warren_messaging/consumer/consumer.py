@@ -25,7 +25,12 @@ from warren_messaging.consumer.delivery import Delivery
 from warren_messaging.consumer.processor import Processor
 from warren_messaging.consumer.settlement import Settlement
 from warren_messaging.dead_letters.parked_message import COUNT_HEADER, replays
-from warren_messaging.errors import BrokerUnavailable, Unavailable, UndecodableProperties
+from warren_messaging.errors import (
+    BrokerUnavailable,
+    DownstreamUnavailable,
+    Unavailable,
+    UndecodableProperties,
+)
 from warren_messaging.postgres.database import Database
 from warren_messaging.telemetry import Telemetry
 
@@ -69,10 +74,12 @@ class Consumer:
         self._stopping = asyncio.Event()
         self.consuming = False
         """Whether this process has a subscription at the moment."""
+        self._downstream: DownstreamUnavailable | None = None
+        """Why the consumer takes no messages, though database and broker are available."""
 
     async def require_consuming(self) -> None:
-        """Raises BrokerUnavailable unless this process has a subscription at the moment."""
-        if not self.consuming:
+        """Raises BrokerUnavailable unless this process has a subscription, or has ended it for an external system."""
+        if not self.consuming and self._downstream is None:
             raise BrokerUnavailable("no subscription at the broker")
 
     def stop(self) -> None:
@@ -87,10 +94,12 @@ class Consumer:
         pause = 0.1
         consumed_before = False
         while not self._stopping.is_set():
+            self._downstream = None
             try:
                 await self._session()
             except Unavailable as error:
                 self._telemetry.status(self._settings.queue, f"paused: {error}")
+                self._downstream = error if isinstance(error, DownstreamUnavailable) else None
             except Exception as error:
                 if not consumed_before and not self.consuming:
                     raise
@@ -99,8 +108,11 @@ class Consumer:
                 consumed_before, was_consuming = consumed_before or self.consuming, self.consuming
                 self.consuming = False
             pause = 0.1 if was_consuming else min(pause * 2, self._settings.max_pause_seconds)
+            seconds = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects
+            if self._downstream is not None:
+                seconds = max(seconds, self._downstream.seconds_left)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):  # noqa: S311 - spreads reconnects
+                async with asyncio.timeout(seconds):
                     await self._stopping.wait()
 
     async def _session(self) -> None:
@@ -138,6 +150,7 @@ class _Session:
         self._running: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
+        self._processor.resume()
         async with asyncio.timeout(RPC_TIMEOUT):
             self._channel = await self._connection.channel(publisher_confirms=False)
             await self._channel.basic_qos(prefetch_count=self._settings.prefetch)
@@ -186,6 +199,7 @@ class _Session:
 
     def _leave(self) -> None:
         self._leaving = True
+        self._processor.interrupt()
         self._wake.set()
 
     async def _next_batch(self) -> None:
@@ -221,7 +235,8 @@ class _Session:
             self._end("the broker did not accept a settlement in time")
 
     async def _finish(self) -> None:
-        if self._unavailable is None:
+        # Calls in progress get their verdicts, unless these could not be stored.
+        if self._unavailable is None or isinstance(self._unavailable, DownstreamUnavailable):
             await asyncio.gather(*self._running)
         if self._ended is not None:
             raise BrokerUnavailable(self._ended)

@@ -63,14 +63,15 @@ class Processor(Generic[T]):
         self._dedup_key = dedup_key
         self._verify_senders = verify_senders
         self._batches = BatchRunner(consumer, transaction, database, outbox, telemetry, retry)
-        self._effects = EffectRunner(consumer, self._batches, telemetry, concurrency)
-        self.has_effects = any(isinstance(handler, Effect) for handler in handlers.values())
+        effects = [handler for handler in handlers.values() if isinstance(handler, Effect)]
+        self._effects = EffectRunner(consumer, self._batches, effects, database, telemetry, concurrency)
+        self.has_effects = bool(effects)
 
     async def process(self, deliveries: Sequence[Delivery], ack: AckCallback) -> None:
         """Process all deliveries, and call `ack` once for each that has a verdict.
 
-        Raises Unavailable if a server is unavailable. The caller then releases the deliveries that have no verdict, and
-        their attempts are not counted.
+        Raises Unavailable if a server is unavailable, a circuit breaker is open, or a rate limit is used up. The caller
+        then releases the deliveries that have no verdict, and their attempts are not counted.
         """
         handler_runs: list[HandlerRun[T]] = []
         effect_runs: list[EffectRun[T]] = []
@@ -99,6 +100,14 @@ class Processor(Generic[T]):
             await self._batches.run(handler_runs, self._handle, on_verdict)
         if effect_runs:
             await self._effects.run(effect_runs, on_verdict)
+
+    def interrupt(self) -> None:
+        """End the waits for slots of rate limits, since the consumer stops: these deliveries get no verdict."""
+        self._effects.interrupt()
+
+    def resume(self) -> None:
+        """Undo `interrupt`."""
+        self._effects.resume()
 
     def _handler_for(self, event: AnyEvent) -> Handler[T] | AnyEffect[T]:
         handler = handler_of(self._handlers, event)

@@ -18,7 +18,7 @@ from warren_messaging.amqp.publisher import Message
 from warren_messaging.codec import Codec
 from warren_messaging.consumer.delivery import Delivery, Verdict, logical_id_of
 from warren_messaging.consumer.processor import Processor
-from warren_messaging.errors import MalformedEvent
+from warren_messaging.errors import DownstreamUnavailable, MalformedEvent
 from warren_messaging.events import AnyEvent, Catalogue, EventData
 from warren_messaging.handlers import Handlers
 from warren_messaging.outbox.outbox import Outbox
@@ -64,6 +64,8 @@ class ParkedDelivery(msgspec.Struct, frozen=True):
 
 class ConsumerHarness(Generic[T]):
     """Delivers to a table of handlers and records `attempts`, `announced`, `performed` and `parked`.
+
+    Circuit breakers of effects follow the harness's clock, and `run` waits while one is open. There are no rate limits.
 
     `effect_stubs` replaces the `perform` of effects, by the class of the event's data; every call is in `performed`. A
     retry waits as with `retry` in a topology file: the n-th n times `retry_min_seconds`, at most `retry_max_seconds`.
@@ -112,7 +114,7 @@ class ConsumerHarness(Generic[T]):
             exchange=exchange,
         )
         """Starts transactions that no event causes, such as those of an HTTP request or a periodic job."""
-        self.handlers = with_recorded_calls(handlers, effect_stubs or {}, self.performed)
+        self.handlers = with_recorded_calls(handlers, effect_stubs or {}, self.performed, lambda: self.clock)
         self._processor = Processor(
             consumer=service,
             handlers=self.handlers,
@@ -171,12 +173,15 @@ class ConsumerHarness(Generic[T]):
         before = len(self.attempts)
         rng = None if seed is None else random.Random(seed)  # noqa: S311 - disorder, not secrets
         while self._queue:
-            await self.step(rng)
+            try:
+                await self.step(rng)
+            except DownstreamUnavailable as error:
+                self._queue.clock += error.seconds
         return self.attempts[before:]
 
     async def step(self, rng: random.Random | None = None) -> None:
-        """Process one batch. Raises NeedsDatabase, and Unavailable if a handler does: deliveries without a verdict then
-        stay in the queue."""
+        """Process one batch. Raises NeedsDatabase, and Unavailable if a handler does or a circuit breaker is open:
+        deliveries without a verdict then stay in the queue."""
         batch = {queued.delivery.tag: queued for queued in self._queue.take(self._batch, rng)}
 
         def settle(delivery: Delivery, verdict: Verdict) -> None:

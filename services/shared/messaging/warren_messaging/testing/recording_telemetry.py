@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.events import AnyEvent
-from warren_messaging.telemetry import Telemetry
+from warren_messaging.telemetry import BreakerState, Telemetry
 
 
 class RecordingTelemetry(Telemetry):
@@ -18,11 +18,13 @@ class RecordingTelemetry(Telemetry):
         """Reason, number of attempts, and whether the message was parked."""
         self.statuses: list[str] = []
         """Component and text."""
+        self.breaker_states: list[tuple[str, BreakerState]] = []
+        """Name and new state of circuit breakers."""
         self._last_failures: dict[str, tuple[str, int]] = {}
 
-    def last_failure(self, keys: Iterable[str]) -> tuple[str, int]:
+    def last_failure(self, keys: Iterable[str]) -> tuple[str | None, int]:
         """Return reason and number of attempts of the last failure under the first of the keys that has one."""
-        return next(self._last_failures[key] for key in keys if key in self._last_failures)
+        return next((self._last_failures[key] for key in keys if key in self._last_failures), (None, 0))
 
     def published(self, event: AnyEvent, result: PublishResult) -> None:
         self.publish_results.append((event.type, result))
@@ -39,3 +41,6 @@ class RecordingTelemetry(Telemetry):
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         self.statuses.append(f"{component}: {text}")
+
+    def circuit_breaker(self, name: str, state: BreakerState, text: str) -> None:
+        self.breaker_states.append((name, state))
