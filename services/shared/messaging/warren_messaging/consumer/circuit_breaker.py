@@ -52,7 +52,7 @@ class CircuitBreaker:
         self._failures = failures
         self._open_seconds = open_seconds
         self._max_open_seconds = max_open_seconds
-        self._errors = (TimeoutError, *errors)
+        self._errors: tuple[type[Exception], ...] = (TimeoutError, *errors)
         self._clock = clock
         self._generation = 0
         """Changes with each change of state: a call of an earlier generation decides nothing."""

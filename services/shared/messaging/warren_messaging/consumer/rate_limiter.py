@@ -16,8 +16,8 @@ TOLERANCE = 1.0  # seconds that a call may start after its slot
 class RateLimiter:
     """One rate limit in one process. Calls that ask at the same time reserve their slots with one statement.
 
-    A call starts at the time of its slot, or up to TOLERANCE later. So at most burst + (t + TOLERANCE) * per_second calls
-    start in t seconds, in all replicas together.
+    A call starts at the time of its slot, or up to TOLERANCE later. So at most burst + (t + TOLERANCE) * per_second
+    calls start in t seconds, in all replicas together.
     """
 
     def __init__(self, limit: RateLimit, database: Database) -> None:
