@@ -43,7 +43,7 @@ class Telemetry(Protocol):
         """A circuit breaker has changed its state. `text` is for an operator."""
 
 
-class EventLog(Protocol):
+class StructuredLog(Protocol):
     """Writes log events with fields. A bound logger of structlog is one."""
 
     def is_enabled_for(self, level: int) -> bool: ...
@@ -89,11 +89,11 @@ def _quoted(value: object) -> str:
 class LogTelemetry:
     """Writes one log event for each call, to the log that `open_log` returns at the first one."""
 
-    def __init__(self, open_log: Callable[[], EventLog] = StandardLog) -> None:
+    def __init__(self, open_log: Callable[[], StructuredLog] = StandardLog) -> None:
         self._open_log = open_log
 
     @cached_property
-    def _log(self) -> EventLog:
+    def _log(self) -> StructuredLog:
         """Opened at the first event, after logging is configured; opening it for each event is expensive."""
         return self._open_log()
 
