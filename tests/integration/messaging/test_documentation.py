@@ -1,0 +1,102 @@
+"""The examples of the how-to pages in docs/messaging run on a real database."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.messaging_env import MessagingEnv
+from warren_messaging import Database
+from warren_messaging.testing import ConsumerHarness, event_of
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "messaging"
+
+
+async def written(env: MessagingEnv, page: str, **names: Any) -> dict[str, Any]:
+    """Create the tables of a page and return the names that its examples define."""
+    text = (DOCS / f"{page}.md").read_text()
+    for block in re.findall(r"```sql\n(.*?)```", text, re.DOTALL):
+        for statement in filter(None, map(str.strip, block.split(";"))):
+            await env.sql(statement)
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(block, names)  # noqa: S102 - a page of this repository
+    return names
+
+
+@asynccontextmanager
+async def opened_database(env: MessagingEnv) -> AsyncIterator[Database]:
+    database = env.database()
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("handlers", ["HANDLERS", "BATCH_HANDLERS"])
+async def test_the_handlers_store_points(env: MessagingEnv, handlers: str) -> None:
+    page = await written(env, "handlers")
+    async with opened_database(env) as database:
+        transaction = page["Points" if handlers == "BATCH_HANDLERS" else "Transaction"]
+        harness = ConsumerHarness(page[handlers], transaction, database=database)
+        await harness.deliver(*(page["OrderPaid"](customer="ada", total_cents=300) for _ in range(5)), copies=3)
+        assert harness.parked == []
+        await page["give_points"](harness.outbox, "ada", 1)
+    assert [tuple(row) for row in await env.sql("SELECT count(*), sum(points) FROM points")] == [(6, 16)]
+    assert page["PointsEarned"](customer="ada", points=1) in harness.announced
+
+
+class Gateway:
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    async def charge(self, cents: int, *, idempotency_key: str) -> bool:
+        self.keys.append(idempotency_key)
+        return cents < 1000
+
+
+async def test_the_effect_charges_or_is_declined(env: MessagingEnv) -> None:
+    gateway = Gateway()
+    page = await written(env, "effects", gateway=gateway)
+    harness = ConsumerHarness(page["HANDLERS"])
+    placed = [event_of(page["OrderPlaced"](cents=cents)) for cents in (100, 2000, 0)]
+    await harness.deliver(*placed)
+    assert harness.announced == [page["OrderCharged"](), page["OrderDeclined"]()]
+    assert gateway.keys == [str(event.logicalid) for event in placed[:2]]
+
+
+async def test_the_periodic_job_announces_what_is_due(env: MessagingEnv) -> None:
+    page = await written(env, "periodic-jobs")
+    due = uuid4()
+    await env.sql("INSERT INTO deadlines VALUES ($1, now()), ($2, now() + interval '1 day')", due, uuid4())
+    async with opened_database(env) as database:
+        harness = ConsumerHarness({}, database=database)
+        assert await harness.run_job(page["expire_orders"]) == 1
+        assert await harness.run_job(page["expire_orders"]) == 0
+    assert [event.subject for event in harness.events] == [due]
+
+
+async def test_the_saga_step_and_its_compensation_work_in_every_order(env: MessagingEnv) -> None:
+    page = await written(env, "sagas")
+    await env.sql("INSERT INTO stock VALUES ('mug', 1)")
+    async with opened_database(env) as database:
+        for order in permutations(("OrderPlaced", "PaymentDeclined")):
+            harness = ConsumerHarness(page["HANDLERS"], database=database)
+            subject = uuid4()
+            data = {"OrderPlaced": page["OrderPlaced"](sku="mug"), "PaymentDeclined": page["PaymentDeclined"]()}
+            await harness.deliver(*(event_of(data[name], subject=subject) for name in order), copies=2)
+            assert harness.parked == []
+            assert [row["free"] for row in await env.sql("TABLE stock")] == [1]
+        harness = ConsumerHarness(page["HANDLERS"], database=database)
+        await harness.deliver(page["OrderPlaced"](sku="mug"), page["OrderPlaced"](sku="mug"))
+    assert harness.announced == [page["StockReserved"](), page["SoldOut"]()]
+
+
+def test_the_saga_step_is_short() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "sagas.md").read_text(), re.DOTALL)
+    assert len([line for line in block.splitlines() if line]) <= 60
