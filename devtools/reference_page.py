@@ -68,11 +68,12 @@ def _entry(thing: griffe.Object) -> Iterator[str]:
 
 
 def members_of(kind: griffe.Class) -> Iterator[griffe.Object]:
-    """Return the public attributes, properties and methods that a class itself defines."""
+    """Return the public attributes, properties and methods that a class itself defines, and `async with`."""
     for member in kind.members.values():
         described = not isinstance(member, griffe.Attribute) or member.annotation or member.docstring
         is_enum = any(str(base) == "Enum" for base in kind.bases)
-        if isinstance(member, griffe.Object) and not member.name.startswith("_") and (described or is_enum):
+        public = member.name == "__aenter__" or not member.name.startswith("_")
+        if isinstance(member, griffe.Object) and public and (described or is_enum):
             yield member
 
 
@@ -100,8 +101,9 @@ def _cell(expression: str | griffe.Expr | None) -> str:
 
 def _signature(function: griffe.Function, start: str | None = None) -> str:
     """Return a signature without `self`, with a line for each parameter if it is long."""
+    decorator = "@classmethod\n" if "classmethod" in function.labels else ""
     keyword = "async def" if "async" in function.labels else "def"
-    start = start or f"{keyword} {function.name}"
+    start = start or f"{decorator}{keyword} {function.name}"
     result = f" -> {function.returns}" if function.returns is not None and not start.startswith("class ") else ""
     parameters = list(_parameters(function))
     line = f"{start}({', '.join(parameters)}){result}"
@@ -113,7 +115,7 @@ def _signature(function: griffe.Function, start: str | None = None) -> str:
 def _parameters(function: griffe.Function) -> Iterator[str]:
     keyword_only = False
     for each in function.parameters:
-        if each.name == "self":
+        if each.name in {"self", "cls"}:
             continue
         stars = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}.get(each.kind, "")
         if each.kind is griffe.ParameterKind.keyword_only and not keyword_only:

@@ -63,3 +63,4 @@ class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defa
 
 
 AnyEvent = Event[Any]
+"""An event whose data may be of any class."""

@@ -114,6 +114,7 @@ class BrokerAddress(msgspec.Struct, frozen=True):
         return self.login()[0]
 
     def with_credentials(self) -> str:
+        """Return the URL with user and password. Raises ConfigurationError as `login` and `require_valid`."""
         self.require_valid()
         parts = urlsplit(self.url)
         username, password = (quote(part, safe="") for part in self.login())
@@ -129,6 +130,7 @@ class BrokerAddress(msgspec.Struct, frozen=True):
         return digest.digest()
 
     def tls(self) -> ssl.SSLContext | None:
+        """Return the TLS context of an amqps:// address, else None. Raises ConfigurationError for a bad CA file."""
         if urlsplit(self.url).scheme != "amqps":
             return None
         try:

@@ -89,6 +89,7 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
             ) from error
 
     def tls(self) -> ssl.SSLContext | None:
+        """Return a TLS context if `ca_file` is set, else None. Raises ConfigurationError for a bad CA file."""
         if self.ca_file is None:
             return None
         try:
