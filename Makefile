@@ -112,6 +112,10 @@ images: $(VENV)/.local ## build every image with Docker; TAG=dev PREFIX=warren S
 images-test: $(VENV)/.dev ## build a service's image and check it, shut in; with the Docker Engine there is, or one of its own
 	@$(BIN)/python -m tests.images
 
+.PHONY: dist
+dist: $(VENV)/.dev ## build wheel and sdist of the library and the engine into dist/, and check them in empty environments
+	@$(BIN)/python -m devtools.distributions
+
 ##@ Maintain
 
 # uv lives in an environment of its own, which is thrown away. Both files name packages and hashes, never a registry.

@@ -10,7 +10,6 @@ import msgspec
 from topology_operator import crd
 from topology_operator.crd import docstrings
 from topology_operator.errors import OperatorError, SettingsError
-from topology_operator.observability import logs
 from topology_operator.settings import PREFIX, TopologyOperatorSettings, read
 
 STOPPED, FAILED, USAGE = 0, 1, 2
@@ -29,8 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command != "run":
         sys.stdout.write(crd.rendered() if options.command == "crd" else crd.reference_table.table())
         return STOPPED
-    from topology_operator import manager  # noqa: PLC0415 - kopf takes a moment to import, and the CRD does not need it
-
+    try:  # these import the packages of the extra, which the CRD does not need
+        from topology_operator import manager  # noqa: PLC0415
+        from topology_operator.observability import logs  # noqa: PLC0415
+    except ModuleNotFoundError as exc:
+        print(f"error: {exc.name} is not installed: pip install 'broker-topology[operator]'", file=sys.stderr)  # noqa: T201
+        return FAILED
     try:
         settings = read()
         logs.configure(log_format=settings.log_format, level=settings.log_level)

@@ -1,0 +1,1 @@
+"""Builds the packages that others install, and checks them in an empty environment: `make dist`."""
