@@ -83,10 +83,10 @@ async def apply(
 async def _queues_without_owner(api: broker_topology.ManagementApi) -> list[str]:
     """Return the queues of the virtual host without an owner: from old runs, or declared by hand."""
     owned = {
-        identity.name[0]
+        key.name[0]
         for record in (await records(api)).values()
-        for kind, identity in record.claims
-        if kind is ObjectKind.QUEUE and identity.vhost == VHOST
+        for kind, key in record.claims
+        if kind is ObjectKind.QUEUE and key.vhost == VHOST
     }
     listed = await api.get(path("queues", VHOST) + "?disable_stats=true&columns=name")
     return sorted({str(each["name"]) for each in listed} - owned)

@@ -62,7 +62,7 @@ class ObjectRef(msgspec.Struct, frozen=True):
 
 
 def errors_in(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that refuse a topology: all but the warnings."""
+    """Returns the findings that refuse a topology: all but the warnings."""
     return [each for each in findings if not each.warning]
 
 
@@ -72,8 +72,8 @@ def printable(text: str) -> str:
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """`, did you mean X?` if a known name is close to `wrong`, else nothing. Very many names are not searched: it would
-    dominate the run time."""
+    """Returns `, did you mean X?` if a known name is close to `wrong`, else "". Does not search very many names: that
+    would dominate the run time."""
     names = list(known)
     close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6) if len(names) <= MAX_SEARCHED else []
     return f", did you mean {close[0]}?" if close else ""

@@ -56,7 +56,7 @@ def create_registry(controller: TopologyController, authenticate: Authenticate) 
 
     @kopf.index(*TOPOLOGIES, registry=registry)
     async def on_listed(body: kopf.Body, **_: Any) -> None:
-        """kopf indexes every resource before it calls another handler, so peers are known from the start."""
+        """Records a peer. kopf indexes every resource before it calls another handler, so all peers are known."""
         controller.peers.put(dict(body))
 
     @kopf.on.event(*TOPOLOGIES, registry=registry)
@@ -89,7 +89,7 @@ def create_registry(controller: TopologyController, authenticate: Authenticate) 
 
 
 def _user_input(body: Body) -> tuple[Any, ...]:
-    """The spec's generation and the annotations for this operator; a write to the status changes neither."""
+    """Returns the spec's generation and the annotations for this operator; a write to the status changes neither."""
     metadata = body["metadata"]
     annotations = {
         name: value for name, value in (metadata.get("annotations") or {}).items() if name.split("/")[0] == GROUP

@@ -60,8 +60,8 @@ def read(environment: Mapping[str, str] = os.environ) -> TopologyOperatorSetting
         try:
             values[field.name] = msgspec.convert(environment[name], field.type, strict=False)
         except msgspec.ValidationError as exc:
-            wanted = f"not one of {', '.join(get_args(field.type))}" if get_origin(field.type) is Literal else str(exc)
-            mistakes.append(f"{name}={environment[name]!r}: {wanted}")
+            problem = f"not one of {', '.join(get_args(field.type))}" if get_origin(field.type) is Literal else str(exc)
+            mistakes.append(f"{name}={environment[name]!r}: {problem}")
     if mistakes:
         raise SettingsError("settings: " + "; ".join(mistakes))
     return TopologyOperatorSettings(**values)

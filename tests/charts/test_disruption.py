@@ -102,7 +102,7 @@ def test_brokers_are_spread_over_nodes() -> None:
 def test_a_stopping_broker_may_wait_for_a_majority() -> None:
     (spec,) = of_kind(three(), "RabbitmqCluster").values()
     assert spec["terminationGracePeriodSeconds"] == 60 * MINUTES
-    (spec,) = of_kind(three(grace=7200), "RabbitmqCluster").values()  # type: ignore[arg-type]
+    (spec,) = of_kind(three(terminationGracePeriodSeconds=7200), "RabbitmqCluster").values()  # type: ignore[arg-type]
     assert spec["terminationGracePeriodSeconds"] == 7200
 
 
@@ -134,9 +134,15 @@ def ending(bodies: list[Object]) -> dict[str, tuple[int, int, int]]:
 
 
 def test_pre_stop_seconds_count_against_the_grace_period() -> None:
-    values = {"default": {"preStopSeconds": 20}, "components": {"audit": {"preStopSeconds": 0, "grace": 10}}}
+    values = {
+        "default": {"preStopSeconds": 20},
+        "components": {"audit": {"preStopSeconds": 0, "terminationGracePeriodSeconds": 10}},
+    }
     assert {pause for name, (pause, _, _) in ending(case("default")).items() if name in HTTP} == {8}
-    for bodies in (case("default"), render({**values, "default": {"preStopSeconds": 20, "grace": 60}})):
+    for bodies in (
+        case("default"),
+        render({**values, "default": {"preStopSeconds": 20, "terminationGracePeriodSeconds": 60}}),
+    ):
         for name, (pause, limit, grace) in ending(bodies).items():
             assert pause + limit < grace, name
             assert (pause > 0) == (name in HTTP and (name != "warren-audit" or bodies is case("default"))), name

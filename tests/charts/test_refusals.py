@@ -97,8 +97,8 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
         ["components.payment.autoscaling: a consumer needs backlogSeconds"],
     ),
     "no time to end": (
-        {"components": {"payment": {"grace": 5}}},
-        ["components.payment.grace is 5: with preStopSeconds 8 a pod needs at least 15 seconds"],
+        {"components": {"payment": {"terminationGracePeriodSeconds": 5}}},
+        ["payment.terminationGracePeriodSeconds is 5: with preStopSeconds 8 a pod needs at least 15 seconds"],
     ),
     "a test of what is off": ({"components": {"order-api": {"enabled": False}}}, ["components.order-api is off"]),
 }

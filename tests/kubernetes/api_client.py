@@ -47,7 +47,7 @@ class ApiClient(KubernetesApi):
     async def delete_object(self, kind: str, namespace: str, name: str) -> None:
         await self.send_if_found("DELETE", _path(kind, namespace, name))
 
-    async def until(
+    async def wait_until(
         self, kind: str, namespace: str, name: str, holds: Callable[[Object], Any], seconds: float = MAX_WAIT_SECONDS
     ) -> Object:
         """Waits until the object exists and `holds`."""
@@ -58,7 +58,7 @@ class ApiClient(KubernetesApi):
 
         return await poll(check, name, seconds) or {}
 
-    async def until_gone(self, kind: str, namespace: str, name: str, seconds: float = MAX_WAIT_SECONDS) -> None:
+    async def wait_until_gone(self, kind: str, namespace: str, name: str, seconds: float = MAX_WAIT_SECONDS) -> None:
         async def check() -> tuple[Object | None, bool]:
             found = await self.get_object(kind, namespace, name)
             return found, found is None
@@ -95,8 +95,8 @@ def is_ready(body: Object) -> bool:
     return ready.get("status") == "True" and ready["observedGeneration"] == body["metadata"]["generation"]
 
 
-def has(reason: str, kind: str = "Ready") -> Callable[[Object], bool]:
-    return lambda body: bool(condition(body, kind).get("reason") == reason)
+def has_reason(reason: str, *, condition: str = "Ready") -> Callable[[Object], bool]:
+    return lambda body: bool(condition_of(body.get("status") or {}, condition).get("reason") == reason)
 
 
 def secret_of(name: str, **data: str) -> Object:

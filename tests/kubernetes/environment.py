@@ -143,8 +143,8 @@ class OperatorEnv:
         assert found is not None, f"Secret {name} does not exist"
         return decode_secret(found)
 
-    async def until_secret(self, name: str, holds: Callable[[dict[str, str]], Any]) -> dict[str, str]:
-        found = await self.api.until(SECRET, self.namespace, name, lambda body: holds(decode_secret(body)))
+    async def wait_until_secret(self, name: str, holds: Callable[[dict[str, str]], Any]) -> dict[str, str]:
+        found = await self.api.wait_until(SECRET, self.namespace, name, lambda body: holds(decode_secret(body)))
         return decode_secret(found)
 
     async def delete_secret(self, name: str) -> None:
@@ -176,14 +176,14 @@ class OperatorEnv:
 
     async def create_ready(self, name: str, **spec: Any) -> Object:
         await self.create(name, **spec)
-        return await self.until(name)
+        return await self.wait_until_ready(name)
 
     async def change(self, name: str, **spec: Any) -> None:
         await self.api.patch_object(TOPOLOGY, self.namespace, name, {"spec": spec})
 
     async def change_ready(self, name: str, **spec: Any) -> Object:
         await self.change(name, **spec)
-        return await self.until(name)
+        return await self.wait_until_ready(name)
 
     async def annotate(self, name: str, **annotations: str | None) -> None:
         body = {"metadata": {"annotations": {f"warren.dev/{key}": value for key, value in annotations.items()}}}
@@ -194,15 +194,16 @@ class OperatorEnv:
         assert found is not None, f"Topology {name} is gone"
         return found
 
-    async def until(
-        self, name: str, holds: Callable[[Object], Any] = is_ready, seconds: float = MAX_WAIT_SECONDS
-    ) -> Object:
-        return await self.api.until(TOPOLOGY, self.namespace, name, holds, seconds)
+    async def wait_until(self, name: str, holds: Callable[[Object], Any], seconds: float = MAX_WAIT_SECONDS) -> Object:
+        return await self.api.wait_until(TOPOLOGY, self.namespace, name, holds, seconds)
+
+    async def wait_until_ready(self, name: str, seconds: float = MAX_WAIT_SECONDS) -> Object:
+        return await self.wait_until(name, is_ready, seconds)
 
     async def delete(self, name: str, seconds: float = MAX_WAIT_SECONDS) -> None:
         """Deletes a Topology and waits until it is gone."""
         await self.api.delete_object(TOPOLOGY, self.namespace, name)
-        await self.api.until_gone(TOPOLOGY, self.namespace, name, seconds)
+        await self.api.wait_until_gone(TOPOLOGY, self.namespace, name, seconds)
 
     # The broker
 
@@ -235,7 +236,7 @@ class OperatorEnv:
                 listed = await api.get(path(kind, self.vhost)) if self.vhost in vhosts else []
         return {each["name"]: each for each in listed if each["name"] and not each["name"].startswith("amq.")}
 
-    async def until_broker(self, kind: str, holds: Callable[[dict[str, Object]], Any]) -> dict[str, Object]:
+    async def wait_until_broker(self, kind: str, holds: Callable[[dict[str, Object]], Any]) -> dict[str, Object]:
         async def check() -> tuple[dict[str, Object], Any]:
             found = await self.at_broker(kind)
             return found, holds(found)

@@ -43,5 +43,5 @@ async def test_the_objects_of_a_deleted_topology_are_deleted(env: OperatorEnv, o
     await env.delete("shop")
     assert await env.at_broker("queues") == {}
     assert await env.at_broker("users") == {}
-    await env.api.until_gone(SECRET, env.namespace, "u")
+    await env.api.wait_until_gone(SECRET, env.namespace, "u")
     assert operator.logged("cleanup finished")

@@ -3,7 +3,7 @@
 import pytest
 
 from broker_topology.broker.management_api import path
-from tests.kubernetes.api_client import SECRET, condition, has
+from tests.kubernetes.api_client import SECRET, condition, has_reason
 from tests.kubernetes.environment import OperatorEnv
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("operator")
 async def test_mode_plan_reports_what_enforce_would_do_and_writes_nothing(env: OperatorEnv) -> None:
     users = {env.user("u"): {"secretName": "u"}}
     await env.create("shop", mode="Plan", queues={"a": {}, "b": {}}, users=users)
-    planned = await env.until("shop", has("OutOfSync"))
+    planned = await env.wait_until("shop", has_reason("OutOfSync"))
     assert any("queue a (quorum)" in line for line in planned["status"]["plan"]["steps"])
     assert condition(planned, "Drifted")["status"] == "True"
     assert await env.at_broker("queues") == {}
@@ -28,7 +28,7 @@ async def test_a_probable_mistake_is_a_warning_and_strict_refuses_it(env: Operat
     (warning,) = ready["status"]["warnings"]
     assert f"spec.users.{name}.topicPermissions: permissions.write allows topic exchange events" in warning
     await env.change("shop", strict=True)
-    refused = await env.until("shop", has("InvalidSpec"))
+    refused = await env.wait_until("shop", has_reason("InvalidSpec"))
     assert "permissions.write allows topic exchange events" in condition(refused)["message"]
     limited = [{"exchange": "events", "write": "^u"}]
     ready = await env.change_ready("shop", users={name: {**user, "topicPermissions": limited}})
@@ -38,16 +38,16 @@ async def test_a_probable_mistake_is_a_warning_and_strict_refuses_it(env: Operat
 async def test_a_paused_topology_is_left_alone(env: OperatorEnv) -> None:
     await env.create_ready("shop", resyncSeconds=5, queues={"a": {}})
     await env.annotate("shop", paused="true")
-    paused = await env.until("shop", has("Paused"))
+    paused = await env.wait_until("shop", has_reason("Paused"))
     assert condition(paused)["status"] == "Unknown"
     assert condition(paused, "Paused")["status"] == "True"
     async with env.management_api() as api:
         await api.delete(path("queues", env.vhost, "a"))
     await env.change("shop", queues={"b": {}})
-    await env.until("shop", lambda body: body["status"]["observedGeneration"] == body["metadata"]["generation"])
+    await env.wait_until("shop", lambda body: body["status"]["observedGeneration"] == body["metadata"]["generation"])
     assert await env.at_broker("queues") == {}
     await env.annotate("shop", paused=None)
-    await env.until("shop")
+    await env.wait_until_ready("shop")
     assert set(await env.at_broker("queues")) == {"a", "b"}
 
 

@@ -40,7 +40,7 @@ def test_both_variants_grant_the_same_rights() -> None:
 async def test_the_operator_uses_exactly_the_granted_rights(env: OperatorEnv, emulator: ApiServerEmulator) -> None:
     await env.create("shop", queues={"a": {}}, users={env.user("u"): {"secretName": "u"}})
     await env.create("by-name", broker={"clusterRef": {"name": "rabbit"}})
-    await env.until("shop")
+    await env.wait_until_ready("shop")
     # a Secret that exists without a password gets one
     await env.put_secret("half", username=env.user("half"))
     await env.change_ready("shop", users={env.user("half"): {"secretName": "half"}})
@@ -66,8 +66,8 @@ async def test_with_the_role_for_the_whole_cluster_it_serves_every_namespace(env
         await env.start_operator(namespaces=f"{env.namespace},{home}" if REAL_API_SERVER else "")
         await env.create("here", queues={"a": {}})
         await env.create("there", namespace=home, queues={"b": {}})
-        await env.until("here")
-        await env.api.until(TOPOLOGY, home, "there", is_ready)
+        await env.wait_until_ready("here")
+        await env.api.wait_until(TOPOLOGY, home, "there", is_ready)
     finally:
         for kind in ("ClusterRoleBinding", "ClusterRole"):
             await env.api.delete_object(NAMES[kind], "", role)

@@ -84,7 +84,7 @@ async def test_an_operator_whose_connections_break_misses_nothing(env: OperatorE
             await asyncio.sleep(1)
             proxy.heal()
             for name in ("shop", "other"):
-                await env.until(name)
-            await env.api.until(SECRET, env.namespace, "u", bool)
+                await env.wait_until_ready(name)
+            await env.api.wait_until(SECRET, env.namespace, "u", bool)
             assert condition(await env.get("shop"))["status"] == "True"
     assert set(await env.at_broker("queues")) == {"a", "b", "c"}

@@ -33,12 +33,12 @@ async def test_an_operator_that_is_killed_repeatedly_finishes_its_work(
     for _ in range(3):
         await asyncio.sleep(random.uniform(0.05, 0.6))
         await operator.restart()
-    await env.until("shop")
+    await env.wait_until_ready("shop")
     assert len(await env.at_broker("queues")) == 40
     await env.api.delete_object(TOPOLOGY, env.namespace, "shop")
     await asyncio.sleep(random.uniform(0.05, 0.5))
     await operator.restart()
-    await env.api.until_gone(TOPOLOGY, env.namespace, "shop")
+    await env.api.wait_until_gone(TOPOLOGY, env.namespace, "shop")
     assert await env.at_broker("queues") == {}
     assert await env.at_broker("users") == {}
 
@@ -48,11 +48,14 @@ class KillOnWrite:
 
     def __init__(self, operator: OperatorProcess) -> None:
         self._operator = operator
-        self.arm(0)
+        self.disarm()
 
     def arm(self, number: int) -> None:
         self._number = self._left = number
         self.killed = False
+
+    def disarm(self) -> None:
+        self.arm(0)
 
     def __call__(self, request: AccessRequest) -> None:
         if "topology-operator" not in request.user or request.verb not in WRITES or request.resource == "events":
@@ -69,8 +72,8 @@ class KillOnWrite:
 async def test_an_operator_that_is_killed_at_any_write_continues_from_there(
     env: OperatorEnv, operator: OperatorProcess, emulator: ApiServerEmulator
 ) -> None:
-    """At each write in turn, from the finalizer to the last status."""
-    emulator.before = kill = KillOnWrite(operator)
+    """Kills the operator at its first to its fifth write, from the finalizer to the last status."""
+    emulator.before_request = kill = KillOnWrite(operator)
     for number in range(1, 6):
         name = f"shop{number}"
         kill.arm(number)
@@ -83,8 +86,8 @@ async def test_an_operator_that_is_killed_at_any_write_continues_from_there(
         await eventually(killed_or_ready)
         if kill.killed:
             await operator.restart()
-        kill.arm(0)
-        await env.until(name)
+        kill.disarm()
+        await env.wait_until_ready(name)
     assert set(await env.at_broker("queues")) == {f"q{number}" for number in range(1, 6)}
 
 
@@ -100,7 +103,7 @@ async def test_two_operators_at_once_do_the_work_of_one(env: OperatorEnv, operat
     await eventually(both_reconciled)
     assert await env.secret("u") == secret
     assert set(await env.at_broker("queues")) == {"more", *(f"q{number}" for number in range(1, 20))}
-    body = await env.until("shop")
+    body = await env.wait_until_ready("shop")
     assert body["status"].get("drift", {}).get("repaired", 0) == 0, "an operator took the other's work for drift"
     await env.delete("shop")
     assert await env.at_broker("queues") == {}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.kubernetes.api_client import condition, has, is_ready
+from tests.kubernetes.api_client import condition, has_reason, is_ready
 from tests.kubernetes.environment import OperatorEnv
 from tests.kubernetes.test_secrets import can_connect
 
@@ -20,11 +20,11 @@ async def test_a_rotated_user_is_replaced_and_the_former_user_stays_for_the_over
     assert first["username"] == f"{name}.1"
     soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="seconds")
     await env.annotate("shop", rotate=f"{soon} {name}")
-    second = await env.until_secret("u", lambda secret: secret["username"] == f"{name}.2")
+    second = await env.wait_until_secret("u", lambda secret: secret["username"] == f"{name}.2")
     assert second["previous-username"] == f"{name}.1"
     assert await can_connect(env, second)
     assert await can_connect(env, first), "the former user stays for the overlap"
-    ready = await env.until("shop")
+    ready = await env.wait_until_ready("shop")
     (state,) = [each["state"] for each in ready["status"]["rotations"] if each["user"] == name]
     assert state
     assert set(await env.at_broker("users")) == {f"{name}.1", f"{name}.2"}
@@ -36,19 +36,19 @@ async def test_a_rotated_user_is_replaced_and_the_former_user_stays_for_the_over
 async def test_an_invalid_rotation_request_is_reported(env: OperatorEnv) -> None:
     await env.create_ready("shop", users={env.user("u"): {"secretName": "u"}})
     await env.annotate("shop", rotate="now")
-    refused = await env.until("shop", has("InvalidSpec"))
+    refused = await env.wait_until("shop", has_reason("InvalidSpec"))
     assert "is not a time: write" in condition(refused)["message"]
     await env.annotate("shop", rotate=None)
-    await env.until("shop")
+    await env.wait_until_ready("shop")
 
 
 async def test_a_queue_with_messages_is_migrated_to_other_arguments(env: OperatorEnv) -> None:
     await env.create_ready("shop", queues={"q": {"maxLength": 1000}})
     await env.publish("q", 5)
     await env.change("shop", queues={"q": {"maxLength": 2000, "argumentChange": "Migrate"}})
-    await env.until("shop", lambda body: condition(body).get("reason") == "Migrating" or is_ready(body))
-    await env.until("shop", seconds=150)
+    await env.wait_until("shop", lambda body: condition(body).get("reason") == "Migrating" or is_ready(body))
+    await env.wait_until_ready("shop", seconds=150)
     queues = await env.at_broker("queues")
     assert set(queues) == {"q"}
     assert queues["q"]["arguments"]["x-max-length"] == 2000
-    await env.until_broker("queues", lambda found: found["q"].get("messages") == 5)
+    await env.wait_until_broker("queues", lambda found: found["q"].get("messages") == 5)

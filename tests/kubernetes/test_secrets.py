@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from broker_topology.credentials.passwords import hash_password, is_password
-from tests.kubernetes.api_client import condition, eventually, has
+from tests.kubernetes.api_client import condition, eventually, has_reason
 from tests.kubernetes.environment import OperatorEnv
 
 NO_RETRY = {"retry_seconds": "3600", "retry_max_seconds": "3600"}
@@ -29,7 +29,7 @@ async def test_a_deleted_generated_secret_is_generated_again_and_works(env: Oper
     first = await env.secret("u")
     assert await can_connect(env, first)
     await env.delete_secret("u")
-    second = await env.until_secret("u", lambda secret: secret != first)
+    second = await env.wait_until_secret("u", lambda secret: secret != first)
     assert second["password"] != first["password"]
     await eventually(lambda: can_connect(env, second))
     assert not await can_connect(env, first)
@@ -40,14 +40,14 @@ async def test_a_deleted_generated_secret_is_generated_again_and_works(env: Oper
 async def test_an_imported_secret_is_waited_for_and_a_change_is_used_at_once(env: OperatorEnv) -> None:
     name = env.user("u")
     await env.create("shop", users={name: {"secretName": "mine", "credentials": "Import"}})
-    waiting = await env.until("shop", lambda body: condition(body).get("status") == "False")
+    waiting = await env.wait_until("shop", lambda body: condition(body).get("status") == "False")
     assert "mine" in condition(waiting)["message"]
     await env.put_secret("mine", username=name, password="first-password")
-    await env.until("shop")
+    await env.wait_until_ready("shop")
     assert await env.owners("mine") == []
     before = (await env.at_broker("users"))[name]["password_hash"]
     await env.put_secret("mine", username=name, password="second-password")
-    await env.until_broker("users", lambda users: users[name]["password_hash"] != before)
+    await env.wait_until_broker("users", lambda users: users[name]["password_hash"] != before)
     assert not re.search("(first|second)-password", env.logs())
 
 
@@ -73,11 +73,11 @@ async def test_a_missing_broker_secret_is_reported_and_used_as_soon_as_it_exists
     await env.delete_secret("broker")
     await env.start_operator(**NO_RETRY)
     await env.create("shop", queues={"q": {}})
-    missing = await env.until("shop", has("SecretNotFound"))
+    missing = await env.wait_until("shop", has_reason("SecretNotFound"))
     assert condition(missing)["message"] == f"Secret {env.namespace}/broker does not exist"
     assert condition(missing)["status"] == "False"
     await env.put_broker_secret()
-    await env.until("shop")
+    await env.wait_until_ready("shop")
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ async def test_a_wrong_broker_secret_is_reported_and_its_correction_is_used_at_o
     await env.put_broker_secret(**wrong)
     await env.start_operator(**NO_RETRY)
     await env.create("shop", queues={"q": {}})
-    refused = await env.until("shop", has(reason))
+    refused = await env.wait_until("shop", has_reason(reason))
     assert words in condition(refused)["message"]
     assert refused["status"]["lastError"] == condition(refused)["message"]
     await env.put_broker_secret()
-    healed = await env.until("shop")
+    healed = await env.wait_until_ready("shop")
     assert "lastError" not in healed["status"]
     assert "not-the-password" not in env.logs()

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from tests.kubernetes.api_client import eventually, has
+from tests.kubernetes.api_client import eventually, has_reason
 from tests.kubernetes.environment import OperatorEnv
 from tests.kubernetes.operator_process import OperatorProcess
 
@@ -12,18 +12,18 @@ from tests.kubernetes.operator_process import OperatorProcess
 async def test_a_broker_that_is_still_starting_is_no_warning(env: OperatorEnv, operator: OperatorProcess) -> None:
     await env.delete_secret("broker")
     await env.create("shop", queues={"q": {}})
-    await env.until("shop", has("SecretNotFound"))
+    await env.wait_until("shop", has_reason("SecretNotFound"))
     async with env.proxied_broker(refusing=True) as proxy:
-        await env.until("shop", has("BrokerUnreachable"))
+        await env.wait_until("shop", has_reason("BrokerUnreachable"))
         proxy.heal()
-        await env.until("shop")
+        await env.wait_until_ready("shop")
         for reason in ("SecretNotFound", "BrokerUnreachable"):
             assert await env.events(reason, "Normal"), operator.log
             assert await env.events(reason, "Warning") == []
         # once the broker has been reached, losing it is a Warning
         proxy.refuse()
         await env.annotate("shop", reconcile="now")
-        await env.until("shop", has("BrokerUnreachable"))
+        await env.wait_until("shop", has_reason("BrokerUnreachable"))
         await eventually(lambda: env.events("BrokerUnreachable", "Warning"))
 
 
@@ -38,5 +38,5 @@ async def test_a_broker_that_does_not_start_in_time_is_a_warning(env: OperatorEn
 @pytest.mark.usefixtures("operator")
 async def test_an_invalid_spec_is_a_warning_at_once(env: OperatorEnv) -> None:
     await env.create("shop", bindings=[{"source": "nowhere", "queue": "nothing"}])
-    await env.until("shop", has("InvalidSpec"))
+    await env.wait_until("shop", has_reason("InvalidSpec"))
     await eventually(lambda: env.events("InvalidSpec", "Warning"))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import yaml
 
-from tests.kubernetes.api_client import condition, eventually, has
+from tests.kubernetes.api_client import condition, eventually, has_reason
 from tests.kubernetes.emulator.server import ApiServerEmulator
 from tests.kubernetes.environment import NAMES, OperatorEnv
 from tests.kubernetes.operator_process import ROOT, OperatorProcess
@@ -22,12 +22,12 @@ async def test_changes_while_watches_are_broken_are_noticed(
     before = await env.secret("u")
     emulator.break_watches(expired=expired)
     await env.delete_secret("u")
-    await env.until_secret("u", lambda secret: secret != before)
+    await env.wait_until_secret("u", lambda secret: secret != before)
     emulator.break_watches(expired=expired)
     await env.change("shop", queues={"b": {}})
     await env.create("other", queues={"c": {}})
     for name in ("shop", "other"):
-        await env.until(name)
+        await env.wait_until_ready(name)
     assert set(await env.at_broker("queues")) == {"a", "b", "c"}
 
 
@@ -50,10 +50,10 @@ async def test_a_missing_right_is_reported_by_the_topology(env: OperatorEnv) -> 
     home = await env.new_namespace(f"{env.namespace}-closed")
     await env.put_broker_secret(namespace=home)
     await env.create("shop", broker={"secretRef": {"name": "broker", "namespace": home}})
-    refused = await env.until("shop", has("Forbidden"))
+    refused = await env.wait_until("shop", has_reason("Forbidden"))
     assert "the operator lacks a right" in condition(refused)["message"]
     await env.grant(home)
-    await env.until("shop", has("NamespaceNotAllowed"))
+    await env.wait_until("shop", has_reason("NamespaceNotAllowed"))
 
 
 @pytest.mark.emulated

@@ -1,5 +1,5 @@
 {{/* Additions to the pod template of the Cluster Operator's StatefulSet.
-(dict "root" . "it" settings "pod" fields of "warren.pod") */}}
+(dict "root" . "settings" settings "pod" fields of "warren.pod") */}}
 {{- define "warren.broker.template" -}}
 {{- $values := .root.Values.rabbitmq -}}
 {{- $spec := pick .pod "hostAliases" "nodeSelector" "priorityClassName" -}}
@@ -20,8 +20,8 @@
 {{- end -}}
 {{- $template := dict "spec" (set $spec "containers" (list $broker)) -}}
 {{- $metadata := dict -}}
-{{- with .it.podAnnotations -}}{{- $_ := set $metadata "annotations" . -}}{{- end -}}
-{{- with .it.podLabels -}}{{- $_ := set $metadata "labels" . -}}{{- end -}}
+{{- with .settings.podAnnotations -}}{{- $_ := set $metadata "annotations" . -}}{{- end -}}
+{{- with .settings.podLabels -}}{{- $_ := set $metadata "labels" . -}}{{- end -}}
 {{- with $metadata -}}{{- $_ := set $template "metadata" . -}}{{- end -}}
 {{- toYaml $template -}}
 {{- end -}}

@@ -48,10 +48,10 @@ annotations:
 {{- empty $registry | ternary $parts (prepend $parts $registry) | join "/" -}}
 {{- end -}}
 
-{{/* One of our own images. (dict "root" . "program" name) */}}
+{{/* One of our own images. (dict "root" . "image" name) */}}
 {{- define "warren.image" -}}
-{{- $image := .root.Values.image -}}
-{{- $digest := index $image.digests .program -}}
-{{- $version := empty $digest | ternary (printf ":%s" ($image.tag | default .root.Chart.AppVersion)) (printf "@%s" $digest) -}}
-{{- include "warren.reference" (dict "root" .root "image" (printf "%s/%s%s" $image.prefix .program $version)) -}}
+{{- $values := .root.Values.image -}}
+{{- $digest := index $values.digests .image -}}
+{{- $version := empty $digest | ternary (printf ":%s" ($values.tag | default .root.Chart.AppVersion)) (printf "@%s" $digest) -}}
+{{- include "warren.reference" (dict "root" .root "image" (printf "%s/%s%s" $values.prefix .image $version)) -}}
 {{- end -}}

@@ -66,9 +66,9 @@ app.kubernetes.io/component: rabbitmq
 {{- end -}}
 {{- end -}}
 
-{{/* Egress rules of a component besides database and broker. (dict "root" . "it" component) */}}
+{{/* Egress rules of a component besides database and broker. (dict "root" . "settings" values) */}}
 {{- define "warren.egress.own" -}}
-{{- if eq .it.service "email" }}
+{{- if eq .settings.service "email" }}
 {{- if .root.Values.mail.host }}
 - to:
     {{- include "warren.networks" .root.Values.mail.cidrs | nindent 4 }}
@@ -78,7 +78,7 @@ app.kubernetes.io/component: rabbitmq
   ports: [{protocol: TCP, port: 2525}]
 {{- end }}
 {{- end }}
-{{- if eq .it.service "sms" }}
+{{- if eq .settings.service "sms" }}
 {{- if .root.Values.sms.url }}
 {{- $host := regexFind "^https://[^/?#]+" .root.Values.sms.url }}
 - to:
@@ -89,7 +89,7 @@ app.kubernetes.io/component: rabbitmq
   ports: [{protocol: TCP, port: 8025}]
 {{- end }}
 {{- end }}
-{{- with .it.egress }}
+{{- with .settings.egress }}
 {{- toYaml . | nindent 0 }}
 {{- end }}
 {{- end -}}

@@ -1,10 +1,10 @@
 {{/* Settings of a server's pod: its own values, else those of `default`. (dict "root" . "own" map) */}}
 {{- define "warren.server" -}}
-{{- $it := deepCopy .root.Values.default -}}
+{{- $settings := deepCopy .root.Values.default -}}
 {{- range $field := list "affinity" "hostAliases" "nodeSelector" "podAnnotations" "podLabels" "priorityClassName" "tolerations" -}}
-{{- with index $.own $field -}}{{- $_ := set $it $field . -}}{{- end -}}
+{{- with index $.own $field -}}{{- $_ := set $settings $field . -}}{{- end -}}
 {{- end -}}
-{{- toYaml $it -}}
+{{- toYaml $settings -}}
 {{- end -}}
 
 {{/* Pod Security "restricted". Without a user id the platform chooses one, as on OpenShift. */}}
@@ -23,24 +23,24 @@ capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{/* Fields of a pod's spec from values, except containers and volumes.
-(dict "root" . "it" settings "user" number) */}}
+(dict "root" . "settings" settings "user" number) */}}
 {{- define "warren.pod" -}}
 {{- $root := .root -}}
 {{- $pod := dict "enableServiceLinks" false "securityContext" (include "warren.podSecurity" .user | fromYaml) -}}
 {{- with concat (($root.Values.global | default dict).imagePullSecrets | default list) $root.Values.image.pullSecrets | uniq -}}
 {{- $_ := set $pod "imagePullSecrets" (include "warren.references" . | fromYamlArray) -}}
 {{- end -}}
-{{- $it := .it -}}
+{{- $settings := .settings -}}
 {{- range $field := list "affinity" "hostAliases" "nodeSelector" "priorityClassName" "tolerations" -}}
-{{- with index $it $field -}}{{- $_ := set $pod $field . -}}{{- end -}}
+{{- with index $settings $field -}}{{- $_ := set $pod $field . -}}{{- end -}}
 {{- end -}}
 {{- toYaml $pod -}}
 {{- end -}}
 
-{{/* Labels and annotations of a pod. (dict "it" settings "labels" map "annotations" map); the chart's own have precedence. */}}
+{{/* Labels and annotations of a pod. (dict "settings" settings "labels" map "annotations" map); the chart's own have precedence. */}}
 {{- define "warren.podMetadata" -}}
-{{- $metadata := dict "labels" (merge .labels .it.podLabels) -}}
-{{- with merge (.annotations | default dict) .it.podAnnotations -}}
+{{- $metadata := dict "labels" (merge .labels .settings.podLabels) -}}
+{{- with merge (.annotations | default dict) .settings.podAnnotations -}}
 {{- $_ := set $metadata "annotations" . -}}
 {{- end -}}
 {{- toYaml $metadata -}}
@@ -57,7 +57,7 @@ failureThreshold: {{ divf . 3 | ceil | int }}
 {{- define "warren.task" -}}
 serviceAccountName: {{ .account | default (include "warren.full" (dict "root" .root "component" "service")) | quote }}
 automountServiceAccountToken: {{ .token | default false | toJson }}
-{{- include "warren.pod" (dict "root" .root "it" .root.Values.default "user" .root.Values.default.runAsUser) | nindent 0 }}
+{{- include "warren.pod" (dict "root" .root "settings" .root.Values.default "user" .root.Values.default.runAsUser) | nindent 0 }}
 {{- end -}}
 
 {{/* Binds a Role to the ServiceAccount of the same name. */}}
@@ -71,7 +71,7 @@ subjects:
 {{/* Fields that the containers of all Jobs share. (dict "root" . "component" name "cpu" amount "memory" amount) */}}
 {{- define "warren.task.container" -}}
 name: {{ .component | quote }}
-image: {{ include "warren.image" (dict "root" .root "program" "tools") | quote }}
+image: {{ include "warren.image" (dict "root" .root "image" "tools") | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy | quote }}
 resources:
   requests: {cpu: {{ .cpu | default "50m" | quote }}, memory: {{ .memory | default "96Mi" | quote }}}

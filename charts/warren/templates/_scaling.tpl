@@ -11,8 +11,8 @@
 {{/* Names of the components that scale on their queue; empty if there are none. */}}
 {{- define "warren.scaled" -}}
 {{- $scaled := list -}}
-{{- range $name, $it := .Values.components -}}
-{{- if and $it.enabled $it.queue ($it.autoscaling).enabled -}}{{- $scaled = append $scaled $name -}}{{- end -}}
+{{- range $name, $settings := .Values.components -}}
+{{- if and $settings.enabled $settings.queue ($settings.autoscaling).enabled -}}{{- $scaled = append $scaled $name -}}{{- end -}}
 {{- end -}}
 {{- $scaled | sortAlpha | join " " -}}
 {{- end -}}

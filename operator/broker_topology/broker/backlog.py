@@ -12,7 +12,7 @@ from typing import Any
 
 from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import Key, ObjectId, ObjectKind, key
+from broker_topology.planning.state import Key, ObjectId, ObjectKind
 
 QUIET_SECONDS = 11.0
 """Two periods of the broker's counting, and a margin."""
@@ -24,14 +24,14 @@ MESSAGE_COUNTS = ("messages", "messages_dlx", "messages_delayed")
 
 
 async def backlogs(api: ManagementApi, queues: Iterable[Key], *, wait: bool) -> dict[ObjectId, str]:
-    """The queues that are in use, each with the reason. One listing for each virtual host.
+    """Returns the queues that are in use, each with the reason. One listing for each virtual host.
 
     A queue without any count is left out; with `wait` it is polled for `COUNTED_WITHIN_SECONDS`, and is then in use.
     """
-    wanted = set(queues)
+    requested = set(queues)
     until = asyncio.get_running_loop().time() + (COUNTED_WITHIN_SECONDS if wait else 0)
     while True:
-        found, uncounted = await _listed(api, wanted)
+        found, uncounted = await _listed(api, requested)
         if not uncounted:
             return found
         if asyncio.get_running_loop().time() >= until:
@@ -39,24 +39,24 @@ async def backlogs(api: ManagementApi, queues: Iterable[Key], *, wait: bool) -> 
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _listed(api: ManagementApi, wanted: set[Key]) -> tuple[dict[ObjectId, str], dict[ObjectId, str]]:
+async def _listed(api: ManagementApi, requested: set[Key]) -> tuple[dict[ObjectId, str], dict[ObjectId, str]]:
     found: dict[ObjectId, str] = {}
     uncounted: dict[ObjectId, str] = {}
-    for vhost in sorted({each.vhost for each in wanted}):
+    for vhost in sorted({each.vhost for each in requested}):
         for each in await api.get(path("queues", vhost) + COLUMNS):
-            identity = key(each["name"], vhost)
-            if identity not in wanted:
+            key = Key.of(each["name"], vhost)
+            if key not in requested:
                 continue
             if each.get("messages") is None:
                 state = each.get("state", "unknown")
-                uncounted[ObjectKind.QUEUE, identity] = f"the broker does not count its messages (state {state})"
+                uncounted[ObjectKind.QUEUE, key] = f"the broker does not count its messages (state {state})"
             elif reason := _reason(each):
-                found[ObjectKind.QUEUE, identity] = reason
+                found[ObjectKind.QUEUE, key] = reason
     return found, uncounted
 
 
 async def peek(api: ManagementApi, queue: Key, kind: str) -> str:
-    """The reason why this queue is in use, or "". A message that is found returns to its position."""
+    """Returns the reason why this queue is in use, or "". A message that is found returns to its position."""
     if kind == "stream":
         return ""  # has no such operation
     try:

@@ -14,7 +14,7 @@ from broker_topology.errors import AccessDenied, RequestFailed
 from broker_topology.planning.dependencies import first_missing, lossy_queues
 from broker_topology.planning.plan import STAGES, Action, Plan, PlanStep
 from broker_topology.planning.rendering import title
-from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind, empty_state, key
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectId, ObjectKind, empty_state
 
 NEEDS_PERMISSION = frozenset({ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING})
 """Only users with permissions in the virtual host may declare these, even if they are administrators."""
@@ -59,7 +59,7 @@ async def execute_plan(
     queues: Mapping[Key, Body],
     progress: Progress | None = None,
 ) -> ExecutionResult:
-    """Executes one stage after the other, the steps of a stage concurrently. `queues` are all wanted queues.
+    """Executes one stage after the other, the steps of a stage concurrently. `queues` are all desired queues.
 
     A refused step skips its dependent steps and no others. Raises `BrokerError` when the broker does not answer.
     """
@@ -94,13 +94,16 @@ async def execute_plan(
     return ExecutionResult(tuple(failures), tuple(skipped))
 
 
-def check_rights(username: str, plan: Plan, observed: BrokerState) -> None:
+def check_permissions(username: str, plan: Plan, observed: BrokerState) -> None:
     """Raises one `AccessDenied` instead of a failure for each object.
 
     The user that makes a virtual host gets permissions in it; in an existing one it needs a grant.
     """
     for vhost in sorted({step.key.vhost for step in plan.writes if step.kind in NEEDS_PERMISSION}):
-        if key(vhost) in observed[ObjectKind.VHOST] and key(username, vhost) not in observed[ObjectKind.PERMISSION]:
+        if (
+            Key.of(vhost) in observed[ObjectKind.VHOST]
+            and Key.of(username, vhost) not in observed[ObjectKind.PERMISSION]
+        ):
             raise AccessDenied(
                 f"user {username} has no permissions in virtual host {vhost}, which exists already; grant them first: "
                 f"rabbitmqctl set_permissions -p {vhost} {username} '.*' '.*' '.*'"
@@ -138,7 +141,7 @@ async def run_concurrently(
 
 
 def _lanes(steps: Sequence[PlanStep]) -> list[list[PlanStep]]:
-    """The steps that must run one after the other, together; the lanes can run concurrently.
+    """Returns lanes of steps: those of one lane must run one after the other, the lanes can run concurrently.
 
     The limits of one owner are one record at the broker, which each request reads, changes and writes back: measured on
     4.3.6, one of two concurrent changes is lost.
@@ -150,13 +153,13 @@ def _lanes(steps: Sequence[PlanStep]) -> list[list[PlanStep]]:
     return list(lanes.values())
 
 
-def address(kind: ObjectKind, identity: Key) -> str:
-    """The path of an object; of a binding, the path of its source and target."""
-    vhost = (identity.vhost,) if identity.vhost else ()
+def address(kind: ObjectKind, key: Key) -> str:
+    """Returns the path of an object; of a binding, the path of its source and target."""
+    vhost = (key.vhost,) if key.vhost else ()
     if kind is ObjectKind.BINDING:
-        source, target_kind, target, *_ = identity.name
+        source, target_kind, target, *_ = key.name
         return path(kind.collection, *vhost, "e", source, target_kind[0], target)
-    return path(kind.collection, *vhost, *identity.name)
+    return path(kind.collection, *vhost, *key.name)
 
 
 async def delete_object(api: ManagementApi, step: PlanStep, query: str = "") -> None:

@@ -18,16 +18,16 @@ RECHECK_SECONDS = 5.0
 
 
 async def members(api: ManagementApi, queue: Key) -> list[Mapping[str, Any]]:
-    """The live status of each member of a quorum queue; empty for another type and for a missing queue."""
+    """Returns the live status of each member of a quorum queue; empty for another type and for a missing queue."""
     return await api.get_or_none(path("queues", "quorum", queue.vhost, *queue.name, "status")) or []
 
 
 def never_had_leader(several: Collection[Mapping[str, Any]]) -> bool:
-    """Whether none of these members took part in an election or has an entry in its log."""
+    """Returns whether none of these members took part in an election or has an entry in its log."""
     return bool(several) and all(each.get("Term") == 0 and each.get("Last Log Index") == 0 for each in several)
 
 
-async def mark(api: ManagementApi, observed: BrokerState, suspects: Collection[Key]) -> None:
+async def mark_leaderless_queues(api: ManagementApi, observed: BrokerState, suspects: Collection[Key]) -> None:
     """Marks the leaderless queues among the suspects in `observed`, and removes their bindings, which go with them.
 
     Sends one request for each suspect, and repeats it after a pause for those that are found.

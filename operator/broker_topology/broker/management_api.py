@@ -42,7 +42,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def path(*segments: str) -> str:
-    """`/api/…` with every segment escaped: names may hold slashes and percent signs."""
+    """Returns `/api/…` with every segment escaped: names may hold slashes and percent signs."""
     return "/api/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
@@ -126,7 +126,7 @@ class ManagementApi:
         return await self._send("POST", target, body)
 
     async def get_or_none(self, target: str) -> Any:
-        """None when the broker answers 404."""
+        """Returns None when the broker answers 404."""
         try:
             return await self._send("GET", target)
         except RequestFailed as exc:
@@ -143,7 +143,7 @@ class ManagementApi:
                 raise
 
     def _tls(self) -> ssl.SSLContext:
-        """Made at each entry, so that renewed files are read."""
+        """Creates the TLS context, at each entry, so that renewed files are read."""
         try:
             context = ssl.create_default_context(
                 cafile=str(self._ca_file) if self._ca_file is not None else None, cadata=self._ca_data
@@ -238,7 +238,7 @@ def _checked_url(url: str) -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers: `4.3.1-rc.2+8` counts as 4.3.1."""
+    """Returns the leading numbers: `4.3.1-rc.2+8` counts as 4.3.1."""
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[-+]", version, maxsplit=1)[0]))
 
 
@@ -254,7 +254,7 @@ def _broker_reason(payload: bytes) -> str:
 
 
 def _reason(exc: BaseException) -> str:
-    """The text of the operating system or of OpenSSL, without that of the library."""
+    """Returns the text of the operating system or of OpenSSL, without that of the library."""
     inner = getattr(exc, "os_error", None) or getattr(exc, "certificate_error", None) or exc
     if isinstance(inner, ssl.SSLCertVerificationError):
         return inner.verify_message

@@ -9,16 +9,7 @@ from typing import Any
 
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.state import (
-    POLICIES,
-    BrokerState,
-    Key,
-    ObjectKind,
-    binding_key,
-    empty_state,
-    key,
-    with_defaults,
-)
+from broker_topology.planning.state import POLICIES, BrokerState, Key, ObjectKind, empty_state, with_defaults
 
 SERVER_ERROR = 500
 VHOST_COLUMNS = "?columns=name,description,tags,default_queue_type,tracing,protected_from_deletion"
@@ -28,11 +19,11 @@ QUEUE_COLUMNS = "?disable_stats=true&columns=name,type,durable,auto_delete,exclu
 
 
 async def observe(api: ManagementApi, vhosts: Iterable[str]) -> BrokerState:
-    """The state of the given virtual hosts, and of the objects of the whole broker.
+    """Returns the state of the given virtual hosts, and of the objects of the whole broker.
 
     A virtual host that does not exist is absent. Raises the errors of `ManagementApi`.
     """
-    wanted = set(vhosts)
+    names = set(vhosts)
     state = empty_state()
     known, users, permissions, topic_permissions, limits = await asyncio.gather(
         api.get(path("vhosts") + VHOST_COLUMNS),
@@ -42,22 +33,22 @@ async def observe(api: ManagementApi, vhosts: Iterable[str]) -> BrokerState:
         api.get(path("vhost-limits")),
     )
     for each in users:
-        state[ObjectKind.USER][key(each["name"])] = ObjectKind.USER.body_of(each) | {"tags": sorted(each["tags"])}
+        state[ObjectKind.USER][Key.of(each["name"])] = ObjectKind.USER.body_of(each) | {"tags": sorted(each["tags"])}
         _add_limits(state, ObjectKind.USER_LIMIT, each["name"], each.get("limits"))
     for each in permissions:
-        if each["vhost"] in wanted:
-            identity = key(each["user"], each["vhost"])
-            state[ObjectKind.PERMISSION][identity] = ObjectKind.PERMISSION.body_of(each)
+        if each["vhost"] in names:
+            key = Key.of(each["user"], each["vhost"])
+            state[ObjectKind.PERMISSION][key] = ObjectKind.PERMISSION.body_of(each)
     for each in topic_permissions:
-        if each["vhost"] in wanted:
-            identity = Key(each["vhost"], (each["user"], each["exchange"]))
-            state[ObjectKind.TOPIC_PERMISSION][identity] = ObjectKind.TOPIC_PERMISSION.body_of(each)
+        if each["vhost"] in names:
+            key = Key(each["vhost"], (each["user"], each["exchange"]))
+            state[ObjectKind.TOPIC_PERMISSION][key] = ObjectKind.TOPIC_PERMISSION.body_of(each)
     for each in limits:
-        if each["vhost"] in wanted:
+        if each["vhost"] in names:
             _add_limits(state, ObjectKind.VHOST_LIMIT, each["vhost"], each["value"])
     for each in known:
-        if each["name"] in wanted:
-            state[ObjectKind.VHOST][key(each["name"])] = {
+        if each["name"] in names:
+            state[ObjectKind.VHOST][Key.of(each["name"])] = {
                 "description": each.get("description") or "",
                 "tags": sorted(each.get("tags") or []),
                 "default_queue_type": each.get("default_queue_type"),
@@ -94,14 +85,14 @@ async def _observe_vhost(api: ManagementApi, state: BrokerState, vhost: str) -> 
         *(api.get(path(kind.collection, vhost)) for kind in POLICIES),
     )
     for kind, listed in ((ObjectKind.EXCHANGE, exchanges), *zip(POLICIES, policies, strict=True)):
-        state[kind] |= {key(each["name"], vhost): kind.body_of(each) for each in listed}
+        state[kind] |= {Key.of(each["name"], vhost): kind.body_of(each) for each in listed}
     for each in queues:
         if each.get("exclusive") is not True:  # an exclusive queue belongs to a connection, never to a topology
             arguments = with_defaults({"x-queue-type": each["type"], **each["arguments"]})
             body = ObjectKind.QUEUE.body_of(each) | {"arguments": arguments}
-            state[ObjectKind.QUEUE][key(each["name"], vhost)] = body
+            state[ObjectKind.QUEUE][Key.of(each["name"], vhost)] = body
     for each in bindings:
         if each["source"]:  # every queue is bound to the default exchange
             target = (each["destination_type"], each["destination"])
-            identity = binding_key(vhost, each["source"], target, each["routing_key"], each["arguments"])
-            state[ObjectKind.BINDING][identity] = {"properties_key": each["properties_key"]}  # the last path segment
+            key = Key.of_binding(vhost, each["source"], target, each["routing_key"], each["arguments"])
+            state[ObjectKind.BINDING][key] = {"properties_key": each["properties_key"]}  # the last path segment

@@ -29,7 +29,7 @@ class OwnerRecord(msgspec.Struct, frozen=True):
 
     owner: str
     claims: frozenset[ObjectId] = frozenset()
-    made: frozenset[str] = frozenset()
+    created_vhosts: frozenset[str] = frozenset()
     """Virtual hosts that this package created. It deletes no others."""
     digest: str = ""
     """Digest of the last desired state that was written completely. While it is unchanged, a difference is drift."""
@@ -39,7 +39,7 @@ class OwnerRecord(msgspec.Struct, frozen=True):
     """Other data that must survive a restart, by topic. No passwords: users that can list policies can read it."""
 
     @property
-    def declaring(self) -> frozenset[Key]:
+    def queues_being_declared(self) -> frozenset[Key]:
         """Queues whose declaration has begun and was possibly interrupted."""
         return frozenset(Key(vhost, (name,)) for vhost, name in self.notes.get(DECLARING, ()))
 
@@ -49,15 +49,15 @@ class OwnerRecord(msgspec.Struct, frozen=True):
         return {each.vhost or each.name[0] for kind, each in self.claims if each.vhost or kind is ObjectKind.VHOST}
 
 
-def declaring(notes: Mapping[str, Any], queues: Iterable[Key]) -> dict[str, Any]:
-    """The notes with these queues under `DECLARING`; without queues the topic is removed."""
+def with_declaring_note(notes: Mapping[str, Any], queues: Iterable[Key]) -> dict[str, Any]:
+    """Returns the notes with these queues under `DECLARING`; without queues the topic is removed."""
     listed = sorted([each.vhost, *each.name] for each in queues)
     others = {topic: note for topic, note in notes.items() if topic != DECLARING}
     return others | ({DECLARING: listed} if listed else {})
 
 
 async def records(api: ManagementApi) -> dict[str, OwnerRecord]:
-    """The record of every owner. Raises `RequestFailed` for a record of a newer version of this package."""
+    """Returns the record of every owner. Raises `RequestFailed` for a record of a newer version of this package."""
     listed = await api.get(path("global-parameters"))
     found = [_decoded(each["value"], api.url) for each in listed if str(each["name"]).startswith(PREFIX)]
     return {record.owner: record for record in found}
@@ -72,37 +72,37 @@ async def remove(api: ManagementApi, owner: str) -> None:
     await api.delete(path("global-parameters", PREFIX + owner))
 
 
-def claims_of(wanted: BrokerState) -> frozenset[ObjectId]:
-    """The claims of a wanted state. Several owners may claim a virtual host, but only one claims its settings."""
-    vhosts = wanted[ObjectKind.VHOST].items()
+def claims_of(desired: BrokerState) -> frozenset[ObjectId]:
+    """Returns the claims of a desired state. Several owners may claim a virtual host, one its settings."""
+    vhosts = desired[ObjectKind.VHOST].items()
     settings = {(ObjectKind.VHOST, Key("", (*each.name, "settings"))) for each, body in vhosts if body}
-    return frozenset((kind, identity) for kind in ObjectKind for identity in wanted[kind]) | settings
+    return frozenset((kind, key) for kind in ObjectKind for key in desired[kind]) | settings
 
 
-def digest(wanted: BrokerState) -> str:
-    """Equal for equal wanted states, in whatever order they were written."""
+def digest(desired: BrokerState) -> str:
+    """Returns a digest that is equal for equal desired states, in whatever order they were written."""
     lines = sorted(
-        json.dumps([kind.value, identity.vhost, *identity.name, dict(body)], sort_keys=True)
+        json.dumps([kind.value, key.vhost, *key.name, dict(body)], sort_keys=True)
         for kind in ObjectKind
-        for identity, body in wanted[kind].items()
+        for key, body in desired[kind].items()
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
 def fingerprint(password_hash: str) -> str:
-    """32 bits of a hash that has 32 bits of salt: it recognizes the hash, and almost every password fits to it."""
+    """Returns 32 bits of a hash with 32 bits of salt: they identify the hash, and reveal nothing about the password."""
     return hashlib.sha256(password_hash.encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def _encoded(record: OwnerRecord) -> dict[str, Any]:
     objects: dict[str, list[list[str]]] = {}
-    for kind, identity in sorted(record.claims, key=by_kind_and_key):
-        objects.setdefault(kind.value, []).append([identity.vhost, *identity.name])
+    for kind, key in sorted(record.claims, key=by_kind_and_key):
+        objects.setdefault(kind.value, []).append([key.vhost, *key.name])
     return {
         "version": VERSION,
         "owner": record.owner,
         "objects": objects,
-        "made": sorted(record.made),
+        "made": sorted(record.created_vhosts),
         "digest": record.digest,
         "passwords": dict(record.passwords),
         "notes": dict(record.notes),
@@ -117,9 +117,7 @@ def _decoded(value: Mapping[str, Any], url: str) -> OwnerRecord:
             409,
         )
     claims = frozenset(
-        (ObjectKind(kind), Key(vhost, tuple(name)))
-        for kind, identities in value["objects"].items()
-        for vhost, *name in identities
+        (ObjectKind(kind), Key(vhost, tuple(name))) for kind, keys in value["objects"].items() for vhost, *name in keys
     )
     return OwnerRecord(
         value["owner"], claims, frozenset(value["made"]), value["digest"], value["passwords"], value["notes"]

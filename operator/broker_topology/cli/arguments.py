@@ -51,7 +51,7 @@ EXAMPLES = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parsed options have the command's own parser as `parser`, for its usage in errors."""
+    """Creates the parser. Parsed options have the command's own parser as `parser`, for its usage in errors."""
     made = argparse.ArgumentParser(
         prog="broker-topology",
         description="Apply Topology resources to a RabbitMQ broker, or show the difference.",

@@ -41,7 +41,7 @@ from broker_topology.rotation.rotator import Rotator
 from broker_topology.rules.validation import check
 
 DONE, FAILED, DIFFERENT = 0, 1, 3
-UNNAMED = "it is in none of these files and stays: without --owner it is unknown whether they named it before"
+UNDECLARED = "it is in none of these files and stays: without --owner it is unknown whether they declared it before"
 
 Options = argparse.Namespace
 UsageError = Callable[[str], NoReturn]
@@ -100,7 +100,7 @@ async def _run(options: Options, usage_error: UsageError) -> int:
 
 
 def _compares(options: Options) -> bool:
-    """Whether `check` compares with a broker: an address in a variable alone may be meant for another command."""
+    """Returns whether `check` compares with a broker. An address in a variable alone may be for another command."""
     from_environment = options.url == os.environ.get(f"{ENVIRONMENT}URL")
     return bool(options.url) and not (from_environment and not all(getattr(options, name) for name in BROKER))
 
@@ -111,7 +111,7 @@ def _check_options(options: Options, usage_error: UsageError, topologies: list[L
         if not getattr(options, name):
             usage_error(f"--{name.replace('_', '-')} is required (or {ENVIRONMENT}{name.upper()})")
     if files and options.prune and not options.owner:
-        usage_error("--prune needs --owner: only the record of an owner shows which objects are no longer wanted")
+        usage_error("--prune needs --owner: only the record of an owner shows which objects are no longer declared")
     if applies and options.rotate and not options.owner:
         usage_error("--rotate needs --owner: only objects on the record of an owner are ever deleted")
     if files and not options.secrets_dir and any(u.rotation for item in topologies for u in item.spec.users.values()):
@@ -138,8 +138,10 @@ async def _without_owner(
     if enforce:
         result = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None, strict=False)
     else:
-        result = await preview(topologies, api, secrets, strict=False, accounts=_any_passwords(topologies, options))
-    notes = tuple(f"{each}: {UNNAMED}" for each in result.unnamed) if result.plan or enforce else ()
+        result = await preview(
+            topologies, api, secrets, strict=False, account_credentials=_any_passwords(topologies, options)
+        )
+    notes = tuple(f"{each}: {UNDECLARED}" for each in result.undeclared_bindings) if result.plan or enforce else ()
     PlanReport(topologies, result.plan, enforce, notes=notes, warnings=result.warnings).show(as_json=options.json)
     if enforce:
         return FAILED if result.plan.blocked else DONE
@@ -162,7 +164,7 @@ async def _with_owner(
             notify=lambda line: print_error(printable(line)),
         )
     else:
-        accounts = _any_passwords(topologies, options) or {
+        account_credentials = _any_passwords(topologies, options) or {
             name: credentials
             for item in topologies
             for name, credentials in (await Rotator(secrets, api).current(item)).items()
@@ -174,7 +176,7 @@ async def _with_owner(
             secrets=secrets,
             enforce=False,
             prune=options.prune,
-            accounts=accounts,
+            account_credentials=account_credentials,
         )
     report = _report(topologies, result, options.owner, executed=enforce)
     report.show(as_json=options.json)
@@ -237,7 +239,7 @@ async def _disown(api: ManagementApi, options: Options) -> int:
 
 
 def _any_passwords(topologies: list[LoadedTopology], options: Options) -> AccountCredentials:
-    """Without --secrets-dir, accept any password of the declared users: no Secret is there to compare with."""
+    """Accepts any password of the declared users without --secrets-dir: no Secret is there to compare with."""
     names = [] if options.secrets_dir else [name for item in topologies for name in item.spec.users]
     return {name: [AnyPassword(name)] for name in names}
 

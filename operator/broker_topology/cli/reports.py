@@ -10,7 +10,7 @@ import msgspec
 
 from broker_topology.findings import Finding, printable
 from broker_topology.planning import rendering
-from broker_topology.planning.desired import desired
+from broker_topology.planning.desired import desired_state
 from broker_topology.planning.plan import Action, Plan
 from broker_topology.planning.result import ObjectState
 from broker_topology.resource.model import LoadedTopology
@@ -111,8 +111,8 @@ def objects(count: int) -> str:
 
 
 def _count(topologies: list[LoadedTopology]) -> int:
-    """All objects that a plan may have a step for, including permissions and limits."""
-    return sum(map(len, desired(topologies).values()))
+    """Counts all objects that a plan may have a step for, including permissions and limits."""
+    return sum(map(len, desired_state(topologies).values()))
 
 
 def _plain_state(each: ObjectState) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """RabbitMQ's salted password hashes.
 
-The broker shows every user's hash to administrators. Hashing the wanted password with the observed salt shows whether
+The broker shows every user's hash to administrators. Hashing the stored password with the observed salt shows whether
 it is the same one, so an unchanged password is not written, and only hashes leave this process.
 """
 
@@ -20,13 +20,13 @@ WRITTEN_ALGORITHM = "rabbit_password_hashing_sha256"
 
 
 def hash_password(password: str, salt: bytes | None = None, algorithm: str = WRITTEN_ALGORITHM) -> str:
-    """base64(salt + H(salt + password)), with a fresh salt unless one is given."""
+    """Returns base64(salt + H(salt + password)), with a fresh salt unless one is given."""
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
     return base64.b64encode(salt + ALGORITHMS[algorithm](salt + password.encode()).digest()).decode()
 
 
 def is_password(password: str, observed_hash: str, algorithm: str) -> bool:
-    """Whether the observed hash belongs to this password. False for an unknown algorithm or a malformed hash."""
+    """Returns whether the observed hash belongs to this password. False for an unknown algorithm or malformed hash."""
     if algorithm not in ALGORITHMS:
         return False
     try:

@@ -28,7 +28,7 @@ class Credentials(msgspec.Struct, frozen=True):
     """The algorithm of `password_hash`, with the management API's name; the default is SHA-256."""
 
     def fits(self, observed_hash: str, algorithm: str) -> bool:
-        """Whether the broker's hash belongs to this credential."""
+        """Returns whether the broker's hash belongs to this credential."""
         if self.password:
             return is_password(self.password, observed_hash, algorithm)
         same_algorithm = not self.password_hash or self.hashing_algorithm in {"", algorithm}
@@ -40,11 +40,11 @@ class Credentials(msgspec.Struct, frozen=True):
         return self.hashing_algorithm if self.hashing_algorithm and not self.password else WRITTEN_ALGORITHM
 
     def hashed(self) -> str:
-        """The hash that is sent to the broker; the password is never sent."""
+        """Returns the hash that is sent to the broker; the password is never sent."""
         return hash_password(self.password) if self.password else self.password_hash
 
     def data(self, prefix: str = "") -> dict[str, str]:
-        """The entries of a Secret, each with this prefix in front of its name."""
+        """Returns the entries of a Secret, each with this prefix in front of its name."""
         secret = {"password": self.password} if self.password else {"passwordHash": self.password_hash}
         algorithm = {"hashingAlgorithm": self.hashing_algorithm} if self.hashing_algorithm else {}
         return {f"{prefix}{name}": text for name, text in ({"username": self.username} | secret | algorithm).items()}
@@ -56,7 +56,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 def credentials_in(secret_name: str, data: Mapping[str, str]) -> Credentials | None:
-    """The credential in a Secret, or None without a password. Raises `SecretError` for a password without a user."""
+    """Returns the credential in a Secret; None without a password. Raises `SecretError` if it has no user name."""
     password, password_hash = data.get("password", ""), data.get("passwordHash")
     if not password and password_hash is None:  # an empty passwordHash is a user without a password
         return None
@@ -86,7 +86,7 @@ class CredentialStore(Protocol):
     """Holds Secrets, and replaces one only if it is unchanged."""
 
     async def contents(self, secret_name: str) -> SecretContents:
-        """The whole Secret. Raises `SecretError` when it cannot be read."""
+        """Returns the whole Secret. Raises `SecretError` when it cannot be read."""
 
     async def replace(self, secret_name: str, data: Mapping[str, str], version: str) -> bool:
         """Replaces the whole content atomically for every reader. Returns False, and stores nothing, when the Secret no
@@ -94,7 +94,7 @@ class CredentialStore(Protocol):
 
 
 async def stored(store: CredentialStore, secret_name: str, name: str) -> Credentials | None:
-    """The stored credential of the user `name` of the topology, or of one of its generations.
+    """Returns the stored credential of the user `name` of the topology, or of one of its generations.
 
     Raises `SecretError` when it belongs to another user.
     """
@@ -116,7 +116,7 @@ async def store_if_missing(store: CredentialStore, secret_name: str, credentials
 
 
 async def ensured(store: CredentialStore, secret_name: str, name: str, first: str | None = None) -> Credentials:
-    """Like `stored`, but generate a missing credential first, with the user name `first`."""
+    """Returns what `stored` returns, but generates a missing credential first, with the user name `first`."""
     await store_if_missing(store, secret_name, generate(first or name))
     if (credentials := await stored(store, secret_name, name)) is None:
         raise SecretError(f"secret {secret_name} was deleted while it was written")

@@ -13,7 +13,7 @@ import msgspec
 from broker_topology.export.super_streams import fold
 from broker_topology.export.to_spec import Fields, Forms, exchange_forms, limit_fields, queue_forms, user_fields
 from broker_topology.findings import Subject
-from broker_topology.planning.state import BrokerState, ObjectKind, key
+from broker_topology.planning.state import BrokerState, Key, ObjectKind
 from broker_topology.resource.objects import QueueType
 from broker_topology.rules.graph import PREDECLARED
 
@@ -57,7 +57,7 @@ class ExportDraft:
         self._forms["superStreams"] = {name: [folded.fields] for name, folded in self._folded.items()}
 
     def sections(self) -> dict[str, Any]:
-        """Every section except `vhost`, without objects that depend on an omitted one."""
+        """Returns every section except `vhost`, without objects that depend on an omitted one."""
         self._omit_dependents()
         named: dict[str, Any] = {
             section: {name: forms[0] for name, forms in objects.items()} for section, objects in self._forms.items()
@@ -88,7 +88,7 @@ class ExportDraft:
         self.bindings = [each for each in self.bindings if id(each) not in reasons]
 
     def _settings(self) -> Iterator[tuple[str, list[Any]]]:
-        there = self._observed[ObjectKind.VHOST][key(self._vhost)]
+        there = self._observed[ObjectKind.VHOST][Key.of(self._vhost)]
         for field, words in VHOST_STATES.items():
             if there[field]:
                 self.omissions.append(Omission(f"virtual host {self._vhost}", f"{words}, which has no field"))
@@ -104,9 +104,9 @@ class ExportDraft:
     def _named(
         self, kind: ObjectKind, forms_of: Callable[[Any], Forms], is_own: Callable[[str], bool] = lambda _: False
     ) -> Iterator[tuple[str, list[Fields]]]:
-        for identity, body in sorted(self._observed[kind].items(), key=lambda item: item[0]):
-            (name,) = identity.name
-            if identity.vhost != self._vhost or is_own(name):
+        for key, body in sorted(self._observed[kind].items(), key=lambda item: item[0]):
+            (name,) = key.name
+            if key.vhost != self._vhost or is_own(name):
                 continue
             forms, problem = forms_of(body)
             if forms:
@@ -115,8 +115,8 @@ class ExportDraft:
                 self.omissions.append(Omission(f"{kind.section} {name}", problem))
 
     def _bindings(self) -> Iterator[Fields]:
-        for identity in sorted(self._observed[ObjectKind.BINDING]):
-            source, kind, target, routing_key, arguments = identity.name
+        for key in sorted(self._observed[ObjectKind.BINDING]):
+            source, kind, target, routing_key, arguments = key.name
             binding: Fields = {"source": source, kind: target}
             if routing_key:
                 binding["routingKey"] = routing_key
@@ -126,15 +126,15 @@ class ExportDraft:
 
     def _users(self, own_user: str) -> Iterator[tuple[str, list[Fields]]]:
         topics: dict[str, list[Fields]] = {}
-        for identity, body in sorted(self._observed[ObjectKind.TOPIC_PERMISSION].items(), key=lambda item: item[0]):
-            name, exchange = identity.name
+        for key, body in sorted(self._observed[ObjectKind.TOPIC_PERMISSION].items(), key=lambda item: item[0]):
+            name, exchange = key.name
             topics.setdefault(name, []).append({"exchange": exchange, **body})
-        for identity in sorted(self._observed[ObjectKind.PERMISSION]):
-            (name,) = identity.name
+        for key in sorted(self._observed[ObjectKind.PERMISSION]):
+            (name,) = key.name
             if name == own_user:
                 reason = "this export connects as that user"
                 self.omissions.append(Omission(f"user {name}", reason, is_content=False))
-            elif key(name) in self._observed[ObjectKind.USER]:
+            elif Key.of(name) in self._observed[ObjectKind.USER]:
                 yield name, [user_fields(self._observed, self._vhost, name, topics.pop(name, []))]
         for name in topics.keys() - {own_user}:
             self.omissions.append(Omission(f"topic permissions of user {name}", "it has no permissions here"))

@@ -16,7 +16,7 @@ from broker_topology.errors import InvalidTopology, TopologyError
 from broker_topology.export.documents import documents, text
 from broker_topology.export.draft import ExportDraft, Omission, exclusive_queues
 from broker_topology.findings import Finding, Origin, errors_in
-from broker_topology.planning.state import ObjectKind, key
+from broker_topology.planning.state import Key, ObjectKind
 from broker_topology.resource.decode import decode
 from broker_topology.resource.model import LoadedTopology, Topology
 from broker_topology.rules.validation import UNADDRESSABLE, check
@@ -46,7 +46,7 @@ async def export(api: ManagementApi, vhost: str, name: str) -> ExportResult:
     if vhost in UNADDRESSABLE:
         raise TopologyError(f"RabbitMQ's management API cannot address a virtual host called {vhost}")
     observed = await observe(api, [vhost])
-    if key(vhost) not in observed[ObjectKind.VHOST]:
+    if Key.of(vhost) not in observed[ObjectKind.VHOST]:
         known = ", ".join(sorted(each["name"] for each in await api.get("/api/vhosts?columns=name")))
         raise TopologyError(f"{api.url} has no virtual host {vhost}; it has {known}")
     queues = await api.get(path("queues", vhost) + "?disable_stats=true&columns=name,exclusive")
@@ -56,7 +56,7 @@ async def export(api: ManagementApi, vhost: str, name: str) -> ExportResult:
     credentials: dict[str, Credentials] = {}
     for item in refine(draft, vhost, name):
         for user_name, user in item.spec.users.items():
-            there = observed[ObjectKind.USER][key(user_name)]
+            there = observed[ObjectKind.USER][Key.of(user_name)]
             credentials[str(user.secret_name)] = Credentials(
                 user_name, "", there["password_hash"], there["hashing_algorithm"]
             )

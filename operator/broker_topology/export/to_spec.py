@@ -1,4 +1,4 @@
-"""Translates the broker's objects into spec fields: the inverse of `desired`, and verified against it."""
+"""Translates the broker's objects into spec fields: the inverse of `desired_state`, and verified against it."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from broker_topology.planning.desired import exchange_body, queue_body
-from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind, key
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind
 from broker_topology.resource.objects import Exchange, ExchangeType, Queue
 from broker_topology.resource.queue_arguments import ARGUMENTS, RETRY_TYPE, TYPE
 
@@ -47,7 +47,7 @@ def _flags(body: Body) -> Fields:
 
 
 def _with_fields(kind: str, base: Fields, given: Body) -> tuple[Fields, Fields]:
-    """Split arguments into fields of the spec and the arguments for which there is no field."""
+    """Splits arguments into fields of the spec and the arguments for which there is no field."""
     fields, arguments = dict(base), dict(given)
     retry = [each.name for each in ARGUMENTS if each.field.startswith("retry")]
     whole_retry = arguments.get(RETRY_TYPE.name) == "failed" and all(each in arguments for each in retry)
@@ -67,11 +67,11 @@ def _with_fields(kind: str, base: Fields, given: Body) -> tuple[Fields, Fields]:
 
 
 def user_fields(observed: BrokerState, vhost: str, name: str, topics: list[Fields]) -> Fields:
-    """One user with its rights in one virtual host. Its password is imported."""
+    """Returns one user with its rights in one virtual host. Its password is imported."""
     fields: Fields = {"secretName": secret_name(name), "credentials": "Import"}
-    if tags := observed[ObjectKind.USER][key(name)]["tags"]:
+    if tags := observed[ObjectKind.USER][Key.of(name)]["tags"]:
         fields["tags"] = tags
-    fields["permissions"] = dict(observed[ObjectKind.PERMISSION][key(name, vhost)])
+    fields["permissions"] = dict(observed[ObjectKind.PERMISSION][Key.of(name, vhost)])
     if topics:
         fields["topicPermissions"] = topics
     if limits := limit_fields(observed[ObjectKind.USER_LIMIT], name):
@@ -80,14 +80,16 @@ def user_fields(observed: BrokerState, vhost: str, name: str, topics: list[Field
 
 
 def limit_fields(limits: Mapping[Key, Body], owner: str) -> dict[str, int]:
-    """The limits of one user or virtual host; a negative limit is none."""
+    """Returns the limits of one user or virtual host; a negative limit is none."""
     found = {each.name[1]: body["value"] for each, body in limits.items() if each.name[0] == owner}
     return {_camel(limit): value for limit, value in sorted(found.items()) if value >= 0}
 
 
 def secret_name(user_name: str) -> str:
-    """A name that Kubernetes accepts, unique for each user. A name that had to be changed ends with a dot and a hash,
-    which unchanged names never contain."""
+    """Returns a name that Kubernetes accepts, unique for each user.
+
+    A name that had to be changed ends with a dot and a hash, which unchanged names never contain.
+    """
     plain = re.sub(r"[^a-z0-9]+", "-", user_name.lower()).strip("-")
     if plain and plain == user_name and len(plain) <= MAX_PLAIN_LETTERS:
         return f"{plain}-rabbitmq"
@@ -103,7 +105,7 @@ def _camel(words: str) -> str:
 def _exact(
     forms: tuple[tuple[Fields, Body], ...], struct: type[T], translate: Callable[[T], Body], body: Body
 ) -> Forms:
-    """The forms (fields, arguments) that mean the same as `body`."""
+    """Returns the forms (fields, arguments) that mean the same as `body`."""
     found: list[Fields] = []
     problem = ""
     for fields, arguments in forms:

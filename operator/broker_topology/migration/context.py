@@ -20,7 +20,7 @@ class MigrationContext(msgspec.Struct, frozen=True):
     resource: LoadedTopology
     owner: str
     record: OwnerRecord
-    wanted: BrokerState
+    desired: BrokerState
     observed: BrokerState
     plan: Plan
     api: ManagementApi

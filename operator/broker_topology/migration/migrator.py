@@ -66,56 +66,56 @@ class Migrator:
 
     async def __call__(self, context: MigrationContext) -> Sequence[HeldObject]:
         """Advances all migrations of one owner. After a `BrokerError` the next call continues."""
-        wanted = dict(_wanted(context))
-        if not wanted:
+        desired = dict(_desired(context))
+        if not desired:
             return ()
         steps = await asyncio.gather(
-            *(self._migrate(context, each, body) for each, body in wanted.items()), return_exceptions=True
+            *(self._migrate(context, each, body) for each, body in desired.items()), return_exceptions=True
         )
         open_steps: dict[Key, Wait | MigrationBlocked] = {}
-        for each, step in zip(wanted, steps, strict=True):
+        for each, step in zip(desired, steps, strict=True):
             if isinstance(step, BaseException):
                 raise step  # all other migrations have advanced as far as possible
             if not isinstance(step, MigrationDone):
                 open_steps[each] = step
-        waiting = {each: wanted[each] for each, step in open_steps.items() if isinstance(step, Wait)}
+        waiting = {each: desired[each] for each, step in open_steps.items() if isinstance(step, Wait)}
         await self._note(context, waiting)
         return [held for each, step in open_steps.items() for held in _held(context, each, step)]
 
     async def _migrate(
-        self, context: MigrationContext, identity: Key, wanted: Body
+        self, context: MigrationContext, key: Key, desired: Body
     ) -> Wait | MigrationBlocked | MigrationDone:
         begun = self._clock()
         notified = ""
         while True:
-            step = await self._advance(context, identity, wanted)
+            step = await self._advance(context, key, desired)
             if isinstance(step, MigrationDone):
-                seconds, most = self._clock() - begun, self._max_aside.pop(identity, 0)
-                self._notify(f"queue {identity}: migrated in {seconds:.0f} s; up to {most:,} messages were held aside")
+                seconds, most = self._clock() - begun, self._max_aside.pop(key, 0)
+                self._notify(f"queue {key}: migrated in {seconds:.0f} s; up to {most:,} messages were held aside")
             if not isinstance(step, Wait) or self._clock() >= begun + self._patience_seconds:
                 return step
             if step.reason != notified:
                 notified = step.reason
-                self._notify(f"queue {identity}: {notified}")
+                self._notify(f"queue {key}: {notified}")
             await asyncio.sleep(POLL_SECONDS)
 
     async def _advance(
-        self, context: MigrationContext, identity: Key, wanted: Body
+        self, context: MigrationContext, key: Key, desired: Body
     ) -> Wait | MigrationBlocked | MigrationDone:
         """Takes every step that is possible now, and returns the reason why the next one is not."""
-        api, vhost, names = context.api, identity.vhost, MigrationNames(identity.name[0])
+        api, vhost, names = context.api, key.vhost, MigrationNames(key.name[0])
         while True:
             try:
                 async with MigrationLease(api, vhost, names.lease, self._number) as lease:
                     state = await read_state(api, vhost, names, self._unchanged_seconds(api, vhost))
-                    self._max_aside[identity] = max(self._max_aside.get(identity, 0), state.messages_aside)
-                    step = decide(state, wanted, self._settle_seconds)
+                    self._max_aside[key] = max(self._max_aside.get(key, 0), state.messages_aside)
+                    step = decide(state, desired, self._settle_seconds)
                     if not isinstance(step, SendRequests):
                         return step
                     if state.untouched:
                         if (missing := await shovel.missing_plugin(api)) is not None:
                             return MigrationBlocked(missing)
-                        await self._note(context, {identity: wanted}, add=True)
+                        await self._note(context, {key: desired}, add=True)
                     await lease.renew()
                     for request in step.requests:
                         await self._send(api, request)
@@ -162,43 +162,43 @@ class Migrator:
         return unchanged
 
 
-async def foreseen_refusal(api: ManagementApi, queue: Key, wanted: Body) -> str | None:
-    """Why this queue could not be migrated at the moment, or None. Writes nothing."""
+async def foreseen_refusal(api: ManagementApi, queue: Key, desired: Body) -> str | None:
+    """Returns why this queue could not be migrated at the moment, or None. Writes nothing."""
     names = MigrationNames(queue.name[0])
     state = await read_state(api, queue.vhost, names, lambda _name, _fingerprint: 0.0)
     if state.queue is None or not state.untouched:
         return None
-    return refusal(state, state.queue, wanted) or await shovel.missing_plugin(api)
+    return refusal(state, state.queue, desired) or await shovel.missing_plugin(api)
 
 
-def _wanted(context: MigrationContext) -> Iterator[tuple[Key, Body]]:
-    """The queues to be migrated now, each with its wanted body."""
+def _desired(context: MigrationContext) -> Iterator[tuple[Key, Body]]:
+    """Yields the queues to be migrated now, each with its desired body."""
     blocked = {step.key for step in context.plan.blocked if step.kind is ObjectKind.QUEUE}
     noted = _noted(context.record.notes)
-    wanted, observed = context.wanted[ObjectKind.QUEUE], context.observed[ObjectKind.QUEUE]
-    for identity, body in wanted.items():
-        requested = identity in blocked and identity in context.requested
-        if requested or identity in noted or under_way(context.observed, identity.vhost, identity.name[0]):
-            yield identity, body
-    for identity, body in noted.items():
-        if identity not in wanted:  # no longer in the resource: no new arguments, but every message returns
-            yield identity, observed.get(identity, body)
+    desired, observed = context.desired[ObjectKind.QUEUE], context.observed[ObjectKind.QUEUE]
+    for key, body in desired.items():
+        requested = key in blocked and key in context.requested
+        if requested or key in noted or under_way(context.observed, key.vhost, key.name[0]):
+            yield key, body
+    for key, body in noted.items():
+        if key not in desired:  # no longer in the resource: no new arguments, but every message returns
+            yield key, observed.get(key, body)
 
 
-def _held(context: MigrationContext, identity: Key, step: Wait | MigrationBlocked) -> Iterator[HeldObject]:
-    """The queue, and while its messages are moved, its bindings."""
+def _held(context: MigrationContext, key: Key, step: Wait | MigrationBlocked) -> Iterator[HeldObject]:
+    """Yields the queue, and while its messages are moved, its bindings."""
     if isinstance(step, MigrationBlocked):
-        steps = [each for each in context.plan.blocked if each.object == (ObjectKind.QUEUE, identity)]
+        steps = [each for each in context.plan.blocked if each.object == (ObjectKind.QUEUE, key)]
         differences = "; ".join(str(change) for each in steps for change in each.changes)
         message = f"{CANNOT_MIGRATE}: {step.reason} ({differences})"
-        yield HeldObject(ObjectKind.QUEUE, identity, message, blocked=True)
+        yield HeldObject(ObjectKind.QUEUE, key, message, blocked=True)
         return
-    yield HeldObject(ObjectKind.QUEUE, identity, step.reason)
-    target = ("queue", identity.name[0])
+    yield HeldObject(ObjectKind.QUEUE, key, step.reason)
+    target = ("queue", key.name[0])
     claimed = {key for kind, key in context.record.claims if kind is ObjectKind.BINDING}
-    for each in {*context.wanted[ObjectKind.BINDING], *context.observed[ObjectKind.BINDING], *claimed}:
-        if each.vhost == identity.vhost and each.name[1:3] == target:
-            yield HeldObject(ObjectKind.BINDING, each, f"while the messages of {identity} are moved")
+    for each in {*context.desired[ObjectKind.BINDING], *context.observed[ObjectKind.BINDING], *claimed}:
+        if each.vhost == key.vhost and each.name[1:3] == target:
+            yield HeldObject(ObjectKind.BINDING, each, f"while the messages of {key} are moved")
 
 
 def _noted(notes: Mapping[str, Any]) -> dict[Key, Body]:

@@ -30,7 +30,7 @@ class Shovel(msgspec.Struct, frozen=True):
     priority: int = 0
 
     def definition(self, vhost: str) -> dict[str, Any]:
-        """The value of the broker's runtime parameter. The shovel itself declares neither end."""
+        """Returns the value of the broker's runtime parameter. The shovel itself declares neither end."""
         here = f"amqp:///{quote(vhost, safe='')}"
         body = {
             "src-protocol": "amqp091",
@@ -50,17 +50,17 @@ class Shovel(msgspec.Struct, frozen=True):
 
 
 def shovel_path(vhost: str, *name: str) -> str:
-    """The path of one shovel's parameter, or of all of a virtual host."""
+    """Returns the path of one shovel's parameter, or of all of a virtual host."""
     return path("parameters", "shovel", vhost, *name)
 
 
 async def definitions(api: ManagementApi, vhost: str) -> dict[str, Mapping[str, Any]]:
-    """The definition of every shovel of a virtual host, by name. Empty without the plugin."""
+    """Returns the definition of every shovel of a virtual host, by name. Empty without the plugin."""
     return {each["name"]: each["value"] for each in await api.get_or_none(shovel_path(vhost)) or []}
 
 
 async def errors(api: ManagementApi, vhost: str) -> dict[str, str]:
-    """The broker's error for each shovel that cannot run. Empty without the plugin `rabbitmq_shovel_management`."""
+    """Returns the broker's error for each stopped shovel. Empty without the plugin `rabbitmq_shovel_management`."""
     found = {}
     for each in await api.get_or_none(path("shovels", vhost)) or []:
         if each.get("state") == "terminated":
@@ -71,7 +71,7 @@ async def errors(api: ManagementApi, vhost: str) -> dict[str, str]:
 
 
 async def missing_plugin(api: ManagementApi) -> str | None:
-    """How to enable the plugin; None if it is enabled as far as the broker reports.
+    """Returns how to enable the plugin; None if it is enabled as far as the broker reports.
 
     The broker refreshes its list of plugins every few seconds and has none right after a start. Only the refusal of a
     shovel is certain (UNKNOWN_COMPONENT).

@@ -14,7 +14,7 @@ import msgspec
 from broker_topology.broker.leaderless import members, never_had_leader
 from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.migration import shovel
-from broker_topology.planning.state import Body, BrokerState, ObjectKind, key
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind
 
 PREFIX = "broker_topology.migration."
 
@@ -137,7 +137,7 @@ _LIVE = "?disable_stats=true&enable_queue_totals=true"
 async def read_state(
     api: ManagementApi, vhost: str, names: MigrationNames, unchanged: UnchangedSeconds
 ) -> MigrationState:
-    """The number of requests does not grow with queues, bindings or messages of others."""
+    """Reads the state. The number of requests does not grow with queues, bindings or messages of others."""
     queue, aside, backlog, exchanges, entered, shovels, errors = await asyncio.gather(
         _snapshot(api, vhost, names.queue, unchanged),
         _snapshot(api, vhost, names.aside, unchanged),
@@ -163,10 +163,10 @@ async def read_state(
 
 
 def under_way(observed: BrokerState, vhost: str, queue: str) -> bool:
-    """Whether any object of a migration of this queue exists, so that the migration must be completed."""
+    """Returns whether any object of a migration of this queue exists, so that the migration must be completed."""
     names = MigrationNames(queue)
-    return any(key(name, vhost) in observed[ObjectKind.EXCHANGE] for name in names.exchanges) or any(
-        key(name, vhost) in observed[ObjectKind.QUEUE] for name in (names.aside, names.backlog)
+    return any(Key.of(name, vhost) in observed[ObjectKind.EXCHANGE] for name in names.exchanges) or any(
+        Key.of(name, vhost) in observed[ObjectKind.QUEUE] for name in (names.aside, names.backlog)
     )
 
 
@@ -175,7 +175,7 @@ async def _snapshot(api: ManagementApi, vhost: str, name: str, unchanged: Unchan
     if listed is None:
         return None
     bindings = await api.get_or_none(path("queues", vhost, name, "bindings"))
-    quorum = await members(api, key(name, vhost)) if listed["type"] == "quorum" else []
+    quorum = await members(api, Key.of(name, vhost)) if listed["type"] == "quorum" else []
     messages = int(listed.get("messages") or 0)
     # every event in a quorum queue changes the log of a member
     logs = tuple((each.get("Node Name"), each.get("Term"), each.get("Last Log Index")) for each in quorum)

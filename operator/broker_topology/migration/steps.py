@@ -1,4 +1,4 @@
-"""Decides the next step of a migration from the state of the broker and the wanted queue. Pure.
+"""Decides the next step of a migration from the state of the broker and the desired queue. Pure.
 
 The path of the messages, in the order of time (Q is the queue, the other names are `MigrationNames`):
 
@@ -62,34 +62,34 @@ class MigrationBlocked(msgspec.Struct, frozen=True):
 
 
 class MigrationDone(msgspec.Struct, frozen=True):
-    """The queue is as wanted, and no object of the migration is left."""
+    """The queue is as desired, and no object of the migration is left."""
 
 
 MigrationStep = SendRequests | Wait | MigrationBlocked | MigrationDone
 
 
-def decide(state: MigrationState, wanted: Body, settle_seconds: float) -> MigrationStep:
-    """The next step. `settle_seconds` is how long a queue must be unchanged before it counts as empty."""
+def decide(state: MigrationState, desired: Body, settle_seconds: float) -> MigrationStep:
+    """Returns the next step. `settle_seconds` is how long a queue must be unchanged before it counts as empty."""
     if state.leaderless:
         return SendRequests(tuple(_delete_queue(state, name) for name in state.leaderless))
     if state.queue is None:
         if state.untouched:
             return MigrationDone()
-        declare = ApiRequest("PUT", path("queues", state.vhost, state.names.queue), wanted)
+        declare = ApiRequest("PUT", path("queues", state.vhost, state.names.queue), desired)
         return SendRequests((*_stop(state, *state.names.shovels), declare))
-    if state.queue.body == wanted:
+    if state.queue.body == desired:
         return _move_back(state, state.queue, settle_seconds)
-    if state.untouched and (reason := refusal(state, state.queue, wanted)) is not None:
+    if state.untouched and (reason := refusal(state, state.queue, desired)) is not None:
         return MigrationBlocked(reason)
-    return _move_out(state, state.queue, wanted, settle_seconds)
+    return _move_out(state, state.queue, desired, settle_seconds)
 
 
-def refusal(state: MigrationState, queue: QueueSnapshot, wanted: Body) -> str | None:
-    """Why these messages cannot be moved without a loss, or None."""
-    kinds = {str(body["arguments"].get("x-queue-type", "classic")) for body in (queue.body, wanted)}
+def refusal(state: MigrationState, queue: QueueSnapshot, desired: Body) -> str | None:
+    """Returns why these messages cannot be moved without a loss, or None."""
+    kinds = {str(body["arguments"].get("x-queue-type", "classic")) for body in (queue.body, desired)}
     if "stream" in kinds:
         return "the offsets of a stream would not survive; make a new stream under another name"
-    if queue.exclusive or queue.body["auto_delete"] or wanted["auto_delete"]:
+    if queue.exclusive or queue.body["auto_delete"] or desired["auto_delete"]:
         return "it exists only as long as its consumers; stop them, and it will be declared again"
     hashed = sorted({each.source for each in state.direct if state.exchange_types.get(each.source) in HASHED})
     if hashed:
@@ -99,9 +99,9 @@ def refusal(state: MigrationState, queue: QueueSnapshot, wanted: Body) -> str | 
     return None
 
 
-def _move_out(state: MigrationState, queue: QueueSnapshot, wanted: Body, settle_seconds: float) -> MigrationStep:
+def _move_out(state: MigrationState, queue: QueueSnapshot, desired: Body, settle_seconds: float) -> MigrationStep:
     """Moves everything out of the old queue, then deletes it."""
-    requests = [*_stop(state, state.names.back, state.names.last), *_make_buffers(state, wanted)]
+    requests = [*_stop(state, state.names.back, state.names.last), *_make_buffers(state, desired)]
     limits = sorted({limit for each in (state.aside, state.backlog) if each is not None for limit in each.limits})
     if not requests and limits and not state.shovels:
         return MigrationBlocked(
@@ -113,7 +113,7 @@ def _move_out(state: MigrationState, queue: QueueSnapshot, wanted: Body, settle_
 
 
 def _move_back(state: MigrationState, queue: QueueSnapshot, settle_seconds: float) -> MigrationStep:
-    """Moves everything into the wanted queue, then deletes the objects of the migration."""
+    """Moves everything into the desired queue, then deletes the objects of the migration."""
     if state.untouched:
         return MigrationDone()
     finished = _is_finished(state, settle_seconds)
@@ -125,29 +125,29 @@ def _move_back(state: MigrationState, queue: QueueSnapshot, settle_seconds: floa
 
 
 def _is_diverted(state: MigrationState) -> bool:
-    """Whether new messages are routed aside."""
+    """Returns whether new messages are routed aside."""
     queue, entry = state.queue, state.names.entry
     return entry in state.exchanges and queue is not None and not queue.is_bound_to(entry)
 
 
 def _is_finished(state: MigrationState, settle_seconds: float) -> bool:
-    """Whether no message is outside of the queue, and none can arrive there."""
+    """Returns whether no message is outside of the queue, and none can arrive there."""
     buffers = [each for each in (state.aside, state.backlog) if each is not None]
     empty = all(each.messages == 0 and each.unchanged_seconds >= settle_seconds for each in buffers)
     return empty and not _is_diverted(state)
 
 
 def _is_nearly_back(state: MigrationState) -> bool:
-    """Whether only messages in flight are left outside: then new ones may go directly to the queue."""
+    """Returns whether only messages in flight are left outside: then new ones may go directly to the queue."""
     backlog_back = state.backlog is None or state.backlog.messages == 0
     return backlog_back and (
         state.aside is None or (state.aside.messages <= IN_FLIGHT and state.names.last in state.shovels)
     )
 
 
-def _make_buffers(state: MigrationState, wanted: Body) -> Iterator[ApiRequest]:
+def _make_buffers(state: MigrationState, desired: Body) -> Iterator[ApiRequest]:
     """Makes what must exist before a binding changes. The entry is last, so it always leads somewhere."""
-    arguments = _buffer_arguments(wanted)
+    arguments = _buffer_arguments(desired)
     for name, buffer in ((state.names.aside, state.aside), (state.names.backlog, state.backlog)):
         if buffer is None:
             yield ApiRequest("PUT", path("queues", state.vhost, name), {"durable": True, "arguments": arguments})
@@ -181,8 +181,8 @@ def _start_return(state: MigrationState) -> Iterator[ApiRequest]:
 
 
 def _divert(state: MigrationState, queue: QueueSnapshot) -> Iterator[ApiRequest]:
-    """First every binding also leads to the entry, which leads to the queue; then no binding leads directly to the
-    queue; then the entry does not lead to it either."""
+    """Routes new messages aside: first every binding also leads to the entry, which leads to the queue; then no binding
+    leads directly to the queue; then the entry does not lead to it either."""
     names = state.names
     if not state.direct:
         yield from (_unbind(state, each) for each in queue.bindings if each.source == names.entry)
@@ -206,7 +206,7 @@ def _empty_queue(state: MigrationState, queue: QueueSnapshot, settle_seconds: fl
 
 
 def _restore_bindings(state: MigrationState, queue: QueueSnapshot) -> Iterator[ApiRequest]:
-    """First the entry leads to the queue, then every binding does so directly; then the entry is deleted."""
+    """Yields requests: the entry leads to the queue, then every binding does so directly; then the entry is deleted."""
     entry = state.names.entry
     if entry not in state.exchanges:
         return
@@ -227,9 +227,9 @@ def _clean_up(state: MigrationState) -> Iterator[ApiRequest]:
             yield _delete_queue(state, name)
 
 
-def _buffer_arguments(wanted: Body) -> dict[str, Any]:
+def _buffer_arguments(desired: Body) -> dict[str, Any]:
     """Arguments of the buffer queue: no limits, but the dead-lettering of the queue, for messages that expire there."""
-    given: Mapping[str, Any] = wanted["arguments"]
+    given: Mapping[str, Any] = desired["arguments"]
     names = ["x-dead-letter-exchange", "x-dead-letter-routing-key"]
     if given.get("x-dead-letter-strategy") == "at-least-once":
         names += ["x-dead-letter-strategy", "x-overflow"]
@@ -238,16 +238,16 @@ def _buffer_arguments(wanted: Body) -> dict[str, Any]:
 
 
 def _priority(state: MigrationState, queue: QueueSnapshot) -> int:
-    """Equal to the consumers while there are enough messages for all. Above them when the remaining messages return to
-    the consumer that rejects them, and when only a single consumer is active."""
+    """Returns the shovel's priority: that of the consumers while there are enough messages for all; above them when the
+    remaining messages return to the consumer that rejects them, and when only a single consumer is active."""
     before: Mapping[str, Any] = state.shovels.get(state.names.out, {}).get("src-consumer-args") or {}
     single = queue.arguments.get("x-single-active-consumer") is True
     late = queue.ready == 0 and queue.messages > queue.unacknowledged
     return FIRST if single or late or before.get("x-priority") == FIRST else 0
 
 
-def _run_shovel(state: MigrationState, name: str, wanted: Shovel) -> Iterator[ApiRequest]:
-    definition = wanted.definition(state.vhost)
+def _run_shovel(state: MigrationState, name: str, desired: Shovel) -> Iterator[ApiRequest]:
+    definition = desired.definition(state.vhost)
     if state.shovels.get(name) != definition:
         yield ApiRequest("PUT", shovel_path(state.vhost, name), {"value": definition})
 
@@ -258,9 +258,9 @@ def _stop(state: MigrationState, *shovels: str) -> Iterator[ApiRequest]:
             yield ApiRequest("DELETE", shovel_path(state.vhost, name))
 
 
-def _missing(wanted: tuple[BindingSource, ...], existing: tuple[BindingSource, ...]) -> list[BindingSource]:
+def _missing(desired: tuple[BindingSource, ...], existing: tuple[BindingSource, ...]) -> list[BindingSource]:
     routes = {each.route for each in existing}
-    return [each for each in wanted if each.route not in routes]
+    return [each for each in desired if each.route not in routes]
 
 
 def _delete_queue(state: MigrationState, name: str) -> ApiRequest:
@@ -268,7 +268,7 @@ def _delete_queue(state: MigrationState, name: str) -> ApiRequest:
 
 
 def _put_exchange(state: MigrationState, name: str, *, internal: bool) -> ApiRequest:
-    """A message without a matching binding goes aside, so that none is dropped."""
+    """Creates an exchange. A message without a matching binding goes aside, so that none is dropped."""
     arguments = {} if name == state.names.aside else {"alternate-exchange": state.names.aside}
     body = {"type": "fanout", "durable": True, "internal": internal, "arguments": arguments}
     return ApiRequest("PUT", path("exchanges", state.vhost, name), body)

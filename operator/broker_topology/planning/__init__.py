@@ -1,1 +1,1 @@
-"""Compares the wanted state with the observed state and renders the difference. No input or output."""
+"""Compares the desired state with the observed state and renders the difference. No input or output."""

@@ -3,36 +3,36 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from broker_topology.planning.plan import PlanStep
-from broker_topology.planning.state import POLICIES, USER_RIGHTS, Body, BrokerState, Key, ObjectId, ObjectKind, key
+from broker_topology.planning.state import POLICIES, USER_OBJECTS, Body, BrokerState, Key, ObjectId, ObjectKind
 from broker_topology.resource.expressions import matches
 
 
 def first_missing(step: PlanStep, missing: BrokerState, lossy: Mapping[Key, ObjectId]) -> ObjectId | None:
-    """The first object in `missing` that this step depends on, or None.
+    """Returns the first object in `missing` that this step depends on, or None.
 
     `lossy` has the queues that no message may be routed to, each with the object in `missing` that they wait for.
     """
     vhost, name = step.key.vhost, step.key.name[0]
-    queue = step.kind is ObjectKind.BINDING and step.key.name[1] == "queue" and key(step.key.name[2], vhost)
+    queue = step.kind is ObjectKind.BINDING and step.key.name[1] == "queue" and Key.of(step.key.name[2], vhost)
     if queue and queue in lossy:
         return lossy[queue]
-    for kind, identity in _needs(step):
-        if identity in missing[kind]:
-            return kind, identity
+    for kind, key in _needs(step):
+        if key in missing[kind]:
+            return kind, key
     if step.kind is ObjectKind.PERMISSION:  # without its topic permission it would allow every routing key
-        for identity in missing[ObjectKind.TOPIC_PERMISSION]:
-            if (identity.vhost, identity.name[0]) == (vhost, name):
-                return ObjectKind.TOPIC_PERMISSION, identity
+        for key in missing[ObjectKind.TOPIC_PERMISSION]:
+            if (key.vhost, key.name[0]) == (vhost, name):
+                return ObjectKind.TOPIC_PERMISSION, key
     if step.kind is ObjectKind.QUEUE:  # its policies come first; a pattern that cannot be judged counts as a match
         for kind in POLICIES:
-            for identity, body in missing[kind].items():
-                if identity.vhost == vhost and matches(str(body["pattern"]), name) is not False:
-                    return kind, identity
+            for key, body in missing[kind].items():
+                if key.vhost == vhost and matches(str(body["pattern"]), name) is not False:
+                    return kind, key
     return None
 
 
 def lossy_queues(queues: Mapping[Key, Body], steps: Sequence[PlanStep], missing: BrokerState) -> dict[Key, ObjectId]:
-    """The wanted queues whose dead letters would be lost, each with the missing object behind its exchange.
+    """Returns the desired queues whose dead letters would be lost, each with the missing object behind its exchange.
 
     No new route may lead to them until that object exists.
     """
@@ -41,7 +41,7 @@ def lossy_queues(queues: Mapping[Key, Body], steps: Sequence[PlanStep], missing:
     for queue, body in queues.items():
         arguments = body["arguments"]
         exchange, letter = arguments.get("x-dead-letter-exchange"), arguments.get("x-dead-letter-routing-key")
-        if exchange == "" and (target := key(str(letter), queue.vhost)) in missing[ObjectKind.QUEUE]:
+        if exchange == "" and (target := Key.of(str(letter), queue.vhost)) in missing[ObjectKind.QUEUE]:
             lossy[queue] = ObjectKind.QUEUE, target
         for step in bindings if exchange else ():
             source, _, _, pattern, *_ = step.key.name
@@ -54,22 +54,22 @@ def lossy_queues(queues: Mapping[Key, Body], steps: Sequence[PlanStep], missing:
 
 
 def _needs(step: PlanStep) -> Iterator[ObjectId]:
-    """Every object that must exist first, as far as the step names it."""
+    """Yields every object that must exist first, as far as the step names it."""
     vhost, name = step.key.vhost, step.key.name
     if vhost:
-        yield ObjectKind.VHOST, key(vhost)
+        yield ObjectKind.VHOST, Key.of(vhost)
     match step.kind:
         case ObjectKind.VHOST_LIMIT:
-            yield ObjectKind.VHOST, key(name[0])
+            yield ObjectKind.VHOST, Key.of(name[0])
         case ObjectKind.EXCHANGE | ObjectKind.QUEUE:
             for argument in ("alternate-exchange", "x-dead-letter-exchange"):
                 if target := step.body["arguments"].get(argument):
-                    yield ObjectKind.EXCHANGE, key(str(target), vhost)
+                    yield ObjectKind.EXCHANGE, Key.of(str(target), vhost)
         case ObjectKind.BINDING:
             source, target_kind, target, *_ = name
-            yield ObjectKind.EXCHANGE, key(source, vhost)
-            yield ObjectKind(target_kind), key(target, vhost)
+            yield ObjectKind.EXCHANGE, Key.of(source, vhost)
+            yield ObjectKind(target_kind), Key.of(target, vhost)
         case ObjectKind.TOPIC_PERMISSION:
-            yield ObjectKind.EXCHANGE, key(name[1], vhost)
-    if step.kind in USER_RIGHTS:
-        yield ObjectKind.USER, key(name[0])
+            yield ObjectKind.EXCHANGE, Key.of(name[1], vhost)
+    if step.kind in USER_OBJECTS:
+        yield ObjectKind.USER, Key.of(name[0])

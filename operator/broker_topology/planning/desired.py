@@ -1,4 +1,4 @@
-"""Translates resources into the wanted state of the broker. Pure.
+"""Translates resources into the desired state of the broker. Pure.
 
 A user's body has the name of its Secret instead of a password: `broker.execution` adds the credential when it writes
 the user, so no password is in a plan or in a message.
@@ -6,16 +6,7 @@ the user, so no password is in a plan or in a message.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from broker_topology.planning.state import (
-    Body,
-    BrokerState,
-    Key,
-    ObjectKind,
-    binding_key,
-    empty_state,
-    key,
-    with_defaults,
-)
+from broker_topology.planning.state import Body, BrokerState, Key, ObjectKind, empty_state, with_defaults
 from broker_topology.resource import super_streams
 from broker_topology.resource.model import LoadedTopology, VhostSettings
 from broker_topology.resource.objects import Exchange, Policy, Queue, User
@@ -25,14 +16,14 @@ Usernames = Mapping[str, Sequence[str]]
 """The names at the broker of each user of the resource: with rotation there are two during the overlap."""
 
 
-def desired(topologies: Iterable[LoadedTopology], usernames: Usernames | None = None) -> BrokerState:
-    """The state that these (validated) resources ask for. A user that is not in `usernames` has its own name."""
+def desired_state(topologies: Iterable[LoadedTopology], usernames: Usernames | None = None) -> BrokerState:
+    """Returns the state that these (validated) resources declare. A user outside of `usernames` has its own name."""
     state = empty_state()
     for item in topologies:
         spec, vhost = item.spec, item.spec.vhost
-        state[ObjectKind.VHOST].setdefault(key(vhost), {})
+        state[ObjectKind.VHOST].setdefault(Key.of(vhost), {})
         if settings := vhost_body(spec.vhost_settings):
-            state[ObjectKind.VHOST][key(vhost)] = settings
+            state[ObjectKind.VHOST][Key.of(vhost)] = settings
         limits = {"max-connections": spec.vhost_limits.max_connections, "max-queues": spec.vhost_limits.max_queues}
         state[ObjectKind.VHOST_LIMIT] |= _limits(vhost, limits)
         for kind, bodies in (
@@ -41,10 +32,10 @@ def desired(topologies: Iterable[LoadedTopology], usernames: Usernames | None = 
             (ObjectKind.POLICY, {name: policy_body(each) for name, each in spec.policies.items()}),
             (ObjectKind.OPERATOR_POLICY, {name: policy_body(each) for name, each in spec.operator_policies.items()}),
         ):
-            state[kind] |= {key(name, vhost): body for name, body in bodies.items()}
+            state[kind] |= {Key.of(name, vhost): body for name, body in bodies.items()}
         for each in super_streams.bindings(spec):
-            identity = binding_key(vhost, each.source, each.target, each.routing_key, each.arguments)
-            state[ObjectKind.BINDING][identity] = {}
+            key = Key.of_binding(vhost, each.source, each.target, each.routing_key, each.arguments)
+            state[ObjectKind.BINDING][key] = {}
         for name, user in spec.users.items():
             for username in (usernames or {}).get(name, (name,)):
                 _add_user(state, vhost, username, user)
@@ -52,7 +43,7 @@ def desired(topologies: Iterable[LoadedTopology], usernames: Usernames | None = 
 
 
 def vhost_body(settings: VhostSettings) -> Body:
-    """Only the fields that are set: the others keep the broker's values."""
+    """Returns only the fields that are set: the others keep the broker's values."""
     body = {
         "description": settings.description,
         "tags": sorted(settings.tags) if settings.tags is not None else None,
@@ -87,7 +78,7 @@ def policy_body(policy: Policy) -> Body:
 
 
 def _add_user(state: BrokerState, vhost: str, name: str, user: User) -> None:
-    state[ObjectKind.USER][key(name)] = {
+    state[ObjectKind.USER][Key.of(name)] = {
         "tags": sorted(user.tags),
         "secret": user.secret_name,
         "generated": user.credentials == "Generate",
@@ -95,14 +86,14 @@ def _add_user(state: BrokerState, vhost: str, name: str, user: User) -> None:
     limits = {"max-connections": user.limits.max_connections, "max-channels": user.limits.max_channels}
     state[ObjectKind.USER_LIMIT] |= _limits(name, limits)
     rights = user.permissions
-    state[ObjectKind.PERMISSION][key(name, vhost)] = {
+    state[ObjectKind.PERMISSION][Key.of(name, vhost)] = {
         "configure": rights.configure,
         "write": rights.write,
         "read": rights.read,
     }
     for topic in user.topic_permissions:
-        identity = Key(vhost, (name, topic.exchange))
-        state[ObjectKind.TOPIC_PERMISSION][identity] = {"write": topic.write, "read": topic.read}
+        key = Key(vhost, (name, topic.exchange))
+        state[ObjectKind.TOPIC_PERMISSION][key] = {"write": topic.write, "read": topic.read}
 
 
 def _limits(owner: str, limits: Mapping[str, int | None]) -> dict[Key, Body]:

@@ -1,4 +1,4 @@
-"""Compares the wanted with the observed state and returns the steps from one to the other. Pure.
+"""Compares the desired with the observed state and returns the steps from one to the other. Pure.
 
 The steps create and update objects that the topology names; `reconciliation.deletion` plans deletions. A change that
 the broker cannot make in place (type and arguments of an existing queue or exchange) becomes a `BLOCKED` step with the
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from broker_topology.credentials.secrets import Credentials
-from broker_topology.planning.state import LEADERLESS, USER_RIGHTS, Body, BrokerState, Key, ObjectId, ObjectKind
+from broker_topology.planning.state import LEADERLESS, USER_OBJECTS, Body, BrokerState, Key, ObjectId, ObjectKind
 
 STAGES: tuple[tuple[ObjectKind, ...], ...] = (
     (ObjectKind.VHOST, ObjectKind.USER),
@@ -41,10 +41,10 @@ class FieldChange(msgspec.Struct, frozen=True):
 
     field: str
     observed: Any
-    wanted: Any
+    desired: Any
 
     def __str__(self) -> str:
-        return f"{self.field}: {_shown(self.observed)} -> {_shown(self.wanted)}"
+        return f"{self.field}: {_shown(self.observed)} -> {_shown(self.desired)}"
 
 
 class PlanStep(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ class PlanStep(msgspec.Struct, frozen=True):
     kind: ObjectKind
     key: Key
     body: Body = {}
-    """The wanted body. The body of a user holds no password, only the observed hash if it is still correct."""
+    """The desired body. The body of a user holds no password, only the observed hash if it is still correct."""
     changes: tuple[FieldChange, ...] = ()
     reason: str = ""
 
@@ -84,20 +84,20 @@ NEVER_ELECTED = FieldChange("leader", "none (its declaration was interrupted)", 
 
 
 def plan(
-    wanted: BrokerState,
+    desired: BrokerState,
     observed: BrokerState,
     credentials: Mapping[str, Credentials | None],
     held: frozenset[ObjectId] = frozenset(),
 ) -> Plan:
-    """The steps to the wanted state, in order, without the objects in `held`.
+    """Returns the steps to the desired state, in order, without the objects in `held`.
 
-    `credentials` has the content of each wanted user's Secret; None for a password that is not generated yet.
+    `credentials` has the content of each desired user's Secret; None for a password that is not generated yet.
     """
     steps = [
         step
         for stage in STAGES
         for kind in stage
-        for step in _steps(kind, wanted[kind], observed[kind], credentials)
+        for step in _steps(kind, desired[kind], observed[kind], credentials)
         if step.object not in held
     ]
     missing = {
@@ -107,7 +107,7 @@ def plan(
     }
     for position, step in enumerate(steps):
         user = step.key.name[0]
-        if step.kind in USER_RIGHTS and user in missing:
+        if step.kind in USER_OBJECTS and user in missing:
             reason = f"waits for user {user}"
             steps[position] = msgspec.structs.replace(step, action=Action.BLOCKED, reason=reason)
     return Plan(tuple(steps))
@@ -115,51 +115,51 @@ def plan(
 
 def _steps(
     kind: ObjectKind,
-    wanted: Mapping[Key, Body],
+    desired: Mapping[Key, Body],
     observed: Mapping[Key, Body],
     credentials: Mapping[str, Credentials | None],
 ) -> Iterator[PlanStep]:
-    for identity, body in wanted.items():
-        there = observed.get(identity)
+    for key, body in desired.items():
+        there = observed.get(key)
         if kind is ObjectKind.USER:
-            step = _user(identity, body, there, credentials.get(identity.name[0]))
+            step = _user(key, body, there, credentials.get(key.name[0]))
         elif there is None:
-            step = PlanStep(Action.CREATE, kind, identity, body)
+            step = PlanStep(Action.CREATE, kind, key, body)
         elif kind is ObjectKind.VHOST:
-            step = _vhost(identity, body, there)
+            step = _vhost(key, body, there)
         else:
-            step = _difference(kind, identity, body, there)
+            step = _difference(kind, key, body, there)
         if step is not None:
             yield step
 
 
-def _difference(kind: ObjectKind, identity: Key, body: Body, there: Body) -> PlanStep | None:
-    if kind is ObjectKind.BINDING:  # its identity is all there is to compare
+def _difference(kind: ObjectKind, key: Key, body: Body, there: Body) -> PlanStep | None:
+    if kind is ObjectKind.BINDING:  # its key is all there is to compare
         return None
     if there.get(LEADERLESS):
-        return PlanStep(Action.UPDATE, kind, identity, body, (NEVER_ELECTED,))
+        return PlanStep(Action.UPDATE, kind, key, body, (NEVER_ELECTED,))
     changes = tuple(_changes(body, there))
     if not changes:
         return None
     if kind in IMMUTABLE:
         reason = f"type and arguments of an existing {kind.value} cannot be changed"
-        return PlanStep(Action.BLOCKED, kind, identity, body, changes, reason)
-    return PlanStep(Action.UPDATE, kind, identity, body, changes)
+        return PlanStep(Action.BLOCKED, kind, key, body, changes, reason)
+    return PlanStep(Action.UPDATE, kind, key, body, changes)
 
 
-def _vhost(identity: Key, body: Body, there: Body) -> PlanStep | None:
-    """Compares the wanted fields only. The others are sent along: the broker resets what a request omits."""
+def _vhost(key: Key, body: Body, there: Body) -> PlanStep | None:
+    """Compares the desired fields only. The others are sent along: the broker resets what a request omits."""
     changes = tuple(_changes(body, {name: there.get(name) for name in body}))
     kept = {name: there[name] for name in VHOST_FIELDS if there.get(name) is not None}
-    return PlanStep(Action.UPDATE, ObjectKind.VHOST, identity, {**kept, **body}, changes) if changes else None
+    return PlanStep(Action.UPDATE, ObjectKind.VHOST, key, {**kept, **body}, changes) if changes else None
 
 
-def _user(identity: Key, body: Body, there: Body | None, credentials: Credentials | None) -> PlanStep | None:
+def _user(key: Key, body: Body, there: Body | None, credentials: Credentials | None) -> PlanStep | None:
     if credentials is None and not body["generated"]:
         reason = f"secret {body['secret']} does not exist, and credentials: Import generates no password"
-        return PlanStep(Action.BLOCKED, ObjectKind.USER, identity, body, (), reason)
+        return PlanStep(Action.BLOCKED, ObjectKind.USER, key, body, (), reason)
     if there is None:
-        return PlanStep(Action.CREATE, ObjectKind.USER, identity, body)
+        return PlanStep(Action.CREATE, ObjectKind.USER, key, body)
     changes = list(_changes({"tags": body["tags"]}, {"tags": there["tags"]}))
     kept: dict[str, Any] = {}
     if credentials is None:
@@ -168,13 +168,13 @@ def _user(identity: Key, body: Body, there: Body | None, credentials: Credential
         changes.append(FieldChange("password", "another", f"as in secret {body['secret']}"))
     else:
         kept = {name: there[name] for name in ("password_hash", "hashing_algorithm")}
-    return PlanStep(Action.UPDATE, ObjectKind.USER, identity, {**body, **kept}, tuple(changes)) if changes else None
+    return PlanStep(Action.UPDATE, ObjectKind.USER, key, {**body, **kept}, tuple(changes)) if changes else None
 
 
-def _changes(wanted: Body, observed: Body) -> Iterator[FieldChange]:
-    """Differences by field, one level into `arguments` and `definition`."""
-    for field in [*wanted, *(name for name in observed if name not in wanted)]:
-        ours, theirs = wanted.get(field), observed.get(field)
+def _changes(desired: Body, observed: Body) -> Iterator[FieldChange]:
+    """Yields differences by field, one level into `arguments` and `definition`."""
+    for field in [*desired, *(name for name in observed if name not in desired)]:
+        ours, theirs = desired.get(field), observed.get(field)
         if isinstance(ours, bool) == isinstance(theirs, bool) and ours == theirs:  # 1 equals 1.0, true is not 1
             continue
         if isinstance(ours, dict) and isinstance(theirs, dict):

@@ -18,7 +18,7 @@ ANSI_COLOURS = {
 
 
 def title(step: PlanStep) -> str:
-    """The object of the step with its main property: `queue inventory.queue (quorum)`."""
+    """Returns the object of the step with its main property: `queue inventory.queue (quorum)`."""
     body = step.body
     text = f"{step.kind.value} {display_name(step.kind, step.key)}"
     match step.kind:
@@ -38,7 +38,7 @@ def title(step: PlanStep) -> str:
 
 
 def lines(plan: Plan, *, colour: bool = False) -> Iterator[str]:
-    """The whole plan, one line at a time."""
+    """Yields the whole plan, one line at a time."""
     for step in plan.steps:
         word = f"{step.action.name.lower()} " if step.action in {Action.BLOCKED, Action.MIGRATE} else ""
         line = printable(f"{step.action.value} {word}{title(step)}")
@@ -51,7 +51,7 @@ def lines(plan: Plan, *, colour: bool = False) -> Iterator[str]:
 
 
 def plain(plan: Plan) -> list[dict[str, Any]]:
-    """The steps as data. A plan holds no password."""
+    """Returns the steps as data. A plan holds no password."""
     return [
         {
             "action": step.action.name.lower(),
@@ -60,7 +60,7 @@ def plain(plan: Plan) -> list[dict[str, Any]]:
             "name": list(step.key.name),
             "title": title(step),
             "changes": [
-                {"field": each.field, "observed": each.observed, "wanted": each.wanted} for each in step.changes
+                {"field": each.field, "observed": each.observed, "desired": each.desired} for each in step.changes
             ],
             "reason": step.reason,
         }

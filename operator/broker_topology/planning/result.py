@@ -19,7 +19,7 @@ class Status(Enum):
     FAILED = "Failed"
     MIGRATING = "Migrating"
     RETAINED = "Retained"
-    """No longer wanted, and kept for the reason in the message."""
+    """No longer declared, and kept for the reason in the message."""
     DELETED = "Deleted"
 
 
@@ -34,8 +34,8 @@ class ObjectState(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, each: ObjectId, status: Status, message: str = "") -> "ObjectState":
-        kind, identity = each
-        return cls(kind, identity.vhost, display_name(kind, identity), status, message)
+        kind, key = each
+        return cls(kind, key.vhost, display_name(kind, key), status, message)
 
     def __str__(self) -> str:
         text = f"{self.kind.value} {self.name}: {self.status.value}"
@@ -58,16 +58,16 @@ class TopologyResult(msgspec.Struct, frozen=True):
     """Queues whose migration to other arguments is complete."""
     warnings: tuple[str, ...] = ()
     """Findings that do not refuse the topology."""
-    unnamed: tuple[str, ...] = ()
+    undeclared_bindings: tuple[str, ...] = ()
     """Only for a run without owner: bindings of declared queues that exist at the broker and in no file. They stay."""
 
     @property
     def ready(self) -> bool:
-        """Whether the broker holds every wanted object. Retained objects do not count against it."""
+        """Whether the broker holds every desired object. Retained objects do not count against it."""
         return all(each.status in {Status.READY, Status.RETAINED, Status.DELETED} for each in self.objects)
 
-    def of(self, *wanted: Status) -> tuple[ObjectState, ...]:
-        return tuple(each for each in self.objects if each.status in wanted)
+    def of(self, *statuses: Status) -> tuple[ObjectState, ...]:
+        return tuple(each for each in self.objects if each.status in statuses)
 
     def summary(self) -> str:
         """Counts by status: `Ready 12, Blocked 1`."""

@@ -1,13 +1,13 @@
 """Broker objects in one form, whether a Topology declares them or the broker reports them.
 
-Every object has a `Key` (its identity) and a body (the fields that can differ). Equal objects have equal bodies: `plan`
+Every object has a `Key` (its key) and a body (the fields that can differ). Equal objects have equal bodies: `plan`
 compares dictionaries.
 """
 
 import json
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -40,17 +40,17 @@ class ObjectKind(Enum):
     @property
     def section(self) -> str:
         """The field of a Topology's `spec` that declares objects of this kind, such as `operatorPolicies`."""
-        if self in {ObjectKind.VHOST, *USER_RIGHTS}:
+        if self in {ObjectKind.VHOST, *USER_OBJECTS}:
             return "vhostSettings" if self is ObjectKind.VHOST else "users"
         first, *rest = self.collection.split("-")
         return first + "".join(map(str.capitalize, rest))
 
     def body_of(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the body of an object of this kind from its entry in a list of the management API."""
+        """Returns the body of an object of this kind from its entry in a list of the management API."""
         return {field: entry[field] for field in _FIELDS[self]}
 
 
-USER_RIGHTS = frozenset({ObjectKind.USER_LIMIT, ObjectKind.TOPIC_PERMISSION, ObjectKind.PERMISSION})
+USER_OBJECTS = frozenset({ObjectKind.USER_LIMIT, ObjectKind.TOPIC_PERMISSION, ObjectKind.PERMISSION})
 """Kinds that restrict or permit a user. The first part of their key is the user's name."""
 POLICIES = (ObjectKind.POLICY, ObjectKind.OPERATOR_POLICY)
 _FIELDS = {
@@ -70,6 +70,16 @@ class Key(msgspec.Struct, frozen=True, order=True):
     """One part for most kinds. A topic permission has two: user, exchange. A binding has five: source, target kind,
     target, routing key, arguments."""
 
+    @classmethod
+    def of(cls, name: str, vhost: str = "") -> Self:
+        return cls(vhost, (name,))
+
+    @classmethod
+    def of_binding(cls, vhost: str, source: str, target: tuple[str, str], routing_key: str, arguments: Body) -> Self:
+        """Returns the key of a binding, which has no name. `target` is a pair: `queue` or `exchange`, and the name."""
+        canonical = json.dumps(arguments, sort_keys=True, separators=(",", ":")) if arguments else ""
+        return cls(vhost, (source, *target, routing_key, canonical))
+
     def __str__(self) -> str:
         return " ".join(part for part in self.name if part)
 
@@ -82,32 +92,22 @@ def empty_state() -> BrokerState:
     return {kind: {} for kind in ObjectKind}
 
 
-def key(name: str, vhost: str = "") -> Key:
-    return Key(vhost, (name,))
-
-
-def binding_key(vhost: str, source: str, target: tuple[str, str], routing_key: str, arguments: Body) -> Key:
-    """Return the key of a binding, which has no name. `target` is a pair: `queue` or `exchange`, and the name."""
-    canonical = json.dumps(arguments, sort_keys=True, separators=(",", ":")) if arguments else ""
-    return Key(vhost, (source, *target, routing_key, canonical))
-
-
-def display_name(kind: ObjectKind, identity: Key) -> str:
-    """Return the object's name without its kind. A binding is `source --routing key arguments--> target`."""
+def display_name(kind: ObjectKind, key: Key) -> str:
+    """Returns the object's name without its kind. A binding is `source --routing key arguments--> target`."""
     if kind is not ObjectKind.BINDING:
-        return str(identity)
-    source, _, target, *labels = identity.name
+        return str(key)
+    source, _, target, *labels = key.name
     label = " ".join(filter(None, labels))
     return f"{source} --{label}--> {target}" if label else f"{source} --> {target}"
 
 
 def by_kind_and_key(item: ObjectId) -> tuple[str, Key]:
-    """Sort key for messages and status lists: alphabetical by kind, then by key."""
+    """Returns a sort key for messages and status lists: alphabetical by kind, then by key."""
     return item[0].value, item[1]
 
 
 def with_defaults(arguments: Body) -> dict[str, Any]:
-    """Add the dead-letter strategy that the broker assumes when a quorum queue states none.
+    """Adds the dead-letter strategy that the broker assumes when a quorum queue states none.
 
     So a queue that states the default and one that omits it have equal arguments.
     """

@@ -1,1 +1,1 @@
-"""Brings a broker to the wanted state of an owner, repairs drift, and deletes what the owner no longer wants."""
+"""Applies an owner's desired state to a broker, repairs drift, and deletes objects that are no longer declared."""

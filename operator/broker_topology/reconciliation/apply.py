@@ -19,12 +19,17 @@ async def preview(
     secrets: CredentialStore,
     *,
     strict: bool = True,
-    accounts: AccountCredentials | None = None,
+    account_credentials: AccountCredentials | None = None,
 ) -> TopologyResult:
-    """The result that `apply` would have. Writes nothing. Raises `InvalidTopology`, `SecretError`, `BrokerError`."""
+    """Returns the result that `apply` would have. Writes nothing.
+
+    Raises `InvalidTopology`, `SecretError`, `BrokerError`.
+    """
     if strict:
         validate(topologies)
-    return await reconcile(topologies, owner="", api=api, secrets=secrets, enforce=False, accounts=accounts)
+    return await reconcile(
+        topologies, owner="", api=api, secrets=secrets, enforce=False, account_credentials=account_credentials
+    )
 
 
 async def apply(

@@ -26,7 +26,7 @@ async def apply_until_done(
     progress: Progress | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> TopologyResult:
-    """Like `reconcile`, and wait until migrations of queues are complete.
+    """Reconciles like `reconcile`, and waits until migrations of queues are complete.
 
     Each user of `rotate` gets a new password. A later run, after the overlap, deletes the previous user.
 
@@ -36,9 +36,9 @@ async def apply_until_done(
     requested = dict.fromkeys(rotate, datetime.now(UTC))
     if unknown := requested.keys() - {name for item in topologies for name in item.spec.users}:
         raise TopologyError(f"user {', '.join(sorted(unknown))} is in none of the files")
-    accounts: AccountCredentials = {}
+    account_credentials: AccountCredentials = {}
     for item in topologies:
-        accounts = {**accounts, **await rotator.before(item, requested)}
+        account_credentials = {**account_credentials, **await rotator.before(item, requested)}
     result = await reconcile(
         topologies,
         owner=owner,
@@ -46,7 +46,7 @@ async def apply_until_done(
         secrets=secrets,
         enforce=True,
         prune=prune,
-        accounts=accounts,
+        account_credentials=account_credentials,
         migrate=Migrator(patience_seconds=float("inf"), notify=notify),
         progress=progress,
     )

@@ -11,7 +11,7 @@ from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.ownership import OwnerRecord
 from broker_topology.errors import OwnershipConflict
 from broker_topology.findings import Finding
-from broker_topology.planning.state import USER_RIGHTS, Key, ObjectId, ObjectKind, by_kind_and_key
+from broker_topology.planning.state import USER_OBJECTS, Key, ObjectId, ObjectKind, by_kind_and_key
 from broker_topology.resource.model import LoadedTopology
 from broker_topology.resource.objects import User
 
@@ -58,32 +58,32 @@ class Claims:
             if other.owner == self._owner:
                 continue
             both = sorted(claims & other.claims, key=by_kind_and_key)
-            users = {identity.name[0] for kind, identity in both if kind is ObjectKind.USER}
-            for kind, identity in both:
-                name = identity.name[0]
-                if kind is ObjectKind.VHOST and len(identity.name) == 1:  # several owners may use a virtual host
+            users = {key.name[0] for kind, key in both if kind is ObjectKind.USER}
+            for kind, key in both:
+                name = key.name[0]
+                if kind is ObjectKind.VHOST and len(key.name) == 1:  # several owners may use a virtual host
                     continue
-                if kind in USER_RIGHTS and name in users:  # reported with the user
+                if kind in USER_OBJECTS and name in users:  # reported with the user
                     continue
                 if kind in {ObjectKind.USER, ObjectKind.USER_LIMIT} and name in self._shared:
                     continue
                 change = f"only that owner may change it: --owner {other.owner}"
                 hint = "declare it in one Topology only" if self._owner else change
                 path = f"spec.{kind.section}" + ("" if kind.section in WITHOUT_NAME else f".{name}")
-                message = f"{kind.value} {identity} belongs to {other.owner} already; {hint}"
-                yield Finding(self._declaring(kind, identity).origin, path, message)
+                message = f"{kind.value} {key} belongs to {other.owner} already; {hint}"
+                yield Finding(self._declaring(kind, key).origin, path, message)
 
-    def _declaring(self, kind: ObjectKind, identity: Key) -> LoadedTopology:
+    def _declaring(self, kind: ObjectKind, key: Key) -> LoadedTopology:
         for item in self._topologies:
-            if item.spec.vhost == identity.vhost:
+            if item.spec.vhost == key.vhost:
                 return item
-            if kind in {ObjectKind.USER, *USER_RIGHTS} and identity.name[0] in item.spec.users:
+            if kind in {ObjectKind.USER, *USER_OBJECTS} and key.name[0] in item.spec.users:
                 return item
         return self._topologies[0]
 
 
 def _shared_users(topologies: Sequence[LoadedTopology], peers: Sequence[LoadedTopology]) -> frozenset[str]:
-    """Users that a peer of another virtual host describes in the same way, with the same Secret."""
+    """Returns users that a peer of another virtual host describes in the same way, with the same Secret."""
     return frozenset(
         name
         for item in topologies
@@ -92,10 +92,10 @@ def _shared_users(topologies: Sequence[LoadedTopology], peers: Sequence[LoadedTo
         if other.spec.vhost != item.spec.vhost
         and other.topology.metadata.namespace == item.topology.metadata.namespace
         and (same := other.spec.users.get(name)) is not None
-        and _without_rights(same) == _without_rights(user)
+        and _without_permissions(same) == _without_permissions(user)
     )
 
 
-def _without_rights(user: User) -> User:
+def _without_permissions(user: User) -> User:
     default = User()
     return msgspec.structs.replace(user, permissions=default.permissions, topic_permissions=default.topic_permissions)

@@ -18,7 +18,7 @@ from broker_topology.broker.management_api import NOT_FOUND, ManagementApi, path
 from broker_topology.broker.ownership import OwnerRecord
 from broker_topology.errors import AccessDenied, RequestFailed
 from broker_topology.planning.plan import Action, PlanStep
-from broker_topology.planning.state import LEADERLESS, Body, BrokerState, Key, ObjectId, ObjectKind, key
+from broker_topology.planning.state import LEADERLESS, Body, BrokerState, Key, ObjectId, ObjectKind
 from broker_topology.reconciliation.retention import dead_letter_exchanges, retained
 from broker_topology.resource.model import LoadedTopology
 
@@ -44,26 +44,26 @@ class DeletionAllowance(msgspec.Struct, frozen=True):
     def of(cls, topologies: Sequence[LoadedTopology]) -> "DeletionAllowance":
         specs = [item.spec for item in topologies]
         return cls(
-            frozenset(key(name, spec.vhost) for spec in specs for name in spec.delete_with_messages.queues),
+            frozenset(Key.of(name, spec.vhost) for spec in specs for name in spec.delete_with_messages.queues),
             frozenset(spec.vhost for spec in specs if spec.delete_with_messages.vhost == spec.vhost),
         )
 
 
 class DeletionPlan(msgspec.Struct, frozen=True):
-    """The unwanted objects, and those of them that are kept, each with the reason."""
+    """The objects to delete, and those of them that are kept, each with the reason."""
 
     candidates: frozenset[ObjectId]
     kept: Mapping[ObjectId, str]
 
     def steps(self, observed: BrokerState) -> tuple[PlanStep, ...]:
-        """The deletions in the order of their execution."""
+        """Returns the deletions in the order of their execution."""
         going = self.candidates - self.kept.keys()
         return tuple(
-            PlanStep(Action.DELETE, kind, identity, observed[kind][identity])
+            PlanStep(Action.DELETE, kind, key, observed[kind][key])
             for stage in STAGES
             for kind in stage
-            for identity in sorted(observed[kind])
-            if (kind, identity) in going
+            for key in sorted(observed[kind])
+            if (kind, key) in going
         )
 
 
@@ -95,45 +95,41 @@ class Deletion:
         self._kept: dict[ObjectId, str] = {}
         self._failures: list[StepFailure] = []
 
-    async def plan(
-        self, unwanted: Iterable[ObjectId], *, trust_counts: bool = True, wait: bool = False
-    ) -> DeletionPlan:
-        """Plan the deletion without changing anything.
+    async def plan(self, objects: Iterable[ObjectId], *, trust_counts: bool = True, wait: bool = False) -> DeletionPlan:
+        """Plans the deletion without changing anything.
 
         The broker updates counts late. `trust_counts` keeps queues whose count is above 0: for callers that run again
         soon. With `wait`, a queue that the broker has not counted yet is kept.
         """
         observed = self._observed
-        candidates = frozenset((kind, identity) for kind, identity in unwanted if identity in observed[kind])
+        candidates = frozenset((kind, key) for kind, key in objects if key in observed[kind])
         kept: dict[ObjectId, str] = {}
         for each in candidates:
-            kind, identity = each
+            kind, key = each
             if each in self._shared and kind is not ObjectKind.VHOST:
                 kept[each] = f"{self._shared[each]} claims it as well"
-            elif kind in {ObjectKind.USER, ObjectKind.PERMISSION} and identity.name[0] == self._api.username:
+            elif kind in {ObjectKind.USER, ObjectKind.PERMISSION} and key.name[0] == self._api.username:
                 kept[each] = "this process connects as that user"
         inside = frozenset(each for each in candidates if each[0] is not ObjectKind.VHOST)
         queues = [
-            identity
-            for kind, identity in inside
-            if kind is ObjectKind.QUEUE and not self._may_hold(identity, observed[kind][identity])
+            key for kind, key in inside if kind is ObjectKind.QUEUE and not self._may_hold(key, observed[kind][key])
         ]
         if queues and trust_counts:
             kept |= await backlogs(self._api, queues, wait=wait)
         kept |= retained(inside, observed, kept)
-        for kind, identity in candidates - inside:
-            if reason := self._vhost_reason(identity, inside - kept.keys()):
-                kept[kind, identity] = reason
+        for kind, key in candidates - inside:
+            if reason := self._vhost_reason(key, inside - kept.keys()):
+                kept[kind, key] = reason
         return DeletionPlan(candidates, kept)
 
-    def _vhost_reason(self, identity: Key, deleted: frozenset[ObjectId]) -> str:
-        """Why this virtual host must stay, or ""."""
-        (vhost,) = identity.name
-        if user := self._shared.get((ObjectKind.VHOST, identity)):
+    def _vhost_reason(self, key: Key, deleted: frozenset[ObjectId]) -> str:
+        """Returns why this virtual host must stay, or ""."""
+        (vhost,) = key.name
+        if user := self._shared.get((ObjectKind.VHOST, key)):
             return f"{user} uses it as well"
-        if vhost not in self._record.made:
+        if vhost not in self._record.created_vhosts:
             return "it existed before"
-        if self._observed[ObjectKind.VHOST][identity]["protected_from_deletion"]:
+        if self._observed[ObjectKind.VHOST][key]["protected_from_deletion"]:
             return "it is protected from deletion"
         if vhost in self._allowance.vhosts:
             return ""
@@ -158,7 +154,7 @@ class Deletion:
                 early = [
                     step
                     for step in self._steps(stage)
-                    if (ObjectKind.EXCHANGE, key(step.key.name[0], step.key.vhost)) not in late
+                    if (ObjectKind.EXCHANGE, Key.of(step.key.name[0], step.key.vhost)) not in late
                 ]
                 await self._delete(early)
             elif stage == VHOSTS:
@@ -172,7 +168,7 @@ class Deletion:
         return [step for step in remaining if step.kind in stage]
 
     async def _delete_vhosts(self) -> None:
-        """Another client may have declared a queue meanwhile, which a deletion would include."""
+        """Deletes virtual hosts that are still empty: another client may have declared a queue meanwhile."""
         for step in self._steps(VHOSTS):
             (vhost,) = step.key.name
             queues = await self._api.get(path("queues", vhost) + "?disable_stats=true&columns=name")
@@ -183,7 +179,7 @@ class Deletion:
                 self._kept[step.object] = reason
 
     async def _delete_queues(self) -> None:
-        """The bindings between dead-lettering queues are deleted only when the queues are known to be empty."""
+        """Deletes queues. The bindings between dead-lettering queues go only when the queues are known to be empty."""
         for _ in range(2):
             queues = self._steps(QUEUES)
             if any(not self._may_hold(step.key, step.body) and _type(step) != "classic" for step in queues):
@@ -196,7 +192,7 @@ class Deletion:
         await self._delete(self._steps(QUEUES))
 
     def _may_hold(self, queue: Key, body: Body) -> bool:
-        """Whether a queue need not be empty, or cannot be anything else."""
+        """Returns whether a queue need not be empty, or cannot be anything else."""
         return queue in self._allowance.queues or queue.vhost in self._allowance.vhosts or LEADERLESS in body
 
     async def _check(self, queues: Iterable[PlanStep]) -> None:

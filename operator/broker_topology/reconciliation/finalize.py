@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from broker_topology.broker import ownership
 from broker_topology.broker.backlog import QUIET_SECONDS
-from broker_topology.broker.leaderless import mark
+from broker_topology.broker.leaderless import mark_leaderless_queues
 from broker_topology.broker.management_api import ManagementApi
 from broker_topology.broker.observe import observe
 from broker_topology.migration.context import MIGRATION_NOTE, Migrate, MigrationContext
@@ -41,7 +41,7 @@ async def finalize(
         if unfinished := await _continue_migration(context, migrate):
             return unfinished
         observed = await observe(api, record.vhosts)
-    await mark(api, observed, record.declaring)
+    await mark_leaderless_queues(api, observed, record.queues_being_declared)
     existing = [(kind, each) for kind, each in record.claims if each in observed[kind]]
     if resource.spec.deletion_policy == "Retain" or resource.spec.mode == "Plan":
         await ownership.remove(api, owner)
@@ -67,7 +67,7 @@ async def finalize(
 
 
 async def _continue_migration(context: MigrationContext, migrate: Migrate | None) -> TopologyResult | None:
-    """The result while messages of a queue are outside of it; None once they are back."""
+    """Returns the result while messages of a queue are outside of it; None once they are back."""
     if migrate is None:
         message = "the messages of a queue are being moved; the process that began that has to complete it first"
         return TopologyResult(Plan(()), failures=(("migration", message),))

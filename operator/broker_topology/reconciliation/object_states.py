@@ -10,18 +10,18 @@ from broker_topology.planning.state import BrokerState, ObjectId, ObjectKind, by
 
 
 def object_states(
-    wanted: BrokerState,
-    left: Plan,
+    desired: BrokerState,
+    remaining: Plan,
     failures: Sequence[StepFailure],
     held: Sequence[HeldObject],
     kept: Mapping[ObjectId, str],
 ) -> tuple[ObjectState, ...]:
-    """Every wanted object, then every retained one. `left` is the difference after the last read of the broker."""
+    """Returns the desired objects, then the retained ones. `remaining` is the difference after the last read."""
     refused = {each.step.object: each.reason for each in failures}
-    steps = {step.object: step for step in left.steps}
+    steps = {step.object: step for step in remaining.steps}
     moving = {each.object: each for each in held}
     states: list[ObjectState] = []
-    for each in ((kind, identity) for kind in ObjectKind for identity in wanted[kind]):
+    for each in ((kind, key) for kind in ObjectKind for key in desired[kind]):
         if each in moving:
             status = Status.BLOCKED if moving[each].blocked else Status.MIGRATING
             states.append(ObjectState.of(each, status, moving[each].message))
@@ -39,7 +39,7 @@ def object_states(
     states += [
         ObjectState.of(each, Status.FAILED, reason)
         for each, reason in refused.items()
-        if each not in kept and each[1] not in wanted[each[0]]
+        if each not in kept and each[1] not in desired[each[0]]
     ]
     return tuple(states)
 

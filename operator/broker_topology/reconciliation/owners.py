@@ -27,14 +27,14 @@ class OwnerSummary(msgspec.Struct, frozen=True):
 
 
 async def owners(api: ManagementApi) -> list[OwnerSummary]:
-    """Every owner that has a record, sorted by name. Raises `BrokerError`."""
+    """Returns every owner that has a record, sorted by name. Raises `BrokerError`."""
     known = await ownership.records(api)
     observed = await observe(api, {vhost for record in known.values() for vhost in record.vhosts})
     return [
         OwnerSummary(
             owner,
             len(record.claims),
-            sum(identity not in observed[kind] for kind, identity in record.claims),
+            sum(key not in observed[kind] for kind, key in record.claims),
             _migrating(record),
         )
         for owner, record in sorted(known.items())
@@ -45,7 +45,7 @@ async def disown(api: ManagementApi, owner: str) -> int:
     """Removes the record of an owner and returns the number of its objects, which stay. Another owner can claim them.
 
     Raises `BrokerError`. Raises `DisownRefused` when the owner is unknown, or while it migrates a queue: only its
-    record has the wanted arguments of that queue.
+    record has the desired arguments of that queue.
     """
     known = await ownership.records(api)
     record = known.get(owner)

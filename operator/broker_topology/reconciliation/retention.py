@@ -1,4 +1,4 @@
-"""Finds the unwanted objects that must be retained. Pure.
+"""Finds the objects that are no longer declared and must be retained. Pure.
 
 A queue that holds messages is retained with everything that decides where its messages go: its dead-letter exchange,
 the bindings and queues behind that, the policies that apply to it. Objects that others at the broker use are retained
@@ -7,7 +7,7 @@ as well.
 
 from collections.abc import Iterator, Mapping
 
-from broker_topology.planning.state import POLICIES, BrokerState, Key, ObjectId, ObjectKind, by_kind_and_key, key
+from broker_topology.planning.state import POLICIES, BrokerState, Key, ObjectId, ObjectKind, by_kind_and_key
 from broker_topology.resource.expressions import matches
 
 DEAD_LETTER, DEAD_LETTER_KEY = "x-dead-letter-exchange", "x-dead-letter-routing-key"
@@ -17,16 +17,16 @@ QUEUE_POLICIES = frozenset({"all", "queues", "classic_queues", "quorum_queues", 
 def retained(
     candidates: frozenset[ObjectId], observed: BrokerState, reasons: Mapping[ObjectId, str]
 ) -> dict[ObjectId, str]:
-    """The retained objects of `candidates`, each with the reason; `reasons` has the queues that are in use."""
+    """Returns the retained objects of `candidates`, each with the reason; `reasons` has the queues that are in use."""
     kept = {each: reasons[each] for each in candidates if each in reasons}
     if not candidates:
         return kept
     while True:
         staying = {
-            (kind, identity)
+            (kind, key)
             for kind in ObjectKind
-            for identity in observed[kind]
-            if (kind, identity) not in candidates or (kind, identity) in kept
+            for key in observed[kind]
+            if (kind, key) not in candidates or (kind, key) in kept
         }
         new = {
             needed: why
@@ -39,63 +39,63 @@ def retained(
 
 
 def dead_letter_exchanges(queues: Mapping[Key, Mapping[str, object]], candidates: frozenset[ObjectId]) -> set[ObjectId]:
-    """The exchanges to which the queues in `candidates` dead-letter by their arguments."""
+    """Returns the exchanges to which the queues in `candidates` dead-letter by their arguments."""
     return {
-        (ObjectKind.EXCHANGE, key(str(arguments[DEAD_LETTER]), identity.vhost))
-        for identity, body in queues.items()
-        if (ObjectKind.QUEUE, identity) in candidates
+        (ObjectKind.EXCHANGE, Key.of(str(arguments[DEAD_LETTER]), key.vhost))
+        for key, body in queues.items()
+        if (ObjectKind.QUEUE, key) in candidates
         and isinstance(arguments := body["arguments"], Mapping)
         and arguments.get(DEAD_LETTER)
     }
 
 
 def _needs(staying: set[ObjectId], observed: BrokerState, kept: frozenset[ObjectId]) -> Iterator[tuple[ObjectId, str]]:
-    """The objects that a staying object needs directly, each with the reason."""
+    """Yields the objects that a staying object needs directly, each with the reason."""
     routes: dict[ObjectId, list[ObjectId]] = {}
-    for identity in observed[ObjectKind.BINDING]:
-        source = (ObjectKind.EXCHANGE, key(identity.name[0], identity.vhost))
-        routes.setdefault(source, []).append((ObjectKind.BINDING, identity))
-    for kind, identity in sorted(staying, key=by_kind_and_key):
-        vhost = identity.vhost
+    for key in observed[ObjectKind.BINDING]:
+        source = (ObjectKind.EXCHANGE, Key.of(key.name[0], key.vhost))
+        routes.setdefault(source, []).append((ObjectKind.BINDING, key))
+    for kind, key in sorted(staying, key=by_kind_and_key):
+        vhost = key.vhost
         if kind is ObjectKind.QUEUE:
-            yield from _needs_of_queue(identity, observed, routes, holds=(kind, identity) in kept)
+            yield from _needs_of_queue(key, observed, routes, holds=(kind, key) in kept)
         elif kind is ObjectKind.EXCHANGE:
-            alternate = observed[kind][identity]["arguments"].get("alternate-exchange")
+            alternate = observed[kind][key]["arguments"].get("alternate-exchange")
             if alternate:
-                yield from _path(vhost, str(alternate), routes, f"exchange {identity} sends it what it cannot route")
+                yield from _path(vhost, str(alternate), routes, f"exchange {key} sends it what it cannot route")
         elif kind is ObjectKind.BINDING:
-            origin, target_kind, target, *_ = identity.name
-            yield (ObjectKind.EXCHANGE, key(origin, vhost)), f"a binding from it to {target} stays"
-            yield (ObjectKind(target_kind), key(target, vhost)), f"a binding from exchange {origin} to it stays"
+            origin, target_kind, target, *_ = key.name
+            yield (ObjectKind.EXCHANGE, Key.of(origin, vhost)), f"a binding from it to {target} stays"
+            yield (ObjectKind(target_kind), Key.of(target, vhost)), f"a binding from exchange {origin} to it stays"
         elif kind is ObjectKind.POLICY:
-            definition = observed[kind][identity]["definition"]
+            definition = observed[kind][key]["definition"]
             for field in ("dead-letter-exchange", "alternate-exchange"):
                 if definition.get(field):
-                    yield from _path(vhost, str(definition[field]), routes, f"policy {identity} names it")
+                    yield from _path(vhost, str(definition[field]), routes, f"policy {key} names it")
 
 
 def _needs_of_queue(
-    identity: Key, observed: BrokerState, routes: Mapping[ObjectId, list[ObjectId]], *, holds: bool
+    key: Key, observed: BrokerState, routes: Mapping[ObjectId, list[ObjectId]], *, holds: bool
 ) -> Iterator[tuple[ObjectId, str]]:
-    arguments = observed[ObjectKind.QUEUE][identity]["arguments"]
+    arguments = observed[ObjectKind.QUEUE][key]["arguments"]
     exchange = arguments.get(DEAD_LETTER)
-    why = f"queue {identity} dead-letters to it"
+    why = f"queue {key} dead-letters to it"
     if exchange:
-        yield from _path(identity.vhost, str(exchange), _matching(routes, observed, identity, arguments), why)
+        yield from _path(key.vhost, str(exchange), _matching(routes, observed, key, arguments), why)
     elif exchange == "" and arguments.get(DEAD_LETTER_KEY):
-        yield (ObjectKind.QUEUE, key(str(arguments[DEAD_LETTER_KEY]), identity.vhost)), why
+        yield (ObjectKind.QUEUE, Key.of(str(arguments[DEAD_LETTER_KEY]), key.vhost)), why
     if holds:
         for kind in POLICIES:
             for policy, body in observed[kind].items():
-                if policy.vhost == identity.vhost and _applies(body, identity.name[0]):
-                    yield (kind, policy), f"it applies to queue {identity}, which stays"
+                if policy.vhost == key.vhost and _applies(body, key.name[0]):
+                    yield (kind, policy), f"it applies to queue {key}, which stays"
 
 
 def _matching(
     routes: Mapping[ObjectId, list[ObjectId]], observed: BrokerState, queue: Key, arguments: Mapping[str, object]
 ) -> Mapping[ObjectId, list[ObjectId]]:
-    """A queue that dead-letters with a fixed key to a direct exchange needs the bindings of that key only."""
-    exchange = key(str(arguments[DEAD_LETTER]), queue.vhost)
+    """Returns only bindings of the key, for a queue that dead-letters with a fixed key to a direct exchange."""
+    exchange = Key.of(str(arguments[DEAD_LETTER]), queue.vhost)
     direct = observed[ObjectKind.EXCHANGE].get(exchange, {}).get("type") == "direct"
     if not direct or DEAD_LETTER_KEY not in arguments:
         return routes
@@ -110,8 +110,8 @@ def _matching(
 def _path(
     vhost: str, exchange: str, routes: Mapping[ObjectId, list[ObjectId]], why: str
 ) -> Iterator[tuple[ObjectId, str]]:
-    """A needed exchange, and the bindings from it."""
-    needed = (ObjectKind.EXCHANGE, key(exchange, vhost))
+    """Yields a needed exchange, and the bindings from it."""
+    needed = (ObjectKind.EXCHANGE, Key.of(exchange, vhost))
     yield needed, why
     for binding in routes.get(needed, ()):
         yield binding, f"exchange {exchange} needs it"

@@ -84,7 +84,7 @@ def _size_errors(
 
 
 def _plain_errors(value: object, path: Parts) -> Iterator[tuple[Parts, str]]:
-    """Free-form arguments are sent as JSON; YAML has more types (dates, sets, infinities)."""
+    """Checks free-form arguments, which are sent as JSON; YAML has more types (dates, sets, infinities)."""
     if isinstance(value, dict):
         for name, item in value.items():
             if not isinstance(name, str):
@@ -126,9 +126,9 @@ def _string_problem(value: object, expected: Any) -> str | None:
 
 def _number_problem(value: object, expected: Any) -> str | None:
     whole = isinstance(expected, inspect.IntType)
-    wanted = "a whole number" if whole else "a number"
+    expected_type = "a whole number" if whole else "a number"
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        return f"must be {wanted}, not {_kind(value)}"
+        return f"must be {expected_type}, not {_kind(value)}"
     if expected.ge is not None and value < expected.ge:
         return f"must be at least {expected.ge}, not {value}"
     if expected.gt is not None and value <= expected.gt:
@@ -149,7 +149,7 @@ _SCALARS: dict[type, Callable[[object, Any], str | None]] = {
 
 
 def _kind(value: object) -> str:
-    """The name of the type of this value in YAML."""
+    """Returns the name of the type of this value in YAML."""
     if value is None:
         return "empty"
     names = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list"}

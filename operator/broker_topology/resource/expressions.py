@@ -12,7 +12,7 @@ from broker_topology.resource.fields import NOTHING
 
 
 def matches(expression: str, name: str) -> bool | None:
-    """Whether the expression matches somewhere in the name, by bytes, as the broker searches.
+    """Returns whether the expression matches somewhere in the name, by bytes, as the broker searches.
 
     None if Python cannot evaluate the expression.
     """
@@ -21,7 +21,7 @@ def matches(expression: str, name: str) -> bool | None:
 
 
 def permits(permission: str, name: str) -> bool | None:
-    """Like `matches`, but an empty permission permits nothing: RabbitMQ reads it as `^$`."""
+    """Returns what `matches` does, but an empty permission permits nothing: RabbitMQ reads it as `^$`."""
     return matches(permission or NOTHING, name)
 
 

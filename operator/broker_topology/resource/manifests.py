@@ -46,7 +46,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def load(paths: Iterable[str | Path]) -> list[LoadedTopology]:
-    """Every `Topology` in the given files and folders, in a stable order. The graph is not checked: see `rules`.
+    """Loads every `Topology` in the given files and folders, in a stable order. `rules` checks the graph.
 
     Raises `InvalidTopology` with the errors of all files.
     """
@@ -64,7 +64,7 @@ def load(paths: Iterable[str | Path]) -> list[LoadedTopology]:
 
 
 def parse(text: str, name: str = "<text>") -> list[LoadedTopology]:
-    """Like `load`, for the text of one file; findings name the file `name`."""
+    """Parses the text of one file, like `load`; findings name the file `name`."""
     findings: list[Finding] = []
     loaded = list(_parse(text, name, findings))
     if findings:
@@ -98,7 +98,7 @@ def _inside(path: Path) -> list[Path]:
 
 
 def _missing_resources(folder: Path) -> Iterator[Finding]:
-    """The files that a kustomization in the folder names and that do not exist."""
+    """Yields the files that a kustomization in the folder names and that do not exist."""
     for kustomization in (folder / name for name in sorted(KUSTOMIZATION_NAMES)):
         if not kustomization.is_file():
             continue
@@ -113,7 +113,7 @@ def _missing_resources(folder: Path) -> Iterator[Finding]:
 
 
 def _is_local_file(resource: str) -> bool:
-    """Only kustomize can resolve folders and addresses."""
+    """Returns whether it is a file: only kustomize can resolve folders and addresses."""
     return resource.endswith((".yaml", ".yml")) and "://" not in resource
 
 
@@ -156,12 +156,12 @@ def _yaml_error(exc: Exception) -> str:
 
 
 def with_vhost(topologies: Iterable[LoadedTopology], vhost: str) -> list[LoadedTopology]:
-    """The same resources in another virtual host."""
+    """Returns the same resources in another virtual host."""
     return [_with(item, vhost=vhost) for item in topologies]
 
 
 def with_strict(topologies: Iterable[LoadedTopology]) -> list[LoadedTopology]:
-    """The same resources with `strict: true`."""
+    """Returns the same resources with `strict: true`."""
     return [_with(item, strict=True) for item in topologies]
 
 

@@ -23,7 +23,7 @@ class QueueArgument(NamedTuple):
     factor: int = 1
 
     def to_field(self, value: Any) -> Any:
-        """The value of the field; a value of another type stays as it is."""
+        """Returns the value of the field; a value of another type stays as it is."""
         if self.factor == 1 or not isinstance(value, int):
             return value
         return value // self.factor if value % self.factor == 0 else value / self.factor
@@ -78,7 +78,7 @@ FIELDS = {each.name: each.field for each in ARGUMENTS if each.field}
 
 
 def queue_arguments(queue: Queue) -> dict[str, Any]:
-    """All arguments of the declaration, with this engine's defaults. A field repeated in `arguments` is refused before.
+    """Returns all arguments of the declaration, with this engine's defaults. `rules` refuses duplicates of fields.
 
     A quorum queue dead-letters at least once, which needs `reject-publish`, unless the spec says otherwise.
     """

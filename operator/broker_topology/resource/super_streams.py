@@ -8,13 +8,13 @@ from broker_topology.resource.objects import Binding, Exchange, Queue, SuperStre
 
 
 def exchanges(spec: Spec) -> dict[str, Exchange]:
-    """All exchanges of a resource, including those of super streams."""
+    """Returns all exchanges of a resource, including those of super streams."""
     made = {name: Exchange(type="direct", arguments={"x-super-stream": True}) for name in spec.super_streams}
     return made | spec.exchanges
 
 
 def queues(spec: Spec) -> dict[str, Queue]:
-    """All queues of a resource, including the partitions of super streams."""
+    """Returns all queues of a resource, including the partitions of super streams."""
     made = {
         partition(name, number): Queue(
             type="stream",
@@ -29,7 +29,7 @@ def queues(spec: Spec) -> dict[str, Queue]:
 
 
 def bindings(spec: Spec) -> list[Binding]:
-    """All bindings of a resource, those of super streams last."""
+    """Returns all bindings of a resource, those of super streams last."""
     return spec.bindings + [
         Binding(
             source=name,
@@ -43,10 +43,10 @@ def bindings(spec: Spec) -> list[Binding]:
 
 
 def partition(name: str, number: int) -> str:
-    """The name of the stream of this partition, counted from 0."""
+    """Returns the name of the stream of this partition, counted from 0."""
     return f"{name}-{number}"
 
 
 def routing_keys(stream: SuperStream) -> list[str]:
-    """One key for each partition (`rules` refuses a list of another length)."""
+    """Returns one key for each partition (`rules` refuses a list of another length)."""
     return stream.routing_keys or [str(number) for number in range(stream.partitions)]

@@ -22,14 +22,14 @@ class BrokerAccounts(msgspec.Struct, frozen=True):
     """By name at the broker; None for a password that is not generated yet."""
 
 
-async def accounts(
+async def resolve_accounts(
     topologies: Sequence[LoadedTopology],
     secrets: CredentialStore,
-    rotated: AccountCredentials | None = None,
+    account_credentials: AccountCredentials | None = None,
     *,
     generate: bool,
 ) -> BrokerAccounts:
-    """The users that `rotated` names, and for all others those in their Secrets.
+    """Returns the users in `account_credentials`, and for all others those in their Secrets.
 
     With `generate`, missing passwords are generated and stored first. Raises `SecretError`.
     """
@@ -39,7 +39,9 @@ async def accounts(
         for name, user in item.spec.users.items():
             secret = user.secret_name or ""  # `rules` refuses users without one
             first = f"{name}.1" if user.rotation is not None else name
-            found: dict[str, Credentials | None] = {each.username: each for each in (rotated or {}).get(name, ())}
+            found: dict[str, Credentials | None] = {
+                each.username: each for each in (account_credentials or {}).get(name, ())
+            }
             if not found and generate and user.credentials == "Generate":
                 made = await ensured(secrets, secret, name, first)
                 found = {made.username: made}
@@ -52,7 +54,7 @@ async def accounts(
 
 
 def name_conflicts(resource: LoadedTopology, name: str) -> Iterator[Finding]:
-    """The users whose names a rotation of user `name` needs for its generations."""
+    """Yields the users whose names a rotation of user `name` needs for its generations."""
     for other in resource.spec.users:
         if other != name and is_account_of(name, other):
             message = f"is a name that the rotation of user {name} needs; choose another one"

@@ -48,7 +48,7 @@ class CredentialSet(msgspec.Struct, frozen=True):
         return tuple(each for each in (self.current, self.pending, self.previous) if each is not None)
 
     def data(self) -> dict[str, str]:
-        """The whole content of the Secret."""
+        """Returns the whole content of the Secret."""
         data = dict(self.rest)
         for field, prefix in PREFIXES.items():
             each: Credentials | None = getattr(self, field)
@@ -110,7 +110,7 @@ class WaitUntil(msgspec.Struct, frozen=True):
 
 
 def decide(name: str, facts: RotationFacts) -> UpdateSecret | WaitUntil:
-    """The next step for the user `name` of the topology."""
+    """Returns the next step for the user `name` of the topology."""
     held, now = facts.credential_set, facts.now
     if held.current is None:
         return _create(name, facts)
@@ -128,19 +128,19 @@ def decide(name: str, facts: RotationFacts) -> UpdateSecret | WaitUntil:
 
 
 def next_name(name: str, known: Iterable[str]) -> str:
-    """The name of a generation after all that are known."""
+    """Returns the name of a generation after all that are known."""
     pattern = re.compile(rf"{re.escape(name)}\.([0-9]{{1,9}})")
     used = [int(found[1]) for each in known if (found := pattern.fullmatch(each)) is not None]
     return f"{name}.{max(used, default=0) + 1}"
 
 
 def is_account_of(name: str, username: str) -> bool:
-    """Whether a user at the broker is a generation of the user `name` of a topology."""
+    """Returns whether a user at the broker is a generation of the user `name` of a topology."""
     return re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", username) is not None
 
 
 def _create(name: str, facts: RotationFacts) -> UpdateSecret:
-    """Create a new or lost Secret. Processes that still use a lost Secret's account keep it for the overlap."""
+    """Creates a new or lost Secret. Processes that still use a lost Secret's account keep it for the overlap."""
     first = generate(next_name(name, facts.known))
     accounts = [each for each in facts.known if is_account_of(name, each) and facts.known[each]]
     previous = None
@@ -161,7 +161,7 @@ def _switch(
 
 
 def _remove_previous(facts: RotationFacts, held: CredentialSet, previous: Credentials) -> UpdateSecret | WaitUntil:
-    """The previous user stays for the overlap, and as long again while a client is connected as that user."""
+    """Removes the previous user after the overlap; it stays as long again while a client is connected as that user."""
     minutes = facts.rotation.overlap_minutes if facts.rotation is not None else OVERLAP_MINUTES
     overlap = timedelta(minutes=minutes)
     over = (held.rotated_at or facts.now) + overlap

@@ -1,8 +1,8 @@
 """Executes rotations, before and after a `reconcile` of the same resource:
 
 rotator = Rotator(secrets, api)
-accounts = await rotator.before(resource)
-result = await reconcile([resource], accounts=accounts, …)
+account_credentials = await rotator.before(resource)
+result = await reconcile([resource], account_credentials=account_credentials, …)
 rotations = await rotator.after(resource, result)
 """
 
@@ -15,7 +15,7 @@ from broker_topology.broker.management_api import ManagementApi, path
 from broker_topology.credentials.secrets import Credentials, CredentialStore
 from broker_topology.errors import InvalidTopology, SecretError
 from broker_topology.planning.result import Status, TopologyResult
-from broker_topology.planning.state import USER_RIGHTS, ObjectKind
+from broker_topology.planning.state import USER_OBJECTS, ObjectKind
 from broker_topology.resource.model import LoadedTopology
 from broker_topology.resource.objects import User
 from broker_topology.rotation.accounts import AccountCredentials, name_conflicts
@@ -60,7 +60,7 @@ class Rotator:
         self._known: Mapping[str, str] | None = None
 
     async def current(self, resource: LoadedTopology) -> AccountCredentials:
-        """The users that must exist at the moment. Writes nothing and rotates nothing. Raises `SecretError`."""
+        """Returns the users that must exist at the moment. Writes nothing and rotates nothing. Raises `SecretError`."""
         found = {name: await self._read(name, secret) for name, _, secret in _generated(resource)}
         return {name: held.accounts for name, (held, _) in found.items() if held.accounts}
 
@@ -104,7 +104,7 @@ class Rotator:
         return RotationStatus(states, min(times, default=None), tuple(switched))
 
     async def _read(self, name: str, secret: str) -> tuple[CredentialSet, str]:
-        """The credentials in a Secret, and its version."""
+        """Returns the credentials in a Secret, and its version."""
         contents = await self._secrets.contents(secret)
         held = credential_set(secret, contents.data)
         for each in held.accounts:
@@ -158,18 +158,18 @@ class Rotator:
 
 
 def _generated(resource: LoadedTopology) -> Iterator[tuple[str, User, str]]:
-    """The users whose passwords this package generates, each with the name of its Secret."""
+    """Yields the users whose passwords this package generates, each with the name of its Secret."""
     for name, user in resource.spec.users.items():
         if user.credentials == "Generate" and user.secret_name:
             yield name, user, user.secret_name
 
 
 def _is_prepared(username: str, result: TopologyResult) -> bool:
-    """Whether the broker holds this user with all its rights."""
+    """Returns whether the broker holds this user with all its rights."""
     own = [
         each
         for each in result.objects
-        if each.kind in {ObjectKind.USER, *USER_RIGHTS}
+        if each.kind in {ObjectKind.USER, *USER_OBJECTS}
         and (each.name == username or each.name.startswith(f"{username} "))
     ]
     return any(each.kind is ObjectKind.USER for each in own) and all(each.status is Status.READY for each in own)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from broker_topology.findings import did_you_mean
-from broker_topology.planning.desired import desired
+from broker_topology.planning.desired import desired_state
 from broker_topology.planning.state import BrokerState, ObjectId, ObjectKind, empty_state
 from broker_topology.resource.expressions import permits
 from broker_topology.resource.model import LoadedTopology
@@ -28,7 +28,7 @@ class VhostGraph:
 
     def __init__(self, topologies: list[LoadedTopology], existing: BrokerState) -> None:
         self.topologies = topologies
-        declared = desired(topologies)
+        declared = desired_state(topologies)
         exchanges, queues, bindings = (
             existing[kind] | declared[kind] for kind in (ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING)
         )
@@ -41,7 +41,7 @@ class VhostGraph:
         self.routes = RoutingTable(exchanges, bindings)
 
     def matched(self, expression: str) -> bool | None:
-        """Whether a permission matches any exchange or queue; None if Python cannot evaluate the expression."""
+        """Returns whether a permission matches any exchange or queue; None if Python cannot evaluate the expression."""
         if expression not in self._matched:
             found = {permits(expression, name) for name in {*self._exchange_types, *self._queue_names}}
             self._matched[expression] = None if None in found else True in found
@@ -64,15 +64,19 @@ class VhostGraph:
 
 
 def graphs(
-    topologies: Iterable[LoadedTopology], observed: BrokerState | None, deleted: frozenset[ObjectId]
+    topologies: Iterable[LoadedTopology], observed: BrokerState | None, to_be_deleted: frozenset[ObjectId]
 ) -> Iterator[VhostGraph]:
-    """One graph for each virtual host, with the objects of `observed` that are not about to be `deleted`."""
+    """Yields one graph for each virtual host, with the objects of `observed` that are not `to_be_deleted`."""
     by_vhost: dict[str, list[LoadedTopology]] = {}
     for item in topologies:
         by_vhost.setdefault(item.spec.vhost, []).append(item)
     for vhost, items in by_vhost.items():
         existing = {
-            kind: {each: body for each, body in objects.items() if each.vhost == vhost and (kind, each) not in deleted}
+            kind: {
+                each: body
+                for each, body in objects.items()
+                if each.vhost == vhost and (kind, each) not in to_be_deleted
+            }
             for kind, objects in (observed or empty_state()).items()
         }
         yield VhostGraph(items, existing)

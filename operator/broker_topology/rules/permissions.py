@@ -18,7 +18,7 @@ PERMITS_NOTHING = frozenset({"", NOTHING})
 
 
 def permission_findings(item: LoadedTopology, graph: VhostGraph) -> Iterator[Finding]:
-    """The findings about the users of one resource."""
+    """Yields the findings about the users of one resource."""
     for name, user in item.spec.users.items():
         ref = ObjectRef(item.origin, "users", name)
         if not user.secret_name:

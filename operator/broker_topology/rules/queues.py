@@ -24,7 +24,7 @@ HINTS = {
 
 
 def queue_findings(item: LoadedTopology, graph: VhostGraph) -> Iterator[Finding]:
-    """The findings about the queues of one resource."""
+    """Yields the findings about the queues of one resource."""
     for name, queue in item.spec.queues.items():
         ref = ObjectRef(item.origin, "queues", name)
         for where, message in _errors(name, queue, graph):
@@ -33,7 +33,7 @@ def queue_findings(item: LoadedTopology, graph: VhostGraph) -> Iterator[Finding]
 
 
 def argument_errors(kind: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The arguments that the broker refuses on this type of queue, each with a message."""
+    """Yields the arguments that the broker refuses on this type of queue, each with a message."""
     for argument, value in arguments.items():
         if argument == "x-queue-type":
             yield f"arguments.{argument}", "use the field type"
@@ -46,7 +46,7 @@ def argument_errors(kind: str, arguments: Mapping[str, Any]) -> Iterator[tuple[s
 
 
 def argument_warnings(ref: ObjectRef, kind: str, arguments: Mapping[str, Any]) -> Iterator[Finding]:
-    """The arguments that the broker ignores, and those that are only checked as a field."""
+    """Yields the arguments that the broker ignores, and those that are only checked as a field."""
     for argument in arguments:
         if argument in FIELDS and argument in KNOWN[kind]:
             message = f"is not checked in this form; the field {FIELDS[argument]} is"

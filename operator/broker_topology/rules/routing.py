@@ -41,7 +41,7 @@ class RoutingTable:
                 self._patterns[source].append(binding)
 
     def queues(self, exchange: str, routing_key: str | None) -> set[str]:
-        """The queues that a message can reach. None means any key: every binding counts.
+        """Returns the queues that a message can reach. None means any key: every binding counts.
 
         Every binding of a headers exchange, and of an exchange that routes by hash, counts as a match.
         """

@@ -11,7 +11,7 @@ from broker_topology.rules.queues import argument_errors, argument_warnings
 
 
 def setting_findings(item: LoadedTopology) -> Iterator[Finding]:
-    """The findings about these parts of one resource."""
+    """Yields the findings about these parts of one resource."""
     spec = item.spec
     for where, message in _settings(item):
         yield Finding(item.origin, f"spec.{where}", message)

@@ -2,8 +2,8 @@
 
 The broker checks one object at a time and accepts most mistakes that make a topology useless: a dead-letter exchange
 that does not exist, a permission that matches nothing. All findings are reported at once, each with its file and path.
-Errors are what the broker refuses and what contradicts the files. Warnings are what the broker accepts and what is
-probably a mistake; they are errors in a resource with `strict`.
+An error is a declaration that the broker refuses or that contradicts another declaration. A warning is one that the
+broker accepts but that is probably a mistake; in a resource with `strict` it is an error.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ import msgspec
 
 from broker_topology.errors import InvalidTopology
 from broker_topology.findings import Finding, ObjectRef, errors_in
-from broker_topology.planning.state import BrokerState, ObjectId, binding_key
+from broker_topology.planning.state import BrokerState, Key, ObjectId
 from broker_topology.resource import super_streams
 from broker_topology.resource.model import LoadedTopology, VhostSettings
 from broker_topology.resource.objects import Binding, User
@@ -40,17 +40,17 @@ def check(
     topologies: Sequence[LoadedTopology],
     peers: Sequence[LoadedTopology] = (),
     observed: BrokerState | None = None,
-    deleted: frozenset[ObjectId] = frozenset(),
+    to_be_deleted: frozenset[ObjectId] = frozenset(),
 ) -> list[Finding]:
-    """Every error and warning in these resources, sorted by file and position in it.
+    """Returns every error and warning in these resources, sorted by file and position in it.
 
-    References may be to objects of `peers`, and to objects that the broker holds (`observed`) and that are not about to
-    be `deleted`. The peers themselves are not checked.
+    References may be to objects of `peers`, and to objects that the broker holds (`observed`), except those
+    `to_be_deleted`. The peers themselves are not checked.
     """
     found = list(_duplicates(topologies))
     checked = {id(item) for item in topologies}
     strict = {id(item.origin) for item in topologies if item.spec.strict}
-    for graph in graphs([*peers, *topologies], observed, deleted):
+    for graph in graphs([*peers, *topologies], observed, to_be_deleted):
         for item in graph.topologies:
             if id(item) in checked:
                 found += _findings(item, graph)
@@ -72,13 +72,13 @@ def _findings(item: LoadedTopology, graph: VhostGraph) -> Iterator[Finding]:
 
 
 def _duplicates(topologies: Sequence[LoadedTopology]) -> Iterator[Finding]:
-    """An object belongs to exactly one resource: two would overwrite each other for ever."""
+    """Reports objects that two resources declare: both would overwrite them for ever."""
     owners: dict[tuple[str, ...], tuple[LoadedTopology, ObjectRef]] = {}
     users: dict[str, tuple[LoadedTopology, User]] = {}
     secrets: dict[tuple[str | None, str], str] = {}
     for item in topologies:
-        for identity, ref in _identities(item):
-            other, first_ref = owners.setdefault(identity, (item, ref))
+        for key, ref in _object_keys(item):
+            other, first_ref = owners.setdefault(key, (item, ref))
             if first_ref is not ref:
                 where = first_ref if other is item else f"{other.origin}: {first_ref}"
                 yield ref.finding(f"is already defined at {where}")
@@ -97,7 +97,7 @@ def _duplicates(topologies: Sequence[LoadedTopology]) -> Iterator[Finding]:
                 )
 
 
-def _identities(item: LoadedTopology) -> Iterator[tuple[tuple[str, ...], ObjectRef]]:
+def _object_keys(item: LoadedTopology) -> Iterator[tuple[tuple[str, ...], ObjectRef]]:
     spec = item.spec
 
     def ref(section: str, name: str | int | None = None) -> ObjectRef:
@@ -110,8 +110,8 @@ def _identities(item: LoadedTopology) -> Iterator[tuple[tuple[str, ...], ObjectR
         for number in range(stream.partitions):
             yield (spec.vhost, "queues", super_streams.partition(name, number)), ref("superStreams", name)
     for position, each in enumerate(spec.bindings):
-        identity = binding_key(spec.vhost, each.source, each.target, each.routing_key, each.arguments)
-        yield (spec.vhost, "bindings", *identity.name), ref("bindings", position)
+        key = Key.of_binding(spec.vhost, each.source, each.target, each.routing_key, each.arguments)
+        yield (spec.vhost, "bindings", *key.name), ref("bindings", position)
     for limit in ("max_connections", "max_queues"):
         if getattr(spec.vhost_limits, limit) is not None:
             yield (spec.vhost, "vhostLimits", limit), ref("vhostLimits")
@@ -120,7 +120,7 @@ def _identities(item: LoadedTopology) -> Iterator[tuple[tuple[str, ...], ObjectR
 
 
 def _named(item: LoadedTopology) -> Iterator[tuple[str, str]]:
-    """Each section of named objects with each name in it."""
+    """Yields each section of named objects with each name in it."""
     spec = item.spec
     for section, names in (
         ("exchanges", spec.exchanges),
@@ -147,7 +147,7 @@ def _names(item: LoadedTopology) -> Iterator[Finding]:
 
 
 def _name_errors(name: str, *, declared: bool = False) -> Iterator[str]:
-    """`declared` is true for the name of an exchange or a queue."""
+    """Yields the errors in a name; `declared` is true for the name of an exchange or a queue."""
     if not name:
         yield "the name is empty"
     if name in UNADDRESSABLE:
@@ -221,7 +221,7 @@ def _binding_errors(binding: Binding, graph: VhostGraph) -> Iterator[tuple[str, 
 
 
 def _ignored_parts(binding: Binding, graph: VhostGraph) -> Iterator[tuple[str, str]]:
-    """Parts of a binding that its exchange ignores are usually mistakes."""
+    """Reports parts of a binding that its exchange ignores: they are usually mistakes."""
     kind = graph.exchange_type(binding.source)
     if kind == "headers" and not [name for name in binding.arguments if name != "x-match"]:
         yield "arguments", "a headers exchange matches on headers; name at least one"

@@ -49,7 +49,7 @@ def from_secret(data: Mapping[str, str]) -> BrokerConnection:
 
 
 def _address(data: Mapping[str, str]) -> tuple[str, str, str]:
-    """URL, user name and password."""
+    """Returns URL, user name and password."""
     if uri := data.get("uri", "").strip():
         return _address_of_uri(uri)
     host = data.get("host", "").strip()

@@ -24,7 +24,7 @@ async def open_management_api(connection: BrokerConnection) -> AsyncIterator[Man
 
 @contextlib.contextmanager
 def _certificate_files(connection: BrokerConnection) -> Iterator[tuple[str, str] | None]:
-    """Certificate and key as files in memory: OpenSSL accepts files only, and the key must not be on a disk."""
+    """Provides certificate and key as files in memory: OpenSSL accepts only files, and no disk may hold the key."""
     if connection.certificate is None or connection.key is None:
         yield None
         return

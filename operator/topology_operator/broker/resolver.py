@@ -138,7 +138,7 @@ def _service_url(cluster: Object, target: ObjectReference, *, tls: bool) -> str:
 
 
 def _at(value: Any, *keys: str) -> Any:
-    """The nested value; None if a key is missing."""
+    """Returns the nested value; None if a key is missing."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -1,7 +1,7 @@
 """The custom resource definition, generated from the engine's model.
 
-The API server refuses whatever a structural schema and CEL rules can detect, so a typo ends at `kubectl apply`. Checks
-that need other resources or the broker are left to the engine.
+The API server refuses resources that violate the structural schema or a CEL rule, so `kubectl apply` reports a typo.
+The engine makes the checks that need other resources or the broker.
 """
 
 from topology_operator.crd import reference_table

@@ -40,7 +40,7 @@ def spec_schema() -> schema.Schema:
 
 
 def definition() -> dict[str, Any]:
-    """The object for `kubectl apply`."""
+    """Returns the object for `kubectl apply`."""
     root = {
         "description": "What one owner has at a RabbitMQ broker.",
         "type": "object",
@@ -85,5 +85,5 @@ class _Dumper(yaml.SafeDumper):
 
 
 def rendered() -> str:
-    """The definition as YAML, always byte for byte the same."""
+    """Returns the definition as YAML, always byte for byte the same."""
     return HEADER + yaml.dump(definition(), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)

@@ -31,7 +31,7 @@ def _enum(description: str, *values: str) -> Schema:
 
 
 def _list(description: str, limit: int, items: Schema, key: str = "") -> Schema:
-    """A list of objects with a key is merged by that key, any other list is replaced as a whole."""
+    """Returns the schema of a list. One with a key is merged by that key, any other is replaced as a whole."""
     kind: Schema = {"x-kubernetes-list-type": "map" if key else "atomic"}
     if key:
         kind["x-kubernetes-list-map-keys"] = [key]

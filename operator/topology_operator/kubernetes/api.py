@@ -110,7 +110,7 @@ class KubernetesApi:
             raise
 
     async def send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
-        """`kind` is the content type of the body. Logs in again if the token was renewed."""
+        """Sends a request; `kind` is the content type of the body. Logs in again if the token was renewed."""
         content: dict[str, Any] = {} if body is None else {"data": json.dumps(body), "headers": {"Content-Type": kind}}
         renewed = False
         while True:

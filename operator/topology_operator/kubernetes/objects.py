@@ -32,7 +32,7 @@ def full_name(body: Body) -> str:
 
 
 def path_of(api: str, plural: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
-    """`api` is `v1` or `group/version`. Names in Kubernetes need no escaping."""
+    """Returns a path; `api` is `v1` or `group/version`. Names in Kubernetes need no escaping."""
     root = f"/apis/{api}" if "/" in api else f"/api/{api}"
     scope = f"namespaces/{namespace}" if namespace else ""
     return "/".join(part for part in (root, scope, plural, name, subresource) if part)
@@ -71,7 +71,7 @@ def version_of(body: Object | None) -> str | None:
 
 
 def decode_secret(body: Object) -> dict[str, str]:
-    """The text values of a Secret. Binary values, such as key stores, are left out."""
+    """Returns the text values of a Secret. Binary values, such as key stores, are left out."""
     texts: dict[str, str] = {}
     for key, value in (body.get("data") or {}).items():
         with contextlib.suppress(binascii.Error, UnicodeDecodeError):
@@ -80,12 +80,12 @@ def decode_secret(body: Object) -> dict[str, str]:
 
 
 def condition_of(status: Body, kind: str = "Ready") -> Body:
-    """The condition of this type; empty if there is none."""
+    """Returns the condition of this type; empty if there is none."""
     return next((each for each in status.get("conditions") or () if each["type"] == kind), {})
 
 
 def timestamp() -> str:
-    """The present time in the format of Kubernetes."""
+    """Returns the present time in the format of Kubernetes."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -41,7 +41,7 @@ class KubernetesSecretStore:
         """Names of the Secrets that got a new password."""
 
     async def contents(self, secret_name: str) -> SecretContents:
-        """All text values, without a line end, and the version; both empty if there is no such Secret."""
+        """Returns all text values, without a line end, and the version; both empty if there is no such Secret."""
         held = await self._get(secret_name)
         return SecretContents() if held is None else SecretContents(_texts(held), str(version_of(held)))
 
@@ -118,7 +118,7 @@ class KubernetesSecretStore:
 
 
 def _texts(held: Object) -> dict[str, str]:
-    """Decode a Secret's values as a process reads them from mounted files: without the line end."""
+    """Decodes a Secret's values as a process reads them from mounted files: without the line end."""
     return {key: without_line_end(text) for key, text in decode_secret(held).items()}
 
 

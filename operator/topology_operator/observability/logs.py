@@ -34,6 +34,6 @@ def configure(*, log_format: Literal["console", "json"], level: str) -> None:
     processors = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, render]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=processors))
     logging.root.handlers[:] = [handler]
-    # At INFO kopf logs each of its own steps; the operator logs what happens to a resource.
+    # At INFO kopf logs every handler call, which the operator's own events already cover. Only DEBUG shows them.
     logging.root.setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)
     structlog.contextvars.bind_contextvars(service=SERVICE)

@@ -53,7 +53,7 @@ class TopologyController:
             state.requested.set()
 
     def on_change(self, body: Body, *, before: Body | None) -> None:
-        """A Topology is new, its spec or annotations changed, or its deletion began."""
+        """Handles a new Topology, a change of its spec or annotations, and the beginning of its deletion."""
         self.request_reconcile(key_of(body), "the resource changed")
         if before is None or before["metadata"].get("generation") != body["metadata"].get("generation"):
             self._request_unready_peers(key_of(body))
@@ -138,7 +138,7 @@ class TopologyController:
         return state.next_retry(self._settings.retry_seconds, self._settings.retry_max_seconds)
 
     def _request_unready_peers(self, key: ResourceKey) -> None:
-        """Request a reconcile of unready Topologies at the same broker: an object that they wait for may exist now."""
+        """Requests a reconcile of unready Topologies at the same broker: an object that they wait for may exist now."""
         for peer in self.peers.possible_peers_of(key):
             if (state := self._states.get(peer)) is not None and not state.ready:
                 self.request_reconcile(peer, f"Topology {'/'.join(key)} changed")

@@ -94,7 +94,7 @@ class Finalizer:
             raise
 
     async def _keep_secrets(self, resource: LoadedTopology, body: Body, result: TopologyResult) -> None:
-        """A user that stays at the broker needs its password."""
+        """Keeps the Secrets of users that stay at the broker: they need their passwords."""
         users = {each.name for each in result.of(Status.RETAINED) if each.kind is ObjectKind.USER}
         store = KubernetesSecretStore(self._kubernetes, body)
         for name, user in resource.spec.users.items():

@@ -45,7 +45,7 @@ class PeerTopologies:
         return [peer for _, peer in self._others(key) if await self._resolve(peer) == url]
 
     def possible_peers_of(self, key: ResourceKey) -> list[ResourceKey]:
-        """The Topologies that may be at the same address, as far as addresses are known. Makes no request."""
+        """Returns the Topologies that may be at the same address, as far as addresses are known. Makes no request."""
         own = self._topologies.get(key)
         url = self._url(own) if own is not None else None
         return [other for other, peer in self._others(key) if url is None or self._url(peer) in {url, None}]

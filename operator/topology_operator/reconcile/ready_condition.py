@@ -100,7 +100,7 @@ def from_result(result: TopologyResult, *, plan_only: bool) -> ReadyCondition:
 
 
 def from_error(error: Exception) -> ReadyCondition:
-    """The text of an unexpected error may hold anything, so it appears in the log only."""
+    """Returns the condition for an error. The text of an unexpected error may hold anything, so only the log has it."""
     if not isinstance(error, EXPECTED_ERRORS):
         message = f"internal error of the operator ({type(error).__name__}), see its log; it tries again"
         return ReadyCondition(status="Unknown", reason="InternalError", message=message, retry=True)

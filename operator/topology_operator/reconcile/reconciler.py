@@ -51,7 +51,7 @@ class Reconciler:
         self._migrator = Migrator(settle_seconds=quiet_seconds)
 
     async def reconcile(self, body: Body) -> ReconcileResult:
-        """Never raises. An internal error is a condition, too: the resource must not stay Ready unchecked."""
+        """Reconciles once. Never raises: an internal error is a condition too, so no resource stays Ready."""
         if is_paused(body):
             return ReconcileResult(ready=PAUSED_CONDITION)
         resolver = BrokerResolver(self._kubernetes, body["metadata"]["namespace"])
@@ -71,7 +71,7 @@ class Reconciler:
                     api=api,
                     secrets=secrets,
                     peers=peers,
-                    accounts=await rotator.before(resource, requested),
+                    account_credentials=await rotator.before(resource, requested),
                     quiet_seconds=self._quiet_seconds,
                     migrate=self._migrator,
                 )

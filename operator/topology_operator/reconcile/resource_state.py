@@ -31,7 +31,7 @@ class ResourceState:
         self._failures = 0
 
     def next_retry(self, first_seconds: float, max_seconds: float) -> float:
-        """Count a failure and return the seconds until the next attempt: exponential backoff with jitter."""
+        """Counts a failure and return the seconds until the next attempt: exponential backoff with jitter."""
         wait = min(first_seconds * 2.0 ** min(self._failures, 30), max_seconds)
         self._failures += 1
         return wait * random.uniform(0.8, 1.0)  # noqa: S311 - not a secret

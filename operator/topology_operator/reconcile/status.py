@@ -100,7 +100,7 @@ def _objects(result: TopologyResult) -> Document:
 
 
 def _plan(plan: Plan) -> Document:
-    """The steps that were not carried out."""
+    """Returns the steps that were not carried out."""
     found: Document = {"summary": rendering.summary(plan)}
     if plan:
         found["steps"] = [

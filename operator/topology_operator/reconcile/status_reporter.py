@@ -51,7 +51,7 @@ class StatusReporter:
         await self._patch(body, state, _status(body, state, ready))
 
     def report_cleanup(self, body: Body, result: CleanupResult) -> None:
-        """The Topology is about to be gone: there is no status to write."""
+        """Reports as event and log line: the Topology is about to be gone, so there is no status to write."""
         if result.orphaned:
             _event(body, "Warning", "ObjectsOrphaned", result.message)
             log.warning("cleanup abandoned", topology=full_name(body), message=result.message)

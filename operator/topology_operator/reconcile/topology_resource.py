@@ -43,7 +43,7 @@ def is_paused(body: Body) -> bool:
 
 
 def requested_rotations(resource: LoadedTopology) -> dict[str, datetime]:
-    """By user name, the time before which a password is too old. Without names the annotation is for all users.
+    """Returns by user name the time before which a password is too old. Without names the annotation is for all users.
 
     Because the request has a time, it is carried out once, however often it is read. Raises `InvalidTopology`.
     """

@@ -99,10 +99,10 @@ class Broker:
         return moved
 
     async def reconcile(
-        self, wanted: dict[str, Any] | list[LoadedTopology], name: str = "test", **options: Any
+        self, desired: dict[str, Any] | list[LoadedTopology], name: str = "test", **options: Any
     ) -> TopologyResult:
         """Reconciles a spec, or loaded resources, by the owner `name`; `api` and `peers` may be given."""
-        topologies = self.topology(wanted, name) if isinstance(wanted, dict) else wanted
+        topologies = self.topology(desired, name) if isinstance(desired, dict) else desired
         return await self._as_owner(broker_topology.reconcile, topologies, name, {"secrets": self.secrets} | options)
 
     async def finalize(self, spec: dict[str, Any], name: str = "test", **options: Any) -> TopologyResult:

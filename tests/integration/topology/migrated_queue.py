@@ -20,9 +20,9 @@ from broker_topology.migration.context import HeldObject, MigrationContext
 from broker_topology.migration.migrator import Migrator
 from broker_topology.migration.state import PREFIX
 from broker_topology.migration.steps import ApiRequest
-from broker_topology.planning.desired import desired
+from broker_topology.planning.desired import desired_state
 from broker_topology.planning.plan import plan
-from broker_topology.planning.state import key
+from broker_topology.planning.state import Key
 from tests.messaging_env import eventually
 
 SETTLE_SECONDS = 2.5
@@ -59,11 +59,11 @@ class MigratedQueue:
         })  # fmt: skip
 
     async def situation(self, topology: list[LoadedTopology]) -> MigrationContext:
-        wanted, observed = desired(topology), await observe(self.api, [self.vhost])
+        desired, observed = desired_state(topology), await observe(self.api, [self.vhost])
         record = (await ownership.records(self.api)).get(self.owner, ownership.OwnerRecord(self.owner))
-        asked = frozenset({key(self.name, self.vhost)})
+        asked = frozenset({Key.of(self.name, self.vhost)})
         return MigrationContext(
-            topology[0], self.owner, record, wanted, observed, plan(wanted, observed, {}), self.api, asked
+            topology[0], self.owner, record, desired, observed, plan(desired, observed, {}), self.api, asked
         )
 
     def migrator(self, sent: Callable[[ApiRequest], None] = lambda _: None, **options: Any) -> Migrator:

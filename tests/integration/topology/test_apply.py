@@ -209,7 +209,7 @@ async def test_a_deleted_user_comes_back_with_its_rights(broker, api, applied):
     assert not (await preview(applied, api, broker.secrets)).plan
 
 
-async def test_unnamed_objects_are_not_changed(broker, api, applied):
+async def test_undeclared_objects_are_not_changed(broker, api, applied):
     await put(api, broker, "queues", "stranger", {"durable": True, "arguments": {"x-queue-type": "quorum"}})
     await put(api, broker, "policies", "strange", {"pattern": "^s$", "definition": {"max-length": 1}})
     assert not (await apply(applied, api, broker.secrets)).plan

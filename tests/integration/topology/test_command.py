@@ -148,7 +148,7 @@ async def test_plan_counts_messages_as_apply_does(broker, api, run):
     assert (code, out) == (3, ["- queue empty (quorum)", "1 to delete", "= kept queue q: holds 1 message"])
 
 
-async def test_without_an_owner_unnamed_bindings_are_reported(run):
+async def test_without_an_owner_undeclared_bindings_are_reported(run):
     def spec(routing_key):
         binding = {"source": "amq.topic", "queue": "q", "routingKey": routing_key}
         return {"vhost": "v", "queues": {"q": {}}, "bindings": [binding]}

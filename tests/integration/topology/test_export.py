@@ -106,9 +106,9 @@ def moved(state):
     """A state without the name of the virtual host, without what one of the broker's defaults says, and without the
     administrator: the user that makes a virtual host has rights in it."""
 
-    def renamed(identity, body):
-        name = tuple("v" if part.startswith("test-") else part for part in identity.name)
-        return Key("v" if identity.vhost else "", name), {**body, "properties_key": ""}
+    def renamed(key, body):
+        name = tuple("v" if part.startswith("test-") else part for part in key.name)
+        return Key("v" if key.vhost else "", name), {**body, "properties_key": ""}
 
     return {
         kind: {

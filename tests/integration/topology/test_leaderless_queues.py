@@ -17,7 +17,7 @@ from broker_topology.broker.leaderless import members, never_had_leader
 from broker_topology.broker.management_api import path
 from broker_topology.migration.migrator import Migrator
 from broker_topology.migration.state import MigrationNames
-from broker_topology.planning.state import ObjectKind, key
+from broker_topology.planning.state import Key, ObjectKind
 from tests.integration.topology.migrated_queue import SETTLE_SECONDS
 from tests.messaging_env import eventually
 
@@ -55,7 +55,7 @@ class InterruptedDeclarations:
             names = [name, *(f"other{attempt}.{number}" for number in range(OTHER_QUEUES))]
             await asyncio.gather(*(self.declare(each, random.uniform(0, 0.06)) for each in names))
             await asyncio.sleep(1.0)
-            if never_had_leader(await members(self._api, key(name, self._vhost))):
+            if never_had_leader(await members(self._api, Key.of(name, self._vhost))):
                 return
             await self._api.delete(path("queues", self._vhost, name))
         raise AssertionError(f"{name} had a leader after each of {ATTEMPTS} aborted declarations")
@@ -96,10 +96,12 @@ async def leave_leaderless(broker, api, interruptions, queue: str):
     """Create a leaderless queue and its owner's record, as a reconcile leaves them when it is killed."""
     await interruptions.until_leaderless(queue)
     record = (await ownership.records(api)).get(broker.owner(), ownership.OwnerRecord(broker.owner()))
-    leaderless, vhost = key(queue, broker.vhost), key(broker.vhost)
+    leaderless, vhost = Key.of(queue, broker.vhost), Key.of(broker.vhost)
     claims = record.claims | {(ObjectKind.QUEUE, leaderless), (ObjectKind.VHOST, vhost)}
-    notes = ownership.declaring(record.notes, [leaderless])
-    await ownership.write(api, replace(record, notes=notes, made=record.made | {broker.vhost}, claims=claims))
+    notes = ownership.with_declaring_note(record.notes, [leaderless])
+    await ownership.write(
+        api, replace(record, notes=notes, created_vhosts=record.created_vhosts | {broker.vhost}, claims=claims)
+    )
 
 
 async def test_a_leaderless_queue_is_declared_again_with_its_bindings(broker, api, interruptions):
@@ -121,7 +123,7 @@ async def test_a_queue_with_a_leader_is_not_changed(broker, api):
     await broker.reconcile(SPEC, api=api)
     await accepts_messages(broker, "work")
     record = (await ownership.records(api))[broker.owner()]
-    await ownership.write(api, replace(record, notes=ownership.declaring({}, [key("work", broker.vhost)])))
+    await ownership.write(api, replace(record, notes=ownership.with_declaring_note({}, [Key.of("work", broker.vhost)])))
     assert not (await broker.reconcile(SPEC, api=api)).plan
     messages = await api.post(path("queues", broker.vhost, "work", "get"), PEEK)
     assert len(messages) == 1
@@ -143,7 +145,9 @@ async def test_a_cancelled_reconcile_interrupts_no_declaration(broker, api):
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    found = [key(each["name"], broker.vhost) for each in await api.get(path("queues", broker.vhost) + "?columns=name")]
+    found = [
+        Key.of(each["name"], broker.vhost) for each in await api.get(path("queues", broker.vhost) + "?columns=name")
+    ]
     assert len(found) > 5
     assert not any([never_had_leader(await members(api, each)) for each in found])
 

@@ -6,7 +6,7 @@ import pytest
 
 from broker_topology import InvalidTopology, OwnershipConflict, Status
 from broker_topology.broker.ownership import records
-from broker_topology.planning.state import ObjectKind, key
+from broker_topology.planning.state import Key, ObjectKind
 
 SPEC = {"queues": {"q": {}}, "exchanges": {"mine": {"type": "fanout"}}}
 
@@ -43,7 +43,9 @@ async def test_of_two_concurrent_claims_at_most_one_succeeds(broker, api):
         )
         known = await records(api)
         owners = [
-            each for each, record in known.items() if (ObjectKind.EXCHANGE, key("mine", broker.vhost)) in record.claims
+            each
+            for each, record in known.items()
+            if (ObjectKind.EXCHANGE, Key.of("mine", broker.vhost)) in record.claims
         ]
         assert len(owners) == sum(not isinstance(each, OwnershipConflict) for each in outcomes) <= 1
         assert all(isinstance(each, OwnershipConflict) or each.ready for each in outcomes), outcomes

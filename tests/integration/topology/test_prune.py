@@ -9,7 +9,7 @@ from broker_topology import Status
 from broker_topology.broker.backlog import QUIET_SECONDS
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import OwnerRecord, records, write
-from broker_topology.planning.state import ObjectKind, key
+from broker_topology.planning.state import Key, ObjectKind
 
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)
 PARKING = {
@@ -199,9 +199,9 @@ async def test_the_user_of_the_connection_is_never_deleted(broker, api):
     admin = broker.address.admin_username
     await api.put(path("vhosts", broker.vhost), {})
     claims = {
-        (ObjectKind.USER, key(admin)),
-        (ObjectKind.PERMISSION, key(admin, broker.vhost)),
-        (ObjectKind.VHOST, key(broker.vhost)),
+        (ObjectKind.USER, Key.of(admin)),
+        (ObjectKind.PERMISSION, Key.of(admin, broker.vhost)),
+        (ObjectKind.VHOST, Key.of(broker.vhost)),
     }
     await write(api, OwnerRecord(broker.owner(), frozenset(claims)))
     outcome = await broker.reconcile({}, api=api)

@@ -98,7 +98,7 @@ async def test_a_deleted_secret_is_generated_again_and_is_no_drift(broker, api, 
         await channel.queue_declare("q", passive=True)
 
 
-async def test_unwanted_objects_are_deleted(broker, api, made):
+async def test_undeclared_objects_are_deleted(broker, api, made):
     outcome = await broker.reconcile(BARE, api=api)
     assert outcome.ready
     assert not outcome.of(Status.RETAINED), [str(each) for each in outcome.objects]

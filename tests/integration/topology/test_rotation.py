@@ -78,9 +78,14 @@ class RotationLoop:
     async def run(self) -> None:
         ours, peer = self.resources()
         rotator = Rotator(self.secrets, self.api, now=self.now)
-        accounts = await rotator.before(ours, self.requested)
+        account_credentials = await rotator.before(ours, self.requested)
         self.outcome = await broker_topology.reconcile(
-            [ours], owner=self.owner, api=self.api, secrets=self.secrets, peers=[peer], accounts=accounts
+            [ours],
+            owner=self.owner,
+            api=self.api,
+            secrets=self.secrets,
+            peers=[peer],
+            account_credentials=account_credentials,
         )
         assert self.outcome.ready, self.outcome.objects
         self.rotations = await rotator.after(ours, self.outcome, self.requested)

@@ -64,7 +64,7 @@ class ApiServerEmulator:
         self.authorizer = RbacAuthorizer(self.objects)
         self.tokens = {"admin-token": ADMIN}
         self.url = ""
-        self.before: Callable[[AccessRequest], None] = lambda _: None
+        self.before_request: Callable[[AccessRequest], None] = lambda _: None
         """Called before each request; may raise `StatusError`."""
         self._kinds = {(kind.api, kind.plural): kind for kind in BUILT_IN}
         self._schemas: dict[str, StructuralSchema] = {}
@@ -124,7 +124,7 @@ class ApiServerEmulator:
         verb = self._verb(request, name)
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
         access = AccessRequest(user, verb, kind.group, resource, namespace, name)
-        self.before(access)
+        self.before_request(access)
         self.authorizer.check(access)
         if resource == "serviceaccounts/token":
             return web.json_response({"status": {"token": self._token(namespace, name)}}, status=201)

@@ -56,8 +56,8 @@ def test_cluster_ports_are_open_on_loopback_only() -> None:
     cluster = yaml.safe_load((ROOT / "k8s" / "kind" / "cluster.yaml").read_text())
     mappings = [mapping for node in cluster["nodes"] for mapping in node.get("extraPortMappings", [])]
     assert {mapping["listenAddress"] for mapping in mappings} == {"127.0.0.1"}
-    doors = list(yaml.safe_load_all((ROOT / "k8s" / "kind" / "doors.yaml").read_text()))
-    opened = {port["nodePort"] for each in doors if each["kind"] == "Service" for port in each["spec"]["ports"]}
+    services = list(yaml.safe_load_all((ROOT / "k8s" / "kind" / "node-ports.yaml").read_text()))
+    opened = {port["nodePort"] for each in services if each["kind"] == "Service" for port in each["spec"]["ports"]}
     assert opened == {mapping["containerPort"] for mapping in mappings}
     assert sum(node["role"] == "worker" for node in cluster["nodes"]) == 2
 

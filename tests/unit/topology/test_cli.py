@@ -87,14 +87,14 @@ def test_a_missing_option_is_named(shop, capsys, monkeypatch, arguments, message
         ("https://u:p@broker:15671", "must not hold a password"),
     ],
 )
-def test_addresses_that_are_refused(shop, tmp_path, capsys, url, message):
+def test_an_unsafe_address_is_refused(shop, tmp_path, capsys, url, message):
     (tmp_path / "password").write_text("p")
     options = ["--username", "u", "--password-file", str(tmp_path / "password"), "--secrets-dir", str(tmp_path)]
     assert main(["plan", shop, "--url", url, *options]) == 1
     assert message in capsys.readouterr().err
 
 
-def test_a_missing_password_file(shop, tmp_path, capsys):
+def test_a_missing_password_file_is_reported(shop, tmp_path, capsys):
     options = ["--url", "https://localhost:1", "--username", "u", "--secrets-dir", str(tmp_path)]
     assert main(["plan", shop, *options, "--password-file", str(tmp_path / "none")]) == 1
     assert "cannot be read: No such file or directory" in capsys.readouterr().err
@@ -112,21 +112,21 @@ def test_check_does_not_compare_when_only_the_environment_has_an_address(shop, c
     assert "files only" in capsys.readouterr().out
 
 
-def test_version(capsys):
+def test_version_prints_name_and_version(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["--version"])
     assert exit_.value.code == 0
     assert capsys.readouterr().out == f"broker-topology {metadata.version('broker-topology')}\n"
 
 
-OPEN = {
+BROAD_PERMISSIONS = {
     "exchanges": {"events": {"type": "topic"}},
     "users": {"u": {"secretName": "u", "permissions": {"configure": ".*", "write": ".*", "read": ".*"}}},
 }
 
 
-def test_warnings_are_printed_and_refuse_only_with_strict(file, capsys):
-    path = file(OPEN)
+def test_warnings_are_printed_and_fail_the_check_only_with_strict(file, capsys):
+    path = file(BROAD_PERMISSIONS)
     assert main(["check", str(path)]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("1 topology, 4 objects: 1 warning (files only")
@@ -138,7 +138,10 @@ def test_warnings_are_printed_and_refuse_only_with_strict(file, capsys):
 
 
 def test_findings_as_json(file, capsys):
-    for spec, code, warning in ((OPEN, 0, True), (OPEN | {"bindings": [{"source": "no", "queue": "q"}]}, 1, False)):
+    for spec, code, warning in (
+        (BROAD_PERMISSIONS, 0, True),
+        (BROAD_PERMISSIONS | {"bindings": [{"source": "no", "queue": "q"}]}, 1, False),
+    ):
         path = file(spec)
         assert main(["check", str(path), "--json"]) == code
         out, err = capsys.readouterr()

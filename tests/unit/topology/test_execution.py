@@ -10,9 +10,9 @@ from broker_topology.broker.execution import execute_plan, run_concurrently
 from broker_topology.credentials.passwords import is_password
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import ApplyIncomplete, BrokerUnreachable, RequestFailed
-from broker_topology.planning.desired import desired
+from broker_topology.planning.desired import desired_state
 from broker_topology.planning.plan import Action, PlanStep, plan
-from broker_topology.planning.state import ObjectKind, empty_state, key
+from broker_topology.planning.state import Key, ObjectKind, empty_state
 
 SPEC = {
     "vhostLimits": {"maxQueues": 10, "maxConnections": 10},
@@ -59,7 +59,7 @@ class FakeManagementApi:
 
 @pytest.fixture
 def steps(loaded):
-    return plan(desired(loaded(SPEC)), empty_state(), {"u": None})
+    return plan(desired_state(loaded(SPEC)), empty_state(), {"u": None})
 
 
 async def test_every_step_is_one_write_and_is_reported(steps):
@@ -87,7 +87,7 @@ async def test_dependencies_are_written_first(steps):
 async def test_concurrency_is_bounded_and_used(loaded):
     spec = {"exchanges": {f"e{number}": {"type": "fanout"} for number in range(50)}}
     api = FakeManagementApi(concurrency=7)
-    await execute_plan(plan(desired(loaded(spec)), empty_state(), {}), api, {}, {})
+    await execute_plan(plan(desired_state(loaded(spec)), empty_state(), {}), api, {}, {})
     assert api.max_concurrent == 7
 
 
@@ -141,11 +141,11 @@ async def test_nothing_is_routed_to_a_queue_whose_dead_letters_would_be_lost(loa
     }
     refused = RequestFailed("the limit of queues is reached", 400)
     api = FakeManagementApi(refuse={"/api/queues/v/bad.dlq": refused})
-    wanted = desired(loaded(spec))
+    desired = desired_state(loaded(spec))
     observed = empty_state() | {
-        ObjectKind.QUEUE: {name: wanted[ObjectKind.QUEUE][name] for name in [key("bad", "v")] if again}
+        ObjectKind.QUEUE: {name: desired[ObjectKind.QUEUE][name] for name in [Key.of("bad", "v")] if again}
     }
-    done = await execute_plan(plan(wanted, observed, {}), api, {}, wanted[ObjectKind.QUEUE])
+    done = await execute_plan(plan(desired, observed, {}), api, {}, desired[ObjectKind.QUEUE])
     assert set(done.skipped_steps) == {
         ("binding e --x--> bad", "queue bad.dlq"),
         ("binding dlx --bad.dlq--> bad.dlq", "queue bad.dlq"),
@@ -175,7 +175,7 @@ async def test_names_are_escaped_in_every_path(loaded):
         "bindings": [{"source": "x y", "queue": "q%", "routingKey": "k/k"}],
     }
     api = FakeManagementApi()
-    await execute_plan(plan(desired(loaded(spec)), empty_state(), {}), api, {}, {})
+    await execute_plan(plan(desired_state(loaded(spec)), empty_state(), {}), api, {}, {})
     assert api.written == [
         "/api/vhosts/a%2Fb",
         "/api/exchanges/a%2Fb/x%20y",
@@ -194,7 +194,7 @@ async def test_the_first_of_several_failures_is_raised_and_none_is_logged():
         await asyncio.sleep(0)
         raise ConnectionError(str(step.key))
 
-    steps = [PlanStep(Action.CREATE, ObjectKind.QUEUE, key(f"q{number}", "v")) for number in range(6)]
+    steps = [PlanStep(Action.CREATE, ObjectKind.QUEUE, Key.of(f"q{number}", "v")) for number in range(6)]
     with pytest.raises(ConnectionError):
         await run_concurrently(steps, fail, 3)
     gc.collect()

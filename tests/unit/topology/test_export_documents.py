@@ -12,7 +12,7 @@ import broker_topology
 from broker_topology.export.documents import documents, text
 from broker_topology.export.draft import ExportDraft
 from broker_topology.export.export import refine
-from broker_topology.planning.state import ObjectKind, binding_key, empty_state, key
+from broker_topology.planning.state import Key, ObjectKind, empty_state
 from broker_topology.rules.validation import check
 from tests.conftest import SEED
 
@@ -63,18 +63,18 @@ QUEUE = {"x-queue-type": "quorum", "x-dead-letter-exchange": "e", "x-dead-letter
 def held(bindings, *, refused=0):
     """A virtual host with this number of bindings, of which some are refused."""
     state = empty_state()
-    state[ObjectKind.VHOST][key("v")] = {"description": "", "tags": [], "default_queue_type": None} | dict.fromkeys(
+    state[ObjectKind.VHOST][Key.of("v")] = {"description": "", "tags": [], "default_queue_type": None} | dict.fromkeys(
         ("tracing", "protected_from_deletion"), False
     )
     flags = {"durable": True, "auto_delete": False}
-    state[ObjectKind.EXCHANGE][key("e", "v")] = {"type": "topic", "internal": False, "arguments": {}, **flags}
+    state[ObjectKind.EXCHANGE][Key.of("e", "v")] = {"type": "topic", "internal": False, "arguments": {}, **flags}
     for number in range(bindings // PER_QUEUE):
         arguments = QUEUE | {"x-dead-letter-routing-key": f"k{number}"}
-        state[ObjectKind.QUEUE][key(f"q{number}", "v")] = {"arguments": arguments, **flags}
+        state[ObjectKind.QUEUE][Key.of(f"q{number}", "v")] = {"arguments": arguments, **flags}
     for number in range(bindings):
         target = f"q{number % (bindings // PER_QUEUE)}" if number >= refused else f"gone{number}"
         routing_key = "." if refused <= number < 2 * refused else f"k{number}"
-        state[ObjectKind.BINDING][binding_key("v", "e", ("queue", target), routing_key, {})] = {}
+        state[ObjectKind.BINDING][Key.of_binding("v", "e", ("queue", target), routing_key, {})] = {}
     return state
 
 

@@ -81,7 +81,7 @@ def test_a_queue_that_is_as_wanted_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queue", "wanted", "reason"),
+    ("queue", "desired", "reason"),
     [
         (snapshot(body(**{"x-queue-type": "stream"})), NEW, "offsets of a stream"),
         (snapshot(), body(**{"x-queue-type": "stream"}), "offsets of a stream"),
@@ -92,9 +92,9 @@ def test_a_queue_that_is_as_wanted_is_left_alone() -> None:
     ],
 )
 def test_a_migration_that_could_lose_messages_is_refused(
-    queue: QueueSnapshot, wanted: dict[str, Any], reason: str
+    queue: QueueSnapshot, desired: dict[str, Any], reason: str
 ) -> None:
-    step = decide(state(queue), wanted, SETTLE)
+    step = decide(state(queue), desired, SETTLE)
     assert isinstance(step, MigrationBlocked)
     assert reason in step.reason
 

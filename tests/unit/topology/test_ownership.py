@@ -7,8 +7,8 @@ import pytest
 from broker_topology.broker import ownership
 from broker_topology.broker.ownership import PREFIX, OwnerRecord, claims_of, digest, fingerprint
 from broker_topology.errors import RequestFailed
-from broker_topology.planning.desired import desired
-from broker_topology.planning.state import ObjectKind, binding_key, key
+from broker_topology.planning.desired import desired_state
+from broker_topology.planning.state import Key, ObjectKind
 
 
 class FakeBroker:
@@ -33,9 +33,9 @@ class FakeBroker:
 
 CLAIMS = frozenset(
     {
-        (ObjectKind.VHOST, key("v")),
-        (ObjectKind.QUEUE, key("q/ü", "v")),
-        (ObjectKind.BINDING, binding_key("v", "e", ("queue", "q"), "k", {"a": 1})),
+        (ObjectKind.VHOST, Key.of("v")),
+        (ObjectKind.QUEUE, Key.of("q/ü", "v")),
+        (ObjectKind.BINDING, Key.of_binding("v", "e", ("queue", "q"), "k", {"a": 1})),
     }
 )
 
@@ -61,12 +61,12 @@ def test_the_digest_depends_on_content_and_not_on_order(loaded):
     one = {"queues": {"a": {"maxLength": 1}, "b": {}}, "users": {"u": {"secretName": "s"}}}
     same = {"users": {"u": {"secretName": "s"}}, "queues": {"b": {}, "a": {"maxLength": 1}}}
     other = {"queues": {"a": {"maxLength": 2}, "b": {}}, "users": {"u": {"secretName": "s"}}}
-    assert digest(desired(loaded(one))) == digest(desired(loaded(same)))
-    assert digest(desired(loaded(one))) != digest(desired(loaded(other)))
+    assert digest(desired_state(loaded(one))) == digest(desired_state(loaded(same)))
+    assert digest(desired_state(loaded(one))) != digest(desired_state(loaded(other)))
 
 
 def test_the_settings_of_a_virtual_host_are_a_separate_claim(loaded):
-    plain, special = (claims_of(desired(loaded(each))) for each in ({}, {"vhostSettings": {"description": "x"}}))
+    plain, special = (claims_of(desired_state(loaded(each))) for each in ({}, {"vhostSettings": {"description": "x"}}))
     assert plain < special
     assert len(special - plain) == 1
 

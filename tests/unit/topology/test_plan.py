@@ -6,10 +6,10 @@ import pytest
 
 from broker_topology.credentials.passwords import WRITTEN_ALGORITHM, hash_password
 from broker_topology.credentials.secrets import Credentials
-from broker_topology.planning.desired import desired
+from broker_topology.planning.desired import desired_state
 from broker_topology.planning.plan import STAGES, Action, plan
 from broker_topology.planning.rendering import lines, summary
-from broker_topology.planning.state import ObjectKind, empty_state, key
+from broker_topology.planning.state import Key, ObjectKind, empty_state
 
 SPEC = {
     "vhostLimits": {"maxQueues": 10},
@@ -30,15 +30,15 @@ KNOWN = {"u": Credentials("u", "right")}
 
 
 @pytest.fixture
-def wanted(loaded):
-    return desired(loaded(SPEC))
+def desired(loaded):
+    return desired_state(loaded(SPEC))
 
 
 @pytest.fixture
-def observed(wanted):
-    """A broker that holds every wanted object."""
-    state = deepcopy(wanted)
-    state[ObjectKind.USER][key("u")] = {
+def observed(desired):
+    """A broker that holds every desired object."""
+    state = deepcopy(desired)
+    state[ObjectKind.USER][Key.of("u")] = {
         "tags": [],
         "password_hash": hash_password("right"),
         "hashing_algorithm": WRITTEN_ALGORITHM,
@@ -46,41 +46,41 @@ def observed(wanted):
     return state
 
 
-def test_everything_is_created_in_dependency_order(wanted):
-    steps = plan(wanted, empty_state(), {"u": None}).steps
+def test_everything_is_created_in_dependency_order(desired):
+    steps = plan(desired, empty_state(), {"u": None}).steps
     assert {step.action for step in steps} == {Action.CREATE}
     position = {kind: number for number, stage in enumerate(STAGES) for kind in stage}
     assert [position[step.kind] for step in steps] == sorted(position[step.kind] for step in steps)
     assert set(position) == set(ObjectKind)
 
 
-def test_permissions_come_last_because_topic_permissions_fail_open(wanted):
-    kinds = [step.kind for step in plan(wanted, empty_state(), KNOWN).steps]
+def test_permissions_come_last_because_topic_permissions_fail_open(desired):
+    kinds = [step.kind for step in plan(desired, empty_state(), KNOWN).steps]
     assert (
         kinds.index(ObjectKind.PERMISSION) > kinds.index(ObjectKind.TOPIC_PERMISSION) > kinds.index(ObjectKind.EXCHANGE)
     )
 
 
-def test_equal_states_need_no_step(wanted, observed):
-    steps = plan(wanted, observed, KNOWN)
+def test_equal_states_need_no_step(desired, observed):
+    steps = plan(desired, observed, KNOWN)
     assert not steps
     assert summary(steps) == "nothing to do"
 
 
-def test_unnamed_objects_get_no_step(wanted, observed):
-    stranger = key("stranger", "v")
+def test_undeclared_objects_get_no_step(desired, observed):
+    stranger = Key.of("stranger", "v")
     for kind in (ObjectKind.QUEUE, ObjectKind.EXCHANGE, ObjectKind.POLICY, ObjectKind.PERMISSION):
         observed[kind][stranger] = next(iter(observed[kind].values()))
-    assert not plan(wanted, observed, KNOWN)
+    assert not plan(desired, observed, KNOWN)
 
 
-def test_a_queue_with_other_arguments_is_blocked_with_the_exact_difference(wanted, observed):
-    arguments = observed[ObjectKind.QUEUE][key("q", "v")]["arguments"]
+def test_a_queue_with_other_arguments_is_blocked_with_the_exact_difference(desired, observed):
+    arguments = observed[ObjectKind.QUEUE][Key.of("q", "v")]["arguments"]
     arguments["x-delivery-limit"] = 5
     arguments["x-max-length"] = 100
-    (step,) = plan(wanted, observed, KNOWN).blocked
+    (step,) = plan(desired, observed, KNOWN).blocked
     assert [str(change) for change in step.changes] == ["x-delivery-limit: 5 -> 20", "x-max-length: 100 -> (not set)"]
-    assert list(lines(plan(wanted, observed, KNOWN))) == [
+    assert list(lines(plan(desired, observed, KNOWN))) == [
         "! blocked queue q (quorum)",
         "    x-delivery-limit: 5 -> 20",
         "    x-max-length: 100 -> (not set)",
@@ -88,9 +88,9 @@ def test_a_queue_with_other_arguments_is_blocked_with_the_exact_difference(wante
     ]
 
 
-def test_an_exchange_of_another_type_is_blocked(wanted, observed):
-    observed[ObjectKind.EXCHANGE][key("events", "v")]["type"] = "direct"
-    (step,) = plan(wanted, observed, KNOWN).steps
+def test_an_exchange_of_another_type_is_blocked(desired, observed):
+    observed[ObjectKind.EXCHANGE][Key.of("events", "v")]["type"] = "direct"
+    (step,) = plan(desired, observed, KNOWN).steps
     assert (step.action, str(step.changes[0])) == (Action.BLOCKED, "type: direct -> topic")
 
 
@@ -105,35 +105,35 @@ def test_an_exchange_of_another_type_is_blocked(wanted, observed):
         (ObjectKind.USER, "tags", ["administrator"]),
     ],
 )
-def test_changes_that_the_broker_can_make_in_place_are_updates(wanted, observed, kind, field, value):
-    ((identity, body),) = observed[kind].items()
-    observed[kind][identity] = {**body, field: value}
-    (step,) = plan(wanted, observed, KNOWN).steps
+def test_changes_that_the_broker_can_make_in_place_are_updates(desired, observed, kind, field, value):
+    ((key, body),) = observed[kind].items()
+    observed[kind][key] = {**body, field: value}
+    (step,) = plan(desired, observed, KNOWN).steps
     assert (step.action, step.kind, [change.field for change in step.changes]) == (Action.UPDATE, kind, [field])
 
 
-def test_a_changed_password_is_an_update_that_shows_no_password(wanted, observed):
-    (step,) = plan(wanted, observed, {"u": Credentials("u", "other")}).steps
+def test_a_changed_password_is_an_update_that_shows_no_password(desired, observed):
+    (step,) = plan(desired, observed, {"u": Credentials("u", "other")}).steps
     assert str(step.changes[0]) == "password: another -> as in secret s"
     assert "other" not in str(step.body)
     assert "password_hash" not in step.body
 
 
-def test_changed_tags_keep_the_password(wanted, observed):
-    user = observed[ObjectKind.USER][key("u")]
+def test_changed_tags_keep_the_password(desired, observed):
+    user = observed[ObjectKind.USER][Key.of("u")]
     user["tags"] = ["administrator"]
-    (step,) = plan(wanted, observed, KNOWN).steps
+    (step,) = plan(desired, observed, KNOWN).steps
     assert step.body["password_hash"] == user["password_hash"]
 
 
-def test_a_missing_secret_of_an_existing_user_is_a_new_password(wanted, observed):
-    (step,) = plan(wanted, observed, {"u": None}).steps
+def test_a_missing_secret_of_an_existing_user_is_a_new_password(desired, observed):
+    (step,) = plan(desired, observed, {"u": None}).steps
     assert str(step.changes[0]) == "password: unknown -> generated into secret s"
 
 
-def test_true_and_one_are_different_values(wanted, observed):
-    observed[ObjectKind.QUEUE][key("q", "v")]["durable"] = 1
-    assert plan(wanted, observed, KNOWN).blocked
+def test_true_and_one_are_different_values(desired, observed):
+    observed[ObjectKind.QUEUE][Key.of("q", "v")]["durable"] = 1
+    assert plan(desired, observed, KNOWN).blocked
 
 
 def test_fields_are_translated_into_arguments(loaded):
@@ -154,8 +154,8 @@ def test_fields_are_translated_into_arguments(loaded):
             "once": {"deadLetter": {"exchange": "dlx", "strategy": "at-most-once"}},
         }
     }
-    queues = desired(loaded(spec))[ObjectKind.QUEUE]
-    assert {identity.name[0]: body["arguments"] for identity, body in queues.items()} == {
+    queues = desired_state(loaded(spec))[ObjectKind.QUEUE]
+    assert {key.name[0]: body["arguments"] for key, body in queues.items()} == {
         "q": {
             "x-queue-type": "quorum",
             "x-dead-letter-exchange": "dlx",
@@ -178,8 +178,8 @@ def test_fields_are_translated_into_arguments(loaded):
     }
 
 
-def test_a_plan_is_rendered_as_lines(wanted):
-    shown = list(lines(plan(wanted, empty_state(), {"u": None})))
+def test_a_plan_is_rendered_as_lines(desired):
+    shown = list(lines(plan(desired, empty_state(), {"u": None})))
     assert shown == [
         "+ vhost v",
         "+ user u (secret s)",
@@ -195,4 +195,4 @@ def test_a_plan_is_rendered_as_lines(wanted):
         "+ topic permission u on events (write ^u\\., read ^$)",
         "+ permission u (configure ^$, write ^events$, read ^$)",
     ]
-    assert next(lines(plan(wanted, empty_state(), {}), colour=True)) == "\033[32m+ vhost v\033[0m"
+    assert next(lines(plan(desired, empty_state(), {}), colour=True)) == "\033[32m+ vhost v\033[0m"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker_topology.planning.state import ObjectKind, binding_key, empty_state, key
+from broker_topology.planning.state import Key, ObjectKind, empty_state
 from broker_topology.rules.validation import check
 
 
@@ -10,10 +10,10 @@ from broker_topology.rules.validation import check
 def observed():
     """A broker with two exchanges and a bound queue."""
     state = empty_state()
-    state[ObjectKind.EXCHANGE][key("events", "v")] = {"type": "topic", "arguments": {}}
-    state[ObjectKind.EXCHANGE][key("dlx", "v")] = {"type": "fanout", "arguments": {}}
-    state[ObjectKind.QUEUE][key("parking", "v")] = {"arguments": {}}
-    state[ObjectKind.BINDING][binding_key("v", "dlx", ("queue", "parking"), "", {})] = {}
+    state[ObjectKind.EXCHANGE][Key.of("events", "v")] = {"type": "topic", "arguments": {}}
+    state[ObjectKind.EXCHANGE][Key.of("dlx", "v")] = {"type": "fanout", "arguments": {}}
+    state[ObjectKind.QUEUE][Key.of("parking", "v")] = {"arguments": {}}
+    state[ObjectKind.BINDING][Key.of_binding("v", "dlx", ("queue", "parking"), "", {})] = {}
     return state
 
 
@@ -55,8 +55,8 @@ def test_without_the_broker_the_same_references_are_findings(loaded):
 
 
 def test_references_to_objects_that_are_about_to_be_deleted_are_findings(loaded, observed):
-    deleted = frozenset({(ObjectKind.EXCHANGE, key("dlx", "v")), (ObjectKind.QUEUE, key("parking", "v"))})
-    assert found(loaded(SPEC), observed=observed, deleted=deleted) == [
+    deleted = frozenset({(ObjectKind.EXCHANGE, Key.of("dlx", "v")), (ObjectKind.QUEUE, Key.of("parking", "v"))})
+    assert found(loaded(SPEC), observed=observed, to_be_deleted=deleted) == [
         "spec.exchanges.own.alternateExchange: no Topology declares exchange dlx",
         "spec.queues.q.deadLetter.exchange: no Topology declares exchange dlx",
         "spec.bindings[1].queue: no Topology declares queue parking",
@@ -77,8 +77,8 @@ def test_peers_may_be_referred_to_and_are_not_checked(loaded):
 
 
 def test_a_routing_key_is_followed_through_observed_bindings(loaded, observed):
-    observed[ObjectKind.EXCHANGE][key("dlx", "v")]["type"] = "direct"
-    observed[ObjectKind.BINDING] = {binding_key("v", "dlx", ("queue", "parking"), "park", {}): {}}
+    observed[ObjectKind.EXCHANGE][Key.of("dlx", "v")]["type"] = "direct"
+    observed[ObjectKind.BINDING] = {Key.of_binding("v", "dlx", ("queue", "parking"), "park", {}): {}}
     queue = {"queues": {"q": {"deadLetter": {"exchange": "dlx", "routingKey": "park"}}}}
     assert found(loaded(queue), observed=observed) == []
     wrong = {"queues": {"q": {"deadLetter": {"exchange": "dlx", "routingKey": "parc"}}}}

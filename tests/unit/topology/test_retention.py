@@ -1,6 +1,6 @@
 """Unwanted objects that are retained, because a message may still need them."""
 
-from broker_topology.planning.state import ObjectKind, binding_key, empty_state, key
+from broker_topology.planning.state import Key, ObjectKind, empty_state
 from broker_topology.reconciliation.retention import dead_letter_exchanges, retained
 
 E, Q, B, P = ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING, ObjectKind.POLICY
@@ -10,24 +10,24 @@ def broker(exchanges=(), queues=(), bindings=(), policies=()):
     """Names with arguments; bindings as (source, kind, target)."""
     state = empty_state()
     for name, arguments in dict(exchanges).items():
-        state[E][key(name, "v")] = {"arguments": arguments}
+        state[E][Key.of(name, "v")] = {"arguments": arguments}
     for name, arguments in dict(queues).items():
-        state[Q][key(name, "v")] = {"arguments": arguments}
+        state[Q][Key.of(name, "v")] = {"arguments": arguments}
     for source, kind, target in bindings:
-        state[B][binding_key("v", source, (kind, target), "", {})] = {}
+        state[B][Key.of_binding("v", source, (kind, target), "", {})] = {}
     for name, body in dict(policies).items():
-        state[P][key(name, "v")] = body
+        state[P][Key.of(name, "v")] = body
     return state
 
 
 def everything(state):
-    return frozenset((kind, identity) for kind in ObjectKind for identity in state[kind])
+    return frozenset((kind, key) for kind in ObjectKind for key in state[kind])
 
 
 def kept(state, doomed=None, **full):
-    reasons = {(Q, key(name, "v")): why for name, why in full.items()}
+    reasons = {(Q, Key.of(name, "v")): why for name, why in full.items()}
     found = retained(everything(state) if doomed is None else doomed, state, reasons)
-    return {f"{kind.value} {identity.name[0]}": why for (kind, identity), why in found.items()}
+    return {f"{kind.value} {key.name[0]}": why for (kind, key), why in found.items()}
 
 
 CHAIN = broker(
@@ -78,20 +78,20 @@ def test_a_parking_lot_behind_a_shared_direct_exchange_goes_with_its_queue():
         return {"x-dead-letter-exchange": "dlx", "x-dead-letter-routing-key": f"{name}.dlq"}
 
     state = broker({"dlx": {}}, {"stays": lot("stays"), "stays.dlq": {}, "goes": lot("goes"), "goes.dlq": {}})
-    state[E][key("dlx", "v")]["type"] = "direct"
+    state[E][Key.of("dlx", "v")]["type"] = "direct"
     for name in ("stays.dlq", "goes.dlq"):
-        state[B][binding_key("v", "dlx", ("queue", name), name, {})] = {}
+        state[B][Key.of_binding("v", "dlx", ("queue", name), name, {})] = {}
     doomed = frozenset(each for each in everything(state) if "goes" in str(each[1].name))
     assert len(doomed) == 3
     assert kept(state, doomed) == {}
     assert set(kept(state, doomed, goes="holds 1 message")) == {"queue goes", "queue goes.dlq", "binding dlx"}
-    state[E][key("dlx", "v")]["type"] = "topic"  # where a pattern may match
+    state[E][Key.of("dlx", "v")]["type"] = "topic"  # where a pattern may match
     assert set(kept(state, doomed)) == {"binding dlx", "queue goes.dlq"}
 
 
 def test_objects_that_others_use_are_retained():
     state = broker({"e": {}, "theirs": {}}, {"q": {}, "p": {}}, [("e", "queue", "p"), ("theirs", "queue", "q")])
-    doomed = frozenset({(E, key("e", "v")), (Q, key("q", "v"))})
+    doomed = frozenset({(E, Key.of("e", "v")), (Q, Key.of("q", "v"))})
     assert kept(state, doomed) == {
         "exchange e": "a binding from it to p stays",
         "queue q": "a binding from exchange theirs to it stays",
@@ -109,6 +109,6 @@ def test_a_pattern_that_python_cannot_evaluate_counts_as_a_match():
 
 
 def test_dead_letter_exchanges_of_deleted_queues():
-    doomed = frozenset({(Q, key("q", "v"))})
-    assert dead_letter_exchanges(CHAIN[Q], doomed) == {(E, key("dlx", "v"))}
+    doomed = frozenset({(Q, Key.of("q", "v"))})
+    assert dead_letter_exchanges(CHAIN[Q], doomed) == {(E, Key.of("dlx", "v"))}
     assert dead_letter_exchanges(CHAIN[Q], frozenset()) == set()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker_topology.planning.state import binding_key, key
+from broker_topology.planning.state import Key
 from broker_topology.rules.routing import RoutingTable, topic_matches
 
 
@@ -33,18 +33,18 @@ def test_topic_patterns(pattern, routing_key, matches):
 
 ROUTES = RoutingTable(
     {
-        key("in", "v"): {"type": "topic", "arguments": {"alternate-exchange": "rest"}},
-        key("direct", "v"): {"type": "direct", "arguments": {}},
-        key("rest", "v"): {"type": "fanout", "arguments": {}},
-        key("loop", "v"): {"type": "fanout", "arguments": {}},
+        Key.of("in", "v"): {"type": "topic", "arguments": {"alternate-exchange": "rest"}},
+        Key.of("direct", "v"): {"type": "direct", "arguments": {}},
+        Key.of("rest", "v"): {"type": "fanout", "arguments": {}},
+        Key.of("loop", "v"): {"type": "fanout", "arguments": {}},
     },
     [
-        binding_key("v", "in", ("queue", "a"), "order.*", {}),
-        binding_key("v", "in", ("exchange", "direct"), "#.direct", {}),
-        binding_key("v", "direct", ("queue", "b"), "x.direct", {}),
-        binding_key("v", "rest", ("queue", "unrouted"), "", {}),
-        binding_key("v", "loop", ("exchange", "loop"), "", {}),
-        binding_key("v", "loop", ("queue", "c"), "", {}),
+        Key.of_binding("v", "in", ("queue", "a"), "order.*", {}),
+        Key.of_binding("v", "in", ("exchange", "direct"), "#.direct", {}),
+        Key.of_binding("v", "direct", ("queue", "b"), "x.direct", {}),
+        Key.of_binding("v", "rest", ("queue", "unrouted"), "", {}),
+        Key.of_binding("v", "loop", ("exchange", "loop"), "", {}),
+        Key.of_binding("v", "loop", ("queue", "c"), "", {}),
     ],
 )
 

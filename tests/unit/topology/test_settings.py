@@ -1,9 +1,9 @@
-"""Settings of the resource, super streams and rotation: their checks and their wanted state."""
+"""Settings of the resource, super streams and rotation: their checks and their desired state."""
 
 import pytest
 
-from broker_topology.planning.desired import desired
-from broker_topology.planning.state import ObjectKind, key
+from broker_topology.planning.desired import desired_state
+from broker_topology.planning.state import Key, ObjectKind
 from broker_topology.resource import super_streams
 
 
@@ -90,14 +90,14 @@ def test_only_one_resource_may_set_vhost_settings(findings):
 
 def test_a_super_stream_is_an_exchange_streams_and_bindings(loaded):
     spec = {"superStreams": {"invoices": {"partitions": 2, "maxAge": "1D", "routingKeys": ["eu", "us"]}}}
-    state = desired(loaded(spec))
-    assert state[ObjectKind.EXCHANGE][key("invoices", "v")]["arguments"] == {"x-super-stream": True}
+    state = desired_state(loaded(spec))
+    assert state[ObjectKind.EXCHANGE][Key.of("invoices", "v")]["arguments"] == {"x-super-stream": True}
     stream = {"x-queue-type": "stream", "x-max-age": "1D"}
-    assert [(identity.name[0], body["arguments"]) for identity, body in state[ObjectKind.QUEUE].items()] == [
+    assert [(key.name[0], body["arguments"]) for key, body in state[ObjectKind.QUEUE].items()] == [
         ("invoices-0", stream),
         ("invoices-1", stream),
     ]
-    assert [identity.name for identity in state[ObjectKind.BINDING]] == [
+    assert [key.name for key in state[ObjectKind.BINDING]] == [
         ("invoices", "queue", "invoices-0", "eu", '{"x-stream-partition-order":0}'),
         ("invoices", "queue", "invoices-1", "us", '{"x-stream-partition-order":1}'),
     ]
@@ -119,13 +119,15 @@ def test_partitions_may_be_referred_to(findings):
 
 
 def test_only_the_settings_in_the_spec_are_wanted(loaded):
-    assert desired(loaded({}))[ObjectKind.VHOST] == {key("v"): {}}
+    assert desired_state(loaded({}))[ObjectKind.VHOST] == {Key.of("v"): {}}
     spec = {"vhostSettings": {"tags": ["b", "a"], "defaultQueueType": "quorum"}}
-    assert desired(loaded(spec))[ObjectKind.VHOST] == {key("v"): {"tags": ["a", "b"], "default_queue_type": "quorum"}}
+    assert desired_state(loaded(spec))[ObjectKind.VHOST] == {
+        Key.of("v"): {"tags": ["a", "b"], "default_queue_type": "quorum"}
+    }
 
 
 def test_each_generation_of_a_user_gets_its_rights(loaded):
     spec = user(permissions={"configure": "^x"}, limits={"maxChannels": 1})
-    state = desired(loaded(spec), {"u": ("u.1", "u.2")})
+    state = desired_state(loaded(spec), {"u": ("u.1", "u.2")})
     for kind in (ObjectKind.USER, ObjectKind.PERMISSION, ObjectKind.USER_LIMIT):
-        assert {identity.name[0] for identity in state[kind]} == {"u.1", "u.2"}
+        assert {key.name[0] for key in state[kind]} == {"u.1", "u.2"}

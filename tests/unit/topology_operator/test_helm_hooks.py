@@ -69,7 +69,7 @@ async def test_the_definition_is_applied_and_awaited(emulator: ApiServerEmulator
             status = "True" if reads > 1 else "False"
             emulator.objects.held[DEFINITION]["status"] = {"conditions": [{"type": "Established", "status": status}]}
 
-    emulator.before = establish
+    emulator.before_request = establish
     assert "topologies.warren.dev" in await client.apply_crd(definition)
     assert emulator.objects.get(DEFINITION)["spec"] == definition["spec"]
     assert reads == 2
@@ -99,7 +99,7 @@ async def test_a_request_to_an_overloaded_api_server_is_repeated(
         if failures:
             raise StatusError(failures.pop(), "ServiceUnavailable", "later")
 
-    emulator.before = overloaded
+    emulator.before_request = overloaded
     assert (await delete(client))[-1] == "no Topology is left"
     assert failures == []
 

@@ -10,7 +10,7 @@ from broker_topology import errors
 from broker_topology.findings import Finding, Origin
 from broker_topology.planning.plan import Action, FieldChange, Plan, PlanStep
 from broker_topology.planning.result import ObjectState, Status, TopologyResult
-from broker_topology.planning.state import ObjectKind, key
+from broker_topology.planning.state import Key, ObjectKind
 from tests.kubernetes.emulator.patches import merged
 from tests.kubernetes.emulator.schema import StructuralSchema
 from topology_operator.crd.status_schema import STATUS
@@ -32,7 +32,7 @@ def ready_of(*states: Status, plan_only: bool = False, **parts: tuple[PlanStep, 
 
 def step(name: str, action: Action = Action.CREATE) -> PlanStep:
     body, changes = {"arguments": {"x-queue-type": "quorum"}}, (FieldChange("x-max-length", 1, 2),)
-    return PlanStep(action, ObjectKind.QUEUE, key(name, "v"), body, changes, "cannot be changed")
+    return PlanStep(action, ObjectKind.QUEUE, Key.of(name, "v"), body, changes, "cannot be changed")
 
 
 def status_of(ready: ReadyCondition, before: Document | None = None, now: str = NOW, compared: str = "") -> Document:
