@@ -56,7 +56,7 @@ async def test_a_blocked_step_is_an_error(run):
         "! blocked queue q (quorum)",
         "    x-delivery-limit: (not set) -> 5",
         "    type and arguments of an existing queue cannot be changed; "
-        "argumentChange: Migrate would move its messages into a new queue of this name, with --owner",
+        "argumentChange: Migrate and --owner would move the queue's messages into a new queue of the same name",
         "1 blocked",
         "1 topology, 3 objects: 1 blocked",
     ]
@@ -228,7 +228,7 @@ async def test_apply_returns_when_a_queue_is_migrated(broker, api, run):
     owned = ("--owner", broker.owner())
     assert (await run("apply", *owned))[0] == 0
     asked = SPEC | {"queues": {"q": {"deliveryLimit": 5, "argumentChange": "Migrate"}}}
-    reason = "its messages move into a new queue of this name"
+    reason = "its messages move into a new queue of the same name"
     difference = ["> migrate queue q (quorum)", "    x-delivery-limit: (not set) -> 5", f"    {reason}", "1 to migrate"]
     assert await run("plan", *owned, spec=asked) == (3, difference, [])
     code, out, notes = await run("apply", *owned, spec=asked)

@@ -312,7 +312,7 @@ async def test_a_resource_is_ready_after_the_migration(broker, api):
     assert (await broker.reconcile(spec(OLD), api=api)).ready
     asked = await broker.reconcile(spec(NEW), api=api)
     [blocked] = asked.of(Status.BLOCKED)
-    assert "argumentChange: Migrate asks the operator to move its messages" in blocked.message
+    assert "argumentChange: Migrate moves the queue's messages into a new queue of the same name" in blocked.message
     migrator = Migrator(settle_seconds=SETTLE_SECONDS)
     outcome = await broker.reconcile(spec(NEW), api=api, migrate=migrator)
     assert {each.kind for each in outcome.of(Status.MIGRATING)} == {ObjectKind.QUEUE, ObjectKind.BINDING}
