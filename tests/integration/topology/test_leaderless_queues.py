@@ -115,7 +115,7 @@ async def test_a_leaderless_queue_is_declared_again_with_its_bindings(broker, ap
     await accepts_messages(broker, "work")
     bindings = await api.get(path("bindings", broker.vhost, "e", "events", "q", "work"))
     assert [each["routing_key"] for each in bindings] == ["#"]
-    assert (await ownership.records(api))[broker.owner()].declaring == frozenset()
+    assert (await ownership.records(api))[broker.owner()].queues_being_declared == frozenset()
     assert not (await broker.reconcile(SPEC, api=api)).plan
 
 
