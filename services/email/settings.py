@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from services.shared.chassis.settings import Port, ProcessSettings, Seconds, is_loopback
+from services.shared.chassis.settings import DownstreamSettings, Port, Seconds, is_loopback
 from warren_messaging.errors import ConfigurationError
 from warren_messaging.settings import ConnectionCount, Days
 
 
-class EmailSettings(ProcessSettings, frozen=True, kw_only=True):
+class EmailSettings(DownstreamSettings, frozen=True, kw_only=True):
     smtp_host: str
     smtp_port: Port
     smtp_ca_file: Path | None = None

@@ -9,6 +9,7 @@ import aiosmtplib
 
 from services.email.channel import domain_of
 from services.email.settings import EmailSettings
+from services.shared.channels.worker import ProviderUnavailable
 from warren_messaging.errors import ConfigurationError, PermanentError, TransientError
 
 MAX_IDLE = 30.0  # seconds; servers close idle connections after a minute or more
@@ -39,13 +40,13 @@ class SmtpClient:
             async with asyncio.timeout(self._settings.smtp_seconds):
                 await self._send(message)
         except TimeoutError as error:
-            raise TransientError(f"the mail server took over {self._settings.smtp_seconds} s") from error
+            raise ProviderUnavailable(f"the mail server took over {self._settings.smtp_seconds} s") from error
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _rejection("the recipient", error.recipients[0], message) from error
         except aiosmtplib.SMTPDataError as error:
             raise _rejection("the mail", error, message) from error
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise TransientError(f"the mail server failed: {error}") from error
+            raise ProviderUnavailable(f"the mail server failed: {error}") from error
 
     async def close(self) -> None:
         """Closes the idle connections with QUIT."""

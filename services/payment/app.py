@@ -1,5 +1,6 @@
 """Assembles the payment service."""
 
+from services.payment.gateway import GatewayError
 from services.payment.handlers import handlers
 from services.payment.settings import PaymentSettings
 from services.payment.simulator.gateway import SimulatedGateway
@@ -22,7 +23,8 @@ def build(settings: PaymentSettings) -> ServiceProcess:
     )
     process.consume(
         "payment.queue",
-        handlers(gateway),
+        # ConfirmationPending is an answer: the gateway works, the customer has not confirmed yet.
+        handlers(gateway, settings.breaker("payment gateway", GatewayError), settings.rate_limit("payment gateway")),
         PaymentRepository,
         # A small prefetch leaves messages in the queue: there other replicas find them, and autoscaling counts them.
         # Twice the concurrency keeps the next calls prepared.

@@ -9,7 +9,9 @@ from services.payment.store import PaymentRepository
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.inventory import InventoryReserved
 from services.shared.contracts.orders import OrderCancelling, Participant, concerns
+from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.handlers import Effect, Handlers
+from warren_messaging.postgres.rate_limit import RateLimit
 
 ReservedEvent = Event[InventoryReserved]
 CancellingEvent = Event[OrderCancelling]
@@ -45,8 +47,11 @@ async def complete_void(
     return (outcome,)
 
 
-def handlers(gateway: PaymentGateway) -> Handlers[PaymentRepository]:
-    """Return the event handlers. Both effects call the gateway with the order's id as the idempotency key."""
+def handlers(
+    gateway: PaymentGateway, breaker: CircuitBreaker | None = None, rate_limit: RateLimit | None = None
+) -> Handlers[PaymentRepository]:
+    """Return the event handlers. Both effects call the gateway with the order's id as the idempotency key, and share
+    the breaker and the rate limit."""
 
     async def charge(event: ReservedEvent) -> ChargeResult:
         data = event.data
@@ -56,6 +61,6 @@ def handlers(gateway: PaymentGateway) -> Handlers[PaymentRepository]:
         return await gateway.void(str(event.subject))
 
     return {
-        InventoryReserved: Effect(prepare_charge, charge, complete_charge),
-        OrderCancelling: Effect(prepare_void, void, complete_void),
+        InventoryReserved: Effect(prepare_charge, charge, complete_charge, breaker, rate_limit),
+        OrderCancelling: Effect(prepare_void, void, complete_void, breaker, rate_limit),
     }

@@ -6,13 +6,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Meta
 
-from services.shared.chassis.settings import ProcessSettings
+from services.shared.chassis.settings import DownstreamSettings
 from warren_messaging.postgres.database import DatabaseAddress
 
 GATEWAY_ROLE = "gateway"
 
 
-class PaymentSettings(ProcessSettings, frozen=True, kw_only=True):
+class PaymentSettings(DownstreamSettings, frozen=True, kw_only=True):
     payment_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 16
     """Concurrent calls to the gateway; the process holds twice as many deliveries."""
     gateway_database_password_file: Path

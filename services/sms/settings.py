@@ -3,12 +3,12 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.shared.chassis.settings import ProcessSettings, Seconds, is_loopback
+from services.shared.chassis.settings import DownstreamSettings, Seconds, is_loopback
 from warren_messaging.errors import ConfigurationError
 from warren_messaging.settings import ConnectionCount, Days
 
 
-class SmsSettings(ProcessSettings, frozen=True, kw_only=True):
+class SmsSettings(DownstreamSettings, frozen=True, kw_only=True):
     sms_url: str
     """https://…; plain http only to this machine."""
     sms_ca_file: Path | None = None

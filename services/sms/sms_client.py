@@ -7,9 +7,10 @@ import ssl
 
 import httpx
 
+from services.shared.channels.worker import ProviderUnavailable
 from services.sms.channel import TextMessage
 from services.sms.settings import SmsSettings
-from warren_messaging.errors import ConfigurationError, PermanentError, TransientError
+from warren_messaging.errors import ConfigurationError, PermanentError
 
 RETRYABLE = frozenset({408, 429})
 """Status codes below 500 after which the same request may succeed."""
@@ -30,7 +31,8 @@ class SmsClient:
     async def send(self, message: TextMessage) -> None:
         """Returns when the gateway has accepted the message.
 
-        Raises PermanentError when the gateway rejects it, TransientError when it is unreachable, slow or overloaded.
+        Raises PermanentError when the gateway rejects it, ProviderUnavailable when it is unreachable, slow or
+        overloaded.
         """
         headers = {"Idempotency-Key": str(message.key)}
         if self._settings.sms_token_file is not None:
@@ -40,14 +42,14 @@ class SmsClient:
                 self._settings.sms_url, json={"to": message.to, "text": message.text}, headers=headers
             )
         except httpx.TimeoutException as error:
-            raise TransientError(f"the SMS gateway took over {self._settings.sms_seconds} s") from error
+            raise ProviderUnavailable(f"the SMS gateway took over {self._settings.sms_seconds} s") from error
         except httpx.HTTPError as error:
-            raise TransientError(f"the SMS gateway is unreachable: {error!r}") from error
+            raise ProviderUnavailable(f"the SMS gateway is unreachable: {error!r}") from error
         if response.is_success:
             return
         if response.is_client_error and response.status_code not in RETRYABLE:
             raise PermanentError(f"the SMS gateway refused: {response.status_code}")
-        raise TransientError(f"the SMS gateway answered {response.status_code}")
+        raise ProviderUnavailable(f"the SMS gateway answered {response.status_code}")
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -9,13 +9,15 @@ import msgspec
 
 from services.shared.channels.store import DeliveryRepository, DeliveryState, retention_rules
 from services.shared.chassis.process import ServiceProcess
-from services.shared.chassis.settings import ProcessSettings
+from services.shared.chassis.settings import DownstreamSettings
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.notifications import NotificationRequested
 from services.shared.contracts.orders import Contact
-from warren_messaging.errors import PermanentError
+from warren_messaging.consumer.circuit_breaker import CircuitBreaker
+from warren_messaging.errors import PermanentError, TransientError
 from warren_messaging.handlers import Effect, Handlers
 from warren_messaging.postgres.failures import RetryPolicy
+from warren_messaging.postgres.rate_limit import RateLimit
 
 M = TypeVar("M")
 Notification = Event[NotificationRequested]
@@ -23,6 +25,10 @@ Notification = Event[NotificationRequested]
 # Delays grow by one second up to a minute, so 900 attempts take about 14 hours: a provider that is down overnight
 # parks nothing. The queue's delivery limit (1000, in the topology file) must be higher.
 RETRY = RetryPolicy(attempts=900)
+
+
+class ProviderUnavailable(TransientError):
+    """The provider is unreachable, slow, overloaded or broken, whatever the message is."""
 
 
 class Channel(msgspec.Struct, Generic[M], frozen=True):
@@ -39,7 +45,12 @@ class Channel(msgspec.Struct, Generic[M], frozen=True):
     def repository(self) -> Callable[..., DeliveryRepository]:
         return partial(DeliveryRepository, hash_column=self.hash_column)
 
-    def handlers(self, send: Callable[[M], Awaitable[None]]) -> Handlers[DeliveryRepository]:
+    def handlers(
+        self,
+        send: Callable[[M], Awaitable[None]],
+        breaker: CircuitBreaker | None = None,
+        rate_limit: RateLimit | None = None,
+    ) -> Handlers[DeliveryRepository]:
         """The handlers of the channel's queue, with `send` as the call to the provider."""
 
         def record(event: Notification, state: DeliveryState, deliveries: DeliveryRepository) -> None:
@@ -66,16 +77,17 @@ class Channel(msgspec.Struct, Generic[M], frozen=True):
             record(event, DeliveryState.SENT, deliveries)
             return ()
 
-        return {NotificationRequested: Effect(prepare, perform, settle)}
+        return {NotificationRequested: Effect(prepare, perform, settle, breaker, rate_limit)}
 
     def process(
-        self, settings: ProcessSettings, send: Callable[[M], Awaitable[None]], *, connections: int, days: int
+        self, settings: DownstreamSettings, send: Callable[[M], Awaitable[None]], *, connections: int, days: int
     ) -> ServiceProcess:
         """`connections` limits concurrent sends; delivery records are kept for `days`."""
         process = ServiceProcess(self.service, settings, exchange="notification.exchange")
+        provider = f"{self.service} provider"
         process.consume(
             f"{self.service}.queue",
-            self.handlers(send),
+            self.handlers(send, settings.breaker(provider, ProviderUnavailable), settings.rate_limit(provider)),
             self.repository(),
             # A send is slow, and another replica cannot send the deliveries that this one holds.
             prefetch=connections * 8,

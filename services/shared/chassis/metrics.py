@@ -6,6 +6,7 @@ id or any other value that a client chooses: the number of series does not grow 
 
 import asyncio
 import math
+from collections.abc import Callable, Iterable
 from functools import cache
 
 from litestar.plugins.prometheus import PrometheusConfig
@@ -14,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 from services.shared.contracts import CATALOGUE, AnyEvent
 from warren_messaging.amqp.pipeline import PublishResult
+from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.errors import MessagingError
 from warren_messaging.postgres.database import Database
 from warren_messaging.telemetry import BreakerState
@@ -32,8 +34,11 @@ HTTP_METRICS = PrometheusConfig(app_name="warren", prefix="http", group_path=Tru
 class ServiceMetrics:
     """A `Telemetry` listener of the messaging library that counts. It queries outbox and retention at each scrape."""
 
-    def __init__(self, service: str, database: Database) -> None:
+    def __init__(
+        self, service: str, database: Database, circuit_breakers: Callable[[], Iterable[CircuitBreaker]] = tuple
+    ) -> None:
         self._database = database
+        self._circuit_breakers = circuit_breakers
         self._registry = CollectorRegistry()
         published = Counter(
             "messaging_client_sent_messages",
@@ -121,7 +126,6 @@ class ServiceMetrics:
             self._errors.labels(component).inc()
 
     def circuit_breaker(self, name: str, state: BreakerState, text: str) -> None:
-        self._breaker_state.labels(name).set(BREAKER_VALUES[state])
         if state is BreakerState.OPEN:
             self._breaker_openings.labels(name).inc()
 
@@ -129,6 +133,8 @@ class ServiceMetrics:
         """Return all metrics as text, including those of Python and of the process."""
         await self._read_outbox()
         await self._read_retention()
+        for breaker in self._circuit_breakers():
+            self._breaker_state.labels(breaker.name).set(BREAKER_VALUES[breaker.state])
         return generate_latest(self._registry) + generate_latest(REGISTRY)
 
     async def _read_outbox(self) -> None:

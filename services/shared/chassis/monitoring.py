@@ -4,13 +4,14 @@ It is never the port of customers: their connections cannot displace the probes,
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from litestar import Litestar, Request, Response, get
 
 from services.shared.chassis.http.application import HttpApplication
 from services.shared.chassis.metrics import CONTENT_TYPE, ServiceMetrics
+from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.errors import MessagingError
 from warren_messaging.service import ReadinessCheck
 
@@ -20,8 +21,14 @@ CHECK_SECONDS = 2.0  # a check that takes longer counts as failed
 class Readiness:
     """The parts that must work before the process receives requests. Each call of `failures` checks all of them."""
 
-    def __init__(self, checks: Mapping[str, ReadinessCheck]) -> None:
+    def __init__(
+        self,
+        checks: Mapping[str, ReadinessCheck],
+        circuit_breakers: Callable[[], Iterable[CircuitBreaker]] = tuple,
+    ) -> None:
         self._checks = checks
+        self.circuit_breakers = circuit_breakers
+        """Listed, and no reason not to be ready: the process works, and so do its other parts."""
         self.stopping = False
         """Set when the process begins to stop; it stays not ready from then on."""
 
@@ -59,6 +66,7 @@ def monitoring_application(readiness: Readiness, metrics: ServiceMetrics) -> Lit
         if ready and "verbose" not in request.query_params:
             return Response("ok\n", media_type="text/plain")
         lines = [f"[-] {part}: {reason}" if reason else f"[+] {part}" for part, reason in parts.items()]
+        lines += [f"[+] circuit breaker {each.name}: {each}" for each in readiness.circuit_breakers()]
         return Response("\n".join(lines) + "\n", media_type="text/plain", status_code=200 if ready else 503)
 
     @get("/metrics")

@@ -35,10 +35,10 @@ class ServiceProcess(Service):
     def __init__(self, service: str, settings: ProcessSettings, *, exchange: str = "order.exchange") -> None:
         super().__init__(service, settings, exchange=exchange, source=f"/warren/{service}", events=CATALOGUE.values())
         self._process_settings = settings
-        metrics = ServiceMetrics(service, self.database)
+        metrics = ServiceMetrics(service, self.database, lambda: self.circuit_breakers)
         self.telemetry = TelemetryFanout(LogTelemetry(lambda: structlog.get_logger(service=service).bind()), metrics)
         self.http: HttpServer | None = None
-        self._readiness = Readiness(self.readiness_checks)
+        self._readiness = Readiness(self.readiness_checks, lambda: self.circuit_breakers)
         self._monitoring = HttpServer(
             monitoring_application(self._readiness, metrics),
             settings.metrics_host,

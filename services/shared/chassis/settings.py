@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.errors import ConfigurationError
+from warren_messaging.postgres.rate_limit import RateLimit
 from warren_messaging.settings import ServiceSettings
 
 ENV_PREFIX = "WARREN_"
@@ -56,6 +58,42 @@ class ProcessSettings(ServiceSettings, frozen=True, kw_only=True):
                 f" {MIN_HISTORY_DAYS} days, and at least {variable('inbox_days')}={self.inbox_days}; 0 keeps them for"
                 " ever"
             )
+
+
+class DownstreamSettings(ProcessSettings, frozen=True, kw_only=True):
+    """Settings of a process that calls an external system."""
+
+    breaker_failures: Annotated[int, Meta(ge=1, le=1000)] = 10
+    """Failed calls in a row after which the process makes no calls, and takes no messages, for a while."""
+    breaker_open_seconds: Seconds = 5.0
+    """How long it makes none before it tries one; twice as long each time that one fails."""
+    breaker_max_open_seconds: Seconds = 30.0
+    """The longest time between two such calls."""
+    rate_per_second: Annotated[float, Meta(ge=0, le=100_000)] = 0
+    """Maximum number of calls per second of all replicas together; 0: no limit."""
+    rate_burst: Annotated[int, Meta(ge=1, le=100_000)] = 10
+    """Maximum number of calls at once after a pause, if there is a limit."""
+
+    def mistakes(self, variable: Callable[[str], str] = str) -> Iterator[str]:
+        yield from super().mistakes(variable)
+        if self.breaker_max_open_seconds < self.breaker_open_seconds:
+            yield (
+                f"{variable('breaker_max_open_seconds')}={self.breaker_max_open_seconds} is less than"
+                f" {variable('breaker_open_seconds')}={self.breaker_open_seconds}"
+            )
+
+    def breaker(self, name: str, *errors: type[Exception]) -> CircuitBreaker:
+        """`errors` are the exceptions that mean that the external system fails."""
+        return CircuitBreaker(
+            name,
+            failures=self.breaker_failures,
+            open_seconds=self.breaker_open_seconds,
+            max_open_seconds=self.breaker_max_open_seconds,
+            errors=errors,
+        )
+
+    def rate_limit(self, name: str) -> RateLimit | None:
+        return RateLimit(name, self.rate_per_second, self.rate_burst) if self.rate_per_second else None
 
 
 def load_json_file(path: Path, kind: Any, content: str) -> Any:

@@ -23,12 +23,13 @@ import msgspec
 from warren_messaging.amqp.connection import close, connect
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
+from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
 from warren_messaging.consumer.delivery import logical_id_of
 from warren_messaging.consumer.processor import Processor
 from warren_messaging.errors import BrokerUnavailable, ConfigurationError, Unavailable
 from warren_messaging.events import AnyEvent, Catalogue, EventData
-from warren_messaging.handlers import Handlers
+from warren_messaging.handlers import Effect, Handlers
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.outbox.periodic_job import PeriodicJob
 from warren_messaging.outbox.relay import Relay, RelaySettings
@@ -155,6 +156,12 @@ class Service:
     def catalogue(self) -> Catalogue:
         """Every event type that the service knows, with its class."""
         return self._events
+
+    @property
+    def circuit_breakers(self) -> list[CircuitBreaker]:
+        """Every circuit breaker of the service's effects, once."""
+        effects = (each for definition in self.consumers for each in definition.handlers.values())
+        return list({each.breaker: None for each in effects if isinstance(each, Effect) and each.breaker is not None})
 
     def consume(
         self,
