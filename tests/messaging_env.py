@@ -28,6 +28,7 @@ from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
 from warren_messaging.consumer.processor import Processor
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.outbox.relay import Relay, RelaySettings
+from warren_messaging.outbox.schedule import DueMessageMover
 from warren_messaging.postgres.database import Database, DatabaseAddress
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.sender import REDRIVE_EXCHANGE
@@ -260,6 +261,13 @@ class MessagingEnv:
     async def outbox_count(self) -> int:
         return int((await self.sql("SELECT count(*) FROM outbox"))[0][0])
 
+    async def due_count(self) -> int:
+        return int((await self.sql("SELECT count(*) FROM scheduled WHERE due_at <= now()"))[0][0])
+
+    async def advance(self, seconds: float) -> None:
+        """Let this time pass for scheduled messages."""
+        await self.sql("UPDATE scheduled SET due_at = due_at - make_interval(secs => $1)", seconds)
+
     async def wait_for_outbox(self, count: int = 0, seconds: float = 20.0) -> None:
         """Wait until the outbox has this number of events."""
 
@@ -286,6 +294,17 @@ class MessagingEnv:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             await database.close()
+
+    @asynccontextmanager
+    async def due_message_mover(self) -> AsyncIterator[Outbox]:
+        """An outbox whose due messages are moved and published."""
+        async with self.outbox() as outbox:
+            moving = asyncio.create_task(DueMessageMover(outbox, self.telemetry, seconds=0.1).run())
+            try:
+                yield outbox
+            finally:
+                moving.cancel()
+                await asyncio.gather(moving, return_exceptions=True)
 
     @asynccontextmanager
     async def consumer(

@@ -66,6 +66,12 @@ class ConsumedQueue(Protocol):
 
     async def parked(self) -> list[DeadLetter]: ...
 
+    async def advance(self, seconds: float) -> None:
+        """Let this time pass for scheduled messages, and return when those that are due are published."""
+
+    async def scheduled(self) -> list[UUID]:
+        """The ids of the scheduled messages, in the order of their times."""
+
     def repeated(self) -> int:
         """The number of deliveries that changed nothing because the event had been processed before."""
 

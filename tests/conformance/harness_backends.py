@@ -14,7 +14,7 @@ from tests.service_replica import ServiceDatabase
 from warren_messaging import Database, RetryPolicy, Verdict
 from warren_messaging.testing import ConsumerHarness, InMemoryDatabase
 
-TABLES = ("recorded", "inbox", "outbox", "sequences", "failures")
+TABLES = ("recorded", "inbox", "outbox", "sequences", "failures", "scheduled")
 
 
 @dataclass
@@ -41,6 +41,12 @@ class HarnessQueue:
 
     async def parked(self) -> list[DeadLetter]:
         return [DeadLetter(each.body, each.reason, each.attempts) for one in self._harnesses for each in one.parked]
+
+    async def advance(self, seconds: float) -> None:
+        await asyncio.gather(*(each.advance(seconds) for each in self._harnesses))
+
+    async def scheduled(self) -> list[UUID]:
+        return [message.event.id for message in await self._harnesses[0].scheduled()]
 
     def repeated(self) -> int:
         return sum(len(each.repeated) for each in self._harnesses)

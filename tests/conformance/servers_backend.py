@@ -49,7 +49,7 @@ class BrokerQueue:
         if len(telemetry.processed_events) + len(telemetry.repeated_events) + parked < self._sent:
             return False
         self._parked += [bytes(message.body) for message in await self._env.drain("probe.dlq")]
-        waiting = await self._env.outbox_count()
+        waiting = await self._env.outbox_count() + await self._env.due_count()
         return len(self._parked) == parked and waiting == 0 and await self._env.depth("probe.queue") == 0
 
     async def recorded(self) -> list[UUID]:
@@ -69,6 +69,13 @@ class BrokerQueue:
         )
         assert len(rows) == len(self._parked), "a parked message has no recorded failure, or several"
         return [DeadLetter(bytes(row["body"]), row["reason"], row["attempts"]) for row in rows]
+
+    async def advance(self, seconds: float) -> None:
+        await self._env.advance(seconds)
+        await eventually(self._idle, what="a due message is not published in time")
+
+    async def scheduled(self) -> list[UUID]:
+        return [row[0] for row in await self._env.sql("SELECT id FROM scheduled ORDER BY due_at, position")]
 
     def repeated(self) -> int:
         return len(self._env.telemetry.repeated_events)
@@ -105,6 +112,7 @@ class ServersBackend:
 
         async with AsyncExitStack() as stack:
             for _ in range(replicas):
+                await stack.enter_async_context(self._env.due_message_mover())
                 await stack.enter_async_context(
                     self._env.consumer(handlers, transaction=Recording, attempts=attempts, prefetch=200 // replicas)
                 )

@@ -15,7 +15,7 @@ NAMES = {
     "TransientError",
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
-    "Retention", "RetentionSettings", "RetentionRule", "by_age",
+    "DueMessageMover", "Retention", "RetentionSettings", "RetentionRule", "by_age",
     "BreakerState", "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
@@ -24,7 +24,7 @@ NAMES = {
 }  # fmt: skip
 DOUBLES = {
     "Attempt", "ConsumerHarness", "InMemoryBroker", "InMemoryDatabase", "NeedsDatabase", "ParkedDelivery",
-    "delivery_of", "event_of", "with_new_ids",
+    "ScheduledMessage", "delivery_of", "event_of", "with_new_ids",
 }  # fmt: skip
 
 

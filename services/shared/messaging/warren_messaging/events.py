@@ -21,7 +21,8 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 # Trace and priority are AMQP properties too. A value that no broker accepts is refused on reading: an event that
 # inherits it from its cause could not be published.
 Trace = Annotated[str, msgspec.Meta(max_length=256)]
-SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+MAX_SEQUENCE = 2**31 - 1
+SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQUENCE)]
 Priority = Annotated[int, msgspec.Meta(ge=0, le=31)]
 
 

@@ -29,6 +29,7 @@ from warren_messaging.handlers import Effect, Handler, Handlers
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.outbox.periodic_job import PeriodicJob
 from warren_messaging.outbox.relay import Relay, RelaySettings
+from warren_messaging.outbox.schedule import DueMessageMover
 from warren_messaging.postgres.database import Database, DatabaseAddress
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.postgres.rate_limit import RateLimit
@@ -47,7 +48,7 @@ __all__ = [
     # The parts of a service
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
-    "Retention", "RetentionSettings", "RetentionRule", "by_age",
+    "DueMessageMover", "Retention", "RetentionSettings", "RetentionRule", "by_age",
     # For telemetry
     "BreakerState", "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
     # Messages and events

@@ -33,6 +33,7 @@ from warren_messaging.handlers import Effect, Handlers
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.outbox.periodic_job import PeriodicJob
 from warren_messaging.outbox.relay import Relay, RelaySettings
+from warren_messaging.outbox.schedule import DueMessageMover
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.postgres.retention import Retention, RetentionRule, failures, inbox
@@ -313,6 +314,7 @@ class Service:
         for part in self._extra_parts:
             self._start_part(part, type(part).__name__)
         self._start(self.relay.run(), "relay")
+        self._start(DueMessageMover(self.outbox, self.telemetry).run(), "due messages")
         for job in self._jobs:
             self._start(job().run(), "periodic job")
         if self.consumers:

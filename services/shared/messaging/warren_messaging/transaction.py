@@ -1,12 +1,14 @@
 """The unit of work of a handler."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from warren_messaging import codec
 from warren_messaging.events import AnyEvent, EventData
 
 if TYPE_CHECKING:
@@ -19,15 +21,20 @@ else:  # the classes are generic only in their stubs
 MAX_PRIORITY = 31
 MAX_TRACE = 256  # characters
 MAX_EXPIRY_MS = 2**31 - 1  # ms
+MAX_SCHEDULE = timedelta(days=3653)
+"""How far from now an event may be scheduled: ten years. A time beyond it is a mistake, such as a wrong unit."""
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """An event that a transaction publishes after its commit, before it has an id and a number."""
+    """An event that a transaction publishes after its commit, before it has a number."""
 
-    data: EventData
+    id: UUID
+    """The id of the event."""
+    type: str
+    data: EventData | msgspec.Raw
     subject: UUID
     reference: str | None = None
-    cause: AnyEvent | None = None
+    causation_id: UUID | None = None
     exchange: str | None = None
     """None: the service's own exchange."""
     priority: int | None = None
@@ -51,6 +58,10 @@ class Transaction:
         self.connection = connection
         self.announcements: list[Announcement] = []
         """What is published after the commit."""
+        self.scheduled: list[tuple[datetime, Announcement]] = []
+        """Announcements for a later time."""
+        self.cancelled: set[UUID] = set()
+        """Ids of scheduled messages that are cancelled when this transaction commits."""
 
     async def load(self, events: Sequence[AnyEvent]) -> None:
         """Called once before the first handler, with the new events of the batch."""
@@ -72,11 +83,14 @@ class Transaction:
         priority: int | None = None,
         expires_ms: int | None = None,
         traceparent: str | None = None,
-    ) -> Self:
-        """Publish `data` when, and only when, this transaction commits.
+        deliver_at: datetime | None = None,
+    ) -> UUID:
+        """Publish `data` when, and only when, this transaction commits. Returns the id of the event.
 
-        Subject, reference, priority and trace default to those of `cause`. Raises ValueError for values that the
-        broker would refuse.
+        With `deliver_at`, a time with a time zone, the event is published within a second after that time, at once if
+        it is past; until then `cancel_scheduled` withdraws it. Subject, reference, priority and trace default to those
+        of `cause`. Raises ValueError for values that the broker would refuse, and for a time that is naive or more
+        than ten years away.
         """
         if cause is not None:
             subject, reference = subject or cause.subject, reference or cause.reference
@@ -91,7 +105,38 @@ class Transaction:
             raise ValueError(f"{data.TYPE} has a trace of {len(traceparent)} characters: {MAX_TRACE} are possible")
         if expires_ms is not None and not 0 <= expires_ms <= MAX_EXPIRY_MS:
             raise ValueError(f"{data.TYPE} expires after {expires_ms} ms: 0 to {MAX_EXPIRY_MS} are possible")
-        self.announcements.append(
-            Announcement(data, subject, reference, cause, exchange, priority, expires_ms, traceparent)
+        if deliver_at is not None:
+            _require_possible(deliver_at, data.TYPE)
+        announcement = Announcement(
+            codec.new_id(),
+            data.TYPE,
+            data,
+            subject,
+            reference,
+            None if cause is None else cause.id,
+            exchange,
+            priority,
+            expires_ms,
+            traceparent,
         )
-        return self
+        if deliver_at is None:
+            self.announcements.append(announcement)
+        else:
+            self.scheduled.append((deliver_at, announcement))
+        return announcement.id
+
+    def cancel_scheduled(self, *ids: UUID) -> None:
+        """Withdraw scheduled messages when this transaction commits, by the ids that `announce` returned.
+
+        After the commit a withdrawn event is never published. One that was due already may have been published: its id
+        is ignored, like an unknown one.
+        """
+        self.cancelled.update(ids)
+
+
+def _require_possible(deliver_at: datetime, event_type: str) -> None:
+    text = f"{event_type} is to be delivered at {deliver_at.isoformat()}"
+    if deliver_at.utcoffset() is None:
+        raise ValueError(f"{text}, which has no time zone: give an aware time, such as datetime.now(UTC) + delay")
+    if abs(deliver_at - codec.now()) > MAX_SCHEDULE:
+        raise ValueError(f"{text}: at most {MAX_SCHEDULE.days} days from now are possible")

@@ -10,13 +10,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
+from services.shared.contracts.orders import (
+    OrderCompleted,
+    OrderConfirmed,
+    OrderDeliveryConfirmed,
+    OrderPaid,
+    OrderShipped,
+)
 from warren_messaging import (
     Effect,
     Event,
@@ -29,6 +36,8 @@ from warren_messaging import (
     Transaction,
 )
 from warren_messaging.consumer.settlement import Settlement
+from warren_messaging.outbox import outbox as outbox_module
+from warren_messaging.postgres import scheduled
 
 
 class CrashSettings(msgspec.Struct):
@@ -37,7 +46,7 @@ class CrashSettings(msgspec.Struct):
     """Gets a line for each call of an effect."""
     crash_point: str | None = None
     seconds: float = 0.0
-    """Duration of a handler."""
+    """Duration of a handler, and until a scheduled message is due."""
 
 
 def die() -> None:
@@ -66,8 +75,26 @@ def crash_after_publishing() -> None:
     Publisher.publish = wrapped  # type: ignore[method-assign]
 
 
+def crash_after(module: Any, function: str) -> None:
+    """Kill the process after the first call of a module's function."""
+    original = getattr(module, function)
+
+    async def wrapped(*arguments: Any) -> None:
+        await original(*arguments)
+        die()
+
+    setattr(module, function, wrapped)
+
+
+def changes(uow: Transaction) -> bool:
+    return bool(uow.announcements or uow.scheduled or uow.cancelled)
+
+
 CRASH_POINTS: dict[str, Callable[[], None]] = {
-    "before_commit": partial(crash_before, Transaction, "save", lambda uow: bool(uow.announcements)),
+    "before_commit": partial(crash_before, Transaction, "save", changes),
+    "before_deleting": partial(crash_before, scheduled, "delete"),
+    "after_deleting": partial(crash_after, scheduled, "delete"),
+    "after_storing": partial(crash_after, outbox_module, "_store"),
     "before_publishing": partial(crash_before, Publisher, "publish"),
     "before_removing": crash_after_publishing,
     "before_acknowledging": partial(crash_before, Settlement, "flush", lambda made: bool(made._noted)),
@@ -80,6 +107,20 @@ def handlers(settings: CrashSettings) -> Handlers[Transaction]:
         await asyncio.sleep(settings.seconds)
         await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
         return [OrderCompleted(customer=event.data.customer)]
+
+    async def on_order_shipped(event: Event[OrderShipped], uow: Transaction) -> Iterable[EventData]:
+        await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
+        due = datetime.now(UTC) + timedelta(seconds=settings.seconds)
+        uow.announce(OrderCompleted(customer=event.data.customer), cause=event, deliver_at=due)
+        return ()
+
+    async def on_order_delivery_confirmed(
+        event: Event[OrderDeliveryConfirmed], uow: Transaction
+    ) -> Iterable[EventData]:
+        await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
+        rows = await uow.connection.fetch("SELECT id FROM scheduled WHERE subject = $1", event.subject)
+        uow.cancel_scheduled(*(row[0] for row in rows))
+        return ()
 
     async def prepare(event: Event[OrderPaid], uow: Transaction) -> str:
         return str(event.logicalid)
@@ -94,7 +135,12 @@ def handlers(settings: CrashSettings) -> Handlers[Transaction]:
         await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
         return [OrderCompleted(customer=event.data.customer)]
 
-    return {OrderConfirmed: on_order_confirmed, OrderPaid: Effect(prepare, perform, complete)}
+    return {
+        OrderConfirmed: on_order_confirmed,
+        OrderShipped: on_order_shipped,
+        OrderDeliveryConfirmed: on_order_delivery_confirmed,
+        OrderPaid: Effect(prepare, perform, complete),
+    }
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from services.shared.contracts import CATALOGUE, AnyEvent
-from services.shared.contracts.orders import OrderConfirmed, OrderPaid
+from services.shared.contracts.orders import OrderConfirmed, OrderDeliveryConfirmed, OrderPaid, OrderShipped
 from tests.integration.messaging.consumer import crashing_process
 from tests.integration.messaging.consumer.crashing_process import CRASH_AFTER_CALLING, CrashSettings
 from tests.messaging_env import MessagingEnv, eventually
@@ -25,6 +25,8 @@ from warren_messaging.testing import event_of
 
 CONFIRMED = OrderConfirmed(customer="gayal")
 PAID = OrderPaid(customer="gayal", total_cents=1, currency="EUR")
+SHIPPED = OrderShipped(customer="gayal", tracking="WR1")
+DELIVERY_CONFIRMED = OrderDeliveryConfirmed(customer="gayal")
 _codec = Codec(CATALOGUE)
 
 
@@ -51,9 +53,9 @@ class ProcessRunner:
                 process.kill()
             await process.wait()
 
-    async def crash(self, crash_point: str) -> None:
+    async def crash(self, crash_point: str, seconds: float = 0.0) -> None:
         """Run a process until it kills itself."""
-        async with self.process(crash_point) as process, asyncio.timeout(20):
+        async with self.process(crash_point, seconds) as process, asyncio.timeout(20):
             assert await process.wait() == -signal.SIGKILL
 
     async def wait_until_idle(self, effects: int) -> None:
@@ -62,7 +64,8 @@ class ProcessRunner:
         async def idle() -> bool:
             if len(await self.env.recorded()) < effects:
                 return False
-            return await self.env.outbox_count() == 0 and await self.env.depth("probe.queue") == 0
+            waiting = await self.env.outbox_count() + await self.env.due_count()
+            return waiting == 0 and await self.env.depth("probe.queue") == 0
 
         await eventually(idle, seconds=40)
 
@@ -104,6 +107,58 @@ async def test_an_event_whose_consumer_is_killed_is_published_at_least_once_with
     assert {(each.subject, each.sourcesequence) for each in announced} == {(event.subject, 1)}
     assert len({each.id for each in announced}) == 1
     assert len(announced) in copies
+
+
+@pytest.mark.parametrize(
+    ("point", "effects", "scheduled", "copies"),
+    [
+        ("before_commit", 0, 0, {1}),  # of the transaction that schedules
+        ("before_deleting", 1, 1, {1}),  # the move has locked the row
+        ("after_deleting", 1, 1, {1}),
+        ("after_storing", 1, 1, {1}),  # all of the move is done but its commit
+        ("before_publishing", 1, 0, {1}),  # it is committed
+        ("before_removing", 1, 0, {2}),
+    ],
+)
+async def test_a_scheduled_message_whose_process_is_killed_is_published_with_one_effect(
+    runner: ProcessRunner, point: str, effects: int, scheduled: int, copies: set[int]
+) -> None:
+    event = event_of(SHIPPED)
+    await runner.env.send(encode(event))
+    await runner.crash(point)
+    assert len(await runner.env.recorded()) == effects
+    assert await runner.env.due_count() == scheduled
+    async with runner.process():
+        await runner.wait_until_idle(effects=1)
+    assert await runner.env.recorded() == [event.logicalid]
+    announced = await runner.announced()
+    assert {(each.subject, each.sourcesequence, each.causationid) for each in announced} == {
+        (event.subject, 1, event.id)
+    }
+    assert len({each.id for each in announced}) == 1
+    assert len(announced) in copies
+
+
+@pytest.mark.parametrize(
+    ("point", "waiting"), [("before_commit", 1), ("after_deleting", 1), ("before_acknowledging", 0)]
+)
+async def test_a_cancelled_message_is_never_published_though_the_process_that_cancels_it_is_killed(
+    runner: ProcessRunner, point: str, waiting: int
+) -> None:
+    env, event = runner.env, event_of(SHIPPED)
+    await env.send(encode(event))
+    async with runner.process(seconds=3600):
+        await runner.wait_until_idle(effects=1)
+    cancelling = event_of(DELIVERY_CONFIRMED, subject=event.subject)
+    await env.send(encode(cancelling))
+    await runner.crash(point)
+    assert len(await env.sql("TABLE scheduled")) == waiting
+    async with runner.process():
+        await runner.wait_until_idle(effects=2)
+        assert await env.sql("TABLE scheduled") == []
+        await env.advance(3600)
+    assert sorted(await env.recorded()) == sorted([event.logicalid, cancelling.logicalid])
+    assert await runner.announced() == []
 
 
 async def test_an_effect_killed_between_its_call_and_its_result_is_repeated_under_the_same_key(

@@ -1,6 +1,7 @@
 """The table of handlers, announcements of a transaction, and verdicts on errors."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
@@ -47,11 +48,12 @@ def test_an_event_goes_to_its_own_handler_or_to_the_one_for_all_events() -> None
 
 def test_an_announcement_inherits_missing_attributes_from_its_cause() -> None:
     cause = event_of(CONFIRMED, reference="123", priority=8, traceparent="00-a-b-01")
-    inherited = announcing().announce(COMPLETED, cause=cause).announcements[0]
+    uow, subject = announcing(), uuid4()
+    uow.announce(COMPLETED, cause=cause)
+    uow.announce(COMPLETED, cause=cause, subject=subject, reference="9", priority=0)
+    inherited, given = uow.announcements
     assert (inherited.subject, inherited.reference) == (cause.subject, "123")
-    assert (inherited.priority, inherited.traceparent, inherited.cause) == (8, "00-a-b-01", cause)
-    subject = uuid4()
-    given = announcing().announce(COMPLETED, cause=cause, subject=subject, reference="9", priority=0).announcements[0]
+    assert (inherited.priority, inherited.traceparent, inherited.causation_id) == (8, "00-a-b-01", cause.id)
     assert (given.subject, given.reference, given.priority) == (subject, "9", 0)
 
 
@@ -74,14 +76,43 @@ def test_attributes_that_the_broker_refuses_cannot_be_announced(given: dict[str,
         announcing().announce(COMPLETED, subject=uuid4(), **given)
 
 
+@pytest.mark.parametrize(
+    ("deliver_at", "reason"),
+    [
+        (
+            datetime.fromisoformat("2026-11-28T12:00:00"),
+            r"at 2026-11-28T12:00:00, which has no time zone: give an aware time",
+        ),
+        (datetime.max.replace(tzinfo=UTC), r"at 9999-12-31T.*: at most 3653 days from now are possible"),
+        (datetime.min.replace(tzinfo=UTC), r"at 0001-01-01T.*: at most 3653 days from now are possible"),
+        (datetime(1970, 1, 21, tzinfo=timezone(timedelta(hours=14))), "at .*: at most 3653 days"),
+    ],
+)
+def test_a_time_that_is_naive_or_far_away_cannot_be_scheduled(deliver_at: datetime, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"order.completed is to be delivered {reason}"):
+        announcing().announce(COMPLETED, subject=uuid4(), deliver_at=deliver_at)
+
+
+def test_an_announcement_returns_the_id_of_its_event() -> None:
+    uow, subject = announcing(), uuid4()
+    now = uow.announce(COMPLETED, subject=subject)
+    later = uow.announce(COMPLETED, subject=subject, deliver_at=datetime.now(UTC) + timedelta(days=1))
+    assert [each.id for each in uow.announcements] == [now]
+    assert [each.id for _, each in uow.scheduled] == [later]
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
 @pytest.mark.parametrize(("customer", "reason"), [("x" * MAX_BODY, "over the limit"), ("a\0", "a control character")])
-async def test_an_event_that_consumers_would_refuse_is_not_stored(customer: str, reason: str) -> None:
+async def test_an_event_that_consumers_would_refuse_is_not_stored(customer: str, reason: str, scheduled: bool) -> None:
+    due = datetime.now(UTC) + timedelta(days=1)
+
     async def boast(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
-        return [OrderCompleted(customer=customer)]
+        uow.announce(OrderCompleted(customer=customer), cause=event, deliver_at=due if scheduled else None)
+        return ()
 
     harness = ConsumerHarness({OrderConfirmed: boast})
     await harness.deliver(CONFIRMED)
-    assert harness.events == []
+    assert harness.events == [] == await harness.scheduled()
     assert harness.parked[0].reason.startswith("order.completed cannot be announced")
     assert reason in harness.parked[0].reason
 

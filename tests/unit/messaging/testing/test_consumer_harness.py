@@ -1,6 +1,7 @@
 """The test harness that authors of handlers use. tests/conformance checks that it keeps the guarantees."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -175,3 +176,39 @@ async def test_a_broker_routes_events_between_harnesses_until_all_queues_are_emp
     assert (bank.announced, shop.announced) == ([PAID], [COMPLETED])
     assert [event.causationid for event in shop.events] == [bank.events[0].id]
     assert [event.type for event in broker.unrouted] == ["order.completed"]
+
+
+async def test_scheduled_messages_are_shown_and_published_when_the_clock_is_advanced() -> None:
+    due = datetime.now(UTC) + timedelta(seconds=60)
+
+    async def remind(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
+        uow.announce(COMPLETED, cause=event, deliver_at=due, exchange="other.exchange")
+        return ()
+
+    harness, event = ConsumerHarness({OrderConfirmed: remind}), event_of(CONFIRMED)
+    await harness.deliver(event)
+    (waiting,) = await harness.scheduled()
+    assert (waiting.event.data, waiting.due_at, waiting.exchange) == (COMPLETED, due, "other.exchange")
+    await harness.advance(50)
+    assert harness.announced == []
+    await harness.advance(11)
+    assert harness.announced == [COMPLETED]
+    assert (harness.messages[0].exchange, harness.events[0].id) == ("other.exchange", waiting.event.id)
+    assert (await harness.scheduled(), harness.clock) == ([], 61)
+
+
+async def test_a_broker_advances_the_clocks_of_all_harnesses() -> None:
+    async def remind(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
+        uow.announce(COMPLETED, cause=event, deliver_at=datetime.now(UTC) + timedelta(seconds=60))
+        return ()
+
+    async def ignore(event: AnyEvent, uow: Transaction) -> Iterable[EventData]:
+        return ()
+
+    orders, audit = ConsumerHarness({OrderConfirmed: remind}), ConsumerHarness({OrderCompleted: ignore})
+    broker = InMemoryBroker(orders, audit)
+    broker.publish(event_of(CONFIRMED))
+    await broker.run()
+    assert audit.attempts == []
+    await broker.advance(61)
+    assert [attempt.event.data for attempt in audit.attempts if attempt.event] == [COMPLETED]

@@ -110,7 +110,7 @@ class BatchRunner(Generic[T]):
         before = len(uow.announcements)
         for data in await handling:
             uow.announce(data, cause=each.event)
-        return [announcement.data.TYPE for announcement in uow.announcements[before:]]
+        return [announcement.type for announcement in uow.announcements[before:]]
 
     async def mark_succeeded(self, uow: T, batch: Iterable[DecodedDelivery]) -> None:
         """Close the failure records of deliveries that failed before."""

@@ -10,15 +10,18 @@ that order may differ.
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from operator import attrgetter
 from typing import TypeVar
 from uuid import UUID
 
 from warren_messaging import codec
 from warren_messaging.errors import MalformedEvent, PermanentError
-from warren_messaging.events import AnyEvent, Event
+from warren_messaging.events import MAX_SEQUENCE, AnyEvent, Event
 from warren_messaging.outbox.relay import OutboxEntry, PublishSlot, Relay, message_of
+from warren_messaging.postgres import scheduled
 from warren_messaging.postgres.database import Database
+from warren_messaging.postgres.scheduled import ScheduledRow
 from warren_messaging.postgres.values import array_literal
 from warren_messaging.transaction import Announcement, Connection, Transaction
 
@@ -50,6 +53,10 @@ class Outbox:
                 uow = kind(connection)
                 yield uow
                 await uow.save()
+                if uow.cancelled:
+                    await scheduled.delete(connection, uow.cancelled)
+                if uow.scheduled:
+                    await scheduled.insert(connection, self._scheduled_rows(uow))
                 if uow.announcements:
                     sequences = await _next_sequences(connection, uow.announcements)
                     slot = self._relay.reserve()
@@ -62,41 +69,61 @@ class Outbox:
         if slot is not None:
             slot.commit(entries)
 
+    def _scheduled_rows(self, uow: Transaction) -> list[ScheduledRow]:
+        # The longest form of time and number: the body does not grow beyond the limit when they are replaced.
+        time = codec.now().replace(microsecond=999_999)
+        rows = []
+        for deliver_at, announcement in uow.scheduled:
+            if announcement.id not in uow.cancelled:
+                event = self._event(announcement, MAX_SEQUENCE, time)
+                rows.append(
+                    ScheduledRow(
+                        id=event.id,
+                        due_at=deliver_at,
+                        event_type=event.type,
+                        subject=event.subject,
+                        exchange=announcement.exchange or self._exchange,
+                        body=_encode(event),
+                        expires_ms=announcement.expires_ms,
+                    )
+                )
+        return rows
+
     def _entries(self, announcements: Sequence[Announcement], sequences: dict[UUID, int]) -> list[OutboxEntry]:
         entries = []
         for announcement in announcements:
             sequence = sequences[announcement.subject] = sequences[announcement.subject] + 1
-            event = self._event(announcement, sequence)
+            event = self._event(announcement, sequence, codec.now())
             exchange = announcement.exchange or self._exchange
-            body = codec.encode(event)
-            try:
-                codec.require_readable(body)
-            except MalformedEvent as error:
-                raise PermanentError(
-                    f"{event.type} cannot be announced, its readers would refuse it: {error}"
-                ) from error
-            message = message_of(event, body, exchange, announcement.expires_ms)
+            message = message_of(event, _encode(event), exchange, announcement.expires_ms)
             entries.append(OutboxEntry(event=event, message=message))
         return entries
 
-    def _event(self, announcement: Announcement, sequence: int) -> AnyEvent:
-        cause = announcement.cause
-        identity = codec.new_id()
+    def _event(self, announcement: Announcement, sequence: int, time: datetime) -> AnyEvent:
         return Event(
             specversion="1.0",
-            id=identity,
+            id=announcement.id,
             source=self._source,
-            type=announcement.data.TYPE,
+            type=announcement.type,
             subject=announcement.subject,
-            time=codec.now(),
-            logicalid=identity,
+            time=time,
+            logicalid=announcement.id,
             sourcesequence=sequence,
             reference=announcement.reference,
-            causationid=None if cause is None else cause.id,
+            causationid=announcement.causation_id,
             traceparent=announcement.traceparent,
             priority=announcement.priority,
             data=announcement.data,
         )
+
+
+def _encode(event: AnyEvent) -> bytes:
+    body = codec.encode(event)
+    try:
+        codec.require_readable(body)
+    except MalformedEvent as error:
+        raise PermanentError(f"{event.type} cannot be announced, its readers would refuse it: {error}") from error
+    return body
 
 
 async def _next_sequences(connection: Connection, announcements: Sequence[Announcement]) -> dict[UUID, int]:

@@ -95,11 +95,12 @@ def failures(days: int) -> RetentionRule:
 
 NO_PENDING_MESSAGES = (
     "NOT EXISTS (SELECT FROM outbox AS waiting WHERE waiting.created_at < now() - interval '1 day')"
+    " AND NOT EXISTS (SELECT FROM scheduled AS later WHERE later.subject = {subject})"
     " AND NOT EXISTS (SELECT FROM failures AS f WHERE f.subject = {subject}"
     " AND f.state IN ('retrying', 'parked', 'replayed'))"
 )
-"""Condition for removing the rows of a subject: no event about it waits to be published, and no failed message about it
-may come again."""
+"""Condition for removing the rows of a subject: no event about it waits to be published or is scheduled, and no failed
+message about it may come again."""
 
 
 class Retention:

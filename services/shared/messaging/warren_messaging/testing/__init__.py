@@ -10,7 +10,7 @@ conformance suite (tests/conformance) compares them with the real servers.
 """
 
 from warren_messaging.testing.broker import InMemoryBroker
-from warren_messaging.testing.consumer_harness import Attempt, ConsumerHarness, ParkedDelivery
+from warren_messaging.testing.consumer_harness import Attempt, ConsumerHarness, ParkedDelivery, ScheduledMessage
 from warren_messaging.testing.database import InMemoryDatabase, NeedsDatabase
 from warren_messaging.testing.events import delivery_of, event_of, with_new_ids
 
@@ -20,6 +20,7 @@ __all__ = [
     "InMemoryDatabase",
     "NeedsDatabase",
     "ParkedDelivery",
+    "ScheduledMessage",
     "ConsumerHarness",
     "with_new_ids",
     "delivery_of",

@@ -35,9 +35,15 @@ class InMemoryBroker:
                 self.unrouted.append(event)
 
     async def run(self) -> None:
-        """Run until all queues are empty and no new events are announced."""
-        while await self.step():
+        """Run until all queues are empty, no new events are announced and no scheduled message is due."""
+        while await self.step() or await self._publish_due():
             pass
+
+    async def advance(self, seconds: float) -> None:
+        """Advance the clocks of all harnesses, and run."""
+        for each in self.harnesses:
+            await each.advance(seconds)
+        await self.run()
 
     async def step(self) -> bool:
         """Process one batch of one queue. Returns False when all queues are empty."""
@@ -48,6 +54,9 @@ class InMemoryBroker:
         chosen = self._chance.choice(waiting) if self._disorder else waiting[0]
         await chosen.step(self._chance if self._disorder else None)
         return True
+
+    async def _publish_due(self) -> int:
+        return sum([await each.publish_due() for each in self.harnesses])
 
     def _route(self) -> None:
         for index, harness in enumerate(self.harnesses):

@@ -9,6 +9,7 @@ no time, and a seed makes any disorder repeatable.
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -23,18 +24,22 @@ from warren_messaging.events import AnyEvent, Catalogue, EventData
 from warren_messaging.handlers import Handlers
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.outbox.relay import OutboxEntry
+from warren_messaging.outbox.schedule import move_due
+from warren_messaging.postgres import scheduled
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.sender import REDRIVE_EXCHANGE
 from warren_messaging.testing.database import InMemoryDatabase
 from warren_messaging.testing.effect_stubs import Perform, with_recorded_calls
-from warren_messaging.testing.events import Deliverable, delivery_of
+from warren_messaging.testing.events import Deliverable, delivery_of, with_typed_data
 from warren_messaging.testing.queue import InMemoryQueue, Queued
 from warren_messaging.testing.recording_telemetry import RecordingTelemetry
 from warren_messaging.testing.relay import InMemoryRelay
 from warren_messaging.transaction import Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
+
+_tolerant = Codec({}, tolerant=True)
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -60,6 +65,15 @@ class ParkedDelivery(msgspec.Struct, frozen=True):
     attempts: int
     replays: int = 0
     """How often it was replayed before."""
+
+
+class ScheduledMessage(msgspec.Struct, frozen=True):
+    """An event that is published later."""
+
+    event: AnyEvent
+    """Its number and time are set when it is published."""
+    due_at: datetime
+    exchange: str
 
 
 class ConsumerHarness(Generic[T]):
@@ -153,6 +167,21 @@ class ConsumerHarness(Generic[T]):
         )
         return await self.run()
 
+    async def advance(self, seconds: float) -> list[Attempt]:
+        """Advance the clock, publish the scheduled messages that are due then, and process the queue."""
+        self._queue.clock += seconds
+        return await self.run()
+
+    async def publish_due(self) -> int:
+        """Publish the scheduled messages that are due by the harness's clock. Returns their number."""
+        count = 0
+        while True:
+            async with self.outbox.transaction(Transaction) as uow:
+                moved = await move_due(uow, self._telemetry, ahead=self._queue.clock)
+            if not moved:
+                return count
+            count += moved
+
     async def run_job(self, job: Callable[[T], Awaitable[int]]) -> int:
         """Run one round of a periodic job in a transaction. Returns its result."""
         async with self.outbox.transaction(self._transaction) as uow:
@@ -169,7 +198,8 @@ class ConsumerHarness(Generic[T]):
             self._queue.put([delivery] * copies)
 
     async def run(self, seed: int | None = None) -> list[Attempt]:
-        """Process the queue until it is empty. Returns the attempts. Raises as `step`."""
+        """Process the queue until it is empty, and publish scheduled messages that are due. Returns the attempts.
+        Raises as `step`."""
         before = len(self.attempts)
         rng = None if seed is None else random.Random(seed)  # noqa: S311 - disorder, not secrets
         while self._queue:
@@ -177,6 +207,7 @@ class ConsumerHarness(Generic[T]):
                 await self.step(rng)
             except DownstreamUnavailable as error:
                 self._queue.clock += error.seconds
+        await self.publish_due()
         return self.attempts[before:]
 
     async def step(self, rng: random.Random | None = None) -> None:
@@ -193,6 +224,15 @@ class ConsumerHarness(Generic[T]):
 
     # Results
 
+    async def scheduled(self) -> list[ScheduledMessage]:
+        """Return the scheduled messages that are not published yet, in the order of their times."""
+        async with self._database.connection() as connection:
+            rows = await scheduled.find(connection)
+        return [
+            ScheduledMessage(with_typed_data(_tolerant.decode(body)), due_at, exchange)
+            for _, due_at, exchange, body in rows
+        ]
+
     @property
     def announced(self) -> list[EventData]:
         """The data of the announced events, in the order of the commits."""
@@ -200,7 +240,7 @@ class ConsumerHarness(Generic[T]):
 
     @property
     def clock(self) -> float:
-        """Time of the queue in seconds; only delays of retries advance it."""
+        """Seconds since the start; delays of retries and `advance` advance it."""
         return self._queue.clock
 
     @property
@@ -236,7 +276,7 @@ class ConsumerHarness(Generic[T]):
     def _publish(self, entry: OutboxEntry) -> None:
         self.messages.append(entry.message)
         # Decoded from the bytes, as another service sees it.
-        self.events.append(self._read(entry.message.body) or entry.event)
+        self.events.append(self._read(entry.message.body) or with_typed_data(entry.event))
 
     def _read(self, body: bytes) -> AnyEvent | None:
         try:

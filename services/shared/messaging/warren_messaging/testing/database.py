@@ -1,7 +1,7 @@
 """A database that holds only the library's own tables, in memory.
 
-It recognises the statements of inbox, outbox and failures by verb and table, so the real code that sends them runs.
-It refuses any other statement with `NeedsDatabase`, so that no test passes because SQL was ignored.
+It recognises the statements of inbox, outbox, failures and scheduled messages by verb and table, so the real code that
+sends them runs. It refuses any other statement with `NeedsDatabase`, so that no test passes because SQL was ignored.
 
 Transactions run one after the other, and a failed one is undone.
 """
@@ -10,12 +10,16 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
 import msgspec
 
+from warren_messaging import codec
 from warren_messaging.postgres.database import Database, DatabaseAddress
+from warren_messaging.postgres.scheduled import ScheduledRow
 from warren_messaging.transaction import Connection
 
 T = TypeVar("T")
@@ -38,9 +42,10 @@ class Tables(msgspec.Struct):
     inbox: set[tuple[str, UUID]] = msgspec.field(default_factory=set)
     sequences: dict[UUID, int] = msgspec.field(default_factory=dict)
     failures: dict[tuple[str, str], FailureRow] = msgspec.field(default_factory=dict)
+    scheduled: dict[UUID, ScheduledRow] = msgspec.field(default_factory=dict)
 
     def copy(self) -> "Tables":
-        return Tables(self.inbox.copy(), self.sequences.copy(), self.failures.copy())
+        return Tables(self.inbox.copy(), self.sequences.copy(), self.failures.copy(), self.scheduled.copy())
 
 
 class InMemoryDatabase(Database):
@@ -92,6 +97,11 @@ class _Connection:
             "INSERT INTO outbox": self._store,
             "INSERT INTO failures": self._fail,
             "UPDATE failures": self._succeed,
+            "INSERT INTO scheduled": self._schedule,
+            "WITH due AS": self._lock_due,
+            "DELETE FROM scheduled": self._unschedule,
+            "UPDATE scheduled": self._postpone,
+            "SELECT id, due_at, exchange, body FROM scheduled": self._find_scheduled,
         }
 
     async def fetch(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
@@ -154,6 +164,50 @@ class _Connection:
             if known := failures.get((consumer, key)):
                 failures[consumer, key] = msgspec.structs.replace(known, state="succeeded")
         return []
+
+    def _schedule(
+        self,
+        ids: str,
+        times: Sequence[datetime],
+        types: Sequence[str],
+        subjects: str,
+        exchanges: Sequence[str],
+        bodies: Sequence[bytes],
+        expiries: str,
+    ) -> list[tuple[Any, ...]]:
+        for row in zip(
+            _elements(ids, UUID),
+            times,
+            types,
+            _elements(subjects, UUID),
+            exchanges,
+            bodies,
+            _elements(expiries, int | None),  # type: ignore[arg-type]
+            strict=True,
+        ):
+            self._database.tables.scheduled[row[0]] = ScheduledRow(*row)
+        return []
+
+    def _lock_due(self, limit: int, ahead: float) -> list[tuple[Any, ...]]:
+        end = codec.now() + timedelta(seconds=ahead)
+        due = [row for row in self._by_time() if row.due_at <= end]
+        return [(row.id, row.exchange, row.body, row.expires_ms) for row in due[:limit]]
+
+    def _unschedule(self, ids: str) -> list[tuple[Any, ...]]:
+        for row_id in _elements(ids, UUID):
+            self._database.tables.scheduled.pop(row_id, None)
+        return []
+
+    def _postpone(self, ids: str, seconds: float) -> list[tuple[Any, ...]]:
+        rows, due_at = self._database.tables.scheduled, codec.now() + timedelta(seconds=seconds)
+        rows.update({row_id: msgspec.structs.replace(rows[row_id], due_at=due_at) for row_id in _elements(ids, UUID)})
+        return []
+
+    def _find_scheduled(self) -> list[tuple[Any, ...]]:
+        return [(row.id, row.due_at, row.exchange, row.body) for row in self._by_time()]
+
+    def _by_time(self) -> list[ScheduledRow]:
+        return sorted(self._database.tables.scheduled.values(), key=attrgetter("due_at"))  # stable: equal times
 
 
 def _elements(literal: str, kind: type[T]) -> list[T]:

@@ -1,5 +1,6 @@
 """Builds events and deliveries for tests, as another service would publish them."""
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -67,3 +68,17 @@ def delivery_of(message: Deliverable, **fields: Any) -> Delivery:
         "user_id": claimed.source.rsplit("/", 1)[-1],
     }
     return Delivery(**(attributes | fields))
+
+
+def with_typed_data(event: AnyEvent) -> AnyEvent:
+    """Return the event with its data decoded, if they are raw JSON and a class with their type is imported."""
+    if not isinstance(event.data, msgspec.Raw):
+        return event
+    found = next((kind for kind in _subclasses(EventData) if kind.__dict__.get("TYPE") == event.type), None)
+    return event if found is None else msgspec.structs.replace(event, data=msgspec.json.decode(event.data, type=found))
+
+
+def _subclasses(kind: type[EventData]) -> Iterator[type[EventData]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)

@@ -22,7 +22,7 @@ class InMemoryQueue:
 
     def __init__(self, min_seconds: float, max_seconds: float) -> None:
         self.clock = 0.0
-        """Seconds since the start; advances only when all messages in the queue are delayed."""
+        """Seconds since the start; `take` advances it when all messages in the queue are delayed."""
         self.history: list[Delivery] = []
         """Every message that was put in, once."""
         self._min_seconds, self._max_seconds = min_seconds, max_seconds
