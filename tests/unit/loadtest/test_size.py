@@ -15,6 +15,7 @@ NOT_GROWING = {
     "failures", "retention",  # of the library; rows for failures, and for each retention rule
     "stock", "restocks",  # rows for articles, and for deliveries of goods
     "waiting",  # notifications that wait
+    "scheduled",  # messages that are due later
     "contradictions",  # rows for events that contradict an earlier one
 }  # fmt: skip
 
