@@ -1,0 +1,1 @@
+"""The command `warren-messaging`: runs a service, prepares its database and broker, checks both."""

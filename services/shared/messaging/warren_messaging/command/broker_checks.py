@@ -1,0 +1,116 @@
+"""The checks of `warren-messaging doctor` at the broker. They take and publish no message and declare nothing.
+
+AMQP has no question for a permission. A subscription with a wrong argument is refused because of the permission first,
+then because of the queue that does not exist, and only then because of the argument. A publish in a transaction that is
+rolled back is refused because of the permission, and otherwise has no effect.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+import aiormq.abc
+from aiormq import exceptions as amqp
+
+from warren_messaging.amqp.connection import MIN_BROKER_VERSION, BrokerAddress, opened
+from warren_messaging.command.check_result import CheckResult, failed, ok, unknown
+from warren_messaging.command.declare import difference, queue_declaration
+from warren_messaging.command.queue_rules import problem
+from warren_messaging.command.remedies import APPLY, MANAGEMENT, RECREATE, RIGHTS
+from warren_messaging.command.service_topology import NeededQueue, ServiceTopology
+from warren_messaging.errors import BrokerTooOld, MessagingError
+from warren_messaging.sender import service_of_user
+
+
+async def check_broker(
+    address: BrokerAddress, topology: ServiceTopology, declared: Sequence[tuple[NeededQueue, int]]
+) -> AsyncIterator[CheckResult]:
+    """Check what AMQP shows to the service's own user.
+
+    Arguments of the queues `declared`, each with its consumer's number of attempts, are compared by a declaration: that
+    needs the permission to configure them.
+    """
+    try:
+        async with opened(address, "warren-messaging doctor") as connection:
+            yield ok("broker connection", f"connected to {address.location}")
+            version = connection.server_properties.get("version", "?")
+            yield ok("broker version", f"RabbitMQ {version.decode() if isinstance(version, bytes) else version}")
+            yield _sender(address.username, topology)
+            for queue in topology.consumed:
+                yield await _may_consume(connection, queue)
+            if topology.announced:
+                yield await _may_publish(connection, topology.exchange, topology.announced)
+            for needed, attempts in declared:
+                yield await _as_declared(connection, needed, attempts)
+    except BrokerTooOld as error:
+        yield failed("broker version", error, f"upgrade RabbitMQ to {'.'.join(map(str, MIN_BROKER_VERSION))} or newer")
+    except MessagingError as error:
+        yield failed("broker connection", error, "correct the address, user or password of the broker, or start it")
+
+
+def _sender(username: str, topology: ServiceTopology) -> CheckResult:
+    if service_of_user(username) == topology.user:
+        return ok("sender", f"the broker user is {username!r}, as consumers expect of {topology.service!r}")
+    return failed(
+        "sender",
+        f"the broker user is {username!r}, but consumers accept events of {topology.service!r} only from the user"
+        f" {topology.user!r}",
+        f"connect as {topology.user!r}, or give the Service a source that ends in '/{service_of_user(username)}'",
+    )
+
+
+async def _may_consume(connection: aiormq.abc.AbstractConnection, queue: str) -> CheckResult:
+    check = f"queue {queue}"
+    channel = await connection.channel()
+    try:
+        # A priority is a number: see above.
+        await channel.basic_consume(queue, _ignore, arguments={"x-priority": "none"})
+    except amqp.ChannelPreconditionFailed:
+        return ok(check, "exists, and the broker user may consume it")
+    except amqp.ChannelNotFoundEntity:
+        return failed(check, "does not exist", APPLY)
+    except amqp.ChannelAccessRefused:
+        return failed(check, "the broker user may not read it", RIGHTS)
+    await channel.close()
+    return unknown(check, "the broker accepted a wrong argument, so this check cannot work", "check the rights by hand")
+
+
+async def _ignore(message: object) -> None:
+    """Take no message: the subscription is refused."""
+
+
+async def _may_publish(connection: aiormq.abc.AbstractConnection, exchange: str, types: Sequence[str]) -> CheckResult:
+    check = f"exchange {exchange}"
+    refused = []
+    for event_type in types:
+        channel = await connection.channel(publisher_confirms=False)
+        try:
+            await channel.tx_select()
+            await channel.basic_publish(b"", exchange=exchange, routing_key=event_type)
+            await channel.tx_rollback()
+            await channel.close()
+        except amqp.ChannelNotFoundEntity:
+            return failed(check, "does not exist", APPLY)
+        except amqp.ChannelAccessRefused:
+            refused.append(event_type)
+    if refused:
+        return failed(check, f"the broker user may not publish {', '.join(refused)}", RIGHTS)
+    return ok(check, f"exists, and the broker user may publish {', '.join(types)}")
+
+
+async def _as_declared(connection: aiormq.abc.AbstractConnection, queue: NeededQueue, attempts: int) -> CheckResult:
+    """Declare a queue that exists: the broker then reports the first argument that differs."""
+    check = f"arguments of {queue.name}"
+    method, declaration = queue_declaration(queue)
+    try:
+        # Passive: a queue that does not exist is not made.
+        await (await connection.channel()).queue_declare(queue.name, passive=True)
+        await getattr(await connection.channel(), method)(**declaration)
+    except amqp.ChannelNotFoundEntity:
+        return failed(check, "the queue does not exist", APPLY)
+    except amqp.ChannelAccessRefused:
+        return unknown(check, "AMQP does not show them to this user", MANAGEMENT)
+    except amqp.ChannelPreconditionFailed as error:
+        other = difference(error)
+        wrong = problem(queue, other.argument, other.found, attempts)
+        detail = f"{other.argument} is {other.found} instead of {other.needed}, and AMQP shows no further differences"
+        return failed(check, wrong, RECREATE) if wrong else unknown(check, detail, MANAGEMENT)
+    return ok(check, "are those that `warren-messaging topology` prints")

@@ -1,0 +1,9 @@
+"""What commands print for programs."""
+
+from typing import Any
+
+import msgspec
+
+
+def print_json(document: Any) -> None:
+    print(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

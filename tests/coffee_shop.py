@@ -1,0 +1,189 @@
+"""A program of another project that uses the messaging library: the files of the tutorial, on servers of the tests."""
+
+import asyncio
+import re
+import secrets
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiormq
+import asyncpg
+import httpx
+
+from devtools.servers.servers import Servers
+
+TUTORIAL = Path(__file__).resolve().parents[1] / "docs" / "messaging" / "tutorial.md"
+PASSWORD = "secret"  # users and roles belong to the whole server, so all tests use one password
+_BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the tutorial in a language, in their order."""
+    return [found["text"] for found in _BLOCK.finditer(TUTORIAL.read_text()) if found["language"] == language]
+
+
+def console() -> list[str]:
+    """The commands that the tutorial's reader enters, in their order."""
+    return [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
+
+
+class CoffeeShop:
+    """The folder of the project, with a virtual host, a broker user and a database of its own.
+
+    `variables` are the environment of its programs, with a PATH that finds `python` and `warren-messaging`.
+    """
+
+    def __init__(self, servers: Servers, folder: Path, variables: Mapping[str, str]) -> None:
+        self.servers = servers
+        self.folder = folder
+        self.vhost = f"coffee-{secrets.token_hex(4)}"
+        self.database = f"coffee_{secrets.token_hex(4)}"
+        self.broker_port = servers.broker.endpoints.amqps_port
+        self._variables = variables
+
+    def __enter__(self) -> Self:
+        for text in blocks("python"):
+            name = re.match(r"# (\w+\.py)\n", text)
+            assert name, "each Python block of the tutorial begins with a comment with the name of its file"
+            (self.folder / name[1]).write_text(text)
+        self.management("PUT", f"vhosts/{self.vhost}", {})
+        self.management("PUT", f"permissions/{self.vhost}/{self.servers.broker.endpoints.admin_username}", ALL)
+        self.add_user("coffee", ALL)
+        self.as_administrator(f'CREATE DATABASE "{self.database}"')
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.management("DELETE", f"vhosts/{self.vhost}")
+        self.as_administrator(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
+
+    # The broker
+
+    def management(self, method: str, path: str, body: object = None) -> Any:
+        broker = self.servers.broker.endpoints
+        response = httpx.request(
+            method,
+            f"{broker.management_url}/api/{path}",
+            json=body,
+            auth=(broker.admin_username, broker.admin_password),
+            verify=ssl.create_default_context(cafile=broker.ca_file),
+            timeout=20,
+        )
+        response.raise_for_status()
+        return response.json() if response.content else None
+
+    def add_user(self, name: str, permissions: Mapping[str, str], tags: str = "") -> None:
+        self.management("PUT", f"users/{name}", {"password": PASSWORD, "tags": tags})
+        self.management("PUT", f"permissions/{self.vhost}/{name}", permissions)
+
+    def broker_url(self, user: str = "coffee", password: str = PASSWORD) -> str:
+        host = self.servers.broker.endpoints.host
+        return f"amqps://{user}:{quote(password, safe='')}@{host}:{self.broker_port}/{self.vhost}"
+
+    def queues(self) -> dict[str, Any]:
+        """The queues of the virtual host with the arguments of their declaration."""
+        return {each["name"]: each["arguments"] for each in self.management("GET", f"queues/{self.vhost}")}
+
+    def depth(self, queue: str) -> int:
+        """The number of messages in a queue that no consumer holds."""
+        broker = self.servers.broker.endpoints
+
+        async def ask() -> int:
+            connection = await aiormq.connect(f"{broker.amqps_url(vhost=self.vhost)}?cafile={broker.ca_file}")
+            try:
+                channel = await connection.channel()
+                return (await channel.queue_declare(queue, passive=True)).message_count or 0
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
+
+    # The database
+
+    def as_administrator(self, statement: str, database: str = "postgres") -> list[Any]:
+        return self._sql(self.servers.postgres.endpoint.dsn(database), statement)
+
+    def sql(self, statement: str, *arguments: object) -> list[Any]:
+        """Run a statement in the database of the project, as the owner of the tables."""
+        return self._sql(self.database_dsn, statement, *arguments)
+
+    @property
+    def database_dsn(self) -> str:
+        return self.servers.postgres.endpoint.dsn(self.database)
+
+    @staticmethod
+    def _sql(dsn: str, statement: str, *arguments: object) -> list[Any]:
+        async def run() -> list[Any]:
+            connection = await asyncpg.connect(dsn)
+            try:
+                return list(await connection.fetch(statement, *arguments))
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+    @property
+    def database_url(self) -> str:
+        postgres = self.servers.postgres.endpoint
+        secret = quote(postgres.admin_password, safe="")
+        return f"postgresql://{postgres.admin_username}:{secret}@{postgres.host}:{postgres.port}/{self.database}"
+
+    # Programs
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the tutorial's `export` lines set, for servers with certificates."""
+        ca_file = str(self.servers.broker.endpoints.ca_file)
+        return {
+            **self._variables,
+            "COFFEE_BROKER_URL": self.broker_url(),
+            "COFFEE_BROKER_CA_FILE": ca_file,
+            "COFFEE_DATABASE_URL": self.database_url,
+            "COFFEE_DATABASE_CA_FILE": ca_file,
+        }
+
+    def run(self, *arguments: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+        """Run `warren-messaging` to its end. A variable that is None is left out."""
+        return self.run_program("warren-messaging", *arguments, **environment)
+
+    def run_program(self, *command: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=_without_none(self.environment | environment),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    @contextmanager
+    def running(self, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a program beside the block. Its output goes to the file `output` in the folder."""
+        with (self.folder / "output").open("ab") as output:
+            process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=output, stderr=output)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 40.0) -> None:
+    """Return when the condition holds; fail with the text `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+ALL = {"configure": ".*", "write": ".*", "read": ".*"}
+
+
+def _without_none(environment: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if value is not None}
