@@ -1,8 +1,10 @@
-"""Writes docs/settings.md from the settings of the services: `make settings`."""
+"""Writes docs/settings.md from the settings of the services, and the table in docs/messaging/settings.md from those of
+the messaging library: `make settings`."""
 
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +17,9 @@ from warren_messaging.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "settings.md"
+LIBRARY_PAGE = ROOT / "docs" / "messaging" / "settings.md"
+BEGIN, END = "<!-- `make settings` writes this table -->\n", "<!-- end of the table -->\n"
+TABLE_HEAD = "| variable | default | possible | meaning |\n|---|---|---|---|\n"
 
 HEAD = """# Settings
 
@@ -60,8 +65,15 @@ def page() -> str:
             title = kind.__module__.removeprefix("services.").removesuffix(".settings").removeprefix("shared.")
             text = f" {first}" if (first := _first_paragraph(kind)) else ""
             parts.append(f"\n## {title}: {kind.__name__}\n\nIn `{where}`{base}.{text}\n")
-            parts.append("| variable | default | possible | meaning |\n|---|---|---|---|\n" + "".join(rows))
+            parts.append(TABLE_HEAD + "".join(rows))
     return "\n".join(part.strip("\n") + "\n" for part in [*parts, BY_HAND])
+
+
+def library_page() -> str:
+    """Return docs/messaging/settings.md with the table of what `Service.from_environment` reads."""
+    before, _, rest = LIBRARY_PAGE.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return before + BEGIN + TABLE_HEAD + "".join(_rows(ServiceSettings, prefix="SHOP_")) + end + after
 
 
 def _with_children(kind: type[ProcessSettings]) -> Iterator[type[ProcessSettings]]:
@@ -76,14 +88,18 @@ def _first_paragraph(kind: type[ProcessSettings]) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
-def _rows(kind: type[ProcessSettings]) -> Iterator[str]:
+def _rows(kind: type[ServiceSettings], prefix: str = ENV_PREFIX) -> Iterator[str]:
     meanings = (_meanings(ServiceSettings) if kind is ProcessSettings else {}) | _meanings(kind)
+    fields = "|".join(field.name for field in msgspec.structs.fields(kind))
     for field in msgspec.structs.fields(kind):
         if field.name in kind.__annotations__ or kind is ProcessSettings:
             value = str(field.default).removeprefix(f"{ROOT}/")
             default = "required" if field.required else "not set" if value in {"", ".", "None"} else f"`{value}`"
-            meaning = meanings.get(field.name, "").replace("|", "\\|")
-            yield f"| `{ENV_PREFIX}{field.name.upper()}` | {default} | {_possible(field.type)} | {meaning} |\n"
+            meaning = re.sub(
+                rf"`({fields})`", lambda name: f"`{prefix}{name[1].upper()}`", meanings.get(field.name, "")
+            )
+            meaning = meaning.replace("|", "\\|")
+            yield f"| `{prefix}{field.name.upper()}` | {default} | {_possible(field.type)} | {meaning} |\n"
 
 
 def _meanings(kind: type[ServiceSettings]) -> dict[str, str]:
@@ -107,9 +123,10 @@ def _possible(kind: Any) -> str:
         if getattr(meta, name) is not None
     ]
     plain = {int: "number", float: "number", str: "text", Path: "path", bool: "`true`, `false`"}
-    base = get_args(kind)[0] if metas else kind
+    base = get_args(kind)[0] if metas or type(None) in get_args(kind) else kind
     return " ".join([plain.get(base, "text"), ", ".join(limits)]).strip()
 
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    LIBRARY_PAGE.write_text(library_page())
