@@ -2,7 +2,7 @@
 
 OperatorError                     base; its text is one message a person can act on
 ├── SettingsError                 an environment variable has an impossible value; the process does not start
-├── UnresolvedReference           what `spec.broker` names cannot be used, see `broker.resolver`
+├── UnresolvedReference           a reference in `spec.broker` cannot be resolved, see `broker.resolver`
 ├── CleanupPending                the clean-up after a deleted Topology has to be tried again
 ├── HookTimeout                   a Helm hook did not finish in time
 └── KubernetesError               the API server refused a request

@@ -31,7 +31,7 @@ def policies_for(end: Endpoint, bodies: Iterable[Object]) -> list[Object]:
 
 
 def may_connect(source: Endpoint, target: Endpoint, port: int, bodies: list[Object], protocol: str = "TCP") -> bool:
-    """Whether the policies of source and target allow the connection; without a policy, an endpoint allows any."""
+    """Returns whether the policies of source and target allow the connection. Without a policy, all are."""
     leaving, arriving = policies_for(source, bodies), policies_for(target, bodies)
     return (not leaving or any(_allows(each, "egress", "to", target, port, protocol) for each in leaving)) and (
         not arriving or any(_allows(each, "ingress", "from", source, port, protocol) for each in arriving)

@@ -77,7 +77,7 @@ class RandomValues:
         return choose.choice(RELEASES if choose.random() < 0.5 else ["warren"]), choose.choice(NAMESPACES)
 
     def values(self) -> Object:
-        """A few settings at random paths; sometimes on top of the values of an example in ci/."""
+        """Returns a few settings at random paths; sometimes on top of the values of an example in ci/."""
         found: Object = {}
         if self._random.random() < 0.6:
             case = self._random.choice(sorted((CHART / "ci").glob("*-values.yaml")))
@@ -89,7 +89,7 @@ class RandomValues:
         return found
 
     def _place(self) -> tuple[list[str], Object, Object]:
-        """A random path into the values, the schema there, and the schema that it belongs to."""
+        """Returns a random path into the values, the schema there, and the schema that it belongs to."""
         schema, path = self._schemas[""], list[str]()
         node, default = schema, self._defaults
         while True:
@@ -111,7 +111,7 @@ class RandomValues:
         return self._random.choice([*TEXTS, *NUMBERS, *ANY])
 
     def _fitting(self, name: str, node: Object, whole: Object) -> Any:
-        """A value that probably satisfies the schema."""
+        """Returns a value that probably satisfies the schema."""
         node, choose = _resolved(node, whole), self._random
         if name in FOREIGN or "enum" in node:
             return choose.choice(FOREIGN.get(name) or node["enum"])

@@ -32,7 +32,7 @@ def helm(release: Release, *arguments: str | Path, values: Object | None = None)
 
 @functools.cache
 def text(case: str, release: Release = NEWEST) -> str:
-    """The text that the chart renders with ci/<case>-values.yaml."""
+    """Returns the text that the chart renders with ci/<case>-values.yaml."""
     done = helm(release, "template", NAME, CHART, "--namespace", NAMESPACE, "--values", CASES[case])
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -48,7 +48,7 @@ def case(name: str, release: Release = NEWEST) -> list[Object]:
 
 
 def render(values: Object, name: str = NAME, namespace: str = NAMESPACE) -> list[Object]:
-    """The objects that the chart renders with these values."""
+    """Returns the objects that the chart renders with these values."""
     done = helm(NEWEST, "template", name, CHART, "--namespace", namespace, values=values)
     assert done.returncode == 0, done.stderr
     return objects(done.stdout)
@@ -60,7 +60,7 @@ def identity(body: Object) -> str:
 
 
 def pods(bodies: list[Object]) -> Iterator[tuple[str, Object, Object]]:
-    """Name, metadata and spec of every pod template in the objects."""
+    """Yields name, metadata and spec of every pod template in the objects."""
     for body in bodies:
         name = f"{body['kind']}/{body['metadata']['name']}"
         if body["kind"] == "Pod":

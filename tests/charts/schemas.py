@@ -84,7 +84,7 @@ def _foreign() -> dict[str, Object]:
 
 
 def _closed(schema: Any) -> Any:
-    """The schema with `additionalProperties: false` wherever it names properties."""
+    """Returns the schema with `additionalProperties: false` wherever it names properties."""
     if isinstance(schema, list):
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):

@@ -15,7 +15,7 @@ def of_kind(bodies: list[Object], kind: str) -> dict[str, Object]:
 
 
 def long_running(bodies: list[Object]) -> dict[str, Object]:
-    """The main container of each long-running pod."""
+    """Returns the main container of each long-running pod."""
     return {
         name: container
         for name, _, spec in pods(bodies)
@@ -69,7 +69,7 @@ def test_a_single_broker_has_no_budget() -> None:
 
 
 def template_of(bodies: list[Object]) -> Object:
-    """The chart's override of the Cluster Operator's pod template."""
+    """Returns the chart's override of the Cluster Operator's pod template."""
     (spec,) = of_kind(bodies, "RabbitmqCluster").values()
     template: Object = spec["override"]["statefulSet"]["spec"]["template"]["spec"]
     return template
@@ -121,7 +121,7 @@ def test_components_with_several_pods_have_a_budget_of_one(name: str) -> None:
 
 
 def ending(bodies: list[Object]) -> dict[str, tuple[int, int, int]]:
-    """For each service: seconds before SIGTERM, its own limit after it, and Kubernetes' limit for both."""
+    """Returns for each service: seconds before SIGTERM, its own limit after it, and Kubernetes' limit for both."""
     found = {}
     for name, spec in of_kind(bodies, "Deployment").items():
         pod = spec["template"]["spec"]

@@ -23,7 +23,7 @@ PORTS = (25, 443, 587, 2525, 4369, 5432, 5671, 5672, 6443, 8025, 8080, 8443, 946
 
 
 def endpoints(bodies: list[Object]) -> dict[str, Endpoint]:
-    """The chart's pods by component, and the broker pods that the RabbitMQ Cluster Operator creates."""
+    """Returns the chart's pods by component, and the broker pods that the RabbitMQ Cluster Operator creates."""
     found = {
         metadata["labels"]["app.kubernetes.io/component"]: Endpoint(name, metadata["labels"])
         for name, metadata, _ in pods(bodies)
@@ -34,7 +34,7 @@ def endpoints(bodies: list[Object]) -> dict[str, Endpoint]:
 
 
 def allowed_connections(bodies: list[Object]) -> set[tuple[str, str, int]]:
-    """Allowed connections (source, target, port) between the chart's pods, and between them and other endpoints."""
+    """Returns allowed connections (source, target, port): between the chart's pods, and with other endpoints."""
     everything = endpoints(bodies) | {
         end.name: end for end in (DNS, PROMETHEUS, KEDA, INGRESS, OTHER_NAMESPACE, SAME_NAMESPACE, INTERNET, API_SERVER)
     }

@@ -10,7 +10,7 @@ OPERATOR = CHECKOUT / "operator"
 
 
 def rendered(*namespaces: str) -> list[Object]:
-    """Rendered for `namespaces`; without any, for the whole cluster."""
+    """Renders for `namespaces`; without any, for the whole cluster."""
     values = {"namespaces": namespaces} if namespaces else {"clusterWide": True}
     done = helm(NEWEST, "template", "own", OPERATOR_CHART, "--namespace", "ops", values=values)
     assert done.returncode == 0, done.stderr
@@ -18,7 +18,7 @@ def rendered(*namespaces: str) -> list[Object]:
 
 
 def rules(bodies: list[Object], *kinds: str) -> dict[str, list[list[Object]]]:
-    """The rules of the roles that are bound to the operator, by kind."""
+    """Returns the rules of the roles that are bound to the operator, by kind."""
     return {
         kind: [
             body["rules"]

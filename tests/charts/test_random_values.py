@@ -13,7 +13,7 @@ from tests.charts.random_values import RandomValues
 from tests.charts.rendering import CHART, NEWEST, helm, identity, objects
 from tests.charts.schemas import check
 
-IN_WORDS = re.compile(
+REFUSAL = re.compile(
     r"values don't meet the specifications of the schema|invalid release name|type mismatch on topology-operator|"
     r"execution error at \(warren/templates/validate\.yaml"
 )
@@ -22,26 +22,26 @@ SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def fault(seed: int) -> str | None:
-    """The error of the rendering with this seed's values, or an empty text."""
+    """Returns the error of the rendering with this seed's values, or None."""
     source = RandomValues(seed)
     (name, namespace), values = source.release(), source.values()
     done = helm(NEWEST, "template", name, CHART, "--namespace", namespace, values=values)
-    about = f"seed {seed}: release {name} in {namespace} with {json.dumps(values)}: "
+    context = f"seed {seed}: release {name} in {namespace} with {json.dumps(values)}: "
     if done.returncode != 0:
-        return None if IN_WORDS.search(done.stderr) else about + done.stderr
+        return None if REFUSAL.search(done.stderr) else context + done.stderr
     try:
         bodies = objects(done.stdout)
     except yaml.YAMLError as error:
-        return about + str(error)
+        return context + str(error)
     for body in bodies:
         try:
             check(body)
         except (jsonschema.ValidationError, kubernetes_validate.ValidationError) as error:
-            return f"{about}{identity(body)}: {error.message} at {list(error.absolute_path)}"
+            return f"{context}{identity(body)}: {error.message} at {list(error.absolute_path)}"
         if body["kind"] == "Service" and not SERVICE.fullmatch(body["metadata"]["name"]):
-            return about + f"no Service can be called {body['metadata']['name']}"
+            return context + f"no Service can be called {body['metadata']['name']}"
     names = [identity(body) for body in bodies]
-    return None if len(set(names)) == len(names) else about + f"two objects have one name: {sorted(names)}"
+    return None if len(set(names)) == len(names) else context + f"two objects have one name: {sorted(names)}"
 
 
 def faults(count: int) -> list[str]:

@@ -27,7 +27,7 @@ class Scaler(NamedTuple):
     """Target arrival rate for each pod, in messages a second."""
 
     def replicas(self, now: int, messages: float, arriving: float) -> int:
-        """The larger demand, by Kubernetes' documented formula for average values."""
+        """Returns the larger demand, by Kubernetes' documented formula for average values."""
         wanted = max(_demand(now, messages, self.depth), _demand(now, arriving, self.rate))
         return min(max(wanted, self.minimum), self.maximum)
 

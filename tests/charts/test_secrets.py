@@ -27,7 +27,7 @@ OTHERS = {
 
 
 def mounted(spec: Object) -> set[str]:
-    """Names of the Secrets that a pod uses in any way, except certificates of authorities, which are public."""
+    """Returns names of the Secrets that a pod uses in any way, except certificates of authorities, which are public."""
     found = set()
     for volume in spec.get("volumes", ()):
         if "secret" in volume:

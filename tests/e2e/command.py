@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.e2e.errors import CommandFailed
 
-TAIL = 15  # lines of a failed program that are show_progress
+TAIL = 15  # the last lines of a failed program, for the error
 
 
 def run(

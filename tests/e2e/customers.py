@@ -31,7 +31,7 @@ CONTAINER_SECURITY: Object = {
 
 
 def manifest(name: str, settings: Settings, seconds: float) -> Object:
-    """The customers' pod: NetworkPolicies treat it like the pod of `helm test`, and it has the same restrictions."""
+    """Returns the customers' pod. It has the labels and restrictions of the pod of `helm test`."""
     release = settings.release
     labels = {"name": "warren", "instance": release, "component": "smoke"}
     container = {
@@ -71,7 +71,7 @@ class CustomerRun:
         self.name = f"customers-{secrets.token_hex(3)}"
         self.accepted: list[UUID] = []
         self.failures: list[str] = []
-        self.failed = self.given_up = 0
+        self.failed = self.abandoned = 0
         self.slowest = 0.0
         self.summary = ""
         self._kubectl = kubectl
@@ -103,7 +103,7 @@ class CustomerRun:
         if figures is None or int(figures["accepted"]) != len(self.accepted):
             raise CheckFailed(f"the customers' log is incomplete: it ends with {self.summary!r}")
         self.failed = int(figures["failed"])
-        self.given_up = int(figures["ordered"]) - len(self.accepted)
+        self.abandoned = int(figures["ordered"]) - len(self.accepted)
         self.slowest = float(figures["slowest"] or 0)
 
     def _phase(self) -> str:

@@ -96,7 +96,7 @@ def _drained(release: Release, node: str, majority: int) -> tuple[int, str]:
 
 
 def _is_refused(release: Release, brokers: list[Object]) -> bool:
-    """Whether the API refuses the eviction of another broker (a dry run)."""
+    """Returns whether the API refuses the eviction of another broker (a dry run)."""
     name = next(pod["metadata"]["name"] for pod in brokers if is_ready(pod))
     path = f"/api/v1/namespaces/{release.kubectl.namespace}/pods/{name}/eviction"
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}

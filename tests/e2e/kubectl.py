@@ -68,6 +68,6 @@ class Kubectl:
 
 
 def is_ready(it: Object) -> bool:
-    """Whether a pod, a node or a Topology has the condition Ready."""
+    """Returns whether a pod, a node or a Topology has the condition Ready."""
     conditions = it.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -45,7 +45,7 @@ def require(kubectl: Kubectl, facts: Facts, scaler: str) -> None:
 
 
 def images(rendered: list[Object]) -> list[str]:
-    """The images that the rendered objects name, each once."""
+    """Returns the images that the rendered objects name, each once."""
     return sorted(set(_named(rendered)))
 
 

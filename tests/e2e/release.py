@@ -61,7 +61,7 @@ class Release:
             self.helm(*words, *self._values(tag), *options)
 
     def rendered(self, *options: str) -> list[Object]:
-        """The objects that the chart renders."""
+        """Returns the objects that the chart renders."""
         documents = yaml.safe_load_all(self.helm("template", self.name, str(CHART), *self._values(), *options))
         return [each for each in documents if each]
 
@@ -172,7 +172,7 @@ class Release:
         )
 
     def least_online(self) -> int:
-        """The lowest number of online members of any quorum queue."""
+        """Returns the lowest number of online members of any quorum queue."""
         found = self._ask(lambda _, broker: asyncio.run(quorums_online(broker, "orders")))
         return min(found.values())
 

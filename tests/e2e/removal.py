@@ -20,7 +20,7 @@ COMMANDS_HEADING = "These commands delete them:"
 
 
 def left(kubectl: Kubectl) -> set[str]:
-    """The objects of the namespace, without the platform's own, as kind/name."""
+    """Returns the objects of the namespace, without the platform's own, as kind/name."""
     kinds = ",".join(run([kubectl.program, "api-resources", "--namespaced", "--verbs=list", "--output=name"]).split())
 
     def found(asked: Kubectl) -> set[str]:
@@ -57,7 +57,7 @@ def uninstall(release: Release) -> str:
 
 
 def commands(notes: str) -> list[list[str]]:
-    """The commands in the notes that delete the remaining objects. Raises CheckFailed if there are none."""
+    """Returns the commands in the notes that delete the remaining objects. Raises CheckFailed if there are none."""
     _, promised, rest = notes.partition(COMMANDS_HEADING)
     found = [shlex.split(line, comments=True) for line in rest.splitlines() if line.strip().startswith("kubectl ")]
     if not promised or not found:

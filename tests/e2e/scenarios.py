@@ -45,7 +45,7 @@ def helm_test(release: Release) -> str:
 
 
 def topology(release: Release) -> str:
-    """A queue that is added to a Topology appears at the broker; a removed one disappears."""
+    """Checks that a queue that is added to a Topology appears at the broker; a removed one disappears."""
     kubectl, queue = release.kubectl, "e2e.queue"
     before = kubectl.get("topology", "shared")
     wanted = before["spec"]["queues"] | {queue: {"deliveryLimit": -1}}
@@ -131,7 +131,7 @@ def kill(release: Release) -> str:
 def bound_failures(ordering: CustomerRun, rate: float) -> None:
     """Raises CheckFailed if too many requests failed, an order was abandoned, or an acceptance took too long."""
     most = round(MAX_FAILING_SECONDS * rate)
-    if ordering.failed > most or ordering.given_up or ordering.slowest > MAX_ACCEPT_SECONDS:
+    if ordering.failed > most or ordering.abandoned or ordering.slowest > MAX_ACCEPT_SECONDS:
         raise CheckFailed(
             f"{ordering.summary}: at most {most} requests may fail, and every order must be accepted within"
             f" {MAX_ACCEPT_SECONDS:.0f} s: {'; '.join(ordering.failures[:5])}"
@@ -180,7 +180,7 @@ def _restarted(release: Release) -> list[str]:
 
 
 def outcome(release: Release) -> str:
-    """Every accepted order of all customers reached its expected state, and all mail was sent."""
+    """Checks that every accepted order of all customers reached its expected state, and all mail was sent."""
     return release.judge(mail=True)
 
 

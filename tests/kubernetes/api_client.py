@@ -100,7 +100,7 @@ def has_reason(reason: str, *, condition: str = "Ready") -> Callable[[Object], b
 
 
 def secret_of(name: str, **data: str) -> Object:
-    """A keyword with underscores is a key with dots: `ca_crt` is `ca.crt`."""
+    """Returns a Secret. A keyword with underscores is a key with dots: `ca_crt` is `ca.crt`."""
     texts = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": texts}
 

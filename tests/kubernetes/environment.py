@@ -156,7 +156,7 @@ class OperatorEnv:
         return found["metadata"].get("ownerReferences") or []
 
     async def events(self, reason: str, kind: str = "") -> list[str]:
-        """The messages of events of this type (Normal or Warning), of both by default."""
+        """Returns the messages of events of this type (Normal or Warning), of both by default."""
         found = await self.api.list_objects(EVENT, self.namespace)
         return [each["message"] for each in found if each["reason"] == reason and kind in {"", each["type"]}]
 
@@ -168,7 +168,7 @@ class OperatorEnv:
         return {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology", "metadata": metadata, "spec": base | spec}
 
     def user(self, name: str) -> str:
-        """A name of this test's own, because users belong to the whole broker."""
+        """Returns a name of this test's own, because users belong to the whole broker."""
         return f"{name}-{self.namespace}"
 
     async def create(self, name: str, *, namespace: str | None = None, **spec: Any) -> Object:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 
 
 async def dry_run(env: OperatorEnv, body: Object) -> Object:
-    """The API server validates the Topology, fills in defaults, and does not store it."""
+    """Lets the API server validate the Topology and fill in defaults, and stores nothing."""
     path = f"/apis/warren.dev/v1alpha1/namespaces/{env.namespace}/topologies?dryRun=All"
     return await env.api.send("POST", path, body)
 

@@ -22,9 +22,9 @@ async def members(api: ManagementApi, queue: Key) -> list[Mapping[str, Any]]:
     return await api.get_or_none(path("queues", "quorum", queue.vhost, *queue.name, "status")) or []
 
 
-def never_had_leader(several: Collection[Mapping[str, Any]]) -> bool:
+def never_had_leader(statuses: Collection[Mapping[str, Any]]) -> bool:
     """Returns whether none of these members took part in an election or has an entry in its log."""
-    return bool(several) and all(each.get("Term") == 0 and each.get("Last Log Index") == 0 for each in several)
+    return bool(statuses) and all(each.get("Term") == 0 and each.get("Last Log Index") == 0 for each in statuses)
 
 
 async def mark_leaderless_queues(api: ManagementApi, observed: BrokerState, suspects: Collection[Key]) -> None:

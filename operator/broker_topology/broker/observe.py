@@ -25,7 +25,7 @@ async def observe(api: ManagementApi, vhosts: Iterable[str]) -> BrokerState:
     """
     names = set(vhosts)
     state = empty_state()
-    known, users, permissions, topic_permissions, limits = await asyncio.gather(
+    vhost_entries, users, permissions, topic_permissions, limits = await asyncio.gather(
         api.get(path("vhosts") + VHOST_COLUMNS),
         api.get(path("users")),
         api.get(path("permissions")),
@@ -46,7 +46,7 @@ async def observe(api: ManagementApi, vhosts: Iterable[str]) -> BrokerState:
     for each in limits:
         if each["vhost"] in names:
             _add_limits(state, ObjectKind.VHOST_LIMIT, each["vhost"], each["value"])
-    for each in known:
+    for each in vhost_entries:
         if each["name"] in names:
             state[ObjectKind.VHOST][Key.of(each["name"])] = {
                 "description": each.get("description") or "",

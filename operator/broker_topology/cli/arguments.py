@@ -30,8 +30,8 @@ examples (each command's --help has one with all required options):
 DESCRIPTIONS = {
     "plan": "Show what apply would change. Writes nothing.",
     "apply": "Bring the broker to the state in the files. Applying again writes nothing.",
-    "export": "Write the content of one virtual host as Topology resources to standard output, and what they cannot "
-    "express to standard error. Writes nothing at the broker.",
+    "export": "Write the content of one virtual host as Topology resources to standard output, and the omitted "
+    "objects to standard error. Writes nothing at the broker.",
     "owners": "List the owners of objects at a broker, and how many objects are missing. Writes nothing.",
     "disown": "Remove the record of a lost owner. Its objects stay, and another owner can claim them.",
     "check": "Check the files; with --url also whether the broker holds their objects. Writes nothing.",
@@ -52,14 +52,14 @@ EXAMPLES = {
 
 def parser() -> argparse.ArgumentParser:
     """Creates the parser. Parsed options have the command's own parser as `parser`, for its usage in errors."""
-    made = argparse.ArgumentParser(
+    result = argparse.ArgumentParser(
         prog="broker-topology",
         description="Apply Topology resources to a RabbitMQ broker, or show the difference.",
         epilog=OVERVIEW + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--version", action="version", version=f"broker-topology {_version()}")
-    commands = made.add_subparsers(dest="command", required=True, metavar="|".join(DESCRIPTIONS))
+    result.add_argument("--version", action="version", version=f"broker-topology {_version()}")
+    commands = result.add_subparsers(dest="command", required=True, metavar="|".join(DESCRIPTIONS))
     for name, description in DESCRIPTIONS.items():
         command = commands.add_parser(
             name,
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         )
         command.set_defaults(parser=command)
         _add_options(command, name)
-    return made
+    return result
 
 
 def _version() -> str:
@@ -107,7 +107,7 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         passwords = "missing ones are generated there" if name == "apply" else "without it passwords are not compared"
         option("--secrets-dir", f"folder with the users' passwords; {passwords}", "DIR")
         option("--vhost", "use this virtual host instead of the files'", "NAME")
-        option("--owner", "owner of the objects in these files, which the broker keeps on record", "NAME")
+        option("--owner", "owner of the objects in these files; the broker stores a record of them", "NAME")
         switch("--prune", "delete objects that the owner has and the files no longer name")
         switch("--strict", "treat warnings as errors")
     if name == "apply":

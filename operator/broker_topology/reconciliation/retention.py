@@ -22,7 +22,7 @@ def retained(
     if not candidates:
         return kept
     while True:
-        staying = {
+        remaining = {
             (kind, key)
             for kind in ObjectKind
             for key in observed[kind]
@@ -30,7 +30,7 @@ def retained(
         }
         new = {
             needed: why
-            for needed, why in _needs(staying, observed, frozenset(kept))
+            for needed, why in _needs(remaining, observed, frozenset(kept))
             if needed in candidates and needed not in kept
         }
         if not new:
@@ -49,20 +49,22 @@ def dead_letter_exchanges(queues: Mapping[Key, Mapping[str, object]], candidates
     }
 
 
-def _needs(staying: set[ObjectId], observed: BrokerState, kept: frozenset[ObjectId]) -> Iterator[tuple[ObjectId, str]]:
-    """Yields the objects that a staying object needs directly, each with the reason."""
+def _needs(
+    remaining: set[ObjectId], observed: BrokerState, kept: frozenset[ObjectId]
+) -> Iterator[tuple[ObjectId, str]]:
+    """Yields the objects that a remaining object needs directly, each with the reason."""
     routes: dict[ObjectId, list[ObjectId]] = {}
     for key in observed[ObjectKind.BINDING]:
         source = (ObjectKind.EXCHANGE, Key.of(key.name[0], key.vhost))
         routes.setdefault(source, []).append((ObjectKind.BINDING, key))
-    for kind, key in sorted(staying, key=by_kind_and_key):
+    for kind, key in sorted(remaining, key=by_kind_and_key):
         vhost = key.vhost
         if kind is ObjectKind.QUEUE:
             yield from _needs_of_queue(key, observed, routes, holds=(kind, key) in kept)
         elif kind is ObjectKind.EXCHANGE:
             alternate = observed[kind][key]["arguments"].get("alternate-exchange")
             if alternate:
-                yield from _path(vhost, str(alternate), routes, f"exchange {key} sends it what it cannot route")
+                yield from _route(vhost, str(alternate), routes, f"exchange {key} sends it what it cannot route")
         elif kind is ObjectKind.BINDING:
             origin, target_kind, target, *_ = key.name
             yield (ObjectKind.EXCHANGE, Key.of(origin, vhost)), f"a binding from it to {target} stays"
@@ -71,7 +73,7 @@ def _needs(staying: set[ObjectId], observed: BrokerState, kept: frozenset[Object
             definition = observed[kind][key]["definition"]
             for field in ("dead-letter-exchange", "alternate-exchange"):
                 if definition.get(field):
-                    yield from _path(vhost, str(definition[field]), routes, f"policy {key} names it")
+                    yield from _route(vhost, str(definition[field]), routes, f"policy {key} names it")
 
 
 def _needs_of_queue(
@@ -81,7 +83,7 @@ def _needs_of_queue(
     exchange = arguments.get(DEAD_LETTER)
     why = f"queue {key} dead-letters to it"
     if exchange:
-        yield from _path(key.vhost, str(exchange), _matching(routes, observed, key, arguments), why)
+        yield from _route(key.vhost, str(exchange), _bindings_of_key(routes, observed, key, arguments), why)
     elif exchange == "" and arguments.get(DEAD_LETTER_KEY):
         yield (ObjectKind.QUEUE, Key.of(str(arguments[DEAD_LETTER_KEY]), key.vhost)), why
     if holds:
@@ -91,7 +93,7 @@ def _needs_of_queue(
                     yield (kind, policy), f"it applies to queue {key}, which stays"
 
 
-def _matching(
+def _bindings_of_key(
     routes: Mapping[ObjectId, list[ObjectId]], observed: BrokerState, queue: Key, arguments: Mapping[str, object]
 ) -> Mapping[ObjectId, list[ObjectId]]:
     """Returns only bindings of the key, for a queue that dead-letters with a fixed key to a direct exchange."""
@@ -107,7 +109,7 @@ def _matching(
     return {**routes, (ObjectKind.EXCHANGE, exchange): bindings}
 
 
-def _path(
+def _route(
     vhost: str, exchange: str, routes: Mapping[ObjectId, list[ObjectId]], why: str
 ) -> Iterator[tuple[ObjectId, str]]:
     """Yields a needed exchange, and the bindings from it."""

@@ -30,7 +30,7 @@ COLUMNS = [
     _column("Age", ".metadata.creationTimestamp", "date"),
     _column("Vhost", ".spec.vhost", priority=1),
     _column("Mode", ".spec.mode", priority=1),
-    _column("Broker", ".status.broker.endpoints", priority=1),
+    _column("Broker", ".status.broker.address", priority=1),
     _column("Message", _ready("message"), priority=1),
 ]
 

@@ -48,7 +48,7 @@ class Broker:
         self._users.update(users)
 
     def topology(self, spec: dict[str, Any], name: str = "test") -> list[LoadedTopology]:
-        """One resource in this test's virtual host, with its users renamed."""
+        """Returns one resource in this test's virtual host, with its users renamed."""
         head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology", "metadata": {"name": name}}
         return self.in_test_vhost(broker_topology.parse(yaml.safe_dump(head | {"spec": {"vhost": "v"} | spec}), name))
 
@@ -69,13 +69,13 @@ class Broker:
         ]
 
     async def credentials(self, secret_name: str) -> Credentials:
-        """The credential in a Secret of this test."""
+        """Returns the credential in a Secret of this test."""
         found = credentials_in(secret_name, (await self.secrets.contents(secret_name)).data)
         assert found is not None
         return found
 
     def api(self, kind: type[Api] = ManagementApi, login: tuple[str, str] | None = None, **options: Any) -> Api:
-        """A client of this class for this login, by default the administrator's."""
+        """Returns a client of this class for this login, by default the administrator's."""
         address = self.address
         options = {"ca_file": address.ca_file} | options
         username, password = login or (address.admin_username, address.admin_password)
@@ -122,7 +122,7 @@ class Broker:
         return f"{self.suffix}/{name}"
 
     def options(self) -> list[str]:
-        """The options of every command for this broker."""
+        """Returns the options of every command for this broker."""
         address = self.address
         return [
             *("--url", address.management_url, "--ca-file", str(address.ca_file)),

@@ -110,7 +110,7 @@ class MigratedQueue:
         return dict((await self.api.get(path("queues", self.vhost, self.name)))["arguments"])
 
     async def leftovers(self) -> list[str]:
-        """The objects and notes that a migration of this queue left at the broker."""
+        """Returns the objects and notes that a migration of this queue left at the broker."""
         left = []
         for kind in ("queues", "exchanges"):
             left += [each["name"] for each in await self.api.get(path(kind, self.vhost) + "?columns=name")]

@@ -63,7 +63,7 @@ async def test_a_blocked_step_is_an_error(run):
 
 
 async def failure(running):
-    """The one message of a command that ends with exit code 1 and no output."""
+    """Runs a command that must end with exit code 1 and no output, and returns its one message."""
     code, out, (message,) = await running
     assert (code, out) == (1, [])
     return message

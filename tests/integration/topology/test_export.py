@@ -103,8 +103,8 @@ async def test_random_content_is_exported_exactly(broker, api, tmp_path, capsys,
 
 
 def moved(state):
-    """A state without the name of the virtual host, without what one of the broker's defaults says, and without the
-    administrator: the user that makes a virtual host has rights in it."""
+    """Returns a state without the name of the virtual host, limits of -1 (none), and the administrator, who has
+    permissions in a virtual host that it created."""
 
     def renamed(key, body):
         name = tuple("v" if part.startswith("test-") else part for part in key.name)

@@ -85,7 +85,7 @@ async def after(interrupted, stride, late, work):
 
 
 async def held(api, broker):
-    """All objects of this test at the broker."""
+    """Returns all objects of this test at the broker."""
     vhost = broker.vhost
     names = {}
     for section in ("exchanges", "queues", "policies", "operator-policies"):

@@ -33,7 +33,7 @@ async def env(servers, tmp_path):
 
 
 def resource(env) -> LoadedTopology:
-    """The env's queue with another delivery limit, and dead-lettered at least once."""
+    """Returns the env's queue with another delivery limit, and dead-lettered at least once."""
     dead_letter = {"exchange": "orders.dlx", "routingKey": "probe.dlq"}
     document: dict[str, Any] = {
         "apiVersion": "warren.dev/v1alpha1",
@@ -70,19 +70,19 @@ class WorkingService:
         self.pause = 0.01
         self.closing = False
 
-    async def on_confirmed(self, event: Event[OrderConfirmed], work: Transaction) -> Iterable[OrderConfirmed]:
+    async def on_confirmed(self, event: Event[OrderConfirmed], uow: Transaction) -> Iterable[OrderConfirmed]:
         await asyncio.sleep(self.pause)
         if event.subject.int % 100 == 0 and event.subject not in self.failed:
             self.failed.add(event.subject)
-            raise TransientError("the shop next door is closed for a moment")
-        await work.connection.execute("INSERT INTO seen VALUES ($1)", event.subject)
+            raise TransientError("the first attempt for every hundredth order")
+        await uow.connection.execute("INSERT INTO seen VALUES ($1)", event.subject)
         return []
 
     async def publish(self, outbox: Outbox) -> None:
         while not self.closing:
             subject = uuid.uuid4()
-            async with outbox.transaction(Transaction) as work:
-                work.announce(OrderConfirmed(customer="gayal"), subject=subject)
+            async with outbox.transaction(Transaction) as uow:
+                uow.announce(OrderConfirmed(customer="gayal"), subject=subject)
             self.sent.append(subject)
             await asyncio.sleep(0.02)
 
@@ -92,16 +92,16 @@ class WorkingService:
         self.sent += [event.subject for event in events]
 
     async def missing(self) -> int:
-        """The number of published messages that were not handled."""
+        """Returns the number of published messages that were not handled."""
         return len(set(self.sent) - {row["id"] for row in await self.env.sql("SELECT id FROM seen")})
 
 
-async def migrated_under_load(env, count: int, settle_seconds: float):
-    address, working = env.servers.broker.endpoints, WorkingService(env)
+async def migrate_under_load(env, count: int, settle_seconds: float):
+    endpoints, working = env.servers.broker.endpoints, WorkingService(env)
     await working.fill(count)
     async with (
         ManagementApi(
-            address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
+            endpoints.management_url, endpoints.admin_username, endpoints.admin_password, ca_file=endpoints.ca_file
         ) as api,
         env.outbox() as outbox,
         env.consumer({OrderConfirmed: working.on_confirmed}),
@@ -117,11 +117,11 @@ async def migrated_under_load(env, count: int, settle_seconds: float):
         await eventually(ready, 400)
         working.closing, working.pause = True, 0.0
         await publishing
-        left = await working.missing()
-        while left:  # while the number decreases
+        missing = await working.missing()
+        while missing:  # the number must decrease
             await asyncio.sleep(5)
-            before, left = left, await working.missing()
-            assert left < before, f"{left} of {len(working.sent)} messages are missing"
+            before, missing = missing, await working.missing()
+            assert missing < before, f"{missing} of {len(working.sent)} messages are missing"
         await remove(api, options["owner"])
     assert len(working.sent) > count
     assert working.failed  # some messages were retried
@@ -131,10 +131,10 @@ async def migrated_under_load(env, count: int, settle_seconds: float):
 
 @pytest.mark.usefixtures("quick_counts")
 async def test_a_service_keeps_working_while_its_queue_is_migrated(env):
-    await migrated_under_load(env, 500, migrated_queue.SETTLE_SECONDS)
+    await migrate_under_load(env, 500, migrated_queue.SETTLE_SECONDS)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_ten_thousand_messages_are_moved_under_load(env):
-    await migrated_under_load(env, 10_000, SETTLE_SECONDS)
+    await migrate_under_load(env, 10_000, SETTLE_SECONDS)

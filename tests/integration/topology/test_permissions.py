@@ -63,7 +63,7 @@ async def get(shop, user, queue):
 
 
 async def assert_refused(shop, user, *actions):
-    """The broker refuses each action, on a channel of its own."""
+    """Asserts that the broker refuses each action, on a channel of its own."""
     for action in actions:
         async with shop(user) as channel:
             with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
@@ -135,7 +135,7 @@ async def test_a_publisher_uses_only_its_own_routing_keys(shop, service):
 
 
 async def drain(shop, user, queue):
-    """Every body in the queue, oldest first."""
+    """Returns every body in the queue, oldest first."""
     bodies = []
     async with shop(user) as channel:
         while (message := await channel.basic_get(queue, no_ack=True)).delivery_tag is not None:

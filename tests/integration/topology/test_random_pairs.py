@@ -83,7 +83,7 @@ def user(draw, spec, name) -> dict[str, Any]:
 
 
 def blocked(first, second):
-    """The objects that both have with different arguments, which the broker cannot change."""
+    """Returns the objects that both have with different arguments, which the broker cannot change."""
     return {
         name
         for section in ("exchanges", "queues")

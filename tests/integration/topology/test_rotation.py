@@ -56,7 +56,7 @@ class RotationLoop:
         return datetime.now(UTC) + self.ahead
 
     def resources(self) -> tuple[LoadedTopology, LoadedTopology]:
-        """The resource with the rotated user, and a peer with the objects of its permissions."""
+        """Returns the resource with the rotated user, and a peer with the objects of its permissions."""
         head = {"apiVersion": "warren.dev/v1alpha1", "kind": "Topology"}
         user = {
             "secretName": SECRET,
@@ -197,7 +197,7 @@ class KilledAfterWrites:
 
 
 async def can_work(env):
-    """A process that reads the Secret now can connect, consume, and publish."""
+    """Asserts that a process that reads the Secret now can connect, consume, and publish."""
     address = env.broker_address()
     connection = await aiormq.connect(f"{address.with_credentials()}?cafile={address.ca_file}")
     try:
@@ -210,7 +210,7 @@ async def can_work(env):
 
 
 async def killed_after_each(writes: range, env, rotation) -> int:
-    """One rotation for each of these numbers of writes; returns how often the process was killed."""
+    """Runs one rotation for each of these numbers of writes; returns how often the process was killed."""
     await rotation.run()
     died = 0
     for generation, allowed in enumerate(writes, 1):

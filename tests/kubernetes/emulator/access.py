@@ -46,8 +46,8 @@ class RbacAuthorizer:
         for binding, namespace in bindings:
             if _binds(binding, request.user):
                 reference = binding["roleRef"]
-                kind, home = ("roles", namespace) if reference["kind"] == "Role" else ("clusterroles", "")
-                yield from self._objects.get((f"{kind}.{RBAC}", home, reference["name"]))["rules"]
+                kind, scope = ("roles", namespace) if reference["kind"] == "Role" else ("clusterroles", "")
+                yield from self._objects.get((f"{kind}.{RBAC}", scope, reference["name"]))["rules"]
 
 
 def _binds(binding: Object, user: str) -> bool:

@@ -66,7 +66,7 @@ class ApiServerEmulator:
         self.url = ""
         self.before_request: Callable[[AccessRequest], None] = lambda _: None
         """Called before each request; may raise `StatusError`."""
-        self._kinds = {(kind.api, kind.plural): kind for kind in BUILT_IN}
+        self._api_resources = {(each.api, each.plural): each for each in BUILT_IN}
         self._schemas: dict[str, StructuralSchema] = {}
         self._watches: set[asyncio.Task[Any]] = set()
 
@@ -86,13 +86,15 @@ class ApiServerEmulator:
         """Adds the kind of a CustomResourceDefinition."""
         spec = definition["spec"]
         version = spec["versions"][0]
-        kind = ApiResource(spec["group"], version["name"], spec["names"]["plural"], spec["names"]["kind"], status=True)
-        self._kinds[kind.api, kind.plural] = kind
-        self._schemas[kind.resource] = StructuralSchema(version["schema"]["openAPIV3Schema"])
+        api_resource = ApiResource(
+            spec["group"], version["name"], spec["names"]["plural"], spec["names"]["kind"], status=True
+        )
+        self._api_resources[api_resource.api, api_resource.plural] = api_resource
+        self._schemas[api_resource.resource] = StructuralSchema(version["schema"]["openAPIV3Schema"])
 
     def uninstall(self, definition: Object) -> None:
         spec = definition["spec"]
-        del self._kinds[f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]["plural"]]
+        del self._api_resources[f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]["plural"]]
 
     def break_watches(self, *, expired: bool = False) -> None:
         """Cuts every watch. With `expired` none can continue from its version, as after a compaction."""
@@ -104,11 +106,11 @@ class ApiServerEmulator:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
-            return await self._routed(request)
+            return await self._route(request)
         except StatusError as exc:
             return web.json_response(exc.body, status=exc.status)
 
-    async def _routed(self, request: web.Request) -> web.StreamResponse:
+    async def _route(self, request: web.Request) -> web.StreamResponse:
         user = self._user(request)
         parts = [part for part in request.path.split("/") if part]
         if (found := self._discovery(parts)) is not None:
@@ -117,22 +119,24 @@ class ApiServerEmulator:
         namespace = ""
         if rest[0] == "namespaces" and len(rest) > 2:
             namespace, rest = rest[1], rest[2:]
-        kind = self._kinds.get((api, rest[0]))
-        if kind is None:
+        api_resource = self._api_resources.get((api, rest[0]))
+        if api_resource is None:
             raise StatusError(404, "NotFound", "the server could not find the requested resource")
         name, subresource = [*rest, "", ""][1:3]
         verb = self._verb(request, name)
-        resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
-        access = AccessRequest(user, verb, kind.group, resource, namespace, name)
+        plural = f"{api_resource.plural}/{subresource}" if subresource else api_resource.plural
+        access = AccessRequest(user, verb, api_resource.group, plural, namespace, name)
         self.before_request(access)
         self.authorizer.check(access)
-        if resource == "serviceaccounts/token":
+        if plural == "serviceaccounts/token":
             return web.json_response({"status": {"token": self._token(namespace, name)}}, status=201)
-        if subresource not in {"", "status"} or (subresource and not kind.status):
+        if subresource not in {"", "status"} or (subresource and not api_resource.status):
             raise StatusError(404, "NotFound", "the server could not find the requested resource")
         if verb == "watch":
-            return await self._watch(request, kind, namespace)
-        return await self._object(request, verb, kind, (kind.resource, namespace, name), subresource)
+            return await self._watch(request, api_resource, namespace)
+        return await self._handle_object(
+            request, verb, api_resource, (api_resource.resource, namespace, name), subresource
+        )
 
     def _token(self, namespace: str, name: str) -> str:
         self.objects.get(("serviceaccounts", namespace, name))
@@ -153,36 +157,45 @@ class ApiServerEmulator:
         return {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}[request.method]
 
     def _discovery(self, parts: list[str]) -> Object | None:
-        kinds = self._kinds.values()
+        api_resources = self._api_resources.values()
         if parts == ["version"]:
             return {"major": "1", "minor": "36", "gitVersion": "v1.36.0-emulated"}
         if parts == ["api"]:
             return {"kind": "APIVersions", "versions": ["v1"]}
         if parts == ["apis"]:
-            versions = {kind.group: {"groupVersion": kind.api, "version": kind.version} for kind in kinds if kind.group}
+            versions = {
+                api_resource.group: {"groupVersion": api_resource.api, "version": api_resource.version}
+                for api_resource in api_resources
+                if api_resource.group
+            }
             groups = [{"name": name, "versions": [each], "preferredVersion": each} for name, each in versions.items()]
             return {"kind": "APIGroupList", "groups": groups}
         if len(parts) == (2 if parts[0] == "api" else 3):
             api = "/".join(parts[1:])
             listed = [
-                {"name": kind.plural + suffix, "kind": kind.kind, "namespaced": kind.namespaced, "verbs": VERBS}
-                | {"singularName": kind.kind.lower()}
-                for kind in kinds
-                if kind.api == api
-                for suffix in (["", "/status"] if kind.status else [""])
+                {
+                    "name": api_resource.plural + suffix,
+                    "kind": api_resource.kind,
+                    "namespaced": api_resource.namespaced,
+                    "verbs": VERBS,
+                }
+                | {"singularName": api_resource.kind.lower()}
+                for api_resource in api_resources
+                if api_resource.api == api
+                for suffix in (["", "/status"] if api_resource.status else [""])
             ]
             if not listed:
                 raise StatusError(404, "NotFound", "the server could not find the requested resource")
             return {"kind": "APIResourceList", "groupVersion": api, "resources": listed}
         return None
 
-    async def _object(
-        self, request: web.Request, verb: str, kind: ApiResource, key: tuple[str, str, str], subresource: str
+    async def _handle_object(
+        self, request: web.Request, verb: str, api_resource: ApiResource, key: tuple[str, str, str], subresource: str
     ) -> web.Response:
         if verb == "list":
             items = [each for each in self.objects.of(key[0], key[1] or None) if _selects(request, each)]
             metadata = {"resourceVersion": str(self.objects.version)}
-            return web.json_response({"kind": f"{kind.kind}List", "metadata": metadata, "items": items})
+            return web.json_response({"kind": f"{api_resource.kind}List", "metadata": metadata, "items": items})
         if verb == "get":
             return web.json_response(self.objects.get(key))
         if verb == "delete":
@@ -192,10 +205,10 @@ class ApiServerEmulator:
             if not request.query.get("fieldManager") or request.query.get("force") != "true":
                 raise StatusError(409, "Conflict", "another field manager may own the fields")
             verb = verb if key in self.objects.held else "create"
-        schema = self._schemas.get(kind.resource)
+        schema = self._schemas.get(api_resource.resource)
         if verb == "create":
-            body = {"apiVersion": kind.api, "kind": kind.kind} | body
-            body.pop("status", None) if kind.status else None
+            body = {"apiVersion": api_resource.api, "kind": api_resource.kind} | body
+            body.pop("status", None) if api_resource.status else None
             return web.json_response(
                 self.objects.create(key[0], key[1], schema.admitted(body, None) if schema else body), status=201
             )
@@ -205,17 +218,18 @@ class ApiServerEmulator:
             after = body if verb == "update" else patch(before, body)
             return schema.admitted(after, before) if schema else after
 
-        stored = self.objects.update(key, change, status=subresource == "status", has_status=kind.status)
+        stored = self.objects.update(key, change, status=subresource == "status", has_status=api_resource.status)
         return web.json_response(stored)
 
-    async def _watch(self, request: web.Request, kind: ApiResource, namespace: str) -> web.StreamResponse:
+    async def _watch(self, request: web.Request, api_resource: ApiResource, namespace: str) -> web.StreamResponse:
         name = dict(part.split("=") for part in request.query.get("fieldSelector", "").split(",") if part).get(
             "metadata.name"
         )
 
         def matches(event: WatchEvent) -> bool:
-            resource, home, own = event.key
-            return resource == kind.resource and namespace in {"", home} and name in {None, own}
+            event_resource, event_namespace, event_name = event.key
+            same_kind = event_resource == api_resource.resource
+            return same_kind and namespace in {"", event_namespace} and name in {None, event_name}
 
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)

@@ -192,7 +192,7 @@ def test_a_complete_log_of_customers_gives_their_figures(kubectl: Kubectl, tmp_p
     run.end()
     assert [str(order) for order in run.accepted] == [ID.format(1), ID.format(2)]
     assert run.failures == [lines[1]]
-    assert (run.failed, run.given_up, run.slowest) == (1, 1, 2.5)
+    assert (run.failed, run.abandoned, run.slowest) == (1, 1, 2.5)
 
 
 @pytest.mark.parametrize("last", ["2 ordered, 2 accepted, 0 requests failed", f"accepted {ID.format(2)}"])
@@ -219,7 +219,7 @@ def test_a_kill_with_too_many_failures_fails(kubectl: Kubectl, failed: int, give
     run = CustomerRun(kubectl)
     run.failed, run.slowest = 100, 30.0
     scenarios.bound_failures(run, rate=10)
-    run.failed, run.given_up, run.slowest = failed, given_up, slowest
+    run.failed, run.abandoned, run.slowest = failed, given_up, slowest
     with pytest.raises(
         CheckFailed, match="at most 100 requests may fail, and every order must be accepted within 30 s"
     ):

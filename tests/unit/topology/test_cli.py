@@ -23,7 +23,7 @@ def shop(file):
 
 
 def usage_error(capsys, *arguments):
-    """The message of a command that ends with exit code 2."""
+    """Runs a command that must end with exit code 2, and returns its message."""
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     assert exit_.value.code == 2

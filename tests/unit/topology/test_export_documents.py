@@ -61,7 +61,7 @@ QUEUE = {"x-queue-type": "quorum", "x-dead-letter-exchange": "e", "x-dead-letter
 
 
 def held(bindings, *, refused=0):
-    """A virtual host with this number of bindings, of which some are refused."""
+    """Returns a virtual host with this number of bindings, of which some are refused."""
     state = empty_state()
     state[ObjectKind.VHOST][Key.of("v")] = {"description": "", "tags": [], "default_queue_type": None} | dict.fromkeys(
         ("tracing", "protected_from_deletion"), False

@@ -44,7 +44,7 @@ def state(queue: QueueSnapshot | None, **changed: Any) -> MigrationState:
 
 
 def cut_off(queue: QueueSnapshot, **changed: Any) -> MigrationState:
-    """All buffers exist, new messages go aside, and the shovel runs."""
+    """Returns a state: all buffers exist, new messages go aside, and the shovel runs."""
     started = {
         "aside": snapshot(body(), NAMES.aside),
         "backlog": snapshot(body(), NAMES.backlog),
@@ -56,7 +56,7 @@ def cut_off(queue: QueueSnapshot, **changed: Any) -> MigrationState:
 
 
 def returning(**changed: Any) -> MigrationState:
-    """The queue is declared again, and every message has to return."""
+    """Returns a state: the queue is declared again, and every message has to return."""
     back = {
         "exchanges": frozenset(NAMES.exchanges),
         "shovels": {NAMES.back: Shovel(NAMES.backlog, NAMES.home).definition("v")},

@@ -7,7 +7,7 @@ E, Q, B, P = ObjectKind.EXCHANGE, ObjectKind.QUEUE, ObjectKind.BINDING, ObjectKi
 
 
 def broker(exchanges=(), queues=(), bindings=(), policies=()):
-    """Names with arguments; bindings as (source, kind, target)."""
+    """Returns a broker state from names with arguments, and bindings as (source, kind, target)."""
     state = empty_state()
     for name, arguments in dict(exchanges).items():
         state[E][Key.of(name, "v")] = {"arguments": arguments}

@@ -118,7 +118,7 @@ def test_partitions_may_be_referred_to(findings):
     assert findings(spec) == []
 
 
-def test_only_the_settings_in_the_spec_are_wanted(loaded):
+def test_only_the_settings_in_the_spec_are_desired(loaded):
     assert desired_state(loaded({}))[ObjectKind.VHOST] == {Key.of("v"): {}}
     spec = {"vhostSettings": {"tags": ["b", "a"], "defaultQueueType": "quorum"}}
     assert desired_state(loaded(spec))[ObjectKind.VHOST] == {
@@ -126,7 +126,7 @@ def test_only_the_settings_in_the_spec_are_wanted(loaded):
     }
 
 
-def test_each_generation_of_a_user_gets_its_rights(loaded):
+def test_each_generation_of_a_user_gets_its_permissions_and_limits(loaded):
     spec = user(permissions={"configure": "^x"}, limits={"maxChannels": 1})
     state = desired_state(loaded(spec), {"u": ("u.1", "u.2")})
     for kind in (ObjectKind.USER, ObjectKind.PERMISSION, ObjectKind.USER_LIMIT):

@@ -25,7 +25,7 @@ SCHEMA = StructuralSchema(crd.definition()["spec"]["versions"][0]["schema"]["ope
 
 
 def refusals(body: Document, before: Document | None = None) -> str:
-    """The errors of an API server with this definition; empty if it accepts the object."""
+    """Returns the errors of an API server with this definition; empty if it accepts the object."""
     try:
         SCHEMA.admitted(copy.deepcopy(body), before)
     except StatusError as exc:
@@ -34,7 +34,7 @@ def refusals(body: Document, before: Document | None = None) -> str:
 
 
 def complaints(body: Document) -> list[str]:
-    """The engine's findings: of the structure, or, if that is right, of its rules."""
+    """Returns the engine's findings: of the structure, or, if that is right, of its rules."""
     topology, found = decode(body, Topology, Origin("test"))
     if topology is None:
         return [str(each) for each in found]

@@ -49,7 +49,7 @@ def names(emulator: ApiServerEmulator) -> list[str]:
 
 
 def stop_operator(emulator: ApiServerEmulator) -> None:
-    """From now on a deleted Topology stays, because its finalizer is not removed."""
+    """Lets a deleted Topology stay from now on, because its finalizer is not removed."""
     for key, body in emulator.objects.held.items():
         if key[0] == TOPOLOGIES:
             body["metadata"]["finalizers"] = ["warren.dev/topology"]
