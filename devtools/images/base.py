@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from devtools.errors import MachineError
 from devtools.images.docker import Docker
 from devtools.images.errors import ImageError
 from devtools.servers.apt_sources import debian_mirrors
@@ -37,14 +38,17 @@ def _make(docker: Docker, suite: str, image: str) -> None:
             f"debian:{suite}-slim cannot be pulled, and building it from Debian's packages needs mmdebstrap:"
             " apt-get install mmdebstrap"
         )
-    mirrors = debian_mirrors()
+    try:
+        mirrors = debian_mirrors()
+    except MachineError as error:
+        raise ImageError(str(error)) from error
     if not mirrors:
         raise ImageError("apt on this machine has no Debian mirror to build a base image from")
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "root.tar"
         # A mirror may lag behind, as in devtools/servers/apt.py; signatures are verified anyway.
         options = ["--variant=minbase", '--aptopt=Acquire::Check-Valid-Until "false"', *EXCLUDED]
-        command = ["mmdebstrap", *options, suite, str(archive), mirrors[0].uri]
+        command = ["mmdebstrap", *options, suite, str(archive), mirrors[0]]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             raise ImageError(f"mmdebstrap could not build Debian {suite}: {done.stdout.strip().splitlines()[-1]}")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devtools.errors import MachineError, RootError
-from devtools.servers.apt_sources import AptSource, debian_mirrors
+from devtools.servers.apt_sources import debian_mirrors
 from warren.progress import ProgressStep
 
 ARCHIVE_KEYRINGS = (
@@ -59,7 +59,7 @@ def download(suite: str, packages: Sequence[str], folder: Path, step: ProgressSt
     )
 
 
-def _private_configuration(folder: Path, mirror: AptSource, suite: str) -> dict[str, str]:
+def _private_configuration(folder: Path, mirror: str, suite: str) -> dict[str, str]:
     """Write apt's configuration below `folder`; returns the environment in which apt uses it."""
     shutil.rmtree(folder, ignore_errors=True)
     for part in ("state/lists/partial", "cache/archives/partial", "etc"):
@@ -94,10 +94,9 @@ def _private_configuration(folder: Path, mirror: AptSource, suite: str) -> dict[
     return {**os.environ, "APT_CONFIG": str(file), "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 
 
-def _source(mirror: AptSource, suite: str) -> str:
-    lines = ["Types: deb", f"URIs: {mirror.uri}", f"Suites: {suite}", "Components: main"]
-    if keyring := next((str(file) for file in ARCHIVE_KEYRINGS if file.exists()), mirror.signed_by):
-        lines.append(f"Signed-By: {keyring}")
+def _source(mirror: str, suite: str) -> str:
+    lines = ["Types: deb", f"URIs: {mirror}", f"Suites: {suite}", "Components: main"]
+    lines += [f"Signed-By: {file}" for file in ARCHIVE_KEYRINGS if file.exists()][:1]
     return "\n".join(lines) + "\n"
 
 

@@ -12,7 +12,6 @@ import pytest
 from devtools.images import base as bases
 from devtools.images.docker import TAIL, Docker
 from devtools.images.errors import ImageError
-from devtools.servers.apt_sources import AptSource
 from services.registry import SERVICE_NAMES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -94,8 +93,7 @@ def with_mmdebstrap(fake: FakeDocker, monkeypatch: pytest.MonkeyPatch, script: s
     tool.write_text(f"#!/bin/sh\n{script}\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.folder}:{os.environ['PATH']}")
-    mirror = AptSource("https://mirror.example/debian", ("trixie",), ("main",))
-    monkeypatch.setattr(bases, "debian_mirrors", lambda: [mirror])
+    monkeypatch.setattr(bases, "debian_mirrors", lambda: ["https://mirror.example/debian"])
 
 
 def test_without_a_registry_the_base_is_built_from_debian_packages(
