@@ -6,11 +6,12 @@ client while its server is down; a client that reconnects to it in a loop may ev
 
 import json
 import random
-import re
 import socket
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+
+import psutil
 
 from devtools.errors import PortTakenError
 
@@ -47,7 +48,7 @@ def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
 
 
 def require_free_port(port: int, purpose: str, host: str = LOOPBACK, *, instead: str = "choose another port") -> None:
-    """Raises PortTakenError unless `port` is free; names its process if /proc shows it. `instead` is an alternative."""
+    """Raise PortTakenError unless `port` is free. It names the process, if this user may see it, and `instead`."""
     if is_free(port, host):
         return
     holder = _holder(port) or "another process"
@@ -75,22 +76,8 @@ def _first_ephemeral_port() -> int:
 
 def _holder(port: int) -> str | None:
     """Return `name (pid N)` of the process that listens on `port`, if this user may see it."""
-    inodes = set()
-    for table in ("tcp", "tcp6"):
-        try:
-            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            columns = line.split()
-            if columns[3] == "0A" and int(columns[1].rsplit(":", 1)[1], 16) == port:
-                inodes.add(f"socket:[{columns[9]}]")
-    for process in Path("/proc").iterdir():
-        if not re.fullmatch(r"\d+", process.name):
-            continue
-        try:
-            if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-        except OSError:
-            continue
+    with suppress(psutil.Error):
+        for socket_ in psutil.net_connections("tcp"):
+            if socket_.status == psutil.CONN_LISTEN and socket_.laddr and socket_.laddr.port == port and socket_.pid:
+                return f"{psutil.Process(socket_.pid).name()} (pid {socket_.pid})"
     return None

@@ -5,7 +5,6 @@ through a proxy of its own. Leases, heartbeats and timeouts are shorter than in 
 """
 
 import asyncio
-import datetime
 import os
 import signal
 import sys
@@ -13,22 +12,24 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from unittest import mock
 from uuid import UUID
 
-import trustme
+import psutil
 
 from devtools.local.system import System
 from devtools.processes.supervisor import ProcessSpec
-from devtools.servers.credentials import Certificates, ServerCertificate
+from devtools.servers.credentials import Certificates
 from devtools.servers.rabbitmq import RabbitMQ
 from faults.broker_admin import BrokerAdmin
 from faults.database_admin import DatabaseAdmin
 from faults.proxy import FaultProxy, FrameProxy, Proxies
 from services.registry import PROCESSES
 from warren.progress import ProgressReport
+from warren.provision.authority import CERTIFICATE_DAYS
 
 SHORT_TIMEOUTS = {
     "FAULT_LEASE_SECONDS": "2",
@@ -156,7 +157,7 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
     def is_frozen(self, name: str) -> bool:
         """Whether SIGSTOP has taken effect on a process."""
         pid = self.processes.pids[name]
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        if psutil.Process(pid).status() != psutil.STATUS_STOPPED:
             return False
         self.frozen.add(name)
         return True
@@ -201,7 +202,8 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
     def frame_proxy(self, server: str, *, expired: bool = False) -> FrameProxy:
         """Start a proxy that can drop frames, with a valid or an expired certificate, for use with `settings_via`."""
         authority = Certificates(self.folder / "certificates")
-        certificate = _expired_certificate(authority) if expired else authority.server("proxy")
+        past = datetime.now(UTC) - timedelta(days=CERTIFICATE_DAYS + 1)
+        certificate = authority.server("expired", past) if expired else authority.server("proxy")
         return self.proxies.frame_proxy(
             self.server_port(server), certificate, authority.ca_file, postgres=server == DATABASE
         )
@@ -224,17 +226,6 @@ def eventually(holds: Callable[[], object], seconds: float = 60, what: str = "")
         if time.monotonic() > deadline:
             raise AssertionError(what or f"still not so after {seconds} s")
         time.sleep(0.05)
-
-
-def _expired_certificate(authority: Certificates) -> ServerCertificate:
-    """Issue a certificate for loopback that expired yesterday, from the authority that services trust."""
-    issuer = trustme.CA.from_pem(authority.ca_file.read_bytes(), (authority.folder / "ca.key").read_bytes())
-    yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    issued = issuer.issue_cert("127.0.0.1", "localhost", not_after=yesterday)
-    expired = ServerCertificate(authority.folder / "expired.pem", authority.folder / "expired.key")
-    issued.private_key_pem.write_to_path(expired.key_file)
-    expired.chain_file.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-    return expired
 
 
 _original_environment = RabbitMQ._environment

@@ -6,50 +6,36 @@ speed.
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
-TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds
+import psutil
+
 SERVERS: Mapping[str, str] = {"RabbitMQ": "beam.smp", "PostgreSQL": "postgres"}
 """Server to the name of its main process."""
 
 
 def of_process(pid: int) -> float:
     """Seconds of user and system time, including children that have ended. Resolution: 10 ms."""
-    own, ended, _, _ = _stat(pid)
-    return own + ended
+    return _seconds(psutil.Process(pid))
 
 
 def of_server(name: str, pid: int) -> float | None:
-    """Like of_process, for all descendants of `pid`.
+    """Like of_process, for `pid` and all its descendants.
 
     None when the server is not among them, as with a container, which is a child of its daemon.
     """
-    parents: dict[int, int] = {}
-    names: dict[int, str] = {}
-    seconds: dict[int, float] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                own, ended, parent, command = _stat(int(entry.name))
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it has just ended; its parent has its time
-            parents[int(entry.name)], names[int(entry.name)], seconds[int(entry.name)] = parent, command, own + ended
-    family = {pid}
-    while grown := {child for child, parent in parents.items() if parent in family} - family:
-        family |= grown
-    if SERVERS[name] not in {names.get(member) for member in family}:
-        return None
-    return sum(seconds.get(member, 0.0) for member in family)
+    process = psutil.Process(pid)
+    names, seconds = set(), 0.0
+    for member in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # it has just ended; its parent has its time
+            names.add(member.name())
+            seconds += _seconds(member)
+    return seconds if SERVERS[name] in names else None
 
 
-def _stat(pid: int) -> tuple[float, float, int, str]:
-    """Own time, ended children's time, parent, name of the command."""
-    text = Path(f"/proc/{pid}/stat").read_text()
-    # The name is in brackets and may contain brackets itself.
-    name, fields = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
-    user, system, ended_user, ended_system = (int(field) * TICK for field in fields[11:15])
-    return user + system, ended_user + ended_system, int(fields[1]), name
+def _seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def measured_core() -> int | None:

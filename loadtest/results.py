@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+import psutil
 
 LIBRARIES = ("aio-pika", "aiormq", "asyncpg", "litestar", "msgspec", "uvloop")
 
@@ -82,7 +83,7 @@ class Host(msgspec.Struct, frozen=True):
         return cls(
             processor=_field("/proc/cpuinfo", "model name") or platform.machine(),
             cores=len(os.sched_getaffinity(0)),
-            memory_gib=round(int(_field("/proc/meminfo", "MemTotal").split()[0] or 0) / 2**20, 1),
+            memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
             kernel=platform.release(),
             load=round(os.getloadavg()[0], 2),
             python=platform.python_version(),

@@ -1,22 +1,18 @@
-"""The certificates and passwords of an instance.
+"""The certificates and passwords of an instance."""
 
-Certificates are for loopback, from a private certificate authority made with trustme. Its key is kept, so that clients
-trust later certificates too.
-"""
-
-import datetime
 import hashlib
 import secrets
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-import trustme
-from cryptography import x509
-
-LIFETIME = datetime.timedelta(days=365)
-RENEW_BEFORE = datetime.timedelta(days=7)
-LOOPBACK_NAMES = ("localhost", "127.0.0.1")
+from devtools.errors import LocalError
+from devtools.ports import LOOPBACK
+from warren.provision.apply import apply_manifest
+from warren.provision.errors import ProvisionError
+from warren.provision.folder_store import FolderStore
+from warren.provision.manifest import CertificateEntry, SecretsManifest
 
 
 @dataclass(frozen=True)
@@ -34,44 +30,27 @@ class ServerCertificate:
 
 
 class Certificates:
-    """The authority in `folder`; a missing one, or one with less than a week left, is replaced."""
+    """The certificates of servers on loopback, below `folder`, and the authority that signs them."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ca_file = folder / "ca.pem"
-        self._ca_key = folder / "ca.key"
-        folder.mkdir(parents=True, exist_ok=True)
-        if not _is_valid(self.ca_file) or not self._ca_key.exists():
-            for old in folder.glob("*.*"):
-                old.unlink()
-            authority = trustme.CA(organization_name="Warren local")
-            _write_private(self._ca_key, authority.private_key_pem.bytes())
-            authority.cert_pem.write_to_path(str(self.ca_file))
+        self._folder = folder
+        self.ca_file = folder / "trust" / "ca.crt"
+        self._apply({}, datetime.now(UTC))
 
-    def server(self, name: str) -> ServerCertificate:
-        """Return the certificate `name` for localhost and 127.0.0.1; issues it if it is missing or expires soon."""
-        certificate = ServerCertificate(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        if not _is_valid(certificate.chain_file) or not certificate.key_file.exists():
-            authority = trustme.CA.from_pem(self.ca_file.read_bytes(), self._ca_key.read_bytes())
-            not_after = min(datetime.datetime.now(datetime.UTC) + LIFETIME, _expiry(self.ca_file))
-            issued = authority.issue_cert(*LOOPBACK_NAMES, common_name=name, not_after=not_after)
-            _write_private(certificate.key_file, issued.private_key_pem.bytes())
-            certificate.chain_file.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-        return certificate
+    def server(self, name: str, now: datetime | None = None) -> ServerCertificate:
+        """Return the certificate `name` for localhost and 127.0.0.1; issues it if it is missing or expires soon.
 
+        `now` is the present by default; a test may ask for a certificate that has expired.
+        """
+        self._apply({name: CertificateEntry(["localhost", LOOPBACK])}, now or datetime.now(UTC))
+        return ServerCertificate(self._folder / name / "tls.crt", self._folder / name / "tls.key")
 
-def _expiry(file: Path) -> datetime.datetime:
-    return x509.load_pem_x509_certificate(file.read_bytes()).not_valid_after_utc
-
-
-def _is_valid(file: Path) -> bool:
-    return file.exists() and _expiry(file) - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600)
-    file.write_bytes(content)
+    def _apply(self, certificates: dict[str, CertificateEntry], now: datetime) -> None:
+        manifest = SecretsManifest(authority="authority", bundle="trust", certificates=certificates)
+        try:
+            list(apply_manifest(manifest, FolderStore(self._folder), now))
+        except ProvisionError as error:
+            raise LocalError(str(error)) from error
 
 
 def load_or_create_secret(file: Path) -> str:

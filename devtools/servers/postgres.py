@@ -63,7 +63,7 @@ exec postgres -D "$data" -c config_file="$files/postgresql.conf" -c hba_file="$f
 
 
 class Postgres(Server):
-    """Starts the server at `address`. The first start creates the data folder and the database (about 1 s)."""
+    """A database server at `endpoint`. The first start creates the data folder and the database (about 1 s)."""
 
     name = "PostgreSQL"
     ready_line = re.compile(rb"database system is ready to accept connections")

@@ -67,7 +67,7 @@ class BrokerAccess:
             raise ClientError(f"{missing} is missing (or its variable; see --help)")
         folder, ports = _running_system("--broker-url and --broker-credentials")
         url = f"amqps://127.0.0.1:{ports['amqps']}/{VHOST}"
-        return BrokerAddress(url, folder / "secrets" / f"{USER}-rabbitmq", folder / "certificates" / "ca.pem")
+        return BrokerAddress(url, folder / "secrets" / f"{USER}-rabbitmq", folder / "certificates" / "trust" / "ca.crt")
 
     def management(self) -> str | None:
         """Return the URL of the broker's management API; None if it does not follow from the broker's URL."""
@@ -115,7 +115,7 @@ class DatabaseAccess:
             return DatabaseAddress(self.database_url, self.database_password_file, self.database_ca_file)
         folder, ports = _running_system("--database-url")
         url = f"postgresql://postgres@127.0.0.1:{ports['postgres']}/warren"
-        return DatabaseAddress(url, folder / "secrets" / "postgres-admin", folder / "certificates" / "ca.pem")
+        return DatabaseAddress(url, folder / "secrets" / "postgres-admin", folder / "certificates" / "trust" / "ca.crt")
 
 
 def database_beside(broker: BrokerAccess, database: DatabaseAccess) -> DatabaseAccess | None:

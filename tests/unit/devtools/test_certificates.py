@@ -1,12 +1,14 @@
-import datetime
+import shutil
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from devtools.servers import credentials as certificates
+from devtools.errors import LocalError
 from devtools.servers.credentials import Certificates
+from warren.provision.authority import CERTIFICATE_DAYS, RENEW_DAYS
 
 
 def names(file: Path) -> set[str]:
@@ -27,19 +29,22 @@ def test_valid_certificates_are_kept(tmp_path: Path) -> None:
     assert Certificates(tmp_path).server("postgres").chain_file.read_bytes() == first
 
 
-def test_a_server_certificate_is_renewed_a_week_before_it_expires(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(certificates, "LIFETIME", datetime.timedelta(days=6))
-    first = Certificates(tmp_path).server("postgres").chain_file.read_bytes()
-    authority = (tmp_path / "ca.pem").read_bytes()
-    monkeypatch.setattr(certificates, "LIFETIME", datetime.timedelta(days=8))
-    second = Certificates(tmp_path).server("postgres").chain_file.read_bytes()
-    assert second != first
-    assert (tmp_path / "ca.pem").read_bytes() == authority
+def test_a_server_certificate_is_renewed_before_it_expires(tmp_path: Path) -> None:
+    past = datetime.now(UTC) - timedelta(days=CERTIFICATE_DAYS - RENEW_DAYS + 1)
+    first = Certificates(tmp_path).server("postgres", past).chain_file.read_bytes()
+    authority = Certificates(tmp_path).ca_file.read_bytes()
+    assert Certificates(tmp_path).server("postgres").chain_file.read_bytes() != first
+    assert Certificates(tmp_path).ca_file.read_bytes() == authority
 
 
 def test_a_new_authority_replaces_all_certificates(tmp_path: Path) -> None:
     old = Certificates(tmp_path).server("postgres").chain_file.read_bytes()
-    (tmp_path / "ca.key").unlink()
+    shutil.rmtree(tmp_path / "authority")
     assert Certificates(tmp_path).server("postgres").chain_file.read_bytes() != old
+
+
+def test_a_damaged_authority_is_reported(tmp_path: Path) -> None:
+    key = Certificates(tmp_path).ca_file.parents[1] / "authority" / "ca.key"
+    key.unlink()
+    with pytest.raises(LocalError, match="authority exists without a valid authority"):
+        Certificates(tmp_path)
