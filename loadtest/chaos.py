@@ -17,7 +17,7 @@ from faults.chaos.scheduler import FaultRecord
 from loadtest import report
 from loadtest.benchmark import InstanceName, Json, Seed, finish
 from loadtest.results import ExitCode, Host
-from warren.progress import ConsoleProgress, ProgressStep
+from warren.progress import ProgressReport, ProgressStep
 
 Minutes = Annotated[float, Parameter(validator=Number(gte=0.5, lte=600), help="How long customers order.")]
 Rate = Annotated[float, Parameter(validator=Number(gt=0, lte=100), help="Orders a second, on average.")]
@@ -53,7 +53,7 @@ def chaos(
         return ExitCode.MET
     host = Host.current()
     report.host(host, seed=seed)
-    console = ConsoleProgress()
+    console = ProgressReport()
     with sigterm_as_interrupt(), Instance(instance) as held:
         run = ChaosRun(held.dir, seed=seed, seconds=seconds, rate=rate, report=console)
         _show_plan(run.plan)
@@ -86,7 +86,7 @@ def _show_plan(planned: Sequence[PlannedFault]) -> None:
         report.out.print(line, markup=False, style="dim")
 
 
-def _progress_printer(console: ConsoleProgress, step: ProgressStep, seconds: float) -> Callable[[ChaosProgress], None]:
+def _progress_printer(console: ProgressReport, step: ProgressStep, seconds: float) -> Callable[[ChaosProgress], None]:
     """Show progress in place on a terminal, else on a new line each time."""
 
     def show(now: ChaosProgress) -> None:

@@ -17,7 +17,7 @@ from devtools.servers.servers import Servers
 from loadtest import report
 from loadtest.benchmark import InstanceName, Json, finish, private_servers
 from loadtest.results import Host, Target
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 EXCHANGES, QUEUES, BINDINGS, USERS, PERMISSIONS_PER_USER = 50, 150, 600, 50, 3
 MIN_RATE = 400.0  # objects a second
@@ -52,7 +52,7 @@ def topology(
 
     Example: python -m loadtest topology
     """
-    host, progress = Host.current(), ConsoleProgress()
+    host, progress = Host.current(), ProgressReport()
     with private_servers(instance, progress) as servers, progress.step("Topologies of two sizes"):
         small, whole = asyncio.run(measure_topologies(servers, scale))
     broken = [f"{each.left_to_do} steps are left to do" for each in (small, whole) if each.left_to_do]

@@ -9,55 +9,30 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-__all__ = ["ConsoleProgress", "ProgressReport", "SilentProgress", "ProgressStep"]
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 
-class ProgressStep(Protocol):
+class ProgressStep:
     """One step in progress."""
+
+    def __init__(self, live: Progress, task: TaskID) -> None:
+        self._live = live
+        self._task = task
 
     def advance(self, fraction: float, detail: str = "") -> None:
         """Set the completed fraction of the step (0 to 1). Thread-safe."""
+        self._live.update(self._task, total=1.0, completed=min(max(fraction, 0.0), 1.0), detail=detail)
 
 
-class ProgressReport(Protocol):
-    """Receives facts and steps; must be thread-safe."""
+class ProgressReport:
+    """Reports facts and steps to one stream, with progress bars on a terminal; nothing if `quiet`. Thread-safe."""
 
-    def status(self, message: str) -> None:
-        """Report a fact in one line."""
-
-    @contextmanager
-    def step(self, message: str) -> Iterator[ProgressStep]:
-        """Report a step for a block; an exception reports its failure."""
-        raise NotImplementedError
-
-
-class _NoStep:
-    def advance(self, fraction: float, detail: str = "") -> None:
-        pass
-
-
-class SilentProgress:
-    """Reports nothing."""
-
-    def status(self, message: str) -> None:
-        pass
-
-    @contextmanager
-    def step(self, message: str) -> Iterator[ProgressStep]:
-        yield _NoStep()
-
-
-class ConsoleProgress:
-    """Reports to one stream, with progress bars if it is a terminal."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
         stream = stream or sys.stderr
-        self.console = Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+        self.console = Console(file=stream, highlight=False, soft_wrap=not stream.isatty(), quiet=quiet)
         self._live = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -67,16 +42,18 @@ class ConsoleProgress:
             TimeElapsedColumn(),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=quiet or not self.console.is_terminal,
         )
         self._open_steps = 0
         self._lock = threading.Lock()
 
     def status(self, message: str) -> None:
+        """Report a fact in one line."""
         self.console.print(message, markup=False)
 
     @contextmanager
     def step(self, message: str) -> Iterator[ProgressStep]:
+        """Report a step for a block; an exception reports its failure."""
         started = time.monotonic()
         if not self.console.is_terminal:
             self.console.print(f"{message} …", markup=False)
@@ -84,22 +61,15 @@ class ConsoleProgress:
             self._open_steps += 1
             self._live.start()
         task = self._live.add_task(message, total=None, detail="")
-        live = self._live
-
-        class LiveStep:
-            def advance(self, fraction: float, detail: str = "") -> None:
-                live.update(task, total=1.0, completed=min(max(fraction, 0.0), 1.0), detail=detail)
-
-        failed = True
+        mark = "[red]✗[/red]"
         try:
-            yield LiveStep()
-            failed = False
+            yield ProgressStep(self._live, task)
+            mark = "[green]✓[/green]"
         finally:
-            live.remove_task(task)
+            self._live.remove_task(task)
             with self._lock:
                 self._open_steps -= 1
                 if not self._open_steps:
-                    live.stop()
-            mark = "[red]✗[/red]" if failed else "[green]✓[/green]"
+                    self._live.stop()
             self.console.print(mark, end=" ")
             self.console.print(f"{message} ({time.monotonic() - started:.1f} s)", markup=False)

@@ -9,7 +9,7 @@ from devtools.images.docker import Docker
 from devtools.images.errors import ImageError
 from devtools.paths import CHECKOUT
 from services.registry import SERVICE_NAMES
-from warren.progress import ConsoleProgress, ProgressReport
+from warren.progress import ProgressReport
 
 SUITE, SERVERS_SUITE = "trixie", "forky"
 SERVERS = {"rabbitmq": "rabbitmq:4.3-management", "postgres": "postgres:18"}
@@ -53,7 +53,7 @@ def main() -> int:
         parser.error(f"there is no image {', '.join(unknown)}; there are {', '.join(names())}")
     wanted = options.images or names()
     try:
-        _build(Docker(options.docker, options.network), wanted, options, ConsoleProgress())
+        _build(Docker(options.docker, options.network), wanted, options, ProgressReport())
     except ImageError as error:
         print(f"devtools.images: {error}", file=sys.stderr)
         return 1

@@ -26,7 +26,7 @@ from warren.cli.screen import safe_markup
 from warren.client import ApiClient
 from warren.demo import ScenarioRun
 from warren.http import basic_auth, request
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 POISON = b'{"specversion": "1.0", "type": "order.created", "data": "this is no order"}'
 PATIENCE = 180.0  # seconds for all orders to end
@@ -36,7 +36,7 @@ _out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.s
 
 def run(*, logs: bool) -> int:
     """Run the demo; returns its exit code."""
-    report = ConsoleProgress()
+    report = ProgressReport()
     with (
         sigterm_as_interrupt(),
         Instance("demo") as instance,

@@ -27,7 +27,7 @@ from services.migrate import SCHEMAS
 from services.registry import HTTP_PROCESSES, PROCESSES, QUEUES
 from services.shared.chassis.migrations import MigrationError, prepare_database
 from warren.http import NoResponse, basic_auth, request
-from warren.progress import ProgressReport, SilentProgress
+from warren.progress import ProgressReport
 
 READY_SECONDS = 180.0
 METRICS = "metrics of "
@@ -58,7 +58,7 @@ class System:
         self.servers = Servers(folder, report=report, fresh=fresh)
         self.processes = Supervisor(folder / "logs" / "services", on_line)
         self.secrets = folder / "secrets"
-        self._report = report or SilentProgress()
+        self._report = report or ProgressReport(quiet=True)
         self._http_port = http_port
         self._environment = environment or {}
         self._ports: dict[str, int] = {}

@@ -13,7 +13,7 @@ from devtools.ports import require_free_port
 from devtools.processes.supervisor import sigterm_as_interrupt
 from services.shared.chassis.text import printable
 from warren.cli.local import PORT
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta", "white")
 
@@ -27,7 +27,7 @@ def run(port: int, *, fresh: bool, quiet: bool) -> None:
         require_free_port(
             port, "the order API", instead=f"use another: make up PORT={other}, or .venv/bin/warren up --port {other}"
         )
-        report = ConsoleProgress()
+        report = ProgressReport()
         lines = LogPrinter(report)
         with System(
             instance.dir,
@@ -55,7 +55,7 @@ class LogPrinter:
     On a terminal it uses the console of the progress report: two consoles would mix their lines.
     """
 
-    def __init__(self, report: ConsoleProgress) -> None:
+    def __init__(self, report: ProgressReport) -> None:
         self._console = report.console if report.console.is_terminal else _out
         self._lock = threading.Lock()
         self._colours: dict[str, str] = {}

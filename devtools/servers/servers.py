@@ -11,7 +11,7 @@ from devtools.servers.postgres import Postgres
 from devtools.servers.rabbitmq import RabbitMQ
 from devtools.servers.runtime import choose_runtimes
 from devtools.servers.server import Server, start_all, stop_all
-from warren.progress import ProgressReport, SilentProgress
+from warren.progress import ProgressReport
 
 
 class Servers:
@@ -26,7 +26,7 @@ class Servers:
 
     def __init__(self, instance_dir: Path, *, report: ProgressReport | None = None, fresh: bool = False) -> None:
         self.instance_dir = instance_dir
-        self._report = report or SilentProgress()
+        self._report = report or ProgressReport(quiet=True)
         self._fresh = fresh
 
     def __enter__(self) -> Self:

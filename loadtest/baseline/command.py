@@ -13,7 +13,7 @@ from loadtest.benchmark import InstanceName, Json, Orders, finish, private_serve
 from loadtest.child import run_child
 from loadtest.environment import BenchmarkEnv
 from loadtest.results import Host
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 TOPOLOGY = Path(__file__).with_name("topology.yaml")
 MAX_ORDERS = 2000
@@ -41,7 +41,7 @@ def baseline(*, orders: Orders = 1000, json: Json = None, instance: InstanceName
 
     Example: python -m loadtest baseline --orders 2000
     """
-    host, progress = Host.current(), ConsoleProgress()
+    host, progress = Host.current(), ProgressReport()
     with private_servers(instance, progress) as servers, progress.step("Baseline"):
         result = asyncio.run(measure_baseline(servers, TYPICAL, orders))
     report.host(host)

@@ -14,7 +14,7 @@ from loadtest.consumer.comparison import ConsumerComparison, ConsumerResult
 from loadtest.consumer.round import RoundResult
 from loadtest.environment import BenchmarkEnv
 from loadtest.results import ExitCode, Host
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 TOPOLOGY = Path(__file__).with_name("topology.yaml")
 
@@ -55,7 +55,7 @@ def consumer(
         figures = f"{result.rate:8,.0f}/s {result.cpu_us:6.0f} µs CPU/message"
         report.progress(f"round {number}/{rounds} {side:<6} {figures}")
 
-    with cpu.avoid_core(cpu.measured_core()), private_servers(instance, ConsoleProgress()) as servers:
+    with cpu.avoid_core(cpu.measured_core()), private_servers(instance, ProgressReport()) as servers:
         result, profiles, versions = asyncio.run(run(servers))
     report.host(host, servers=", ".join(f"{name} {text}" for name, text in versions.items()), seed=seed)
     report.heading(f"{rounds} rounds of {messages:,} messages")

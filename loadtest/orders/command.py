@@ -14,7 +14,7 @@ from loadtest.orders.run import run_orders
 from loadtest.orders.warren_system import WarrenSystem
 from loadtest.results import ExitCode, Host, Target
 from services.registry import PROCESSES
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 MAX_RATIO = 2.5
 
@@ -43,7 +43,7 @@ def orders(
     """
     if profile is not None and profile not in PROCESSES:
         raise ValueError(f"no service process {profile}; there are {', '.join(PROCESSES)}")
-    host, progress = Host.current(), ConsoleProgress()
+    host, progress = Host.current(), ProgressReport()
     with Instance(instance) as held, WarrenSystem(held.dir, progress, profile=profile) as system:
         held.record(system.system.urls, {**system.servers.pids, **system.pids})
         with progress.step(f"{orders:,} orders") as step:

@@ -14,7 +14,7 @@ from loadtest.orders.run import OrderRun, OrderSystem, run_orders
 from loadtest.orders.warren_system import WarrenSystem
 from loadtest.plain.system import PlainSystem
 from loadtest.results import Host, Summary, Target
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 MIN_RATIO = 4.0
 
@@ -49,7 +49,7 @@ def compare(
 
         python -m loadtest compare --orders 5000 --rounds 3 --json compare.json
     """
-    host, progress = Host.current(), ConsoleProgress()
+    host, progress = Host.current(), ProgressReport()
     pairs: list[ImplementationPair] = []
     checks: list[Check] = []
 

@@ -13,7 +13,7 @@ from loadtest.benchmark import Connections, Count, InstanceName, Json, Orders, S
 from loadtest.results import Host, Target
 from loadtest.size.pairs import SizeComparison, compare_sizes
 from loadtest.size.preloaded_system import QUEUE, STOPPED, PreloadedSystem
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 MAX_RATIO = 1.10
 
@@ -46,7 +46,7 @@ def size(
 
         python -m loadtest size --of rows --rows 100000 --pairs 3
     """
-    host, progress = Host.current(), ConsoleProgress()
+    host, progress = Host.current(), ProgressReport()
 
     def measure(kind: SizeKind, folders: list[Path]) -> SizeComparison:
         stopped = [] if kind == "rows" else [STOPPED]

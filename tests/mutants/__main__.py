@@ -24,7 +24,7 @@ from tests.mutants.pytest_plugin import PASSED
 from tests.mutants.runner import MutantResult, MutantRunner, MutantVerdict, outcomes_of
 from tests.mutants.tree import copy_to
 from tests.servers import remove_instance, write_addresses
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 app = App(name="python -m tests.mutants", version_flags=[], suppress_keyboard_interrupt=False)
 console = Console(highlight=False, soft_wrap=True)
@@ -75,7 +75,7 @@ def prepared_runner() -> Iterator[MutantRunner]:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="warren-mutants-") as folder,
-            Servers(instance, report=ConsoleProgress(sys.stdout), fresh=True) as servers,
+            Servers(instance, report=ProgressReport(sys.stdout), fresh=True) as servers,
         ):
             tree = Path(folder) / "tree"
             tree.mkdir()

@@ -10,7 +10,7 @@ import pytest
 from devtools.paths import instance_dir
 from faults.chaos.run import ChaosResult, ChaosRun
 from tests.servers import remove_instance
-from warren.progress import SilentProgress
+from warren.progress import ProgressReport
 
 PAYMENT_DEADLINE = 12.0  # seconds
 
@@ -28,7 +28,7 @@ def run(folder: Path, seed: int, seconds: float) -> ChaosResult:
         folder,
         seed=seed,
         seconds=seconds,
-        report=SilentProgress(),
+        report=ProgressReport(quiet=True),
         payment_deadline=PAYMENT_DEADLINE,
         on_progress=lambda now: sys.stdout.write(f"{now}\n"),
     )

@@ -180,9 +180,9 @@ def drop(
 
 
 def _step(text: str) -> AbstractContextManager[ProgressStep]:
-    from warren.progress import ConsoleProgress
+    from warren.progress import ProgressReport
 
-    return ConsoleProgress().step(printable(text))
+    return ProgressReport().step(printable(text))
 
 
 def _print_limit(limit: int | None, as_json: bool) -> None:

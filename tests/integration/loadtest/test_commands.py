@@ -25,7 +25,7 @@ from loadtest.orders.warren_system import WarrenSystem
 from loadtest.plain.system import PlainSystem
 from services.registry import PROCESSES
 from tests.servers import remove_instance
-from warren.progress import SilentProgress
+from warren.progress import ProgressReport
 
 ORDERS = 20
 INSTANCE = f"test-loadtest-{os.getpid()}"
@@ -57,7 +57,7 @@ async def test_checks_of_two_sizes_of_topology_need_as_many_requests(servers: Se
 
 
 def test_orders_complete_in_warren_and_in_the_plain_system_on_the_same_servers(folder: Path) -> None:
-    with WarrenSystem(folder, SilentProgress()) as warren:
+    with WarrenSystem(folder, ProgressReport(quiet=True)) as warren:
         asyncio.run(_complete_orders(warren))
         warren.system.processes.stop_all()
         asyncio.run(_measure_baseline(warren))

@@ -13,7 +13,7 @@ from devtools.paths import CHECKOUT, instance_dir
 from loadtest.orders.run import run_orders
 from loadtest.size.preloaded_system import STOPPED, PreloadedSystem
 from tests.servers import remove_instance
-from warren.progress import SilentProgress
+from warren.progress import ProgressReport
 
 INSTANCE = f"test-size-{os.getpid()}"
 ROWS, MESSAGES, ORDERS = 300, 1500, 10
@@ -28,7 +28,7 @@ def folder() -> Iterator[Path]:
 
 
 def test_orders_complete_with_old_rows_and_a_long_queue(folder: Path) -> None:
-    with PreloadedSystem(folder, SilentProgress(), stopped=[STOPPED]) as system:
+    with PreloadedSystem(folder, ProgressReport(quiet=True), stopped=[STOPPED]) as system:
         asyncio.run(_complete_orders(system))
 
 

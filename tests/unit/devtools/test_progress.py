@@ -2,12 +2,12 @@ import io
 
 import pytest
 
-from warren.progress import ConsoleProgress
+from warren.progress import ProgressReport
 
 
 def test_without_a_terminal_progress_is_plain_lines() -> None:
     stream = io.StringIO()
-    report = ConsoleProgress(stream)
+    report = ProgressReport(stream)
     with report.step("Unpacking [it]") as step:
         step.advance(0.5)
     report.status("Broker: " + "long " * 40)
@@ -20,6 +20,6 @@ def test_without_a_terminal_progress_is_plain_lines() -> None:
 
 def test_a_failed_step_is_reported_and_the_error_passes() -> None:
     stream = io.StringIO()
-    with pytest.raises(ValueError, match="broken"), ConsoleProgress(stream).step("Building"):
+    with pytest.raises(ValueError, match="broken"), ProgressReport(stream).step("Building"):
         raise ValueError("broken")
     assert "✗ Building" in stream.getvalue()

@@ -7,7 +7,7 @@ import pytest
 
 from devtools.errors import LocalError, MachineError, RootError
 from devtools.servers import apt, debian_root, runtime
-from warren.progress import SilentProgress
+from warren.progress import ProgressReport
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def build() -> Path:
-    return debian_root.debian_root(SilentProgress())
+    return debian_root.debian_root(ProgressReport(quiet=True))
 
 
 def test_the_error_on_other_systems_names_docker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +65,10 @@ def test_a_missing_docker_daemon_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     monkeypatch.setenv("WARREN_SERVERS", "docker")
     with pytest.raises(MachineError, match="no Docker daemon answers"):
-        runtime.choose_runtimes(tmp_path, SilentProgress())
+        runtime.choose_runtimes(tmp_path, ProgressReport(quiet=True))
 
 
 def test_an_unknown_value_of_warren_servers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARREN_SERVERS", "podman")
     with pytest.raises(LocalError, match="may be docker, debian or empty"):
-        runtime.choose_runtimes(tmp_path, SilentProgress())
+        runtime.choose_runtimes(tmp_path, ProgressReport(quiet=True))
