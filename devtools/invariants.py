@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import msgspec
 
@@ -39,8 +38,7 @@ async def check_invariants(
 ) -> list[Check]:
     """Run all checks, in a fixed order. `accepted` are the orders that the API accepted (202). Queues whose names
     begin with one of `ignored_queues` may still hold messages."""
-    connection = await asyncpg.connect(database.dsn())
-    try:
+    async with database.connection() as connection:
         depths = await queue_depths(broker, vhost)
         return [
             await _orders_final(connection, accepted),
@@ -52,8 +50,6 @@ async def check_invariants(
             await _failures_parked(connection, depths),
             _queues_drained({name: count for name, count in depths.items() if not name.startswith(ignored_queues)}),
         ]
-    finally:
-        await connection.close()
 
 
 async def wait_for_invariants(
@@ -88,11 +84,10 @@ async def quorums_online(broker: BrokerEndpoints, vhost: str) -> dict[str, int]:
 
 async def _queues(broker: BrokerEndpoints, vhost: str, **wanted: str) -> list[dict[str, Any]]:
     tls = ssl.create_default_context(cafile=broker.ca_file)
-    login = (broker.admin_username, broker.admin_password)
-    async with httpx.AsyncClient(auth=login, verify=tls, timeout=20) as client:
-        answer = await client.get(f"{broker.management_url}/api/queues/{vhost}", params=wanted)
-        answer.raise_for_status()
-        return list(answer.json())
+    async with httpx.AsyncClient(auth=broker.login, verify=tls, timeout=20) as client:
+        response = await client.get(f"{broker.management_url}/api/queues/{vhost}", params=wanted)
+        response.raise_for_status()
+        return list(response.json())
 
 
 async def _orders_final(connection: Connection, accepted: Collection[UUID]) -> Check:

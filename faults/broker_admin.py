@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
-import aiormq
 import httpx
 from aiormq import spec
 
@@ -35,19 +34,19 @@ class BrokerAdmin:
         if self._client is None:
             self._client = httpx.Client(
                 base_url=f"{broker.management_url}/api/",
-                auth=(broker.admin_username, broker.admin_password),
+                auth=broker.login,
                 verify=ssl.create_default_context(cafile=broker.ca_file),
                 timeout=20,
             )
         for attempt in range(3):
             try:
-                answer = self._client.request(method, path.format(vhost=VHOST), **options)
+                response = self._client.request(method, path.format(vhost=VHOST), **options)
                 break
             except httpx.TransportError:  # a connection from before a restart of the broker
                 if attempt == 2:
                     raise
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        response.raise_for_status()
+        return response.json() if response.content else None
 
     def queue_depths(self) -> dict[str, int]:
         """Messages in each queue, whether ready, delayed or unacknowledged."""
@@ -108,9 +107,5 @@ class BrokerAdmin:
 
     async def on_channel(self, work: Callable[[Any], Awaitable[None]]) -> None:
         """Run `work` on a channel with publisher confirms, as the administrator."""
-        broker = self.servers.broker.endpoints
-        connection = await aiormq.connect(f"{broker.amqps_url(vhost=VHOST)}?cafile={broker.ca_file}")
-        try:
-            await work(await connection.channel())
-        finally:
-            await connection.close()
+        async with self.servers.broker.endpoints.channel(VHOST) as channel:
+            await work(channel)

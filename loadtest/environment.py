@@ -6,13 +6,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiormq
 import asyncpg
 
 import broker_topology
 from broker_topology.broker.management_api import path
 from devtools.servers.credentials import load_or_create_secret
-from devtools.servers.endpoints import BrokerEndpoints, service_settings
+from devtools.servers.endpoints import service_settings
 from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
 
@@ -34,19 +33,16 @@ class BenchmarkEnv:
         """Create topology and tables, and drop both at the end."""
         broker, postgres = self.servers.broker.endpoints, self.servers.postgres.endpoint
         load_or_create_secret(self.secrets / f"{self.service}-postgres" / "password")
-        url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database}"
-        schemas = [ServiceSchema(self.service)]
+        url, schemas = postgres.url(self.database), [ServiceSchema(self.service)]
         await prepare_database(url, postgres.admin_password, postgres.ca_file, self.secrets, schemas)
-        login = (broker.admin_username, broker.admin_password)
-        async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
+        async with broker.management_api() as api:
             topologies = broker_topology.with_vhost(broker_topology.load([self._topology]), self.vhost)
             await broker_topology.apply(topologies, api, broker_topology.SecretDirectory(self.secrets))
             try:
                 yield
             finally:
                 await api.delete(path("vhosts", self.vhost))
-                async with self.owner(database="postgres") as connection:
-                    await connection.execute(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
+                await postgres.drop(self.database)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -61,19 +57,13 @@ class BenchmarkEnv:
         )
         return settings | {"WARREN_LOG_LEVEL": "warning"}
 
-    @asynccontextmanager
-    async def owner(self, database: str | None = None) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    def owner(self) -> "AbstractAsyncContextManager[asyncpg.Connection[Any]]":
         """A connection of the database's owner, in the service's schema."""
-        dsn = self.servers.postgres.endpoint.dsn(database or self.database)
-        connection = await asyncpg.connect(dsn, server_settings={"search_path": self.service})
-        try:
-            yield connection
-        finally:
-            await connection.close()
+        return self.servers.postgres.endpoint.connection(self.database, schema=self.service)
 
     def channel(self) -> AbstractAsyncContextManager[Any]:
         """A channel in the virtual host, as the administrator."""
-        return admin_channel(self.servers.broker.endpoints, self.vhost)
+        return self.servers.broker.endpoints.channel(self.vhost)
 
     async def server_versions(self) -> dict[str, str]:
         async with self.owner() as connection:
@@ -84,13 +74,3 @@ class BenchmarkEnv:
             "RabbitMQ": broker.decode() if isinstance(broker, bytes) else str(broker),
             "PostgreSQL": f"{postgres.major}.{postgres.minor}",
         }
-
-
-@asynccontextmanager
-async def admin_channel(broker: BrokerEndpoints, vhost: str) -> AsyncIterator[Any]:
-    """A channel with publisher confirms, as the administrator; an unroutable message raises an error."""
-    connection = await aiormq.connect(f"{broker.amqps_url(vhost=vhost)}?cafile={broker.ca_file}")
-    try:
-        yield await connection.channel(on_return_raises=True)
-    finally:
-        await connection.close()

@@ -84,9 +84,8 @@ def topology(
 async def measure_topologies(servers: Servers, scale: int) -> tuple[TopologyCost, TopologyCost]:
     """Measure a tenth of the topology, and then all of it."""
     broker = servers.broker.endpoints
-    login = (broker.admin_username, broker.admin_password)
     secrets = SecretDirectory(servers.instance_dir / "topology-secrets")
-    async with ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
+    async with broker.management_api() as api:
         return await _measure(api, secrets, scale // 10), await _measure(api, secrets, scale)
 
 

@@ -4,13 +4,11 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-import aiormq
-import asyncpg
 import httpx
 from aiormq import spec
 
@@ -88,21 +86,18 @@ class MessagingEnv:
             )
             await channel.queue_bind("probe.dlq", "orders.dlx", "probe.dlq")
             await channel.queue_bind("probe.queue", "order.exchange", "order.*")
-        url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database_name}"
         secret = self.folder / "probe-postgres" / "password"
         secret.parent.mkdir(parents=True, exist_ok=True)
         # Roles belong to the whole server, so all tests use one password.
         secret.write_text("probe-password")
-        schemas = [ServiceSchema("probe")]
+        url, schemas = postgres.url(self.database_name), [ServiceSchema("probe")]
         await prepare_database(url, postgres.admin_password, postgres.ca_file, self.folder, schemas)
         await self.sql("CREATE TABLE recorded (id uuid)")
 
     async def tear_down(self) -> None:
         async with self.management_api() as api:
             await api.delete(f"vhosts/{self.vhost}")
-        admin = await asyncpg.connect(self.servers.postgres.endpoint.dsn("postgres"))
-        await admin.execute(f'DROP DATABASE IF EXISTS "{self.database_name}" WITH (FORCE)')
-        await admin.close()
+        await self.servers.postgres.endpoint.drop(self.database_name)
 
     # The broker
 
@@ -111,7 +106,7 @@ class MessagingEnv:
         broker = self.servers.broker.endpoints
         async with httpx.AsyncClient(
             base_url=f"{broker.management_url}/api/",
-            auth=(broker.admin_username, broker.admin_password),
+            auth=broker.login,
             verify=ssl.create_default_context(cafile=broker.ca_file),
             timeout=20,
         ) as client:
@@ -133,16 +128,9 @@ class MessagingEnv:
     def broker_address(self, user: str = "probe") -> BrokerAddress:
         return BrokerAddress(self.broker_url, self.folder / f"{user}-rabbitmq", self.servers.broker.endpoints.ca_file)
 
-    @asynccontextmanager
-    async def channel(self) -> AsyncIterator[Any]:
+    def channel(self) -> AbstractAsyncContextManager[Any]:
         """Open a channel of the administrator in the vhost."""
-        broker = self.servers.broker.endpoints
-        url = broker.amqps_url(vhost=self.vhost) + f"?cafile={broker.ca_file}"
-        connection = await aiormq.connect(url)
-        try:
-            yield await connection.channel()
-        finally:
-            await connection.close()
+        return self.servers.broker.endpoints.channel(self.vhost)
 
     async def send(self, *bodies: bytes, queue: str = "probe.queue", **fields: Any) -> None:
         """Publish bodies to a queue, each as the service that it names as its source.
@@ -154,10 +142,7 @@ class MessagingEnv:
             await channel.exchange_declare(exchange, exchange_type="fanout", durable=True)
             await channel.queue_bind(queue, exchange)
         # Only this user may set another user's name.
-        login = {"username": "impersonator", "password": "probe-password"}
-        connection = await aiormq.connect(f"{broker.amqps_url(vhost=self.vhost, **login)}?cafile={broker.ca_file}")
-        try:
-            channel = await connection.channel()
+        async with broker.channel(self.vhost, "impersonator", "probe-password") as channel:
             attributes = {name: fields.pop(name) for name in ("user_id", "routing_key") if name in fields}
             for body in bodies:
                 delivery = delivery_of(body, **attributes)
@@ -165,8 +150,6 @@ class MessagingEnv:
                 await channel.basic_publish(
                     body, exchange=exchange, routing_key=delivery.routing_key, properties=properties
                 )
-        finally:
-            await connection.close()
 
     async def drain(self, queue: str) -> list[Any]:
         """Remove and return every ready message."""
@@ -239,12 +222,8 @@ class MessagingEnv:
 
     async def sql(self, statement: str, *arguments: object) -> list[Any]:
         """Run a statement as the owner, in the schema of the service."""
-        dsn = self.servers.postgres.endpoint.dsn(self.database_name)
-        connection = await asyncpg.connect(dsn, server_settings={"search_path": "probe"})
-        try:
+        async with self.servers.postgres.endpoint.connection(self.database_name, schema="probe") as connection:
             return list(await connection.fetch(statement, *arguments))
-        finally:
-            await connection.close()
 
     async def recorded(self) -> list[UUID]:
         """The logical ids that the handler `record` stored."""

@@ -6,20 +6,15 @@ Shared servers have addresses only. A test that stops or restarts a server needs
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 from devtools.servers.endpoints import BrokerEndpoints, DatabaseEndpoint
 from devtools.servers.servers import Servers
 
 ADDRESSES_VARIABLE = "WARREN_TEST_SERVERS"
 """Environment variable with the path of the file that `write_addresses` wrote."""
-
-
-@dataclass(frozen=True)
-class SharedServer:
-    address: Any
 
 
 class SharedServers:
@@ -29,8 +24,8 @@ class SharedServers:
         addresses = json.loads(file.read_text())
         for address in addresses.values():
             address["ca_file"] = Path(address["ca_file"])
-        self.broker = SharedServer(BrokerEndpoints(**addresses["broker"]))
-        self.postgres = SharedServer(DatabaseEndpoint(**addresses["postgres"]))
+        self.broker = SimpleNamespace(endpoints=BrokerEndpoints(**addresses["broker"]))
+        self.postgres = SimpleNamespace(endpoint=DatabaseEndpoint(**addresses["postgres"]))
 
 
 def write_addresses(servers: Servers, file: Path) -> None:

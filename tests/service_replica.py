@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import asyncpg
-
 from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
@@ -43,9 +41,7 @@ class ServiceDatabase:
 
     async def __aexit__(self, *_: object) -> None:
         """Drop the database."""
-        admin = await asyncpg.connect(self._postgres.dsn("postgres"))
-        await admin.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
-        await admin.close()
+        await self._postgres.drop(self.name)
 
     async def prepare(self, *schemas: str) -> None:
         for schema in schemas:
@@ -53,8 +49,7 @@ class ServiceDatabase:
             secret.parent.mkdir(parents=True)
             # Roles belong to the whole server, so all tests use one password.
             secret.write_text("test-password")
-        postgres = self._postgres
-        url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.name}"
+        postgres, url = self._postgres, self._postgres.url(self.name)
         found = [SCHEMAS.get(name, ServiceSchema(name)) for name in schemas]
         await prepare_database(url, postgres.admin_password, postgres.ca_file, self._folder, found)
 
@@ -69,11 +64,8 @@ class ServiceDatabase:
 
     async def sql(self, statement: str, *arguments: object) -> list[Any]:
         """Run a statement as the owner; table names need their schema."""
-        connection = await asyncpg.connect(self.owner_dsn)
-        try:
+        async with self._postgres.connection(self.name) as connection:
             return list(await connection.fetch(statement, *arguments))
-        finally:
-            await connection.close()
 
     async def outbox_events(self, service: str) -> list[AnyEvent]:
         """Return all events that the service announced, by outbox position."""
@@ -110,10 +102,10 @@ class Replica:
         await self._processor.process(deliveries, lambda delivery, verdict: verdicts.update({delivery.tag: verdict}))
         return [verdicts[delivery.tag] for delivery in deliveries]
 
-    async def tick(self, work: Callable[[Any], Any]) -> int:
-        """Run one round of a Ticker's work."""
+    async def tick(self, job: Callable[[Any], Any]) -> int:
+        """Run one round of a periodic job."""
         async with self.outbox.transaction(self._transaction) as transaction:
-            return int(await work(transaction))
+            return int(await job(transaction))
 
 
 @asynccontextmanager

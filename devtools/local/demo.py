@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-import asyncpg
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -80,8 +79,7 @@ async def _examine(system: System, runs: Sequence[ScenarioRun]) -> tuple[list[Ch
     database, broker = system.servers.postgres.endpoint, system.servers.broker.endpoints
     accepted = [run.order.id for run in runs]
     checks = await invariants.wait_for_invariants(database, broker, seconds=PATIENCE, accepted=accepted)
-    connection = await asyncpg.connect(database.dsn())
-    try:
+    async with database.connection() as connection:
         parked = await connection.fetch(
             " UNION ALL ".join(
                 f"SELECT '{name}' AS service, reason FROM \"{name}\".failures WHERE state = 'parked'"  # noqa: S608
@@ -93,8 +91,6 @@ async def _examine(system: System, runs: Sequence[ScenarioRun]) -> tuple[list[Ch
         )
         mails = await connection.fetchval("SELECT count(*) FROM email.deliveries WHERE state = 'sent'")
         texts = await connection.fetchval("SELECT count(*) FROM sms.deliveries WHERE state = 'sent'")
-    finally:
-        await connection.close()
     return checks, list(parked), list(published), f"{mails} mails over SMTP and {texts} text messages over HTTP"
 
 
@@ -145,7 +141,7 @@ def send_poison(broker: BrokerEndpoints, queue: str, vhost: str = "orders") -> N
     url = f"{broker.management_url}/api/exchanges/{vhost}/redrive.exchange/publish"
     message = {"routing_key": queue, "payload": POISON.decode(), "payload_encoding": "string"}
     body = json.dumps(message | {"properties": {"delivery_mode": 2}}).encode()
-    headers = basic_auth(broker.admin_username, broker.admin_password) | {"Content-Type": "application/json"}
+    headers = basic_auth(*broker.login) | {"Content-Type": "application/json"}
     response = request("POST", url, body=body, headers=headers, ca_file=broker.ca_file, timeout=60)
     if response.is_error or not json.loads(response.body)["routed"]:
         raise RuntimeError(f"{queue} took no message: {response}")

@@ -128,7 +128,7 @@ class System:
             "audit": f"{self.url('audit')}/audit/events",
             "sent mail and SMS": f"http://127.0.0.1:{self._ports['sms']}/messages",
             "AMQP": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
-            "PostgreSQL": f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}",
+            "PostgreSQL": database.url(),
             "RabbitMQ": broker.management_url,
         } | {f"{METRICS}{name}": f"{self.metrics_url(name)}/metrics" for name in PROCESSES}
 
@@ -209,14 +209,11 @@ class System:
         database = self.servers.postgres.endpoint
         for schema in SCHEMAS:
             load_or_create_secret(self.secrets / f"{schema}-postgres" / "password")
-        url = f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}"
         schemas = list(SCHEMAS.values())
-        await prepare_database(url, database.admin_password, database.ca_file, self.secrets, schemas)
+        await prepare_database(database.url(), database.admin_password, database.ca_file, self.secrets, schemas)
 
     async def _apply_topology(self) -> None:
-        broker = self.servers.broker.endpoints
-        login = (broker.admin_username, broker.admin_password)
-        async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
+        async with self.servers.broker.endpoints.management_api() as api:
             await topology.apply(self._topologies, api, self.secrets, self._report.status)
 
     def _wait_until_ready(self) -> None:
@@ -255,7 +252,7 @@ class System:
     def management(self, path: str) -> bytes:
         """Send a GET request to the management API as the administrator. Raises NoResponse."""
         broker = self.servers.broker.endpoints
-        login = basic_auth(broker.admin_username, broker.admin_password)
+        login = basic_auth(*broker.login)
         response = request("GET", f"{broker.management_url}/api/{path}", headers=login, ca_file=broker.ca_file)
         if response.is_error:
             raise NoResponse(f"{response.url} answered {response.status}")

@@ -78,7 +78,7 @@ def _broker_access(harness: FaultHarness) -> BrokerAccess:
 def _database_access(harness: FaultHarness) -> DatabaseAccess:
     database = harness.servers.postgres.endpoint
     return DatabaseAccess(
-        database_url=f"postgresql://{database.admin_username}@{database.host}:{database.port}/{database.database}",
+        database_url=database.url(),
         database_password_file=harness.folder / "secrets" / "postgres-admin",
         database_ca_file=database.ca_file,
     )

@@ -1,6 +1,5 @@
 """Messages and rows of an order, counted in the database after a run."""
 
-import asyncpg
 import msgspec
 
 from devtools.servers.endpoints import DatabaseEndpoint
@@ -31,8 +30,7 @@ TYPICAL = CountsPerOrder(published=14, consumed=33, ids=38, events=24, states=15
 
 async def count(database: DatabaseEndpoint, orders: int) -> CountsPerOrder:
     """Count the rows of a run. The database must hold no other run, and its services must have disconnected."""
-    connection = await asyncpg.connect(database.dsn())
-    try:
+    async with database.connection() as connection:
         published = consumed = 0
         for name in SERVICE_NAMES:
             published += await connection.fetchval(f'SELECT coalesce(sum(last), 0) FROM "{name}".sequences')  # noqa: S608
@@ -42,8 +40,6 @@ async def count(database: DatabaseEndpoint, orders: int) -> CountsPerOrder:
             # The rows of `retention` depend on the time, not on the orders.
             " WHERE relname NOT LIKE '%migrations' AND relname NOT IN ('stock', 'retention') GROUP BY relname"
         )
-    finally:
-        await connection.close()
     inserted = {name: rows for name, rows, _ in tables}
     return CountsPerOrder(
         published=published / orders,

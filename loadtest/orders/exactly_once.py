@@ -43,11 +43,10 @@ async def received_messages(broker: BrokerEndpoints) -> int:
 
     From its global counter: the counters of exchanges and channels miss the last messages of a channel that is closed.
     """
-    login = (broker.admin_username, broker.admin_password)
-    async with httpx.AsyncClient(auth=login, verify=ssl.create_default_context(cafile=broker.ca_file)) as client:
-        answer = await client.get(broker.metrics_url)
-        answer.raise_for_status()
-    return sum(int(float(count)) for count in _RECEIVED.findall(answer.text))
+    async with httpx.AsyncClient(auth=broker.login, verify=ssl.create_default_context(cafile=broker.ca_file)) as client:
+        response = await client.get(broker.metrics_url)
+        response.raise_for_status()
+    return sum(int(float(count)) for count in _RECEIVED.findall(response.text))
 
 
 async def _numbered_events(connection: "asyncpg.Connection[Any]", services: Sequence[str], since: UUID) -> int:

@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -104,14 +104,9 @@ class WarrenSystem:
             checks.append(await exactly_once.check_inboxes(connection, self._since, self._stopped))
         return checks
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    def connection(self) -> "AbstractAsyncContextManager[asyncpg.Connection[Any]]":
         """A connection of the database's owner."""
-        connection = await asyncpg.connect(self.servers.postgres.endpoint.dsn())
-        try:
-            yield connection
-        finally:
-            await connection.close()
+        return self.servers.postgres.endpoint.connection()
 
     async def fetchval(self, statement: str, *arguments: object) -> Any:
         async with self.connection() as connection:

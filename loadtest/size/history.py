@@ -74,24 +74,22 @@ async def fill(database: DatabaseEndpoint, rows: int, on_table: Callable[[float,
 
     A million orders take some minutes and 8 GiB. Raises RunFailed.
     """
-    connection = await asyncpg.connect(database.dsn())
     total = 0
     try:
-        # Without checks of foreign keys: the rows are consistent.
-        await connection.execute("SET session_replication_role = replica; SET synchronous_commit = off")
-        await connection.execute(_OLD_ORDERS, rows, timeout=1800)
-        statements = tables()
-        for done, (table, statement) in enumerate(statements.items()):
-            on_table(done / len(statements), table)
-            await connection.execute(statement, timeout=1800)
-            if table == OUTBOX:
-                await connection.execute(f"DELETE FROM {table} WHERE leased_until = 'infinity'", timeout=1800)  # noqa: S608
-            else:
-                total += rows * (len(AUDITED) if table == "audit.events" else 1)
-            await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=1800)
-        await connection.execute("CHECKPOINT", timeout=600)
+        async with database.connection() as connection:
+            # Without checks of foreign keys: the rows are consistent.
+            await connection.execute("SET session_replication_role = replica; SET synchronous_commit = off")
+            await connection.execute(_OLD_ORDERS, rows, timeout=1800)
+            statements = tables()
+            for done, (table, statement) in enumerate(statements.items()):
+                on_table(done / len(statements), table)
+                await connection.execute(statement, timeout=1800)
+                if table == OUTBOX:
+                    await connection.execute(f"DELETE FROM {table} WHERE leased_until = 'infinity'", timeout=1800)  # noqa: S608
+                else:
+                    total += rows * (len(AUDITED) if table == "audit.events" else 1)
+                await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=1800)
+            await connection.execute("CHECKPOINT", timeout=600)
     except asyncpg.PostgresError as error:
         raise RunFailed(f"the database refuses {rows:,} rows in each table: {error}") from error
-    finally:
-        await connection.close()
     return total

@@ -10,7 +10,6 @@ from devtools.invariants import Check
 from devtools.local.topology import VHOST
 from loadtest.child import RunFailed
 from loadtest.consumer import events
-from loadtest.environment import admin_channel
 from loadtest.orders import exactly_once
 from loadtest.orders.warren_system import WarrenSystem
 from loadtest.size import history
@@ -41,7 +40,7 @@ class PreloadedSystem(WarrenSystem):
         def properties(number: int) -> spec.Basic.Properties:
             return spec.Basic.Properties(delivery_mode=2, message_id=str(number))
 
-        async with admin_channel(self.servers.broker.endpoints, VHOST) as channel:
+        async with self.servers.broker.endpoints.channel(VHOST) as channel:
             for start in range(0, messages, WINDOW):
                 frames = [
                     PublishFrame.of("", QUEUE, bodies[number % BODIES], properties(number))
@@ -56,7 +55,7 @@ class PreloadedSystem(WarrenSystem):
         self._received = await exactly_once.received_messages(self.servers.broker.endpoints)
 
     async def queue_depth(self) -> int:
-        async with admin_channel(self.servers.broker.endpoints, VHOST) as channel:
+        async with self.servers.broker.endpoints.channel(VHOST) as channel:
             return int((await channel.queue_declare(QUEUE, passive=True)).message_count)
 
     async def sequential_reads(self) -> dict[str, int]:
@@ -68,6 +67,6 @@ class PreloadedSystem(WarrenSystem):
     async def check_invariants(self, accepted: Collection[UUID]) -> list[Check]:
         """Check them over old and new orders, once: the messages of the stopped service are removed before."""
         if self._stopped:
-            async with admin_channel(self.servers.broker.endpoints, VHOST) as channel:
+            async with self.servers.broker.endpoints.channel(VHOST) as channel:
                 await channel.queue_purge(QUEUE)
         return await super().check_invariants(accepted)

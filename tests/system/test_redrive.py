@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import aiormq
 import httpx
 
 from devtools.local.demo import POISON, send_poison
 from devtools.paths import CHECKOUT
+from devtools.servers.endpoints import BrokerEndpoints
 from tests.system.shop import Shop
 
 # Dies when every message is safe in its queue and none has left the parking lot.
@@ -55,21 +55,19 @@ def parking(shop: Shop, service: str, count: int) -> Iterator[None]:
     broker = shop.system.servers.broker.endpoints
     with shop.without(service):
         yield
-        login = (broker.admin_username, broker.admin_password)
-        with httpx.Client(base_url=f"{broker.management_url}/api/", auth=login, verify=_tls(broker.ca_file)) as api:
+        options = {"auth": broker.login, "verify": _tls(broker.ca_file)}
+        with httpx.Client(base_url=f"{broker.management_url}/api/", **options) as api:
             # The broker takes back what it had handed out to the service that stands still.
             _eventually(lambda: any(each["user"] == service for each in api.get("connections").json()))
             for connection in api.get("connections").json():
                 if connection["user"] == service:
                     api.delete(f"connections/{connection['name']}")
-        asyncio.run(_reject(broker.amqps_url(vhost="orders") + f"?cafile={broker.ca_file}", service, count))
+        asyncio.run(_reject(broker, service, count))
 
 
-async def _reject(url: str, service: str, count: int) -> None:
-    connection = await aiormq.connect(url)
-    channel = await connection.channel()
+async def _reject(broker: BrokerEndpoints, service: str, count: int) -> None:
     rejected = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(20), broker.channel("orders") as channel:
         while rejected < count:
             message = await channel.basic_get(f"{service}.queue")
             if message.delivery_tag is None:
@@ -77,7 +75,6 @@ async def _reject(url: str, service: str, count: int) -> None:
             else:
                 await channel.basic_reject(message.delivery_tag, requeue=False)
                 rejected += 1
-    await connection.close()
 
 
 def test_orders_with_parked_events_complete_after_a_killed_and_repeated_replay(shop: Shop, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import broker_topology
 from devtools.local import topology
 from devtools.local.system import System
 from tests.system.shop import Shop
@@ -49,9 +48,7 @@ class Runner:
 
     def ask(self, what: Callable) -> object:
         async def asking() -> object:
-            broker = self._system.servers.broker.endpoints
-            login = (broker.admin_username, broker.admin_password)
-            async with broker_topology.ManagementApi(broker.management_url, *login, ca_file=broker.ca_file) as api:
+            async with self._system.servers.broker.endpoints.management_api() as api:
                 return await what(api)
 
         return asyncio.run(asking())

@@ -40,11 +40,8 @@ async def test_a_refused_login_ends_the_wait_and_so_does_the_time_limit(servers:
 
 @pytest.fixture
 async def db(servers: Servers, tmp_path: Path) -> AsyncIterator[ServiceDatabase]:
-    db = ServiceDatabase(servers, tmp_path)
-    yield db
-    admin = await asyncpg.connect(servers.postgres.endpoint.dsn("postgres"))
-    await admin.execute(f'DROP DATABASE IF EXISTS "{db.name}" WITH (FORCE)')
-    await admin.close()
+    async with ServiceDatabase(servers, tmp_path) as db:
+        yield db
 
 
 async def login(db: ServiceDatabase, role: str, database: str | None = None) -> asyncpg.Connection:
@@ -55,12 +52,9 @@ async def login(db: ServiceDatabase, role: str, database: str | None = None) -> 
 
 
 async def test_no_password_reaches_the_servers_log(servers: Servers, db: ServiceDatabase) -> None:
-    admin = await asyncpg.connect(servers.postgres.endpoint.dsn("postgres"))
-    try:
+    async with servers.postgres.endpoint.connection("postgres") as admin:
         await admin.execute(f'CREATE DATABASE "{db.name}"')
         await admin.execute(f"ALTER DATABASE \"{db.name}\" SET log_statement = 'ddl'")
-    finally:
-        await admin.close()
     await db.prepare("probe")
     await (await login(db, "probe")).close()
     log = servers.postgres.log_file.read_text(errors="replace")

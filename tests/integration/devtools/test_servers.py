@@ -63,15 +63,12 @@ async def answers(servers: Servers) -> bool:
 
 
 async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
-    connection = await asyncpg.connect(servers.postgres.endpoint.dsn())
-    try:
+    async with servers.postgres.endpoint.connection() as connection:
         assert connection.get_server_version().major >= 16
         assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         settings = dict(await connection.fetch("SELECT name, setting FROM pg_settings"))
         assert settings["fsync"] == settings["synchronous_commit"] == settings["full_page_writes"] == "on"
         assert await connection.fetchval("SELECT current_database()") == "warren"
-    finally:
-        await connection.close()
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="no encryption"):
         await asyncpg.connect(servers.postgres.endpoint.dsn().split("?")[0], ssl=False)
     await asyncio.sleep(CLOSING)
@@ -79,11 +76,8 @@ async def test_postgres_serves_verified_tls_only(servers: Servers) -> None:
 
 async def test_the_servers_shared_memory_is_private(servers: Servers) -> None:
     """A killed server leaves segments behind, which nothing would remove from the machine's /dev/shm."""
-    connection = await asyncpg.connect(servers.postgres.endpoint.dsn())
-    try:
+    async with servers.postgres.endpoint.connection() as connection:
         segments = {row[0] for row in await connection.fetch("SELECT pg_ls_dir('/dev/shm')")}
-    finally:
-        await connection.close()
     assert segments
     assert not segments & set(os.listdir("/dev/shm"))  # noqa: S108, PTH208
 

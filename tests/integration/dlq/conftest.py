@@ -68,8 +68,8 @@ class ParkingLotEnv(MessagingEnv):
         """Publish a message without properties: by the management API, since the AMQP driver adds a message id."""
         message = {"routing_key": lot, "payload": body.decode(), "payload_encoding": "string", "properties": {}}
         async with self.management_api() as api:
-            answer = await api.post(f"exchanges/{self.vhost}/amq.default/publish", json=message)
-            assert answer.json() == {"routed": True}
+            response = await api.post(f"exchanges/{self.vhost}/amq.default/publish", json=message)
+            assert response.json() == {"routed": True}
 
     async def reject(self, *messages: tuple[bytes, spec.Basic.Properties]) -> None:
         """Publish messages to probe.queue and reject them there, as a consumer would: the broker parks them."""
@@ -128,11 +128,10 @@ class ParkingLotEnv(MessagingEnv):
             await channel.queue_declare(f"{name}.queue", durable=True, arguments=arguments)
             await channel.queue_bind(f"{name}.queue", "redrive.exchange", f"{name}.queue")
         postgres = self.servers.postgres.endpoint
-        url = f"postgresql://{postgres.admin_username}@{postgres.host}:{postgres.port}/{self.database_name}"
         secret = self.folder / f"{name}-postgres" / "password"
         secret.parent.mkdir(parents=True)
         secret.write_text("probe-password")
-        schemas = [ServiceSchema(name)]
+        url, schemas = postgres.url(self.database_name), [ServiceSchema(name)]
         await prepare_database(url, postgres.admin_password, postgres.ca_file, self.folder, schemas)
 
     async def warren(self, *arguments: str, user: str = "dlq", **environment: str) -> "CommandResult":

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import aiormq
 import pytest
 from aiormq import spec
 
@@ -83,16 +82,13 @@ async def _publish_again(warren: WarrenSystem) -> None:
     broker = warren.servers.broker.endpoints
     body = await warren.fetchval("SELECT body FROM audit.events WHERE type = 'payment.success' LIMIT 1")
     user, password = warren.system.broker_login("payment")
-    connection = await aiormq.connect(f"{broker.amqps_url(user, password, vhost='orders')}?cafile={broker.ca_file}")
-    try:
-        await (await connection.channel()).basic_publish(
+    async with broker.channel("orders", user, password) as channel:
+        await channel.basic_publish(
             body,
             exchange="order.exchange",
             routing_key="payment.success",
             properties=spec.Basic.Properties(delivery_mode=2, user_id=user),
         )
-    finally:
-        await connection.close()
 
 
 async def _measure_baseline(warren: WarrenSystem) -> None:
