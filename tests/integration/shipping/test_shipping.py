@@ -223,6 +223,6 @@ async def test_the_search_for_due_parcels_uses_an_index(db: ServiceDatabase, sta
         " SELECT gen_random_uuid(), 'delivered', 'WR', now(), now() FROM generate_series(1, 5000)"
     )
     await db.sql("ANALYZE shipping.shipments")
-    for query in (store._DUE_TO_PREPARE, store._DUE_TO_DELIVER):
+    for query in (store._DUE_TO_DISPATCH, store._DUE_TO_DELIVER):
         plan = await db.sql("EXPLAIN " + query.replace("FROM shipments", "FROM shipping.shipments"))
         assert any("Index Scan using shipments_to_" in row[0] for row in plan)
