@@ -50,9 +50,9 @@ def check_installed(environment: EmptyEnvironment, name: str, skipped: tuple[str
 
 
 def _check_script(environment: EmptyEnvironment, script: str, version: str) -> None:
-    told = environment.run(script, "--version")
-    if (told.returncode, told.stdout) != (0, f"{script} {version}\n"):
-        raise DistributionError(f"{script} --version: {told.stdout}{told.stderr}")
+    shown = environment.run(script, "--version")
+    if (shown.returncode, shown.stdout) != (0, f"{script} {version}\n"):
+        raise DistributionError(f"{script} --version: {shown.stdout}{shown.stderr}")
     helped = environment.run(script, "--help")
     if helped.returncode or not helped.stdout.startswith(f"usage: {script} "):
         raise DistributionError(f"{script} --help: {helped.stdout}{helped.stderr}")
