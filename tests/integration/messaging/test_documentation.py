@@ -1,14 +1,18 @@
 """The examples of the how-to pages in docs/messaging run on a real database."""
 
+import json
 import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import permutations
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from litestar.testing import AsyncTestClient
 
 from tests.messaging_env import MessagingEnv
 from warren_messaging import Database
@@ -23,9 +27,11 @@ async def written(env: MessagingEnv, page: str, **names: Any) -> dict[str, Any]:
     for block in re.findall(r"```sql\n(.*?)```", text, re.DOTALL):
         for statement in filter(None, map(str.strip, block.split(";"))):
             await env.sql(statement)
+    module = sys.modules[page] = ModuleType(page)  # Litestar looks for the module of a function
+    vars(module).update(names)
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
-        exec(block, names)  # noqa: S102 - a page of this repository
-    return names
+        exec(block, vars(module))  # noqa: S102 - a page of this repository
+    return vars(module)
 
 
 @asynccontextmanager
@@ -100,3 +106,26 @@ async def test_the_saga_step_and_its_compensation_work_in_every_order(env: Messa
 def test_the_saga_step_is_short() -> None:
     (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "sagas.md").read_text(), re.DOTALL)
     assert len([line for line in block.splitlines() if line]) <= 60
+
+
+async def test_a_request_of_the_web_application_announces_its_event(
+    env: MessagingEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await env.separate_announcements()
+    broker, database = env.broker_address(), env.database_address()
+    for name, value in {
+        "BROKER_URL": broker.url,
+        "BROKER_CREDENTIALS": broker.credentials,
+        "BROKER_CA_FILE": broker.ca_file,
+        "DATABASE_URL": database.url,
+        "DATABASE_PASSWORD_FILE": database.password_file,
+        "DATABASE_CA_FILE": database.ca_file,
+    }.items():
+        monkeypatch.setenv(f"ORDER_{name}", str(value))
+    page = await written(env, "web")
+    async with AsyncTestClient(page["application"]) as client:
+        response = await client.post("/orders", json={"item": "mug"})
+        assert response.status_code == 201
+        (message,) = await env.receive("announced.queue", 1)
+    assert (message.routing_key, json.loads(message.body)["subject"]) == ("order.placed", response.json()["id"])
+    assert [str(row["id"]) for row in await env.sql("TABLE orders")] == [response.json()["id"]]
