@@ -7,7 +7,7 @@ from typing import NoReturn
 from broker_topology.script import Work, exit_on_interrupt, guard
 
 exit_on_interrupt()
-gc.set_threshold(200_000)  # objects of imported modules stay: collections among them take an eighth of the start
+gc.set_threshold(200_000)  # imported objects stay, and collecting among them takes an eighth of the start-up time
 
 
 def warren() -> NoReturn:

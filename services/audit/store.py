@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC
 
 import structlog
+from msgspec.structs import astuple
 
 from services.audit import domain
 from services.audit.domain import LogEntry, SequenceKey
@@ -100,15 +101,6 @@ def retention_rules(history_days: int) -> list[RetentionRule]:
 
 
 def _row(entry: LogEntry) -> tuple[object, ...]:
-    key = entry.key
-    return (
-        key.source,
-        key.subject,
-        key.sequence,
-        entry.id,
-        entry.logical_id,
-        entry.type,
-        entry.reference,
-        entry.time,
-        entry.body,
-    )
+    """Return the values of _COLUMNS."""
+    key, *values = astuple(entry)
+    return (*astuple(key), *values)

@@ -28,7 +28,7 @@ class SmtpClient:
         self._settings = settings
         self._idle: list[_SmtpConnection] = []
         self.opened = 0
-        """ConnectionCount opened so far."""
+        """Number of connections opened so far."""
 
     async def send(self, message: EmailMessage) -> None:
         """Returns when the server has accepted the mail.
@@ -132,12 +132,12 @@ class _SmtpConnection:
 
 
 def _rejection(
-    what: str, answer: aiosmtplib.SMTPResponseException, message: EmailMessage
+    what: str, reply: aiosmtplib.SMTPResponseException, message: EmailMessage
 ) -> PermanentError | TransientError:
     """Removes the address from the server's text: the error is stored, and addresses must not be."""
-    text = answer.message.replace(message["To"].addresses[0].addr_spec, "the recipient")
-    kind = PermanentError if answer.code >= 500 else TransientError
-    return kind(f"the mail server refused {what}: {answer.code} {text}")
+    text = reply.message.replace(message["To"].addresses[0].addr_spec, "the recipient")
+    kind = PermanentError if reply.code >= 500 else TransientError
+    return kind(f"the mail server refused {what}: {reply.code} {text}")
 
 
 def _login(settings: EmailSettings) -> tuple[str | None, str | None]:

@@ -33,7 +33,7 @@ class Customers:
         self.accepted: dict[str, UUID] = {}
         """Key to order id, for every 202 of all tests."""
         self.unavailable: list[httpx.Response] = []
-        """Answers with 503 in this test."""
+        """Responses with 503 in this test."""
         self.unanswered = 0
         """Requests of this test whose connection broke."""
         self._accepted_before = 0

@@ -9,7 +9,7 @@ from devtools.local.system import System
 
 
 def test_repeated_sigterms_change_nothing(system: System) -> None:
-    """Kubernetes, a person and a supervisor may all ask, the last of them while the interpreter is ending."""
+    """Kubernetes, a person and a supervisor may each send one, the last of them while the interpreter is ending."""
     processes = system.processes
     processes.start(system.process("email", as_name="email-2"))
     pid = processes.pids["email-2"]

@@ -36,8 +36,8 @@ class Startable(ABC):
 class Sink(Startable, Generic[Message]):
     """Stores messages in `messages`, and as JSON lines in `file`.
 
-    `refused` are codes by the beginning of a recipient: a permanent refusal, or a temporary one for the first two
-    attempts. `refuse` adds recipients. Port 0 takes a free port, whose number is in `port` after the start.
+    `refused` maps the beginning of a recipient to the code of a refusal and the number of refused attempts (None: all).
+    `refuse` adds recipients. Port 0 takes a free port, whose number is in `port` after the start.
     """
 
     refused: ClassVar[Mapping[str, tuple[int, int | None]]]

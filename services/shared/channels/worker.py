@@ -71,13 +71,13 @@ class Channel(msgspec.Struct, Generic[M], frozen=True):
                 raise PermanentError(str(error)) from error
             await send(message)
 
-        async def settle(
+        async def complete(
             event: Notification, intent: Notification, result: None, deliveries: DeliveryRepository
         ) -> Iterable[EventData]:
             record(event, DeliveryState.SENT, deliveries)
             return ()
 
-        return {NotificationRequested: Effect(prepare, perform, settle, breaker, rate_limit)}
+        return {NotificationRequested: Effect(prepare, perform, complete, breaker, rate_limit)}
 
     def process(
         self, settings: DownstreamSettings, send: Callable[[M], Awaitable[None]], *, connections: int, days: int

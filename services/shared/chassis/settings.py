@@ -64,11 +64,11 @@ class DownstreamSettings(ProcessSettings, frozen=True, kw_only=True):
     """Settings of a process that calls an external system."""
 
     breaker_failures: Annotated[int, Meta(ge=1, le=1000)] = 10
-    """Failed calls in a row after which the process makes no calls, and takes no messages, for a while."""
+    """Failed calls in a row after which the process makes no calls, and takes no messages, for a time."""
     breaker_open_seconds: Seconds = 5.0
-    """How long it makes none before it tries one; twice as long each time that one fails."""
+    """Time without calls before a trial call; it doubles with each trial call that fails."""
     breaker_max_open_seconds: Seconds = 30.0
-    """The longest time between two such calls."""
+    """Maximum time between two trial calls."""
     rate_per_second: Annotated[float, Meta(ge=0, le=100_000)] = 0
     """Maximum number of calls per second of all replicas together; 0: no limit."""
     rate_burst: Annotated[int, Meta(ge=1, le=100_000)] = 10

@@ -84,7 +84,7 @@ async def test_a_key_together_with_a_reference(db: ServiceDatabase, api: Any) ->
     assert (await api.post_order(refused, user=user, orderId="3", items=["teapot"])).status_code == 202
 
 
-@pytest.mark.parametrize("named_by", ["key", "number", "both", "number and many keys"])
+@pytest.mark.parametrize("named_by", ["key", "reference", "both", "reference and many keys"])
 async def test_fifty_equal_requests_at_once_over_two_replicas_make_one_order(
     db: ServiceDatabase, open_api: Any, named_by: str
 ) -> None:
@@ -92,9 +92,9 @@ async def test_fifty_equal_requests_at_once_over_two_replicas_make_one_order(
     user, name = word(), word()
 
     def headers(number: int) -> dict[str, str]:
-        if named_by == "number":
+        if named_by == "reference":
             return {}
-        return {"Idempotency-Key": f"{name}-{number}" if named_by == "number and many keys" else name}
+        return {"Idempotency-Key": f"{name}-{number}" if named_by == "reference and many keys" else name}
 
     body = {"user": user} if named_by == "key" else {"user": user, "orderId": name}
     responses = await asyncio.gather(*(apis[number % 2].post_order(headers(number), **body) for number in range(50)))
@@ -113,7 +113,7 @@ async def test_one_of_many_concurrent_conflicting_requests_succeeds(db: ServiceD
         *(apis[n % 2].post_order(headers, user=user, items=[{"sku": "mug", "quantity": n + 1}]) for n in range(20))
     )
     assert sorted(response.status_code for response in by_key) == [202] + [422] * 19
-    by_number = await asyncio.gather(
+    by_reference = await asyncio.gather(
         *(
             apis[n % 2].post_order(
                 {"Idempotency-Key": word()}, user=user, orderId="x", items=[{"sku": "mug", "quantity": n + 1}]
@@ -121,7 +121,7 @@ async def test_one_of_many_concurrent_conflicting_requests_succeeds(db: ServiceD
             for n in range(20)
         )
     )
-    assert sorted(response.status_code for response in by_number) == [202] + [409] * 19
+    assert sorted(response.status_code for response in by_reference) == [202] + [409] * 19
     assert await orders_of(db, user) == 2
     kept = await db.sql(
         'SELECT count(*), count(o.id) FROM "order".idempotency_keys k'
