@@ -62,12 +62,12 @@ def main() -> int:
 
 def _build(docker: Docker, wanted: list[str], options: argparse.Namespace, report: ProgressReport) -> None:
     docker.require()
-    on = {"BASE": base(docker, SUITE)}
+    arguments = {"BASE": base(docker, SUITE)}
     for name in wanted:
         image = f"{options.prefix}/{name}:{options.tag}"
         target = name if name in {"operator", "tools"} else "service"
         began = time.monotonic()
-        docker.build(image, CHECKOUT / "Dockerfile", CHECKOUT, target, on | {"SERVICE": name})
+        docker.build(image, CHECKOUT / "Dockerfile", CHECKOUT, target, arguments | {"SERVICE": name})
         report.status(f"{image}: {docker.size(image) / 1e6:.0f} MB, {time.monotonic() - began:.0f} s")
     if options.servers:
         servers = {"BASE": base(docker, SERVERS_SUITE)}

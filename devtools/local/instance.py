@@ -19,7 +19,7 @@ from devtools.errors import InstanceRunningError, LocalError
 from devtools.paths import CHECKOUT, instance_dir
 
 POLL_INTERVAL = 0.05  # seconds
-REQUESTS = "restart"
+RESTART_REQUESTS = "restart"
 """A folder with an empty file for each part to restart."""
 
 
@@ -173,8 +173,8 @@ class Instance:
 
     def request_restart(self, part: str) -> None:
         """Request the restart of a service or server from the process that runs this instance."""
-        (self.dir / REQUESTS).mkdir(exist_ok=True)
-        (self.dir / REQUESTS / part).touch()
+        (self.dir / RESTART_REQUESTS).mkdir(exist_ok=True)
+        (self.dir / RESTART_REQUESTS / part).touch()
 
     def _try_lock(self) -> IO[str] | None:
         try:

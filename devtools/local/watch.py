@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from devtools.errors import LocalError
-from devtools.local.instance import REQUESTS
+from devtools.local.instance import RESTART_REQUESTS
 from devtools.processes.supervisor import Supervisor
 from devtools.servers.server import Server
 
@@ -103,7 +103,7 @@ class RestartWatch:
     ) -> None:
         self._new_backoff = backoff
         self._watched = {name: _Watched(part, backoff(), time.monotonic()) for name, part in parts.items()}
-        self._requests = folder / REQUESTS
+        self._requests = folder / RESTART_REQUESTS
         self._announce = announce
         self._changed = changed
         for name in self._requested():  # left by an earlier run

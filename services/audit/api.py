@@ -58,12 +58,12 @@ def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]
         "/orders/{order:str}",
         summary="The history of one order",
         description="All events of the order by time, missing sequence numbers, and contradicting events. `order` is"
-        " its id or the customer's own number.",
+        " its id or the customer's reference (`orderId`).",
         responses=problem_responses(
             {
                 403: FORBIDDEN,
                 404: "the log has no event of this order",
-                409: "several customers have an order with this number; `orders` has their ids",
+                409: "several customers have an order with this reference; `orders` has their ids",
             }
         ),
     )
@@ -73,9 +73,9 @@ def routes(queries: AuditQueries, guard: Guard) -> list[ControllerRouterHandler]
                 return found
         order_ids = await queries.order_ids(order)
         if not order_ids:
-            raise ProblemException(404, "Unknown order", f"The log has no order with the id or number {order!r}.")
+            raise ProblemException(404, "Unknown order", f"The log has no order with the id or reference {order!r}.")
         if len(order_ids) > 1:
-            detail = f"{len(order_ids)} orders have the number {order!r}. Ask by id."
+            detail = f"{len(order_ids)} orders have the reference {order!r}. Ask by id."
             raise ProblemException(409, "Several orders", detail, orders=[str(order_id) for order_id in order_ids])
         return await queries.history(order_ids[0])
 

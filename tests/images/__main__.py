@@ -1,6 +1,6 @@
 """`make images-test`: builds a service's image with a Docker Engine and checks it in a confined container.
 
-With --answering, as in `make test`, only with an engine that is there; without, one is started where none is.
+With --answering, as in `make test`, it uses only an engine that runs already; otherwise it starts one if none answers.
 
 Exit codes: 0 all passed; 1 some failed; 77 nothing was run, because there is no engine. What was not run is listed and
 never counts as passed.
@@ -15,7 +15,7 @@ from devtools.images.base import base
 from devtools.images.docker import Docker
 from devtools.images.errors import ImageError
 from devtools.paths import CHECKOUT
-from tests.images.checks import CHECKS, Wrong
+from tests.images.checks import CHECKS, CheckFailed
 from tests.images.engine import NoEngine, engine
 
 PASSED, FAILED, NOT_RUN = 0, 1, 77
@@ -41,9 +41,9 @@ def run(program: str) -> int:
     began = time.monotonic()
     docker = Docker(program, network="host")
     try:
-        on = base(docker, SUITE)
-        say(f"base: {on}, {time.monotonic() - began:.0f} s")
-        docker.build(IMAGE, CHECKOUT / "Dockerfile", CHECKOUT, "service", {"BASE": on, "SERVICE": "order"})
+        base_image = base(docker, SUITE)
+        say(f"base: {base_image}, {time.monotonic() - began:.0f} s")
+        docker.build(IMAGE, CHECKOUT / "Dockerfile", CHECKOUT, "service", {"BASE": base_image, "SERVICE": "order"})
     except ImageError as error:
         say(f"FAILED   build: {error}")
         return FAILED
@@ -53,7 +53,7 @@ def run(program: str) -> int:
         try:
             check(program, IMAGE)
             say(f"passed   {check.__name__}")
-        except Wrong as error:
+        except CheckFailed as error:
             failed += 1
             say(f"FAILED   {check.__name__}: {error}")
     say(f"\n{len(CHECKS) - failed} passed, {failed} failed in {time.monotonic() - began:.0f} s")

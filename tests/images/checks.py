@@ -33,7 +33,7 @@ LARGEST = 260e6  # bytes
 Check = Callable[[str, str], None]
 
 
-class Wrong(Exception):
+class CheckFailed(Exception):
     """An image is not as it must be; the message says in what."""
 
 
@@ -63,7 +63,7 @@ def clear(program: str, image: str) -> None:
     done = _run(program, "run", *SHUT, image, "worker")
     lines = (done.stdout + done.stderr).strip().splitlines()
     if done.returncode == 0 or len(lines) != 1 or "WARREN_" not in lines[0]:
-        raise Wrong(f"without settings it ends with {done.returncode} and says {lines[-3:]}")
+        raise CheckFailed(f"without settings it ends with {done.returncode} and says {lines[-3:]}")
 
 
 CHECKS: tuple[Check, ...] = (shut_in, complete, small, clear)
@@ -72,13 +72,13 @@ CHECKS: tuple[Check, ...] = (shut_in, complete, small, clear)
 def _inside(program: str, image: str) -> dict[str, Any]:
     done = _run(program, "run", *SHUT, "--entrypoint", "python", image, "-c", INSIDE)
     if done.returncode:
-        raise Wrong(f"it cannot be run: {done.stderr.strip()}")
+        raise CheckFailed(f"it cannot be run: {done.stderr.strip()}")
     return dict(json.loads(done.stdout))
 
 
 def _expect(what: str, found: object, wanted: object) -> None:
     if found != wanted:
-        raise Wrong(f"{what}: {found}, not {wanted}")
+        raise CheckFailed(f"{what}: {found}, not {wanted}")
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:

@@ -24,8 +24,9 @@ class Sinks(Startable):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         self.mail = MailSink(host=host, port=mail_port, folder=folder, tls=tls)
-        also = {"mails": lambda: self.mail.messages}
-        self.sms = SmsSink(host=host, port=sms_port, folder=folder, tls=tls if sms_tls else None, also=also)
+        sms_tls_context = tls if sms_tls else None
+        mails = {"mails": lambda: self.mail.messages}
+        self.sms = SmsSink(host=host, port=sms_port, folder=folder, tls=sms_tls_context, more_lists=mails)
 
     def start(self) -> None:
         """Raises OSError if a port is taken; then no sink is running."""

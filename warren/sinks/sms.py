@@ -35,8 +35,8 @@ class ReceivedSms(msgspec.Struct, frozen=True, rename="camel"):
 class SmsSink(Sink[ReceivedSms]):
     """An HTTP server, with `tls` an HTTPS server, on threads of its own.
 
-    A repeated key gets the first response again and adds no message; with another body, status 422. `also` adds members
-    to GET /messages.
+    A repeated key gets the first response again and adds no message; with another body, status 422. `more_lists` adds
+    members to GET /messages.
     """
 
     refused: ClassVar = {"+999400": (400, None), "+999500": (500, TEMPORARY_REFUSALS)}
@@ -48,12 +48,12 @@ class SmsSink(Sink[ReceivedSms]):
         port: int = 0,
         folder: Path | None = None,
         tls: ssl.SSLContext | None = None,
-        also: Mapping[str, Callable[[], object]] | None = None,
+        more_lists: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
         super().__init__(host, port, None if folder is None else folder / "sms.jsonl", tls)
         self.requests = 0
         """The number of posted messages, including refused and repeated ones."""
-        self._also = dict(also or {})
+        self._more_lists = dict(more_lists or {})
         self._accepted: dict[str, _SmsRequest] = {}
         self._lock = threading.Lock()
 
@@ -83,7 +83,7 @@ class SmsSink(Sink[ReceivedSms]):
         self._server.server_close()
 
     def listing(self) -> dict[str, object]:
-        return {"sms": self.messages} | {name: read() for name, read in self._also.items()}
+        return {"sms": self.messages} | {name: read() for name, read in self._more_lists.items()}
 
     def take(self, body: bytes, key: str | None) -> int:
         """Store a message; returns the status of the response."""
@@ -113,26 +113,26 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path == "/messages":
-            self._answer(200, self.owner.listing())
+            self._respond(200, self.owner.listing())
         elif path == "/":
-            self._answer(200, {"service": "Warren's stand-in for mail and SMS", "messages": "/messages"})
+            self._respond(200, {"service": "Warren's mail and SMS sinks", "messages": "/messages"})
         else:
-            self._answer(404, {"detail": "see /messages"})
+            self._respond(404, {"detail": "see /messages"})
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > MAX_BODY:
             self.close_connection = True
-            self._answer(413, {"detail": f"send at most {MAX_BODY} bytes and say how many"})
+            self._respond(413, {"detail": f"send at most {MAX_BODY} bytes and say how many"})
             return
         body = self.rfile.read(int(length))
         if urlsplit(self.path).path != "/messages":
-            self._answer(404, {"detail": "see /messages"})
+            self._respond(404, {"detail": "see /messages"})
             return
         status = self.owner.take(body, self.headers.get("Idempotency-Key"))
-        self._answer(status, {"status": status})
+        self._respond(status, {"status": status})
 
-    def _answer(self, status: int, content: object) -> None:
+    def _respond(self, status: int, content: object) -> None:
         body = msgspec.json.encode(content)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

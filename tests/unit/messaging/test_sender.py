@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from warren_messaging.sender import REDRIVE_EXCHANGE, forgery_reason
@@ -30,8 +32,8 @@ def test_an_event_published_by_its_source_is_genuine(changes: dict[str, str]) ->
     ],
 )
 def test_an_event_published_by_another_service_is_forged(changes: dict[str, str | None], reason: str) -> None:
-    with pytest.raises(AssertionError, match=reason):
-        raise AssertionError(forgery_reason(**(GENUINE | changes)))
+    found = forgery_reason(**(GENUINE | changes))
+    assert found is not None and re.search(reason, found)
 
 
 def test_a_replay_is_not_checked_again() -> None:
