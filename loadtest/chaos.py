@@ -37,7 +37,7 @@ def chaos(
     The whole system runs on private servers, most processes twice. Faults of every kind in docs/reliability.md start
     at random, about every four seconds, up to four at a time; from seven minutes on each kind comes at least twice. The
     seed determines the faults and the orders, not how they interleave. After the last fault the system drains, and the
-    invariants are checked against the answers that customers received. Exit codes: 0 all of them hold, 1 one is broken
+    invariants are checked against the responses that customers got. Exit codes: 0 all of them hold, 1 one is broken
     or the run failed, 130 interrupted.
 
     Examples:

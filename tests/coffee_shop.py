@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-import aiormq
-import asyncpg
 import httpx
 
 from devtools.servers.servers import Servers
@@ -70,7 +68,7 @@ class CoffeeShop:
             method,
             f"{broker.management_url}/api/{path}",
             json=body,
-            auth=(broker.admin_username, broker.admin_password),
+            auth=broker.login,
             verify=ssl.create_default_context(cafile=broker.ca_file),
             timeout=20,
         )
@@ -91,39 +89,30 @@ class CoffeeShop:
 
     def depth(self, queue: str) -> int:
         """The number of messages in a queue that no consumer holds."""
-        broker = self.servers.broker.endpoints
 
-        async def ask() -> int:
-            connection = await aiormq.connect(f"{broker.amqps_url(vhost=self.vhost)}?cafile={broker.ca_file}")
-            try:
-                channel = await connection.channel()
+        async def count() -> int:
+            async with self.servers.broker.endpoints.channel(self.vhost) as channel:
                 return (await channel.queue_declare(queue, passive=True)).message_count or 0
-            finally:
-                await connection.close()
 
-        return asyncio.run(ask())
+        return asyncio.run(count())
 
     # The database
 
     def as_administrator(self, statement: str, database: str = "postgres") -> list[Any]:
-        return self._sql(self.servers.postgres.endpoint.dsn(database), statement)
+        return self._sql(database, statement)
 
     def sql(self, statement: str, *arguments: object) -> list[Any]:
         """Run a statement in the database of the project, as the owner of the tables."""
-        return self._sql(self.database_dsn, statement, *arguments)
+        return self._sql(self.database, statement, *arguments)
 
     @property
     def database_dsn(self) -> str:
         return self.servers.postgres.endpoint.dsn(self.database)
 
-    @staticmethod
-    def _sql(dsn: str, statement: str, *arguments: object) -> list[Any]:
+    def _sql(self, database: str, statement: str, *arguments: object) -> list[Any]:
         async def run() -> list[Any]:
-            connection = await asyncpg.connect(dsn)
-            try:
+            async with self.servers.postgres.endpoint.connection(database) as connection:
                 return list(await connection.fetch(statement, *arguments))
-            finally:
-                await connection.close()
 
         return asyncio.run(run())
 

@@ -41,14 +41,14 @@ def request(
     ca_file: Path | None = None,
     timeout: float = TIMEOUT,
 ) -> HttpResponse:
-    """Send one request and read the whole answer, whatever its status. Raises NoResponse."""
+    """Send one request and read the whole response, whatever its status. Raises NoResponse."""
     if urlsplit(url).scheme not in {"http", "https"}:
         raise NoResponse(f"{url!r} is not http://host:port")
     try:
-        asked = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310 - checked above
+        sent = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310 - checked above
         tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https") else None
-        with urllib.request.urlopen(asked, timeout=timeout, context=tls) as answer:  # noqa: S310
-            return HttpResponse(url, answer.status, answer.read())
+        with urllib.request.urlopen(sent, timeout=timeout, context=tls) as response:  # noqa: S310
+            return HttpResponse(url, response.status, response.read())
     except urllib.error.HTTPError as error:
         with error:
             return HttpResponse(url, error.code, error.read())

@@ -48,7 +48,7 @@ def spawn(
         if _spawner is None or not _spawner.is_alive():
             _spawner = threading.Thread(target=_serve, name="spawner", daemon=True)
             _spawner.start()
-    answer: Future[subprocess.Popen[bytes]] = Future()
+    started: Future[subprocess.Popen[bytes]] = Future()
     options = {
         "env": None if env is None else dict(env),
         "cwd": cwd,
@@ -57,8 +57,8 @@ def spawn(
         "stderr": stderr,
         "start_new_session": True,
     }
-    _jobs.put((answer, argv, options))
-    return answer.result()
+    _jobs.put((started, argv, options))
+    return started.result()
 
 
 def tail(file: Path, lines: int) -> str:
@@ -74,9 +74,9 @@ def tail(file: Path, lines: int) -> str:
 
 def _serve() -> None:
     while True:
-        answer, argv, options = _jobs.get()
+        started, argv, options = _jobs.get()
         try:
             process: Any = subprocess.Popen(argv, **options)
-            answer.set_result(process)
+            started.set_result(process)
         except BaseException as error:  # noqa: BLE001 (raised in the waiting caller)
-            answer.set_exception(error)
+            started.set_exception(error)

@@ -2,5 +2,5 @@
 
 `plan` derives all faults from a seed, `environment` is the system with two replicas of most processes, `injections`
 has one function for each kind of fault, `scheduler` runs them, `workload` and `customers` place orders, `ledger`
-records what customers were answered, and `run` puts all of it together and checks the result.
+records the responses that customers get, and `run` puts all of it together and checks the result.
 """

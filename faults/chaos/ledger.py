@@ -38,11 +38,11 @@ class ClientLedger:
         self.accepted: dict[str, UUID] = {}
         """Key to order id, for every 202."""
         self.contradictions: list[str] = []
-        """Keys that were answered with two orders."""
+        """Keys that got two orders."""
         self.unexpected: list[str] = []
-        """Answers outside of the API's contract."""
+        """Responses outside of the API's contract."""
         self.counts: Counter[str] = Counter()
-        """Requests, by how they were answered."""
+        """Requests, by their responses."""
 
     def place(self, order: PlannedOrder) -> None:
         self.placed[order.key] = order
@@ -65,7 +65,7 @@ class ClientLedger:
 
     def check(self, found: Mapping[UUID, str]) -> list[Check]:
         """Compare with all orders of the system; their final states have the form "STATE" or "STATE (reason)"."""
-        return [self._one_order_per_key(found), self._outcomes(found), self._answers()]
+        return [self._one_order_per_key(found), self._outcomes(found), self._responses()]
 
     def _one_order_per_key(self, found: Mapping[UUID, str]) -> Check:
         wrong = list(self.contradictions)
@@ -85,7 +85,7 @@ class ClientLedger:
                 wrong.append(f"{key} ({order.profile.name}) is {outcome}")
         return Check("each order has an allowed outcome", not wrong, _some(wrong) or f"{timeouts:,} payment timeouts")
 
-    def _answers(self) -> Check:
+    def _responses(self) -> Check:
         detail = f"{self.counts[UNAVAILABLE]:,} {UNAVAILABLE}, {self.counts[UNANSWERED]:,} {UNANSWERED}"
         return Check("every response follows the API's contract", not self.unexpected, _some(self.unexpected) or detail)
 

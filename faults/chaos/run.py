@@ -24,7 +24,7 @@ from services.registry import SERVICE_NAMES
 from warren.progress import ProgressReport
 
 RATE = 12.0  # orders a second
-ANSWER_SECONDS = 120.0  # until every customer is answered after the recovery
+RESPONSE_SECONDS = 120.0  # until every customer has a response after the recovery
 RECOVERY_SECONDS = 90.0
 DRAIN_SECONDS = 900.0
 STALL_SECONDS = 60.0  # without progress, after which draining ends
@@ -120,7 +120,7 @@ class ChaosRun:
                 await asyncio.to_thread(self.environment.recover, RECOVERY_SECONDS)
             ended = time.monotonic()
             with self._report.step("Draining") as step:
-                await customers.finish(ANSWER_SECONDS)
+                await customers.finish(RESPONSE_SECONDS)
                 await asyncio.to_thread(self._drain, ended, step.advance)
             return time.monotonic() - ended
         except BaseException:

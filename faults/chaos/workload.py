@@ -26,7 +26,7 @@ class CustomerProfile(msgspec.Struct, frozen=True):
     copies: int = 1
     """Concurrent requests, with one key."""
     cancels_within: float | None = None
-    """Seconds after the answer within which the customer cancels."""
+    """Seconds after the response within which the customer cancels."""
 
 
 CANCELLED = ("CANCELLED (customer)", COMPLETED)

@@ -1,7 +1,7 @@
 """python -m loadtest.orders.generator: places orders over a few connections as fast as they are accepted.
 
 It shares the machine with the measured system, so it does as little as HTTP allows: requests are encoded before the
-clock starts, and of an answer it reads only status and Location. Prints one line of JSON. Run by `python -m loadtest`.
+clock starts, and of a response it reads only status and Location. Prints one line of JSON. Run by `python -m loadtest`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import uvloop
 from loadtest.child import write_result
 from loadtest.orders import catalogue
 
-RETRY_SECONDS = 0.2  # after an answer of 503
+RETRY_SECONDS = 0.2  # after a response with 503
 
 
 class PlacedOrders(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class PlacedOrders(msgspec.Struct, frozen=True):
     """Unix time of the first 202."""
     last_at: float
     unavailable: int
-    """Answers with 503; each of these requests was repeated."""
+    """Responses with 503; each of these requests was repeated."""
     cpu_seconds: float
 
 
@@ -46,7 +46,7 @@ class Generator:
         for request in self._requests:
             while True:
                 writer.write(request)
-                status, location = await _read_answer(reader)
+                status, location = await _read_response(reader)
                 if status == 202:
                     self.accepted.append((time.time(), UUID(location.rsplit("/", 1)[-1])))
                     break
@@ -57,7 +57,7 @@ class Generator:
         writer.close()
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, str]:
+async def _read_response(reader: asyncio.StreamReader) -> tuple[int, str]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
     await reader.readexactly(int(headers["content-length"]))

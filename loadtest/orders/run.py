@@ -63,7 +63,7 @@ class OrderRun(msgspec.Struct, frozen=True):
     """None for a server that cannot be measured."""
     generator_cpu: float
     unavailable: int
-    """Answers with 503."""
+    """Responses with 503."""
 
     @property
     def rate(self) -> float:

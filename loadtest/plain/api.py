@@ -62,7 +62,7 @@ async def run() -> None:
                 prices.currency,
             )
             await service.publish(connection, created, order_id, None)
-        answer = {
+        response = {
             "id": order_id,
             "orderId": data.reference,
             "customer": data.user,
@@ -71,7 +71,7 @@ async def run() -> None:
             "totalCents": total,
             "currency": prices.currency,
         }
-        return Response(answer, status_code=202, headers={"Location": f"/orders/{order_id}"})
+        return Response(response, status_code=202, headers={"Location": f"/orders/{order_id}"})
 
     @get("/livez", sync_to_thread=False)
     def livez() -> str:

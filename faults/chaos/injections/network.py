@@ -1,4 +1,4 @@
-"""Connections that are reset, refused, half-open, slow, or lose one answer."""
+"""Connections that are reset, refused, half-open, slow, or lose one response."""
 
 import random
 from collections.abc import Callable

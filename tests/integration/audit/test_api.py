@@ -40,7 +40,7 @@ async def client(audit: Replica) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_the_history_of_an_order(client: httpx.AsyncClient, audit: Replica) -> None:
+async def test_the_hihistory_of_an_order(client: httpx.AsyncClient, audit: Replica) -> None:
     order_id = uuid4()
     second = event(order_id, 2, time=NOON + timedelta(seconds=2))
     first = event(order_id, 1, time=NOON)
@@ -92,11 +92,11 @@ async def test_pages_show_every_event_once_in_the_order_of_time(
 async def test_an_order_is_found_by_its_reference(client: httpx.AsyncClient, audit: Replica) -> None:
     created = OrderCreated(customer="ada", lines=[], total_cents=1, currency="EUR", payment_token="tok_ok")
     one, two, three = uuid4(), uuid4(), uuid4()
-    number, shared = uuid4().hex[:12], uuid4().hex[:12]
-    await audit.process(event_of(created, subject=one, reference=number), event(one, 2, reference=number))
+    own, shared = uuid4().hex[:12], uuid4().hex[:12]
+    await audit.process(event_of(created, subject=one, reference=own), event(one, 2, reference=own))
     await audit.process(*(event_of(created, subject=order_id, reference=shared) for order_id in (two, three)))
-    story = (await client.get(f"/audit/orders/{number}")).json()
-    assert (story["subject"], len(story["events"])) == (str(one), 2)
+    history = (await client.get(f"/audit/orders/{own}")).json()
+    assert (history["subject"], len(history["events"])) == (str(one), 2)
     several = await client.get(f"/audit/orders/{shared}")
     assert (several.status_code, set(several.json()["orders"])) == (409, {str(two), str(three)})
     unknown = await client.get("/audit/orders/nosuch")
