@@ -12,7 +12,7 @@ from services.migrate import SCHEMAS
 from services.shared.chassis.migrations import MESSAGING_MIGRATIONS
 
 NOT_GROWING = {
-    "failures", "retention",  # of the library; rows for failures, and for each retention rule
+    "failures", "retention", "rate_limits",  # of the library; rows for failures, retention rules and rate limits
     "stock", "restocks",  # rows for articles, and for deliveries of goods
     "waiting",  # notifications that wait
     "scheduled",  # messages that are due later
