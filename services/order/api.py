@@ -37,7 +37,7 @@ PROBLEMS: Mapping[type[errors.OrderError], tuple[int, str]] = {
     errors.InvalidAddress: (422, "Address not accepted"),
     errors.InvalidCursor: (400, "Bad request"),
     errors.IdempotencyKeyReused: (422, "Idempotency-Key reused"),
-    errors.ReferenceTaken: (409, "Order number taken"),
+    errors.ReferenceTaken: (409, "Reference taken"),
     errors.OrderNotFound: (404, "Not found"),
     errors.CancellationTooLate: (409, "Too late to cancel"),
     errors.DeliveryNotConfirmable: (409, "Nothing to confirm"),
@@ -73,8 +73,8 @@ class OrderController(Controller):
 
     @get(
         summary="List orders",
-        description="Newest first. With a token, only the caller's orders; `orderId` filters by the customer's own"
-        " number.",
+        description="Newest first. With a token, only the caller's orders; `orderId` filters by the customer's"
+        " reference.",
         responses=problem_responses({403: "the token is not for this customer"}),
     )
     async def page(
