@@ -9,7 +9,8 @@ Usual: one transaction for each message (inbox, state, outbox), up to 20 message
 its outbox, publishes one event after another, each confirmed before the next, and marks the batch as sent. After an
 empty batch it waits for 100 ms.
 
-In every other respect it does less than Warren: no sequence numbers, no failure table, no counted retries, no idempotency keys, no
-authentication, no deadlines, no retention; the payment gateway is two inserts in the same transaction; each process has
-its own outbox, so that no two relays meet; prices are read once. It does not import the library.
+In every other respect it does less than Warren: no sequence numbers, no failure table, no counted retries, no
+idempotency keys, no authentication, no deadlines, no retention; the payment gateway is two inserts in the same
+transaction; each process has its own outbox, so that no two relays meet; prices are read once. It does not import the
+library.
 """
