@@ -50,16 +50,16 @@ def test_a_service_that_has_all_it_needs_passes_every_check(ready: CoffeeShop) -
     assert {"bindings of coffee.queue", "parking lot of coffee.queue", "broker version", "outbox"} <= found.keys()
     message = ready.management("POST", f"queues/{ready.vhost}/coffee.queue/get", GET)[0]
     assert not message["redelivered"], "the checks have taken no message"
-    people = ready.run("doctor", "coffee:service")
-    assert people.returncode == 0
-    assert all(line.startswith("ok ") for line in people.stdout.splitlines())
+    printed = ready.run("doctor", "coffee:service")
+    assert printed.returncode == 0
+    assert all(line.startswith("ok ") for line in printed.stdout.splitlines())
 
 
 MESSAGE = {"properties": {}, "routing_key": "coffee.queue", "payload": "waiting", "payload_encoding": "string"}
 GET = {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"}
 
 
-def test_nothing_is_prepared(shop: CoffeeShop) -> None:
+def test_a_service_without_queue_and_tables_fails_with_a_remedy(shop: CoffeeShop) -> None:
     found = doctor(shop)
     assert not_ok(found).keys() == {
         "queue coffee.queue",
@@ -72,12 +72,12 @@ def test_nothing_is_prepared(shop: CoffeeShop) -> None:
     assert "warren-messaging topology" in found["queue coffee.queue"]["remedy"]
     assert "warren-messaging migrations apply coffee:service" in found["database schema"]["remedy"]
     assert shop.queues() == {}, "the checks have made no queue"
-    people = shop.run("doctor", "coffee:service")
-    assert people.returncode == 1
-    assert "FAILED queue coffee.queue: does not exist\n       → apply the topology" in people.stdout
+    printed = shop.run("doctor", "coffee:service")
+    assert printed.returncode == 1
+    assert "FAILED queue coffee.queue: does not exist\n       → apply the topology" in printed.stdout
 
 
-def test_missing_rights_at_both_servers(ready: CoffeeShop) -> None:
+def test_missing_rights_at_both_servers_are_named(ready: CoffeeShop) -> None:
     ready.add_user("coffee", LEAST)
     ready.management("PUT", f"topic-permissions/{ready.vhost}/coffee", TOPICS)
     ready.as_administrator("DROP ROLE IF EXISTS barista")
@@ -102,7 +102,7 @@ def test_missing_rights_at_both_servers(ready: CoffeeShop) -> None:
 TOPICS = {"exchange": "events", "write": r"^coffee\.ordered$", "read": "^$"}
 
 
-def test_queues_that_the_library_cannot_work_with(shop: CoffeeShop) -> None:
+def test_unsuitable_arguments_and_missing_bindings_are_named(shop: CoffeeShop) -> None:
     shop.run("topology", "coffee:service", "--declare")
     for name, arguments in (
         (
@@ -139,7 +139,7 @@ def test_a_policy_and_other_bindings_count_as_well(ready: CoffeeShop) -> None:
     assert not_ok(doctor(ready, *with_management(ready))) == {}
 
 
-def test_another_user_events_that_wait_and_servers_that_refuse(ready: CoffeeShop) -> None:
+def test_another_user_waiting_events_and_refused_logins_are_named(ready: CoffeeShop) -> None:
     ready.add_user("tea", ALL)
     ready.sql(
         "INSERT INTO outbox (exchange, body, owner, leased_until, created_at, last_error)"
