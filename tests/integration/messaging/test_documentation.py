@@ -69,7 +69,7 @@ class Gateway:
 async def test_the_effect_charges_or_is_declined(env: MessagingEnv) -> None:
     gateway = Gateway()
     page = await written(env, "effects", gateway=gateway)
-    harness = ConsumerHarness(page["HANDLERS"])
+    harness = ConsumerHarness(page["service"].consumers[0].handlers)
     placed = [event_of(page["OrderPlaced"](cents=cents)) for cents in (100, 2000, 0)]
     await harness.deliver(*placed)
     assert harness.announced == [page["OrderCharged"](), page["OrderDeclined"]()]

@@ -31,7 +31,7 @@ async def test_the_first_example_passes_the_test_of_the_testing_page() -> None:
     written: dict[str, Any] = {"ConsumerHarness": ConsumerHarness}
     exec(blocks(INDEX)[0], written)  # noqa: S102 - a page of this repository
     exec(blocks(PAGES["testing"])[0], written)  # noqa: S102
-    await written["test_a_paid_order_is_completed"]()
+    await written["test_a_paid_order_earns_points"]()
 
 
 @pytest.mark.parametrize("name", sorted(PAGES.keys() - {"reference"}))  # has signatures alone
