@@ -129,3 +129,18 @@ async def test_a_request_of_the_web_application_announces_its_event(
         (message,) = await env.receive("announced.queue", 1)
     assert (message.routing_key, json.loads(message.body)["subject"]) == ("order.placed", response.json()["id"])
     assert [str(row["id"]) for row in await env.sql("TABLE orders")] == [response.json()["id"]]
+
+
+async def test_the_reminder_is_sent_unless_the_payment_arrives(env: MessagingEnv) -> None:
+    page = await written(env, "scheduling")
+    unpaid, paid = uuid4(), uuid4()
+    async with opened_database(env) as database:
+        harness = ConsumerHarness(page["HANDLERS"], database=database)
+        await harness.deliver(*(event_of(page["OrderPlaced"](), subject=order) for order in (unpaid, paid)))
+        assert len(await harness.scheduled()) == 2
+        await harness.deliver(event_of(page["OrderPaid"](), subject=paid))
+        assert [message.event.subject for message in await harness.scheduled()] == [unpaid]
+        await harness.advance(86_000)
+        assert harness.events == []
+        await harness.advance(500)
+    assert [event.subject for event in harness.events] == [unpaid]

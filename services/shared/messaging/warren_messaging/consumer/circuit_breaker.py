@@ -111,9 +111,11 @@ class CircuitBreaker:
     # Called by AdmittedCall
 
     def is_current(self, generation: int) -> bool:
+        """Whether the state is still the one of a call of `generation`."""
         return generation == self._generation
 
     def record_answer(self, generation: int) -> None:
+        """The system has answered a call of `generation`."""
         if generation != self._generation:
             return
         self._streak = 0
@@ -139,6 +141,7 @@ class CircuitBreaker:
         return not half_open
 
     def abandon(self, generation: int) -> None:
+        """A call of `generation` has ended without a result: in state half-open, another call decides."""
         if self.state is BreakerState.HALF_OPEN and generation == self._generation:
             self._generation += 1
             self._end_probe()
