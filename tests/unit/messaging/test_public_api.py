@@ -11,6 +11,8 @@ from warren_messaging import errors, testing
 
 FOLDER = Path(messaging.__file__).parent
 NAMES = {
+    "Service", "ServiceSettings", "load_settings", "run", "ConsumerDefinition", "Part", "ReadinessCheck",
+    "AnyEvent", "Event", "EventData",
     "CircuitBreaker", "Connection", "Effect", "Handler", "Handlers", "RateLimit", "Transaction", "PermanentError",
     "TransientError",
     "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",

@@ -20,7 +20,7 @@ from uuid import UUID
 
 import msgspec
 
-from warren_messaging.amqp.connection import close, connect
+from warren_messaging.amqp.connection import opened
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
 from warren_messaging.consumer.circuit_breaker import CircuitBreaker
@@ -378,7 +378,8 @@ class Service:
         """Connect once. Wrong settings raise ConfigurationError. Without a broker, a service that consumes nothing
         starts all the same: its events stay in the outbox."""
         try:
-            await close(await connect(self.settings.broker, f"{self.name} start"))
+            async with opened(self.settings.broker, f"{self.name} start"):
+                pass
         except BrokerUnavailable:
             if self.consumers:
                 raise
@@ -413,9 +414,11 @@ class Service:
 def run(*services: Service) -> None:
     """Run services as a program: until SIGTERM or SIGINT, or until one of them fails; then each of them drains.
 
-    Prints an error as one line. Exits with 0 after an orderly stop, 78 for a wrong setting, permission or topology, and
-    69 if a server that a service needs to start remained unavailable.
+    Logs to the standard error stream unless logging is configured already. Prints an error as one line. Exits with 0
+    after an orderly stop, 78 for a wrong setting, permission or topology, and 69 if a server that a service needs to
+    start remained unavailable.
     """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # aiormq reports each lost connection with a stack trace; the library logs one line for it.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
     run_program("+".join(each.name for each in services), partial(_run_all, services))
