@@ -31,7 +31,7 @@ async def missing_dependency(settings: ProcessSettings, queues: list[str]) -> st
                 async with asyncio.timeout(RPC_TIMEOUT):
                     channel = await connection.channel(publisher_confirms=False)
                     # Passive: only checks that the queue exists, which needs no permission to configure.
-                    await channel.queue_declare(queue, passive=True)
+                    await channel.declare_queue(queue, passive=True)
     except TimeoutError:
         return "the broker does not answer"
     except MessagingError as error:

@@ -3,8 +3,10 @@
 Publishing and consuming use one connection each: during an alarm the broker stops reading from connections that
 publish, and acknowledgements must not wait for that.
 
-The driver's reconnecting connections are not used. A consumer or publisher owns its connection, sees it end, and opens
-a new one, so no subscription or confirm is lost unnoticed. Every await that a half-open socket could block has a time
+Connections and channels are aio-pika's plain ones. Deliveries and publishes use the driver's channels beneath them.
+
+aio-pika's reconnecting connections are not used. A consumer or publisher owns its connection, sees it end, and opens a
+new one, so no subscription or confirm is lost unnoticed. Every await that a half-open socket could block has a time
 limit.
 """
 
@@ -14,11 +16,16 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
-import aiormq.abc
+import aio_pika
+import aiormq
+import aiormq.channel
 import msgspec
+from aio_pika.abc import AbstractChannel, TimeoutType, UnderlayConnection
 from aiormq import exceptions as amqp
+from yarl import URL
 
 from warren_messaging.amqp.frames import driver
 from warren_messaging.errors import (
@@ -139,17 +146,70 @@ class BrokerAddress(msgspec.Struct, frozen=True):
             raise ConfigurationError(f"cannot read the broker's CA from {self.ca_file}: {error}") from error
 
 
-async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConnection:
+class _FrameUnderlay(UnderlayConnection):
+    """aio-pika's link to the driver, which reads through a FrameReader."""
+
+    @classmethod
+    async def make_connection(cls, url: URL, timeout: TimeoutType = None, **options: Any) -> aiormq.Connection:
+        connection = driver(url, **options)
+        async with asyncio.timeout(timeout):
+            await connection.connect()
+            await connection.ready()
+        return connection
+
+
+class BrokerConnection(aio_pika.Connection):
+    """A plain connection of aio-pika; `connect` opens it."""
+
+    async def connect(self, timeout: TimeoutType = None) -> None:
+        self.transport = await _FrameUnderlay.connect(
+            self.url, self._on_connection_close, timeout=timeout, **self.kwargs
+        )
+        await self._on_connected()
+
+    @property
+    def driver(self) -> aiormq.Connection:
+        """The connection of the driver beneath."""
+        if self.transport is None:
+            raise amqp.ConnectionClosed(0, "closed by this process")
+        return cast(aiormq.Connection, self.transport.connection)
+
+    async def close(self, exc: aiormq.abc.ExceptionType | None = aio_pika.exceptions.ConnectionClosed) -> None:
+        """Close within CLOSE_TIMEOUT, whatever the state of the peer."""
+        # aio-pika would wait for the driver without a limit. Without a transport it only marks the connection closed.
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await transport.connection.close(exc)
+        await super().close(exc)
+
+
+async def driver_channel(channel: AbstractChannel) -> aiormq.channel.Channel:
+    """Return the channel of the driver beneath an open channel of aio-pika."""
+    return cast(aiormq.channel.Channel, await channel.get_underlay_channel())
+
+
+async def connect(address: BrokerAddress, name: str) -> BrokerConnection:
     """Open a connection, shown as `name` in the management UI.
 
     Raises BrokerUnavailable when the broker does not answer, AccessRefused for wrong credentials or vhost, BrokerTooOld
     for a broker without delayed retry.
     """
     url = f"{address.with_credentials()}?heartbeat={address.heartbeat}&name={quote(name)}"
-    connection = driver(url, address.tls())
+    connection = BrokerConnection(URL(url), ssl_context=address.tls())
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            await connection.connect()
+        await _open(connection, address)
+        _require_version(connection, address)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _open(connection: BrokerConnection, address: BrokerAddress) -> None:
+    try:
+        await connection.connect(timeout=CONNECT_TIMEOUT)
     except amqp.AuthenticationError as error:
         raise AccessRefused(_refused(address)) from error
     except amqp.ProbableAuthenticationError as error:
@@ -184,30 +244,17 @@ async def connect(address: BrokerAddress, name: str) -> aiormq.abc.AbstractConne
         raise BrokerUnavailable(
             f"broker at {address.location} does not answer: the connection ended without a reason"
         ) from error
-    try:
-        _require_version(connection, address)
-    except BrokerTooOld:
-        await close(connection)
-        raise
-    return connection
 
 
 @asynccontextmanager
-async def opened(address: BrokerAddress, name: str) -> AsyncIterator[aiormq.abc.AbstractConnection]:
+async def opened(address: BrokerAddress, name: str) -> AsyncIterator[BrokerConnection]:
     """Open a connection for a block. Driver errors in the block become errors of this package."""
     connection = await connect(address, name)
     try:
         with wrap_driver_errors(address):
             yield connection
     finally:
-        await close(connection)
-
-
-async def close(connection: aiormq.abc.AbstractConnection) -> None:
-    """Close within CLOSE_TIMEOUT, whatever the state of the peer."""
-    with suppress(Exception):
-        async with asyncio.timeout(CLOSE_TIMEOUT):
-            await connection.close()
+        await connection.close()
 
 
 class wrap_driver_errors:  # noqa: N801 - used as a function: `with wrap_driver_errors(address)`
@@ -253,8 +300,8 @@ def _refused(address: BrokerAddress) -> str:
     )
 
 
-def _require_version(connection: aiormq.abc.AbstractConnection, address: BrokerAddress) -> None:
-    found = connection.server_properties.get("version", "?")
+def _require_version(connection: BrokerConnection, address: BrokerAddress) -> None:
+    found = connection.driver.server_properties.get("version", "?")
     found = found.decode() if isinstance(found, bytes) else str(found)
     digits = tuple(int(part) for part in found.split("-")[0].split("+")[0].split(".") if part.isdigit())
     if digits < MIN_BROKER_VERSION:

@@ -280,8 +280,8 @@ class FrameTransport(TransportFactory):
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-def driver(url: str, tls: ssl.SSLContext | None) -> aiormq.Connection:
-    """Return an unopened connection of the driver that reads through a FrameReader."""
+def driver(url: URL | str, context: ssl.SSLContext | None, **options: Any) -> aiormq.Connection:
+    """Return an unopened connection of the driver that reads through a FrameReader. `context` is for amqps://."""
     transport = FrameTransport()
-    transport.connection = aiormq.Connection(url, context=tls, transport_factory=transport)
+    transport.connection = aiormq.Connection(url, context=context, transport_factory=transport, **options)
     return transport.connection

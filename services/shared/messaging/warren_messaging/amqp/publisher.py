@@ -3,16 +3,20 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import cast
 
-import aiormq
-import aiormq.abc
 import aiormq.channel
 import msgspec
 from aiormq import spec
 
 from warren_messaging.amqp import field_table
-from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, close, connect, wrap_driver_errors
+from warren_messaging.amqp.connection import (
+    RELOAD_SECONDS,
+    BrokerAddress,
+    BrokerConnection,
+    connect,
+    driver_channel,
+    wrap_driver_errors,
+)
 from warren_messaging.amqp.pipeline import PublishBatch, PublishFrame, PublishResult, forget, send
 from warren_messaging.errors import BrokerUnavailable
 from warren_messaging.events import CONTENT_TYPE
@@ -44,7 +48,7 @@ class Publisher:
     def __init__(self, address: BrokerAddress, name: str) -> None:
         self._address = address
         self._name = name
-        self._connection: aiormq.abc.AbstractConnection | None = None
+        self._connection: BrokerConnection | None = None
         self._channel: aiormq.channel.Channel | None = None
         self._user = ""
         self._tails: dict[str, bytes] = {}
@@ -77,7 +81,7 @@ class Publisher:
     async def close(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            await close(connection)
+            await connection.close()
 
     async def refresh(self) -> None:
         """Close a connection made with replaced credentials: their user may soon be deleted."""
@@ -90,7 +94,7 @@ class Publisher:
             return False
         try:
             async with asyncio.timeout(0.01):
-                await self._connection.ready()
+                await self._connection.driver.ready()
         except TimeoutError:
             return True
         return False
@@ -112,9 +116,7 @@ class Publisher:
         self._tails.clear()
         with wrap_driver_errors(self._address):
             async with asyncio.timeout(CONFIRM_TIMEOUT):
-                channel = await self._connection.channel(on_return_raises=True)
-        # The abstract type lacks the attributes that a pipeline needs.
-        self._channel = cast(aiormq.channel.Channel, channel)
+                self._channel = await driver_channel(await self._connection.channel(on_return_raises=True))
         return self._channel
 
     def _outdated(self) -> bool:

@@ -14,11 +14,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import aiormq
-import aiormq.abc
 import msgspec
 
-from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, opened
+from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, BrokerConnection, driver_channel, opened
 from warren_messaging.amqp.received import Received, consume
 from warren_messaging.codec import MAX_BODY, too_large
 from warren_messaging.consumer.delivery import Delivery
@@ -132,7 +130,7 @@ class _Session:
 
     def __init__(
         self,
-        connection: aiormq.abc.AbstractConnection,
+        connection: BrokerConnection,
         processor: Processor[Any],
         settings: ConsumerSettings,
         stopping: asyncio.Event,
@@ -152,17 +150,19 @@ class _Session:
     async def open(self) -> None:
         self._processor.resume()
         async with asyncio.timeout(RPC_TIMEOUT):
-            self._channel = await self._connection.channel(publisher_confirms=False)
-            await self._channel.basic_qos(prefetch_count=self._settings.prefetch)
+            channel = await self._connection.channel(publisher_confirms=False)
+            await channel.set_qos(prefetch_count=self._settings.prefetch)
             # Passive: only asks whether the queue exists, which needs no permission to configure.
-            await self._channel.queue_declare(self._settings.queue, passive=True)
+            await channel.declare_queue(self._settings.queue, passive=True)
+            # Deliveries and settlements bypass aio-pika, which makes several objects for each.
+            self._channel = await driver_channel(channel)
             self._settlement = Settlement(self._channel)
             self._channel.on_consumer_cancel_callbacks.add(lambda _: self._end("the broker ended the subscription"))
             # A tag of its own: the broker may still hold the one of a session that it ended.
             self._tag = f"{self._settings.queue}-{uuid.uuid4().hex[:8]}"
             await consume(self._channel, self._settings.queue, self._on_message, tag=self._tag, limit=MAX_BODY)
         self._channel.closing.add_done_callback(lambda _: self._end("the channel ended"))
-        self._connection.closing.add_done_callback(lambda _: self._end("the connection ended"))
+        self._connection.driver.closing.add_done_callback(lambda _: self._end("the connection ended"))
 
     async def run(self, until: Callable[[], bool]) -> None:
         """Consume until stopped, disconnected, or `until` (called every RELOAD_SECONDS) returns true.

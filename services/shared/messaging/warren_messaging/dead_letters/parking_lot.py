@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import takewhile
 
-import aiormq.abc
+from aio_pika.abc import AbstractChannel
 from aiormq import spec
+from aiormq.channel import Channel as DriverChannel
 
-from warren_messaging.amqp.connection import BrokerAddress, opened, wrap_driver_errors
+from warren_messaging.amqp.connection import BrokerAddress, driver_channel, opened, wrap_driver_errors
 from warren_messaging.amqp.received import Received, consume
 from warren_messaging.dead_letters.parked_message import RUN_HEADER, ParkedMessage, parked
 from warren_messaging.errors import BrokerUnavailable
@@ -31,9 +32,12 @@ RPC_TIMEOUT = 120.0  # seconds; the broker's answers wait behind bodies in fligh
 class ParkingLot:
     """One open lot. Delivered messages are held by this process until `remove` or `release`."""
 
-    def __init__(self, name: str, channel: aiormq.abc.AbstractChannel, address: BrokerAddress) -> None:
+    def __init__(
+        self, name: str, channel: AbstractChannel, driver_channel: DriverChannel, address: BrokerAddress
+    ) -> None:
         self.name = name
         self._channel = channel
+        self._deliveries = driver_channel
         self._address = address
         self._open: list[dict[int, None]] = []  # tags of each window, in the order of delivery
         self._others: int | None = None  # subscriptions of other processes
@@ -71,9 +75,9 @@ class ParkingLot:
                 del window[tag]
         with wrap_driver_errors(self._address):
             if together:
-                await self._channel.basic_ack(together[-1], multiple=True)
+                await self._deliveries.basic_ack(together[-1], multiple=True)
             for tag in alone:
-                await self._channel.basic_ack(tag, wait=tag is alone[-1])
+                await self._deliveries.basic_ack(tag, wait=tag is alone[-1])
 
     async def release(self) -> None:
         """Requeue messages that were delivered and not removed, in their old order and uncounted.
@@ -93,7 +97,7 @@ class ParkingLot:
         with wrap_driver_errors(self._address):
             for tags in windows:
                 # Window by window: requeued together, the windows would mix.
-                await self._channel.basic_nack(max(tags), multiple=True, requeue=True)
+                await self._deliveries.basic_nack(max(tags), multiple=True, requeue=True)
         # An ended subscription counts as long as one of its messages is neither acknowledged nor returned.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_TIMEOUT):
@@ -103,7 +107,7 @@ class ParkingLot:
     async def _state(self) -> spec.Queue.DeclareOk:
         with wrap_driver_errors(self._address):
             async with asyncio.timeout(RPC_TIMEOUT):
-                return await self._channel.queue_declare(self.name, passive=True)
+                return (await self._channel.declare_queue(self.name, passive=True)).declaration_result
 
     async def _take(self, size: int, *, keep: bool = True) -> list[Received]:
         """Return the next messages, at most `size`, and fewer if they are large; none only when the lot is empty.
@@ -136,8 +140,8 @@ class ParkingLot:
         tag = f"warren-dlq-{uuid.uuid4().hex[:12]}"
         with wrap_driver_errors(self._address):
             async with asyncio.timeout(RPC_TIMEOUT):
-                await self._channel.basic_qos(prefetch_count=size)
-                await consume(self._channel, self.name, take, tag=tag)
+                await self._channel.set_qos(prefetch_count=size)
+                await consume(self._deliveries, self.name, take, tag=tag)
             while len(window) < size and not rest:
                 news.clear()
                 try:
@@ -149,9 +153,9 @@ class ParkingLot:
                     if not await self.depth():
                         break
             async with asyncio.timeout(RPC_TIMEOUT):
-                await self._channel.basic_cancel(tag)
+                await self._deliveries.basic_cancel(tag)
             for each in rest:
-                await self._channel.basic_nack(each, requeue=True, wait=each is rest[-1])
+                await self._deliveries.basic_nack(each, requeue=True, wait=each is rest[-1])
         if window:
             self._open.append(dict.fromkeys(message.tag for message in window))
         if window and keep:
@@ -168,7 +172,8 @@ async def parking_lot(address: BrokerAddress, name: str) -> AsyncIterator[Parkin
     async with opened(address, f"warren dlq {name}") as connection:
         async with asyncio.timeout(RPC_TIMEOUT):
             channel = await connection.channel(publisher_confirms=False)
-        lot = ParkingLot(name, channel, address)
+            deliveries = await driver_channel(channel)
+        lot = ParkingLot(name, channel, deliveries, address)
         await lot.depth()
         try:
             yield lot

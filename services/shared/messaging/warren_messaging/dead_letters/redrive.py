@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import cast
 
-import aiormq.abc
 import aiormq.channel
 import msgspec
 
-from warren_messaging.amqp.connection import BrokerAddress, wrap_driver_errors
+from warren_messaging.amqp.connection import BrokerAddress, BrokerConnection, driver_channel, wrap_driver_errors
 from warren_messaging.amqp.pipeline import PublishFrame, PublishResult, forget, send
 from warren_messaging.dead_letters.parked_message import ParkedMessage
 from warren_messaging.errors import BrokerUnavailable, MessagingError, UndecodableProperties
@@ -36,7 +34,7 @@ class Redrive:
     acknowledgements of parked messages must not wait for that.
     """
 
-    def __init__(self, connection: aiormq.abc.AbstractConnection, address: BrokerAddress, run: str) -> None:
+    def __init__(self, connection: BrokerConnection, address: BrokerAddress, run: str) -> None:
         self._connection = connection
         self._address = address
         self._run = run
@@ -67,8 +65,7 @@ class Redrive:
         if self._channel is None:
             with wrap_driver_errors(self._address):
                 async with asyncio.timeout(CONFIRM_TIMEOUT):
-                    # The abstract type lacks the attributes that a pipeline needs.
-                    self._channel = cast(aiormq.channel.Channel, await self._connection.channel(on_return_raises=True))
+                    self._channel = await driver_channel(await self._connection.channel(on_return_raises=True))
         return self._channel
 
     async def _send(self, frames: list[PublishFrame]) -> Iterable[PublishResult]:
