@@ -5,6 +5,7 @@ import json
 import uuid
 from pathlib import Path
 
+import aio_pika
 import aiormq
 import pytest
 from aiormq import spec
@@ -223,11 +224,12 @@ async def test_the_dlq_user_may_write_only_to_the_redrive_exchange(env: ParkingL
         connection = await connect(env.dlq, "test")
         channel = await connection.channel()
         with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
-            await channel.basic_publish(b"x", exchange=exchange, routing_key=queue)
+            target = await channel.get_exchange(exchange, ensure=False)
+            await target.publish(aio_pika.Message(b"x"), routing_key=queue)
         await connection.close()
     connection = await connect(env.dlq, "test")
     with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
-        await (await connection.channel()).basic_get("probe.queue")
+        await (await (await connection.channel()).get_queue("probe.queue", ensure=False)).get()
     await connection.close()
 
 

@@ -65,8 +65,8 @@ async def test_connections_that_are_cut_repeatedly_lose_no_event(env: MessagingE
 async def test_a_connection_that_ends_without_a_reason_is_an_unavailable_broker(env: MessagingEnv) -> None:
     with pytest.raises(BrokerUnavailable, match="ended without a reason"):
         async with opened(env.broker_address(), "probe") as connection:
-            answer = connection.create_future()
-            await connection.close(None)  # as the driver does when the socket ends
+            answer = connection.driver.create_future()
+            await connection.driver.close(None)  # as the driver does when the socket ends
             await answer
 
 

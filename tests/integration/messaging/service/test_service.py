@@ -58,18 +58,18 @@ async def test_7_leaving_the_block_finishes_and_publishes_the_batch_and_a_second
 
     await env.separate_announcements()
     working = Service("probe", env.settings(), exchange="order.exchange")
-    working.consume("probe.queue", {OrderConfirmed: on_order_confirmed}, prefetch=100, batch=100)
+    working.consume("probe.queue", {OrderConfirmed: on_order_confirmed}, prefetch=100, batch=50)
+    await env.send(*(encode(event_of(CONFIRMED)) for _ in range(600)))
     async with working:
-        await env.send(*(encode(event_of(CONFIRMED)) for _ in range(300)))
         await env.wait_for_recorded(1)
     done = len(await env.recorded())
     assert await env.outbox_count() == 0
-    assert len(await env.drain("announced.queue")) == done < 300
-    assert await env.depth("probe.queue") == 300 - done
+    assert len(await env.drain("announced.queue")) == done < 600
+    assert await env.depth("probe.queue") == 600 - done
     async with working:
-        await env.wait_for_recorded(300)
+        await env.wait_for_recorded(600)
     assert await env.outbox_count() == 0
-    assert len(await env.drain("announced.queue")) == 300 - done
+    assert len(await env.drain("announced.queue")) == 600 - done
 
 
 async def test_a_missing_queue_ends_the_start(env: MessagingEnv) -> None:
