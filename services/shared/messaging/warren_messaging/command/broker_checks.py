@@ -7,12 +7,12 @@ rolled back is refused because of the permission, and otherwise has no effect.
 
 from collections.abc import AsyncIterator, Sequence
 
-import aiormq.abc
+import aio_pika
 from aiormq import exceptions as amqp
 
-from warren_messaging.amqp.connection import MIN_BROKER_VERSION, BrokerAddress, opened
+from warren_messaging.amqp.connection import MIN_BROKER_VERSION, BrokerAddress, BrokerConnection, opened
 from warren_messaging.command.check_result import CheckResult, failed, ok, unknown
-from warren_messaging.command.declare import difference, queue_declaration
+from warren_messaging.command.declare import declare_queue, difference
 from warren_messaging.command.queue_rules import problem
 from warren_messaging.command.remedies import APPLY, MANAGEMENT, RECREATE, RIGHTS
 from warren_messaging.command.service_topology import NeededQueue, ServiceTopology
@@ -31,7 +31,7 @@ async def check_broker(
     try:
         async with opened(address, "warren-messaging doctor") as connection:
             yield ok("broker connection", f"connected to {address.location}")
-            version = connection.server_properties.get("version", "?")
+            version = connection.driver.server_properties.get("version", "?")
             yield ok("broker version", f"RabbitMQ {version.decode() if isinstance(version, bytes) else version}")
             yield _sender(address.username, topology)
             for queue in topology.consumed:
@@ -57,12 +57,13 @@ def _sender(username: str, topology: ServiceTopology) -> CheckResult:
     )
 
 
-async def _may_consume(connection: aiormq.abc.AbstractConnection, queue: str) -> CheckResult:
+async def _may_consume(connection: BrokerConnection, queue: str) -> CheckResult:
     check = f"queue {queue}"
     channel = await connection.channel()
     try:
         # A priority is a number: see above.
-        await channel.basic_consume(queue, _ignore, arguments={"x-priority": "none"})
+        target = await channel.get_queue(queue, ensure=False)
+        await target.consume(_ignore, arguments={"x-priority": "none"})
     except amqp.ChannelPreconditionFailed:
         return ok(check, "exists, and the broker user may consume it")
     except amqp.ChannelNotFoundEntity:
@@ -77,15 +78,17 @@ async def _ignore(message: object) -> None:
     """Take no message: the subscription is refused."""
 
 
-async def _may_publish(connection: aiormq.abc.AbstractConnection, exchange: str, types: Sequence[str]) -> CheckResult:
+async def _may_publish(connection: BrokerConnection, exchange: str, types: Sequence[str]) -> CheckResult:
     check = f"exchange {exchange}"
     refused = []
     for event_type in types:
         channel = await connection.channel(publisher_confirms=False)
         try:
-            await channel.tx_select()
-            await channel.basic_publish(b"", exchange=exchange, routing_key=event_type)
-            await channel.tx_rollback()
+            transaction = channel.transaction()
+            await transaction.select()
+            target = await channel.get_exchange(exchange, ensure=False)
+            await target.publish(aio_pika.Message(b""), routing_key=event_type)
+            await transaction.rollback()
             await channel.close()
         except amqp.ChannelNotFoundEntity:
             return failed(check, "does not exist", APPLY)
@@ -96,14 +99,13 @@ async def _may_publish(connection: aiormq.abc.AbstractConnection, exchange: str,
     return ok(check, f"exists, and the broker user may publish {', '.join(types)}")
 
 
-async def _as_declared(connection: aiormq.abc.AbstractConnection, queue: NeededQueue, attempts: int) -> CheckResult:
+async def _as_declared(connection: BrokerConnection, queue: NeededQueue, attempts: int) -> CheckResult:
     """Declare a queue that exists: the broker then reports the first argument that differs."""
     check = f"arguments of {queue.name}"
-    method, declaration = queue_declaration(queue)
     try:
         # Passive: a queue that does not exist is not made.
-        await (await connection.channel()).queue_declare(queue.name, passive=True)
-        await getattr(await connection.channel(), method)(**declaration)
+        await (await connection.channel()).declare_queue(queue.name, passive=True)
+        await declare_queue(await connection.channel(), queue)
     except amqp.ChannelNotFoundEntity:
         return failed(check, "the queue does not exist", APPLY)
     except amqp.ChannelAccessRefused:

@@ -1,14 +1,15 @@
 """Declares a service's topology through AMQP, for programs and tests without another tool for it."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import msgspec
+from aio_pika.abc import AbstractChannel
 from aiormq import exceptions as amqp
 
 from warren_messaging.amqp.connection import BrokerAddress, opened
-from warren_messaging.command.service_topology import BrokerObjects, NeededQueue
+from warren_messaging.command.service_topology import BrokerObjects, NeededBinding, NeededExchange, NeededQueue
 from warren_messaging.errors import ConfigurationError
 
 _DIFFERENT = re.compile(
@@ -42,10 +43,10 @@ async def declare(objects: BrokerObjects, address: BrokerAddress) -> list[Differ
     """
     different: list[Difference] = []
     async with opened(address, "warren-messaging") as connection:
-        for method, arguments in _declarations(objects):
+        for declaration in _declarations(objects):
             channel = await connection.channel()  # the broker closes it with an error
             try:
-                await getattr(channel, method)(**arguments)
+                await declaration(channel)
                 await channel.close()
             except amqp.ChannelPreconditionFailed as error:
                 different.append(difference(error))
@@ -68,18 +69,23 @@ def _value(text: str) -> str | int | None:
     return int(quoted[1]) if re.fullmatch(r"-?\d+", quoted[1]) else quoted[1]
 
 
-def _declarations(objects: BrokerObjects) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The methods of a channel that declare the objects, each with its arguments."""
+def _declarations(objects: BrokerObjects) -> Iterator[Callable[[AbstractChannel], Awaitable[object]]]:
+    """The declarations of all objects, each to be made on a channel of its own."""
     for exchange in objects.exchanges:
-        options = {"exchange_type": exchange.kind, "durable": True, "arguments": exchange.arguments}
-        yield "exchange_declare", {"exchange": exchange.name, **options}
+        yield partial(_declare_exchange, exchange=exchange)
     for queue in objects.queues:
-        yield queue_declaration(queue)
+        yield partial(declare_queue, queue=queue)
     for binding in objects.bindings:
-        names = {"queue": binding.queue, "exchange": binding.source, "routing_key": binding.routing_key}
-        yield "queue_bind", names
+        yield partial(_bind, binding=binding)
 
 
-def queue_declaration(queue: NeededQueue) -> tuple[str, dict[str, Any]]:
-    """The method of a channel that declares the queue, with its arguments."""
-    return "queue_declare", {"queue": queue.name, "durable": True, "arguments": queue.arguments}
+async def declare_queue(channel: AbstractChannel, queue: NeededQueue) -> None:
+    await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments))
+
+
+async def _declare_exchange(channel: AbstractChannel, exchange: NeededExchange) -> None:
+    await channel.declare_exchange(exchange.name, exchange.kind, durable=True, arguments=dict(exchange.arguments))
+
+
+async def _bind(channel: AbstractChannel, binding: NeededBinding) -> None:
+    await (await channel.get_queue(binding.queue, ensure=False)).bind(binding.source, binding.routing_key)
