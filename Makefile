@@ -57,8 +57,12 @@ test-long: $(VENV)/.dev ## the tests that take minutes each: soak, chaos, large 
 	@$(BIN)/python -m pytest -m long -n $(WORKERS) --durations=15
 
 .PHONY: mutants
-mutants: $(VENV)/.dev ## break each promise in a copy, one at a time, and see its test fail; ONLY=inbox chooses
-	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)')
+mutants: $(VENV)/.dev ## break each promise in a copy, one at a time, and see its test fail; ONLY=inbox INSTALLED=1
+	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)') $(if $(INSTALLED),--installed)
+
+.PHONY: test-packages
+test-packages: $(VENV)/.dev ## conformance tests with the library and the engine installed as wheels; TESTS=tests/faults
+	@$(BIN)/python -m tests.packages $(or $(TESTS),tests/conformance)
 
 .PHONY: e2e-operator
 e2e-operator: $(VENV)/.dev ## the operator's scenarios on the Kubernetes API server that KUBECONFIG names

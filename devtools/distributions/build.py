@@ -9,10 +9,7 @@ from pathlib import Path
 from devtools.errors import LocalError
 from devtools.paths import CHECKOUT
 
-FOLDERS = {
-    "warren-messaging": CHECKOUT / "services" / "shared" / "messaging",
-    "broker-topology": CHECKOUT / "operator",
-}
+FOLDERS = {"warren-messaging": "services/shared/messaging", "broker-topology": "operator"}
 """The folders of the published distributions. `warren` itself is not published: it runs from a checkout."""
 
 
@@ -26,7 +23,12 @@ def build(destination: Path) -> list[Path]:
     The wheel is built from the unpacked source archive, so the archive has everything. Raises DistributionError.
     """
     destination.mkdir(parents=True, exist_ok=True)
-    return [file for folder in FOLDERS.values() for file in _build(folder, destination)]
+    return [file for folder in FOLDERS.values() for file in _build(CHECKOUT / folder, destination)]
+
+
+def build_wheels(destination: Path, tree: Path) -> list[Path]:
+    """Build the wheels of a copy of the checkout; return their files. Raises DistributionError."""
+    return [_hatchling("wheel", tree / folder, destination / name) for name, folder in FOLDERS.items()]
 
 
 def check_reproducible(files: list[Path]) -> None:

@@ -30,7 +30,7 @@ class Wheelhouse:
             if self.constraints.exists():
                 return
             options = ("--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(self.folder))
-            _check(_pip("download", "--quiet", *options, "--requirement", str(REQUIREMENTS)))
+            _check(pip("download", "--quiet", *options, "--requirement", str(REQUIREMENTS)))
             pins = re.findall(r"^\S+==[^\\]+", REQUIREMENTS.read_text(), re.MULTILINE)
             self.constraints.write_text("".join(f"{pin.rstrip()}\n" for pin in pins))
 
@@ -90,7 +90,8 @@ def _pip_command() -> list[str]:
     return [sys.executable, str(files[0] / "pip")] if files else [sys.executable, "-m", "pip"]
 
 
-def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run pip, which acts on the environment that runs this program unless an argument says otherwise."""
     return subprocess.run([*_pip_command(), "--no-input", *arguments], capture_output=True, text=True, check=False)
 
 

@@ -18,6 +18,7 @@ from devtools.errors import LocalError
 from devtools.paths import instance_dir
 from devtools.processes.supervisor import sigterm_as_interrupt
 from devtools.servers.servers import Servers
+from tests.installed_packages import InstalledPackages
 from tests.mutants.mutant import Mutant, markdown_list, read_all, select
 from tests.mutants.patch import MutantError
 from tests.mutants.pytest_plugin import PASSED
@@ -34,6 +35,9 @@ console = Console(highlight=False, soft_wrap=True)
 def run(
     *,
     only: Annotated[str, Parameter(help="Try only mutants whose name contains this, or one of several words.")] = "",
+    installed: Annotated[
+        bool, Parameter(help="Install the library and the engine as packages, with each patch.")
+    ] = False,
     show: Annotated[bool, Parameter(name="--list", help="Print the lists of docs/reliability.md instead.")] = False,
 ) -> int:
     """Try every mutant: a patch that breaks one guarantee, in a copy of the tree, and the tests that must notice it.
@@ -54,7 +58,7 @@ def run(
         console.print(markdown_list(mutants), markup=False)
         return 0
     results = []
-    with prepared_runner() as runner:
+    with prepared_runner(installed=installed) as runner:
         passing = run_unchanged(runner, mutants)
         for number, mutant in enumerate(mutants, start=1):
             result = runner.try_mutant(mutant, passing)
@@ -69,7 +73,7 @@ def run(
 
 
 @contextmanager
-def prepared_runner() -> Iterator[MutantRunner]:
+def prepared_runner(*, installed: bool) -> Iterator[MutantRunner]:
     """A runner with a copy of the tree and private servers, which are removed at the end."""
     instance = instance_dir(f"mutants-{os.getpid()}")
     try:
@@ -81,7 +85,9 @@ def prepared_runner() -> Iterator[MutantRunner]:
             tree.mkdir()
             file = Path(folder) / "servers.json"
             write_addresses(servers, file)
-            yield MutantRunner(copy_to(tree), file)
+            copy_to(tree)
+            packages = InstalledPackages(Path(folder) / "environment", tree) if installed else None
+            yield MutantRunner(tree, file, packages)
     finally:
         remove_instance(instance)
 

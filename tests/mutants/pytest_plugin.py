@@ -5,7 +5,6 @@ nothing about the guarantee.
 """
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.module_origins import foreign_modules
+
 REPORT_VARIABLE = "WARREN_MUTANT_REPORT"
 PASSED, ASSERTED, BROKE = "passed", "asserted", "broke"
-PACKAGES = {
-    "services", "warren_messaging", "broker_topology", "topology_operator", "warren", "devtools", "faults", "loadtest",
-    "tests",
-}  # fmt: skip
 
 
 class PytestReport(msgspec.Struct):
-    """`tests` are outcomes by node id; `foreign` are modules of this project from outside of the tree."""
+    """`tests` are outcomes by node id; `foreign` are modules of this project from elsewhere than they should be."""
 
     tests: dict[str, str] = {}
     reasons: dict[str, str] = {}
@@ -46,12 +43,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    tree = Path.cwd().resolve()
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in PACKAGES:
-            file = getattr(module, "__file__", None)
-            if file is not None and tree not in Path(file).resolve().parents:
-                _report.foreign.append(f"{name} from {file}")
+    _report.foreign = foreign_modules(Path.cwd().resolve())
     Path(os.environ[REPORT_VARIABLE]).write_bytes(msgspec.json.encode(_report))
 
 

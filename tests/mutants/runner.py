@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from devtools.distributions.build import FOLDERS
+from tests.installed_packages import InstalledPackages
 from tests.mutants import pytest_plugin
 from tests.mutants.mutant import Mutant
 from tests.mutants.patch import PatchDoesNotApply
@@ -38,24 +40,32 @@ class MutantResult(msgspec.Struct, frozen=True):
 
 
 class MutantRunner:
-    """Tries mutants in `tree`, on the servers whose addresses are in the file `servers`."""
+    """Tries mutants in `tree`, on the servers whose addresses are in the file `servers`.
 
-    def __init__(self, tree: Path, servers: Path) -> None:
+    With `installed`, an environment of this tree, the patched packages are built and installed again for each mutant.
+    """
+
+    def __init__(self, tree: Path, servers: Path, installed: InstalledPackages | None = None) -> None:
         self._tree = tree
+        self._installed = installed
+        self._python = str(installed.python) if installed else sys.executable
         self._report = servers.with_name("report.json")
         # The installed packages are those of the checkout; these folders come before them.
-        path = os.pathsep.join(str(tree / part) for part in (".", "operator", "services/shared/messaging"))
+        folders = (".",) if installed else (".", *FOLDERS.values())
         self._environment = os.environ | {
-            "PYTHONPATH": path,
+            "PYTHONPATH": os.pathsep.join(str(tree / folder) for folder in folders),
             ADDRESSES_VARIABLE: str(servers),
             pytest_plugin.REPORT_VARIABLE: str(self._report),
         }
+        if installed:
+            self._environment |= installed.variables
 
     def run_tests(self, tests: Sequence[str], time_limit: float | None = None) -> tuple[PytestReport | None, str]:
         """Returns the report, None when pytest did not start, and pytest's output."""
         self._report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", "-p", pytest_plugin.__name__, "-p", "no:cacheprovider"]
-        command += ["-q", "--tb=short", "--override-ini=addopts=--import-mode=importlib", *tests]
+        command = [self._python, "-m", "pytest", "-p", pytest_plugin.__name__, "-p", "no:cacheprovider"]
+        command += ["-q", "--tb=short", "--override-ini=addopts=--import-mode=importlib"]
+        command += ["--override-ini=pythonpath=.", *tests] if self._installed else tests
         process = subprocess.Popen(
             command,
             cwd=self._tree,
@@ -90,6 +100,8 @@ class MutantRunner:
             return MutantVerdict.BROKEN, f"does not pass in the unchanged copy: {', '.join(failing)}"
         try:
             with changed(mutant.patched(self._tree)):
+                if self._installed:
+                    self._installed.install()
                 report, output = self.run_tests(mutant.tests, TIME_LIMIT)
         except PatchDoesNotApply as error:
             return MutantVerdict.BROKEN, str(error)

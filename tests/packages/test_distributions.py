@@ -12,6 +12,7 @@ from devtools.distributions.__main__ import NEEDS_EXTRA
 from devtools.distributions.build import FOLDERS, check_metadata, check_reproducible
 from devtools.distributions.environment import EmptyEnvironment
 from devtools.distributions.installed import check_installed
+from devtools.paths import CHECKOUT
 
 NEEDED = {
     "warren-messaging": {
@@ -51,7 +52,7 @@ def test_the_extra_brings_what_the_operator_needs(installed: Callable[[str], Emp
     assert "topology_operator.manager" in check_installed(environment, "broker-topology")
     printed = environment.run("python", "-m", "topology_operator", "crd")
     assert (printed.returncode, printed.stderr) == (0, "")
-    assert printed.stdout == (FOLDERS["broker-topology"] / "crds" / "topologies.yaml").read_text()
+    assert printed.stdout == (CHECKOUT / FOLDERS["broker-topology"] / "crds" / "topologies.yaml").read_text()
 
 
 def test_the_operator_says_what_it_misses_without_its_extra(installed: Callable[[str], EmptyEnvironment]) -> None:
@@ -62,7 +63,7 @@ def test_the_operator_says_what_it_misses_without_its_extra(installed: Callable[
 
 def test_the_wheel_of_the_library_has_every_migration(distributions: list[Path]) -> None:
     (wheel,) = (file for file in distributions if file.name.startswith("warren_messaging") and file.suffix == ".whl")
-    folder = FOLDERS["warren-messaging"] / "warren_messaging" / "migrations"
+    folder = CHECKOUT / FOLDERS["warren-messaging"] / "warren_messaging" / "migrations"
     expected = {f"warren_messaging/migrations/{file.name}" for file in folder.iterdir()}
     assert expected
     assert expected <= set(zipfile.ZipFile(wheel).namelist())

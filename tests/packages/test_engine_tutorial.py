@@ -10,10 +10,11 @@ from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import remove
 from devtools.distributions.build import FOLDERS
 from devtools.distributions.environment import EmptyEnvironment
+from devtools.paths import CHECKOUT
 from devtools.servers.servers import Servers
 from tests.packages.tutorial import follow
 
-PAGE = (FOLDERS["broker-topology"] / "README.md").read_text()
+PAGE = (CHECKOUT / FOLDERS["broker-topology"] / "README.md").read_text()
 
 
 @pytest.fixture

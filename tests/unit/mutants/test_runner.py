@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import module_origins
 from tests.mutants import pytest_plugin
 from tests.mutants.__main__ import summarize
 from tests.mutants.mutant import Mutant
@@ -55,6 +56,7 @@ def runner(tmp_path: Path) -> MutantRunner:
     servers.write_text(json.dumps({}))
     (tree / "tests" / "mutants").mkdir(parents=True)
     shutil.copy(pytest_plugin.__file__, tree / "tests" / "mutants")
+    shutil.copy(module_origins.__file__, tree / "tests")
     return MutantRunner(tree, servers)
 
 
