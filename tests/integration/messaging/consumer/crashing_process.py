@@ -25,19 +25,31 @@ from services.shared.contracts.orders import (
     OrderShipped,
 )
 from warren_messaging import (
+    BreakerState,
+    CircuitBreaker,
     Effect,
     Event,
     EventData,
     Handlers,
+    LogTelemetry,
     Publisher,
+    RateLimit,
     RelaySettings,
+    RetryPolicy,
     Service,
     ServiceSettings,
     Transaction,
+    TransientError,
 )
+from warren_messaging.consumer.batch import BatchRunner
+from warren_messaging.consumer.rate_limiter import RateLimiter
 from warren_messaging.consumer.settlement import Settlement
 from warren_messaging.outbox import outbox as outbox_module
-from warren_messaging.postgres import scheduled
+from warren_messaging.postgres import rate_limit, scheduled
+
+FAILURES = 4
+"""Failed calls that open the circuit breaker."""
+RATE_LIMIT = RateLimit("gateway", per_second=50, burst=1)
 
 
 class CrashSettings(msgspec.Struct):
@@ -47,6 +59,8 @@ class CrashSettings(msgspec.Struct):
     crash_point: str | None = None
     seconds: float = 0.0
     """Duration of a handler, and until a scheduled message is due."""
+    unavailable: Path | None = None
+    """While this file exists, each call fails."""
 
 
 def die() -> None:
@@ -65,25 +79,30 @@ def crash_before(kind: Any, method: str, when: Callable[[Any], bool] = lambda _:
     setattr(kind, method, wrapped)
 
 
-def crash_after_publishing() -> None:
-    publish = Publisher.publish
-
-    async def wrapped(self: Publisher, messages: Any) -> None:
-        await publish(self, messages)
-        die()
-
-    Publisher.publish = wrapped  # type: ignore[method-assign]
-
-
-def crash_after(module: Any, function: str) -> None:
-    """Kill the process after the first call of a module's function."""
-    original = getattr(module, function)
+def crash_after(owner: Any, function: str) -> None:
+    """Kill the process after the first call of the coroutine function."""
+    original = getattr(owner, function)
 
     async def wrapped(*arguments: Any) -> None:
         await original(*arguments)
         die()
 
-    setattr(module, function, wrapped)
+    setattr(owner, function, wrapped)
+
+
+def crash_when_paused() -> None:
+    status = LogTelemetry.status
+
+    def wrapped(self: LogTelemetry, component: str, text: str, *, degraded: bool = True) -> None:
+        status(self, component, text, degraded=degraded)
+        if text.startswith("paused: circuit breaker"):
+            die()
+
+    LogTelemetry.status = wrapped  # type: ignore[method-assign]
+
+
+def crash_when_opening() -> None:
+    LogTelemetry.circuit_breaker = lambda *_: die()  # type: ignore[method-assign]
 
 
 def changes(uow: Transaction) -> bool:
@@ -96,13 +115,21 @@ CRASH_POINTS: dict[str, Callable[[], None]] = {
     "after_deleting": partial(crash_after, scheduled, "delete"),
     "after_storing": partial(crash_after, outbox_module, "_store"),
     "before_publishing": partial(crash_before, Publisher, "publish"),
-    "before_removing": crash_after_publishing,
+    "before_removing": partial(crash_after, Publisher, "publish"),
     "before_acknowledging": partial(crash_before, Settlement, "flush", lambda made: bool(made._noted)),
+    "before_reserving": partial(crash_before, RateLimiter, "_reserve"),
+    "after_reserving": partial(crash_after, rate_limit, "reserve"),
+    "before_recording": partial(crash_before, BatchRunner, "record_failure"),
+    "opening": crash_when_opening,
+    "paused": crash_when_paused,
 }
 CRASH_AFTER_CALLING = "after_calling"
+CRASH_HALF_OPEN = "half_open"
 
 
 def handlers(settings: CrashSettings) -> Handlers[Transaction]:
+    breaker = CircuitBreaker("gateway", failures=FAILURES, open_seconds=0.3)
+
     async def on_order_confirmed(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[EventData]:
         await asyncio.sleep(settings.seconds)
         await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
@@ -130,6 +157,10 @@ def handlers(settings: CrashSettings) -> Handlers[Transaction]:
             calls.write(f"{key}\n")
         if settings.crash_point == CRASH_AFTER_CALLING:
             die()
+        if settings.crash_point == CRASH_HALF_OPEN and breaker.state is BreakerState.HALF_OPEN:
+            die()
+        if settings.unavailable is not None and settings.unavailable.exists():
+            raise TransientError("the gateway is unavailable")
 
     async def complete(event: Event[OrderPaid], key: str, result: None, uow: Transaction) -> Iterable[EventData]:
         await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
@@ -139,7 +170,7 @@ def handlers(settings: CrashSettings) -> Handlers[Transaction]:
         OrderConfirmed: on_order_confirmed,
         OrderShipped: on_order_shipped,
         OrderDeliveryConfirmed: on_order_delivery_confirmed,
-        OrderPaid: Effect(prepare, perform, complete),
+        OrderPaid: Effect(prepare, perform, complete, breaker, RATE_LIMIT),
     }
 
 
@@ -154,5 +185,5 @@ if __name__ == "__main__":
         exchange="order.exchange",
         relay=RelaySettings(lease_seconds=2.0, takeover_seconds=0.2),
     )
-    service.consume("probe.queue", handlers(given))
+    service.consume("probe.queue", handlers(given), retry=RetryPolicy(attempts=3))
     service.run()

@@ -18,7 +18,12 @@ import pytest
 from services.shared.contracts import CATALOGUE, AnyEvent
 from services.shared.contracts.orders import OrderConfirmed, OrderDeliveryConfirmed, OrderPaid, OrderShipped
 from tests.integration.messaging.consumer import crashing_process
-from tests.integration.messaging.consumer.crashing_process import CRASH_AFTER_CALLING, CrashSettings
+from tests.integration.messaging.consumer.crashing_process import (
+    CRASH_AFTER_CALLING,
+    CRASH_HALF_OPEN,
+    FAILURES,
+    CrashSettings,
+)
 from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging import Codec, encode
 from warren_messaging.testing import event_of
@@ -43,7 +48,7 @@ class ProcessRunner:
         self, crash_point: str | None = None, seconds: float = 0.0
     ) -> AsyncIterator[asyncio.subprocess.Process]:
         env = self.env
-        settings = CrashSettings(env.settings(), self._calls, crash_point, seconds)
+        settings = CrashSettings(env.settings(), self._calls, crash_point, seconds, self.unavailable)
         command = [sys.executable, "-m", crashing_process.__name__, msgspec.json.encode(settings, enc_hook=str)]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
         try:
@@ -72,6 +77,11 @@ class ProcessRunner:
     async def announced(self) -> list[AnyEvent]:
         self._arrived += [_codec.decode(message.body) for message in await self.env.drain("announced.queue")]
         return self._arrived
+
+    @property
+    def unavailable(self) -> Path:
+        """While this file exists, each call fails."""
+        return self._calls.with_name("unavailable")
 
     def calls(self) -> list[str]:
         return self._calls.read_text().split()
@@ -173,6 +183,42 @@ async def test_an_effect_killed_between_its_call_and_its_result_is_repeated_unde
     assert runner.calls() == [str(event.logicalid)] * 2
     assert await runner.env.recorded() == [event.logicalid]
     assert len(await runner.announced()) == 1
+
+
+@pytest.mark.parametrize("point", ["before_recording", "opening", "paused", CRASH_HALF_OPEN])
+async def test_a_process_killed_while_its_circuit_breaker_works_uses_up_no_more_attempts(
+    runner: ProcessRunner, point: str
+) -> None:
+    events = [event_of(PAID) for _ in range(12)]
+    runner.unavailable.touch()
+    await runner.env.send(*map(encode, events))
+    await runner.crash(point)
+    failed = await runner.env.sql("SELECT attempts FROM failures")
+    assert sum(row["attempts"] for row in failed) == {"before_recording": 0, "opening": FAILURES - 1}.get(
+        point, FAILURES
+    )
+    runner.unavailable.unlink()
+    async with runner.process():
+        await runner.wait_until_idle(effects=len(events))
+    assert sorted(await runner.env.recorded()) == sorted(event.logicalid for event in events)
+    assert await runner.env.depth("probe.dlq") == 0
+    assert await runner.env.sql("SELECT attempts, state FROM failures") == [(1, "succeeded")] * len(failed)
+
+
+@pytest.mark.parametrize("point", ["before_reserving", "after_reserving", CRASH_AFTER_CALLING])
+async def test_a_process_killed_while_its_calls_wait_for_their_slots_loses_no_message_and_counts_no_failure(
+    runner: ProcessRunner, point: str
+) -> None:
+    events = [event_of(PAID) for _ in range(12)]
+    await runner.env.send(*map(encode, events))
+    await runner.crash(point)
+    reserved = await runner.env.sql("SELECT granted FROM rate_limits")
+    assert bool(reserved) == (point != "before_reserving")
+    async with runner.process():
+        await runner.wait_until_idle(effects=len(events))
+    assert sorted(await runner.env.recorded()) == sorted(event.logicalid for event in events)
+    assert set(runner.calls()) == {str(event.logicalid) for event in events}
+    assert await runner.env.sql("SELECT FROM failures") == []
 
 
 async def test_a_process_killed_repeatedly_at_random_loses_no_event_and_repeats_no_effect(
