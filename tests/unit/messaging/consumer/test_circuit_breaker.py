@@ -25,15 +25,18 @@ class Breaker:
         self.breaker = CircuitBreaker("gateway", clock=self.clock, **settings)  # type: ignore[arg-type]
         self.breaker.telemetry = self.telemetry
 
-    async def call(self, key: str, error: Exception | None = None) -> bool:
-        """Make one call; return whether its failure counts."""
-        call = await self.breaker.admit()
+    async def call(self, key: str, error: Exception | None = None) -> bool | None:
+        """Make one call; return whether its failure counts, None if it is not admitted."""
+        try:
+            call = await self.breaker.admit()
+        except DownstreamUnavailable:
+            return None
         if error is None:
             call.succeeded()
             return False
         return call.failed(key, error)
 
-    async def fail(self, *keys: str) -> list[bool]:
+    async def fail(self, *keys: str) -> list[bool | None]:
         return [await self.call(key, TransientError("busy")) for key in keys]
 
     @property
