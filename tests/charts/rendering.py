@@ -54,6 +54,16 @@ def render(values: Object, name: str = NAME, namespace: str = NAMESPACE) -> list
     return objects(done.stdout)
 
 
+def of_kind(bodies: list[Object], *kinds: str) -> list[Object]:
+    return [body for body in bodies if body["kind"] in kinds]
+
+
+def the(bodies: list[Object], kind: str, name: str) -> Object:
+    """Returns the object of this kind whose name ends with `name`."""
+    (body,) = (each for each in of_kind(bodies, kind) if each["metadata"]["name"].endswith(name))
+    return body
+
+
 def identity(body: Object) -> str:
     metadata = body["metadata"]
     return f"{body['apiVersion']}/{body['kind']}/{metadata.get('namespace', '')}/{metadata['name']}"

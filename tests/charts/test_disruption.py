@@ -3,15 +3,15 @@
 import pytest
 
 from services.registry import HTTP_PROCESSES
-from tests.charts.rendering import CASES, Object, case, containers, pods, render
+from tests.charts.rendering import CASES, Object, case, containers, of_kind, pods, render
 
 MINUTES = 60
 HTTP = {f"warren-{process}" for process in HTTP_PROCESSES}
 BROKER = {"app.kubernetes.io/name": "warren-rabbitmq", "app.kubernetes.io/component": "rabbitmq"}
 
 
-def of_kind(bodies: list[Object], kind: str) -> dict[str, Object]:
-    return {body["metadata"]["name"]: body["spec"] for body in bodies if body["kind"] == kind}
+def specs(bodies: list[Object], kind: str) -> dict[str, Object]:
+    return {body["metadata"]["name"]: body["spec"] for body in of_kind(bodies, kind)}
 
 
 def long_running(bodies: list[Object]) -> dict[str, Object]:
@@ -57,20 +57,20 @@ def three(**values: Object) -> list[Object]:
 
 
 def test_a_budget_allows_one_broker_eviction_at_a_time() -> None:
-    budget = of_kind(three(), "PodDisruptionBudget")["warren-rabbitmq"]
+    budget = specs(three(), "PodDisruptionBudget")["warren-rabbitmq"]
     assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": BROKER}}
 
 
 def test_a_single_broker_has_no_budget() -> None:
-    (spec,) = of_kind(case("default"), "RabbitmqCluster").values()
-    assert "warren-rabbitmq" not in of_kind(case("default"), "PodDisruptionBudget")
+    (spec,) = specs(case("default"), "RabbitmqCluster").values()
+    assert "warren-rabbitmq" not in specs(case("default"), "PodDisruptionBudget")
     assert spec["terminationGracePeriodSeconds"] == 120
     assert "topologySpreadConstraints" not in template_of(case("default"))
 
 
 def template_of(bodies: list[Object]) -> Object:
     """Returns the chart's override of the Cluster Operator's pod template."""
-    (spec,) = of_kind(bodies, "RabbitmqCluster").values()
+    (spec,) = specs(bodies, "RabbitmqCluster").values()
     template: Object = spec["override"]["statefulSet"]["spec"]["template"]["spec"]
     return template
 
@@ -100,22 +100,19 @@ def test_brokers_are_spread_over_nodes() -> None:
 
 
 def test_a_stopping_broker_may_wait_for_a_majority() -> None:
-    (spec,) = of_kind(three(), "RabbitmqCluster").values()
+    (spec,) = specs(three(), "RabbitmqCluster").values()
     assert spec["terminationGracePeriodSeconds"] == 60 * MINUTES
-    (spec,) = of_kind(three(terminationGracePeriodSeconds=7200), "RabbitmqCluster").values()  # type: ignore[arg-type]
+    (spec,) = specs(three(terminationGracePeriodSeconds=7200), "RabbitmqCluster").values()  # type: ignore[arg-type]
     assert spec["terminationGracePeriodSeconds"] == 7200
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_components_with_several_pods_have_a_budget_of_one(name: str) -> None:
-    budgets = of_kind(case(name), "PodDisruptionBudget")
-    scaled = {
-        body["spec"]["scaleTargetRef"]["name"]
-        for body in case(name)
-        if body["kind"] in {"ScaledObject", "HorizontalPodAutoscaler"}
-    }
-    several = scaled | {key for key, spec in of_kind(case(name), "Deployment").items() if spec.get("replicas", 1) > 1}
-    several |= {key for key, spec in of_kind(case(name), "RabbitmqCluster").items() if spec["replicas"] > 1}
+    budgets = specs(case(name), "PodDisruptionBudget")
+    autoscalers = of_kind(case(name), "ScaledObject", "HorizontalPodAutoscaler")
+    scaled = {body["spec"]["scaleTargetRef"]["name"] for body in autoscalers}
+    several = scaled | {key for key, spec in specs(case(name), "Deployment").items() if spec.get("replicas", 1) > 1}
+    several |= {key for key, spec in specs(case(name), "RabbitmqCluster").items() if spec["replicas"] > 1}
     assert budgets.keys() == several
     assert {budget["maxUnavailable"] for budget in budgets.values()} <= {1}
 
@@ -123,7 +120,7 @@ def test_components_with_several_pods_have_a_budget_of_one(name: str) -> None:
 def ending(bodies: list[Object]) -> dict[str, tuple[int, int, int]]:
     """Returns for each service: seconds before SIGTERM, its own limit after it, and Kubernetes' limit for both."""
     found = {}
-    for name, spec in of_kind(bodies, "Deployment").items():
+    for name, spec in specs(bodies, "Deployment").items():
         pod = spec["template"]["spec"]
         container = containers(pod)[-1]
         limit = [int(each["value"]) for each in container.get("env", ()) if each["name"] == "WARREN_SHUTDOWN_SECONDS"]

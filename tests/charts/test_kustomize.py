@@ -14,7 +14,7 @@ from tests.charts.kubectl import kustomize
 from tests.charts.rendering import NEWEST, Object
 
 FOLDER = CHECKOUT / "k8s"
-NAMESPACED_NOT = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
 def built(folder: str) -> list[Object]:
@@ -28,8 +28,8 @@ def identities(objects: list[Object]) -> set[tuple[str, str]]:
 
 
 def test_the_files_match_the_chart() -> None:
-    wanted = manifests.manifests(manifests.rendered(str(program(NEWEST))))
-    stale = [name for name, text in wanted.items() if (FOLDER / name).read_text() != text]
+    expected = manifests.manifests(manifests.rendered(str(program(NEWEST))))
+    stale = [name for name, text in expected.items() if (FOLDER / name).read_text() != text]
     assert stale == [], "make manifests"
 
 
@@ -44,11 +44,11 @@ def test_every_file_is_named_in_its_folder() -> None:
 def test_the_files_have_all_objects_except_those_of_other_hooks() -> None:
     chart = manifests.rendered(str(program(NEWEST)))
     hooks = {key: each["metadata"].get("annotations", {}).get(manifests.HOOK, "") for key, each in enumerate(chart)}
-    wanted = [each for key, each in enumerate(chart) if not hooks[key] or "pre-install" in hooks[key]]
-    left_out = {hooks[key] for key, each in enumerate(chart) if each not in wanted}
+    expected = [each for key, each in enumerate(chart) if not hooks[key] or "pre-install" in hooks[key]]
+    left_out = {hooks[key] for key, each in enumerate(chart) if each not in expected}
     assert left_out == {"pre-delete", "pre-upgrade", "test"}
     found = identities(built("warren")) | identities(built("definitions"))
-    assert found == identities(wanted) | {("Namespace", "warren")}
+    assert found == identities(expected) | {("Namespace", "warren")}
 
 
 def test_the_files_have_no_trace_of_helm() -> None:
@@ -56,9 +56,9 @@ def test_the_files_have_no_trace_of_helm() -> None:
         assert "helm" not in yaml.safe_dump(each["metadata"]).lower(), each["metadata"]["name"]
 
 
-def test_every_object_is_in_the_namespace() -> None:
+def test_every_namespaced_object_is_in_the_namespace() -> None:
     for each in built("warren"):
-        expected = None if each["kind"] in NAMESPACED_NOT else "warren"
+        expected = None if each["kind"] in CLUSTER_SCOPED else "warren"
         assert each["metadata"].get("namespace") == expected, each["metadata"]["name"]
 
 

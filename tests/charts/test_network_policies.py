@@ -60,19 +60,19 @@ def test_network_policies_can_be_disabled() -> None:
 
 
 def test_the_allowed_connections_with_the_chart_s_own_servers() -> None:
-    wanted = {(each, "postgresql", 5432) for each in SERVICES | {"migrations"}}
-    wanted |= {(each, "rabbitmq", 5671) for each in SERVICES}
-    wanted |= {("prometheus", each, 9464) for each in SERVICES | {"operator"}}
-    wanted |= {("prometheus", "rabbitmq", 15692), ("operator", "rabbitmq", 15671)}
-    wanted |= {("email", "sinks", 2525), ("sms", "sinks", 8025), ("smoke", "order-api", 8080)}
-    wanted |= {
+    expected = {(each, "postgresql", 5432) for each in SERVICES | {"migrations"}}
+    expected |= {(each, "rabbitmq", 5671) for each in SERVICES}
+    expected |= {("prometheus", each, 9464) for each in SERVICES | {"operator"}}
+    expected |= {("prometheus", "rabbitmq", 15692), ("operator", "rabbitmq", 15671)}
+    expected |= {("email", "sinks", 2525), ("sms", "sinks", 8025), ("smoke", "order-api", 8080)}
+    expected |= {
         (each, "api server", port)
         for each in ("provision", "removal", "definition", "operator")
         for port in (443, 6443)
     }  # fmt: skip
     # By default the API server may have any address.
-    wanted |= {(source, "internet", port) for source, target, port in wanted if target == "api server"}
-    assert allowed_connections(case("simple")) == wanted
+    expected |= {(source, "internet", port) for source, target, port in expected if target == "api server"}
+    assert allowed_connections(case("simple")) == expected
 
 
 def test_broker_nodes_may_connect_to_each_other() -> None:

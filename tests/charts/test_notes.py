@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from services.registry import HTTP_PROCESSES
-from tests.charts.rendering import CASES, CHART, NEWEST, Object, case, helm
+from tests.charts.rendering import CASES, CHART, NEWEST, Object, case, helm, of_kind, the
 
 
 @cache
@@ -19,18 +19,11 @@ def notes(name: str) -> str:
     return done.stdout.partition("\nNOTES:\n")[2]
 
 
-def named(name: str, kind: str) -> set[str]:
-    return {body["metadata"]["name"] for body in case(name) if body["kind"] == kind}
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_every_port_in_the_notes_exists(name: str) -> None:
-    ports = {
-        body["metadata"]["name"]: {each["port"] for each in body["spec"]["ports"]}
-        for body in case(name)
-        if body["kind"] == "Service"
-    }
-    if name != "simple" and named(name, "RabbitmqCluster"):
+    services = of_kind(case(name), "Service")
+    ports = {body["metadata"]["name"]: {each["port"] for each in body["spec"]["ports"]} for body in services}
+    if name != "simple" and of_kind(case(name), "RabbitmqCluster"):
         ports["warren-rabbitmq"] = {5671, 15671}
     forwards = re.findall(r"port-forward service/(\S+) \d+:(\d+)", notes(name))
     assert {f"warren-{process}" for process in HTTP_PROCESSES} <= {service for service, _ in forwards}
@@ -55,20 +48,13 @@ def test_the_notes_name_remaining_objects_and_their_removal() -> None:
     assert "customresourcedefinition" not in notes("one-operator")
     for body in claims("simple"):
         assert body["metadata"]["labels"]["app.kubernetes.io/instance"] == "warren"
-    (job,) = (
-        body for body in case("simple") if body["kind"] == "Job" and body["metadata"]["name"] == "warren-provision"
-    )
-    (container,) = job["spec"]["template"]["spec"]["containers"]
+    (container,) = the(case("simple"), "Job", "warren-provision")["spec"]["template"]["spec"]["containers"]
     assert f"--label={labels}" in container["args"]
 
 
 def claims(name: str) -> list[Object]:
-    found = [
-        claim
-        for body in case(name)
-        if body["kind"] == "StatefulSet"
-        for claim in body["spec"].get("volumeClaimTemplates", ())
-    ]
+    servers = of_kind(case(name), "StatefulSet")
+    found = [claim for body in servers for claim in body["spec"].get("volumeClaimTemplates", ())]
     assert len(found) == 2
     return found
 
@@ -76,8 +62,7 @@ def claims(name: str) -> list[Object]:
 @pytest.mark.parametrize("name", ["cert-manager", "cert-manager-issuer", "production"])
 def test_the_notes_name_each_secret_of_cert_manager(name: str) -> None:
     (line,) = re.findall(r"delete secret (\S.*)", notes(name))
-    made = {body["spec"]["secretName"] for body in case(name) if body["kind"] == "Certificate"}
-    assert made == set(line.split())
+    assert {body["spec"]["secretName"] for body in of_kind(case(name), "Certificate")} == set(line.split())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -90,15 +75,13 @@ def test_hook_objects_are_deleted_after_the_hook(name: str) -> None:
 
 
 def test_the_topology_is_deleted_first_within_helms_timeout() -> None:
-    (job,) = (
-        body for body in case("default") if body["kind"] == "Job" and body["metadata"]["name"] == "warren-removal"
-    )
+    job = the(case("default"), "Job", "warren-removal")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
     (container,) = job["spec"]["template"]["spec"]["containers"]
     (seconds,) = (int(each.partition("=")[2]) for each in container["args"] if each.startswith("--seconds="))
     assert seconds * (job["spec"]["backoffLimit"] + 1) < 300
     (selector,) = (each.partition("=")[2] for each in container["args"] if each.startswith("--selector="))
-    wanted = dict(each.split("=") for each in selector.split(","))
-    topologies = [body for body in case("default") if body["kind"] == "Topology"]
+    expected = dict(each.split("=") for each in selector.split(","))
+    topologies = of_kind(case("default"), "Topology")
     assert topologies
-    assert all(wanted.items() <= body["metadata"]["labels"].items() for body in topologies)
+    assert all(expected.items() <= body["metadata"]["labels"].items() for body in topologies)

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from devtools.paths import CHECKOUT
-from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, case, helm, objects, pods
+from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, case, helm, objects, of_kind, pods, the
 
 OPERATOR = CHECKOUT / "operator"
 
@@ -20,13 +20,9 @@ def rendered(*namespaces: str) -> list[Object]:
 def rules(bodies: list[Object], *kinds: str) -> dict[str, list[list[Object]]]:
     """Returns the rules of the roles that are bound to the operator, by kind."""
     return {
-        kind: [
-            body["rules"]
-            for body in bodies
-            if body["kind"] == kind and "definition" not in body["metadata"]["name"]
-        ]
+        kind: [body["rules"] for body in of_kind(bodies, kind) if "definition" not in body["metadata"]["name"]]
         for kind in kinds
-    }  # fmt: skip
+    }
 
 
 def test_the_definition_matches_the_operators() -> None:
@@ -35,26 +31,26 @@ def test_the_definition_matches_the_operators() -> None:
 
 
 def test_cluster_wide_rights_match_the_operators() -> None:
-    wanted = list(yaml.safe_load_all((OPERATOR / "rbac/cluster.yaml").read_text()))
-    assert rules(rendered(), "ClusterRole", "Role") == rules(wanted, "ClusterRole", "Role")
+    expected = list(yaml.safe_load_all((OPERATOR / "rbac/cluster.yaml").read_text()))
+    assert rules(rendered(), "ClusterRole", "Role") == rules(expected, "ClusterRole", "Role")
 
 
 def test_rights_in_namespaces_match_the_operators() -> None:
-    wanted = rules(list(yaml.safe_load_all((OPERATOR / "rbac/namespaced.yaml").read_text())), "ClusterRole", "Role")
+    expected = rules(list(yaml.safe_load_all((OPERATOR / "rbac/namespaced.yaml").read_text())), "ClusterRole", "Role")
     bodies = rendered("release", "shop")
     found = rules(bodies, "ClusterRole", "Role")
-    assert found["ClusterRole"] == wanted["ClusterRole"]
-    assert found["Role"] == wanted["Role"] * 2
-    assert {body["metadata"]["namespace"] for body in bodies if body["kind"] == "Role"} == {"ops", "shop"}
+    assert found["ClusterRole"] == expected["ClusterRole"]
+    assert found["Role"] == expected["Role"] * 2
+    assert {body["metadata"]["namespace"] for body in of_kind(bodies, "Role")} == {"ops", "shop"}
 
 
 def test_by_default_an_operator_serves_only_its_own_namespace() -> None:
     bodies = case("default")
     (container,) = next(spec for _, metadata, spec in pods(bodies) if is_operator(metadata))["containers"]
     assert {"name": "TOPOLOGY_OPERATOR_NAMESPACES", "value": "shop"} in container["env"]
-    (role,) = (body for body in bodies if body["kind"] == "Role" and is_operator(body["metadata"]))
+    (role,) = (body for body in of_kind(bodies, "Role") if is_operator(body["metadata"]))
     assert role["metadata"]["namespace"] == "shop"
-    wide = [body for body in bodies if body["kind"] == "ClusterRole" and is_operator(body["metadata"])]
+    wide = [body for body in of_kind(bodies, "ClusterRole") if is_operator(body["metadata"])]
     assert {resource for body in wide for rule in body["rules"] for resource in rule["resources"]} == {
         "topologies", "topologies/status",
     }  # fmt: skip
@@ -87,14 +83,9 @@ def test_every_binding_connects_an_existing_account_and_role(namespaces: tuple[s
 
 
 def test_a_job_with_minimal_rights_updates_the_definition_before_an_upgrade() -> None:
-    (job,) = (body for body in case("default") if body["kind"] == "Job" and "definition" in body["metadata"]["name"])
+    job = the(case("default"), "Job", "-definition")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
-    (role,) = (
-        body
-        for body in case("default")
-        if body["kind"] == "ClusterRole" and body["metadata"]["name"].endswith("-definition")
-    )
-    assert role["rules"] == [
+    assert the(case("default"), "ClusterRole", "-definition")["rules"] == [
         {
             "apiGroups": ["apiextensions.k8s.io"],
             "resources": ["customresourcedefinitions"],

@@ -1,10 +1,6 @@
 """Typical mistakes in values, and the error messages."""
 
-import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,6 +8,8 @@ import pytest
 from tests.charts.helm import RELEASES, Release
 from tests.charts.rendering import CHART, Object, helm
 from tests.kubernetes.api_client import kubeconfig
+from tests.kubernetes.emulator.access import ADMIN
+from tests.kubernetes.emulator.server import ApiServerEmulator
 
 EXTERNAL = {"mode": "external", "external": {"host": "broker.example", "adminSecret": "admin"}}
 BROKER_CIDRS = {"networkPolicy": {"brokerCidrs": ["10.0.0.0/8"]}}
@@ -20,19 +18,19 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
     "a key that is misspelt": ({"rabitmq": {"mode": "simple"}}, ["rabitmq"]),
     "a key inside of a component": ({"components": {"payment": {"replica": 2}}}, ["replica"]),
     "a key of the operator's chart": ({"topology-operator": {"concurency": 2}}, ["concurency"]),
-    "a mode that there is not": ({"rabbitmq": {"mode": "operator"}}, ["rabbitmq", "mode", "clusterOperator", "simple"]),
+    "an unknown mode": ({"rabbitmq": {"mode": "operator"}}, ["rabbitmq", "mode", "clusterOperator", "simple"]),
     "a number in words": ({"default": {"replicas": "two"}}, ["replicas", "integer"]),
-    "a port that there is not": ({"mail": {"port": 70000}}, ["mail", "port"]),
-    "an amount of no unit": ({"rabbitmq": {"storage": "10 GB"}}, ["storage"]),
-    "a network of the newer kind that is none": (
+    "a port out of range": ({"mail": {"port": 70000}}, ["mail", "port"]),
+    "an amount with an unknown unit": ({"rabbitmq": {"storage": "10 GB"}}, ["storage"]),
+    "an invalid IPv6 network": (
         {"networkPolicy": {"apiServer": {"cidrs": ["2001:db8::1::/64"]}}},
         ["cidrs"],
     ),
-    "a number that is not kept as it is written": (
+    "a number that YAML does not keep": (
         {"default": {"environment": {"X": 12345678901234567890}}},
         ["environment.X is a number that YAML does not keep as it is written: put it in quotes"],
     ),
-    "a folder of the chart's own": (
+    "a name of the chart's own folders": (
         {"components": {"payment": {"secrets": {"broker": "x"}}}},
         ["components.payment: a volume or folder of secrets is called broker"],
     ),
@@ -43,12 +41,12 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
         {"topology-operator": {"networkPolicy": {"dns": None}}},
         ["networkPolicy", "dns"],
     ),
-    "a label that is none": ({"default": {"podLabels": {"team": "a b"}}}, ["podLabels", "team"]),
+    "an invalid label": ({"default": {"podLabels": {"team": "a b"}}}, ["podLabels", "team"]),
     "scaling without bounds": (
         {"components": {"own": {"enabled": True, "service": "own", "queue": "q", "autoscaling": {"enabled": True}}}},
         ["components.own.autoscaling: set minimum and maximum"],
     ),
-    "a network that is none": ({"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}}, ["cidrs"]),
+    "an invalid network": ({"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}}, ["cidrs"]),
     "a provider that is not called over TLS": ({"sms": {"url": "http://sms.example"}}, ["url", "https"]),
     "a service without a name": ({"components": {"nameless": {"enabled": True}}}, ["nameless", "service"]),
     "an external broker without an address": (
@@ -70,11 +68,11 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
         {"mail": {"credentialsSecret": "smtp"}, "sms": {"tokenSecret": "sms"}},
         ["mail.credentialsSecret is set and mail.host is empty", "sms.tokenSecret is set and sms.url is empty"],
     ),
-    "two at one host": (
+    "two public components at one host": (
         {"ingress": {"enabled": True, "host": "a.example"}, "components": {"audit": {"public": True}}},
         ["components audit, order-api are public: there is one host"],
     ),
-    "an address without the mode": (
+    "an address of an external broker without the mode external": (
         {"rabbitmq": {"external": {"host": "broker.example"}}},
         ["rabbitmq.external.host is set, but rabbitmq.mode is clusterOperator"],
     ),
@@ -90,25 +88,28 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
     ),
     "HTTP that scales on a queue": (
         {"components": {"order-api": {"autoscaling": {"enabled": True, "backlogSeconds": 10}}}},
-        ["components.order-api.autoscaling: what answers HTTP does not scale on the depth of a queue"],
+        ["components.order-api.autoscaling: a process with HTTP does not scale on the depth of a queue"],
     ),
     "a consumer without a rate": (
         {"components": {"payment": {"autoscaling": {"enabled": True, "messagesPerSecond": None}}}},
         ["components.payment.autoscaling: a consumer needs backlogSeconds"],
     ),
-    "no time to end": (
+    "a grace period that is too short": (
         {"components": {"payment": {"terminationGracePeriodSeconds": 5}}},
         ["payment.terminationGracePeriodSeconds is 5: with preStopSeconds 8 a pod needs at least 15 seconds"],
     ),
-    "a test of what is off": ({"components": {"order-api": {"enabled": False}}}, ["components.order-api is off"]),
+    "a smoke test of a disabled component": (
+        {"components": {"order-api": {"enabled": False}}},
+        ["components.order-api is off"],
+    ),
 }
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_wrong_value_is_refused_with_its_name(mistake: str, release: object) -> None:
+def test_a_wrong_value_is_refused_with_its_name(mistake: str, release: Release) -> None:
     values, messages = MISTAKES[mistake]
-    done = helm(release, "template", "warren", CHART, values=values)  # type: ignore[arg-type]
+    done = helm(release, "template", "warren", CHART, values=values)
     assert done.returncode != 0
     for words in messages:
         assert words in done.stderr, done.stderr
@@ -130,70 +131,19 @@ def test_a_release_name_that_is_no_valid_service_name_is_refused(name: str, rele
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.version)
-def test_a_second_release_in_a_namespace_is_refused(release: Release, tmp_path: Path) -> None:
-    with api_server("first") as url:
-        config = kubeconfig(tmp_path, url, "token", None)
-        flags = [
-            "--kubeconfig",
-            str(config),
-            "--namespace",
-            "shop",
-            "--dry-run=server",
-            "--disable-openapi-validation",
-        ]
-        second = helm(release, "template", "second", CHART, *flags)
-        assert second.returncode != 0
-        assert "namespace shop holds release first of this chart" in second.stderr
-        assert "install this one into a namespace of its own" in second.stderr
-        assert "holds release" not in helm(release, "template", "first", CHART, *flags).stderr, "it counts itself"
-
-
-@contextmanager
-def api_server(instance: str) -> Iterator[str]:
-    """A fake API server for Helm's `lookup`: it has one Deployment of another release of this chart."""
-    labels = {"app.kubernetes.io/name": "warren", "app.kubernetes.io/instance": instance}
+async def test_a_second_release_in_a_namespace_is_refused(release: Release, tmp_path: Path) -> None:
+    labels = {"app.kubernetes.io/name": "warren", "app.kubernetes.io/instance": "first"}
     deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "labels": labels}}
-    kind = {
-        "name": "deployments",
-        "singularName": "",
-        "namespaced": True,
-        "kind": "Deployment",
-        "verbs": ["list", "get"],
-    }
-    apps = {"groupVersion": "apps/v1", "version": "v1"}
-    answers: Object = {
-        "/version": {"major": "1", "minor": "36", "gitVersion": "v1.36.0"},
-        "/api": {"kind": "APIVersions", "versions": []},
-        "/apis": {"kind": "APIGroupList", "groups": [{"name": "apps", "versions": [apps], "preferredVersion": apps}]},
-        "/apis/apps/v1": {"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [kind]},
-        "/apis/apps/v1/namespaces/shop/deployments": {
-            "apiVersion": "apps/v1",
-            "kind": "DeploymentList",
-            "items": [deployment],
-        },
-    }
-
-    class Answers(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = answers.get(self.path.partition("?")[0])
-            body = json.dumps(
-                found or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404}
-            ).encode()
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    async with ApiServerEmulator() as server:
+        server.tokens[""] = ADMIN  # Helm sends no token without TLS
+        server.objects.create("namespaces", "", {"metadata": {"name": "shop"}})
+        server.objects.create("deployments.apps", "shop", deployment)
+        flags = ["--kubeconfig", str(kubeconfig(tmp_path, server.url, "", None)), "--namespace", "shop"]
+        flags += ["--dry-run=server", "--disable-openapi-validation"]
+        first, second = [
+            await asyncio.to_thread(helm, release, "template", name, CHART, *flags) for name in ("first", "second")
+        ]
+    assert second.returncode != 0
+    assert "namespace shop holds release first of this chart" in second.stderr
+    assert "install this one into a namespace of its own" in second.stderr
+    assert "holds release" not in first.stderr

@@ -10,8 +10,9 @@ from msgspec.structs import fields
 
 from services.registry import SERVICE_NAMES
 from services.shared.chassis.settings import ProcessSettings
-from tests.charts.rendering import CASES, Object, case, render
+from tests.charts.rendering import CASES, Object, case, of_kind, render, the
 
+AUTOSCALERS = ("ScaledObject", "HorizontalPodAutoscaler")
 TOLERANCE = 0.1  # an autoscaler ignores a smaller relative difference
 
 
@@ -28,8 +29,8 @@ class Scaler(NamedTuple):
 
     def replicas(self, now: int, messages: float, arriving: float) -> int:
         """Returns the larger demand, by Kubernetes' documented formula for average values."""
-        wanted = max(_demand(now, messages, self.depth), _demand(now, arriving, self.rate))
-        return min(max(wanted, self.minimum), self.maximum)
+        demand = max(_demand(now, messages, self.depth), _demand(now, arriving, self.rate))
+        return min(max(demand, self.minimum), self.maximum)
 
 
 def _demand(now: int, value: float, target: float) -> int:
@@ -40,24 +41,21 @@ def _demand(now: int, value: float, target: float) -> int:
 
 def by_keda(bodies: list[Object]) -> dict[str, Scaler]:
     found = {}
-    for body in bodies:
-        if body["kind"] == "ScaledObject":
-            spec = body["spec"]
-            targets = {each["metadata"]["mode"]: each["metadata"] for each in spec["triggers"]}
-            depth, rate = targets["QueueLength"], targets["MessageRate"]
-            assert depth["queueName"] == rate["queueName"]
-            found[spec["scaleTargetRef"]["name"]] = Scaler(
-                depth["queueName"], spec["minReplicaCount"], spec["maxReplicaCount"], float(depth["value"]),
-                float(rate["value"]),
-            )  # fmt: skip
+    for body in of_kind(bodies, "ScaledObject"):
+        spec = body["spec"]
+        targets = {each["metadata"]["mode"]: each["metadata"] for each in spec["triggers"]}
+        depth, rate = targets["QueueLength"], targets["MessageRate"]
+        assert depth["queueName"] == rate["queueName"]
+        bounds, values = (spec["minReplicaCount"], spec["maxReplicaCount"]), (depth["value"], rate["value"])
+        found[spec["scaleTargetRef"]["name"]] = Scaler(depth["queueName"], *bounds, *map(float, values))
     return found
 
 
 def by_adapter(bodies: list[Object]) -> dict[str, Scaler]:
     found = {}
-    for body in bodies:
-        spec = body.get("spec", {})
-        if body["kind"] == "HorizontalPodAutoscaler" and spec["metrics"][0]["type"] == "External":
+    for body in of_kind(bodies, "HorizontalPodAutoscaler"):
+        spec = body["spec"]
+        if spec["metrics"][0]["type"] == "External":
             depth, rate = (each["external"] for each in spec["metrics"])
             assert depth["target"]["type"] == rate["target"]["type"] == "AverageValue"
             found[spec["scaleTargetRef"]["name"]] = Scaler(
@@ -69,7 +67,7 @@ def by_adapter(bodies: list[Object]) -> dict[str, Scaler]:
 
 # Payment: one pod processes 200 a second and backlogSeconds is 10: targets of 2000 messages and 140 a second.
 @pytest.mark.parametrize(
-    ("now", "messages", "arriving", "wanted"),
+    ("now", "messages", "arriving", "expected"),
     [
         (1, 0, 0, 1),
         (1, 2_000, 0, 1),
@@ -85,10 +83,10 @@ def by_adapter(bodies: list[Object]) -> dict[str, Scaler]:
         (2, 5_000, 700, 5),  # the larger demand counts
     ],
 )
-def test_depth_and_rate_determine_the_number_of_pods(now: int, messages: int, arriving: int, wanted: int) -> None:
+def test_depth_and_rate_determine_the_number_of_pods(now: int, messages: int, arriving: int, expected: int) -> None:
     payment = by_keda(case("keda"))["warren-payment"]
     assert payment == Scaler("payment.queue", 1, 6, 2_000, 140)
-    assert payment.replicas(now, messages, arriving) == wanted
+    assert payment.replicas(now, messages, arriving) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,56 +107,41 @@ def test_keda_and_hpa_have_the_same_targets() -> None:
 @pytest.mark.parametrize("name", ["keda", "hpa", "production", "cert-manager-issuer"])
 def test_one_autoscaler_for_each_deployment_without_replicas(name: str) -> None:
     bodies = case(name)
-    targets = [
-        body["spec"]["scaleTargetRef"]["name"]
-        for body in bodies
-        if body["kind"] in {"ScaledObject", "HorizontalPodAutoscaler"}
-    ]
+    targets = [body["spec"]["scaleTargetRef"]["name"] for body in of_kind(bodies, *AUTOSCALERS)]
     assert len(set(targets)) == len(targets) > 0
-    numbered = {
-        body["metadata"]["name"] for body in bodies if body["kind"] == "Deployment" and "replicas" in body["spec"]
-    }
-    assert not numbered & set(targets)
-    assert set(targets) <= {body["metadata"]["name"] for body in bodies if body["kind"] == "Deployment"}
+    deployments = {body["metadata"]["name"]: body["spec"] for body in of_kind(bodies, "Deployment")}
+    assert not {name for name, spec in deployments.items() if "replicas" in spec} & set(targets)
+    assert set(targets) <= deployments.keys()
 
 
 @pytest.mark.parametrize("name", ["keda", "hpa", "production"])
 def test_http_processes_scale_on_cpu_only(name: str) -> None:
-    (api,) = (
-        body
-        for body in case(name)
-        if body["kind"] == "HorizontalPodAutoscaler" and body["metadata"]["name"] == "warren-order-api"
-    )
-    (metric,) = api["spec"]["metrics"]
+    (metric,) = the(case(name), "HorizontalPodAutoscaler", "warren-order-api")["spec"]["metrics"]
     assert (metric["type"], metric["resource"]["name"]) == ("Resource", "cpu")
 
 
 def test_autoscalers_read_only_consumed_queues() -> None:
     queues = {scaler.queue for scaler in by_keda(case("keda")).values()}
-    declared = {
-        queue for body in case("keda") if body["kind"] == "Topology" for queue in body["spec"].get("queues", {})
-    }
+    declared = {queue for body in of_kind(case("keda"), "Topology") for queue in body["spec"].get("queues", {})}
     assert queues <= declared
     assert declared - queues == {each.replace(".queue", ".dlq") for each in queues} | {"unrouted.queue"}
 
 
 def test_keda_uses_the_scaler_user() -> None:
-    (authentication,) = (body["spec"] for body in case("keda") if body["kind"] == "TriggerAuthentication")
-    assert {each["name"] for each in authentication["secretTargetRef"]} == {"scaler-rabbitmq"}
-    (shared,) = (
-        body["spec"] for body in case("keda") if body["kind"] == "Topology" and body["metadata"]["name"] == "shared"
-    )
-    user = next(each for each in shared["users"].values() if each["secretName"] == "scaler-rabbitmq")
+    (authentication,) = of_kind(case("keda"), "TriggerAuthentication")
+    assert {each["name"] for each in authentication["spec"]["secretTargetRef"]} == {"scaler-rabbitmq"}
+    users = the(case("keda"), "Topology", "shared")["spec"]["users"].values()
+    user = next(each for each in users if each["secretName"] == "scaler-rabbitmq")
     assert "permissions" not in user
     assert user["tags"] == ["management"]
 
 
 def test_all_pools_at_maximum_fit_the_simple_database() -> None:
     """All components at their maximum, plus one more pod each during a rolling update."""
-    (server,) = (body for body in case("keda") if body["kind"] == "StatefulSet")
+    (server,) = of_kind(case("keda"), "StatefulSet")
     arguments = server["spec"]["template"]["spec"]["containers"][0]["args"]
     allowed = next(int(each.partition("=")[2]) for each in arguments if each.startswith("max_connections="))
-    scaled = [body["spec"] for body in case("keda") if body["kind"] in {"ScaledObject", "HorizontalPodAutoscaler"}]
+    scaled = [body["spec"] for body in of_kind(case("keda"), *AUTOSCALERS)]
     most = sum(spec.get("maxReplicaCount", spec.get("maxReplicas")) + 1 for spec in scaled)
     (connections,) = (each for each in fields(ProcessSettings) if each.name == "database_connections")
     each_process = connections.default
@@ -168,8 +151,7 @@ def test_all_pools_at_maximum_fit_the_simple_database() -> None:
 def asked_for(bodies: list[Object]) -> list[Object]:
     return [
         metric["external"]["metric"]["selector"]["matchLabels"]
-        for body in bodies
-        if body["kind"] == "HorizontalPodAutoscaler"
+        for body in of_kind(bodies, "HorizontalPodAutoscaler")
         for metric in body["spec"]["metrics"]
         if metric["type"] == "External"
     ]
@@ -180,8 +162,8 @@ def labels_given(bodies: list[Object]) -> list[Object]:
     return [
         {each["targetLabel"]: each["replacement"] for each in endpoint["relabelings"]}
         | {"namespace": body["metadata"]["namespace"]}
-        for body in bodies
-        if body["kind"] == "PodMonitor" and "operator" not in body["metadata"]["name"]
+        for body in of_kind(bodies, "PodMonitor")
+        if "operator" not in body["metadata"]["name"]
         for endpoint in body["spec"]["podMetricsEndpoints"]
     ]
 
@@ -219,13 +201,12 @@ def test_metrics_of_an_external_broker_are_selected_by_its_labels() -> None:
 
 def test_connection_limits_follow_the_number_of_pods() -> None:
     """Connections for the largest number of pods and one more during an update, doubled."""
-    values = yaml.safe_load(CASES["default"].read_text()) if "default" in CASES else {}
+    values = yaml.safe_load(CASES["default"].read_text()) or {}
     scaled = {"payment": {"autoscaling": {"enabled": True, "maximum": 40}}, "email": {"replicas": 9}}
     bodies = render(values | {"components": scaled})
     users = {
         name: user["limits"]["maxConnections"]
-        for body in bodies
-        if body["kind"] == "Topology"
+        for body in of_kind(bodies, "Topology")
         for name, user in (body["spec"].get("users") or {}).items()
     }
     assert (users["payment"], users["email"], users["sms"], users["order"]) == (4 * 41, 4 * 10, 30, 60)

@@ -1,10 +1,11 @@
 """Each pod mounts only its own Secrets, and roles are minimal."""
 
 import pytest
+import yaml
 
 from services.migrate import SCHEMAS
 from services.registry import HTTP_PROCESSES, SERVICES
-from tests.charts.rendering import CASES, Object, case, containers, identity, pods
+from tests.charts.rendering import CASES, Object, case, containers, identity, of_kind, pods, the
 
 TOKEN_KEY = {"token-key"}
 SERVICE = {
@@ -85,33 +86,27 @@ def test_no_role_has_wildcards(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_services_have_no_rights(name: str) -> None:
-    bound = {
-        subject["name"]
-        for body in case(name)
-        if body["kind"].endswith("Binding")
-        for subject in body["subjects"]
-    }  # fmt: skip
-    wanted = {"warren-provision", "warren-removal", "warren-topology-operator", "warren-topology-operator-definition"}
+    bindings = of_kind(case(name), "RoleBinding", "ClusterRoleBinding")
+    bound = {subject["name"] for body in bindings for subject in body["subjects"]}
+    expected = {"warren-provision", "warren-removal", "warren-topology-operator", "warren-topology-operator-definition"}
     if name == "one-operator":
-        wanted = {"warren-provision", "warren-removal"}
-    assert bound == wanted
+        expected = {"warren-provision", "warren-removal"}
+    assert bound == expected
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_provision_role_names_exactly_its_secrets(name: str) -> None:
-    import yaml
-
     (manifest,) = (
         yaml.safe_load(body["data"]["secrets.yaml"])
-        for body in case(name)
-        if "secrets.yaml" in (body.get("data") or {})
+        for body in of_kind(case(name), "ConfigMap")
+        if "secrets.yaml" in body["data"]
     )
-    (role,) = (body for body in case(name) if identity(body).endswith("/Role/shop/warren-provision"))
+    role = the(case(name), "Role", "warren-provision")
     authority = {manifest["authority"]} if "authority" in manifest else set()
     named = {
         each for rule in role["rules"] if rule["resources"] == ["secrets"] for each in rule.get("resourceNames", ())
     }
     assert named == {*manifest["certificates"], *manifest["passwords"]} | authority
-    certified = {body["metadata"]["name"] for body in case(name) if body["kind"] == "Certificate"}
+    certified = {body["metadata"]["name"] for body in of_kind(case(name), "Certificate")}
     assert not certified & manifest["certificates"].keys()
     assert bool(certified) == name.startswith("cert-manager") or name == "production"

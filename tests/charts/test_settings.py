@@ -3,7 +3,7 @@
 import pytest
 
 from services.registry import PROCESSES, SERVICE_NAMES
-from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, containers, helm, objects, pods, render
+from tests.charts.rendering import NEWEST, OPERATOR_CHART, Object, containers, helm, objects, of_kind, pods, render
 
 POD: Object = {
     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
@@ -63,7 +63,7 @@ def test_custom_labels_do_not_change_selectors() -> None:
 
 
 def cluster(**rabbitmq: object) -> Object:
-    return next(body for body in render({"rabbitmq": rabbitmq}) if body["kind"] == "RabbitmqCluster")
+    return next(iter(of_kind(render({"rabbitmq": rabbitmq}), "RabbitmqCluster")))
 
 
 def test_pod_settings_apply_to_clustered_brokers() -> None:
@@ -106,7 +106,7 @@ def test_a_component_may_have_additional_environment_volumes_and_constraints() -
 def images(values: Object) -> set[str]:
     bodies = render(values)
     found = {each["image"] for _, _, spec in pods(bodies) for each in containers(spec)}
-    return found | {body["spec"]["image"] for body in bodies if body["kind"] == "RabbitmqCluster"}
+    return found | {body["spec"]["image"] for body in of_kind(bodies, "RabbitmqCluster")}
 
 
 @pytest.mark.parametrize("prefix", ["warren", "registry.example:5000/warren", "localhost/warren"])
@@ -119,8 +119,8 @@ def test_one_registry_applies_to_every_image(prefix: str) -> None:
     ours = {f"mirror.example/warren/{name}:1" for name in (*SERVICE_NAMES, "tools", "operator")}
     assert images(values) == ours | {"mirror.example/rabbitmq:4.3-management", "mirror.example/postgres:18"}
     for name, _, spec in pods(render(values)):
-        wanted = [{"name": "mirror"}] if "topology-operator" in name else [{"name": "mirror"}, {"name": "own"}]
-        assert spec["imagePullSecrets"] == wanted, name
+        expected = [{"name": "mirror"}] if "topology-operator" in name else [{"name": "mirror"}, {"name": "own"}]
+        assert spec["imagePullSecrets"] == expected, name
 
 
 def test_an_image_may_be_named_by_its_digest() -> None:
@@ -174,10 +174,9 @@ def test_names_that_look_like_other_yaml_types_stay_text() -> None:
     assert all(isinstance(body["metadata"]["name"], str) for body in bodies)
     assert {body["metadata"]["namespace"] for body in bodies if "namespace" in body["metadata"]} == {"456"}
     assert {body["metadata"]["labels"]["app.kubernetes.io/instance"] for body in bodies} == {"true"}
-    (scaled,) = (body["spec"] for body in bodies if body["kind"] == "ScaledObject")
-    assert {(each["metadata"]["queueName"], each["metadata"]["vhostName"]) for each in scaled["triggers"]} == {
-        ("a: b", "123")
-    }
+    (scaled,) = of_kind(bodies, "ScaledObject")
+    triggers = [each["metadata"] for each in scaled["spec"]["triggers"]]
+    assert {(each["queueName"], each["vhostName"]) for each in triggers} == {("a: b", "123")}
 
 
 def test_ipv4_and_ipv6_networks_are_accepted() -> None:
@@ -188,8 +187,7 @@ def test_ipv4_and_ipv6_networks_are_accepted() -> None:
     }
     found = {
         peer["ipBlock"]["cidr"]
-        for body in render(values)
-        if body["kind"] == "NetworkPolicy"
+        for body in of_kind(render(values), "NetworkPolicy")
         for rule in body["spec"].get("egress", ())
         for peer in rule["to"]
         if "ipBlock" in peer
@@ -205,7 +203,7 @@ def test_resource_amounts_are_accepted_in_every_form(amount: object) -> None:
         "topology-operator": {"resources": {"limits": {"cpu": amount}}},
     }
     bodies = render(values)
-    (broker,) = (body["spec"] for body in bodies if body["kind"] == "RabbitmqCluster")
+    (broker,) = (body["spec"] for body in of_kind(bodies, "RabbitmqCluster"))
     assert broker["resources"]["limits"]["cpu"] == broker["persistence"]["storage"] == str(amount)
 
 

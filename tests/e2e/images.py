@@ -11,29 +11,30 @@ from tests.e2e.kubectl import Kubectl, Object
 from tests.e2e.progress import wait
 from tests.e2e.settings import Settings
 
-NEXT = "-next"
+NEXT_SUFFIX = "-next"
 POD = "images"
 ABSENT = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
-SECONDS = 300.0
+START_SECONDS = 300.0
 
 
 def next_tag(settings: Settings) -> str:
-    return settings.next_tag or settings.tag + NEXT
+    return settings.next_tag or settings.tag + NEXT_SUFFIX
 
 
-def load(settings: Settings, own: bool, images: Sequence[str]) -> list[str]:
-    """Load `images` and the next version of Warren's own; return all of them. Raises CommandFailed."""
-    former = [image for image in images if _is_ours(settings, image)]
-    newer = {image: f"{image.removesuffix(settings.tag)}{next_tag(settings)}" for image in former}
-    if not settings.next_tag and (own or settings.load):
-        for image, following in newer.items():
-            run([settings.docker, "tag", image, following])
+def load(settings: Settings, own_cluster: bool, images: Sequence[str]) -> list[str]:
+    """Load `images` and the next version of Warren's, if the cluster is `own_cluster` (kind) or a command for that
+    is set; return all of them. Raises CommandFailed."""
+    ours = [image for image in images if _is_ours(settings, image)]
+    newer = {image: f"{image.removesuffix(settings.tag)}{next_tag(settings)}" for image in ours}
+    if not settings.next_tag and (own_cluster or settings.load):
+        for image, newer_image in newer.items():
+            run([settings.docker, "tag", image, newer_image])
     everything = [*images, *newer.values()]
     for image in everything:
         if settings.load:
             run(["sh", "-c", settings.load], environment=os.environ | {"IMAGE": image}, seconds=900)
         # A kind node pulls a published image itself if Docker does not have it.
-        elif own and (_is_ours(settings, image) or _has(settings, image)):
+        elif own_cluster and (_is_ours(settings, image) or _has(settings, image)):
             run([settings.kind, "load", "docker-image", image, "--name", NAME], seconds=900)
     return everything
 
@@ -44,7 +45,7 @@ def require(kubectl: Kubectl, nodes: Sequence[str], images: Sequence[str]) -> No
     kubectl.apply(*(_manifest(name, node, images) for name, node in pods.items()))
     try:
         for name, node in pods.items():
-            wait(lambda: _has_started(kubectl.get("pod", name)), f"{node} has started every image once", SECONDS)  # noqa: B023
+            wait(lambda: _has_started(kubectl.get("pod", name)), f"{node} has started every image once", START_SECONDS)  # noqa: B023
     finally:
         kubectl("delete", "pod", *pods, "--ignore-not-found", "--wait=false", "--grace-period=0")
 

@@ -71,20 +71,20 @@ def _nodes(kubectl: Kubectl) -> list[str]:
 
 def _unknown_kinds(kubectl: Kubectl, rendered: list[Object]) -> Iterator[str]:
     served = {tuple(line.split()[-3::2]) for line in kubectl("api-resources", "--no-headers").splitlines()}
-    wanted = {
+    required = {
         (each["apiVersion"], each["kind"]) for each in rendered if not each["apiVersion"].startswith(OWN_API_GROUP)
     }
-    for version, kind in sorted(wanted - served):
+    for version, kind in sorted(required - served):
         yield f"it does not know {kind} ({version}): install {INSTALLERS.get(kind, 'its definition')} first"
 
 
 def _storage(kubectl: Kubectl, rendered: list[Object]) -> Iterator[str]:
     classes = {each["metadata"]["name"]: each["metadata"] for each in kubectl.items("storageclasses")}
     has_default = any(each.get("annotations", {}).get(DEFAULT_CLASS) == "true" for each in classes.values())
-    for owner, wanted in sorted(_claims(rendered)):
-        if wanted and wanted not in classes:
-            yield f"{owner} needs storage of the class {wanted}, which does not exist"
-        if not wanted and not has_default:
+    for owner, storage_class in sorted(_claims(rendered)):
+        if storage_class and storage_class not in classes:
+            yield f"{owner} needs storage of the class {storage_class}, which does not exist"
+        if not storage_class and not has_default:
             yield f"{owner} needs storage, and no StorageClass is marked as the default"
 
 

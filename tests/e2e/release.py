@@ -198,8 +198,8 @@ class Release:
 
     def wait_complete(self, component: str, seconds: float) -> float:
         """Wait until the component has the desired number of ready pods."""
-        wanted = self.kubectl.get("deployment", f"{self.name}-{component}")["spec"]["replicas"]
-        return self.wait_ready(component, wanted, seconds)
+        replicas = self.kubectl.get("deployment", f"{self.name}-{component}")["spec"]["replicas"]
+        return self.wait_ready(component, replicas, seconds)
 
 
 def _broken(checks: list[Check]) -> list[str]:

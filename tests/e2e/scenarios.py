@@ -48,8 +48,8 @@ def topology(release: Release) -> str:
     """Checks that a queue that is added to a Topology appears at the broker; a removed one disappears."""
     kubectl, queue = release.kubectl, "e2e.queue"
     before = kubectl.get("topology", "shared")
-    wanted = before["spec"]["queues"] | {queue: {"deliveryLimit": -1}}
-    _patch(release, wanted)
+    queues = before["spec"]["queues"] | {queue: {"deliveryLimit": -1}}
+    _patch(release, queues)
     wait(lambda: _holds(release, queue), f"the broker holds {queue}", WAIT_SECONDS)
     _patch(release, {queue: None})
     wait(lambda: not _holds(release, queue), f"{queue} is gone", WAIT_SECONDS)
@@ -108,9 +108,9 @@ def _scaled(release: Release, pods: int) -> float:
 def autoscaling(release: Release) -> list[str]:
     """Targets so low that the customers' rate needs three consumers: each gets 0.7 x 0.3 of it."""
     targets = {"minimum": 1, "maximum": 3, "backlogSeconds": 2, "messagesPerSecond": 0.3 * release.settings.rate}
-    wanted = json.dumps({"enabled": True} | targets)
+    autoscaling = json.dumps({"enabled": True} | targets)
     return [
-        *("--set-json", f"components.payment.autoscaling={wanted}"),
+        *("--set-json", f"components.payment.autoscaling={autoscaling}"),
         *("--set", f"autoscaling.mode={release.settings.scaler}", "--set", "autoscaling.scaleDownSeconds=15"),
     ]
 

@@ -30,13 +30,12 @@ from broker_topology.migration.migrator import CANNOT_MIGRATE
 from broker_topology.planning import rendering
 from broker_topology.planning.plan import PlanStep
 from broker_topology.planning.result import Status, TopologyResult
-from broker_topology.reconciliation.apply import apply, preview
+from broker_topology.reconciliation.apply import apply
 from broker_topology.reconciliation.apply_until_done import apply_until_done
 from broker_topology.reconciliation.owners import disown, owners
 from broker_topology.reconciliation.reconcile import NEVER_PRUNED, reconcile
-from broker_topology.resource.manifests import load, with_strict, with_vhost
+from broker_topology.resource.manifests import load, with_spec, with_vhost
 from broker_topology.resource.model import LoadedTopology
-from broker_topology.rotation.accounts import AccountCredentials
 from broker_topology.rotation.rotator import Rotator
 from broker_topology.rules.validation import check
 
@@ -78,7 +77,7 @@ async def _run(options: Options, usage_error: UsageError) -> int:
     if files and options.vhost:
         topologies = with_vhost(topologies, options.vhost)
     if files and options.strict:
-        topologies = with_strict(topologies)
+        topologies = [with_spec(item, strict=True) for item in topologies]
     if options.command == "check" and not _compares(options):
         return _check_files(topologies, as_json=options.json)
     _check_options(options, usage_error, topologies, files=files)
@@ -92,11 +91,15 @@ async def _run(options: Options, usage_error: UsageError) -> int:
     try:
         if not files:
             return await {"export": _export, "owners": _owners, "disown": _disown}[options.command](api, options)
-        secrets = SecretDirectory(options.secrets_dir or "")
-        run = _with_owner if options.owner else _without_owner
-        return await run(topologies, api, secrets, options)
+        secrets, applies = SecretDirectory(options.secrets_dir or ""), options.command == "apply"
+        result = await (_apply if applies else _compare)(topologies, api, secrets, options)
     finally:
         await api.close()
+    report = _report(topologies, result, options.owner, executed=applies)
+    report.show(as_json=options.json)
+    if not applies:
+        return DIFFERENT if result.plan else DONE
+    return FAILED if result.plan.blocked or report.stuck or result.failures else DONE
 
 
 def _compares(options: Options) -> bool:
@@ -131,65 +134,51 @@ def _check_files(topologies: list[LoadedTopology], *, as_json: bool) -> int:
     return DONE
 
 
-async def _without_owner(
+async def _apply(
     topologies: list[LoadedTopology], api: ManagementApi, secrets: CredentialStore, options: Options
-) -> int:
-    enforce = options.command == "apply"
-    if enforce:
-        result = await apply(topologies, api, secrets, _progress if sys.stderr.isatty() else None, strict=False)
-    else:
-        result = await preview(
-            topologies, api, secrets, strict=False, account_credentials=_any_passwords(topologies, options)
-        )
-    notes = tuple(f"{each}: {UNDECLARED}" for each in result.undeclared_bindings) if result.plan or enforce else ()
-    PlanReport(topologies, result.plan, enforce, notes=notes, warnings=result.warnings).show(as_json=options.json)
-    if enforce:
-        return FAILED if result.plan.blocked else DONE
-    return DIFFERENT if result.plan else DONE
+) -> TopologyResult:
+    progress = _progress if sys.stderr.isatty() else None
+    if not options.owner:
+        return await apply(topologies, api, secrets, progress, strict=False)
+    return await apply_until_done(
+        topologies,
+        owner=options.owner,
+        api=api,
+        secrets=secrets,
+        prune=options.prune,
+        rotate=options.rotate,
+        progress=progress,
+        notify=lambda line: print_error(printable(line)),
+    )
 
 
-async def _with_owner(
+async def _compare(
     topologies: list[LoadedTopology], api: ManagementApi, secrets: CredentialStore, options: Options
-) -> int:
-    enforce = options.command == "apply"
-    if enforce:
-        result = await apply_until_done(
-            topologies,
-            owner=options.owner,
-            api=api,
-            secrets=secrets,
-            prune=options.prune,
-            rotate=options.rotate,
-            progress=_progress if sys.stderr.isatty() else None,
-            notify=lambda line: print_error(printable(line)),
-        )
-    else:
-        account_credentials = _any_passwords(topologies, options) or {
-            name: credentials
-            for item in topologies
-            for name, credentials in (await Rotator(secrets, api).current(item)).items()
-        }
-        result = await reconcile(
-            topologies,
-            owner=options.owner,
-            api=api,
-            secrets=secrets,
-            enforce=False,
-            prune=options.prune,
-            account_credentials=account_credentials,
-        )
-    report = _report(topologies, result, options.owner, executed=enforce)
-    report.show(as_json=options.json)
-    if not enforce:
-        return DIFFERENT if result.plan else DONE
-    return FAILED if result.plan.blocked or report.stuck or result.failures else DONE
+) -> TopologyResult:
+    account_credentials: dict[str, Sequence[Credentials]] = {}
+    for item in topologies:
+        if not options.secrets_dir:  # accept any password: no Secret is there to compare with
+            account_credentials |= {name: (AnyPassword(name),) for name in item.spec.users}
+        elif options.owner:
+            account_credentials.update(await Rotator(secrets, api).current(item))
+    return await reconcile(
+        topologies,
+        owner=options.owner or "",
+        api=api,
+        secrets=secrets,
+        enforce=False,
+        prune=options.prune,
+        account_credentials=account_credentials,
+    )
 
 
 def _report(topologies: list[LoadedTopology], result: TopologyResult, owner: str, *, executed: bool) -> PlanReport:
     retained = result.of(Status.RETAINED)
     kept = tuple(each for each in retained if each.message != NEVER_PRUNED)
     unpruned = len(retained) - len(kept)
-    note = f"{objects(unpruned)} of owner {owner} no longer in the files; --prune removes them"
+    notes = [f"{objects(unpruned)} of owner {owner} no longer in the files; --prune removes them"] if unpruned else []
+    if result.plan or executed:
+        notes += [f"{each}: {UNDECLARED}" for each in result.undeclared_bindings]
     stuck = [each for each in result.of(Status.BLOCKED) if each.message.startswith(CANNOT_MIGRATE)]
     return PlanReport(
         topologies,
@@ -199,7 +188,7 @@ def _report(topologies: list[LoadedTopology], result: TopologyResult, owner: str
         stuck=tuple(stuck) if executed else (),
         migrated=tuple(f"queue {each}" for each in result.migrated),
         failures=result.failures,
-        notes=(note,) if unpruned else (),
+        notes=tuple(notes),
         warnings=result.warnings,
     )
 
@@ -236,12 +225,6 @@ async def _disown(api: ManagementApi, options: Options) -> int:
     else:
         print_line(f"removed the record of {options.owner}; its {objects(count)} have no owner now")
     return DONE
-
-
-def _any_passwords(topologies: list[LoadedTopology], options: Options) -> AccountCredentials:
-    """Accepts any password of the declared users without --secrets-dir: no Secret is there to compare with."""
-    names = [] if options.secrets_dir else [name for item in topologies for name in item.spec.users]
-    return {name: [AnyPassword(name)] for name in names}
 
 
 def _progress(step: PlanStep, done: int, total: int) -> None:

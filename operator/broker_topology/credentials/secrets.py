@@ -99,11 +99,22 @@ async def stored(store: CredentialStore, secret_name: str, name: str) -> Credent
     Raises `SecretError` when it belongs to another user.
     """
     credentials = credentials_in(secret_name, (await store.contents(secret_name)).data)
-    if credentials is not None and not re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", credentials.username):
+    if credentials is not None:
+        check_account(secret_name, name, credentials)
+    return credentials
+
+
+def is_account_of(name: str, username: str) -> bool:
+    """Returns whether a user at the broker is the user `name` of a topology, or a generation of it."""
+    return re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", username) is not None
+
+
+def check_account(secret_name: str, name: str, credentials: Credentials) -> None:
+    """Raises `SecretError` if a credential in the Secret is not of the user `name` of the topology."""
+    if not is_account_of(name, credentials.username):
         raise SecretError(
             f"secret {secret_name} belongs to user {credentials.username}, but the topology names it for {name}"
         )
-    return credentials
 
 
 async def store_if_missing(store: CredentialStore, secret_name: str, credentials: Credentials) -> Credentials | None:

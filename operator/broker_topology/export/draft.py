@@ -39,7 +39,9 @@ class ExportDraft:
         self._observed = observed
         self._vhost = vhost
         self._exclusive = exclusive
-        self.omissions: list[Omission] = []
+        self.omissions = [
+            Omission(f"queue {name}", "it belongs to one connection", is_content=False) for name in sorted(exclusive)
+        ]
         self.bindings = list(self._bindings())
         limits = limit_fields(observed[ObjectKind.VHOST_LIMIT], vhost)
         self._forms: dict[str, dict[str, list[Any]]] = {
@@ -166,11 +168,6 @@ class ExportDraft:
                 if each not in kept:
                     what = f"topic permission of user {name} on exchange {each['exchange']}"
                     self.omissions.append(Omission(what, "the exchange is left out"))
-
-
-def exclusive_queues(names: Collection[str]) -> Iterator[Omission]:
-    for name in sorted(names):
-        yield Omission(f"queue {name}", "it belongs to one connection", is_content=False)
 
 
 def _policy_forms(body: Mapping[str, Any]) -> Forms:

@@ -5,8 +5,6 @@ object that a resource cannot express, or that the broker would refuse today, is
 depend on it; it stays at the broker, and the omission is reported.
 """
 
-from collections.abc import Iterator
-
 import msgspec
 
 from broker_topology.broker.management_api import ManagementApi, path
@@ -14,7 +12,7 @@ from broker_topology.broker.observe import observe
 from broker_topology.credentials.secrets import Credentials
 from broker_topology.errors import InvalidTopology, TopologyError
 from broker_topology.export.documents import documents, text
-from broker_topology.export.draft import ExportDraft, Omission, exclusive_queues
+from broker_topology.export.draft import ExportDraft, Omission
 from broker_topology.findings import Finding, Origin, errors_in
 from broker_topology.planning.state import Key, ObjectKind
 from broker_topology.resource.decode import decode
@@ -52,7 +50,7 @@ async def export(api: ManagementApi, vhost: str, name: str) -> ExportResult:
     queues = await api.get(path("queues", vhost) + "?disable_stats=true&columns=name,exclusive")
     exclusive = {each["name"] for each in queues if each.get("exclusive") is True}
     draft = ExportDraft(observed, vhost, api.username, exclusive)
-    draft.omissions += [*exclusive_queues(exclusive), *await _parameters(api, vhost)]
+    draft.omissions += await _parameters(api, vhost)
     credentials: dict[str, Credentials] = {}
     for item in refine(draft, vhost, name):
         for user_name, user in item.spec.users.items():
@@ -93,10 +91,9 @@ def refine(draft: ExportDraft, vhost: str, name: str) -> list[LoadedTopology]:
         draft.omit_bindings(bindings)
 
 
-async def _parameters(api: ManagementApi, vhost: str) -> Iterator[Omission]:
-    listed = await api.get(path("parameters"))
-    return (
+async def _parameters(api: ManagementApi, vhost: str) -> list[Omission]:
+    return [
         Omission(f"{each['component']} {each['name']}", "a Topology has no fields for it")
-        for each in listed
+        for each in await api.get(path("parameters"))
         if each.get("vhost") == vhost and each["component"] not in KNOWN_PARAMETERS
-    )
+    ]

@@ -4,9 +4,7 @@ The lease is a queue that expires. Its holder declares it with a random number o
 declaration with another number, and renews the lease for the same one.
 """
 
-import secrets
 import time
-from types import TracebackType
 from typing import Self
 
 from broker_topology.broker.management_api import ManagementApi, path
@@ -17,10 +15,6 @@ VALID_SECONDS = 10
 """Much shorter than the expiry: a request can arrive at the broker some time after it was sent."""
 MAX_NUMBER = 2**31 - 1
 REFUSED = 400
-
-
-def new_number() -> int:
-    return secrets.randbelow(MAX_NUMBER)
 
 
 class MigrationLease:
@@ -54,8 +48,6 @@ class MigrationLease:
             raise MigrationBusy("another process is migrating this queue at the moment") from exc
         self._renewed = sent
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None or issubclass(kind, Exception):
             await self._api.delete(self._target)

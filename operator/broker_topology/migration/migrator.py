@@ -5,6 +5,7 @@ another, continues a migration that was interrupted.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from broker_topology.broker.management_api import ManagementApi
 from broker_topology.errors import MigrationBusy, RequestFailed
 from broker_topology.migration import shovel
 from broker_topology.migration.context import MIGRATION_NOTE, HeldObject, MigrationContext
-from broker_topology.migration.lease import MigrationLease, new_number
+from broker_topology.migration.lease import MAX_NUMBER, MigrationLease
 from broker_topology.migration.state import MigrationNames, UnchangedSeconds, read_state, under_way
 from broker_topology.migration.steps import (
     ApiRequest,
@@ -57,7 +58,7 @@ class Migrator:
         self._settle_seconds = settle_seconds
         self._patience_seconds = patience_seconds
         self._clock = clock
-        self._number = new_number() if number is None else number
+        self._number = secrets.randbelow(MAX_NUMBER) if number is None else number
         self._on_request = on_request
         self._notify = notify
         self._fingerprints: dict[tuple[str, str, str], tuple[object, float]] = {}

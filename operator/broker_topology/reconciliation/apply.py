@@ -9,17 +9,11 @@ from broker_topology.errors import ApplyIncomplete
 from broker_topology.planning.result import TopologyResult
 from broker_topology.reconciliation.reconcile import reconcile
 from broker_topology.resource.model import LoadedTopology
-from broker_topology.rotation.accounts import AccountCredentials
 from broker_topology.rules.validation import validate
 
 
 async def preview(
-    topologies: Sequence[LoadedTopology],
-    api: ManagementApi,
-    secrets: CredentialStore,
-    *,
-    strict: bool = True,
-    account_credentials: AccountCredentials | None = None,
+    topologies: Sequence[LoadedTopology], api: ManagementApi, secrets: CredentialStore, *, strict: bool = True
 ) -> TopologyResult:
     """Returns the result that `apply` would have. Writes nothing.
 
@@ -27,9 +21,7 @@ async def preview(
     """
     if strict:
         validate(topologies)
-    return await reconcile(
-        topologies, owner="", api=api, secrets=secrets, enforce=False, account_credentials=account_credentials
-    )
+    return await reconcile(topologies, owner="", api=api, secrets=secrets, enforce=False)
 
 
 async def apply(

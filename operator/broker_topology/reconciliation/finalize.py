@@ -43,9 +43,8 @@ async def finalize(
         observed = await observe(api, record.vhosts)
     await mark_leaderless_queues(api, observed, record.queues_being_declared)
     existing = [(kind, each) for kind, each in record.claims if each in observed[kind]]
-    if resource.spec.deletion_policy == "Retain" or resource.spec.mode == "Plan":
+    if (retain := resource.spec.deletion_policy == "Retain") or resource.spec.mode == "Plan":
         await ownership.remove(api, owner)
-        retain = resource.spec.deletion_policy == "Retain"
         reason = "deletionPolicy: Retain" if retain else "mode: Plan"
         return TopologyResult(Plan(()), _states((each, Status.RETAINED, reason) for each in existing))
     deletion = Deletion(api, observed, record, known.values(), DeletionAllowance.of([resource]), quiet_seconds)
@@ -56,12 +55,9 @@ async def finalize(
         await ownership.remove(api, owner)
     refused = {each.step.object: each.reason for each in done.failures}
     deleted = tuple(step for step in steps if step.object not in {*done.kept, *refused})
-    states = _states(
-        [
-            *((each, Status.RETAINED, reason) for each, reason in done.kept.items()),
-            *((step.object, Status.DELETED, "") for step in deleted),
-        ]
-    ) + tuple(ObjectState.of(each, Status.FAILED, reason) for each, reason in refused.items())
+    states = _states((each, Status.RETAINED, reason) for each, reason in done.kept.items())
+    states += _states((step.object, Status.DELETED, "") for step in deleted)
+    states += _states((each, Status.FAILED, reason) for each, reason in refused.items())
     failures = tuple((title(each.step), each.reason) for each in done.failures)
     return TopologyResult(Plan(deleted), states, failures=failures)
 

@@ -157,14 +157,10 @@ def _yaml_error(exc: Exception) -> str:
 
 def with_vhost(topologies: Iterable[LoadedTopology], vhost: str) -> list[LoadedTopology]:
     """Returns the same resources in another virtual host."""
-    return [_with(item, vhost=vhost) for item in topologies]
+    return [with_spec(item, vhost=vhost) for item in topologies]
 
 
-def with_strict(topologies: Iterable[LoadedTopology]) -> list[LoadedTopology]:
-    """Returns the same resources with `strict: true`."""
-    return [_with(item, strict=True) for item in topologies]
-
-
-def _with(item: LoadedTopology, **fields: Any) -> LoadedTopology:
+def with_spec(item: LoadedTopology, **fields: Any) -> LoadedTopology:
+    """Returns the same resource with other values of these fields of its spec."""
     replace = msgspec.structs.replace
     return replace(item, topology=replace(item.topology, spec=replace(item.spec, **fields)))

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from broker_topology.credentials.secrets import Credentials, CredentialStore, ensured, stored
+from broker_topology.credentials.secrets import Credentials, CredentialStore, ensured, is_account_of, stored
 from broker_topology.findings import Finding, ObjectRef
 from broker_topology.planning.desired import Usernames
 from broker_topology.resource.model import LoadedTopology
-from broker_topology.rotation.credential_set import is_account_of
 
 AccountCredentials = Mapping[str, Sequence[Credentials]]
 """By user of the topology, the credentials of its users at the broker, the current one first."""

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from broker_topology.credentials.secrets import Credentials, generate
+from broker_topology.credentials.secrets import Credentials, generate, is_account_of
 from broker_topology.errors import SecretError
 from broker_topology.resource.objects import Rotation
 
@@ -132,11 +132,6 @@ def next_name(name: str, known: Iterable[str]) -> str:
     pattern = re.compile(rf"{re.escape(name)}\.([0-9]{{1,9}})")
     used = [int(found[1]) for each in known if (found := pattern.fullmatch(each)) is not None]
     return f"{name}.{max(used, default=0) + 1}"
-
-
-def is_account_of(name: str, username: str) -> bool:
-    """Returns whether a user at the broker is a generation of the user `name` of a topology."""
-    return re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", username) is not None
 
 
 def _create(name: str, facts: RotationFacts) -> UpdateSecret:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from broker_topology.broker.management_api import ManagementApi, path
-from broker_topology.credentials.secrets import Credentials, CredentialStore
+from broker_topology.credentials.secrets import Credentials, CredentialStore, check_account
 from broker_topology.errors import InvalidTopology, SecretError
 from broker_topology.planning.result import Status, TopologyResult
 from broker_topology.planning.state import USER_OBJECTS, ObjectKind
@@ -26,7 +26,6 @@ from broker_topology.rotation.credential_set import (
     WaitUntil,
     credential_set,
     decide,
-    is_account_of,
 )
 
 MAX_ATTEMPTS = 5
@@ -108,10 +107,7 @@ class Rotator:
         contents = await self._secrets.contents(secret)
         held = credential_set(secret, contents.data)
         for each in held.accounts:
-            if not is_account_of(name, each.username):
-                raise SecretError(
-                    f"secret {secret} belongs to user {each.username}, but the topology names it for {name}"
-                )
+            check_account(secret, name, each)
         return held, contents.version
 
     async def _advance(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from broker_topology.findings import Finding, ObjectRef
 from broker_topology.resource.model import LoadedTopology
-from broker_topology.resource.objects import SuperStream, User
+from broker_topology.resource.objects import Rotation, SuperStream, User
 from broker_topology.resource.queue_arguments import FIELDS
 from broker_topology.rotation.accounts import name_conflicts
 from broker_topology.rules.queues import argument_errors, argument_warnings
@@ -26,7 +26,7 @@ def setting_findings(item: LoadedTopology) -> Iterator[Finding]:
         yield from _tags(ref, "tags", user.tags)
         if user.rotation is not None:
             yield from name_conflicts(item, name)
-            for where, message in _rotation(user, name):
+            for where, message in _rotation(user, user.rotation, name):
                 yield ref.finding(message, where)
 
 
@@ -36,13 +36,11 @@ def _tags(ref: ObjectRef, where: str, tags: list[str]) -> Iterator[Finding]:
             yield ref.finding("the broker separates tags by commas; write several", f"{where}[{position}]")
 
 
-def _rotation(user: User, name: str) -> Iterator[tuple[str, str]]:
-    if user.rotation is None:
-        return
+def _rotation(user: User, rotation: Rotation, name: str) -> Iterator[tuple[str, str]]:
     if user.credentials == "Import":
         yield "rotation", "rotation generates passwords, and credentials: Import forbids that; remove one of them"
-    if user.rotation.overlap_minutes >= user.rotation.every_hours * 60:
-        hours = user.rotation.every_hours
+    if rotation.overlap_minutes >= rotation.every_hours * 60:
+        hours = rotation.every_hours
         yield "rotation.overlapMinutes", f"is as long as everyHours ({hours}): the previous user would never be removed"
     for position, topic in enumerate(user.topic_permissions):
         if "{username}" in topic.write + topic.read:

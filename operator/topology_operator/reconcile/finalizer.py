@@ -14,6 +14,7 @@ from broker_topology.migration.migrator import Migrator
 from broker_topology.planning.result import Status, TopologyResult
 from broker_topology.planning.state import ObjectKind
 from broker_topology.reconciliation.finalize import finalize
+from broker_topology.resource.manifests import with_spec
 from broker_topology.resource.model import LoadedTopology
 from topology_operator.broker.connection import BrokerConnection
 from topology_operator.broker.management_client import open_management_api
@@ -51,7 +52,7 @@ class Finalizer:
         except InvalidTopology as exc:
             return CleanupResult(f"no clean-up, because the resource is invalid: {exc}", orphaned=True)
         if is_paused(body):  # objects stay, only their ownership ends
-            resource = _retaining(resource)
+            resource = with_spec(resource, deletion_policy="Retain")
         try:
             result = await self._finalize(resource, body, last)
             with contextlib.suppress(KubernetesError, SecretError):  # the Secret is deleted with its namespace
@@ -106,9 +107,3 @@ class Finalizer:
         if left > 0:
             raise CleanupPending(f"waiting up to {round(left)} s more to clean up at the broker: {cause}")
         return CleanupResult(f"no clean-up within {self._timeout:g} s: {cause}", orphaned=True)
-
-
-def _retaining(resource: LoadedTopology) -> LoadedTopology:
-    replace = msgspec.structs.replace
-    topology = resource.topology
-    return replace(resource, topology=replace(topology, spec=replace(topology.spec, deletion_policy="Retain")))

@@ -77,8 +77,8 @@ class ObjectStore:
         """Stores what `change` makes of a copy."""
         before = self.get(key)
         after = change(copy.deepcopy(before))
-        wanted = after.get("metadata", {}).get("resourceVersion")
-        if wanted is not None and wanted != before["metadata"]["resourceVersion"]:
+        expected = after.get("metadata", {}).get("resourceVersion")
+        if expected is not None and expected != before["metadata"]["resourceVersion"]:
             raise StatusError(409, "Conflict", f'{key[0]} "{key[2]}": the object has been modified')
         if status:
             after = before | {"status": after.get("status", {})}

@@ -70,8 +70,8 @@ def _problems(value: Any, before: Any, schema: Object, path: str) -> list[str]:
     assert schema.keys() <= KNOWN, f"{path}: the emulator does not know {schema.keys() - KNOWN}"
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         return []
-    wanted = TYPES[schema["type"]]
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+    expected = TYPES[schema["type"]]
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         return [f"{path}: Invalid value: must be of type {schema['type']}"]
     found = list(_plain(value, schema, path))
     if isinstance(value, dict):

@@ -51,6 +51,7 @@ BUILT_IN = (
     ApiResource(
         "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
     ),
+    ApiResource("apps", "v1", "deployments", "Deployment"),
     ApiResource("rabbitmq.com", "v1beta1", "rabbitmqclusters", "RabbitmqCluster", status=True),
 )
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
@@ -195,7 +196,14 @@ class ApiServerEmulator:
         if verb == "list":
             items = [each for each in self.objects.of(key[0], key[1] or None) if _selects(request, each)]
             metadata = {"resourceVersion": str(self.objects.version)}
-            return web.json_response({"kind": f"{api_resource.kind}List", "metadata": metadata, "items": items})
+            return web.json_response(
+                {
+                    "apiVersion": api_resource.api,
+                    "kind": f"{api_resource.kind}List",
+                    "metadata": metadata,
+                    "items": items,
+                }
+            )
         if verb == "get":
             return web.json_response(self.objects.get(key))
         if verb == "delete":

@@ -137,7 +137,7 @@ def test_warnings_are_printed_and_fail_the_check_only_with_strict(file, capsys):
     assert (out, err.startswith(expected)) == ("", True)
 
 
-def test_findings_as_json(file, capsys):
+def test_findings_are_printed_as_json(file, capsys):
     for spec, code, warning in (
         (BROAD_PERMISSIONS, 0, True),
         (BROAD_PERMISSIONS | {"bindings": [{"source": "no", "queue": "q"}]}, 1, False),

@@ -25,9 +25,9 @@ FIRST, SECOND = Credentials("order.1", "one"), Credentials("order.2", "two")
 BOTH = {"order.1": "hash", "order.2": "hash", "admin": "hash"}
 
 
-def facts(ring: CredentialSet, **changed) -> RotationFacts:
+def facts(held: CredentialSet, **changed) -> RotationFacts:
     return RotationFacts(
-        **({"credential_set": ring, "now": NOW, "rotation": ROTATION, "known": {"order.1": "hash"}} | changed)
+        **({"credential_set": held, "now": NOW, "rotation": ROTATION, "known": {"order.1": "hash"}} | changed)
     )
 
 
@@ -38,21 +38,21 @@ def changed(step) -> CredentialSet:
 
 
 def test_a_new_secret_gets_the_first_generation():
-    ring = changed(decide("order", facts(CredentialSet(), known={"admin": "hash", "orders.7": "hash"})))
-    assert ring.current.username == "order.1" and len(ring.current.password) >= 40
-    assert (ring.rotated_at, ring.pending, ring.previous) == (NOW, None, None)
+    held = changed(decide("order", facts(CredentialSet(), known={"admin": "hash", "orders.7": "hash"})))
+    assert held.current.username == "order.1" and len(held.current.password) >= 40
+    assert (held.rotated_at, held.pending, held.previous) == (NOW, None, None)
 
 
 def test_a_lost_secret_gets_the_next_generation_and_the_last_one_keeps_working():
-    ring = changed(decide("order", facts(CredentialSet(), known={"order": "h0", "order.9": "h9", "order.10": "h10"})))
-    assert ring.current.username == "order.11"
-    assert ring.previous == Credentials("order.10", password_hash="h10")
-    assert credential_set("s", ring.data()) == ring
+    held = changed(decide("order", facts(CredentialSet(), known={"order": "h0", "order.9": "h9", "order.10": "h10"})))
+    assert held.current.username == "order.11"
+    assert held.previous == Credentials("order.10", password_hash="h10")
+    assert credential_set("s", held.data()) == held
 
 
 def test_a_password_of_unknown_age_counts_as_new():
-    ring = changed(decide("order", facts(CredentialSet(Credentials("order", "old")))))
-    assert ring == CredentialSet(Credentials("order", "old"), NOW)
+    held = changed(decide("order", facts(CredentialSet(Credentials("order", "old")))))
+    assert held == CredentialSet(Credentials("order", "old"), NOW)
 
 
 def test_a_rotation_is_due_after_its_hours():
@@ -60,8 +60,8 @@ def test_a_rotation_is_due_after_its_hours():
     assert decide("order", facts(CredentialSet(FIRST, since + timedelta(seconds=1)))) == WaitUntil(
         NOW + timedelta(seconds=1), "order.1 is in use"
     )
-    ring = changed(decide("order", facts(CredentialSet(FIRST, since))))
-    assert (ring.current, ring.rotated_at, ring.pending.username) == (FIRST, since, "order.2")
+    held = changed(decide("order", facts(CredentialSet(FIRST, since))))
+    assert (held.current, held.rotated_at, held.pending.username) == (FIRST, since, "order.2")
 
 
 def test_a_rotation_on_demand_happens_once():
@@ -84,9 +84,9 @@ def test_a_rotation_on_demand_happens_once():
 
 
 def test_the_secret_is_switched_only_after_the_pending_user_has_its_rights():
-    ring = CredentialSet(FIRST, NOW - timedelta(days=9), SECOND)
-    assert decide("order", facts(ring, known=BOTH)) == WaitUntil(None, "order.2 is being given its rights")
-    assert changed(decide("order", facts(ring, known=BOTH, prepared=True))) == CredentialSet(SECOND, NOW, None, FIRST)
+    held = CredentialSet(FIRST, NOW - timedelta(days=9), SECOND)
+    assert decide("order", facts(held, known=BOTH)) == WaitUntil(None, "order.2 is being given its rights")
+    assert changed(decide("order", facts(held, known=BOTH, prepared=True))) == CredentialSet(SECOND, NOW, None, FIRST)
 
 
 @pytest.mark.parametrize(
@@ -101,23 +101,23 @@ def test_the_secret_is_switched_only_after_the_pending_user_has_its_rights():
     ],
 )
 def test_the_previous_user_stays_for_the_overlap_and_a_connected_one_for_two(passed, connected, gone):
-    ring = CredentialSet(SECOND, NOW - passed * OVERLAP, None, FIRST)
-    step = decide("order", facts(ring, known=BOTH, connected=connected))
+    held = CredentialSet(SECOND, NOW - passed * OVERLAP, None, FIRST)
+    step = decide("order", facts(held, known=BOTH, connected=connected))
     if gone:
-        assert changed(step) == CredentialSet(SECOND, ring.rotated_at)
+        assert changed(step) == CredentialSet(SECOND, held.rotated_at)
     else:
         assert isinstance(step, WaitUntil)
-        assert NOW < step.time <= ring.rotated_at + 2 * OVERLAP
+        assert NOW < step.time <= held.rotated_at + 2 * OVERLAP
 
 
 def test_the_next_rotation_waits_until_the_previous_user_is_removed():
-    ring = CredentialSet(SECOND, NOW - timedelta(minutes=1), None, FIRST)
-    assert isinstance(decide("order", facts(ring, requested=NOW, known=BOTH)), WaitUntil)
+    held = CredentialSet(SECOND, NOW - timedelta(minutes=1), None, FIRST)
+    assert isinstance(decide("order", facts(held, requested=NOW, known=BOTH)), WaitUntil)
 
 
 def test_a_begun_rotation_completes_when_rotation_is_turned_off():
-    ring = CredentialSet(FIRST, NOW, SECOND)
-    switched = changed(decide("order", facts(ring, rotation=None, prepared=True)))
+    held = CredentialSet(FIRST, NOW, SECOND)
+    switched = changed(decide("order", facts(held, rotation=None, prepared=True)))
     assert switched.previous == FIRST
     late = facts(switched, rotation=None, now=NOW + timedelta(minutes=10))
     assert changed(decide("order", late)) == CredentialSet(SECOND, NOW)
@@ -136,7 +136,7 @@ def test_no_generation_is_used_twice(known, name):
 
 
 @pytest.mark.parametrize(
-    "ring",
+    "held",
     [
         CredentialSet(),
         CredentialSet(FIRST),
@@ -145,8 +145,8 @@ def test_no_generation_is_used_twice(known, name):
         CredentialSet(SECOND, NOW, None, Credentials("order.1", password_hash="h"), {"note": "kept"}),
     ],
 )
-def test_a_credential_set_is_read_as_it_was_written(ring):
-    assert credential_set("s", ring.data()) == ring
+def test_a_credential_set_is_read_as_it_was_written(held):
+    assert credential_set("s", held.data()) == held
 
 
 def test_an_incomplete_credential_is_ignored_and_a_malformed_time_is_an_error():
@@ -157,22 +157,22 @@ def test_an_incomplete_credential_is_ignored_and_a_malformed_time_is_an_error():
 
 def test_a_connected_process_keeps_its_user_until_the_overlap_is_over():
     """Holds for any order of changes at the broker and steps of the clock."""
-    ring, now, used = CredentialSet(), NOW, []
+    held, now, used = CredentialSet(), NOW, []
     for step in range(200):
         seen = facts(
-            ring,
+            held,
             now=now,
-            known={each.username: "h" for each in ring.accounts},
-            prepared=ring.pending is not None and step % 3 == 0,
+            known={each.username: "h" for each in held.accounts},
+            prepared=held.pending is not None and step % 3 == 0,
             connected=step % 5 == 0,
         )
-        before, decision = ring, decide("order", seen)
+        before, decision = held, decide("order", seen)
         if isinstance(decision, UpdateSecret):
-            ring = decision.credential_set
-            assert before.current is None or before.current in ring.accounts
-            gone = set(before.accounts) - set(ring.accounts)
+            held = decision.credential_set
+            assert before.current is None or before.current in held.accounts
+            gone = set(before.accounts) - set(held.accounts)
             assert all(now >= before.rotated_at + OVERLAP for _ in gone)
-            used += [each.username for each in ring.accounts if each not in before.accounts]
+            used += [each.username for each in held.accounts if each not in before.accounts]
         else:
             now = max(now + timedelta(minutes=1), decision.time or now)
     assert len(used) == len(set(used)) > 10

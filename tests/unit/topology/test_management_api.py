@@ -48,20 +48,20 @@ async def test_a_new_broker_is_accepted(version):
     ],
     ids=["other JSON", "HTML", "404", "503", "redirect", "401", "403"],
 )
-async def test_an_endpoint_that_is_not_a_usable_management_api(overview, error, message):
+async def test_an_endpoint_that_is_not_a_usable_management_api_is_reported(overview, error, message):
     async with fake_management(overview) as url:
         with pytest.raises(error, match=message):
             await ManagementApi(url, "u", "p").wait(0)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "https://broker.invalid:{port}"])
-async def test_an_address_where_no_server_listens(url):
+async def test_an_address_where_no_server_listens_is_reported(url):
     address = url.format(port=free_port())
     with pytest.raises(BrokerUnreachable, match=f"nothing answers at {address}"):
         await ManagementApi(address, "u", "p").wait(0)
 
 
-async def test_a_server_that_does_not_speak_http():
+async def test_a_server_that_does_not_speak_http_is_reported():
     async def greet(_reader, writer):
         writer.write(b"SSH-2.0-hello\r\n")
         await writer.drain()

@@ -56,7 +56,7 @@ def test_malformed_yaml_is_reported_on_one_line_with_its_position(tmp_path):
     ],
     ids=["duplicate key", "Python tag", "not text", "empty", "a list", "nested deeply"],
 )
-def test_files_that_hold_no_topology(tmp_path, content, message):
+def test_a_file_that_holds_no_topology_is_refused(tmp_path, content, message):
     file = tmp_path / "a.yaml"
     file.write_bytes(content)
     with pytest.raises(InvalidTopology, match=message):
@@ -68,7 +68,7 @@ def test_an_empty_folder_is_an_error(tmp_path):
         load([tmp_path])
 
 
-def test_a_missing_file(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InvalidTopology, match=r"none.yaml: cannot be read: No such file or directory"):
         load([tmp_path / "none.yaml"])
 

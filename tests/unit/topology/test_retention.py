@@ -1,4 +1,4 @@
-"""Unwanted objects that are retained, because a message may still need them."""
+"""Objects to delete that are retained, because a message may still need them."""
 
 from broker_topology.planning.state import Key, ObjectKind, empty_state
 from broker_topology.reconciliation.retention import dead_letter_exchanges, retained
@@ -24,9 +24,9 @@ def everything(state):
     return frozenset((kind, key) for kind in ObjectKind for key in state[kind])
 
 
-def kept(state, doomed=None, **full):
+def kept(state, candidates=None, **full):
     reasons = {(Q, Key.of(name, "v")): why for name, why in full.items()}
-    found = retained(everything(state) if doomed is None else doomed, state, reasons)
+    found = retained(everything(state) if candidates is None else candidates, state, reasons)
     return {f"{kind.value} {key.name[0]}": why for (kind, key), why in found.items()}
 
 
@@ -81,18 +81,18 @@ def test_a_parking_lot_behind_a_shared_direct_exchange_goes_with_its_queue():
     state[E][Key.of("dlx", "v")]["type"] = "direct"
     for name in ("stays.dlq", "goes.dlq"):
         state[B][Key.of_binding("v", "dlx", ("queue", name), name, {})] = {}
-    doomed = frozenset(each for each in everything(state) if "goes" in str(each[1].name))
-    assert len(doomed) == 3
-    assert kept(state, doomed) == {}
-    assert set(kept(state, doomed, goes="holds 1 message")) == {"queue goes", "queue goes.dlq", "binding dlx"}
+    candidates = frozenset(each for each in everything(state) if "goes" in str(each[1].name))
+    assert len(candidates) == 3
+    assert kept(state, candidates) == {}
+    assert set(kept(state, candidates, goes="holds 1 message")) == {"queue goes", "queue goes.dlq", "binding dlx"}
     state[E][Key.of("dlx", "v")]["type"] = "topic"  # where a pattern may match
-    assert set(kept(state, doomed)) == {"binding dlx", "queue goes.dlq"}
+    assert set(kept(state, candidates)) == {"binding dlx", "queue goes.dlq"}
 
 
 def test_objects_that_others_use_are_retained():
     state = broker({"e": {}, "theirs": {}}, {"q": {}, "p": {}}, [("e", "queue", "p"), ("theirs", "queue", "q")])
-    doomed = frozenset({(E, Key.of("e", "v")), (Q, Key.of("q", "v"))})
-    assert kept(state, doomed) == {
+    candidates = frozenset({(E, Key.of("e", "v")), (Q, Key.of("q", "v"))})
+    assert kept(state, candidates) == {
         "exchange e": "a binding from it to p stays",
         "queue q": "a binding from exchange theirs to it stays",
     }
@@ -108,7 +108,7 @@ def test_a_pattern_that_python_cannot_evaluate_counts_as_a_match():
     assert "policy p" in kept(broker(queues={"q": {}}, policies={"p": policy}), q="full")
 
 
-def test_dead_letter_exchanges_of_deleted_queues():
-    doomed = frozenset({(Q, Key.of("q", "v"))})
-    assert dead_letter_exchanges(CHAIN[Q], doomed) == {(E, Key.of("dlx", "v"))}
+def test_dead_letter_exchanges_of_deleted_queues_are_found():
+    candidates = frozenset({(Q, Key.of("q", "v"))})
+    assert dead_letter_exchanges(CHAIN[Q], candidates) == {(E, Key.of("dlx", "v"))}
     assert dead_letter_exchanges(CHAIN[Q], frozenset()) == set()

@@ -27,7 +27,7 @@ from broker_topology.rules.routing import RoutingTable, topic_matches
         ("", "", True),
     ],
 )
-def test_topic_patterns(pattern, routing_key, matches):
+def test_a_topic_pattern_matches_as_at_the_broker(pattern, routing_key, matches):
     assert topic_matches(pattern, routing_key) is matches
 
 

@@ -55,7 +55,7 @@ async def test_writing_never_replaces_a_password(tmp_path):
         ({"username": "u", "password": ""}, "password is missing or empty"),
     ],
 )
-async def test_secrets_that_cannot_be_used(tmp_path, files, message):
+async def test_an_unusable_secret_is_refused(tmp_path, files, message):
     (tmp_path / "s").mkdir()
     for name, text in files.items():
         (tmp_path / "s" / name).write_text(text)
@@ -63,7 +63,7 @@ async def test_secrets_that_cannot_be_used(tmp_path, files, message):
         await stored(SecretDirectory(tmp_path), "s", "u")
 
 
-async def test_a_folder_that_cannot_be_written(tmp_path):
+async def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SecretError):
         await ensured(SecretDirectory(tmp_path / "file"), "s", "u")

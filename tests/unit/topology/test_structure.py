@@ -46,7 +46,7 @@ def test_all_findings_come_at_once(findings):
         ({"type": None}, "type: must be one of classic, quorum, stream, not empty"),
     ],
 )
-def test_values_out_of_range(findings, queue, finding):
+def test_values_out_of_range_are_findings(findings, queue, finding):
     expected = [] if finding is None else [f"spec.queues.q.{finding}"]
     assert findings({"queues": {"q": queue}}) == expected
 

@@ -101,7 +101,7 @@ def test_an_exchange_type_of_a_plugin_has_no_form():
         ("Ada.Lovelace_2", "ada-lovelace-2.44b4c546c3caffe368d2-rabbitmq"),
     ],
 )
-def test_names_of_secrets(user, secret):
+def test_a_secret_is_named_after_its_user(user, secret):
     assert secret_name(user) == secret
 
 

@@ -31,7 +31,7 @@ def test_a_reference_may_be_to_another_resource(findings):
     assert findings(queue, DLX) == []
 
 
-def test_dangling_bindings(findings):
+def test_dangling_bindings_are_findings(findings):
     spec = DLX | {
         "bindings": [
             *DLX["bindings"],
@@ -60,11 +60,11 @@ def test_dangling_bindings(findings):
         ({"exchange": "", "routingKey": "lost"}, "deadLetter.routingKey: no Topology declares queue lost"),
     ],
 )
-def test_dead_letters_that_reach_no_queue(findings, dead_letter, finding):
+def test_dead_letters_that_reach_no_queue_are_findings(findings, dead_letter, finding):
     assert findings(with_queue(deadLetter=dead_letter)) == [f"spec.queues.q.{finding}"]
 
 
-def test_a_dead_letter_route_back_to_its_own_queue(findings):
+def test_a_dead_letter_route_back_to_its_own_queue_is_a_finding(findings):
     spec = with_queue(deadLetter={"exchange": "dlx", "routingKey": "self"})
     spec["bindings"] = [{"source": "dlx", "queue": "q", "routingKey": "self"}]
     assert findings(spec) == ["spec.queues.q.deadLetter: leads back to this same queue"]
@@ -78,7 +78,7 @@ def test_a_dead_letter_route_back_to_its_own_queue(findings):
         ("lonely", "no queue is bound to exchange lonely"),
     ],
 )
-def test_alternate_exchanges(findings, alternate, finding):
+def test_an_alternate_exchange_must_lead_to_a_queue(findings, alternate, finding):
     exchanges = DLX["exchanges"] | {"lonely": {"type": "fanout"}}
     exchanges["events"] = {"type": "topic", "alternateExchange": alternate}
     assert findings(DLX | {"exchanges": exchanges}) == [f"spec.exchanges.events.alternateExchange: {finding}"]
@@ -124,7 +124,7 @@ def test_alternate_exchanges(findings, alternate, finding):
         ),
     ],
 )
-def test_queue_arguments_the_broker_refuses_or_ignores(findings, queue, finding):
+def test_queue_arguments_that_the_broker_refuses_or_ignores_are_findings(findings, queue, finding):
     assert findings(with_queue(**queue)) == [f"spec.queues.q.{finding}"]
 
 
@@ -137,7 +137,7 @@ def test_queue_arguments_the_broker_refuses_or_ignores(findings, queue, finding)
         {"arguments": {"x-expires": 60000, "owner": "shop"}, "singleActiveConsumer": True, "deliveryLimit": -1},
     ],
 )
-def test_queue_arguments_the_broker_accepts(findings, queue):
+def test_queue_arguments_that_the_broker_accepts_are_no_findings(findings, queue):
     assert findings(with_queue(**queue)) == []
 
 
@@ -202,7 +202,7 @@ def test_a_user_of_two_virtual_hosts_is_one_user(findings):
         ),
     ],
 )
-def test_users_that_could_not_work_or_could_do_too_much(findings, user, finding):
+def test_users_that_could_not_work_or_could_do_too_much_are_findings(findings, user, finding):
     assert findings(with_user(**user)) == [f"spec.users.u.{finding}"]
 
 
@@ -218,7 +218,7 @@ def test_a_user_that_declares_queues_may_name_them(findings):
     assert findings(with_user(permissions={"configure": reply, "write": reply, "read": reply})) == []
 
 
-def test_names_have_a_length_in_bytes(findings):
+def test_names_of_more_than_255_bytes_are_findings(findings):
     fits, too_long = "ä" * 127 + "a", "ä" * 128
     binding = {"source": "events", "queue": "parking", "routingKey": too_long}
     spec = DLX | {"exchanges": DLX["exchanges"] | {fits: {"type": "fanout"}, too_long: {"type": "fanout"}}}
@@ -227,14 +227,14 @@ def test_names_have_a_length_in_bytes(findings):
     assert findings(spec) == [f"spec.exchanges.{too_long}: {size}", f"spec.bindings[1].routingKey: {size}"]
 
 
-def test_reserved_and_empty_names(findings):
+def test_reserved_and_empty_names_are_findings(findings):
     assert findings({"queues": {"amq.mine": {}, "": {}}}) == [
         "spec.queues.: the name is empty",
         "spec.queues.amq.mine: names beginning with amq. are reserved by the broker",
     ]
 
 
-def test_bindings_with_parts_that_their_exchange_ignores(findings):
+def test_parts_of_a_binding_that_its_exchange_ignores_are_findings(findings):
     exchanges = DLX["exchanges"] | {"by-header": {"type": "headers"}}
     bindings = [
         *DLX["bindings"],

@@ -33,7 +33,7 @@ def refusals(body: Document, before: Document | None = None) -> str:
     return ""
 
 
-def complaints(body: Document) -> list[str]:
+def engine_findings(body: Document) -> list[str]:
     """Returns the engine's findings: of the structure, or, if that is right, of its rules."""
     topology, found = decode(body, Topology, Origin("test"))
     if topology is None:
@@ -57,7 +57,7 @@ def test_the_engine_refuses_what_the_definition_refuses(case: str) -> None:
     body, words = REFUSED[case]
     assert words in refusals(body)
     if case not in {"no broker"}:  # the command line has an option instead
-        assert complaints(body), "the engine accepts what the API server refuses"
+        assert engine_findings(body), "the engine accepts what the API server refuses"
 
 
 def test_each_rule_refuses_a_case() -> None:
