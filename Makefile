@@ -35,6 +35,10 @@ up: $(VENV)/.local ## start everything and keep it running; PORT=8090 moves the 
 down: ## stop what `make up` started, from any terminal
 	@if [ -x $(BIN)/warren ]; then $(BIN)/warren down; else echo 'Nothing runs: there is no environment yet.'; fi
 
+.PHONY: servers
+servers: $(VENV)/.local ## PostgreSQL and RabbitMQ without Docker, with a broker user and a database NAME=coffee
+	@$(BIN)/python -m devtools.servers $(or $(NAME),coffee)
+
 ##@ Check
 
 # Every part runs, whatever the ones before it found, and the tests come last: their summary is the last line.
