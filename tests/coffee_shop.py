@@ -1,7 +1,6 @@
 """A program of another project that uses the messaging library: the files of the tutorial, on servers of the tests."""
 
 import asyncio
-import re
 import secrets
 import ssl
 import subprocess
@@ -15,20 +14,25 @@ from urllib.parse import quote
 import httpx
 
 from devtools.servers.servers import Servers
+from tests.packages.tutorial import BLOCK, COMMAND
 
 TUTORIAL = Path(__file__).resolve().parents[1] / "docs" / "messaging" / "tutorial.md"
 PASSWORD = "secret"  # users and roles belong to the whole server, so all tests use one password
-_BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:
     """The code blocks of the tutorial in a language, in their order."""
-    return [found["text"] for found in _BLOCK.finditer(TUTORIAL.read_text()) if found["language"] == language]
+    return [text for _, found, text in BLOCK.findall(TUTORIAL.read_text()) if found == language]
+
+
+def project_files() -> dict[str, str]:
+    """The files that the tutorial's reader writes."""
+    return {name: text for name, _, text in BLOCK.findall(TUTORIAL.read_text()) if name}
 
 
 def console() -> list[str]:
     """The commands that the tutorial's reader enters, in their order."""
-    return [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
+    return [command for text in blocks("console") for command, _ in COMMAND.findall(text)]
 
 
 class CoffeeShop:
@@ -46,10 +50,8 @@ class CoffeeShop:
         self._variables = variables
 
     def __enter__(self) -> Self:
-        for text in blocks("python"):
-            name = re.match(r"# (\w+\.py)\n", text)
-            assert name, "each Python block of the tutorial begins with a comment with the name of its file"
-            (self.folder / name[1]).write_text(text)
+        for name, text in project_files().items():
+            (self.folder / name).write_text(text)
         self.management("PUT", f"vhosts/{self.vhost}", {})
         self.management("PUT", f"permissions/{self.vhost}/{self.servers.broker.endpoints.admin_username}", ALL)
         self.add_user("coffee", ALL)

@@ -12,10 +12,11 @@ from typing import Any
 import aiormq
 import pytest
 
+from devtools.distributions.build import FOLDERS
 from devtools.distributions.environment import EmptyEnvironment
 from devtools.servers.servers import Servers
 from faults.proxy import Proxies
-from tests.coffee_shop import CoffeeShop, blocks, console, wait_until
+from tests.coffee_shop import CoffeeShop, blocks, console, project_files, wait_until
 from warren_messaging.amqp.pipeline import PublishFrame, send
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.dead_letters.parked_message import COUNT_HEADER
@@ -82,9 +83,15 @@ def waiting(shop: CoffeeShop) -> int:
     return int(shop.sql("SELECT count(*) FROM outbox")[0][0])
 
 
-def test_a_service_is_a_file_of_at_most_30_lines(tmp_path: Path) -> None:
-    service = blocks("python")[0].removeprefix("# coffee.py\n")
-    assert len(service.splitlines()) <= MAX_LINES
+def test_a_service_is_a_file_of_at_most_30_lines() -> None:
+    assert len(project_files()["coffee.py"].splitlines()) <= MAX_LINES
+
+
+def test_the_quick_start_of_the_package_is_the_service_of_the_tutorial() -> None:
+    readme = (FOLDERS["warren-messaging"] / "README.md").read_text()
+    assert f"```python\n{project_files()['coffee.py']}```" in readme
+    commands = [command for command in console() if command.startswith("warren-messaging")]
+    assert "\n".join(commands) in readme
 
 
 def test_the_tutorial_ends_with_one_effect_for_each_order(shop: CoffeeShop, proxies: Proxies) -> None:
