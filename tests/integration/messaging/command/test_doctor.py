@@ -163,3 +163,13 @@ def test_another_user_waiting_events_and_refused_logins_are_named(ready: CoffeeS
         "needs the tag"
         in not_ok(doctor(ready, "--management-url", ready.servers.broker.endpoints.management_url))["management API"]
     )
+
+
+def test_a_broker_that_blocks_publishers_does_not_block_the_doctor(ready: CoffeeShop) -> None:
+    broker = ready.servers.broker
+    broker.rabbitmqctl("set_vm_memory_high_watermark", "0")
+    try:
+        found = not_ok(doctor(ready))
+    finally:
+        broker.rabbitmqctl("set_vm_memory_high_watermark", "0.6")
+    assert found == {"broker answers": "none within 10 s"}

@@ -5,7 +5,8 @@ then because of the queue that does not exist, and only then because of the argu
 rolled back is refused because of the permission, and otherwise has no effect.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
 
 import aio_pika
 from aiormq import exceptions as amqp
@@ -14,8 +15,9 @@ from warren_messaging.amqp.connection import MIN_BROKER_VERSION, BrokerAddress, 
 from warren_messaging.command.check_result import CheckResult, failed, ok, unknown
 from warren_messaging.command.declare import declare_queue, difference
 from warren_messaging.command.queue_rules import problem
-from warren_messaging.command.remedies import APPLY, MANAGEMENT, RECREATE, RIGHTS
+from warren_messaging.command.remedies import ALARMS, APPLY, MANAGEMENT, RECREATE, RIGHTS
 from warren_messaging.command.service_topology import NeededQueue, ServiceTopology
+from warren_messaging.consumer.consumer import RPC_TIMEOUT
 from warren_messaging.errors import BrokerTooOld, MessagingError
 from warren_messaging.sender import service_of_user
 
@@ -35,15 +37,23 @@ async def check_broker(
             yield ok("broker version", f"RabbitMQ {version.decode() if isinstance(version, bytes) else version}")
             yield _sender(address.username, topology)
             for queue in topology.consumed:
-                yield await _may_consume(connection, queue)
-            if topology.announced:
-                yield await _may_publish(connection, topology.exchange, topology.announced)
+                yield await _in_time(_may_consume(connection, queue))
             for needed, attempts in declared:
-                yield await _as_declared(connection, needed, attempts)
+                yield await _in_time(_as_declared(connection, needed, attempts))
+            if topology.announced:  # last: the broker may stop reading from a connection that publishes
+                yield await _in_time(_may_publish(connection, topology.exchange, topology.announced))
     except BrokerTooOld as error:
         yield failed("broker version", error, f"upgrade RabbitMQ to {'.'.join(map(str, MIN_BROKER_VERSION))} or newer")
     except MessagingError as error:
         yield failed("broker connection", error, "correct the address, user or password of the broker, or start it")
+
+
+async def _in_time(check: Awaitable[CheckResult]) -> CheckResult:
+    try:
+        async with asyncio.timeout(RPC_TIMEOUT):
+            return await check
+    except TimeoutError:
+        return failed("broker answers", f"none within {RPC_TIMEOUT:.0f} s", ALARMS)
 
 
 def _sender(username: str, topology: ServiceTopology) -> CheckResult:

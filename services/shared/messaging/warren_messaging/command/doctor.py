@@ -13,6 +13,7 @@ from warren_messaging.command.load import load_service
 from warren_messaging.command.management import ManagementReader
 from warren_messaging.command.management_checks import check_with_management
 from warren_messaging.command.output import print_json
+from warren_messaging.command.remedies import CORRECT_OPTIONS
 from warren_messaging.command.service_topology import service_topology, vhost_of
 from warren_messaging.errors import ConfigurationError
 from warren_messaging.service import Service
@@ -77,7 +78,11 @@ async def _checks(service: Service, options: argparse.Namespace) -> AsyncIterato
         yield failed("settings", error, "set the variables, see the table of settings in the documentation")
         return
     topology = service_topology(service, vhost_of(settings.broker.url))
-    management = _management(options, settings.broker, topology.vhost)
+    management = None
+    try:
+        management = _management(options, settings.broker, topology.vhost)
+    except ConfigurationError as error:
+        yield failed("management API", error, CORRECT_OPTIONS)
     attempts = {consumer.queue: consumer.retry.attempts for consumer in service.consumers}
     declared = [] if management else [(queue, attempts.get(queue.name, 0)) for queue in topology.own.queues]
     async for result in check_broker(settings.broker, topology, declared):

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from warren_messaging.command import doctor, migrations, topology
 from warren_messaging.command.load import ServiceNotFound, load_service
 from warren_messaging.errors import ConfigurationError, MessagingError
+from warren_messaging.service import run
 
 FAILED, WRONG_USAGE = 1, 2
 
@@ -57,12 +58,12 @@ def _failed(reason: object, code: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    service = load_service(options.service)
+    services = [load_service(each) for each in options.services]
     # For a module that configures no logging.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for driver in ("aio_pika", "aiormq"):
         logging.getLogger(driver).setLevel(logging.CRITICAL)  # the library reports lost connections itself
-    service.run()
+    run(*services)
     return 0
 
 
@@ -75,9 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"warren-messaging {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    summary = "run a service until SIGTERM or Ctrl-C, then finish its work"
+    summary = "run services until SIGTERM or Ctrl-C, then finish their work"
     running = commands.add_parser("run", help=summary, description=f"{summary.capitalize()}.")
-    running.add_argument("service", metavar="MODULE:SERVICE")
+    running.add_argument("services", nargs="+", metavar="MODULE:SERVICE", help="several run in one process")
     running.set_defaults(command=_run)
     for command in (migrations, topology, doctor):
         command.add_to(commands)

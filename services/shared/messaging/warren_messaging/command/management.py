@@ -26,7 +26,10 @@ class ManagementReader:
         self._user = login[0]
         self._authorization = "Basic " + base64.b64encode(":".join(login).encode()).decode()
         self._vhost = quote(vhost, safe="")
-        self._tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https") else None
+        try:
+            self._tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https") else None
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"cannot read the CA of the management API from {ca_file}: {error}") from error
 
     async def queue(self, name: str) -> Any | None:
         """Return a queue with its arguments; None if there is no such queue."""

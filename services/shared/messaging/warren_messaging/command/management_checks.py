@@ -6,7 +6,7 @@ from typing import Any
 from warren_messaging.command.check_result import CheckResult, failed, ok
 from warren_messaging.command.management import ManagementReader
 from warren_messaging.command.queue_rules import matches, problems
-from warren_messaging.command.remedies import APPLY, RECREATE
+from warren_messaging.command.remedies import APPLY, CORRECT_OPTIONS, RECREATE
 from warren_messaging.command.service_topology import NeededQueue, ServiceTopology, routing_keys
 from warren_messaging.errors import ConfigurationError
 from warren_messaging.sender import REDRIVE_EXCHANGE
@@ -27,7 +27,7 @@ async def check_with_management(
             yield await _parking_lot(management, consumer.queue, arguments)
             yield await _bindings(management, consumer)
     except ConfigurationError as error:
-        yield failed("management API", error, "correct --management-url or its credentials")
+        yield failed("management API", error, CORRECT_OPTIONS)
 
 
 async def _arguments(management: ManagementReader, queue: str) -> dict[str, Any] | None:

@@ -7,3 +7,5 @@ RECREATE = (
     " Migrate), which moves its messages"
 )
 MANAGEMENT = "check it with --management-url, as a user with the tag `management`"
+ALARMS = "see whether the broker blocks publishers for lack of memory or disk: rabbitmqctl list_connections name state"
+CORRECT_OPTIONS = "correct --management-url or its credentials"
