@@ -29,7 +29,7 @@ class Privacy(Enum):
 
 SINGLE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$(?!\n)"
 """Pattern for user input: no line breaks, terminal controls or bidirectional overrides. (`$` alone allows a last \\n.)
-Events do without it, since a pattern costs more than all other checks together."""
+Events have no pattern, since it would cost more than all other checks together."""
 
 Prose = Annotated[str, Meta(max_length=20_000)]
 Quantity = Annotated[int, Meta(ge=1, le=2**53)]
