@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import asyncpg
+
 from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
@@ -66,6 +68,17 @@ class ServiceDatabase:
         """Run a statement as the owner; table names need their schema."""
         async with self._postgres.connection(self.name) as connection:
             return list(await connection.fetch(statement, *arguments))
+
+    @asynccontextmanager
+    async def connection(self, role: str, database: str | None = None) -> AsyncIterator[Connection]:
+        """Log in as a role for a block, by default in this database."""
+        address = self.address(role)
+        login = {"password": address.password(), "ssl": address.tls(), "database": database}
+        connection = await asyncpg.connect(address.url, **login)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     async def outbox_events(self, service: str) -> list[AnyEvent]:
         """Return all events that the service announced, by outbox position."""

@@ -16,7 +16,7 @@ import broker_topology
 from devtools.errors import LocalError
 from devtools.local import topology
 from devtools.local.topology import TOPOLOGY, VHOST
-from devtools.local.watch import RestartWatch, ServerPart, ServicePart, WatchedPart
+from devtools.local.watch import RestartWatch, ServicePart, WatchedPart
 from devtools.paths import CHECKOUT
 from devtools.ports import remembered_ports
 from devtools.processes.supervisor import ProcessSpec, Supervisor
@@ -103,7 +103,7 @@ class System:
 
     def watch(self, announce: Callable[[str], None], changed: Callable[[], None]) -> RestartWatch:
         """Return the watch that restarts services and servers that end unexpectedly."""
-        parts: dict[str, WatchedPart] = {server.name: ServerPart(server) for server in self.servers.all}
+        parts: dict[str, WatchedPart] = {server.name: server for server in self.servers.all}
         parts |= {name: ServicePart(self.processes, name) for name in self.processes.names}
         return RestartWatch(parts, self.folder, announce, changed)
 

@@ -15,13 +15,12 @@ from typing import Protocol
 from devtools.errors import LocalError
 from devtools.local.instance import RESTART_REQUESTS
 from devtools.processes.supervisor import Supervisor
-from devtools.servers.server import Server
 
 POLL_INTERVAL = 0.1  # seconds
 
 
 class WatchedPart(Protocol):
-    """A service or a server."""
+    """A service (ServicePart) or a server (devtools.servers.server.Server)."""
 
     def failure(self) -> LocalError | None:
         """Return how it ended, if it ended unexpectedly."""
@@ -46,20 +45,6 @@ class ServicePart:
 
     def stop(self) -> None:
         self.supervisor.stop(self.name)
-
-
-@dataclass(frozen=True)
-class ServerPart:
-    server: Server
-
-    def failure(self) -> LocalError | None:
-        return self.server.failure()
-
-    def start(self) -> None:
-        self.server.start()
-
-    def stop(self) -> None:
-        self.server.stop()
 
 
 @dataclass

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -61,18 +60,10 @@ class ServerRuntime(Protocol):
         """Free the resources that only a running server needs."""
 
 
-@dataclass(frozen=True)
-class ServerRuntimes:
-    """The runtime of each server."""
-
-    broker: ServerRuntime
-    postgres: ServerRuntime
-
-
 def choose_runtimes(
     instance_dir: Path, report: ProgressReport, environ: Mapping[str, str] = os.environ
-) -> ServerRuntimes:
-    """Choose runtimes that this machine supports; builds the root or pulls images if necessary.
+) -> tuple[ServerRuntime, ServerRuntime]:
+    """Choose runtimes of broker and database that this machine supports; builds the root or pulls images if necessary.
 
     Raises LocalError for an unknown value of `WARREN_SERVERS`, MachineError or RootError if no runtime is possible.
     """
@@ -105,7 +96,7 @@ def choose_runtimes(
             postgres = _container(instance_dir, "postgres", DATABASE_IMAGE, report)
     assert broker is not None  # noqa: S101 (without Docker the root was built, or an error raised)
     report.status(f"RabbitMQ: {_describe(broker)}; PostgreSQL: {_describe(postgres)}")
-    return ServerRuntimes(broker, postgres)
+    return broker, postgres
 
 
 def _docker_answers() -> bool:

@@ -38,11 +38,11 @@ class Servers:
 
     def start(self) -> None:
         self.instance_dir.mkdir(parents=True, exist_ok=True)
-        runtimes = choose_runtimes(self.instance_dir, self._report)
+        broker, postgres = choose_runtimes(self.instance_dir, self._report)
         certificates = Certificates(self.instance_dir / "certificates")
         ports = remembered_ports(self.instance_dir / "ports.json", ("postgres", *rabbitmq.PORTS))
-        self.postgres = Postgres(runtimes.postgres, self.instance_dir, ports["postgres"], certificates)
-        self.broker = RabbitMQ(runtimes.broker, self.instance_dir, ports, certificates)
+        self.postgres = Postgres(postgres, self.instance_dir, ports["postgres"], certificates)
+        self.broker = RabbitMQ(broker, self.instance_dir, ports, certificates)
         if self._fresh:
             shutil.rmtree(self.instance_dir / "logs", ignore_errors=True)
             for server in self.all:

@@ -224,14 +224,10 @@ async def test_the_log_cannot_be_changed_by_the_service(
 ) -> None:
     sent = event_of(OrderConfirmed(customer="ada"))
     await audit.process(sent)
-    address = db.address("audit")
-    connection = await asyncpg.connect(address.url, password=address.password(), ssl=address.tls())
-    try:
+    async with db.connection("audit") as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement.format(table))
         assert await connection.fetchval("SELECT count(*) FROM events WHERE subject = $1", sent.subject) == 1
-    finally:
-        await connection.close()
 
 
 def _opaque(event: AnyEvent) -> OpaqueEvent:

@@ -1,7 +1,6 @@
 """Migrations wait for the database server, and give each role only the rights that its service needs."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -44,19 +43,13 @@ async def db(servers: Servers, tmp_path: Path) -> AsyncIterator[ServiceDatabase]
         yield db
 
 
-async def login(db: ServiceDatabase, role: str, database: str | None = None) -> asyncpg.Connection:
-    address = db.address(role)
-    tls = ssl.create_default_context(cafile=address.ca_file)
-    password = address.password_file.read_text()
-    return await asyncpg.connect(address.url, database=database, password=password, ssl=tls)
-
-
 async def test_no_password_reaches_the_servers_log(servers: Servers, db: ServiceDatabase) -> None:
     async with servers.postgres.endpoint.connection("postgres") as admin:
         await admin.execute(f'CREATE DATABASE "{db.name}"')
         await admin.execute(f"ALTER DATABASE \"{db.name}\" SET log_statement = 'ddl'")
     await db.prepare("probe")
-    await (await login(db, "probe")).close()
+    async with db.connection("probe"):
+        pass
     log = servers.postgres.log_file.read_text(errors="replace")
     assert 'ROLE "probe" LOGIN PASSWORD \'SCRAM-SHA-256$' in log
     assert db.address("probe").password_file.read_text() not in log
@@ -65,8 +58,7 @@ async def test_no_password_reaches_the_servers_log(servers: Servers, db: Service
 async def test_a_service_role_has_no_rights_outside_its_schema(db: ServiceDatabase) -> None:
     await db.prepare("email", "gateway")
     for role, tables in (("email", ("messaging_migrations", "migrations")), ("gateway", ("migrations",))):
-        connection = await login(db, role)
-        try:
+        async with db.connection(role) as connection:
             for table in tables:
                 assert await connection.fetch(f"SELECT version FROM {table}")  # noqa: S608 - a constant
                 for statement in (
@@ -77,8 +69,7 @@ async def test_a_service_role_has_no_rights_outside_its_schema(db: ServiceDataba
                 ):
                     with pytest.raises(asyncpg.InsufficientPrivilegeError):
                         await connection.execute(statement)
-        finally:
-            await connection.close()
         for database in ("postgres", "template1"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
-                await login(db, role, database)
+                async with db.connection(role, database):
+                    pass

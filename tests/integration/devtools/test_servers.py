@@ -55,8 +55,8 @@ def tls(servers: Servers) -> ssl.SSLContext:
 
 
 async def answers(servers: Servers) -> bool:
-    database = await asyncpg.connect(servers.postgres.endpoint.dsn())
-    await database.close()
+    async with servers.postgres.endpoint.connection():
+        pass
     broker = await aio_pika.connect(servers.broker.endpoints.amqps_url(), ssl_context=tls(servers))
     await broker.close()
     return True
@@ -184,9 +184,8 @@ async def test_a_confirmed_message_and_a_committed_row_survive_a_kill(servers: S
     servers.postgres.start()
 
     assert (servers.broker.endpoints, servers.postgres.endpoint) == before
-    database = await asyncpg.connect(servers.postgres.endpoint.dsn())
-    assert await database.fetchval("SELECT count(*) FROM kept") == 1
-    await database.close()
+    async with servers.postgres.endpoint.connection() as database:
+        assert await database.fetchval("SELECT count(*) FROM kept") == 1
     connection = await aio_pika.connect(servers.broker.endpoints.amqps_url(), ssl_context=tls(servers))
     async with connection:
         queue = await (await connection.channel()).get_queue("kept")
@@ -247,12 +246,12 @@ def test_the_brokers_log_contains_no_part_of_a_malformed_message(servers: Server
         every_property_and_no_content = struct.pack(">HHQH", 60, 0, len(body), 0xFFFC)
         wire.sendall(struct.pack(">BHI", 2, 1, 14) + every_property_and_no_content + b"\xce")
         wire.sendall(frame.marshal(ContentBody(body), 1))
-        answers = b""
-        while b"INTERNAL_ERROR" not in answers:
+        received = b""
+        while b"INTERNAL_ERROR" not in received:
             more = wire.recv(65536)
-            assert more, answers
-            answers += more
-    for _ in range(300):  # the broker writes its log after the answer
+            assert more, received
+            received += more
+    for _ in range(300):  # the broker writes its log after the response
         log = servers.broker.log_file.read_bytes()
         if b"INTERNAL_ERROR" in log or b"decode_properties" in log:
             break

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from devtools.local.instance import Instance
@@ -100,8 +99,5 @@ def test_a_deleted_folder_is_a_new_instance(tmp_path: Path) -> None:
 
 
 async def query(servers: Servers, sql: str) -> object:
-    connection = await asyncpg.connect(servers.postgres.endpoint.dsn())
-    try:
+    async with servers.postgres.endpoint.connection() as connection:
         return await connection.fetchval(sql)
-    finally:
-        await connection.close()

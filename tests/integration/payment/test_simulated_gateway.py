@@ -230,10 +230,6 @@ async def test_an_unreachable_ledger_is_a_gateway_error(db: ServiceDatabase, key
 async def test_the_ledger_belongs_to_the_gateway_and_is_append_only(
     db: ServiceDatabase, role: str, statement: str
 ) -> None:
-    address = db.address(role)
-    connection = await asyncpg.connect(address.url, password=address.password(), ssl=address.tls())
-    try:
+    async with db.connection(role) as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)
-    finally:
-        await connection.close()

@@ -219,13 +219,10 @@ async def test_audit_removes_only_complete_and_old_event_logs(db: ServiceDatabas
             )
     assert await apply(db, "audit", *audit.retention_rules(DAYS)) == [3]
     assert {row[0] for row in await db.sql("SELECT subject FROM audit.events")} == {going_on}
-    service = await asyncpg.connect(db.address("audit").url, password="test-password", ssl=db.address("audit").tls())
-    try:
+    async with db.connection("audit") as service:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await service.execute("DELETE FROM events")
         with pytest.raises(asyncpg.RaiseError, match="at least 180 days"):
             await service.execute("SELECT forget_events(179, '(0,0)', '(9,0)', 100)")
         with pytest.raises(asyncpg.RaiseError):
             await service.execute("SELECT forget_events(NULL, '(0,0)', '(9,0)', 100)")
-    finally:
-        await service.close()
