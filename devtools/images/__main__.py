@@ -5,8 +5,7 @@ import sys
 import time
 
 from devtools.images.base import base
-from devtools.images.docker import Docker
-from devtools.images.errors import ImageError
+from devtools.images.docker import Docker, ImageError
 from devtools.paths import CHECKOUT
 from services.registry import SERVICE_NAMES
 from warren.progress import ProgressReport

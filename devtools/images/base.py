@@ -6,8 +6,7 @@ import tempfile
 from pathlib import Path
 
 from devtools.errors import MachineError
-from devtools.images.docker import Docker
-from devtools.images.errors import ImageError
+from devtools.images.docker import Docker, ImageError
 from devtools.servers.apt_sources import debian_mirrors
 
 # Documentation is not installed, except licences, as in Debian's slim images.

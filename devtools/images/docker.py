@@ -5,9 +5,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from devtools.images.errors import ImageError
-
 TAIL = 25  # lines of a failed build that are shown
+
+
+class ImageError(Exception):
+    """An image could not be made; the message says which, why, and what to do."""
 
 
 class Docker:

@@ -12,8 +12,7 @@ import time
 
 from devtools.images.__main__ import SUITE
 from devtools.images.base import base
-from devtools.images.docker import Docker
-from devtools.images.errors import ImageError
+from devtools.images.docker import Docker, ImageError
 from devtools.paths import CHECKOUT
 from tests.images.checks import CHECKS, CheckFailed
 from tests.images.engine import NoEngine, engine

@@ -3,6 +3,7 @@
 import io
 import json
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -68,19 +69,23 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return seen
 
 
-def warren(monkeypatch: pytest.MonkeyPatch, *arguments: str, columns: int = 60) -> str:
-    text = io.StringIO()
-    console = Console(file=text, width=columns, highlight=False, emoji=False)
-    monkeypatch.setattr(order_actions, "out", console)
-    monkeypatch.setattr(screen, "out", console)
-    assert cli.load(["order", *arguments])() == 0
-    return text.getvalue()
+@pytest.fixture
+def warren(monkeypatch: pytest.MonkeyPatch, requests: list[tuple[str, str]]) -> Callable[..., str]:
+    """Runs `warren order` on a narrow terminal, gives what it printed."""
+
+    def run(*arguments: str) -> str:
+        text = io.StringIO()
+        console = Console(file=text, width=60, highlight=False, emoji=False)
+        monkeypatch.setattr(order_actions, "out", console)
+        monkeypatch.setattr(screen, "out", console)
+        assert cli.load(["order", *arguments])() == 0
+        return text.getvalue()
+
+    return run
 
 
-def test_a_list_has_one_line_an_order_and_fits_a_narrow_terminal(
-    monkeypatch: pytest.MonkeyPatch, requests: list[tuple[str, str]]
-) -> None:
-    heading, first, second = warren(monkeypatch, "list").splitlines()
+def test_a_list_has_one_line_an_order_and_fits_a_narrow_terminal(warren: Callable[..., str]) -> None:
+    heading, first, second = warren("list").splitlines()
     assert max(map(len, (heading, first, second))) <= 60
     assert heading.split() == ["order", "customer", "state", "reason", "total", "age"]
     for word in (r"k1\x1b[2J", "COMPLETED", "1234.56 EUR", "5 h"):
@@ -89,37 +94,36 @@ def test_a_list_has_one_line_an_order_and_fits_a_narrow_terminal(
         assert word in second
 
 
-def test_a_json_list_has_all_fields(
-    monkeypatch: pytest.MonkeyPatch, requests: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    warren(monkeypatch, "list", "--json")
+def test_a_json_list_has_all_fields(warren: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    warren("list", "--json")
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [document.items() >= each.items() for document, each in zip(documents, ORDERS, strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("name", ["12345678", str(WITHOUT_REFERENCE), "000012345678"])
-def test_an_order_is_found_by_the_end_of_its_id(
-    name: str, monkeypatch: pytest.MonkeyPatch, requests: list[tuple[str, str]]
-) -> None:
-    assert str(WITHOUT_REFERENCE) in warren(monkeypatch, "show", name)
+def test_an_order_is_found_by_the_end_of_its_id(name: str, warren: Callable[..., str]) -> None:
+    assert str(WITHOUT_REFERENCE) in warren("show", name)
 
 
 def test_the_history_is_shown_if_the_audit_url_is_known(
-    monkeypatch: pytest.MonkeyPatch, requests: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
+    warren: Callable[..., str],
+    requests: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert "order.created" not in warren(monkeypatch, "show", "12345678")
+    assert "order.created" not in warren("show", "12345678")
     monkeypatch.setenv("WARREN_AUDIT_URL", "http://audit/")
-    printed = warren(monkeypatch, "show", "12345678")
+    printed = warren("show", "12345678")
     assert "0.00 s  order.created" in printed
     assert "1.50 s  inventory.reserved" in printed
     assert requests[-1] == ("GET", f"http://audit/audit/orders/{WITHOUT_REFERENCE}")
-    warren(monkeypatch, "show", "12345678", "--json")
+    warren("show", "12345678", "--json")
     assert json.loads(capsys.readouterr().out)["history"][0]["type"] == "order.created"
 
 
 def test_commands_that_change_an_order_print_json(
-    monkeypatch: pytest.MonkeyPatch, requests: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
+    warren: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in ("cancel", "confirm", "watch"):
-        warren(monkeypatch, command, "12345678", "--json")
+        warren(command, "12345678", "--json")
         assert json.loads(capsys.readouterr().out)["id"] == str(WITHOUT_REFERENCE)

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from devtools.images import base as bases
-from devtools.images.docker import TAIL, Docker
-from devtools.images.errors import ImageError
+from devtools.images.docker import TAIL, Docker, ImageError
 from services.registry import SERVICE_NAMES
 
 ROOT = Path(__file__).resolve().parents[3]
