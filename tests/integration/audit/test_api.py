@@ -40,7 +40,7 @@ async def client(audit: Replica) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_the_hihistory_of_an_order(client: httpx.AsyncClient, audit: Replica) -> None:
+async def test_the_history_of_an_order(client: httpx.AsyncClient, audit: Replica) -> None:
     order_id = uuid4()
     second = event(order_id, 2, time=NOON + timedelta(seconds=2))
     first = event(order_id, 1, time=NOON)

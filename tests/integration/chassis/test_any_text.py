@@ -52,7 +52,7 @@ async def apps(db: ServiceDatabase) -> AsyncIterator[list[Litestar]]:
         guard = AuthGuard(settings, role=STAFF)
         stock: list[ControllerRouterHandler] = [inventory_api.routes(RestockStore(databases["inventory"]), guard)]
         yield [
-            OrderApi(Replica("order", databases["order"], {}, None), settings).app,
+            OrderApi(db, Replica("order", databases["order"], {}, None), settings).app,
             application(stock, title="inventory"),
             application(audit_routes(AuditQueries(databases["audit"]), guard), title="audit"),
         ]

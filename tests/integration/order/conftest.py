@@ -1,5 +1,5 @@
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from services.order.settings import DEFAULT_PRICES_FILE, ApiSettings
 from services.order.store import OrderRepository
 from services.shared.chassis.http.application import application
 from services.shared.chassis.http.auth import AuthGuard
+from services.shared.contracts import AnyEvent
 from tests.service_replica import Replica, ServiceDatabase, replica
 from tests.services import database_fixture, settings_of, two_replicas
 
@@ -25,7 +26,8 @@ from tests.services import database_fixture, settings_of, two_replicas
 class OrderApi:
     """One replica of the process `api`."""
 
-    def __init__(self, parts: Replica, settings: ApiSettings) -> None:
+    def __init__(self, db: ServiceDatabase, parts: Replica, settings: ApiSettings) -> None:
+        self._db = db
         self.parts = parts
         limit = OutboxLimit(parts.database, settings.outbox_limit)
         prices = PriceList.read(DEFAULT_PRICES_FILE)
@@ -49,20 +51,32 @@ class OrderApi:
         assert response.status_code == 202, response.text
         return UUID(response.json()["id"])
 
+    async def read(self, order_id: UUID) -> dict[str, Any]:
+        response = await self.http.get(f"/orders/{order_id}")
+        assert response.status_code == 200
+        return dict(response.json())
 
-Open = Callable[..., Any]
+    async def events(self, order_id: UUID) -> list[AnyEvent]:
+        """The events of an order in the outbox."""
+        return [event for event in await self._db.outbox_events('"order"') if event.subject == order_id]
+
+    async def event_types(self, order_id: UUID) -> list[str]:
+        return [event.type for event in await self.events(order_id)]
+
+
+OpenApi = Callable[..., Awaitable[OrderApi]]
 
 db = database_fixture("order")
 
 
 @pytest.fixture
-async def open_api(db: ServiceDatabase) -> AsyncIterator[Open]:
+async def open_api(db: ServiceDatabase) -> AsyncIterator[OpenApi]:
     """Opens replicas of the process `api` with the given settings."""
 
     @asynccontextmanager
     async def opened(settings: ApiSettings) -> AsyncIterator[OrderApi]:
         async with replica(db, "order", HANDLERS, OrderRepository) as parts:
-            order_api = OrderApi(parts, settings)
+            order_api = OrderApi(db, parts, settings)
             async with order_api.http:
                 yield order_api
 
@@ -75,8 +89,8 @@ async def open_api(db: ServiceDatabase) -> AsyncIterator[Open]:
 
 
 @pytest.fixture
-async def api(open_api: Open) -> OrderApi:
-    return await open_api()  # type: ignore[no-any-return]
+async def api(open_api: OpenApi) -> OrderApi:
+    return await open_api()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -11,8 +9,9 @@ from devtools.servers.servers import Servers
 from services.order.handlers import on_fact
 from services.order.store import OrderRepository, expire_overdue
 from tests.events import RESERVED, SUCCESS
+from tests.integration.order.conftest import OrderApi
 from tests.locks import LockProbe
-from tests.service_replica import Replica, ServiceDatabase, types_of
+from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging import codec
 from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.testing import event_of
@@ -20,11 +19,7 @@ from warren_messaging.testing import event_of
 Workers = tuple[Replica, Replica]
 
 
-async def state(db: ServiceDatabase, order_id: UUID) -> str:
-    return str((await db.sql('SELECT state FROM "order".orders WHERE id = $1', order_id))[0][0])
-
-
-async def test_a_decision_waits_for_the_one_in_progress(db: ServiceDatabase, api: Any, workers: Workers) -> None:
+async def test_a_decision_waits_for_the_one_in_progress(api: OrderApi, workers: Workers) -> None:
     order_id = await api.place_order()
     payment = event_of(SUCCESS, subject=order_id)
     async with workers[0].outbox.transaction(OrderRepository) as orders:
@@ -34,12 +29,12 @@ async def test_a_decision_waits_for_the_one_in_progress(db: ServiceDatabase, api
         assert not other.done(), "two processes decide about one order at the same time"
         await on_fact(payment, orders)
     assert await other == [Verdict.ACK]
-    assert await state(db, order_id) == "PAID"
-    assert types_of(await db.outbox_events('"order"'), order_id) == ["order.created", "order.confirmed", "order.paid"]
+    assert (await api.read(order_id))["state"] == "PAID"
+    assert await api.event_types(order_id) == ["order.created", "order.confirmed", "order.paid"]
 
 
 async def test_orders_are_locked_in_the_order_of_their_ids(
-    servers: Servers, db: ServiceDatabase, api: Any, workers: Workers
+    servers: Servers, db: ServiceDatabase, api: OrderApi, workers: Workers
 ) -> None:
     low, high = sorted([await api.place_order(), await api.place_order()])
     lock = 'SELECT FROM "order".orders WHERE id = $1 FOR UPDATE'
@@ -56,7 +51,7 @@ async def test_orders_are_locked_in_the_order_of_their_ids(
 
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_a_deadline_uses_the_databases_clock(
-    db: ServiceDatabase, api: Any, workers: Workers, monkeypatch: pytest.MonkeyPatch, hours: int
+    db: ServiceDatabase, api: OrderApi, workers: Workers, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """The process's clock is wrong when the order is placed and when deadlines are checked."""
     monkeypatch.setattr(codec, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
@@ -64,7 +59,7 @@ async def test_a_deadline_uses_the_databases_clock(
     [[left]] = await db.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', order_id)
     assert 800 < left <= 900
     await workers[0].tick(expire_overdue)
-    assert await state(db, order_id) == "PENDING"
+    assert (await api.read(order_id))["state"] == "PENDING"
     await db.sql('UPDATE "order".orders SET deadline = now() WHERE id = $1', order_id)
     await workers[0].tick(expire_overdue)
-    assert await state(db, order_id) == "CANCELLING"
+    assert (await api.read(order_id))["state"] == "CANCELLING"

@@ -8,11 +8,13 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.integration.order.conftest import OpenApi, OrderApi
+
 KEY = secrets.token_hex(32)
 
 
 @pytest.fixture
-async def guarded(open_api: Any, tmp_path: Path) -> Any:
+async def guarded(open_api: OpenApi, tmp_path: Path) -> OrderApi:
     (tmp_path / "key").write_text(KEY + "\n")
     return await open_api(auth="token", token_key_file=tmp_path / "key", http_host="0.0.0.0")  # noqa: S104
 
@@ -22,15 +24,15 @@ def bearer(subject: str | None, *, key: str = KEY, algorithm: str = "HS256", sec
     return {"Authorization": f"Bearer {jwt.encode(claims, key if algorithm != 'none' else None, algorithm=algorithm)}"}
 
 
-async def test_the_token_names_the_customer(guarded: Any) -> None:
+async def test_the_token_names_the_customer(guarded: OrderApi) -> None:
     me = secrets.token_hex(6)
     response = await guarded.http.post("/orders", json={"items": ["mug"]}, headers=bearer(me))
     assert (response.status_code, response.json()["customer"]) == (202, me)
-    assert (await guarded.place(bearer(me), user=me)).status_code == 202
-    assert (await guarded.place(bearer(me), user="another")).status_code == 403
+    assert (await guarded.post_order(bearer(me), user=me)).status_code == 202
+    assert (await guarded.post_order(bearer(me), user="another")).status_code == 403
 
 
-async def test_another_customers_order_is_not_found(guarded: Any) -> None:
+async def test_another_customers_order_is_not_found(guarded: OrderApi) -> None:
     me, other = bearer(secrets.token_hex(6)), bearer("mallory")
     response = await guarded.http.post("/orders", json={"items": ["mug"], "orderId": "1"}, headers=me)
     url = response.headers["location"]
@@ -81,7 +83,7 @@ async def test_another_customers_order_is_not_found(guarded: Any) -> None:
         "for ever",
     ],
 )
-async def test_without_a_valid_token_the_body_is_not_read(guarded: Any, headers: dict[str, str]) -> None:
+async def test_without_a_valid_token_the_body_is_not_read(guarded: OrderApi, headers: dict[str, str]) -> None:
     for response in (
         await guarded.http.post("/orders", content="{", headers=headers),
         await guarded.http.get("/orders", headers=headers),
@@ -91,7 +93,7 @@ async def test_without_a_valid_token_the_body_is_not_read(guarded: Any, headers:
         assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_idempotency_keys_belong_to_their_customer(guarded: Any) -> None:
+async def test_idempotency_keys_belong_to_their_customer(guarded: OrderApi) -> None:
     key = {"Idempotency-Key": secrets.token_hex(6)}
     mine = await guarded.http.post("/orders", json={"items": ["mug"]}, headers=key | bearer("one"))
     other = await guarded.http.post("/orders", json={"items": ["teapot"]}, headers=key | bearer("two"))

@@ -28,6 +28,7 @@ class Finder:
 sys.meta_path.insert(0, Finder())
 {start}
 """
+NOT_INSTALLED = "raise ModuleNotFoundError('not there', name=name)"
 WARREN = "from warren.entry import warren; warren()"
 TOPOLOGY = "from broker_topology.entry import broker_topology; broker_topology()"
 LOADTEST = "runpy.run_module('loadtest')"
@@ -146,16 +147,14 @@ def test_a_closed_standard_output_is_reported_in_one_line() -> None:
     ],
 )
 def test_a_missing_package_is_reported_with_the_command_that_installs_it(start: str, module: str, advice: str) -> None:
-    action = "raise ModuleNotFoundError('not there', name=name)"
-    done = run("order", "list", program=("-c", PRELUDE.format(name=module, action=action, start=start)))
+    done = run("order", "list", program=("-c", PRELUDE.format(name=module, action=NOT_INSTALLED, start=start)))
     assert done.returncode == 1
     assert done.stderr == advice.replace("…", f"the package that provides {module!r} is not installed:") + "\n"
 
 
 @pytest.mark.parametrize("command", ["up", "demo", "down", "status", "logs", "restart payment"])
 def test_without_devtools_the_commands_of_the_local_system_fail_with_one_line(command: str) -> None:
-    action = "raise ModuleNotFoundError('not there', name=name)"
-    code = PRELUDE.format(name="devtools", action=action, start=WARREN)
+    code = PRELUDE.format(name="devtools", action=NOT_INSTALLED, start=WARREN)
     done = run(*command.split(), program=("-c", code))
     assert (done.returncode, done.stdout) == (1, "")
     assert (
@@ -165,7 +164,7 @@ def test_without_devtools_the_commands_of_the_local_system_fail_with_one_line(co
 
 def test_without_devtools_the_default_address_is_that_of_port_8080() -> None:
     start = "del os.environ['WARREN_URL']; from warren.client import default_url; print(default_url())"
-    code = PRELUDE.format(name="devtools", action="raise ModuleNotFoundError('not there', name=name)", start=start)
+    code = PRELUDE.format(name="devtools", action=NOT_INSTALLED, start=start)
     assert run(program=("-c", code)).stdout == "http://127.0.0.1:8080\n"
 
 
