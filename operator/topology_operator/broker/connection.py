@@ -15,7 +15,7 @@ class IncompleteSecret(ValueError):
     """A Secret lacks a value. The text names the key and never shows a value."""
 
 
-class BrokerConnection(msgspec.Struct, frozen=True, kw_only=True):
+class ManagementEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     """`https://host:port`, without credentials."""
     username: str
@@ -27,10 +27,10 @@ class BrokerConnection(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
 
     def __repr__(self) -> str:
-        return f"BrokerConnection(url={self.url!r}, username={self.username!r}, …)"
+        return f"ManagementEndpoint(url={self.url!r}, username={self.username!r}, …)"
 
 
-def from_secret(data: Mapping[str, str]) -> BrokerConnection:
+def from_secret(data: Mapping[str, str]) -> ManagementEndpoint:
     """Reads `uri`, or `host` and `port`, of the management API, `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`.
 
     `username` and `password` win over credentials in the `uri`. Raises `IncompleteSecret`.
@@ -43,7 +43,7 @@ def from_secret(data: Mapping[str, str]) -> BrokerConnection:
     ca_data, certificate, key = (data.get(name) or None for name in ("ca.crt", "tls.crt", "tls.key"))
     if (certificate is None) != (key is None):
         raise IncompleteSecret(f"it has no {'tls.key' if certificate else 'tls.crt'}")
-    return BrokerConnection(
+    return ManagementEndpoint(
         url=url, username=username, password=password, ca_data=ca_data, certificate=certificate, key=key
     )
 

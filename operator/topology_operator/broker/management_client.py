@@ -5,11 +5,11 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 from broker_topology.broker.management_api import ManagementApi
-from topology_operator.broker.connection import BrokerConnection
+from topology_operator.broker.connection import ManagementEndpoint
 
 
 @contextlib.asynccontextmanager
-async def open_management_api(connection: BrokerConnection) -> AsyncIterator[ManagementApi]:
+async def open_management_api(connection: ManagementEndpoint) -> AsyncIterator[ManagementApi]:
     """Raises `BrokerError` if the broker cannot be reached or used."""
     with _certificate_files(connection) as pair:
         async with ManagementApi(
@@ -23,7 +23,7 @@ async def open_management_api(connection: BrokerConnection) -> AsyncIterator[Man
 
 
 @contextlib.contextmanager
-def _certificate_files(connection: BrokerConnection) -> Iterator[tuple[str, str] | None]:
+def _certificate_files(connection: ManagementEndpoint) -> Iterator[tuple[str, str] | None]:
     """Provides certificate and key as files in memory: OpenSSL accepts only files, and no disk may hold the key."""
     if connection.certificate is None or connection.key is None:
         yield None

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from broker_topology.resource.fields import BrokerReference, Reference
-from topology_operator.broker.connection import DEFAULT_PORTS, BrokerConnection, IncompleteSecret, from_secret
+from topology_operator.broker.connection import DEFAULT_PORTS, IncompleteSecret, ManagementEndpoint, from_secret
 from topology_operator.errors import UnresolvedReference
 from topology_operator.kubernetes.api import KubernetesApi
 from topology_operator.kubernetes.objects import (
@@ -39,7 +39,7 @@ class BrokerResolver:
         self.observed: ObservedVersions = {}
         """Every object that was read."""
 
-    async def resolve(self, broker: BrokerReference | None) -> BrokerConnection:
+    async def resolve(self, broker: BrokerReference | None) -> ManagementEndpoint:
         """Raises `UnresolvedReference` with reason and message of the Ready condition, and `KubernetesError`."""
         if broker is not None and broker.cluster_ref is not None:
             connection = await self._from_cluster(broker.cluster_ref)
@@ -56,7 +56,7 @@ class BrokerResolver:
             connection = replace(connection, certificate=certificate, key=key)
         return connection
 
-    async def _from_secret(self, reference: Reference) -> BrokerConnection:
+    async def _from_secret(self, reference: Reference) -> ManagementEndpoint:
         target = ObjectReference("Secret", reference.namespace or self._namespace, reference.name)
         secret = await self._shared(target)
         try:
@@ -64,7 +64,7 @@ class BrokerResolver:
         except IncompleteSecret as exc:
             raise UnresolvedReference("SecretInvalid", f"{target}: {exc}") from exc
 
-    async def _from_cluster(self, reference: Reference) -> BrokerConnection:
+    async def _from_cluster(self, reference: Reference) -> ManagementEndpoint:
         target = ObjectReference("RabbitmqCluster", reference.namespace or self._namespace, reference.name)
         cluster = await self._shared(target)
         secret_name = _at(cluster, "status", "defaultUser", "secretReference", "name")
@@ -76,7 +76,7 @@ class BrokerResolver:
         url = _at(cluster, "metadata", "annotations", CONNECTION_URI) or _service_url(
             cluster, target, tls=bool(tls.get("secretName"))
         )
-        return BrokerConnection(
+        return ManagementEndpoint(
             url=str(url).rstrip("/"),
             username=_required(data, "username", str(secret_name)),
             password=_required(data, "password", str(secret_name)),

@@ -16,7 +16,7 @@ from broker_topology.planning.state import ObjectKind
 from broker_topology.reconciliation.finalize import finalize
 from broker_topology.resource.manifests import with_spec
 from broker_topology.resource.model import LoadedTopology
-from topology_operator.broker.connection import BrokerConnection
+from topology_operator.broker.connection import ManagementEndpoint
 from topology_operator.broker.management_client import open_management_api
 from topology_operator.broker.resolver import BrokerResolver
 from topology_operator.errors import CleanupPending, Forbidden, KubernetesError, UnresolvedReference
@@ -42,7 +42,7 @@ class Finalizer:
         self._quiet_seconds = quiet_seconds
         self._migrator = Migrator(settle_seconds=quiet_seconds)
 
-    async def clean_up(self, body: Body, last: BrokerConnection | None) -> CleanupResult:
+    async def clean_up(self, body: Body, last: ManagementEndpoint | None) -> CleanupResult:
         """Uses `last`, the connection that worked last, if its Secret was deleted before the Topology.
 
         Raises `CleanupPending` if it has to be called again.
@@ -71,7 +71,7 @@ class Finalizer:
             text += "; kept: " + ", ".join(f"{each.kind.value} {each.name} ({each.message})" for each in kept)
         return CleanupResult(text)
 
-    async def _finalize(self, resource: LoadedTopology, body: Body, last: BrokerConnection | None) -> TopologyResult:
+    async def _finalize(self, resource: LoadedTopology, body: Body, last: ManagementEndpoint | None) -> TopologyResult:
         unresolved: UnresolvedReference | Forbidden | None = None
         resolver = BrokerResolver(self._kubernetes, body["metadata"]["namespace"])
         try:

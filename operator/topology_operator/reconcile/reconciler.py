@@ -8,7 +8,7 @@ import structlog
 from broker_topology.migration.migrator import Migrator
 from broker_topology.reconciliation.reconcile import reconcile
 from broker_topology.rotation.rotator import RotationStatus, Rotator
-from topology_operator.broker.connection import BrokerConnection
+from topology_operator.broker.connection import ManagementEndpoint
 from topology_operator.broker.management_client import open_management_api
 from topology_operator.broker.resolver import BrokerResolver
 from topology_operator.kubernetes.api import KubernetesApi
@@ -31,7 +31,7 @@ class ReconcileResult(msgspec.Struct, frozen=True, kw_only=True):
     ready: ReadyCondition
     observed: ObservedVersions = {}
     """Objects whose changes require another reconcile; also after a failure."""
-    connection: BrokerConnection | None = None
+    connection: ManagementEndpoint | None = None
     reachable: bool | None = None
     """Whether the broker answered; None if it was not called."""
     version: str = ""

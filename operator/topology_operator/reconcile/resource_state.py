@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from topology_operator.broker.connection import BrokerConnection
+from topology_operator.broker.connection import ManagementEndpoint
 from topology_operator.kubernetes.objects import condition_of
 
 
@@ -21,7 +21,7 @@ class ResourceState:
         self.ready = False
         self.was_ready = condition_of(status).get("status") == "True"
         """Whether the Topology was Ready when this process first saw it, or has been since."""
-        self.connection: BrokerConnection | None = None
+        self.connection: ManagementEndpoint | None = None
         """The connection of the last reconcile that reached the broker. Until one has: the first connection tried."""
         self.warning_due = False
         """Whether the last failure was a Normal event, since the broker may still have been starting. A Warning event

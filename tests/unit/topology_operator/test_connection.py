@@ -2,7 +2,7 @@
 
 import pytest
 
-from topology_operator.broker.connection import BrokerConnection, IncompleteSecret, from_secret
+from topology_operator.broker.connection import IncompleteSecret, ManagementEndpoint, from_secret
 
 USER = {"username": "u", "password": "secret-word"}
 
@@ -19,7 +19,7 @@ USER = {"username": "u", "password": "secret-word"}
     ],
 )
 def test_the_url_is_built_from_uri_or_host_and_port(data: dict[str, str], url: str) -> None:
-    assert from_secret(data | USER) == BrokerConnection(url=url, username="u", password="secret-word")
+    assert from_secret(data | USER) == ManagementEndpoint(url=url, username="u", password="secret-word")
 
 
 def test_username_and_password_win_over_credentials_in_the_uri() -> None:
