@@ -13,7 +13,7 @@ from services.shared.chassis.http.application import HttpApplication
 from services.shared.chassis.metrics import CONTENT_TYPE, ServiceMetrics
 from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.errors import MessagingError
-from warren_messaging.service import ReadinessCheck
+from warren_messaging.service_parts import ReadinessCheck
 
 CHECK_SECONDS = 2.0  # a check that takes longer counts as failed
 

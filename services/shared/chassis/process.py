@@ -17,7 +17,8 @@ from services.shared.chassis.monitoring import Readiness, monitoring_application
 from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 from services.shared.contracts import CATALOGUE
 from warren_messaging.program import run_program
-from warren_messaging.service import ReadinessCheck, Service
+from warren_messaging.service import Service
+from warren_messaging.service_parts import ReadinessCheck
 from warren_messaging.settings import load_settings
 from warren_messaging.telemetry import LogTelemetry, TelemetryFanout
 

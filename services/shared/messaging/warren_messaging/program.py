@@ -1,14 +1,37 @@
-"""Runs a coroutine as a program: signals, exit codes, errors in one line."""
+"""Runs a coroutine, or several services, as a program: signals, exit codes, errors in one line."""
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
 
 from warren_messaging.errors import ConfigurationError, MessagingError
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class RunnableService(Protocol):
+    """A service, as a program runs it."""
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set, and finish the work in progress."""
+
+
+async def run_all(services: Iterable[RunnableService], stop: asyncio.Event) -> None:
+    """Run services until `stop` is set or one of them ends; then all of them stop. Raises the error of the first that
+    failed."""
+
+    async def run_one(service: RunnableService) -> None:
+        try:
+            await service.run_until(stop)
+        finally:
+            stop.set()
+
+    for result in await asyncio.gather(*map(run_one, services), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 def run_program(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:

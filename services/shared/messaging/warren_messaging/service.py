@@ -15,20 +15,17 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import Any, Protocol, Self, TypeVar
-from uuid import UUID
-
-import msgspec
+from typing import Any, Self, TypeVar
 
 from warren_messaging.amqp.connection import opened
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
 from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
-from warren_messaging.consumer.delivery import logical_id_of
+from warren_messaging.consumer.delivery import event_id_of, logical_id_of
 from warren_messaging.consumer.processor import Processor
 from warren_messaging.errors import BrokerUnavailable, ConfigurationError, Unavailable
-from warren_messaging.events import AnyEvent, Catalogue, EventData
+from warren_messaging.events import Catalogue, EventData
 from warren_messaging.handlers import Effect, Handlers
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.outbox.periodic_job import PeriodicJob
@@ -37,43 +34,13 @@ from warren_messaging.outbox.schedule import DueMessageMover
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.postgres.retention import Retention, RetentionRule, failures, inbox
-from warren_messaging.program import run_program
+from warren_messaging.program import run_all, run_program
+from warren_messaging.service_parts import ConsumerDefinition, Part, ReadinessCheck
 from warren_messaging.settings import ServiceSettings, load_settings
 from warren_messaging.telemetry import LogTelemetry, Telemetry
 from warren_messaging.transaction import Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
-
-ReadinessCheck = Callable[[], Awaitable[None]]
-"""Returns when its part works; raises MessagingError with the reason otherwise."""
-
-
-class Part(Protocol):
-    """Work that runs from the start of a service until it drains, such as a consumer or an HTTP server."""
-
-    async def run(self) -> None:
-        """Run until `stop` was called and the work in progress is finished."""
-
-    def stop(self) -> None:
-        """Take no further work."""
-
-
-class ConsumerDefinition(msgspec.Struct, frozen=True):
-    """What a service consumes from one queue, and how; see Service.consume."""
-
-    queue: str
-    handlers: Handlers[Any]
-    transaction: Callable[[Connection], Transaction]
-    prefetch: int
-    batch: int
-    concurrency: int
-    tolerant: bool
-    retry: RetryPolicy
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The event types with a handler: the routing keys to bind the queue to. A handler of EventData adds none."""
-        return tuple(data.TYPE for data in self.handlers if data is not EventData)
 
 
 class Service:
@@ -347,7 +314,7 @@ class Service:
             telemetry=self.telemetry,
             retry=definition.retry,
             concurrency=definition.concurrency,
-            dedup_key=_event_id if tolerant else logical_id_of,
+            dedup_key=event_id_of if tolerant else logical_id_of,
             verify_senders=self._verify_senders,
         )
         settings = ConsumerSettings(queue=definition.queue, prefetch=definition.prefetch, batch=definition.batch)
@@ -421,21 +388,4 @@ def run(*services: Service) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # aiormq reports each lost connection with a stack trace; the library logs one line for it.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
-    run_program("+".join(each.name for each in services), partial(_run_all, services))
-
-
-async def _run_all(services: Iterable[Service], stop: asyncio.Event) -> None:
-    async def run_one(service: Service) -> None:
-        try:
-            await service.run_until(stop)
-        finally:
-            stop.set()
-
-    for result in await asyncio.gather(*map(run_one, services), return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
-
-
-def _event_id(event: AnyEvent) -> UUID:
-    """The dedup key of a tolerant consumer: two versions of one fact are two events."""
-    return event.id
+    run_program("+".join(each.name for each in services), partial(run_all, services))

@@ -158,7 +158,7 @@ class _FrameUnderlay(UnderlayConnection):
         return connection
 
 
-class BrokerConnection(aio_pika.Connection):
+class AmqpConnection(aio_pika.Connection):
     """A plain connection of aio-pika; `connect` opens it."""
 
     async def connect(self, timeout: TimeoutType = None) -> None:
@@ -190,14 +190,14 @@ async def driver_channel(channel: AbstractChannel) -> aiormq.channel.Channel:
     return cast(aiormq.channel.Channel, await channel.get_underlay_channel())
 
 
-async def connect(address: BrokerAddress, name: str) -> BrokerConnection:
+async def connect(address: BrokerAddress, name: str) -> AmqpConnection:
     """Open a connection, shown as `name` in the management UI.
 
     Raises BrokerUnavailable when the broker does not answer, AccessRefused for wrong credentials or vhost, BrokerTooOld
     for a broker without delayed retry.
     """
     url = f"{address.with_credentials()}?heartbeat={address.heartbeat}&name={quote(name)}"
-    connection = BrokerConnection(URL(url), ssl_context=address.tls())
+    connection = AmqpConnection(URL(url), ssl_context=address.tls())
     try:
         await _open(connection, address)
         _require_version(connection, address)
@@ -207,7 +207,7 @@ async def connect(address: BrokerAddress, name: str) -> BrokerConnection:
     return connection
 
 
-async def _open(connection: BrokerConnection, address: BrokerAddress) -> None:
+async def _open(connection: AmqpConnection, address: BrokerAddress) -> None:
     try:
         await connection.connect(timeout=CONNECT_TIMEOUT)
     except amqp.AuthenticationError as error:
@@ -247,7 +247,7 @@ async def _open(connection: BrokerConnection, address: BrokerAddress) -> None:
 
 
 @asynccontextmanager
-async def opened(address: BrokerAddress, name: str) -> AsyncIterator[BrokerConnection]:
+async def opened(address: BrokerAddress, name: str) -> AsyncIterator[AmqpConnection]:
     """Open a connection for a block. Driver errors in the block become errors of this package."""
     connection = await connect(address, name)
     try:
@@ -300,7 +300,7 @@ def _refused(address: BrokerAddress) -> str:
     )
 
 
-def _require_version(connection: BrokerConnection, address: BrokerAddress) -> None:
+def _require_version(connection: AmqpConnection, address: BrokerAddress) -> None:
     found = connection.driver.server_properties.get("version", "?")
     found = found.decode() if isinstance(found, bytes) else str(found)
     digits = tuple(int(part) for part in found.split("-")[0].split("+")[0].split(".") if part.isdigit())

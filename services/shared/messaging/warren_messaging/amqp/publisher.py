@@ -11,8 +11,8 @@ from aiormq import spec
 from warren_messaging.amqp import field_table
 from warren_messaging.amqp.connection import (
     RELOAD_SECONDS,
+    AmqpConnection,
     BrokerAddress,
-    BrokerConnection,
     connect,
     driver_channel,
     wrap_driver_errors,
@@ -48,7 +48,7 @@ class Publisher:
     def __init__(self, address: BrokerAddress, name: str) -> None:
         self._address = address
         self._name = name
-        self._connection: BrokerConnection | None = None
+        self._connection: AmqpConnection | None = None
         self._channel: aiormq.channel.Channel | None = None
         self._user = ""
         self._tails: dict[str, bytes] = {}

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 import aio_pika
 from aiormq import exceptions as amqp
 
-from warren_messaging.amqp.connection import MIN_BROKER_VERSION, BrokerAddress, BrokerConnection, opened
+from warren_messaging.amqp.connection import MIN_BROKER_VERSION, AmqpConnection, BrokerAddress, opened
 from warren_messaging.command.check_result import CheckResult, failed, ok, unknown
 from warren_messaging.command.declare import declare_queue, difference
 from warren_messaging.command.queue_rules import problem
@@ -67,7 +67,7 @@ def _sender(username: str, topology: ServiceTopology) -> CheckResult:
     )
 
 
-async def _may_consume(connection: BrokerConnection, queue: str) -> CheckResult:
+async def _may_consume(connection: AmqpConnection, queue: str) -> CheckResult:
     check = f"queue {queue}"
     channel = await connection.channel()
     try:
@@ -88,7 +88,7 @@ async def _ignore(message: object) -> None:
     """Take no message: the subscription is refused."""
 
 
-async def _may_publish(connection: BrokerConnection, exchange: str, types: Sequence[str]) -> CheckResult:
+async def _may_publish(connection: AmqpConnection, exchange: str, types: Sequence[str]) -> CheckResult:
     check = f"exchange {exchange}"
     refused = []
     for event_type in types:
@@ -109,7 +109,7 @@ async def _may_publish(connection: BrokerConnection, exchange: str, types: Seque
     return ok(check, f"exists, and the broker user may publish {', '.join(types)}")
 
 
-async def _as_declared(connection: BrokerConnection, queue: NeededQueue, attempts: int) -> CheckResult:
+async def _as_declared(connection: AmqpConnection, queue: NeededQueue, attempts: int) -> CheckResult:
     """Declare a queue that exists: the broker then reports the first argument that differs."""
     check = f"arguments of {queue.name}"
     try:

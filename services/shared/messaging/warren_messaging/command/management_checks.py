@@ -10,7 +10,8 @@ from warren_messaging.command.remedies import APPLY, CORRECT_OPTIONS, RECREATE
 from warren_messaging.command.service_topology import NeededQueue, ServiceTopology, routing_keys
 from warren_messaging.errors import ConfigurationError
 from warren_messaging.sender import REDRIVE_EXCHANGE
-from warren_messaging.service import ConsumerDefinition, Service
+from warren_messaging.service import Service
+from warren_messaging.service_parts import ConsumerDefinition
 
 
 async def check_with_management(

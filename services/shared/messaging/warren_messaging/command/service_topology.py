@@ -8,7 +8,8 @@ import msgspec
 
 from warren_messaging.events import EventData
 from warren_messaging.sender import REDRIVE_EXCHANGE
-from warren_messaging.service import ConsumerDefinition, Service
+from warren_messaging.service import Service
+from warren_messaging.service_parts import ConsumerDefinition
 
 RETRY_SECONDS = (1, 60)
 """Shortest and longest delay of a retry: 1 s, 2 s, 3 s, … 60 s."""

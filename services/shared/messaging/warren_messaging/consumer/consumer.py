@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from warren_messaging.amqp.connection import RELOAD_SECONDS, BrokerAddress, BrokerConnection, driver_channel, opened
+from warren_messaging.amqp.connection import RELOAD_SECONDS, AmqpConnection, BrokerAddress, driver_channel, opened
 from warren_messaging.amqp.received import Received, consume
 from warren_messaging.codec import MAX_BODY, too_large
 from warren_messaging.consumer.delivery import Delivery
@@ -130,7 +130,7 @@ class _Session:
 
     def __init__(
         self,
-        connection: BrokerConnection,
+        connection: AmqpConnection,
         processor: Processor[Any],
         settings: ConsumerSettings,
         stopping: asyncio.Event,

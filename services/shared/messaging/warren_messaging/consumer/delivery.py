@@ -86,6 +86,11 @@ class EffectRun(DecodedDelivery, Generic[T], eq=False):
     """time.perf_counter() at the beginning of `perform`."""
 
 
+def event_id_of(event: AnyEvent) -> UUID:
+    """Return the dedup key of a tolerant consumer, for which two versions of one fact are two events."""
+    return event.id
+
+
 def logical_id_of(event: AnyEvent) -> UUID:
     """Return the default dedup key, which the versions of one fact share."""
     return event.logicalid

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import aiormq.channel
 import msgspec
 
-from warren_messaging.amqp.connection import BrokerAddress, BrokerConnection, driver_channel, wrap_driver_errors
+from warren_messaging.amqp.connection import AmqpConnection, BrokerAddress, driver_channel, wrap_driver_errors
 from warren_messaging.amqp.pipeline import PublishFrame, PublishResult, forget, send
 from warren_messaging.dead_letters.parked_message import ParkedMessage
 from warren_messaging.errors import BrokerUnavailable, MessagingError, UndecodableProperties
@@ -34,7 +34,7 @@ class Redrive:
     acknowledgements of parked messages must not wait for that.
     """
 
-    def __init__(self, connection: BrokerConnection, address: BrokerAddress, run: str) -> None:
+    def __init__(self, connection: AmqpConnection, address: BrokerAddress, run: str) -> None:
         self._connection = connection
         self._address = address
         self._run = run

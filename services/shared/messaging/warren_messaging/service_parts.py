@@ -1,0 +1,42 @@
+"""What a service is made of, as its users see it: definitions of consumers, further parts, checks."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from warren_messaging.events import EventData
+from warren_messaging.handlers import Handlers
+from warren_messaging.postgres.failures import RetryPolicy
+from warren_messaging.transaction import Connection, Transaction
+
+ReadinessCheck = Callable[[], Awaitable[None]]
+"""Returns when its part works; raises MessagingError with the reason otherwise."""
+
+
+class Part(Protocol):
+    """Work that runs from the start of a service until it drains, such as a consumer or an HTTP server."""
+
+    async def run(self) -> None:
+        """Run until `stop` was called and the work in progress is finished."""
+
+    def stop(self) -> None:
+        """Take no further work."""
+
+
+class ConsumerDefinition(msgspec.Struct, frozen=True):
+    """What a service consumes from one queue, and how; see Service.consume."""
+
+    queue: str
+    handlers: Handlers[Any]
+    transaction: Callable[[Connection], Transaction]
+    prefetch: int
+    batch: int
+    concurrency: int
+    tolerant: bool
+    retry: RetryPolicy
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The event types with a handler: the routing keys to bind the queue to. A handler of EventData adds none."""
+        return tuple(data.TYPE for data in self.handlers if data is not EventData)
