@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import permutations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -85,27 +84,6 @@ async def test_the_periodic_job_announces_what_is_due(env: MessagingEnv) -> None
         assert await harness.run_job(page["expire_orders"]) == 1
         assert await harness.run_job(page["expire_orders"]) == 0
     assert [event.subject for event in harness.events] == [due]
-
-
-async def test_the_saga_step_and_its_compensation_work_in_every_order(env: MessagingEnv) -> None:
-    page = await written(env, "sagas")
-    await env.sql("INSERT INTO stock VALUES ('mug', 1)")
-    async with opened_database(env) as database:
-        for order in permutations(("OrderPlaced", "PaymentDeclined")):
-            harness = ConsumerHarness(page["HANDLERS"], database=database)
-            subject = uuid4()
-            data = {"OrderPlaced": page["OrderPlaced"](sku="mug"), "PaymentDeclined": page["PaymentDeclined"]()}
-            await harness.deliver(*(event_of(data[name], subject=subject) for name in order), copies=2)
-            assert harness.parked == []
-            assert [row["free"] for row in await env.sql("TABLE stock")] == [1]
-        harness = ConsumerHarness(page["HANDLERS"], database=database)
-        await harness.deliver(page["OrderPlaced"](sku="mug"), page["OrderPlaced"](sku="mug"))
-    assert harness.announced == [page["StockReserved"](), page["SoldOut"]()]
-
-
-def test_the_saga_step_is_short() -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "sagas.md").read_text(), re.DOTALL)
-    assert len([line for line in block.splitlines() if line]) <= 60
 
 
 async def test_a_request_of_the_web_application_announces_its_event(

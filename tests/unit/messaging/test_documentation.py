@@ -40,6 +40,10 @@ def test_every_example_is_python(name: str) -> None:
         compile(block, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
+def test_the_saga_page_shows_the_example() -> None:
+    assert blocks(PAGES["sagas"]) == [(ROOT / "docs" / "examples" / "library" / "seats.py").read_text()]
+
+
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_the_index_links_every_page(name: str) -> None:
     assert f"](messaging/{name}.md)" in INDEX
