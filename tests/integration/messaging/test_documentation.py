@@ -56,6 +56,15 @@ async def test_the_handlers_store_points(env: MessagingEnv, handlers: str) -> No
     assert page["PointsEarned"](customer="ada", points=1) in harness.announced
 
 
+async def test_the_sqlalchemy_handler_adds_points(env: MessagingEnv) -> None:
+    page = await written(env, "sqlalchemy")
+    async with opened_database(env) as database:
+        harness = ConsumerHarness(page["HANDLERS"], database=database)
+        await harness.deliver(*(page["OrderPaid"](customer="ada", total_cents=300) for _ in range(5)), copies=3)
+        assert harness.parked == []
+    assert [tuple(row) for row in await env.sql("TABLE balances")] == [("ada", 15)]
+
+
 class Gateway:
     def __init__(self) -> None:
         self.keys: list[str] = []

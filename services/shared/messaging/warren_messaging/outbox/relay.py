@@ -135,9 +135,9 @@ class Relay:
         May be called again after `stop`, also in another event loop.
         """
         self._committed, self._confirm_arrived = asyncio.Event(), asyncio.Event()
-        if self._stopping:  # the leases of all events in memory were ended: they are in the table
+        if self._stopping:  # the leases of all events in memory were ended: they wait in the table
             self._stopping = False
-            self._slots.clear()
+            self._slots = deque(slot for slot in self._slots if not slot.closed)
             self._entries.clear()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._publish_committed())
