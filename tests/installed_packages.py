@@ -4,9 +4,10 @@ import sys
 import sysconfig
 import tempfile
 import venv
+from collections.abc import Iterable
 from pathlib import Path
 
-from devtools.distributions.build import DistributionError, build_wheels
+from devtools.distributions.build import FOLDERS, DistributionError, build_wheels
 from devtools.distributions.environment import pip
 from tests.module_origins import VARIABLE
 
@@ -32,10 +33,10 @@ class InstalledPackages:
     def variables(self) -> dict[str, str]:
         return {VARIABLE: str(self._folder)}
 
-    def install(self) -> None:
+    def install(self, names: Iterable[str] = FOLDERS) -> None:
         """Build the wheels of the tree as it is now, and install them. Raises DistributionError."""
         with tempfile.TemporaryDirectory(prefix="warren-dist-") as wheels:
-            files = build_wheels(Path(wheels), self._tree)
+            files = build_wheels(Path(wheels), self._tree, names)
             options = ("--quiet", "--no-index", "--no-deps", "--force-reinstall")
             done = pip("--python", str(self.python), "install", *options, *map(str, files))
             if done.returncode:

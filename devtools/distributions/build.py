@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from devtools.errors import LocalError
@@ -26,9 +27,9 @@ def build(destination: Path) -> list[Path]:
     return [file for folder in FOLDERS.values() for file in _build(CHECKOUT / folder, destination)]
 
 
-def build_wheels(destination: Path, tree: Path) -> list[Path]:
-    """Build the wheels of a copy of the checkout; return their files. Raises DistributionError."""
-    return [_hatchling("wheel", tree / folder, destination / name) for name, folder in FOLDERS.items()]
+def build_wheels(destination: Path, tree: Path, names: Iterable[str] = FOLDERS) -> list[Path]:
+    """Build wheels of a copy of the checkout; return their files. Raises DistributionError."""
+    return [_hatchling("wheel", tree / FOLDERS[name], destination / name) for name in names]
 
 
 def check_reproducible(files: list[Path]) -> None:

@@ -48,6 +48,7 @@ class MutantRunner:
     def __init__(self, tree: Path, servers: Path, installed: InstalledPackages | None = None) -> None:
         self._tree = tree
         self._installed = installed
+        self._changed: set[str] = set()
         self._python = str(installed.python) if installed else sys.executable
         self._report = servers.with_name("report.json")
         # The installed packages are those of the checkout; these folders come before them.
@@ -95,13 +96,22 @@ class MutantRunner:
         verdict, detail = self._verdict(mutant, mutant.tests if passing is None else passing)
         return MutantResult(mutant, verdict, time.monotonic() - started, detail)
 
+    def _install(self, mutant: Mutant) -> None:
+        """Install the packages that the patch changes, and those that the one before it has changed."""
+        if self._installed is None:
+            return
+        paths = [file.path for file in mutant.files]
+        changed = {name for name, folder in FOLDERS.items() if any(path.startswith(f"{folder}/") for path in paths)}
+        if names := changed | self._changed:
+            self._installed.install(sorted(names))
+        self._changed = changed
+
     def _verdict(self, mutant: Mutant, passing: Collection[str]) -> tuple[MutantVerdict, str]:
         if failing := [test for test in mutant.tests if test not in passing]:
             return MutantVerdict.BROKEN, f"does not pass in the unchanged copy: {', '.join(failing)}"
         try:
             with changed(mutant.patched(self._tree)):
-                if self._installed:
-                    self._installed.install()
+                self._install(mutant)
                 report, output = self.run_tests(mutant.tests, TIME_LIMIT)
         except PatchDoesNotApply as error:
             return MutantVerdict.BROKEN, str(error)
