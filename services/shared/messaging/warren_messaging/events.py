@@ -49,7 +49,9 @@ class Event(msgspec.Struct, Generic[DataT], frozen=True, kw_only=True, omit_defa
     source: Name
     type: Name
     subject: UUID
+    """The thing that the event is about, such as an order."""
     time: datetime
+    """When the event was announced; for a scheduled one, when it was due and published."""
     logicalid: UUID
     sourcesequence: SequenceNumber
     reference: ShortText | None = None

@@ -73,7 +73,9 @@ class Service:
         self.source = source or f"/{name}"
         self.telemetry: Telemetry = telemetry or LogTelemetry()
         self.consumers: list[ConsumerDefinition] = []
+        """What `consume` has defined, in its order."""
         self.readiness_checks: dict[str, ReadinessCheck] = {"database": self._probe_database}
+        """A check for the database and for each queue, by name."""
         self._given_settings = settings
         self._verify_senders = verify_senders
         self._relay_settings = relay
@@ -145,7 +147,9 @@ class Service:
     ) -> None:
         """Consume `queue` with `handlers`. For the numbers see ConsumerSettings and Processor.
 
-        A `tolerant` consumer takes events of unknown types, and of any version.
+        `transaction` makes the unit of work that the handlers of a batch share. A `tolerant` consumer takes events of
+        unknown types, and of any version. Raises ConfigurationError for a second consumer of a queue, and for a second
+        class of an event type.
         """
         if any(queue == each.queue for each in self.consumers):
             raise ConfigurationError(f"service {self.name} consumes {queue} twice: put all handlers into one table")

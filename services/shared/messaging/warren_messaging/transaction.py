@@ -33,6 +33,7 @@ class Announcement(msgspec.Struct, frozen=True):
     type: str
     data: EventData | msgspec.Raw
     subject: UUID
+    """The thing that the event is about."""
     reference: str | None = None
     causation_id: UUID | None = None
     exchange: str | None = None

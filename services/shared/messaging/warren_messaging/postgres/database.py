@@ -59,6 +59,7 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
     url: str
     """postgresql://role@host:port/database; with role:password@ if `password_file` is None."""
     password_file: Path | None = None
+    """File with the password, without surrounding blanks. None: the password is part of `url`."""
     ca_file: Path | None = None
     """If it is set, connections use TLS and verify the certificate. If not, they use TLS where the server offers it."""
 

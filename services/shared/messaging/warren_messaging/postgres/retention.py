@@ -34,6 +34,7 @@ class RetentionRule(msgspec.Struct, frozen=True):
     """Unique within a service."""
     table: str
     days: int
+    """$1 of the statement: the age in days from which a row is removed."""
     statement: str
 
 

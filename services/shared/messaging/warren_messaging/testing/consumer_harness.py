@@ -106,7 +106,9 @@ class ConsumerHarness(Generic[T]):
         self.source_exchange = source_exchange
         """The exchange whose events an InMemoryBroker puts into this queue; the handlers publish to `exchange`."""
         self.attempts: list[Attempt] = []
+        """Every attempt at a delivery, in their order."""
         self.parked: list[ParkedDelivery] = []
+        """What is in the parking lot."""
         self.performed: list[Any] = []
         """The intent of each call of an effect."""
         self.messages: list[Message] = []
