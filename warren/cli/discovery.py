@@ -26,9 +26,16 @@ class QueueInfo(msgspec.Struct, frozen=True):
     effective_policy_definition: dict[str, Any] | list[Any] | None = None
 
     def setting(self, name: str) -> str | None:
-        policy = self.effective_policy_definition
-        value = self.arguments.get(f"x-{name}", policy.get(name) if isinstance(policy, dict) else None)
+        value = self._value(name)
         return value if isinstance(value, str) else None
+
+    def milliseconds(self, name: str) -> int | None:
+        value = self._value(name)
+        return value if isinstance(value, int) else None
+
+    def _value(self, name: str) -> Any:
+        policy = self.effective_policy_definition
+        return self.arguments.get(f"x-{name}", policy.get(name) if isinstance(policy, dict) else None)
 
 
 class BindingInfo(msgspec.Struct, frozen=True):
@@ -38,23 +45,23 @@ class BindingInfo(msgspec.Struct, frozen=True):
 
 
 class QueuesNotListed(ClientError):
-    """The broker's queues cannot be listed, so its parking lots are not known."""
+    """The broker's queues cannot be listed, so its parking lots and their arguments are not known."""
 
 
 def list_parking_lots(management: str | None, address: BrokerAddress) -> list[str]:
     """Return the parking lots of the vhost. Raises QueuesNotListed, and ClientError if there are none."""
-    vhost = unquote(urlsplit(address.url).path.removeprefix("/")) or "/"
-    if management is None:
-        raise QueuesNotListed("the address of the management API is not known (--management-url)")
-    try:
-        queues = _get(management, address, f"queues/{quote(vhost, safe='')}?disable_stats=true", QueueInfo)
-        bindings = _get(management, address, f"bindings/{quote(vhost, safe='')}", BindingInfo)
-    except NoResponse as error:
-        raise QueuesNotListed(f"the list of queues cannot be read from {management} ({error})") from error
+    vhost = _vhost(address)
+    queues = list_queues(management, address)
+    bindings = _list(management, address, f"bindings/{quote(vhost, safe='')}", BindingInfo)
     found = find_parking_lots(queues, bindings)
     if not found:
         raise ClientError(f"vhost {vhost!r} of {address.url} has no parking lots: is it the right vhost?")
     return found
+
+
+def list_queues(management: str | None, address: BrokerAddress) -> list[QueueInfo]:
+    """Return the queues of the vhost. Raises QueuesNotListed."""
+    return _list(management, address, f"queues/{quote(_vhost(address), safe='')}?disable_stats=true", QueueInfo)
 
 
 def expected_lots(services: Iterable[str]) -> list[str]:
@@ -107,6 +114,19 @@ def select_parking_lots(
             raise ClientError(f"no parking lot {name!r} at {address.url}; there are: {', '.join(lots)}")
         found.append(match or (name if name.endswith(LOT_SUFFIX) else f"{name}{LOT_SUFFIX}"))
     return list(dict.fromkeys(found)) or list(lots)
+
+
+def _vhost(address: BrokerAddress) -> str:
+    return unquote(urlsplit(address.url).path.removeprefix("/")) or "/"
+
+
+def _list(management: str | None, address: BrokerAddress, path: str, kind: type[Any]) -> list[Any]:
+    if management is None:
+        raise QueuesNotListed("the address of the management API is not known (--management-url)")
+    try:
+        return _get(management, address, path, kind)
+    except NoResponse as error:
+        raise QueuesNotListed(f"the list of queues cannot be read from {management} ({error})") from error
 
 
 def _get(management: str, address: BrokerAddress, path: str, kind: type[Any]) -> list[Any]:

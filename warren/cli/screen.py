@@ -89,3 +89,11 @@ def age(since: datetime | None, now: datetime | None = None) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def until(then: datetime | None, now: datetime | None = None) -> str:
+    """Return the time until then, such as "in 12 s"; "now" if it has passed, "?" for None."""
+    if then is None:
+        return "?"
+    now = now or datetime.now(UTC)
+    return f"in {age(now, then)}" if then > now else "now"

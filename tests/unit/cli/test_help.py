@@ -13,6 +13,7 @@ from warren.cli.commands import app
         ("down", "Try: warren down"),
         ("demo", "Try: warren demo --logs"),
         ("failures", "warren failures --state parked"),
+        ("retries list", "warren retries list --queue payment --type 'inventory.*' --since 10m"),
         ("order place", "warren order place mug:3 teapot --express --watch"),
         ("order list", "warren order list --state CANCELLED --limit 5"),
         ("order cancel", "warren order cancel 123 --watch"),
