@@ -80,6 +80,9 @@ def test_print_is_the_same_as_apply(shop: CoffeeShop) -> None:
         " WHERE table_schema = $1 AND table_name <> 'messaging_migrations' ORDER BY table_name, ordinal_position"
     )
     assert shop.sql(columns, "printed") == shop.sql(columns, "applied") != []
+    url = f"{shop.database_url}?search_path=applied"
+    assert shop.run("migrations", "status", "coffee:service", COFFEE_DATABASE_URL=url).returncode == 0
+    assert shop.run("migrations", "status", "coffee:service").returncode == 1
 
 
 def test_processes_that_migrate_at_the_same_time_apply_each_migration_once(shop: CoffeeShop) -> None:
@@ -152,6 +155,11 @@ def test_the_password_may_be_in_a_file_or_in_the_environment(shop: CoffeeShop) -
         ([], 78, "which database? Name MODULE:SERVICE, --database-url, or set DATABASE_URL"),
         (["--database-url", "mysql://a@b/c"], 78, "database address 'mysql://a@b/c' is not postgresql://"),
         (["--database-url", "postgresql://a@127.0.0.1:1/b"], 69, "database at postgresql://a@127.0.0.1:1/b does not"),
+        (
+            ["--database-url", "postgresql://a@h/b?sslmode=maybe"],
+            78,
+            "database at postgresql://a@h/b?sslmode=maybe refused",
+        ),
         (["--database-url", "postgresql://a@h/b", "--password-file", "none"], 78, "cannot read the database password"),
     ],
 )

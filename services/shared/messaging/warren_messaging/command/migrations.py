@@ -19,7 +19,8 @@ examples:
   warren-messaging migrations print > db/migrations/20261128_messaging.sql
 
 The tables are recorded in messaging_migrations as dbmate does it (dbmate --migrations-table messaging_migrations).
-The password is in the file, in the URL, in PGPASSWORD or in ~/.pgpass.
+The password is in the file, in the URL, in PGPASSWORD or in ~/.pgpass. A service finds another schema than `public` by
+the search path of its role, or by ?search_path=SCHEMA at the end of its database URL.
 """
 
 

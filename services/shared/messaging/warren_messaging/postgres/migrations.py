@@ -91,7 +91,7 @@ async def connected(address: DatabaseAddress, schema: str | None = None) -> Asyn
         ) from error
     except asyncpg.PostgresConnectionError as error:
         raise DatabaseUnavailable(f"database at {address.location} is unavailable: {error}") from error
-    except (asyncpg.PostgresError, ssl.SSLCertVerificationError) as error:
+    except (asyncpg.PostgresError, asyncpg.ClientConfigurationError, ssl.SSLCertVerificationError) as error:
         raise ConfigurationError(f"database at {address.location} refused: {error}") from error
     except (OSError, TimeoutError) as error:
         raise DatabaseUnavailable(f"database at {address.location} does not answer: {error!r}") from error
