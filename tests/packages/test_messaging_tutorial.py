@@ -14,6 +14,7 @@ import pytest
 
 from devtools.distributions.build import FOLDERS
 from devtools.distributions.environment import EmptyEnvironment
+from devtools.paths import CHECKOUT
 from devtools.servers.servers import Servers
 from faults.proxy import Proxies
 from tests.coffee_shop import CoffeeShop, blocks, console, project_files, wait_until
@@ -88,7 +89,7 @@ def test_a_service_is_a_file_of_at_most_30_lines() -> None:
 
 
 def test_the_quick_start_of_the_package_is_the_service_of_the_tutorial() -> None:
-    readme = (FOLDERS["warren-messaging"] / "README.md").read_text()
+    readme = (CHECKOUT / FOLDERS["warren-messaging"] / "README.md").read_text()
     assert f"```python\n{project_files()['coffee.py']}```" in readme
     commands = [command for command in console() if command.startswith("warren-messaging")]
     assert "\n".join(commands) in readme
