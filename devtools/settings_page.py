@@ -42,7 +42,7 @@ BY_HAND = """
 | `WARREN_SERVERS` | `docker` or `debian`: the source of private PostgreSQL and RabbitMQ servers |
 | `WARREN_KEEP` | `1` keeps data and logs of the servers that tests start |
 | `WARREN_TEST_SEED` | the seed of random tests |
-| `WARREN_TEST_SERVERS`, `WARREN_MUTANT_REPORT` | set by test runs for their child processes |
+| `WARREN_TEST_SERVERS`, `WARREN_MUTANT_REPORT`, `WARREN_INSTALLED` | set by test runs for their child processes |
 | `WARREN_OWN_ENGINE` | if set, `make test` starts a Docker Engine where none answers |
 """
 
