@@ -37,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True):
     message: str
     subject: Subject | None = None
     warning: bool = False
-    """The broker accepts it, and it is probably a mistake. It refuses only a resource with `strict: true`."""
+    """The broker accepts it, and it is probably a mistake. With `strict: true` it is an error."""
 
     def __str__(self) -> str:
         where = f"{self.origin}: {self.path}" if self.path else str(self.origin)
@@ -62,7 +62,7 @@ class ObjectRef(msgspec.Struct, frozen=True):
 
 
 def errors_in(findings: Iterable[Finding]) -> list[Finding]:
-    """Returns the findings that refuse a topology: all but the warnings."""
+    """Returns the findings without the warnings."""
     return [each for each in findings if not each.warning]
 
 

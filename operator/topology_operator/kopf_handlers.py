@@ -46,7 +46,7 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 def create_registry(controller: TopologyController, authenticate: Authenticate) -> kopf.OperatorRegistry:
-    """All handlers are coroutines: kopf calls plain functions in threads, and the controller is not thread-safe."""
+    """Registers the handlers, all of them coroutines: kopf calls plain functions in threads, where the controller fails."""
     registry = kopf.OperatorRegistry()
     known: dict[str, dict[str, Any]] = {}
 
@@ -89,7 +89,10 @@ def create_registry(controller: TopologyController, authenticate: Authenticate) 
 
 
 def _user_input(body: Body) -> tuple[Any, ...]:
-    """Returns the spec's generation and the annotations for this operator; a write to the status changes neither."""
+    """Returns the generation of the spec, the annotations for this operator, and the time of a deletion request.
+
+    A write to the status changes none of them.
+    """
     metadata = body["metadata"]
     annotations = {
         name: value for name, value in (metadata.get("annotations") or {}).items() if name.split("/")[0] == GROUP

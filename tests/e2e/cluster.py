@@ -17,9 +17,9 @@ NAME = "warren"
 
 @contextmanager
 def cluster(settings: Settings) -> Iterator[bool]:
-    """Sets KUBECONFIG for all programs; yields True for an own kind cluster. Raises NoCluster, CommandFailed."""
+    """Sets KUBECONFIG for all programs; yields True for a kind cluster of this run. Raises NoCluster, CommandFailed."""
     if settings.kubeconfig:
-        _reach(settings)
+        _require_api_server(settings)
         _require_helm(settings)
         yield False
         return
@@ -47,7 +47,7 @@ def _require_helm(settings: Settings) -> None:
         raise CommandFailed(f"{error}; install Helm or set E2E_HELM") from error
 
 
-def _reach(settings: Settings) -> None:
+def _require_api_server(settings: Settings) -> None:
     if shutil.which(settings.kubectl) is None:
         raise NoCluster(f"{settings.kubectl} is not installed; install it or set E2E_KUBECTL")
     try:

@@ -46,27 +46,27 @@ def require(kubectl: Kubectl, facts: Facts, scaler: str) -> None:
 
 def images(rendered: list[Object]) -> list[str]:
     """Returns the images that the rendered objects name, each once."""
-    return sorted(set(_named(rendered)))
+    return sorted(set(_images(rendered)))
 
 
-def _named(it: object) -> Iterator[str]:
-    if isinstance(it, Mapping):
-        for key, value in it.items():
+def _images(node: object) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
             if key == "image" and isinstance(value, str):
                 yield value
             else:
-                yield from _named(value)
-    elif isinstance(it, list):
-        for each in it:
-            yield from _named(each)
+                yield from _images(value)
+    elif isinstance(node, list):
+        for each in node:
+            yield from _images(each)
 
 
 def _nodes(kubectl: Kubectl) -> list[str]:
-    def is_open(node: Object) -> bool:
+    def is_schedulable(node: Object) -> bool:
         taints = node["spec"].get("taints", [])
         return is_ready(node) and all(each["effect"] == "PreferNoSchedule" for each in taints)
 
-    return sorted(node["metadata"]["name"] for node in kubectl.items("nodes") if is_open(node))
+    return sorted(node["metadata"]["name"] for node in kubectl.items("nodes") if is_schedulable(node))
 
 
 def _unknown_kinds(kubectl: Kubectl, rendered: list[Object]) -> Iterator[str]:
@@ -122,4 +122,4 @@ NEEDS: Mapping[str, Callable[[Facts], str]] = {"drain": _two_nodes, "broker drai
 
 
 def unmet(chosen: list[str], facts: Facts) -> dict[str, str]:
-    return {name: lack for name in chosen if name in NEEDS and (lack := NEEDS[name](facts))}
+    return {name: requirement for name in chosen if name in NEEDS and (requirement := NEEDS[name](facts))}

@@ -1,4 +1,4 @@
-"""Uninstalls the release: only objects that the chart's notes name are left, and after their commands none."""
+"""Uninstalls the release: only objects that the chart's notes name remain, and none after the commands in the notes."""
 
 import re
 import shlex
@@ -12,22 +12,24 @@ from tests.e2e.release import Release
 PLATFORM_NAMESPACE = "kube-node-lease"
 """A namespace of every cluster; it contains only leases and the objects that the platform creates everywhere."""
 # Objects that Kubernetes removes later.
-TRACES = re.compile(
+TRANSIENT = re.compile(
     r"^(event(\.events\.k8s\.io)?|endpoints|endpointslice\.discovery\.k8s\.io|lease\.coordination\.k8s\.io|podmetrics\..*)/"
 )
 NAMED = re.compile(r"^(secret|configmap|persistentvolumeclaim)/")
 COMMANDS_HEADING = "These commands delete them:"
 
 
-def left(kubectl: Kubectl) -> set[str]:
+def remaining_objects(kubectl: Kubectl) -> set[str]:
     """Returns the objects of the namespace, without the platform's own, as kind/name."""
     kinds = ",".join(run([kubectl.program, "api-resources", "--namespaced", "--verbs=list", "--output=name"]).split())
 
-    def found(asked: Kubectl) -> set[str]:
-        return set(asked("get", kinds, "--output=name", "--ignore-not-found").split())
+    def found(client: Kubectl) -> set[str]:
+        return set(client("get", kinds, "--output=name", "--ignore-not-found").split())
 
     return {
-        each for each in found(kubectl) - found(Kubectl(kubectl.program, PLATFORM_NAMESPACE)) if not TRACES.match(each)
+        each
+        for each in found(kubectl) - found(Kubectl(kubectl.program, PLATFORM_NAMESPACE))
+        if not TRANSIENT.match(each)
     }
 
 
@@ -43,7 +45,7 @@ def uninstall(release: Release) -> str:
     }
     release.helm("uninstall", release.name, "--wait", "--timeout", "600s")
     wait(lambda: not kubectl.items("pods"), "no pod is left", 180)
-    remaining = left(kubectl)
+    remaining = remaining_objects(kubectl)
     if unnamed := sorted(each for each in remaining if not NAMED.match(each)):
         raise CheckFailed(f"uninstalling left objects that the notes do not name: {', '.join(unnamed)}")
     if gone := sorted(claims - remaining):
@@ -52,7 +54,7 @@ def uninstall(release: Release) -> str:
         # Deleting the definition deletes all Topologies of the cluster.
         if release.installed_definition or "customresourcedefinition" not in command:
             run([kubectl.program, *command[1:]])
-    wait(lambda: not left(kubectl), "nothing is left", 120)
+    wait(lambda: not remaining_objects(kubectl), "nothing is left", 120)
     return f"{len(remaining)} objects were left, all named by the notes, and none after their commands"
 
 

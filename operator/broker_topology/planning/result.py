@@ -46,7 +46,7 @@ class TopologyResult(msgspec.Struct, frozen=True):
     """The result of one `reconcile` or `finalize`, after the broker was read again."""
 
     plan: Plan
-    """The difference that was found: carried out, unless `mode` is `Plan`."""
+    """The steps from the observed to the desired state. They were executed, unless only a plan was requested."""
     objects: tuple[ObjectState, ...] = ()
     repaired: tuple[PlanStep, ...] = ()
     """The steps of the plan that repair drift: changes that were made at the broker by other clients."""
@@ -57,7 +57,7 @@ class TopologyResult(msgspec.Struct, frozen=True):
     migrated: tuple[Key, ...] = ()
     """Queues whose migration to other arguments is complete."""
     warnings: tuple[str, ...] = ()
-    """Findings that do not refuse the topology."""
+    """The findings that are no errors."""
     undeclared_bindings: tuple[str, ...] = ()
     """Only for a run without owner: bindings of declared queues that exist at the broker and in no file. They stay."""
 
@@ -70,6 +70,6 @@ class TopologyResult(msgspec.Struct, frozen=True):
         return tuple(each for each in self.objects if each.status in statuses)
 
     def summary(self) -> str:
-        """Counts by status: `Ready 12, Blocked 1`."""
+        """Returns counts by status: `Ready 12, Blocked 1`."""
         counted = Counter(each.status for each in self.objects)
         return ", ".join(f"{status.value} {counted[status]}" for status in Status if counted[status]) or "no objects"

@@ -29,14 +29,14 @@ Api = TypeVar("Api", bound=ManagementApi)
 class Broker:
     """The real broker with a virtual host and users of one test (users belong to the whole broker)."""
 
-    def __init__(self, address: BrokerEndpoints, folder: Path) -> None:
-        self.address = address
+    def __init__(self, endpoints: BrokerEndpoints, folder: Path) -> None:
+        self.endpoints = endpoints
         self.suffix = secrets.token_hex(4)
         self.vhost = f"test-{self.suffix}"
         self.secrets = SecretDirectory(folder / "secrets")
         self.secrets_dir = folder / "secrets"
         self.password_file = folder / "admin.password"
-        self.password_file.write_text(address.admin_password)
+        self.password_file.write_text(endpoints.admin_password)
         self._users: set[str] = set()
 
     def user_name(self, user: str) -> str:
@@ -76,17 +76,17 @@ class Broker:
 
     def api(self, kind: type[Api] = ManagementApi, login: tuple[str, str] | None = None, **options: Any) -> Api:
         """Returns a client of this class for this login, by default the administrator's."""
-        address = self.address
-        options = {"ca_file": address.ca_file} | options
-        username, password = login or (address.admin_username, address.admin_password)
-        return kind(options.pop("url", address.management_url), username, password, **options)
+        endpoints = self.endpoints
+        options = {"ca_file": endpoints.ca_file} | options
+        username, password = login or (endpoints.admin_username, endpoints.admin_password)
+        return kind(options.pop("url", endpoints.management_url), username, password, **options)
 
     @asynccontextmanager
     async def channel(self, user: str = "", password: str = "") -> AsyncIterator[AbstractChannel]:
         """An AMQP channel of this user, by default the administrator, in the test's virtual host."""
-        user, password = (user, password) if user else (self.address.admin_username, self.address.admin_password)
-        context = ssl.create_default_context(cafile=self.address.ca_file)
-        url = self.address.amqps_url(user, password, self.vhost)
+        user, password = (user, password) if user else (self.endpoints.admin_username, self.endpoints.admin_password)
+        context = ssl.create_default_context(cafile=self.endpoints.ca_file)
+        url = self.endpoints.amqps_url(user, password, self.vhost)
         connection = await aiormq.connect(url, context=context)
         try:
             yield await connection.channel()
@@ -123,10 +123,10 @@ class Broker:
 
     def options(self) -> list[str]:
         """Returns the options of every command for this broker."""
-        address = self.address
+        endpoints = self.endpoints
         return [
-            *("--url", address.management_url, "--ca-file", str(address.ca_file)),
-            *("--username", address.admin_username, "--password-file", str(self.password_file)),
+            *("--url", endpoints.management_url, "--ca-file", str(endpoints.ca_file)),
+            *("--username", endpoints.admin_username, "--password-file", str(self.password_file)),
             *("--secrets-dir", str(self.secrets_dir)),
         ]
 

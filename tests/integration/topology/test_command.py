@@ -80,18 +80,18 @@ async def test_a_malformed_file(run):
 
 async def test_a_wrong_password(broker, run):
     broker.password_file.write_text("wrong")
-    expected = f"error: {broker.address.management_url} refuses user {broker.address.admin_username}"
+    expected = f"error: {broker.endpoints.management_url} refuses user {broker.endpoints.admin_username}"
     assert (await failure(run("apply"))).startswith(expected)
 
 
 async def test_another_certificate_authority(broker, run, tmp_path):
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     message = await failure(run("apply", "--ca-file", str(tmp_path / "other.pem")))
-    assert message.startswith(f"error: the certificate of {broker.address.management_url} is not trusted")
+    assert message.startswith(f"error: the certificate of {broker.endpoints.management_url} is not trusted")
 
 
 async def test_no_certificate_authority(broker, run):
-    options = [each for each in broker.options() if each not in ("--ca-file", str(broker.address.ca_file))]
+    options = [each for each in broker.options() if each not in ("--ca-file", str(broker.endpoints.ca_file))]
     assert "is not trusted" in await failure(run("apply", options=options))
 
 
@@ -104,7 +104,7 @@ async def test_a_user_that_may_not_administer(broker, api, run):
 
 async def test_a_virtual_host_where_the_administrator_has_no_rights(broker, api, run):
     await api.put(path("vhosts", broker.vhost), {})
-    await api.delete(path("permissions", broker.vhost, broker.address.admin_username))
+    await api.delete(path("permissions", broker.vhost, broker.endpoints.admin_username))
     expected = f"has no permissions in virtual host {broker.vhost}, which exists already; grant them first"
     assert expected in await failure(run("apply"))
 

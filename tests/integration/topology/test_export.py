@@ -133,7 +133,7 @@ async def test_objects_without_fields_are_left_out_with_their_dependents(broker,
     assert code == 3
     left_out = [line.removeprefix("left out: ") for line in err.splitlines()]
     assert [line.removeprefix("#   ") for line in out.splitlines() if line.startswith("#   ")] == left_out
-    assert f"user {broker.address.admin_username}: this export connects as that user" in left_out
+    assert f"user {broker.endpoints.admin_username}: this export connects as that user" in left_out
     for expected in (
         "queues .: RabbitMQ's management API cannot address an object called .",
         "queues ..: RabbitMQ's management API cannot address an object called ..",

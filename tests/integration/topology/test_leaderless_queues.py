@@ -31,13 +31,13 @@ class InterruptedDeclarations:
     """Declares queues with requests that it aborts."""
 
     def __init__(self, broker: Any, api: ManagementApi) -> None:
-        self._address, self._api, self._vhost = broker.address, api, broker.vhost
-        self._tls = ssl.create_default_context(cafile=self._address.ca_file)
+        self._endpoints, self._api, self._vhost = broker.endpoints, api, broker.vhost
+        self._tls = ssl.create_default_context(cafile=self._endpoints.ca_file)
 
     async def declare(self, name: str, seconds: float) -> None:
-        address = self._address
-        port = urlsplit(address.management_url).port
-        login = base64.b64encode(f"{address.admin_username}:{address.admin_password}".encode()).decode()
+        endpoints = self._endpoints
+        port = urlsplit(endpoints.management_url).port
+        login = base64.b64encode(f"{endpoints.admin_username}:{endpoints.admin_password}".encode()).decode()
         body = json.dumps(QUORUM)
         head = (
             f"PUT {path('queues', self._vhost, name)} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {login}\r\n"
@@ -72,7 +72,7 @@ class InterruptedDeclarations:
 @pytest.fixture
 async def interruptions(broker, api):
     await api.put(path("vhosts", broker.vhost), {})
-    admin = broker.address.admin_username
+    admin = broker.endpoints.admin_username
     await api.put(path("permissions", broker.vhost, admin), {"configure": ".*", "write": ".*", "read": ".*"})
     interruptions = InterruptedDeclarations(broker, api)
     yield interruptions

@@ -183,7 +183,7 @@ async def killed_after(write: int, broker, api) -> bool:
     return killed
 
 
-async def killed_after_each(writes: range, broker, api) -> list[bool]:
+async def kill_after_each(writes: range, broker, api) -> list[bool]:
     for write in writes:
         await declared(MigratedQueue(broker, api, f"work{write}"))
     few = asyncio.Semaphore(4)
@@ -196,13 +196,13 @@ async def killed_after_each(writes: range, broker, api) -> list[bool]:
 
 
 async def test_a_migration_that_is_killed_after_some_writes_completes(broker, api):
-    assert all(await killed_after_each(range(4, 30, 4), broker, api))
+    assert all(await kill_after_each(range(4, 30, 4), broker, api))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 async def test_a_migration_that_is_killed_after_any_write_completes(broker, api):
-    killed = await killed_after_each(range(1, WRITES), broker, api)
+    killed = await kill_after_each(range(1, WRITES), broker, api)
     assert killed[0] and not killed[-1]  # every write was the last one once
 
 

@@ -13,7 +13,7 @@ SPEC = {"exchanges": {"e": {"type": "fanout"}}, "users": {"u": {"secretName": "u
 
 
 async def test_a_wrong_password(broker):
-    admin = broker.address.admin_username
+    admin = broker.endpoints.admin_username
     with pytest.raises(AccessDenied, match=f"refuses user {admin}"):
         async with broker.api(login=(admin, "wrong")):
             pass
@@ -27,7 +27,7 @@ async def test_a_wrong_authority_as_text(broker):
 
 
 async def test_the_right_authority_as_text(broker):
-    async with broker.api(ca_file=None, ca_data=broker.address.ca_file.read_text()) as api:
+    async with broker.api(ca_file=None, ca_data=broker.endpoints.ca_file.read_text()) as api:
         assert (await broker.reconcile(SPEC, api=api)).ready
 
 
@@ -39,7 +39,7 @@ async def test_a_malformed_authority(broker, text):
 
 
 async def test_the_same_client_continues_after_an_outage(broker, api):
-    proxy = FaultProxy(int(broker.address.management_url.rsplit(":", 1)[1]))
+    proxy = FaultProxy(int(broker.endpoints.management_url.rsplit(":", 1)[1]))
     async with proxy.serving(), broker.api(url=f"https://127.0.0.1:{proxy.port}") as through:
         assert (await broker.reconcile(SPEC, api=through)).ready
         await api.delete(path("exchanges", broker.vhost, "e"))

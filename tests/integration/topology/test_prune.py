@@ -196,7 +196,7 @@ async def test_a_virtual_host_with_a_foreign_queue_is_kept(broker, api, channel)
 
 
 async def test_the_user_of_the_connection_is_never_deleted(broker, api):
-    admin = broker.address.admin_username
+    admin = broker.endpoints.admin_username
     await api.put(path("vhosts", broker.vhost), {})
     claims = {
         (ObjectKind.USER, Key.of(admin)),

@@ -23,7 +23,7 @@ from services.shared.contracts.orders import OrderConfirmed
 from tests.integration.topology.migrated_queue import Killed
 from tests.messaging_env import MessagingEnv, eventually
 from warren_messaging.amqp import publisher
-from warren_messaging.amqp.pipeline import PublishResult as Answer
+from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.consumer import consumer
 from warren_messaging.outbox import relay
 from warren_messaging.outbox.outbox import Outbox
@@ -104,9 +104,9 @@ class RotationLoop:
 
 @pytest.fixture
 async def rotation(env, servers):
-    address = servers.broker.endpoints
+    endpoints = servers.broker.endpoints
     async with ManagementApi(
-        address.management_url, address.admin_username, address.admin_password, ca_file=address.ca_file
+        endpoints.management_url, endpoints.admin_username, endpoints.admin_password, ca_file=endpoints.ca_file
     ) as api:
         rotation = RotationLoop(env, api)
         for user in await rotation.users() - {"probe"}:  # of another test: users belong to the whole broker
@@ -123,15 +123,15 @@ async def test_services_work_without_interruption_while_credentials_rotate(env, 
     await env.sql("CREATE TABLE seen (id uuid)")
     sent: list[uuid.UUID] = []
 
-    async def on_confirmed(event: Event[OrderConfirmed], work: Transaction) -> Iterable[OrderConfirmed]:
-        await work.connection.execute("INSERT INTO seen VALUES ($1)", event.subject)
+    async def on_confirmed(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[OrderConfirmed]:
+        await uow.connection.execute("INSERT INTO seen VALUES ($1)", event.subject)
         return []
 
     async def publish(outbox: Outbox, closing: asyncio.Event) -> None:
         while not closing.is_set():
             subject = uuid.uuid4()
-            async with outbox.transaction(Transaction) as work:
-                work.announce(OrderConfirmed(customer="gayal"), subject=subject)
+            async with outbox.transaction(Transaction) as uow:
+                uow.announce(OrderConfirmed(customer="gayal"), subject=subject)
             sent.append(subject)
             await asyncio.sleep(0.01)
 
@@ -160,7 +160,7 @@ async def test_services_work_without_interruption_while_credentials_rotate(env, 
             await eventually(lambda before=before: len(sent) > before + 20)
     async with env.consumer({OrderConfirmed: on_confirmed}):
         await eventually(seen)
-    assert {answer for _, answer in env.telemetry.publish_results} == {Answer.CONFIRMED}
+    assert {result for _, result in env.telemetry.publish_results} == {PublishResult.CONFIRMED}
     assert len(env.telemetry.publish_results) == len(sent)
     assert env.telemetry.failures == []
     assert [state for state in env.telemetry.statuses if not state.endswith(": consuming")] == []
@@ -196,7 +196,7 @@ class KilledAfterWrites:
         return dying
 
 
-async def can_work(env):
+async def assert_can_work(env):
     """Asserts that a process that reads the Secret now can connect, consume, and publish."""
     address = env.broker_address()
     connection = await aiormq.connect(f"{address.with_credentials()}?cafile={address.ca_file}")
@@ -209,7 +209,7 @@ async def can_work(env):
         await connection.close()
 
 
-async def killed_after_each(writes: range, env, rotation) -> int:
+async def kill_after_each(writes: range, env, rotation) -> int:
     """Runs one rotation for each of these numbers of writes; returns how often the process was killed."""
     await rotation.run()
     died = 0
@@ -222,7 +222,7 @@ async def killed_after_each(writes: range, env, rotation) -> int:
                     await rotation.run()
                 except Killed:
                     died += 1
-            await can_work(env)
+            await assert_can_work(env)
             rotation.ahead += timedelta(minutes=1)
         for _ in range(3):
             await rotation.run()
@@ -233,13 +233,13 @@ async def killed_after_each(writes: range, env, rotation) -> int:
 
 
 async def test_a_killed_rotation_leaves_a_valid_secret_and_continues(env, rotation):
-    assert await killed_after_each(range(0, 8, 2), env, rotation) >= 4
+    assert await kill_after_each(range(0, 8, 2), env, rotation) >= 4
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_rotation_killed_after_any_write_leaves_a_valid_secret_and_continues(env, rotation):
-    assert await killed_after_each(range(18), env, rotation) > 10
+    assert await kill_after_each(range(18), env, rotation) > 10
 
 
 async def test_a_deleted_secret_is_generated_again_with_an_overlap_for_the_previous_user(env, rotation):
@@ -252,9 +252,9 @@ async def test_a_deleted_secret_is_generated_again_with_an_overlap_for_the_previ
     assert await rotation.secrets.replace(SECRET, {}, held.version)
     await rotation.run()
     assert await rotation.current() == "probe.2"
-    await can_work(env)
+    await assert_can_work(env)
     assert await rotation.users() == {"probe.1", "probe.2"}
     rotation.ahead += timedelta(minutes=1)
     await rotation.run()
     assert await rotation.users() == {"probe.2"}
-    await can_work(env)
+    await assert_can_work(env)
