@@ -46,7 +46,7 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 def create_registry(controller: TopologyController, authenticate: Authenticate) -> kopf.OperatorRegistry:
-    """Registers the handlers, all of them coroutines: kopf calls plain functions in threads, where the controller fails."""
+    """Registers the handlers. All are coroutines: kopf calls plain functions in threads, where the controller fails."""
     registry = kopf.OperatorRegistry()
     known: dict[str, dict[str, Any]] = {}
 

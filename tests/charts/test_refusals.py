@@ -34,7 +34,7 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
         {"components": {"payment": {"secrets": {"broker": "x"}}}},
         ["components.payment: a volume or folder of secrets is called broker"],
     ),
-    "a name that no address can hold": ({"rabbitmq": {"vhost": ".."}}, ["rabbitmq.vhost is .."]),
+    "a name that no URL can contain": ({"rabbitmq": {"vhost": ".."}}, ["rabbitmq.vhost is .."]),
     "a block that is removed": ({"rabbitmq": None}, ["rabbitmq"]),
     "a setting that is removed": ({"networkPolicy": {"apiServer": None}}, ["networkPolicy", "apiServer"]),
     "a setting of the operator's chart that is removed": (

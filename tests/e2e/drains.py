@@ -24,7 +24,7 @@ def drain(release: Release) -> str:
     movable = f"app.kubernetes.io/name=warren,app.kubernetes.io/component notin (rabbitmq, {EXCLUDED_COMPONENTS})"
     with release.customers() as ordering:
         try:
-            kubectl(*_drain(node, movable), seconds=WAIT_SECONDS + 30)
+            kubectl(*_drain_command(node, movable), seconds=WAIT_SECONDS + 30)
             for component in ("order-api", "order-worker", "payment"):
                 release.wait_complete(component, WAIT_SECONDS)
             time.sleep(QUIET_SECONDS)
@@ -43,10 +43,10 @@ def broker_drain(release: Release) -> str:
     """
     brokers = release.brokers()
     majority = len(brokers) // 2 + 1
-    node, held = Counter(pod["spec"]["nodeName"] for pod in brokers).most_common(1)[0]
+    node, count = Counter(pod["spec"]["nodeName"] for pod in brokers).most_common(1)[0]
     with release.customers() as ordering:
         try:
-            lowest, ended = _drained(release, node, majority)
+            lowest, ended = _watch_drain(release, node, majority)
             online = release.least_online()
         finally:
             release.kubectl("uncordon", node)
@@ -57,17 +57,17 @@ def broker_drain(release: Release) -> str:
     if ordering.failed:
         raise CheckFailed(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
     return (
-        f"{node} with {held} of {len(brokers)} brokers {ended}: at least {lowest} brokers ready and {online} members of"
+        f"{node} with {count} of {len(brokers)} brokers {ended}: at least {lowest} brokers ready and {online} members of"
         f" every queue online, all back after {back:.0f} s; {ordering.summary}; {release.judge()}"
     )
 
 
-def _drained(release: Release, node: str, majority: int) -> tuple[int, str]:
+def _watch_drain(release: Release, node: str, majority: int) -> tuple[int, str]:
     """Returns the lowest number of ready brokers and the end of the drain. Raises CheckFailed below a majority."""
     selector = (
         f"app.kubernetes.io/part-of in (warren, rabbitmq),app.kubernetes.io/component notin ({EXCLUDED_COMPONENTS})"
     )
-    command = [release.kubectl.program, *_drain(node, selector)]
+    command = [release.kubectl.program, *_drain_command(node, selector)]
     lowest, away_since, refused, progress = len(release.brokers()), None, False, Progress()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -117,6 +117,6 @@ def _ready(release: Release) -> int:
     return sum(map(is_ready, release.brokers()))
 
 
-def _drain(node: str, selector: str) -> list[str]:
+def _drain_command(node: str, selector: str) -> list[str]:
     options = ["--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={WAIT_SECONDS:.0f}s"]
     return ["drain", node, f"--pod-selector={selector}", *options]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiormq
-import msgspec
 import pytest
 import yaml
 from aiormq.abc import AbstractChannel
@@ -19,10 +18,10 @@ from broker_topology import Credentials, LoadedTopology, ManagementApi, SecretDi
 from broker_topology.broker.management_api import path
 from broker_topology.broker.ownership import records, remove
 from broker_topology.credentials.secrets import credentials_in
+from broker_topology.resource.manifests import with_spec
 from devtools.servers.endpoints import BrokerEndpoints
 from devtools.servers.servers import Servers
 
-replace = msgspec.structs.replace
 Api = TypeVar("Api", bound=ManagementApi)
 
 
@@ -54,18 +53,11 @@ class Broker:
 
     def in_test_vhost(self, topologies: list[LoadedTopology]) -> list[LoadedTopology]:
         """Return the resources, moved to this test's virtual host and with the names of its users."""
-        moved = broker_topology.with_vhost(topologies, self.vhost)
         return [
-            replace(
-                item,
-                topology=replace(
-                    item.topology,
-                    spec=replace(
-                        item.spec, users={self.user_name(name): user for name, user in item.spec.users.items()}
-                    ),
-                ),
+            with_spec(
+                item, vhost=self.vhost, users={self.user_name(name): user for name, user in item.spec.users.items()}
             )
-            for item in moved
+            for item in topologies
         ]
 
     async def credentials(self, secret_name: str) -> Credentials:

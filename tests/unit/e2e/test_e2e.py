@@ -247,7 +247,7 @@ def test_objects_of_the_platform_do_not_count_as_left_over(kubectl: Kubectl, tmp
     traces = "event/a.1\nevent.events.k8s.io/a.1\nendpointslice.discovery.k8s.io/b\npodmetrics.metrics.k8s.io/c\n"
     ours = "role.rbac.authorization.k8s.io/warren-removal\nsecret/token-key\n"
     (tmp_path / "get-pods").write_text(own + traces + ours)
-    assert removal.left(kubectl) == {"role.rbac.authorization.k8s.io/warren-removal", "secret/token-key"}
+    assert removal.remaining_objects(kubectl) == {"role.rbac.authorization.k8s.io/warren-removal", "secret/token-key"}
 
 
 def test_the_commands_of_the_notes_are_found() -> None:
