@@ -57,8 +57,8 @@ def broker_drain(release: Release) -> str:
     if ordering.failed:
         raise CheckFailed(f"{ordering.summary}: {'; '.join(ordering.failures[:5])}")
     return (
-        f"{node} with {count} of {len(brokers)} brokers {ended}: at least {lowest} brokers ready and {online} members of"
-        f" every queue online, all back after {back:.0f} s; {ordering.summary}; {release.judge()}"
+        f"{node} with {count} of {len(brokers)} brokers {ended}: at least {lowest} brokers ready and {online} members"
+        f" of every queue online, all back after {back:.0f} s; {ordering.summary}; {release.judge()}"
     )
 
 

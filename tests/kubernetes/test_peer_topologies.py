@@ -41,7 +41,7 @@ async def test_of_two_owners_of_a_queue_the_first_keeps_it_and_the_second_has_a_
     assert f"{env.namespace}/first" in condition(refused)["message"]
     queues = await env.at_broker("queues")
     assert queues["q"]["arguments"]["x-max-length"] == 10
-    assert "own" not in queues, "nothing of a refused Topology is written"
+    assert "own" not in queues, "an object of a refused Topology was written"
     assert condition(await env.get("first"))["status"] == "True"
     await env.delete("first")
     await env.wait_until_ready("second")

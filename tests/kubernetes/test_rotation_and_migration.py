@@ -23,7 +23,7 @@ async def test_a_rotated_user_is_replaced_and_the_former_user_stays_for_the_over
     second = await env.wait_until_secret("u", lambda secret: secret["username"] == f"{name}.2")
     assert second["previous-username"] == f"{name}.1"
     assert await can_connect(env, second)
-    assert await can_connect(env, first), "the former user stays for the overlap"
+    assert await can_connect(env, first), "the previous user was deleted before the overlap ended"
     ready = await env.wait_until_ready("shop")
     (state,) = [each["state"] for each in ready["status"]["rotations"] if each["user"] == name]
     assert state

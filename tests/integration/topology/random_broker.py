@@ -97,7 +97,7 @@ class RandomBroker:
         body = {"tags": pick(["", "management,a b"]), **pick([hashed, {"password_hash": ""}])}
         self.users.append(name)
         await self._put(body, "users", name)
-        await self._put({each: pick(PATTERNS) for each in RIGHTS}, "permissions", self.vhost, name)
+        await self._put({each: pick(PATTERNS) for each in PERMISSIONS}, "permissions", self.vhost, name)
         topic = {"exchange": pick([*exchanges, "amq.topic"]), "write": pick(PATTERNS), "read": pick(PATTERNS)}
         await self._put(topic, "topic-permissions", self.vhost, name)
         await self._put({"value": pick([0, 7, -1])}, "user-limits", name, pick(["max-connections", "max-channels"]))
@@ -107,7 +107,7 @@ class RandomBroker:
             await self.api.put(path(*segments), body)
 
 
-RIGHTS = ("configure", "write", "read")
+PERMISSIONS = ("configure", "write", "read")
 
 
 async def make_inexpressible(api: ManagementApi, vhost: str) -> None:

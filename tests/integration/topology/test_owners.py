@@ -20,7 +20,7 @@ async def test_a_claimed_object_is_refused_to_a_second_owner_and_the_error_names
         ("spec.queues.q", f"queue q belongs to {broker.owner('first')} already; declare it in one Topology only")
     ]
     assert set(api.requests) == {"GET"}
-    assert (await broker.reconcile(SPEC, "first", api=api)).ready, "the refusal changes nothing for the first owner"
+    assert (await broker.reconcile(SPEC, "first", api=api)).ready, "the refusal changed the first owner's objects"
 
 
 async def test_an_object_that_its_owner_no_longer_declares_may_be_claimed(broker, api):

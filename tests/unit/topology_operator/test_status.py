@@ -56,7 +56,7 @@ def test_ready_states_that_the_broker_was_read_back() -> None:
         "lastTransitionTime": NOW,
     }
     assert status["summary"] == {"desired": 1, "synced": 1, "text": "1/1"}
-    assert status["objects"][0]["state"] == "Retained", "objects that need attention come first"
+    assert status["objects"][0]["state"] == "Retained", "an object that needs attention is not the first"
     assert "lastError" not in status
 
 
