@@ -67,9 +67,9 @@ def scale(release: Release) -> str:
 
 def _by_hand(release: Release) -> str:
     with _backlog(release):
-        one, three = _scaled(release, 1), _scaled(release, 3)
+        one, three = _scale_by_hand(release, 1), _scale_by_hand(release, 3)
         time.sleep(QUIET_SECONDS)
-        down = _scaled(release, 1)
+        down = _scale_by_hand(release, 1)
     return f"1 after {one:.0f} s, 3 after {three:.0f} s, 1 again after {down:.0f} s"
 
 
@@ -100,17 +100,17 @@ def _waiting(release: Release) -> str:
     return f"now {release.depth(QUEUE)}"
 
 
-def _scaled(release: Release, pods: int) -> float:
+def _scale_by_hand(release: Release, pods: int) -> float:
     release.kubectl("scale", f"deployment/{release.name}-payment", f"--replicas={pods}")
     return release.wait_ready("payment", pods)
 
 
 def autoscaling(release: Release) -> list[str]:
-    """Targets so low that the customers' rate needs three consumers: each gets 0.7 x 0.3 of it."""
+    """Returns options of Helm with targets so low that the rate of orders needs three consumers (0.7 x 0.3 for each)."""
     targets = {"minimum": 1, "maximum": 3, "backlogSeconds": 2, "messagesPerSecond": 0.3 * release.settings.rate}
-    autoscaling = json.dumps({"enabled": True} | targets)
+    settings = json.dumps({"enabled": True} | targets)
     return [
-        *("--set-json", f"components.payment.autoscaling={autoscaling}"),
+        *("--set-json", f"components.payment.autoscaling={settings}"),
         *("--set", f"autoscaling.mode={release.settings.scaler}", "--set", "autoscaling.scaleDownSeconds=15"),
     ]
 

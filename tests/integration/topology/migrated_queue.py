@@ -58,12 +58,12 @@ class MigratedQueue:
             ],
         })  # fmt: skip
 
-    async def situation(self, topology: list[LoadedTopology]) -> MigrationContext:
+    async def context(self, topology: list[LoadedTopology]) -> MigrationContext:
         desired, observed = desired_state(topology), await observe(self.api, [self.vhost])
         record = (await ownership.records(self.api)).get(self.owner, ownership.OwnerRecord(self.owner))
-        asked = frozenset({Key.of(self.name, self.vhost)})
+        requested = frozenset({Key.of(self.name, self.vhost)})
         return MigrationContext(
-            topology[0], self.owner, record, desired, observed, plan(desired, observed, {}), self.api, asked
+            topology[0], self.owner, record, desired, observed, plan(desired, observed, {}), self.api, requested
         )
 
     def migrator(self, sent: Callable[[ApiRequest], None] = lambda _: None, **options: Any) -> Migrator:
@@ -71,7 +71,7 @@ class MigratedQueue:
         return Migrator(on_request=sent, **options)
 
     async def step(self, migrator: Migrator, topology: list[LoadedTopology]) -> Sequence[HeldObject]:
-        return await migrator(await self.situation(topology))
+        return await migrator(await self.context(topology))
 
     async def finish(
         self, topology: list[LoadedTopology], migrator: Migrator | None = None, seconds: float = 100
@@ -90,8 +90,8 @@ class MigratedQueue:
 
         await eventually(finished, seconds)
 
-    async def killed_at(self, write: int, topology: list[LoadedTopology]) -> bool:
-        """Migrates, and is killed after that many writes; False if the migration ended before."""
+    async def migrate_until_killed(self, write: int, topology: list[LoadedTopology]) -> bool:
+        """Migrates until the process is killed after this many writes. Returns False if the migration ended before."""
         done = 0
 
         def sent(_: ApiRequest) -> None:
@@ -150,15 +150,15 @@ class LiveTraffic:
     """Publishes numbers and consumes them, until the context is left."""
 
     def __init__(self, migrated: MigratedQueue, pause: float = 0.02) -> None:
-        self._moving, self._pause = migrated, pause
+        self._migrated, self._pause = migrated, pause
         self.sent = 0
-        self.got: Counter[int] = Counter()
-        self._ending = False
+        self.received: Counter[int] = Counter()
+        self._stopping = False
 
     async def publish(self, count: int) -> None:
-        async with self._moving.channel() as channel:
+        async with self._migrated.channel() as channel:
             for _ in range(count):
-                await self._moving.publish(channel, str(self.sent))
+                await self._migrated.publish(channel, str(self.sent))
                 self.sent += 1
 
     @asynccontextmanager
@@ -169,15 +169,15 @@ class LiveTraffic:
             try:
                 yield
             finally:
-                self._ending = True
+                self._stopping = True
                 await publishing
-            await eventually(lambda: set(self.got) == set(range(self.sent)), 30, "messages are missing")
+            await eventually(lambda: set(self.received) == set(range(self.sent)), 30, "messages are missing")
             consuming.cancel()
 
     async def _publishing(self) -> None:
-        async with self._moving.channel() as channel:
-            while not self._ending:
-                await self._moving.publish(channel, str(self.sent))
+        async with self._migrated.channel() as channel:
+            while not self._stopping:
+                await self._migrated.publish(channel, str(self.sent))
                 self.sent += 1
                 await asyncio.sleep(self._pause)
 
@@ -185,16 +185,16 @@ class LiveTraffic:
         while True:
             cancelled = asyncio.Event()
             try:
-                async with self._moving.channel() as channel:
+                async with self._migrated.channel() as channel:
                     await channel.basic_qos(prefetch_count=10)
                     channel.on_consumer_cancel_callbacks.add(lambda _, event=cancelled: event.set())
 
                     async def take(message: DeliveredMessage, channel: AbstractChannel = channel) -> None:
                         await asyncio.sleep(self._pause / 4)
-                        self.got[int(message.body)] += 1
+                        self.received[int(message.body)] += 1
                         await channel.basic_ack(message.delivery_tag or 0)
 
-                    await channel.basic_consume(self._moving.name, take)
+                    await channel.basic_consume(self._migrated.name, take)
                     await cancelled.wait()
             except aiormq.exceptions.AMQPError:  # the queue does not exist at the moment
                 await asyncio.sleep(0.05)

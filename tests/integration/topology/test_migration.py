@@ -49,12 +49,12 @@ async def migrate_under_traffic(migrated, old: dict[str, Any], new: dict[str, An
     async with traffic.running():
         await migrated.finish(migrated.topology(new))
     assert traffic.sent > 350  # traffic continued during the migration
-    assert set(traffic.got) == set(range(traffic.sent))
+    assert set(traffic.received) == set(range(traffic.sent))
     assert await migrated.routes() == routes
     assert await migrated.leftovers() == []
     arguments = await migrated.arguments()
     assert arguments["x-queue-type"] == new.get("type", "quorum")
-    assert not (await migrated.situation(migrated.topology(new))).plan
+    assert not (await migrated.context(migrated.topology(new))).plan
 
 
 async def test_no_message_is_lost_while_clients_publish_and_consume(migrated):
@@ -173,9 +173,9 @@ async def killed_after(write: int, broker, api) -> bool:
     traffic = LiveTraffic(migrated, pause=0.1)
     await traffic.publish(20)
     async with traffic.running():
-        killed = await migrated.killed_at(write, migrated.topology(NEW))
+        killed = await migrated.migrate_until_killed(write, migrated.topology(NEW))
         await migrated.finish(migrated.topology(NEW))
-    assert set(traffic.got) == set(range(traffic.sent)), write
+    assert set(traffic.received) == set(range(traffic.sent)), write
     assert await migrated.leftovers() == [], write
     assert (await migrated.arguments())["x-delivery-limit"] == 60, write
     assert len(await migrated.routes()) == 4, write
