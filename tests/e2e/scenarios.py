@@ -106,7 +106,7 @@ def _scale_by_hand(release: Release, pods: int) -> float:
 
 
 def autoscaling(release: Release) -> list[str]:
-    """Returns options of Helm with targets so low that the rate of orders needs three consumers (0.7 x 0.3 for each)."""
+    """Returns options of Helm with targets so low that the rate of orders needs three consumers (0.21 of it each)."""
     targets = {"minimum": 1, "maximum": 3, "backlogSeconds": 2, "messagesPerSecond": 0.3 * release.settings.rate}
     settings = json.dumps({"enabled": True} | targets)
     return [

@@ -55,8 +55,8 @@ async def finalize(
         await ownership.remove(api, owner)
     refused = {each.step.object: each.reason for each in done.failures}
     deleted = tuple(step for step in steps if step.object not in {*done.kept, *refused})
-    states = _states((each, Status.RETAINED, reason) for each, reason in done.kept.items())
-    states += _states((step.object, Status.DELETED, "") for step in deleted)
+    retained = [(each, Status.RETAINED, reason) for each, reason in done.kept.items()]
+    states = _states(retained + [(step.object, Status.DELETED, "") for step in deleted])
     states += _states((each, Status.FAILED, reason) for each, reason in refused.items())
     failures = tuple((title(each.step), each.reason) for each in done.failures)
     return TopologyResult(Plan(deleted), states, failures=failures)
