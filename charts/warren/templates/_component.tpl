@@ -79,7 +79,7 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{/* Topology spread constraints of a component's pods. (dict "root" . "settings" component "component" name) */}}
+{{/* Topology spread constraints of a component's pods. (dict "root" . "settings" values "component" name) */}}
 {{- define "warren.spread" -}}
 {{- $selector := dict "matchLabels" (include "warren.selector" . | fromYaml) -}}
 {{- $even := dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway" -}}

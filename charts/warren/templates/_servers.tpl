@@ -74,9 +74,9 @@ configMap: {name: {{ .configMap | default "warren-trust" | quote }}}
 {{- if .sinks }}{{- $_ := set $files "sinks.crt" (include "warren.sinks.trustSource" .root | fromYaml) -}}{{- end -}}
 {{- $sources := list -}}
 {{- range $file, $source := $files -}}
-{{- range $kind, $settings := $source -}}
+{{- range $kind, $reference := $source -}}
 {{- $item := dict "key" "ca.crt" "path" $file -}}
-{{- $sources = append $sources (dict $kind (dict "name" $settings.name "items" (list $item))) -}}
+{{- $sources = append $sources (dict $kind (dict "name" $reference.name "items" (list $item))) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $sources -}}

@@ -98,7 +98,7 @@ def _plain(value: Any, schema: Object, path: str) -> Any:
     elif isinstance(value, list):
         if len(value) > schema["maxItems"]:
             yield f"{path}: Too many: must have at most {schema['maxItems']} items"
-        yield from _doubles(value, schema, path)
+        yield from _duplicates(value, schema, path)
     elif isinstance(value, dict):
         if len(value) > schema.get("maxProperties", 10**9):
             yield f"{path}: Too many: must have at most {schema['maxProperties']} items"
@@ -110,15 +110,15 @@ def _plain(value: Any, schema: Object, path: str) -> Any:
             yield f"{path}: Invalid value: {value} is too large"
 
 
-def _doubles(value: list[Any], schema: Object, path: str) -> Any:
+def _duplicates(value: list[Any], schema: Object, path: str) -> Any:
     kind = schema["x-kubernetes-list-type"]
     keys = schema.get("x-kubernetes-list-map-keys", ())
     seen: list[Any] = []
     for each in value if kind != "atomic" else ():
-        identity = [each.get(key) for key in keys] if kind == "map" and isinstance(each, dict) else each
-        if identity in seen:
+        item_key = [each.get(key) for key in keys] if kind == "map" and isinstance(each, dict) else each
+        if item_key in seen:
             yield f"{path}: Duplicate value"
-        seen.append(identity)
+        seen.append(item_key)
 
 
 def _rules(value: Any, before: Any, schema: Object, path: str) -> Any:
