@@ -1,6 +1,6 @@
 """The public names of `warren_messaging`, each from the module that defines it."""
 
-from warren_messaging.amqp.connection import BrokerAddress
+from warren_messaging.amqp.connection import AmqpConnection, BrokerAddress, opened
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.amqp.publisher import Message, Publisher
 from warren_messaging.codec import MAX_BODY, Codec, encode, new_id
@@ -47,7 +47,8 @@ __all__ = [
     # For a service
     "Service", "ServiceSettings", "load_settings", "run", "ConsumerDefinition", "Part", "ReadinessCheck",
     # The parts of a service
-    "BrokerAddress", "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
+    "BrokerAddress", "AmqpConnection", "opened",
+    "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
     "DueMessageMover", "Retention", "RetentionSettings", "RetentionRule", "by_age",
     # For telemetry

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import aio_pika
 import pytest
 
 from faults.proxy import FaultProxy
@@ -68,6 +69,23 @@ async def test_a_connection_that_ends_without_a_reason_is_an_unavailable_broker(
             answer = connection.driver.create_future()
             await connection.driver.close(None)  # as the driver does when the socket ends
             await answer
+
+
+async def test_code_for_aio_pika_runs_on_a_connection_of_the_library(env: MessagingEnv) -> None:
+    async with opened(env.broker_address(), "reports") as connection, connection.channel() as channel:
+        exchange = await channel.get_exchange("order.exchange")
+        for number in range(3):
+            message = aio_pika.Message(f"{number}".encode(), message_id=f"{number}")
+            await exchange.publish(message, routing_key="order.confirmed")
+        queue = await channel.get_queue("probe.queue")
+        received = []
+        async with queue.iterator(timeout=20) as messages:
+            async for each in messages:
+                async with each.process():
+                    received.append((each.body, each.message_id))
+                if len(received) == 3:
+                    break
+    assert received == [(b"0", "0"), (b"1", "1"), (b"2", "2")]
 
 
 async def test_while_the_broker_blocks_publishers_events_are_kept_and_consumers_continue(env: MessagingEnv) -> None:

@@ -159,9 +159,10 @@ class _FrameUnderlay(UnderlayConnection):
 
 
 class AmqpConnection(aio_pika.Connection):
-    """A plain connection of aio-pika; `connect` opens it."""
+    """A plain connection of aio-pika, with all of its methods. `opened` opens one for a block."""
 
     async def connect(self, timeout: TimeoutType = None) -> None:
+        """Connect within `timeout` seconds. Called once, before the connection is handed out."""
         self.transport = await _FrameUnderlay.connect(
             self.url, self._on_connection_close, timeout=timeout, **self.kwargs
         )
