@@ -86,7 +86,7 @@ async def measure(options: argparse.Namespace) -> RoundResult:
     running = asyncio.create_task(process.run_until(stop))
     finished = asyncio.create_task(telemetry.all_processed.wait())
     await asyncio.wait([running, finished], return_when=asyncio.FIRST_COMPLETED)
-    while process.relay.waiting and not running.done():  # noqa: ASYNC110 - it has no event for this
+    while process.relay.waiting and not running.done():  # noqa: ASYNC110 - the relay has no event to wait for
         await asyncio.sleep(0.002)
     result = RoundResult(options.messages, time.perf_counter() - wall, time.process_time() - cpu)
     stop.set()

@@ -22,11 +22,11 @@ from services.registry import AUDITED
 
 _RECEIVED = re.compile(r"^rabbitmq_global_messages_received_total\{[^}]*\} (\S+)$", re.MULTILINE)
 CHANNELS = ("email", "sms")
-FIRST = UUID(int=0)
+LOWEST_ID = UUID(int=0)
 
 
 async def check_published(
-    connection: "asyncpg.Connection[Any]", broker: BrokerEndpoints, received_before: int, since: UUID = FIRST
+    connection: "asyncpg.Connection[Any]", broker: BrokerEndpoints, received_before: int, since: UUID = LOWEST_ID
 ) -> Check:
     """Check an idle system that has seen no fault since the broker's counter was `received_before`.
 
@@ -59,7 +59,7 @@ async def _numbered_events(connection: "asyncpg.Connection[Any]", services: Sequ
 
 
 async def check_inboxes(
-    connection: "asyncpg.Connection[Any]", since: UUID = FIRST, stopped: Collection[str] = ()
+    connection: "asyncpg.Connection[Any]", since: UUID = LOWEST_ID, stopped: Collection[str] = ()
 ) -> Check:
     """Check that each consumer has processed the events that were routed to it, and no other.
 

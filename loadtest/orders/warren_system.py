@@ -36,7 +36,7 @@ class WarrenSystem:
         self._report = report
         self._profile = profile
         self._stopped = stopped
-        self._since = exactly_once.FIRST
+        self._since = exactly_once.LOWEST_ID
         """Only orders and events with later ids are counted."""
         self.profile_file = folder / "profile.txt"
 

@@ -94,8 +94,9 @@ def entry_of(event: OpaqueEvent) -> LogEntry:
 
 
 def retention_rules(history_days: int) -> list[RetentionRule]:
-    """Removes all events of an order when the last one is old enough, unless `history_days` is 0. A database function
-    deletes them, since the service's role may not delete from its log."""
+    """Return the rule that removes all events of an order when the last one is old enough; none if `history_days` is 0.
+
+    A database function deletes them, since the service's role may not delete from its log."""
     statement = "SELECT forget_events($1::int, $2::tid, $3::tid, $4::int)"
     return [RetentionRule("events", "events", history_days, statement)] if history_days else []
 

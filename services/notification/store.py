@@ -92,7 +92,7 @@ class NotificationLogRepository(Transaction):
 
 
 def retention_rules(contact_days: int) -> list[RetentionRule]:
-    """Removes events that waited too long, and the addresses of orders without recent events."""
+    """Return the rules that remove events that waited too long, and logs of orders without recent events."""
     return [
         by_age("waiting", "t.since < now() - make_interval(days => $1)", WAITING_DAYS),
         by_age("conversations", "t.last_at < now() - make_interval(days => $1)", contact_days, subject="order_id"),

@@ -128,7 +128,7 @@ async def outbox_exceeds(connection: Connection, limit: int) -> bool:
 
 
 def retention_rules(idempotency_days: int, history_days: int) -> list[RetentionRule]:
-    """Removes idempotency keys, and finished orders unless `history_days` is 0."""
+    """Return the rules that remove idempotency keys, and finished orders unless `history_days` is 0."""
     keys = by_age("idempotency_keys", "t.created_at < now() - make_interval(days => $1)", idempotency_days)
     finished = (
         "t.state IN ('COMPLETED', 'CANCELLED')"

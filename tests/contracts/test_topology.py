@@ -15,7 +15,7 @@ from services.sms.channel import CHANNEL
 
 
 def handled(service: str) -> Mapping[type[EventData], Any]:
-    """The service's handlers, made without its gateway where they call one. Channel services share theirs."""
+    """The service's handlers, without a gateway if they call one. Channel services share theirs."""
     if find_spec(f"services.{service}.channel"):
         return CHANNEL.handlers(None)  # type: ignore[arg-type]
     module = import_module(f"services.{service}.handlers")

@@ -29,7 +29,7 @@ CHART = ROOT / "charts" / "warren"
 INSTALL = 900.0  # seconds; a broker takes minutes to start on a busy machine
 SETTLE = 3600.0
 STALLED = 600.0  # seconds without a change after which the result is final
-MAIL = ("email.", "sms.")
+CHANNELS = ("email.", "sms.")
 """Prefixes of the channels' queues: only the last scenario waits until they are empty."""
 TRIES = 10
 T = TypeVar("T")
@@ -137,17 +137,17 @@ class Release:
 
     def _broker_secret(self) -> str:
         found = self.kubectl.items("secrets")
-        operators = f"{self.name}-rabbitmq-default-user"
-        return operators if any(each["metadata"]["name"] == operators for each in found) else "rabbitmq-admin"
+        by_operator = f"{self.name}-rabbitmq-default-user"
+        return by_operator if any(each["metadata"]["name"] == by_operator for each in found) else "rabbitmq-admin"
 
-    def judge(self, *, mail: bool = False) -> str:
-        """Wait until the invariants hold, with `mail` also until all mail is sent; return the figures.
+    def judge(self, *, channels: bool = False) -> str:
+        """Wait until the invariants hold, with `channels` also until every notification is sent; return the figures.
 
         Raises CheckFailed with each invariant that does not hold."""
         began = changed = time.monotonic()
         progress, last = Progress(), None
         # Each attempt has new port-forwards: kubectl ends one when a server closes a connection.
-        while broken := _broken(checks := self._ask(lambda *servers: self._judge_once(*servers, mail=mail))):
+        while broken := _broken(checks := self._ask(lambda *servers: self._judge_once(*servers, channels=channels))):
             now = time.monotonic()
             if broken != last:
                 last, changed = broken, now
@@ -157,9 +157,9 @@ class Release:
             time.sleep(1)
         return f"{len(checks)} invariants hold with {len(self.accepted)} accepted orders"
 
-    def _judge_once(self, database: DatabaseEndpoint, broker: BrokerEndpoints, *, mail: bool) -> list[Check]:
+    def _judge_once(self, database: DatabaseEndpoint, broker: BrokerEndpoints, *, channels: bool) -> list[Check]:
         return asyncio.run(
-            check_invariants(database, broker, accepted=self.accepted, ignored_queues=() if mail else MAIL)
+            check_invariants(database, broker, accepted=self.accepted, ignored_queues=() if channels else CHANNELS)
         )
 
     def depth(self, queue: str) -> int:

@@ -180,8 +180,8 @@ def _restarted(release: Release) -> list[str]:
 
 
 def outcome(release: Release) -> str:
-    """Checks that every accepted order of all customers reached its expected state, and all mail was sent."""
-    return release.judge(mail=True)
+    """Checks that every accepted order of all customers reached its expected state, and every notification was sent."""
+    return release.judge(channels=True)
 
 
 SCENARIOS: Mapping[str, Callable[[Release], str]] = {

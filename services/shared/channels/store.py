@@ -54,5 +54,5 @@ class DeliveryRepository(Transaction):
 
 
 def retention_rules(days: int) -> list[RetentionRule]:
-    """Removes records of sent and skipped notifications after `days`. Unfinished deliveries stay."""
+    """Return the rule that removes sent and skipped deliveries after `days`. Unfinished deliveries stay."""
     return [by_age("deliveries", "t.noted_at < now() - make_interval(days => $1) AND t.state <> 'sending'", days)]

@@ -16,7 +16,7 @@ def text_error(text: str) -> str | None:
     """
     if text.isprintable() or not (found := [char for char in text if not _allowed(char)]):
         return None
-    return f"contains U+{ord(found[0]):04X}; {TEXT_RULE} are possible here"
+    return f"contains U+{ord(found[0]):04X}; {TEXT_RULE} are allowed here"
 
 
 @cache

@@ -70,7 +70,7 @@ async def test_a_key_returns_the_first_response_after_the_order_has_changed(db: 
     assert await orders_of(db, user) == 1
 
 
-async def test_a_key_together_with_a_reference(api: OrderApi) -> None:
+async def test_a_new_key_adopts_the_order_of_its_reference(api: OrderApi) -> None:
     user, key = word(), {"Idempotency-Key": word()}
     bare = await api.post_order(user=user, orderId="1")
     adopted = await api.post_order(key, user=user, orderId="1")

@@ -18,12 +18,12 @@ _TOKEN = SecurityScheme(
     type="http",
     scheme="bearer",
     bearer_format="JWT",
-    description="Names the caller (`sub`). Not asked for where the service runs with WARREN_AUTH=local.",
+    description="Names the caller (`sub`). Not required if the service runs with WARREN_AUTH=local.",
 )
 
 
 def openapi_document(routes: list[ControllerRouterHandler], *, title: str) -> dict[str, Any]:
-    """Return the document that Litestar derives from the routes, completed where msgspec checks more than it says."""
+    """Return the document that Litestar derives from the routes, with rules that msgspec checks and Litestar omits."""
     app = Litestar(
         routes,
         openapi_config=OpenAPIConfig(
@@ -34,7 +34,7 @@ def openapi_document(routes: list[ControllerRouterHandler], *, title: str) -> di
         ),
     )
     document: dict[str, Any] = msgspec.to_builtins(app.openapi_schema.to_schema(), enc_hook=str, str_keys=True)
-    # Litestar leaves out the patterns inside unions, and that a struct forbids other members. msgspec knows both.
+    # Litestar omits patterns inside unions, and that a struct forbids other members. msgspec's schemas have both.
     bodies = [field.annotation for handler in _handlers(app) if (field := handler.parsed_data_field)]
     _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)

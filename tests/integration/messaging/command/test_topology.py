@@ -13,19 +13,23 @@ from tests.coffee_shop import ALL, PASSWORD, CoffeeShop
 REPOSITORY = Path(__file__).resolve().parents[4]
 
 
-def engine(shop: CoffeeShop, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run broker-topology as the administrator."""
-    broker = shop.servers.broker.endpoints
-    (shop.folder / "admin.password").write_text(broker.admin_password)
-    connect = ["--url", broker.management_url, "--username", broker.admin_username, "--ca-file", str(broker.ca_file)]
+def broker_topology(shop: CoffeeShop, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "broker_topology", *arguments, *connect, "--password-file", "admin.password"],
+        [sys.executable, "-m", "broker_topology", *arguments],
         cwd=shop.folder,
         env={"PYTHONPATH": str(REPOSITORY / "operator")},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def at_broker(shop: CoffeeShop) -> list[str]:
+    """Options with which broker-topology works at the broker as the administrator."""
+    broker = shop.servers.broker.endpoints
+    (shop.folder / "admin.password").write_text(broker.admin_password)
+    login = ["--username", broker.admin_username, "--password-file", "admin.password"]
+    return ["--url", broker.management_url, "--ca-file", str(broker.ca_file), *login]
 
 
 def write_topology(shop: CoffeeShop) -> None:
@@ -46,7 +50,7 @@ def test_declaring_makes_what_the_topology_describes(shop: CoffeeShop) -> None:
     declared = shop.run("topology", "coffee:service", "--declare")
     assert (declared.returncode, declared.stderr) == (0, "")
     assert declared.stdout.endswith(f"/{shop.vhost}: 4 exchanges, 3 queues, 4 bindings\n")
-    planned = engine(shop, "plan", "topology.yaml")
+    planned = broker_topology(shop, "plan", "topology.yaml", *at_broker(shop))
     # Only the user's rights differ: declaring makes no users, and the tutorial's user may do everything.
     changes = [line.strip() for line in planned.stdout.splitlines()]
     assert not [line for line in changes if any(word in line for word in ("exchange ", "queue ", "binding "))], changes
@@ -71,20 +75,14 @@ def test_definitions_import_at_a_broker_and_equal_what_is_declared(shop: CoffeeS
 
 def test_the_topology_passes_check_and_apply_and_its_user_can_work(shop: CoffeeShop) -> None:
     write_topology(shop)
-    checked = subprocess.run(
-        [sys.executable, "-m", "broker_topology", "check", "--strict", "topology.yaml"],
-        cwd=shop.folder,
-        env={"PYTHONPATH": str(REPOSITORY / "operator")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    checked = broker_topology(shop, "check", "--strict", "topology.yaml")
     assert (checked.returncode, checked.stderr) == (0, "")
     secret = shop.folder / "secrets" / "coffee-rabbitmq"
     secret.mkdir(parents=True)
     (secret / "username").write_text("coffee")
     (secret / "password").write_text(PASSWORD)
-    applied = engine(shop, "apply", "topology.yaml", "--secrets-dir", "secrets", "--wait", "20")
+    options = ["--secrets-dir", "secrets", "--wait", "20", *at_broker(shop)]
+    applied = broker_topology(shop, "apply", "topology.yaml", *options)
     assert applied.returncode == 0, applied.stdout + applied.stderr
     shop.run("migrations", "apply", "coffee:service")
     shop.sql("CREATE TABLE served (order_id uuid NOT NULL, cups integer NOT NULL)")
