@@ -5,11 +5,13 @@ those that a fault keeps down. An exit that no fault explains is recorded as a d
 """
 
 import os
+import secrets
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,13 +19,13 @@ import msgspec
 from devtools.errors import LocalError
 from devtools.ports import remembered_ports
 from devtools.processes.supervisor import ProcessSpec
-from devtools.servers.credentials import load_or_create_secret
 from faults.chaos.fault_kinds import ALL_PROCESSES, CONSUMERS, FRAME_PROXIED
 from faults.chaos.timeline import Timeline
 from faults.chaos.workload import opening_stock
 from faults.harness import BROKER, DATABASE, FaultHarness
 from faults.proxy import FaultProxy, FrameProxy
 from warren.progress import ProgressReport
+from warren.provision.folder_store import FolderStore
 
 PAYMENT_DEADLINE = 60.0  # seconds
 ENVIRONMENT = {
@@ -185,16 +187,8 @@ class ChaosEnvironment(FaultHarness):
 
     def new_password(self, folder: str) -> tuple[str, Callable[[], None]]:
         """Return a new password, and the function that writes it to the file that services read."""
-        file = self.secrets / folder / "password"
-        new = load_or_create_secret(self.folder / "rotated" / f"{folder}-{time.monotonic_ns()}")
-
-        def write() -> None:
-            partial = file.with_suffix(".partial")
-            partial.touch(mode=0o600)
-            partial.write_text(new + "\n")
-            partial.rename(file)
-
-        return new, write
+        new = secrets.token_urlsafe(24)
+        return new, partial(FolderStore(self.secrets).replace, folder, {"password": new.encode()})
 
     # Recovery
 

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -20,8 +19,8 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from loadtest.baseline.row_kinds import ROW_KINDS
 from loadtest.child import write_result
 from loadtest.consumer import events
+from loadtest.messages import persistent_message
 from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
-from services.shared.contracts import CONTENT_TYPE
 from warren_messaging.settings import load_settings
 
 QUEUES = ("first.queue", "second.queue", "third.queue")
@@ -37,7 +36,12 @@ async def publish(settings: ProcessSettings, count: int) -> None:
         exchange = await channel.get_exchange("baseline.exchange", ensure=False)
         body = events.confirmed()
         for start in range(0, count, WINDOW):
-            messages = [_message(body) for _ in range(min(WINDOW, count - start))]
+            messages = [
+                persistent_message(
+                    body, "order.confirmed", event_id=uuid4(), subject=uuid4(), user="baseline", app="baseline"
+                )
+                for _ in range(min(WINDOW, count - start))
+            ]
             await asyncio.gather(*(exchange.publish(message, "order.confirmed") for message in messages))
 
 
@@ -77,20 +81,6 @@ async def insert(settings: ProcessSettings, *counts: int) -> None:
 async def _connect(settings: ProcessSettings) -> AbstractConnection:
     broker = settings.broker
     return await aio_pika.connect(broker.with_credentials(), ssl_context=broker.tls())
-
-
-def _message(body: bytes) -> aio_pika.Message:
-    return aio_pika.Message(
-        body,
-        content_type=CONTENT_TYPE,
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        message_id=str(uuid4()),
-        correlation_id=str(uuid4()),
-        type="order.confirmed",
-        timestamp=datetime.now(UTC),
-        user_id="baseline",
-        app_id="baseline",
-    )
 
 
 def main() -> None:

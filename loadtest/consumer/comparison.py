@@ -6,7 +6,7 @@ The queues are filled before the measurement, so that the speed of the publisher
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import msgspec
 from aiormq import spec
@@ -67,7 +67,7 @@ class ConsumerComparison:
         self._env = env
         self._messages = messages
         self._rounds = rounds
-        self._chance = random.Random(seed)  # noqa: S311 - not a secret
+        self._rng = random.Random(seed)  # noqa: S311 - not a secret
         self._shape = shape
         self._profile = profile
         self._core = cpu.measured_core()
@@ -95,17 +95,12 @@ class ConsumerComparison:
                 await channel.queue_purge(queue)
             user = self._env.servers.broker.endpoints.admin_username
             properties = spec.Basic.Properties(content_type=CONTENT_TYPE, delivery_mode=2, user_id=user)
+            put = partial(channel.basic_publish, exchange="order.exchange", routing_key="order.created")
             for start in range(0, self._messages, WINDOW):
-                bodies = [events.created(self._chance, user) for _ in range(min(WINDOW, self._messages - start))]
-                await asyncio.gather(*(self._put(channel, body, properties) for body in bodies))
+                bodies = [events.created(self._rng, user) for _ in range(min(WINDOW, self._messages - start))]
+                await asyncio.gather(*(put(body, mandatory=True, properties=properties) for body in bodies))
         async with self._env.owner() as owner:
             await owner.execute("TRUNCATE inbox, outbox, sequences, failures, tallies")
-
-    @staticmethod
-    async def _put(channel: Any, body: bytes, properties: spec.Basic.Properties) -> None:
-        await channel.basic_publish(
-            body, exchange="order.exchange", routing_key="order.created", mandatory=True, properties=properties
-        )
 
     def _measure(self, side: str) -> RoundResult:
         arguments: list[object] = ["--messages", self._messages]

@@ -12,7 +12,6 @@ import asyncio
 import os
 import ssl
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,7 +20,7 @@ from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 
 from loadtest.consumer import events
 from loadtest.consumer.round import RoundResult, run_side
-from services.shared.contracts import CONTENT_TYPE
+from loadtest.messages import persistent_message
 from warren_messaging.amqp.connection import BrokerAddress
 
 PREFETCH = 2000
@@ -44,16 +43,8 @@ class RawLoop:
         self.finished = asyncio.Event()
 
     async def publish(self) -> None:
-        message = aio_pika.Message(
-            self._body,
-            content_type=CONTENT_TYPE,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            message_id=str(uuid4()),
-            correlation_id=str(uuid4()),
-            type="order.confirmed",
-            timestamp=datetime.now(UTC),
-            user_id=self._user,
-            app_id="probe",
+        message = persistent_message(
+            self._body, "order.confirmed", event_id=uuid4(), subject=uuid4(), user=self._user, app="probe"
         )
         await self._exchange.publish(message, "order.confirmed")
 

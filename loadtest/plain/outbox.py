@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import aio_pika
 import msgspec
 from aio_pika.abc import AbstractConnection, AbstractExchange
 from uuid_utils.compat import uuid7
 
-from services.shared.contracts import CATALOGUE, CONTENT_TYPE, AnyEvent, Event, EventData
+from loadtest.messages import persistent_message
+from services.shared.contracts import CATALOGUE, AnyEvent, Event, EventData
 
 BATCH = 100
 POLL_SECONDS = 0.1
@@ -67,16 +67,8 @@ class PlainRelay:
     async def _publish_batch(self, exchange: AbstractExchange) -> int:
         rows = await self._pool.fetch(self._select_unsent)
         for event_id, routing_key, subject, body in rows:
-            message = aio_pika.Message(
-                body,
-                content_type=CONTENT_TYPE,
-                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                message_id=str(event_id),
-                correlation_id=str(subject),
-                type=routing_key,
-                timestamp=datetime.now(UTC),
-                user_id=self._user,
-                app_id=self._user,
+            message = persistent_message(
+                body, routing_key, event_id=event_id, subject=subject, user=self._user, app=self._user
             )
             await exchange.publish(message, routing_key)
         if rows:
