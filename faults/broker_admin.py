@@ -24,7 +24,7 @@ class BrokerAdmin:
     servers: Servers
     _client: httpx.Client | None = None
 
-    def close_broker(self) -> None:
+    def close_management_client(self) -> None:
         if self._client is not None:
             self._client.close()
 

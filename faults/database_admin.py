@@ -25,7 +25,7 @@ class DatabaseAdmin:
         self._connection: asyncpg.Connection[Any] | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    def close_database(self) -> None:
+    def close_database_connection(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
 

@@ -85,8 +85,8 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
     def stop(self) -> None:
         self.thaw(*self.frozen)
         super().stop()
-        self.close_broker()
-        self.close_database()
+        self.close_management_client()
+        self.close_database_connection()
         self.proxies.close()
 
     # Processes

@@ -28,7 +28,7 @@ class FailingGateway(msgspec.Struct):
     )
 
     def effect(self) -> Effect[RecordingTransaction, str, str]:
-        async def prepare(event: Event[OrderPaid], work: RecordingTransaction) -> str:
+        async def prepare(event: Event[OrderPaid], uow: RecordingTransaction) -> str:
             return str(event.logicalid)
 
         async def perform(key: str) -> str:
@@ -45,9 +45,9 @@ class FailingGateway(msgspec.Struct):
             raise TransientError("the gateway is unavailable")
 
         async def complete(
-            event: Event[OrderPaid], intent: str, result: str, work: RecordingTransaction
+            event: Event[OrderPaid], intent: str, result: str, uow: RecordingTransaction
         ) -> Iterable[EventData]:
-            work.record(event)
+            uow.record(event)
             return ()
 
         return Effect(prepare, perform, complete, breaker=self.breaker)

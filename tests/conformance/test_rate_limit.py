@@ -16,16 +16,16 @@ PAID = OrderPaid(customer="gayal", total_cents=1, currency="EUR")
 async def test_3_two_replicas_share_a_rate_limit_and_each_event_has_one_effect(backend: Backend) -> None:
     calls: list[float] = []
 
-    async def prepare(event: Event[OrderPaid], work: RecordingTransaction) -> str:
+    async def prepare(event: Event[OrderPaid], uow: RecordingTransaction) -> str:
         return str(event.logicalid)
 
     async def perform(key: str) -> None:
         calls.append(time.monotonic())
 
     async def complete(
-        event: Event[OrderPaid], intent: str, result: None, work: RecordingTransaction
+        event: Event[OrderPaid], intent: str, result: None, uow: RecordingTransaction
     ) -> Iterable[EventData]:
-        work.record(event)
+        uow.record(event)
         return ()
 
     limit = RateLimit("gateway", per_second=20, burst=5)

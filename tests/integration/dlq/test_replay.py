@@ -121,11 +121,11 @@ async def test_a_replay_restarts_the_attempts_and_succeeds_when_the_cause_is_gon
     await env.send(codec.encode(event), b"poison")
     async with env.consumer({OrderConfirmed: on_confirmed}, attempts=2):
         await eventually(lambda: env.has_depth("probe.dlq", 2))
-        assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
+        assert await recorded_failures(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
         result = await env.warren("dlq", "replay", "--queue", "probe")
         assert (result.code, result.out) == (0, "replayed 2 of 2 examined\n")
         await eventually(lambda: env.has_depth("probe.dlq", 2))
-        assert await counts(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
+        assert await recorded_failures(env) == {str(event.logicalid): ("parked", 2), "hash": ("parked", 1)}
         repaired.append(True)
         assert (await env.warren("dlq", "replay", "--queue", "probe", "--order", "123")).code == 0
         await eventually(lambda: succeeded(env, event))
@@ -133,14 +133,14 @@ async def test_a_replay_restarts_the_attempts_and_succeeds_when_the_cause_is_gon
     assert await env.bodies("probe.dlq") == [b"poison"]
 
 
-async def counts(env: ParkingLotEnv) -> dict[str, tuple[str, int]]:
+async def recorded_failures(env: ParkingLotEnv) -> dict[str, tuple[str, int]]:
     """State and attempts by logical id; the key of a body that cannot be decoded is shown as `hash`."""
     rows = await env.sql("SELECT key, state, attempts FROM failures")
     return {row["key"] if "-" in row["key"] else "hash": (row["state"], row["attempts"]) for row in rows}
 
 
 async def succeeded(env: ParkingLotEnv, event: AnyEvent) -> bool:
-    return (await counts(env))[str(event.logicalid)][0] == "succeeded"
+    return (await recorded_failures(env))[str(event.logicalid)][0] == "succeeded"
 
 
 async def test_a_message_known_by_its_hash_is_recorded_as_replayed(env: ParkingLotEnv) -> None:
@@ -149,7 +149,7 @@ async def test_a_message_known_by_its_hash_is_recorded_as_replayed(env: ParkingL
         await env.send(*(body.replace(b'"order.confirmed"', b'"order.unknown"') for body in events(1)))
         await eventually(lambda: env.has_depth("probe.dlq", 1))
     assert (await env.warren("dlq", "replay", "--queue", "probe")).code == 0
-    assert await counts(env) == {"hash": ("replayed", 1)}
+    assert await recorded_failures(env) == {"hash": ("replayed", 1)}
 
 
 # Killed at the worst moment: the queue has confirmed the second window, and the parking lot still holds its messages.

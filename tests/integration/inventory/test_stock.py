@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from services.inventory.handlers import HANDLERS
 from services.shared.contracts import AnyEvent, EventData
 from services.shared.contracts.inventory import InventoryOutOfStock, InventoryReleased
 from services.shared.contracts.orders import EXPRESS_PRIORITY, Line, OrderCancelling, OrderCreated, Participant
@@ -157,8 +158,6 @@ async def test_the_database_refuses_inconsistent_stock(env: InventoryEnv, change
         await env.db.sql(f"UPDATE inventory.stock SET {change} WHERE sku = $1", sku)  # noqa: S608
 
 
-def test_every_event_of_the_stock_queue_has_a_handler() -> None:
-    from services.inventory.handlers import HANDLERS
-
+def test_every_event_of_the_queue_has_a_handler() -> None:
     wanted: set[type[EventData]] = {OrderCreated, PaymentSuccess, OrderCancelling}
     assert set(HANDLERS) == wanted

@@ -28,11 +28,6 @@ def gateway(gateways: list[SimulatedGateway]) -> SimulatedGateway:
     return gateways[0]
 
 
-@pytest.fixture
-def other_gateway(gateways: list[SimulatedGateway]) -> SimulatedGateway:
-    return gateways[1]
-
-
 class PaymentEnv:
     """Two replicas of the payment service on one database and one ledger."""
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -16,38 +18,53 @@ from tests.service_replica import ServiceDatabase
 from warren_messaging.postgres.database import DatabaseAddress
 
 
+@dataclass(frozen=True)
+class GatewayEnv:
+    """Two processes of the gateway with one ledger, and a new key."""
+
+    db: ServiceDatabase
+    gateway: SimulatedGateway
+    other: SimulatedGateway
+    key: str
+
+    async def charge(self, token: str = "tok_ok", *, key: str | None = None) -> Any:  # noqa: S107
+        return await self.gateway.charge(self.key if key is None else key, 700, "EUR", token)
+
+    async def void(self) -> Any:
+        return await self.gateway.void(self.key)
+
+    async def booked(self, key: str = "") -> list[int]:
+        statement = "SELECT amount_cents FROM gateway.entries WHERE key = $1 ORDER BY kind"
+        return [row[0] for row in await self.db.sql(statement, key or self.key)]
+
+    @asynccontextmanager
+    async def with_gateway(self, **options: Any) -> AsyncIterator["GatewayEnv"]:
+        """The same key at a further process with these options."""
+        gateway = SimulatedGateway(self.db.address("gateway"), **options)
+        yield replace(self, gateway=gateway)
+        await gateway.close()
+
+
 @pytest.fixture
-def key() -> str:
-    return secrets.token_hex(8)
+def env(db: ServiceDatabase, gateways: list[SimulatedGateway]) -> GatewayEnv:
+    return GatewayEnv(db, *gateways, key=secrets.token_hex(8))
 
 
-async def booked(db: ServiceDatabase, key: str) -> list[int]:
-    rows = await db.sql("SELECT amount_cents FROM gateway.entries WHERE key = $1 ORDER BY kind", key)
-    return [row[0] for row in rows]
-
-
-async def charge(gateway: SimulatedGateway, key: str, token: str = "tok_ok") -> Any:  # noqa: S107
-    return await gateway.charge(key, 700, "EUR", token)
-
-
-async def test_a_key_is_charged_once_and_has_one_result(
-    db: ServiceDatabase, gateway: SimulatedGateway, key: str
-) -> None:
-    first = await charge(gateway, key)
+async def test_a_key_is_charged_once_and_has_one_result(env: GatewayEnv) -> None:
+    first = await env.charge()
     assert isinstance(first, Charged)
-    assert await charge(gateway, key) == first
-    assert await booked(db, key) == [700]
+    assert await env.charge() == first
+    assert await env.booked() == [700]
 
 
-async def test_concurrent_charges_of_one_key_charge_it_once(
-    db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
-) -> None:
-    keys = [f"{key}-{number}" for number in range(20)]
-    calls = [charge(each, name) for name in keys for each in (gateway, other_gateway, gateway)]
+async def test_concurrent_charges_of_one_key_charge_it_once(env: GatewayEnv) -> None:
+    keys = [f"{env.key}-{number}" for number in range(20)]
+    gateways = (env.gateway, env.other, env.gateway)
+    calls = [gateway.charge(name, 700, "EUR", "tok_ok") for name in keys for gateway in gateways]
     answers = await asyncio.gather(*calls)
     assert len({answer.charge_id for answer in answers}) == len(keys)
     for name in keys:
-        assert await booked(db, name) == [700]
+        assert await env.booked(name) == [700]
 
 
 @pytest.mark.parametrize(
@@ -59,65 +76,58 @@ async def test_concurrent_charges_of_one_key_charge_it_once(
         ("tok_of_a_stranger", "invalid_token"),
     ],
 )
-async def test_a_declined_charge_stays_declined_after_a_void(
-    db: ServiceDatabase, gateway: SimulatedGateway, key: str, token: str, code: str
-) -> None:
-    assert await charge(gateway, key, token) == Declined(code)
-    assert await charge(gateway, key, token) == Declined(code)
-    assert await gateway.void(key) == Voided()
-    assert await charge(gateway, key, token) == Declined(code)
-    assert await booked(db, key) == []
+async def test_a_declined_charge_stays_declined_after_a_void(env: GatewayEnv, token: str, code: str) -> None:
+    assert await env.charge(token) == Declined(code)
+    assert await env.charge(token) == Declined(code)
+    assert await env.void() == Voided()
+    assert await env.charge(token) == Declined(code)
+    assert await env.booked() == []
 
 
-async def test_the_flaky_token_fails_twice_and_then_charges(
-    db: ServiceDatabase, gateway: SimulatedGateway, key: str
-) -> None:
+async def test_the_flaky_token_fails_twice_and_then_charges(env: GatewayEnv) -> None:
     for _ in range(2):
         with pytest.raises(GatewayError, match="503"):
-            await charge(gateway, key, "tok_flaky")
-    assert await booked(db, key) == []
-    assert isinstance(await charge(gateway, key, "tok_flaky"), Charged)
-    assert await booked(db, key) == [700]
+            await env.charge("tok_flaky")
+    assert await env.booked() == []
+    assert isinstance(await env.charge("tok_flaky"), Charged)
+    assert await env.booked() == [700]
 
 
-async def test_the_charge_of_a_lost_response_is_found_by_the_next_call(db: ServiceDatabase, key: str) -> None:
-    gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=0.5)
-    with pytest.raises(GatewayError, match="no answer within"):
-        await charge(gateway, key, "tok_lost_answer")
-    assert await booked(db, key) == [700]
-    assert isinstance(await charge(gateway, key, "tok_lost_answer"), Charged)
-    assert await booked(db, key) == [700]
-    await gateway.close()
+async def test_the_charge_of_a_lost_response_is_found_by_the_next_call(env: GatewayEnv) -> None:
+    async with env.with_gateway(timeout_seconds=0.5) as limited:
+        with pytest.raises(GatewayError, match="no answer within"):
+            await limited.charge("tok_lost_answer")
+        assert await limited.booked() == [700]
+        assert isinstance(await limited.charge("tok_lost_answer"), Charged)
+        assert await limited.booked() == [700]
 
 
-async def test_the_timeout_token_never_responds_and_never_charges(db: ServiceDatabase, key: str) -> None:
-    gateway = SimulatedGateway(db.address("gateway"), timeout_seconds=0.1)
-    for _ in range(2):
-        with pytest.raises(GatewayError, match=r"no answer within 0\.1 s"):
-            await charge(gateway, key, "tok_timeout")
-    assert await booked(db, key) == []
-    await gateway.close()
+async def test_the_timeout_token_never_responds_and_never_charges(env: GatewayEnv) -> None:
+    async with env.with_gateway(timeout_seconds=0.1) as limited:
+        for _ in range(2):
+            with pytest.raises(GatewayError, match=r"no answer within 0\.1 s"):
+                await limited.charge("tok_timeout")
+        assert await limited.booked() == []
 
 
-async def test_a_charge_waits_for_the_customer(db: ServiceDatabase, gateway: SimulatedGateway, key: str) -> None:
+async def test_a_charge_waits_for_the_customer(env: GatewayEnv) -> None:
     with pytest.raises(ConfirmationPending):
-        await charge(gateway, key, "tok_confirm")
+        await env.charge("tok_confirm")
     with pytest.raises(ConfirmationPending):
-        await charge(gateway, key, "tok_confirm")
-    await db.sql("UPDATE gateway.charges SET confirmed_at = now() WHERE key = $1 AND confirmed_at > now()", key)
-    assert isinstance(await charge(gateway, key, "tok_confirm"), Charged)
-    assert await booked(db, key) == [700]
+        await env.charge("tok_confirm")
+    statement = "UPDATE gateway.charges SET confirmed_at = now() WHERE key = $1 AND confirmed_at > now()"
+    await env.db.sql(statement, env.key)
+    assert isinstance(await env.charge("tok_confirm"), Charged)
+    assert await env.booked() == [700]
 
 
-async def test_the_simulated_customer_confirms_after_two_seconds(
-    db: ServiceDatabase, gateway: SimulatedGateway
-) -> None:
+async def test_the_simulated_customer_confirms_after_two_seconds(env: GatewayEnv) -> None:
     waits = {}
     for token in ("tok_confirm", "tok_abandoned"):
         name = secrets.token_hex(8)
         with pytest.raises(ConfirmationPending):
-            await charge(gateway, name, token)
-        [row] = await db.sql(
+            await env.charge(token, key=name)
+        [row] = await env.db.sql(
             "SELECT extract(epoch FROM confirmed_at - created_at) FROM gateway.charges WHERE key = $1", name
         )
         waits[token] = float(row[0])
@@ -125,67 +135,55 @@ async def test_the_simulated_customer_confirms_after_two_seconds(
     assert waits["tok_abandoned"] > 10 * 365 * 86400
 
 
-async def test_a_void_refunds_a_charge_once(
-    db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
-) -> None:
-    charged = await charge(gateway, key)
-    answers = await asyncio.gather(*(each.void(key) for each in (gateway, other_gateway, gateway)))
+async def test_a_void_refunds_a_charge_once(env: GatewayEnv) -> None:
+    charged = await env.charge()
+    answers = await asyncio.gather(*(each.void(env.key) for each in (env.gateway, env.other, env.gateway)))
     assert answers == [Refunded(charged.charge_id, 700, "EUR")] * 3
-    assert await booked(db, key) == [700, -700]
-    assert await charge(gateway, key) == Blocked()
-    assert await booked(db, key) == [700, -700]
+    assert await env.booked() == [700, -700]
+    assert await env.charge() == Blocked()
+    assert await env.booked() == [700, -700]
 
 
 @pytest.mark.parametrize("token", ["tok_ok", "tok_abandoned", "tok_flaky", "tok_lost_answer"])
-async def test_a_voided_key_cannot_be_charged(
-    db: ServiceDatabase, gateway: SimulatedGateway, key: str, token: str
-) -> None:
-    assert await gateway.void(key) == Voided()
-    assert await charge(gateway, key, token) == Blocked()
-    assert await gateway.void(key) == Voided()
-    assert await booked(db, key) == []
+async def test_a_voided_key_cannot_be_charged(env: GatewayEnv, token: str) -> None:
+    assert await env.void() == Voided()
+    assert await env.charge(token) == Blocked()
+    assert await env.void() == Voided()
+    assert await env.booked() == []
 
 
 @pytest.mark.parametrize("token", ["tok_abandoned", "tok_confirm", "tok_flaky"])
-async def test_a_pending_charge_is_prevented_by_a_void(
-    db: ServiceDatabase, gateway: SimulatedGateway, key: str, token: str
-) -> None:
+async def test_a_pending_charge_is_prevented_by_a_void(env: GatewayEnv, token: str) -> None:
     with pytest.raises((ConfirmationPending, GatewayError)):
-        await charge(gateway, key, token)
-    assert await gateway.void(key) == Voided()
-    assert await charge(gateway, key, token) == Blocked()
-    assert await booked(db, key) == []
+        await env.charge(token)
+    assert await env.void() == Voided()
+    assert await env.charge(token) == Blocked()
+    assert await env.booked() == []
 
 
-async def test_no_money_is_kept_after_concurrent_charges_and_voids(
-    db: ServiceDatabase, gateway: SimulatedGateway, other_gateway: SimulatedGateway, key: str
-) -> None:
-    keys = [f"{key}-{number}" for number in range(150)]
+async def test_no_money_is_kept_after_concurrent_charges_and_voids(env: GatewayEnv) -> None:
+    keys = [f"{env.key}-{number}" for number in range(150)]
 
     async def each(call: Any, names: list[str]) -> list[Any]:
         return await asyncio.gather(*(call(name) for name in names))
 
-    _, voids = await asyncio.gather(
-        each(lambda name: charge(gateway, name), keys), each(other_gateway.void, keys[::-1])
-    )
-    sums = await db.sql(
+    _, voids = await asyncio.gather(each(lambda name: env.charge(key=name), keys), each(env.other.void, keys[::-1]))
+    sums = await env.db.sql(
         "SELECT count(DISTINCT key), coalesce(sum(amount_cents), 0), count(*) FROM gateway.entries WHERE key LIKE $1",
-        f"{key}-%",
+        f"{env.key}-%",
     )
     refunded = sum(isinstance(answer, Refunded) for answer in voids)
     assert tuple(sums[0]) == (refunded, 0, 2 * refunded)
 
 
-async def test_another_amount_with_the_same_key_is_refused(gateway: SimulatedGateway, key: str) -> None:
-    await charge(gateway, key)
+async def test_another_amount_with_the_same_key_is_refused(env: GatewayEnv) -> None:
+    await env.charge()
     with pytest.raises(ChargeKeyReused):
-        await gateway.charge(key, 701, "EUR", "tok_ok")
+        await env.gateway.charge(env.key, 701, "EUR", "tok_ok")
 
 
-async def test_concurrent_calls_share_statements(
-    db: ServiceDatabase, gateway: SimulatedGateway, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await charge(gateway, key)
+async def test_concurrent_calls_share_statements(env: GatewayEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    await env.charge()
     statements = 0
     original = ChargeLedger._records
 
@@ -195,24 +193,23 @@ async def test_concurrent_calls_share_statements(
         return await original(self, statement, *arguments)
 
     monkeypatch.setattr(ChargeLedger, "_records", counted)
-    await asyncio.gather(*(charge(gateway, f"{key}-{number}") for number in range(200)))
+    await asyncio.gather(*(env.charge(key=f"{env.key}-{number}") for number in range(200)))
     assert statements <= 3
 
 
-async def test_the_simulated_latency_does_not_serialize_calls(db: ServiceDatabase, key: str) -> None:
-    gateway = SimulatedGateway(db.address("gateway"), latency_seconds=0.2)
-    await charge(gateway, key)
-    started = asyncio.get_running_loop().time()
-    await asyncio.gather(*(charge(gateway, f"{key}-{number}") for number in range(50)))
-    assert 0.2 <= asyncio.get_running_loop().time() - started < 2
-    await gateway.close()
+async def test_the_simulated_latency_does_not_serialize_calls(env: GatewayEnv) -> None:
+    async with env.with_gateway(latency_seconds=0.2) as limited:
+        await limited.charge()
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*(limited.charge(key=f"{env.key}-{number}") for number in range(50)))
+        assert 0.2 <= asyncio.get_running_loop().time() - started < 2
 
 
-async def test_an_unreachable_ledger_is_a_gateway_error(db: ServiceDatabase, key: str) -> None:
-    address = db.address("gateway")
-    away = SimulatedGateway(DatabaseAddress(address.url.replace(db.name, "nowhere"), address.password_file, None))
+async def test_an_unreachable_ledger_is_a_gateway_error(env: GatewayEnv) -> None:
+    address = env.db.address("gateway")
+    away = SimulatedGateway(DatabaseAddress(address.url.replace(env.db.name, "nowhere"), address.password_file, None))
     with pytest.raises(GatewayError, match="not available"):
-        await charge(away, key)
+        await away.charge(env.key, 700, "EUR", "tok_ok")
     await away.close()
 
 

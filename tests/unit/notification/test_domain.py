@@ -175,7 +175,7 @@ def test_a_customer_without_a_contact_gets_an_address_of_the_domain(
     assert contact_of(created, domain) == expected
 
 
-def test_without_a_contact_domain_customers_without_a_contact_get_no_message() -> None:
+def test_by_default_there_is_no_contact_domain() -> None:
     assert settings_of(NotificationSettings).contact_domain is None
 
 

@@ -61,8 +61,10 @@ def test_with_tls_mail_is_accepted_only_after_starttls(tmp_path: Path) -> None:
 
 def test_configured_numbers_are_refused() -> None:
     with Sinks() as sinks:
-        answers = [sms(sinks.sms.url, str(number), to) for number, to in enumerate(["+9994001"] * 2 + ["+9995001"] * 3)]
-        assert answers == [400, 400, 500, 500, 201]
+        statuses = [
+            sms(sinks.sms.url, str(number), to) for number, to in enumerate(["+9994001"] * 2 + ["+9995001"] * 3)
+        ]
+        assert statuses == [400, 400, 500, 500, 201]
 
 
 def test_an_idempotency_key_identifies_one_message() -> None:
@@ -112,8 +114,8 @@ def test_with_tls_text_messages_are_accepted_only_over_https(tmp_path: Path) -> 
         assert sinks.sms.url.startswith("https://127.0.0.1:")
         with socket.create_connection((sinks.sms.host, sinks.sms.port)):  # sends nothing, and delays no other client
             tls = ssl.create_default_context(cafile=certificates.ca_file)
-            answer = httpx.post(sinks.sms.url, json={"to": "+4915100", "text": "hello"}, verify=tls)
-        assert answer.status_code == 201
+            response = httpx.post(sinks.sms.url, json={"to": "+4915100", "text": "hello"}, verify=tls)
+        assert response.status_code == 201
         assert [message.text for message in sinks.sms.messages] == ["hello"]
         with pytest.raises(httpx.HTTPError):
             httpx.get(sinks.sms.url.replace("https", "http"))
