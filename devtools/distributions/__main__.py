@@ -5,13 +5,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from devtools.distributions.build import FOLDERS, DistributionError, build, check_metadata, check_reproducible
+from devtools.distributions.build import EXTRAS, FOLDERS, DistributionError, build, check_metadata, check_reproducible
 from devtools.distributions.environment import EmptyEnvironment
 from devtools.distributions.installed import check_installed
 from devtools.paths import CHECKOUT
-
-NEEDS_EXTRA = ("topology_operator",)
-EXTRAS = {"broker-topology": "operator"}
 
 
 def check_in_empty_environments(wheels: Path) -> None:
@@ -20,13 +17,13 @@ def check_in_empty_environments(wheels: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="warren-dist-") as folder:
             environment = EmptyEnvironment(Path(folder) / "plain", wheels)
             environment.install(name)
-            modules = check_installed(environment, name, NEEDS_EXTRA)
+            extra, needing = EXTRAS[name]
+            modules = check_installed(environment, name, needing)
             needed = ", ".join(sorted(environment.packages().keys() - {name}))
             print(f"{name}: {len(modules)} modules imported; needs {needed}")
-            if extra := EXTRAS.get(name):
-                environment = EmptyEnvironment(Path(folder) / "extra", wheels)
-                environment.install(f"{name}[{extra}]")
-                print(f"{name}[{extra}]: {len(check_installed(environment, name))} modules imported")
+            environment = EmptyEnvironment(Path(folder) / "extra", wheels)
+            environment.install(f"{name}[{extra}]")
+            print(f"{name}[{extra}]: {len(check_installed(environment, name))} modules imported")
 
 
 def main() -> int:

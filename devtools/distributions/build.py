@@ -13,6 +13,12 @@ from devtools.paths import CHECKOUT
 FOLDERS = {"warren-messaging": "services/shared/messaging", "broker-topology": "operator"}
 """The folders of the published distributions. `warren` itself is not published: it runs from a checkout."""
 
+EXTRAS = {
+    "warren-messaging": ("sqlalchemy", "warren_messaging.postgres.sqlalchemy"),
+    "broker-topology": ("operator", "topology_operator"),
+}
+"""The extra of each distribution, and the package or module that needs it."""
+
 
 class DistributionError(LocalError):
     """A distribution could not be built, or is not as it must be; with the output of the program that noticed it."""

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import venv
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +13,19 @@ from pathlib import Path
 from devtools.distributions.build import DistributionError
 from devtools.paths import CHECKOUT, cache_dir, short_hash
 
-REQUIREMENTS = CHECKOUT / "requirements.txt"
+FOR_EXTRAS = {"sqlalchemy", "greenlet"}
+"""Packages that only users of an extra need; requirements-dev.txt pins them."""
 
 
 class Wheelhouse:
-    """A folder with the packages that requirements.txt pins. The first use fetches them; later ones ask no index."""
+    """A folder with the pinned packages that programs need. The first use fetches them; later ones ask no index."""
 
     def __init__(self) -> None:
+        self._requirements = _requirements("requirements.txt") | {
+            name: pin for name, pin in _requirements("requirements-dev.txt").items() if name in FOR_EXTRAS
+        }
         self.folder = cache_dir() / "wheels"
-        self.constraints = self.folder / f"constraints-{short_hash(REQUIREMENTS.read_text())}.txt"
+        self.constraints = self.folder / f"constraints-{short_hash(''.join(self._requirements.values()))}.txt"
 
     def fill(self) -> None:
         """Fetch missing packages; allows one process at a time. Raises DistributionError."""
@@ -29,10 +34,14 @@ class Wheelhouse:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self.constraints.exists():
                 return
-            options = ("--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(self.folder))
-            _check(pip("download", "--quiet", *options, "--requirement", str(REQUIREMENTS)))
-            pins = re.findall(r"^\S+==[^\\]+", REQUIREMENTS.read_text(), re.MULTILINE)
-            self.constraints.write_text("".join(f"{pin.rstrip()}\n" for pin in pins))
+            with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+                wanted.writelines(self._requirements.values())
+                wanted.flush()
+                options = ("--require-hashes", "--no-deps", "--only-binary", ":all:", "--dest", str(self.folder))
+                _check(pip("download", "--quiet", *options, "--requirement", wanted.name))
+            self.constraints.write_text(
+                "".join(pin.partition("\\")[0].strip() + "\n" for pin in self._requirements.values())
+            )
 
 
 class EmptyEnvironment:
@@ -82,6 +91,12 @@ class EmptyEnvironment:
         """Return the names and versions of what is installed."""
         listed = _check(self.run("pip", "list", "--format", "freeze"))
         return dict(line.split("==") for line in listed.splitlines())
+
+
+def _requirements(file: str) -> dict[str, str]:
+    """Return the pins of a requirements file, with their hashes, by name."""
+    blocks = re.split(r"^(?=[a-z0-9])", (CHECKOUT / file).read_text(), flags=re.MULTILINE)[1:]
+    return {block.split("==")[0]: block for block in blocks}
 
 
 def _pip_command() -> list[str]:

@@ -11,12 +11,13 @@ from importlib.metadata import distribution
 
 found = distribution(sys.argv[1])
 packages = sorted({str(file).split("/")[0] for file in found.files if file.suffix == ".py"})
-skipped = set(sys.argv[2:])
+skipped = sys.argv[2] or None
 modules = []
 for name in packages:
-    if name not in skipped:
+    if name != skipped:
         walked = pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}.")
         modules += [name, *(each.name for each in walked if each.name.rpartition(".")[2] not in {"__main__", "entry"})]
+modules = [name for name in modules if name != skipped]
 for name in modules:
     importlib.import_module(name)
 print(json.dumps({
@@ -30,12 +31,12 @@ print(json.dumps({
 """
 
 
-def check_installed(environment: EmptyEnvironment, name: str, skipped: tuple[str, ...] = ()) -> list[str]:
+def check_installed(environment: EmptyEnvironment, name: str, skipped: str = "") -> list[str]:
     """Import every module of an installed distribution and run its commands; return the names of the modules.
 
-    `skipped` are packages that need an extra. Raises DistributionError.
+    `skipped` is a package or a module that needs an extra. Raises DistributionError.
     """
-    looked = environment.run("python", "-W", "error", "-c", _LOOK, name, *skipped)
+    looked = environment.run("python", "-W", "error", "-c", _LOOK, name, skipped)
     if looked.returncode:
         raise DistributionError(f"{name} cannot be imported:\n{looked.stderr}")
     found = json.loads(looked.stdout)

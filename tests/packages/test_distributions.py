@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.distributions.__main__ import NEEDS_EXTRA
-from devtools.distributions.build import FOLDERS, check_metadata, check_reproducible
+from devtools.distributions.build import EXTRAS, FOLDERS, check_metadata, check_reproducible
 from devtools.distributions.environment import EmptyEnvironment
 from devtools.distributions.installed import check_installed
 from devtools.paths import CHECKOUT
@@ -41,7 +40,7 @@ def test_it_works_in_an_empty_environment_with_few_packages(
     name: str, installed: Callable[[str], EmptyEnvironment]
 ) -> None:
     environment = installed(name)
-    modules = check_installed(environment, name, NEEDS_EXTRA)
+    modules = check_installed(environment, name, EXTRAS[name][1])
     assert {module.split(".")[0] for module in modules} == {name.replace("-", "_")}
     packages = {package.lower().replace("_", "-") for package in environment.packages()}
     assert packages - OF_OLD_PYTHONS == NEEDED[name] | {name}
@@ -53,6 +52,11 @@ def test_the_extra_brings_what_the_operator_needs(installed: Callable[[str], Emp
     printed = environment.run("python", "-m", "topology_operator", "crd")
     assert (printed.returncode, printed.stderr) == (0, "")
     assert printed.stdout == (CHECKOUT / FOLDERS["broker-topology"] / "crds" / "topologies.yaml").read_text()
+
+
+def test_the_extra_brings_what_the_session_of_sqlalchemy_needs(installed: Callable[[str], EmptyEnvironment]) -> None:
+    modules = check_installed(installed("warren-messaging[sqlalchemy]"), "warren-messaging")
+    assert EXTRAS["warren-messaging"][1] in modules
 
 
 def test_the_operator_says_what_it_misses_without_its_extra(installed: Callable[[str], EmptyEnvironment]) -> None:
