@@ -1,15 +1,24 @@
 """The command line: help, version, exit codes, and errors in one line."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from warren_messaging.command.main import main
+
+
+@pytest.fixture(autouse=True)
+def logging_enabled() -> Iterator[None]:
+    """`main` disables logging in its process, which is that of the tests here."""
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize(
