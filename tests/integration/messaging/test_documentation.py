@@ -26,7 +26,8 @@ async def written(env: MessagingEnv, page: str, **names: Any) -> dict[str, Any]:
     for block in re.findall(r"```sql\n(.*?)```", text, re.DOTALL):
         for statement in filter(None, map(str.strip, block.split(";"))):
             await env.sql(statement)
-    module = sys.modules[page] = ModuleType(page)  # Litestar looks for the module of a function
+    name = f"page_{page}"
+    module = sys.modules[name] = ModuleType(name)  # Litestar looks for the module of a function
     vars(module).update(names)
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(block, vars(module))  # noqa: S102 - a page of this repository
