@@ -12,6 +12,7 @@ from devtools.errors import LocalError
 from loadtest.baseline.command import baseline
 from loadtest.chaos import chaos
 from loadtest.consumer.command import consumer
+from loadtest.effects import effects
 from loadtest.orders.command import orders
 from loadtest.plain.command import compare
 from loadtest.size.command import size
@@ -27,6 +28,7 @@ app = App(
     Examples:
 
         python -m loadtest consumer                  # P4: one consumer against the bare driver
+        python -m loadtest effects                   # what circuit breaker and rate limit add to an effect
         python -m loadtest orders --orders 10000     # P2 and exactly once: the whole system
         python -m loadtest compare                   # P1: against a plain implementation
         python -m loadtest size                      # P5: with old rows, and beside a long queue
@@ -35,7 +37,7 @@ app = App(
     """,
     version_flags=[],
 )
-for command in (consumer, orders, baseline, compare, size, topology, chaos):
+for command in (consumer, effects, orders, baseline, compare, size, topology, chaos):
     app.command(command)
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from devtools.servers.servers import Servers
 from loadtest import cpu, report
 from loadtest.benchmark import Count, InstanceName, Json, finish, private_servers
-from loadtest.consumer.comparison import ConsumerComparison, ConsumerResult
+from loadtest.consumer.comparison import PROBE, RAW_LOOP, ConsumerComparison, ConsumerResult
 from loadtest.consumer.round import RoundResult
 from loadtest.environment import BenchmarkEnv
 from loadtest.results import ExitCode, Host
@@ -47,9 +47,16 @@ def consumer(
         env = BenchmarkEnv(servers, "probe", TOPOLOGY)
         async with env.prepared():
             comparison = ConsumerComparison(
-                env, messages=messages, rounds=rounds, seed=seed, shape=shape, profile=profile or ""
+                env,
+                {"warren": (PROBE, "handler"), "raw": (RAW_LOOP, shape)},
+                messages=messages,
+                rounds=rounds,
+                seed=seed,
+                profile=profile or "",
             )
-            return await comparison.run(on_round), comparison.profiles, await env.server_versions()
+            sides, broken = await comparison.run(on_round)
+            result = ConsumerResult(sides["warren"], sides["raw"], broken)
+            return result, comparison.profiles, await env.server_versions()
 
     def on_round(number: int, side: str, result: RoundResult) -> None:
         figures = f"{result.rate:8,.0f}/s {result.cpu_us:6.0f} µs CPU/message"

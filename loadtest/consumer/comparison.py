@@ -1,11 +1,11 @@
-"""Runs the probe and the raw loop in turn, each on new queues, and compares them.
+"""Runs several sides in turn, such as the probe and the raw loop, each on new queues.
 
 The queues are filled before the measurement, so that the speed of the publisher has no influence.
 """
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import msgspec
@@ -21,8 +21,8 @@ from loadtest.results import Summary, Target
 from services.shared.contracts import CONTENT_TYPE
 
 MIN_RATIO = 0.5
-MODULES = {"warren": "loadtest.consumer.probe", "raw": "loadtest.consumer.raw_loop"}
-"""Side to the program of its rounds."""
+PROBE, RAW_LOOP = "loadtest.consumer.probe", "loadtest.consumer.raw_loop"
+"""The programs of a round."""
 WINDOW = 1000  # messages that share a wait for confirms
 TIME_LIMIT = 300.0  # seconds for one round
 
@@ -59,35 +59,49 @@ class ConsumerResult(msgspec.Struct, frozen=True):
 
 
 class ConsumerComparison:
-    """`messages` in each of `rounds` rounds of each side. `profile` names a side to run under a profiler."""
+    """`messages` in each of `rounds` rounds of each side. `profile` names a side to run under a profiler.
+
+    `sides` maps the name of each side to its program and the program's `--shape`.
+    """
 
     def __init__(
-        self, env: BenchmarkEnv, *, messages: int, rounds: int, seed: int, shape: str, profile: str = ""
+        self,
+        env: BenchmarkEnv,
+        sides: Mapping[str, tuple[str, str]],
+        *,
+        messages: int,
+        rounds: int,
+        seed: int,
+        profile: str = "",
     ) -> None:
         self._env = env
         self._messages = messages
         self._rounds = rounds
         self._rng = random.Random(seed)  # noqa: S311 - not a secret
-        self._shape = shape
+        self._sides = sides
         self._profile = profile
         self._core = cpu.measured_core()
         self.profiles: dict[str, str] = {}
 
-    async def run(self, on_round: OnRound) -> ConsumerResult:
-        """Raises RunFailed when a side does not finish."""
+    async def run(self, on_round: OnRound) -> tuple[dict[str, SideResult], list[str]]:
+        """Return the result of each side, and the messages that finished rounds lost or duplicated.
+
+        Raises RunFailed when a side does not finish.
+        """
         async with self._env.owner() as owner:
             await owner.execute(SCHEMA)
-        results: dict[str, list[RoundResult]] = {side: [] for side in MODULES}
+        results: dict[str, list[RoundResult]] = {side: [] for side in self._sides}
         broken: list[str] = []
+        order = list(self._sides)
         for number in range(1, self._rounds + 1):
-            # The second side of a round finds warmer servers, so the order alternates.
-            for side in list(MODULES) if number % 2 else reversed(MODULES):
+            # A later side of a round finds warmer servers, so the order alternates.
+            for side in order if number % 2 else reversed(order):
                 await self._fill()
                 result = await asyncio.to_thread(self._measure, side)
                 results[side].append(result)
                 on_round(number, side, result)
                 broken += [f"round {number}, {side}: {text}" for text in await self._differences(side)]
-        return ConsumerResult(SideResult.of(results["warren"]), SideResult.of(results["raw"]), broken)
+        return {side: SideResult.of(rounds) for side, rounds in results.items()}, broken
 
     async def _fill(self) -> None:
         async with self._env.channel() as channel:
@@ -105,10 +119,11 @@ class ConsumerComparison:
     def _measure(self, side: str) -> RoundResult:
         arguments: list[object] = ["--messages", self._messages]
         arguments += ["--core", self._core] if self._core is not None else []
-        arguments += ["--shape", self._shape] if side == "raw" else []
+        program, shape = self._sides[side]
+        arguments += ["--shape", shape]
         arguments += ["--profile"] if self._profile == side else []
         result, errors = run_child(
-            MODULES[side], *arguments, result=RoundResult, environment=self._env.environment, time_limit=TIME_LIMIT
+            program, *arguments, result=RoundResult, environment=self._env.environment, time_limit=TIME_LIMIT
         )
         if self._profile == side:
             self.profiles[side] = errors
@@ -121,7 +136,7 @@ class ConsumerComparison:
             for queue in ("probe.queue", "probe.dlq", "published.queue"):
                 found[queue] = (await channel.queue_declare(queue, passive=True)).message_count
         wanted = {"probe.queue": 0, "probe.dlq": 0, "published.queue": self._messages}
-        if side == "warren":
+        if self._sides[side][0] == PROBE:
             async with self._env.owner() as owner:
                 for table in ("inbox", "outbox", "sequences", "failures", "tallies"):
                     found[table] = await owner.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - constants

@@ -8,7 +8,8 @@ its result. Run by `python -m loadtest consumer`.
 import argparse
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from loadtest.consumer.round import RoundResult, run_side
@@ -17,7 +18,9 @@ from services.shared.chassis.process import ServiceProcess
 from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated
-from warren_messaging.handlers import Handlers
+from warren_messaging.consumer.circuit_breaker import CircuitBreaker
+from warren_messaging.handlers import Effect, Handlers
+from warren_messaging.postgres.rate_limit import RateLimit
 from warren_messaging.settings import load_settings
 from warren_messaging.telemetry import Telemetry, TelemetryFanout
 from warren_messaging.transaction import Connection, Transaction
@@ -56,7 +59,31 @@ async def on_order_created(event: Event[OrderCreated], counts: EventCounts) -> l
     return [OrderConfirmed(customer=event.data.customer)]
 
 
-HANDLERS: Handlers[EventCounts] = {OrderCreated: on_order_created}
+async def prepare(event: Event[OrderCreated], counts: EventCounts) -> Event[OrderCreated]:
+    return event
+
+
+async def call_nothing(event: Event[OrderCreated]) -> None:
+    """Return at once, so that the library's own work is measured."""
+
+
+async def complete(
+    event: Event[OrderCreated], intent: Event[OrderCreated], result: None, counts: EventCounts
+) -> list[EventData]:
+    return await on_order_created(event, counts)
+
+
+def effect(*options: Any) -> Handlers[EventCounts]:
+    return {OrderCreated: Effect(prepare, call_nothing, complete, *options)}
+
+
+HANDLERS: Mapping[str, Callable[[], Handlers[EventCounts]]] = {
+    "handler": lambda: {OrderCreated: on_order_created},
+    "effect": effect,
+    "effect-breaker": lambda: effect(CircuitBreaker("nothing")),
+    "effect-breaker-limit": lambda: effect(CircuitBreaker("nothing"), RateLimit("nothing", 1e6, 1_000_000)),
+}
+"""Shape of the probe to its handlers."""
 
 
 class LastMessageTelemetry(TelemetryFanout):
@@ -80,7 +107,7 @@ async def measure(options: argparse.Namespace) -> RoundResult:
     process = ServiceProcess("probe", settings)
     telemetry = LastMessageTelemetry(options.messages, process.telemetry)
     process.telemetry = telemetry
-    process.consume("probe.queue", HANDLERS, EventCounts)
+    process.consume("probe.queue", HANDLERS[options.shape](), EventCounts)
     wall, cpu = time.perf_counter(), time.process_time()
     stop = asyncio.Event()
     running = asyncio.create_task(process.run_until(stop))
@@ -95,4 +122,4 @@ async def measure(options: argparse.Namespace) -> RoundResult:
 
 
 if __name__ == "__main__":
-    run_side("loadtest.consumer.probe", measure)
+    run_side("loadtest.consumer.probe", measure, list(HANDLERS))

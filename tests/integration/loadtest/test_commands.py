@@ -17,7 +17,8 @@ from loadtest import topology
 from loadtest.baseline import counts
 from loadtest.baseline.command import measure_baseline
 from loadtest.consumer.command import TOPOLOGY
-from loadtest.consumer.comparison import ConsumerComparison
+from loadtest.consumer.comparison import PROBE, RAW_LOOP, ConsumerComparison, ConsumerResult
+from loadtest.effects import SIDES
 from loadtest.environment import BenchmarkEnv
 from loadtest.orders.run import run_orders
 from loadtest.orders.warren_system import WarrenSystem
@@ -40,12 +41,13 @@ def folder() -> Iterator[Path]:
 
 async def test_a_consumer_loses_and_duplicates_nothing(servers: Servers) -> None:
     env = BenchmarkEnv(servers, "probe", TOPOLOGY)
-    comparison = ConsumerComparison(env, messages=400, rounds=1, seed=1, shape="rounds")
+    sides = {"warren": (PROBE, "handler"), "raw": (RAW_LOOP, "rounds")} | SIDES
+    comparison = ConsumerComparison(env, sides, messages=400, rounds=1, seed=1)
     async with env.prepared():
-        result = await comparison.run(lambda *_: None)
-    assert result.broken == []
-    assert [side.rounds[0].messages for side in (result.warren, result.raw)] == [400, 400]
-    assert result.target.value > 0
+        results, broken = await comparison.run(lambda *_: None)
+    assert broken == []
+    assert {name: side.rounds[0].messages for name, side in results.items()} == dict.fromkeys(sides, 400)
+    assert ConsumerResult(results["warren"], results["raw"], broken).target.value > 0
 
 
 async def test_checks_of_two_sizes_of_topology_need_as_many_requests(servers: Servers) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from loadtest import cli
 
-COMMANDS = ("consumer", "orders", "baseline", "compare", "size", "topology", "chaos")
+COMMANDS = ("consumer", "effects", "orders", "baseline", "compare", "size", "topology", "chaos")
 
 
 def run(*arguments: str) -> int:
