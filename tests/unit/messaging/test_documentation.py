@@ -14,6 +14,7 @@ from warren_messaging.amqp import publisher
 from warren_messaging.consumer import batch, effects
 from warren_messaging.consumer import consumer as consuming
 from warren_messaging.postgres import database as databases
+from warren_messaging.postgres import rate_limit
 from warren_messaging.testing import ConsumerHarness
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -71,6 +72,7 @@ def test_limits_are_those_of_the_code() -> None:
     idle, interval, count = map(int, databases.KEEPALIVE.values())
     assert f"client has vanished | {idle + interval * count} s," in LIMITS
     assert f"| effect's call | {effects.EFFECT_TIMEOUT:.0f} s |" in LIMITS
+    assert f"| waiting for a slot of a rate limit | {rate_limit.MAX_WAIT:.0f} s;" in LIMITS
     assert f"| confirm | {publisher.CONFIRM_TIMEOUT:.0f} s," in LIMITS
     assert f"| any other answer of the broker | {consuming.RPC_TIMEOUT:.0f} s |" in LIMITS
     assert f"grow for {consuming.GATHERING_SECONDS * 1000:.0f} ms" in PAGES["guarantees"]

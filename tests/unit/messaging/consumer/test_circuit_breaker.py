@@ -91,12 +91,12 @@ async def test_half_open_one_call_is_made_and_the_others_wait_for_its_success() 
     it = Breaker(failures=2)
     await it.fail("a", "b")
     it.clock.now += 5
-    probe = await it.breaker.admit()
+    trial = await it.breaker.admit()
     assert it.states == [OPEN, HALF_OPEN]
     waiting = [asyncio.create_task(it.call(key)) for key in "cdef"]
     await asyncio.sleep(0.01)
     assert not any(task.done() for task in waiting)
-    probe.succeeded()
+    trial.succeeded()
     await asyncio.gather(*waiting)
     assert it.states == [OPEN, HALF_OPEN, CLOSED]
 
@@ -107,10 +107,10 @@ async def test_a_failure_half_open_opens_it_for_twice_as_long_up_to_a_maximum_an
     for seconds in (5, 10, 12, 12):
         assert it.breaker.seconds_left == seconds
         it.clock.now += seconds
-        probe = await it.breaker.admit()
+        trial = await it.breaker.admit()
         waiting = asyncio.create_task(it.breaker.admit())
         await asyncio.sleep(0)
-        assert not probe.failed("a", TransientError("still busy"))
+        assert not trial.failed("a", TransientError("still busy"))
         with pytest.raises(DownstreamUnavailable, match="still busy"):
             await waiting
     it.clock.now += 12
@@ -129,9 +129,9 @@ async def test_a_call_that_ends_after_the_breaker_has_opened_decides_nothing() -
     with pytest.raises(DownstreamUnavailable):
         never.require_current()
     it.clock.now += 5
-    probe = await it.breaker.admit()
+    trial = await it.breaker.admit()
     never.abandon()
-    probe.succeeded()
+    trial.succeeded()
     assert it.states == [OPEN, HALF_OPEN, CLOSED]
 
 
@@ -139,10 +139,10 @@ async def test_another_call_takes_the_place_of_one_that_was_cancelled_half_open(
     it = Breaker(failures=2)
     await it.fail("a", "b")
     it.clock.now += 5
-    probe = await it.breaker.admit()
+    trial = await it.breaker.admit()
     waiting = [asyncio.create_task(it.breaker.admit()) for _ in range(2)]
     await asyncio.sleep(0)
-    probe.abandon()
+    trial.abandon()
     await eventually(lambda: sum(task.done() for task in waiting) == 1)
     next(task for task in waiting if task.done()).result().succeeded()
     await asyncio.gather(*waiting)

@@ -63,7 +63,7 @@ class CircuitBreaker:
         self._seconds = 0.0
         self._until = 0.0
         self._reason = ""
-        self._probe: asyncio.Future[None] | None = None
+        self._trial: asyncio.Future[None] | None = None
         """Done when the one call in state half-open has ended."""
 
     def with_clock(self, clock: Callable[[], float]) -> "CircuitBreaker":
@@ -100,12 +100,12 @@ class CircuitBreaker:
         while self.state is not BreakerState.CLOSED:
             if self.seconds_left > 0:
                 raise self.unavailable()
-            if self._probe is None:
-                self._probe = asyncio.get_running_loop().create_future()
+            if self._trial is None:
+                self._trial = asyncio.get_running_loop().create_future()
                 if self.state is BreakerState.OPEN:
                     self._change(BreakerState.HALF_OPEN, "one call decides")
                 return AdmittedCall(self, self._generation)
-            await asyncio.shield(self._probe)
+            await asyncio.shield(self._trial)
         return AdmittedCall(self, self._generation)
 
     # Called by AdmittedCall
@@ -122,7 +122,7 @@ class CircuitBreaker:
         if self.state is BreakerState.HALF_OPEN:
             self._seconds = 0.0
             self._change(BreakerState.CLOSED, "the call succeeded")
-            self._end_probe()
+            self._end_trial()
 
     def record_failure(self, generation: int, key: Hashable, error: Exception) -> bool:
         """Returns whether the failure counts as an attempt of its message."""
@@ -144,7 +144,7 @@ class CircuitBreaker:
         """A call of `generation` has ended without a result: in state half-open, another call decides."""
         if self.state is BreakerState.HALF_OPEN and generation == self._generation:
             self._generation += 1
-            self._end_probe()
+            self._end_trial()
 
     def _open(self, error: Exception) -> None:
         self._streak = 0
@@ -152,7 +152,7 @@ class CircuitBreaker:
         self._until = self._clock() + self._seconds
         self._reason = str(error) or type(error).__name__
         self._change(BreakerState.OPEN, f"for {self._seconds:g} s: {self._reason}")
-        self._end_probe()
+        self._end_trial()
 
     def _change(self, state: BreakerState, text: str) -> None:
         self.state = state
@@ -160,10 +160,10 @@ class CircuitBreaker:
         if self.telemetry is not None:
             self.telemetry.circuit_breaker(self.name, state, text)
 
-    def _end_probe(self) -> None:
-        if self._probe is not None:
-            self._probe.set_result(None)
-            self._probe = None
+    def _end_trial(self) -> None:
+        if self._trial is not None:
+            self._trial.set_result(None)
+            self._trial = None
 
 
 class AdmittedCall:
