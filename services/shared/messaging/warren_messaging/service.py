@@ -277,8 +277,6 @@ class Service:
         await self.database.close()
 
     def _start_parts(self) -> None:
-        if self._tasks:
-            raise RuntimeError(f"service {self.name} is running already")
         for definition in self.consumers:
             consumer = self._running[definition.queue] = self._consumer(definition)
             self._start_part(consumer, definition.queue)
@@ -325,6 +323,8 @@ class Service:
         return Consumer(self.settings.broker, self.database, processor, settings, self.telemetry)
 
     async def _require_servers(self) -> None:
+        if self._tasks:
+            raise RuntimeError(f"service {self.name} is running already")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.startup_seconds
         while True:

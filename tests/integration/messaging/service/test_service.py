@@ -72,6 +72,15 @@ async def test_7_leaving_the_block_finishes_and_publishes_the_batch_and_a_second
     assert len(await env.drain("announced.queue")) == 600 - done
 
 
+async def test_a_running_service_is_not_started_again(env: MessagingEnv) -> None:
+    async with service(env) as running:
+        with pytest.raises(RuntimeError, match="probe is running already"):
+            async with running:
+                pytest.fail("a service runs twice")
+        await announce(running.outbox, CONFIRMED)
+        await env.wait_for_recorded(1)
+
+
 async def test_a_missing_queue_ends_the_start(env: MessagingEnv) -> None:
     async with env.channel() as channel:
         await channel.queue_delete("probe.queue")
