@@ -18,6 +18,7 @@ START_ORDER = (
     "tests/kubernetes/",
     "tests/integration/",
     "tests/conformance/",
+    "tests/packages/",
     "tests/charts/",
 )
 """The slowest work units start first, so that all workers finish at about the same time."""
