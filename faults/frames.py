@@ -1,4 +1,4 @@
-"""Splits the byte streams of AMQP and PostgreSQL into frames, and recognizes the frames that tests drop."""
+"""Splits the byte streams of AMQP and PostgreSQL into frames, and recognises the frames that tests drop."""
 
 from collections.abc import Callable
 

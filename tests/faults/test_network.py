@@ -26,7 +26,7 @@ def lose_answers(harness: FaultHarness, customers: Customers, name: str, server:
 
 @pytest.mark.parametrize("name", ["order-api", pytest.param("payment", marks=pytest.mark.long)])
 def test_events_whose_confirm_is_lost_have_one_effect(harness: FaultHarness, customers: Customers, name: str) -> None:
-    """They are published again, and their consumers recognize them."""
+    """They are published again, and their consumers recognise them."""
     lose_answers(harness, customers, name, BROKER, frames.is_confirm)
     assert REPEATED in harness.log("inventory" if name == "order-api" else "order-worker")
     harness.restart_services(name)
@@ -34,7 +34,7 @@ def test_events_whose_confirm_is_lost_have_one_effect(harness: FaultHarness, cus
 
 @pytest.mark.parametrize("name", ["order-api", "inventory"])
 def test_work_whose_commit_reply_is_lost_has_one_effect(harness: FaultHarness, customers: Customers, name: str) -> None:
-    """The customer or the broker repeats it; the key or the inbox recognizes the repetition."""
+    """The customer or the broker repeats it; the key or the inbox recognises the repetition."""
     lose_answers(harness, customers, name, DATABASE, frames.is_commit_reply)
     if name == "order-api":
         assert customers.unavailable or customers.unanswered

@@ -38,6 +38,6 @@ def changed(sources: Mapping[Path, str]) -> Iterator[None]:
 def _write(sources: Mapping[Path, str]) -> None:
     for path, text in sources.items():
         path.write_text(text)
-        # Python recognizes an outdated cached file by seconds and size alone, and both may be the same.
+        # Python recognises an outdated cached file by seconds and size alone, and both may be the same.
         for cached in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             cached.unlink()

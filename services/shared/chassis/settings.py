@@ -45,7 +45,7 @@ class ProcessSettings(ServiceSettings, frozen=True, kw_only=True):
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     inbox_days: Annotated[int, Meta(ge=MIN_INBOX_DAYS, le=3650)] = 35
-    """How long a repeated message is recognized. A failed message is recognized until it succeeds or is dropped, if
+    """How long a repeated message is recognised. A failed message is recognised until it succeeds or is dropped, if
     that takes longer."""
     history_days: Annotated[int, Meta(ge=0, le=36500)] = 0
     """How long orders, and all data about them, are kept after they are final; 0 keeps them for ever."""

@@ -73,7 +73,7 @@ class Service:
         self.source = source or f"/{name}"
         self.telemetry: Telemetry = telemetry or LogTelemetry()
         self.consumers: list[ConsumerDefinition] = []
-        """What `consume` has defined, in its order."""
+        """The consumers in the order in which `consume` was called for them."""
         self.readiness_checks: dict[str, ReadinessCheck] = {"database": self._probe_database}
         """A check for the database and for each queue, by name."""
         self._given_settings = settings

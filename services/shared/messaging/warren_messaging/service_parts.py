@@ -1,4 +1,4 @@
-"""What a service is made of, as its users see it: definitions of consumers, further parts, checks."""
+"""The public parts of a service: definitions of consumers, further parts, readiness checks."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ class Part(Protocol):
 
 
 class ConsumerDefinition(msgspec.Struct, frozen=True):
-    """What a service consumes from one queue, and how; see Service.consume."""
+    """A queue with its handlers and its settings, as `Service.consume` was called."""
 
     queue: str
     handlers: Handlers[Any]

@@ -38,7 +38,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_seconds: Annotated[float, Meta(ge=0, le=86400)] = 20.0
     """How long work in progress may take after SIGTERM."""
     inbox_days: Days = 35
-    """How long a repeated message is recognized. A failed message is recognized until it succeeds or is dropped, if
+    """How long a repeated message is recognised. A failed message is recognised until it succeeds or is dropped, if
     that takes longer."""
     failures_days: Days = 30
     """How long the record of a failure is kept after the message was replayed or dropped."""
@@ -63,7 +63,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
             yield (
                 f"{variable('inbox_days')}={self.inbox_days} is less than"
                 f" {variable('failures_days')}={self.failures_days}:"
-                " a failed message that is still on record must be recognized when it is replayed"
+                " a failed message that is still on record must be recognised when it is replayed"
             )
 
     def require_valid(self) -> None:

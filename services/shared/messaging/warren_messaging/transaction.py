@@ -58,9 +58,9 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.announcements: list[Announcement] = []
-        """What is published after the commit."""
+        """Events to publish after the commit."""
         self.scheduled: list[tuple[datetime, Announcement]] = []
-        """Announcements for a later time."""
+        """Events to publish later, each with its time."""
         self.cancelled: set[UUID] = set()
         """Ids of scheduled messages that are cancelled when this transaction commits."""
 

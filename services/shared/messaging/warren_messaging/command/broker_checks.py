@@ -1,6 +1,6 @@
 """The checks of `warren-messaging doctor` at the broker. They take and publish no message and declare nothing.
 
-AMQP has no question for a permission. A subscription with a wrong argument is refused because of the permission first,
+AMQP has no method that asks for a permission. A subscription with a wrong argument is refused because of the permission first,
 then because of the queue that does not exist, and only then because of the argument. A publish in a transaction that is
 rolled back is refused because of the permission, and otherwise has no effect.
 """
@@ -113,7 +113,7 @@ async def _as_declared(connection: AmqpConnection, queue: NeededQueue, attempts:
     """Declare a queue that exists: the broker then reports the first argument that differs."""
     check = f"arguments of {queue.name}"
     try:
-        # Passive: a queue that does not exist is not made.
+        # Passive: does not create a queue that is missing.
         await (await connection.channel()).declare_queue(queue.name, passive=True)
         await declare_queue(await connection.channel(), queue)
     except amqp.ChannelNotFoundEntity:

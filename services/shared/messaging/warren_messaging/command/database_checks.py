@@ -9,7 +9,7 @@ from warren_messaging.postgres.database import DatabaseAddress
 from warren_messaging.transaction import Connection
 
 MAX_CLOCK_DIFFERENCE = 5.0  # seconds
-OLD_EVENT = 60.0  # seconds; a working outbox publishes within one
+OLD_EVENT = 60.0  # seconds; a working relay publishes within a second
 
 
 async def check_database(address: DatabaseAddress, target: str) -> AsyncIterator[CheckResult]:

@@ -3,7 +3,7 @@
 import sys
 from typing import NoReturn
 
-INTERRUPTED = 130  # as shells count a program that SIGINT has ended
+INTERRUPTED = 130  # the code that shells report for a program that SIGINT has ended
 
 
 def warren_messaging() -> NoReturn:

@@ -21,7 +21,8 @@ looked for in the working folder first.
 EXIT_CODES = """\
 exit codes:
   0   done; doctor: all is well
-  1   doctor: a check failed; topology --declare: an object exists with other arguments; status: migrations are pending
+  1   doctor: a check failed; topology --declare: an object exists with other arguments
+      migrations status: some are pending
   2   wrong usage, or no such service
   69  a server does not answer
   78  a wrong setting, or a server refused the request

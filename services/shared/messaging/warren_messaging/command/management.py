@@ -76,5 +76,5 @@ class ManagementReader:
 
 
 def _routes(kind: str, pattern: str, key: str) -> bool:
-    """Whether an exchange routes a key to a binding. What a type of a plugin does is not known: it counts as direct."""
+    """Whether an exchange routes a key to a binding. A type that a plugin adds is treated as direct."""
     return kind == "fanout" or pattern == key or (kind == "topic" and matches(pattern, key))

@@ -18,9 +18,9 @@ examples:
   warren-messaging migrations status shop:service
   warren-messaging migrations print > db/migrations/20261128_messaging.sql
 
-The tables are recorded in messaging_migrations as dbmate does it (dbmate --migrations-table messaging_migrations).
-The password is in the file, in the URL, in PGPASSWORD or in ~/.pgpass. A service finds another schema than `public` by
-the search path of its role, or by ?search_path=SCHEMA at the end of its database URL.
+The table messaging_migrations records what is applied, in dbmate's form (dbmate --migrations-table messaging_migrations).
+The password is read from --password-file, the URL, PGPASSWORD or ~/.pgpass. A service finds a schema other than `public`
+by the search path of its role, or by ?search_path=SCHEMA at the end of its database URL.
 """
 
 
@@ -33,22 +33,22 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parts = parser.add_subparsers(required=True, metavar="COMMAND")
-    printing = parts.add_parser("print", help="print the SQL of all migrations, or of those after a version")
+    subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
+    printing = subcommands.add_parser("print", help="print the SQL of all migrations, or of those after a version")
     printing.add_argument("--after", metavar="VERSION", default="", help="leave out this version and those before it")
     printing.set_defaults(command=_print)
     for name, function, text in (
         ("apply", _apply, "apply those that are pending; may run in several processes at once"),
         ("status", _status, "show which are applied; exit code 1 if some are pending"),
     ):
-        part = parts.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        part.add_argument("service", nargs="?", metavar="MODULE:SERVICE", help="take the address from its settings")
-        part.add_argument("--database-url", metavar="URL", help="postgresql://role@host:port/database; or DATABASE_URL")
-        part.add_argument("--password-file", metavar="FILE", type=Path)
-        part.add_argument("--ca-file", metavar="FILE", type=Path, help="verify the server's certificate with this CA")
-        part.add_argument("--schema", help="default: the first of the role's search path; apply creates it")
-        part.add_argument("--json", action="store_true", help="print JSON")
-        part.set_defaults(command=function)
+        subcommand = subcommands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        subcommand.add_argument("service", nargs="?", metavar="MODULE:SERVICE", help="take the address from its settings")
+        subcommand.add_argument("--database-url", metavar="URL", help="postgresql://role@host:port/database; or DATABASE_URL")
+        subcommand.add_argument("--password-file", metavar="FILE", type=Path)
+        subcommand.add_argument("--ca-file", metavar="FILE", type=Path, help="verify the server's certificate with this CA")
+        subcommand.add_argument("--schema", help="default: the first of the role's search path; apply creates it")
+        subcommand.add_argument("--json", action="store_true", help="print JSON")
+        subcommand.set_defaults(command=function)
 
 
 def _print(options: argparse.Namespace) -> int:

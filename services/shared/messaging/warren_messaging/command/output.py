@@ -1,4 +1,4 @@
-"""What commands print for programs."""
+"""Output for other programs."""
 
 from typing import Any
 

@@ -7,7 +7,7 @@ from warren_messaging.command.service_topology import NeededQueue
 
 _REASONS = {
     "x-queue-type": "only quorum queues delay retries and keep messages on several nodes",
-    "x-delayed-retry-type": "a failed message would return at once, or not only failed ones would wait",
+    "x-delayed-retry-type": "failed messages would return at once, or released ones would wait, too",
     "x-delayed-retry-min": "retries need a first delay",
     "x-delayed-retry-max": "retries need a longest delay",
     "x-delivery-limit": "the broker would remove messages that may still succeed",
