@@ -1,8 +1,8 @@
 """The checks of `warren-messaging doctor` at the broker. They take and publish no message and declare nothing.
 
-AMQP has no method that asks for a permission. A subscription with a wrong argument is refused because of the permission first,
-then because of the queue that does not exist, and only then because of the argument. A publish in a transaction that is
-rolled back is refused because of the permission, and otherwise has no effect.
+AMQP has no method that asks for a permission. A subscription with a wrong argument is refused because of the permission
+first, then because of the queue that does not exist, and only then because of the argument. A publish in a transaction
+that is rolled back is refused because of the permission, and otherwise has no effect.
 """
 
 import asyncio

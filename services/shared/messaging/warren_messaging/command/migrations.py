@@ -18,8 +18,8 @@ examples:
   warren-messaging migrations status shop:service
   warren-messaging migrations print > db/migrations/20261128_messaging.sql
 
-The table messaging_migrations records what is applied, in dbmate's form (dbmate --migrations-table messaging_migrations).
-The password is read from --password-file, the URL, PGPASSWORD or ~/.pgpass. A service finds a schema other than `public`
+The table messaging_migrations has the applied ones, in dbmate's form (dbmate --migrations-table messaging_migrations).
+The password is read from --password-file, the URL, PGPASSWORD or ~/.pgpass. A service finds another schema than `public`
 by the search path of its role, or by ?search_path=SCHEMA at the end of its database URL.
 """
 
@@ -41,14 +41,14 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         ("apply", _apply, "apply those that are pending; may run in several processes at once"),
         ("status", _status, "show which are applied; exit code 1 if some are pending"),
     ):
-        subcommand = subcommands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        subcommand.add_argument("service", nargs="?", metavar="MODULE:SERVICE", help="take the address from its settings")
-        subcommand.add_argument("--database-url", metavar="URL", help="postgresql://role@host:port/database; or DATABASE_URL")
-        subcommand.add_argument("--password-file", metavar="FILE", type=Path)
-        subcommand.add_argument("--ca-file", metavar="FILE", type=Path, help="verify the server's certificate with this CA")
-        subcommand.add_argument("--schema", help="default: the first of the role's search path; apply creates it")
-        subcommand.add_argument("--json", action="store_true", help="print JSON")
-        subcommand.set_defaults(command=function)
+        each = subcommands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        each.add_argument("service", nargs="?", metavar="MODULE:SERVICE", help="take the address from its settings")
+        each.add_argument("--database-url", metavar="URL", help="postgresql://role@host:port/database; or DATABASE_URL")
+        each.add_argument("--password-file", metavar="FILE", type=Path)
+        each.add_argument("--ca-file", metavar="FILE", type=Path, help="verify the server's certificate with this CA")
+        each.add_argument("--schema", help="default: the first of the role's search path; apply creates it")
+        each.add_argument("--json", action="store_true", help="print JSON")
+        each.set_defaults(command=function)
 
 
 def _print(options: argparse.Namespace) -> int:
