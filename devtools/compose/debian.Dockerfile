@@ -1,12 +1,12 @@
-# RabbitMQ and PostgreSQL from Debian's packages, for where their official images cannot be pulled: they answer to the
-# same commands, folders and variables, as far as compose.yaml and the chart use them.
+# RabbitMQ and PostgreSQL from Debian's packages, for machines that cannot pull the official images: they have the same
+# commands, folders and variables, as far as compose.yaml and the chart use them.
 #
 #   docker build --target rabbitmq --tag rabbitmq:4.3-management - < devtools/compose/debian.Dockerfile
 
 ARG BASE=debian:forky-slim
 
 FROM ${BASE} AS rabbitmq
-# The official images' users and groups are 999, and so do compose.yaml and the chart name them.
+# 999 is the user and the group of the official images; compose.yaml and the chart use the number.
 RUN groupadd --system --gid 999 rabbitmq \
  && useradd --system --uid 999 --gid 999 --home-dir /var/lib/rabbitmq rabbitmq \
  && apt-get -o Acquire::Check-Valid-Until=false update \

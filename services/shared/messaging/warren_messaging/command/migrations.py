@@ -19,8 +19,8 @@ examples:
   warren-messaging migrations print > db/migrations/20261128_messaging.sql
 
 The table messaging_migrations has the applied ones, in dbmate's form (dbmate --migrations-table messaging_migrations).
-The password is read from --password-file, the URL, PGPASSWORD or ~/.pgpass. A service finds another schema than `public` by
-the search path of its role, or by ?search_path=SCHEMA at the end of its database URL.
+The password is read from --password-file, the URL, PGPASSWORD or ~/.pgpass. A service finds another schema than
+`public` by the search path of its role, or by ?search_path=SCHEMA at the end of its database URL.
 """
 
 
