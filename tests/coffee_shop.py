@@ -98,6 +98,11 @@ class CoffeeShop:
 
         return asyncio.run(count())
 
+    def messages(self, queue: str) -> list[str]:
+        """The bodies of at most 100 messages, which stay in the queue."""
+        take = {"count": 100, "ackmode": "ack_requeue_true", "encoding": "auto"}
+        return [each["payload"] for each in self.management("POST", f"queues/{self.vhost}/{queue}/get", take)]
+
     # The database
 
     def as_administrator(self, statement: str, database: str = "postgres") -> list[Any]:

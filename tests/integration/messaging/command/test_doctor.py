@@ -172,4 +172,4 @@ def test_a_broker_that_blocks_publishers_does_not_block_the_doctor(ready: Coffee
         found = not_ok(doctor(ready))
     finally:
         broker.rabbitmqctl("set_vm_memory_high_watermark", "0.6")
-    assert found == {"broker answers": "none within 10 s"}
+    assert found == {"broker answers": "none within 5 s"}

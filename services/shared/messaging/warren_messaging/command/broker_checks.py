@@ -17,9 +17,10 @@ from warren_messaging.command.declare import declare_queue, difference
 from warren_messaging.command.queue_rules import problem
 from warren_messaging.command.remedies import ALARMS, APPLY, MANAGEMENT, RECREATE, RIGHTS
 from warren_messaging.command.service_topology import NeededQueue, ServiceTopology
-from warren_messaging.consumer.consumer import RPC_TIMEOUT
 from warren_messaging.errors import BrokerTooOld, MessagingError
 from warren_messaging.sender import service_of_user
+
+ANSWER_TIMEOUT = 5.0  # seconds, for each check
 
 
 async def check_broker(
@@ -50,10 +51,10 @@ async def check_broker(
 
 async def _in_time(check: Awaitable[CheckResult]) -> CheckResult:
     try:
-        async with asyncio.timeout(RPC_TIMEOUT):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             return await check
     except TimeoutError:
-        return failed("broker answers", f"none within {RPC_TIMEOUT:.0f} s", ALARMS)
+        return failed("broker answers", f"none within {ANSWER_TIMEOUT:.0f} s", ALARMS)
 
 
 def _sender(username: str, topology: ServiceTopology) -> CheckResult:
