@@ -15,6 +15,7 @@ from loadtest.consumer.command import consumer
 from loadtest.effects import effects
 from loadtest.orders.command import orders
 from loadtest.plain.command import compare
+from loadtest.schedule import schedule
 from loadtest.size.command import size
 from loadtest.topology import topology
 
@@ -33,11 +34,12 @@ app = App(
         python -m loadtest compare                   # P1: against a plain implementation
         python -m loadtest size                      # P5: with old rows, and beside a long queue
         python -m loadtest topology                  # P7: a thousand objects onto a broker
+        python -m loadtest schedule                  # messages that wait, and that are due at one moment
         python -m loadtest chaos --minutes 10        # no speed: is anything lost while many faults overlap?
     """,
     version_flags=[],
 )
-for command in (consumer, effects, orders, baseline, compare, size, topology, chaos):
+for command in (consumer, effects, orders, baseline, compare, size, topology, schedule, chaos):
     app.command(command)
 
 

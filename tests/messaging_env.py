@@ -243,6 +243,14 @@ class MessagingEnv:
     async def due_count(self) -> int:
         return int((await self.sql("SELECT count(*) FROM scheduled WHERE due_at <= now()"))[0][0])
 
+    async def wait_for_scheduled(self, count: int) -> None:
+        """Wait until this number of messages is scheduled."""
+
+        async def reached() -> bool:
+            return int((await self.sql("SELECT count(*) FROM scheduled"))[0][0]) == count
+
+        await eventually(reached, what=f"{count} messages are not scheduled in time")
+
     async def advance(self, seconds: float) -> None:
         """Let this time pass for scheduled messages."""
         await self.sql("UPDATE scheduled SET due_at = due_at - make_interval(secs => $1)", seconds)

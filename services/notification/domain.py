@@ -11,10 +11,13 @@ from uuid import UUID
 from services.notification.templates import render
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.notifications import NotificationRequested
-from services.shared.contracts.orders import Contact, OrderCreated
+from services.shared.contracts.orders import Contact, OrderCancelled, OrderCreated, OrderPaid, OrderPaymentReminder
 
 EXPIRES_MS = 24 * 60 * 60 * 1000
 """A notification that is a day old would only confuse: the customer knows the order's state from elsewhere."""
+
+ENDS_WAITING = frozenset({OrderPaid.TYPE, OrderCancelled.TYPE})
+"""Events after which a payment reminder would be wrong: it was due at the moment of the payment or the cancellation."""
 
 Notification = tuple[AnyEvent, NotificationRequested]
 """The event, and the message about it."""
@@ -56,6 +59,8 @@ class NotificationLog:
         """Returns the notification of an event: none if it has no template, was notified before, or must wait."""
         text = render(event)
         if text is None or event.type in self.notified:
+            return []
+        if event.type == OrderPaymentReminder.TYPE and self.notified & ENDS_WAITING:
             return []
         if self.contact is None or self.customer is None:
             self.waiting.setdefault(event.type, event)

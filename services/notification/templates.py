@@ -16,6 +16,7 @@ from services.shared.contracts.orders import (
     OrderCreated,
     OrderDeliveryConfirmed,
     OrderPaid,
+    OrderPaymentReminder,
     OrderShipped,
 )
 
@@ -42,6 +43,14 @@ def _confirmed(order: str, _: OrderConfirmed) -> MessageText:
     return MessageText(
         f"Order {order} is confirmed",
         f"Everything in your order {order} is in stock and set aside for you. We will tell you when it is paid.",
+    )
+
+
+def _payment_reminder(order: str, data: OrderPaymentReminder) -> MessageText:
+    amount = format_amount(data.total_cents, data.currency)
+    return MessageText(
+        f"Payment of order {order} is missing",
+        f"We have not received the {amount} for your order {order} yet. If the payment fails, the order is cancelled.",
     )
 
 
@@ -84,6 +93,7 @@ TEMPLATES: Mapping[type[EventData], Callable[[str, Any], MessageText] | None] = 
     # The API has answered the customer; the confirmation or the missing articles follow.
     OrderCreated: None,
     OrderConfirmed: _confirmed,
+    OrderPaymentReminder: _payment_reminder,
     OrderPaid: _paid,
     OrderShipped: _shipped,
     OrderCompleted: _completed,

@@ -20,7 +20,7 @@ def build_api(settings: ApiSettings) -> ServiceProcess:
     limit = OutboxLimit(process.database, settings.outbox_limit)
     prices = PriceList.read(settings.prices_file)
     service = OrderService(
-        batcher=PlacementBatcher(process.outbox, limit, deadline_seconds=settings.payment_deadline_seconds),
+        batcher=PlacementBatcher(process.outbox, limit, settings.payment_terms),
         outbox=process.outbox,
         queries=OrderQueries(process.database),
         prices=prices,

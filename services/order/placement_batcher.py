@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from services.order.errors import OrderError, Overloaded
-from services.order.placement_store import PlacementResult, PlacementTransaction
+from services.order.placement_store import PaymentTerms, PlacementResult, PlacementTransaction
 from services.order.requests import Placement
 from services.order.responses import OrderResponse
 from services.order.store import outbox_exceeds
@@ -56,12 +56,12 @@ class _Pending(msgspec.Struct, eq=False):
 
 
 class PlacementBatcher:
-    """Stores placements in shared transactions. An order that is unpaid after `deadline_seconds` is cancelled."""
+    """Stores placements in shared transactions, with the terms of payment that apply to every order."""
 
-    def __init__(self, outbox: Outbox, limit: OutboxLimit, *, deadline_seconds: float) -> None:
+    def __init__(self, outbox: Outbox, limit: OutboxLimit, terms: PaymentTerms) -> None:
         self._outbox = outbox
         self._limit = limit
-        self._deadline_seconds = deadline_seconds
+        self._terms = terms
         self._queue: deque[_Pending] = deque()
         self._worker: asyncio.Task[None] | None = None
 
@@ -129,4 +129,4 @@ class PlacementBatcher:
 
     async def _decide(self, placements: list[Placement]) -> list[PlacementResult]:
         async with self._outbox.transaction(PlacementTransaction) as uow:
-            return await uow.decide(placements, self._deadline_seconds)
+            return await uow.decide(placements, self._terms)

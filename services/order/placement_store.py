@@ -7,6 +7,7 @@ Every transaction inserts keys first and orders second, each in sorted order, so
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -16,11 +17,24 @@ from services.order.queries import COLUMNS, response_of
 from services.order.requests import Placement
 from services.order.responses import OrderResponse
 from services.shared.chassis.repository import columns
-from services.shared.contracts.orders import EXPRESS_PRIORITY, Line, OrderCreated
+from services.shared.contracts.orders import EXPRESS_PRIORITY, Line, OrderCreated, OrderPaymentReminder
 from warren_messaging.transaction import Transaction
 
 PlacementResult = OrderResponse | OrderError | None
 """None: not decided yet."""
+
+
+class PaymentTerms(msgspec.Struct, frozen=True):
+    """Times in seconds, from the placement."""
+
+    deadline_seconds: float
+    """An order that is unpaid then is cancelled."""
+    reminder_seconds: float = 0
+    """The customer of an order that is unpaid then is reminded; 0, or not before the deadline: no reminder."""
+
+    @property
+    def reminder(self) -> timedelta | None:
+        return timedelta(seconds=self.reminder_seconds) if 0 < self.reminder_seconds < self.deadline_seconds else None
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -40,8 +54,8 @@ _ORDER_COLUMNS = ", ".join(f"o.{name.strip()}" for name in COLUMNS.split(","))
 
 
 class PlacementTransaction(Transaction):
-    async def decide(self, placements: Sequence[Placement], deadline_seconds: float) -> list[PlacementResult]:
-        """Returns one result for each placement. Stores new orders and announces `order.created`."""
+    async def decide(self, placements: Sequence[Placement], terms: PaymentTerms) -> list[PlacementResult]:
+        """Returns one result for each placement. Stores new orders, announces `order.created`, schedules reminders."""
         by_keys, by_references = await self._load(placements)
         results: dict[UUID, PlacementResult] = {}
         claims: list[tuple[Placement, OrderResponse | None]] = []
@@ -66,7 +80,7 @@ class PlacementTransaction(Transaction):
                     new.append(each)
                 else:
                     results[each.order_id] = stored
-        results.update(await self._store(new, deadline_seconds))
+        results.update(await self._store(new, terms))
         return [results.get(each.order_id) for each in placements]
 
     async def _load(self, placements: Sequence[Placement]) -> tuple[_StoredByName, _StoredByName]:
@@ -107,7 +121,7 @@ class PlacementTransaction(Transaction):
         )
         return {(row[0], row[1]) for row in inserted}
 
-    async def _store(self, new: Sequence[Placement], deadline_seconds: float) -> dict[UUID, OrderResponse]:
+    async def _store(self, new: Sequence[Placement], terms: PaymentTerms) -> dict[UUID, OrderResponse]:
         if not new:
             return {}
         ordered = sorted(new, key=lambda each: (each.customer, each.reference or "", each.order_id))
@@ -119,7 +133,7 @@ class PlacementTransaction(Transaction):
             " total_cents, currency, express) ON CONFLICT (customer, reference) WHERE reference IS NOT NULL DO NOTHING"
             f" RETURNING {COLUMNS}",
             *columns(map(_row, ordered)),
-            deadline_seconds,
+            terms.deadline_seconds,
         )
         stored = {row["order_id"]: response_of(row) for row in rows}
         lost = [(each.customer, each.key) for each in ordered if each.order_id not in stored and each.key is not None]
@@ -131,11 +145,24 @@ class PlacementTransaction(Transaction):
                 *columns(lost),
             )
         for each in new:
-            if each.order_id in stored:
-                self._announce(each)
+            if order := stored.get(each.order_id):
+                self._announce_created(each)
+                if terms.reminder is not None:
+                    self._schedule_reminder(each, order.created_at + terms.reminder)
         return stored
 
-    def _announce(self, placement: Placement) -> None:
+    def _schedule_reminder(self, placement: Placement, deliver_at: datetime) -> None:
+        self.announce(
+            OrderPaymentReminder(
+                customer=placement.customer, total_cents=placement.total_cents, currency=placement.currency
+            ),
+            subject=placement.order_id,
+            reference=placement.reference,
+            deliver_at=deliver_at,
+            traceparent=placement.traceparent,
+        )
+
+    def _announce_created(self, placement: Placement) -> None:
         self.announce(
             OrderCreated(
                 customer=placement.customer,

@@ -11,7 +11,7 @@ from services.order import domain
 from services.order.domain import Decision, Fact, Order, OrderState
 from services.shared.chassis.repository import Repository, columns, finished_orders_rule
 from services.shared.contracts import AnyEvent
-from services.shared.contracts.orders import EXPRESS_PRIORITY, CancelReason
+from services.shared.contracts.orders import EXPRESS_PRIORITY, CancelReason, OrderPaymentReminder
 from warren_messaging.errors import PermanentError
 from warren_messaging.postgres.retention import RetentionRule, by_age
 from warren_messaging.transaction import Connection
@@ -65,6 +65,9 @@ class OrderRepository(Repository[Order]):
             )
 
     async def save(self) -> None:
+        for order in self.changed:
+            if self._stored[order.order_id].awaits_payment and not order.awaits_payment:
+                self.cancel_scheduled_about(order.order_id, OrderPaymentReminder)
         rows = [
             (
                 order.order_id,

@@ -14,7 +14,7 @@ from services.inventory.store import StockRepository
 from services.notification.handlers import HANDLERS as NOTIFICATION
 from services.notification.store import NotificationLogRepository
 from services.order.handlers import HANDLERS as ORDER
-from services.order.placement_store import PlacementTransaction
+from services.order.placement_store import PaymentTerms, PlacementTransaction
 from services.order.requests import Placement
 from services.order.responses import PricedLine
 from services.order.store import OrderRepository
@@ -30,6 +30,7 @@ from tests.service_replica import ServiceDatabase
 from warren_messaging import Database
 from warren_messaging.testing import ConsumerHarness
 
+REMINDER_SECONDS = 300.0
 STATE_TABLES = {
     "order": ("orders", "idempotency_keys"),
     "inventory": ("stock", "reservations"),
@@ -93,7 +94,7 @@ class ServiceHarnesses:
             contact=Contact(email="gayal@customers.example", phone="+94112345678"),
         )
         async with self.by_name["order"].outbox.transaction(PlacementTransaction) as uow:
-            await uow.decide([placement], deadline_seconds=3600)
+            await uow.decide([placement], PaymentTerms(3600, reminder_seconds=REMINDER_SECONDS))
 
     async def stock(self, **pieces: int) -> None:
         await self.db.sql(

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from services.shared.contracts import AnyEvent, Event, EventData
-from services.shared.contracts.orders import OrderConfirmed, OrderPaid, OrderShipped
+from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid, OrderShipped
 from tests.conformance.backend import COMPLETED, CONFIRMED, Backend, Feature, RecordingTransaction, needs
 from warren_messaging import PermanentError
 from warren_messaging.testing import event_of
@@ -36,6 +36,10 @@ class Schedule:
         uow.record(event)
         due = later(self._seconds)
         self.ids[event.subject] = uow.announce(COMPLETED, cause=event, deliver_at=due, **self._fields)
+        return ()
+
+    async def cancel_about(self, event: Event[OrderPaid], uow: RecordingTransaction) -> Iterable[EventData]:
+        uow.cancel_scheduled_about(event.subject, OrderCompleted)
         return ()
 
     async def cancel(self, event: Event[OrderPaid], uow: RecordingTransaction) -> Iterable[EventData]:
@@ -85,7 +89,7 @@ async def test_a_scheduled_event_keeps_its_attributes_and_names_its_cause(backen
 
 
 async def test_numbers_are_assigned_without_a_gap_when_messages_are_due(backend: Backend) -> None:
-    names = ["third", "first", "now", "second", "second again"]
+    names = ["third", "second", "now", "first", "second again"]
     times = {"third": 300.0, "first": 100.0, "second": 200.0, "second again": 200.0}
 
     async def announce_all(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
@@ -137,6 +141,42 @@ async def test_a_cancelled_message_is_never_published(backend: Backend) -> None:
         await queue.advance(61)
         announced = await queue.announced()
     assert sorted(event.subject for event in announced) == sorted(event.subject for event in events[1::2])
+
+
+async def test_messages_about_a_subject_are_cancelled_by_their_type(backend: Backend) -> None:
+    async def schedule_both(event: Event[OrderConfirmed], uow: RecordingTransaction) -> Iterable[EventData]:
+        uow.announce(COMPLETED, cause=event, deliver_at=later(60))
+        uow.announce(OrderShipped(customer="gayal", tracking="1"), cause=event, deliver_at=later(60))
+        return ()
+
+    first, second = event_of(CONFIRMED), event_of(CONFIRMED)
+    handlers = {OrderConfirmed: schedule_both, OrderPaid: Schedule().cancel_about}
+    async with backend.consume(handlers) as queue:
+        await queue.deliver(first, second)
+        await queue.deliver(event_of(PAID, subject=first.subject))
+        await queue.advance(61)
+        announced = {(event.subject, event.type) for event in await queue.announced()}
+    assert announced == {
+        (first.subject, "order.shipped"),
+        (second.subject, "order.completed"),
+        (second.subject, "order.shipped"),
+    }
+
+
+async def test_a_message_can_be_scheduled_again_in_the_transaction_that_cancels_it(backend: Backend) -> None:
+    async def postpone(event: Event[OrderPaid], uow: RecordingTransaction) -> Iterable[EventData]:
+        uow.cancel_scheduled_about(event.subject, OrderCompleted)
+        uow.announce(COMPLETED, cause=event, deliver_at=later(600))
+        return ()
+
+    event = event_of(CONFIRMED)
+    async with backend.consume({OrderConfirmed: Schedule().schedule, OrderPaid: postpone}) as queue:
+        await queue.deliver(event)
+        await queue.deliver(event_of(PAID, subject=event.subject))
+        await queue.advance(61)
+        assert (await queue.announced(), len(await queue.scheduled())) == ([], 1)
+        await queue.advance(600)
+        assert len(await queue.announced()) == 1
 
 
 async def test_a_message_that_is_scheduled_and_cancelled_in_one_transaction_is_never_published(

@@ -17,12 +17,16 @@ MessageLimit = Annotated[
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def parse_time(text: str | None, now: datetime | None = None) -> datetime | None:
-    """Parse `90s`, `10m`, `2h`, `7d` (before now) or ISO 8601 (local time without a zone). Raises ClientError."""
+def parse_time(text: str | None, now: datetime | None = None, *, ahead: bool = False) -> datetime | None:
+    """Parse `90s`, `10m`, `2h`, `7d` or ISO 8601 (local time without a zone). Raises ClientError.
+
+    The first are before now, or after now with `ahead`.
+    """
     if text is None:
         return None
     if match := re.fullmatch(r"(\d{1,6})([smhd])", text):
-        return (now or datetime.now(UTC)) - timedelta(**{_UNITS[match[2]]: int(match[1])})
+        distance = timedelta(**{_UNITS[match[2]]: int(match[1])})
+        return (now or datetime.now(UTC)) + (distance if ahead else -distance)
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:

@@ -24,7 +24,7 @@ app = App(
 )
 for name in ("demo", "up", "down", "status", "logs", "restart"):
     app.command(f"warren.cli.local:{name}")
-for name in ("order", "dlq", "retries"):
+for name in ("order", "dlq", "retries", "schedule"):
     app.command(f"warren.cli.{name}:app", name=name)
 for name in ("outbox", "failures"):
     app.command(f"warren.cli.{name}:{name}")

@@ -94,7 +94,7 @@ class FailureStore:
             f"SELECT '{name}' AS service, {_COLUMNS} FROM \"{name}\".failures"  # noqa: S608 - known schemas
             for name in self._known(services)
         )
-        subjects = None if query.order is None else await self._order_ids(query.order)
+        subjects = None if query.order is None else await order_ids(self._connection, query.order)
         try:
             rows = await self._connection.fetch(
                 f"SELECT * FROM ({parts}) AS f"  # noqa: S608 - as above
@@ -107,7 +107,7 @@ class FailureStore:
                 query.until,
                 query.reason,
                 subjects,
-                None if query.type is None else _like(query.type),
+                None if query.type is None else like_pattern(query.type),
                 query.limit,
             )
         except asyncpg.InvalidRegularExpressionError as error:
@@ -130,31 +130,22 @@ class FailureStore:
         return found
 
     def _known(self, services: Iterable[str]) -> list[str]:
-        """Return `services`, or all if it is empty. Raises ClientError for a service without readable tables."""
-        wanted = list(services) or self.services
-        if unknown := sorted(set(wanted) - set(self.services)):
-            raise ClientError(
-                f"no tables of {', '.join(unknown)} that this role may read; there are: {', '.join(self.services)}"
-            )
-        return wanted
-
-    async def _order_ids(self, name: str) -> list[UUID]:
-        """Return the ids of all customers' orders with this reference. Raises ClientError if there is none."""
-        try:
-            return [UUID(name)]
-        except ValueError:
-            pass
-        if not await self._connection.fetchval("SELECT has_table_privilege(to_regclass('\"order\".orders'), 'SELECT')"):
-            raise ClientError(f"the database role may not look up references: give the id of {name!r} instead")
-        rows = await self._connection.fetch('SELECT id FROM "order".orders WHERE reference = $1', name)
-        if not rows:
-            raise ClientError(f"no order {name!r}")
-        return [row["id"] for row in rows]
+        return known_services(services, self.services)
 
 
 @asynccontextmanager
 async def failure_store(address: DatabaseAddress) -> AsyncIterator[FailureStore]:
     """Connect for a block. Raises ClientError when the server cannot be reached or refuses the role."""
+    async with service_tables(address, "failures", "outbox") as (connection, schemas):
+        yield FailureStore(connection, schemas)
+
+
+@asynccontextmanager
+async def service_tables(address: DatabaseAddress, *tables: str) -> AsyncIterator[tuple[Connection, list[str]]]:
+    """Connect for a block; yields the connection and the schemas with tables of these names that the role may read.
+
+    Raises ClientError when the server cannot be reached or refuses the role.
+    """
     try:
         connection = await asyncpg.connect(
             address.url,
@@ -169,17 +160,40 @@ async def failure_store(address: DatabaseAddress) -> AsyncIterator[FailureStore]
     try:
         found = await connection.fetch(
             "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.relkind IN ('r', 'p') AND c.relname IN ('failures', 'outbox')"
+            " WHERE c.relkind IN ('r', 'p') AND c.relname = ANY($1::text[])"
             " AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
-            " GROUP BY 1 HAVING count(*) = 2 ORDER BY 1"
+            " GROUP BY 1 HAVING count(*) = cardinality($1::text[]) ORDER BY 1",
+            tables,
         )
-        yield FailureStore(connection, [row[0] for row in found])
+        yield connection, [row[0] for row in found]
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ClientError(f"database at {address.url}: {error or type(error).__name__}") from error
     finally:
         connection.terminate()
 
 
-def _like(pattern: str) -> str:
+def known_services(wanted: Iterable[str], schemas: list[str]) -> list[str]:
+    """Return `wanted`, or all schemas if it is empty. Raises ClientError for a service without readable tables."""
+    chosen = list(wanted) or schemas
+    if unknown := sorted(set(chosen) - set(schemas)):
+        raise ClientError(f"no tables of {', '.join(unknown)} that this role may read; there are: {', '.join(schemas)}")
+    return chosen
+
+
+async def order_ids(connection: Connection, name: str) -> list[UUID]:
+    """Return the ids of all customers' orders with this reference. Raises ClientError if there is none."""
+    try:
+        return [UUID(name)]
+    except ValueError:
+        pass
+    if not await connection.fetchval("SELECT has_table_privilege(to_regclass('\"order\".orders'), 'SELECT')"):
+        raise ClientError(f"the database role may not look up references: give the id of {name!r} instead")
+    rows = await connection.fetch('SELECT id FROM "order".orders WHERE reference = $1', name)
+    if not rows:
+        raise ClientError(f"no order {name!r}")
+    return [row["id"] for row in rows]
+
+
+def like_pattern(pattern: str) -> str:
     escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped.replace("*", "%").replace("?", "_")

@@ -82,9 +82,12 @@ def print_json(document: Any) -> None:
 
 def age(since: datetime | None, now: datetime | None = None) -> str:
     """Return the time since then in its largest unit; "?" for None."""
-    if since is None:
-        return "?"
-    seconds = max(((now or datetime.now(UTC)) - since).total_seconds(), 0)
+    return "?" if since is None else duration(((now or datetime.now(UTC)) - since).total_seconds())
+
+
+def duration(seconds: float) -> str:
+    """Return seconds, at least 0, in their largest unit."""
+    seconds = max(seconds, 0)
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -96,6 +96,16 @@ class ServiceMetrics:
             "Age of the oldest of these events by the database's clock, 0 without events; NaN: unknown.",
             registry=self._registry,
         )
+        self._scheduled_messages = Gauge(
+            "warren_scheduled_messages",
+            f"Messages that are published at a later time, at most {MAX_OUTBOX_COUNT}; NaN: unknown.",
+            registry=self._registry,
+        )
+        self._scheduled_overdue = Gauge(
+            "warren_scheduled_overdue_seconds",
+            "How late the first of these messages is by the database's clock, 0 if none is due; NaN: unknown.",
+            registry=self._registry,
+        )
         self._removed_rows = Gauge(
             "warren_removed_rows",
             "Rows that a retention rule has removed since its table was created, in all replicas.",
@@ -138,20 +148,22 @@ class ServiceMetrics:
         return generate_latest(self._registry) + generate_latest(REGISTRY)
 
     async def _read_outbox(self) -> None:
-        events = age = math.nan
+        values: Iterable[float] = [math.nan] * 4
         try:
             async with asyncio.timeout(QUERY_SECONDS), self._database.connection() as connection:
                 row = await connection.fetchrow(
                     "SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1::bigint) AS first), coalesce("
-                    "extract(epoch FROM now() - (SELECT created_at FROM outbox ORDER BY position LIMIT 1)), 0)",
+                    "extract(epoch FROM now() - (SELECT created_at FROM outbox ORDER BY position LIMIT 1)), 0),"
+                    " (SELECT count(*) FROM (SELECT FROM scheduled LIMIT $1::bigint) AS first), greatest(0,"
+                    "extract(epoch FROM now() - (SELECT due_at FROM scheduled ORDER BY due_at LIMIT 1)))",
                     MAX_OUTBOX_COUNT,
                 )
-                if row:
-                    events, age = float(row[0]), float(row[1])
+                values = row or values
         except (TimeoutError, MessagingError):
             pass  # NaN
-        self._outbox_events.set(events)
-        self._outbox_age.set(age)
+        gauges = (self._outbox_events, self._outbox_age, self._scheduled_messages, self._scheduled_overdue)
+        for gauge, value in zip(gauges, values, strict=True):
+            gauge.set(float(value))
 
     async def _read_retention(self) -> None:
         try:

@@ -108,6 +108,15 @@ class OrderDeliveryConfirmed(EventData, frozen=True, kw_only=True, rename="camel
     customer: Name
 
 
+class OrderPaymentReminder(EventData, frozen=True, kw_only=True, rename="camel"):
+    """The order has waited for its payment for a while; scheduled when it is placed, cancelled when it is paid."""
+
+    TYPE: ClassVar[str] = "order.payment_reminder"
+    customer: Name
+    total_cents: Cents
+    currency: Currency
+
+
 class OrderCancelRequested(EventData, frozen=True, kw_only=True, rename="camel"):
     """Another service requests a cancellation; the order service decides."""
 
@@ -124,5 +133,6 @@ EVENTS = (
     OrderCancelling,
     OrderCancelled,
     OrderDeliveryConfirmed,
+    OrderPaymentReminder,
     OrderCancelRequested,
 )

@@ -32,7 +32,7 @@ class OrderApi:
         limit = OutboxLimit(parts.database, settings.outbox_limit)
         prices = PriceList.read(DEFAULT_PRICES_FILE)
         service = OrderService(
-            batcher=PlacementBatcher(parts.outbox, limit, deadline_seconds=settings.payment_deadline_seconds),
+            batcher=PlacementBatcher(parts.outbox, limit, settings.payment_terms),
             outbox=parts.outbox,
             queries=OrderQueries(parts.database),
             prices=prices,

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from services.order.placement_batcher import PlacementBatcher
-from services.order.placement_store import PlacementTransaction
+from services.order.placement_store import PaymentTerms, PlacementTransaction
 from services.shared.contracts.orders import Line, OrderCreated
 from tests.integration.order.conftest import OpenApi, OrderApi
 from tests.service_replica import ServiceDatabase
@@ -134,9 +134,9 @@ async def test_concurrent_requests_share_transactions(
     sizes: list[int] = []
     decide = PlacementTransaction.decide
 
-    async def counted(self: PlacementTransaction, placements: Any, seconds: float) -> Any:
+    async def counted(self: PlacementTransaction, placements: Any, terms: PaymentTerms) -> Any:
         sizes.append(len(placements))
-        return await decide(self, placements, seconds)
+        return await decide(self, placements, terms)
 
     monkeypatch.setattr(PlacementTransaction, "decide", counted)
     user = word()

@@ -152,6 +152,7 @@ SUBSCRIBERS = {
     "order.cancelling": {"inventory", "payment", "shipping", "notification"},
     "order.cancelled": {"notification"},
     "order.delivery_confirmed": {"shipping", "notification"},
+    "order.payment_reminder": {"notification"},
     "order.cancel_requested": {"order"},
     "inventory.reserved": {"order", "payment", "notification"},
     "inventory.out_of_stock": {"order", "notification"},

@@ -67,6 +67,8 @@ def modules(*command: str) -> set[str]:
         ("completion bash", DRIVERS | {"urllib.request", "warren.client"}),
         ("failures", {"urllib.request", "warren.client", "services.shared.contracts"}),
         ("outbox", {"urllib.request", "warren.client", "services.shared.contracts"}),
+        ("schedule list", {"urllib.request", "warren.client", "services.shared.contracts"}),
+        ("schedule cancel --help", DRIVERS | {"urllib.request", "markdown_it"}),
         ("dlq list", {"asyncpg", "rich.table", "warren.client", "warren.progress", "services.shared.contracts"}),
         ("dlq replay --all", {"asyncpg", "rich.table", "warren.client"}),
     ],

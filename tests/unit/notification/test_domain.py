@@ -24,6 +24,7 @@ from services.shared.contracts.orders import (
     OrderConfirmed,
     OrderCreated,
     OrderPaid,
+    OrderPaymentReminder,
     OrderShipped,
     Participant,
 )
@@ -76,6 +77,33 @@ def test_a_completed_order_has_four_notifications() -> None:
     log = NotificationLog(ORDER_ID)
     notified = [message.topic for event in history(COMPLETING) for _, message in notify(log, event)]
     assert notified == ["order.confirmed", "order.paid", "order.shipped", "order.completed"]
+
+
+REMINDER = OrderPaymentReminder(customer="ada", total_cents=1990, currency="EUR")
+
+
+@pytest.mark.parametrize(
+    ("facts", "topics"),
+    [
+        ((CREATED, REMINDER, REMINDER, COMPLETING[3]), ["order.payment_reminder", "order.paid"]),
+        ((REMINDER, CREATED), ["order.payment_reminder"]),
+        ((CREATED, COMPLETING[3], REMINDER), ["order.paid"]),  # it was due at the moment of the payment
+        ((CREATED, CANCELLED[-1], REMINDER), ["order.cancelled"]),
+    ],
+)
+def test_a_customer_is_reminded_once_of_a_payment_that_is_still_missing(
+    facts: tuple[EventData, ...], topics: list[str]
+) -> None:
+    log = NotificationLog(ORDER_ID)
+    notifications = [message for event in history(facts) for _, message in notify(log, event)]
+    assert [message.topic for message in notifications] == topics
+
+
+def test_a_reminder_names_order_and_amount() -> None:
+    text = render(event_of(REMINDER, reference="123"))
+    assert text is not None
+    assert text.title == "Payment of order 123 is missing"
+    assert text.body.startswith("We have not received the 19.90 EUR for your order 123 yet.")
 
 
 def test_an_order_out_of_stock_has_two_notifications() -> None:

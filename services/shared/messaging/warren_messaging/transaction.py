@@ -62,7 +62,9 @@ class Transaction:
         self.scheduled: list[tuple[datetime, Announcement]] = []
         """Events to publish later, each with its time."""
         self.cancelled: set[UUID] = set()
-        """Ids of scheduled messages that are cancelled when this transaction commits."""
+        """Ids of scheduled messages that the commit cancels."""
+        self.cancelled_about: set[tuple[UUID, str]] = set()
+        """Subjects and event types whose scheduled messages the commit cancels."""
 
     async def load(self, events: Sequence[AnyEvent]) -> None:
         """Called once before the first handler, with the new events of the batch."""
@@ -127,12 +129,22 @@ class Transaction:
         return announcement.id
 
     def cancel_scheduled(self, *ids: UUID) -> None:
-        """Withdraw scheduled messages when this transaction commits, by the ids that `announce` returned.
+        """Cancel scheduled messages when this transaction commits, by the ids that `announce` returned.
 
-        After the commit a withdrawn event is never published. One that was due already may have been published: its id
-        is ignored, like an unknown one.
+        After the commit a cancelled message is never published. One that was due already may have been published: its
+        id is ignored, like an unknown one.
         """
+        self.scheduled = [each for each in self.scheduled if each[1].id not in ids]
         self.cancelled.update(ids)
+
+    def cancel_scheduled_about(self, subject: UUID, *kinds: type[EventData]) -> None:
+        """Like `cancel_scheduled`, for all scheduled messages of these kinds about a subject.
+
+        Messages that this transaction schedules afterwards stay.
+        """
+        types = {(subject, kind.TYPE) for kind in kinds}
+        self.scheduled = [each for each in self.scheduled if (each[1].subject, each[1].type) not in types]
+        self.cancelled_about |= types
 
 
 def _require_possible(deliver_at: datetime, event_type: str) -> None:

@@ -55,6 +55,8 @@ class Outbox:
                 await uow.save()
                 if uow.cancelled:
                     await scheduled.delete(connection, uow.cancelled)
+                if uow.cancelled_about:
+                    await scheduled.delete_about(connection, uow.cancelled_about)
                 if uow.scheduled:
                     await scheduled.insert(connection, self._scheduled_rows(uow))
                 if uow.announcements:
@@ -74,19 +76,18 @@ class Outbox:
         time = codec.now().replace(microsecond=999_999)
         rows = []
         for deliver_at, announcement in uow.scheduled:
-            if announcement.id not in uow.cancelled:
-                event = self._event(announcement, MAX_SEQUENCE, time)
-                rows.append(
-                    ScheduledRow(
-                        id=event.id,
-                        due_at=deliver_at,
-                        event_type=event.type,
-                        subject=event.subject,
-                        exchange=announcement.exchange or self._exchange,
-                        body=_encode(event),
-                        expires_ms=announcement.expires_ms,
-                    )
+            event = self._event(announcement, MAX_SEQUENCE, time)
+            rows.append(
+                ScheduledRow(
+                    id=event.id,
+                    due_at=deliver_at,
+                    event_type=event.type,
+                    subject=event.subject,
+                    exchange=announcement.exchange or self._exchange,
+                    body=_encode(event),
+                    expires_ms=announcement.expires_ms,
                 )
+            )
         return rows
 
     def _entries(self, announcements: Sequence[Announcement], sequences: dict[UUID, int]) -> list[OutboxEntry]:

@@ -13,7 +13,7 @@ from warren_messaging.transaction import Connection
 
 # `held` are subjects of which another transaction holds an earlier row: it moves or cancels that row, and the later
 # ones wait for it, so that the events of a subject get their numbers in the order of their times.
-_TAKE_DUE = """
+LOCK_DUE = """
 WITH due AS MATERIALIZED (
     SELECT id, position, due_at, subject, exchange, body, expires_ms FROM scheduled
     WHERE due_at <= now() + make_interval(secs => $2) ORDER BY due_at, position LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -59,7 +59,7 @@ async def lock_due(connection: Connection, limit: int, ahead: float = 0.0) -> li
     Leaves out rows that another transaction holds, and later rows of the same subjects. `ahead` adds rows that are due
     within this many seconds: tests advance the time with it.
     """
-    return await connection.fetch(_TAKE_DUE, limit, ahead)
+    return await connection.fetch(LOCK_DUE, limit, ahead)
 
 
 async def find(connection: Connection) -> list[asyncpg.Record]:
@@ -73,6 +73,18 @@ async def delete(connection: Connection, ids: Iterable[UUID]) -> None:
         "DELETE FROM scheduled WHERE id IN"
         " (SELECT id FROM scheduled WHERE id = ANY($1::text::uuid[]) ORDER BY id FOR UPDATE)",
         array_literal(sorted(ids, key=attrgetter("int"))),
+    )
+
+
+async def delete_about(connection: Connection, keys: Iterable[tuple[UUID, str]]) -> None:
+    """Delete the rows of these subjects and event types; the order of locks is that of `delete`."""
+    ordered = sorted(keys)
+    await connection.execute(
+        "DELETE FROM scheduled WHERE id IN (SELECT s.id FROM scheduled AS s"
+        " JOIN unnest($1::text::uuid[], $2::text[]) AS cancelled (subject, event_type) USING (subject, event_type)"
+        " ORDER BY s.id FOR UPDATE OF s)",
+        array_literal([subject for subject, _ in ordered]),
+        [event_type for _, event_type in ordered],
     )
 
 

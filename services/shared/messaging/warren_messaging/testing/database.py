@@ -99,7 +99,8 @@ class _Connection:
             "UPDATE failures": self._succeed,
             "INSERT INTO scheduled": self._schedule,
             "WITH due AS": self._lock_due,
-            "DELETE FROM scheduled": self._unschedule,
+            "DELETE FROM scheduled WHERE id IN (SELECT id": self._unschedule,
+            "DELETE FROM scheduled WHERE id IN (SELECT s.id": self._unschedule_about,
             "UPDATE scheduled": self._postpone,
             "SELECT id, due_at, exchange, body FROM scheduled": self._find_scheduled,
         }
@@ -196,6 +197,13 @@ class _Connection:
     def _unschedule(self, ids: str) -> list[tuple[Any, ...]]:
         for row_id in _elements(ids, UUID):
             self._database.tables.scheduled.pop(row_id, None)
+        return []
+
+    def _unschedule_about(self, subjects: str, types: Sequence[str]) -> list[tuple[Any, ...]]:
+        keys = set(zip(_elements(subjects, UUID), types, strict=True))
+        rows = self._database.tables.scheduled
+        for row_id in [row.id for row in rows.values() if (row.subject, row.event_type) in keys]:
+            del rows[row_id]
         return []
 
     def _postpone(self, ids: str, seconds: float) -> list[tuple[Any, ...]]:
