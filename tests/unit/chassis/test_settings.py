@@ -9,6 +9,7 @@ from services.payment.settings import PaymentSettings
 from services.shared.chassis.process import ServiceProcess
 from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 from warren_messaging.errors import ConfigurationError
+from warren_messaging.postgres.rate_limit import RateLimit
 from warren_messaging.settings import load_settings
 
 NEEDED = {
@@ -37,6 +38,9 @@ NEEDED = {
         (ProcessSettings, "FAILURES_DAYS", "0", ">= 1"),
         (ProcessSettings, "HISTORY_DAYS", "-1", ">= 0"),
         (EmailSettings, "DELIVERIES_DAYS", "0", ">= 1"),
+        (EmailSettings, "BREAKER_FAILURES", "0", ">= 1"),
+        (PaymentSettings, "BREAKER_OPEN_SECONDS", "0", "> 0"),
+        (PaymentSettings, "RATE_PER_SECOND", "-1", ">= 0"),
         (ProcessSettings, "LOG_LEVEL", "loud", "not one of debug, info, warning, error, critical"),
         (ProcessSettings, "LOG_FORMAT", "xml", "not one of console, json"),
         (ApiSettings, "PAYMENT_DEADLINE_SECONDS", "0", "> 0"),
@@ -85,3 +89,18 @@ def test_retention_shorter_than_the_time_of_replays_is_refused(values: dict[str,
     else:
         with pytest.raises(ConfigurationError, match=refused):
             load_settings(ProcessSettings, ENV_PREFIX, environment)
+
+
+def test_a_breaker_that_stays_open_for_longer_than_its_maximum_is_refused() -> None:
+    variables = NEEDED | {"WARREN_BREAKER_OPEN_SECONDS": "31"}
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^settings: WARREN_BREAKER_MAX_OPEN_SECONDS=30.0 is less than WARREN_BREAKER_OPEN_SECONDS=31.0$",
+    ):
+        load_settings(PaymentSettings, ENV_PREFIX, variables)
+
+
+def test_calls_are_limited_only_if_a_rate_is_set() -> None:
+    assert load_settings(EmailSettings, ENV_PREFIX, NEEDED).rate_limit("email provider") is None
+    limited = load_settings(EmailSettings, ENV_PREFIX, NEEDED | {"WARREN_RATE_PER_SECOND": "2.5"})
+    assert limited.rate_limit("email provider") == RateLimit("email provider", 2.5, burst=10)
