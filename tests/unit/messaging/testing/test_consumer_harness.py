@@ -9,9 +9,12 @@ import pytest
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
 from warren_messaging import (
+    CircuitBreaker,
     DatabaseUnavailable,
+    DownstreamUnavailable,
     Effect,
     PermanentError,
+    RateLimit,
     RetryPolicy,
     Transaction,
     TransientError,
@@ -83,6 +86,30 @@ async def test_an_effect_stub_replaces_the_call_and_every_call_is_kept() -> None
     await harness.deliver(event, copies=3)
     assert harness.performed == [str(event.subject)]
     assert harness.announced == [OrderCompleted(customer="stub")]
+
+
+async def test_a_circuit_breaker_follows_the_clock_and_one_that_never_closes_fails_the_test() -> None:
+    async def prepare(event: Event[OrderPaid], uow: Transaction) -> str:
+        return str(event.subject)
+
+    async def fail(intent: str) -> None:
+        if harness.clock < restored:
+            raise TransientError("the gateway is unavailable")
+
+    async def complete_effect(
+        event: Event[OrderPaid], intent: str, result: None, uow: Transaction
+    ) -> Iterable[EventData]:
+        return [COMPLETED]
+
+    effect = Effect(prepare, fail, complete_effect, CircuitBreaker("gateway"), RateLimit("gateway", per_second=0.01))
+    restored = 3600.0
+    harness = ConsumerHarness({OrderPaid: effect}, retry=RetryPolicy(attempts=2))
+    await harness.deliver(*[PAID] * 20)
+    assert harness.parked == []
+    assert len(harness.announced) == 20
+    restored = float("inf")
+    with pytest.raises(DownstreamUnavailable, match="circuit breaker 'gateway': open"):
+        await harness.deliver(*[PAID] * 20)
 
 
 async def test_redelivery_of_all_messages_changes_nothing() -> None:

@@ -39,6 +39,8 @@ from warren_messaging.transaction import Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
 
+MAX_OPEN_SECONDS = 86400.0
+
 _tolerant = Codec({}, tolerant=True)
 
 
@@ -201,13 +203,18 @@ class ConsumerHarness(Generic[T]):
 
     async def run(self, seed: int | None = None) -> list[Attempt]:
         """Process the queue until it is empty, and publish scheduled messages that are due. Returns the attempts.
-        Raises as `step`."""
+
+        Raises as `step`, except that it waits up to a day (of the harness's clock) for circuit breakers to close.
+        """
+        limit = self.clock + MAX_OPEN_SECONDS
         before = len(self.attempts)
         rng = None if seed is None else random.Random(seed)  # noqa: S311 - disorder, not secrets
         while self._queue:
             try:
                 await self.step(rng)
             except DownstreamUnavailable as error:
+                if self.clock > limit:
+                    raise
                 self._queue.clock += error.seconds
         await self.publish_due()
         return self.attempts[before:]
