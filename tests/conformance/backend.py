@@ -105,7 +105,7 @@ async def record_and_announce(event: Event[OrderConfirmed], uow: RecordingTransa
     return [COMPLETED]
 
 
-def fail_if_bad(error: Exception) -> Any:
+def fail_if_bad(error: BaseException) -> Any:
     """Return a handler that raises `error` for an event with the reference "bad" and records any other event."""
 
     async def handler(event: AnyEvent, uow: RecordingTransaction) -> Iterable[EventData]:

@@ -3,8 +3,10 @@
 import asyncio
 import random
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
+import pytest
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderPaid
@@ -106,6 +108,31 @@ async def test_4_a_result_that_cannot_be_stored_is_requested_again(backend: Back
         await queue.deliver(event)
         assert gateway.calls == [str(event.logicalid)] * 2
         assert await queue.recorded() == [event.logicalid]
+
+
+@pytest.mark.parametrize("step", ["prepare", "perform", "complete"])
+async def test_4_a_cancellation_of_another_task_is_a_failure_of_the_event_alone(backend: Backend, step: str) -> None:
+    gateway = FakeGateway()
+    effect = gateway.effect()
+    original = getattr(effect, step)
+    cancelled = event_of(PAID)
+    tries = []
+
+    async def cancel_first(*arguments: Any) -> Any:
+        of = arguments[0] if step == "perform" else str(arguments[0].logicalid)
+        if of == str(cancelled.logicalid) and not tries:
+            tries.append(of)
+            raise asyncio.CancelledError
+        return await original(*arguments)
+
+    others = [event_of(PAID) for _ in range(5)]
+    async with backend.consume({OrderPaid: msgspec.structs.replace(effect, **{step: cancel_first})}) as queue:
+        await queue.deliver(*others[:2], cancelled, *others[2:])
+        assert sorted(await queue.recorded()) == sorted(event.logicalid for event in [cancelled, *others])
+        assert [reason for reason, _, _ in queue.failures()] in (
+            [],
+            ["TransientError: a task that it awaited was cancelled"],
+        )  # a failed batch is tried again event by event: that try may succeed
 
 
 async def test_4_failing_calls_beside_succeeding_calls_all_succeed_in_the_end(backend: Backend) -> None:

@@ -100,11 +100,18 @@ async def test_4_a_transient_failure_is_retried_with_growing_delays_until_it_suc
     [
         pytest.param(TransientError("not yet"), 4, "TransientError: not yet", 4, id="transient"),
         pytest.param(KeyError("shelf"), 2, "KeyError: 'shelf'", 2, id="a bug, as a new version may fix it"),
+        pytest.param(
+            asyncio.CancelledError(),
+            2,
+            "TransientError: a task that it awaited was cancelled",
+            2,
+            id="the cancellation of another task",
+        ),
         pytest.param(PermanentError("impossible"), 9, "impossible", 1, id="permanent"),
     ],
 )
 async def test_4_a_lasting_failure_is_parked_after_the_configured_attempts_and_a_permanent_one_at_once(
-    backend: Backend, error: Exception, attempts: int, reason: str, failures: int
+    backend: Backend, error: BaseException, attempts: int, reason: str, failures: int
 ) -> None:
     good = [event_of(CONFIRMED) for _ in range(10)]
     bad = event_of(CONFIRMED, reference="bad")

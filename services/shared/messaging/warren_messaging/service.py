@@ -267,7 +267,7 @@ class Service:
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             await self._close()
         for error in ended:
-            if isinstance(error, Exception):
+            if error is not None and not isinstance(error, asyncio.CancelledError):
                 raise error
 
     async def _close(self) -> None:

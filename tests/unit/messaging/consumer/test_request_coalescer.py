@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pytest
 
 from warren_messaging.consumer.request_coalescer import RequestCoalescer
-from warren_messaging.errors import DatabaseUnavailable
+from warren_messaging.errors import DatabaseUnavailable, TransientError
 
 
 class DoublingProcessor:
@@ -77,3 +77,37 @@ async def test_an_error_reaches_all_callers_and_the_next_batch_works() -> None:
     assert [str(error) for error in both] == ["broken"] * 2
     processor.error = None
     assert await coalescer.submit("a", 1) == 2
+
+
+async def test_a_cancellation_within_a_batch_is_an_error_of_its_request() -> None:
+    async def process(requests: Mapping[str, int]) -> dict[str, int]:
+        if "bad" in requests:
+            raise asyncio.CancelledError
+        return dict(requests)
+
+    coalescer = RequestCoalescer(process)
+    async with asyncio.timeout(5):
+        bad, good = await asyncio.gather(
+            coalescer.submit("bad", 1), coalescer.submit("good", 2), return_exceptions=True
+        )
+    assert isinstance(bad, TransientError)
+    assert good == 2
+
+
+async def test_no_caller_waits_for_a_batch_whose_worker_is_cancelled_or_has_failed() -> None:
+    class Fatal(BaseException):
+        pass
+
+    async def fail(requests: Mapping[str, int]) -> dict[str, int]:
+        raise Fatal
+
+    async with asyncio.timeout(5):
+        with pytest.raises(Fatal):
+            await RequestCoalescer(fail).submit("a", 1)
+        processor = DoublingProcessor()
+        coalescer = RequestCoalescer(processor.process)
+        caller = asyncio.create_task(coalescer.submit("a", 1))
+        await asyncio.sleep(0.01)
+        assert coalescer._worker is not None
+        coalescer._worker.cancel()
+        assert isinstance((await asyncio.gather(caller, return_exceptions=True))[0], asyncio.CancelledError)

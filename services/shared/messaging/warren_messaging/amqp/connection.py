@@ -28,6 +28,7 @@ from aiormq import exceptions as amqp
 from yarl import URL
 
 from warren_messaging.amqp.frames import driver
+from warren_messaging.cancellation import is_cancelled
 from warren_messaging.errors import (
     AccessRefused,
     BrokerTooOld,
@@ -231,7 +232,7 @@ async def _open(connection: AmqpConnection, address: BrokerAddress) -> None:
         ) from error
     except (OSError, TimeoutError, amqp.AMQPError, asyncio.CancelledError) as error:
         # The driver cancels the waiting task when its socket is stuck: distinguish that from our own cancellation.
-        if isinstance(error, asyncio.CancelledError) and _cancelled():
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             raise ConfigurationError(
@@ -277,7 +278,7 @@ class wrap_driver_errors:  # noqa: N801 - used as a function: `with wrap_driver_
                 raise TopologyMissing(f"{error}: apply the topology first") from error
             case amqp.AMQPError() | OSError() | amqp.ChannelInvalidStateError():
                 raise BrokerUnavailable(f"connection to {self._address.location} ended: {error!r}") from error
-            case asyncio.CancelledError() if not _cancelled():
+            case asyncio.CancelledError() if not is_cancelled():
                 raise BrokerUnavailable(f"connection to {self._address.location} was stuck") from error
             case Exception() if _without_reason(error):
                 raise BrokerUnavailable(f"connection to {self._address.location} ended without a reason") from error
@@ -286,11 +287,6 @@ class wrap_driver_errors:  # noqa: N801 - used as a function: `with wrap_driver_
 def _without_reason(error: Exception) -> bool:
     """Whether the connection ended without a reason: the driver then raises a bare Exception."""
     return type(error) is Exception
-
-
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _refused(address: BrokerAddress) -> str:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from warren_messaging.cancellation import inner_cancellation_as_error
 from warren_messaging.consumer.delivery import DecodedDelivery, Delivery, Verdict
 from warren_messaging.errors import ConfigurationError, DatabaseUnavailable, PermanentError, Unavailable
 from warren_messaging.events import AnyEvent, EventData
@@ -60,10 +61,12 @@ class BatchRunner(Generic[T]):
         deadline = time.monotonic() + BATCH_TIMEOUT
         try:
             try:
-                await step(batch)
+                with inner_cancellation_as_error():
+                    await step(batch)
             except (asyncpg.TransactionRollbackError, asyncpg.IntegrityConstraintViolationError):
                 # A deadlock, or a key that another transaction stored at this moment: not an error of a message.
-                await step(batch)
+                with inner_cancellation_as_error():
+                    await step(batch)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - an error of a handler decides about its message only

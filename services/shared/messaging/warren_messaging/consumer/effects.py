@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+from warren_messaging.cancellation import inner_cancellation_as_error
 from warren_messaging.consumer.batch import BatchRunner, without
 from warren_messaging.consumer.circuit_breaker import AdmittedCall
 from warren_messaging.consumer.delivery import EffectRun, Verdict
@@ -142,8 +143,9 @@ class EffectRunner(Generic[T]):
                 admitted.require_current()
             run.started_at = time.perf_counter()
             try:
-                async with asyncio.timeout(EFFECT_TIMEOUT):
-                    run.result = await run.effect.perform(run.intent)
+                with inner_cancellation_as_error():
+                    async with asyncio.timeout(EFFECT_TIMEOUT):
+                        run.result = await run.effect.perform(run.intent)
             except Exception as error:  # noqa: BLE001 - an error of a call decides about its message only
                 return error
         return None

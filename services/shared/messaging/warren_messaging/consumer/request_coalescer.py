@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
+from warren_messaging.cancellation import inner_cancellation_as_error
 from warren_messaging.errors import Unavailable
 
 Request = TypeVar("Request")
@@ -50,11 +51,16 @@ class RequestCoalescer(Generic[Request, Response]):
 
     async def _run_batch(self, batch: dict[Hashable, tuple[Request, asyncio.Future[Response]]]) -> None:
         try:
-            responses = await self._process({key: request for key, (request, _) in batch.items()})
+            with inner_cancellation_as_error():
+                responses = await self._process({key: request for key, (request, _) in batch.items()})
             for key, (_, future) in batch.items():
                 future.set_result(responses[key])
-        except Exception as error:  # noqa: BLE001 - it is raised again to the callers
-            if len(batch) > 1 and not isinstance(error, (Unavailable, TimeoutError)):
+        except asyncio.CancelledError:
+            for _, future in batch.values():
+                future.cancel()
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised again to the callers
+            if len(batch) > 1 and isinstance(error, Exception) and not isinstance(error, (Unavailable, TimeoutError)):
                 for key, each in batch.items():
                     await self._run_batch({key: each})
                 return

@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from warren_messaging.cancellation import inner_cancellation_as_error
 from warren_messaging.errors import DatabaseUnavailable
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.telemetry import Telemetry
@@ -52,5 +53,6 @@ class PeriodicJob(Generic[T]):
             await asyncio.sleep(self._seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads replicas
 
     async def _round(self) -> int:
-        async with asyncio.timeout(60), self._outbox.transaction(self._transaction) as uow:
-            return await self._job(uow)
+        with inner_cancellation_as_error():
+            async with asyncio.timeout(60), self._outbox.transaction(self._transaction) as uow:
+                return await self._job(uow)
