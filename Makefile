@@ -1,4 +1,4 @@
-# `make` alone prints what there is. Everything below .venv is made when it is first needed.
+# `make` alone lists the targets. The files in .venv are made when a target first needs them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -61,7 +61,7 @@ test-long: $(VENV)/.dev ## the tests that take minutes each: soak, chaos, large 
 	@$(BIN)/python -m pytest -m long -n $(WORKERS) --durations=15
 
 .PHONY: mutants
-mutants: $(VENV)/.dev ## break each promise in a copy, one at a time, and see its test fail; ONLY=inbox INSTALLED=1
+mutants: $(VENV)/.dev ## break each guarantee in a copy, one at a time: its test must fail; ONLY=inbox, INSTALLED=1 with wheels
 	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only '$(ONLY)') $(if $(INSTALLED),--installed)
 
 .PHONY: test-packages
@@ -77,7 +77,7 @@ e2e: $(VENV)/.dev ## the whole system on the cluster that KUBECONFIG names, or o
 	@$(BIN)/python -m tests.e2e
 
 .PHONY: lint
-lint: $(VENV)/.dev ## style, formatting, and who may import whom
+lint: $(VENV)/.dev ## style, formatting, and rules of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
@@ -87,7 +87,7 @@ types: $(VENV)/.dev ## mypy, strict
 	@$(BIN)/mypy
 
 .PHONY: format
-format: $(VENV)/.dev ## bring the code into the project's format, mending what can be mended
+format: $(VENV)/.dev ## bring the code into the project's format, and fix what ruff can fix
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
@@ -97,7 +97,7 @@ HOSTS := pyp[i]\.org|pythonh[o]sted\.|npmj[s]\.|proxy\.gol[a]ng|deb\.debi[a]n
 PATHS := (^|[^[:alnum:]])/(w[o]rk/(main|shared|steering|\.library)|r[o]ot/\.)
 
 .PHONY: guards
-guards: ## files that must not exist, and words that must not be in any
+guards: ## files that must not exist, and texts that no file may have
 	@code=0; \
 	for file in operator/__init__.py $$(find tests -name __init__.py); do \
 	  [ ! -e $$file ] || { echo "guards: $$file must not exist (CONTRIBUTING.md, \"Layout\")"; code=1; }; \
@@ -117,7 +117,7 @@ images: $(VENV)/.local ## build every image with Docker; TAG=dev PREFIX=warren S
 	  $(if $(SERVERS),--servers) $(if $(NETWORK),--network $(NETWORK)) $(if $(DOCKER),--docker $(DOCKER))
 
 .PHONY: images-test
-images-test: $(VENV)/.dev ## build a service's image and check it, shut in; with the Docker Engine there is, or one of its own
+images-test: $(VENV)/.dev ## build a service's image and check it in a confined container; starts a Docker Engine where none answers
 	@$(BIN)/python -m tests.images
 
 .PHONY: dist
@@ -148,7 +148,7 @@ services: $(VENV)/.dev ## write the blocks of compose.yaml and other files that 
 	@$(BIN)/python -m devtools.service_blocks
 
 .PHONY: settings
-settings: $(VENV)/.dev ## write docs/settings.md from the settings of the services
+settings: $(VENV)/.dev ## write docs/settings.md, and the table of docs/messaging/settings.md
 	@$(BIN)/python -m devtools.settings_page
 
 .PHONY: reference

@@ -94,8 +94,8 @@ class LastMessageTelemetry(TelemetryFanout):
         self._left = messages
         self.all_processed = asyncio.Event()
 
-    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        super().processed(consumer, event, effects, seconds)
+    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
+        super().processed(consumer, event, announced, seconds)
         self._left -= 1
         if not self._left:
             self.all_processed.set()

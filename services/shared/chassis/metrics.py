@@ -122,7 +122,7 @@ class ServiceMetrics:
     def published(self, event: AnyEvent, outcome: PublishResult) -> None:
         self._published(_type(event), outcome).inc()
 
-    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
+    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
         self._processed(consumer, _type(event)).observe(seconds)
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:

@@ -38,7 +38,7 @@ class JsonRequest(Request[Any, Any, Any]):
         if media_type != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", media_type):
             found = f"is {media_type!r}" if media_type else "is missing"
             raise ProblemException(
-                415, "Unsupported media type", f"The Content-Type {found}; application/json is taken here."
+                415, "Unsupported media type", f"The Content-Type {found}; send application/json."
             )
         if (encoding := self.headers.get("content-encoding", "identity").strip().lower()) != "identity":
             problem = ProblemException(

@@ -46,7 +46,7 @@ __all__ = [
     "TransientError",
     # For a service
     "Service", "ServiceSettings", "load_settings", "run", "ConsumerDefinition", "Part", "ReadinessCheck",
-    # The parts of a service
+    # What a service is built from
     "BrokerAddress", "AmqpConnection", "opened",
     "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",

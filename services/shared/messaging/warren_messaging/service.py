@@ -147,8 +147,9 @@ class Service:
     ) -> None:
         """Consume `queue` with `handlers`. For the numbers see ConsumerSettings and Processor.
 
-        `transaction` makes the unit of work that the handlers of a batch share. A `tolerant` consumer takes events of
-        unknown types, and of any version. Raises ConfigurationError for a second consumer of a queue, and for a second
+        `transaction` makes the unit of work that the handlers of a batch share. All queues of a service have one inbox:
+        an event that arrives in two of them is processed once. A `tolerant` consumer takes events of unknown types, and
+        of any version. Raises ConfigurationError for a second consumer of a queue, and for a second
         class of an event type.
         """
         if any(queue == each.queue for each in self.consumers):

@@ -27,8 +27,8 @@ class Telemetry(Protocol):
     def published(self, event: AnyEvent, result: PublishResult) -> None:
         """The broker has confirmed, returned or refused one event."""
 
-    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        """The transaction of a delivery has committed; `effects` are the types of the events that it announced."""
+    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
+        """The transaction of a delivery has committed; `announced` has the types of its events."""
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
         """A delivery was a repetition and changed nothing."""
@@ -113,13 +113,13 @@ class LogTelemetry:
                 id=str(event.id),
             )
 
-    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
+    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
         if not self._logs_info:
             return
         self._log.info(
             "delivery processed",
             event_type=event.type,
-            announced=",".join(effects) or None,
+            announced=",".join(announced) or None,
             subject=event.reference or str(event.subject),
             ms=round(seconds * 1000, 1),
         )
@@ -149,9 +149,9 @@ class TelemetryFanout:
         for listener in self._listeners:
             listener.published(event, result)
 
-    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
+    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
         for listener in self._listeners:
-            listener.processed(consumer, event, effects, seconds)
+            listener.processed(consumer, event, announced, seconds)
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
         for listener in self._listeners:

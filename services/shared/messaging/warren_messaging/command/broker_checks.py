@@ -24,12 +24,12 @@ ANSWER_TIMEOUT = 5.0  # seconds, for each check
 
 
 async def check_broker(
-    address: BrokerAddress, topology: ServiceTopology, declared: Sequence[tuple[NeededQueue, int]]
+    address: BrokerAddress, topology: ServiceTopology, compared: Sequence[tuple[NeededQueue, int]]
 ) -> AsyncIterator[CheckResult]:
     """Check what AMQP shows to the service's own user.
 
-    Arguments of the queues `declared`, each with its consumer's number of attempts, are compared by a declaration: that
-    needs the permission to configure them.
+    A declaration compares the arguments of the queues `compared`, each with its consumer's number of attempts. It needs
+    the permission to configure them.
     """
     try:
         async with opened(address, "warren-messaging doctor") as connection:
@@ -39,8 +39,8 @@ async def check_broker(
             yield _sender(address.username, topology)
             for queue in topology.consumed:
                 yield await _in_time(_may_consume(connection, queue))
-            for needed, attempts in declared:
-                yield await _in_time(_as_declared(connection, needed, attempts))
+            for needed, attempts in compared:
+                yield await _in_time(_compare_arguments(connection, needed, attempts))
             if topology.announced:  # last: the broker may stop reading from a connection that publishes
                 yield await _in_time(_may_publish(connection, topology.exchange, topology.announced))
     except BrokerTooOld as error:
@@ -110,7 +110,7 @@ async def _may_publish(connection: AmqpConnection, exchange: str, types: Sequenc
     return ok(check, f"exists, and the broker user may publish {', '.join(types)}")
 
 
-async def _as_declared(connection: AmqpConnection, queue: NeededQueue, attempts: int) -> CheckResult:
+async def _compare_arguments(connection: AmqpConnection, queue: NeededQueue, attempts: int) -> CheckResult:
     """Declare a queue that exists: the broker then reports the first argument that differs."""
     check = f"arguments of {queue.name}"
     try:

@@ -84,8 +84,8 @@ async def _checks(service: Service, options: argparse.Namespace) -> AsyncIterato
     except ConfigurationError as error:
         yield failed("management API", error, CORRECT_OPTIONS)
     attempts = {consumer.queue: consumer.retry.attempts for consumer in service.consumers}
-    declared = [] if management else [(queue, attempts.get(queue.name, 0)) for queue in topology.own.queues]
-    async for result in check_broker(settings.broker, topology, declared):
+    compared = [] if management else [(queue, attempts.get(queue.name, 0)) for queue in topology.own.queues]
+    async for result in check_broker(settings.broker, topology, compared):
         yield result
     if management:
         async for result in check_with_management(service, topology, management):

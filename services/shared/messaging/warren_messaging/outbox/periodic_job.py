@@ -1,4 +1,4 @@
-"""Work that is due at a time: deadlines, deliveries of a carrier.
+"""Work that is repeated at an interval, such as a search for deadlines that have passed.
 
 A table holds what is due. The database's clock decides, since the clocks of processes differ.
 """

@@ -29,8 +29,8 @@ class RecordingTelemetry(Telemetry):
     def published(self, event: AnyEvent, result: PublishResult) -> None:
         self.publish_results.append((event.type, result))
 
-    def processed(self, consumer: str, event: AnyEvent, effects: list[str], seconds: float) -> None:
-        self.processed_events.append((event.type, effects))
+    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
+        self.processed_events.append((event.type, announced))
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
         self.repeated_events.append(event)
