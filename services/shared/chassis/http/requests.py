@@ -37,9 +37,7 @@ class JsonRequest(Request[Any, Any, Any]):
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", media_type):
             found = f"is {media_type!r}" if media_type else "is missing"
-            raise ProblemException(
-                415, "Unsupported media type", f"The Content-Type {found}; send application/json."
-            )
+            raise ProblemException(415, "Unsupported media type", f"The Content-Type {found}; send application/json.")
         if (encoding := self.headers.get("content-encoding", "identity").strip().lower()) != "identity":
             problem = ProblemException(
                 415, "Unsupported media type", f"The Content-Encoding is {encoding!r}; send the body without one."
