@@ -43,9 +43,9 @@ def list_(
     broker: BrokerAccess | None = None,
     database: DatabaseAccess | None = None,
 ) -> None:
-    """List messages in delayed retry, the next one first: event type, order, attempts, reason and next try.
+    """List messages in delayed retry, the next one first: event type, order, attempts, reason and next attempt.
 
-    The next try is computed from the number of attempts and the queue's arguments; `now` means that the queue delivers
+    The next attempt is computed from the number of attempts and the queue's arguments; `now` means that the queue delivers
     the message as soon as a consumer takes messages.
 
     Try:
@@ -94,28 +94,21 @@ def _delays(broker: BrokerAccess, database: DatabaseAccess) -> dict[str, RetryDe
     from warren.cli.screen import err, safe_markup
 
     if database.database_url and not broker.broker_url:
-        err.print("without --broker-url: the next try is not known", style="yellow")
+        err.print("without --broker-url: the next attempt is not known", style="yellow")
         return {}
     try:
         return delays_of(list_queues(broker.management(), broker.address()))
     except QueuesNotListed as error:
-        err.print(f"{safe_markup(error)}: the next try is not known", style="yellow")
+        err.print(f"{safe_markup(error)}: the next attempt is not known", style="yellow")
         return {}
 
 
 def _document(each: WaitingMessage) -> dict[str, Any]:
-    failure = each.failure
-    return {
-        "queue": each.queue,
-        "id": failure.key,
-        "type": failure.event_type,
-        "order": failure.subject,
-        "attempts": failure.attempts,
-        "reason": failure.reason,
-        "waiting_since": failure.first_at.isoformat(),
-        "last_try_at": failure.last_at.isoformat(),
-        "next_try_at": None if each.next_try is None else each.next_try.isoformat(),
-    }
+    """The failure, as `warren failures --json` prints it, with queue and next attempt."""
+    import msgspec
+
+    next_at = None if each.next_attempt is None else each.next_attempt.isoformat()
+    return {"queue": each.queue, **msgspec.to_builtins(each.failure), "next_attempt_at": next_at}
 
 
 def _print_table(messages: list[WaitingMessage], total: int) -> None:
@@ -133,9 +126,11 @@ def _print_table(messages: list[WaitingMessage], total: int) -> None:
             failure.subject or "?",
             failure.attempts,
             age(failure.first_at),
-            until(each.next_try),
+            until(each.next_attempt),
         )
         rows.append(TableRow(cells, below=failure.reason))
-    out.print(table(("queue", "type", "order", "attempts", "waiting", "next try"), rows, flexible=(1,)), soft_wrap=True)
+    out.print(
+        table(("queue", "type", "order", "attempts", "waiting", "next attempt"), rows, flexible=(1,)), soft_wrap=True
+    )
     if total > len(messages):
         out.print(f"… and {total - len(messages):,} more (--limit 0 shows all)", style="dim")

@@ -26,7 +26,7 @@ class WaitingMessage(msgspec.Struct, frozen=True):
 
     queue: str
     failure: FailureRecord
-    next_try: datetime | None
+    next_attempt: datetime | None
     """When the queue makes it available again; None if the queue's arguments are not known."""
 
 
@@ -41,15 +41,15 @@ def delays_of(queues: Iterable[QueueInfo]) -> dict[str, RetryDelay]:
 
 
 def waiting_messages(failures: Iterable[FailureRecord], delays: dict[str, RetryDelay]) -> list[WaitingMessage]:
-    """Return the messages of the failures with their next try, the earliest first.
+    """Return the messages of the failures with their next attempt, the earliest first.
 
     The queue of a service has its name. The broker counts further deliveries that failed, such as those to a process
-    that crashed, so the next try may be later than computed; and it waits until a consumer takes messages.
+    that crashed, so the next attempt may be later than computed; and it waits until a consumer takes messages.
     """
     found = []
     for failure in failures:
         queue = f"{failure.service}{QUEUE_SUFFIX}"
         delay = delays.get(queue)
-        next_try = None if delay is None else failure.last_at + delay.after(failure.attempts)
-        found.append(WaitingMessage(queue, failure, next_try))
-    return sorted(found, key=lambda each: (each.next_try or each.failure.last_at, each.failure.key))
+        next_attempt = None if delay is None else failure.last_at + delay.after(failure.attempts)
+        found.append(WaitingMessage(queue, failure, next_attempt))
+    return sorted(found, key=lambda each: (each.next_attempt or each.failure.last_at, each.failure.key))

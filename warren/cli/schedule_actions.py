@@ -102,7 +102,7 @@ def _print(messages: Iterable[ScheduledRecord], *, as_json: bool) -> None:
     if not rows:
         out.print("no matching scheduled message")
         return
-    out.print(table(("due", "service", "event", "order", "id"), rows, flexible=(2, 3)), soft_wrap=True)
+    out.print(table(("due", "service", "type", "order", "id"), rows, flexible=(2, 3)), soft_wrap=True)
 
 
 def _cells(message: ScheduledRecord) -> tuple[object, ...]:

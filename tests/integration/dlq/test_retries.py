@@ -40,11 +40,11 @@ async def test_a_list_shows_what_waits_and_when_the_broker_delivers_it_again(env
         shown = await env.warren("retries", "list", "--queue", "probe.queue", "--reason", "GATEWAY", "--since", "10m")
         await eventually(lambda: len(tries) == 3)
     assert waiting["queue"] == "probe.queue"
-    assert waiting["id"] == str(CONFIRMED.logicalid)
-    assert (waiting["type"], waiting["order"]) == ("order.confirmed", str(CONFIRMED.subject))
+    assert waiting["key"] == str(CONFIRMED.logicalid)
+    assert (waiting["event_type"], waiting["subject"]) == ("order.confirmed", str(CONFIRMED.subject))
     assert (waiting["attempts"], waiting["reason"]) == (2, "TransientError: the gateway is [busy]\x1b")
-    next_try = datetime.fromisoformat(waiting["next_try_at"]).astimezone(UTC).timestamp()
-    assert -0.5 < tries[2] - next_try < 1.5, "three seconds after the second attempt"
+    next_attempt = datetime.fromisoformat(waiting["next_attempt_at"]).astimezone(UTC).timestamp()
+    assert -0.5 < tries[2] - next_attempt < 1.5, "three seconds after the second attempt"
     assert "order.confirmed" in shown.out
     assert "TransientError: the gateway is [busy]\\x1b" in shown.out
     assert shown.code == 0
@@ -65,15 +65,15 @@ async def test_filters_select_and_an_empty_list_is_a_success(env: ParkingLotEnv)
         assert (result.code, result.out.strip()) == (0, "no matching message")
 
 
-async def test_without_the_management_api_the_next_try_is_not_known(env: ParkingLotEnv) -> None:
+async def test_without_the_management_api_the_next_attempt_is_not_known(env: ParkingLotEnv) -> None:
     await env.sql(
         "INSERT INTO failures (consumer, key, attempts, reason, state) VALUES ('probe', 'a', 1, 'busy', 'retrying')"
     )
     result = await env.warren("retries", "list", "--json", WARREN_MANAGEMENT_URL="https://127.0.0.1:9")
-    assert [each["next_try_at"] for each in result.documents] == [None]
-    assert "the next try is not known" in result.err
+    assert [each["next_attempt_at"] for each in result.documents] == [None]
+    assert "the next attempt is not known" in result.err
     result = await env.warren("retries", "list", "--json", WARREN_BROKER_URL="")
-    assert [each["next_try_at"] for each in result.documents] == [None]
+    assert [each["next_attempt_at"] for each in result.documents] == [None]
 
 
 async def test_a_service_without_tables_and_a_wrong_option_end_with_their_codes(env: ParkingLotEnv) -> None:

@@ -58,7 +58,7 @@ async def test_the_list_shows_what_is_due_next_and_filters(env: ParkingLotEnv, m
     assert 17_000 < document["seconds"] <= 18_000
     text = (await env.warren("schedule", "list")).out.splitlines()
     assert [line.split() for line in text[:3]] == [
-        ["due", "service", "event", "order", "id"],
+        ["due", "service", "type", "order", "id"],
         ["2", "h", "overdue", "probe", "order.completed", "R-late", str(late)],
         ["in", "5", "h", "probe", "order.confirmed", "R-soon", str(soon)],
     ]
