@@ -30,8 +30,8 @@ from warren_messaging.postgres import scheduled
 from warren_messaging.telemetry import TelemetryFanout
 
 BATCH = 1000  # messages that one transaction schedules
-LOOKS = 500
-MAX_PAGES = 20  # that one look for due messages reads
+SEARCHES = 500
+MAX_PAGES = 20  # that one search for due messages reads
 
 
 class WaitingCost(msgspec.Struct, frozen=True):
@@ -43,10 +43,10 @@ class WaitingCost(msgspec.Struct, frozen=True):
     """CPU of the process in a second."""
     postgres_ms: float | None
     """CPU of PostgreSQL in a second; None if it runs in a container."""
-    look_ms: float
-    """Duration of one look for due messages."""
+    search_ms: float
+    """Duration of one search for due messages."""
     pages: int
-    """Pages of 8 KiB that one look reads."""
+    """Pages of 8 KiB that one search reads."""
 
 
 def schedule(
@@ -61,7 +61,7 @@ def schedule(
 
     One process with an outbox runs beside its servers. It looks for due messages with nothing scheduled, and with many
     that wait; then many become due at one moment, each about another subject. Exit codes: 0 done, 1 a message was lost
-    or published twice, or a look reads more pages when many messages wait.
+    or published twice, or a search reads more pages when many messages wait.
 
     Example: python -m loadtest schedule --waiting 1000000
     """
@@ -71,10 +71,10 @@ def schedule(
     report.host(host)
     report.heading("Messages that wait")
     report.table(
-        ["waiting", "transactions/s", "process CPU ms/s", "PostgreSQL CPU ms/s", "ms a look", "pages a look"],
+        ["waiting", "transactions/s", "process CPU ms/s", "PostgreSQL CPU ms/s", "ms a search", "pages a search"],
         [
             [f"{each.waiting:,}", f"{each.transactions_per_second:.2f}", f"{each.process_ms:.1f}",
-             "?" if each.postgres_ms is None else f"{each.postgres_ms:.1f}", f"{each.look_ms:.2f}", str(each.pages)]
+             "?" if each.postgres_ms is None else f"{each.postgres_ms:.1f}", f"{each.search_ms:.2f}", str(each.pages)]
             for each in costs
         ],
     )  # fmt: skip
@@ -85,7 +85,7 @@ def schedule(
         json,
         checks=[
             Check("published once", published == distinct == due, f"{published:,} messages, {distinct:,} different"),
-            Check("a look reads few pages", pages <= MAX_PAGES, f"{pages} with {waiting:,} waiting messages"),
+            Check("a search reads few pages", pages <= MAX_PAGES, f"{pages} with {waiting:,} waiting messages"),
         ],
         host=host,
         costs=costs,
@@ -146,9 +146,9 @@ async def _waiting_cost(env: BenchmarkEnv, service: Service, waiting: int, secon
     await asyncio.gather(mover, return_exceptions=True)
     async with service.database.transaction() as connection:
         began = time.perf_counter()
-        for _ in range(LOOKS):
+        for _ in range(SEARCHES):
             await scheduled.lock_due(connection, 500)
-        look = (time.perf_counter() - began) / LOOKS
+        duration = (time.perf_counter() - began) / SEARCHES
         plan = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {scheduled.LOCK_DUE}", 500, 0.0)
     usage = json_module.loads(plan)[0]["Plan"]
     in_postgres = "PostgreSQL" in env.servers.pids
@@ -157,7 +157,7 @@ async def _waiting_cost(env: BenchmarkEnv, service: Service, waiting: int, secon
         transactions_per_second=spent[0] / seconds,
         process_ms=spent[1] / seconds * 1000,
         postgres_ms=spent[2] / seconds * 1000 if in_postgres else None,
-        look_ms=look * 1000,
+        search_ms=duration * 1000,
         pages=usage["Shared Hit Blocks"] + usage["Shared Read Blocks"],
     )
 

@@ -45,8 +45,8 @@ def list_(
 ) -> None:
     """List messages in delayed retry, the next one first: event type, order, attempts, reason and next attempt.
 
-    The next attempt is computed from the number of attempts and the queue's arguments; `now` means that the queue delivers
-    the message as soon as a consumer takes messages.
+    The time of the next attempt is computed from the number of attempts and the queue's arguments; `now` means that the
+    queue delivers the message as soon as a consumer takes messages.
 
     Try:
 

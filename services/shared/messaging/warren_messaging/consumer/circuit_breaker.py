@@ -3,7 +3,7 @@
     closed ──────── `failures` calls in a row fail ───────▶ open
       ▲                                                     │ ▲
       │ success                           after open_seconds │ │ failure: the next time is twice as long
-      └───────────────────── half-open: one call ◀──────────┘─┘
+      └───────────────── half-open: one trial call ◀────────┘─┘
 
 The state belongs to one process. Every replica finds out by its own calls, which costs a failing system a few calls per
 replica; shared state would need a server that can fail itself, and would stop replicas that still reach the system.
@@ -24,8 +24,8 @@ class CircuitBreaker:
     again uses up its own attempts, and stops no other. `errors` are the exceptions that count as failures of the
     system, besides TimeoutError. A returned value and any other exception, such as PermanentError, is an answer.
 
-    It stays open for `open_seconds`; each time that the call in state half-open fails, for twice as long, at most
-    `max_open_seconds`. `clock` returns seconds.
+    It stays open for `open_seconds`; each time that the trial call in state half-open fails, for twice as long, at
+    most `max_open_seconds`. `clock` returns seconds.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class CircuitBreaker:
         self._until = 0.0
         self._reason = ""
         self._trial: asyncio.Future[None] | None = None
-        """Done when the one call in state half-open has ended."""
+        """Done when the trial call in state half-open has ended."""
 
     def with_clock(self, clock: Callable[[], float]) -> "CircuitBreaker":
         """Return a closed breaker with the same settings and another clock."""

@@ -39,7 +39,7 @@ class RelaySettings(msgspec.Struct, frozen=True):
     lease_seconds: float = 10.0
     """Time after which the events of a crashed process are taken over."""
     takeover_seconds: float = 1.0
-    """Interval between two looks for expired leases."""
+    """Interval between two searches for expired leases."""
     window: int = 500
     """Messages that share one wait for confirms."""
     capacity: int = 10_000
