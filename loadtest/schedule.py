@@ -67,7 +67,7 @@ def schedule(
     """
     host = Host.current()
     with private_servers(instance, ProgressReport()) as servers:
-        costs, rates, published, distinct = asyncio.run(_measure(servers, waiting, due, seconds))
+        costs, rates, published, distinct = asyncio.run(measure_schedule(servers, waiting, due, seconds))
     report.host(host)
     report.heading("Messages that wait")
     report.table(
@@ -93,9 +93,10 @@ def schedule(
     )
 
 
-async def _measure(
+async def measure_schedule(
     servers: Servers, waiting: int, due: int, seconds: float
 ) -> tuple[list[WaitingCost], dict[str, float], int, int]:
+    """Return the costs of waiting messages, rates by name, and how many messages and different ones were published."""
     env = BenchmarkEnv(servers, "probe", TOPOLOGY)
     async with env.prepared():
         settings = load_settings(ProcessSettings, ENV_PREFIX, env.environment)

@@ -243,6 +243,13 @@ class MessagingEnv:
     async def due_count(self) -> int:
         return int((await self.sql("SELECT count(*) FROM scheduled WHERE due_at <= now()"))[0][0])
 
+    async def unpublished_count(self) -> int:
+        """The number of events in the outbox and of due messages, at one moment: one may move to the other."""
+        rows = await self.sql(
+            "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM scheduled WHERE due_at <= now())"
+        )
+        return int(rows[0][0])
+
     async def wait_for_scheduled(self, count: int) -> None:
         """Wait until this number of messages is scheduled."""
 

@@ -49,7 +49,7 @@ class BrokerQueue:
         if len(telemetry.processed_events) + len(telemetry.repeated_events) + parked < self._sent:
             return False
         self._parked += [bytes(message.body) for message in await self._env.drain("probe.dlq")]
-        waiting = await self._env.outbox_count() + await self._env.due_count()
+        waiting = await self._env.unpublished_count()
         return len(self._parked) == parked and waiting == 0 and await self._env.depth("probe.queue") == 0
 
     async def recorded(self) -> list[UUID]:

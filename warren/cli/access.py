@@ -86,15 +86,15 @@ class BrokerAccess:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class DatabaseAccess:
-    """Options for the database and a role that reads the services' tables (replay and drop also update them)."""
+    """Options for the database and a role that reads the services' tables; some commands change them."""
 
     database_url: Annotated[
         str | None,
         Parameter(
             env_var="WARREN_DATABASE_URL",
             group=_database,
-            help="postgresql://role@host:port/database, without a password. The role must reach the tables outbox and"
-            " failures of every service (schema); those it may not read are left out.",
+            help="postgresql://role@host:port/database, without a password. The role must reach the tables outbox,"
+            " failures and scheduled of every service (schema); those it may not read are left out.",
         ),
     ] = None
     database_password_file: Annotated[

@@ -13,7 +13,7 @@ from aiormq import spec
 
 from devtools.paths import CHECKOUT, instance_dir
 from devtools.servers.servers import Servers
-from loadtest import topology
+from loadtest import schedule, topology
 from loadtest.baseline import counts
 from loadtest.baseline.command import measure_baseline
 from loadtest.consumer.command import TOPOLOGY
@@ -55,6 +55,14 @@ async def test_checks_of_two_sizes_of_topology_need_as_many_requests(servers: Se
     assert (small.objects, whole.objects) == (40, 400)
     assert small.left_to_do == whole.left_to_do == 0
     assert small.check_requests == whole.check_requests
+
+
+async def test_scheduled_messages_cost_few_pages_and_are_published_once(servers: Servers) -> None:
+    costs, rates, published, distinct = await schedule.measure_schedule(servers, waiting=3000, due=700, seconds=0.5)
+    assert [cost.waiting for cost in costs] == [0, 3000]
+    assert max(cost.pages for cost in costs) <= schedule.MAX_PAGES
+    assert published == distinct == 700
+    assert min(rates.values()) > 0
 
 
 def test_orders_complete_in_warren_and_in_the_plain_system_on_the_same_servers(folder: Path) -> None:

@@ -69,7 +69,7 @@ class ProcessRunner:
         async def idle() -> bool:
             if len(await self.env.recorded()) < effects:
                 return False
-            waiting = await self.env.outbox_count() + await self.env.due_count()
+            waiting = await self.env.unpublished_count()
             return waiting == 0 and await self.env.depth("probe.queue") == 0
 
         await eventually(idle, seconds=40)
