@@ -8,7 +8,7 @@ from services.payment.gateway import GatewayError
 from tests.faults.customers import Customers
 
 FAILURES = 5
-AWAY_SECONDS = 20.0
+OUTAGE_SECONDS = 20.0
 
 
 def test_a_gateway_that_is_unavailable_uses_up_no_attempts(harness: FaultHarness, customers: Customers) -> None:
@@ -26,8 +26,8 @@ def test_a_gateway_that_is_unavailable_uses_up_no_attempts(harness: FaultHarness
     monitoring = f"http://127.0.0.1:{settings['WARREN_METRICS_PORT']}"
     eventually(lambda: is_ready(monitoring), 60, "payment is not ready")
     gateway.refuse()
-    until = time.monotonic() + AWAY_SECONDS
-    with customers.ordering(40, seconds=AWAY_SECONDS / 2, cancelling=0) as placed:
+    until = time.monotonic() + OUTAGE_SECONDS
+    with customers.ordering(40, seconds=OUTAGE_SECONDS / 2, cancelling=0) as placed:
         eventually(lambda: "open, next call in" in page(f"{monitoring}/readyz?verbose"))
         assert is_ready(monitoring), "an unavailable gateway is no reason to restart or replace the process"
         assert 'warren_circuit_breaker_state{breaker="payment gateway"} 2.0' in page(f"{monitoring}/metrics")
