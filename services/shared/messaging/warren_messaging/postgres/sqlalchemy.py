@@ -19,13 +19,18 @@ async def sqlalchemy_session(connection: Connection) -> AsyncIterator[AsyncSessi
 
     What the session writes is committed with the inbox and the events of the transaction, or not at all. At the end of
     the block, and at each `session.commit()`, SQLAlchemy only releases a savepoint. If the block raises, it rolls back
-    to the savepoint. Nothing else may use the connection within the block. The driver's errors leave the block
+    to the last one. Nothing else may use the connection within the block. The driver's errors leave the block
     unwrapped, so that the library recognises deadlocks, refused values and an unavailable database.
     """
     token = _lent.set(_LentConnection(connection))
     try:
-        async with AsyncSession(_engine(), expire_on_commit=False) as session, session.begin():
-            yield session
+        async with AsyncSession(_engine(), expire_on_commit=False) as session:
+            try:
+                yield session
+                await session.commit()
+            except BaseException:
+                await session.rollback()
+                raise
     except DBAPIError as error:
         raise getattr(error.orig, "__cause__", None) or error from error
     finally:
