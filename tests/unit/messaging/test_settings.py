@@ -1,5 +1,6 @@
 """Settings are read with any prefix, every mistake is named, and no address is shown with its password."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,33 @@ def test_an_address_is_shown_without_its_password(password: str) -> None:
     assert BrokerAddress(f"amqp://shop:{password}@localhost:5672/vhost").location == "amqp://localhost:5672/vhost"
     database = DatabaseAddress(f"postgresql://shop:{password}@localhost:5432/shop")
     assert database.location == "postgresql://shop@localhost:5432/shop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "shop:s3cret@localhost/shop",
+        "{scheme}:/shop:s3cret@localhost/shop",
+        "shop:s3cret@localhost://shop",
+        "host=localhost password=s3cret",
+        "{scheme}://shop@localhost:1/shop?password=s3cret",
+        "{scheme}://localhost/shop?password=1@s3cret",
+        "{scheme}://shop:s3?cret@localhost:port/shop",
+        "{scheme}://shop:s3cret@[::1/shop",
+        "{scheme}://shop:s3cret@local[host]/shop",
+        "{scheme}://shop:s3cret@local..host/shop",
+        "{scheme}://shop:s3cret@" + "a" * 64 + "/shop",
+    ],
+)
+def test_no_text_in_place_of_an_address_shows_a_password_or_another_error(text: str) -> None:
+    for address in (
+        BrokerAddress(text.format(scheme="amqp")),
+        DatabaseAddress(text.format(scheme="postgresql")),
+    ):
+        assert not re.search("s3|cret", address.location)
+        if "localhost:1/" not in text and "=1@" not in text:
+            with pytest.raises(ConfigurationError, match=re.escape(address.location)):
+                address.require_valid()
 
 
 def test_passwords_in_addresses_may_be_quoted() -> None:

@@ -158,7 +158,7 @@ def test_the_password_may_be_in_a_file_or_in_the_environment(shop: CoffeeShop) -
         (
             ["--database-url", "postgresql://a@h/b?sslmode=maybe"],
             78,
-            "database at postgresql://a@h/b?sslmode=maybe refused",
+            "database at postgresql://a@h/b refused: `sslmode` parameter must be one of",
         ),
         (["--database-url", "postgresql://a@h/b", "--password-file", "none"], 78, "cannot read the database password"),
     ],
@@ -168,3 +168,17 @@ def test_wrong_addresses_are_one_line(shop: CoffeeShop, options: list[str], code
     assert done.returncode == code
     assert done.stderr.startswith(f"warren-messaging: {message}")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("schema", ["", "$user"])
+def test_a_name_that_a_search_path_cannot_hold_is_refused(shop: CoffeeShop, schema: str) -> None:
+    refused = shop.run("migrations", "apply", "coffee:service", "--schema", schema)
+    assert refused.returncode == 78
+    assert refused.stderr == f"warren-messaging: {schema!r} cannot be the name of a schema\n"
+
+
+def test_a_schema_may_have_any_other_name(shop: CoffeeShop) -> None:
+    name = "Übel'\"; DROP SCHEMA public; --"
+    assert shop.run("migrations", "apply", "coffee:service", "--schema", name).returncode == 0
+    found = shop.sql("SELECT count(*) FROM pg_tables WHERE tablename = 'outbox' AND schemaname = $1", name)
+    assert found[0][0] == 1

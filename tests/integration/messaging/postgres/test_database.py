@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import asyncpg
+import msgspec
 import pytest
 
 from faults.proxy import FaultProxy
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
 from tests.locks import LockProbe
 from tests.messaging_env import MessagingEnv, announce, eventually
-from warren_messaging.errors import DatabaseUnavailable
+from warren_messaging.errors import ConfigurationError, DatabaseUnavailable
 from warren_messaging.outbox.relay import RelaySettings
 from warren_messaging.postgres import database as messaging_database
 from warren_messaging.postgres.database import Database
@@ -155,3 +156,14 @@ async def test_locks_end_with_a_client_that_stops_in_the_middle_of_an_exchange(
                 await statement.fetchval(1)
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize(
+    "parameter", ["sslmode=none", "unknown=1", "client_encoding=none", "TimeZone=Mars", "search_path=none"]
+)
+async def test_a_wrong_parameter_of_the_address_is_no_reason_to_wait(env: MessagingEnv, parameter: str) -> None:
+    address = env.database_address()
+    database = Database(msgspec.structs.replace(address, url=f"{address.url}?{parameter}", ca_file=None))
+    with pytest.raises(ConfigurationError, match=parameter.partition("=")[0].replace("search_path", "outbox")):
+        await database.open()
+    await database.close()

@@ -27,6 +27,7 @@ from aio_pika.abc import AbstractChannel, TimeoutType, UnderlayConnection
 from aiormq import exceptions as amqp
 from yarl import URL
 
+from warren_messaging.addresses import is_address, without_secrets
 from warren_messaging.amqp.frames import driver
 from warren_messaging.cancellation import is_cancelled
 from warren_messaging.errors import (
@@ -42,12 +43,6 @@ CONNECT_TIMEOUT = 10.0  # seconds
 CLOSE_TIMEOUT = 3.0  # seconds
 HEARTBEAT = 10  # seconds
 RELOAD_SECONDS = 5.0  # between two looks at the credential files
-
-
-def without_login(url: str) -> str:
-    """Return a URL without user and password."""
-    scheme, separator, rest = url.partition("://")
-    return scheme + separator + rest.rpartition("@")[2]
 
 
 class BrokerAddress(msgspec.Struct, frozen=True):
@@ -68,18 +63,14 @@ class BrokerAddress(msgspec.Struct, frozen=True):
 
     @property
     def location(self) -> str:
-        """The URL without user and password, for messages and logs."""
-        return without_login(self.url)
+        """The URL without user, password and parameters, for messages and logs."""
+        return without_secrets(self.url)
 
     def require_valid(self) -> None:
         """Raise ConfigurationError unless `url` is an AMQP address with the credentials that it needs."""
-        parts = urlsplit(self.url)
-        try:
-            valid = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # the port is no number
-            valid = False
-        if not valid:
+        if not is_address(self.url, {"amqp", "amqps"}):
             raise ConfigurationError(f"broker address {self.location!r} is not amqps://host:port/vhost")
+        parts = urlsplit(self.url)
         if self.credentials is None and not (parts.username and parts.password):
             raise ConfigurationError(
                 f"broker address {self.location!r} has no credentials: write user:password@ before the host, or name"

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import http.client
 import json
 import ssl
 import urllib.error
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from warren_messaging.addresses import is_address, without_secrets
 from warren_messaging.command.queue_rules import matches
 from warren_messaging.errors import ConfigurationError
 
@@ -20,8 +22,10 @@ class ManagementReader:
     """Reads objects of one virtual host as a user with the tag `management`. Every failure is a ConfigurationError."""
 
     def __init__(self, url: str, login: tuple[str, str], vhost: str, ca_file: Path | None = None) -> None:
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise ConfigurationError(f"management address {url!r} is not https://host:port")
+        if not is_address(url, {"http", "https"}) or "@" in urlsplit(url).netloc:
+            raise ConfigurationError(
+                f"management address {without_secrets(url)!r} is not https://host:port, without user and password"
+            )
         self._url = url.rstrip("/")
         self._user = login[0]
         self._authorization = "Basic " + base64.b64encode(":".join(login).encode()).decode()
@@ -71,8 +75,8 @@ class ManagementReader:
                     " permission in the virtual host"
                 ) from error
             raise ConfigurationError(f"management API at {self._url} answered {error.code}") from error
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"management API at {self._url} does not answer: {error}") from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise ConfigurationError(f"management API at {self._url} does not answer: {error!r}") from error
 
 
 def _routes(kind: str, pattern: str, key: str) -> bool:

@@ -60,12 +60,11 @@ class BatchRunner(Generic[T]):
         """
         deadline = time.monotonic() + BATCH_TIMEOUT
         try:
-            try:
-                with inner_cancellation_as_error():
+            with inner_cancellation_as_error():
+                try:
                     await step(batch)
-            except (asyncpg.TransactionRollbackError, asyncpg.IntegrityConstraintViolationError):
-                # A deadlock, or a key that another transaction stored at this moment: not an error of a message.
-                with inner_cancellation_as_error():
+                except (asyncpg.TransactionRollbackError, asyncpg.IntegrityConstraintViolationError):
+                    # A deadlock, or a key that another transaction stored at this moment: not an error of a message.
                     await step(batch)
         except Unavailable:
             raise

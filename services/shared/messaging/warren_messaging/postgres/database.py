@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import msgspec
 
+from warren_messaging.addresses import is_address, without_secrets
 from warren_messaging.errors import ConfigurationError, DatabaseUnavailable
 from warren_messaging.transaction import Connection
 
@@ -42,6 +42,9 @@ VALUE_REFUSED = (
     asyncpg.ProgramLimitExceededError,
 )
 """Classes 22, 23 and 54: the database refuses a value, at every attempt."""
+_REFUSED_CLASSES = {"22", "42", "55"}
+"""Classes of errors of a connection that no waiting ends: a parameter of the URL, a database that takes no
+connections."""
 _UNMIGRATED = "have the migrations been applied?"
 _REMEDIES: dict[type[asyncpg.PostgresError], str] = {
     asyncpg.InvalidPasswordError: "check the role in the address and its password file",
@@ -65,17 +68,12 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
 
     @property
     def location(self) -> str:
-        """The URL without the password, for messages and logs."""
-        return re.sub(r"(?<=://)([^@/:]*):.*(?=@)", r"\1", self.url)
+        """The URL without password and parameters, for messages and logs."""
+        return without_secrets(self.url, keep_user=True)
 
     def require_valid(self) -> None:
         """Raise ConfigurationError unless `url` is a PostgreSQL address."""
-        parts = urlsplit(self.url)
-        try:
-            valid = parts.scheme in {"postgres", "postgresql"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # the port is not a number
-            valid = False
-        if not valid:
+        if not is_address(self.url, {"postgres", "postgresql"}):
             raise ConfigurationError(f"database address {self.location!r} is not postgresql://role@host:port/database")
 
     def password(self) -> str:
@@ -195,6 +193,10 @@ class _DriverErrorWrapper:
             case asyncpg.PostgresError() if type(error) in _REMEDIES:
                 remedy = _REMEDIES[type(error)]
                 raise ConfigurationError(f"database at {self._address.location} refused: {error}; {remedy}") from error
+            case asyncpg.ClientConfigurationError():
+                raise ConfigurationError(f"database at {self._address.location}: {error}") from error
+            case asyncpg.PostgresError() if self._connection is None and (error.sqlstate or "")[:2] in _REFUSED_CLASSES:
+                raise ConfigurationError(f"database at {self._address.location} refused: {error}") from error
             case _ if isinstance(error, _UNAVAILABLE) or (isinstance(error, TimeoutError) and self._connection is None):
                 raise DatabaseUnavailable(f"database at {self._address.location} is unavailable: {error!r}") from error
             case asyncpg.InternalClientError():

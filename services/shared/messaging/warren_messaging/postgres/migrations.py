@@ -72,6 +72,8 @@ async def connected(address: DatabaseAddress, schema: str | None = None) -> Asyn
     not answer.
     """
     address.require_valid()
+    if schema in {"", "$user"}:  # a search path gives the second one another meaning
+        raise ConfigurationError(f"{schema!r} cannot be the name of a schema")
     settings = {"application_name": "warren-messaging"} | ({"search_path": _quoted(schema)} if schema else {})
     try:
         connection = await asyncpg.connect(
@@ -93,7 +95,7 @@ async def connected(address: DatabaseAddress, schema: str | None = None) -> Asyn
         raise DatabaseUnavailable(f"database at {address.location} is unavailable: {error}") from error
     except (asyncpg.PostgresError, asyncpg.ClientConfigurationError, ssl.SSLCertVerificationError) as error:
         raise ConfigurationError(f"database at {address.location} refused: {error}") from error
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise DatabaseUnavailable(f"database at {address.location} does not answer: {error!r}") from error
 
 
