@@ -22,6 +22,8 @@ def load(arguments: Sequence[str]) -> Callable[[], int]:
     if unreadable := [text for text in arguments if not text.isprintable() and "\udc80" <= max(text) <= "\udcff"]:
         fail("warren", f"the argument {printable(unreadable[0])} is not UTF-8")
         sys.exit(2)
+    if not arguments or arguments[0] in app.help_flags:
+        app.resolved_commands()  # the list of commands shows the first line of each
     try:
         command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
     except CycloptsError as error:

@@ -1,6 +1,7 @@
 """Commands start quickly, and an early end prints at most one line."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -77,6 +78,13 @@ def test_a_command_imports_only_what_it_needs(command: str, unwanted: set[str]) 
     loaded = modules(*command.split())
     assert "cyclopts" in loaded
     assert not loaded & (NEVER | unwanted)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_the_list_of_commands_describes_each(arguments: tuple[str, ...]) -> None:
+    described = dict(re.findall(r"^│ ([a-z]+) +(\S?).*│$", run(*arguments).stdout, re.MULTILINE))
+    assert {"demo", "dlq", "outbox", "retries", "schedule", "token"} <= described.keys()
+    assert all(described.values())
 
 
 @pytest.mark.parametrize(("command", "most"), [("down", 200), ("order list", 320), ("dlq list", 430)])

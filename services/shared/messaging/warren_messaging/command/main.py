@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"warren-messaging {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     summary = "run services until SIGTERM or Ctrl-C, then finish their work"
-    running = commands.add_parser("run", help=summary, description=f"{summary.capitalize()}.")
+    running = commands.add_parser("run", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     running.add_argument("services", nargs="+", metavar="MODULE:SERVICE", help="several run in one process")
     running.set_defaults(command=_run)
     for command in (migrations, topology, doctor):
