@@ -115,7 +115,7 @@ class Replica:
         await self._processor.process(deliveries, lambda delivery, verdict: verdicts.update({delivery.tag: verdict}))
         return [verdicts[delivery.tag] for delivery in deliveries]
 
-    async def tick(self, job: Callable[[Any], Any]) -> int:
+    async def run_job(self, job: Callable[[Any], Any]) -> int:
         """Run one round of a periodic job."""
         async with self.outbox.transaction(self._transaction) as transaction:
             return int(await job(transaction))

@@ -117,7 +117,7 @@ async def test_opening_stock_is_only_for_new_articles(
     path.write_bytes(msgspec.json.encode({known: 9, new: 0}))
     stock = load_opening_stock(path)
     for replica in (*env.replicas, *env.replicas):
-        assert await replica.tick(lambda uow: add_opening_stock(uow, stock=stock)) == 0
+        assert await replica.run_job(lambda uow: add_opening_stock(uow, stock=stock)) == 0
     assert (await warehouse.get(f"/stock/{known}")).json()["received"] == 2
     assert (await warehouse.get(f"/stock/{new}")).json()["onHand"] == 0
     path.write_text('{"a": -1}')

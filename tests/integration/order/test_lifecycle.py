@@ -107,7 +107,7 @@ async def test_unpaid_orders_are_cancelled_once_at_their_deadline(open_api: Open
     overdue = [await expiring_api.place_order() for _ in range(30)]
     paid, not_due = await expiring_api.place_order(), await other_api.place_order()
     await process(workers[0], paid, SUCCESS)
-    while sum(await asyncio.gather(*(worker.tick(lambda orders: expire_overdue(orders, 4)) for worker in workers))):
+    while sum(await asyncio.gather(*(worker.run_job(lambda orders: expire_overdue(orders, 4)) for worker in workers))):
         pass
     for order_id in overdue:
         assert (await expiring_api.read(order_id))["reason"] == "payment_timeout"

@@ -58,8 +58,8 @@ async def test_a_deadline_uses_the_databases_clock(
     order_id = await api.place_order()
     [[left]] = await db.sql('SELECT extract(epoch FROM deadline - now()) FROM "order".orders WHERE id = $1', order_id)
     assert 800 < left <= 900
-    await workers[0].tick(expire_overdue)
+    await workers[0].run_job(expire_overdue)
     assert (await api.read(order_id))["state"] == "PENDING"
     await db.sql('UPDATE "order".orders SET deadline = now() WHERE id = $1', order_id)
-    await workers[0].tick(expire_overdue)
+    await workers[0].run_job(expire_overdue)
     assert (await api.read(order_id))["state"] == "CANCELLING"

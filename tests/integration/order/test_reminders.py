@@ -30,7 +30,7 @@ async def reminders(db: ServiceDatabase, order_id: UUID) -> list[Any]:
 
 
 async def move(worker: Replica) -> int:
-    return await worker.tick(lambda orders: move_due(orders, worker.telemetry))
+    return await worker.run_job(lambda orders: move_due(orders, worker.telemetry))
 
 
 async def test_a_reminder_is_scheduled_by_the_clock_of_the_database(db: ServiceDatabase, open_api: Any) -> None:
@@ -63,7 +63,7 @@ async def test_a_cancellation_of_any_kind_cancels_the_reminder(
     by_customer, by_inventory, by_deadline = [await api.place_order() for _ in range(3)]
     await api.http.post(f"/orders/{by_customer}/cancel")
     await workers[0].process(event_of(OUT_OF_STOCK, subject=by_inventory))
-    while await workers[0].tick(expire_overdue):
+    while await workers[0].run_job(expire_overdue):
         pass
     for order_id in (by_customer, by_inventory, by_deadline):
         assert await reminders(db, order_id) == []

@@ -138,12 +138,12 @@ async def test_a_waiting_parcel_can_be_stopped_or_leaves_by_the_databases_clock(
     stopped, left = uuid4(), uuid4()
     async with start(Delays(preparation=HOUR)) as shipping:
         await shipping.process(payment_success(stopped), payment_success(left))
-        assert await shipping.tick(dispatch_due) == 0
+        assert await shipping.run_job(dispatch_due) == 0
         await shipping.process(cancelling(stopped, Participant.SHIPPING))
         await pass_time(db)
-        assert await shipping.tick(dispatch_due) == 1
-        assert await shipping.tick(dispatch_due) == 0
-        assert await shipping.tick(deliver_due) == 0, "there is no carrier"
+        assert await shipping.run_job(dispatch_due) == 1
+        assert await shipping.run_job(dispatch_due) == 0
+        assert await shipping.run_job(deliver_due) == 0, "there is no carrier"
     published = await db.outbox_events("shipping")
     assert types_of(published, stopped) == ["shipping.stopped"]
     assert types_of(published, left) == ["shipping.prepared"]
@@ -161,7 +161,7 @@ async def test_the_preparation_begins_with_the_payment(db: ServiceDatabase, star
         await shipping.process(with_new_ids(confirmed(order_id)))
         assert (await db.sql(waits))[0][0] == before[0]
         await pass_time(db)
-        await shipping.tick(dispatch_due)
+        await shipping.run_job(dispatch_due)
     assert types_of(await db.outbox_events("shipping"), order_id) == ["shipping.prepared", "shipping.delivered"]
 
 
@@ -170,11 +170,11 @@ async def test_the_carrier_delivers_after_its_delay(db: ServiceDatabase, start: 
     async with start(Delays(preparation=HOUR, carrier=HOUR)) as shipping:
         await shipping.process(payment_success(order_id))
         await pass_time(db)
-        await shipping.tick(dispatch_due)
-        assert await shipping.tick(deliver_due) == 0
+        await shipping.run_job(dispatch_due)
+        assert await shipping.run_job(deliver_due) == 0
         await pass_time(db)
-        assert await shipping.tick(deliver_due) == 1
-        assert await shipping.tick(deliver_due) == 0
+        assert await shipping.run_job(deliver_due) == 1
+        assert await shipping.run_job(deliver_due) == 0
         await shipping.process(confirmed(order_id))
     assert types_of(await db.outbox_events("shipping"), order_id) == ["shipping.prepared", "shipping.delivered"]
 
@@ -193,7 +193,7 @@ async def test_express_parcels_leave_first(db: ServiceDatabase, start: Start) ->
         for order_id in order_ids:
             await shipping.process(payment_success(order_id, express=order_id in express))
         await pass_time(db)
-        assert [await shipping.tick(dispatch_due) for _ in range(3)] == [200, 100, 0]
+        assert [await shipping.run_job(dispatch_due) for _ in range(3)] == [200, 100, 0]
     published = await db.outbox_events("shipping")
     assert {event.subject for event in published[:100]} == express
     assert [event.priority for event in published] == [8] * 100 + [None] * 200
@@ -205,13 +205,13 @@ async def test_two_replicas_share_the_due_parcels(db: ServiceDatabase, start: St
         await one.process(*(payment_success(order_id) for order_id in order_ids))
         await pass_time(db)
 
-        async def ticking(replica: Replica) -> int:
+        async def running(replica: Replica) -> int:
             total = 0
-            while found := await replica.tick(dispatch_due):
+            while found := await replica.run_job(dispatch_due):
                 total += found
             return total
 
-        totals = await asyncio.gather(ticking(one), ticking(two))
+        totals = await asyncio.gather(running(one), running(two))
     assert sum(totals) == 500
     published = await db.outbox_events("shipping")
     assert sorted(event.subject for event in published) == sorted(order_ids)

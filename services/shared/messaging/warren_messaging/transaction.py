@@ -138,7 +138,7 @@ class Transaction:
         self.cancelled.update(ids)
 
     def cancel_scheduled_about(self, subject: UUID, *kinds: type[EventData]) -> None:
-        """Like `cancel_scheduled`, for all scheduled messages of these kinds about a subject.
+        """Like `cancel_scheduled`, for all scheduled messages about a subject with data of these classes.
 
         Messages that this transaction schedules afterwards stay.
         """
