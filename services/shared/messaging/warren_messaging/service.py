@@ -326,25 +326,27 @@ class Service:
     async def _require_servers(self) -> None:
         if self._tasks:
             raise RuntimeError(f"service {self.name} is running already")
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.settings.startup_seconds
-        while True:
-            try:
-                await self.database.open()
-                await self._try_broker()
-                for check in self._startup_checks:
-                    await check()
-            except Unavailable as error:
-                await self.database.close()
-                if loop.time() > deadline:
-                    raise
-                self.telemetry.status("start", f"waiting: {error}")
+        deadline = asyncio.get_running_loop().time() + self.settings.startup_seconds
+        try:
+            while not await self._servers_available(deadline):  # noqa: ASYNC110 - servers announce nothing
                 await asyncio.sleep(1)
-            except BaseException:
-                await self._close()
+        except BaseException:
+            await self._close()
+            raise
+
+    async def _servers_available(self, deadline: float) -> bool:
+        try:
+            await self.database.open()
+            await self._try_broker()
+            for check in self._startup_checks:
+                await check()
+        except Unavailable as error:
+            await self.database.close()
+            if asyncio.get_running_loop().time() > deadline:
                 raise
-            else:
-                return
+            self.telemetry.status("start", f"waiting: {error}")
+            return False
+        return True
 
     async def _try_broker(self) -> None:
         """Connect once. Wrong settings raise ConfigurationError. Without a broker, a service that consumes nothing

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from litestar import Litestar, post
 from litestar.testing import AsyncTestClient
@@ -19,6 +20,7 @@ from services.shared.contracts.orders import OrderCompleted, OrderConfirmed
 from tests.messaging_env import MessagingEnv, announce, eventually, record
 from warren_messaging import (
     ConfigurationError,
+    DatabaseUnavailable,
     PermanentError,
     Service,
     ServiceSettings,
@@ -255,3 +257,44 @@ def test_nothing_is_read_before_the_start() -> None:
     assert lazy.consumers[0].types == (OrderConfirmed.TYPE,)
     with pytest.raises(ConfigurationError, match=r"BROKER_URL is not set; .*DATABASE_URL is not set"):
         _ = lazy.settings
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+async def test_a_start_without_a_server_calls_the_shutdown_hooks(env: MessagingEnv, interrupted: bool) -> None:
+    settings = msgspec.structs.replace(
+        env.settings(startup_seconds=60 if interrupted else 0), database_url="postgresql://probe@127.0.0.1:1/none"
+    )
+    closed = asyncio.Event()
+    waiting = service(env, settings)
+
+    async def close() -> None:
+        closed.set()
+
+    waiting.on_shutdown(close)
+    starting = asyncio.create_task(waiting.__aenter__())
+    if interrupted:
+        await eventually(lambda: any("waiting" in text for text in env.telemetry.statuses))
+        starting.cancel()
+    (error,) = await asyncio.gather(starting, return_exceptions=True)
+    assert isinstance(error, asyncio.CancelledError if interrupted else DatabaseUnavailable)
+    assert closed.is_set()
+
+
+async def test_an_interrupted_stop_leaves_no_connection_open(env: MessagingEnv) -> None:
+    started = asyncio.Event()
+
+    async def slow(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[EventData]:
+        started.set()
+        await asyncio.sleep(30)
+        return ()
+
+    before = asyncio.all_tasks()
+    working = Service("probe", env.settings(), exchange="order.exchange")
+    working.consume("probe.queue", {OrderConfirmed: slow})
+    await working.__aenter__()
+    await announce(working.outbox, CONFIRMED)
+    await started.wait()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await working.stop()
+    await eventually(lambda: asyncio.all_tasks() == before, what=f"tasks remain: {asyncio.all_tasks() - before}")

@@ -139,10 +139,13 @@ class Relay:
             self._stopping = False
             self._slots = deque(slot for slot in self._slots if not slot.closed)
             self._entries.clear()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._publish_committed())
-            tasks.create_task(self._delete_confirmed())
-            tasks.create_task(self._maintain_leases())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._publish_committed())
+                tasks.create_task(self._delete_confirmed())
+                tasks.create_task(self._maintain_leases())
+        finally:
+            await self._publisher.close()
 
     async def stop(self, grace: float) -> None:
         """Publish the events in memory, for at most `grace` seconds, and end the leases of the rest."""
