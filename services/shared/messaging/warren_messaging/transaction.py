@@ -20,6 +20,7 @@ else:  # the classes are generic only in their stubs
 
 MAX_PRIORITY = 31
 MAX_TRACE = 256  # characters
+MAX_REFERENCE = 255  # characters
 MAX_EXPIRY_MS = 2**31 - 1  # ms
 MAX_SCHEDULE = timedelta(days=3653)
 """How far from now an event may be scheduled: ten years. A time beyond it is a mistake, such as a wrong unit."""
@@ -101,7 +102,10 @@ class Transaction:
             traceparent = traceparent or cause.traceparent
         if subject is None:
             raise ValueError(f"{data.TYPE} has no subject: give a cause or a subject")
-        # A value that the broker refuses must not be committed: the relay would try it again and again.
+        # A value that the broker or every reader refuses must not be committed: the relay would try it again and again.
+        if reference is not None and len(reference) > MAX_REFERENCE:
+            text = f"{data.TYPE} has a reference of {len(reference)} characters"
+            raise ValueError(f"{text}: {MAX_REFERENCE} are possible")
         if priority is not None and not 0 <= priority <= MAX_PRIORITY:
             raise ValueError(f"{data.TYPE} has the priority {priority}: 0 to {MAX_PRIORITY} are possible")
         if traceparent is not None and len(traceparent) > MAX_TRACE:

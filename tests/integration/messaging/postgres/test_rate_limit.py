@@ -1,6 +1,7 @@
 """Slots of a rate limit, as the database hands them out."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -79,7 +80,9 @@ async def test_limits_of_different_names_are_independent(database: Database) -> 
     assert waits == [0]
 
 
-@pytest.mark.parametrize(("per_second", "burst"), [(0, 1), (-1, 1), (1, 0)])
-def test_limits_that_allow_nothing_are_refused(per_second: float, burst: int) -> None:
+@pytest.mark.parametrize(
+    ("per_second", "burst"), [(0, 1), (-1, 1), (1, 0), (math.nan, 1), (math.inf, 1), (1e-300, 1), (1, 2**31)]
+)
+def test_limits_that_no_row_can_hold_are_refused(per_second: float, burst: int) -> None:
     with pytest.raises(ValueError, match="rate limit 'gateway'"):
         RateLimit("gateway", per_second, burst)

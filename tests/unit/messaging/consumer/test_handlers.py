@@ -68,10 +68,11 @@ def test_an_announcement_needs_a_cause_or_a_subject() -> None:
         ({"priority": -1}, "has the priority -1: 0 to 31 are possible"),
         ({"priority": 32}, "has the priority 32"),
         ({"expires_ms": -1}, "expires after -1 ms"),
+        ({"reference": "0" * 256}, "has a reference of 256 characters: 255 are possible"),
         ({"traceparent": "0" * 257}, "has a trace of 257 characters"),
     ],
 )
-def test_attributes_that_the_broker_refuses_cannot_be_announced(given: dict[str, Any], reason: str) -> None:
+def test_attributes_that_the_broker_or_readers_refuse_cannot_be_announced(given: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=f"order.completed {reason}"):
         announcing().announce(COMPLETED, subject=uuid4(), **given)
 

@@ -11,6 +11,9 @@ from warren_messaging.transaction import Connection
 
 MAX_WAIT = 60.0  # seconds; slots beyond it are not reserved, and a crash wastes at most the slots of this time
 
+MIN_RATE, MAX_RATE = 1e-6, 1e6  # calls a second
+MAX_BURST = 1_000_000  # with MIN_RATE, an interval of this many calls is one that PostgreSQL can store
+
 
 class RateLimit(msgspec.Struct, frozen=True):
     """At most `per_second` calls a second on average, and at most `burst` at once, by all processes that use `name` in
@@ -21,10 +24,10 @@ class RateLimit(msgspec.Struct, frozen=True):
     burst: int = 1
 
     def __post_init__(self) -> None:
-        if self.per_second <= 0 or self.burst < 1:
+        if not (MIN_RATE <= self.per_second <= MAX_RATE and 1 <= self.burst <= MAX_BURST):
             raise ValueError(
                 f"rate limit {self.name!r} has {self.per_second} calls per second and a burst of {self.burst}:"
-                " the first must be positive, the second 1 or more"
+                f" {MIN_RATE:g} to {MAX_RATE:g} and 1 to {MAX_BURST} are possible"
             )
 
 
