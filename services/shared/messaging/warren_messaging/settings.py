@@ -41,7 +41,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a repeated message is recognised. A failed message is recognised until it succeeds or is dropped, if
     that takes longer."""
     failures_days: Days = 30
-    """How long the record of a failure is kept after the message was replayed or dropped."""
+    """How long the record of a failure is kept after the message has succeeded or was dropped."""
 
     @property
     def broker(self) -> BrokerAddress:
