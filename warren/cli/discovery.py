@@ -55,7 +55,7 @@ def list_parking_lots(management: str | None, address: BrokerAddress) -> list[st
     bindings = _list(management, address, f"bindings/{quote(vhost, safe='')}", BindingInfo)
     found = find_parking_lots(queues, bindings)
     if not found:
-        raise ClientError(f"vhost {vhost!r} of {address.url} has no parking lots: is it the right vhost?")
+        raise ClientError(f"vhost {vhost!r} of {address.location} has no parking lots: is it the right vhost?")
     return found
 
 
@@ -111,7 +111,7 @@ def select_parking_lots(
         candidates = (name, f"{name}{LOT_SUFFIX}", f"{name}.queue", f"{name.removesuffix('.queue')}{LOT_SUFFIX}")
         match = next((each for each in candidates if each in lots), None)
         if match is None and complete:
-            raise ClientError(f"no parking lot {name!r} at {address.url}; there are: {', '.join(lots)}")
+            raise ClientError(f"no parking lot {name!r} at {address.location}; there are: {', '.join(lots)}")
         found.append(match or (name if name.endswith(LOT_SUFFIX) else f"{name}{LOT_SUFFIX}"))
     return list(dict.fromkeys(found)) or list(lots)
 

@@ -27,7 +27,7 @@ async def for_each_lot(search: ParkedSearch, work: Callable[[ParkingLot], Awaita
                 lot = await stack.enter_async_context(parking_lot(search.address, name))
             except TopologyMissing as error:
                 if search.named:
-                    raise ClientError(f"{search.address.url} has no queue {name!r}") from error
+                    raise ClientError(f"{search.address.location} has no queue {name!r}") from error
                 continue
             except AccessRefused as error:
                 if search.named:
@@ -37,7 +37,7 @@ async def for_each_lot(search: ParkedSearch, work: Callable[[ParkingLot], Awaita
             opened += 1
             await work(lot)
     if not opened:
-        raise ClientError(f"no parking lot at {search.address.url} can be read: is it the right vhost?")
+        raise ClientError(f"no parking lot at {search.address.location} can be read: is it the right vhost?")
 
 
 async def print_list(search: ParkedSearch, *, limit: int, as_json: bool = False) -> int:

@@ -156,7 +156,7 @@ async def service_tables(address: DatabaseAddress, *tables: str) -> AsyncIterato
             server_settings={"application_name": "warren cli"},
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, ssl.SSLError) as error:
-        raise ClientError(f"database at {address.url} cannot be used: {error or type(error).__name__}") from error
+        raise ClientError(f"database at {address.location} cannot be used: {error or type(error).__name__}") from error
     try:
         found = await connection.fetch(
             "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -167,7 +167,7 @@ async def service_tables(address: DatabaseAddress, *tables: str) -> AsyncIterato
         )
         yield connection, [row[0] for row in found]
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ClientError(f"database at {address.url}: {error or type(error).__name__}") from error
+        raise ClientError(f"database at {address.location}: {error or type(error).__name__}") from error
     finally:
         connection.terminate()
 

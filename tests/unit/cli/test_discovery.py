@@ -64,6 +64,13 @@ def test_a_short_name_is_accepted_and_an_unknown_one_refused_with_the_known_ones
         select_parking_lots(["other"], lots, ADDRESS, complete=True)
 
 
+def test_an_error_shows_no_password_of_the_address() -> None:
+    address = BrokerAddress("amqps://dlq:hidden@rabbit/orders")
+    with pytest.raises(ClientError, match="at amqps://rabbit/orders;") as refused:
+        select_parking_lots(["other"], ["loyalty.dlq"], address, complete=True)
+    assert "hidden" not in str(refused.value)
+
+
 def test_without_a_management_api_each_service_with_tables_has_a_parking_lot() -> None:
     with pytest.raises(QueuesNotListed, match="--management-url"):
         list_parking_lots(None, ADDRESS)

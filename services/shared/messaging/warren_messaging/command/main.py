@@ -59,12 +59,7 @@ def _failed(reason: object, code: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    services = [load_service(each) for each in options.services]
-    # For a module that configures no logging.
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for driver in ("aio_pika", "aiormq"):
-        logging.getLogger(driver).setLevel(logging.CRITICAL)  # the library reports lost connections itself
-    run(*services)
+    run(*(load_service(each) for each in options.services))
     return 0
 
 
