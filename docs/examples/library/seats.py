@@ -53,7 +53,7 @@ async def on_trip_cancelled(event: Event[TripCancelled], uow: Transaction) -> It
 
 
 HANDLERS: Handlers[Transaction] = {TripBooked: on_trip_booked, TripCancelled: on_trip_cancelled}
-service = Service.from_environment("seats", prefix="SEATS_")
+service = Service.from_environment("seats", prefix="SEATS_", events=[SeatReserved, SeatRefused, SeatReleased])
 service.consume("seats.queue", HANDLERS)
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ class Service:
     """The parts of one service in one process.
 
     `name` is the consumer's name in the inbox, and the source of its events is `/<name>` unless `source` is given.
-    Events are published to `exchange`. `events` are event classes beside those of the handlers.
+    Events are published to `exchange`. `events` are the event classes that the service announces: the permission to
+    publish them, which `warren-messaging topology` prints, follows from this list.
 
     A consumer refuses an event if the last part of its source is not the broker user that published it: each service
     has a user of its own name. With `verify_senders=False` this service accepts events of every user.
