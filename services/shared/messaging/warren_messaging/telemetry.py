@@ -18,7 +18,7 @@ class BreakerState(StrEnum):
     OPEN = "open"
     """No call is made."""
     HALF_OPEN = "half-open"
-    """One call decides between open and closed."""
+    """One trial call decides between open and closed."""
 
 
 class Telemetry(Protocol):
