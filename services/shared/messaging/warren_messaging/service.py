@@ -18,6 +18,7 @@ from functools import cached_property, partial
 from typing import Any, Self, TypeVar
 
 from warren_messaging.amqp.connection import opened
+from warren_messaging.amqp.names import require_name, require_routing_key
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
 from warren_messaging.consumer.circuit_breaker import CircuitBreaker
@@ -69,6 +70,7 @@ class Service:
         telemetry: Telemetry | None = None,
         relay: RelaySettings = RelaySettings(),  # noqa: B008 - immutable
     ) -> None:
+        require_name("exchange", exchange)
         self.name = name
         self.exchange = exchange
         self.source = source or f"/{name}"
@@ -150,9 +152,10 @@ class Service:
 
         `transaction` makes the unit of work that the handlers of a batch share. All queues of a service have one inbox:
         an event that arrives in two of them is processed once. A `tolerant` consumer takes events of unknown types, and
-        of any version. Raises ConfigurationError for a second consumer of a queue, and for a second
-        class of an event type.
+        of any version. Raises ConfigurationError for a second consumer of a queue, for a second class
+        of an event type, and for a name that cannot be sent.
         """
+        require_name("queue", queue)
         if any(queue == each.queue for each in self.consumers):
             raise ConfigurationError(f"service {self.name} consumes {queue} twice: put all handlers into one table")
         self._register(data for data in handlers if data is not EventData)
@@ -379,6 +382,7 @@ class Service:
 
     def _register(self, events: Iterable[type[EventData]]) -> None:
         for data in events:
+            require_routing_key(data.TYPE)
             if self._events.setdefault(data.TYPE, data) is not data:
                 raise ConfigurationError(
                     f"service {self.name} has two classes of the type {data.TYPE!r}:"

@@ -64,3 +64,17 @@ def test_errors_of_the_library_keep_their_text(project: Path) -> None:
     (project / "twice.py").write_text(f"from cafe import service\n{twice}\n")
     with pytest.raises(ConfigurationError, match=r"service coffee consumes coffee\.queue twice"):
         load_service("twice:service")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def service():\n    raise SystemExit(5)", "SystemExit: 5 ({folder}/broken.py, line 2)"),
+        ("def __getattr__(name):\n    raise KeyError(name)", "broken:service cannot be read: KeyError: 'service'"),
+    ],
+)
+def test_a_service_that_cannot_be_reached_names_the_line(project: Path, text: str, message: str) -> None:
+    (project / "broken.py").write_text(text)
+    with pytest.raises(ServiceNotFound) as caught:
+        load_service("broken:service")
+    assert message.format(folder=project) in str(caught.value)

@@ -32,6 +32,8 @@ def load_service(target: str) -> Service:
         found = reduce(getattr, path.split("."), module)
     except AttributeError:
         raise ServiceNotFound(f"module {name!r} has no {path!r}; {_services_of(module)}") from None
+    except Exception as error:
+        raise ServiceNotFound(f"{target} cannot be read: {_reason(error)}") from error
     if inspect.isroutine(found):
         found = _called(found, target)
     if not isinstance(found, Service):
@@ -60,7 +62,7 @@ def _called(function: object, target: str) -> object:
         return function()  # type: ignore[operator]
     except MessagingError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ServiceNotFound(
             f"{target} is a function and cannot be called without arguments: {_reason(error)}"
         ) from error
