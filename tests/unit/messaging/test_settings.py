@@ -84,3 +84,11 @@ def test_passwords_in_addresses_may_be_quoted() -> None:
         BrokerAddress("amqp://sh%40p:s3%2Fcret@localhost/").with_credentials() == "amqp://sh%40p:s3%2Fcret@localhost/"
     )
     assert DatabaseAddress("postgresql://shop:s3%2Fcret@localhost/shop").password() == "s3/cret"
+
+
+def test_a_missing_variable_names_a_similar_one() -> None:
+    environment = {"SHOP_BROKR_URL": "amqp://localhost/", "OTHER_DATABASE_URL": "postgresql://localhost/shop"}
+    expected = "settings: SHOP_BROKER_URL is not set, did you mean SHOP_BROKR_URL?; SHOP_DATABASE_URL is not set"
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(ServiceSettings, "SHOP_", environment)
+    assert str(refused.value) == expected

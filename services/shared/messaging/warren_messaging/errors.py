@@ -18,6 +18,11 @@ MessagingError
 import time
 
 
+def reason_of(error: BaseException) -> str:
+    """Return the text of a driver's error without codes and quotes, or its class if it has no text."""
+    return next((text for text in reversed(error.args) if isinstance(text, str) and text), type(error).__name__)
+
+
 class MessagingError(Exception):
     """Base of all errors of this package."""
 

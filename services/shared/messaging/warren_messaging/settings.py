@@ -1,5 +1,6 @@
 """Settings from the environment: read once, and all mistakes reported together."""
 
+import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -90,7 +91,7 @@ def load_settings(kind: type[S], prefix: str, environment: Mapping[str, str] = o
         name = variable(field.name)
         if name not in environment:
             if field.required:
-                mistakes.append(f"{name} is not set")
+                mistakes.append(f"{name} is not set{_similar(name, environment)}")
             continue
         try:
             values[field.name] = _convert(environment[name], field.type)
@@ -100,6 +101,11 @@ def load_settings(kind: type[S], prefix: str, environment: Mapping[str, str] = o
     settings = kind(**values)
     _report(list(settings.mistakes(variable)))
     return settings
+
+
+def _similar(name: str, environment: Mapping[str, str]) -> str:
+    found = difflib.get_close_matches(name, environment, n=1, cutoff=0.9)
+    return f", did you mean {found[0]}?" if found else ""
 
 
 def _report(mistakes: list[str]) -> None:

@@ -195,6 +195,16 @@ async def test_an_endless_frame_takes_no_more_memory_than_one_frame() -> None:
     assert isinstance(connection.closing.exception(), InvalidFrameError)
 
 
+async def test_a_connection_that_ends_twice_passes_on_its_incomplete_frame_once() -> None:
+    broker = FakeBroker()
+    await connect(broker)
+    broker.reader.feed_data(b"\x01\x00")
+    broker.reader.feed_eof()  # the peer ends its side
+    broker.reader.feed_eof()  # the connection is lost
+    await run_driver()
+    assert broker.reader.at_eof()
+
+
 async def results(sent: bytes, *frames: PublishFrame) -> list[PublishResult]:
     broker = FakeBroker()
     connection = await connect(broker)

@@ -25,7 +25,7 @@ def logging_enabled() -> Iterator[None]:
     ("command", "expected"),
     [
         ([], ["run", "migrations", "topology", "doctor", "examples:", "exit codes:"]),
-        (["run"], ["MODULE:SERVICE"]),
+        (["run"], ["MODULE:SERVICE", "Run services until SIGTERM or Ctrl-C"]),
         (["migrations"], ["print", "apply", "status", "examples:", "PGPASSWORD"]),
         (["migrations", "apply"], ["--database-url", "--password-file", "--schema"]),
         (["topology"], ["--format", "--declare", "rabbitmqctl import_definitions"]),

@@ -36,6 +36,7 @@ from warren_messaging.errors import (
     BrokerUnavailable,
     ConfigurationError,
     TopologyMissing,
+    reason_of,
 )
 
 MIN_BROKER_VERSION = (4, 3, 1)
@@ -210,12 +211,12 @@ async def _open(connection: AmqpConnection, address: BrokerAddress) -> None:
     except amqp.ConnectionNotAllowed as error:
         raise AccessRefused(f"broker at {address.location} refused {address.username!r}: {error}") from error
     except ssl.SSLCertVerificationError as error:
-        raise ConfigurationError(
-            f"broker at {address.location} has a certificate that {address.ca_file} does not verify: {error}"
-        ) from error
+        raise _unverified(address, error) from error
     except amqp.InvalidFrameError as error:
         if "Connection.OpenOk" not in str(error):
-            raise BrokerUnavailable(f"{address.location} does not speak AMQP as expected: {error!r}") from error
+            raise BrokerUnavailable(
+                f"{address.location} does not speak AMQP as expected: {reason_of(error)}"
+            ) from error
         # The broker refuses a vhost by closing the connection, and the driver does not pass on its reason.
         raise AccessRefused(
             f"broker user {address.username!r} may not enter the vhost of {address.location}, or there is no such"
@@ -226,11 +227,8 @@ async def _open(connection: AmqpConnection, address: BrokerAddress) -> None:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
-            raise ConfigurationError(
-                f"broker at {address.location} has a certificate that {address.ca_file} does not verify:"
-                f" {error.__cause__}"
-            ) from error
-        raise BrokerUnavailable(f"broker at {address.location} does not answer: {error!r}") from error
+            raise _unverified(address, error.__cause__) from error
+        raise BrokerUnavailable(f"broker at {address.location} does not answer: {reason_of(error)}") from error
     except Exception as error:
         if not _without_reason(error):
             raise
@@ -268,7 +266,7 @@ class wrap_driver_errors:  # noqa: N801 - used as a function: `with wrap_driver_
             case amqp.ChannelNotFoundEntity():
                 raise TopologyMissing(f"{error}: apply the topology first") from error
             case amqp.AMQPError() | OSError() | amqp.ChannelInvalidStateError():
-                raise BrokerUnavailable(f"connection to {self._address.location} ended: {error!r}") from error
+                raise BrokerUnavailable(f"connection to {self._address.location} ended: {reason_of(error)}") from error
             case asyncio.CancelledError() if not is_cancelled():
                 raise BrokerUnavailable(f"connection to {self._address.location} was stuck") from error
             case Exception() if _without_reason(error):
@@ -281,10 +279,17 @@ def _without_reason(error: Exception) -> bool:
 
 
 def _refused(address: BrokerAddress) -> str:
-    where = "the address" if address.credentials is None else f"the files in {address.credentials}"
+    where = "the password in the address" if address.credentials is None else f"the files in {address.credentials}"
     return (
         f"broker at {address.location} refused the user {address.username!r}:"
         f" check {where} and that the topology has been applied"
+    )
+
+
+def _unverified(address: BrokerAddress, error: BaseException) -> ConfigurationError:
+    authority = address.ca_file or "the system's CA (no CA file is set)"
+    return ConfigurationError(
+        f"broker at {address.location} has a certificate that {authority} does not verify: {reason_of(error)}"
     )
 
 

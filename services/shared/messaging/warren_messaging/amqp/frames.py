@@ -108,8 +108,10 @@ class FrameReader(asyncio.StreamReader):
             super().feed_data(other or ALIVE)
 
     def feed_eof(self) -> None:
-        if self._rest and not self._broken:
-            super().feed_data(self._rest)
+        """Called twice, by a peer that ends its side and when the connection is lost."""
+        rest, self._rest = self._rest, b""
+        if rest and not self._broken:
+            super().feed_data(rest)
         super().feed_eof()
 
     def _require_negotiated(self, size: int) -> None:

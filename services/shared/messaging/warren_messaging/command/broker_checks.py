@@ -46,7 +46,11 @@ async def check_broker(
     except BrokerTooOld as error:
         yield failed("broker version", error, f"upgrade RabbitMQ to {'.'.join(map(str, MIN_BROKER_VERSION))} or newer")
     except MessagingError as error:
-        yield failed("broker connection", error, "correct the address, user or password of the broker, or start it")
+        yield failed(
+            "broker connection",
+            error,
+            "correct the address (amqps:// for a port with TLS), user or password of the broker, or start it",
+        )
 
 
 async def _in_time(check: Awaitable[CheckResult]) -> CheckResult:

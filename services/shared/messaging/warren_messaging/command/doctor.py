@@ -34,7 +34,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "doctor",
         help=summary,
-        description=f"{summary.capitalize()}. Exit code 1 if a check fails.",
+        description=f"{summary[0].upper()}{summary[1:]}. Exit code 1 if a check fails.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -75,7 +75,11 @@ async def _checks(service: Service, options: argparse.Namespace) -> AsyncIterato
     try:
         settings = service.settings
     except ConfigurationError as error:
-        yield failed("settings", error, "set the variables, see the table of settings in the documentation")
+        yield failed(
+            "settings",
+            str(error).removeprefix("settings: "),
+            "set the variables, see the table of settings in the documentation",
+        )
         return
     topology = service_topology(service, vhost_of(settings.broker.url))
     management = None

@@ -36,7 +36,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "topology",
         help=summary,
-        description=f"{summary.capitalize()}: exchange, queues, parking lots, bindings of all handlers.",
+        description=f"{summary[0].upper()}{summary[1:]}: exchange, queues, parking lots, bindings of all handlers.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from warren_messaging.addresses import is_address, without_secrets
-from warren_messaging.errors import ConfigurationError, DatabaseUnavailable
+from warren_messaging.errors import ConfigurationError, DatabaseUnavailable, reason_of
 from warren_messaging.transaction import Connection
 
 ACQUIRE_TIMEOUT = 10.0  # seconds
@@ -47,9 +47,9 @@ _REFUSED_CLASSES = {"22", "42", "55"}
 connections."""
 _UNMIGRATED = "have the migrations been applied?"
 _REMEDIES: dict[type[asyncpg.PostgresError], str] = {
-    asyncpg.InvalidPasswordError: "check the role in the address and its password file",
-    asyncpg.InvalidAuthorizationSpecificationError: "check the role in the address and its password file",
-    asyncpg.InvalidCatalogNameError: f"there is no such database; {_UNMIGRATED}",
+    asyncpg.InvalidPasswordError: "check the role and its password",
+    asyncpg.InvalidAuthorizationSpecificationError: "check the role and its password",
+    asyncpg.InvalidCatalogNameError: "create it, or correct the name in the address",
     asyncpg.UndefinedTableError: _UNMIGRATED,
     asyncpg.InsufficientPrivilegeError: _UNMIGRATED,
 }
@@ -198,15 +198,21 @@ class _DriverErrorWrapper:
             case asyncpg.PostgresError() if self._connection is None and (error.sqlstate or "")[:2] in _REFUSED_CLASSES:
                 raise ConfigurationError(f"database at {self._address.location} refused: {error}") from error
             case _ if isinstance(error, _UNAVAILABLE) or (isinstance(error, TimeoutError) and self._connection is None):
-                raise DatabaseUnavailable(f"database at {self._address.location} is unavailable: {error!r}") from error
+                raise DatabaseUnavailable(
+                    f"database at {self._address.location} is unavailable: {reason_of(error)}"
+                ) from error
             case asyncpg.InternalClientError():
                 # The server has announced that it closes the connection: the driver cannot use it any more.
                 if self._connection is not None:
                     with suppress(asyncpg.InterfaceError):  # the pool may have taken it back
                         self._connection.terminate()
-                raise DatabaseUnavailable(f"connection to {self._address.location} is ending: {error!r}") from error
+                raise DatabaseUnavailable(
+                    f"connection to {self._address.location} is ending: {reason_of(error)}"
+                ) from error
             case asyncpg.InterfaceError() if self._connection is None or _is_lost(self._connection):
-                raise DatabaseUnavailable(f"connection to {self._address.location} ended: {error!r}") from error
+                raise DatabaseUnavailable(
+                    f"connection to {self._address.location} ended: {reason_of(error)}"
+                ) from error
 
 
 def _is_lost(connection: Connection) -> bool:

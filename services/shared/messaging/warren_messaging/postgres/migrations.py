@@ -14,7 +14,7 @@ from importlib.resources import files
 import asyncpg
 import msgspec
 
-from warren_messaging.errors import ConfigurationError, DatabaseUnavailable
+from warren_messaging.errors import ConfigurationError, DatabaseUnavailable, reason_of
 from warren_messaging.postgres.database import ACQUIRE_TIMEOUT, DatabaseAddress
 from warren_messaging.transaction import Connection
 
@@ -96,7 +96,7 @@ async def connected(address: DatabaseAddress, schema: str | None = None) -> Asyn
     except (asyncpg.PostgresError, asyncpg.ClientConfigurationError, ssl.SSLCertVerificationError) as error:
         raise ConfigurationError(f"database at {address.location} refused: {error}") from error
     except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise DatabaseUnavailable(f"database at {address.location} does not answer: {error!r}") from error
+        raise DatabaseUnavailable(f"database at {address.location} does not answer: {reason_of(error)}") from error
 
 
 async def status(connection: Connection, schema: str | None = None) -> SchemaStatus:
