@@ -36,7 +36,7 @@ down: ## stop what `make up` started, from any terminal
 	@if [ -x $(BIN)/warren ]; then $(BIN)/warren down; else echo 'Nothing runs: there is no environment yet.'; fi
 
 .PHONY: servers
-servers: $(VENV)/.local ## PostgreSQL and RabbitMQ without Docker, with a broker user and a database NAME=coffee
+servers: $(VENV)/.local ## PostgreSQL and RabbitMQ without Docker; NAME="coffee tea": a broker user and a database for each
 	@$(BIN)/python -m devtools.servers $(or $(NAME),coffee)
 
 ##@ Check

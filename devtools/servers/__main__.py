@@ -1,12 +1,15 @@
-"""python -m devtools.servers NAME: private servers for trying the messaging library without Docker.
+"""python -m devtools.servers NAME…: private servers for trying both packages without Docker.
 
-They have a broker user and a database of that name. Ctrl-C stops both; their data stays for the next run.
+They have a broker user and a database of each name. Ctrl-C stops both; their data stays for the next run.
 """
 
 import argparse
 import asyncio
+import fcntl
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from broker_topology.broker.management_api import ManagementApi, path
@@ -21,14 +24,23 @@ from warren.progress import ProgressReport
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m devtools.servers", description=__doc__)
-    parser.add_argument("name", help="name of the service, such as coffee: broker user, database and its owner")
-    name = parser.parse_args().name
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name):
-        parser.error(f"{name!r} is not a lower-case name")
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="+",
+        help="name of a service, such as coffee: broker user, database and its owner",
+    )
+    names = parser.parse_args().names
+    for name in names:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name):
+            parser.error(f"{name!r} is not a lower-case name")
+    folder = instance_dir("tutorial")
     try:
-        with sigterm_as_interrupt(), Servers(instance_dir("tutorial"), report=ProgressReport()) as servers:
-            variables = prepare(servers, name, servers.instance_dir / "secrets" / name)
-            file = servers.instance_dir / f"{name}.env"
+        with sigterm_as_interrupt(), locked(folder), Servers(folder, report=ProgressReport()) as servers:
+            variables = administration(servers)
+            for name in names:
+                variables |= prepare(servers, name, folder / "secrets" / name)
+            file = folder / f"{names[0]}.env"
             file.write_text("".join(f"export {key}={value}\n" for key, value in variables.items()))
             file.chmod(0o600)
             print(f"In another terminal:\n\n    . {file}\n")
@@ -42,6 +54,32 @@ def main() -> int:
     except LocalError as error:
         print(f"devtools.servers: {error}", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of the instance for a block. Raises LocalError if another process runs its servers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "instance.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalError(
+                "the servers of this checkout are already running. For services with several names, stop them with"
+                ' Ctrl-C in their terminal and start them with all names, such as: make servers NAME="coffee tea"'
+            ) from None
+        yield
+
+
+def administration(servers: Servers) -> dict[str, str]:
+    """Return the variables of `broker-topology` for the broker's administrator. The file holds the password alone."""
+    broker = servers.broker.endpoints
+    return {
+        "BROKER_TOPOLOGY_URL": broker.management_url,
+        "BROKER_TOPOLOGY_USERNAME": broker.admin_username,
+        "BROKER_TOPOLOGY_PASSWORD_FILE": str(servers.instance_dir / "secrets" / "rabbitmq-admin"),
+        "BROKER_TOPOLOGY_CA_FILE": str(broker.ca_file),
+    }
 
 
 def prepare(servers: Servers, name: str, secret: Path) -> dict[str, str]:

@@ -158,7 +158,7 @@ def test_another_user_waiting_events_and_refused_logins_are_named(ready: CoffeeS
     )
     assert refused.keys() == {"broker connection", "database connection"}
     assert "refused the user 'coffee'" in refused["broker connection"]
-    assert not_ok(doctor(ready, COFFEE_BROKER_URL=None)) == {"settings": "settings: COFFEE_BROKER_URL is not set"}
+    assert not_ok(doctor(ready, COFFEE_BROKER_URL=None)) == {"settings": "COFFEE_BROKER_URL is not set"}
     assert (
         "needs the tag"
         in not_ok(doctor(ready, "--management-url", ready.servers.broker.endpoints.management_url))["management API"]
