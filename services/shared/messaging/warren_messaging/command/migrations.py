@@ -34,7 +34,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
-    printing = subcommands.add_parser("print", help="print the SQL of all migrations, or of those after a version")
+    printing = subcommands.add_parser(
+        "print", help="print the SQL of all migrations, or of those after a version, with their records"
+    )
     printing.add_argument("--after", metavar="VERSION", default="", help="leave out this version and those before it")
     printing.set_defaults(command=_print)
     for name, function, text in (
@@ -58,7 +60,7 @@ def _print(options: argparse.Namespace) -> int:
         raise ConfigurationError(f"there is no migration {options.after!r}: the versions are {known}")
     for migration in shipped:
         if migration.version > options.after:
-            print(f"-- {migration.name}\n\n{migration.sql}")
+            print(migrations.script(migration))
     return 0
 
 

@@ -21,6 +21,7 @@ from warren_messaging.transaction import Connection
 MIGRATIONS_TABLE = "messaging_migrations"
 LOCK_SECONDS = 10  # how long a statement waits for a table; whatever queues behind it waits as well
 
+_CREATE = "CREATE TABLE IF NOT EXISTS {} (version varchar PRIMARY KEY)"
 _SECTIONS = re.compile(r"-- migrate:up\n(?P<up>.*?)^-- migrate:down\n", re.DOTALL | re.MULTILINE)
 
 
@@ -49,6 +50,12 @@ def shipped() -> list[SchemaMigration]:
     folder = files("warren_messaging") / "migrations"
     names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
     return [_parsed(name, (folder / name).read_text(encoding="utf-8")) for name in names]
+
+
+def script(migration: SchemaMigration) -> str:
+    """Return the SQL that applies a migration and records it, for programs that execute it in place of `apply`."""
+    record = f"INSERT INTO {MIGRATIONS_TABLE} (version) VALUES ('{migration.version}');"  # noqa: S608 - a number
+    return f"-- {migration.name}\n\n{migration.sql}\n{_CREATE.format(MIGRATIONS_TABLE)};\n{record}\n"
 
 
 def tables() -> list[str]:
@@ -140,7 +147,7 @@ async def apply(
             await _lock(connection, found.schema)
             # The lock does not limit its own waiting: the other process may be changing a large table.
             await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
-            await connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (version varchar PRIMARY KEY)")
+            await connection.execute(_CREATE.format(table))
             if await connection.fetchval(f"SELECT true FROM {table} WHERE version = $1", migration.version):  # noqa: S608 - quoted
                 continue
             await connection.execute(f"SET LOCAL search_path = {_quoted(found.schema)}")
