@@ -44,6 +44,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     failures_days: Days = 30
     """How long the record of a failure is kept after the message has succeeded or was dropped."""
 
+    def __repr__(self) -> str:  # without passwords, as its addresses
+        return f"{type(self).__name__}({self.broker!r}, {self.database!r})"
+
     @property
     def broker(self) -> BrokerAddress:
         return BrokerAddress(self.broker_url, self.broker_credentials, self.broker_ca_file)

@@ -62,6 +62,9 @@ class BrokerAddress(msgspec.Struct, frozen=True):
     heartbeat: int = HEARTBEAT
     """Seconds. The connection ends when the peer is silent for three heartbeats."""
 
+    def __repr__(self) -> str:  # a debugger or an error report must not show a password
+        return f"BrokerAddress({self.location!r})"
+
     @property
     def location(self) -> str:
         """The URL without user, password and parameters, for messages and logs."""

@@ -66,6 +66,9 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
     ca_file: Path | None = None
     """If it is set, connections use TLS and verify the certificate. If not, they use TLS where the server offers it."""
 
+    def __repr__(self) -> str:  # a debugger or an error report must not show a password
+        return f"DatabaseAddress({self.location!r})"
+
     @property
     def location(self) -> str:
         """The URL without password and parameters, for messages and logs."""
