@@ -1,6 +1,6 @@
 """A service refuses names that the driver cannot send when they are given, before it connects."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from aiormq import spec
@@ -46,3 +46,15 @@ def test_a_queue_has_a_name_and_a_type_fits_a_routing_key() -> None:
         service().consume("", {})
     with pytest.raises(ConfigurationError, match="cannot be an event type: 1 to 255 bytes"):
         Service.from_environment("coffee", prefix="COFFEE_", events=[Ordered, Endless])
+
+
+class WithoutType(EventData):
+    cups: int
+
+
+@pytest.mark.parametrize("data", [WithoutType, str])
+def test_a_class_without_a_type_is_refused(data: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"service shop: <class '.*'> is not an event: it has no TYPE"):
+        Service.from_environment("shop", "SHOP_", events=[data])
+    with pytest.raises(ConfigurationError, match="it has no TYPE"):
+        Service.from_environment("shop", "SHOP_").consume("shop.queue", {data: print})

@@ -382,6 +382,11 @@ class Service:
 
     def _register(self, events: Iterable[type[EventData]]) -> None:
         for data in events:
+            if not isinstance(getattr(data, "TYPE", None), str):
+                raise ConfigurationError(
+                    f"service {self.name}: {data!r} is not an event: it has no TYPE. An event is a subclass of"
+                    " EventData with a TYPE such as 'order.placed'"
+                )
             require_routing_key(data.TYPE)
             if self._events.setdefault(data.TYPE, data) is not data:
                 raise ConfigurationError(
