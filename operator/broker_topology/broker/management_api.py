@@ -193,7 +193,9 @@ class ManagementApi:
         except (aiohttp.ClientConnectionError, OSError) as exc:
             raise BrokerUnreachable(f"nothing answers at {self.url}: {_reason(exc)}") from exc
         except aiohttp.ClientError as exc:
-            raise NotRabbitMQ(f"{self.url} does not speak HTTP as RabbitMQ does: {_reason(exc)}") from exc
+            hint = "; a port with TLS needs https://" if self.url.startswith("http://") else ""
+            reason = " ".join(_reason(exc).split())
+            raise NotRabbitMQ(f"{self.url} does not speak HTTP as RabbitMQ does{hint}: {reason}") from exc
         return self._answer(method, target, status, payload)
 
     async def _exchange(
@@ -213,7 +215,9 @@ class ManagementApi:
                 raise NotRabbitMQ(f"{self.url} answers, but not with JSON; is it a management API?") from exc
         reason = _broker_reason(payload)
         if status == 401 and target == OVERVIEW:
-            raise AccessDenied(f"{self.url} refuses user {self.username}: {reason or 'wrong user name or password'}")
+            # The broker's reason is "Not_Authorized" for a wrong login, and "Not management user" for a missing tag.
+            why = reason if reason and reason != "Not_Authorized" else "wrong user name or password"
+            raise AccessDenied(f"{self.url} refuses user {self.username}: {why}")
         if status in {401, 403}:  # RabbitMQ answers 401 also to a user without the needed tag
             raise AccessDenied(f"user {self.username} may not {method} {target}: {reason}")
         if status in NOT_READY:

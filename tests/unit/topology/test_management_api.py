@@ -44,9 +44,15 @@ async def test_a_new_broker_is_accepted(version):
         (web.Response(status=503), BrokerUnreachable, "is not ready: it answers 503"),
         (web.Response(status=302, headers={"Location": "/login"}), NotRabbitMQ, "answers 302"),
         (web.Response(status=401), AccessDenied, "refuses user u: wrong user name or password"),
+        (
+            web.Response(status=401, text='{"error": "not_authorized", "reason": "Not_Authorized"}'),
+            AccessDenied,
+            "refuses user u: wrong user name or password",
+        ),
+        (web.Response(status=401, text='{"reason": "Not management user"}'), AccessDenied, "u: Not management user"),
         (web.Response(status=403, text='{"reason": "no tag"}'), AccessDenied, "u may not GET /api/overview: no tag"),
     ],
-    ids=["other JSON", "HTML", "404", "503", "redirect", "401", "403"],
+    ids=["other JSON", "HTML", "404", "503", "redirect", "401", "wrong login", "no tag", "403"],
 )
 async def test_an_endpoint_that_is_not_a_usable_management_api_is_reported(overview, error, message):
     async with fake_management(overview) as url:
@@ -62,15 +68,19 @@ async def test_an_address_where_no_server_listens_is_reported(url):
 
 
 async def test_a_server_that_does_not_speak_http_is_reported():
-    async def greet(_reader, writer):
+    async def greet(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(b"SSH-2.0-hello\r\n")
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     async with server:
-        with pytest.raises((NotRabbitMQ, BrokerUnreachable)):
+        with pytest.raises(
+            NotRabbitMQ, match="does not speak HTTP as RabbitMQ does; a port with TLS needs https://: "
+        ) as refused:
             await ManagementApi(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "u", "p").wait(0)
+    assert "\n" not in str(refused.value)
 
 
 async def test_a_request_to_a_broker_that_hangs_times_out():
