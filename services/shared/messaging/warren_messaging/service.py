@@ -89,6 +89,8 @@ class Service:
         self._extra_parts: list[Part] = []
         self._startup_checks: list[Callable[[], Awaitable[None]]] = []
         self._shutdown_hooks: list[Callable[[], Awaitable[None]]] = []
+        self._started = False
+        """True from the beginning of a start until everything is closed."""
         self._running: dict[str, Consumer] = {}
         self._parts: dict[asyncio.Task[None], Part] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -224,6 +226,8 @@ class Service:
     async def wait(self) -> None:
         """Wait until a part ends by itself, and raise its error. Only a mistake in the program or its configuration
         ends one: unavailable servers are waited for."""
+        if not self._tasks:
+            raise RuntimeError(f"service {self.name} is not running")
         ended, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
             task.result()
@@ -276,10 +280,13 @@ class Service:
                 raise error
 
     async def _close(self) -> None:
-        for close_resource in self._shutdown_hooks:
-            with suppress(Exception):
-                await close_resource()
-        await self.database.close()
+        try:
+            for close_resource in self._shutdown_hooks:
+                with suppress(Exception):
+                    await close_resource()
+            await self.database.close()
+        finally:
+            self._started = False
 
     def _start_parts(self) -> None:
         for definition in self.consumers:
@@ -328,9 +335,10 @@ class Service:
         return Consumer(self.settings.broker, self.database, processor, settings, self.telemetry)
 
     async def _require_servers(self) -> None:
-        if self._tasks:
+        if self._started:
             raise RuntimeError(f"service {self.name} is running already")
         deadline = asyncio.get_running_loop().time() + self.settings.startup_seconds
+        self._started = True
         try:
             while not await self._servers_available(deadline):  # noqa: ASYNC110 - servers announce nothing
                 await asyncio.sleep(1)

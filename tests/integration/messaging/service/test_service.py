@@ -83,6 +83,17 @@ async def test_a_running_service_is_not_started_again(env: MessagingEnv) -> None
         await env.wait_for_recorded(1)
 
 
+async def test_of_two_starts_at_the_same_time_one_is_refused(env: MessagingEnv) -> None:
+    started = service(env)
+    with pytest.raises(RuntimeError, match="probe is not running"):
+        await started.wait()
+    results = await asyncio.gather(started.__aenter__(), started.__aenter__(), return_exceptions=True)
+    assert sorted(type(each).__name__ for each in results) == ["RuntimeError", "Service"]
+    await announce(started.outbox, CONFIRMED)
+    await env.wait_for_recorded(1)
+    await started.stop()
+
+
 async def test_a_missing_queue_ends_the_start(env: MessagingEnv) -> None:
     async with env.channel() as channel:
         await channel.queue_delete("probe.queue")
