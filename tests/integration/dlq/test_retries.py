@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from services.shared.contracts import Event, EventData
 from services.shared.contracts.orders import OrderCompleted, OrderConfirmed, OrderPaid
@@ -35,16 +35,18 @@ async def test_a_list_shows_what_waits_and_when_the_broker_delivers_it_again(env
         await env.send(codec.encode(PAID))
         await eventually(lambda: len(env.telemetry.failures) == 1)
         await env.send(codec.encode(CONFIRMED), codec.encode(event_of(OrderCompleted(customer="ann"))))
-        await eventually(lambda: len(tries) == 2 and len(env.telemetry.failures) == 4)
+        await eventually(lambda: len(tries) >= 2 and len(env.telemetry.failures) >= 4)
         (waiting,) = (await env.warren("retries", "list", "--json")).documents
         shown = await env.warren("retries", "list", "--queue", "probe.queue", "--reason", "GATEWAY", "--since", "10m")
-        await eventually(lambda: len(tries) == 3)
+        await eventually(lambda: len(tries) > waiting["attempts"])
     assert waiting["queue"] == "probe.queue"
     assert waiting["key"] == str(CONFIRMED.logicalid)
     assert (waiting["event_type"], waiting["subject"]) == ("order.confirmed", str(CONFIRMED.subject))
-    assert (waiting["attempts"], waiting["reason"]) == (2, "TransientError: the gateway is [busy]\x1b")
-    next_attempt = datetime.fromisoformat(waiting["next_attempt_at"]).astimezone(UTC).timestamp()
-    assert -0.5 < tries[2] - next_attempt < 1.5, "three seconds after the second attempt"
+    attempts = waiting["attempts"]  # two, unless the machine was slower than the queue's delay
+    assert (attempts >= 2, waiting["reason"]) == (True, "TransientError: the gateway is [busy]\x1b")
+    last, next_attempt = (datetime.fromisoformat(waiting[name]) for name in ("last_at", "next_attempt_at"))
+    assert next_attempt - last == timedelta(seconds=1.5 * attempts)
+    assert -0.5 < tries[attempts] - next_attempt.timestamp() < 10
     assert "order.confirmed" in shown.out
     assert "TransientError: the gateway is [busy]\\x1b" in shown.out
     assert shown.code == 0
