@@ -19,6 +19,7 @@ from devtools.servers.servers import Servers
 from services.shared.chassis.migrations import ServiceSchema, prepare_database
 from tests.messaging_env import MessagingEnv, eventually
 from warren import cli
+from warren.cli import screen
 from warren_messaging.amqp.connection import BrokerAddress
 
 
@@ -142,6 +143,7 @@ class ParkingLotEnv(MessagingEnv):
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(os, "environ", environment)
+            patch.setattr(screen.out, "width", screen.WIDTH)  # whatever COLUMNS was when a test first imported it
             patch.chdir(self.folder)
             try:
                 code = cli.load(arguments)()

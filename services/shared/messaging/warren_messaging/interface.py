@@ -34,7 +34,8 @@ from warren_messaging.postgres.database import Database, DatabaseAddress
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.postgres.rate_limit import RateLimit
 from warren_messaging.postgres.retention import Retention, RetentionRule, RetentionSettings, by_age
-from warren_messaging.service import Service, run
+from warren_messaging.program import run
+from warren_messaging.service import Service
 from warren_messaging.service_parts import ConsumerDefinition, Part, ReadinessCheck
 from warren_messaging.settings import ServiceSettings, load_settings
 from warren_messaging.telemetry import BreakerState, LogTelemetry, Telemetry, TelemetryFanout

@@ -1,10 +1,12 @@
 """Runs a coroutine, or several services, as a program: signals, exit codes, errors in one line."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from warren_messaging.errors import ConfigurationError, MessagingError
@@ -15,8 +17,23 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class RunnableService(Protocol):
     """A service, as a program runs it."""
 
+    name: str
+
     async def run_until(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, and finish the work in progress."""
+
+
+def run(*services: RunnableService) -> None:
+    """Run services as a program: until SIGTERM or SIGINT, or until one of them fails; then each of them drains.
+
+    Logs to the standard error stream unless logging is configured already. Prints an error as one line. Exits with 0
+    after an orderly stop, 78 for a wrong setting, permission or topology, and 69 if a server that a service needs to
+    start remained unavailable.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # aiormq reports each lost connection with a stack trace; the library logs one line for it.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    run_program("+".join(each.name for each in services), partial(run_all, services))
 
 
 async def run_all(services: Iterable[RunnableService], stop: asyncio.Event) -> None:
@@ -50,16 +67,17 @@ def run_program(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> 
 async def _run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # Not the loop's own handlers: removing them restores the default for a moment, and a SIGTERM that another thread
+    # takes at that moment would end the process.
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     try:
         await main(stop)
     finally:
         # From here on signals are ignored: a second SIGTERM while the interpreter ends would change the exit code of a
-        # process that has stopped in order. The loop restores the default on closing, so its handlers go first.
+        # process that has stopped in order.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         for number in STOP_SIGNALS:
-            loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)  # for threads, which have a signal mask of their own
 
 

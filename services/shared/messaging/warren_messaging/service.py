@@ -11,14 +11,13 @@ Inside a program that runs already (Litestar, FastAPI, plain asyncio) the servic
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, Self, TypeVar
 
 from warren_messaging.amqp.connection import opened
-from warren_messaging.amqp.names import require_name, require_routing_key
+from warren_messaging.amqp.names import require_name
 from warren_messaging.amqp.publisher import Publisher
 from warren_messaging.codec import Codec
 from warren_messaging.consumer.circuit_breaker import CircuitBreaker
@@ -35,8 +34,8 @@ from warren_messaging.outbox.schedule import DueMessageMover
 from warren_messaging.postgres.database import Database
 from warren_messaging.postgres.failures import RetryPolicy
 from warren_messaging.postgres.retention import Retention, RetentionRule, failures, inbox
-from warren_messaging.program import run_all, run_program
-from warren_messaging.service_parts import ConsumerDefinition, Part, ReadinessCheck
+from warren_messaging.program import run
+from warren_messaging.service_parts import ConsumerDefinition, Part, ReadinessCheck, require_event_class
 from warren_messaging.settings import ServiceSettings, load_settings
 from warren_messaging.telemetry import LogTelemetry, Telemetry
 from warren_messaging.transaction import Connection, Transaction
@@ -390,27 +389,9 @@ class Service:
 
     def _register(self, events: Iterable[type[EventData]]) -> None:
         for data in events:
-            if not isinstance(getattr(data, "TYPE", None), str):
-                raise ConfigurationError(
-                    f"service {self.name}: {data!r} is not an event: it has no TYPE. An event is a subclass of"
-                    " EventData with a TYPE such as 'order.placed'"
-                )
-            require_routing_key(data.TYPE)
+            require_event_class(self.name, data)
             if self._events.setdefault(data.TYPE, data) is not data:
                 raise ConfigurationError(
                     f"service {self.name} has two classes of the type {data.TYPE!r}:"
                     f" {self._events[data.TYPE].__qualname__} and {data.__qualname__}"
                 )
-
-
-def run(*services: Service) -> None:
-    """Run services as a program: until SIGTERM or SIGINT, or until one of them fails; then each of them drains.
-
-    Logs to the standard error stream unless logging is configured already. Prints an error as one line. Exits with 0
-    after an orderly stop, 78 for a wrong setting, permission or topology, and 69 if a server that a service needs to
-    start remained unavailable.
-    """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # aiormq reports each lost connection with a stack trace; the library logs one line for it.
-    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
-    run_program("+".join(each.name for each in services), partial(run_all, services))

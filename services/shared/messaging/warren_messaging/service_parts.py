@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from warren_messaging.amqp.names import require_routing_key
+from warren_messaging.errors import ConfigurationError
 from warren_messaging.events import EventData
 from warren_messaging.handlers import Handlers
 from warren_messaging.postgres.failures import RetryPolicy
@@ -40,3 +42,14 @@ class ConsumerDefinition(msgspec.Struct, frozen=True):
     def types(self) -> tuple[str, ...]:
         """The event types with a handler: the routing keys to bind the queue to. A handler of EventData adds none."""
         return tuple(data.TYPE for data in self.handlers if data is not EventData)
+
+
+def require_event_class(service: str, data: object) -> None:
+    """Raise ConfigurationError unless `data` is a class with a TYPE that a broker accepts as a routing key."""
+    kind = getattr(data, "TYPE", None)
+    if not isinstance(kind, str):
+        raise ConfigurationError(
+            f"service {service}: {data!r} is not an event: it has no TYPE. An event is a subclass of EventData with a"
+            " TYPE such as 'order.placed'"
+        )
+    require_routing_key(kind)

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from warren_messaging.command import doctor, migrations, topology
 from warren_messaging.command.load import ServiceNotFound, load_service
 from warren_messaging.errors import ConfigurationError, MessagingError
-from warren_messaging.service import run
+from warren_messaging.program import run
 
 FAILED, WRONG_USAGE = 1, 2
 
