@@ -17,7 +17,7 @@ db = database_fixture("payment", "gateway")
 @pytest.fixture
 async def gateways(db: ServiceDatabase) -> AsyncIterator[list[SimulatedGateway]]:
     """Two processes of the simulated gateway with the same ledger."""
-    gateways = [SimulatedGateway(db.address("gateway"), timeout_seconds=20) for _ in range(2)]
+    gateways = [SimulatedGateway(db.address("gateway"), timeout_seconds=2) for _ in range(2)]
     yield gateways
     for gateway in gateways:
         await gateway.close()
