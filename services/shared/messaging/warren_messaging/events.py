@@ -15,15 +15,18 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 DataT = TypeVar("DataT")
 
-ShortText = Annotated[str, msgspec.Meta(max_length=255)]
+MAX_REFERENCE = 255  # characters
+ShortText = Annotated[str, msgspec.Meta(max_length=MAX_REFERENCE)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 # Trace and priority are AMQP properties too. A value that no broker accepts is refused on reading: an event that
 # inherits it from its cause could not be published.
-Trace = Annotated[str, msgspec.Meta(max_length=256)]
+MAX_TRACE = 256  # characters
+MAX_PRIORITY = 31
+Trace = Annotated[str, msgspec.Meta(max_length=MAX_TRACE)]
 MAX_SEQUENCE = 2**31 - 1
 SequenceNumber = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQUENCE)]
-Priority = Annotated[int, msgspec.Meta(ge=0, le=31)]
+Priority = Annotated[int, msgspec.Meta(ge=0, le=MAX_PRIORITY)]
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from warren_messaging import codec
-from warren_messaging.events import AnyEvent, EventData
+from warren_messaging.events import MAX_PRIORITY, MAX_REFERENCE, MAX_TRACE, AnyEvent, EventData
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
@@ -18,9 +18,6 @@ else:  # the classes are generic only in their stubs
     Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-MAX_PRIORITY = 31
-MAX_TRACE = 256  # characters
-MAX_REFERENCE = 255  # characters
 MAX_EXPIRY_MS = 2**31 - 1  # ms
 MAX_SCHEDULE = timedelta(days=3653)
 """How far from now an event may be scheduled: ten years. A time beyond it is a mistake, such as a wrong unit."""
