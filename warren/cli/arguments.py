@@ -14,6 +14,13 @@ MessageLimit = Annotated[
     int | None, Parameter(help="At most this many messages, oldest first.", validator=validators.Number(gte=1))
 ]
 
+# Filters of recorded failures.
+FailureReason = Annotated[str | None, Parameter(help="Regular expression, matched without regard to case.")]
+FailedSince = Annotated[str | None, Parameter(help="Last failed at or after: 90s, 10m, 2h, 7d, or an ISO time.")]
+FailedBefore = Annotated[str | None, Parameter(help="Last failed before; written like --since.")]
+OrderSubject = Annotated[str | None, Parameter(help="The customer's reference of the order, or its id.")]
+EventType = Annotated[str | None, Parameter(help="Event type, such as order.*")]
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 

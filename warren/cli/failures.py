@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from warren.cli.access import DatabaseAccess
-from warren.cli.arguments import Json, ListLimit, parse_time
+from warren.cli.arguments import (
+    EventType,
+    FailedBefore,
+    FailedSince,
+    FailureReason,
+    Json,
+    ListLimit,
+    OrderSubject,
+    parse_time,
+)
 
 COLOURS = {"parked": "red", "retrying": "yellow", "replayed": "cyan", "dropped": "dim"}
 FailureState = Literal["retrying", "parked", "succeeded", "replayed", "dropped"]
@@ -17,11 +26,11 @@ def failures(
     *,
     service: Annotated[list[str] | None, Parameter(negative="", help="May be repeated; default: all.")] = None,
     state: Annotated[FailureState | None, Parameter(help="The state of the failure.")] = None,
-    since: Annotated[str | None, Parameter(help="Last failed at or after: 90s, 10m, 2h, 7d, or an ISO time.")] = None,
-    until: Annotated[str | None, Parameter(help="Last failed before; written like --since.")] = None,
-    reason: Annotated[str | None, Parameter(help="Regular expression, matched without regard to case.")] = None,
-    order: Annotated[str | None, Parameter(help="The customer's reference of the order, or its id.")] = None,
-    type: Annotated[str | None, Parameter(help="Event type, such as order.*")] = None,  # noqa: A002 - the option's name
+    since: FailedSince = None,
+    until: FailedBefore = None,
+    reason: FailureReason = None,
+    order: OrderSubject = None,
+    type: EventType = None,  # noqa: A002 - the option's name
     limit: ListLimit = 50,
     as_json: Json = False,
     database: DatabaseAccess | None = None,

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from warren.cli.access import BrokerAccess, DatabaseAccess
-from warren.cli.arguments import Json, ListLimit, parse_time
+from warren.cli.arguments import (
+    EventType,
+    FailedBefore,
+    FailedSince,
+    FailureReason,
+    Json,
+    ListLimit,
+    OrderSubject,
+    parse_time,
+)
 
 if TYPE_CHECKING:
     from warren.cli.retry_delays import RetryDelay, WaitingMessage
@@ -33,11 +42,11 @@ def list_(
     queue: Annotated[
         list[str] | None, Parameter(help="payment or payment.queue. May be repeated; default: all.", negative="")
     ] = None,
-    reason: Annotated[str | None, Parameter(help="Regular expression, matched without regard to case.")] = None,
-    since: Annotated[str | None, Parameter(help="Last failed at or after: 90s, 10m, 2h, 7d, or an ISO time.")] = None,
-    until: Annotated[str | None, Parameter(help="Last failed before; written like --since.")] = None,
-    order: Annotated[str | None, Parameter(help="The customer's reference of the order, or its id.")] = None,
-    type: Annotated[str | None, Parameter(help="Event type, such as order.*")] = None,  # noqa: A002 - the option's name
+    reason: FailureReason = None,
+    since: FailedSince = None,
+    until: FailedBefore = None,
+    order: OrderSubject = None,
+    type: EventType = None,  # noqa: A002 - the option's name
     limit: ListLimit = 50,
     as_json: Json = False,
     broker: BrokerAccess | None = None,
