@@ -7,7 +7,7 @@ client while its server is down; a client that reconnects to it in a loop may ev
 import json
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -27,8 +27,10 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
         return _hold(stack, port, host)
 
 
-def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
-    """Return a free port for each purpose: that of the last run if it is still free, else a new one.
+def remembered_ports(
+    file: Path, purposes: Iterable[str], *, preferred: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Return a free port for each purpose: the preferred one, that of the last run, or else a new one.
 
     So noted addresses and reconnecting clients survive a restart.
     """
@@ -36,12 +38,15 @@ def remembered_ports(file: Path, purposes: Iterable[str]) -> dict[str, int]:
     with suppress(OSError, ValueError):  # missing or damaged: all ports are new
         known = json.loads(file.read_text())
     chosen: dict[str, int] = {}
+    preferred = preferred or {}
     # All ports are held until the last is chosen, so that no port is returned twice.
     with ExitStack() as stack:
         for purpose in purposes:
-            port = known.get(purpose, 0)
-            while port < FIRST_PORT or port in chosen.values() or not _hold(stack, port, LOOPBACK):
-                port = _random.randrange(FIRST_PORT, _first_ephemeral_port())
+            port = preferred.get(purpose, 0)
+            if not port or not _hold(stack, port, LOOPBACK):
+                port = known.get(purpose, 0)
+                while port < FIRST_PORT or port in chosen.values() or not _hold(stack, port, LOOPBACK):
+                    port = _random.randrange(FIRST_PORT, _first_ephemeral_port())
             chosen[purpose] = port
     file.write_text(json.dumps(chosen, indent=1) + "\n")
     return chosen

@@ -22,6 +22,8 @@ from devtools.ports import remembered_ports
 from devtools.processes.supervisor import ProcessSpec, Supervisor
 from devtools.servers.credentials import Certificates, load_or_create_secret
 from devtools.servers.endpoints import service_settings
+from devtools.servers.monitoring import Monitoring
+from devtools.servers.server import Server
 from devtools.servers.servers import Servers
 from services.migrate import SCHEMAS
 from services.registry import HTTP_PROCESSES, PROCESSES, QUEUES
@@ -41,7 +43,8 @@ class System:
     """Entering starts everything and waits until every service is ready; leaving stops everything.
 
     `environment` adds settings by process name, or "*" for all. `http_port` 0 takes a free port for the order API. With
-    `fresh` it starts with empty databases and queues. Raises LocalError.
+    `fresh` it starts with empty databases and queues. With `prometheus`, Prometheus scrapes every part of it. Raises
+    LocalError.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class System:
         fresh: bool = False,
         http_port: int = 0,
         environment: Mapping[str, Mapping[str, str]] | None = None,
+        prometheus: bool = False,
     ) -> None:
         self.folder = folder
         self.servers = Servers(folder, report=report, fresh=fresh)
         self.processes = Supervisor(folder / "logs" / "services", on_line)
         self.secrets = folder / "secrets"
         self._report = report or ProgressReport(quiet=True)
+        self.monitoring = Monitoring(folder, self._report, fresh=fresh) if prometheus else None
         self._http_port = http_port
         self._environment = environment or {}
         self._ports: dict[str, int] = {}
@@ -77,6 +82,8 @@ class System:
 
     def start(self) -> None:
         self._topologies = topology.load(TOPOLOGY)
+        if self.monitoring:
+            self.monitoring.prepare()
         self.servers.start()
         purposes = [*HTTP_PROCESSES, "mail", "sms", *map(_metrics, PROCESSES)]
         self._ports = remembered_ports(self.folder / "http-ports.json", purposes)
@@ -88,34 +95,45 @@ class System:
             self.processes.start(self._sinks())
             for name in PROCESSES:
                 self.processes.start(self.process(name))
+            if self.monitoring:
+                self.monitoring.start(self.servers, {name: self._ports[_metrics(name)] for name in PROCESSES}, VHOST)
             self._wait_until_ready()
 
     def stop(self) -> None:
         """Stop the services, which finish their work in progress, then the servers."""
         self.processes.stop_all()
+        if self.monitoring:
+            self.monitoring.stop()
         if hasattr(self.servers, "broker"):
             self.servers.stop()
 
     def check(self) -> None:
         """Raises LocalError if a service or a server has ended unexpectedly."""
         self.processes.check()
-        self.servers.check()
+        for server in self._servers:
+            if failure := server.failure():
+                raise failure
 
     def watch(self, announce: Callable[[str], None], changed: Callable[[], None]) -> RestartWatch:
         """Return the watch that restarts services and servers that end unexpectedly."""
-        parts: dict[str, WatchedPart] = {server.name: server for server in self.servers.all}
+        parts: dict[str, WatchedPart] = {server.name: server for server in self._servers}
         parts |= {name: ServicePart(self.processes, name) for name in self.processes.names}
         return RestartWatch(parts, self.folder, announce, changed)
 
     @property
     def names(self) -> list[str]:
         """The names of all servers and services, running or not."""
-        return [*(server.name for server in self.servers.all), *self.processes.names]
+        return [*(server.name for server in self._servers), *self.processes.names]
 
     @property
     def pids(self) -> dict[str, int]:
         """The process ids of running servers and services, by name."""
-        return self.servers.pids | self.processes.pids
+        servers = {server.name: server.pid for server in self._servers if server.pid is not None}
+        return servers | self.processes.pids
+
+    @property
+    def _servers(self) -> list[Server]:
+        return [*self.servers.all, *(self.monitoring.all if self.monitoring else ())]
 
     @property
     def urls(self) -> dict[str, str]:
@@ -130,6 +148,7 @@ class System:
             "AMQP": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
             "PostgreSQL": database.url(),
             "RabbitMQ": broker.management_url,
+            **({"Prometheus": self.monitoring.prometheus.api.url} if self.monitoring else {}),
         } | {f"{METRICS}{name}": f"{self.metrics_url(name)}/metrics" for name in PROCESSES}
 
     def url(self, process: str) -> str:

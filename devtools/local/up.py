@@ -20,7 +20,7 @@ COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_
 _out = Console(highlight=False, emoji=False, soft_wrap=True)
 
 
-def run(port: int, *, fresh: bool, quiet: bool) -> None:
+def run(port: int, *, fresh: bool, quiet: bool, prometheus: bool = True) -> None:
     """Run until Ctrl-C or `warren down`."""
     with sigterm_as_interrupt(), Instance("up") as instance:
         other = port + 10 if port < 65000 else PORT
@@ -35,6 +35,7 @@ def run(port: int, *, fresh: bool, quiet: bool) -> None:
             fresh=fresh,
             http_port=port,
             on_line=None if quiet else lines,
+            prometheus=prometheus,
             environment={"shipping": {"WARREN_PREPARATION_SECONDS": "5"}},  # time to type `order cancel`
         ) as system:
 

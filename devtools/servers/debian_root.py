@@ -1,8 +1,8 @@
-"""A private Debian root with RabbitMQ and PostgreSQL; nothing is installed on this machine.
+"""Private Debian roots with the servers; nothing is installed on this machine.
 
 Packages of Debian's `forky` suite are downloaded and unpacked. Maintainer scripts do not run; this module does the few
-necessary parts of their work. The root is built once per machine and recipe in a temporary folder and then renamed, so
-that an existing root is complete.
+necessary parts of their work. A root is built once per machine and recipe in a temporary folder and then renamed, so
+that an existing root is complete. Prometheus has a root of its own: only `warren up` and the tests of rules need it.
 """
 
 import fcntl
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from devtools.errors import MachineError, RootError
@@ -24,9 +25,7 @@ from devtools.servers import apt
 from warren.progress import ProgressReport, ProgressStep
 
 SUITE = "forky"
-SERVERS = ("rabbitmq-server", "postgresql-18")
-BASE_PACKAGES = ("dash", "bash", "coreutils", "sed", "grep", "mawk", "base-files", "libc-bin", "netbase")
-RECIPE = 2  # increase it when the fix-ups below change
+VERSION = 2  # increase it when the fix-ups below change
 # Dependencies of maintainer scripts and command lines, which no server process loads.
 NOT_UNPACKED = re.compile(
     r"(perl|perl-modules|libperl|systemd|locales|libc-l10n|debconf|adduser|passwd|login|ucf|postgresql-common|"
@@ -38,13 +37,37 @@ SPACE_NEEDED = 600 * 2**20  # bytes, for packages and unpacked files together
 MIN_RABBITMQ_VERSION = (4, 3, 1)
 
 
-def debian_root(report: ProgressReport) -> Path:
-    """Return the root's folder; builds it first if it is missing (about 10 seconds, a download of 120 MB).
+@dataclass(frozen=True)
+class RootRecipe:
+    """The packages of a root, which name it."""
+
+    content: str
+    servers: tuple[str, ...]
+    base: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Differs for other packages, another version of this module and, because of /etc/passwd, another user."""
+        text = f"{VERSION} {SUITE} {self.servers} {self.base} {os.getuid()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+SERVERS = RootRecipe(
+    "RabbitMQ and PostgreSQL",
+    ("rabbitmq-server", "postgresql-18"),
+    ("dash", "bash", "coreutils", "sed", "grep", "mawk", "base-files", "libc-bin", "netbase"),
+)
+"""A download of 120 MB, 200 MB unpacked, about 10 seconds."""
+MONITORING = RootRecipe("Prometheus", ("prometheus", "promtool", "prometheus-postgres-exporter"), ("coreutils",))
+"""A download of 50 MB, 200 MB unpacked, about 5 seconds."""
+
+
+def debian_root(report: ProgressReport, recipe: RootRecipe = SERVERS) -> Path:
+    """Return the root's folder; builds it first if it is missing.
 
     Of several callers, one builds and the others wait. Raises MachineError or RootError.
     """
-    key = hashlib.sha256(f"{RECIPE} {SUITE} {SERVERS} {BASE_PACKAGES} {os.getuid()}".encode()).hexdigest()[:10]
-    root = roots_dir() / f"{SUITE}-{key}"  # one per user, because of /etc/passwd
+    root = roots_dir() / f"{SUITE}-{recipe.key}"
     if root.is_dir():
         return root
     if sys.platform != "linux":
@@ -56,22 +79,23 @@ def debian_root(report: ProgressReport) -> Path:
         roots_dir().mkdir(parents=True, exist_ok=True)
         with _locked(root.with_suffix(".lock")):
             if not root.is_dir():
-                _build(root, report)
+                _build(root, report, recipe)
     except OSError as error:
         raise RootError(f"{roots_dir()} cannot be written: {error}. Name another folder in WARREN_CACHE.") from error
     return root
 
 
-def _build(root: Path, report: ProgressReport) -> None:
+def _build(root: Path, report: ProgressReport, recipe: RootRecipe) -> None:
     for leftover in root.parent.glob(f"{root.name}.building-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     _require_space(root.parent)
     build_dir = Path(tempfile.mkdtemp(prefix=f"{root.name}.building-", dir=root.parent))
     try:
-        with report.step("Downloading RabbitMQ and PostgreSQL from Debian") as step:
-            archives = apt.download(SUITE, (*SERVERS, *BASE_PACKAGES), build_dir / "apt", step)
-            _require_version(archives)
-        with report.step("Unpacking them into a private root") as step:
+        with report.step(f"Downloading {recipe.content} from Debian") as step:
+            archives = apt.download(SUITE, (*recipe.servers, *recipe.base), build_dir / "apt", step)
+            if recipe is SERVERS:
+                _require_version(archives)
+        with report.step(f"Unpacking {recipe.content} into a private root") as step:
             _unpack(archives, build_dir / "root", step)
             _finish(build_dir / "root")
         (build_dir / "root").rename(root)
@@ -130,7 +154,7 @@ def _unpack_one(archive: Path, root: Path) -> None:
 
 
 def _finish(root: Path) -> None:
-    """Do the work of maintainer scripts that the two servers need."""
+    """Do the work of maintainer scripts that the servers need."""
     for folder in NOT_KEPT:
         shutil.rmtree(root / folder, ignore_errors=True)
     for folder in ("dev", "proc", "tmp", "run", "etc", "instances"):
@@ -149,5 +173,5 @@ def _finish(root: Path) -> None:
         if not program.is_symlink() and program.stat().st_mode & 0o6000:
             program.chmod(program.stat().st_mode & 0o0777)
     awk = root / "usr" / "bin" / "awk"
-    if not awk.exists():
+    if awk.with_name("mawk").exists() and not awk.exists():
         awk.symlink_to("mawk")

@@ -1,7 +1,8 @@
-"""The runtime of a server: a Docker container, or a sandbox in the private Debian root.
+"""The runtime of a server: a Docker container, or a sandbox in a private Debian root.
 
-RabbitMQ runs in a container if a Docker daemon has its image or can pull it, else in the sandbox. PostgreSQL runs in
-the sandbox, and in a container only if no root can be built. `WARREN_SERVERS=docker` or `debian` decides for both.
+RabbitMQ runs in a container if a Docker daemon has its image or can pull it, else in the sandbox. PostgreSQL and
+Prometheus run in the sandbox, and in a container only if no root can be built. `WARREN_SERVERS=docker` or `debian`
+decides for all.
 """
 
 import os
@@ -13,14 +14,17 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from devtools.errors import LocalError, MachineError, RootError, ServerError
-from devtools.servers.container import Container, docker
-from devtools.servers.debian_root import debian_root
+from devtools.servers.container import Container, ServerImage, docker
+from devtools.servers.debian_root import MONITORING, debian_root
 from devtools.servers.sandbox import Sandbox
 from warren.progress import ProgressReport
 
-BROKER_IMAGE = "rabbitmq:4.3-management"
-DATABASE_IMAGE = "postgres:18"
-VOLUME_PATHS = {BROKER_IMAGE: "/var/lib/rabbitmq", DATABASE_IMAGE: "/var/lib/postgresql"}
+BROKER_IMAGE = ServerImage("rabbitmq:4.3-management", "/var/lib/rabbitmq")
+DATABASE_IMAGE = ServerImage("postgres:18", "/var/lib/postgresql")
+PROMETHEUS_IMAGE = ServerImage("prom/prometheus:v3.5.3", "/prometheus", "65534:65534", host_network=True)
+EXPORTER_IMAGE = ServerImage(
+    "prometheuscommunity/postgres-exporter:v0.19.1", "/data", "65534:65534", "postgres_exporter", host_network=True
+)
 PROBE_LIMIT = 10.0  # seconds; a running daemon answers within 0.1, on a busy machine within a few
 PULL_LIMIT = 300.0  # seconds
 
@@ -53,6 +57,12 @@ class ServerRuntime(Protocol):
     def run(self, argv: Sequence[str], env: Mapping[str, str], time_limit: float = 60.0) -> str:
         """Run a command and return its standard output. Raises ServerError if it fails."""
 
+    def run_once(self, argv: Sequence[str], files: Mapping[str, bytes], time_limit: float = 60.0) -> str:
+        """Run a command while no server runs, in a folder with `files`, and return its standard output.
+
+        The names of the files are relative paths. Raises ServerError if the command fails.
+        """
+
     def erase(self) -> None:
         """Delete all data of a stopped server."""
 
@@ -67,13 +77,7 @@ def choose_runtimes(
 
     Raises LocalError for an unknown value of `WARREN_SERVERS`, MachineError or RootError if no runtime is possible.
     """
-    forced = environ.get("WARREN_SERVERS", "")
-    if forced not in {"", "docker", "debian"}:
-        raise LocalError(f"WARREN_SERVERS is {forced!r}; it may be docker, debian or empty.")
-    with_docker = forced != "debian" and _docker_answers()
-    if forced == "docker" and not with_docker:
-        raise MachineError("WARREN_SERVERS asks for Docker, but no Docker daemon answers. Start it, or unset that.")
-
+    forced, with_docker = _choice(environ)
     broker: ServerRuntime | None = None
     if with_docker:
         try:
@@ -99,6 +103,35 @@ def choose_runtimes(
     return broker, postgres
 
 
+def monitoring_runtimes(
+    instance_dir: Path, report: ProgressReport, environ: Mapping[str, str] = os.environ
+) -> tuple[ServerRuntime, ServerRuntime]:
+    """Choose runtimes of Prometheus and of PostgreSQL's exporter, as `choose_runtimes` does for PostgreSQL."""
+    forced, with_docker = _choice(environ)
+    if forced != "docker":
+        try:
+            root = debian_root(report, MONITORING)
+            return Sandbox(root, instance_dir, "prometheus"), Sandbox(root, instance_dir, "postgres-exporter")
+        except (MachineError, RootError):
+            if not with_docker:
+                raise
+    return (
+        _container(instance_dir, "prometheus", PROMETHEUS_IMAGE, report),
+        _container(instance_dir, "postgres-exporter", EXPORTER_IMAGE, report),
+    )
+
+
+def _choice(environ: Mapping[str, str]) -> tuple[str, bool]:
+    """Return the value of `WARREN_SERVERS`, and whether Docker can be used. Raises LocalError or MachineError."""
+    forced = environ.get("WARREN_SERVERS", "")
+    if forced not in {"", "docker", "debian"}:
+        raise LocalError(f"WARREN_SERVERS is {forced!r}; it may be docker, debian or empty.")
+    with_docker = forced != "debian" and _docker_answers()
+    if forced == "docker" and not with_docker:
+        raise MachineError("WARREN_SERVERS asks for Docker, but no Docker daemon answers. Start it, or unset that.")
+    return forced, with_docker
+
+
 def _docker_answers() -> bool:
     if shutil.which("docker") is None:
         return False
@@ -109,13 +142,13 @@ def _docker_answers() -> bool:
         return False
 
 
-def _container(instance_dir: Path, name: str, image: str, report: ProgressReport) -> Container:
+def _container(instance_dir: Path, name: str, image: ServerImage, report: ProgressReport) -> Container:
     """Return a container. Raises ServerError if its image is missing and cannot be pulled."""
-    if not docker("image", "ls", "--quiet", image).strip():
-        with report.step(f"Pulling {image}"):
-            docker("pull", "--quiet", image, time_limit=PULL_LIMIT)
-    return Container(instance_dir, name, image, VOLUME_PATHS[image])
+    if not docker("image", "ls", "--quiet", image.name).strip():
+        with report.step(f"Pulling {image.name}"):
+            docker("pull", "--quiet", image.name, time_limit=PULL_LIMIT)
+    return Container(instance_dir, name, image)
 
 
 def _describe(runtime: ServerRuntime) -> str:
-    return f"Docker image {runtime.image}" if isinstance(runtime, Container) else "private Debian root"
+    return f"Docker image {runtime.image.name}" if isinstance(runtime, Container) else "private Debian root"

@@ -1,4 +1,4 @@
-"""Runs one server inside the private Debian root.
+"""Runs one server inside a private Debian root.
 
 The root is shared, and read-only for servers. A server's own files are in the instance's folder, which the server sees
 as `/instances/<key>`. Where mounts are forbidden, that path is a real folder of the root instead.
@@ -75,6 +75,15 @@ class Sandbox:
             raise ServerError(f"{' '.join(argv)} failed with exit code {process.returncode}.", text)
         return output.decode(errors="replace")
 
+    def run_once(self, argv: Sequence[str], files: Mapping[str, bytes], time_limit: float = 60.0) -> str:
+        self.erase()
+        try:
+            for name, content in files.items():
+                self._write(name, content)
+            return self.run(argv, {}, time_limit)
+        finally:
+            self.erase()
+
     def erase(self) -> None:
         shutil.rmtree(self._outside, ignore_errors=True)
         self._make_folder()
@@ -103,6 +112,9 @@ class Sandbox:
 
     def _write(self, name: str, content: bytes) -> None:
         """Write a file that only the server's user may read."""
+        for folder in reversed(PurePosixPath(name).parents[:-1]):
+            (self._outside / folder).mkdir(mode=0o700, exist_ok=True)
+            self._chown_to_server(self._outside / folder)
         partial = self._outside / f"{name}.partial"
         partial.unlink(missing_ok=True)
         partial.touch(mode=0o600)

@@ -59,12 +59,6 @@ class Servers:
         stop_all(self.all)
         self._release()
 
-    def check(self) -> None:
-        """Raises ServerError if a server has ended unexpectedly."""
-        for server in self.all:
-            if failure := server.failure():
-                raise failure
-
     def _release(self) -> None:
         for server in self.all:
             server.release()

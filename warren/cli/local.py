@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PORT = 8080
 RESTART_LIMIT = 240.0  # seconds; more than the 180 that PostgreSQL and RabbitMQ have to start
 METRICS = "metrics of "  # prefix of a process in the `urls` of the instance's state
-LOG_NAMES = {"postgres": "PostgreSQL", "rabbitmq": "RabbitMQ"}
+LOG_NAMES = {"postgres": "PostgreSQL", "rabbitmq": "RabbitMQ", "prometheus": "Prometheus"}
 
 
 def up(
@@ -30,6 +30,7 @@ def up(
     ] = PORT,
     fresh: Annotated[bool, Parameter(negative="", help="Start with empty databases and queues.")] = False,
     quiet: Annotated[bool, Parameter(negative="", help="Do not show the services' logs.")] = False,
+    prometheus: Annotated[bool, Parameter(help="Run Prometheus, at port 9090 if that is free.")] = True,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C, or until `warren down` in another terminal.
 
@@ -44,7 +45,7 @@ def up(
     """
     from devtools.local.up import run
 
-    run(port, fresh=fresh, quiet=quiet)
+    run(port, fresh=fresh, quiet=quiet, prometheus=prometheus)
 
 
 def down() -> None:
