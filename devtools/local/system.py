@@ -147,8 +147,8 @@ class System:
             "sent mail and SMS": f"http://127.0.0.1:{self._ports['sms']}/messages",
             "AMQP": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
             "PostgreSQL": database.url(),
-            "RabbitMQ": broker.management_url,
             **({"Prometheus": self.monitoring.prometheus.api.url} if self.monitoring else {}),
+            "RabbitMQ": broker.management_url,
         } | {f"{METRICS}{name}": f"{self.metrics_url(name)}/metrics" for name in PROCESSES}
 
     def url(self, process: str) -> str:
