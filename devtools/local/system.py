@@ -43,8 +43,8 @@ class System:
     """Entering starts everything and waits until every service is ready; leaving stops everything.
 
     `environment` adds settings by process name, or "*" for all. `http_port` 0 takes a free port for the order API. With
-    `fresh` it starts with empty databases and queues. With `prometheus`, Prometheus scrapes every part of it. Raises
-    LocalError.
+    `fresh` it starts with empty databases and queues. With `traces` the services send all spans to a trace store beside
+    the sinks, with `prometheus` Prometheus scrapes every part. Raises LocalError.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class System:
         on_line: Callable[[str, str], None] | None = None,
         fresh: bool = False,
         http_port: int = 0,
+        traces: bool = False,
         environment: Mapping[str, Mapping[str, str]] | None = None,
         prometheus: bool = False,
     ) -> None:
@@ -65,6 +66,7 @@ class System:
         self._report = report or ProgressReport(quiet=True)
         self.monitoring = Monitoring(folder, self._report, fresh=fresh) if prometheus else None
         self._http_port = http_port
+        self._traces = traces
         self._environment = environment or {}
         self._ports: dict[str, int] = {}
         self._topologies: list[broker_topology.LoadedTopology] = []
@@ -85,7 +87,7 @@ class System:
         if self.monitoring:
             self.monitoring.prepare()
         self.servers.start()
-        purposes = [*HTTP_PROCESSES, "mail", "sms", *map(_metrics, PROCESSES)]
+        purposes = [*HTTP_PROCESSES, "mail", "sms", "traces", *map(_metrics, PROCESSES)]
         self._ports = remembered_ports(self.folder / "http-ports.json", purposes)
         if self._http_port:
             self._ports["order-api"] = self._http_port
@@ -145,6 +147,7 @@ class System:
             "stock": f"{self.url('inventory')}/stock",
             "audit": f"{self.url('audit')}/audit/events",
             "sent mail and SMS": f"http://127.0.0.1:{self._ports['sms']}/messages",
+            **({"traces": f"{self.traces_url}/api/services"} if self._traces else {}),
             "AMQP": f"amqps://{broker.host}:{broker.amqps_port}/{VHOST}",
             "PostgreSQL": database.url(),
             **({"Prometheus": self.monitoring.prometheus.api.url} if self.monitoring else {}),
@@ -158,6 +161,11 @@ class System:
     def metrics_url(self, process: str) -> str:
         """Return the base URL of /livez, /readyz and /metrics of a process."""
         return f"http://127.0.0.1:{self._ports[_metrics(process)]}"
+
+    @property
+    def traces_url(self) -> str:
+        """The base URL of the trace store, which takes OTLP over HTTP and answers Jaeger's query API."""
+        return f"http://127.0.0.1:{self._ports['traces']}"
 
     def broker_login(self, user: str) -> tuple[str, str]:
         """Return name and password of a user of the topology."""
@@ -185,6 +193,12 @@ class System:
             broker=f"{broker.host}:{broker.amqps_port}/{VHOST}",
         )
         settings["WARREN_METRICS_PORT"] = str(self._ports[_metrics(name)])
+        if self._traces:
+            settings |= {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": self.traces_url,
+                "OTEL_TRACES_SAMPLER_ARG": "1",  # every trace
+                "OTEL_BSP_SCHEDULE_DELAY": "500",  # milliseconds: `warren trace` follows an order at once
+            }
         if name in self._ports:
             # `local` trusts the user that a request names; on loopback only.
             settings |= {"WARREN_HTTP_PORT": str(self._ports[name]), "WARREN_AUTH": "local"}
@@ -211,6 +225,8 @@ class System:
     def _sinks(self) -> ProcessSpec:
         certificate = Certificates(self.folder / "certificates").server("mail")
         arguments = ["--mail-port", str(self._ports["mail"]), "--sms-port", str(self._ports["sms"])]
+        if self._traces:
+            arguments += ["--traces-port", str(self._ports["traces"])]
         arguments += ["--folder", str(self.folder / "sent")]
         arguments += ["--certificate", str(certificate.chain_file), "--key", str(certificate.key_file)]
         return ProcessSpec("sinks", [sys.executable, "-m", "warren.sinks", *arguments], {}, CHECKOUT)

@@ -34,6 +34,7 @@ def run(port: int, *, fresh: bool, quiet: bool, prometheus: bool = True) -> None
             report=report,
             fresh=fresh,
             http_port=port,
+            traces=True,
             on_line=None if quiet else lines,
             prometheus=prometheus,
             environment={"shipping": {"WARREN_PREPARATION_SECONDS": "5"}},  # time to type `order cancel`

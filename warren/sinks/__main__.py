@@ -1,9 +1,10 @@
-"""The mail sink and the SMS sink as one program, for demos and tests.
+"""The mail sink, the SMS sink and the trace store as one program, for demos and tests.
 
-    python -m warren.sinks --mail-port 2525 --sms-port 8025 --folder /some/folder
+    python -m warren.sinks --mail-port 2525 --sms-port 8025 --traces-port 4318 --folder /some/folder
 
 GET /messages on the SMS port lists the mails and text messages received since the start; the folder stores them as JSON
-lines. Exits with 0 on SIGTERM and SIGINT.
+lines. The trace store is the value of OTEL_EXPORTER_OTLP_ENDPOINT, answers Jaeger's query API, and keeps the newest
+traces in 64 MiB of memory. Exits with 0 on SIGTERM and SIGINT.
 """
 
 import argparse
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--host", default=LOOPBACK, help="the address to listen on; default: %(default)s")
     parser.add_argument("--mail-port", type=int, default=0, help="0, the default, takes any free port")
     parser.add_argument("--sms-port", type=int, default=0, help="0, the default, takes any free port")
+    parser.add_argument("--traces-port", type=int, help="of the trace store; 0 takes a free one; default: no store")
     parser.add_argument("--folder", type=Path, help="where mails.jsonl and sms.jsonl are written")
     parser.add_argument("--certificate", type=Path, help="PEM chain; with --key, mail is taken after STARTTLS only")
     parser.add_argument("--key", type=Path)
@@ -46,12 +48,14 @@ def main() -> None:
             host=options.host,
             mail_port=options.mail_port,
             sms_port=options.sms_port,
+            traces_port=options.traces_port,
             folder=options.folder,
             tls=tls,
             sms_tls=options.sms_tls,
         ) as sinks:
             started = datetime.now(UTC).strftime("%H:%M:%S.%f")[:12]
-            where = f"mail at {sinks.mail.host}:{sinks.mail.port}, SMS and listing at {sinks.sms.url}"
+            traces = "" if sinks.traces is None else f"traces at {sinks.traces.url}, "
+            where = f"mail at {sinks.mail.host}:{sinks.mail.port}, {traces}SMS and listing at {sinks.sms.url}"
             print(f"{started} {'sinks':<12} {where}", flush=True)
             stop.wait()
     except OSError as error:

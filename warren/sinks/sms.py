@@ -8,13 +8,13 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
 
+from warren.sinks.http_server import SinkHandler, SinkServer
 from warren.sinks.sink import LOOPBACK, TEMPORARY_REFUSALS, Sink
 
 MAX_BODY = 64 * 1024  # bytes
@@ -67,20 +67,11 @@ class SmsSink(Sink[ReceivedSms]):
         class Handler(_Handler):
             owner = sink
 
-        self._server = _Listener((self.host, self.port), Handler)
-        if self._tls is not None:
-            # The handshake runs on the thread of its connection, so that a silent client blocks no other.
-            self._server.socket = self._tls.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self.port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="sms sink", daemon=True)
-        self._thread.start()
+        self._server = SinkServer(self.host, self.port, Handler, self._tls)
+        self.port = self._server.port
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
 
     def listing(self) -> dict[str, object]:
         return {"sms": self.messages} | {name: read() for name, read in self._more_lists.items()}
@@ -103,47 +94,24 @@ class SmsSink(Sink[ReceivedSms]):
         return 201
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(SinkHandler):
     owner: SmsSink
-    protocol_version = "HTTP/1.1"
-    timeout = 30
-    # A response is small: Nagle's algorithm would only delay it.
-    disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the standard library's name
         path = urlsplit(self.path).path
         if path == "/messages":
-            self._respond(200, self.owner.listing())
+            self.respond(200, self.owner.listing())
         elif path == "/":
-            self._respond(200, {"service": "Warren's mail and SMS sinks", "messages": "/messages"})
+            self.respond(200, {"service": "Warren's mail and SMS sinks", "messages": "/messages"})
         else:
-            self._respond(404, {"detail": "see /messages"})
+            self.respond(404, {"detail": "see /messages"})
 
-    def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > MAX_BODY:
-            self.close_connection = True
-            self._respond(413, {"detail": f"send at most {MAX_BODY} bytes and say how many"})
-            return
-        body = self.rfile.read(int(length))
-        if urlsplit(self.path).path != "/messages":
-            self._respond(404, {"detail": "see /messages"})
-            return
-        status = self.owner.take(body, self.headers.get("Idempotency-Key"))
-        self._respond(status, {"status": status})
-
-    def _respond(self, status: int, content: object) -> None:
-        body = msgspec.json.encode(content)
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Logs no requests."""
-
-
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
+    def do_POST(self) -> None:  # noqa: N802
+        body = self.read_body(MAX_BODY)
+        if body is None:
+            self.respond(413, {"detail": f"send at most {MAX_BODY} bytes and say how many"})
+        elif urlsplit(self.path).path != "/messages":
+            self.respond(404, {"detail": "see /messages"})
+        else:
+            status = self.owner.take(body, self.headers.get("Idempotency-Key"))
+            self.respond(status, {"status": status})
