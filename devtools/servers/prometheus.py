@@ -4,6 +4,7 @@ Rules and targets are read when it starts: a restart takes their changes.
 """
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from devtools.errors import ServerError
 from devtools.ports import LOOPBACK, remembered_ports
 from devtools.servers.runtime import ServerRuntime, monitoring_runtimes
 from devtools.servers.server import Server
@@ -60,7 +62,28 @@ class Prometheus(Server):
         self._jobs = [*jobs, ScrapeJob("prometheus", {f"{LOOPBACK}:{port}": {}})]
         self._rules = list(rules)
         self._labels = dict(labels or {})
-        self._interval = interval
+        self._duration = f"{round(interval * 1000)}ms"
+
+    def wait_until_up(self, seconds: float = 60.0) -> None:
+        """Wait until the last scrape of every target succeeded, at least 5 s from the start.
+
+        Raises ServerError with the targets of which it did not.
+        """
+        deadline = time.monotonic() + seconds
+        while down := self._down():
+            if time.monotonic() > deadline:
+                raise ServerError(f"Prometheus could not scrape within {seconds:.0f} s: {'; '.join(down)}")
+            time.sleep(0.1)
+
+    def _down(self) -> list[str]:
+        found = {(one["labels"]["job"], one["labels"]["instance"]): one for one in self.api.targets()}
+        down = []
+        for job in self._jobs:
+            for address in job.targets:
+                one = found.get((job.name, address), {"health": "unknown", "lastError": ""})
+                if one["health"] != "up":
+                    down.append(f"{job.name} at {address} ({one['lastError'] or 'no scrape yet'})")
+        return down
 
     def _prepare_command(self) -> list[str]:
         rules = {f"rules/{file.name}": file.read_bytes() for file in rule_files(self._rules)}
@@ -78,9 +101,8 @@ class Prometheus(Server):
         return self._runtime.launch(argv, {}, files, [self.port])
 
     def _configuration(self, rules: Sequence[str]) -> str:
-        interval = f"{round(self._interval * 1000)}ms"
         content = {
-            "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+            "global": dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), self._duration),
             "rule_files": [str(self._runtime.file(name)) for name in rules],
             "scrape_configs": [self._scrape_config(job) for job in self._jobs],
         }

@@ -44,6 +44,17 @@ def test_a_later_version_may_need_more_ports(tmp_path: Path) -> None:
     assert second["b"] != first["a"]
 
 
+def test_a_preferred_port_is_taken_whenever_it_is_free(tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        preferred = {"b": listener.getsockname()[1]}
+        instead = remembered_ports(file, ["a", "b"], preferred=preferred)
+        assert instead["b"] >= 20000
+        assert instead["b"] != preferred["b"]
+        assert remembered_ports(file, ["a", "b"], preferred=preferred) == instead
+    assert remembered_ports(file, ["a", "b"], preferred=preferred) == instead | preferred
+
+
 def test_a_damaged_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "ports.json").write_text('{"a": ')
     assert remembered_ports(tmp_path / "ports.json", ["a"])["a"] >= 20000
