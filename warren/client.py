@@ -70,6 +70,17 @@ def default_audit_url() -> str | None:
     return url and url.removesuffix("/audit/events")
 
 
+def default_traces_url(orders_url: str | None = None) -> str | None:
+    """Return $WARREN_TRACES_URL, else the trace store of the running `warren up`.
+
+    None if `orders_url` or $WARREN_URL names another system.
+    """
+    if url := os.environ.get("WARREN_TRACES_URL"):
+        return url.rstrip("/")
+    url = None if orders_url or os.environ.get("WARREN_URL") else _running("traces")
+    return url and url.removesuffix("/api/services")
+
+
 def _running(name: str) -> str | None:
     instance = running_instance()
     state = None if instance is None else instance.state
@@ -163,11 +174,14 @@ class _OrderPage(msgspec.Struct):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """One event about an order."""
+    """One event about an order. Times are of ISO 8601."""
 
     time: str
     type: str
     source: str
+    id: str = ""
+    traceparent: str | None = None
+    """The trace context in which the event was announced."""
 
 
 class _Recorded(msgspec.Struct):

@@ -1,0 +1,95 @@
+"""The spans of an order's traces, as `warren trace` reads them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from warren.jaeger import JaegerSpan, JaegerTrace
+
+REDRIVE_EXCHANGE = "redrive.exchange"
+DATABASE_TAGS = ("db.system.name", "db.system")
+
+
+class OrderSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """A span; times are microseconds since 1970."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    service: str
+    name: str
+    start: int
+    end: int
+    tags: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """`publish` and `process` of a message, `request` to a service, `call` of a service, or `other`."""
+        operation = self.tags.get("messaging.operation.name")
+        if operation in {"publish", "process"}:
+            return str(operation)
+        if operation is not None or any(tag in self.tags for tag in DATABASE_TAGS):
+            return "other"
+        return {"server": "request", "client": "call"}.get(self.tags.get("span.kind", ""), "other")
+
+    @property
+    def destination(self) -> list[str]:
+        """Exchange and routing key, and for a consumer the queue unless it equals the routing key."""
+        return self.text("messaging.destination.name").split(":")
+
+    @property
+    def queue(self) -> str | None:
+        return self.destination[-1] if self.kind == "process" else None
+
+    @property
+    def routing_key(self) -> str:
+        """That of an event is its type, that of a replay the queue."""
+        parts = self.destination
+        return parts[1] if len(parts) > 1 else parts[0]
+
+    @property
+    def message_id(self) -> str:
+        return self.text("messaging.message.id")
+
+    @property
+    def is_replay(self) -> bool:
+        return self.kind == "publish" and self.destination[0] == REDRIVE_EXCHANGE
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.tags.get("error"))
+
+    @property
+    def outcome(self) -> str | None:
+        """`retried`, `parked`, `released` or `repeated` for a delivery, `failed` for anything else that failed."""
+        return self.text("warren.outcome") or ("failed" if self.failed else None)
+
+    @property
+    def reason(self) -> str | None:
+        return self.text("otel.status_description") or self.text("error.type") or None
+
+    def text(self, tag: str) -> str:
+        value = self.tags.get(tag, "")
+        return value if isinstance(value, str) else str(value)
+
+
+def order_spans(traces: Iterable[JaegerTrace]) -> list[OrderSpan]:
+    """Return the spans of the traces by start time."""
+    found = [_span(trace, span) for trace in traces for span in trace.spans]
+    return sorted(found, key=lambda span: (span.start, span.end, span.span_id))
+
+
+def _span(trace: JaegerTrace, span: JaegerSpan) -> OrderSpan:
+    parents = [each.span_id for each in span.references or () if each.ref_type == "CHILD_OF"]
+    process = trace.processes.get(span.process_id)
+    return OrderSpan(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_id=parents[0] if parents else None,
+        service="?" if process is None else process.service_name,
+        name=span.operation_name,
+        start=span.start_time,
+        end=span.start_time + span.duration,
+        tags={tag.key: tag.value for tag in span.tags or ()},
+    )
