@@ -38,6 +38,7 @@ from warren_messaging.program import run
 from warren_messaging.service_parts import ConsumerDefinition, Part, ReadinessCheck, require_event_class
 from warren_messaging.settings import ServiceSettings, load_settings
 from warren_messaging.telemetry import LogTelemetry, Telemetry
+from warren_messaging.tracing import without_span
 from warren_messaging.transaction import Connection, Transaction
 
 T = TypeVar("T", bound=Transaction)
@@ -305,7 +306,7 @@ class Service:
         self._parts[self._start(part.run(), name)] = part
 
     def _start(self, work: Any, name: str) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work, name=name)
+        task: asyncio.Task[None] = asyncio.create_task(work, name=name, context=without_span())
         task.add_done_callback(self._report_failure)
         self._tasks.append(task)
         return task

@@ -1,15 +1,158 @@
-"""Trace contexts in the W3C form `00-<trace id>-<span id>-<flags>`, as events and headers carry them."""
+"""Spans of publishing and processing, after OpenTelemetry's semantic conventions 1.44 for messaging.
+
+The library uses the API of OpenTelemetry: it records spans when the process has set a tracer provider, of any SDK, and
+otherwise does nothing but pass on the trace context of each event.
+
+A context is a text of the W3C form `00-<trace id>-<span id>-<flags>`. The body of an event has the context in which it
+was announced. The header `traceparent` has that of the publish, so a consumer's span is a child of the publish. The
+vendor-specific `tracestate` is not passed on.
+"""
 
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import Context as Variables
+from contextvars import copy_context
+from functools import lru_cache
 
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?![^-])")
+from opentelemetry import trace
+from opentelemetry.context import Context, attach
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags
+
+HEADER = "traceparent"
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
+
+_TRACEPARENT = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<span>(?!0{16})[0-9a-f]{16})"
+    r"-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?"
+)
+_UNSAMPLED = ("-00", "-02")  # the second has the flag "random trace id"
+
+_tracer = trace.get_tracer("warren_messaging", schema_url=SCHEMA_URL)
+
+
+# Contexts
+
+
+def parse(traceparent: str | None) -> SpanContext | None:
+    """Return the context of a text; None if there is none or it is malformed. A later version is read as version 00."""
+    found = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
+    if found is None or (found["version"] == "00" and found["rest"]):
+        return None
+    flags = TraceFlags(int(found["flags"], 16))
+    return SpanContext(int(found["trace"], 16), int(found["span"], 16), is_remote=True, trace_flags=flags)
+
+
+def format_traceparent(context: SpanContext) -> str:
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
     """Return the 32 hexadecimal digits that identify the trace; None if there is no context or it is malformed."""
-    return traceparent[3:35] if traceparent is not None and _TRACEPARENT.match(traceparent) else None
+    context = parse(traceparent)
+    return None if context is None else f"{context.trace_id:032x}"
 
 
 def is_sampled(traceparent: str | None) -> bool:
     """Whether the spans of this context are recorded: only then can the trace be looked up by its id."""
-    return trace_id_of(traceparent) is not None and int(traceparent[53:55], 16) & 1 == 1  # type: ignore[index]
+    context = parse(traceparent)
+    return context is not None and context.trace_flags.sampled
+
+
+def is_unsampled(traceparent: str | None) -> bool:
+    """Whether the context says that no span is recorded. Cheap: called for each message."""
+    return traceparent is not None and traceparent.endswith(_UNSAMPLED)
+
+
+def current_traceparent() -> str | None:
+    """Return the context of the current span, None if there is no span."""
+    context = trace.get_current_span().get_span_context()
+    return format_traceparent(context) if context.is_valid else None
+
+
+def without_span() -> Variables:
+    """Return a copy of the context variables without a current span, for a task that outlives what starts it."""
+    variables = copy_context()
+    if trace.get_current_span() is not trace.INVALID_SPAN:
+        variables.run(attach, trace.set_span_in_context(trace.INVALID_SPAN))
+    return variables
+
+
+# Spans
+
+
+def enabled() -> bool:
+    """Whether the process has a tracer provider."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider)
+
+
+def as_current(span: Span | None) -> AbstractContextManager[object]:
+    """Make a span the current one for a block."""
+    if span is None:
+        return nullcontext()
+    return trace.use_span(span, record_exception=False, set_status_on_exception=False)
+
+
+def within(span: Span | None, traceparent: str | None) -> AbstractContextManager[object]:
+    """Like `as_current`; without a span, spans that the block starts are not recorded if `traceparent` is not."""
+    if span is None and is_unsampled(traceparent) and (context := parse(traceparent)) is not None:
+        span = trace.NonRecordingSpan(context)
+    return as_current(span)
+
+
+def start_span(
+    operation: str,
+    operation_type: str,
+    kind: SpanKind,
+    route: tuple[str, str, str],
+    parent: SpanContext | None,
+    attributes: Mapping[str, str | int | None],
+    links: Sequence[Link] = (),
+) -> Span:
+    """Start a span of a messaging operation on a route: exchange, routing key and queue, each may be empty."""
+    name, fixed = _fixed(operation, operation_type, *route)
+    return _tracer.start_span(
+        name,
+        _remote(parent),
+        kind,
+        {**fixed, **{key: value for key, value in attributes.items() if value is not None}},
+        links,
+    )
+
+
+def fail(span: Span | None, error: BaseException | str, text: str | None = None) -> None:
+    """Mark a span as failed, with the class of the error or a word for it."""
+    if span is not None and span.is_recording():
+        span.set_attribute("error.type", error if isinstance(error, str) else class_name(error))
+        span.set_status(StatusCode.ERROR, text or str(error))
+
+
+def class_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def destination_of(exchange: str, routing_key: str, queue: str = "") -> str:
+    """Return `{exchange}:{routing key}:{queue}` without empty parts, and without a queue that equals the key."""
+    parts = [exchange, routing_key, "" if queue == routing_key else queue]
+    return ":".join(part for part in parts if part) or "amq.default"
+
+
+def _remote(parent: SpanContext | None) -> Context:
+    return Context() if parent is None else trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
+
+
+@lru_cache(maxsize=1024)
+def _fixed(
+    operation: str, operation_type: str, exchange: str, routing_key: str, queue: str
+) -> tuple[str, Mapping[str, str]]:
+    destination = destination_of(exchange, routing_key, queue)
+    attributes = {
+        "messaging.system": "rabbitmq",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation_type,
+        "messaging.destination.name": destination,
+    }
+    if routing_key:
+        attributes["messaging.rabbitmq.destination.routing_key"] = routing_key
+    return f"{operation} {destination}", attributes

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from warren_messaging import codec
+from warren_messaging import codec, tracing
 from warren_messaging.events import MAX_PRIORITY, MAX_REFERENCE, MAX_TRACE, AnyEvent, EventData
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Announcement(msgspec.Struct, frozen=True):
     expires_ms: int | None = None
     """Milliseconds after which a queue drops the message; None: never."""
     traceparent: str | None = None
-    """W3C trace context of a request that had no event for a cause."""
+    """W3C trace context: the span in which it was announced, or the context of its cause."""
 
 
 class Transaction:
@@ -89,14 +89,15 @@ class Transaction:
         """Publish `data` when, and only when, this transaction commits. Returns the id of the event.
 
         With `deliver_at`, a time with a time zone, the event is published within a second after that time, at once if
-        it is past; until then `cancel_scheduled` withdraws it. Subject, reference, priority and trace default to those
-        of `cause`. Raises ValueError for values that the broker would refuse, and for a time that is naive or more
-        than ten years away.
+        it is past; until then `cancel_scheduled` withdraws it. Subject, reference and priority default to those of
+        `cause`. The trace context defaults to the current span, else to the context of `cause`. Raises ValueError for
+        values that the broker would refuse, and for a time that is naive or more than ten years away.
         """
         if cause is not None:
             subject, reference = subject or cause.subject, reference or cause.reference
             priority = cause.priority if priority is None else priority
-            traceparent = traceparent or cause.traceparent
+        if traceparent is None:
+            traceparent = _context_of(cause)
         if subject is None:
             raise ValueError(f"{data.TYPE} has no subject: give a cause or a subject")
         # A value that the broker or every reader refuses must not be committed: the relay would try it again and again.
@@ -146,6 +147,15 @@ class Transaction:
         types = {(subject, kind.TYPE) for kind in kinds}
         self.scheduled = [each for each in self.scheduled if (each[1].subject, each[1].type) not in types]
         self.cancelled_about |= types
+
+
+def _context_of(cause: AnyEvent | None) -> str | None:
+    """Return the current span's context, else the cause's. A cause whose trace is not recorded has no span: the current
+    span would be one around the whole process."""
+    if cause is None:
+        return tracing.current_traceparent()
+    unsampled = tracing.is_unsampled(cause.traceparent)
+    return cause.traceparent if unsampled else tracing.current_traceparent() or cause.traceparent
 
 
 def _require_possible(deliver_at: datetime, event_type: str) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from warren_messaging import tracing
 from warren_messaging.cancellation import inner_cancellation_as_error
 from warren_messaging.consumer.delivery import DecodedDelivery, Delivery, Verdict
 from warren_messaging.errors import ConfigurationError, DatabaseUnavailable, PermanentError, Unavailable
@@ -110,8 +111,9 @@ class BatchRunner(Generic[T]):
     async def announce(self, uow: T, each: DecodedDelivery, handling: Awaitable[Iterable[EventData]]) -> list[str]:
         """Await a handler and announce the data that it returns. Returns the types of all events that it announced."""
         before = len(uow.announcements)
-        for data in await handling:
-            uow.announce(data, cause=each.event)
+        with tracing.as_current(each.span):
+            for data in await handling:
+                uow.announce(data, cause=each.event)
         return [announcement.type for announcement in uow.announcements[before:]]
 
     async def mark_succeeded(self, uow: T, batch: Iterable[DecodedDelivery]) -> None:
@@ -130,11 +132,18 @@ class BatchRunner(Generic[T]):
             self._telemetry.processed(self._consumer, each.event, types, seconds)
         if len(fresh) < len(batch):
             for each in without(batch, fresh):
-                self._telemetry.repeated(self._consumer, each.event)
+                self.report_repeated(each)
+
+    def report_repeated(self, each: DecodedDelivery) -> None:
+        if each.span is not None:
+            each.span.set_attribute("warren.outcome", "repeated")
+        self._telemetry.repeated(self._consumer, each.event)
 
     async def record_failure(self, each: DecodedDelivery, error: Exception) -> Verdict:
         """Record a failure and decide between a retry and the parking lot."""
-        return await self._record(each.delivery, error, each.event, str(each.dedup_key))
+        verdict = await self._record(each.delivery, error, each.event, str(each.dedup_key))
+        tracing.fail(each.span, error)
+        return verdict
 
     async def record_refusal(self, delivery: Delivery, error: PermanentError, event: AnyEvent | None) -> Verdict:
         """Record a delivery that was not processed.

@@ -251,7 +251,7 @@ class _Session:
 
     def _on_message(self, message: Received) -> None:
         self._settlement.expect(message.tag)
-        self._waiting.append(_delivery(message))
+        self._waiting.append(_delivery(message, self._settings.queue))
         self._wake.set()
 
     def _end(self, why: str) -> None:
@@ -259,7 +259,7 @@ class _Session:
         self._wake.set()
 
 
-def _delivery(message: Received) -> Delivery:
+def _delivery(message: Received, queue: str) -> Delivery:
     """Read the properties that a consumer needs. `defect` is the reason if that fails, or if the body is too large."""
     user: str | None = None
     count, defect = 0, None
@@ -279,8 +279,10 @@ def _delivery(message: Received) -> Delivery:
         replays=count,
         exchange=message.exchange,
         routing_key=message.routing_key,
+        queue=queue,
         defect=defect,
         body_hash=None if message.discarded is None else message.discarded.body_hash,
+        properties=message.properties,
     )
 
 

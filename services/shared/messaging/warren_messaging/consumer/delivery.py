@@ -7,7 +7,11 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
+from opentelemetry.trace import Span
 
+from warren_messaging import tracing
+from warren_messaging.amqp.properties import RawProperties
+from warren_messaging.errors import UndecodableProperties
 from warren_messaging.events import AnyEvent
 from warren_messaging.handlers import AnyEffect, Handler
 from warren_messaging.transaction import Transaction
@@ -23,6 +27,8 @@ class Delivery(msgspec.Struct, frozen=True, eq=False, gc=False):
     exchange: str = ""
     """The exchange that its sender published it to."""
     routing_key: str = ""
+    queue: str = ""
+    """The queue that delivered it."""
     user_id: str | None = None
     """The broker user that published it, verified by the broker; None if the sender did not set it."""
     returned: bool = False
@@ -33,11 +39,22 @@ class Delivery(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Why it is refused unread: undecodable properties that decide about it, or a body that is too large."""
     body_hash: str | None = None
     """SHA-256 of a body that was not kept."""
+    properties: RawProperties | None = None
+    """All properties, undecoded."""
 
     @property
     def may_have_failed(self) -> bool:
         """Whether the table `failures` may have a row about it."""
         return self.returned or self.replays > 0
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace context of the publish, from the header. None without one that can be decoded."""
+        try:
+            header = None if self.properties is None else self.properties.header(tracing.HEADER)
+        except UndecodableProperties:
+            return None
+        return header if isinstance(header, str) else None
 
     @property
     def content_key(self) -> str:
@@ -67,6 +84,8 @@ class DecodedDelivery(msgspec.Struct, eq=False):
     delivery: Delivery
     event: AnyEvent
     dedup_key: UUID
+    span: Span | None
+    """None if its trace is not recorded."""
 
 
 class HandlerRun(DecodedDelivery, Generic[T], eq=False):

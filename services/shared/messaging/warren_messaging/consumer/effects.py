@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+from warren_messaging import tracing
 from warren_messaging.cancellation import inner_cancellation_as_error
 from warren_messaging.consumer.batch import BatchRunner, without
 from warren_messaging.consumer.circuit_breaker import AdmittedCall
@@ -93,13 +94,14 @@ class EffectRunner(Generic[T]):
             for run in batch:
                 run.intent = None  # an earlier attempt at this step may have set it
             for run in fresh:
-                run.intent = await run.effect.prepare(run.event, uow)
+                with tracing.as_current(run.span):
+                    run.intent = await run.effect.prepare(run.event, uow)
             idle = [run for run in fresh if run.intent is None]
             await inbox.insert_keys(uow.connection, self._consumer, {run.dedup_key for run in idle})
             await self._batches.mark_succeeded(uow, [run for run in batch if run.intent is None])
         self._batches.report(idle, [[] for _ in idle], idle, time.perf_counter() - started)
         for run in without(batch, fresh):
-            self._telemetry.repeated(self._consumer, run.event)
+            self._batches.report_repeated(run)
 
     async def _perform(
         self,
@@ -130,6 +132,7 @@ class EffectRunner(Generic[T]):
         if counts:
             on_verdict(run, await self._batches.record_failure(run, error))
         else:
+            tracing.fail(run.span, error)
             on_verdict(run, Verdict.RETRY)
 
     async def _call(self, run: EffectRun[T], admitted: AdmittedCall | None) -> Exception | None:
@@ -143,7 +146,7 @@ class EffectRunner(Generic[T]):
                 admitted.require_current()
             run.started_at = time.perf_counter()
             try:
-                with inner_cancellation_as_error():
+                with inner_cancellation_as_error(), tracing.within(run.span, run.event.traceparent):
                     async with asyncio.timeout(EFFECT_TIMEOUT):
                         run.result = await run.effect.perform(run.intent)
             except Exception as error:  # noqa: BLE001 - an error of a call decides about its message only

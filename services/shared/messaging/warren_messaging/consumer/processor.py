@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from warren_messaging import tracing
 from warren_messaging.codec import Codec
 from warren_messaging.consumer.batch import BatchRunner, without
 from warren_messaging.consumer.delivery import (
@@ -21,6 +22,7 @@ from warren_messaging.consumer.delivery import (
     logical_id_of,
 )
 from warren_messaging.consumer.effects import EffectRunner
+from warren_messaging.consumer.spans import BatchSpans
 from warren_messaging.errors import MalformedEvent, PermanentError, UndecodableProperties
 from warren_messaging.events import AnyEvent
 from warren_messaging.handlers import AnyEffect, Effect, Handler, Handlers, handler_of
@@ -73,6 +75,10 @@ class Processor(Generic[T]):
         Raises Unavailable if a server is unavailable, a circuit breaker is open, or a rate limit is used up. The caller
         then releases the deliveries that have no verdict, and their attempts are not counted.
         """
+        with BatchSpans(len(deliveries)) as spans:
+            await self._process(deliveries, ack, spans)
+
+    async def _process(self, deliveries: Sequence[Delivery], ack: AckCallback, spans: BatchSpans) -> None:
         handler_runs: list[HandlerRun[T]] = []
         effect_runs: list[EffectRun[T]] = []
         for delivery in deliveries:
@@ -85,15 +91,20 @@ class Processor(Generic[T]):
                 if self._verify_senders:
                     _verify_sender(event, delivery)
             except PermanentError as error:
-                ack(delivery, await self._batches.record_refusal(delivery, error, event))
+                span = spans.start(delivery, event)
+                verdict = await self._batches.record_refusal(delivery, error, event)
+                tracing.fail(span, error)
+                spans.end(span, verdict)
+                ack(delivery, verdict)
                 continue
-            key = self._dedup_key(event)
+            key, span = self._dedup_key(event), spans.start(delivery, event)
             if isinstance(handler, Effect):
-                effect_runs.append(EffectRun(delivery, event, key, handler))
+                effect_runs.append(EffectRun(delivery, event, key, span, handler))
             else:
-                handler_runs.append(HandlerRun(delivery, event, key, handler))
+                handler_runs.append(HandlerRun(delivery, event, key, span, handler))
 
         def on_verdict(each: DecodedDelivery, verdict: Verdict) -> None:
+            spans.end(each.span, verdict)
             ack(each.delivery, verdict)
 
         if handler_runs:

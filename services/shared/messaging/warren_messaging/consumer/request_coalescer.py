@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from warren_messaging.cancellation import inner_cancellation_as_error
 from warren_messaging.errors import Unavailable
+from warren_messaging.tracing import without_span
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -36,7 +37,7 @@ class RequestCoalescer(Generic[Request, Response]):
             self._waiting[key] = (request, asyncio.get_running_loop().create_future())
         _, response = self._waiting[key]
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._run())
+            self._worker = asyncio.create_task(self._run(), context=without_span())
         return await asyncio.shield(response)
 
     async def close(self) -> None:

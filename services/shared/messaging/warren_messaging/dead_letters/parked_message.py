@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from aiormq import spec
 
+from warren_messaging import tracing
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Received
 from warren_messaging.sender import forgery_reason
@@ -151,6 +152,12 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
         return replays(self.headers)
 
     @property
+    def traceparent(self) -> str | None:
+        """The trace context of the last publish, from its header."""
+        header = self.headers.get(tracing.HEADER)
+        return header if isinstance(header, str) else None
+
+    @property
     def forgery_reason(self) -> str | None:
         """Why the event is not from the service that it names (`sender.forgery_reason`); None if it is genuine.
 
@@ -189,21 +196,25 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
         words = [] if self.death.reason == "rejected" and failure else [self.death.reason]
         return ": ".join([*words, *([failure.reason] if failure else [])])
 
-    def properties_for_redrive(self, run: str, user: str) -> RawProperties:
+    def properties_for_redrive(self, run: str, user: str, traceparent: str | None = None) -> RawProperties:
         """Return the properties with which `user` publishes it again: the bytes of its sender, decodable or not.
 
         Removed are the broker's records of its past, the sender's user (the broker accepts only the user of the
         connection), the expiry (an operator wants the message) and the lists of further queues. A message without a
         message id gets one: the return of a message without an id could not be matched, and the message would be lost.
+        `traceparent` replaces that of its sender.
 
         Raises UndecodableProperties when the bytes cannot be split into fields; no broker accepts such a message.
         """
         fields: dict[str, str | int | None] = {"delivery_mode": 2, "user_id": user, "expiration": None}
         if not self.raw.raw("message_id"):
             fields["message_id"] = self.id if len(self.id.encode()) <= MAX_SHORTSTR else self.body_hash
+        headers: dict[str, str | int] = {RUN_HEADER: run, COUNT_HEADER: min(self.replays + 1, MAX_REPLAYS)}
+        if traceparent is not None:
+            headers[tracing.HEADER] = traceparent
         return self.raw.revised(
             fields | {"cluster_id": None},
-            {RUN_HEADER: run, COUNT_HEADER: min(self.replays + 1, MAX_REPLAYS)},
+            headers,
             lambda name: name not in _QUEUE_LIST_HEADERS and not name.startswith(_BROKER_HEADERS),
         )
 

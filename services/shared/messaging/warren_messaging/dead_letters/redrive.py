@@ -8,6 +8,7 @@ import msgspec
 
 from warren_messaging.amqp.connection import AmqpConnection, BrokerAddress, driver_channel, wrap_driver_errors
 from warren_messaging.amqp.pipeline import PublishFrame, PublishResult, forget, send
+from warren_messaging.amqp.spans import PublishSpans
 from warren_messaging.dead_letters.parked_message import ParkedMessage
 from warren_messaging.errors import BrokerUnavailable, MessagingError, UndecodableProperties
 from warren_messaging.sender import REDRIVE_EXCHANGE as EXCHANGE
@@ -49,17 +50,25 @@ class Redrive:
         results: dict[int, PublishResult | PropertiesNotPublishable] = {}
         remaining: dict[int, PublishFrame] = {}
         max_payload, user = (await self._opened()).max_content_size, self._connection.url.user or ""
-        for index, copy in enumerate(copies):
-            try:
-                remaining[index] = _frame(copy, self._run, user, max_payload)
-            except PropertiesNotPublishable as error:
-                results[index] = error
-        while remaining:
-            # A return is matched by its message id, so copies with the same id are published one after another.
-            next_by_id = {frame.message_key: index for index, frame in reversed(remaining.items())}
-            frames = {index: remaining.pop(index) for index in sorted(next_by_id.values())}
-            results.update(zip(frames, await self._send(list(frames.values())), strict=True))
-        return [results[index] for index in range(len(copies))]
+        with PublishSpans() as spans:
+            for index, copy in enumerate(copies):
+                parked = copy.parked
+                header = spans.start(
+                    EXCHANGE, copy.queue, parked.traceparent, parked.id, parked.properties.correlation_id
+                )
+                try:
+                    changed = None if header is parked.traceparent else header
+                    remaining[index] = _frame(copy, self._run, user, max_payload, changed)
+                except PropertiesNotPublishable as error:
+                    results[index] = error
+            while remaining:
+                # A return is matched by its message id, so copies with the same id are published one after another.
+                next_by_id = {frame.message_key: index for index, frame in reversed(remaining.items())}
+                frames = {index: remaining.pop(index) for index in sorted(next_by_id.values())}
+                results.update(zip(frames, await self._send(list(frames.values())), strict=True))
+            ordered = [results[index] for index in range(len(copies))]
+            spans.end(ordered)
+        return ordered
 
     async def _opened(self) -> aiormq.channel.Channel:
         if self._channel is None:
@@ -83,10 +92,10 @@ class Redrive:
         return batch.results
 
 
-def _frame(copy: RedriveCopy, run: str, user: str, max_payload: int) -> PublishFrame:
+def _frame(copy: RedriveCopy, run: str, user: str, max_payload: int, traceparent: str | None) -> PublishFrame:
     """Encode a copy. `max_payload` is the maximum payload of a frame: properties cannot be split into two frames."""
     try:
-        properties = copy.parked.properties_for_redrive(run, user)
+        properties = copy.parked.properties_for_redrive(run, user, traceparent)
     except UndecodableProperties as error:
         raise PropertiesNotPublishable(f"its properties cannot be encoded for publishing: {error}") from error
     if len(properties.data) + HEADER_BYTES > max_payload:

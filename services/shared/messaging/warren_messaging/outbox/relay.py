@@ -19,6 +19,7 @@ import msgspec
 from warren_messaging.amqp.connection import RELOAD_SECONDS
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.amqp.publisher import Message, Publisher
+from warren_messaging.amqp.spans import PublishSpans
 from warren_messaging.codec import Codec, uuid_text
 from warren_messaging.errors import ConfigurationError, PermanentError, Unavailable
 from warren_messaging.events import AnyEvent
@@ -211,7 +212,9 @@ class Relay:
             return
         await self._publisher.open()  # an error of the connection is not an error of a message
         try:
-            results = await self._publisher.publish([entry.message for entry in batch])
+            with PublishSpans() as spans:
+                results = await self._publisher.publish([_traced(entry.message, spans) for entry in batch])
+                spans.end(results)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - one message must not stop the others
@@ -337,6 +340,13 @@ class Relay:
                 # The lease of a row that another process owns is checked once more before it is published.
                 entry.leased_at = began if position in owned else -math.inf
         return owned
+
+
+def _traced(message: Message, spans: PublishSpans) -> Message:
+    """Return the message as it is published: its header has the context of the publish, its body that of the event."""
+    parent = message.traceparent
+    header = spans.start(message.exchange, message.routing_key, parent, message.message_id, message.correlation_id)
+    return message if header is parent else msgspec.structs.replace(message, traceparent=header)
 
 
 def message_of(event: AnyEvent, body: bytes, exchange: str, expires_ms: int | None) -> Message:

@@ -1,0 +1,76 @@
+"""The spans of one batch of deliveries."""
+
+from types import TracebackType
+
+from opentelemetry.trace import Link, Span, SpanKind
+
+from warren_messaging import tracing
+from warren_messaging.codec import uuid_text
+from warren_messaging.consumer.delivery import Delivery, Verdict
+from warren_messaging.events import AnyEvent
+
+_OUTCOMES = {Verdict.RETRY: "retried", Verdict.DEAD_LETTER: "parked", Verdict.RELEASE: "released"}
+
+
+class BatchSpans:
+    """One span `process` for each delivery whose trace is recorded, from the beginning of its batch to its verdict.
+
+    It is a child of the publish and linked to it. A batch of several deliveries has a span `receive` too, a child of
+    the first publish whose trace is recorded, and linked to each of them.
+
+    As a context manager, it ends the spans of deliveries that got no verdict.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._enabled = tracing.enabled()
+        self._receive: Span | None = None
+        self._started: list[Span] = []
+
+    def __enter__(self) -> "BatchSpans":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        for span in self._started:
+            if span.is_recording():
+                if error is not None:
+                    tracing.fail(span, error)
+                self.end(span, Verdict.RELEASE)
+        if self._receive is not None:
+            self._receive.end()
+
+    def start(self, delivery: Delivery, event: AnyEvent | None) -> Span | None:
+        """Start the span of a delivery. `event` is None if its body cannot be read."""
+        if not self._enabled or (event is not None and tracing.is_unsampled(event.traceparent)):
+            return None
+        creation = tracing.parse(delivery.traceparent) or tracing.parse(event.traceparent if event else None)
+        route = (delivery.exchange, delivery.routing_key, delivery.queue)
+        message_id = None if event is None else uuid_text(event.id)
+        links = [] if creation is None else [Link(creation)]
+        if self._size > 1 and creation is not None and creation.trace_flags.sampled:
+            link = Link(creation, {} if message_id is None else {"messaging.message.id": message_id})
+            if self._receive is None:
+                counted = {"messaging.batch.message_count": self._size}
+                self._receive = tracing.start_span(
+                    "receive", "receive", SpanKind.CLIENT, ("", "", delivery.queue), creation, counted, [link]
+                )
+            else:
+                self._receive.add_link(link.context, link.attributes)
+            links.append(Link(self._receive.get_span_context()))
+        attributes = {
+            "messaging.message.id": message_id,
+            "messaging.message.conversation_id": None if event is None else uuid_text(event.subject),
+            "messaging.rabbitmq.message.delivery_tag": delivery.tag,
+        }
+        span = tracing.start_span("process", "process", SpanKind.CONSUMER, route, creation, attributes, links)
+        self._started.append(span)
+        return span
+
+    @staticmethod
+    def end(span: Span | None, verdict: Verdict) -> None:
+        """End the span of a delivery, with its outcome unless it was processed."""
+        if span is None:
+            return
+        if verdict is not Verdict.ACK:
+            span.set_attribute("warren.outcome", _OUTCOMES[verdict])
+        span.end()
