@@ -11,6 +11,7 @@ from devtools.local.system import System
 from devtools.paths import instance_dir
 from tests.servers import remove_instance
 from tests.system.shop import Shop
+from tests.system.watched import Watched
 from warren.client import ApiClient
 
 # A customer has this long to think again after paying, and an unpaid order this long to be paid.
@@ -23,7 +24,7 @@ ENVIRONMENT = {
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
     folder = instance_dir(f"system-{os.getpid()}")
-    with System(folder, fresh=True, environment=ENVIRONMENT) as system:
+    with System(folder, fresh=True, environment=ENVIRONMENT, prometheus=True) as system:
         yield system
     remove_instance(folder)
 
@@ -32,6 +33,13 @@ def system() -> Iterator[System]:
 def client(system: System) -> Iterator[ApiClient]:
     with ApiClient(system.url("order-api")) as client:
         yield client
+
+
+@pytest.fixture
+def watched(system: System) -> Iterator[Watched]:
+    watched = Watched(system)
+    yield watched
+    watched.stop()
 
 
 @pytest.fixture
