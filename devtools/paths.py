@@ -1,6 +1,6 @@
 """The cache folder of the local runner, outside every checkout.
 
-    roots/<suite>-<key>/        an unpacked Debian with RabbitMQ and PostgreSQL, or with Prometheus; all checkouts share it
+    roots/<suite>-<key>/        an unpacked Debian: both servers, or Prometheus; for all checkouts
     instances/<name>-<hash>/    one per checkout and purpose: data, certificates, passwords, logs
 
 It may be deleted while nothing is running; the next run creates it again.
