@@ -56,6 +56,7 @@ FOREIGN: dict[str, list[Any]] = {
     "egress": [[], [{"to": [{"ipBlock": {"cidr": "::/0"}}], "ports": [{"protocol": "TCP", "port": 1}]}]],
     "calledBy": [[], [{"podSelector": {"matchLabels": {"a": "true"}}}]],
     "dns": [[{"namespaceSelector": {}}]],
+    "tracesTo": [[{"ipBlock": {"cidr": "::/0"}}]],
     "claims": [[]],
 }  # fmt: skip
 """Values of fields that the chart passes to Kubernetes unchecked."""

@@ -19,7 +19,10 @@ API_SERVER = Endpoint("api server", address="10.96.0.1")
 WITH_POLICIES = [name for name in CASES if name != "no-network-policy"]
 SERVICES = set(PROCESSES)
 BROKER_LABELS = {"app.kubernetes.io/name": "warren-rabbitmq", "app.kubernetes.io/component": "rabbitmq"}
-PORTS = (25, 443, 587, 2525, 4369, 5432, 5671, 5672, 6443, 8025, 8080, 8443, 9464, 15671, 15672, 15691, 15692)
+PORTS = (
+    *(25, 443, 587, 2525, 3000, 4317, 4318, 4369, 5432, 5671, 5672, 6443, 8025, 8080, 8443, 8888, 9090, 9464),
+    *(13133, 15671, 15672, 15691, 15692, 16686),
+)
 
 
 def endpoints(bodies: list[Object]) -> dict[str, Endpoint]:
@@ -63,7 +66,7 @@ def test_the_allowed_connections_with_the_chart_s_own_servers() -> None:
     expected = {(each, "postgresql", 5432) for each in SERVICES | {"migrations"}}
     expected |= {(each, "rabbitmq", 5671) for each in SERVICES}
     expected |= {("prometheus", each, 9464) for each in SERVICES | {"operator"}}
-    expected |= {("prometheus", "rabbitmq", 15692), ("operator", "rabbitmq", 15671)}
+    expected |= {("prometheus", "rabbitmq", 15691), ("operator", "rabbitmq", 15671)}
     expected |= {("email", "sinks", 2525), ("sms", "sinks", 8025), ("smoke", "order-api", 8080)}
     expected |= {
         (each, "api server", port)
@@ -73,6 +76,52 @@ def test_the_allowed_connections_with_the_chart_s_own_servers() -> None:
     # By default the API server may have any address.
     expected |= {(source, "internet", port) for source, target, port in expected if target == "api server"}
     assert allowed_connections(case("simple")) == expected
+
+
+def test_the_monitoring_servers_may_connect_to_what_they_read() -> None:
+    """The release's own Prometheus scrapes, in addition to that of the namespace `monitoring`."""
+    bodies = case("observability")
+    inside = {"prometheus", "grafana", "collector", "jaeger"}
+    found = {
+        (source, target, port)
+        for source, target, port in own_connections(bodies) - own_connections(case("default"))
+        if {source, target} & inside
+    }
+    expected = {("prometheus", each, 9464) for each in SERVICES | {"operator"}}
+    expected |= {(each, "collector", 4318) for each in SERVICES}
+    expected |= {("prometheus", "rabbitmq", 15691), ("prometheus", "collector", 8888)}
+    expected |= {("grafana", "prometheus", 9090), ("grafana", "jaeger", 16686), ("collector", "jaeger", 4317)}
+    assert found == expected
+    ends = endpoints(bodies)
+    for outside in (SAME_NAMESPACE, OTHER_NAMESPACE, INGRESS):
+        assert not any(may_connect(outside, ends[each], port, bodies) for each in inside for port in PORTS)
+    assert not any(may_connect(ends[each], INTERNET, 443, bodies) for each in inside - {"prometheus"})
+
+
+def own_connections(bodies: list[Object]) -> set[tuple[str, str, int]]:
+    """Returns the allowed connections between the chart's pods."""
+    ends = endpoints(bodies)
+    return {
+        (source, target, port)
+        for source, target in itertools.permutations(ends, 2)
+        for port in PORTS
+        if may_connect(ends[source], ends[target], port, bodies)
+    }
+
+
+def test_processes_may_connect_to_a_collector_of_your_own() -> None:
+    bodies = case("own-monitoring")
+    collector = Endpoint("collector", {"app": "otel"}, "monitoring")
+    for name in SERVICES:
+        assert [port for port in PORTS if may_connect(endpoints(bodies)[name], collector, port, bodies)] == [4318]
+        assert not may_connect(endpoints(case("default"))[name], collector, 4318, case("default"))
+    outside = [{"ipBlock": {"cidr": "203.0.113.0/24"}}]
+    values: Object = {
+        "networkPolicy": {"tracesTo": outside},
+        "observability": {"otlpEndpoint": "https://otlp.example/x:1"},
+    }
+    bodies = render(values)
+    assert [port for port in PORTS if may_connect(endpoints(bodies)["audit"], INTERNET, port, bodies)] == [443]
 
 
 def test_broker_nodes_may_connect_to_each_other() -> None:

@@ -37,6 +37,13 @@ def test_the_notes_contain_no_template_syntax(name: str) -> None:
     assert "%!" not in notes(name)
 
 
+def test_the_notes_show_the_monitoring_servers_that_are_installed() -> None:
+    for server, port in (("grafana", 3000), ("prometheus", 9090), ("jaeger", 16686)):
+        command = f"port-forward service/warren-{server} {port}:{port}"
+        assert command in notes("observability")
+        assert command not in notes("default")
+
+
 def test_the_notes_show_the_ingress_address() -> None:
     assert "https://orders.example/" in notes("production")
 

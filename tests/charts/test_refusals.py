@@ -98,6 +98,12 @@ MISTAKES: dict[str, tuple[Object, list[str]]] = {
         {"components": {"payment": {"terminationGracePeriodSeconds": 5}}},
         ["payment.terminationGracePeriodSeconds is 5: with preStopSeconds 8 a pod needs at least 15 seconds"],
     ),
+    "two collectors": (
+        {"observability": {"enabled": True, "otlpEndpoint": "http://collector:4318"}},
+        ["observability.enabled starts a collector and observability.otlpEndpoint names another"],
+    ),
+    "a collector without a scheme": ({"observability": {"otlpEndpoint": "collector:4317"}}, ["otlpEndpoint"]),
+    "a ratio that is a percentage": ({"observability": {"tracing": {"ratio": 10}}}, ["tracing", "ratio"]),
     "a smoke test of a disabled component": (
         {"components": {"order-api": {"enabled": False}}},
         ["components.order-api is off"],

@@ -158,13 +158,14 @@ def asked_for(bodies: list[Object]) -> list[Object]:
 
 
 def labels_given(bodies: list[Object]) -> list[Object]:
-    """Labels that a PodMonitor adds to its series; the Prometheus Operator adds `namespace`."""
+    """Labels that a PodMonitor adds to its series to distinguish releases; the Prometheus Operator adds `namespace`."""
     return [
-        {each["targetLabel"]: each["replacement"] for each in endpoint["relabelings"]}
-        | {"namespace": body["metadata"]["namespace"]}
+        {"release": each["replacement"], "namespace": body["metadata"]["namespace"]}
         for body in of_kind(bodies, "PodMonitor")
         if "operator" not in body["metadata"]["name"]
         for endpoint in body["spec"]["podMetricsEndpoints"]
+        for each in endpoint["relabelings"]
+        if each["targetLabel"] == "release"
     ]
 
 

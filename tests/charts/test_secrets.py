@@ -25,6 +25,12 @@ OTHERS = {
     "definition": set(),
     "operator": set(),
 }
+MONITORING: dict[str, set[str]] = {
+    "grafana": {"grafana-admin"},
+    "prometheus": set(),
+    "collector": set(),
+    "jaeger": set(),
+}
 
 
 def mounted(spec: Object) -> set[str]:
@@ -53,6 +59,12 @@ def test_each_pod_mounts_only_its_own_secrets(name: str) -> None:
     assert {component: mounted(spec) for component, spec in by_component(name).items()} == SERVICE | OTHERS
 
 
+def test_only_grafana_mounts_its_password() -> None:
+    found = by_component("observability")
+    assert {component: mounted(found[component]) for component in MONITORING} == MONITORING
+    assert {component for component, spec in found.items() if "grafana-admin" in mounted(spec)} == {"grafana"}
+
+
 def test_only_the_channels_mount_provider_credentials() -> None:
     found = {component: mounted(spec) for component, spec in by_component("external").items()}
     assert {component for component, secrets in found.items() if "mail-account" in secrets} == {"email"}
@@ -72,7 +84,7 @@ def test_only_users_of_the_kubernetes_api_have_a_token(name: str) -> None:
         if component == "operator":
             assert spec["serviceAccountName"] == "warren-topology-operator"
         else:
-            asks = component in {"provision", "removal", "definition"}
+            asks = component in {"provision", "removal", "definition", "prometheus"}
             assert spec["automountServiceAccountToken"] is asks, component
 
 
@@ -91,6 +103,11 @@ def test_services_have_no_rights(name: str) -> None:
     expected = {"warren-provision", "warren-removal", "warren-topology-operator", "warren-topology-operator-definition"}
     if name == "one-operator":
         expected = {"warren-provision", "warren-removal"}
+    if name == "observability":
+        expected.add("warren-prometheus")
+        assert the(case(name), "Role", "warren-prometheus")["rules"] == [
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
+        ]
     assert bound == expected
 
 

@@ -52,7 +52,10 @@ rabbitmq.conf: |
   management.ssl.cacertfile = /run/warren/tls/ca.crt
   management.ssl.certfile = /run/warren/tls/tls.crt
   management.ssl.keyfile = /run/warren/tls/tls.key
-  prometheus.tcp.port = 15692
+  prometheus.ssl.port = 15691
+  prometheus.ssl.cacertfile = /run/warren/tls/ca.crt
+  prometheus.ssl.certfile = /run/warren/tls/tls.crt
+  prometheus.ssl.keyfile = /run/warren/tls/tls.key
   default_user = admin
   default_user_tags.administrator = true
   disk_free_limit.absolute = 200MB

@@ -33,6 +33,10 @@
 {{- end -}}
 {{- end -}}
 {{- $variables := list -}}
+{{- with include "warren.tracing" $root | fromYaml -}}
+{{- $_ := merge $environment . -}}
+{{- $variables = append $variables (dict "name" "POD_NAME" "valueFrom" (dict "fieldRef" (dict "fieldPath" "metadata.name"))) -}}
+{{- end -}}
 {{- $own := .settings.env | default list -}}
 {{- $named := dict -}}
 {{- range $own -}}{{- $_ := set $named .name true -}}{{- end -}}

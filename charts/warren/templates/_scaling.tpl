@@ -17,14 +17,17 @@
 {{- $scaled | sortAlpha | join " " -}}
 {{- end -}}
 
-{{/* Labels that identify the series of this release: see monitors.yaml. */}}
+{{/* Labels that identify the series of this release: see observability/monitors.yaml. */}}
 {{- define "warren.metricLabels" -}}
 {{- dict "namespace" .Release.Namespace "release" .Release.Name | toYaml -}}
 {{- end -}}
 
-{{/* Adds the label `release` to the series of a PodMonitor; the Prometheus Operator adds `namespace`. */}}
+{{/* Labels of the series of a PodMonitor; the Prometheus Operator adds `namespace`, `pod` and `instance`.
+(dict "root" . "job" name) */}}
 {{- define "warren.relabelings" -}}
-- {targetLabel: release, replacement: {{ .Release.Name | quote }}}
+- {targetLabel: job, replacement: {{ .job | quote }}}
+- {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], targetLabel: service}
+- {targetLabel: release, replacement: {{ .root.Release.Name | quote }}}
 {{- end -}}
 
 {{/* Labels that identify the broker's series; the owner of an external broker scrapes it. */}}

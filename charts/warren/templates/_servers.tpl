@@ -24,9 +24,10 @@
 {{- eq .Values.rabbitmq.mode "external" | ternary .Values.rabbitmq.external.managementPort 15671 -}}
 {{- end -}}
 
-{{/* The port of the broker's metrics: the TLS port where the Cluster Operator has disabled the others. */}}
-{{- define "warren.broker.metricsPort" -}}
-{{- eq .Values.rabbitmq.mode "clusterOperator" | ternary 15691 15692 -}}
+{{/* The parameters of a scrape of /metrics/detailed: the series of each queue. */}}
+{{- define "warren.broker.queueSeries" -}}
+family: [queue_coarse_metrics, queue_consumer_count]
+vhost: [{{ .Values.rabbitmq.vhost | quote }}]
 {{- end -}}
 
 {{- define "warren.database.host" -}}
