@@ -155,13 +155,17 @@ settings: $(VENV)/.dev ## write docs/settings.md, and the table of docs/messagin
 reference: $(VENV)/.dev ## write docs/messaging/reference.md from the docstrings of the messaging library
 	@$(BIN)/python -m devtools.reference_page
 
+.PHONY: dashboards
+dashboards: $(VENV)/.dev ## write charts/warren/dashboards from devtools/dashboards
+	@$(BIN)/python -m devtools.dashboards
+
 .PHONY: manifests
 manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions from the chart, with the tests' Helm or HELM=helm
 	@helm=$${HELM:-$$($(BIN)/python -c 'from tests.charts.helm import RELEASES, program; print(program(RELEASES[-1]))')}; \
 	$(BIN)/python -m devtools.manifests --helm "$$helm"
 
 .PHONY: generate
-generate: crds services settings reference manifests chart-golden ## write every file that follows from others
+generate: crds services settings reference dashboards manifests chart-golden ## write every file that follows from others
 
 .PHONY: requirements
 requirements: ## pin the dependencies of all three pyproject.toml; UPGRADE=1 takes the newest versions
