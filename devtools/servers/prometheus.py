@@ -36,6 +36,8 @@ class ScrapeJob:
     params: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ca_file: Path | None = None
     """The authority of the targets' certificates; None for plain HTTP."""
+    honor_labels: bool = False
+    """Whether a label in the series, such as the namespace of a Topology, replaces that of the target."""
 
 
 class Prometheus(Server):
@@ -113,6 +115,7 @@ class Prometheus(Server):
         return {
             "job_name": job.name,
             "metrics_path": job.path,
+            "honor_labels": job.honor_labels,
             "params": {name: list(values) for name, values in job.params.items()},
             **(tls if job.ca_file else {}),
             "static_configs": [
