@@ -1,56 +1,76 @@
-"""Logs: readable lines for people, JSON for machines. Messages and bodies are never logged."""
+"""Logs: one JSON object a line for machines, one readable line for people, with the same fields. Lines of libraries
+have the same form.
+
+No body of a message or request is logged. Texts of errors may quote values: `log_redaction` hides private ones.
+"""
 
 import logging
+import os
 import sys
-from typing import Any, Literal
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Literal, TextIO
 
 import structlog
 
-from services.shared.chassis.text import printable
+from services.shared.chassis.log_lines import LineRenderer
+from services.shared.chassis.log_redaction import hide_private_values
+
+LogFormat = Literal["console", "json"]
 
 
-def configure(service: str, *, log_format: Literal["console", "json"], level: str) -> None:
-    """Configure structlog and the standard library's logging for this process."""
+def configure(service: str, *, log_format: LogFormat, level: str) -> None:
+    """Configure structlog, the standard library's logging and the reports of uncaught errors for this process.
+
+    Libraries log from WARNING on at every level: below that, some log what they send and receive.
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
-    render: Any = _line if log_format == "console" else structlog.processors.JSONRenderer()
+    render: Any = structlog.processors.JSONRenderer()
+    if log_format == "console":
+        render = LineRenderer(colours=has_colours(sys.stdout, os.environ))
+
+    def add_service(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+        event.setdefault("service", service)
+        return event
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        add_service,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        hide_private_values,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S.%f" if log_format == "console" else "iso", utc=True),
-            structlog.processors.format_exc_info,
-            render,
-        ],
+        processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
-    # Libraries log through the standard library. aiormq reports each lost connection with a stack trace; the messaging
-    # library logs one line for it.
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_Formatter("%(asctime)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    own = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, render]
+    names = [structlog.stdlib.add_logger_name, *shared]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=names, processors=own))
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(max(number, logging.WARNING))
+    logging.captureWarnings(capture=True)
+    # aiormq reports each lost connection with a stack trace; the messaging library logs one line for it.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
-    structlog.contextvars.bind_contextvars(service=service)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda hook: _log_uncaught(hook.exc_type, hook.exc_value, hook.exc_traceback)
+    sys.unraisablehook = lambda hook: _log_uncaught(hook.exc_type, hook.exc_value, hook.exc_traceback)
 
 
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record), keep="\n\t")
+def requested_format(environ: Mapping[str, str]) -> LogFormat:
+    """The format for errors that occur before the settings are read: these may be the error."""
+    return "json" if environ.get("WARREN_LOG_FORMAT") == "json" else "console"
 
 
-def _line(_: Any, __: str, event: dict[str, Any]) -> str:
-    """12:00:00.123 inventory    delivery processed order.created -> inventory.reserved  subject=123 ms=3.1
+def has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether lines are coloured: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
-    Values can come from messages: unprintable characters are escaped, so no value can control a terminal or forge a
-    line.
-    """
-    stamp, level, service = event.pop("timestamp")[:12], event.pop("level"), event.pop("service", "")
-    text, trace = event.pop("event"), event.pop("exception", "")
-    kind, announced = event.pop("event_type", None), event.pop("announced", None)
-    subject = f" {printable(kind)}" if kind else ""
-    subject += f" -> {printable(announced)}" if announced else ""
-    mark = "" if level in {"info", "debug"} else f"{level.upper()} "
-    rest = "".join(f" {key}={printable(value)}" for key, value in event.items() if value is not None)
-    below = "\n" + printable(trace, keep="\n") if trace else ""
-    return f"{stamp} {service:<12} {mark}{printable(text)}{subject} {rest}".rstrip() + below
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    structlog.get_logger().critical("uncaught error", exc_info=(kind, error or kind(), trace))
