@@ -7,10 +7,14 @@ Running it again changes nothing but the salts of the stored passwords.
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
+import structlog
+
 from services.registry import SERVICES
+from services.shared.chassis import logs
 from services.shared.chassis.migrations import MigrationError, ServiceSchema, prepare_database, wait_for_server
 
 FOLDER = Path(__file__).resolve().parent
@@ -42,7 +46,9 @@ def main() -> None:
         schemas = [SCHEMAS[name] for name in options.schemas]
         asyncio.run(prepare_database(options.url, password, options.ca_file, options.secrets, schemas))
     except (MigrationError, OSError) as error:
-        sys.exit(f"migrations: {error}")
+        logs.configure("migrate", log_format=logs.requested_format(os.environ), level="info")
+        structlog.get_logger().critical("migration failed", reason=str(error))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

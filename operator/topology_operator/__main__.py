@@ -29,17 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(crd.rendered() if options.command == "crd" else crd.reference_table.table())
         return STOPPED
     try:  # these import the packages of the extra, which the CRD does not need
+        import structlog  # noqa: PLC0415
+
         from topology_operator import manager  # noqa: PLC0415
         from topology_operator.observability import logs  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         print(f"error: {exc.name} is not installed: pip install 'broker-topology[operator]'", file=sys.stderr)  # noqa: T201
         return FAILED
+    logs.configure(log_format="json", level="info")  # until the settings are read
     try:
         settings = read()
         logs.configure(log_format=settings.log_format, level=settings.log_level)
         asyncio.run(manager.run(settings))
     except (OperatorError, OSError) as exc:
-        print(f"error: {exc}", file=sys.stderr)  # noqa: T201
+        structlog.get_logger().critical("failed", reason=str(exc))
         return USAGE if isinstance(exc, SettingsError) else FAILED
     return STOPPED
 

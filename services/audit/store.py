@@ -76,7 +76,7 @@ class EventLog(Transaction):
                 subject=str(entry.key.subject),
                 sequence=entry.key.sequence,
                 stored_id=str(stored_id),
-                id=str(entry.id),
+                event_id=str(entry.id),
             )
 
 

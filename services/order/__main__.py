@@ -10,6 +10,6 @@ parser = argparse.ArgumentParser(prog="python -m services.order", description="R
 parser.add_argument("process", choices=("api", "worker"))
 
 if parser.parse_args().process == "api":
-    main(build_api, ApiSettings, "order")
+    main(build_api, ApiSettings, "order-api")
 else:
-    main(build_worker, WorkerSettings, "order")
+    main(build_worker, WorkerSettings, "order-worker")

@@ -56,4 +56,4 @@ def _all_ended(processed: dict[str, list[str]]) -> bool:
 
 
 def _reference(line: str) -> str:
-    return line.split("subject=")[1].split(maxsplit=1)[0]
+    return line.split("reference=")[1].split(maxsplit=1)[0]

@@ -1,5 +1,6 @@
 """The API server of these tests: the emulator, or with WARREN_E2E=1 the one that KUBECONFIG names."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -75,11 +76,13 @@ async def api(emulator: ApiServerEmulator) -> AsyncIterator[ApiClient]:
 
 @pytest.fixture
 async def env(api: ApiClient, servers: Servers, quick_counts: None, tmp_path: Path) -> AsyncIterator[OperatorEnv]:
-    """After the test, the operator's log must not contain credentials or stack traces."""
+    """After the test, each line of the operator's log must be JSON, without credentials or stack traces."""
     async with operator_env(api, servers.broker.endpoints, tmp_path) as opened:
         yield opened
         log = opened.logs()
     assert "Traceback" not in log, log
+    for line in log.splitlines():
+        assert {"timestamp", "level", "service", "event"} <= json.loads(line).keys(), line
     assert servers.broker.endpoints.admin_password not in log
 
 

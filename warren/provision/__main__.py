@@ -1,10 +1,14 @@
 """python -m warren.provision: create the certificates and passwords of an installation."""
 
 import argparse
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
+from services.shared.chassis import logs
 from warren.provision.apply import apply_manifest
 from warren.provision.errors import ProvisionError
 from warren.provision.folder_store import FolderStore
@@ -36,15 +40,17 @@ def main() -> int:
     parser.add_argument("--owner", type=_owner, metavar="UID:GID", help="the owner of the files")
     parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="a label of every Secret")
     options = parser.parse_args()
+    logs.configure("provision", log_format=logs.requested_format(os.environ), level="info")
+    log = structlog.get_logger()
     labels = dict(label.partition("=")[::2] for label in options.label)
     try:
         store: SecretStore = (
             KubernetesStore.from_pod(labels) if options.kubernetes else FolderStore(options.folder, options.owner)
         )
         for line in apply_manifest(read_manifest(options.manifest), store, datetime.now(UTC)):
-            print(line, flush=True)
+            log.info(line)
     except ProvisionError as error:
-        print(f"warren.provision: {error}", file=sys.stderr)
+        log.critical("provisioning failed", reason=str(error))
         return 1
     return 0
 

@@ -8,13 +8,16 @@ traces in 64 MiB of memory. Exits with 0 on SIGTERM and SIGINT.
 """
 
 import argparse
+import os
 import signal
 import ssl
 import sys
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
+from services.shared.chassis import logs
 from warren.sinks.sink import LOOPBACK
 from warren.sinks.sinks import Sinks
 
@@ -40,6 +43,8 @@ def main() -> None:
     if options.key is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(options.certificate, options.key)
+    logs.configure("sinks", log_format=logs.requested_format(os.environ), level="info")
+    log = structlog.get_logger()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -53,13 +58,13 @@ def main() -> None:
             tls=tls,
             sms_tls=options.sms_tls,
         ) as sinks:
-            started = datetime.now(UTC).strftime("%H:%M:%S.%f")[:12]
-            traces = "" if sinks.traces is None else f"traces at {sinks.traces.url}, "
-            where = f"mail at {sinks.mail.host}:{sinks.mail.port}, {traces}SMS and listing at {sinks.sms.url}"
-            print(f"{started} {'sinks':<12} {where}", flush=True)
+            traces = None if sinks.traces is None else sinks.traces.url
+            mail = f"{sinks.mail.host}:{sinks.mail.port}"
+            log.info("listening", mail=mail, sms_and_listing=sinks.sms.url, traces=traces)
             stop.wait()
     except OSError as error:
-        sys.exit(f"sinks: cannot start: {error}")
+        log.critical("cannot start", reason=str(error))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

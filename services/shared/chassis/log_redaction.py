@@ -11,7 +11,10 @@ from typing import Any
 HIDDEN = "***"
 # These have fixed forms, or are stated in docs/observability.md.
 _PLAIN_FIELDS = frozenset(
-    {"timestamp", "level", "service", "logger", "event_type", "event_id", "subject", "reference", "trace_id", "announced"}
+    {
+        *("timestamp", "level", "service", "logger"),
+        *("event_type", "event_id", "subject", "reference", "trace_id", "announced"),
+    }
 )
 _SUSPICIOUS = re.compile(r"[@+:=]|tok_|eyJ|[Bb]earer")
 """Each private form has one of these. Most lines have none, and each delivery writes a line."""
@@ -20,10 +23,11 @@ _PRIVATE = re.compile(
     "|".join(
         (
             # What PostgreSQL and its driver quote: rows, keys and arguments.
-            r"(?P<detail>DETAIL:|invalid input for query argument \$\d+:|invalid input (?:syntax|value) for [^:\n]+:).*",
+            r"(?P<detail>DETAIL:|invalid input (?:for query argument|syntax for|value for) [^:\n]+:).*",
             r"(?P<login>(?<=://)[^\s/@:]+:)[^\s/@]+(?=@)",
             r"(?P<bearer>\b[Bb]earer\s+)[^\s\"',]+",
-            r"(?P<name>(?i:\b(?:password|passwd|secret|token|authorization)[\"']?\s?[=:])\s*[\"']?)(?![Bb]earer)[^\s\"',]+",
+            r"(?P<name>(?i:(?<![/\w])(?:password|passwd|secret|token|authorization)[\"']?\s?[=:])\s*[\"']?)"
+            r"(?![Bb]earer)[^\s\"',]+",
             r"\btok_[\w-]+",
             r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
             rf"(?<!{_NAME})(?!//){_NAME}+@[\w-]+(?:\.[\w-]+)+",

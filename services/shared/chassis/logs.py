@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import structlog
+from opentelemetry.trace import format_trace_id, get_current_span
 
 from services.shared.chassis.log_lines import LineRenderer
 from services.shared.chassis.log_redaction import hide_private_values
@@ -30,13 +31,16 @@ def configure(service: str, *, log_format: LogFormat, level: str) -> None:
     if log_format == "console":
         render = LineRenderer(colours=has_colours(sys.stdout, os.environ))
 
-    def add_service(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-        event.setdefault("service", service)
-        return event
+    def complete(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+        found = {key: value for key, value in event.items() if value is not None}
+        found["service"] = service
+        if "trace_id" not in found and (span := get_current_span().get_span_context()).is_valid:
+            found["trace_id"] = format_trace_id(span.trace_id)
+        return found
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
-        add_service,
+        complete,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

@@ -128,7 +128,9 @@ class ServiceMetrics:
     def repeated(self, consumer: str, event: AnyEvent) -> None:
         self._repeated.labels(consumer, _type(event)).inc()
 
-    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
+    def failed(
+        self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool, event: AnyEvent | None
+    ) -> None:
         self._failed.labels(consumer, "parked" if parked else "retried").inc()
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:

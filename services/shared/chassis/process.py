@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import resource
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +12,7 @@ import structlog
 from litestar import Litestar
 
 from services.shared.chassis import logs
+from services.shared.chassis.http.access_log import AccessLog
 from services.shared.chassis.http.server import HttpServer
 from services.shared.chassis.metrics import ServiceMetrics
 from services.shared.chassis.monitoring import Readiness, monitoring_application
@@ -37,7 +39,7 @@ class ServiceProcess(Service):
         super().__init__(service, settings, exchange=exchange, source=f"/warren/{service}", events=CATALOGUE.values())
         self._process_settings = settings
         metrics = ServiceMetrics(service, self.database, lambda: self.circuit_breakers)
-        self.telemetry = TelemetryFanout(LogTelemetry(lambda: structlog.get_logger(service=service).bind()), metrics)
+        self.telemetry = TelemetryFanout(LogTelemetry(lambda: structlog.get_logger().bind()), metrics)
         self.http: HttpServer | None = None
         self._readiness = Readiness(self.readiness_checks, lambda: self.circuit_breakers)
         self._monitoring = HttpServer(
@@ -54,7 +56,7 @@ class ServiceProcess(Service):
         """Serve `application` on the HTTP port of the settings."""
         settings = self._process_settings
         self.http = HttpServer(
-            application, settings.http_host, settings.http_port, connections=settings.http_connections
+            AccessLog(application), settings.http_host, settings.http_port, connections=settings.http_connections
         )
         self.add(self.http)
 
@@ -79,7 +81,11 @@ class ServiceProcess(Service):
 
 
 def main(build: Callable[[S], ServiceProcess], kind: type[S], service: str) -> None:
-    """Run a service as a program with settings from the environment; for its exit codes see `run_program`."""
+    """Run a service as a program with settings from the environment; for its exit codes see `run_program`.
+
+    `service` is its name in the logs.
+    """
+    logs.configure(service, log_format=logs.requested_format(os.environ), level="info")
 
     async def run(stop: asyncio.Event) -> None:
         settings = load_settings(kind, ENV_PREFIX)
@@ -87,7 +93,7 @@ def main(build: Callable[[S], ServiceProcess], kind: type[S], service: str) -> N
         _raise_file_limit()
         await build(settings).run_until(stop)
 
-    run_program(service, run)
+    run_program(service, run, lambda error: structlog.get_logger().critical(str(error)))
 
 
 async def _spare_garbage_collector() -> None:

@@ -10,6 +10,9 @@ import asyncio
 import os
 import sys
 
+import structlog
+
+from services.shared.chassis import logs
 from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 from warren_messaging.amqp.connection import opened
 from warren_messaging.errors import ConfigurationError, MessagingError
@@ -49,7 +52,7 @@ async def wait(settings: ProcessSettings, queues: list[str], seconds: float) -> 
         if loop.time() > deadline:
             return reason
         if reason != printed:
-            print(f"waiting: {reason}", flush=True)  # noqa: T201 - a program of its own
+            structlog.get_logger().info("waiting", reason=reason)
             printed = reason
         await asyncio.sleep(CHECK_INTERVAL)
     return ""
@@ -64,13 +67,15 @@ def main() -> int:
     parser.add_argument("queues", nargs="*", help="queues that must exist")
     parser.add_argument("--seconds", type=float, default=DEFAULT_TIMEOUT, help="how long to wait; default: %(default)g")
     options = parser.parse_args()
+    logs.configure("wait-for-dependencies", log_format=logs.requested_format(os.environ), level="info")
+    log = structlog.get_logger()
     try:
         reason = asyncio.run(wait(load_settings(ProcessSettings, ENV_PREFIX), options.queues, options.seconds))
     except ConfigurationError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        log.critical(str(error))
         return os.EX_CONFIG
     if reason:
-        print(f"gave up after {options.seconds:g} s: {reason}", file=sys.stderr)  # noqa: T201
+        log.critical(f"gave up after {options.seconds:g} s", reason=reason)
         return os.EX_UNAVAILABLE
     return 0
 

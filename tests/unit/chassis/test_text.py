@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shared.chassis import logs
+from services.shared.chassis.log_lines import LineRenderer
 from services.shared.chassis.text import printable
 
 HOSTILE = "a\x1b[2J\x9b31m\u202eb\u2028c\u200d\x85d\re\nf\ud800"
@@ -22,6 +22,6 @@ def test_the_result_is_always_printable(text: str) -> None:
 
 @given(st.text(alphabet=st.characters()))
 def test_a_log_line_stays_one_line_for_any_text(text: str) -> None:
-    event = {"timestamp": "12:00:00.123456", "level": "info", "service": "probe", "event": "processed"}
-    line = logs._line(None, "", event | {"event_type": text, "announced": text, "order": text})
+    event = {"timestamp": "2026-11-28T12:00:00.123456Z", "level": "info", "service": "probe", "event": "processed"}
+    line = LineRenderer(colours=False)(None, "", event | {"event_type": text, "announced": text, "order": text})
     assert line.isprintable()

@@ -3,6 +3,7 @@
 import logging
 from uuid import uuid4
 
+import msgspec
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -19,12 +20,34 @@ def test_a_log_event_is_one_line_with_its_fields(caplog: pytest.LogCaptureFixtur
     LogTelemetry().processed("payment.queue", EVENT, [], 0.0031)
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("warren_messaging", "INFO")
-    assert record.getMessage() == "delivery processed event_type=payment.success subject=A-1 ms=3.1"
-    assert (record.event, record.subject) == ("delivery processed", "A-1")
+    ids = f"subject={EVENT.subject} event_id={EVENT.id}"
+    assert record.getMessage() == f"delivery processed event_type=payment.success reference=A-1 {ids} ms=3.1"
+    assert (record.event, record.reference) == ("delivery processed", "A-1")
+
+
+def test_every_line_about_a_message_names_its_order_event_and_trace() -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    event = msgspec.structs.replace(EVENT, traceparent=f"00-{trace}-b7ad6b7169203331-01")
+    telemetry = LogTelemetry(structlog.get_logger)
+    with capture_logs() as lines:
+        telemetry.published(event, PublishResult.CONFIRMED)
+        telemetry.published(event, PublishResult.RETURNED)
+        telemetry.processed("payment.queue", event, ["order.paid"], 0.0)
+        telemetry.repeated("payment.queue", event)
+        telemetry.failed("payment.queue", "k", "busy", 1, parked=False, event=event)
+    expected = {
+        "event_type": "payment.success",
+        "reference": "A-1",
+        "subject": str(event.subject),
+        "event_id": str(event.id),
+        "trace_id": trace,
+    }
+    assert len(lines) == 5
+    assert [line for line in lines if line != line | expected] == []
 
 
 def test_a_value_forges_neither_a_field_nor_a_line(caplog: pytest.LogCaptureFixture) -> None:
-    LogTelemetry().failed("q", "k", "no\nservice=x y", 1, parked=True)
+    LogTelemetry().failed("q", "k", "no\nservice=x y", 1, parked=True, event=None)
     assert caplog.records[0].getMessage() == r"delivery parked consumer=q key=k reason='no\nservice=x y' attempts=1"
 
 

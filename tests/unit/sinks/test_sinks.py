@@ -97,9 +97,9 @@ def test_the_program_exits_with_0_on_sigterm(tmp_path: Path) -> None:
     with program:
         try:
             assert program.stdout is not None
-            line = program.stdout.readline()
-            url = line.split()[-1]
-            mail(int(line.split()[4].rstrip(",").rpartition(":")[2]))
+            fields = dict(part.split("=") for part in program.stdout.readline().split() if "=" in part)
+            url = fields["sms_and_listing"]
+            mail(int(fields["mail"].rpartition(":")[2]))
             with httpx.Client() as client:
                 assert len(client.get(url).json()["mails"]) == 1
                 program.send_signal(signal.SIGTERM)  # with a connection open

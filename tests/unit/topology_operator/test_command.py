@@ -1,5 +1,6 @@
 """The command line: settings, help, exit codes."""
 
+import json
 import os
 import re
 import subprocess
@@ -50,8 +51,10 @@ def test_the_definition_is_printed_without_a_cluster() -> None:
 def test_a_wrong_setting_is_reported_in_one_line_with_exit_code_2(environment: dict[str, str], words: str) -> None:
     result = command(**environment)
     assert result.returncode == 2
-    assert words in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr == ""
+    line = json.loads(result.stdout)
+    assert (line["event"], line["level"], line["service"]) == ("failed", "critical", "topology-operator")
+    assert words in line["reason"]
 
 
 def test_settings_report_every_mistake_and_ignore_variables_of_kubernetes() -> None:

@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, Valida
 from litestar.types import ControllerRouterHandler, Message, Send
 from litestar.utils import normalize_path
 
+from services.shared.chassis.http.access_log import request_fields
 from services.shared.chassis.http.openapi import index_routes, openapi_document
 from services.shared.chassis.http.problems import ProblemException, encode_problem
 from services.shared.chassis.http.requests import (
@@ -134,11 +135,11 @@ def _unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[
     """Answer 503. A wrong password is temporary for the caller too: it may be in rotation."""
     log = structlog.get_logger()
     report = log.error if isinstance(error, ConfigurationError) else log.warning
-    report("request refused", path=request.url.path, reason=str(error))
+    report("request refused", **request_fields(request.scope), reason=str(error))
     detail = "A server that this service needs is unavailable or too slow. Send the request again."
     return _problem(request, 503, "Temporarily unavailable", detail, {"Retry-After": "2"})
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    structlog.get_logger().error("request failed", path=request.url.path, exc_info=error)
+    structlog.get_logger().error("request failed", **request_fields(request.scope), exc_info=error)
     return _problem(request, 500, "Internal error", "The error was logged; the request may be retried.")

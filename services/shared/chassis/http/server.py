@@ -7,7 +7,6 @@ from typing import cast
 
 import structlog
 import uvicorn
-from litestar import Litestar
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared.chassis.http.connection_limits import ConnectionLimiter, check_all_deadlines
@@ -28,7 +27,7 @@ class HttpServer:
 
     def __init__(
         self,
-        app: Litestar,
+        app: ASGIApp,
         host: str,
         port: int,
         *,
@@ -43,6 +42,7 @@ class HttpServer:
             http=cast("type[asyncio.Protocol]", ConnectionLimiter(connections, share).protocol),  # any callable works
             ws="none",
             log_level="error",  # clients' mistakes are answered, and must not fill the log
+            log_config=None,  # its lines have the form of all others
             access_log=False,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=10,

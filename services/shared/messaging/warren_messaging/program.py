@@ -51,16 +51,24 @@ async def run_all(services: Iterable[RunnableService], stop: asyncio.Event) -> N
             raise result
 
 
-def run_program(name: str, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def run_program(
+    name: str,
+    main: Callable[[asyncio.Event], Awaitable[None]],
+    report: Callable[[MessagingError], object] | None = None,
+) -> None:
     """Run `main(stop)`; SIGTERM and SIGINT set `stop`. Uses uvloop if it is installed.
 
-    Exits with 78 after a ConfigurationError and 69 after another MessagingError, which it prints as one line.
+    Exits with 78 after a ConfigurationError and 69 after another MessagingError, which it passes to `report` or prints
+    as one line.
     """
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(main))
     except MessagingError as error:
-        sys.stderr.write(f"{name}: {error}\n")
+        if report is None:
+            sys.stderr.write(f"{name}: {error}\n")
+        else:
+            report(error)
         sys.exit(os.EX_CONFIG if isinstance(error, ConfigurationError) else os.EX_UNAVAILABLE)
 
 

@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import Protocol
 
 from warren_messaging.amqp.pipeline import PublishResult
+from warren_messaging.codec import uuid_text
 from warren_messaging.events import AnyEvent
+from warren_messaging.tracing import trace_id_of
 
 
 class BreakerState(StrEnum):
@@ -33,8 +35,10 @@ class Telemetry(Protocol):
     def repeated(self, consumer: str, event: AnyEvent) -> None:
         """A delivery was a repetition and changed nothing."""
 
-    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
-        """A delivery failed; it is parked, or will be retried."""
+    def failed(
+        self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool, event: AnyEvent | None
+    ) -> None:
+        """A delivery failed; it is parked, or will be retried. `event` is None if its body cannot be read."""
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         """A component is degraded (a server is unavailable), or works again. `text` is for an operator."""
@@ -86,8 +90,22 @@ def _quoted(value: object) -> str:
     return text if text.isprintable() and " " not in text else repr(text)
 
 
+def _message_fields(event: AnyEvent) -> dict[str, str | None]:
+    """The fields of every line about a message. None of its data is logged."""
+    return {
+        "reference": event.reference,
+        "subject": uuid_text(event.subject),
+        "event_id": uuid_text(event.id),
+        "trace_id": trace_id_of(event.traceparent),
+    }
+
+
 class LogTelemetry:
-    """Writes one log event for each call, to the log that `open_log` returns at the first one."""
+    """Writes one log event for each call, to the log that `open_log` returns at the first one.
+
+    Each line about a message has the fields `event_type`, `reference`, `subject`, `event_id` and `trace_id`; those that
+    it does not have are None.
+    """
 
     def __init__(self, open_log: Callable[[], StructuredLog] = StandardLog) -> None:
         self._open_log = open_log
@@ -104,14 +122,9 @@ class LogTelemetry:
     def published(self, event: AnyEvent, result: PublishResult) -> None:
         if result is PublishResult.CONFIRMED:
             if self._logs_info:
-                self._log.info("event published", event_type=event.type, subject=event.reference or str(event.subject))
+                self._log.info("event published", event_type=event.type, **_message_fields(event))
         else:
-            self._log.error(
-                f"event {result.name.lower()}",
-                event_type=event.type,
-                subject=event.reference or str(event.subject),
-                id=str(event.id),
-            )
+            self._log.error(f"event {result.name.lower()}", event_type=event.type, **_message_fields(event))
 
     def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
         if not self._logs_info:
@@ -120,16 +133,20 @@ class LogTelemetry:
             "delivery processed",
             event_type=event.type,
             announced=",".join(announced) or None,
-            subject=event.reference or str(event.subject),
+            **_message_fields(event),
             ms=round(seconds * 1000, 1),
         )
 
     def repeated(self, consumer: str, event: AnyEvent) -> None:
-        self._log.info("delivery repeated", event_type=event.type, subject=event.reference or str(event.subject))
+        if self._logs_info:
+            self._log.info("delivery repeated", event_type=event.type, **_message_fields(event))
 
-    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
+    def failed(
+        self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool, event: AnyEvent | None
+    ) -> None:
         text = "delivery parked" if parked else "delivery failed"
-        self._log.warning(text, consumer=consumer, key=key, reason=reason, attempts=attempts)
+        fields = {} if event is None else {"event_type": event.type, **_message_fields(event)}
+        self._log.warning(text, **fields, consumer=consumer, key=key, reason=reason, attempts=attempts)
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         (self._log.warning if degraded else self._log.info)(text, component=component)
@@ -157,9 +174,11 @@ class TelemetryFanout:
         for listener in self._listeners:
             listener.repeated(consumer, event)
 
-    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
+    def failed(
+        self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool, event: AnyEvent | None
+    ) -> None:
         for listener in self._listeners:
-            listener.failed(consumer, key, reason, attempts, parked=parked)
+            listener.failed(consumer, key, reason, attempts, parked=parked, event=event)
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         for listener in self._listeners:

@@ -12,7 +12,7 @@ import asyncpg
 from warren_messaging import tracing
 from warren_messaging.cancellation import inner_cancellation_as_error
 from warren_messaging.consumer.delivery import DecodedDelivery, Delivery, Verdict
-from warren_messaging.errors import ConfigurationError, DatabaseUnavailable, PermanentError, Unavailable
+from warren_messaging.errors import ConfigurationError, DatabaseUnavailable, PermanentError, Unavailable, reason_of
 from warren_messaging.events import AnyEvent, EventData
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.postgres import failures, inbox
@@ -170,7 +170,7 @@ class BatchRunner(Generic[T]):
                 )
         except (TimeoutError, ConfigurationError) as cause:
             raise DatabaseUnavailable(f"cannot record a failure: {cause}") from cause
-        self._telemetry.failed(self._consumer, key, reason, attempts, parked=parked)
+        self._telemetry.failed(self._consumer, key, reason, attempts, parked=parked, event=event)
         return Verdict.DEAD_LETTER if parked else Verdict.RETRY
 
 
@@ -190,6 +190,8 @@ def _first_of_each_key(batch: Sequence[D]) -> dict[UUID, D]:
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "took too long"
-    if isinstance(error, PermanentError | asyncpg.PostgresError):
+    if isinstance(error, asyncpg.PostgresError):
+        return reason_of(error)  # str() would add the details, which quote the row
+    if isinstance(error, PermanentError):
         return str(error)
     return f"{type(error).__name__}: {error}"

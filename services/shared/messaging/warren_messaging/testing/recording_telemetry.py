@@ -35,7 +35,9 @@ class RecordingTelemetry(Telemetry):
     def repeated(self, consumer: str, event: AnyEvent) -> None:
         self.repeated_events.append(event)
 
-    def failed(self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool) -> None:
+    def failed(
+        self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool, event: AnyEvent | None
+    ) -> None:
         self.failures.append((reason, attempts, parked))
         self._last_failures[key] = (reason, attempts)
 
