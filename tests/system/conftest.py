@@ -16,6 +16,7 @@ from warren.client import ApiClient
 
 # A customer has this long to think again after paying, and an unpaid order this long to be paid.
 ENVIRONMENT = {
+    "*": {"WARREN_LOG_FORMAT": "json", "WARREN_LOG_LEVEL": "debug"},
     "order-api": {"WARREN_PAYMENT_DEADLINE_SECONDS": "8"},
     "shipping": {"WARREN_PREPARATION_SECONDS": "0.7", "WARREN_CARRIER_SECONDS": "0.7"},
 }

@@ -211,5 +211,5 @@ def run(manifest: str, tmp_path: Path, **environment: str) -> subprocess.Complet
 def test_the_command_outside_a_pod_fails_with_one_line(tmp_path: Path) -> None:
     done = run("authority: ca\nbundle: bundle\n", tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("warren.provision: this is not a pod with a service account: ")
-    assert done.stderr.count("\n") == 1
+    assert "provisioning failed  reason=this is not a pod with a service account: " in done.stdout
+    assert done.stdout.count("\n") == 1

@@ -163,4 +163,4 @@ def test_an_error_is_one_line_without_a_stack_trace(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "warren.provision", str(tmp_path / "none.yaml"), "--folder", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr == f"warren.provision: {tmp_path / 'none.yaml'} cannot be read: No such file or directory\n"
+    assert f"reason={tmp_path / 'none.yaml'} cannot be read: No such file or directory\n" in result.stdout
