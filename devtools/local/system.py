@@ -229,7 +229,9 @@ class System:
             arguments += ["--traces-port", str(self._ports["traces"])]
         arguments += ["--folder", str(self.folder / "sent")]
         arguments += ["--certificate", str(certificate.chain_file), "--key", str(certificate.key_file)]
-        return ProcessSpec("sinks", [sys.executable, "-m", "warren.sinks", *arguments], self._environment.get("*", {}), CHECKOUT)
+        return ProcessSpec(
+            "sinks", [sys.executable, "-m", "warren.sinks", *arguments], self._environment.get("*", {}), CHECKOUT
+        )
 
     async def _prepare(self) -> None:
         try:

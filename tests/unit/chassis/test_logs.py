@@ -16,8 +16,10 @@ PROGRAM = """
 import asyncio, logging, sys, threading, warnings
 import structlog
 from services.shared.chassis import logs
+from services.shared.chassis.http.application import HttpApplication
 
 logs.configure("probe", log_format=sys.argv[1], level=sys.argv[2])
+HttpApplication([], openapi_config=None)  # Litestar must not configure logging
 fields = {"event_type": "order.created", "announced": "inventory.reserved", "reference": "A-1", "subject": "s-1"}
 structlog.get_logger().info("delivery processed", **fields, event_id="e-1", trace_id="t-1", ms=3.1, nothing=None)
 logging.getLogger("httpx").info("POST https://gateway.example/?number=%s", "secret")

@@ -36,7 +36,13 @@ TITLES = {
 
 
 class HttpApplication(Litestar):
-    """Litestar that also answers HEAD wherever there is GET, and OPTIONS with every method of a path."""
+    """Litestar that also answers HEAD wherever there is GET, and OPTIONS with every method of a path.
+
+    The process configures logging: Litestar's configuration lets libraries log each request that they send.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, logging_config=None, **options)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         method = scope.get("method")
