@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = ROOT / "compose.yaml"
 SECRETS = ROOT / "devtools" / "compose" / "secrets.yaml"
 VALUES = ROOT / "charts" / "warren" / "values.yaml"
+PROMETHEUS = ROOT / "devtools" / "compose" / "prometheus.yaml"
 KUSTOMIZATION = ROOT / "charts" / "warren" / "topology" / "kustomization.yaml"
 AUTOSCALING = [ROOT / "charts" / "warren" / "ci" / f"{mode}-values.yaml" for mode in ("keda", "hpa")]
 
@@ -34,6 +35,7 @@ def renewed() -> Mapping[Path, str]:
     return {
         COMPOSE: _compose(),
         SECRETS: _renew(SECRETS.read_text(), "database roles", passwords),
+        PROMETHEUS: _renew(PROMETHEUS.read_text(), "processes", (f"          - {process}" for process in PROCESSES)),
         KUSTOMIZATION: _renew(KUSTOMIZATION.read_text(), "services", topologies),
         **{file: _renew(file.read_text(), "components", autoscaled) for file in AUTOSCALING},
     }

@@ -17,13 +17,15 @@ TEXT = (ROOT / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 ALL: dict[str, Any] = COMPOSE["services"]
 SERVERS = {"rabbitmq", "postgres"}
-OURS = sorted(set(ALL) - SERVERS)
-DATA = {"rabbitmq", "postgres"}
+MONITORING = {"prometheus": "65534:65534", "grafana": "472:999", "collector": "10001:10001", "jaeger": "10001:10001"}
+"""Containers of the profile `observability`, and the user of each image; group 999 may read passwords."""
+OURS = sorted(set(ALL) - SERVERS - MONITORING.keys())
+DATA = {"rabbitmq", "postgres", "prometheus"}
 SECRETS = set(COMPOSE["volumes"]) - DATA
 SETUP = {"setup", "migrations", "topology"}
 """Containers that create the secrets or need all of them."""
 BY_HAND = {"smoke", "token"}
-OUTSIDE = {"rabbitmq", "sinks", "order-api", "email", "sms"}
+OUTSIDE = {"rabbitmq", "sinks", "order-api", "email", "sms", "prometheus", "grafana", "jaeger"}
 """Containers with a published port or outside calls."""
 TOPOLOGIES = [yaml.safe_load(file.read_text()) for file in (ROOT / "charts" / "warren" / "topology").glob("*.yaml")]
 USERS = {user["secretName"] for each in TOPOLOGIES for user in each.get("spec", {}).get("users", {}).values()}
@@ -49,7 +51,7 @@ def test_a_list_of_services_is_what_make_services_writes(file: Path) -> None:
 
 def test_compose_has_every_process() -> None:
     assert set(PROCESSES) <= set(ALL)
-    assert set(ALL) - set(PROCESSES) == SERVERS | SETUP | BY_HAND | {"sinks"}
+    assert set(ALL) - set(PROCESSES) == SERVERS | SETUP | BY_HAND | {"sinks"} | MONITORING.keys()
 
 
 @pytest.mark.parametrize("name", sorted(PROCESSES))
@@ -81,13 +83,14 @@ def test_a_container_has_no_write_access_and_no_capabilities(name: str) -> None:
     # It sets the owner of the volumes before other containers start.
     assert it.get("cap_add", []) == (["CHOWN", "SETUID", "SETGID"] if name == "setup" else [])
     # The project's images set the user themselves.
-    assert it.get("user") == ("0:0" if name == "setup" else "999:999" if name in SERVERS else None)
+    others = MONITORING | {"setup": "0:0"}
+    assert it.get("user") == ("999:999" if name in SERVERS else others.get(name))
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_a_container_has_resource_limits(name: str) -> None:
     it = ALL[name]
-    assert re.fullmatch(r"256m|1g|2g", it["mem_limit"])
+    assert re.fullmatch(r"256m|512m|1g|2g", it["mem_limit"])
     assert 0 < it["pids_limit"] <= 1000
     assert it["logging"]["options"].keys() == {"max-size", "max-file"}
 
@@ -102,7 +105,7 @@ def test_only_named_containers_are_in_the_outside_network(name: str) -> None:
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
-@pytest.mark.parametrize("name", sorted(SERVERS | {"sinks"}))
+@pytest.mark.parametrize("name", sorted(SERVERS | {"sinks", "prometheus", "grafana"}))
 def test_containers_without_a_health_check_in_the_image_have_one(name: str) -> None:
     assert {"test", "interval", "timeout", "start_period"} == ALL[name]["healthcheck"].keys()
 
@@ -123,13 +126,19 @@ def test_a_service_mounts_only_its_own_secrets_read_only(name: str) -> None:
     assert not any(writable for _, writable in mounts(name).values())
 
 
+MONITORING_SECRETS: list[tuple[str, set[str]]] = [
+    ("prometheus", {"trust"}),
+    ("grafana", {"grafana-admin"}),
+    ("collector", set()),
+    ("jaeger", set()),
+]
 TOKEN_KEY = [(name, {"token-key"}) for name in sorted(BY_HAND)]
 
 
-@pytest.mark.parametrize(("name", "own"), [("sinks", {"sinks-tls"}), *TOKEN_KEY])
+@pytest.mark.parametrize(("name", "own"), [("sinks", {"sinks-tls"}), *MONITORING_SECRETS, *TOKEN_KEY])
 def test_other_containers_mount_only_their_own_secrets(name: str, own: set[str]) -> None:
     assert secrets(name) == own
-    assert not any(writable for _, writable in mounts(name).values())
+    assert not any(writable for source, writable in mounts(name).values() if source not in DATA)
 
 
 @pytest.mark.parametrize("name", sorted(SERVERS))
@@ -186,5 +195,59 @@ def test_every_dependency_exists() -> None:
 
 def test_mounted_files_exist() -> None:
     sources = {source for name in ALL for source, _ in mounts(name).values() if source.startswith("./")}
-    assert len(sources) == 3
-    assert all((ROOT / source).is_file() for source in sources)
+    folders = {"./charts/warren/rules", "./charts/warren/dashboards"}
+    assert folders <= sources
+    assert len(sources - folders) == 9
+    assert all((ROOT / source).is_file() for source in sources - folders)
+
+
+# The profile `observability`
+
+
+def test_the_profile_has_the_monitoring_servers_and_turns_tracing_on() -> None:
+    assert {name for name, it in ALL.items() if it.get("profiles") == ["observability"]} == MONITORING.keys()
+    for name in PROCESSES:
+        # Empty, so that nothing is traced, unless the variable names a profile.
+        endpoint = ALL[name]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
+        assert endpoint == "${COMPOSE_PROFILES:+http://collector:4318}"
+    (receiver,) = OBSERVABILITY["collector.yaml"]["receivers"]["otlp"]["protocols"].values()
+    assert receiver["endpoint"].endswith(":4318")
+
+
+FOLDER = ROOT / "charts" / "warren" / "observability"
+OBSERVABILITY: dict[str, dict[str, Any]] = {
+    file.name: yaml.safe_load(file.read_text()) for file in FOLDER.glob("*.yaml")
+}
+
+
+def test_images_are_those_of_the_chart() -> None:
+    values = yaml.safe_load((ROOT / "charts" / "warren" / "values.yaml").read_text())["observability"]
+    for name in MONITORING:
+        assert ALL[name]["image"] == f"${{{name.upper()}_IMAGE:-{values[name]['image']}}}"
+
+
+def test_prometheus_scrapes_every_process_and_the_broker() -> None:
+    configuration = yaml.safe_load((ROOT / "devtools" / "compose" / "prometheus.yaml").read_text())
+    jobs = {job["job_name"]: job for job in configuration["scrape_configs"]}
+    (discovery,) = jobs["warren"]["dns_sd_configs"]
+    assert discovery["names"] == list(PROCESSES)
+    authority = mounts("prometheus")["/run/warren/trust"]
+    assert authority == ("trust", False)
+    broker = (ROOT / "devtools" / "compose" / "rabbitmq.conf").read_text()
+    for name in ("rabbitmq", "rabbitmq-detailed"):
+        (static,) = jobs[name]["static_configs"]
+        host, _, port = static["targets"][0].partition(":")
+        assert (jobs[name]["scheme"], host) == ("https", "rabbitmq")
+        assert f"prometheus.ssl.port = {port}\n" in broker
+        assert jobs[name]["tls_config"] == {"ca_file": "/run/warren/trust/ca.crt"}
+    assert all(host in ALL for host in discovery["names"])
+
+
+def test_addresses_of_the_monitoring_servers_are_containers_and_their_ports() -> None:
+    jaeger = OBSERVABILITY["jaeger.yaml"]
+    ports = {"prometheus": "9090", "jaeger": jaeger["extensions"]["jaeger_query"]["http"]["endpoint"].partition(":")[2]}
+    for variable, url in ALL["grafana"]["environment"].items():
+        name = variable.removesuffix("_URL").lower()
+        assert url == f"http://{name}:{ports[name]}"
+    receiver = jaeger["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"]
+    assert ALL["collector"]["environment"] == {"JAEGER_OTLP": f"jaeger:{receiver.partition(':')[2]}"}
