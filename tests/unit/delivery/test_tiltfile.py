@@ -20,18 +20,20 @@ from tests.unit.delivery.tilt import Tilt
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "Tiltfile").read_text()
 HELM = shlex.split("helm template warren charts/warren --namespace warren --values k8s/kind/values.yaml --include-crds")
+TRACED = shlex.split("--set observability.enabled=true --set observability.tracing.ratio=1")
 
 
 @cache
-def rendered() -> str:
-    command = [str(program(NEWEST)), *HELM[1:]]
+def rendered(*options: str) -> str:
+    command = [str(program(NEWEST)), *HELM[1:], *options]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def evaluated(environment: dict[str, str] | None = None, **arguments: str) -> Tilt:
+def evaluated(environment: dict[str, str] | None = None, **arguments: str | bool) -> Tilt:
     def helm(command: list[str]) -> str:
-        assert command == HELM
-        return rendered()
+        options = TRACED if arguments.get("observability", True) else []
+        assert command == HELM + options
+        return rendered(*options)
 
     tilt = Tilt(ROOT, helm, **arguments)
     tilt.evaluate(TEXT, environment)
@@ -160,6 +162,7 @@ def test_the_chart_is_watched() -> None:
 
 SETUP = {"definitions", "provision", "migrations", "topology-operator", "topology"}
 SERVERS = {"rabbitmq", "postgresql", "sinks"}
+MONITORING = {"prometheus", "grafana", "collector", "jaeger"}
 
 
 def test_every_resource_has_a_group() -> None:
@@ -170,6 +173,7 @@ def test_every_resource_has_a_group() -> None:
     assert groups == {
         "setup": SETUP,
         "servers": SERVERS,
+        "observability": MONITORING,
         "services": set(PROCESSES),
         "try": set(tilt().buttons),
     }
@@ -185,6 +189,12 @@ def test_every_resource_names_an_existing_object() -> None:
     assert len(found("Topology")) == len(set(names()) - {"operator", "tools"}) + 1
     named = {each["workload"] for each in tilt().resources.values()}
     assert workloads <= named
+
+
+def test_a_cluster_that_cannot_pull_images_runs_without_the_monitoring_servers() -> None:
+    without = evaluated(observability=False)
+    assert not MONITORING & without.resources.keys()
+    assert without.resources.keys() | MONITORING == tilt().resources.keys()
 
 
 def order() -> list[str]:
@@ -227,6 +237,9 @@ def test_every_link_uses_a_forwarded_port() -> None:
         "audit": ["http://localhost:8082/audit/events"],
         "rabbitmq": ["https://localhost:15671/#/queues"],
         "sinks": ["https://localhost:8025/messages"],
+        "grafana": ["http://localhost:3000/dashboards", "http://localhost:3000/explore"],
+        "prometheus": [f"http://localhost:9090/{page}" for page in ("alerts", "targets", "query")],
+        "jaeger": ["http://localhost:16686/search"],
     }
     for name, urls in links.items():
         forwarded = {forward["local"] for forward in tilt().resources[name]["forwards"]}

@@ -12,7 +12,7 @@ import yaml
 
 PRELUDE = """\
 os = struct(getenv = _getenv)
-config = struct(define_string = _define_string, parse = _parse)
+config = struct(define_string = _define, define_bool = _define, parse = _parse)
 TRIGGER_MODE_MANUAL = "manual"
 TRIGGER_MODE_AUTO = "auto"
 """
@@ -22,7 +22,7 @@ Call = dict[str, Any]
 class Tilt:
     """`local` returns the output of a command; `arguments` are those after `tilt up --`."""
 
-    def __init__(self, root: Path, local: Callable[[list[str]], str], **arguments: str) -> None:
+    def __init__(self, root: Path, local: Callable[[list[str]], str], **arguments: str | bool) -> None:
         self.images: dict[str, Call] = {}
         self.resources: dict[str, Call] = {}
         self.buttons: dict[str, Call] = {}
@@ -41,7 +41,7 @@ class Tilt:
             if name.startswith("do_"):
                 module.add_callable(name.removeprefix("do_"), getattr(self, name))
         module.add_callable("_getenv", lambda name, default=None: (environment or {}).get(name, default))
-        module.add_callable("_define_string", lambda name, args=False, usage="": self._defined.add(name))
+        module.add_callable("_define", lambda name, args=False, usage="": self._defined.add(name))
         module.add_callable("_parse", self._parsed)
         # The dialect of Tilt: no types, no f-strings.
         dialect = starlark.Dialect.standard()
@@ -52,7 +52,7 @@ class Tilt:
         starlark.eval(module, starlark.parse("prelude", PRELUDE, dialect), known)
         starlark.eval(module, starlark.parse("Tiltfile", text, dialect), known)
 
-    def _parsed(self) -> dict[str, str]:
+    def _parsed(self) -> dict[str, str | bool]:
         assert self._arguments.keys() <= self._defined
         return self._arguments
 
