@@ -25,7 +25,7 @@ ENVIRONMENT = {
 @pytest.fixture(scope="session")
 def system() -> Iterator[System]:
     folder = instance_dir(f"system-{os.getpid()}")
-    with System(folder, fresh=True, environment=ENVIRONMENT, prometheus=True) as system:
+    with System(folder, fresh=True, environment=ENVIRONMENT, traces=True, prometheus=True) as system:
         yield system
     remove_instance(folder)
 

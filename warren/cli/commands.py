@@ -16,6 +16,7 @@ app = App(
         warren up                # the whole system, until Ctrl-C
         warren order place --customer gayal item1 item2 --watch
         warren trace 123         # what happened to an order, and when
+        warren top               # queues, rates and orders on one screen
         warren dlq list          # parked messages and their reasons
 
     Exit codes: 0 success, 1 failure or a broken invariant, 2 wrong usage, 130 interrupted.
@@ -27,7 +28,7 @@ for name in ("demo", "up", "down", "status", "logs", "restart"):
     app.command(f"warren.cli.local:{name}")
 for name in ("order", "dlq", "retries", "schedule"):
     app.command(f"warren.cli.{name}:app", name=name)
-for name in ("outbox", "failures", "trace"):
+for name in ("outbox", "failures", "trace", "top"):
     app.command(f"warren.cli.{name}:{name}")
 
 

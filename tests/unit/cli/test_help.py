@@ -13,6 +13,7 @@ from warren.cli.commands import app
         ("down", "Try: warren down"),
         ("demo", "Try: warren demo --logs"),
         ("failures", "warren failures --state parked"),
+        ("top", "warren top --prometheus-url http://localhost:9090 --namespace shop"),
         ("trace", "warren trace 123 --traces-url http://localhost:16686"),
         ("retries list", "warren retries list --queue payment --type 'inventory.*' --since 10m"),
         ("schedule list", "warren schedule list --service order --type 'order.*' --within 10m"),
