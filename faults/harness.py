@@ -66,8 +66,17 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
         environment: Mapping[str, Mapping[str, str]] = ENVIRONMENT,
         report: ProgressReport | None = None,
         on_line: Callable[[str, str], None] | None = None,
+        prometheus: bool = False,
     ) -> None:
-        System.__init__(self, folder, fresh=True, environment=environment, report=report, on_line=on_line)
+        System.__init__(
+            self,
+            folder,
+            fresh=True,
+            environment=environment,
+            report=report,
+            on_line=on_line,
+            prometheus=prometheus,
+        )
         self.proxies = Proxies()
         DatabaseAdmin.__init__(self, self.proxies.run)
         self._failpoints = folder / "failpoints"

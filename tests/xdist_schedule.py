@@ -9,6 +9,7 @@ from xdist.workermanage import WorkerController
 
 WORKER_GROUPS = {
     "tests/faults": "systems",
+    "tests/observability": "systems",
     "tests/system": "systems",
 }
 """Folders whose files run on one worker, with the name of the group. Any other file is a work unit of its own."""

@@ -1,6 +1,6 @@
 """Prometheus and the exporter of PostgreSQL's metrics, for the servers and services of one instance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +31,8 @@ class Monitoring:
         self._instance_dir = instance_dir
         self._report = report
         self._fresh = fresh
+        self.further_jobs: list[ScrapeJob] = []
+        """Of processes beside those that `start` gets; filled before it is called."""
 
     def prepare(self) -> None:
         """Build the private root or pull the images if necessary. Raises LocalError, which names the way without."""
@@ -51,7 +53,7 @@ class Monitoring:
             prometheus,
             self._instance_dir,
             ports["prometheus"],
-            scrape_jobs(servers, services, ports["exporter"], vhost),
+            [*scrape_jobs(servers, services, ports["exporter"], vhost), *self.further_jobs],
             [RULES],
             labels=LABELS,
         )
@@ -79,7 +81,7 @@ class Monitoring:
             server.release()
 
 
-def scrape_jobs(servers: Servers, services: Mapping[str, int], exporter_port: int, vhost: str) -> Sequence[ScrapeJob]:
+def scrape_jobs(servers: Servers, services: Mapping[str, int], exporter_port: int, vhost: str) -> list[ScrapeJob]:
     """Return the jobs for every service, the broker and the database. The ports stay when a process restarts."""
     broker = servers.broker.endpoints
     metrics = urlsplit(broker.metrics_url)

@@ -51,7 +51,8 @@ class PromqlExpression:
             return None
 
         first = promql_parser.transform(_parse(self), post_visit=replace)
-        return [str(expression) for expression in (first, *further)]
+        # The parser removes the escapes of strings, and does not write them again.
+        return [str(expression).replace("\\", "\\\\") for expression in (first, *further)]
 
 
 def rules() -> Iterator[tuple[str, Mapping[str, Any]]]:

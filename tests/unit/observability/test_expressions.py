@@ -23,6 +23,7 @@ from tests.observability.expressions import PromqlExpression
         ("count_over_time((a > 0)[1h:5m]) >= 3", ["count_over_time((a{})[1h:5m])"]),
         ("a or vector(0)", ["a{} or  vector(0)"]),
         ("vector(1)", ["vector(1)"]),
+        (r'a{q=~".+\\.dlq"} > 0', [r'a{q=~".+\\.dlq"}']),
     ],
 )
 def test_comparisons_are_left_out(text: str, data: list[str]) -> None:
