@@ -6,6 +6,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from broker_topology.planning.result import Status, TopologyResult
+from broker_topology.planning.state import ObjectKind
 from topology_operator.kubernetes.objects import ResourceKey
 
 RESOURCE = ("namespace", "topology")
@@ -40,6 +41,8 @@ class OperatorMetrics:
         if result is None:
             self._objects.remove_by_labels(dict(zip(RESOURCE, key, strict=True)))
             return
+        for kind in ObjectKind:  # from 0 on: the first repair is an increase, too
+            self._repaired.labels(*key, kind.value)
         counts = Count(each.status for each in result.objects)
         for status in Status:
             if status is not Status.DELETED:
