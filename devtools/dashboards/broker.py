@@ -36,7 +36,7 @@ def board() -> Board:
             Row("Limits of the nodes", [[_memory(), _disk(), _files(), _alarms()]]),
             Row("Traffic", [[_published(), _delivered(), _lost()]]),
             Row("Clients", [[_connections(), _churn(), _logins()]]),
-            Row("Quorum queues", [[_latency(), _written(), _segments()]]),
+            Row("Queues", [[_messages(), _latency(), _segments()]]),
         ],
     )
 
@@ -119,7 +119,7 @@ def _disk() -> Panel:
         Text(
             "Free disk space above the limit",
             "At 0 the node blocks all publishers.",
-            "Enlarge the volume; find what fills it in Messages and Segments.",
+            "Enlarge the volume; see Segments of the longest log.",
             alerts=["WarrenBrokerAlarm"],
         ),
         "bytes",
@@ -148,6 +148,7 @@ def _files() -> Panel:
                 "{{rabbitmq_node}}",
             )
         ],
+        style=Style(maximum=1),
         limits=Limits(critical=0.8),
     )
 
@@ -279,20 +280,20 @@ def _latency() -> Panel:
     )
 
 
-def _written() -> Panel:
+def _messages() -> Panel:
     return graph(
         Text(
-            "Written to the log",
-            "Bytes that the quorum queues write. It follows the traffic.",
-            "Without traffic: messages are redelivered or requeued in a loop.",
+            "Messages in all queues",
+            "Ready ones wait for a consumer, unacknowledged ones are with one. Near 0 without load.",
+            "The dashboard Messaging has each queue.",
+            alerts=["WarrenQueueGrowing"],
         ),
-        "Bps",
+        "short",
         [
-            Query(
-                f"sum by (rabbitmq_node) (rate(rabbitmq_raft_bytes_written{{{NODE}}}[$__rate_interval]) {BY_NODE})",
-                "{{rabbitmq_node}}",
-            )
+            Query(f"sum (rabbitmq_queue_messages_ready{{{NODE}}})", "ready"),
+            Query(f"sum (rabbitmq_queue_messages_unacked{{{NODE}}})", "unacknowledged"),
         ],
+        style=Style(stacked=True, colors={"ready": YELLOW, "unacknowledged": BLUE}),
     )
 
 

@@ -5,6 +5,7 @@ from devtools.dashboards.panels import BLUE, GREEN, RED, Limits, Panel, Query, S
 from devtools.dashboards.promql import rate, ratio
 
 NS = 'namespace="$namespace"'
+STATES = 'state=~"active|idle|idle in transaction"'
 SHOP = f'{NS}, datname!~"template.*|postgres|"'
 
 
@@ -38,8 +39,8 @@ def _now() -> list[Panel]:
         ),
         number(
             Text(
-                "Connections, share of the limit",
-                "Below 0.8. Each process has a pool of its own.",
+                "Connections used",
+                "Share of the limit of the server. Below 0.8; each process has a pool of its own.",
                 "Fewer or smaller pools, or a larger `max_connections`: docs/kubernetes.md.",
             ),
             "percentunit",
@@ -132,7 +133,7 @@ def _connections() -> Panel:
             "`idle in transaction` for minutes: a process hangs in a transaction.",
         ),
         "short",
-        [Query(f"sum by (state) (pg_stat_activity_count{{{SHOP}}}) > 0", "{{state}}")],
+        [Query(f"sum by (state) (pg_stat_activity_count{{{SHOP}, {STATES}}})", "{{state}}")],
         style=Style(stacked=True, colors={"active": BLUE, "idle": GREEN, "idle in transaction": RED}),
     )
 
@@ -145,7 +146,7 @@ def _longest() -> Panel:
             "It holds locks and keeps dead rows: `SELECT * FROM pg_stat_activity`.",
         ),
         "s",
-        [Query(f"max by (state) (pg_stat_activity_max_tx_duration{{{SHOP}}})", "{{state}}")],
+        [Query(f"max by (state) (pg_stat_activity_max_tx_duration{{{SHOP}, {STATES}}})", "{{state}}")],
     )
 
 
@@ -157,7 +158,7 @@ def _locks() -> Panel:
             "`accessexclusivelock` for seconds: a migration waits for a long transaction and blocks others.",
         ),
         "short",
-        [Query(f"sum by (mode) (pg_locks_count{{{SHOP}}}) > 0", "{{mode}}")],
+        [Query(f"sum by (mode) (pg_locks_count{{{SHOP}}})", "{{mode}}")],
         style=Style(stacked=True),
     )
 
@@ -178,16 +179,11 @@ def _dead() -> Panel:
     return graph(
         Text(
             "Dead rows",
-            "Rows that were deleted or updated and not yet removed, of the five tables with the most. Autovacuum "
-            "removes them "
+            "Rows that were deleted or updated and whose space is not yet reused, by schema. Autovacuum removes them "
             "every few minutes.",
             "Steady growth: a long transaction keeps them (Longest transaction), or autovacuum is too slow.",
         ),
         "short",
-        [
-            Query(
-                f"topk (5, max by (schemaname, relname) (pg_stat_user_tables_n_dead_tup{{{NS}}}))",
-                "{{schemaname}}.{{relname}}",
-            )
-        ],
+        [Query(f"sum by (schemaname) (pg_stat_user_tables_n_dead_tup{{{NS}}})", "{{schemaname}}")],
+        style=Style(stacked=True),
     )

@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -25,7 +25,7 @@ NAMED = {
     "purple": "#8a5bd0",
     "#EAB839": "#e0a52e",
 }
-AXIS, LEGEND_LINE, SMALL = 52.0, 17.0, 11.0
+LEGEND_LINE, SMALL = 17.0, 11.0
 MAX_LEGEND_LINES = 2
 
 
@@ -59,11 +59,10 @@ def draw_graph(
     custom = defaults.get("custom", {})
     colors = _colors(panel, [each.legend for each in series])
     legend = list(_legend_lines([each.legend for each in series], box.width))
-    inner = Box(box.left + AXIS, box.top + 4, box.width - AXIS - 6, box.height - 26 - LEGEND_LINE * len(legend))
+    inner = Box(box.left, box.top + 4, box.width - 6, box.height - 26 - LEGEND_LINE * len(legend))
     stacked = custom.get("stacking", {}).get("mode") == "normal"
     layers = _stack(series) if stacked else [(each, each.points, None) for each in series]
-    plot = _plot(inner, layers, defaults, custom, evaluation)
-    _axes(drawing, plot, defaults["unit"])
+    plot = _axes(drawing, _plot(inner, layers, defaults, custom, evaluation), defaults["unit"])
     steps = custom.get("lineInterpolation") == "stepAfter"
     for each, upper, lower in layers:
         color = colors[each.legend]
@@ -81,7 +80,7 @@ def draw_graph(
     _limits(drawing, plot, defaults, custom)
     _draw_legend(drawing, legend, Box(box.left, box.bottom - LEGEND_LINE * len(legend) + 6, box.width, 0), colors)
     if not series:
-        _no_data(drawing, inner)
+        _no_data(drawing, plot.box)
 
 
 def draw_number(
@@ -173,17 +172,22 @@ def _plot(
     return Plot(box, evaluation.start, evaluation.end, top)
 
 
-def _axes(drawing: Drawing, plot: Plot, unit: str) -> None:
+def _axes(drawing: Drawing, plot: Plot, unit: str) -> Plot:
+    """Draw both axes; returns the part of the plot that the labels leave."""
     if plot.logarithmic:
         powers = range(round(math.log10(plot.floor)), round(math.log10(plot.top)) + 1)
         values = [10.0**power for power in powers]
     else:
         values = [value for value in ticks(plot.top, unit) if value <= plot.top * 1.001]
-    for value in values:
-        y = plot.y(value)
-        drawing.line([(plot.box.left, y), (plot.box.right, y)], stroke=GRID)
-        drawing.text(plot.box.left - 6, y + 4, with_unit(value, unit), size=SMALL, fill=FAINT, anchor="end")
-    _times(drawing, plot)
+    labels = [with_unit(value, unit) for value in values]
+    left = max(text_width(label, SMALL) for label in labels) + 8
+    inner = replace(plot, box=Box(plot.box.left + left, plot.box.top, plot.box.width - left, plot.box.height))
+    for value, label in zip(values, labels, strict=True):
+        y = inner.y(value)
+        drawing.line([(inner.box.left, y), (inner.box.right, y)], stroke=GRID)
+        drawing.text(inner.box.left - 6, y + 4, label, size=SMALL, fill=FAINT, anchor="end")
+    _times(drawing, inner)
+    return inner
 
 
 def _times(drawing: Drawing, plot: Plot) -> None:

@@ -104,7 +104,7 @@ def _now() -> list[Panel]:
             "short",
             Query(
                 f"count (({largest(DEPTH, QUEUE, ['queue'])} > 0) unless"
-                f" {largest('rabbitmq_detailed_queue_consumers', QUEUE, ['queue'])} > 0)",
+                f" {largest('rabbitmq_detailed_queue_consumers', QUEUE, ['queue'])} > 0) or vector(0)",
                 "queues",
             ),
             limits=Limits(critical=1),
@@ -117,7 +117,7 @@ def _now() -> list[Panel]:
                 alerts=["WarrenCircuitBreakerOpen"],
             ),
             "short",
-            Query(f"count (warren_circuit_breaker_state{{{NS}}} > 0)", "breakers"),
+            Query(f"sum (warren_circuit_breaker_state{{{NS}}} > bool 0)", "breakers"),
             limits=Limits(critical=1),
         ),
     ]

@@ -64,7 +64,7 @@ def _now() -> list[Panel]:
                 alerts=["WarrenTopologyNotReady"],
             ),
             "short",
-            Query(f"count (topology_ready{{{NS}}} == 0)", "not ready"),
+            Query(f"sum (topology_ready{{{NS}}} == bool 0)", "not ready"),
             limits=Limits(critical=1),
         ),
         number(
@@ -98,7 +98,7 @@ def _now() -> list[Panel]:
                 alerts=["WarrenTopologyNotReady"],
             ),
             "short",
-            Query("count (topology_broker_reachable == 0)", "brokers"),
+            Query("sum (topology_broker_reachable == bool 0)", "brokers"),
             limits=Limits(critical=1),
         ),
         number(
@@ -137,7 +137,7 @@ def _objects() -> Panel:
             alerts=["WarrenDriftNotRepaired"],
         ),
         "short",
-        [Query(f"sum by (state) (topology_objects{{{NS}}}) > 0", "{{state}}")],
+        [Query(f"sum by (state) (topology_objects{{{NS}}})", "{{state}}")],
         style=Style(stacked=True, steps=True, colors=STATES),
         links=LINKS,
     )

@@ -75,7 +75,7 @@ def _now() -> list[Panel]:
                 alerts=["WarrenProcessDown"],
             ),
             "short",
-            Query(f"count (up{{{PROCESS}}} == 0)", "down"),
+            Query(f"sum (up{{{PROCESS}}} == bool 0)", "down"),
             limits=Limits(critical=1),
         ),
         number(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-CHARACTER = 0.55  # average width of a character, as a share of the size of its font
+CHARACTER = 0.6  # average width of a character, as a share of the size of its font
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 Coordinates = Sequence[tuple[float, float]]

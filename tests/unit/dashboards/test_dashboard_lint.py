@@ -73,6 +73,15 @@ def test_windows_follow_the_time_range(board: str) -> None:
 
 
 @pytest.mark.parametrize("board", BOARDS)
+def test_a_number_never_keeps_an_old_value(board: str) -> None:
+    # Grafana shows the last value: a filter that leaves no series would leave the one before.
+    for panel in panels(board):
+        for target in panel["targets"] if panel["type"] == "stat" else ():
+            filtered = re.search(r" (==|!=|<|>|<=|>=) (?!bool)", target["expr"])
+            assert not filtered or " or " in target["expr"], f"{panel['title']}: {target['expr']}"
+
+
+@pytest.mark.parametrize("board", BOARDS)
 def test_variables_are_defined_and_used(board: str) -> None:
     content = load(board)
     defined = {each["name"] for each in content["templating"]["list"]}
