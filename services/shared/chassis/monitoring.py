@@ -27,24 +27,32 @@ class Readiness:
         circuit_breakers: Callable[[], Iterable[CircuitBreaker]] = tuple,
     ) -> None:
         self._checks = checks
+        self._running: dict[str, asyncio.Task[str]] = {}
         self.circuit_breakers = circuit_breakers
         """Listed, and no reason not to be ready: the process works, and so do its other parts."""
         self.stopping = False
         """Set when the process begins to stop; it stays not ready from then on."""
 
     async def failures(self) -> Mapping[str, str]:
-        """Check all parts at the same time. Maps each part to the reason why it is not ready, or "" if it is."""
-        reasons = await asyncio.gather(*(_reason(check) for check in self._checks.values()))
-        parts = dict(zip(self._checks, reasons, strict=True))
+        """Check all parts at the same time. Maps each part to the reason why it is not ready, or "" if it is.
+
+        Takes at most CHECK_SECONDS. A check that takes longer continues, and later calls wait for the same one: a
+        server that hangs does not collect checks, nor connections for them.
+        """
+        for part, check in self._checks.items():
+            if part not in self._running or self._running[part].done():
+                self._running[part] = asyncio.create_task(_reason(check), name=f"check of {part}")
+        await asyncio.wait(self._running.values(), timeout=CHECK_SECONDS)
+        late = f"no answer within {CHECK_SECONDS:.0f} s"
+        parts = {part: task.result() if task.done() else late for part, task in self._running.items()}
         return parts | {"process": "stopping"} if self.stopping else parts
 
 
 async def _reason(check: ReadinessCheck) -> str:
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await check()
+        await check()
     except TimeoutError:
-        return f"no answer within {CHECK_SECONDS:.0f} s"
+        return "no answer in time"
     except MessagingError as error:
         return str(error)
     return ""

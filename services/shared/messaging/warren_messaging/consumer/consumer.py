@@ -16,7 +16,14 @@ from typing import Any
 
 import msgspec
 
-from warren_messaging.amqp.connection import RELOAD_SECONDS, AmqpConnection, BrokerAddress, driver_channel, opened
+from warren_messaging.amqp.connection import (
+    RELOAD_SECONDS,
+    AmqpConnection,
+    BrokerAddress,
+    driver_channel,
+    opened,
+    wrap_driver_errors,
+)
 from warren_messaging.amqp.received import Received, consume
 from warren_messaging.codec import MAX_BODY, too_large
 from warren_messaging.consumer.delivery import Delivery
@@ -70,14 +77,25 @@ class Consumer:
         self._settings = settings
         self._telemetry = telemetry
         self._stopping = asyncio.Event()
-        self.consuming = False
-        """Whether this process has a subscription at the moment."""
+        self._subscribed: _Session | None = None
         self._downstream: DownstreamUnavailable | None = None
         """Why the consumer takes no messages, though database and broker are available."""
 
+    @property
+    def consuming(self) -> bool:
+        """Whether this process has a subscription at the moment."""
+        return self._subscribed is not None
+
     async def require_consuming(self) -> None:
-        """Raises BrokerUnavailable unless this process has a subscription, or has ended it for an external system."""
-        if not self.consuming and self._downstream is None:
+        """Raises BrokerUnavailable unless this process has a subscription, or has ended it for an external system.
+
+        Returns after an answer of the broker on the subscription's channel. It may take long, until missed heartbeats
+        end the connection: limit the time and cancel the call.
+        """
+        if self._subscribed is not None:
+            with wrap_driver_errors(self._address):
+                await self._subscribed.require_answer()
+        elif self._downstream is None:
             raise BrokerUnavailable("no subscription at the broker")
 
     def stop(self) -> None:
@@ -104,7 +122,7 @@ class Consumer:
                 self._telemetry.status(self._settings.queue, f"paused: {error!r}")
             finally:
                 consumed_before, was_consuming = consumed_before or self.consuming, self.consuming
-                self.consuming = False
+                self._subscribed = None
             pause = 0.1 if was_consuming else min(pause * 2, self._settings.max_pause_seconds)
             seconds = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnects
             if self._downstream is not None:
@@ -120,7 +138,7 @@ class Consumer:
         async with opened(self._address, self._settings.queue) as connection:
             session = _Session(connection, self._processor, self._settings, self._stopping)
             await session.open()
-            self.consuming = True
+            self._subscribed = session
             self._telemetry.status(self._settings.queue, "consuming", degraded=False)
             await session.run(until=lambda: self._address.credentials_fingerprint() != fingerprint)
 
@@ -146,6 +164,7 @@ class _Session:
         self._ended: str | None = None
         self._unavailable: Unavailable | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._answer: asyncio.Task[Any] | None = None
 
     async def open(self) -> None:
         self._processor.resume()
@@ -184,9 +203,24 @@ class _Session:
         finally:
             stopped.cancel()
             watching.cancel()
+            if self._answer is not None:
+                self._answer.cancel()
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def require_answer(self) -> None:
+        """Return when the broker has answered on the channel: a connection may be half-open.
+
+        All callers share one request. It continues without them, since the driver closes a channel whose request is
+        cancelled.
+        """
+        if self._answer is None or self._answer.done():
+            # Changes nothing: it sets the limit that the channel has already.
+            request = self._channel.basic_qos(prefetch_count=self._settings.prefetch)
+            self._answer = asyncio.create_task(request)
+            self._answer.add_done_callback(lambda task: task.cancelled() or task.exception())  # also without a caller
+        await asyncio.shield(self._answer)
 
     @property
     def _active(self) -> bool:
