@@ -1,5 +1,7 @@
 """Queues, parking lots and brokers that are full."""
 
+import httpx
+
 from faults.harness import OUTBOX_LIMIT, FaultHarness, eventually
 from tests.faults.customers import Customers
 
@@ -57,6 +59,9 @@ def test_a_memory_alarm_leads_to_503_at_the_outbox_limit(harness: FaultHarness, 
             eventually(lambda: customers.unavailable, 60, "the outbox exceeded its limit")
             assert harness.outbox_size() > OUTBOX_LIMIT, "an order was refused below the limit"
             assert alarmed()
+            refused = httpx.get(f"{harness.metrics_url('order-api')}/readyz")
+            assert (refused.status_code, f"[-] outbox: more than {OUTBOX_LIMIT} events" in refused.text) == (503, True)
+            assert httpx.get(f"{harness.metrics_url('inventory')}/readyz").is_success, "consumers wait for the alarm"
             set_watermark("2GB")
     finally:
         if alarmed():
