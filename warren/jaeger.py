@@ -107,7 +107,7 @@ class JaegerClient:
             raise ClientError(f"the trace store {self.url} cannot be reached ({error})") from error
         try:
             content = msgspec.json.decode(response.body, type=JaegerResponse)
-            if response.status == 404 and content.errors:
+            if response.status == 404 and content.errors and "trace not found" in content.errors[0].msg:
                 return None
             if response.is_error:
                 reason = content.errors[0].msg if content.errors else "no reason given"

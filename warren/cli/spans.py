@@ -25,13 +25,13 @@ class OrderSpan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
-        """`publish` and `process` of a message, `request` to a service, `call` of a service, or `other`."""
+        """`publish` or `process` of a message, `request` to a service, `call` of a service, `internal`, or `other`."""
         operation = self.tags.get("messaging.operation.name")
         if operation in {"publish", "process"}:
             return str(operation)
         if operation is not None or any(tag in self.tags for tag in DATABASE_TAGS):
             return "other"
-        return {"server": "request", "client": "call"}.get(self.tags.get("span.kind", ""), "other")
+        return {"server": "request", "client": "call", "": "internal"}.get(self.text("span.kind"), "other")
 
     @property
     def destination(self) -> list[str]:

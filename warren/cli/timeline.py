@@ -26,7 +26,7 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """Something that one process did for the order."""
 
     kind: str
-    """`request`, `publish`, `process`, `call`, `other`; `event` for an event that has no span."""
+    """`request`, `publish`, `process`, `call`, `internal`, `other`; `event` for an event that has no span."""
     service: str
     what: str
     """The event type of a message, or the name of the span."""
@@ -129,7 +129,7 @@ class _Activities:
             outcome="replayed" if span.is_replay else span.outcome,
             reason=span.reason if span.failed else None,
             detail=_detail(span),
-            inner=span.kind in {"call", "other"} and parent is not None and parent.service == span.service,
+            inner=span.kind in {"call", "internal", "other"} and parent is not None and parent.service == span.service,
             trace_id=span.trace_id,
             span_id=span.span_id,
         )

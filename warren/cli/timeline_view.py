@@ -26,7 +26,7 @@ OUTCOMES = {
     "released": "given back for another process",
     "repeated": "known to the inbox, no effect",
 }
-ARROWS = {"publish": "→ ", "event": "→ ", "process": "", "request": "", "call": "· ", "other": "· "}
+ARROWS = {"publish": "→ ", "event": "→ ", "process": "", "request": "", "call": "· ", "internal": "· ", "other": "· "}
 
 
 def render(timeline: OrderTimeline, width: int, *, bars: bool) -> Text:
@@ -44,6 +44,8 @@ def _activities(text: Text, timeline: OrderTimeline, width: int, *, bars: bool) 
     start, total = timeline.start, (timeline.end - timeline.start).total_seconds()
     rows = [_cells(each, start) for each in timeline.activities]
     heading = ["after", "process", "what", "waited", "took"]
+    if not any(row[3] or row[4] for row in rows):  # events alone
+        heading, rows, bars = heading[:3], [row[:3] for row in rows], False
     widths = [max(cell_len(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
     fixed = sum(widths) - widths[2] + len(GAP) * (len(widths) - 1)
     longest = widths[2]
@@ -52,11 +54,11 @@ def _activities(text: Text, timeline: OrderTimeline, width: int, *, bars: bool) 
     if bars and bar < MIN_BAR <= width - fixed - MIN_WHAT - len(GAP):
         bar = MIN_BAR
         widths[2] = width - fixed - bar - len(GAP)
-    text.append(_line(heading, widths), "dim")
-    text.append("\n")
+    text.append(_line(heading, widths) + "\n", "dim")
     for activity, row in zip(timeline.activities, rows, strict=True):
         style = STYLES.get(activity.outcome or "", "dim" if activity.kind in {"publish", "event"} else "")
-        text.append(_line(row, widths), style)
+        line = _line(row, widths)
+        text.append(line if bar >= MIN_BAR else line.rstrip(), style)
         if bar >= MIN_BAR:
             waited, worked = _bar(activity, start, total, bar)
             text.append(GAP + waited, "dim")

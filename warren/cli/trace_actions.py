@@ -55,7 +55,7 @@ def show(
         return
     for remark in remarks:
         err.print(safe_markup(remark), style="yellow")
-    _print(traced, sum(len(each.spans) for each in traces))
+    _print(traced, traces)
 
 
 def _history(client: ApiClient, order_id: UUID, remarks: list[str]) -> list[HistoryEntry]:
@@ -104,12 +104,13 @@ def _search(store: JaegerClient, order_id: UUID, remarks: list[str]) -> list[Jae
     return list(found.values())
 
 
-def _print(traced: TracedOrder, spans: int) -> None:
+def _print(traced: TracedOrder, traces: list[JaegerTrace]) -> None:
     order = traced.order
     state = f"order {safe_markup(order.name)}  {safe_markup(order.shown_state)}  {order.id}"
     out.print(state, style="bold", soft_wrap=True)
-    for trace_id in traced.traces:
-        out.print(f"trace {trace_id}, {spans} spans" if len(traced.traces) == 1 else f"trace {trace_id}", style="dim")
+    for trace in traces:
+        count = len(trace.spans)
+        out.print(f"trace {safe_markup(trace.trace_id)}, {count} span{'' if count == 1 else 's'}", style="dim")
     out.print()
     out.print(render(traced.timeline, out.width, bars=out.is_terminal), soft_wrap=True)
     if traced.timeline.hidden:
