@@ -57,7 +57,7 @@ def test_the_figures_of_a_busy_system_are_those_of_its_metrics(shop: Shop) -> No
     assert [each["queue"] for each in found["queues"]] == list(QUEUES)
     assert [each["process"] for each in found["processes"]] == list(PROCESSES)
     assert found["down"] == []
-    known = ("ready", "unacked", "arriving", "handled", "consumers", "parked", "trend")
+    known = ("ready", "unacked", "arriving", "handled", "consumers", "retrying", "parked", "trend")
     unknown = [(each["queue"], name) for each in found["queues"] for name in known if each[name] in (None, [])]
     names = ("up", "down", "published", "handled", "failed", "outbox", "outbox_age", "scheduled")
     unknown += [(each["process"], name) for each in found["processes"] for name in names if each[name] is None]

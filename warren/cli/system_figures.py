@@ -46,7 +46,7 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     handled: Figure
     consumers: Figure
     retrying: Figure
-    """Messages that failed and wait for their next attempt; the broker counts them among the ready ones."""
+    """Messages that failed and wait for their next attempt: neither ready nor unacked."""
     parked: Figure
 
 
@@ -153,7 +153,6 @@ def queries(namespace: str | None) -> dict[str, str]:
         "consumers": f"max by (queue) ({select('rabbitmq_detailed_queue_consumers')})",
         "handled_of": f"sum by (messaging_consumer_group_name) ({rate('messaging_process_duration_seconds_count')})",
         "retried_of": f"sum by (messaging_consumer_group_name) ({rate('warren_failed_deliveries_total', retried)})",
-        "retrying_of": f"max by (service) ({select('warren_retrying_messages')})",
         "up": f"sum by (service) ({select('up', warren)})",
         "down": f"count by (service) ({select('up', warren)} == 0)",
         "published": f"sum by (service) ({rate('messaging_client_sent_messages_total')})",
@@ -227,7 +226,7 @@ def _queue(found: _Found, name: str, trend: list[float]) -> QueueFigures:
         arriving=arriving,
         handled=handled,
         consumers=found.of("consumers", name),
-        retrying=_max(found.of("retrying_of", process) for process in processes),
+        retrying=_delayed(found.of("depth", name), found.of("ready", name), found.of("unacked", name)),
         parked=found.of("depth", service + LOT_SUFFIX),
     )
 
@@ -252,8 +251,8 @@ def _processes_of(service: str) -> list[str]:
     return found or [service]
 
 
-def _max(figures: Iterable[Figure]) -> Figure:
-    return max((figure for figure in figures if figure is not None), default=None)
+def _delayed(depth: Figure, ready: Figure, unacked: Figure) -> Figure:
+    return None if depth is None or ready is None or unacked is None else max(depth - ready - unacked, 0.0)
 
 
 def _event_queues(names: Iterable[str]) -> list[str]:

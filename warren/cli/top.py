@@ -32,7 +32,7 @@ def top(
 
         warren top
         warren top --once --json | jq '.queues[] | select(.ready > 100)'
-        kubectl port-forward svc/prometheus-operated 9090 &
+        kubectl port-forward svc/warren-prometheus 9090 &
         warren top --prometheus-url http://localhost:9090 --namespace shop
     """
     from warren.cli import top_actions

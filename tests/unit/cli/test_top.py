@@ -45,14 +45,13 @@ def busy() -> SystemFigures:
         values |= {("orders", state): 12_345.0 * number, ("oldest", state): 4_000.0}
     for queue in QUEUES:
         service = queue.removesuffix(".queue")
-        values |= {("ready", queue): 123_456.0, ("unacked", queue): 250.0, ("depth", queue): 123_706.0}
+        values |= {("ready", queue): 123_456.0, ("unacked", queue): 250.0, ("depth", queue): 128_027.0}
         values |= {("growth", queue): 10.0, ("consumers", queue): 12.0, ("handled_of", service): 1_800.0}
         values |= {("retried_of", service): 3.0, ("depth", f"{service}.dlq"): 17.0}
     for process in PROCESSES:
         values |= {("up", process): 3.0, ("down", process): 1.0, ("published", process): 1_234.5}
         values |= {("handled", process): 1_234.5, ("failed", process): 12.5, ("in_progress", process): 250.0}
         values |= {("outbox", process): 100_000.0, ("outbox_age", process): 90_000.0, ("scheduled", process): 99_999.0}
-        values |= {("retrying_of", process): 4_321.0}
     values |= {("breaker", "payment/payment gateway"): 2.0, ("breaker", "email/email channel"): 0.0}
     values |= {("depth", "unrouted.queue"): 3.0, ("target", "rabbitmq/"): 0.0, ("target", "warren/sms"): 0.0}
     return read_figures(CannedMetrics(values, {"order.queue": [0, 50, 100]}), None, NOW)
