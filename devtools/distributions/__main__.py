@@ -12,18 +12,18 @@ from devtools.paths import CHECKOUT
 
 
 def check_in_empty_environments(wheels: Path) -> None:
-    """Install each distribution into an environment of its own, and with its extra; print what it needs."""
+    """Install each distribution into an environment of its own, and with its extras; print what it needs."""
     for name in FOLDERS:
         with tempfile.TemporaryDirectory(prefix="warren-dist-") as folder:
             environment = EmptyEnvironment(Path(folder) / "plain", wheels)
             environment.install(name)
-            extra, needing = EXTRAS[name]
-            modules = check_installed(environment, name, needing)
+            modules = check_installed(environment, name, EXTRAS[name].values())
             needed = ", ".join(sorted(environment.packages().keys() - {name}))
             print(f"{name}: {len(modules)} modules imported; needs {needed}")
             environment = EmptyEnvironment(Path(folder) / "extra", wheels)
-            environment.install(f"{name}[{extra}]")
-            print(f"{name}[{extra}]: {len(check_installed(environment, name))} modules imported")
+            extras = f"{name}[{','.join(EXTRAS[name])}]"
+            environment.install(extras)
+            print(f"{extras}: {len(check_installed(environment, name))} modules imported")
 
 
 def main() -> int:

@@ -14,10 +14,13 @@ FOLDERS = {"warren-messaging": "services/shared/messaging", "broker-topology": "
 """The folders of the published distributions. `warren` itself is not published: it runs from a checkout."""
 
 EXTRAS = {
-    "warren-messaging": ("sqlalchemy", "warren_messaging.postgres.sqlalchemy"),
-    "broker-topology": ("operator", "topology_operator"),
+    "warren-messaging": {
+        "prometheus": "warren_messaging.prometheus",
+        "sqlalchemy": "warren_messaging.postgres.sqlalchemy",
+    },
+    "broker-topology": {"operator": "topology_operator"},
 }
-"""The extra of each distribution, and the package or module that needs it."""
+"""The extras of each distribution, and the package or module that needs each."""
 
 
 class DistributionError(LocalError):

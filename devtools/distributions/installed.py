@@ -1,6 +1,7 @@
 """Checks a distribution where a user has installed it: its modules can be imported, and its commands run."""
 
 import json
+from collections.abc import Iterable
 
 from devtools.distributions.build import DistributionError
 from devtools.distributions.environment import EmptyEnvironment
@@ -11,13 +12,13 @@ from importlib.metadata import distribution
 
 found = distribution(sys.argv[1])
 packages = sorted({str(file).split("/")[0] for file in found.files if file.suffix == ".py"})
-skipped = sys.argv[2] or None
+skipped = sys.argv[2:]
 modules = []
 for name in packages:
-    if name != skipped:
+    if name not in skipped:
         walked = pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}.")
         modules += [name, *(each.name for each in walked if each.name.rpartition(".")[2] not in {"__main__", "entry"})]
-modules = [name for name in modules if name != skipped]
+modules = [name for name in modules if not any(f"{name}.".startswith(f"{each}.") for each in skipped)]
 for name in modules:
     importlib.import_module(name)
 print(json.dumps({
@@ -31,12 +32,12 @@ print(json.dumps({
 """
 
 
-def check_installed(environment: EmptyEnvironment, name: str, skipped: str = "") -> list[str]:
+def check_installed(environment: EmptyEnvironment, name: str, skipped: Iterable[str] = ()) -> list[str]:
     """Import every module of an installed distribution and run its commands; return the names of the modules.
 
-    `skipped` is a package or a module that needs an extra. Raises DistributionError.
+    `skipped` are packages and modules that need an extra. Raises DistributionError.
     """
-    looked = environment.run("python", "-W", "error", "-c", _LOOK, name, skipped)
+    looked = environment.run("python", "-W", "error", "-c", _LOOK, name, *skipped)
     if looked.returncode:
         raise DistributionError(f"{name} cannot be imported:\n{looked.stderr}")
     found = json.loads(looked.stdout)

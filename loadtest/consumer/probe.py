@@ -19,6 +19,7 @@ from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 from services.shared.contracts import AnyEvent, Event, EventData
 from services.shared.contracts.orders import OrderConfirmed, OrderCreated
 from warren_messaging.consumer.circuit_breaker import CircuitBreaker
+from warren_messaging.delivery import Delivery
 from warren_messaging.handlers import Effect, Handlers
 from warren_messaging.postgres.rate_limit import RateLimit
 from warren_messaging.settings import load_settings
@@ -94,8 +95,10 @@ class LastMessageTelemetry(TelemetryFanout):
         self._left = messages
         self.all_processed = asyncio.Event()
 
-    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
-        super().processed(consumer, event, announced, seconds)
+    def processed(
+        self, consumer: str, delivery: Delivery, event: AnyEvent, announced: list[str], seconds: float
+    ) -> None:
+        super().processed(consumer, delivery, event, announced, seconds)
         self._left -= 1
         if not self._left:
             self.all_processed.set()

@@ -4,6 +4,7 @@ from litestar.types import ControllerRouterHandler
 
 from services.order import api, store
 from services.order.handlers import HANDLERS
+from services.order.metrics import AcceptedOrders, OrderSteps, UnfinishedOrders
 from services.order.placement_batcher import OutboxLimit, PlacementBatcher
 from services.order.prices import PriceList
 from services.order.queries import OrderQueries
@@ -28,6 +29,7 @@ def build_api(settings: ApiSettings) -> ServiceProcess:
     routes: list[ControllerRouterHandler] = [api.routes(service, AuthGuard(settings)), api.articles(prices)]
     process.serve(application(routes, title="Warren orders"))
     process.ready_when("outbox", limit.check)
+    process.listen(AcceptedOrders(process.metrics.registry))
     return process
 
 
@@ -35,5 +37,7 @@ def build_worker(settings: WorkerSettings) -> ServiceProcess:
     process = ServiceProcess("order", settings)
     process.consume("order.queue", HANDLERS, OrderRepository)
     process.periodic("deadlines", settings.deadline_tick_seconds, store.expire_overdue, OrderRepository)
+    process.listen(OrderSteps(process.metrics.registry))
+    process.metrics.on_scrape(UnfinishedOrders(process.database, process.metrics.registry).refresh)
     process.retain(*store.retention_rules(settings.idempotency_days, settings.history_days))
     return process

@@ -54,6 +54,8 @@ class Fact(StrEnum):
 
 HAPPY_PATH = (OrderState.PENDING, OrderState.CONFIRMED, OrderState.PAID, OrderState.SHIPPED, OrderState.COMPLETED)
 """The states of an order that is not cancelled, in their order."""
+FINISHED = frozenset({OrderState.COMPLETED, OrderState.CANCELLED})
+"""States that no event changes. The column `finished` of the table has the same meaning."""
 _MILESTONES = (Fact.RESERVED, Fact.CHARGED, Fact.PARCEL_LEFT, Fact.DELIVERED)
 """The fact that each state of HAPPY_PATH requires, without the first state."""
 _CANCELLATION_FACTS = frozenset({Fact.SHIPPING_STOPPED, Fact.STOCK_RELEASED, Fact.PAYMENT_REVERSED})

@@ -12,11 +12,14 @@ from services.order.errors import InvalidCursor
 from services.order.responses import OrderPage, OrderResponse, PricedLine
 from services.shared.contracts.orders import CancelReason
 from warren_messaging.postgres.database import Database
+from warren_messaging.transaction import Connection
 
 COLUMNS = (
     "id AS order_id, reference, customer, state, reason, lines, total_cents, currency, express, tracking, version,"
     " created_at, updated_at"
 )
+
+MAX_UNFINISHED = 100_000  # orders; a count beyond it would cost more than the number is worth
 
 _lines = msgspec.json.Decoder(list[PricedLine])
 
@@ -70,6 +73,20 @@ class OrderQueries:
             )
         orders = [response_of(row) for row in rows[: wanted.limit]]
         return OrderPage(orders=orders, next=_to_cursor(orders[-1].order_id) if len(rows) > wanted.limit else None)
+
+
+async def unfinished_orders(connection: Connection) -> dict[OrderState, tuple[float, float]]:
+    """Return the number of unfinished orders and the age of the oldest one in seconds, for each state that has any.
+
+    Counts the oldest MAX_UNFINISHED, so the query stays cheap.
+    """
+    rows = await connection.fetch(
+        "SELECT state, count(*)::float8, extract(epoch FROM now() - min(created_at))::float8 FROM"
+        " (SELECT state, created_at FROM orders WHERE NOT finished ORDER BY created_at LIMIT $1) AS oldest"
+        " GROUP BY state",
+        MAX_UNFINISHED,
+    )
+    return {OrderState(state): (count, age) for state, count, age in rows}
 
 
 def _to_cursor(last: UUID) -> str:

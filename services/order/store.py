@@ -134,7 +134,7 @@ def retention_rules(idempotency_days: int, history_days: int) -> list[RetentionR
     """Return the rules that remove idempotency keys, and finished orders unless `history_days` is 0."""
     keys = by_age("idempotency_keys", "t.created_at < now() - make_interval(days => $1)", idempotency_days)
     finished = (
-        "t.state IN ('COMPLETED', 'CANCELLED')"
+        "t.finished"
         # A key must have its order, which is the response to a repeated request.
         " AND NOT EXISTS (SELECT FROM idempotency_keys AS k WHERE k.customer = t.customer AND k.order_id = t.id)"
     )

@@ -16,7 +16,7 @@ from devtools.paths import CHECKOUT
 NEEDED = {
     "warren-messaging": {
         *("aio-pika", "aiormq", "pamqp", "yarl", "multidict", "propcache", "idna"),  # aio-pika and what it needs
-        *("asyncpg", "msgspec", "uuid-utils"),
+        *("asyncpg", "msgspec", "opentelemetry-api", "uuid-utils"),
     },
     "broker-topology": {
         *("aiohttp", "aiohappyeyeballs", "aiosignal", "attrs", "frozenlist", "yarl", "multidict", "propcache", "idna"),
@@ -40,7 +40,7 @@ def test_it_works_in_an_empty_environment_with_few_packages(
     name: str, installed: Callable[[str], EmptyEnvironment]
 ) -> None:
     environment = installed(name)
-    modules = check_installed(environment, name, EXTRAS[name][1])
+    modules = check_installed(environment, name, EXTRAS[name].values())
     assert {module.split(".")[0] for module in modules} == {name.replace("-", "_")}
     packages = {package.lower().replace("_", "-") for package in environment.packages()}
     assert packages - OF_OLD_PYTHONS == NEEDED[name] | {name}
@@ -54,9 +54,13 @@ def test_the_extra_brings_what_the_operator_needs(installed: Callable[[str], Emp
     assert printed.stdout == (CHECKOUT / FOLDERS["broker-topology"] / "crds" / "topologies.yaml").read_text()
 
 
-def test_the_extra_brings_what_the_session_of_sqlalchemy_needs(installed: Callable[[str], EmptyEnvironment]) -> None:
-    modules = check_installed(installed("warren-messaging[sqlalchemy]"), "warren-messaging")
-    assert EXTRAS["warren-messaging"][1] in modules
+@pytest.mark.parametrize("extra", EXTRAS["warren-messaging"])
+def test_each_extra_of_the_library_brings_what_its_module_needs(
+    extra: str, installed: Callable[[str], EmptyEnvironment]
+) -> None:
+    others = [module for name, module in EXTRAS["warren-messaging"].items() if name != extra]
+    modules = check_installed(installed(f"warren-messaging[{extra}]"), "warren-messaging", others)
+    assert EXTRAS["warren-messaging"][extra] in modules
 
 
 def test_the_operator_says_what_it_misses_without_its_extra(installed: Callable[[str], EmptyEnvironment]) -> None:

@@ -11,7 +11,8 @@ from devtools.local.system import System
 from services.registry import PROCESSES
 from tests.system.shop import Shop
 
-KINDS = {"outcome": "confirmed", "event_type": "order.created"}
+PUBLISHED = {"messaging_destination_name": "order.exchange:order.created", "error_type": ""}
+PROCESSED = {"messaging_destination_name": "order.exchange:order.created:inventory.queue", "error_type": ""}
 
 
 def read(url: str) -> str:
@@ -51,11 +52,11 @@ def test_every_process_is_live_and_ready_and_names_its_parts(system: System, pro
 def test_metrics_count_an_order(system: System, shop: Shop) -> None:
     def sent() -> float:
         page = read(f"{system.metrics_url('order-api')}/metrics")
-        return figure(page, "messaging_client_sent_messages_total", **KINDS)
+        return figure(page, "messaging_client_sent_messages_total", **PUBLISHED)
 
     def processed() -> float:
         page = read(f"{system.metrics_url('inventory')}/metrics")
-        return figure(page, "messaging_process_duration_seconds_count", event_type="order.created")
+        return figure(page, "messaging_process_duration_seconds_count", **PROCESSED)
 
     before = sent(), processed()
     order = shop.place("item1")

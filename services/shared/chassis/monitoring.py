@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Litestar, Request, Response, get
 
 from services.shared.chassis.http.application import HttpApplication
-from services.shared.chassis.metrics import CONTENT_TYPE, ServiceMetrics
+from services.shared.chassis.metrics import ProcessMetrics
 from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.errors import MessagingError
 from warren_messaging.service_parts import ReadinessCheck
@@ -58,7 +58,7 @@ async def _reason(check: ReadinessCheck) -> str:
     return ""
 
 
-def monitoring_application(readiness: Readiness, metrics: ServiceMetrics) -> Litestar:
+def monitoring_application(readiness: Readiness, metrics: ProcessMetrics) -> Litestar:
     """Serve `/livez`, `/readyz` (`?verbose` lists every part) and `/metrics`, and their list at `/`."""
 
     @get("/livez", sync_to_thread=False)
@@ -78,9 +78,10 @@ def monitoring_application(readiness: Readiness, metrics: ServiceMetrics) -> Lit
         return Response("\n".join(lines) + "\n", media_type="text/plain", status_code=200 if ready else 503)
 
     @get("/metrics")
-    async def exposition() -> Response[bytes]:
+    async def exposition(request: Request[Any, Any, Any]) -> Response[bytes]:
+        page, content_type = await metrics.page(request.headers.get("accept", ""))
         # As a header: Litestar would add a charset to the media type, which contains one already.
-        return Response(await metrics.page(), headers={"Content-Type": CONTENT_TYPE})
+        return Response(page, headers={"Content-Type": content_type})
 
     @get("/", sync_to_thread=False)
     def index() -> str:

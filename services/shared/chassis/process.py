@@ -14,7 +14,7 @@ from litestar import Litestar
 from services.shared.chassis import logs
 from services.shared.chassis.http.access_log import AccessLog
 from services.shared.chassis.http.server import HttpServer
-from services.shared.chassis.metrics import ServiceMetrics
+from services.shared.chassis.metrics import ProcessMetrics
 from services.shared.chassis.monitoring import Readiness, monitoring_application
 from services.shared.chassis.settings import ENV_PREFIX, ProcessSettings
 from services.shared.contracts import CATALOGUE
@@ -22,7 +22,7 @@ from warren_messaging.program import run_program
 from warren_messaging.service import Service
 from warren_messaging.service_parts import ReadinessCheck
 from warren_messaging.settings import load_settings
-from warren_messaging.telemetry import LogTelemetry, TelemetryFanout
+from warren_messaging.telemetry import LogTelemetry, Telemetry, TelemetryFanout
 
 S = TypeVar("S", bound=ProcessSettings)
 
@@ -38,12 +38,14 @@ class ServiceProcess(Service):
     def __init__(self, service: str, settings: ProcessSettings, *, exchange: str = "order.exchange") -> None:
         super().__init__(service, settings, exchange=exchange, source=f"/warren/{service}", events=CATALOGUE.values())
         self._process_settings = settings
-        metrics = ServiceMetrics(service, self.database, lambda: self.circuit_breakers)
-        self.telemetry = TelemetryFanout(LogTelemetry(lambda: structlog.get_logger().bind()), metrics)
+        self.metrics = ProcessMetrics()
+        self.metrics.watch(self)
+        self._listeners = TelemetryFanout(LogTelemetry(lambda: structlog.get_logger().bind()), self.metrics.messaging)
+        self.telemetry = self._listeners
         self.http: HttpServer | None = None
         self._readiness = Readiness(self.readiness_checks, lambda: self.circuit_breakers)
         self._monitoring = HttpServer(
-            monitoring_application(self._readiness, metrics),
+            monitoring_application(self._readiness, self.metrics),
             settings.metrics_host,
             settings.metrics_port,
             connections=MONITORING_CONNECTIONS,
@@ -59,6 +61,10 @@ class ServiceProcess(Service):
             AccessLog(application), settings.http_host, settings.http_port, connections=settings.http_connections
         )
         self.add(self.http)
+
+    def listen(self, listener: Telemetry) -> None:
+        """Report to a listener of the service, too."""
+        self._listeners.add(listener)
 
     def ready_when(self, part: str, check: ReadinessCheck) -> None:
         """Add a readiness check. The database and each consumer have theirs already."""

@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 
 from services.order.store import expire_overdue
-from services.shared.chassis.metrics import ServiceMetrics
 from services.shared.contracts.inventory import InventoryOutOfStock
 from services.shared.contracts.orders import Line, OrderPaymentReminder
 from tests.events import RESERVED, SUCCESS
+from tests.service_metrics import reading_gauges
 from tests.service_replica import Replica, ServiceDatabase
 from warren_messaging.outbox.schedule import move_due
 from warren_messaging.testing import event_of
@@ -83,15 +83,12 @@ async def test_a_due_reminder_is_published_once(db: ServiceDatabase, open_api: A
 
 
 async def test_metrics_show_waiting_and_overdue_messages(db: ServiceDatabase, open_api: Any, workers: Workers) -> None:
-    async def value(name: str) -> float:
-        page = (await ServiceMetrics("order", workers[0].database).page()).decode()
-        return float(next(line.split()[1] for line in page.splitlines() if line.startswith(f"{name} ")))
-
     while await move(workers[0]):
         pass
-    waiting = await value("warren_scheduled_messages")
-    assert await value("warren_scheduled_overdue_seconds") == 0
-    await (await open_api(payment_reminder_seconds=120.0)).place_order()
-    assert await value("warren_scheduled_messages") == waiting + 1
-    await db.sql("UPDATE \"order\".scheduled SET due_at = now() - interval '1 hour'")
-    assert 3600 <= await value("warren_scheduled_overdue_seconds") < 3700
+    async with reading_gauges("order", db.address("order")) as value:
+        waiting = await value("warren_scheduled_messages")
+        assert await value("warren_scheduled_overdue_seconds") == 0
+        await (await open_api(payment_reminder_seconds=120.0)).place_order()
+        assert await value("warren_scheduled_messages") == waiting + 1
+        await db.sql("UPDATE \"order\".scheduled SET due_at = now() - interval '1 hour'")
+        assert 3600 <= await value("warren_scheduled_overdue_seconds") < 3700

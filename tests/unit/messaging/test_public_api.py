@@ -19,7 +19,7 @@ NAMES = {
     "Codec", "Consumer", "ConsumerSettings", "Database", "DatabaseAddress", "Outbox",
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
     "DueMessageMover", "Retention", "RetentionSettings", "RetentionRule", "by_age",
-    "BreakerState", "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
+    "BreakerState", "DeliveryFailure", "FailureReason", "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
     "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     "MessagingError", "AccessRefused", "BrokerTooOld", "BrokerUnavailable", "ConfigurationError",
     "DatabaseUnavailable", "DownstreamUnavailable", "MalformedEvent", "TopologyMissing", "Unavailable",

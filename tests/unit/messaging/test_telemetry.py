@@ -10,14 +10,20 @@ from structlog.testing import capture_logs
 
 from tests.events import payment_success
 from warren_messaging.amqp.pipeline import PublishResult
+from warren_messaging.failure import DeliveryFailure, FailureReason
 from warren_messaging.telemetry import LogTelemetry
+from warren_messaging.testing import delivery_of
 
 EVENT = payment_success(uuid4())
+DELIVERY = delivery_of(EVENT)
+FAILURE = DeliveryFailure(
+    reason=FailureReason.PERMANENT, text="no\nservice=x y", key="k", attempts=1, parked=True, seconds=0.1
+)
 
 
 def test_a_log_event_is_one_line_with_its_fields(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "warren_messaging")
-    LogTelemetry().processed("payment.queue", EVENT, [], 0.0031)
+    LogTelemetry().processed("payment", DELIVERY, EVENT, [], 0.0031)
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("warren_messaging", "INFO")
     ids = f"subject={EVENT.subject} event_id={EVENT.id}"
@@ -30,11 +36,11 @@ def test_every_line_about_a_message_names_its_order_event_and_trace() -> None:
     event = msgspec.structs.replace(EVENT, traceparent=f"00-{trace}-b7ad6b7169203331-01")
     telemetry = LogTelemetry(structlog.get_logger)
     with capture_logs() as lines:
-        telemetry.published(event, PublishResult.CONFIRMED)
-        telemetry.published(event, PublishResult.RETURNED)
-        telemetry.processed("payment.queue", event, ["order.paid"], 0.0)
-        telemetry.repeated("payment.queue", event)
-        telemetry.failed("payment.queue", "k", "busy", 1, parked=False, event=event)
+        telemetry.published(event, "orders", PublishResult.CONFIRMED, 0.0)
+        telemetry.published(event, "orders", PublishResult.RETURNED, 0.0)
+        telemetry.processed("payment", DELIVERY, event, ["order.paid"], 0.0)
+        telemetry.repeated("payment", DELIVERY, event)
+        telemetry.failed("payment", DELIVERY, event, FAILURE)
     expected = {
         "event_type": "payment.success",
         "reference": "A-1",
@@ -47,18 +53,18 @@ def test_every_line_about_a_message_names_its_order_event_and_trace() -> None:
 
 
 def test_a_value_forges_neither_a_field_nor_a_line(caplog: pytest.LogCaptureFixture) -> None:
-    LogTelemetry().failed("q", "k", "no\nservice=x y", 1, parked=True, event=None)
+    LogTelemetry().failed("q", DELIVERY, None, FAILURE)
     assert caplog.records[0].getMessage() == r"delivery parked consumer=q key=k reason='no\nservice=x y' attempts=1"
 
 
 def test_successes_cost_no_line_when_the_level_is_higher(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "warren_messaging")
     telemetry = LogTelemetry()
-    telemetry.published(EVENT, PublishResult.CONFIRMED)
-    telemetry.processed("payment.queue", EVENT, [], 0.0)
-    telemetry.repeated("payment.queue", EVENT)
+    telemetry.published(EVENT, "orders", PublishResult.CONFIRMED, 0.0)
+    telemetry.processed("payment", DELIVERY, EVENT, [], 0.0)
+    telemetry.repeated("payment", DELIVERY, EVENT)
     assert caplog.records == []
-    telemetry.published(EVENT, PublishResult.RETURNED)
+    telemetry.published(EVENT, "orders", PublishResult.RETURNED, 0.0)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 

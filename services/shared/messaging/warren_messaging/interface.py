@@ -6,9 +6,10 @@ from warren_messaging.amqp.publisher import Message, Publisher
 from warren_messaging.codec import MAX_BODY, Codec, encode, new_id
 from warren_messaging.consumer.circuit_breaker import CircuitBreaker
 from warren_messaging.consumer.consumer import Consumer, ConsumerSettings
-from warren_messaging.consumer.delivery import Delivery, Verdict
+from warren_messaging.consumer.delivery import Verdict
 from warren_messaging.consumer.processor import Processor
 from warren_messaging.consumer.request_coalescer import RequestCoalescer
+from warren_messaging.delivery import Delivery
 from warren_messaging.errors import (
     AccessRefused,
     BrokerTooOld,
@@ -25,6 +26,7 @@ from warren_messaging.errors import (
     UndecodableProperties,
 )
 from warren_messaging.events import AnyEvent, Event, EventData
+from warren_messaging.failure import DeliveryFailure, FailureReason
 from warren_messaging.handlers import Effect, Handler, Handlers
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.outbox.periodic_job import PeriodicJob
@@ -53,7 +55,7 @@ __all__ = [
     "RequestCoalescer", "Processor", "Publisher", "Relay", "RelaySettings", "RetryPolicy", "PeriodicJob",
     "DueMessageMover", "Retention", "RetentionSettings", "RetentionRule", "by_age",
     # For telemetry
-    "BreakerState", "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
+    "BreakerState", "DeliveryFailure", "FailureReason", "TelemetryFanout", "LogTelemetry", "PublishResult", "Telemetry",
     # Messages and events
     "AnyEvent", "Event", "EventData", "Announcement", "Delivery", "Message", "Verdict", "MAX_BODY", "encode", "new_id",
     # Errors

@@ -91,7 +91,8 @@ class Service:
         self._shutdown_hooks: list[Callable[[], Awaitable[None]]] = []
         self._started = False
         """True from the beginning of a start until everything is closed."""
-        self._running: dict[str, Consumer] = {}
+        self.running_consumers: dict[str, Consumer] = {}
+        """The consumers that this process runs at the moment, by queue."""
         self._parts: dict[asyncio.Task[None], Part] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -270,7 +271,7 @@ class Service:
         finally:
             tasks, self._tasks = self._tasks, []
             self._parts.clear()
-            self._running.clear()
+            self.running_consumers.clear()
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
@@ -290,7 +291,7 @@ class Service:
 
     def _start_parts(self) -> None:
         for definition in self.consumers:
-            consumer = self._running[definition.queue] = self._consumer(definition)
+            consumer = self.running_consumers[definition.queue] = self._consumer(definition)
             self._start_part(consumer, definition.queue)
         for part in self._extra_parts:
             self._start_part(part, type(part).__name__)
@@ -372,7 +373,7 @@ class Service:
 
     async def _first_subscriptions(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        while not all(consumer.consuming for consumer in self._running.values()) and loop.time() < deadline:
+        while not all(consumer.consuming for consumer in self.running_consumers.values()) and loop.time() < deadline:
             ended, _ = await asyncio.wait(self._tasks, timeout=0.02, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
@@ -383,7 +384,7 @@ class Service:
         await self.database.probe()
 
     async def _require_consuming(self, queue: str) -> None:
-        consumer = self._running.get(queue)
+        consumer = self.running_consumers.get(queue)
         if consumer is None:
             raise BrokerUnavailable("no subscription at the broker")
         await consumer.require_consuming()

@@ -1,14 +1,16 @@
 """The interface through which the library reports its work, and the implementation for logs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
 
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.codec import uuid_text
+from warren_messaging.delivery import Delivery
 from warren_messaging.events import AnyEvent
+from warren_messaging.failure import DeliveryFailure
 from warren_messaging.tracing import trace_id_of
 
 
@@ -23,22 +25,41 @@ class BreakerState(StrEnum):
     """One trial call decides between open and closed."""
 
 
-class Telemetry(Protocol):
-    """Implementations must not block or raise: the calls are made for each message."""
+class Telemetry:
+    """A listener, which does nothing. A subclass defines the methods that it needs.
 
-    def published(self, event: AnyEvent, result: PublishResult) -> None:
-        """The broker has confirmed, returned or refused one event."""
+    They must not block or raise: the calls are made for each message.
+    """
 
-    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
+    def committed(self, events: Sequence[AnyEvent]) -> None:
+        """A transaction of this process has committed with these events; they are published next.
+
+        Called once for each event, unless the process ends, or loses the database, at the commit.
+        """
+
+    def published(self, event: AnyEvent, exchange: str, result: PublishResult, seconds: float) -> None:
+        """The broker has confirmed, returned or refused one event, `seconds` after it was written."""
+
+    def received(self, consumer: str, deliveries: Sequence[Delivery]) -> None:
+        """A consumer begins to process deliveries of its queue."""
+
+    def processed(
+        self, consumer: str, delivery: Delivery, event: AnyEvent, announced: list[str], seconds: float
+    ) -> None:
         """The transaction of a delivery has committed; `announced` has the types of its events."""
 
-    def repeated(self, consumer: str, event: AnyEvent) -> None:
+    def repeated(self, consumer: str, delivery: Delivery, event: AnyEvent) -> None:
         """A delivery was a repetition and changed nothing."""
 
-    def failed(
-        self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool, event: AnyEvent | None
-    ) -> None:
+    def failed(self, consumer: str, delivery: Delivery, event: AnyEvent | None, failure: DeliveryFailure) -> None:
         """A delivery failed; it is parked, or will be retried. `event` is None if its body cannot be read."""
+
+    def connected(self, component: str, certificate_expires_at: float | None) -> None:
+        """A component has connected to the broker, whose certificate is valid until then (Unix seconds).
+
+        The first call for a component is its first connection. Each further one replaces a connection that was lost,
+        or that used replaced credentials.
+        """
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         """A component is degraded (a server is unavailable), or works again. `text` is for an operator."""
@@ -100,7 +121,7 @@ def _message_fields(event: AnyEvent) -> dict[str, str | None]:
     }
 
 
-class LogTelemetry:
+class LogTelemetry(Telemetry):
     """Writes one log event for each call, to the log that `open_log` returns at the first one.
 
     Each line about a message has the fields `event_type`, `reference`, `subject`, `event_id` and `trace_id`; those that
@@ -119,14 +140,16 @@ class LogTelemetry:
     def _logs_info(self) -> bool:
         return self._log.is_enabled_for(logging.INFO)
 
-    def published(self, event: AnyEvent, result: PublishResult) -> None:
+    def published(self, event: AnyEvent, exchange: str, result: PublishResult, seconds: float) -> None:
         if result is PublishResult.CONFIRMED:
             if self._logs_info:
                 self._log.info("event published", event_type=event.type, **_message_fields(event))
         else:
             self._log.error(f"event {result.name.lower()}", event_type=event.type, **_message_fields(event))
 
-    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
+    def processed(
+        self, consumer: str, delivery: Delivery, event: AnyEvent, announced: list[str], seconds: float
+    ) -> None:
         if not self._logs_info:
             return
         self._log.info(
@@ -137,16 +160,16 @@ class LogTelemetry:
             ms=round(seconds * 1000, 1),
         )
 
-    def repeated(self, consumer: str, event: AnyEvent) -> None:
+    def repeated(self, consumer: str, delivery: Delivery, event: AnyEvent) -> None:
         if self._logs_info:
             self._log.info("delivery repeated", event_type=event.type, **_message_fields(event))
 
-    def failed(
-        self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool, event: AnyEvent | None
-    ) -> None:
-        text = "delivery parked" if parked else "delivery failed"
+    def failed(self, consumer: str, delivery: Delivery, event: AnyEvent | None, failure: DeliveryFailure) -> None:
+        text = "delivery parked" if failure.parked else "delivery failed"
         fields = {} if event is None else {"event_type": event.type, **_message_fields(event)}
-        self._log.warning(text, **fields, consumer=consumer, key=key, reason=reason, attempts=attempts)
+        self._log.warning(
+            text, **fields, consumer=consumer, key=failure.key, reason=failure.text, attempts=failure.attempts
+        )
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         (self._log.warning if degraded else self._log.info)(text, component=component)
@@ -156,29 +179,45 @@ class LogTelemetry:
         write(f"circuit breaker {state}", breaker=name, reason=text)
 
 
-class TelemetryFanout:
+class TelemetryFanout(Telemetry):
     """Forwards each call to several listeners, in their order."""
 
     def __init__(self, *listeners: Telemetry) -> None:
-        self._listeners = listeners
+        self._listeners = list(listeners)
 
-    def published(self, event: AnyEvent, result: PublishResult) -> None:
+    def add(self, listener: Telemetry) -> None:
+        """Forward to one more listener, after the others."""
+        self._listeners.append(listener)
+
+    def committed(self, events: Sequence[AnyEvent]) -> None:
         for listener in self._listeners:
-            listener.published(event, result)
+            listener.committed(events)
 
-    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
+    def published(self, event: AnyEvent, exchange: str, result: PublishResult, seconds: float) -> None:
         for listener in self._listeners:
-            listener.processed(consumer, event, announced, seconds)
+            listener.published(event, exchange, result, seconds)
 
-    def repeated(self, consumer: str, event: AnyEvent) -> None:
+    def received(self, consumer: str, deliveries: Sequence[Delivery]) -> None:
         for listener in self._listeners:
-            listener.repeated(consumer, event)
+            listener.received(consumer, deliveries)
 
-    def failed(
-        self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool, event: AnyEvent | None
+    def processed(
+        self, consumer: str, delivery: Delivery, event: AnyEvent, announced: list[str], seconds: float
     ) -> None:
         for listener in self._listeners:
-            listener.failed(consumer, key, reason, attempts, parked=parked, event=event)
+            listener.processed(consumer, delivery, event, announced, seconds)
+
+    def repeated(self, consumer: str, delivery: Delivery, event: AnyEvent) -> None:
+        for listener in self._listeners:
+            listener.repeated(consumer, delivery, event)
+
+    def failed(self, consumer: str, delivery: Delivery, event: AnyEvent | None, failure: DeliveryFailure) -> None:
+        for listener in self._listeners:
+            listener.failed(consumer, delivery, event, failure)
+
+    def connected(self, component: str, certificate_expires_at: float | None) -> None:
+        for listener in self._listeners:
+            listener.connected(component, certificate_expires_at)
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         for listener in self._listeners:

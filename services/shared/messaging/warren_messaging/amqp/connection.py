@@ -30,6 +30,7 @@ from yarl import URL
 from warren_messaging.addresses import is_address, without_secrets
 from warren_messaging.amqp.frames import driver
 from warren_messaging.cancellation import is_cancelled
+from warren_messaging.certificates import WatchedCertificate
 from warren_messaging.errors import (
     AccessRefused,
     BrokerTooOld,
@@ -157,6 +158,11 @@ class _FrameUnderlay(UnderlayConnection):
 class AmqpConnection(aio_pika.Connection):
     """A plain connection of aio-pika, with all of its methods. `opened` opens one for a block."""
 
+    def __init__(self, url: URL, context: ssl.SSLContext | None) -> None:
+        self.certificate = WatchedCertificate()
+        """The broker's certificate."""
+        super().__init__(url, ssl_context=self.certificate.watch(context))
+
     async def connect(self, timeout: TimeoutType = None) -> None:
         """Connect within `timeout` seconds. Called once, before the connection is handed out."""
         self.transport = await _FrameUnderlay.connect(
@@ -194,7 +200,7 @@ async def connect(address: BrokerAddress, name: str) -> AmqpConnection:
     for a broker without delayed retry.
     """
     url = f"{address.with_credentials()}?heartbeat={address.heartbeat}&name={quote(name)}"
-    connection = AmqpConnection(URL(url), ssl_context=address.tls())
+    connection = AmqpConnection(URL(url), address.tls())
     try:
         await _open(connection, address)
         _require_version(connection, address)

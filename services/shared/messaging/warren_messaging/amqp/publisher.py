@@ -62,7 +62,7 @@ class Publisher:
         without limit while the broker blocks publishers (memory or disk alarm); otherwise an answer that takes longer
         than CONFIRM_TIMEOUT counts as a lost connection.
         """
-        channel = await self._open()
+        _, channel = await self._open()
         frames = [self._frame(message) for message in messages]
         try:
             with wrap_driver_errors(self._address):
@@ -74,9 +74,10 @@ class Publisher:
         forget(channel, frames)
         return batch.results
 
-    async def open(self) -> None:
-        """Connect unless connected. Raises as `connect`."""
-        await self._open()
+    async def open(self) -> AmqpConnection:
+        """Connect unless connected. Returns the connection. Raises as `connect`."""
+        connection, _ = await self._open()
+        return connection
 
     async def close(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
@@ -106,18 +107,19 @@ class Publisher:
                 raise BrokerUnavailable(f"no confirm within {CONFIRM_TIMEOUT:.0f} s from {self._address.location}")
         batch.finished.result()
 
-    async def _open(self) -> aiormq.channel.Channel:
-        if self._channel is not None and not self._channel.is_closed and not self._outdated():
-            return self._channel
+    async def _open(self) -> tuple[AmqpConnection, aiormq.channel.Channel]:
+        connection, channel = self._connection, self._channel
+        if connection is not None and channel is not None and not channel.is_closed and not self._outdated():
+            return connection, channel
         await self.close()
         self._generation, self._checked = self._address.credentials_fingerprint(), time.monotonic()
-        self._connection = await connect(self._address, f"{self._name} publisher")
-        self._user = self._connection.url.user or ""  # the files may name the next user already
+        connection = self._connection = await connect(self._address, f"{self._name} publisher")
+        self._user = connection.url.user or ""  # the files may name the next user already
         self._tails.clear()
         with wrap_driver_errors(self._address):
             async with asyncio.timeout(CONFIRM_TIMEOUT):
-                self._channel = await driver_channel(await self._connection.channel(on_return_raises=True))
-        return self._channel
+                channel = self._channel = await driver_channel(await connection.channel(on_return_raises=True))
+        return connection, channel
 
     def _outdated(self) -> bool:
         if time.monotonic() < self._checked + RELOAD_SECONDS:

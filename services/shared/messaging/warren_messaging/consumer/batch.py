@@ -11,9 +11,18 @@ import asyncpg
 
 from warren_messaging import tracing
 from warren_messaging.cancellation import inner_cancellation_as_error
-from warren_messaging.consumer.delivery import DecodedDelivery, Delivery, Verdict
-from warren_messaging.errors import ConfigurationError, DatabaseUnavailable, PermanentError, Unavailable, reason_of
+from warren_messaging.consumer.delivery import DecodedDelivery, Verdict
+from warren_messaging.delivery import Delivery
+from warren_messaging.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    PermanentError,
+    TransientError,
+    Unavailable,
+    reason_of,
+)
 from warren_messaging.events import AnyEvent, EventData
+from warren_messaging.failure import DeliveryFailure, FailureReason
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.postgres import failures, inbox
 from warren_messaging.postgres.database import VALUE_REFUSED, Database
@@ -59,7 +68,7 @@ class BatchRunner(Generic[T]):
 
         Raises Unavailable if a server is unavailable. The caller then releases the deliveries that have no verdict.
         """
-        deadline = time.monotonic() + BATCH_TIMEOUT
+        started, deadline = time.perf_counter(), time.monotonic() + BATCH_TIMEOUT
         try:
             with inner_cancellation_as_error():
                 try:
@@ -71,7 +80,7 @@ class BatchRunner(Generic[T]):
             raise
         except Exception as error:  # noqa: BLE001 - an error of a handler decides about its message only
             if len(batch) == 1:
-                on_verdict(batch[0], await self.record_failure(batch[0], error))
+                on_verdict(batch[0], await self.record_failure(batch[0], error, started))
                 return
             for index, each in enumerate(batch):
                 if time.monotonic() > deadline:
@@ -129,7 +138,7 @@ class BatchRunner(Generic[T]):
     def report(self, fresh: Sequence[D], announced: Sequence[list[str]], batch: Sequence[D], seconds: float) -> None:
         """Report to telemetry the processed deliveries, with the event types they announced, and the repeated ones."""
         for each, types in zip(fresh, announced, strict=True):
-            self._telemetry.processed(self._consumer, each.event, types, seconds)
+            self._telemetry.processed(self._consumer, each.delivery, each.event, types, seconds)
         if len(fresh) < len(batch):
             for each in without(batch, fresh):
                 self.report_repeated(each)
@@ -137,32 +146,49 @@ class BatchRunner(Generic[T]):
     def report_repeated(self, each: DecodedDelivery) -> None:
         if each.span is not None:
             each.span.set_attribute("warren.outcome", "repeated")
-        self._telemetry.repeated(self._consumer, each.event)
+        self._telemetry.repeated(self._consumer, each.delivery, each.event)
 
-    async def record_failure(self, each: DecodedDelivery, error: Exception) -> Verdict:
-        """Record a failure and decide between a retry and the parking lot."""
-        verdict = await self._record(each.delivery, error, each.event, str(each.dedup_key))
+    async def record_failure(self, each: DecodedDelivery, error: Exception, started: float) -> Verdict:
+        """Record a failure and decide between a retry and the parking lot. `started` is the time.perf_counter() at the
+        beginning of the attempt."""
+        reason = _reason_of(error)
+        verdict = await self._record(each.delivery, error, reason, each.event, str(each.dedup_key), started)
         tracing.fail(each.span, error)
         return verdict
 
-    async def record_refusal(self, delivery: Delivery, error: PermanentError, event: AnyEvent | None) -> Verdict:
+    async def record_refusal(
+        self,
+        delivery: Delivery,
+        error: PermanentError,
+        reason: FailureReason,
+        event: AnyEvent | None,
+        started: float,
+    ) -> Verdict:
         """Record a delivery that was not processed.
 
         Its failure is counted under the hash of its body: its dedup key may belong to another sender's event, which
         must keep its own attempts.
         """
-        return await self._record(delivery, error, event, delivery.content_key)
+        return await self._record(delivery, error, reason, event, delivery.content_key, started)
 
-    async def _record(self, delivery: Delivery, error: Exception, event: AnyEvent | None, key: str) -> Verdict:
-        permanent = isinstance(error, (PermanentError, *VALUE_REFUSED))
-        reason = _reason(error)
+    async def _record(
+        self,
+        delivery: Delivery,
+        error: Exception,
+        reason: FailureReason,
+        event: AnyEvent | None,
+        key: str,
+        started: float,
+    ) -> Verdict:
+        permanent = reason.is_permanent
+        text = _text(error)
         try:
             async with self._database.connection() as connection:
                 attempts, parked = await failures.record(
                     connection,
                     self._consumer,
                     key,
-                    reason,
+                    text,
                     event_type=event.type if event else None,
                     subject=event.subject if event else None,
                     limit=None if permanent else self._retry.attempts,
@@ -170,7 +196,15 @@ class BatchRunner(Generic[T]):
                 )
         except (TimeoutError, ConfigurationError) as cause:
             raise DatabaseUnavailable(f"cannot record a failure: {cause}") from cause
-        self._telemetry.failed(self._consumer, key, reason, attempts, parked=parked, event=event)
+        failure = DeliveryFailure(
+            reason=FailureReason.EXHAUSTED if parked and not permanent else reason,
+            text=text,
+            key=key,
+            attempts=attempts,
+            parked=parked,
+            seconds=time.perf_counter() - started,
+        )
+        self._telemetry.failed(self._consumer, delivery, event, failure)
         return Verdict.DEAD_LETTER if parked else Verdict.RETRY
 
 
@@ -187,7 +221,21 @@ def _first_of_each_key(batch: Sequence[D]) -> dict[UUID, D]:
     return first
 
 
-def _reason(error: Exception) -> str:
+def _reason_of(error: Exception) -> FailureReason:
+    match error:
+        case PermanentError():
+            return FailureReason.PERMANENT
+        case TransientError():
+            return FailureReason.TRANSIENT
+        case TimeoutError() | asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
+            return FailureReason.TIMEOUT
+        case asyncpg.PostgresError():
+            return FailureReason.VALUE if isinstance(error, VALUE_REFUSED) else FailureReason.DATABASE
+        case _:
+            return FailureReason.ERROR
+
+
+def _text(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "took too long"
     if isinstance(error, asyncpg.PostgresError):

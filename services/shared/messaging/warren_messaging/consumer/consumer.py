@@ -26,10 +26,10 @@ from warren_messaging.amqp.connection import (
 )
 from warren_messaging.amqp.received import Received, consume
 from warren_messaging.codec import MAX_BODY, too_large
-from warren_messaging.consumer.delivery import Delivery
 from warren_messaging.consumer.processor import Processor
 from warren_messaging.consumer.settlement import Settlement
 from warren_messaging.dead_letters.parked_message import COUNT_HEADER, replays
+from warren_messaging.delivery import Delivery
 from warren_messaging.errors import (
     BrokerUnavailable,
     DownstreamUnavailable,
@@ -86,6 +86,11 @@ class Consumer:
         """Whether this process has a subscription at the moment."""
         return self._subscribed is not None
 
+    @property
+    def in_progress(self) -> int:
+        """Number of deliveries that are being processed, or whose verdict is not sent yet."""
+        return 0 if self._subscribed is None else self._subscribed.in_progress
+
     async def require_consuming(self) -> None:
         """Raises BrokerUnavailable unless this process has a subscription, or has ended it for an external system.
 
@@ -139,6 +144,7 @@ class Consumer:
             session = _Session(connection, self._processor, self._settings, self._stopping)
             await session.open()
             self._subscribed = session
+            self._telemetry.connected(self._settings.queue, connection.certificate.expires_at)
             self._telemetry.status(self._settings.queue, "consuming", degraded=False)
             await session.run(until=lambda: self._address.credentials_fingerprint() != fingerprint)
 
@@ -182,6 +188,10 @@ class _Session:
             await consume(self._channel, self._settings.queue, self._on_message, tag=self._tag, limit=MAX_BODY)
         self._channel.closing.add_done_callback(lambda _: self._end("the channel ended"))
         self._connection.driver.closing.add_done_callback(lambda _: self._end("the connection ended"))
+
+    @property
+    def in_progress(self) -> int:
+        return self._settlement.unsettled - len(self._waiting)
 
     async def run(self, until: Callable[[], bool]) -> None:
         """Consume until stopped, disconnected, or `until` (called every RELOAD_SECONDS) returns true.

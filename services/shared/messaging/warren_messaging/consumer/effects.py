@@ -130,7 +130,7 @@ class EffectRunner(Generic[T]):
         if run.effect.breaker is not None and run.effect.breaker.seconds_left:
             self.interrupt()  # the queue pauses; calls that wait for a slot would delay the pause
         if counts:
-            on_verdict(run, await self._batches.record_failure(run, error))
+            on_verdict(run, await self._batches.record_failure(run, error, run.started_at))
         else:
             tracing.fail(run.span, error)
             on_verdict(run, Verdict.RETRY)

@@ -15,7 +15,6 @@ from warren_messaging.consumer.batch import BatchRunner, without
 from warren_messaging.consumer.delivery import (
     AckCallback,
     DecodedDelivery,
-    Delivery,
     EffectRun,
     HandlerRun,
     Verdict,
@@ -23,8 +22,10 @@ from warren_messaging.consumer.delivery import (
 )
 from warren_messaging.consumer.effects import EffectRunner
 from warren_messaging.consumer.spans import BatchSpans
+from warren_messaging.delivery import Delivery
 from warren_messaging.errors import MalformedEvent, PermanentError, UndecodableProperties
 from warren_messaging.events import AnyEvent
+from warren_messaging.failure import FailureReason
 from warren_messaging.handlers import AnyEffect, Effect, Handler, Handlers, handler_of
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.postgres.database import Database
@@ -60,6 +61,7 @@ class Processor(Generic[T]):
         verify_senders: bool = True,
     ) -> None:
         self._consumer = consumer
+        self._telemetry = telemetry
         self._handlers = handlers
         self._codec = codec
         self._dedup_key = dedup_key
@@ -75,24 +77,28 @@ class Processor(Generic[T]):
         Raises Unavailable if a server is unavailable, a circuit breaker is open, or a rate limit is used up. The caller
         then releases the deliveries that have no verdict, and their attempts are not counted.
         """
+        self._telemetry.received(self._consumer, deliveries)
         with BatchSpans(len(deliveries)) as spans:
             await self._process(deliveries, ack, spans)
 
     async def _process(self, deliveries: Sequence[Delivery], ack: AckCallback, spans: BatchSpans) -> None:
         handler_runs: list[HandlerRun[T]] = []
         effect_runs: list[EffectRun[T]] = []
+        started = time.perf_counter()
         for delivery in deliveries:
             event: AnyEvent | None = None
+            refusal = FailureReason.MALFORMED
             try:
                 if delivery.defect is not None:
                     raise UndecodableProperties(delivery.defect)
                 event = self._codec.decode(delivery.body, delivery.routing_key)
                 handler = self._handler_for(event)
                 if self._verify_senders:
+                    refusal = FailureReason.SENDER
                     _verify_sender(event, delivery)
             except PermanentError as error:
                 span = spans.start(delivery, event)
-                verdict = await self._batches.record_refusal(delivery, error, event)
+                verdict = await self._batches.record_refusal(delivery, error, refusal, event, started)
                 tracing.fail(span, error)
                 spans.end(span, verdict)
                 ack(delivery, verdict)

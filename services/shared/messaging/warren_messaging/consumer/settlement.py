@@ -6,7 +6,8 @@ from functools import partial
 
 import aiormq.abc
 
-from warren_messaging.consumer.delivery import Delivery, Verdict
+from warren_messaging.consumer.delivery import Verdict
+from warren_messaging.delivery import Delivery
 
 
 class Settlement:
@@ -19,6 +20,11 @@ class Settlement:
         # One flush at a time: frames wait when the driver's buffer is full, and the acknowledgement "up to here" of a
         # later flush would overtake, and cover, a rejection of an earlier one.
         self._writing = asyncio.Lock()
+
+    @property
+    def unsettled(self) -> int:
+        """Number of deliveries that have arrived and whose verdicts are not sent."""
+        return len(self._open)
 
     def expect(self, tag: int) -> None:
         """A delivery has arrived."""

@@ -6,7 +6,8 @@ from opentelemetry.trace import Link, Span, SpanKind
 
 from warren_messaging import tracing
 from warren_messaging.codec import uuid_text
-from warren_messaging.consumer.delivery import Delivery, Verdict
+from warren_messaging.consumer.delivery import Verdict
+from warren_messaging.delivery import Delivery
 from warren_messaging.events import AnyEvent
 
 _OUTCOMES = {Verdict.RETRY: "retried", Verdict.DEAD_LETTER: "parked", Verdict.RELEASE: "released"}

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from warren_messaging.amqp.connection import RELOAD_SECONDS
+from warren_messaging.amqp.connection import RELOAD_SECONDS, AmqpConnection
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.amqp.publisher import Message, Publisher
 from warren_messaging.amqp.spans import PublishSpans
@@ -102,7 +102,7 @@ class Relay:
     ) -> None:
         self._database = database
         self._publisher = publisher
-        self._telemetry = telemetry
+        self.telemetry = telemetry
         self._settings = settings
         self._owner = uuid4()
         self._slots: deque[PublishSlot] = deque()
@@ -111,6 +111,7 @@ class Relay:
         self._committed = asyncio.Event()
         self._confirm_arrived = asyncio.Event()
         self._stopping = False
+        self._connection: AmqpConnection | None = None
 
     def reserve(self) -> PublishSlot:
         """Reserve the next position in the publishing order for events that are about to be stored."""
@@ -175,7 +176,7 @@ class Relay:
                 batch = await self._without_lost_leases(batch)
                 await self._publish(batch)
             except _RETRIABLE as error:
-                self._telemetry.status("relay", f"{error}; {self.waiting} events wait")
+                self.telemetry.status("relay", f"{error}; {self.waiting} events wait")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.max_pause_seconds)
             else:
@@ -210,7 +211,11 @@ class Relay:
     async def _publish(self, batch: list[OutboxEntry]) -> None:
         if not batch:
             return
-        await self._publisher.open()  # an error of the connection is not an error of a message
+        connection = await self._publisher.open()  # an error of the connection is not an error of a message
+        if connection is not self._connection:
+            self._connection = connection
+            self.telemetry.connected("relay", connection.certificate.expires_at)
+        began = time.perf_counter()
         try:
             with PublishSpans() as spans:
                 results = await self._publisher.publish([_traced(entry.message, spans) for entry in batch])
@@ -224,12 +229,12 @@ class Relay:
                     await self._publish([entry])
                 return
             await self._leave(batch, str(error))
-            self._telemetry.status("relay", str(error))
-            self._telemetry.published(batch[0].event, PublishResult.REFUSED)
+            self.telemetry.status("relay", str(error))
+            self._report(batch[0], PublishResult.REFUSED, began)
             return
         kept: dict[PublishResult, list[OutboxEntry]] = {}
         for entry, result in zip(batch, results, strict=True):
-            self._telemetry.published(entry.event, result)
+            self._report(entry, result, began)
             if result is PublishResult.CONFIRMED:
                 self._confirmed.append(entry.position)
                 self._confirm_arrived.set()
@@ -238,6 +243,9 @@ class Relay:
         for result, entries in kept.items():
             reason = "no queue took it" if result is PublishResult.RETURNED else "a queue refused it"
             await self._leave(entries, reason)
+
+    def _report(self, entry: OutboxEntry, result: PublishResult, began: float) -> None:
+        self.telemetry.published(entry.event, entry.message.exchange, result, time.perf_counter() - began)
 
     async def _leave(self, entries: Sequence[OutboxEntry], reason: str) -> None:
         """Leave rows in the table, to be taken over at growing intervals, and record the reason."""
@@ -284,7 +292,7 @@ class Relay:
                 room = self._settings.capacity - len(self._entries)
                 found = await self._take_over(min(room, self._settings.window)) if room > 0 else 0
             except _RETRIABLE as error:
-                self._telemetry.status("relay", str(error))
+                self.telemetry.status("relay", str(error))
                 found = 0
             if found < self._settings.window or self._stopping:
                 await asyncio.sleep(self._settings.takeover_seconds)
@@ -308,7 +316,7 @@ class Relay:
             try:
                 event = _codec.decode(body)
             except PermanentError as error:
-                self._telemetry.status("relay", f"row {position} of the outbox is not an event: {error}")
+                self.telemetry.status("relay", f"row {position} of the outbox is not an event: {error}")
                 await self._postpone([position], str(error))
                 continue
             message = message_of(event, body, exchange, expires_ms)

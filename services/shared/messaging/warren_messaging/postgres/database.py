@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from warren_messaging.addresses import is_address, without_secrets
+from warren_messaging.certificates import WatchedCertificate
 from warren_messaging.errors import ConfigurationError, DatabaseUnavailable, reason_of
 from warren_messaging.transaction import Connection
 
@@ -100,6 +101,16 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
             raise ConfigurationError(f"cannot read the database's CA from {self.ca_file}: {error}") from error
 
 
+class PoolUsage(msgspec.Struct, frozen=True):
+    """Numbers of connections. `maximum` limits the sum of the others."""
+
+    used: int
+    """Lent to a transaction or a query."""
+    idle: int
+    """Open and free."""
+    maximum: int
+
+
 class Database:
     """A pool of connections. Raises DatabaseUnavailable for every error of an unavailable server."""
 
@@ -108,6 +119,8 @@ class Database:
         self._name = name
         self._connections = connections
         self._pool: asyncpg.Pool[Any] | None = None
+        self.certificate = WatchedCertificate()
+        """The certificate that the server has shown at the last connect."""
 
     async def open(self) -> None:
         """Open the pool and check the server.
@@ -119,7 +132,7 @@ class Database:
             self._pool = await asyncpg.create_pool(
                 self._address.url,
                 password=self._address.password,
-                ssl=self._address.tls(),
+                ssl=self.certificate.watch(self._address.tls()),
                 min_size=0,
                 max_size=self._connections,
                 timeout=ACQUIRE_TIMEOUT,
@@ -144,6 +157,13 @@ class Database:
                 async with asyncio.timeout(5):
                     await pool.close()
             pool.terminate()
+
+    @property
+    def pool_usage(self) -> PoolUsage:
+        """The connections of the pool at this moment."""
+        pool = self._pool
+        open_, idle = (0, 0) if pool is None else (pool.get_size(), pool.get_idle_size())
+        return PoolUsage(used=open_ - idle, idle=idle, maximum=self._connections)
 
     async def probe(self) -> None:
         """Raise DatabaseUnavailable unless the server answers and has the library's tables."""

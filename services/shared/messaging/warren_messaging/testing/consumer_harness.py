@@ -17,8 +17,9 @@ import msgspec
 
 from warren_messaging.amqp.publisher import Message
 from warren_messaging.codec import Codec
-from warren_messaging.consumer.delivery import Delivery, Verdict, logical_id_of
+from warren_messaging.consumer.delivery import Verdict, logical_id_of
 from warren_messaging.consumer.processor import Processor
+from warren_messaging.delivery import Delivery
 from warren_messaging.errors import DownstreamUnavailable, MalformedEvent
 from warren_messaging.events import AnyEvent, Catalogue, EventData
 from warren_messaging.handlers import Handlers

@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from warren_messaging import codec
-from warren_messaging.consumer.delivery import Delivery
+from warren_messaging.delivery import Delivery
 from warren_messaging.events import AnyEvent, Event, EventData
 
 Data = TypeVar("Data", bound=EventData)

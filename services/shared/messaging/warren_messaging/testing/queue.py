@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from warren_messaging.consumer.delivery import Delivery
+from warren_messaging.delivery import Delivery
 
 
 class Queued(msgspec.Struct, eq=False):

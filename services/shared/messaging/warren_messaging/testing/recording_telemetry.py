@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from warren_messaging.amqp.pipeline import PublishResult
+from warren_messaging.delivery import Delivery
 from warren_messaging.events import AnyEvent
+from warren_messaging.failure import DeliveryFailure, FailureReason
 from warren_messaging.telemetry import BreakerState, Telemetry
 
 
@@ -15,7 +17,9 @@ class RecordingTelemetry(Telemetry):
         """Event type and the types of the events that it led to."""
         self.repeated_events: list[AnyEvent] = []
         self.failures: list[tuple[str, int, bool]] = []
-        """Reason, number of attempts, and whether the message was parked."""
+        """Reason in words, number of attempts, and whether the message was parked."""
+        self.failure_reasons: list[FailureReason] = []
+        """The class of each of these reasons."""
         self.statuses: list[str] = []
         """Component and text."""
         self.breaker_states: list[tuple[str, BreakerState]] = []
@@ -26,20 +30,21 @@ class RecordingTelemetry(Telemetry):
         """Return reason and number of attempts of the last failure under the first of the keys that has one."""
         return next((self._last_failures[key] for key in keys if key in self._last_failures), (None, 0))
 
-    def published(self, event: AnyEvent, result: PublishResult) -> None:
+    def published(self, event: AnyEvent, exchange: str, result: PublishResult, seconds: float) -> None:
         self.publish_results.append((event.type, result))
 
-    def processed(self, consumer: str, event: AnyEvent, announced: list[str], seconds: float) -> None:
+    def processed(
+        self, consumer: str, delivery: Delivery, event: AnyEvent, announced: list[str], seconds: float
+    ) -> None:
         self.processed_events.append((event.type, announced))
 
-    def repeated(self, consumer: str, event: AnyEvent) -> None:
+    def repeated(self, consumer: str, delivery: Delivery, event: AnyEvent) -> None:
         self.repeated_events.append(event)
 
-    def failed(
-        self, consumer: str, key: str, reason: str, attempts: int, *, parked: bool, event: AnyEvent | None
-    ) -> None:
-        self.failures.append((reason, attempts, parked))
-        self._last_failures[key] = (reason, attempts)
+    def failed(self, consumer: str, delivery: Delivery, event: AnyEvent | None, failure: DeliveryFailure) -> None:
+        self.failures.append((failure.text, failure.attempts, failure.parked))
+        self.failure_reasons.append(failure.reason)
+        self._last_failures[failure.key] = (failure.text, failure.attempts)
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         self.statuses.append(f"{component}: {text}")
