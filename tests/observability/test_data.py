@@ -18,7 +18,7 @@ from devtools.servers.prometheus import ScrapeJob
 from faults.harness import FaultHarness, eventually
 from tests.conftest import SEED
 from tests.faults.customers import Customers
-from tests.kubernetes.api_client import ApiClient
+from tests.kubernetes.api_client import ApiClient, has_reason
 from tests.kubernetes.emulator.server import ApiServerEmulator
 from tests.kubernetes.environment import OperatorEnv
 from tests.observability import expressions
@@ -71,7 +71,8 @@ async def test_every_expression_returns_data_under_load_with_faults(
     assert harness.monitoring is not None
     began = time.time()
     customers = Customers(harness.url("order-api"), SEED)
-    await asyncio.gather(asyncio.to_thread(load, harness, customers), drift(operator_env))
+    await drift(operator_env)
+    await asyncio.to_thread(load, harness, customers)
     customers.close()
     await asyncio.sleep(2 * STEP)  # the last changes are scraped, and the rules evaluated after that
     api = harness.monitoring.prometheus.api
@@ -147,7 +148,6 @@ def lose_the_providers(harness: FaultHarness, customers: Customers) -> None:
 async def drift(env: OperatorEnv) -> None:
     """The operator repairs a queue that was deleted at the broker."""
     await env.create_ready("shop", resyncSeconds=5, queues={"a": {}})
-    for _ in range(3):
-        await asyncio.sleep(LOAD_SECONDS / 5)
-        async with env.management_api() as api:
-            await api.delete(path("queues", env.vhost, "a"))
+    async with env.management_api() as api:
+        await api.delete(path("queues", env.vhost, "a"))
+    await env.wait_until("shop", has_reason("Repaired", condition="Drifted"))

@@ -1,4 +1,4 @@
-"""`warren status --json`."""
+"""`warren status --json`, and the options of `warren up`."""
 
 import json
 import os
@@ -24,3 +24,13 @@ def test_json_status_names_every_process_and_url(
     document = json.loads(capsys.readouterr().out)
     assert document["processes"] == {"order": alive.pid, "payment": None}
     assert document["urls"] == {"orders": "http://shop/orders"}
+
+
+@pytest.mark.parametrize(("options", "prometheus"), [([], True), (["--no-prometheus"], False)])
+def test_up_runs_prometheus_unless_it_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], prometheus: bool
+) -> None:
+    calls = []
+    monkeypatch.setattr("devtools.local.up.run", lambda port, **options: calls.append((port, options)))
+    cli.load(["up", *options])()
+    assert calls == [(8080, {"fresh": False, "quiet": False, "prometheus": prometheus})]

@@ -7,6 +7,7 @@ import pytest
 
 from devtools.errors import LocalError, MachineError, RootError
 from devtools.servers import apt, debian_root, runtime
+from devtools.servers.monitoring import Monitoring
 from warren.progress import ProgressReport
 
 
@@ -72,3 +73,16 @@ def test_an_unknown_value_of_warren_servers_is_refused(tmp_path: Path, monkeypat
     monkeypatch.setenv("WARREN_SERVERS", "podman")
     with pytest.raises(LocalError, match="may be docker, debian or empty"):
         runtime.choose_runtimes(tmp_path, ProgressReport(quiet=True))
+
+
+def test_without_the_packages_of_prometheus_the_way_without_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_packages(*_: object) -> list[Path]:
+        raise RootError("E: Unable to locate package prometheus")
+
+    monkeypatch.setattr(apt, "require_tools", lambda: None)
+    monkeypatch.setattr(apt, "download", no_packages)
+    monkeypatch.setattr(runtime, "_docker_answers", lambda: False)
+    with pytest.raises(LocalError, match=r"locate package prometheus\n.*warren up --no-prometheus"):
+        Monitoring(tmp_path / "instance", ProgressReport(quiet=True)).prepare()
