@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--password-file", type=Path, required=True, help="the owner's password")
     parser.add_argument("--ca-file", type=Path, required=True)
     parser.add_argument("--secrets", type=Path, required=True, help="folder with <schema>-postgres/password")
+    parser.add_argument("--monitoring", action="store_true", help="also the role `monitoring`, which reads statistics")
     parser.add_argument(
         "--wait", type=float, default=0, metavar="SECONDS", help="how long to wait for the server to come up"
     )
@@ -44,7 +45,8 @@ def main() -> None:
         password = options.password_file.read_text().strip()
         asyncio.run(wait_for_server(options.url, password, options.ca_file, options.wait))
         schemas = [SCHEMAS[name] for name in options.schemas]
-        asyncio.run(prepare_database(options.url, password, options.ca_file, options.secrets, schemas))
+        server = (options.url, password, options.ca_file)
+        asyncio.run(prepare_database(*server, options.secrets, schemas, monitoring=options.monitoring))
     except (MigrationError, OSError) as error:
         logs.configure("migrate", log_format=logs.requested_format(os.environ), level="info")
         structlog.get_logger().critical("migration failed", reason=str(error))

@@ -12,9 +12,8 @@ from devtools.servers.credentials import load_or_create_secret
 from devtools.servers.endpoints import DatabaseEndpoint
 from devtools.servers.runtime import ServerRuntime
 from devtools.servers.server import Server
+from services.shared.chassis.migrations import MONITORING_ROLE, create_monitoring_role
 from services.shared.chassis.scram import verifier
-
-ROLE = "monitoring"
 
 
 class PostgresExporter(Server):
@@ -27,11 +26,11 @@ class PostgresExporter(Server):
         super().__init__(runtime, instance_dir / "logs" / "postgres-exporter.log")
         self.port = port
         self._database = database
-        self._password_file = instance_dir / "secrets" / f"{ROLE}-postgres" / "password"
+        self._password_file = instance_dir / "secrets" / f"{MONITORING_ROLE}-postgres" / "password"
 
     def _prepare_command(self) -> list[str]:
         password = load_or_create_secret(self._password_file)
-        asyncio.run(_create_role(self._database, password))
+        asyncio.run(self._create_role(password))
         ca_file = self._runtime.file("ca.pem")
         database = self._database
         files = {
@@ -42,7 +41,7 @@ class PostgresExporter(Server):
         env = {
             "DATA_SOURCE_URI": f"{LOOPBACK}:{database.port}/{database.database}"
             f"?sslmode=verify-full&sslrootcert={ca_file}",
-            "DATA_SOURCE_USER": ROLE,
+            "DATA_SOURCE_USER": MONITORING_ROLE,
             "DATA_SOURCE_PASS_FILE": str(self._runtime.file("password")),
         }
         argv = [
@@ -52,11 +51,6 @@ class PostgresExporter(Server):
         ]
         return self._runtime.launch(argv, env, files, [self.port])
 
-
-async def _create_role(database: DatabaseEndpoint, password: str) -> None:
-    """Create or update the role. DDL takes no parameters; a SCRAM verifier contains no quote."""
-    async with database.connection() as connection:
-        verb = "ALTER" if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", ROLE) else "CREATE"
-        await connection.execute(
-            f"{verb} ROLE {ROLE} LOGIN CONNECTION LIMIT 5 PASSWORD '{verifier(password)}'; GRANT pg_monitor TO {ROLE}"
-        )
+    async def _create_role(self, password: str) -> None:
+        async with self._database.connection() as connection:
+            await create_monitoring_role(connection, verifier(password))

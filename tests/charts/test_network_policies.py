@@ -20,7 +20,7 @@ WITH_POLICIES = [name for name in CASES if name != "no-network-policy"]
 SERVICES = set(PROCESSES)
 BROKER_LABELS = {"app.kubernetes.io/name": "warren-rabbitmq", "app.kubernetes.io/component": "rabbitmq"}
 PORTS = (
-    *(25, 443, 587, 2525, 3000, 4317, 4318, 4369, 5432, 5671, 5672, 6443, 8025, 8080, 8443, 8888, 9090, 9464),
+    *(25, 443, 587, 2525, 3000, 4317, 4318, 4369, 5432, 5671, 5672, 6443, 8025, 8080, 8443, 8888, 9090, 9187, 9464),
     *(13133, 15671, 15672, 15691, 15692, 16686),
 )
 
@@ -81,7 +81,7 @@ def test_the_allowed_connections_with_the_chart_s_own_servers() -> None:
 def test_the_monitoring_servers_may_connect_to_what_they_read() -> None:
     """The release's own Prometheus scrapes, in addition to that of the namespace `monitoring`."""
     bodies = case("observability")
-    inside = {"prometheus", "grafana", "collector", "jaeger"}
+    inside = {"prometheus", "postgres-exporter", "grafana", "collector", "jaeger"}
     found = {
         (source, target, port)
         for source, target, port in own_connections(bodies) - own_connections(case("default"))
@@ -90,6 +90,7 @@ def test_the_monitoring_servers_may_connect_to_what_they_read() -> None:
     expected = {("prometheus", each, 9464) for each in SERVICES | {"operator"}}
     expected |= {(each, "collector", 4318) for each in SERVICES}
     expected |= {("prometheus", "rabbitmq", 15691), ("prometheus", "collector", 8888)}
+    expected |= {("prometheus", "postgres-exporter", 9187), ("postgres-exporter", "postgresql", 5432)}
     expected |= {("grafana", "prometheus", 9090), ("grafana", "jaeger", 16686), ("collector", "jaeger", 4317)}
     assert found == expected
     ends = endpoints(bodies)

@@ -26,7 +26,7 @@ from tests.charts.rendering import (
     the,
 )
 
-SERVERS = ("prometheus", "grafana", "collector", "jaeger")
+SERVERS = ("prometheus", "postgres-exporter", "grafana", "collector", "jaeger")
 RULE = """\
 groups:
   - name: example
@@ -106,13 +106,16 @@ def test_a_component_may_have_its_own_sampling() -> None:
 def test_series_have_the_labels_that_rules_and_dashboards_use() -> None:
     """Prometheus's own configuration and the PodMonitors give the same names to jobs and labels."""
     jobs = scrape_jobs("observability")
-    assert set(jobs) == {"warren", "collector", "rabbitmq", "rabbitmq-detailed", "topology-operator", "prometheus"}
+    assert set(jobs) == {
+        *("warren", "rabbitmq", "rabbitmq-detailed", "topology-operator"),
+        *("postgresql", "collector", "prometheus"),
+    }
     monitored = {}
     for body in of_kind(case("own-monitoring"), "PodMonitor"):
         for endpoint in body["spec"]["podMetricsEndpoints"]:
             labels = {each["targetLabel"]: each.get("replacement") for each in endpoint["relabelings"]}
             monitored[labels["job"]] = endpoint | {"labels": labels}
-    assert set(monitored) == set(jobs) - {"collector", "prometheus"}
+    assert set(monitored) == set(jobs) - {"postgresql", "collector", "prometheus"}
     for job, endpoint in monitored.items():
         assert endpoint["path"] == jobs[job].get("metrics_path", "/metrics")
         assert endpoint.get("params") == jobs[job].get("params")
@@ -124,7 +127,7 @@ def test_series_have_the_labels_that_rules_and_dashboards_use() -> None:
         assert [each["regex"] for each in kept] == [endpoint["port"]]
 
 
-@pytest.mark.parametrize("job", ["warren", "collector", "topology-operator"])
+@pytest.mark.parametrize("job", ["warren", "postgresql", "collector", "topology-operator"])
 def test_prometheus_finds_the_pods(job: str) -> None:
     (discovery,) = scrape_jobs("observability")[job]["kubernetes_sd_configs"]
     assert discovery["namespaces"] == {"names": [NAMESPACE]}
@@ -137,7 +140,8 @@ def test_prometheus_finds_the_pods(job: str) -> None:
         if labels.items() <= metadata["labels"].items()
         and any(port == each["name"] for container in spec["containers"] for each in container.get("ports", ()))
     }
-    assert found == {"warren": set(PROCESSES), "collector": {"collector"}, "topology-operator": {"operator"}}[job]
+    others = {"postgresql": "postgres-exporter", "collector": "collector", "topology-operator": "operator"}
+    assert found == (set(PROCESSES) if job == "warren" else {others[job]})
 
 
 @pytest.mark.parametrize("mode", ["simple", "clusterOperator"])
@@ -154,10 +158,13 @@ def test_the_broker_is_scraped_over_tls_with_its_own_authority(mode: str) -> Non
         assert "prometheus.tcp" not in configured
 
 
-def test_an_external_broker_is_not_scraped() -> None:
+def test_external_servers_are_not_scraped() -> None:
     values = yaml.safe_load((CHART / "ci" / "external-values.yaml").read_text()) | {"observability": {"enabled": True}}
-    configuration = yaml.safe_load(the(render(values), "ConfigMap", "warren-prometheus")["data"]["prometheus.yaml"])
-    assert not {"rabbitmq", "rabbitmq-detailed"} & {job["job_name"] for job in configuration["scrape_configs"]}
+    bodies = render(values)
+    configuration = yaml.safe_load(the(bodies, "ConfigMap", "warren-prometheus")["data"]["prometheus.yaml"])
+    jobs = {job["job_name"] for job in configuration["scrape_configs"]}
+    assert not {"rabbitmq", "rabbitmq-detailed", "postgresql"} & jobs
+    assert "warren-postgres-exporter" not in {body["metadata"]["name"] for body in bodies}
 
 
 # Rules and dashboards
@@ -280,7 +287,9 @@ def test_a_server_listens_on_the_ports_of_its_container(component: str) -> None:
 def test_a_changed_configuration_starts_a_server_again_but_prometheus_reads_it_itself() -> None:
     for component in SERVERS:
         template = the(case("observability"), "Deployment", f"warren-{component}")["spec"]["template"]
-        assert ("checksum/configuration" in template["metadata"].get("annotations", {})) == (component != "prometheus")
+        assert ("checksum/configuration" in template["metadata"].get("annotations", {})) == (
+            component not in {"prometheus", "postgres-exporter"}
+        )
     (feature,) = (each for each in container_of(case("observability"), "prometheus")["args"] if "feature" in each)
     assert {"auto-reload-config", "exemplar-storage"} == set(feature.partition("=")[2].split(","))
 

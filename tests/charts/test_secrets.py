@@ -27,6 +27,7 @@ OTHERS = {
 }
 MONITORING: dict[str, set[str]] = {
     "grafana": {"grafana-admin"},
+    "postgres-exporter": {"monitoring-postgres"},
     "prometheus": set(),
     "collector": set(),
     "jaeger": set(),
@@ -59,10 +60,14 @@ def test_each_pod_mounts_only_its_own_secrets(name: str) -> None:
     assert {component: mounted(spec) for component, spec in by_component(name).items()} == SERVICE | OTHERS
 
 
-def test_only_grafana_mounts_its_password() -> None:
+def test_only_the_users_of_a_password_of_the_monitoring_servers_mount_it() -> None:
     found = by_component("observability")
     assert {component: mounted(found[component]) for component in MONITORING} == MONITORING
-    assert {component for component, spec in found.items() if "grafana-admin" in mounted(spec)} == {"grafana"}
+    users = {
+        secret: {component for component, spec in found.items() if secret in mounted(spec)}
+        for secret in ("grafana-admin", "monitoring-postgres")
+    }
+    assert users == {"grafana-admin": {"grafana"}, "monitoring-postgres": {"postgres-exporter", "migrations"}}
 
 
 def test_only_the_channels_mount_provider_credentials() -> None:

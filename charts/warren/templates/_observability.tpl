@@ -25,6 +25,11 @@ POD_NAME, which a list of variables has before these. */}}
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the database's metrics are exported: those of an external one are its operators' task. */}}
+{{- define "warren.databaseExporter" -}}
+{{- if and .Values.observability.enabled (eq .Values.postgresql.mode "simple") -}}yes{{- end -}}
+{{- end -}}
+
 {{/* Pods that may scrape metrics, as peers of a NetworkPolicy. */}}
 {{- define "warren.scrapers" -}}
 - namespaceSelector:
@@ -49,9 +54,9 @@ POD_NAME, which a list of variables has before these. */}}
 {{- end -}}
 
 {{/* Fields that the containers of the monitoring servers share. (dict "root" . "component" name "path" of the health check
-"port" its name); image and resources are values of observability.<component>. */}}
+"port" its name); "own" are the values with image and resources, by default observability.<component>. */}}
 {{- define "warren.observability.container" -}}
-{{- $own := index .root.Values.observability .component -}}
+{{- $own := .own | default (index .root.Values.observability .component) -}}
 name: {{ .component | quote }}
 image: {{ include "warren.reference" (dict "root" .root "image" $own.image) | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy | quote }}

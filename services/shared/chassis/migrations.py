@@ -24,6 +24,7 @@ from warren_messaging.transaction import Connection
 
 MAINTENANCE_DATABASES = ("postgres", "template1")
 PAUSE = 1.0  # seconds between two connection attempts
+MONITORING_ROLE = "monitoring"
 MESSAGING_MIGRATIONS = Path(warren_messaging.__file__).parent / "migrations"
 
 
@@ -47,16 +48,26 @@ class ServiceSchema:
 
 
 async def prepare_database(
-    url: str, password: str, ca_file: Path, secrets: Path, schemas: Sequence[ServiceSchema]
+    url: str,
+    password: str,
+    ca_file: Path,
+    secrets: Path,
+    schemas: Sequence[ServiceSchema],
+    *,
+    monitoring: bool = False,
 ) -> None:
     """Create the database, roles and schemas where they do not exist, then migrate. Raises MigrationError.
 
     `url` is postgresql://owner@host:port/database. The password of a role is read from
-    `secrets/<schema>-postgres/password`. Running it again changes nothing but the salts of the stored passwords.
+    `secrets/<schema>-postgres/password`. With `monitoring`, there is a role `monitoring`, too, with its password beside
+    the others. Running it again changes nothing but the salts of the stored passwords.
     """
     try:
         await _create_database(url, password, ca_file)
         async with _connected(url, password, ca_file) as connection:
+            if monitoring:
+                password_file = secrets / f"{MONITORING_ROLE}-postgres" / "password"
+                await create_monitoring_role(connection, _verifier(password_file))
             for schema in schemas:
                 password_file = secrets / f"{schema.name}-postgres" / "password"
                 await _create_role(connection, schema.name, _verifier(password_file))
@@ -133,6 +144,18 @@ async def _create_role(connection: Connection, name: str, password: str) -> None
             GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{name}";
         ALTER DEFAULT PRIVILEGES IN SCHEMA "{name}" GRANT USAGE ON SEQUENCES TO "{name}";
         """
+    )
+
+
+async def create_monitoring_role(connection: Connection, password: str) -> None:
+    """Create or update the role of a metrics exporter: it reads statistics of all sessions, and no table of a service.
+
+    `password` is a SCRAM verifier, which contains no quote.
+    """
+    role = MONITORING_ROLE
+    verb = "ALTER" if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role) else "CREATE"
+    await connection.execute(
+        f"{verb} ROLE {role} LOGIN CONNECTION LIMIT 5 PASSWORD '{password}'; GRANT pg_monitor TO {role}"
     )
 
 

@@ -1,6 +1,8 @@
 """Migrations wait for the database server, and give each role only the rights that its service needs."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -73,3 +75,28 @@ async def test_a_service_role_has_no_rights_outside_its_schema(db: ServiceDataba
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
                 async with db.connection(role, database):
                     pass
+
+
+async def test_the_role_of_a_metrics_exporter_is_created_on_request(
+    servers: Servers, db: ServiceDatabase, tmp_path: Path
+) -> None:
+    await db.prepare("probe")
+    server = servers.postgres.endpoint
+    secrets = tmp_path / "migrate"
+    for role in ("email", "monitoring"):
+        (secrets / f"{role}-postgres").mkdir(parents=True)
+        (secrets / f"{role}-postgres" / "password").write_text("test-password")
+    (secrets / "admin").write_text(server.admin_password)
+    url = f"postgresql://{server.admin_username}@localhost:{server.port}/{db.name}"
+    command = [sys.executable, "-m", "services.migrate", "email", "--monitoring", f"--url={url}"]
+    command += [f"--password-file={secrets / 'admin'}", f"--ca-file={server.ca_file}", f"--secrets={secrets}"]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    dsn = server.dsn(db.name, username="monitoring", password="test-password")
+    connection = await asyncpg.connect(dsn)
+    try:
+        assert await connection.fetchval("SELECT pg_has_role(current_user, 'pg_monitor', 'member')")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("SELECT * FROM email.outbox")
+    finally:
+        await connection.close()

@@ -18,6 +18,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 ALL: dict[str, Any] = COMPOSE["services"]
 SERVERS = {"rabbitmq", "postgres"}
 MONITORING = {"prometheus": "65534:65534", "grafana": "472:999", "collector": "10001:10001", "jaeger": "10001:10001"}
+MONITORING["postgres-exporter"] = "65534:999"
 """Containers of the profile `observability`, and the user of each image; group 999 may read passwords."""
 OURS = sorted(set(ALL) - SERVERS - MONITORING.keys())
 DATA = {"rabbitmq", "postgres", "prometheus"}
@@ -105,7 +106,7 @@ def test_only_named_containers_are_in_the_outside_network(name: str) -> None:
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
-@pytest.mark.parametrize("name", sorted(SERVERS | {"sinks", "prometheus", "grafana"}))
+@pytest.mark.parametrize("name", sorted(SERVERS | {"sinks", "prometheus", "postgres-exporter", "grafana"}))
 def test_containers_without_a_health_check_in_the_image_have_one(name: str) -> None:
     assert {"test", "interval", "timeout", "start_period"} == ALL[name]["healthcheck"].keys()
 
@@ -129,6 +130,7 @@ def test_a_service_mounts_only_its_own_secrets_read_only(name: str) -> None:
 MONITORING_SECRETS: list[tuple[str, set[str]]] = [
     ("prometheus", {"trust"}),
     ("grafana", {"grafana-admin"}),
+    ("postgres-exporter", {"trust", "monitoring-postgres"}),
     ("collector", set()),
     ("jaeger", set()),
 ]
@@ -223,7 +225,9 @@ OBSERVABILITY: dict[str, dict[str, Any]] = {
 def test_images_are_those_of_the_chart() -> None:
     values = yaml.safe_load((ROOT / "charts" / "warren" / "values.yaml").read_text())["observability"]
     for name in MONITORING:
-        assert ALL[name]["image"] == f"${{{name.upper()}_IMAGE:-{values[name]['image']}}}"
+        head, *words = name.split("-")
+        image = values[head + "".join(map(str.capitalize, words))]["image"]
+        assert ALL[name]["image"] == f"${{{name.upper().replace('-', '_')}_IMAGE:-{image}}}"
 
 
 def test_prometheus_scrapes_every_process_and_the_broker() -> None:

@@ -162,7 +162,7 @@ def test_the_chart_is_watched() -> None:
 
 SETUP = {"definitions", "provision", "migrations", "topology-operator", "topology"}
 SERVERS = {"rabbitmq", "postgresql", "sinks"}
-MONITORING = {"prometheus", "grafana", "collector", "jaeger"}
+MONITORING = {"prometheus", "postgres-exporter", "grafana", "collector", "jaeger"}
 
 
 def test_every_resource_has_a_group() -> None:
