@@ -190,9 +190,8 @@ def _reasons() -> Panel:
             "`warren failures` lists the messages with the whole reason.",
         ),
         "mps",
-        [Query(rate("warren_failed_deliveries_total", SERVICE, ["service", "reason"]), "{{service}} {{reason}}")],
+        [Query(rate("warren_failed_deliveries_total", SERVICE, ["reason"]), "{{reason}}")],
         style=Style(stacked=True),
-        links=OF_SERVICE,
     )
 
 
