@@ -190,8 +190,9 @@ def _reasons() -> Panel:
             "`warren failures` lists the messages with the whole reason.",
         ),
         "mps",
-        [Query(rate("warren_failed_deliveries_total", SERVICE, ["reason"]), "{{reason}}")],
+        [Query(rate("warren_failed_deliveries_total", SERVICE, ["service", "reason"]), "{{service}} {{reason}}")],
         style=Style(stacked=True),
+        links=OF_SERVICE,
     )
 
 

@@ -20,7 +20,6 @@ from devtools.dashboards.promql import largest, rate
 
 QUEUES = f'{NS}, queue=~".+[.]queue", queue!="unrouted.queue"'
 QUEUE = f'{NS}, queue=~"$queue"'
-DESTINATION = '"messaging_destination_name"'
 PARKING_LOTS = 'queue=~".+[.]dlq"'
 DEPTH = "rabbitmq_detailed_queue_messages"
 OF_SERVICE = (traces(), logs())
@@ -150,22 +149,21 @@ def _unacknowledged() -> Panel:
 
 
 def _drain() -> Panel:
-    by_queue = (
-        f'label_replace(rate({CONSUMED}_count{{{NS}}}[$__rate_interval]), "queue", "$1", {DESTINATION}, ".+:(.+)")'
-    )
     return graph(
         Text(
             "Time to drain",
-            "Depth of a queue divided by the rate at which it is processed now, at most an hour: how long the "
-            "last message "
-            "waits. Seconds are normal.",
+            "Depth of a queue divided by the rate at which it is processed now: how long the last message waits. "
+            "Seconds are "
+            "normal.",
             "Above the patience of a customer: add replicas of the service.",
             alerts=["WarrenQueueGrowing"],
         ),
         "s",
         [
             Query(
-                f"clamp_max({largest(DEPTH, QUEUE, ['queue'])} / on (queue) (sum by (queue) ({by_queue}) > 0), 3600)",
+                f"{largest(DEPTH, QUEUE, ['queue'])} / on (queue) "
+                f'(sum by (queue) (label_replace(rate({CONSUMED}_count{{{NS}}}[$__rate_interval]), "queue", "$1",'
+                ' "messaging_destination_name", ".+:(.+)")) > 0)',
                 "{{queue}}",
             )
         ],
@@ -236,10 +234,10 @@ def _errors() -> Panel:
         Text(
             "Errors of components",
             "Times that a part of a process had to wait for a server. 0 is normal.",
-            "The logs of the service name the part that waits and its server.",
+            "The component names the server: relay and consumers need the broker, all need the database.",
         ),
         "ops",
-        [Query(rate("warren_component_errors_total", SERVICE, ["service"]), "{{service}}")],
+        [Query(rate("warren_component_errors_total", SERVICE, ["service", "component"]), "{{service}} {{component}}")],
         links=OF_SERVICE,
     )
 
@@ -252,6 +250,6 @@ def _reconnects() -> Panel:
             "Steady reconnects: see Clients in the dashboard Broker and the logs of the service.",
         ),
         "ops",
-        [Query(rate("warren_reconnects_total", SERVICE, ["service"]), "{{service}}")],
+        [Query(rate("warren_reconnects_total", SERVICE, ["service", "component"]), "{{service}} {{component}}")],
         links=OF_SERVICE,
     )

@@ -180,7 +180,6 @@ def _funnel() -> Panel:
                 for step in ("confirmed", "paid", "shipped", "completed", "cancelled")
             ),
         ],
-        STEP_COLORS | {"accepted": GREY},
     )
 
 
