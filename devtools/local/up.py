@@ -102,6 +102,7 @@ def _description(system: System) -> str:
             f"  curl -X POST {system.urls['orders']} -H 'Content-Type: application/json'"
             ' -d \'{"orderId": "1", "user": "you", "items": ["mug"]}\'',
             "  .venv/bin/warren order place mug:2 --customer you --watch",
+            "  .venv/bin/warren trace 1",
             "Stop with Ctrl-C, or `make down`.",
             "",
         ]
