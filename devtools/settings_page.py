@@ -38,6 +38,7 @@ BY_HAND = """
 | `WARREN_PORT` | the port of the order API with Docker Compose |
 | `WARREN_IMAGES`, `WARREN_TAG` | registry and tag of the images with Docker Compose |
 | `WARREN_AUDIT_URL`, `WARREN_MANAGEMENT_URL` | addresses for `warren`; default: those of `warren up` |
+| `WARREN_TRACES_URL`, `WARREN_PROMETHEUS_URL` | Jaeger and Prometheus for `warren`; default: those of `warren up` |
 | `WARREN_CACHE` | the cache folder; default `~/.cache/warren` |
 | `WARREN_SERVERS` | `docker` or `debian`: the source of private PostgreSQL and RabbitMQ servers |
 | `WARREN_KEEP` | `1` keeps data and logs of the servers that tests start |
