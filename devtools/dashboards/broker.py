@@ -258,9 +258,8 @@ def _logins() -> Panel:
         Text(
             "Failed logins",
             "0 is normal.",
-            "A service has an old password: after a rotation it reads the new one at its next connect. The "
-            "broker's log names "
-            "the user.",
+            "A service has an old password: after a rotation it reads the new one at its next connect. The broker's "
+            "log names the user.",
         ),
         "ops",
         [Query(f"sum (rate(rabbitmq_auth_attempts_failed_total{{{NODE}}}[$__rate_interval]))", "failed")],

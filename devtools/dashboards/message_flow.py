@@ -60,8 +60,8 @@ def _refused() -> Panel:
         Text(
             "Publishes that failed",
             "Events that the broker returned (no queue takes them) or refused. 0 is normal. They stay in the outbox.",
-            "returned: a binding is missing (dashboard Topology operator). refused: a queue is full or a right "
-            "is missing.",
+            "returned: a binding is missing (dashboard Topology operator). refused: a queue is full or a right is "
+            "missing.",
             alerts=["WarrenOutboxStalled"],
         ),
         "mps",
@@ -80,8 +80,8 @@ def _outbox() -> Panel:
         Text(
             "Events in the outbox",
             "Committed events that the broker has not confirmed. A few at any time under load, 0 without.",
-            "A growing outbox: the broker is away, blocks publishers, or refuses the events. `warren outbox` has "
-            "the reason.",
+            "A growing outbox: the broker is away, blocks publishers, or refuses the events. `warren outbox` has the "
+            "reason.",
             alerts=["WarrenOutboxStalled"],
         ),
         "short",
@@ -141,9 +141,8 @@ def _process_duration() -> Panel:
     return graph(
         Text(
             "Time to process",
-            "From the start of a delivery to its commit, 99th percentile; calls of outside systems included. "
-            "Below 0.1 s "
-            "without such calls.",
+            "From the start of a delivery to its commit, 99th percentile; calls of outside systems included. Below "
+            "0.1 s without such calls.",
             "Open a point's trace: it shows the database's and the outside system's share.",
         ),
         "s",
@@ -168,9 +167,8 @@ def _failed() -> Panel:
     return graph(
         Text(
             "Failed deliveries",
-            "Attempts that failed. Retried ones come back by themselves and single ones are normal; parked ones "
-            "wait for a "
-            "person.",
+            "Attempts that failed. Retried ones come back by themselves and single ones are normal; parked ones wait "
+            "for a person.",
             "The next panel has the reasons.",
             alerts=["WarrenMessagesParked", "WarrenRetriesWaiting"],
         ),
@@ -184,10 +182,9 @@ def _reasons() -> Panel:
     return graph(
         Text(
             "Failed deliveries by reason",
-            "transient: an outside system or a server failed. malformed, sender, permanent: a retry cannot help. "
-            "exhausted: "
-            "the last attempt failed.",
-            "`warren failures` lists the messages with the whole reason.",
+            "transient, timeout, database: a server or an outside system failed. malformed, sender, permanent, value: "
+            "no retry can help. exhausted: the last attempt failed. error: a mistake in the code.",
+            "`warren failures` lists the messages with the reason in words.",
         ),
         "mps",
         [Query(rate("warren_failed_deliveries_total", SERVICE, ["service", "reason"]), "{{service}} {{reason}}")],
@@ -200,8 +197,8 @@ def _repeated() -> Panel:
     return graph(
         Text(
             "Repeated deliveries",
-            "Deliveries that the inbox recognised and that had no second effect: normal after crashes, "
-            "reconnects and replays.",
+            "Deliveries that the inbox recognised and that had no second effect: normal after crashes, reconnects and "
+            "replays.",
             "Many without such a cause: consumers lose their connections. See Reconnects.",
         ),
         "mps",

@@ -20,6 +20,7 @@ from devtools.dashboards.promql import largest, rate
 
 QUEUES = f'{NS}, queue=~".+[.]queue", queue!="unrouted.queue"'
 QUEUE = f'{NS}, queue=~"$queue"'
+DESTINATION = '"messaging_destination_name"'
 PARKING_LOTS = 'queue=~".+[.]dlq"'
 DEPTH = "rabbitmq_detailed_queue_messages"
 OF_SERVICE = (traces(), logs())
@@ -61,8 +62,8 @@ def _now() -> list[Panel]:
         number(
             Text(
                 "Oldest event in an outbox",
-                "Age of the oldest committed event that the broker has not confirmed. Below a second; 11 s after "
-                "a crash.",
+                "Age of the oldest committed event that the broker has not confirmed. Below a second; 11 s after a "
+                "crash.",
                 "`warren outbox` lists the events with the broker's reason.",
                 alerts=["WarrenOutboxStalled"],
             ),
@@ -149,21 +150,21 @@ def _unacknowledged() -> Panel:
 
 
 def _drain() -> Panel:
+    by_queue = (
+        f'label_replace(rate({CONSUMED}_count{{{NS}}}[$__rate_interval]), "queue", "$1", {DESTINATION}, ".+:(.+)")'
+    )
     return graph(
         Text(
             "Time to drain",
-            "Depth of a queue divided by the rate at which it is processed now: how long the last message waits. "
-            "Seconds are "
-            "normal.",
+            "Depth of a queue divided by the rate at which it is processed now, at most an hour: how long the last "
+            "message waits. Seconds are normal.",
             "Above the patience of a customer: add replicas of the service.",
             alerts=["WarrenQueueGrowing"],
         ),
         "s",
         [
             Query(
-                f"{largest(DEPTH, QUEUE, ['queue'])} / on (queue) "
-                f'(sum by (queue) (label_replace(rate({CONSUMED}_count{{{NS}}}[$__rate_interval]), "queue", "$1",'
-                ' "messaging_destination_name", ".+:(.+)")) > 0)',
+                f"clamp_max({largest(DEPTH, QUEUE, ['queue'])} / on (queue) (sum by (queue) ({by_queue}) > 0), 3600)",
                 "{{queue}}",
             )
         ],
@@ -219,8 +220,8 @@ def _breakers() -> Panel:
     return states(
         Text(
             "Circuit breakers",
-            "closed: calls pass. open: the outside system fails and messages wait in their queue. half-open: one "
-            "call tries.",
+            "closed: calls pass. open: the outside system fails and messages wait in their queue. half-open: one call "
+            "tries.",
             "The outside system of the breaker fails. Messages continue by themselves when it is back.",
             alerts=["WarrenCircuitBreakerOpen"],
         ),
@@ -234,10 +235,10 @@ def _errors() -> Panel:
         Text(
             "Errors of components",
             "Times that a part of a process had to wait for a server. 0 is normal.",
-            "The component names the server: relay and consumers need the broker, all need the database.",
+            "The logs of the service name the part that waits and its server.",
         ),
         "ops",
-        [Query(rate("warren_component_errors_total", SERVICE, ["service", "component"]), "{{service}} {{component}}")],
+        [Query(rate("warren_component_errors_total", SERVICE, ["service"]), "{{service}}")],
         links=OF_SERVICE,
     )
 
@@ -250,6 +251,6 @@ def _reconnects() -> Panel:
             "Steady reconnects: see Clients in the dashboard Broker and the logs of the service.",
         ),
         "ops",
-        [Query(rate("warren_reconnects_total", SERVICE, ["service", "component"]), "{{service}} {{component}}")],
+        [Query(rate("warren_reconnects_total", SERVICE, ["service"]), "{{service}}")],
         links=OF_SERVICE,
     )

@@ -131,8 +131,8 @@ def _objects() -> Panel:
     return graph(
         Text(
             "Objects by state",
-            "Exchanges, queues, bindings and users of all Topologies. All are Ready; no longer declared ones may "
-            "be Retained.",
+            "Exchanges, queues, bindings and users of all Topologies. All are Ready; no longer declared ones may be "
+            "Retained.",
             "Blocked: a change would lose messages, its condition says what to do. Failed: the broker refuses it.",
             alerts=["WarrenDriftNotRepaired"],
         ),

@@ -143,9 +143,8 @@ def _request_errors() -> Panel:
     return graph(
         Text(
             "Failed requests",
-            "Share of requests that were answered with 500 or more. 503 is the answer while the database is away "
-            "or the outbox "
-            "is full.",
+            "Share of requests that were answered with 500 or more. 503 is the answer while the database is away or "
+            "the outbox is full.",
             "order-api: customers cannot order. See its traces and logs (click on a point).",
             alerts=["WarrenApiErrors"],
         ),
@@ -183,12 +182,12 @@ def _message_errors() -> Panel:
     return graph(
         Text(
             "Failed deliveries",
-            "Attempts that failed, by service and outcome. Retried ones come back by themselves.",
-            "Parked ones wait for a person: `warren dlq list`.",
+            "Attempts that failed, by service. Most are retried and come back by themselves.",
+            "The dashboard Messaging has the reasons; parked messages wait for a person: `warren dlq list`.",
             alerts=["WarrenMessagesParked", "WarrenRetriesWaiting"],
         ),
         "mps",
-        [Query(rate("warren_failed_deliveries_total", SERVICE, ["service", "outcome"]), "{{service}} {{outcome}}")],
+        [Query(rate("warren_failed_deliveries_total", SERVICE, ["service"]), "{{service}}")],
         style=Style(stacked=True),
         links=LINKS,
     )
@@ -296,12 +295,13 @@ def _retention() -> Panel:
     return graph(
         Text(
             "Age of the last sweep",
-            "Time since old rows were last removed. A sweep starts a day after the last one: below 2 days.",
-            "The logs of the service name the table.",
+            "Time since the rule that waits the longest last removed old rows. A sweep starts a day after the last "
+            "one.",
+            "Above 2 days, the logs of the service name the table.",
             alerts=["WarrenRetentionBehind"],
         ),
         "s",
-        [Query(largest("warren_retention_sweep_age_seconds", SERVICE, ["service", "rule"]), "{{service}} {{rule}}")],
+        [Query(largest("warren_retention_sweep_age_seconds", SERVICE, ["service"]), "{{service}}")],
         limits=Limits(critical=2 * 86400),
         links=(logs(),),
     )
@@ -311,10 +311,10 @@ def _removed() -> Panel:
     return graph(
         Text(
             "Removed rows",
-            "Old rows that the retention rules have removed within the time range. docs/retention.md has the ages.",
+            "Old rows that the retention rules have removed since the tables exist. docs/retention.md has the ages.",
         ),
         "short",
-        [Query(f"max by (service, rule) (warren_removed_rows{{{SERVICE}}})", "{{service}} {{rule}}")],
+        [Query(f"sum by (service) (max by (service, rule) (warren_removed_rows{{{SERVICE}}}))", "{{service}}")],
         style=Style(stacked=True),
     )
 
@@ -325,8 +325,8 @@ def _certificates() -> Panel:
         Text(
             "Time until certificates expire",
             "They are renewed 30 days or more before they expire.",
-            "Below 30 days the renewal failed: `kubectl get certificate`, or make a new one as "
-            "docs/kubernetes.md describes.",
+            "Below 30 days the renewal failed: `kubectl get certificate`, or make a new one as docs/kubernetes.md "
+            "describes.",
             alerts=["WarrenCertificateExpiry"],
         ),
         "s",

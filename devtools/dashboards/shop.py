@@ -165,12 +165,10 @@ def _funnel() -> Panel:
     return bars(
         Text(
             "Funnel",
-            "Orders that reached each step within the time range. The steps of the happy path differ by the "
-            "orders that were "
-            "cancelled or are on their way.",
-            "A large gap between two steps names the service to look at: confirmed is inventory, paid is "
-            "payment, shipped is "
-            "shipping.",
+            "Orders that reached each step within the time range. The steps of the happy path differ by the orders "
+            "that were cancelled or are on their way.",
+            "A large gap between two steps names the service to look at: confirmed is inventory, paid is payment, "
+            "shipped is shipping.",
         ),
         "short",
         [
@@ -188,8 +186,8 @@ def _unfinished() -> Panel:
         Text(
             "Unfinished orders by state",
             "SHIPPED lasts as long as a delivery. The other states last seconds.",
-            "A state that only grows names the service that is behind: PENDING inventory, CONFIRMED payment, "
-            "PAID shipping.",
+            "A state that only grows names the service that is behind: PENDING inventory, CONFIRMED payment, PAID "
+            "shipping.",
             alerts=["WarrenOrderStuck"],
         ),
         "short",
@@ -219,8 +217,8 @@ def _duration(rank: float, title: str) -> Panel:
     return graph(
         Text(
             f"Time from acceptance, {title.lower()}",
-            "Confirmed and paid take less than a second without load. Shipped follows at once; completed waits for the "
-            "delivery. The points are traces of single orders.",
+            "Confirmed and paid take less than a second without load. Shipped follows at once; completed waits for "
+            "the delivery. The points are traces of single orders.",
             "Open a point's trace: the longest span is the service or the queue where the order waited.",
             alerts=["WarrenOrderErrorBudgetBurn"],
         ),
@@ -251,8 +249,8 @@ def _burn() -> Panel:
     return graph(
         Text(
             "Burn rate of the error budget",
-            "1 spends the budget of 30 days in exactly 30 days. The alert pages at 14.4 over an hour and 6 over "
-            "six hours.",
+            "1 spends the budget of 30 days in exactly 30 days. The alert pages at 14.4 over an hour and 6 over six "
+            "hours.",
             "Find the slow step above; a burn rate of 14.4 leaves two days.",
             alerts=["WarrenOrderErrorBudgetBurn"],
         ),
@@ -270,8 +268,7 @@ def _overdue() -> Panel:
         Text(
             "Orders that wait for more than a minute",
             "Accepted orders that are neither paid nor cancelled after a minute: 0 is normal. They count as late "
-            "while they "
-            "wait.",
+            "while they wait.",
             "`warren trace` shows what an order waits for.",
             alerts=["WarrenOrderStuck", "WarrenOrderErrorBudgetBurn"],
         ),
