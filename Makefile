@@ -159,6 +159,10 @@ reference: $(VENV)/.dev ## write docs/messaging/reference.md from the docstrings
 dashboards: $(VENV)/.dev ## write charts/warren/dashboards from devtools/dashboards
 	@$(BIN)/python -m devtools.dashboards
 
+.PHONY: pictures
+pictures: $(VENV)/.dev ## draw every dashboard into docs/pictures, with data of a load with faults (6 minutes)
+	@$(BIN)/python -m tests.pictures
+
 .PHONY: manifests
 manifests: $(VENV)/.dev ## write k8s/warren and k8s/definitions from the chart, with the tests' Helm or HELM=helm
 	@helm=$${HELM:-$$($(BIN)/python -c 'from tests.charts.helm import RELEASES, program; print(program(RELEASES[-1]))')}; \

@@ -23,8 +23,8 @@ class PanelSeries:
     exemplars: Sequence[Point] = ()
 
     @property
-    def last(self) -> float | None:
-        return self.points[-1][1] if self.points else None
+    def last(self) -> float:
+        return self.points[-1][1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,6 +65,8 @@ def draw_graph(
     plot = _axes(drawing, _plot(inner, layers, defaults, custom, evaluation), defaults["unit"])
     steps = custom.get("lineInterpolation") == "stepAfter"
     for each, upper, lower in layers:
+        if stacked and not any(value for _, value in each.points):
+            continue  # its line would hide that of the series below
         color = colors[each.legend]
         for part in _runs(upper, 3 * evaluation.step):
             points = _shape(plot, part, steps=steps)
@@ -87,9 +89,9 @@ def draw_number(
     drawing: Drawing, box: Box, panel: Mapping[str, Any], series: Sequence[PanelSeries], evaluation: Evaluation
 ) -> None:
     defaults = panel["fieldConfig"]["defaults"]
-    value = series[0].last if series else None
+    value = series[0].last if series else float(defaults.get("noValue", "nan"))
     colored = panel["options"]["colorMode"] == "value"
-    color = _limit_color(defaults, value or 0.0) if colored else INK
+    color = _limit_color(defaults, value) if colored else INK
     if series and len(series[0].points) > 1:
         top = max(value for _, value in series[0].points) or 1.0
         plot = Plot(
@@ -104,9 +106,7 @@ def draw_number(
             [*points, (points[-1][0], plot.box.bottom), (points[0][0], plot.box.bottom)], fill=line_color, opacity=0.15
         )
         drawing.line(points, stroke=line_color, width=1.2)
-    shown = (
-        defaults.get("noValue", "-") if value is None else with_unit(value, defaults["unit"], defaults.get("decimals"))
-    )
+    shown = "-" if math.isnan(value) else with_unit(value, defaults["unit"], defaults.get("decimals"))
     drawing.text(
         box.left + box.width / 2, box.top + box.height * 0.48, shown, size=30, weight=600, fill=color, anchor="middle"
     )
@@ -116,10 +116,10 @@ def draw_bars(
     drawing: Drawing, box: Box, panel: Mapping[str, Any], series: Sequence[PanelSeries], evaluation: Evaluation
 ) -> None:
     colors = _colors(panel, [each.legend for each in series])
-    top = max((each.last or 0.0 for each in series), default=0.0) or 1.0
+    top = max((each.last for each in series), default=0.0) or 1.0
     height = box.height / max(len(series), 1)
     for number, each in enumerate(series):
-        value, line = each.last or 0.0, box.top + number * height
+        value, line = each.last, box.top + number * height
         drawing.text(box.left + 78, line + height / 2 + 4, each.legend, size=12, fill=INK, anchor="end")
         bar = Box(box.left + 86, line + height * 0.15, (box.width - 150) * value / top, height * 0.7)
         drawing.rectangle(bar, fill=colors[each.legend], opacity=0.75, radius=2)
@@ -191,11 +191,11 @@ def _axes(drawing: Drawing, plot: Plot, unit: str) -> Plot:
 
 
 def _times(drawing: Drawing, plot: Plot) -> None:
-    seconds = 60 if plot.end - plot.start <= 600 else 600
+    seconds = next((step for step in (15, 60) if plot.end - plot.start <= 10 * step), 600)
     wide = max(1, math.ceil((plot.end - plot.start) / seconds / (plot.box.width / 60)))
     time = math.ceil(plot.start / seconds) * seconds
     while time <= plot.end:
-        text = f"{datetime.fromtimestamp(time, UTC):%H:%M}"
+        text = f"{datetime.fromtimestamp(time, UTC):{'%H:%M' if seconds >= 60 else '%H:%M:%S'}}"
         drawing.text(plot.x(time), plot.box.bottom + 15, text, size=SMALL, fill=FAINT, anchor="middle")
         time += seconds * wide
 

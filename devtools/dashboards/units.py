@@ -46,7 +46,7 @@ def _scaled(value: float, scales: tuple[tuple[float, str], ...], decimals: int |
 
 def _number(value: float, decimals: int | None) -> str:
     if decimals is None:
-        decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+        decimals = next((count for limit, count in ((100, 0), (10, 1), (1, 2)) if abs(value) >= limit), 3)
         text = f"{value:.{decimals}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     return f"{value:.{decimals}f}"
