@@ -73,9 +73,7 @@ def draw_graph(
             if lower is not None:
                 base = dict(lower)
                 under = _shape(plot, [(time, base.get(time, 0.0)) for time, _ in part], steps=steps)
-            else:
-                under = [(points[0][0], plot.box.bottom), (points[-1][0], plot.box.bottom)]
-            drawing.area([*points, *reversed(under)], fill=color, opacity=0.35 if stacked else 0.07)
+                drawing.area([*points, *reversed(under)], fill=color, opacity=0.35)
             drawing.line(points, stroke=color, width=1.4)
         for time, value in _sampled(each.exemplars, evaluation):
             drawing.diamond(plot.x(time), plot.y(value), fill=color)

@@ -187,9 +187,8 @@ def _reasons() -> Panel:
             "`warren failures` lists the messages with the reason in words.",
         ),
         "mps",
-        [Query(rate("warren_failed_deliveries_total", SERVICE, ["service", "reason"]), "{{service}} {{reason}}")],
+        [Query(rate("warren_failed_deliveries_total", SERVICE, ["reason"]), "{{reason}}")],
         style=Style(stacked=True),
-        links=OF_SERVICE,
     )
 
 

@@ -92,7 +92,7 @@ def graph(
     links: Sequence[DataLink] = (),
 ) -> Panel:
     """Series over time. `limits` are drawn as lines."""
-    panel = timeseries.Panel().height(GRAPH_HEIGHT).min(0).line_width(1).fill_opacity(30 if style.stacked else 10)
+    panel = timeseries.Panel().height(GRAPH_HEIGHT).min(0).line_width(1).fill_opacity(30 if style.stacked else 0)
     panel = panel.show_points(options.VisibilityMode.NEVER).color_scheme(_palette())
     panel = panel.tooltip(
         common.VizTooltipOptions().mode(options.TooltipDisplayMode.MULTI).sort(options.SortOrder.DESCENDING)
@@ -134,11 +134,13 @@ def number(
     return _finish(panel, text, unit, [query], ())
 
 
-def bars(text: Text, unit: str, queries: Sequence[Query]) -> Panel:
-    """One horizontal bar for each series, of the whole time range."""
+def bars(text: Text, unit: str, queries: Sequence[Query], colors: Mapping[str, str]) -> Panel:
+    """One horizontal bar for each series, of the whole time range, in a color by its legend."""
     panel = bargauge.Panel().height(GRAPH_HEIGHT).min(0).reduce_options(_last()).color_scheme(_palette())
     panel = panel.orientation(options.VizOrientation.HORIZONTAL).display_mode(options.BarGaugeDisplayMode.BASIC)
     panel = panel.show_unfilled(False).no_value("0")
+    for name, color in colors.items():
+        panel = panel.override_by_name(name, [_color(color)])
     return _finish(panel, text, unit, queries, (), instant=True)
 
 

@@ -178,6 +178,7 @@ def _funnel() -> Panel:
                 for step in ("confirmed", "paid", "shipped", "completed", "cancelled")
             ),
         ],
+        STEP_COLORS | {"accepted": GREY},
     )
 
 

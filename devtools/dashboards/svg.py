@@ -89,5 +89,11 @@ def text_width(content: str, size: float) -> float:
 
 
 def _path(points: Coordinates) -> str:
-    (x, y), *others = points
-    return f"M{x:.1f} {y:.1f}" + "".join(f"L{x:.1f} {y:.1f}" for x, y in others)
+    """Return the commands of a path, without points in the middle of a level line."""
+    rounded = [(f"{x:.1f}", f"{y:.1f}") for x, y in points]
+    kept = [
+        point
+        for number, point in enumerate(rounded)
+        if not 0 < number < len(rounded) - 1 or not rounded[number - 1][1] == point[1] == rounded[number + 1][1]
+    ]
+    return "M" + "L".join(f"{x} {y}" for x, y in kept)
