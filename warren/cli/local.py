@@ -97,7 +97,7 @@ def status(*, as_json: Json = False) -> int:
     print()
     for name in names:
         text = f"up {_duration(up[name].age):<8} pid {up[name].pid}" if name in up else "DOWN"
-        print(f"{name:<14} {text:<24} {state.urls.get(METRICS + name, '')}".rstrip())
+        print(f"{name:<18} {text:<24} {state.urls.get(METRICS + name, '')}".rstrip())
     return code
 
 
