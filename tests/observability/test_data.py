@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import kopf
@@ -16,6 +17,7 @@ from devtools.paths import CHECKOUT, instance_dir
 from devtools.ports import LOOPBACK, remembered_ports
 from devtools.servers.prometheus import ScrapeJob
 from faults.harness import FaultHarness, eventually
+from services.registry import SERVICE_NAMES
 from tests.conftest import SEED
 from tests.faults.customers import Customers
 from tests.kubernetes.api_client import ApiClient, has_reason
@@ -95,6 +97,8 @@ def without_data(api: PrometheusApi, expression: PromqlExpression, began: float)
 
 def load(harness: FaultHarness, customers: Customers) -> None:
     """Customers place orders of every kind for two minutes, and every kind of fault occurs once."""
+    for service in SERVICE_NAMES:  # the first sweeps would be some time within an hour
+        harness.sql(f'UPDATE "{service}".retention SET due_at = now()')  # noqa: S608
     with customers.ordering(400, LOAD_SECONDS):
         customers.order("kettle", paymentToken="tok_flaky")
         for queue in ("inventory.queue", "payment.queue"):
@@ -111,6 +115,8 @@ def load(harness: FaultHarness, customers: Customers) -> None:
         harness.crash_broker()
         time.sleep(5)
     harness.repair()
+    for service in SERVICE_NAMES:
+        eventually(partial(harness.count, f'"{service}".retention', "finished_at IS NOT NULL"), 120)
 
 
 def lose_a_binding(harness: FaultHarness, customers: Customers) -> None:
