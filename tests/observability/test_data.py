@@ -47,7 +47,7 @@ def harness(operator_port: int) -> Iterator[FaultHarness]:
     folder = instance_dir(f"observability-{os.getpid()}")
     harness = FaultHarness(folder, prometheus=True)
     assert harness.monitoring is not None
-    operator = {f"{LOOPBACK}:{operator_port}": {}}
+    operator: dict[str, dict[str, str]] = {f"{LOOPBACK}:{operator_port}": {}}
     harness.monitoring.further_jobs.append(ScrapeJob("topology-operator", operator, honor_labels=True))
     with harness:
         yield harness
