@@ -102,7 +102,8 @@ def _without_variables(text: str) -> str:
     def value(match: re.Match[str]) -> str:
         return VARIABLES.get(match["plain"] or match["braced"], ".+")
 
-    return re.sub(r"\$(?:\{(?P<braced>\w+)(?::\w+)?\}|(?P<plain>\w+))", value, text)
+    # `$1` in label_replace is no variable.
+    return re.sub(r"\$(?:\{(?P<braced>\w+)(?::\w+)?\}|(?P<plain>[a-zA-Z_]\w*))", value, text)
 
 
 def _parse(expression: PromqlExpression) -> Expr:

@@ -42,7 +42,8 @@ def test_a_wrong_expression_is_named() -> None:
 
 def test_panels_rows_and_variables_of_a_dashboard_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prometheus, loki = {"type": "prometheus"}, {"type": "loki"}
-    inner = {"title": "inner", "targets": [{"expr": "rate(b[$__rate_interval])"}], "datasource": prometheus}
+    replacing = "label_replace(rate(b[$__rate_interval]), 'q', '$1', 'd', '.')"
+    inner = {"title": "inner", "targets": [{"expr": replacing}], "datasource": prometheus}
     outer = {"title": "outer", "targets": [{"expr": 'a{n="$namespace",s=~"${service:regex}"}'}, {"query": "{}"}]}
     logs = {"title": "logs", "targets": [{"expr": '{app="warren"}', "datasource": loki}]}
     text = {"title": "text", "type": "text"}
@@ -55,6 +56,6 @@ def test_panels_rows_and_variables_of_a_dashboard_are_read(tmp_path: Path, monke
     monkeypatch.setattr(expressions, "DASHBOARDS", tmp_path)
     assert [(each.origin, each.text) for each in expressions.of_dashboards()] == [
         ("shop.json: outer", 'a{n="local",s=~".+"}'),
-        ("shop.json: inner", "rate(b[1m])"),
+        ("shop.json: inner", "label_replace(rate(b[1m]), 'q', '$1', 'd', '.')"),
         ("shop.json: variable queue", 'c{n="local"}'),
     ]
