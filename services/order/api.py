@@ -24,6 +24,7 @@ from services.shared.chassis.http.auth import AuthGuard, caller_of
 from services.shared.chassis.http.parameters import AfterArticle, ArticleLimit, IdempotencyKey
 from services.shared.chassis.http.problems import ProblemException, problem_responses
 from services.shared.chassis.http.trace_context import traceparent_of
+from services.shared.chassis.tracing import set_order
 from services.shared.contracts.values import SINGLE_LINE, Sku
 
 AnyRequest = Request[Any, Any, Any]
@@ -69,6 +70,7 @@ class OrderController(Controller):
         self, request: AnyRequest, service: Service, data: JSONBody[PlaceOrder], idempotency_key: IdempotencyKey = None
     ) -> Response[OrderResponse]:
         order = await service.place(caller_of(request), data, idempotency_key, traceparent_of(request.headers))
+        set_order(order.order_id)
         return Response(order, status_code=202, headers={"Location": order.location})
 
     @get(
@@ -97,6 +99,7 @@ class OrderController(Controller):
         responses=problem_responses({404: "no such order, or another customer's"}),
     )
     async def find(self, request: AnyRequest, service: Service, order_id: FromPath[UUID]) -> OrderResponse:
+        set_order(order_id)
         return await service.find(caller_of(request), order_id)
 
     @post(
@@ -110,6 +113,7 @@ class OrderController(Controller):
         ),
     )
     async def cancel(self, request: AnyRequest, service: Service, order_id: FromPath[UUID]) -> OrderResponse:
+        set_order(order_id)
         return await service.cancel(caller_of(request), order_id, traceparent_of(request.headers))
 
     @post(
@@ -120,6 +124,7 @@ class OrderController(Controller):
         responses=problem_responses({404: "no such order, or another customer's", 409: "the order is not SHIPPED"}),
     )
     async def confirm_delivery(self, request: AnyRequest, service: Service, order_id: FromPath[UUID]) -> OrderResponse:
+        set_order(order_id)
         return await service.confirm_delivery(caller_of(request), order_id, traceparent_of(request.headers))
 
 

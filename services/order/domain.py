@@ -76,6 +76,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reason: CancelReason | None = None
     reached: OrderState = OrderState.PENDING
     version: int = 1
+    traceparent: str | None = None
+    """The trace context in which it was placed."""
 
     @property
     def state(self) -> OrderState:

@@ -18,6 +18,7 @@ from services.order.store import outbox_exceeds
 from warren_messaging.errors import DatabaseUnavailable
 from warren_messaging.outbox.outbox import Outbox
 from warren_messaging.postgres.database import Database
+from warren_messaging.tracing import without_span
 
 MAX_BATCH = 100  # placements in one transaction
 MAX_QUEUE = 5_000  # placements that wait for a transaction
@@ -77,7 +78,7 @@ class PlacementBatcher:
         pending = _Pending(placement, asyncio.get_running_loop().create_future())
         self._queue.append(pending)
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._work(), context=without_span())
         return await pending.response
 
     async def _work(self) -> None:

@@ -126,11 +126,12 @@ class PlacementTransaction(Transaction):
             return {}
         ordered = sorted(new, key=lambda each: (each.customer, each.reference or "", each.order_id))
         rows = await self.connection.fetch(
-            "INSERT INTO orders (id, customer, reference, fingerprint, lines, total_cents, currency, express, deadline)"  # noqa: S608
-            " SELECT id, customer, reference, fingerprint, lines::jsonb, total_cents, currency, express,"
-            " now() + make_interval(secs => $9) FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[],"
-            " $5::text[], $6::bigint[], $7::text[], $8::bool[]) AS new (id, customer, reference, fingerprint, lines,"
-            " total_cents, currency, express) ON CONFLICT (customer, reference) WHERE reference IS NOT NULL DO NOTHING"
+            "INSERT INTO orders (id, customer, reference, fingerprint, lines, total_cents, currency, express, deadline,"  # noqa: S608
+            " traceparent) SELECT id, customer, reference, fingerprint, lines::jsonb, total_cents, currency, express,"
+            " now() + make_interval(secs => $10), traceparent FROM unnest($1::uuid[], $2::text[], $3::text[],"
+            " $4::bytea[], $5::text[], $6::bigint[], $7::text[], $8::bool[], $9::text[]) AS new (id, customer,"
+            " reference, fingerprint, lines, total_cents, currency, express, traceparent)"
+            " ON CONFLICT (customer, reference) WHERE reference IS NOT NULL DO NOTHING"
             f" RETURNING {COLUMNS}",
             *columns(map(_row, ordered)),
             terms.deadline_seconds,
@@ -204,4 +205,5 @@ def _row(placement: Placement) -> tuple[object, ...]:
         placement.total_cents,
         placement.currency,
         placement.express,
+        placement.traceparent,
     )

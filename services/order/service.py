@@ -20,6 +20,7 @@ from services.order.requests import PlaceOrder, to_placement
 from services.order.responses import OrderPage, OrderResponse
 from services.order.store import OrderRepository
 from services.shared.chassis.http.auth import Identity
+from services.shared.chassis.tracing import order_context
 from services.shared.contracts.orders import CancelReason
 from warren_messaging import codec
 from warren_messaging.outbox.outbox import Outbox
@@ -65,7 +66,8 @@ class OrderService:
             if not order.cancellable and order.state is not OrderState.CANCELLING:
                 why = "its parcel has left" if order.reason is None else "it is cancelled already"
                 raise CancellationTooLate(f"The order is {order.state}: {why}.", state=order.state)
-            orders.apply_and_announce(domain.cancel(order, CancelReason.CUSTOMER), traceparent=traceparent)
+            context = order_context("cancel order", order_id, order.traceparent, traceparent)
+            orders.apply_and_announce(domain.cancel(order, CancelReason.CUSTOMER), traceparent=context)
         return await self.find(caller, order_id)
 
     async def confirm_delivery(self, caller: Identity, order_id: UUID, traceparent: str | None = None) -> OrderResponse:
@@ -73,7 +75,8 @@ class OrderService:
             order = await self._lock(orders, caller, order_id)
             if not order.can_confirm_delivery:
                 raise DeliveryNotConfirmable(f"The order is {order.state}, not SHIPPED.", state=order.state)
-            orders.apply_and_announce(domain.confirm_delivery(order), traceparent=traceparent)
+            context = order_context("confirm delivery", order_id, order.traceparent, traceparent)
+            orders.apply_and_announce(domain.confirm_delivery(order), traceparent=context)
         return await self.find(caller, order_id)
 
     async def _lock(self, orders: OrderRepository, caller: Identity, order_id: UUID) -> Order:

@@ -16,7 +16,9 @@ from warren_messaging.errors import PermanentError
 from warren_messaging.postgres.retention import RetentionRule, by_age
 from warren_messaging.transaction import Connection
 
-_COLUMNS = "id, customer, reference, total_cents, currency, express, facts, tracking, reason, reached, version"
+_COLUMNS = (
+    "id, customer, reference, total_cents, currency, express, facts, tracking, reason, reached, version, traceparent"
+)
 
 
 class OrderRepository(Repository[Order]):
@@ -53,7 +55,7 @@ class OrderRepository(Repository[Order]):
         return self._current.get(order_id)
 
     def apply_and_announce(self, decision: Decision, *, traceparent: str | None = None) -> None:
-        """Apply a decision that no event caused. Its events get the trace of the HTTP request, if there is one."""
+        """Apply a decision that no event caused. Its events continue the trace `traceparent`."""
         order, _ = decision
         for data in self.apply(decision):
             self.announce(
@@ -109,6 +111,7 @@ class OrderRepository(Repository[Order]):
                 reason=CancelReason(row["reason"]) if row["reason"] else None,
                 reached=OrderState(row["reached"]),
                 version=row["version"],
+                traceparent=row["traceparent"],
             )
             for row in rows
         ]
@@ -120,7 +123,7 @@ async def expire_overdue(orders: OrderRepository, limit: int = 200) -> int:
     """Cancels unpaid orders past their deadline. Returns how many orders were past it."""
     overdue = await orders.lock_overdue(limit)
     for order in overdue:
-        orders.apply_and_announce(domain.expire(order))
+        orders.apply_and_announce(domain.expire(order), traceparent=order.traceparent)
     return len(overdue)
 
 

@@ -43,6 +43,8 @@ class Shipment(msgspec.Struct, frozen=True):
     express: bool = False
     confirmed: bool = False
     """The customer has confirmed the delivery, perhaps before shipping knew that the order is paid."""
+    traceparent: str | None = None
+    """The trace context of the order's first event here."""
 
     @property
     def tracking(self) -> str:

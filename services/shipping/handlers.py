@@ -62,6 +62,7 @@ def _apply(repository: ShipmentRepository, decision: Decision, cause: AnyEvent |
             subject=shipment.order_id,
             reference=shipment.reference,
             priority=EXPRESS_PRIORITY if shipment.express else None,
+            traceparent=shipment.traceparent if cause is None else None,
         )
     return ()
 

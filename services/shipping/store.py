@@ -11,7 +11,7 @@ from warren_messaging.transaction import Connection
 
 BATCH = 200  # shipments of one periodic job in one transaction
 
-_COLUMNS = "order_id, reference, state, express, confirmed"
+_COLUMNS = "order_id, reference, state, express, confirmed, traceparent"
 
 _SELECT = f"SELECT {_COLUMNS} FROM shipments WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE"  # noqa: S608
 
@@ -45,17 +45,21 @@ class ShipmentRepository(Repository[Shipment]):
         self.delays = delays
 
     async def load(self, events: Sequence[AnyEvent]) -> None:
-        references = {event.subject: event.reference for event in events if concerns(Participant.SHIPPING, event.data)}
-        if not references:
+        firsts = {
+            event.subject: (event.reference, event.traceparent)
+            for event in events
+            if concerns(Participant.SHIPPING, event.data)
+        }
+        if not firsts:
             return
         # Two replicas may each process one of an order's first two events. The second INSERT waits for the commit of
         # the first, so the SELECT after it finds the row.
         await self.connection.execute(
-            "INSERT INTO shipments (order_id, reference) SELECT * FROM unnest($1::uuid[], $2::text[])"
-            " ON CONFLICT DO NOTHING",
-            *columns((key, references[key]) for key in sorted(references)),
+            "INSERT INTO shipments (order_id, reference, traceparent)"
+            " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING",
+            *columns((key, *firsts[key]) for key in sorted(firsts)),
         )
-        await self._select(_SELECT, sorted(references))
+        await self._select(_SELECT, sorted(firsts))
 
     async def load_due_to_dispatch(self) -> list[Shipment]:
         return await self._select(_DUE_TO_DISPATCH)

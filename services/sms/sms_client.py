@@ -11,6 +11,7 @@ from services.shared.channels.worker import ProviderUnavailable
 from services.sms.channel import TextMessage
 from services.sms.settings import SmsSettings
 from warren_messaging.errors import ConfigurationError, PermanentError
+from warren_messaging.tracing import enabled
 
 RETRYABLE = frozenset({408, 429})
 """Status codes below 500 after which the same request may succeed."""
@@ -27,6 +28,10 @@ class SmsClient:
             limits=httpx.Limits(max_connections=settings.sms_connections),
             trust_env=False,  # no proxy from the environment: the settings name the gateway
         )
+        if enabled():
+            from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor  # noqa: PLC0415 - needs the SDK
+
+            HTTPXClientInstrumentor.instrument_client(self._client)
 
     async def send(self, message: TextMessage) -> None:
         """Returns when the gateway has accepted the message.

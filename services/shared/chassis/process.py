@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 from litestar import Litestar
 
-from services.shared.chassis import logs
+from services.shared.chassis import logs, tracing
 from services.shared.chassis.http.access_log import AccessLog
 from services.shared.chassis.http.server import HttpServer
 from services.shared.chassis.metrics import ProcessMetrics
@@ -52,6 +52,7 @@ class ServiceProcess(Service):
             share=0.1,
             setting=f"{ENV_PREFIX}METRICS_PORT",
             linger=0,
+            traced=False,
         )
 
     def serve(self, application: Litestar) -> None:
@@ -97,7 +98,8 @@ def main(build: Callable[[S], ServiceProcess], kind: type[S], service: str) -> N
         settings = load_settings(kind, ENV_PREFIX)
         logs.configure(service, log_format=settings.log_format, level=settings.log_level)
         _raise_file_limit()
-        await build(settings).run_until(stop)
+        with tracing.exported(service):
+            await build(settings).run_until(stop)
 
     run_program(service, run, lambda error: structlog.get_logger().critical(str(error)))
 
