@@ -54,7 +54,7 @@ FAST_BROKER_TIMERS = "-rabbit quorum_tick_interval 500 -rabbit dead_letter_worke
 
 
 class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
-    """`environment` adds settings by process name, as for System."""
+    """`environment` and `traces` are those of System."""
 
     timeouts: Mapping[str, str] = SHORT_TIMEOUTS
     """Settings of the launcher for every process."""
@@ -64,6 +64,7 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
         folder: Path,
         *,
         environment: Mapping[str, Mapping[str, str]] = ENVIRONMENT,
+        traces: bool = False,
         report: ProgressReport | None = None,
         on_line: Callable[[str, str], None] | None = None,
         prometheus: bool = False,
@@ -75,6 +76,7 @@ class FaultHarness(BrokerAdmin, DatabaseAdmin, System):
             environment=environment,
             report=report,
             on_line=on_line,
+            traces=traces,
             prometheus=prometheus,
         )
         self.proxies = Proxies()

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def shared_harness() -> Iterator[FaultHarness]:
     folder = instance_dir(f"faults-{os.getpid()}")
-    with FaultHarness(folder) as harness:
+    with FaultHarness(folder, traces=True) as harness:
         yield harness
     remove_instance(folder)
 

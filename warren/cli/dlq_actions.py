@@ -74,6 +74,7 @@ def replay(
     as_json: bool,
 ) -> int:
     """Replay the matching messages. Returns 1 if one of them stays parked."""
+    from services.shared.chassis.tracing import exported
     from warren_messaging.dead_letters import actions
 
     if to and not filters.queue:
@@ -111,7 +112,8 @@ def replay(
 
             await for_each_lot(search, replay_from)
 
-    asyncio.run(run())
+    with exported("warren"):
+        asyncio.run(run())
     if as_json:
         print_json({"seen": total.seen, "replayed": total.replayed, "left": total.left, "reasons": total.reasons})
     else:
