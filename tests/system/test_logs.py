@@ -164,7 +164,9 @@ def test_no_log_has_private_values_whatever_fails(shop: Shop, logs: Logs, tmp_pa
     shop.reaches(shop.client.find(bounced.json()["id"]), "COMPLETED")
     logs.require_no(*PRIVATE)
     for queue in ("shipping", "email", "sms"):
-        dropped = warren(shop, tmp_path, "dlq", "drop", "--queue", queue, "--yes", "--record", str(tmp_path / queue))
+        dropped = warren(
+            shop.system, tmp_path, "dlq", "drop", "--queue", queue, "--yes", "--record", str(tmp_path / queue)
+        )
         assert dropped.returncode == 0, dropped.stderr
 
 

@@ -7,14 +7,16 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 
 from devtools.local.demo import POISON, send_poison
+from devtools.local.system import System
 from devtools.paths import CHECKOUT
 from devtools.servers.endpoints import BrokerEndpoints
 from tests.system.shop import Shop
@@ -31,14 +33,20 @@ warren()
 """
 
 
-def warren(shop: Shop, folder: Path, *arguments: str, program: tuple[str, ...] = ("-m", "warren")) -> Any:
-    broker, database = shop.system.servers.broker.endpoints, shop.system.servers.postgres.endpoint
+def warren(
+    system: System,
+    folder: Path,
+    *arguments: str,
+    program: tuple[str, ...] = ("-m", "warren"),
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
+    broker, database = system.servers.broker.endpoints, system.servers.postgres.endpoint
     password = folder / "database-password"
     password.write_text(database.admin_password)
-    environment = {
+    settings = {
         "PYTHONPATH": os.pathsep.join(str(CHECKOUT / part) for part in (".", "operator", "services/shared/messaging")),
         "WARREN_BROKER_URL": f"amqps://{broker.host}:{broker.amqps_port}/orders",
-        "WARREN_BROKER_CREDENTIALS": str(shop.system.secrets / "dlq-rabbitmq"),
+        "WARREN_BROKER_CREDENTIALS": str(system.secrets / "dlq-rabbitmq"),
         "WARREN_BROKER_CA_FILE": str(broker.ca_file),
         "WARREN_MANAGEMENT_URL": broker.management_url,
         "WARREN_DATABASE_URL": f"postgresql://postgres@{database.host}:{database.port}/{database.database}",
@@ -46,7 +54,7 @@ def warren(shop: Shop, folder: Path, *arguments: str, program: tuple[str, ...] =
         "WARREN_DATABASE_CA_FILE": str(database.ca_file),
     }
     command = [sys.executable, *program, *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=settings | environment, capture_output=True, text=True, check=False)
 
 
 @contextmanager
@@ -81,9 +89,9 @@ def test_orders_with_parked_events_complete_after_a_killed_and_repeated_replay(s
     before = shop.stock("item3")
     with parking(shop, "inventory", 8):
         orders = [shop.place("item3") for _ in range(8)]
-    killed = warren(shop, tmp_path, "dlq", "replay", "--queue", "inventory", program=("-c", DYING))
+    killed = warren(shop.system, tmp_path, "dlq", "replay", "--queue", "inventory", program=("-c", DYING))
     assert killed.returncode == -9, killed.stderr
-    result = warren(shop, tmp_path, "dlq", "replay", "--queue", "inventory", "--type", "order.created")
+    result = warren(shop.system, tmp_path, "dlq", "replay", "--queue", "inventory", "--type", "order.created")
     assert (result.returncode, result.stdout) == (0, "replayed 8 of 8 examined\n"), result.stderr
     for order in orders:
         assert shop.reaches(order, "COMPLETED", "CANCELLED").state == "COMPLETED"
@@ -94,7 +102,7 @@ def test_poison_is_parked_again_with_a_new_count_and_can_be_dropped(shop: Shop, 
     send_poison(shop.system.servers.broker.endpoints, "inventory.queue")
 
     def listed() -> list[dict[str, Any]]:
-        result = warren(shop, tmp_path, "dlq", "list", "--queue", "inventory", "--json")
+        result = warren(shop.system, tmp_path, "dlq", "list", "--queue", "inventory", "--json")
         assert result.returncode == 0, result.stderr
         return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -102,16 +110,16 @@ def test_poison_is_parked_again_with_a_new_count_and_can_be_dropped(shop: Shop, 
         _eventually(lambda count=replays: [each["replays"] for each in listed()] == [count])
         (parked,) = listed()
         assert (parked["attempts"], parked["reason"][:16]) == (1, "not a CloudEvent")
-        result = warren(shop, tmp_path, "dlq", "replay", "--all")
+        result = warren(shop.system, tmp_path, "dlq", "replay", "--all")
         assert result.returncode == 0, result.stderr
     _eventually(lambda: [each["replays"] for each in listed()] == [2])
     kept = tmp_path / "kept.jsonl"
-    result = warren(shop, tmp_path, "dlq", "drop", "--queue", "inventory", "--yes", "--record", str(kept))
+    result = warren(shop.system, tmp_path, "dlq", "drop", "--queue", "inventory", "--yes", "--record", str(kept))
     assert result.returncode == 0, result.stderr
     assert json.loads(kept.read_text())["body"].encode() == POISON
-    result = warren(shop, tmp_path, "failures", "--service", "inventory", "--state", "dropped", "--json")
+    result = warren(shop.system, tmp_path, "failures", "--service", "inventory", "--state", "dropped", "--json")
     assert len(result.stdout.splitlines()) == 1
-    result = warren(shop, tmp_path, "outbox", "--json")
+    result = warren(shop.system, tmp_path, "outbox", "--json")
     assert {json.loads(line)["service"] for line in result.stdout.splitlines()} >= {"order", "inventory", "payment"}
 
 

@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from services.shared.chassis import logs, tracing
 from services.shared.chassis.http.access_log import AccessLog
+from services.shared.chassis.http.request_spans import RequestSpans
 from services.shared.chassis.http.server import HttpServer
 from services.shared.chassis.metrics import ProcessMetrics
 from services.shared.chassis.monitoring import Readiness, monitoring_application
@@ -23,6 +24,7 @@ from warren_messaging.service import Service
 from warren_messaging.service_parts import ReadinessCheck
 from warren_messaging.settings import load_settings
 from warren_messaging.telemetry import LogTelemetry, Telemetry, TelemetryFanout
+from warren_messaging.tracing import enabled
 
 S = TypeVar("S", bound=ProcessSettings)
 
@@ -52,15 +54,14 @@ class ServiceProcess(Service):
             share=0.1,
             setting=f"{ENV_PREFIX}METRICS_PORT",
             linger=0,
-            traced=False,
         )
 
     def serve(self, application: Litestar) -> None:
         """Serve `application` on the HTTP port of the settings."""
         settings = self._process_settings
-        self.http = HttpServer(
-            AccessLog(application), settings.http_host, settings.http_port, connections=settings.http_connections
-        )
+        logged = AccessLog(application)
+        traced = RequestSpans(logged) if enabled() else logged
+        self.http = HttpServer(traced, settings.http_host, settings.http_port, connections=settings.http_connections)
         self.add(self.http)
 
     def listen(self, listener: Telemetry) -> None:

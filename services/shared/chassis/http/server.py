@@ -10,9 +10,7 @@ import uvicorn
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared.chassis.http.connection_limits import ConnectionLimiter, check_all_deadlines
-from services.shared.chassis.http.request_spans import RequestSpans
 from warren_messaging.errors import ConfigurationError
-from warren_messaging.tracing import enabled
 
 BACKLOG = 2048  # connections that the kernel holds until they are accepted
 KEEP_ALIVE = 75  # seconds; longer than clients and proxies keep an idle connection, so that they close it first
@@ -21,8 +19,7 @@ POLL = 0.02  # seconds
 
 
 class HttpServer:
-    """Serves one application on one port. Signals stay with the process. `setting` names the port's variable. Requests
-    have spans if they are `traced`.
+    """Serves one application on one port. Signals stay with the process. `setting` names the port's variable.
 
     For `linger` seconds after `stop`, requests on open connections are still answered. For `connections` and `share`
     of the process's files see ConnectionLimiter.
@@ -38,9 +35,8 @@ class HttpServer:
         share: float = 0.5,
         setting: str = "WARREN_HTTP_PORT",
         linger: float = LINGER,
-        traced: bool = True,
     ) -> None:
-        self._closer = _ConnectionCloser(RequestSpans(app) if traced and enabled() else app)
+        self._closer = _ConnectionCloser(app)
         config = uvicorn.Config(
             self._closer,
             http=cast("type[asyncio.Protocol]", ConnectionLimiter(connections, share).protocol),  # any callable works
