@@ -3,7 +3,8 @@
 import secrets
 from collections.abc import Mapping
 
-from warren_messaging.tracing import HEADER, current_traceparent, format_traceparent, parse
+from warren_messaging.events import TRACE_HEADER
+from warren_messaging.tracing import current_traceparent, format_traceparent, parse
 
 
 def traceparent_of(headers: Mapping[str, str]) -> str | None:
@@ -11,7 +12,7 @@ def traceparent_of(headers: Mapping[str, str]) -> str | None:
     its header is not valid, or None without a header."""
     if current := current_traceparent():
         return current
-    text = headers.get(HEADER)
+    text = headers.get(TRACE_HEADER)
     if text is None:
         return None
     # A later version is read as version 00, and only the fields of version 00 are passed on.

@@ -4,9 +4,9 @@ import hashlib
 
 import msgspec
 
-from warren_messaging import tracing
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.errors import UndecodableProperties
+from warren_messaging.events import TRACE_HEADER
 
 
 class Delivery(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -41,7 +41,7 @@ class Delivery(msgspec.Struct, frozen=True, eq=False, gc=False):
     def traceparent(self) -> str | None:
         """The trace context of the publish, from the header. None without one that can be decoded."""
         try:
-            header = None if self.properties is None else self.properties.header(tracing.HEADER)
+            header = None if self.properties is None else self.properties.header(TRACE_HEADER)
         except UndecodableProperties:
             return None
         return header if isinstance(header, str) else None

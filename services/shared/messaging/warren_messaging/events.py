@@ -22,6 +22,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 # Trace and priority are AMQP properties too. A value that no broker accepts is refused on reading: an event that
 # inherits it from its cause could not be published.
 MAX_TRACE = 256  # characters
+TRACE_HEADER = "traceparent"
 MAX_PRIORITY = 31
 Trace = Annotated[str, msgspec.Meta(max_length=MAX_TRACE)]
 MAX_SEQUENCE = 2**31 - 1

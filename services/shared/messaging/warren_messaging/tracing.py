@@ -19,7 +19,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 
-HEADER = "traceparent"
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 _TRACEPARENT = re.compile(

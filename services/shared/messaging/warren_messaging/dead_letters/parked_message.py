@@ -14,9 +14,9 @@ from uuid import UUID
 import msgspec
 from aiormq import spec
 
-from warren_messaging import tracing
 from warren_messaging.amqp.properties import RawProperties
 from warren_messaging.amqp.received import Received
+from warren_messaging.events import TRACE_HEADER
 from warren_messaging.sender import forgery_reason
 
 RUN_HEADER = "x-warren-replay"
@@ -154,7 +154,7 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
     @property
     def traceparent(self) -> str | None:
         """The trace context of the last publish, from its header."""
-        header = self.headers.get(tracing.HEADER)
+        header = self.headers.get(TRACE_HEADER)
         return header if isinstance(header, str) else None
 
     @property
@@ -211,7 +211,7 @@ class ParkedMessage(msgspec.Struct, frozen=True, eq=False):
             fields["message_id"] = self.id if len(self.id.encode()) <= MAX_SHORTSTR else self.body_hash
         headers: dict[str, str | int] = {RUN_HEADER: run, COUNT_HEADER: min(self.replays + 1, MAX_REPLAYS)}
         if traceparent is not None:
-            headers[tracing.HEADER] = traceparent
+            headers[TRACE_HEADER] = traceparent
         return self.raw.revised(
             fields | {"cluster_id": None},
             headers,
