@@ -56,6 +56,8 @@ HAPPY_PATH = (OrderState.PENDING, OrderState.CONFIRMED, OrderState.PAID, OrderSt
 """The states of an order that is not cancelled, in their order."""
 FINISHED = frozenset({OrderState.COMPLETED, OrderState.CANCELLED})
 """States that no event changes. The column `finished` of the table has the same meaning."""
+UNDECIDED = HAPPY_PATH[:2]
+"""Values of `reached` of an order that was not paid in time."""
 _MILESTONES = (Fact.RESERVED, Fact.CHARGED, Fact.PARCEL_LEFT, Fact.DELIVERED)
 """The fact that each state of HAPPY_PATH requires, without the first state."""
 _CANCELLATION_FACTS = frozenset({Fact.SHIPPING_STOPPED, Fact.STOCK_RELEASED, Fact.PAYMENT_REVERSED})
@@ -84,6 +86,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         if self.reason is None:
             return self.reached
         return OrderState.CANCELLED if self.facts >= _CANCELLATION_FACTS else OrderState.CANCELLING
+
+    @property
+    def decided(self) -> bool:
+        """Whether it was paid in time, or is cancelled: the customer knows whether the order stands."""
+        return self.reached not in UNDECIDED or self.state is OrderState.CANCELLED
 
     @property
     def cancellable(self) -> bool:

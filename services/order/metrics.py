@@ -8,7 +8,8 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.order.domain import FINISHED, OrderState
-from services.order.queries import unfinished_orders
+from services.order.queries import DECISION_SECONDS, UnfinishedState, unfinished_orders
+from services.order.store import OrderRepository
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import (
     CancelReason,
@@ -23,10 +24,13 @@ from warren_messaging.errors import MessagingError
 from warren_messaging.postgres.database import Database
 from warren_messaging.prometheus import exemplar
 from warren_messaging.telemetry import Telemetry
+from warren_messaging.transaction import Transaction
 
 QUERY_SECONDS = 2.0
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 """Seconds. 60 is the objective for the step `paid`."""
+DECIDED = "decided"
+"""The first of the steps paid and cancelled."""
 STEPS = {
     OrderConfirmed.TYPE: "confirmed",
     OrderPaid.TYPE: "paid",
@@ -44,7 +48,7 @@ class AcceptedOrders(Telemetry):
         accepted = Counter("warren_orders_accepted", "Orders that were stored.", ["express"], registry=registry)
         self._accepted = {express: accepted.labels(str(express).lower()) for express in (False, True)}
 
-    def committed(self, events: Sequence[AnyEvent]) -> None:
+    def committed(self, transaction: Transaction, events: Sequence[AnyEvent]) -> None:
         for event in events:
             if type(event.data) is OrderCreated:
                 self._accepted[event.data.express].inc(exemplar=exemplar(event.traceparent))
@@ -69,15 +73,22 @@ class OrderSteps(Telemetry):
             registry=registry,
         )
         self._durations = {kind: duration.labels(step) for kind, step in STEPS.items()}
+        self._decided = duration.labels(DECIDED)
 
-    def committed(self, events: Sequence[AnyEvent]) -> None:
+    def committed(self, transaction: Transaction, events: Sequence[AnyEvent]) -> None:
+        decided = set()
         for event in events:
             duration = self._durations.get(event.type)
-            if duration is None:
+            if duration is None or not isinstance(transaction, OrderRepository):
                 continue
             trace = exemplar(event.traceparent)
             if (accepted := accepted_at(event.subject)) is not None:
-                duration.observe(max(event.time.timestamp() - accepted, 0.0), trace)
+                seconds = max(event.time.timestamp() - accepted, 0.0)
+                duration.observe(seconds, trace)
+                is_decision = event.type in (OrderPaid.TYPE, OrderCancelled.TYPE)
+                if is_decision and event.subject not in decided and transaction.decides(event.subject):
+                    decided.add(event.subject)
+                    self._decided.observe(seconds, trace)
             if isinstance(event.data, OrderCompleted):
                 self._completed.inc(exemplar=trace)
             elif isinstance(event.data, OrderCancelled):
@@ -98,17 +109,24 @@ class UnfinishedOrders:
             ["state"],
             registry=registry,
         )
+        self._overdue = Gauge(
+            "warren_orders_overdue",
+            f"Orders accepted more than {DECISION_SECONDS:.0f} s ago, neither paid nor cancelled; NaN: unknown.",
+            registry=registry,
+        )
 
     async def refresh(self) -> None:
-        values = {state: (0.0, 0.0) for state in OrderState if state not in FINISHED}
+        found: dict[OrderState, UnfinishedState] | None = None
         try:
             async with asyncio.timeout(QUERY_SECONDS), self._database.connection() as connection:
-                values |= await unfinished_orders(connection)
+                found = await unfinished_orders(connection)
         except (TimeoutError, MessagingError):
-            values = dict.fromkeys(values, (math.nan, math.nan))
-        for state, (count, age) in values.items():
-            self._orders.labels(state).set(count)
-            self._ages.labels(state).set(age)
+            pass  # NaN
+        for state in OrderState:
+            if state not in FINISHED:
+                self._orders.labels(state).set(math.nan if found is None else found[state].orders)
+                self._ages.labels(state).set(math.nan if found is None else found[state].oldest_seconds)
+        self._overdue.set(math.nan if found is None else sum(each.overdue for each in found.values()))
 
 
 def accepted_at(order_id: UUID) -> float | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.order.domain import OrderState
+from services.order.domain import FINISHED, UNDECIDED, OrderState
 from services.order.errors import InvalidCursor
 from services.order.responses import OrderPage, OrderResponse, PricedLine
 from services.shared.contracts.orders import CancelReason
@@ -19,6 +19,8 @@ COLUMNS = (
     " created_at, updated_at"
 )
 
+DECISION_SECONDS = 60.0
+"""The objective: an order is paid, or cancelled without a payment, within this time."""
 MAX_UNFINISHED = 100_000  # orders; a count beyond it would cost more than the number is worth
 
 _lines = msgspec.json.Decoder(list[PricedLine])
@@ -75,18 +77,29 @@ class OrderQueries:
         return OrderPage(orders=orders, next=_to_cursor(orders[-1].order_id) if len(rows) > wanted.limit else None)
 
 
-async def unfinished_orders(connection: Connection) -> dict[OrderState, tuple[float, float]]:
-    """Return the number of unfinished orders and the age of the oldest one in seconds, for each state that has any.
+class UnfinishedState(msgspec.Struct, frozen=True):
+    """The unfinished orders in one state."""
 
-    Counts the oldest MAX_UNFINISHED, so the query stays cheap.
-    """
+    orders: int = 0
+    oldest_seconds: float = 0.0
+    """Time since the oldest of them was accepted, 0 without one."""
+    overdue: int = 0
+    """Those that were accepted more than DECISION_SECONDS ago and are not decided."""
+
+
+async def unfinished_orders(connection: Connection) -> dict[OrderState, UnfinishedState]:
+    """Return the unfinished orders by state. Reads the oldest MAX_UNFINISHED, so the query stays cheap."""
     rows = await connection.fetch(
-        "SELECT state, count(*)::float8, extract(epoch FROM now() - min(created_at))::float8 FROM"
-        " (SELECT state, created_at FROM orders WHERE NOT finished ORDER BY created_at LIMIT $1) AS oldest"
+        "SELECT state, count(*), extract(epoch FROM now() - min(created_at))::float8, count(*) FILTER"
+        " (WHERE reached = ANY($2::text[]) AND created_at < now() - make_interval(secs => $3)) FROM"
+        " (SELECT state, reached, created_at FROM orders WHERE NOT finished ORDER BY created_at LIMIT $1) AS oldest"
         " GROUP BY state",
         MAX_UNFINISHED,
+        UNDECIDED,
+        DECISION_SECONDS,
     )
-    return {OrderState(state): (count, age) for state, count, age in rows}
+    found = {OrderState(state): UnfinishedState(*values) for state, *values in rows}
+    return {state: found.get(state, UnfinishedState()) for state in OrderState if state not in FINISHED}
 
 
 def _to_cursor(last: UUID) -> str:

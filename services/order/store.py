@@ -51,6 +51,10 @@ class OrderRepository(Repository[Order]):
         except KeyError:
             raise PermanentError(f"unknown order {order_id}") from None
 
+    def decides(self, order_id: UUID) -> bool:
+        """Whether this transaction decides an order that was not decided before it."""
+        return not self._stored[order_id].decided and self._current[order_id].decided
+
     def find(self, order_id: UUID) -> Order | None:
         return self._current.get(order_id)
 

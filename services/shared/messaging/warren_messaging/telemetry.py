@@ -12,6 +12,7 @@ from warren_messaging.delivery import Delivery
 from warren_messaging.events import AnyEvent
 from warren_messaging.failure import DeliveryFailure
 from warren_messaging.tracing import trace_id_of
+from warren_messaging.transaction import Transaction
 
 
 class BreakerState(StrEnum):
@@ -31,10 +32,11 @@ class Telemetry:
     They must not block or raise: the calls are made for each message.
     """
 
-    def committed(self, events: Sequence[AnyEvent]) -> None:
-        """A transaction of this process has committed with these events; they are published next.
+    def committed(self, transaction: Transaction, events: Sequence[AnyEvent]) -> None:
+        """A transaction has committed with these events, at least one; they are published next.
 
-        Called once for each event, unless the process ends, or loses the database, at the commit.
+        Each event is reported once, by the process that announced it, unless that process ends, or loses the database,
+        at the commit.
         """
 
     def published(self, event: AnyEvent, exchange: str, result: PublishResult, seconds: float) -> None:
@@ -189,9 +191,9 @@ class TelemetryFanout(Telemetry):
         """Forward to one more listener, after the others."""
         self._listeners.append(listener)
 
-    def committed(self, events: Sequence[AnyEvent]) -> None:
+    def committed(self, transaction: Transaction, events: Sequence[AnyEvent]) -> None:
         for listener in self._listeners:
-            listener.committed(events)
+            listener.committed(transaction, events)
 
     def published(self, event: AnyEvent, exchange: str, result: PublishResult, seconds: float) -> None:
         for listener in self._listeners:

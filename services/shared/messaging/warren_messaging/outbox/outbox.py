@@ -70,7 +70,7 @@ class Outbox:
             raise
         if slot is not None:
             slot.commit(entries)
-            self._relay.telemetry.committed([entry.event for entry in entries])
+            self._relay.telemetry.committed(uow, [entry.event for entry in entries])
 
     def _scheduled_rows(self, uow: Transaction) -> list[ScheduledRow]:
         # The longest form of time and number: the body does not grow beyond the limit when they are replaced.

@@ -72,7 +72,7 @@ class ServiceGauges:
         )
         self._sweep_age = gauge(
             "warren_retention_sweep_age_seconds",
-            "Time since a retention rule last completed a sweep of its table; absent before the first one.",
+            "Time since a retention rule last completed a sweep of its table; NaN before the first one.",
             "rule",
         )
 
@@ -93,8 +93,7 @@ class ServiceGauges:
         self._set_backlog(backlog)
         for sweep in sweeps:
             self._removed_rows.labels(sweep.rule).set(sweep.removed)
-            if sweep.seconds_ago is not None:
-                self._sweep_age.labels(sweep.rule).set(sweep.seconds_ago)
+            self._sweep_age.labels(sweep.rule).set(math.nan if sweep.seconds_ago is None else sweep.seconds_ago)
 
     def _set_backlog(self, backlog: Backlog | None) -> None:
         values = UNKNOWN
