@@ -12,10 +12,16 @@ from litestar.plugins.prometheus import PrometheusConfig
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
 from services import VERSION
-from warren_messaging.prometheus import PrometheusMetrics, exposition
+from warren_messaging.prometheus import PrometheusMetrics, exemplar, exposition
 from warren_messaging.service import Service
+from warren_messaging.tracing import current_traceparent
 
-HTTP_METRICS = PrometheusConfig(app_name="warren", prefix="http", group_path=True)
+HTTP_METRICS = PrometheusConfig(
+    app_name="warren",
+    prefix="http",
+    group_path=True,
+    exemplars=lambda _: exemplar(current_traceparent()) or {},
+)
 """Litestar's own counters and durations of requests, labelled by the pattern of the route, not by the path."""
 
 

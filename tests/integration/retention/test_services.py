@@ -1,10 +1,10 @@
 """Each service removes only rows that are old, final and no longer needed by a client."""
 
-from collections.abc import math
+import math
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import AsyncIterator
 import asyncpg
 import pytest
 
