@@ -254,6 +254,8 @@ def test_grafana_admits_readers_only_and_needs_no_internet() -> None:
     text = the(case("observability"), "ConfigMap", "warren-grafana")["data"]["grafana.ini"]
     for line in ("org_role = Viewer", "preinstall_disabled = true", "check_for_updates = false"):
         assert line in text.splitlines()
+    (home,) = (line.rpartition(" ")[2] for line in text.splitlines() if line.startswith("default_home_dashboard_path"))
+    assert (CHART / "dashboards" / home.removeprefix("/etc/warren/dashboards/")).is_file()
     assert "admin_password = $__file{/run/warren/admin/password}" in text
     for body in of_kind(case("observability"), "Service"):
         assert body["spec"].get("type", "ClusterIP") == "ClusterIP"
