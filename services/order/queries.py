@@ -77,6 +77,14 @@ class OrderQueries:
         return OrderPage(orders=orders, next=_to_cursor(orders[-1].order_id) if len(rows) > wanted.limit else None)
 
 
+UNFINISHED_ORDERS = """
+SELECT state, count(*), extract(epoch FROM now() - min(created_at))::float8,
+    count(*) FILTER (WHERE reached = ANY($2::text[]) AND created_at < now() - make_interval(secs => $3))
+FROM (SELECT state, reached, created_at FROM orders WHERE NOT finished ORDER BY created_at LIMIT $1) AS oldest
+GROUP BY state
+"""
+
+
 class UnfinishedState(msgspec.Struct, frozen=True):
     """The unfinished orders in one state."""
 
@@ -89,15 +97,7 @@ class UnfinishedState(msgspec.Struct, frozen=True):
 
 async def unfinished_orders(connection: Connection) -> dict[OrderState, UnfinishedState]:
     """Return the unfinished orders by state. Reads the oldest MAX_UNFINISHED, so the query stays cheap."""
-    rows = await connection.fetch(
-        "SELECT state, count(*), extract(epoch FROM now() - min(created_at))::float8, count(*) FILTER"
-        " (WHERE reached = ANY($2::text[]) AND created_at < now() - make_interval(secs => $3)) FROM"
-        " (SELECT state, reached, created_at FROM orders WHERE NOT finished ORDER BY created_at LIMIT $1) AS oldest"
-        " GROUP BY state",
-        MAX_UNFINISHED,
-        UNDECIDED,
-        DECISION_SECONDS,
-    )
+    rows = await connection.fetch(UNFINISHED_ORDERS, MAX_UNFINISHED, UNDECIDED, DECISION_SECONDS)
     found = {OrderState(state): UnfinishedState(*values) for state, *values in rows}
     return {state: found.get(state, UnfinishedState()) for state in OrderState if state not in FINISHED}
 
