@@ -29,6 +29,8 @@ FILES = (
     "services/loyalty/__init__.py",
 )
 GENERATED = {str(file.relative_to(ROOT)) for file in service_blocks.renewed()} | {
+    "k8s/observability/changes.yaml",
+    "k8s/observability/servers.yaml",
     "k8s/warren/network.yaml",
     "k8s/warren/provision.yaml",
     "k8s/warren/services.yaml",
