@@ -18,6 +18,7 @@ from loadtest.plain.command import compare
 from loadtest.schedule import schedule
 from loadtest.size.command import size
 from loadtest.topology import topology
+from loadtest.tracing import tracing
 
 app = App(
     name="python -m loadtest",
@@ -34,12 +35,13 @@ app = App(
         python -m loadtest compare                   # P1: against a plain implementation
         python -m loadtest size                      # P5: with old rows, and beside a long queue
         python -m loadtest topology                  # P7: a thousand objects onto a broker
+        python -m loadtest tracing                   # P11: with a tenth of all traces recorded
         python -m loadtest schedule                  # messages that wait, and that are due at one moment
         python -m loadtest chaos --minutes 10        # no speed: is anything lost while many faults overlap?
     """,
     version_flags=[],
 )
-for command in (consumer, effects, orders, baseline, compare, size, topology, schedule, chaos):
+for command in (consumer, effects, orders, baseline, compare, size, topology, tracing, schedule, chaos):
     app.command(command)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from uuid import UUID
 
@@ -27,15 +27,23 @@ class WarrenSystem:
     """Entering starts everything without data; leaving stops it.
 
     `profile` names a process to run under a profiler, `stopped` services to stop, so that their queues grow.
+    `environment` adds settings of every process.
     """
 
     def __init__(
-        self, folder: Path, report: ProgressReport, *, profile: str | None = None, stopped: Collection[str] = ()
+        self,
+        folder: Path,
+        report: ProgressReport,
+        *,
+        profile: str | None = None,
+        stopped: Collection[str] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._folder = folder
         self._report = report
         self._profile = profile
         self._stopped = stopped
+        self._environment = environment
         self._since = exactly_once.LOWEST_ID
         """Only orders and events with later ids are counted."""
         self.profile_file = folder / "profile.txt"
@@ -43,7 +51,7 @@ class WarrenSystem:
     def __enter__(self) -> Self:
         prices, stock = catalogue.write(self._folder / "catalogue")
         settings = {
-            "*": {"WARREN_LOG_LEVEL": "warning"},
+            "*": {"WARREN_LOG_LEVEL": "warning", **self._environment},
             # In a burst orders may wait for long; none must be cancelled for that.
             "order-api": {"WARREN_PRICES_FILE": str(prices), "WARREN_PAYMENT_DEADLINE_SECONDS": "86400"},
             "inventory": {"WARREN_OPENING_STOCK_FILE": str(stock)},
