@@ -31,6 +31,7 @@ SERVICES = (
     ServiceEntry(name="inventory", http=["inventory"], publishes_to="order.exchange"),
     ServiceEntry(name="payment", publishes_to="order.exchange", own_schemas=["gateway"]),
     ServiceEntry(name="shipping", publishes_to="order.exchange"),
+    ServiceEntry(name="fraud", publishes_to="order.exchange"),
     ServiceEntry(name="notification", publishes_to="notification.exchange"),
     ServiceEntry(name="email"),
     ServiceEntry(name="sms"),

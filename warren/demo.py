@@ -57,6 +57,17 @@ SCENARIOS = (
         "COMPLETED",
     ),
     Scenario(
+        "an order that looks like fraud",
+        {
+            "orderId": "suspicious",
+            "user": "eve",
+            "items": [{"sku": "item9", "quantity": 20}],
+            "express": True,
+            "contact": {"email": "eve@mailinator.com"},
+        },
+        "CANCELLED (fraud)",
+    ),
+    Scenario(
         "a customer who cancels at once",
         {"orderId": "oops", "user": "fay", "items": ["notebook"]},
         "CANCELLED (customer)",

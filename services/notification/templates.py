@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from services.shared.contracts import AnyEvent, EventData
+from services.shared.contracts.fraud import FraudFlagged
 from services.shared.contracts.inventory import InventoryOutOfStock, InventoryReserved
 from services.shared.contracts.orders import (
     CancelReason,
@@ -105,6 +106,8 @@ TEMPLATES: Mapping[type[EventData], Callable[[str, Any], MessageText] | None] = 
     # order.confirmed follows.
     InventoryReserved: None,
     InventoryOutOfStock: _out_of_stock,
+    # order.cancelled follows, or the order goes on because its parcel has left. The rules are not for customers.
+    FraudFlagged: None,
 }
 
 

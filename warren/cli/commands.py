@@ -28,7 +28,7 @@ for name in ("demo", "up", "down", "status", "logs", "restart"):
     app.command(f"warren.cli.local:{name}")
 for name in ("order", "dlq", "retries", "schedule"):
     app.command(f"warren.cli.{name}:app", name=name)
-for name in ("outbox", "failures", "trace", "top"):
+for name in ("outbox", "failures", "trace", "top", "fraud"):
     app.command(f"warren.cli.{name}:{name}")
 
 

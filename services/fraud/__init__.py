@@ -1,0 +1,1 @@
+"""Scores each new order by rules, and requests the cancellation of suspicious ones."""

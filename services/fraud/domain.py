@@ -1,0 +1,122 @@
+"""Rules that score an order. Each rule that applies adds points, with a reason that a person can read.
+
+No single rule and no two of them flag an order: it takes a combination that honest orders do not show.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from services.shared.contracts import EventData
+from services.shared.contracts.fraud import AppliedRule, FraudFlagged
+from services.shared.contracts.orders import CancelReason, OrderCancelRequested, OrderCreated
+
+THROWAWAY_DOMAINS = frozenset(
+    {"10minutemail.com", "discard.email", "guerrillamail.com", "mailinator.com", "trashmail.com", "yopmail.com"}
+)
+"""Mail domains whose addresses anyone can read."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The shop's limits; see FraudSettings."""
+
+    threshold: int = 100
+    high_value_cents: int = 100_000
+    many_pieces: int = 100
+    orders_per_hour: int = 20
+
+
+class Assessment(msgspec.Struct, frozen=True):
+    """The result of all rules for one order."""
+
+    order_id: UUID
+    reference: str | None
+    customer: str
+    rules: tuple[AppliedRule, ...]
+    flagged: bool
+
+    @property
+    def score(self) -> int:
+        return sum(rule.points for rule in self.rules)
+
+
+class _Subject(NamedTuple):
+    """What the rules look at. `earlier` counts the customer's other orders of the last hour."""
+
+    order: OrderCreated
+    earlier: int
+    limits: Limits
+
+    @property
+    def valuable(self) -> bool:
+        return self.order.total_cents >= self.limits.high_value_cents
+
+    @property
+    def total(self) -> str:
+        return f"{self.order.total_cents // 100}.{self.order.total_cents % 100:02d} {self.order.currency}"
+
+
+def assess(order_id: UUID, reference: str | None, order: OrderCreated, earlier: int, limits: Limits) -> Assessment:
+    """Apply every rule. `earlier` is the number of orders that the customer placed in the hour before this one."""
+    subject = _Subject(order, earlier, limits)
+    rules = tuple(
+        AppliedRule(name, points, reason) for name, points, rule in _RULES if (reason := rule(subject)) is not None
+    )
+    score = sum(rule.points for rule in rules)
+    return Assessment(order_id, reference, order.customer, rules, score >= limits.threshold)
+
+
+def announcements(assessment: Assessment, limits: Limits) -> list[EventData]:
+    """Return the events that follow from an assessment: none, or the flag and the request to cancel."""
+    if not assessment.flagged:
+        return []
+    flag = FraudFlagged(
+        customer=assessment.customer,
+        score=assessment.score,
+        threshold=limits.threshold,
+        rules=list(assessment.rules),
+    )
+    return [flag, OrderCancelRequested(reason=CancelReason.FRAUD)]
+
+
+def _high_value(subject: _Subject) -> str | None:
+    return f"the order costs {subject.total}" if subject.valuable else None
+
+
+def _very_high_value(subject: _Subject) -> str | None:
+    limit = 10 * subject.limits.high_value_cents
+    return f"{subject.total} is ten times what counts as valuable" if subject.order.total_cents >= limit else None
+
+
+def _many_pieces(subject: _Subject) -> str | None:
+    most = max(subject.order.lines, key=lambda line: line.quantity, default=None)
+    if most is None or most.quantity < subject.limits.many_pieces:
+        return None
+    return f"{most.quantity} pieces of {most.sku}"
+
+
+def _valuable_express(subject: _Subject) -> str | None:
+    return "a valuable order that must leave at once" if subject.valuable and subject.order.express else None
+
+
+def _throwaway_mail(subject: _Subject) -> str | None:
+    domain = (subject.order.contact.email or "").rpartition("@")[2].lower()
+    return f"mail to {domain} can be read by anyone" if domain in THROWAWAY_DOMAINS else None
+
+
+def _many_orders(subject: _Subject) -> str | None:
+    limit = subject.limits.orders_per_hour
+    return f"at least {limit} other orders within the last hour" if subject.earlier >= limit else None
+
+
+_RULES: tuple[tuple[str, int, Callable[[_Subject], str | None]], ...] = (
+    ("high_value", 40, _high_value),
+    ("very_high_value", 20, _very_high_value),
+    ("many_pieces", 20, _many_pieces),
+    ("valuable_express", 20, _valuable_express),
+    ("throwaway_mail", 50, _throwaway_mail),
+    ("many_orders", 15, _many_orders),
+)
+"""Name, points and condition of each rule. The condition returns the reason, or None if the rule does not apply."""
