@@ -177,6 +177,20 @@ async def notify(event: AnyEvent, connection: Connection) -> Events:
     return [message]
 
 
+# Fraud: each customer of the load run orders seldom and little
+
+
+async def assess(event: Event[OrderCreated], connection: Connection) -> Events:
+    await connection.fetchval(
+        "SELECT count(*) FROM assessments WHERE customer = $1 AND assessed_at > now() - interval '1 hour'",
+        event.data.customer,
+    )
+    await connection.execute(
+        "INSERT INTO assessments (order_id, customer, score) VALUES ($1, $2, 0)", event.subject, event.data.customer
+    )
+    return []
+
+
 # Channels: no customer has an address
 
 
@@ -211,6 +225,7 @@ HANDLERS: Mapping[str, Mapping[str, Handler]] = {
     "inventory": {"order.created": reserve, "payment.success": commit},
     "payment": {"inventory.reserved": charge},
     "shipping": {"payment.success": ship},
+    "fraud": {"order.created": assess},
     "notification": {"*": notify},
     "email": {"*": _skip("email_deliveries")},
     "sms": {"*": _skip("sms_deliveries")},

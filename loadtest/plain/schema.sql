@@ -46,6 +46,14 @@ CREATE TABLE shipments (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
+CREATE TABLE assessments (
+    order_id    uuid        PRIMARY KEY,
+    customer    text        NOT NULL,
+    score       int         NOT NULL,
+    assessed_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX assessments_customer ON assessments (customer, assessed_at);
+
 CREATE TABLE conversations (
     order_id uuid        PRIMARY KEY,
     customer text,

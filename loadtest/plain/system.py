@@ -29,8 +29,8 @@ EVENTS = 10
 """Events of an order on order.exchange."""
 NOTIFICATIONS = 4
 """Notifications of an order."""
-RECEIVED = {"order_worker": 5, "inventory": 2, "payment": 1, "shipping": 1, "notification": 6, "audit": EVENTS}
-RECEIVED |= {"email": NOTIFICATIONS, "sms": NOTIFICATIONS}
+RECEIVED = {"order_worker": 5, "inventory": 2, "payment": 1, "shipping": 1, "fraud": 1, "notification": 6}
+RECEIVED |= {"audit": EVENTS, "email": NOTIFICATIONS, "sms": NOTIFICATIONS}
 """Events that each process receives for an order."""
 
 

@@ -144,8 +144,8 @@ async def test_4_copies_of_one_message_share_its_attempts_and_each_is_parked(bac
 async def test_4_when_slow_messages_use_up_the_time_of_a_batch_the_rest_is_returned_uncounted(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT", 0.1)
-    monkeypatch.setattr(batch, "BATCH_TIMEOUT", 0.35)
+    monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT", 0.6)
+    monkeypatch.setattr(batch, "BATCH_TIMEOUT", 2.1)
     released: list[object] = []
     release = batch.BatchRunner._release
 
@@ -160,7 +160,7 @@ async def test_4_when_slow_messages_use_up_the_time_of_a_batch_the_rest_is_retur
             await asyncio.sleep(30)
         return await record(event, uow)
 
-    events = [event_of(CONFIRMED, reference="slow") for _ in range(8)]
+    events = [event_of(CONFIRMED, reference="slow") for _ in range(4)]
     good = [event_of(CONFIRMED) for _ in range(8)]
     async with backend.consume({OrderConfirmed: slow}, attempts=2) as queue:
         await queue.deliver(*events, *good)

@@ -12,7 +12,7 @@ from services.notification.domain import Notification, NotificationLog, contact_
 from services.notification.handlers import HANDLERS
 from services.notification.settings import NotificationSettings
 from services.notification.templates import REASONS, TEMPLATES, format_amount, render
-from services.shared.contracts import AnyEvent, EventData, inventory, orders
+from services.shared.contracts import AnyEvent, EventData, fraud, inventory, orders
 from services.shared.contracts.inventory import InventoryOutOfStock
 from services.shared.contracts.orders import (
     CancelReason,
@@ -68,7 +68,7 @@ def notify(log: NotificationLog, event: AnyEvent) -> list[Notification]:
 def test_every_event_of_the_queue_has_a_template_or_none() -> None:
     # A request to cancel is for the order service alone.
     from_order = {*orders.EVENTS} - {orders.OrderCancelRequested}
-    can_arrive = from_order | {inventory.InventoryReserved, inventory.InventoryOutOfStock}
+    can_arrive = from_order | {inventory.InventoryReserved, inventory.InventoryOutOfStock, fraud.FraudFlagged}
     assert set(TEMPLATES) == can_arrive
     assert set(HANDLERS) == can_arrive
 
