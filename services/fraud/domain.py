@@ -19,7 +19,7 @@ THROWAWAY_DOMAINS = frozenset(
 """Mail domains whose addresses anyone can read."""
 
 
-class Limits(msgspec.Struct, frozen=True):
+class RuleLimits(msgspec.Struct, frozen=True):
     """The shop's limits; see FraudSettings."""
 
     threshold: int = 100
@@ -47,7 +47,7 @@ class _Subject(NamedTuple):
 
     order: OrderCreated
     earlier: int
-    limits: Limits
+    limits: RuleLimits
 
     @property
     def valuable(self) -> bool:
@@ -58,7 +58,7 @@ class _Subject(NamedTuple):
         return f"{self.order.total_cents // 100}.{self.order.total_cents % 100:02d} {self.order.currency}"
 
 
-def assess(order_id: UUID, reference: str | None, order: OrderCreated, earlier: int, limits: Limits) -> Assessment:
+def assess(order_id: UUID, reference: str | None, order: OrderCreated, earlier: int, limits: RuleLimits) -> Assessment:
     """Apply every rule. `earlier` is the number of orders that the customer placed in the hour before this one."""
     subject = _Subject(order, earlier, limits)
     rules = tuple(
@@ -68,7 +68,7 @@ def assess(order_id: UUID, reference: str | None, order: OrderCreated, earlier: 
     return Assessment(order_id, reference, order.customer, rules, score >= limits.threshold)
 
 
-def announcements(assessment: Assessment, limits: Limits) -> list[EventData]:
+def announcements(assessment: Assessment, limits: RuleLimits) -> list[EventData]:
     """Return the events that follow from an assessment: none, or the flag and the request to cancel."""
     if not assessment.flagged:
         return []

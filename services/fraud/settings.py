@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from services.fraud.domain import Limits
+from services.fraud.domain import RuleLimits
 from services.shared.chassis.settings import ProcessSettings
 
 
@@ -21,8 +21,8 @@ class FraudSettings(ProcessSettings, frozen=True, kw_only=True):
     """How long an assessment, with the customer's name, is kept."""
 
     @property
-    def limits(self) -> Limits:
-        return Limits(
+    def limits(self) -> RuleLimits:
+        return RuleLimits(
             threshold=self.fraud_threshold,
             high_value_cents=self.fraud_high_value_cents,
             many_pieces=self.fraud_many_pieces,

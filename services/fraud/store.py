@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.fraud.domain import Assessment, Limits
+from services.fraud.domain import Assessment, RuleLimits
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderCreated
 from warren_messaging.postgres.retention import RetentionRule, by_age
@@ -27,7 +27,7 @@ class AssessmentRepository(Transaction):
     count each other.
     """
 
-    def __init__(self, connection: Connection, limits: Limits) -> None:
+    def __init__(self, connection: Connection, limits: RuleLimits) -> None:
         super().__init__(connection)
         self.limits = limits
         self._earlier: dict[str, int] = {}

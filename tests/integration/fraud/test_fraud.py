@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from services.fraud.domain import Limits
+from services.fraud.domain import RuleLimits
 from services.fraud.handlers import HANDLERS
 from services.fraud.store import AssessmentRepository
 from services.shared.contracts import AnyEvent
@@ -32,7 +32,7 @@ async def db(schema: ServiceDatabase) -> AsyncIterator[ServiceDatabase]:
 
 @pytest.fixture
 async def fraud(db: ServiceDatabase) -> AsyncIterator[Replica]:
-    limits = Limits(orders_per_hour=3)
+    limits = RuleLimits(orders_per_hour=3)
     async with replica(db, "fraud", HANDLERS, partial(AssessmentRepository, limits=limits)) as fraud:
         yield fraud
 

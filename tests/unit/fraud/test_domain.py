@@ -7,11 +7,11 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from services.fraud.domain import Assessment, Limits, announcements, assess
+from services.fraud.domain import Assessment, RuleLimits, announcements, assess
 from services.shared.contracts.fraud import FraudFlagged
 from services.shared.contracts.orders import CancelReason, Contact, Line, OrderCancelRequested, OrderCreated
 
-LIMITS = Limits()
+LIMITS = RuleLimits()
 SEED = random.randrange(2**32)
 MAIL = Contact(email="ann@customers.example")
 THROWAWAY = Contact(email="ann@Mailinator.com")
@@ -29,7 +29,7 @@ def order(total: int = 990, quantity: int = 1, *, express: bool = False, contact
     )
 
 
-def assessed(placed: OrderCreated, earlier: int = 0, limits: Limits = LIMITS) -> Assessment:
+def assessed(placed: OrderCreated, earlier: int = 0, limits: RuleLimits = LIMITS) -> Assessment:
     return assess(uuid4(), "A-1", placed, earlier, limits)
 
 
