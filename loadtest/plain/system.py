@@ -21,7 +21,7 @@ from loadtest.orders import catalogue
 from loadtest.plain.handlers import HANDLERS
 
 PROCESSES = ("order-api", *HANDLERS)
-OUTBOXES = ("order_api", "order_worker", "inventory", "payment", "shipping", "notification")
+OUTBOXES = ("order_api", "order_worker", "inventory", "payment", "shipping", "fraud", "notification")
 SCHEMA = Path(__file__).with_name("schema.sql")
 READY_SECONDS = 30.0
 SETTLING_SECONDS = 15.0
