@@ -91,6 +91,13 @@ async def test_5_a_parked_delivery_has_a_failed_span(backend: Backend, spans: Re
     assert span.status.status_code is StatusCode.ERROR
 
 
+async def test_5_the_text_of_a_foreign_error_is_not_recorded(backend: Backend, spans: RecordedSpans) -> None:
+    async with backend.consume({OrderConfirmed: fail_if_bad(ValueError("ada@example.com"))}, attempts=1) as queue:
+        await queue.deliver(event_of(CONFIRMED, traceparent=PARENT, reference="bad"))
+    span = spans.one("process ")
+    assert ((span.attributes or {})["error.type"], span.status.description) == ("ValueError", None)
+
+
 async def test_5_a_refused_delivery_has_a_failed_span(backend: Backend, spans: RecordedSpans) -> None:
     event = event_of(CONFIRMED, traceparent=PARENT)
     async with backend.consume({OrderConfirmed: announce_completed}) as queue:

@@ -240,6 +240,14 @@ async def test_every_event_of_a_request_has_its_trace(api: OrderApi, workers: Wo
     assert await traces(api, cancelled) == [("order.created", TRACE), ("order.cancelling", "c" * 32)]
 
 
+async def test_a_deadline_continues_the_trace_of_its_order(open_api: OpenApi, workers: Workers) -> None:
+    api = await open_api(payment_deadline_seconds=0.0)
+    order_id = UUID((await api.post_order(traceparent())).json()["id"])
+    while await workers[0].run_job(expire_overdue):
+        pass
+    assert await traces(api, order_id) == [("order.created", TRACE), ("order.cancelling", TRACE)]
+
+
 async def test_articles_are_listed_with_their_prices(api: OrderApi) -> None:
     page = (await api.http.get("/articles", params={"limit": 2})).json()
     assert (page["currency"], len(page["articles"])) == ("EUR", 2)

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from uuid import UUID, uuid4
 
+import msgspec
+
 from services.shared.contracts import AnyEvent
 from services.shared.contracts.orders import OrderDeliveryConfirmed, Participant
 from services.shipping import store
@@ -226,3 +228,20 @@ async def test_the_search_for_due_parcels_uses_an_index(db: ServiceDatabase, sta
     for query in (store._DUE_TO_DISPATCH, store._DUE_TO_DELIVER):
         plan = await db.sql("EXPLAIN " + query.replace("FROM shipments", "FROM shipping.shipments"))
         assert any("Index Scan using shipments_to_" in row[0] for row in plan)
+
+
+async def test_what_is_dispatched_and_delivered_later_continues_the_trace_of_the_order(
+    db: ServiceDatabase, start: Start
+) -> None:
+    order_id, context = uuid4(), "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    async with start(Delays(preparation=HOUR, carrier=HOUR)) as shipping:
+        await shipping.process(msgspec.structs.replace(payment_success(order_id), traceparent=context))
+        await pass_time(db)
+        await shipping.run_job(dispatch_due)
+        await pass_time(db)
+        await shipping.run_job(deliver_due)
+    published = [event for event in await db.outbox_events("shipping") if event.subject == order_id]
+    assert [(event.type, event.traceparent) for event in published] == [
+        ("shipping.prepared", context),
+        ("shipping.delivered", context),
+    ]

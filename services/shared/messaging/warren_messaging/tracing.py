@@ -19,6 +19,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 
+from warren_messaging.errors import MessagingError
+
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 _TRACEPARENT = re.compile(
@@ -120,10 +122,13 @@ def start_span(
 
 
 def fail(span: Span | None, error: BaseException | str, text: str | None = None) -> None:
-    """Mark a span as failed, with the class of the error or a word for it."""
+    """Mark a span as failed, with the class of the error or a word for it.
+
+    The description is `text`, else that of an error of this package: others may quote private values.
+    """
     if span is not None and span.is_recording():
         span.set_attribute("error.type", error if isinstance(error, str) else class_name(error))
-        span.set_status(StatusCode.ERROR, text or str(error))
+        span.set_status(StatusCode.ERROR, text or (str(error) if isinstance(error, MessagingError) else None))
 
 
 def class_name(error: BaseException) -> str:

@@ -2,7 +2,9 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
+from opentelemetry import trace
 
+from tests.recorded_spans import recorded_spans
 from warren_messaging.consumer.request_coalescer import RequestCoalescer
 from warren_messaging.errors import DatabaseUnavailable, TransientError
 
@@ -111,3 +113,16 @@ async def test_no_caller_waits_for_a_batch_whose_worker_is_cancelled_or_has_fail
         assert coalescer._worker is not None
         coalescer._worker.cancel()
         assert isinstance((await asyncio.gather(caller, return_exceptions=True))[0], asyncio.CancelledError)
+
+
+async def test_a_batch_runs_in_the_span_of_none_of_its_requests() -> None:
+    seen = []
+
+    async def process(requests: Mapping[int, int]) -> Mapping[int, int]:
+        seen.append(trace.get_current_span())
+        return requests
+
+    coalescer: RequestCoalescer[int, int] = RequestCoalescer(process)
+    with recorded_spans(), trace.get_tracer("test").start_as_current_span("request"):
+        assert await coalescer.submit(1, 1) == 1
+    assert seen == [trace.INVALID_SPAN]
