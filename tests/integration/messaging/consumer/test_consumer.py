@@ -1,6 +1,7 @@
 """The life of a consumer: start, batches, lost servers, stop. tests/conformance checks its guarantees."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -149,6 +150,9 @@ async def test_a_subscription_that_the_broker_ends_is_opened_again(env: Messagin
         await eventually(lambda: consumer.consuming)
         await env.send(*bodies(1))
         await env.wait_for_recorded(1)
+    connections = [expires_at for component, expires_at in env.telemetry.connections if component == "probe.queue"]
+    assert len(connections) >= 2
+    assert all(expires_at is not None and expires_at > time.time() for expires_at in connections)
 
 
 async def test_a_missing_queue_ends_the_consumer_with_a_remedy(env: MessagingEnv) -> None:

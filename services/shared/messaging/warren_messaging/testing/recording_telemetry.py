@@ -20,6 +20,8 @@ class RecordingTelemetry(Telemetry):
         """Reason in words, number of attempts, and whether the message was parked."""
         self.failure_reasons: list[FailureReason] = []
         """The class of each of these reasons."""
+        self.connections: list[tuple[str, float | None]] = []
+        """Component, and when the broker's certificate expires."""
         self.statuses: list[str] = []
         """Component and text."""
         self.breaker_states: list[tuple[str, BreakerState]] = []
@@ -45,6 +47,9 @@ class RecordingTelemetry(Telemetry):
         self.failures.append((failure.text, failure.attempts, failure.parked))
         self.failure_reasons.append(failure.reason)
         self._last_failures[failure.key] = (failure.text, failure.attempts)
+
+    def connected(self, component: str, certificate_expires_at: float | None) -> None:
+        self.connections.append((component, certificate_expires_at))
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
         self.statuses.append(f"{component}: {text}")
