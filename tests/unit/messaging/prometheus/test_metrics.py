@@ -119,10 +119,35 @@ def test_only_sampled_traces_are_exemplars(metrics: PrometheusMetrics) -> None:
     metrics.published(event, "order.exchange", PublishResult.CONFIRMED, 0.01)
     page, content_type = exposition(openmetrics, metrics.registry)
     assert content_type.startswith("application/openmetrics-text")
-    assert page.count(f'# {{trace_id="{TRACE}"}}'.encode()) == 2  # of the counter, and of one bucket
+    assert page.count(f'# {{trace_id="{TRACE}"}} 0.01'.encode()) == 1
     assert page.endswith(b"# EOF\n")
 
 
 def test_two_registries_are_one_page(metrics: PrometheusMetrics) -> None:
     page, _ = exposition("application/openmetrics-text", metrics.registry, CollectorRegistry())
     assert page.count(b"# EOF") == 1
+
+
+def test_a_duration_is_in_the_buckets_from_its_own_bound_on(metrics: PrometheusMetrics) -> None:
+    for seconds in (0.005, 0.0051, 7.5, 60.0):
+        metrics.processed("inventory", received(), EVENT, [], seconds)
+
+    def below(bound: str) -> float | None:
+        return metrics.registry.get_sample_value("messaging_process_duration_seconds_bucket", labels(le=bound))
+
+    bounds = ("0.005", "0.01", "5.0", "7.5", "10.0", "+Inf")
+    assert [below(bound) for bound in bounds] == [1, 2, 2, 3, 3, 4]
+    assert metrics.registry.get_sample_value("messaging_process_duration_seconds_count", labels()) == 4
+
+
+def test_sent_messages_are_counted_by_the_answer_of_the_broker(metrics: PrometheusMetrics) -> None:
+    for result in (PublishResult.CONFIRMED, PublishResult.CONFIRMED, PublishResult.RETURNED):
+        metrics.published(EVENT, "order.exchange", result, 0.01)
+
+    def sent(error: str) -> float | None:
+        found = labels(messaging_operation_name="publish", messaging_destination_name="order.exchange:order.created")
+        del found["messaging_consumer_group_name"]
+        name = "messaging_client_sent_messages_total"
+        return metrics.registry.get_sample_value(name, found | {"error_type": error})
+
+    assert (sent(""), sent("returned"), sent("refused")) == (2, 1, None)

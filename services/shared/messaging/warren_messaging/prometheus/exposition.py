@@ -1,6 +1,7 @@
 """Metrics as text, and the trace ids in them."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
@@ -21,9 +22,12 @@ def exposition(accept: str, *registries: CollectorRegistry) -> tuple[bytes, str]
 
 def exemplar(traceparent: str | None) -> dict[str, str] | None:
     """Return the exemplar for a metric: the trace id of a sampled context, else None."""
-    if traceparent is None or is_unsampled(traceparent) or not is_sampled(traceparent):
-        return None
-    return {"trace_id": traceparent[3:35]}
+    return None if traceparent is None or is_unsampled(traceparent) else _exemplar(traceparent)
+
+
+@lru_cache(maxsize=1024)  # the events of one order share their context
+def _exemplar(traceparent: str) -> dict[str, str] | None:
+    return {"trace_id": traceparent[3:35]} if is_sampled(traceparent) else None
 
 
 class _Union(Collector):

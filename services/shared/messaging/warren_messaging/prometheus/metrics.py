@@ -5,26 +5,25 @@ The names are those of OpenTelemetry's semantic conventions for messaging (1.44)
 series does not grow with traffic.
 """
 
+import collections
 from collections.abc import Collection, Sequence
 from functools import cache
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.delivery import Delivery
 from warren_messaging.events import AnyEvent
 from warren_messaging.failure import DeliveryFailure, FailureReason
 from warren_messaging.prometheus.destinations import OTHER, DestinationNames
+from warren_messaging.prometheus.durations import Durations, DurationSeries
 from warren_messaging.prometheus.exposition import exemplar
 from warren_messaging.prometheus.gauges import ServiceGauges
 from warren_messaging.service import Service
 from warren_messaging.telemetry import BreakerState, Telemetry
 
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Seconds; OpenTelemetry's advice for durations of messaging operations."""
-
 _COMMON = ("messaging_system", "messaging_operation_name", "messaging_destination_name")
-_ERRORS = {PublishResult.CONFIRMED: "", PublishResult.RETURNED: "returned", PublishResult.REFUSED: "refused"}
+_ERRORS = {PublishResult.RETURNED: "returned", PublishResult.REFUSED: "refused"}
 _OUTCOMES = [
     ("parked" if parked else "retried", reason)
     for reason in FailureReason
@@ -46,18 +45,15 @@ class PrometheusMetrics(Telemetry):
         self._destinations = DestinationNames(lambda routing_key: routing_key in self._types)
         self._gauges: ServiceGauges | None = None
         self._connected: set[str] = set()
-        self._sent = Counter(
-            "messaging_client_sent_messages",
-            "Messages that were sent to the broker; without error_type it has confirmed them.",
-            [*_COMMON, "error_type"],
-            registry=registry,
-        )
-        self._operations = Histogram(
+        self._operations = Durations(
             "messaging_client_operation_duration_seconds",
             "From the write of a message to the broker's answer; messages of one batch share the write.",
             [*_COMMON, "error_type"],
-            buckets=BUCKETS,
-            registry=registry,
+            registry,
+            counter=(
+                "messaging_client_sent_messages",
+                "Messages that were sent to the broker; without error_type it has confirmed them.",
+            ),
         )
         self._consumed = Counter(
             "messaging_client_consumed_messages",
@@ -65,12 +61,11 @@ class PrometheusMetrics(Telemetry):
             [*_COMMON, "messaging_consumer_group_name", "error_type"],
             registry=registry,
         )
-        self._process = Histogram(
+        self._process = Durations(
             "messaging_process_duration_seconds",
             "From the start of a delivery to its commit or failure; deliveries of one batch share a transaction.",
             [*_COMMON, "messaging_consumer_group_name", "error_type"],
-            buckets=BUCKETS,
-            registry=registry,
+            registry,
         )
         self._repeated = Counter(
             "warren_repeated_deliveries",
@@ -102,10 +97,8 @@ class PrometheusMetrics(Telemetry):
             ["breaker"],
             registry=registry,
         )
-        # `labels` costs more than the increment. Each cache holds as many children as there are series.
-        self._publishing = cache(self._publishing_children)
+        # `labels` costs more than the increment. The cache holds as many children as there are series.
         self._consuming = cache(self._consumed_child)
-        self._processing = cache(self._process_child)
 
     def watch(self, service: Service) -> None:
         """Read the gauges of `service`, and know its event types. Reads no setting yet."""
@@ -121,28 +114,28 @@ class PrometheusMetrics(Telemetry):
         await self._gauges.refresh()
 
     def published(self, event: AnyEvent, exchange: str, result: PublishResult, seconds: float) -> None:
-        sent, durations = self._publishing(self._destinations.of(exchange, event.type), result)
-        trace = exemplar(event.traceparent)
-        sent.inc(exemplar=trace)
-        durations.observe(seconds, trace)
+        destination = self._destinations.of(exchange, event.type)
+        error = "" if result is PublishResult.CONFIRMED else _ERRORS[result]
+        series = self._operations.labels("rabbitmq", "publish", destination, error)
+        series.observe(seconds, exemplar(event.traceparent))
 
     def received(self, consumer: str, deliveries: Sequence[Delivery]) -> None:
-        for each in deliveries:
-            self._consuming(consumer, self._destinations.of(each.exchange, each.routing_key, each.queue)).inc()
+        of = self._destinations.of
+        counts = collections.Counter([of(each.exchange, each.routing_key, each.queue) for each in deliveries])
+        for destination, count in counts.items():
+            self._consuming(consumer, destination).inc(count)
 
     def processed(
         self, consumer: str, delivery: Delivery, event: AnyEvent, announced: list[str], seconds: float
     ) -> None:
-        destination = self._destinations.of(delivery.exchange, delivery.routing_key, delivery.queue)
-        self._processing(consumer, destination, "").observe(seconds, exemplar(event.traceparent))
+        self._processing(consumer, delivery, "").observe(seconds, exemplar(event.traceparent))
 
     def repeated(self, consumer: str, delivery: Delivery, event: AnyEvent) -> None:
         self._repeated.labels(consumer, event.type if event.type in self._types else OTHER).inc()
 
     def failed(self, consumer: str, delivery: Delivery, event: AnyEvent | None, failure: DeliveryFailure) -> None:
         self._failed.labels(consumer, "parked" if failure.parked else "retried", failure.reason).inc()
-        destination = self._destinations.of(delivery.exchange, delivery.routing_key, delivery.queue)
-        self._processing(consumer, destination, failure.reason).observe(failure.seconds)
+        self._processing(consumer, delivery, failure.reason).observe(failure.seconds)
 
     def connected(self, component: str, certificate_expires_at: float | None) -> None:
         if component in self._connected:
@@ -161,14 +154,11 @@ class PrometheusMetrics(Telemetry):
 
     # Children
 
-    def _publishing_children(self, destination: str, result: PublishResult) -> tuple[Counter, Histogram]:
-        labels = ("rabbitmq", "publish", destination, _ERRORS[result])
-        return self._sent.labels(*labels), self._operations.labels(*labels)
-
     def _consumed_child(self, consumer: str, destination: str) -> Counter:
         return self._consumed.labels("rabbitmq", "receive", destination, consumer, "")
 
-    def _process_child(self, consumer: str, destination: str, error: str) -> Histogram:
+    def _processing(self, consumer: str, delivery: Delivery, error: str) -> DurationSeries:
+        destination = self._destinations.of(delivery.exchange, delivery.routing_key, delivery.queue)
         return self._process.labels("rabbitmq", "process", destination, consumer, error)
 
     def _start_at_zero(self) -> None:
