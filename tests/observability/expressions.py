@@ -8,7 +8,7 @@ from typing import Any
 
 import promql_parser
 import yaml
-from promql_parser import BinaryExpr, Call, Expr, MatrixSelector, VectorSelector
+from promql_parser import BinaryExpr, Call, Expr, MatrixSelector, SubqueryExpr, VectorSelector
 
 from devtools.paths import CHECKOUT
 
@@ -36,7 +36,8 @@ class PromqlExpression:
         """Return what must have data when all is well: the expression without its comparisons.
 
         An alert's comparison is empty when all is well, and so is `absent`. The operands of a comparison, of `and` and
-        of `unless` are expressions of their own.
+        of `unless` are expressions of their own. A subquery is replaced by its expression, since it has data at
+        multiples of its step only, which may be a quarter of an hour.
         """
         further: list[Expr] = []
 
@@ -44,6 +45,9 @@ class PromqlExpression:
             if isinstance(node, Call) and node.func.name in ABSENT:
                 argument = node.args[0]
                 return argument.vector_selector if isinstance(argument, MatrixSelector) else argument
+            if isinstance(node, Call):
+                subqueries = [each for each in node.args if isinstance(each, SubqueryExpr)]
+                return subqueries[0].expr if subqueries else None
             if isinstance(node, BinaryExpr) and str(node.op) in COMPARISONS | {"and", "unless"}:
                 first, *others = [side for side in (node.lhs, node.rhs) if _selectors(side)] or [node.lhs]
                 further.extend(others)

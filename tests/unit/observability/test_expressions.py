@@ -20,7 +20,7 @@ from tests.observability.expressions import PromqlExpression
         ("absent(a)", ["a{}"]),
         ("absent_over_time(a[10m])", ["a{}"]),
         ("sum(a == 0) / count(a)", ["sum(a{}) / count(a{})"]),
-        ("count_over_time((a > 0)[1h:5m]) >= 3", ["count_over_time((a{})[1h:5m])"]),
+        ("count_over_time((a > 0)[1h:5m]) >= 3", ["(a{})"]),
         ("a or vector(0)", ["a{} or  vector(0)"]),
         ("vector(1)", ["vector(1)"]),
         (r'a{q=~".+\\.dlq"} > 0', [r'a{q=~".+\\.dlq"}']),
