@@ -9,9 +9,11 @@ import msgspec
 
 from services.registry import PROCESSES, QUEUES
 from warren.prometheus_api import MetricSample, MetricSeries
-from warren_messaging.dead_letters.parked_message import LOT_SUFFIX, UNROUTED
 
 QUEUE_SUFFIX = ".queue"
+LOT_SUFFIX = ".dlq"
+UNROUTED = "unrouted.queue"
+"""As in the messaging library, whose module imports the AMQP driver; a test compares them."""
 JOBS = "warren|rabbitmq|rabbitmq-detailed|postgresql"
 """The jobs whose targets are parts of the system."""
 WINDOW = "1m"

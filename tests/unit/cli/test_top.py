@@ -3,10 +3,13 @@
 import pytest
 from rich.cells import cell_len
 
+from services.order.domain import OrderState
 from services.registry import PROCESSES, QUEUES
+from warren.cli import system_figures
 from warren.cli.system_figures import STATES, SystemFigures, queries, read_figures, union
 from warren.cli.system_view import render_system, sparkline
 from warren.prometheus_api import MetricSample, MetricSeries
+from warren_messaging.dead_letters import parked_message
 
 NOW = 1_795_873_113.0
 
@@ -130,3 +133,9 @@ def test_a_sparkline_is_relative_to_its_largest_value_and_small_numbers_stay_low
     assert sparkline([0, 50, 100]) == "▁▅█"
     assert sparkline([0, 1, 2]) == "▁▂▃"
     assert sparkline([]) == ""
+
+
+def test_names_are_those_of_the_services() -> None:
+    assert system_figures.LOT_SUFFIX == parked_message.LOT_SUFFIX
+    assert system_figures.UNROUTED == parked_message.UNROUTED
+    assert set(STATES) == set(OrderState) - {OrderState.COMPLETED, OrderState.CANCELLED}
