@@ -9,7 +9,7 @@ from rich.text import Text
 
 from services.shared.chassis.text import printable
 from warren.cli.screen import duration
-from warren.cli.system_figures import Figure, ProcessFigures, QueueFigures, SystemFigures
+from warren.cli.system_figures import Figure, OrderFigures, ProcessFigures, QueueFigures, SystemFigures
 
 UNKNOWN = "?"
 LEVELS = "▁▂▃▄▅▆▇█"
@@ -64,15 +64,22 @@ def _orders(figures: SystemFigures, width: int) -> list[Text]:
     rates = [("accepted", figures.accepted), ("completed", figures.completed), ("cancelled", figures.cancelled)]
     first = Text("orders  ", no_wrap=True)
     first.append("  ".join(f"{name} {_rate(value)}/s" for name, value in rates))
-    states = Text("        ", no_wrap=True)
-    for each in figures.orders:
-        oldest = f" ({duration(each.oldest)})" if each.count and each.oldest is not None else ""
-        states.append(f"{each.state} ", "dim" if not each.count else "")
-        states.append(f"{_count(each.count)}{oldest}  ", "bold" if each.count else "dim")
-    states.rstrip()
+    states = _states(figures.orders)
+    if states.cell_len > width:
+        states = _states([each for each in figures.orders if each.count != 0])
     for line in (first, states):
         line.truncate(width, overflow="ellipsis")
     return [first, states]
+
+
+def _states(orders: Sequence[OrderFigures]) -> Text:
+    text = Text("        ", no_wrap=True)
+    for each in orders:
+        oldest = f" ({duration(each.oldest)})" if each.count and each.oldest is not None else ""
+        text.append(f"{each.state} ", "dim" if not each.count else "")
+        text.append(f"{_count(each.count)}{oldest}  ", "bold" if each.count else "dim")
+    text.rstrip()
+    return text
 
 
 def _queue(each: QueueFigures) -> Row:
