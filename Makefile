@@ -160,7 +160,7 @@ dashboards: $(VENV)/.dev ## write charts/warren/dashboards from devtools/dashboa
 	@$(BIN)/python -m devtools.dashboards
 
 .PHONY: pictures
-pictures: $(VENV)/.dev ## draw every dashboard into docs/pictures, with data of a load with faults (6 minutes)
+pictures: $(VENV)/.dev ## draw dashboards, warren top and warren trace into docs/pictures, during a load with faults (6 minutes)
 	@$(BIN)/python -m tests.pictures
 
 .PHONY: manifests

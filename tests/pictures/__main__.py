@@ -1,4 +1,6 @@
-"""`python -m tests.pictures`: draws every dashboard with data of a load with faults, into docs/pictures.
+"""`python -m tests.pictures`: draws every dashboard, `warren top` and `warren trace` with data of a load with faults.
+
+The pictures go into docs/pictures.
 
 It takes about six minutes: the whole system runs on private servers and is scraped by Prometheus, then the operator
 with an emulated API server. `--folder` writes elsewhere.
@@ -19,6 +21,7 @@ from devtools.local.system import System
 from devtools.paths import CHECKOUT
 from devtools.processes.supervisor import sigterm_as_interrupt
 from devtools.servers.prometheus import INTERVAL
+from tests.pictures.commands import draw_top, draw_trace
 from tests.pictures.operator_load import SCRAPE_INTERVAL, observed_operator
 from tests.pictures.shop_load import LoadRun, ShopLoad
 from warren.progress import ProgressReport
@@ -29,7 +32,9 @@ OPERATOR = "operator"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.pictures", description="Draw every dashboard.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.pictures", description="Draw every dashboard, warren top and warren trace."
+    )
     parser.add_argument("--folder", type=Path, default=PICTURES, help="default: %(default)s")
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +46,8 @@ def main() -> None:
     ):
         assert system.monitoring is not None
         with report.step("Orders and faults, for about three minutes"):
-            run = ShopLoad(system).run()
+            run = ShopLoad(system, lambda: draw_top(folder, system)).run()
+        draw_trace(folder, system)
         for name in BOARDS.keys() - {OPERATOR}:
             _draw(folder, name, system.monitoring.prometheus.api, run, INTERVAL)
         with report.step("Topologies and drift, for about a minute"), closing(asyncio.Runner()) as runner:

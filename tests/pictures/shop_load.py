@@ -6,6 +6,7 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
@@ -34,10 +35,14 @@ class LoadRun:
 
 
 class ShopLoad:
-    """Orders of every kind. Payment is killed for more than a minute, then the mail and SMS servers are."""
+    """Orders of every kind. Payment is killed for more than a minute, then the mail and SMS servers are.
 
-    def __init__(self, system: System) -> None:
+    `during_outage` is called while payment is down.
+    """
+
+    def __init__(self, system: System, during_outage: Callable[[], object] = lambda: None) -> None:
         self._system = system
+        self._during_outage = during_outage
         self._ended = threading.Event()
 
     def run(self) -> LoadRun:
@@ -73,6 +78,8 @@ class ShopLoad:
         self._lose_bindings(3)
         at(20)
         processes.kill("payment")
+        at(80)
+        self._during_outage()
         at(85)
         processes.start(self._system.process("payment"))
         at(100)
