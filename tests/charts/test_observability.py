@@ -197,6 +197,18 @@ def test_templates_in_rules_and_dashboards_are_left_to_prometheus_and_grafana(ch
     assert json.loads(the(bodies, "ConfigMap", "-dashboard-shop")["data"]["shop.json"]) == {"title": "{{ Shop }}"}
 
 
+def test_the_links_of_alerts_lead_to_the_address_of_the_runbooks() -> None:
+    def links(**observability: object) -> set[str]:
+        groups = the(rendered(CHART, **observability, prometheusRule=True), "PrometheusRule", "warren")["spec"][
+            "groups"
+        ]
+        alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+        return {rule["annotations"]["runbook_url"].removesuffix(f"{rule['alert']}.md") for rule in alerts}
+
+    assert links() == {"docs/runbooks/"}
+    assert links(runbooks="https://git.example/main/docs/runbooks/") == {"https://git.example/main/docs/runbooks/"}
+
+
 def test_the_sidecar_of_another_grafana_finds_dashboards_only_if_asked(chart: Path) -> None:
     for values, expected in (({"enabled": True}, None), ({"dashboards": True}, "1")):
         labels = the(rendered(chart, **values), "ConfigMap", "-dashboard-shop")["metadata"]["labels"]
