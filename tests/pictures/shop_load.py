@@ -117,7 +117,7 @@ class ShopLoad:
         for target in targets:
             self._manage("DELETE", f"{target}/%23")
         time.sleep(seconds)
-        for target in targets:
+        for target in reversed(targets):  # an event that only the audit log received would leave its order waiting
             self._manage("POST", target, b'{"routing_key": "#"}')
 
     def _close_connections(self) -> None:
