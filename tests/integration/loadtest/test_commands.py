@@ -23,11 +23,15 @@ from loadtest.environment import BenchmarkEnv
 from loadtest.orders.run import run_orders
 from loadtest.orders.warren_system import WarrenSystem
 from loadtest.plain.system import PlainSystem
+from loadtest.tracing import compare_tracing
 from services.registry import PROCESSES
 from tests.servers import remove_instance
 from warren.progress import ProgressReport
+from warren.sinks.traces import TraceSink
 
 ORDERS = 20
+TRACED = 12
+"""Orders of the comparison with traces, before the others."""
 INSTANCE = f"test-loadtest-{os.getpid()}"
 
 
@@ -66,11 +70,28 @@ async def test_scheduled_messages_cost_few_pages_and_are_published_once(servers:
 
 
 def test_orders_complete_in_warren_and_in_the_plain_system_on_the_same_servers(folder: Path) -> None:
-    with WarrenSystem(folder, ProgressReport(quiet=True)) as warren:
+    sink = TraceSink()
+    sink.start()
+    exported = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
+        "OTEL_TRACES_SAMPLER_ARG": "1",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    with WarrenSystem(folder, ProgressReport(quiet=True), environment=exported) as warren:
+        asyncio.run(_compare_tracing(warren, sink))
         asyncio.run(_complete_orders(warren))
         warren.system.processes.stop_all()
         asyncio.run(_measure_baseline(warren))
         asyncio.run(_complete_plain_orders(warren))
+    sink.stop()
+
+
+async def _compare_tracing(warren: WarrenSystem, sink: TraceSink) -> None:
+    """Compare the system with itself: what is tested is the command."""
+    found = await compare_tracing(warren, warren, sink, pairs=1, orders=TRACED // 2 - 1, connections=2, seed=2)
+    assert found.ratio.median > 0
+    assert [check for check in found.checks if not check.held] == []
+    assert found.spans > 40 * TRACED // 2
 
 
 async def _complete_orders(warren: WarrenSystem) -> None:
@@ -102,7 +123,7 @@ async def _publish_again(warren: WarrenSystem) -> None:
 
 
 async def _measure_baseline(warren: WarrenSystem) -> None:
-    counted = await counts.count(warren.servers.postgres.endpoint, ORDERS)
+    counted = await counts.count(warren.servers.postgres.endpoint, ORDERS + TRACED)
     # The counts of a typical order for `loadtest baseline`, except `updated`, which depends on timing.
     assert (counted.published, counted.consumed, counted.events) == (14, 34, 25)
     assert counted.ids == counts.TYPICAL.ids
