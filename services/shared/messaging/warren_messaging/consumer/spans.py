@@ -2,7 +2,7 @@
 
 from types import TracebackType
 
-from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind
 
 from warren_messaging import tracing
 from warren_messaging.codec import uuid_text
@@ -16,8 +16,8 @@ _OUTCOMES = {Verdict.RETRY: "retried", Verdict.DEAD_LETTER: "parked", Verdict.RE
 class BatchSpans:
     """One span `process` for each delivery whose trace is recorded, from the beginning of its batch to its verdict.
 
-    It is a child of the publish and linked to it. A batch of several deliveries has a span `receive` too, a child of
-    the first publish whose trace is recorded, and linked to each of them.
+    It is a child of the publish and linked to it. A batch with several of them has a span `receive` too, a child of the
+    first publish, and linked to each of them.
 
     As a context manager, it ends the spans of deliveries that got no verdict.
     """
@@ -25,6 +25,8 @@ class BatchSpans:
     def __init__(self, size: int) -> None:
         self._size = size
         self._enabled = tracing.enabled()
+        self._first: tuple[Span, Link] | None = None
+        """The first span, and the link to its publish."""
         self._receive: Span | None = None
         self._started: list[Span] = []
 
@@ -48,16 +50,11 @@ class BatchSpans:
         route = (delivery.exchange, delivery.routing_key, delivery.queue)
         message_id = None if event is None else uuid_text(event.id)
         links = [] if creation is None else [Link(creation)]
+        link = None
         if self._size > 1 and creation is not None and creation.trace_flags.sampled:
-            link = Link(creation, {} if message_id is None else {"messaging.message.id": message_id})
-            if self._receive is None:
-                counted = {"messaging.batch.message_count": self._size}
-                self._receive = tracing.start_span(
-                    "receive", "receive", SpanKind.CLIENT, ("", "", delivery.queue), creation, counted, [link]
-                )
-            else:
-                self._receive.add_link(link.context, link.attributes)
-            links.append(Link(self._receive.get_span_context()))
+            link = Link(creation, _identity(message_id))
+        if link is not None and self._first is not None:
+            links.append(Link(self._receive_span(self._first, delivery.queue, link)))
         attributes = {
             "messaging.message.id": message_id,
             "messaging.message.conversation_id": None if event is None else uuid_text(event.subject),
@@ -65,7 +62,22 @@ class BatchSpans:
         }
         span = tracing.start_span("process", "process", SpanKind.CONSUMER, route, creation, attributes, links)
         self._started.append(span)
+        if link is not None and self._first is None:
+            self._first = (span, link)
         return span
+
+    def _receive_span(self, first: tuple[Span, Link], queue: str, link: Link) -> SpanContext:
+        """Link the span of the batch to a further publish. It starts with the second one."""
+        if self._receive is None:
+            first_span, first_link = first
+            counted = {"messaging.batch.message_count": self._size}
+            self._receive = tracing.start_span(
+                "receive", "receive", SpanKind.CLIENT, ("", "", queue), first_link.context, counted, [first_link, link]
+            )
+            first_span.add_link(self._receive.get_span_context())
+        else:
+            self._receive.add_link(link.context, link.attributes)
+        return self._receive.get_span_context()
 
     @staticmethod
     def end(span: Span | None, verdict: Verdict) -> None:
@@ -75,3 +87,7 @@ class BatchSpans:
         if verdict is not Verdict.ACK:
             span.set_attribute("warren.outcome", _OUTCOMES[verdict])
         span.end()
+
+
+def _identity(message_id: str | None) -> dict[str, str]:
+    return {} if message_id is None else {"messaging.message.id": message_id}
