@@ -1,2 +1,2 @@
 VERSION = "0.1.0"
-"""Of Warren, as in pyproject.toml: images hold the code without the data of its package."""
+"""The version of Warren, equal to that in pyproject.toml: images contain the code without its package metadata."""

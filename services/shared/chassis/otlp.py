@@ -1,6 +1,5 @@
 """OpenTelemetry's SDK with its OTLP/HTTP exporter."""
 
-import importlib.metadata
 import os
 import threading
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from opentelemetry.sdk.trace import Span, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
 
+from services import VERSION
 from services.shared.chassis.tracing import ENDPOINTS, ORDER_ID
 from warren_messaging.errors import ConfigurationError
 
@@ -38,7 +38,7 @@ class SpanExport:
         trace.set_tracer_provider(self._provider)
 
     def close(self) -> None:
-        """Send what is left, for at most FLUSH_SECONDS: the SDK would wait for an endpoint that does not answer."""
+        """Export the remaining spans, for at most FLUSH_SECONDS: the SDK would wait longer."""
         thread = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         thread.start()
         thread.join(FLUSH_SECONDS)
@@ -83,7 +83,7 @@ def _resource(process: str) -> Resource:
     given = OTELResourceDetector().detect().attributes
     ours = {
         "service.name": process,
-        "service.version": importlib.metadata.version("warren"),
+        "service.version": VERSION,
         "service.instance.id": str(uuid4()),
     }
     return Resource.create({name: value for name, value in ours.items() if name not in given})
