@@ -21,7 +21,7 @@ class SinkHandler(BaseHTTPRequestHandler):
         Then the connection ends with the response.
         """
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > limit:
+        if not length.isdecimal() or int(length) > limit:
             self.close_connection = True
             return None
         return self.rfile.read(int(length))

@@ -9,12 +9,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Memory for all traces, about 80,000 spans."""
+"""Memory for all traces, about 60,000 spans."""
 TRACE_SHARE = 8
 """A trace may fill this part of the memory: one that never ends does not displace all others."""
 SPAN_OVERHEAD = 220  # bytes of objects around an encoded span
 TRACE_OVERHEAD = 900  # bytes of objects around a trace
 MAX_SOURCES = 1000
+MAX_SPANS = 20_000
+"""In a request. An SDK sends 512 by default."""
+MAX_SOURCE = 64 * 1024  # bytes of the resource and the scope of a span
 
 TRACE_ID = 16  # bytes
 SPAN_ID = 8  # bytes
@@ -28,6 +31,10 @@ class SpanSource(NamedTuple):
     scope: str
     scope_version: str
 
+    @property
+    def size(self) -> int:
+        return len(self.resource) + len(self.scope.encode()) + len(self.scope_version.encode())
+
 
 class StoredSpan(NamedTuple):
     source: SpanSource
@@ -35,7 +42,8 @@ class StoredSpan(NamedTuple):
 
     @property
     def size(self) -> int:
-        return len(self.encoded) + SPAN_OVERHEAD
+        """Bytes, with those of the source: that other spans share it today does not bound the number of sources."""
+        return len(self.encoded) + self.source.size + SPAN_OVERHEAD
 
 
 class TraceStore:
@@ -56,7 +64,11 @@ class TraceStore:
         self._lock = threading.Lock()
 
     def add(self, request: ExportTraceServiceRequest) -> dict[str, int]:
-        """Store the spans of a request; returns the number of rejected spans by reason."""
+        """Store the spans of a request; returns the number of rejected spans by reason.
+
+        Raises ValueError for a request with more spans than MAX_SPANS, or a source of more bytes than MAX_SOURCE.
+        """
+        _require_possible(request)
         rejected: dict[str, int] = {}
         with self._lock:
             for source, span in _spans(request):
@@ -110,6 +122,19 @@ class TraceStore:
         if len(self._sources) > MAX_SOURCES:
             self._sources.clear()
         return self._sources.setdefault(source, source)
+
+
+def _require_possible(request: ExportTraceServiceRequest) -> None:
+    """Two bytes of a request can be a message: its size alone bounds neither the memory nor the time that it takes."""
+    senders = request.resource_spans
+    if len(senders) > MAX_SPANS or sum(len(each.scope_spans) for each in senders) > MAX_SPANS:
+        raise ValueError(f"a request may have at most {MAX_SPANS} resources and {MAX_SPANS} scopes")
+    if sum(len(scoped.spans) for each in senders for scoped in each.scope_spans) > MAX_SPANS:
+        raise ValueError(f"a request may have at most {MAX_SPANS} spans")
+    for sender in senders:
+        scope = max((each.scope.ByteSize() for each in sender.scope_spans), default=0)
+        if sender.resource.ByteSize() + scope > MAX_SOURCE:
+            raise ValueError(f"a resource and its scope may have at most {MAX_SOURCE} bytes together")
 
 
 def _spans(request: ExportTraceServiceRequest) -> Iterable[tuple[SpanSource, Span]]:

@@ -29,7 +29,7 @@ from warren.sinks.jaeger_form import jaeger_span, jaeger_trace
 from warren.sinks.sink import LOOPBACK, Startable
 from warren.sinks.trace_store import MAX_BYTES, StoredSpan, TraceStore
 
-MAX_BODY = 16 * 1024 * 1024  # bytes, also after decompression
+MAX_BODY = 4 * 1024 * 1024  # bytes, also after decompression
 PROTOBUF = "application/x-protobuf"
 DEFAULT_LIMIT = 20
 INVALID_ARGUMENT = 3
@@ -76,7 +76,11 @@ class TraceSink(Startable):
         """Store the spans of an OTLP request; returns the encoded response. Raises RejectedRequest."""
         if content_type.partition(";")[0].strip().lower() != PROTOBUF:
             raise RejectedRequest(415, f"the body must be {PROTOBUF}, not {content_type or 'without a type'}")
-        rejected = self.store.add(_decode(_decompress(body, encoding.strip().lower())))
+        request = _decode(_decompress(body, encoding.strip().lower()))
+        try:
+            rejected = self.store.add(request)
+        except ValueError as error:
+            raise RejectedRequest(413, str(error)) from error
         response = ExportTraceServiceResponse()
         if rejected:
             text = "; ".join(f"{count} spans rejected: {reason}" for reason, count in rejected.items())

@@ -4,6 +4,7 @@ what the service itself adds.
 No label contains an id or any other value that a client chooses: the number of series does not grow with traffic.
 """
 
+import asyncio
 import platform
 from collections.abc import Awaitable, Callable
 
@@ -33,6 +34,7 @@ class ProcessMetrics:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.messaging = PrometheusMetrics(self.registry)
+        self._refresh: asyncio.Task[None] | None = None
         self._refreshers: list[Callable[[], Awaitable[None]]] = [self.messaging.refresh]
         build = Gauge(
             "warren_build_info",
@@ -51,7 +53,14 @@ class ProcessMetrics:
 
     async def page(self, accept: str = "") -> tuple[bytes, str]:
         """Return the page and its content type: OpenMetrics with exemplars if `accept`, the scraper's header, asks for
-        it, else plain text."""
-        for refresh in self._refreshers:
-            await refresh()
+        it, else plain text.
+
+        Scrapes at the same time share one refresh, so that they take no further connections from the service.
+        """
+        if self._refresh is None or self._refresh.done():
+            self._refresh = asyncio.create_task(self._refresh_all(), name="metrics")
+        await asyncio.shield(self._refresh)
         return exposition(accept, self.registry, REGISTRY)
+
+    async def _refresh_all(self) -> None:
+        await asyncio.gather(*(refresh() for refresh in self._refreshers))

@@ -21,20 +21,29 @@ from warren_messaging.errors import ConfigurationError
 DEFAULT_RATIO = "0.1"
 FLUSH_SECONDS = 1.5  # at the end of the process; the chart leaves two seconds after WARREN_SHUTDOWN_SECONDS
 PROTOCOL = "http/protobuf"
+MAX_ATTRIBUTE = "1024"  # characters; a client chooses the path of a request, of up to 32 KB
 
 
 class SpanExport:
     """Makes the provider of this process and exports in a thread, with the SDK's own settings from the environment.
 
-    Raises ConfigurationError for an endpoint, a protocol or a ratio that cannot work.
+    Raises ConfigurationError for a variable that cannot work.
     """
 
     def __init__(self, process: str, environ: Mapping[str, str]) -> None:
         _require_valid(environ)
         # The stock instrumentation of httpx then uses the current names of attributes.
         os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
-        self._provider = TracerProvider(sampler=_sampler(environ), resource=_resource(process), shutdown_on_exit=False)
-        self._provider.add_span_processor(_OrderSpans(OTLPSpanExporter()))
+        os.environ.setdefault("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", MAX_ATTRIBUTE)
+        try:
+            self._provider = TracerProvider(
+                sampler=_sampler(environ), resource=_resource(process), shutdown_on_exit=False
+            )
+            self._provider.add_span_processor(_OrderSpans(OTLPSpanExporter()))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"a variable OTEL_… of the SDK has a value that is not possible: {error}"
+            ) from error
         trace.set_tracer_provider(self._provider)
 
     def close(self) -> None:

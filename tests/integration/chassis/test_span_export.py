@@ -26,7 +26,7 @@ try:
         began = time.perf_counter()
         for number in range(int(sys.argv[1])):
             with PublishSpans() as spans:
-                spans.start("shop", "paid", None, str(number), "order-7")
+                spans.start("shop", "paid", None, str(number), (sys.argv[2:] or ["order-7"])[0])
                 spans.end([PublishResult.CONFIRMED])
         worked = time.perf_counter() - began
         ended = time.perf_counter()
@@ -37,11 +37,11 @@ except ConfigurationError as error:
 """
 
 
-def run(spans: int = 1, **environment: str) -> dict[str, Any]:
+def run(spans: int = 1, *subjects: str, **environment: str) -> dict[str, Any]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     path = os.pathsep.join(str(CHECKOUT / part) for part in (".", "services/shared/messaging"))
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(spans)],
+        [sys.executable, "-c", PROGRAM, str(spans), *subjects],
         env=inherited | {"PYTHONPATH": path} | environment,
         capture_output=True,
         text=True,
@@ -94,6 +94,14 @@ def test_the_environment_has_precedence_over_the_name_of_the_process(sink: Trace
     }
 
 
+def test_a_long_value_displaces_no_other_span(sink: TraceSink) -> None:
+    """A client chooses the path of its request: 512 long ones would be more than a collector takes at once."""
+    run(512, "x" * 20_000, OTEL_EXPORTER_OTLP_ENDPOINT=sink.url, OTEL_TRACES_SAMPLER_ARG="1")
+    found = received(sink)
+    assert len(found) == 512
+    assert {len(tag.value) for trace in found for tag in trace.spans[0].tags if tag.key == "warren.order.id"} == {1024}
+
+
 def test_a_tenth_of_the_traces_is_recorded_by_default(sink: TraceSink) -> None:
     run(1000, OTEL_EXPORTER_OTLP_ENDPOINT=sink.url)
     assert 50 < len(received(sink)) < 170
@@ -114,6 +122,10 @@ def test_an_endpoint_that_does_not_answer_delays_nothing(endpoint: str) -> None:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT is not an address such as"),
         ({"OTEL_TRACES_SAMPLER_ARG": "10%"}, "OTEL_TRACES_SAMPLER_ARG=10% is not a number from 0 to 1"),
         ({"OTEL_TRACES_SAMPLER_ARG": "2"}, "OTEL_TRACES_SAMPLER_ARG=2 is not a number from 0 to 1"),
+        (
+            {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "9999"},
+            "a variable OTEL_… of the SDK has a value that is not possible: max",
+        ),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not possible"),
     ],
 )

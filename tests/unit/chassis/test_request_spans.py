@@ -9,9 +9,18 @@ from litestar.params import FromPath
 from litestar.testing import TestClient
 from opentelemetry.trace import SpanKind, StatusCode
 
-from services.shared.chassis.http.request_spans import RequestSpans
+from services.shared.chassis.http.request_spans import CALLERS_PER_SECOND, RequestSpans
 from services.shared.chassis.http.trace_context import traceparent_of
-from tests.recorded_spans import PARENT, UNSAMPLED, RecordedSpans, context_of, parent_of, recorded_spans
+from tests.recorded_spans import (
+    PARENT,
+    TRACE,
+    UNSAMPLED,
+    RecordedSpans,
+    context_of,
+    links_of,
+    parent_of,
+    recorded_spans,
+)
 
 
 @get("/things/{number:int}")
@@ -67,6 +76,21 @@ def test_a_request_whose_trace_is_not_recorded_passes_that_on(client: TestClient
     context = client.get("/things/7", headers={"traceparent": UNSAMPLED}).text
     assert spans.all() == []
     assert context.startswith(UNSAMPLED[:36]) and context.endswith("-00")
+
+
+def test_callers_decide_about_ten_requests_a_second_and_the_sampler_about_the_rest(spans: RecordedSpans) -> None:
+    now = [0.0]
+    application = RequestSpans(Litestar([find]), lambda: now[0])  # type: ignore[arg-type]
+    with TestClient(application) as client:
+        for at in [*[0.0] * (CALLERS_PER_SECOND + 2), 0.11, 0.12]:
+            now[0] = at
+            client.get("/things/7", headers={"traceparent": PARENT})
+        client.get("/things/7", headers={"traceparent": UNSAMPLED})
+    found = spans.all("GET ")
+    assert [parent_of(span) for span in found] == [PARENT] * CALLERS_PER_SECOND + [None, None, PARENT, None]
+    begun = [span for span in found if span.parent is None]
+    assert [links_of(span) for span in begun] == [[PARENT]] * 3
+    assert TRACE not in {context_of(span).split("-")[1] for span in begun}
 
 
 def test_failures_of_the_server_are_errors_and_those_of_the_client_are_not(

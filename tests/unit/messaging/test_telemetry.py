@@ -1,6 +1,8 @@
 """Log events reach the standard library's logger, or the logger that the program chooses."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -11,7 +13,7 @@ from structlog.testing import capture_logs
 from tests.events import payment_success
 from warren_messaging.amqp.pipeline import PublishResult
 from warren_messaging.failure import DeliveryFailure, FailureReason
-from warren_messaging.telemetry import LogTelemetry
+from warren_messaging.telemetry import BreakerState, LogTelemetry, Telemetry, TelemetryFanout
 from warren_messaging.testing import delivery_of
 
 EVENT = payment_success(uuid4())
@@ -74,3 +76,47 @@ def test_a_logger_of_structlog_gets_the_fields() -> None:
     assert lines == [
         {"event": "broker unavailable", "component": "relay", "service": "payment", "log_level": "warning"}
     ]
+
+
+CALLS: dict[str, Callable[[Telemetry], Any]] = {
+    "committed": lambda to: to.committed(None, [EVENT]),  # type: ignore[arg-type]
+    "published": lambda to: to.published(EVENT, "orders", PublishResult.CONFIRMED, 0.1),
+    "received": lambda to: to.received("payment", [DELIVERY]),
+    "processed": lambda to: to.processed("payment", DELIVERY, EVENT, ["order.paid"], 0.1),
+    "repeated": lambda to: to.repeated("payment", DELIVERY, EVENT),
+    "failed": lambda to: to.failed("payment", DELIVERY, EVENT, FAILURE),
+    "connected": lambda to: to.connected("relay", 1.5),
+    "status": lambda to: to.status("relay", "works", degraded=False),
+    "circuit_breaker": lambda to: to.circuit_breaker("gateway", BreakerState.OPEN, "refused"),
+}
+
+
+class Failing(Telemetry):
+    """Fails at each call, after it has recorded it."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any, Any]] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in CALLS:
+            return super().__getattribute__(name)
+
+        def call(*arguments: Any, **options: Any) -> None:
+            self.calls.append((name, arguments, options))
+            raise RuntimeError("broken")
+
+        return call
+
+
+def test_every_call_reaches_every_listener_and_an_error_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    assert set(CALLS) == {name for name in vars(Telemetry) if not name.startswith("_")}
+    first, second = Failing(), Failing()
+    fanout = TelemetryFanout(first, second)
+    for call in [*CALLS.values(), *CALLS.values()]:
+        call(fanout)
+    assert [name for name, _, _ in first.calls] == [*CALLS, *CALLS]
+    assert second.calls == first.calls
+    assert first.calls[7] == ("status", ("relay", "works"), {"degraded": False})
+    assert len(caplog.records) == 2 * len(CALLS)
+    assert caplog.records[0].getMessage() == "Failing.committed failed; this is logged once"
+    assert caplog.records[0].exc_info

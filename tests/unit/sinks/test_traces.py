@@ -236,6 +236,45 @@ def test_the_bound_holds_for_the_memory_that_is_used() -> None:
     assert 0.6 * bound < used < 1.05 * bound
 
 
+def test_what_a_span_shares_with_others_is_within_the_bound() -> None:
+    store = TraceStore(max_bytes=80_000)
+    for number in range(1, 100):
+        store.add(request(number, 1, service="s" * 3_000 + str(number)))
+    assert 10 < len(store.newest()) < 27
+
+
+@pytest.mark.parametrize(
+    ("inner", "fields", "reason"),
+    [
+        (b"\x0a\x00", [], "20000 resources and"),
+        (b"\x12\x00", [0x0A], "20000 scopes"),
+        (b"\x12\x00", [0x12, 0x0A], "20000 spans"),
+        (b"\x0a\x00", [0x0A, 0x0A], "at most 65536 bytes"),
+    ],
+    ids=["resources", "scopes", "spans", "attributes"],
+)
+def test_a_small_request_with_many_messages_is_refused(
+    sink: TraceSink, inner: bytes, fields: list[int], reason: str
+) -> None:
+    body = inner * 40_000
+    for field in fields:
+        body = bytes([field]) + _varint(len(body)) + body
+    response = post(sink, gzip.compress(body), **{"Content-Encoding": "gzip"})
+    assert (response.status_code, reason in response.content.decode(errors="replace")) == (413, True)
+
+
+def test_a_length_that_is_no_number_is_refused(sink: TraceSink) -> None:
+    connection = HTTPConnection(sink.host, sink.port, timeout=60)
+    connection.request("POST", "/v1/traces", headers=HEADERS | {"Content-Length": "²"})
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def _varint(number: int) -> bytes:
+    low, high = number & 127, number >> 7
+    return bytes([low | 128]) + _varint(high) if high else bytes([low])
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_a_reason(body: bytes) -> None:
     sink = TraceSink(max_bytes=10_000)

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from warren_messaging.tracing import trace_id_of
+from warren_messaging.tracing import current_traceparent, trace_id_of
 
 _REQUESTS = frozenset({"http"})
 _ORDER = re.compile(r"/orders/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![^/])")
@@ -36,7 +36,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         headers = scope["headers"]
-        trace_id = trace_id_of(_header(headers, b"traceparent"))
+        trace_id = trace_id_of(current_traceparent() or _header(headers, b"traceparent"))
         if not self._log.is_enabled_for(logging.INFO):
             with structlog.contextvars.bound_contextvars(trace_id=trace_id):
                 await self._app(scope, receive, send)

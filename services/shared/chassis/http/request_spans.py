@@ -4,12 +4,14 @@ OpenTelemetry's own ASGI instrumentation is not used: it knows no routes of Lite
 recorded takes several times as long in it (decision 0049).
 """
 
+import time
+from collections.abc import Callable
 from typing import cast
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 
 from services.shared.chassis.tracing import tracer
 from warren_messaging.tracing import class_name, parse
@@ -17,21 +19,31 @@ from warren_messaging.tracing import class_name, parse
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"}
 
 
+CALLERS_PER_SECOND = 10
+"""Requests whose caller decides that they are recorded, and as many at once."""
+
+
 class RequestSpans:
     """Runs an application with a span for each request, in the trace of its header `traceparent`.
+
+    A caller can have its requests recorded, at most CALLERS_PER_SECOND of all callers: what callers ask for must not
+    displace the spans of others, nor cost more than the sampler allows. A request beyond that begins a trace that is
+    linked to its caller's, and the sampler decides.
 
     The query is left out: it can name a customer.
     """
 
-    def __init__(self, application: ASGIApp) -> None:
+    def __init__(self, application: ASGIApp, clock: Callable[[], float] = time.monotonic) -> None:
         self._application = application
+        self._clock = clock
+        self._left, self._at = float(CALLERS_PER_SECOND), clock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":  # type: ignore[comparison-overlap]  # an enum in the type only
             await self._application(scope, receive, send)
             return
         request = cast(HTTPScope, scope)
-        span = _start(request)
+        span = self._start(request)
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
                 await self._application(scope, receive, _recording(send, span) if span.is_recording() else send)
@@ -45,21 +57,32 @@ class RequestSpans:
                 span.set_attribute("http.route", str(route))
             span.end()
 
+    def _start(self, scope: HTTPScope) -> Span:
+        header = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+        parent = None if header is None else parse(header.decode("latin-1").strip())
+        links = []
+        if parent is not None and parent.trace_flags.sampled and not self._caller_may_decide():
+            links, parent = [Link(parent)], None
+        context = Context() if parent is None else trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
+        method = scope["method"]
+        attributes = {
+            "http.request.method": method if method in _METHODS else "_OTHER",
+            "url.path": scope["path"],
+            "url.scheme": scope["scheme"],
+            "network.protocol.version": scope["http_version"],
+        }
+        if method not in _METHODS:
+            attributes["http.request.method_original"] = method
+        return tracer.start_span(_name(method), context, SpanKind.SERVER, attributes, links)
 
-def _start(scope: HTTPScope) -> Span:
-    header = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
-    parent = None if header is None else parse(header.decode("latin-1").strip())
-    context = Context() if parent is None else trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
-    method = scope["method"]
-    attributes = {
-        "http.request.method": method if method in _METHODS else "_OTHER",
-        "url.path": scope["path"],
-        "url.scheme": scope["scheme"],
-        "network.protocol.version": scope["http_version"],
-    }
-    if method not in _METHODS:
-        attributes["http.request.method_original"] = method
-    return tracer.start_span(_name(method), context, SpanKind.SERVER, attributes)
+    def _caller_may_decide(self) -> bool:
+        now = self._clock()
+        self._left = min(self._left + (now - self._at) * CALLERS_PER_SECOND, CALLERS_PER_SECOND)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 def _name(method: str) -> str:

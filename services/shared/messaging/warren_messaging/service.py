@@ -37,7 +37,7 @@ from warren_messaging.postgres.retention import Retention, RetentionRule, failur
 from warren_messaging.program import run
 from warren_messaging.service_parts import ConsumerDefinition, Part, ReadinessCheck, require_event_class
 from warren_messaging.settings import ServiceSettings, load_settings
-from warren_messaging.telemetry import LogTelemetry, Telemetry
+from warren_messaging.telemetry import LogTelemetry, Telemetry, TelemetryFanout
 from warren_messaging.tracing import without_span
 from warren_messaging.transaction import Connection, Transaction
 
@@ -74,7 +74,7 @@ class Service:
         self.name = name
         self.exchange = exchange
         self.source = source or f"/{name}"
-        self.telemetry: Telemetry = telemetry or LogTelemetry()
+        self.telemetry: Telemetry = TelemetryFanout(telemetry or LogTelemetry())
         self.consumers: list[ConsumerDefinition] = []
         """The consumers in the order in which `consume` was called for them."""
         self.readiness_checks: dict[str, ReadinessCheck] = {"database": self._probe_database}

@@ -14,6 +14,8 @@ from warren_messaging.failure import DeliveryFailure
 from warren_messaging.tracing import trace_id_of
 from warren_messaging.transaction import Transaction
 
+_logger = logging.getLogger("warren_messaging")
+
 
 class BreakerState(StrEnum):
     """The state of a circuit breaker."""
@@ -29,7 +31,8 @@ class BreakerState(StrEnum):
 class Telemetry:
     """A listener, which does nothing. A subclass defines the methods that it needs.
 
-    They must not block or raise: the calls are made for each message.
+    They must not block: the calls are made for each message. An error changes nothing about the work; see
+    TelemetryFanout.
     """
 
     def committed(self, transaction: Transaction, events: Sequence[AnyEvent]) -> None:
@@ -85,11 +88,8 @@ class StructuredLog(Protocol):
 class StandardLog:
     """Writes `event key=value …` to the standard library's logger `warren_messaging`, with the fields as `extra`."""
 
-    def __init__(self) -> None:
-        self._logger = logging.getLogger("warren_messaging")
-
     def is_enabled_for(self, level: int) -> bool:
-        return self._logger.isEnabledFor(level)
+        return _logger.isEnabledFor(level)
 
     def info(self, event: str, **fields: object) -> None:
         self._write(logging.INFO, event, fields)
@@ -101,10 +101,10 @@ class StandardLog:
         self._write(logging.ERROR, event, fields)
 
     def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
-        if self._logger.isEnabledFor(level):
+        if _logger.isEnabledFor(level):
             given = {key: value for key, value in fields.items() if value is not None}
             line = " ".join([event, *(f"{key}={_quoted(value)}" for key, value in given.items())])
-            self._logger.log(level, "%s", line, extra={"event": event, **given})
+            _logger.log(level, "%s", line, extra={"event": event, **given})
 
 
 def _quoted(value: object) -> str:
@@ -182,49 +182,54 @@ class LogTelemetry(Telemetry):
 
 
 class TelemetryFanout(Telemetry):
-    """Forwards each call to several listeners, in their order."""
+    """Forwards each call to several listeners, in their order.
+
+    A listener that raises stops neither the others nor the work that is reported. Its error is logged by the standard
+    library's logger `warren_messaging`, with its traceback: once for each method of a listener.
+    """
 
     def __init__(self, *listeners: Telemetry) -> None:
         self._listeners = list(listeners)
+        self._logged: set[tuple[int, str]] = set()
 
     def add(self, listener: Telemetry) -> None:
         """Forward to one more listener, after the others."""
         self._listeners.append(listener)
 
     def committed(self, transaction: Transaction, events: Sequence[AnyEvent]) -> None:
-        for listener in self._listeners:
-            listener.committed(transaction, events)
+        self._forward("committed", transaction, events)
 
     def published(self, event: AnyEvent, exchange: str, result: PublishResult, seconds: float) -> None:
-        for listener in self._listeners:
-            listener.published(event, exchange, result, seconds)
+        self._forward("published", event, exchange, result, seconds)
 
     def received(self, consumer: str, deliveries: Sequence[Delivery]) -> None:
-        for listener in self._listeners:
-            listener.received(consumer, deliveries)
+        self._forward("received", consumer, deliveries)
 
     def processed(
         self, consumer: str, delivery: Delivery, event: AnyEvent, announced: list[str], seconds: float
     ) -> None:
-        for listener in self._listeners:
-            listener.processed(consumer, delivery, event, announced, seconds)
+        self._forward("processed", consumer, delivery, event, announced, seconds)
 
     def repeated(self, consumer: str, delivery: Delivery, event: AnyEvent) -> None:
-        for listener in self._listeners:
-            listener.repeated(consumer, delivery, event)
+        self._forward("repeated", consumer, delivery, event)
 
     def failed(self, consumer: str, delivery: Delivery, event: AnyEvent | None, failure: DeliveryFailure) -> None:
-        for listener in self._listeners:
-            listener.failed(consumer, delivery, event, failure)
+        self._forward("failed", consumer, delivery, event, failure)
 
     def connected(self, component: str, certificate_expires_at: float | None) -> None:
-        for listener in self._listeners:
-            listener.connected(component, certificate_expires_at)
+        self._forward("connected", component, certificate_expires_at)
 
     def status(self, component: str, text: str, *, degraded: bool = True) -> None:
-        for listener in self._listeners:
-            listener.status(component, text, degraded=degraded)
+        self._forward("status", component, text, degraded=degraded)
 
     def circuit_breaker(self, name: str, state: BreakerState, text: str) -> None:
+        self._forward("circuit_breaker", name, state, text)
+
+    def _forward(self, method: str, *arguments: object, **options: object) -> None:
         for listener in self._listeners:
-            listener.circuit_breaker(name, state, text)
+            try:
+                getattr(listener, method)(*arguments, **options)
+            except Exception:
+                if (key := (id(listener), method)) not in self._logged:
+                    self._logged.add(key)
+                    _logger.exception("%s.%s failed; this is logged once", type(listener).__qualname__, method)

@@ -28,6 +28,7 @@ from warren_messaging import (
     Transaction,
     encode,
 )
+from warren_messaging.telemetry import Telemetry
 from warren_messaging.testing import event_of
 from warren_messaging.testing.recording_telemetry import RecordingTelemetry
 
@@ -48,6 +49,36 @@ async def test_an_announced_event_is_published_and_consumed(env: MessagingEnv) -
         for check in running.readiness_checks.values():
             await check()
     assert await env.outbox_count() == 0
+
+
+async def is_parked(env: MessagingEnv) -> bool:
+    return await env.depth("probe.dlq") == 1
+
+
+async def test_a_listener_that_fails_stops_nothing(env: MessagingEnv) -> None:
+    class Broken(Telemetry):
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError("broken")
+
+    async def on_order_confirmed(event: Event[OrderConfirmed], uow: Transaction) -> Iterable[EventData]:
+        if event.reference == "refused":
+            raise PermanentError("refused")
+        await uow.connection.execute("INSERT INTO recorded VALUES ($1)", event.logicalid)
+        return [OrderCompleted(customer=event.data.customer)]
+
+    await env.separate_announcements()
+    running = Service("probe", env.settings(), exchange="order.exchange", telemetry=Broken())
+    running.consume("probe.queue", {OrderConfirmed: on_order_confirmed})
+    event = event_of(CONFIRMED)
+    await env.send(encode(event), encode(event), encode(event_of(CONFIRMED, reference="refused")))
+    async with running:
+        await env.wait_for_recorded(1)
+        await env.wait_for_outbox()
+        await eventually(lambda: is_parked(env))
+        assert not any(task.done() for task in running._tasks)
+    assert await env.recorded() == [event.logicalid]
+    assert len(await env.drain("announced.queue")) == 1
+    assert await env.depth("probe.queue") == 0
 
 
 async def test_7_leaving_the_block_finishes_and_publishes_the_batch_and_a_second_start_does_the_rest(

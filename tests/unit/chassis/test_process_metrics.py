@@ -1,0 +1,26 @@
+"""The page of metrics: what a scrape costs the service."""
+
+import asyncio
+
+from services.shared.chassis.metrics import ProcessMetrics
+
+
+async def test_scrapes_at_the_same_time_share_one_refresh() -> None:
+    metrics, refreshes, answer = ProcessMetrics(), 0, asyncio.Event()
+
+    async def refresh() -> None:
+        nonlocal refreshes
+        refreshes += 1
+        await answer.wait()
+
+    metrics.on_scrape(refresh)
+    scrapes = [asyncio.create_task(metrics.page()) for _ in range(20)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    scrapes.pop(0).cancel()  # the scraper that came first has disconnected
+    answer.set()
+    pages = await asyncio.gather(*scrapes)
+    assert refreshes == 1
+    assert all(b"warren_build_info{" in page for page, _ in pages)
+    await metrics.page()
+    assert refreshes == 2
