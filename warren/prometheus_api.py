@@ -89,7 +89,9 @@ class PrometheusApi:
             raise ClientError(f"Prometheus at {self.url} does not respond: {error}") from error
         except ValueError as error:
             raise ClientError(f"{url} is not Prometheus's API: {error}") from error
-        if content.get("status") != "success":
+        if not isinstance(content, dict) or content.get("status") not in {"success", "error"}:
+            raise ClientError(f"{url} is not Prometheus's API: it answers {response.status}")
+        if content["status"] == "error":
             asked = f" ({parameters['query']})" if "query" in parameters else ""
             raise ClientError(f"Prometheus refuses the request{asked}: {content.get('error', response.status)}")
         return content["data"]

@@ -72,6 +72,9 @@ def _run_orders(system: System, client: ApiClient, *, live: bool) -> list[Scenar
     _out.print(_board(runs))
     same = "the same order" if again.id == runs[0].order.id else "ANOTHER ORDER"
     _out.print(f"  the first request, sent twice, returned {same}")
+    for run in runs:
+        if run.attempts > 1:
+            _out.print(f"  {run.order.name}: an earlier order ended before the customer could cancel it")
     return runs
 
 

@@ -107,7 +107,7 @@ def _print_lot(name: str, depth: int, count: int, summaries: list[dict[str, Any]
         replays = f" (replayed {each['replays']}x)" if each["replays"] else ""
         undecodable = f" (cannot be decoded: {', '.join(each['undecodable'])})" if each["undecodable"] else ""
         cells = (each["id"], each["age"], each["type"] or "?", each["order"] or "?", attempts)
-        rows.append(TableRow(cells, below=f"{each['reason']}{replays}{undecodable}"))
+        rows.append(TableRow(cells, below=(f"{each['reason']}{replays}{undecodable}",)))
     out.print(table(("id", "age", "type", "order", "attempts"), rows, indent="  "), soft_wrap=True)
     if count > len(summaries):
         out.print(f"  … and {count - len(summaries):,} more (--limit 0 shows all)", style="dim")

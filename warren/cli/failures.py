@@ -87,6 +87,6 @@ def failures(
             each.attempts,
             each.subject or "?",
         )
-        rows.append(TableRow(cells, COLOURS.get(each.state, ""), each.reason))
+        rows.append(TableRow(cells, COLOURS.get(each.state, ""), (each.reason,)))
     heading = ("service", "state", "last", "event", "attempts", "order")
     out.print(table(heading, rows, flexible=(3,)), soft_wrap=True)

@@ -45,8 +45,8 @@ def fraud(
         out.print("no matching order")
         return
 
-    def explanation(each: StoredAssessment) -> str:
-        return "\n".join(f"{rule.points:>4}  {rule.name}: {rule.reason}" for rule in each.rules)
+    def explanation(each: StoredAssessment) -> tuple[str, ...]:
+        return tuple(f"{rule.points:>4}  {rule.name}: {rule.reason}" for rule in each.rules)
 
     rows = [
         TableRow(

@@ -75,5 +75,5 @@ def _table(found: list[OutboxBacklog]) -> Text:
         leased, failed = (f"{count:,}" if count else "" for count in (each.leased, each.failed))
         oldest = age(each.oldest) if each.oldest else ""
         cells = (each.service, f"{each.waiting:,}", leased, failed, oldest, each.attempts or "")
-        rows.append(TableRow(cells, "yellow" if each.failed else "", each.last_error or ""))
+        rows.append(TableRow(cells, "yellow" if each.failed else "", (each.last_error or "",)))
     return table(("service", "waiting", "leased", "failed", "oldest", "attempts"), rows)

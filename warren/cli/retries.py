@@ -137,7 +137,7 @@ def _print_table(messages: list[WaitingMessage], total: int) -> None:
             age(failure.first_at),
             until(each.next_attempt),
         )
-        rows.append(TableRow(cells, below=failure.reason))
+        rows.append(TableRow(cells, below=(failure.reason,)))
     out.print(
         table(("queue", "type", "order", "attempts", "waiting", "next attempt"), rows, flexible=(1,)), soft_wrap=True
     )

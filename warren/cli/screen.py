@@ -40,11 +40,11 @@ def safe_markup(text: Any) -> str:
 
 
 class TableRow(NamedTuple):
-    """A row of a table, and a long text to print below it."""
+    """A row of a table, and long texts to print below it, a line each."""
 
     cells: tuple[object, ...]
     style: str = ""
-    below: str = ""
+    below: tuple[str, ...] = ()
 
 
 def table(heading: Sequence[str], rows: Sequence[TableRow], flexible: Sequence[int] = (), indent: str = "") -> Text:
@@ -63,8 +63,8 @@ def table(heading: Sequence[str], rows: Sequence[TableRow], flexible: Sequence[i
             for cell, width in zip(line, widths, strict=True)
         ]
         text.append(f"{indent}{'  '.join(cells).rstrip()}\n", row.style)
-        if row.below:
-            text.append(f"{indent}    {printable(row.below)}\n", "yellow")
+        for below in filter(None, row.below):
+            text.append(f"{indent}    {printable(below)}\n", "yellow")
     text.rstrip()
     return text
 

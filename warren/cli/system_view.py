@@ -105,7 +105,7 @@ def _process(each: ProcessFigures) -> Row:
         Cell(_rate(each.published)),
         Cell(_rate(each.handled)),
         Cell(_rate(each.failed), "yellow" if each.failed else ""),
-        Cell(_count(each.in_progress)),
+        Cell("" if each.in_progress is None and each.up and not each.down else _count(each.in_progress)),
         Cell(_count(each.outbox), "yellow" if old else ""),
         Cell(
             UNKNOWN if each.outbox_age is None else duration(each.outbox_age) if each.outbox else "",
@@ -117,6 +117,8 @@ def _process(each: ProcessFigures) -> Row:
 
 def _remarks(figures: SystemFigures, width: int) -> list[Text]:
     found = []
+    if not any(each.up or each.down for each in figures.processes):
+        found.append(Text("Prometheus has no figures of any process: is the namespace right?", style="red", no_wrap=True))
     if figures.unrouted:
         found.append(Text(f"unrouted.queue has {_count(figures.unrouted)} events that no queue took", style="red"))
     closed = [each for each in figures.breakers if each.state == "closed"]

@@ -7,7 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from services.shared.chassis.text import printable
-from warren.cli.timeline import Activity, OrderTimeline, Step
+from warren.cli.timeline import Activity, OrderTimeline
 
 MIN_BAR = 12  # characters; a narrower bar is left out
 MAX_BAR = 60
@@ -35,7 +35,7 @@ def render(timeline: OrderTimeline, width: int, *, bars: bool) -> Text:
     _activities(text, timeline, width, bars=bars)
     if timeline.steps:
         text.append("\n")
-        _steps(text, timeline.steps)
+        _steps(text, timeline)
     text.rstrip()
     return text
 
@@ -114,11 +114,11 @@ def _remark(activity: Activity) -> str:
     return ", ".join(part for part in (attempt, text) if part)
 
 
-def _steps(text: Text, steps: Sequence[Step]) -> None:
+def _steps(text: Text, timeline: OrderTimeline) -> None:
     rows = [("state", "after", "took", "of it in queues")]
-    for step in steps:
-        after = seconds((step.at - steps[0].at).total_seconds())
-        took = seconds(step.took) if step is not steps[0] else ""
+    for step in timeline.steps:
+        after = seconds((step.at - timeline.start).total_seconds())
+        took = seconds(step.took) if step is not timeline.steps[0] else ""
         rows.append((step.state, after, took, "" if step.queued is None or not took else seconds(step.queued)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, (state, *times) in enumerate(rows):

@@ -40,6 +40,8 @@ def _local_url() -> str:
     state = None if instance is None else instance.state
     if state is None:
         raise ClientError("nothing is running in this checkout: start it with `warren up`, or give --prometheus-url")
+    if not state.urls:
+        raise ClientError("the system is still starting")
     if "Prometheus" not in state.urls:
         raise ClientError("the running `warren up` has no Prometheus: start it without --no-prometheus")
     return state.urls["Prometheus"]

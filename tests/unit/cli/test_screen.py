@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warren.cli.message_detail import pretty
-from warren.cli.screen import age, json_line, safe_markup
+from warren.cli.screen import TableRow, age, json_line, safe_markup, table
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -36,6 +36,11 @@ def test_a_body_is_indented_json_or_text_or_a_hex_dump() -> None:
     assert pretty(b'{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
     assert pretty("schön".encode()) == "schön"
     assert pretty(b"\x00\x01abc").endswith("00 01 61 62 63                                   ..abc")
+
+
+def test_texts_below_a_row_are_a_line_each_and_printable() -> None:
+    found = table(("order",), [TableRow(("k1",), below=("40  high_value", "", "a\nb\x1b"))]).plain.splitlines()
+    assert found == ["order", "k1", "    40  high_value", r"    a\nb\x1b"]
 
 
 @given(st.binary())

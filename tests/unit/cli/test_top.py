@@ -107,7 +107,20 @@ def test_what_prometheus_does_not_have_is_unknown_and_not_zero() -> None:
     assert [each.process for each in found.processes] == list(PROCESSES)
     rows = [line.split() for line in lines(found, 80) if line.startswith(("order.queue", "payment "))]
     assert [set(row[1:]) for row in rows] == [{"?"}, {"?"}]
-    assert lines(found, 80)[-1] == "circuit breakers  ?"
+    assert lines(found, 80)[-2:] == [
+        "Prometheus has no figures of any process: is the namespace right?",
+        "circuit breakers  ?",
+    ]
+
+
+def test_a_process_that_consumes_nothing_has_no_unknown_figure() -> None:
+    values = {("up", "order-api"): 1.0, ("up", "payment"): 1.0, ("in_progress", "payment"): 7.0, ("down", "sms"): 1.0}
+    found = lines(read_figures(CannedMetrics(values), None, NOW), 200)
+    heading = next(line for line in found if line.startswith("process"))
+    end = heading.index("busy") + len("busy")
+    busy_of = {line.split()[0]: line[end - 4 : end].strip() for line in found[found.index(heading) + 1 :] if line}
+    assert (busy_of["order-api"], busy_of["payment"], busy_of["sms"]) == ("", "7", "?")
+    assert not any("namespace" in line for line in found)
 
 
 def test_a_process_that_responds_without_a_series_has_counted_nothing() -> None:
