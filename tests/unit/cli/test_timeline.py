@@ -164,6 +164,12 @@ def test_lines_fit_the_screen_and_bars_need_room(width: int) -> None:
     assert "█" not in render(timeline(HAPPY, HISTORY), width, bars=False).plain
 
 
+def test_states_and_activities_count_from_the_same_moment() -> None:
+    lines = render(timeline(HAPPY, HISTORY), 80, bars=False).plain.splitlines()
+    after = {line.split()[0]: line.split()[1:3] for line in lines if line.startswith(("PENDING", "CONFIRMED"))}
+    assert after == {"PENDING": ["4.0", "ms"], "CONFIRMED": ["41", "ms"]}
+
+
 def test_a_bar_shows_the_wait_before_the_work() -> None:
     lines = render(timeline(HAPPY, HISTORY), 132, bars=True).plain.splitlines()
     start = lines[1].index("█")
