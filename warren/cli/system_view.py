@@ -118,7 +118,7 @@ def _process(each: ProcessFigures) -> Row:
 def _remarks(figures: SystemFigures, width: int) -> list[Text]:
     found = []
     if not any(each.up or each.down for each in figures.processes):
-        found.append(Text("Prometheus has no figures of any process: is the namespace right?", style="red", no_wrap=True))
+        found.append(Text("Prometheus has no figures of any process: is the namespace right?", style="red"))
     if figures.unrouted:
         found.append(Text(f"unrouted.queue has {_count(figures.unrouted)} events that no queue took", style="red"))
     closed = [each for each in figures.breakers if each.state == "closed"]
