@@ -71,7 +71,7 @@ def _now() -> list[Panel]:
             Query(f"sum (rabbitmq_queue_messages{{{NODE}}})", "messages"),
         ),
         number(
-            Text("Published", "Messages that publishers sent, for each second."),
+            Text("Published", "Messages that publishers sent, per second."),
             "mps",
             Query(f"sum ({_rate('received')})", "published"),
             decimals=0,

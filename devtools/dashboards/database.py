@@ -49,7 +49,7 @@ def _now() -> list[Panel]:
             decimals=0,
         ),
         number(
-            Text("Transactions", "Commits for each second."),
+            Text("Transactions", "Commits per second."),
             "ops",
             Query(rate("pg_stat_database_xact_commit", SHOP), "commits"),
             decimals=0,

@@ -80,8 +80,8 @@ def _outbox() -> Panel:
         Text(
             "Events in the outbox",
             "Committed events that the broker has not confirmed. A few at any time under load, 0 without.",
-            "A growing outbox: the broker is away, blocks publishers, or refuses the events. `warren outbox` has the "
-            "reason.",
+            "A growing outbox: the broker is unavailable, blocks publishers, or refuses the events. `warren outbox` "
+            "has the reason.",
             alerts=["WarrenOutboxStalled"],
         ),
         "short",
@@ -141,9 +141,9 @@ def _process_duration() -> Panel:
     return graph(
         Text(
             "Time to process",
-            "From the start of a delivery to its commit, 99th percentile; calls of outside systems included. Below "
+            "From the start of a delivery to its commit, 99th percentile; calls of external systems included. Below "
             "0.1 s without such calls.",
-            "Open a point's trace: it shows the database's and the outside system's share.",
+            "Open a point's trace: it shows the database's and the external system's share.",
         ),
         "s",
         [Query(quantile(0.99, CONSUMED, SERVICE, ["service"]), "{{service}}", exemplars=True)],
@@ -182,7 +182,7 @@ def _reasons() -> Panel:
     return graph(
         Text(
             "Failed deliveries by reason",
-            "transient, timeout, database: a server or an outside system failed. malformed, sender, permanent, value: "
+            "transient, timeout, database: a server or an external system failed. malformed, sender, permanent, value: "
             "no retry can help. exhausted: the last attempt failed. error: a mistake in the code.",
             "`warren failures` lists the messages with the reason in words.",
         ),

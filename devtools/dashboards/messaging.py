@@ -113,7 +113,7 @@ def _now() -> list[Panel]:
         number(
             Text(
                 "Circuit breakers not closed",
-                "Outside systems that a service does not call for now. 0 is normal.",
+                "External systems that a service does not call at present. 0 is normal.",
                 "The system that the panel Circuit breakers names fails. Messages wait; nothing is lost.",
                 alerts=["WarrenCircuitBreakerOpen"],
             ),
@@ -193,7 +193,7 @@ def _retries() -> Panel:
             "Retries waiting",
             "Messages whose last attempt failed and that wait for the next one, 1 s to a minute. Single ones are "
             "normal.",
-            "`warren retries list` names the reasons; usually an outside system fails.",
+            "`warren retries list` names the reasons; usually an external system fails.",
             alerts=["WarrenRetriesWaiting"],
         ),
         "short",
@@ -220,9 +220,9 @@ def _breakers() -> Panel:
     return states(
         Text(
             "Circuit breakers",
-            "closed: calls pass. open: the outside system fails and messages wait in their queue. half-open: one call "
+            "closed: calls pass. open: the external system fails and messages wait in their queue. half-open: one call "
             "tries.",
-            "The outside system of the breaker fails. Messages continue by themselves when it is back.",
+            "The external system of the breaker fails. Messages continue by themselves when it is back.",
             alerts=["WarrenCircuitBreakerOpen"],
         ),
         [Query(largest("warren_circuit_breaker_state", SERVICE, ["service", "breaker"]), "{{service}} {{breaker}}")],

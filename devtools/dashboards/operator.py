@@ -82,7 +82,7 @@ def _now() -> list[Panel]:
             Text(
                 "Objects repaired",
                 "Objects that were changed or deleted from outside of the operator within the time range. 0 is normal.",
-                "Find who changes the broker: its log names users. Changes belong into the Topology.",
+                "Find who changes the broker: its log names users. Changes belong in the Topology.",
                 alerts=["WarrenDriftReturns"],
             ),
             "short",
@@ -161,7 +161,7 @@ def _drift() -> Panel:
     return graph(
         Text(
             "Drift repaired",
-            "Objects that were changed from outside and repaired, by kind, for each second. 0 is normal.",
+            "Objects that were changed from outside and repaired, by kind, per second. 0 is normal.",
             "Repairs that return: two owners undo each other.",
             alerts=["WarrenDriftReturns"],
         ),

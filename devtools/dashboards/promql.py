@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def rate(metric: str, selector: str, by: Sequence[str] = ()) -> str:
-    """Increase of a counter for each second, summed by labels."""
+    """Increase of a counter per second, summed by labels."""
     return f"sum{_by(by)} (rate({metric}{{{selector}}}[$__rate_interval]))"
 
 

@@ -79,7 +79,7 @@ def _now() -> list[Panel]:
             limits=Limits(critical=1),
         ),
         number(
-            Text("Requests", "HTTP requests for each second."),
+            Text("Requests", "HTTP requests per second."),
             "reqps",
             Query(rate(REQUESTS, SERVICE), "requests"),
             decimals=1,
@@ -97,7 +97,7 @@ def _now() -> list[Panel]:
             decimals=2,
         ),
         number(
-            Text("Messages", "Deliveries that were processed for each second."),
+            Text("Messages", "Deliveries that were processed per second."),
             "mps",
             Query(rate(f"{MESSAGE}_count", SERVICE), "messages"),
             decimals=1,
@@ -143,8 +143,8 @@ def _request_errors() -> Panel:
     return graph(
         Text(
             "Failed requests",
-            "Share of requests that were answered with 500 or more. 503 is the answer while the database is away or "
-            "the outbox is full.",
+            "Share of requests that were answered with 500 or more. 503 is the answer while the database is "
+            "unavailable or the outbox is full.",
             "order-api: customers cannot order. See its traces and logs (click on a point).",
             alerts=["WarrenApiErrors"],
         ),
@@ -197,8 +197,8 @@ def _message_duration(rank: float, name: str) -> Panel:
     return graph(
         Text(
             f"Duration of messages, {name}",
-            "From the start of a delivery to its commit; calls of outside systems included. The points are traces.",
-            "Open a point's trace: it shows the database's and the outside system's share.",
+            "From the start of a delivery to its commit; calls of external systems included. The points are traces.",
+            "Open a point's trace: it shows the database's and the external system's share.",
         ),
         "s",
         [Query(quantile(rank, MESSAGE, SERVICE, ["service"]), "{{service}}", exemplars=True)],

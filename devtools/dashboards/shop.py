@@ -43,7 +43,7 @@ def board() -> Board:
             Row("Now", [_now()]),
             Row("Orders", [[(_orders(), 12), (_cancellations(), 6), (_express(), 6)]]),
             Row(
-                "Way of an order, from its acceptance to each step",
+                "Path of an order, from its acceptance to each step",
                 [
                     [(_funnel(), 8), (_unfinished(), 8), (_oldest(), 8)],
                     [_duration(0.5, "Median"), _duration(0.99, "99th percentile")],
@@ -124,7 +124,7 @@ def _orders() -> Panel:
     return graph(
         Text(
             "Accepted, completed, cancelled",
-            "Orders for each second. Completed and cancelled together follow accepted.",
+            "Orders per second. Completed and cancelled together follow accepted.",
             "If accepted orders do not end, the row below shows the state where they wait.",
             alerts=["WarrenApiErrors"],
         ),

@@ -42,8 +42,8 @@ class Assessment(msgspec.Struct, frozen=True):
         return sum(rule.points for rule in self.rules)
 
 
-class _Subject(NamedTuple):
-    """What the rules look at. `earlier` counts the customer's other orders of the last hour."""
+class _RuleInput(NamedTuple):
+    """The arguments of a rule. `earlier` counts the customer's other orders of the last hour."""
 
     order: OrderCreated
     earlier: int
@@ -60,9 +60,9 @@ class _Subject(NamedTuple):
 
 def assess(order_id: UUID, reference: str | None, order: OrderCreated, earlier: int, limits: RuleLimits) -> Assessment:
     """Apply every rule. `earlier` is the number of orders that the customer placed in the hour before this one."""
-    subject = _Subject(order, earlier, limits)
+    given = _RuleInput(order, earlier, limits)
     rules = tuple(
-        AppliedRule(name, points, reason) for name, points, rule in _RULES if (reason := rule(subject)) is not None
+        AppliedRule(name, points, reason) for name, points, rule in _RULES if (reason := rule(given)) is not None
     )
     score = sum(rule.points for rule in rules)
     return Assessment(order_id, reference, order.customer, rules, score >= limits.threshold)
@@ -81,37 +81,41 @@ def announcements(assessment: Assessment, limits: RuleLimits) -> list[EventData]
     return [flag, OrderCancelRequested(reason=CancelReason.FRAUD)]
 
 
-def _high_value(subject: _Subject) -> str | None:
-    return f"the order costs {subject.total}" if subject.valuable else None
+def _high_value(given: _RuleInput) -> str | None:
+    return f"the order costs {given.total}" if given.valuable else None
 
 
-def _very_high_value(subject: _Subject) -> str | None:
-    limit = 10 * subject.limits.high_value_cents
-    return f"{subject.total} is ten times what counts as valuable" if subject.order.total_cents >= limit else None
+def _very_high_value(given: _RuleInput) -> str | None:
+    limit = 10 * given.limits.high_value_cents
+    return (
+        f"{given.total} is at least ten times the limit of a valuable order"
+        if given.order.total_cents >= limit
+        else None
+    )
 
 
-def _many_pieces(subject: _Subject) -> str | None:
-    most = max(subject.order.lines, key=lambda line: line.quantity, default=None)
-    if most is None or most.quantity < subject.limits.many_pieces:
+def _many_pieces(given: _RuleInput) -> str | None:
+    most = max(given.order.lines, key=lambda line: line.quantity, default=None)
+    if most is None or most.quantity < given.limits.many_pieces:
         return None
     return f"{most.quantity} pieces of {most.sku}"
 
 
-def _valuable_express(subject: _Subject) -> str | None:
-    return "a valuable order that must leave at once" if subject.valuable and subject.order.express else None
+def _valuable_express(given: _RuleInput) -> str | None:
+    return "a valuable order that must leave at once" if given.valuable and given.order.express else None
 
 
-def _throwaway_mail(subject: _Subject) -> str | None:
-    domain = (subject.order.contact.email or "").rpartition("@")[2].lower()
+def _throwaway_mail(given: _RuleInput) -> str | None:
+    domain = (given.order.contact.email or "").rpartition("@")[2].lower()
     return f"mail to {domain} can be read by anyone" if domain in THROWAWAY_DOMAINS else None
 
 
-def _many_orders(subject: _Subject) -> str | None:
-    limit = subject.limits.orders_per_hour
-    return f"at least {limit} other orders within the last hour" if subject.earlier >= limit else None
+def _many_orders(given: _RuleInput) -> str | None:
+    limit = given.limits.orders_per_hour
+    return f"at least {limit} other orders within the last hour" if given.earlier >= limit else None
 
 
-_RULES: tuple[tuple[str, int, Callable[[_Subject], str | None]], ...] = (
+_RULES: tuple[tuple[str, int, Callable[[_RuleInput], str | None]], ...] = (
     ("high_value", 40, _high_value),
     ("very_high_value", 20, _very_high_value),
     ("many_pieces", 20, _many_pieces),

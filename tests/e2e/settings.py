@@ -15,7 +15,7 @@ E2E_NEXT_TAG        tag of the upgrade's images; without it `docker tag` makes t
 E2E_VALUES          values files for the chart, separated by commas; k8s/kind/values.yaml
                     (k8s/kind/values.yaml,k8s/kind/three-brokers.yaml for the scenario "broker drain")
 E2E_SCALER          keda | hpa | hand (kubectl scale): scales the consumers; hand
-E2E_RATE            orders for each second; 10
+E2E_RATE            orders per second; 10
 E2E_ONLY            scenarios, separated by commas; all. `install` and `uninstall` always run
 E2E_KEEP=1          keep the installation at the end
 E2E_HELM, E2E_KUBECTL, E2E_DOCKER, E2E_KIND   the programs
@@ -53,7 +53,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         raise ValueError(f"E2E_SCALER is {own['scaler']}: it must be keda, hpa or hand")
     rate = own.get("rate") or "10"
     if not re.fullmatch(r"\d+(\.\d+)?", rate) or float(rate) == 0:
-        raise ValueError(f"E2E_RATE is {rate}: it must be a positive number of orders for each second")
+        raise ValueError(f"E2E_RATE is {rate}: it must be a positive number of orders per second")
     values = tuple(Path(text).resolve() for text in own.get("values", "").split(",") if text)
     if missing := [file for file in values if not file.is_file()]:
         raise ValueError(f"E2E_VALUES: there is no file {missing[0]}")

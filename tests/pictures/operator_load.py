@@ -32,7 +32,7 @@ CAPTION = "Two queues are deleted by hand, then a change that would lose message
 
 @asynccontextmanager
 async def observed_operator(broker: BrokerEndpoints, folder: Path) -> AsyncIterator[tuple[PrometheusApi, LoadRun]]:
-    """Run the operator and Prometheus, let things happen for a minute, and keep Prometheus for the block."""
+    """Run the operator and Prometheus, change Topologies and queues for a minute, and keep Prometheus for the block."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     async with ApiServerEmulator() as emulator:
         emulator.install(yaml.safe_load((ROOT / "operator/crds/topologies.yaml").read_text()))
@@ -45,14 +45,14 @@ async def observed_operator(broker: BrokerEndpoints, folder: Path) -> AsyncItera
             jobs = [ScrapeJob("topology-operator", {f"127.0.0.1:{port}": {}})]
             with running_prometheus(folder / "prometheus", jobs, interval=SCRAPE_INTERVAL) as prometheus:
                 start = time.time()
-                await _happenings(env)
+                await _make_changes(env)
                 yield prometheus.api, LoadRun(start, time.time(), CAPTION)
         finally:
             await env.tear_down()
             await client.close()
 
 
-async def _happenings(env: OperatorEnv) -> None:
+async def _make_changes(env: OperatorEnv) -> None:
     for name, queues in TOPOLOGIES.items():
         await env.create_ready(name, resyncSeconds=RESYNC_SECONDS, queues={queue: {} for queue in queues})
         await asyncio.sleep(3)

@@ -1,4 +1,4 @@
-"""/readyz follows the servers that a process needs, within ten seconds; /livez is green all the time.
+"""/readyz follows the servers that a process needs, within ten seconds; /livez answers 200 all the time.
 
 The servers are killed, so that connections are refused, or suspended, so that connections hang. The services have the
 timeouts of production.
@@ -22,8 +22,8 @@ from devtools.servers.server import Server
 from services.registry import PROCESSES
 from tests.system.shop import Shop
 
-RED_SECONDS = 10.0
-GREEN_SECONDS = 60.0  # a server may need this long to start
+NOT_READY_SECONDS = 10.0
+READY_SECONDS = 60.0  # a server may need this long to start
 API = "order-api"
 CONSUMERS = frozenset(PROCESSES) - {API}
 
@@ -59,18 +59,18 @@ def without(server: Server, how: Callable[[Server], Callable[[], None]]) -> Iter
 
 def status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=RED_SECONDS) as answer:  # noqa: S310 - ours
+        with urllib.request.urlopen(url, timeout=NOT_READY_SECONDS) as answer:  # noqa: S310 - ours
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
 
 
-def ready(system: System, process: str) -> bool:
+def is_ready(system: System, process: str) -> bool:
     return status(f"{system.metrics_url(process)}/readyz") == 200
 
 
-def wait(system: System, processes: Collection[str], *, green: bool, seconds: float, what: str) -> None:
-    """Wait until all processes are green or all are red; every one is live at each moment."""
+def wait(system: System, processes: Collection[str], *, ready: bool, seconds: float, what: str) -> None:
+    """Wait until all processes are ready or none is; every one is live at each moment."""
     began = time.monotonic()
     missing = set(processes)
     with ThreadPoolExecutor(len(PROCESSES)) as pool:
@@ -78,20 +78,20 @@ def wait(system: System, processes: Collection[str], *, green: bool, seconds: fl
             alive = pool.map(status, [f"{system.metrics_url(name)}/livez" for name in PROCESSES])
             assert set(alive) == {200}
             names = sorted(missing)
-            for name, state in zip(names, pool.map(partial(ready, system), names), strict=True):
-                if state == green:
+            for name, state in zip(names, pool.map(partial(is_ready, system), names), strict=True):
+                if state == ready:
                     missing.discard(name)
             elapsed = time.monotonic() - began
-            assert not missing or elapsed < seconds, f"not {'green' if green else 'red'} in {seconds} s: {missing}"
+            assert not missing or elapsed < seconds, f"not {'ready' if ready else 'unready'} in {seconds} s: {missing}"
             time.sleep(0.1)
-    colour = "green" if green else "red"
-    sys.stdout.write(f"{what}: {', '.join(sorted(processes))} {colour} after {time.monotonic() - began:.1f} s\n")
+    reached = "ready" if ready else "not ready"
+    sys.stdout.write(f"{what}: {', '.join(sorted(processes))} {reached} after {time.monotonic() - began:.1f} s\n")
 
 
-def require_green(system: System, process: str, seconds: float) -> None:
+def require_ready(system: System, process: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        assert ready(system, process), process
+        assert is_ready(system, process), process
         time.sleep(0.1)
 
 
@@ -99,25 +99,25 @@ HOW = pytest.mark.parametrize("how", [kill, suspend])
 
 
 @HOW
-def test_consumers_are_red_without_the_broker_and_the_api_is_not(
+def test_consumers_are_not_ready_without_the_broker_and_the_api_is(
     shop: Shop, how: Callable[[Server], Callable[[], None]]
 ) -> None:
     system = shop.system
-    wait(system, PROCESSES, green=True, seconds=GREEN_SECONDS, what="before")
+    wait(system, PROCESSES, ready=True, seconds=READY_SECONDS, what="before")
     time.sleep(2.5)  # a quorum queue younger than this may lose its log in a kill
     with without(system.servers.broker, how):
-        wait(system, CONSUMERS, green=False, seconds=RED_SECONDS, what="without the broker")
-        require_green(system, API, 3)
+        wait(system, CONSUMERS, ready=False, seconds=NOT_READY_SECONDS, what="without the broker")
+        require_ready(system, API, 3)
         order = shop.place("mug")
-    wait(system, PROCESSES, green=True, seconds=GREEN_SECONDS, what="with the broker")
+    wait(system, PROCESSES, ready=True, seconds=READY_SECONDS, what="with the broker")
     shop.reaches(order, "COMPLETED", "CANCELLED (payment_timeout)", seconds=60)
 
 
 @HOW
-def test_every_process_is_red_without_the_database(shop: Shop, how: Callable[[Server], Callable[[], None]]) -> None:
+def test_no_process_is_ready_without_the_database(shop: Shop, how: Callable[[Server], Callable[[], None]]) -> None:
     system = shop.system
-    wait(system, PROCESSES, green=True, seconds=GREEN_SECONDS, what="before")
+    wait(system, PROCESSES, ready=True, seconds=READY_SECONDS, what="before")
     with without(system.servers.postgres, how):
-        wait(system, PROCESSES, green=False, seconds=RED_SECONDS, what="without the database")
-    wait(system, PROCESSES, green=True, seconds=GREEN_SECONDS, what="with the database")
+        wait(system, PROCESSES, ready=False, seconds=NOT_READY_SECONDS, what="without the database")
+    wait(system, PROCESSES, ready=True, seconds=READY_SECONDS, what="with the database")
     shop.reaches(shop.place("mug"), "COMPLETED", seconds=60)

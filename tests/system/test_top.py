@@ -49,7 +49,7 @@ def test_the_figures_of_a_busy_system_are_those_of_its_metrics(shop: Shop) -> No
         orders.append(shop.place("mug"))
         found.update(figures(shop.system))
         queues = {each["queue"]: each for each in found["queues"]}
-        return bool(queues["order.queue"]["handled"]) and bool(queues["audit.queue"]["arriving"])
+        return bool(queues["order.queue"]["processed"]) and bool(queues["audit.queue"]["arriving"])
 
     eventually(busy)
     for order in orders:
@@ -57,9 +57,9 @@ def test_the_figures_of_a_busy_system_are_those_of_its_metrics(shop: Shop) -> No
     assert [each["queue"] for each in found["queues"]] == list(QUEUES)
     assert [each["process"] for each in found["processes"]] == list(PROCESSES)
     assert found["down"] == []
-    known = ("ready", "unacked", "arriving", "handled", "consumers", "retrying", "parked", "trend")
+    known = ("ready", "unacked", "arriving", "processed", "consumers", "retrying", "parked", "trend")
     unknown = [(each["queue"], name) for each in found["queues"] for name in known if each[name] in (None, [])]
-    names = ("up", "down", "published", "handled", "failed", "outbox", "outbox_age", "scheduled")
+    names = ("up", "down", "published", "processed", "failed", "outbox", "outbox_age", "scheduled")
     unknown += [(each["process"], name) for each in found["processes"] for name in names if each[name] is None]
     assert unknown == []
     assert {each["up"] for each in found["processes"]} == {1.0}

@@ -45,7 +45,7 @@ class QueueFigures(msgspec.Struct, frozen=True, kw_only=True):
     trend: list[float]
     """The depth (ready and unacked) over the last two minutes, the oldest first; empty if it is not known."""
     arriving: Figure
-    handled: Figure
+    processed: Figure
     consumers: Figure
     retrying: Figure
     """Messages that failed and wait for their next attempt: neither ready nor unacked."""
@@ -60,7 +60,7 @@ class ProcessFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The number of replicas that respond."""
     down: Figure
     published: Figure
-    handled: Figure
+    processed: Figure
     in_progress: Figure
     outbox: Figure
     outbox_age: Figure
@@ -153,12 +153,12 @@ def queries(namespace: str | None) -> dict[str, str]:
         "depth": depth,
         "growth": f"max by (queue) (deriv({select('rabbitmq_detailed_queue_messages')}[{WINDOW}]))",
         "consumers": f"max by (queue) ({select('rabbitmq_detailed_queue_consumers')})",
-        "handled_of": f"sum by (messaging_consumer_group_name) ({rate('messaging_process_duration_seconds_count')})",
+        "processed_of": f"sum by (messaging_consumer_group_name) ({rate('messaging_process_duration_seconds_count')})",
         "retried_of": f"sum by (messaging_consumer_group_name) ({rate('warren_failed_deliveries_total', retried)})",
         "up": f"sum by (service) ({select('up', warren)})",
         "down": f"count by (service) ({select('up', warren)} == 0)",
         "published": f"sum by (service) ({rate('messaging_client_sent_messages_total')})",
-        "handled": f"sum by (service) ({rate('messaging_process_duration_seconds_count')})",
+        "processed": f"sum by (service) ({rate('messaging_process_duration_seconds_count')})",
         "failed": f"sum by (service) ({rate('warren_failed_deliveries_total')})",
         "in_progress": f"sum by (service) ({select('warren_messages_in_progress')})",
         "outbox": f"max by (service) ({select('warren_outbox_events')})",
@@ -217,16 +217,16 @@ def _queue(found: _Found, name: str, trend: list[float]) -> QueueFigures:
     service = name.removesuffix(QUEUE_SUFFIX)
     processes = _processes_of(service)
     consumer = next((process for process in processes if found.of("up", process)), processes[0])
-    handled = found.rate("handled_of", service, of=consumer)
+    processed = found.rate("processed_of", service, of=consumer)
     retried, growth = found.of("retried_of", service), found.of("growth", name)
-    arriving = None if handled is None or growth is None else max(handled - (retried or 0) + growth, 0.0)
+    arriving = None if processed is None or growth is None else max(processed - (retried or 0) + growth, 0.0)
     return QueueFigures(
         queue=name,
         ready=found.of("ready", name),
         unacked=found.of("unacked", name),
         trend=trend,
         arriving=arriving,
-        handled=handled,
+        processed=processed,
         consumers=found.of("consumers", name),
         retrying=_delayed(found.of("depth", name), found.of("ready", name), found.of("unacked", name)),
         parked=found.of("depth", service + LOT_SUFFIX),
@@ -239,7 +239,7 @@ def _process(found: _Found, name: str) -> ProcessFigures:
         up=found.of("up", name),
         down=found.of("down", name) or (None if found.of("up", name) is None else 0.0),
         published=found.rate("published", name, of=name),
-        handled=found.rate("handled", name, of=name),
+        processed=found.rate("processed", name, of=name),
         failed=found.rate("failed", name, of=name),
         in_progress=found.of("in_progress", name),
         outbox=found.of("outbox", name),

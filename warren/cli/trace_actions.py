@@ -46,7 +46,7 @@ def show(
     if store is None:
         remarks.append(NO_STORE)
     if not history and not traces:
-        raise ClientError("\n".join([f"nothing is known of what happened to order {order.name}:", *remarks]))
+        raise ClientError("\n".join([f"order {order.name} has neither events nor spans:", *remarks]))
     found = timeline(order_spans(traces), history, everything=everything)
     traced = TracedOrder(order=order, traces=[each.trace_id for each in traces], timeline=found, remarks=remarks)
     if as_json:

@@ -7,7 +7,7 @@ CREATE TABLE assessments (
     customer    text        NOT NULL,
     score       int         NOT NULL,
     flagged     boolean     NOT NULL,
-    rules    jsonb       NOT NULL,
+    rules       jsonb       NOT NULL,
     assessed_at timestamptz NOT NULL DEFAULT now()
 );
 

@@ -75,7 +75,7 @@ def main() -> int:
         log.critical(str(error))
         return os.EX_CONFIG
     if reason:
-        log.critical(f"gave up after {options.seconds:g} s", reason=reason)
+        log.critical("gave up", seconds=options.seconds, reason=reason)
         return os.EX_UNAVAILABLE
     return 0
 

@@ -49,11 +49,11 @@ def busy() -> SystemFigures:
     for queue in QUEUES:
         service = queue.removesuffix(".queue")
         values |= {("ready", queue): 123_456.0, ("unacked", queue): 250.0, ("depth", queue): 128_027.0}
-        values |= {("growth", queue): 10.0, ("consumers", queue): 12.0, ("handled_of", service): 1_800.0}
+        values |= {("growth", queue): 10.0, ("consumers", queue): 12.0, ("processed_of", service): 1_800.0}
         values |= {("retried_of", service): 3.0, ("depth", f"{service}.dlq"): 17.0}
     for process in PROCESSES:
         values |= {("up", process): 3.0, ("down", process): 1.0, ("published", process): 1_234.5}
-        values |= {("handled", process): 1_234.5, ("failed", process): 12.5, ("in_progress", process): 250.0}
+        values |= {("processed", process): 1_234.5, ("failed", process): 12.5, ("in_progress", process): 250.0}
         values |= {("outbox", process): 100_000.0, ("outbox_age", process): 90_000.0, ("scheduled", process): 99_999.0}
     values |= {("breaker", "payment/payment gateway"): 2.0, ("breaker", "email/email channel"): 0.0}
     values |= {("depth", "unrouted.queue"): 3.0, ("target", "rabbitmq/"): 0.0, ("target", "warren/sms"): 0.0}
@@ -89,7 +89,7 @@ def test_the_figures_of_a_queue_and_a_process() -> None:
     found = busy()
     queue = next(each for each in found.queues if each.queue == "order.queue")
     # 1,800 deliveries ended, 3 of them go back to the queue, and it grows by 10: 1,807 arrive.
-    assert (queue.arriving, queue.handled, queue.retrying, queue.parked) == (1_807.0, 1_800.0, 4_321.0, 17.0)
+    assert (queue.arriving, queue.processed, queue.retrying, queue.parked) == (1_807.0, 1_800.0, 4_321.0, 17.0)
     text = "\n".join(lines(found, 200))
     assert "123k" in text
     assert "3 of 4" in text

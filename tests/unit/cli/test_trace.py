@@ -161,7 +161,7 @@ def test_an_order_of_which_nothing_is_known_is_an_error(
     monkeypatch.delenv("WARREN_AUDIT_URL")
     code, printed, errors = trace()
     assert (code, printed) == (1, "")
-    assert "nothing is known of what happened to order k1" in errors
+    assert "order k1 has neither events nor spans" in errors
     assert "WARREN_AUDIT_URL" in errors
     assert "--traces-url" in errors
 

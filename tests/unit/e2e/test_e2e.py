@@ -74,7 +74,7 @@ def test_variables_are_read() -> None:
     [
         ("E2E_TAGG", "7", "E2E_TAGG is unknown"),
         ("E2E_SCALER", "vpa", "E2E_SCALER is vpa: it must be keda, hpa or hand"),
-        ("E2E_RATE", "0", "E2E_RATE is 0: it must be a positive number of orders for each second"),
+        ("E2E_RATE", "0", "E2E_RATE is 0: it must be a positive number of orders per second"),
         ("E2E_RATE", "fast", "E2E_RATE is fast: it must be"),
         ("E2E_VALUES", "/no/such.yaml", "E2E_VALUES: there is no file /no/such.yaml"),
     ],

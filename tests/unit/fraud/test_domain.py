@@ -72,7 +72,7 @@ def test_a_flagged_order_is_explained_and_its_cancellation_requested() -> None:
     assert request == OrderCancelRequested(reason=CancelReason.FRAUD)
 
 
-def test_the_score_is_the_sum_of_the_findings_and_decides_alone() -> None:
+def test_the_score_is_the_sum_of_the_rules_and_decides_alone() -> None:
     rng = random.Random(SEED)
     flagged = 0
     for _ in range(2_000):

@@ -19,8 +19,8 @@ _ORDER = re.compile(r"/orders/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![^
 class AccessLog:
     """ASGI application around another one. Every line that is written within a request has the request's trace id.
 
-    Logged are method, pattern of the route, status, duration, order id and trace id. Path, query, headers and body are
-    not: clients choose them.
+    It logs method, pattern of the route, status, duration, order id and trace id. It does not log path, query, headers
+    and body: clients choose them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -57,7 +57,7 @@ class AccessLog:
 
 
 def request_fields(scope: Any, location: str = "") -> dict[str, str | None]:
-    """Return what log lines say about a request."""
+    """Return the log fields of a request. Its order is the one in `location`, the response's header, or in its path."""
     order = _ORDER.search(location or scope["path"])
     return {
         "method": scope["method"],

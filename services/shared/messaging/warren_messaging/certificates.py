@@ -12,20 +12,20 @@ class WatchedCertificate:
         """Unix seconds; None before the first connect, and without TLS."""
 
     def watch(self, context: ssl.SSLContext | None) -> ssl.SSLContext | None:
-        """Make `context` note the certificate of each server that it connects to. Returns `context`."""
+        """Make `context` record the certificate of each server that it connects to. Returns `context`."""
         if context is not None:
-            context.sslobject_class = self._noting_class()
+            context.sslobject_class = self._recording_class()
         return context
 
-    def _noting_class(self) -> type[ssl.SSLObject]:
+    def _recording_class(self) -> type[ssl.SSLObject]:
         certificate = self
 
-        class NotingSslObject(ssl.SSLObject):
+        class RecordingSslObject(ssl.SSLObject):
             def do_handshake(self) -> None:
                 super().do_handshake()  # raises until the handshake is complete and the certificate is verified
-                certificate.expires_at = _end(self.getpeercert() or {})
+                certificate.expires_at = _expiry(self.getpeercert() or {})
 
-        return NotingSslObject
+        return RecordingSslObject
 
 
 def ca_expires_at(ca_file: Path) -> float | None:
@@ -34,9 +34,9 @@ def ca_expires_at(ca_file: Path) -> float | None:
         authorities = ssl.create_default_context(cafile=ca_file).get_ca_certs()
     except (OSError, ssl.SSLError):
         return None
-    return min((end for each in authorities if (end := _end(each)) is not None), default=None)
+    return min((expiry for each in authorities if (expiry := _expiry(each)) is not None), default=None)
 
 
-def _end(certificate: object) -> float | None:
+def _expiry(certificate: object) -> float | None:
     end = certificate.get("notAfter") if isinstance(certificate, dict) else None
     return ssl.cert_time_to_seconds(end) if isinstance(end, str) else None

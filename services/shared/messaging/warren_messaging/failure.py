@@ -11,7 +11,7 @@ class FailureReason(StrEnum):
     MALFORMED = "malformed"
     """The consumer cannot read it: no event, an unknown type, undecodable properties, a body that is too large."""
     SENDER = "sender"
-    """Another broker user than the service in its `source` has sent it."""
+    """Its broker user is not the service in its `source`."""
     PERMANENT = "permanent"
     """A handler or an effect raised PermanentError."""
     VALUE = "value"
@@ -21,11 +21,11 @@ class FailureReason(StrEnum):
     TIMEOUT = "timeout"
     """A handler, an effect or a wait for a lock took too long."""
     DATABASE = "database"
-    """Another error of the database, such as a deadlock that came back."""
+    """Another error of the database, such as a repeated deadlock."""
     ERROR = "error"
     """A handler or an effect raised any other exception: a mistake in its code."""
     EXHAUSTED = "exhausted"
-    """It failed for one of the reasons after VALUE, and this was the last attempt."""
+    """It failed for a reason that is retried, and this was the last attempt."""
 
     @property
     def is_permanent(self) -> bool:

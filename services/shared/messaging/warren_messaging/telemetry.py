@@ -60,7 +60,7 @@ class Telemetry:
         """A delivery failed; it is parked, or will be retried. `event` is None if its body cannot be read."""
 
     def connected(self, component: str, certificate_expires_at: float | None) -> None:
-        """A component has connected to the broker, whose certificate is valid until then (Unix seconds).
+        """A component has connected to the broker. The expiry of its certificate is in Unix seconds, None without TLS.
 
         The first call for a component is its first connection. Each further one replaces a connection that was lost,
         or that used replaced credentials.

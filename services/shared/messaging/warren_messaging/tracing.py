@@ -72,7 +72,7 @@ def current_traceparent() -> str | None:
 
 
 def without_span() -> Variables:
-    """Return a copy of the context variables without a current span, for a task that outlives what starts it."""
+    """Return a copy of the context variables without a current span, for a task that outlives its starter."""
     variables = copy_context()
     if trace.get_current_span() is not trace.INVALID_SPAN:
         variables.run(attach, trace.set_span_in_context(trace.INVALID_SPAN))
@@ -105,13 +105,13 @@ def start_span(
     operation: str,
     operation_type: str,
     kind: SpanKind,
-    route: tuple[str, str, str],
+    destination: tuple[str, str, str],
     parent: SpanContext | None,
     attributes: Mapping[str, str | int | None],
     links: Sequence[Link] = (),
 ) -> Span:
-    """Start a span of a messaging operation on a route: exchange, routing key and queue, each may be empty."""
-    name, fixed = _fixed(operation, operation_type, *route)
+    """Start a span of a messaging operation. `destination` is exchange, routing key and queue; each may be empty."""
+    name, fixed = _name_and_attributes(operation, operation_type, *destination)
     return _tracer.start_span(
         name,
         _remote(parent),
@@ -147,7 +147,7 @@ def _remote(parent: SpanContext | None) -> Context:
 
 
 @lru_cache(maxsize=1024)
-def _fixed(
+def _name_and_attributes(
     operation: str, operation_type: str, exchange: str, routing_key: str, queue: str
 ) -> tuple[str, Mapping[str, str]]:
     destination = destination_of(exchange, routing_key, queue)

@@ -151,7 +151,7 @@ class BatchRunner(Generic[T]):
     async def record_failure(self, each: DecodedDelivery, error: Exception, started: float) -> Verdict:
         """Record a failure and decide between a retry and the parking lot. `started` is the time.perf_counter() at the
         beginning of the attempt."""
-        reason = _reason_of(error)
+        reason = _failure_reason(error)
         verdict = await self._record(each.delivery, error, reason, each.event, str(each.dedup_key), started)
         tracing.fail(each.span, error)
         return verdict
@@ -181,7 +181,7 @@ class BatchRunner(Generic[T]):
         started: float,
     ) -> Verdict:
         permanent = reason.is_permanent
-        text = _text(error)
+        text = _failure_text(error)
         try:
             async with self._database.connection() as connection:
                 attempts, parked = await failures.record(
@@ -221,7 +221,7 @@ def _first_of_each_key(batch: Sequence[D]) -> dict[UUID, D]:
     return first
 
 
-def _reason_of(error: Exception) -> FailureReason:
+def _failure_reason(error: Exception) -> FailureReason:
     match error:
         case PermanentError():
             return FailureReason.PERMANENT
@@ -235,7 +235,7 @@ def _reason_of(error: Exception) -> FailureReason:
             return FailureReason.ERROR
 
 
-def _text(error: Exception) -> str:
+def _failure_text(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "took too long"
     if isinstance(error, asyncpg.PostgresError):

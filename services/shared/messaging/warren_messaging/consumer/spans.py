@@ -47,12 +47,12 @@ class BatchSpans:
         if not self._enabled or (event is not None and tracing.is_unsampled(event.traceparent)):
             return None
         creation = tracing.parse(delivery.traceparent) or tracing.parse(event.traceparent if event else None)
-        route = (delivery.exchange, delivery.routing_key, delivery.queue)
+        destination = (delivery.exchange, delivery.routing_key, delivery.queue)
         message_id = None if event is None else uuid_text(event.id)
         links = [] if creation is None else [Link(creation)]
         link = None
         if self._size > 1 and creation is not None and creation.trace_flags.sampled:
-            link = Link(creation, _identity(message_id))
+            link = Link(creation, _message_attributes(message_id))
         if link is not None and self._first is not None:
             links.append(Link(self._receive_span(self._first, delivery.queue, link)))
         attributes = {
@@ -60,7 +60,7 @@ class BatchSpans:
             "messaging.message.conversation_id": None if event is None else uuid_text(event.subject),
             "messaging.rabbitmq.message.delivery_tag": delivery.tag,
         }
-        span = tracing.start_span("process", "process", SpanKind.CONSUMER, route, creation, attributes, links)
+        span = tracing.start_span("process", "process", SpanKind.CONSUMER, destination, creation, attributes, links)
         self._started.append(span)
         if link is not None and self._first is None:
             self._first = (span, link)
@@ -89,5 +89,5 @@ class BatchSpans:
         span.end()
 
 
-def _identity(message_id: str | None) -> dict[str, str]:
+def _message_attributes(message_id: str | None) -> dict[str, str]:
     return {} if message_id is None else {"messaging.message.id": message_id}

@@ -105,7 +105,7 @@ class PoolUsage(msgspec.Struct, frozen=True):
     """Numbers of connections. `maximum` limits the sum of the others."""
 
     used: int
-    """Lent to a transaction or a query."""
+    """In use by a transaction or a query."""
     idle: int
     """Open and free."""
     maximum: int

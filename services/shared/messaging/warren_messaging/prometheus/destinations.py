@@ -12,8 +12,8 @@ OTHER = "other"
 class DestinationNames:
     """Makes the values of `messaging_destination_name`, as the spans have them.
 
-    `is_known` says whether a routing key of a received message is an event type that
-    the service knows: all others become `other`.
+    `is_known` tells whether the service knows a routing key as an event type. In names of received messages, all others
+    become `other`.
     """
 
     def __init__(self, is_known: Callable[[str], bool]) -> None:

@@ -50,7 +50,7 @@ class ServiceGauges:
         )
         self._connections = gauge(
             "warren_database_connections",
-            "Open connections of the pool: lent to a transaction or query (used), or free (idle).",
+            "Open connections of the pool: in use by a transaction or query (used), or free (idle).",
             "state",
         )
         self._max_connections = gauge("warren_database_connections_max", "Size of the pool of database connections.")
