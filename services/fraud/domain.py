@@ -16,7 +16,7 @@ from services.shared.contracts.orders import CancelReason, OrderCancelRequested,
 THROWAWAY_DOMAINS = frozenset(
     {"10minutemail.com", "discard.email", "guerrillamail.com", "mailinator.com", "trashmail.com", "yopmail.com"}
 )
-"""Mail domains whose addresses anyone can read."""
+"""Mail domains whose addresses anyone can read, also those of their subdomains."""
 
 
 class RuleLimits(msgspec.Struct, frozen=True):
@@ -107,7 +107,8 @@ def _valuable_express(given: _RuleInput) -> str | None:
 
 def _throwaway_mail(given: _RuleInput) -> str | None:
     domain = (given.order.contact.email or "").rpartition("@")[2].lower()
-    return f"mail to {domain} can be read by anyone" if domain in THROWAWAY_DOMAINS else None
+    found = any(f".{domain}".endswith(f".{each}") for each in THROWAWAY_DOMAINS)
+    return f"mail to {domain} can be read by anyone" if found else None
 
 
 def _many_orders(given: _RuleInput) -> str | None:
