@@ -36,6 +36,8 @@ class TracingPair(msgspec.Struct, frozen=True):
 
 
 class TracingComparison(msgspec.Struct, frozen=True):
+    """All pairs, and whether both systems kept the invariants."""
+
     pairs: list[TracingPair]
     checks: list[Check]
     spans: int

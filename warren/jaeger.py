@@ -38,6 +38,8 @@ class JaegerLog(msgspec.Struct, frozen=True):
 
 
 class JaegerSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """A span; `process_id` is a key of `JaegerTrace.processes`."""
+
     trace_id: str = msgspec.field(name="traceID")
     span_id: str = msgspec.field(name="spanID")
     operation_name: str = msgspec.field(name="operationName")
@@ -60,6 +62,8 @@ class JaegerProcess(msgspec.Struct, frozen=True):
 
 
 class JaegerTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """All spans of a trace, with their processes."""
+
     trace_id: str = msgspec.field(name="traceID")
     spans: list[JaegerSpan]
     processes: dict[str, JaegerProcess]
@@ -67,12 +71,14 @@ class JaegerTrace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JaegerError(msgspec.Struct, frozen=True):
+    """An error of a request; `code` is the HTTP status."""
+
     code: int
     msg: str
 
 
 class JaegerResponse(msgspec.Struct, frozen=True):
-    """What every request of the API returns."""
+    """The body of each response of the API; `data` depends on the request."""
 
     data: Any
     total: int = 0

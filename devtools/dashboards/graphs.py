@@ -55,6 +55,7 @@ class Plot:
 def draw_graph(
     drawing: Drawing, box: Box, panel: Mapping[str, Any], series: Sequence[PanelSeries], evaluation: Evaluation
 ) -> None:
+    """Draw a panel of kind timeseries: lines or stacked areas, exemplars, limits and the legend."""
     defaults = panel["fieldConfig"]["defaults"]
     custom = defaults.get("custom", {})
     colors = _colors(panel, [each.legend for each in series])
@@ -86,6 +87,7 @@ def draw_graph(
 def draw_number(
     drawing: Drawing, box: Box, panel: Mapping[str, Any], series: Sequence[PanelSeries], evaluation: Evaluation
 ) -> None:
+    """Draw a panel of kind stat: the last value of the first series, with its course behind it."""
     defaults = panel["fieldConfig"]["defaults"]
     value = series[0].last if series else float(defaults.get("noValue", "nan"))
     colored = panel["options"]["colorMode"] == "value"
@@ -113,6 +115,7 @@ def draw_number(
 def draw_bars(
     drawing: Drawing, box: Box, panel: Mapping[str, Any], series: Sequence[PanelSeries], evaluation: Evaluation
 ) -> None:
+    """Draw a panel of kind bargauge: a bar for the last value of each series."""
     colors = _colors(panel, [each.legend for each in series])
     top = max((each.last for each in series), default=0.0) or 1.0
     height = box.height / max(len(series), 1)
@@ -127,6 +130,7 @@ def draw_bars(
 def draw_states(
     drawing: Drawing, box: Box, panel: Mapping[str, Any], series: Sequence[PanelSeries], evaluation: Evaluation
 ) -> None:
+    """Draw a panel of kind state-timeline: a row for each series, coloured by its state."""
     names = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
     label = min(max((text_width(each.legend, 12) for each in series), default=0.0) + 12, box.width * 0.4)
     plot = Plot(

@@ -13,11 +13,13 @@ OF_SERVICE = (traces(), logs())
 
 
 def publishing() -> Row:
+    """Return the row about what services send to the broker, and what waits in their outboxes."""
     lines = [[_published(), _publish_duration(), _refused()], [_outbox(), _outbox_age(), _scheduled()]]
     return Row("Publishing", lines)
 
 
 def processing() -> Row:
+    """Return the row about what consumers do with their deliveries."""
     lines = [[_processed(), _process_duration(), _in_progress()], [_failed(), _reasons(), _repeated()]]
     return Row("Processing", lines)
 
@@ -60,8 +62,8 @@ def _refused() -> Panel:
         Text(
             "Publishes that failed",
             "Events that the broker returned (no queue takes them) or refused. 0 is normal. They stay in the outbox.",
-            "returned: a binding is missing (dashboard Topology operator). refused: a queue is full or a right is "
-            "missing.",
+            "returned: a binding is missing (dashboard Topology operator). refused: a queue is full or a "
+            "permission is missing.",
             alerts=["WarrenOutboxStalled"],
         ),
         "mps",

@@ -1,4 +1,4 @@
-"""Dashboard "Shop": orders, their way through the states, and the service level that customers see."""
+"""Dashboard "Shop": orders, their path through the states, and the service level that customers see."""
 
 from devtools.dashboards.board import Board, Row, Variable
 from devtools.dashboards.links import logs, traces
@@ -22,7 +22,7 @@ from devtools.dashboards.promql import largest, quantile, rate, ratio
 
 NS = 'namespace="$namespace"'
 STEPS = "warren_order_step_duration_seconds"
-ON_THE_WAY = f'{NS}, step=~"confirmed|paid|shipped|completed|cancelled"'
+EACH_STEP = f'{NS}, step=~"confirmed|paid|shipped|completed|cancelled"'
 STATES = {"PENDING": GREY, "CONFIRMED": BLUE, "PAID": PURPLE, "SHIPPED": GREEN, "CANCELLING": YELLOW}
 STEP_COLORS = {"confirmed": BLUE, "paid": PURPLE, "shipped": GREEN, "completed": "dark-green", "cancelled": YELLOW}
 ACCEPTED = rate("warren_orders_accepted_total", NS)
@@ -224,7 +224,7 @@ def _duration(rank: float, title: str) -> Panel:
             alerts=["WarrenOrderErrorBudgetBurn"],
         ),
         "s",
-        [Query(quantile(rank, STEPS, ON_THE_WAY, ["step"]), "{{step}}", exemplars=True)],
+        [Query(quantile(rank, STEPS, EACH_STEP, ["step"]), "{{step}}", exemplars=True)],
         style=Style(colors=STEP_COLORS, logarithmic=True),
         links=LINKS,
     )

@@ -12,6 +12,8 @@ Coordinates = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Box:
+    """A rectangle in pixels; the top left corner of the drawing is 0, 0."""
+
     left: float
     top: float
     width: float
@@ -27,6 +29,8 @@ class Box:
 
 
 class Drawing:
+    """An SVG document of `width` times `height` pixels. Later shapes cover earlier ones."""
+
     def __init__(self, width: float, height: float, background: str) -> None:
         size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
         self._parts = [

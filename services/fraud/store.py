@@ -65,4 +65,5 @@ class AssessmentRepository(Transaction):
 
 
 def retention_rules(days: int) -> list[RetentionRule]:
+    """Return the rule that removes assessments older than `days`."""
     return [by_age("assessments", "t.assessed_at < now() - make_interval(days => $1)", days)]

@@ -12,6 +12,8 @@ from warren_messaging.postgres.database import DatabaseAddress
 
 
 class StoredAssessment(msgspec.Struct, frozen=True):
+    """A row of the table."""
+
     order_id: UUID
     reference: str | None
     customer: str

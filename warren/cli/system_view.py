@@ -18,6 +18,8 @@ OLD_OUTBOX = 10.0  # seconds; an event is normally published at once
 
 
 class Cell(NamedTuple):
+    """A cell of a table; `style` is one of rich."""
+
     text: str
     style: str = ""
 

@@ -187,6 +187,7 @@ def _queued(span: OrderSpan, by_id: dict[str, OrderSpan], start: datetime, end: 
 
 
 def moment(microseconds: int) -> datetime:
+    """Return the time, in UTC, from microseconds since 1970."""
     return EPOCH + timedelta(microseconds=microseconds)
 
 

@@ -39,6 +39,7 @@ def jaeger_trace(trace_id: bytes, stored: Iterable[StoredSpan]) -> JaegerTrace:
 
 
 def jaeger_span(stored: StoredSpan, process: str = "p1") -> JaegerSpan:
+    """Return a stored span of the process `process`, a key of `JaegerTrace.processes`."""
     span = Span.FromString(stored.encoded)
     references = []
     if span.parent_span_id:
@@ -61,7 +62,7 @@ def jaeger_span(stored: StoredSpan, process: str = "p1") -> JaegerSpan:
 
 
 def _more_tags(source: SpanSource, span: Span) -> list[JaegerTag]:
-    """Return what a span of Jaeger has only as tags."""
+    """Return the fields of a span that Jaeger has only as tags: scope, kind and status."""
     found: dict[str, object] = {}
     if source.scope:
         found["otel.scope.name"] = source.scope

@@ -37,6 +37,8 @@ class SpanSource(NamedTuple):
 
 
 class StoredSpan(NamedTuple):
+    """A span as an encoded protobuf message, which is smaller than the object."""
+
     source: SpanSource
     encoded: bytes
 

@@ -1,7 +1,10 @@
-"""The page of metrics: what a scrape costs the service."""
+"""The page of metrics: what a scrape costs the service, and the version that it shows."""
 
 import asyncio
+import tomllib
 
+from devtools.paths import CHECKOUT
+from services import VERSION
 from services.shared.chassis.metrics import ProcessMetrics
 
 
@@ -24,3 +27,11 @@ async def test_scrapes_at_the_same_time_share_one_refresh() -> None:
     assert all(b"warren_build_info{" in page for page, _ in pages)
     await metrics.page()
     assert refreshes == 2
+
+
+def test_the_version_is_that_of_the_project_and_needs_no_package_metadata() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+    # Images contain the services as files, so their package has no metadata there.
+    sources = [*(CHECKOUT / "services").glob("*.py"), *(CHECKOUT / "services/shared/chassis").rglob("*.py")]
+    assert not [file for file in sources if "importlib.metadata" in file.read_text()]

@@ -45,6 +45,7 @@ def parse(traceparent: str | None) -> SpanContext | None:
 
 
 def format_traceparent(context: SpanContext) -> str:
+    """Return the text of a valid context; see `parse`."""
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
@@ -132,6 +133,7 @@ def fail(span: Span | None, error: BaseException | str, text: str | None = None)
 
 
 def class_name(error: BaseException) -> str:
+    """Return the value of `error.type` for an error: its class, with the module unless it is a built-in one."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
