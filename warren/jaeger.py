@@ -1,7 +1,7 @@
 """Jaeger's query API, which Jaeger and the local trace store answer: its JSON form, and a client."""
 
 import json
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -10,6 +10,8 @@ from warren.errors import ClientError
 from warren.http import NoResponse, request
 
 TIMEOUT = 10.0  # seconds
+Microseconds = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A time since 1970, until the year 2255, or a duration."""
 T = TypeVar("T")
 
 
@@ -44,9 +46,9 @@ class JaegerSpan(msgspec.Struct, frozen=True, kw_only=True):
     span_id: str = msgspec.field(name="spanID")
     operation_name: str = msgspec.field(name="operationName")
     references: list[JaegerReference] | None = None
-    start_time: int = msgspec.field(name="startTime")
+    start_time: Microseconds = msgspec.field(name="startTime")
     """Microseconds since 1970."""
-    duration: int
+    duration: Microseconds
     """Microseconds."""
     tags: list[JaegerTag] | None = None
     logs: list[JaegerLog] | None = None

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from warren.jaeger import JaegerSpan, JaegerTrace
 
 REDRIVE_EXCHANGE = "redrive.exchange"
+ORDER_TAGS = {"warren.order.id", "messaging.message.conversation_id"}
 DATABASE_TAGS = ("db.system.name", "db.system")
 
 
@@ -74,6 +76,33 @@ class OrderSpan(msgspec.Struct, frozen=True, kw_only=True):
         return value if isinstance(value, str) else str(value)
 
 
+def without_other_orders(trace: JaegerTrace, order_id: UUID) -> JaegerTrace:
+    """Leave out the spans of other orders: a client can place many of them in one trace.
+
+    A span without an order belongs to that of its parent.
+    """
+    by_id = {span.span_id: span for span in trace.spans}
+    orders: dict[str, str] = {}
+
+    def order_of(span: JaegerSpan) -> str:
+        """Return the id, or an empty text if no span on the way up has one."""
+        path: dict[str, None] = {}
+        found, current = "", span
+        while current.span_id not in path:
+            path[current.span_id] = None
+            tags = [str(tag.value) for tag in current.tags or () if tag.key in ORDER_TAGS]
+            found = tags[0] if tags else orders.get(current.span_id, "")
+            parent = by_id.get(_parent_of(current) or "")
+            if found or parent is None:
+                break
+            current = parent
+        orders.update(dict.fromkeys(path, found))
+        return found
+
+    kept = [span for span in trace.spans if order_of(span) in {"", str(order_id)}]
+    return msgspec.structs.replace(trace, spans=kept)
+
+
 def order_spans(traces: Iterable[JaegerTrace]) -> list[OrderSpan]:
     """Return the spans of the traces by start time."""
     found = [_span(trace, span) for trace in traces for span in trace.spans]
@@ -81,15 +110,18 @@ def order_spans(traces: Iterable[JaegerTrace]) -> list[OrderSpan]:
 
 
 def _span(trace: JaegerTrace, span: JaegerSpan) -> OrderSpan:
-    parents = [each.span_id for each in span.references or () if each.ref_type == "CHILD_OF"]
     process = trace.processes.get(span.process_id)
     return OrderSpan(
         trace_id=span.trace_id,
         span_id=span.span_id,
-        parent_id=parents[0] if parents else None,
+        parent_id=_parent_of(span),
         service="?" if process is None else process.service_name,
         name=span.operation_name,
         start=span.start_time,
         end=span.start_time + span.duration,
         tags={tag.key: tag.value for tag in span.tags or ()},
     )
+
+
+def _parent_of(span: JaegerSpan) -> str | None:
+    return next((each.span_id for each in span.references or () if each.ref_type == "CHILD_OF"), None)

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from warren.cli.screen import err, out, print_json, safe_markup
-from warren.cli.spans import order_spans
+from warren.cli.spans import order_spans, without_other_orders
 from warren.cli.timeline import OrderTimeline, timeline
 from warren.cli.timeline_view import render
 from warren.client import ApiClient, HistoryEntry, OrderView, default_traces_url
@@ -86,7 +86,7 @@ def _traces(store: JaegerClient, order_id: UUID, history: list[HistoryEntry], re
                     f"{store.url} has no trace {trace_id}: it is too old, or its spans are still on their way"
                 )
             else:
-                traces.append(trace)
+                traces.append(without_other_orders(trace, order_id))
     except ClientError as error:
         remarks.append(f"the spans are missing: {error}")
         return []
@@ -95,7 +95,7 @@ def _traces(store: JaegerClient, order_id: UUID, history: list[HistoryEntry], re
 
 def _search(store: JaegerClient, order_id: UUID, remarks: list[str]) -> list[JaegerTrace]:
     found = {
-        trace.trace_id: trace
+        trace.trace_id: without_other_orders(trace, order_id)
         for service in store.services()
         for trace in store.find(service, {CONVERSATION: str(order_id)})
     }

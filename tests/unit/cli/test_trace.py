@@ -120,6 +120,44 @@ def test_spans_and_events_are_one_timeline(trace: Trace, store: TraceSink) -> No
     assert document["remarks"] == []
 
 
+def test_spans_of_other_orders_in_the_trace_of_a_client_are_left_out(trace: Trace, store: TraceSink) -> None:
+    """The client places two orders in one trace. A call in the middle of a delivery names no order."""
+    for number, (order, parent, operation) in enumerate(
+        [(str(uuid.uuid4()), b"", "publish"), (None, b"\0" * 7 + b"\1", "call"), (None, bytes.fromhex(SPAN), "call")], 1
+    ):
+        request = ExportTraceServiceRequest()
+        span = (
+            request.resource_spans.add()
+            .scope_spans.add()
+            .spans.add(
+                trace_id=bytes.fromhex(TRACE),
+                span_id=number.to_bytes(8, "big"),
+                parent_span_id=parent,
+                name=f"{operation} {number}",
+                kind=Span.SPAN_KIND_CLIENT,
+                start_time_unix_nano=START + SECOND,
+                end_time_unix_nano=START + SECOND,
+            )
+        )
+        if order:
+            span.attributes.add(key="messaging.message.conversation_id").value.string_value = order
+        assert store.store.add(request) == {}
+    code, printed, _ = trace("--traces-url", store.url)
+    assert (code, f"trace {TRACE}, 2 spans\n" in printed) == (0, True)
+    assert "call 3" in printed and "call 2" not in printed and "publish 1" not in printed
+
+
+def test_a_time_that_cannot_be_is_an_error_and_the_events_are_shown(trace: Trace, store: TraceSink) -> None:
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add().spans.add(
+        trace_id=bytes.fromhex(TRACE), span_id=b"12345678", start_time_unix_nano=2**64 - 1
+    )
+    store.store.add(request)
+    code, printed, remarks = trace("--traces-url", store.url)
+    assert (code, "order.created" in printed) == (0, True)
+    assert "the spans are missing" in remarks
+
+
 @pytest.mark.parametrize(
     ("traceparent", "remark"),
     [
