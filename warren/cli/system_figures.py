@@ -87,6 +87,14 @@ class BreakerFigures(msgspec.Struct, frozen=True):
     state: str
 
 
+class FiringAlert(msgspec.Struct, frozen=True, order=True):
+    """An alert that fires, for one or more queues, services or states."""
+
+    severity: str
+    """`page` or `ticket`."""
+    name: str
+
+
 class SystemFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Everything on the screen. Rates are per second."""
 
@@ -102,6 +110,8 @@ class SystemFigures(msgspec.Struct, frozen=True, kw_only=True):
     breakers: list[BreakerFigures]
     down: list[str]
     """Targets of Prometheus that do not respond, as `job` or `job process`."""
+    alerts: list[FiringAlert]
+    """Pages first."""
 
 
 def read_figures(metrics: Metrics, namespace: str | None, now: float) -> SystemFigures:
@@ -130,6 +140,7 @@ def read_figures(metrics: Metrics, namespace: str | None, now: float) -> SystemF
             for (process, breaker), value in sorted(found.breakers.items())
         ],
         down=sorted(f"{job} {service}".strip() for job, service in found.down),
+        alerts=sorted(found.alerts),
     )
 
 
@@ -144,7 +155,7 @@ def queries(namespace: str | None) -> dict[str, str]:
     def rate(name: str, *matchers: str) -> str:
         return f"rate({select(name, *matchers)}[{WINDOW}])"
 
-    warren, parts, retried = 'job="warren"', f'job=~"{JOBS}"', 'outcome="retried"'
+    warren, parts, retried, firing = 'job="warren"', f'job=~"{JOBS}"', 'outcome="retried"', 'alertstate="firing"'
     # A queue's leader reports it; a node that has just lost it may report it once more.
     depth = f"max by (queue) ({select('rabbitmq_detailed_queue_messages')})"
     return {
@@ -171,6 +182,7 @@ def queries(namespace: str | None) -> dict[str, str]:
         "cancelled": f"sum({rate('warren_orders_cancelled_total')})",
         "breaker": f"max by (service, breaker) ({select('warren_circuit_breaker_state')})",
         "target": f"min by (job, service) ({select('up', parts)}) == 0",
+        "alert": f"max by (severity, alertname) ({select('ALERTS', firing)})",
     }
 
 
@@ -188,6 +200,7 @@ class _Found:
         self._values: dict[tuple[str, str], float] = {}
         self.breakers: dict[tuple[str, str], float] = {}
         self.down: list[tuple[str, str]] = []
+        self.alerts: list[FiringAlert] = []
         for sample in samples:
             labels = dict(sample.labels)
             figure = labels.pop("figure", "")
@@ -195,6 +208,8 @@ class _Found:
                 self.breakers[labels.get("service", ""), labels.get("breaker", "")] = sample.value
             elif figure == "target":
                 self.down.append((labels.get("job", ""), labels.get("service", "")))
+            elif figure == "alert":
+                self.alerts.append(FiringAlert(labels.get("severity", ""), labels.get("alertname", "")))
             elif not math.isnan(sample.value):
                 self._values[figure, next(iter(labels.values()), "")] = sample.value
 

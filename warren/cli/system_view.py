@@ -119,10 +119,10 @@ def _process(each: ProcessFigures) -> Row:
 
 def _remarks(figures: SystemFigures, width: int) -> list[Text]:
     found = []
-    if not any(each.up or each.down for each in figures.processes):
-        found.append(Text("Prometheus has no figures of any process: is the namespace right?", style="red"))
     if figures.unrouted:
         found.append(Text(f"unrouted.queue has {_count(figures.unrouted)} events that no queue took", style="red"))
+    if not any(each.up or each.down for each in figures.processes):
+        found.append(Text("Prometheus has no figures of any process: is the namespace right?", style="red"))
     closed = [each for each in figures.breakers if each.state == "closed"]
     others = [f"{each.breaker} of {each.process}: {each.state}" for each in figures.breakers if each not in closed]
     breakers = Text("circuit breakers  ", no_wrap=True)
@@ -131,6 +131,9 @@ def _remarks(figures: SystemFigures, width: int) -> list[Text]:
     found.append(breakers)
     if figures.down:
         found.append(Text(f"no answer from  {printable(', '.join(figures.down))}", style="red", no_wrap=True))
+    if figures.alerts:
+        alerts = ", ".join(f"{each.name} ({each.severity})" for each in figures.alerts)
+        found.append(Text(f"alerts  {printable(alerts)}", style="red", no_wrap=True))
     for line in found:
         line.truncate(width, overflow="ellipsis")
     return found

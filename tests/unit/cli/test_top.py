@@ -39,6 +39,8 @@ class CannedMetrics:
             return dict(zip(("service", "breaker"), row.split("/"), strict=True))
         if figure == "target":
             return dict(zip(("job", "service"), row.split("/"), strict=True))
+        if figure == "alert":
+            return dict(zip(("severity", "alertname"), row.split("/"), strict=True))
         return {"row": row} if row else {}
 
 
@@ -57,6 +59,7 @@ def busy() -> SystemFigures:
         values |= {("outbox", process): 100_000.0, ("outbox_age", process): 90_000.0, ("scheduled", process): 99_999.0}
     values |= {("breaker", "payment/payment gateway"): 2.0, ("breaker", "email/email channel"): 0.0}
     values |= {("depth", "unrouted.queue"): 3.0, ("target", "rabbitmq/"): 0.0, ("target", "warren/sms"): 0.0}
+    values |= {("alert", "ticket/WarrenMessagesParked"): 1.0, ("alert", "page/WarrenBrokerDown"): 1.0}
     return read_figures(CannedMetrics(values, {"order.queue": [0, 50, 100]}), None, NOW)
 
 
@@ -97,6 +100,7 @@ def test_the_figures_of_a_queue_and_a_process() -> None:
     assert "unrouted.queue has 3 events that no queue took" in text
     assert "payment gateway of payment: open  1 closed" in text
     assert "no answer from  rabbitmq, warren sms" in text
+    assert "alerts  WarrenBrokerDown (page), WarrenMessagesParked (ticket)" in text
 
 
 def test_what_prometheus_does_not_have_is_unknown_and_not_zero() -> None:
