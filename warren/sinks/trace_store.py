@@ -16,7 +16,7 @@ SPAN_OVERHEAD = 220  # bytes of objects around an encoded span
 TRACE_OVERHEAD = 900  # bytes of objects around a trace
 MAX_SOURCES = 1000
 MAX_SPANS = 20_000
-"""In a request. An SDK sends 512 by default."""
+"""The largest number of spans in a request. An SDK sends 512 by default."""
 MAX_SOURCE = 64 * 1024  # bytes of the resource and the scope of a span
 
 TRACE_ID = 16  # bytes
@@ -70,7 +70,7 @@ class TraceStore:
 
         Raises ValueError for a request with more spans than MAX_SPANS, or a source of more bytes than MAX_SOURCE.
         """
-        _require_possible(request)
+        _require_within_limits(request)
         rejected: dict[str, int] = {}
         with self._lock:
             for source, span in _spans(request):
@@ -126,7 +126,7 @@ class TraceStore:
         return self._sources.setdefault(source, source)
 
 
-def _require_possible(request: ExportTraceServiceRequest) -> None:
+def _require_within_limits(request: ExportTraceServiceRequest) -> None:
     """Two bytes of a request can be a message: its size alone bounds neither the memory nor the time that it takes."""
     senders = request.resource_spans
     if len(senders) > MAX_SPANS or sum(len(each.scope_spans) for each in senders) > MAX_SPANS:

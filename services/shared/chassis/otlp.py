@@ -41,9 +41,7 @@ class SpanExport:
             )
             self._provider.add_span_processor(_OrderSpans(OTLPSpanExporter()))
         except ValueError as error:
-            raise ConfigurationError(
-                f"a variable OTEL_… of the SDK has a value that is not possible: {error}"
-            ) from error
+            raise ConfigurationError(f"a variable OTEL_… of the SDK has an invalid value: {error}") from error
         trace.set_tracer_provider(self._provider)
 
     def close(self) -> None:
@@ -73,7 +71,7 @@ def _require_valid(environ: Mapping[str, str]) -> None:
         raise ConfigurationError(f"{name} is not an address such as http://collector:4318: {environ[name]!r}")
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         if environ.get(name, PROTOCOL) != PROTOCOL:
-            raise ConfigurationError(f"{name}={environ[name]} is not possible: spans are exported as {PROTOCOL}")
+            raise ConfigurationError(f"{name}={environ[name]} is not supported: spans are exported as {PROTOCOL}")
 
 
 def _sampler(environ: Mapping[str, str]) -> Sampler | None:

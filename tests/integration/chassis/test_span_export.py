@@ -124,9 +124,9 @@ def test_an_endpoint_that_does_not_answer_delays_nothing(endpoint: str) -> None:
         ({"OTEL_TRACES_SAMPLER_ARG": "2"}, "OTEL_TRACES_SAMPLER_ARG=2 is not a number from 0 to 1"),
         (
             {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "9999"},
-            "a variable OTEL_… of the SDK has a value that is not possible: max",
+            "a variable OTEL_… of the SDK has an invalid value: max",
         ),
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not possible"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not supported"),
     ],
 )
 def test_a_wrong_setting_is_an_error(settings: dict[str, str], reason: str) -> None:

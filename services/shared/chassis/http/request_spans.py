@@ -20,7 +20,7 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE",
 
 
 CALLERS_PER_SECOND = 10
-"""Requests whose caller decides that they are recorded, and as many at once."""
+"""Requests per second that are recorded because their caller asks for it; also the size of a burst."""
 
 
 class RequestSpans:
