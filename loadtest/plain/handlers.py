@@ -177,7 +177,7 @@ async def notify(event: AnyEvent, connection: Connection) -> Events:
     return [message]
 
 
-# Fraud: each customer of the load run orders seldom and little
+# Fraud: each customer of the load run places few and small orders
 
 
 async def assess(event: Event[OrderCreated], connection: Connection) -> Events:
