@@ -120,7 +120,7 @@ def read_figures(metrics: Metrics, namespace: str | None, now: float) -> SystemF
     found = _Found(metrics.query(union(expressions)))
     step = TREND_SECONDS / (TREND_POINTS - 1)
     series = metrics.query_range(expressions["depth"], now - TREND_SECONDS, now, step)
-    trends = {each.labels.get("queue", ""): [value for _, value in each.points] for each in series}
+    trends = {each.labels.get("queue", ""): [value for _, value in each.points if math.isfinite(value)] for each in series}
     queues = sorted({*QUEUES, *_event_queues(found.rows("depth"))}, key=_in_order_of(QUEUES))
     processes = sorted({*PROCESSES, *found.rows("up")}, key=_in_order_of(PROCESSES))
     return SystemFigures(
@@ -210,7 +210,7 @@ class _Found:
                 self.down.append((labels.get("job", ""), labels.get("service", "")))
             elif figure == "alert":
                 self.alerts.append(FiringAlert(labels.get("severity", ""), labels.get("alertname", "")))
-            elif not math.isnan(sample.value):
+            elif math.isfinite(sample.value):
                 self._values[figure, next(iter(labels.values()), "")] = sample.value
 
     def of(self, figure: str, row: str = "") -> Figure:

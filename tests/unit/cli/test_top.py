@@ -1,5 +1,7 @@
 """The screen of `warren top`: it fits, and says what is not known."""
 
+from math import inf, nan
+
 import pytest
 from rich.cells import cell_len
 
@@ -156,3 +158,12 @@ def test_names_are_those_of_the_services() -> None:
     assert system_figures.LOT_SUFFIX == parked_message.LOT_SUFFIX
     assert system_figures.UNROUTED == parked_message.UNROUTED
     assert set(STATES) == set(OrderState) - {OrderState.COMPLETED, OrderState.CANCELLED}
+
+
+def test_values_that_are_no_number_are_unknown() -> None:
+    queue, process = QUEUES[0], PROCESSES[0]
+    values = {("ready", queue): nan, ("depth", queue): inf, ("outbox", process): nan, ("up", process): inf}
+    found = read_figures(CannedMetrics(values, {queue: [nan, inf, 1.0]}), None, NOW)
+    assert (found.queues[0].ready, found.queues[0].trend, found.processes[0].outbox) == (None, [1.0], None)
+    text = "\n".join(lines(found, 132))
+    assert "nan" not in text and "inf " not in text
