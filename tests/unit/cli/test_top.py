@@ -161,7 +161,7 @@ def test_names_are_those_of_the_services() -> None:
 
 
 def test_values_that_are_no_number_are_unknown() -> None:
-    queue, process = QUEUES[0], PROCESSES[0]
+    queue, process = QUEUES[0], next(iter(PROCESSES))
     values = {("ready", queue): nan, ("depth", queue): inf, ("outbox", process): nan, ("up", process): inf}
     found = read_figures(CannedMetrics(values, {queue: [nan, inf, 1.0]}), None, NOW)
     assert (found.queues[0].ready, found.queues[0].trend, found.processes[0].outbox) == (None, [1.0], None)
