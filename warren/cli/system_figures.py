@@ -120,7 +120,9 @@ def read_figures(metrics: Metrics, namespace: str | None, now: float) -> SystemF
     found = _Found(metrics.query(union(expressions)))
     step = TREND_SECONDS / (TREND_POINTS - 1)
     series = metrics.query_range(expressions["depth"], now - TREND_SECONDS, now, step)
-    trends = {each.labels.get("queue", ""): [value for _, value in each.points if math.isfinite(value)] for each in series}
+    trends = {
+        each.labels.get("queue", ""): [value for _, value in each.points if math.isfinite(value)] for each in series
+    }
     queues = sorted({*QUEUES, *_event_queues(found.rows("depth"))}, key=_in_order_of(QUEUES))
     processes = sorted({*PROCESSES, *found.rows("up")}, key=_in_order_of(PROCESSES))
     return SystemFigures(

@@ -8,12 +8,13 @@ was announced. The header `traceparent` has that of the publish, so a consumer's
 vendor-specific `tracestate` is not passed on.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context as Variables
 from contextvars import copy_context
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach
@@ -29,6 +30,7 @@ _TRACEPARENT = re.compile(
 )
 _UNSAMPLED = ("-00", "-02")  # the second has the flag "random trace id"
 
+_logger = logging.getLogger("warren_messaging")
 _tracer = trace.get_tracer("warren_messaging", schema_url=SCHEMA_URL)
 
 
@@ -111,15 +113,30 @@ def start_span(
     attributes: Mapping[str, str | int | None],
     links: Sequence[Link] = (),
 ) -> Span:
-    """Start a span of a messaging operation. `destination` is exchange, routing key and queue; each may be empty."""
+    """Start a span of a messaging operation. `destination` is exchange, routing key and queue; each may be empty.
+
+    If the SDK raises, that is logged once and the operation goes on without a span.
+    """
     name, fixed = _name_and_attributes(operation, operation_type, *destination)
-    return _tracer.start_span(
-        name,
-        _remote(parent),
-        kind,
-        {**fixed, **{key: value for key, value in attributes.items() if value is not None}},
-        links,
-    )
+    given = {**fixed, **{key: value for key, value in attributes.items() if value is not None}}
+    try:
+        return _tracer.start_span(name, _remote(parent), kind, given, links)
+    except Exception:  # noqa: BLE001 - a sampler or a processor of any SDK
+        _log_failure("start")
+        return trace.INVALID_SPAN
+
+
+def end(span: Span) -> None:
+    """End a span; see `start_span` for an SDK that raises."""
+    try:
+        span.end()
+    except Exception:  # noqa: BLE001
+        _log_failure("end")
+
+
+@cache
+def _log_failure(step: str) -> None:
+    _logger.exception("the tracer provider failed at the %s of a span; this is logged once", step)
 
 
 def fail(span: Span | None, error: BaseException | str, text: str | None = None) -> None:

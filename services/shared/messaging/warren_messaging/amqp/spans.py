@@ -52,7 +52,7 @@ class PublishSpans:
                 tracing.fail(span, result)
             elif result is not PublishResult.CONFIRMED:
                 tracing.fail(span, result.name.lower(), _REASONS[result])
-            span.end()
+            tracing.end(span)
 
     def __enter__(self) -> Self:
         return self
@@ -62,4 +62,4 @@ class PublishSpans:
             for span in self._spans:
                 if span is not None:
                     tracing.fail(span, error)
-                    span.end()
+                    tracing.end(span)

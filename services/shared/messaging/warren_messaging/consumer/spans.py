@@ -40,7 +40,7 @@ class BatchSpans:
                     tracing.fail(span, error)
                 self.end(span, Verdict.RELEASE)
         if self._receive is not None:
-            self._receive.end()
+            tracing.end(self._receive)
 
     def start(self, delivery: Delivery, event: AnyEvent | None) -> Span | None:
         """Start the span of a delivery. `event` is None if its body cannot be read."""
@@ -74,7 +74,8 @@ class BatchSpans:
             self._receive = tracing.start_span(
                 "receive", "receive", SpanKind.CLIENT, ("", "", queue), first_link.context, counted, [first_link, link]
             )
-            first_span.add_link(self._receive.get_span_context())
+            if first_span.is_recording():  # that of a refused delivery has ended
+                first_span.add_link(self._receive.get_span_context())
         else:
             self._receive.add_link(link.context, link.attributes)
         return self._receive.get_span_context()
@@ -86,7 +87,7 @@ class BatchSpans:
             return
         if verdict is not Verdict.ACK:
             span.set_attribute("warren.outcome", _OUTCOMES[verdict])
-        span.end()
+        tracing.end(span)
 
 
 def _message_attributes(message_id: str | None) -> dict[str, str]:
