@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from uuid import UUID
 
+import asyncpg
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.order.domain import FINISHED, OrderState
@@ -120,7 +121,7 @@ class UnfinishedOrders:
         try:
             async with asyncio.timeout(QUERY_SECONDS), self._database.connection() as connection:
                 found = await unfinished_orders(connection)
-        except (TimeoutError, MessagingError):
+        except (TimeoutError, MessagingError, asyncpg.PostgresError):
             pass  # NaN
         for state in OrderState:
             if state not in FINISHED:

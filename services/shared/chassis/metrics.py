@@ -9,6 +9,7 @@ import platform
 from collections.abc import Awaitable, Callable
 
 import prometheus_client
+import structlog
 from litestar.plugins.prometheus import PrometheusConfig
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
@@ -63,4 +64,8 @@ class ProcessMetrics:
         return exposition(accept, self.registry, REGISTRY)
 
     async def _refresh_all(self) -> None:
-        await asyncio.gather(*(refresh() for refresh in self._refreshers))
+        """An error of one does not cost the page: it has what the others have read."""
+        results = await asyncio.gather(*(refresh() for refresh in self._refreshers), return_exceptions=True)
+        for error in results:
+            if isinstance(error, Exception):
+                structlog.get_logger().error("metrics not refreshed", exc_info=error)

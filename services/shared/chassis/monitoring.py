@@ -55,6 +55,8 @@ async def _reason(check: ReadinessCheck) -> str:
         return "no answer in time"
     except MessagingError as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001 - a check that is wrong must not hide the others
+        return f"{type(error).__name__}: {error}"
     return ""
 
 

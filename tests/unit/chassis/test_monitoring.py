@@ -17,17 +17,22 @@ async def away() -> None:
     raise BrokerUnavailable("no subscription at the broker")
 
 
+async def wrong() -> None:
+    raise KeyError("part")
+
+
 async def silent() -> None:
     await asyncio.Event().wait()
 
 
 async def test_each_part_has_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitoring, "CHECK_SECONDS", 0.05)
-    parts = Readiness({"database": fine, "order.queue": away, "clock": silent})
+    parts = Readiness({"database": fine, "order.queue": away, "clock": silent, "own": wrong})
     assert await parts.failures() == {
         "database": "",
         "order.queue": "no subscription at the broker",
         "clock": "no answer within 0 s",
+        "own": "KeyError: 'part'",
     }
 
 

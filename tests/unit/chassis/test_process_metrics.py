@@ -3,6 +3,8 @@
 import asyncio
 import tomllib
 
+from structlog.testing import capture_logs
+
 from devtools.paths import CHECKOUT
 from services import VERSION
 from services.shared.chassis.metrics import ProcessMetrics
@@ -35,3 +37,21 @@ def test_the_version_is_that_of_the_project_and_needs_no_package_metadata() -> N
     # Images contain the services as files, so their package has no metadata there.
     sources = [*(CHECKOUT / "services").glob("*.py"), *(CHECKOUT / "services/shared/chassis").rglob("*.py")]
     assert not [file for file in sources if "importlib.metadata" in file.read_text()]
+
+
+async def test_an_error_of_one_gauge_does_not_cost_the_page() -> None:
+    metrics, refreshed = ProcessMetrics(), asyncio.Event()
+
+    async def wrong() -> None:
+        raise KeyError("part")
+
+    async def right() -> None:
+        refreshed.set()
+
+    metrics.on_scrape(wrong)
+    metrics.on_scrape(right)
+    with capture_logs() as lines:
+        page, _ = await metrics.page()
+    assert b"warren_build_info{" in page
+    assert refreshed.is_set()
+    assert [line["event"] for line in lines] == ["metrics not refreshed"]

@@ -35,3 +35,7 @@ async def test_a_connection_that_hangs_leaves_values_unknown_within_two_seconds(
                 assert time.monotonic() - began < 5, "a scrape has ten seconds"
             proxy.heal()
             await eventually(is_known)
+            await env.sql("ALTER TABLE outbox RENAME TO elsewhere")
+            assert not await is_known(), "a query that the database refuses"
+            await env.sql("ALTER TABLE elsewhere RENAME TO outbox")
+            assert await is_known()

@@ -3,6 +3,7 @@
 import asyncio
 import math
 
+import asyncpg
 from prometheus_client import CollectorRegistry, Gauge
 
 from warren_messaging.certificates import ca_expires_at
@@ -88,7 +89,7 @@ class ServiceGauges:
             async with asyncio.timeout(QUERY_SECONDS), self._service.database.connection() as connection:
                 backlog = await inspection.backlog(connection, MAX_COUNT)
                 sweeps = await inspection.sweeps(connection)
-        except (TimeoutError, MessagingError):
+        except (TimeoutError, MessagingError, asyncpg.PostgresError):
             sweeps = []  # the last known values stay
         self._set_backlog(backlog)
         for sweep in sweeps:
