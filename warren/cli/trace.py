@@ -24,7 +24,7 @@ def trace(
 ) -> None:
     """Show what happened to one order, and when: requests, events, deliveries, retries and calls.
 
-    `waited` is the time that a message spent in its queue, or an event in the outbox; a repeated delivery waited since
+    `waited` is the time that a message spent in its queue, or an event in the outbox; a further attempt waited since
     the end of the last attempt. `took` is the time of the work; that of an event ends when the broker confirms it.
 
     Spans are read from the trace store, events from the audit service ($WARREN_AUDIT_URL, else that of the running
