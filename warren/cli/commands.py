@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from warren.cli.help_text import HelpFormatter
+
 app = App(
     name="warren",
     help="""Run Warren on this machine, place and follow orders, and handle messages that failed.
@@ -23,6 +25,7 @@ app = App(
     """,
     version_flags=["--version"],
     help_format="plaintext",  # the other formats import a renderer of Markdown
+    help_formatter=HelpFormatter(),
 )
 for name in ("demo", "up", "down", "status", "logs", "restart"):
     app.command(f"warren.cli.local:{name}")

@@ -1,6 +1,9 @@
 """Help shows the examples of a docstring; the parser of the help removes headings that it knows."""
 
+from itertools import pairwise
+
 import pytest
+from rich.console import Console
 
 from warren.cli.commands import app
 
@@ -27,3 +30,18 @@ from warren.cli.commands import app
 def test_examples_are_shown(command: str, example: str, capsys: pytest.CaptureFixture[str]) -> None:
     app([*command.split(), "--help"], result_action="return_value")
     assert example in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["trace", "dlq replay"])
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_paragraphs_fill_the_width_of_the_terminal(
+    command: str, width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app([*command.split(), "--help"], result_action="return_value", console=Console(width=width))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].startswith(f"Usage: warren {command} ")
+    assert "Try:" in lines
+    paragraphs = lines[2 : lines.index("Try:")]
+    for line, after in pairwise(paragraphs):
+        if line and after:
+            assert len(line) <= width < len(line) + 1 + len(after.split()[0])
