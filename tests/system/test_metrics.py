@@ -3,6 +3,7 @@
 import secrets
 import ssl
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -12,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from devtools.local.system import System
 from services.registry import PROCESSES
+from services.shared.contracts import CATALOGUE
 from tests.system.metric_pages import (
     OPENMETRICS,
     Series,
@@ -25,6 +27,7 @@ from tests.system.metric_pages import (
 from tests.system.shop import Shop
 from warren.client import ApiClient, OrderView
 from warren.http import basic_auth
+from warren_messaging.failure import FailureReason
 
 ENDS = ("COMPLETED", "CANCELLED")
 KINDS = (
@@ -216,9 +219,19 @@ def test_orders_customers_and_hostile_names_add_no_series(
     for order in placed:
         shop.reaches(order, *ENDS, seconds=300)
     settled(shop)
-    added = {series for series in all_series(system) - before if not is_of_python(series)}
-    assert added == set()
+    known = words(before) | CATALOGUE.keys() | set(FailureReason)
+    added = all_series(system) - before
+    assert {each for each in added if not words([each]) <= known} == set()
+    # A slow machine can bring an outcome that the first orders did not have, such as a retry; never one for each order.
+    assert len(added) < len(before) / 10
 
 
-def is_of_python(series: Series) -> bool:
-    return series[1].startswith(("python_", "process_"))
+def words(series: Iterable[Series]) -> set[str]:
+    """Return the parts of all label values: a destination consists of exchange, type and queue."""
+    return {
+        word
+        for _, name, labels in series
+        if not name.startswith(("python_", "process_"))
+        for _, value in labels
+        for word in value.split(":")
+    }
