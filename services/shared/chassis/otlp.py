@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -10,11 +10,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import Span, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
 
 from services import VERSION
+from services.shared.chassis.span_encoder import encode_spans
 from services.shared.chassis.tracing import ENDPOINTS, ORDER_ID
 from warren_messaging.errors import ConfigurationError
 
@@ -39,7 +40,7 @@ class SpanExport:
             self._provider = TracerProvider(
                 sampler=_sampler(environ), resource=_resource(process), shutdown_on_exit=False
             )
-            self._provider.add_span_processor(_OrderSpans(OTLPSpanExporter()))
+            self._provider.add_span_processor(_OrderSpans(_Exporter()))
         except ValueError as error:
             raise ConfigurationError(f"a variable OTEL_… of the SDK has an invalid value: {error}") from error
         trace.set_tracer_provider(self._provider)
@@ -49,6 +50,14 @@ class SpanExport:
         thread = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         thread.start()
         thread.join(FLUSH_SECONDS)
+
+
+class _Exporter(OTLPSpanExporter):
+    """Sends as the stock exporter does, and encodes in less than half of its time (decision 0051)."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        sent = self._client.export(encode_spans(spans)).success
+        return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
 
 
 class _OrderSpans(BatchSpanProcessor):
