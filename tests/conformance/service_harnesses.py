@@ -9,6 +9,9 @@ from uuid import UUID
 from services.audit.handlers import HANDLERS as AUDIT
 from services.audit.store import EventLog
 from services.email.channel import channel
+from services.fraud.domain import RuleLimits
+from services.fraud.handlers import HANDLERS as FRAUD
+from services.fraud.store import AssessmentRepository
 from services.inventory.handlers import HANDLERS as INVENTORY
 from services.inventory.store import StockRepository
 from services.notification.handlers import HANDLERS as NOTIFICATION
@@ -36,6 +39,7 @@ STATE_TABLES = {
     "inventory": ("stock", "reservations"),
     "payment": ("payments",),
     "shipping": ("shipments",),
+    "fraud": ("assessments",),
     "notification": ("conversations", "waiting"),
     "email": ("deliveries",),
     "sms": ("deliveries",),
@@ -67,6 +71,7 @@ class ServiceHarnesses:
             "inventory": (INVENTORY, StockRepository, {}),
             "payment": (payment(gateway), PaymentRepository, {}),
             "shipping": (SHIPPING, partial(ShipmentRepository, delays=Delays()), {}),
+            "fraud": (FRAUD, partial(AssessmentRepository, limits=RuleLimits()), {}),
             "notification": (NOTIFICATION, partial(NotificationLogRepository, contact_domain="shop.test"), publishes),
             "email": (email.handlers(self.mails.send), email.repository(), consumes),
             "sms": (CHANNEL.handlers(self.texts.send), CHANNEL.repository(), consumes),

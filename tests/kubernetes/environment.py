@@ -60,7 +60,7 @@ class OperatorEnv:
         return await self._stack.enter_async_context(running_operator(self.kubeconfig, self.folder, **settings))
 
     def logs(self) -> str:
-        return "\n".join(file.read_text() for file in sorted(self.folder.glob("operator-*.log")))
+        return "".join(file.read_text() for file in sorted(self.folder.glob("operator-*.log")))
 
     async def grant(self, namespace: str, *, only: str | None = None) -> None:
         """Creates service account, roles and bindings in the test's namespace; role and binding in another one."""

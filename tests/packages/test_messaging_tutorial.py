@@ -161,9 +161,8 @@ def test_a_service_that_is_killed_has_each_effect_once(prepared: CoffeeShop, poi
     with prepared.running("python", "crash.py", *CRASHES[point]) as killed:
         assert killed.wait(40) == -9, (prepared.folder / "output").read_text()
     with prepared.running("warren-messaging", "run", "coffee:service") as service:
-        # The queue redelivers the first order before it delivers another one.
         assert prepared.run_program("python", "order.py", "5").returncode == 0
-        wait_until(lambda: 5 in served(prepared) and waiting(prepared) == 0, "the orders are not served")
+        wait_until(lambda: {4, 5} <= set(served(prepared)) and waiting(prepared) == 0, "the orders are not served")
         service.terminate()
         assert service.wait(40) == 0
     assert (served(prepared), prepared.depth("coffee.queue")) == ([4, 5], 0)

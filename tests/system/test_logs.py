@@ -28,7 +28,7 @@ TOKEN = f"tok_4111-{MARK}"
 MAIL, PHONE = f"bounce-ada.{MARK.lower()}@mail.example", "+999400170555"
 CONTACT = {"email": MAIL, "phone": PHONE}
 BEARER = f"eyJhbGciOiJIUzI1NiJ9.{MARK}.c2ln"
-PRIVATE = (MARK, MARK.lower(), MARK.upper(), PHONE, "999400170", "4111")
+PRIVATE = (MARK, MARK.lower(), MARK.upper(), PHONE, "999400170", "tok_4111")
 REFUSE = f"""
     CREATE FUNCTION public.refuse_private() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         RAISE EXCEPTION 'cannot write {MAIL}' USING DETAIL = 'customer {CUSTOMER}, {TOKEN}, {PHONE}';
@@ -40,7 +40,7 @@ class Logs:
     """The log of each process."""
 
     def __init__(self, shop: Shop) -> None:
-        self._files = {name: shop.system.processes.log_file(name) for name in shop.system.processes.names}
+        self._files = {name: shop.system.processes.log_file(name) for name in {*PROCESSES, "sinks"}}
 
     def raw(self, name: str) -> bytes:
         return self._files[name].read_bytes()

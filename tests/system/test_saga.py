@@ -58,14 +58,21 @@ def test_the_documented_request_is_accepted_and_every_service_logs_its_steps(sho
     deadline = time.monotonic() + 10
     for process, texts in expected.items():
         for text in texts:
-            while not _logged(shop, process, text, "subject=123"):
+            while not _logged(shop, process, text, reference="123"):
                 assert time.monotonic() < deadline, f"{process} logged no {text!r} for order 123"
                 time.sleep(0.05)
 
 
-def _logged(shop: Shop, process: str, text: str, order: str) -> bool:
-    lines = shop.system.processes.log_file(process).read_text().splitlines()
-    return any(text in line and order in line for line in lines)
+def _logged(shop: Shop, process: str, text: str, reference: str) -> bool:
+    """Whether a line has this event, event type and announced types, such as "processed payment.success -> order.paid"."""
+    complete = shop.system.processes.log_file(process).read_text().rpartition("\n")[0]
+    lines = [json.loads(line) for line in complete.splitlines()]
+    shown = [
+        " -> ".join(filter(None, (f"{line['event']} {line.get('event_type')}", line.get("announced"))))
+        for line in lines
+        if line.get("reference") == reference
+    ]
+    return any(text in each for each in shown)
 
 
 def test_out_of_stock_cancels_and_reserves_nothing(shop: Shop) -> None:

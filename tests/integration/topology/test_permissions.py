@@ -130,7 +130,7 @@ async def test_a_service_writes_to_no_foreign_exchange(shop, service):
 async def test_a_publisher_uses_only_its_own_routing_keys(shop, service):
     async with shop(service) as channel:
         assert isinstance(await publish(channel, "order.exchange", f"{service}.something"), spec.Basic.Ack)
-    foreign = ("fraud.flagged", f"x{service}.created", *(f"{other}.x" for other in AUDITED if other != service))
+    foreign = ("returns.announced", f"x{service}.created", *(f"{other}.x" for other in AUDITED if other != service))
     await assert_refused(shop, service, *(publishes("order.exchange", key) for key in foreign))
 
 
@@ -144,7 +144,7 @@ async def drain(shop, user, queue):
 
 
 SUBSCRIBERS = {
-    "order.created": {"inventory", "notification"},
+    "order.created": {"inventory", "fraud", "notification"},
     "order.confirmed": {"notification"},
     "order.paid": {"notification"},
     "order.shipped": {"notification"},
@@ -166,6 +166,7 @@ SUBSCRIBERS = {
     "shipping.delivered": {"order"},
     "shipping.stopped": {"order"},
     "shipping.refused": {"order"},
+    "fraud.flagged": {"notification"},
 }
 """The subscribers of each event in the design."""
 
@@ -178,7 +179,7 @@ async def test_every_event_reaches_its_subscribers_and_audit_once(shop):
                     await publish(channel, "order.exchange", key, key.encode())
     assert sorted(await drain(shop, "audit", "audit.queue")) == sorted(SUBSCRIBERS)
     assert await drain(shop, "dlq", "unrouted.queue") == []
-    for service in ("order", "inventory", "payment", "shipping", "notification"):
+    for service in ("order", "inventory", "payment", "shipping", "fraud", "notification"):
         expected = sorted(key for key, subscribers in SUBSCRIBERS.items() if service in subscribers)
         assert sorted(await drain(shop, service, f"{service}.queue")) == expected
 
@@ -218,7 +219,7 @@ async def test_events_in_the_name_of_another_service_are_refused_everywhere(brok
                                 properties=spec.Basic.Properties(**claim),
                             )
     accepted = []
-    for service in ("order", "inventory", "payment", "shipping", "notification", "audit"):
+    for service in ("order", "inventory", "payment", "shipping", "fraud", "notification", "audit"):
         async with shop(service) as channel:
             count = 0
             while (message := await channel.basic_get(f"{service}.queue")).delivery_tag is not None:
