@@ -83,20 +83,23 @@ class ServiceHarnesses:
             if name in databases
         }
 
-    async def place(self, order_id: UUID, *, pays_with: str = "tok_ok", sku: str = "mug") -> None:
+    async def place(
+        self, order_id: UUID, *, pays_with: str = "tok_ok", sku: str = "mug", suspicious: bool = False
+    ) -> None:
         """Place an order as the HTTP process does; its reference is its id."""
+        cents, domain = (100_000, "mailinator.com") if suspicious else (950, "customers.example")
         placement = Placement(
             order_id=order_id,
             customer="gayal",
             reference=str(order_id),
             key=None,
             fingerprint=order_id.bytes,
-            lines=[PricedLine(sku, 1, 950)],
-            total_cents=950,
+            lines=[PricedLine(sku, 1, cents)],
+            total_cents=cents,
             currency="EUR",
             payment_token=pays_with,
-            express=False,
-            contact=Contact(email="gayal@customers.example", phone="+94112345678"),
+            express=suspicious,
+            contact=Contact(email=f"gayal@{domain}", phone="+94112345678"),
         )
         async with self.by_name["order"].outbox.transaction(PlacementTransaction) as uow:
             await uow.decide([placement], PaymentTerms(3600, reminder_seconds=REMINDER_SECONDS))

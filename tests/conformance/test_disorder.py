@@ -61,7 +61,7 @@ async def run_wave(services: ServiceHarnesses, broker: InMemoryBroker, rng: rand
         if number == ORDERS // 2:
             await services.by_name["order"].advance(REMINDER_SECONDS)  # the first half waits for its payment
         sku = rng.choice(["mug"] * 5 + ["rare"])
-        await services.place(order_id, pays_with=rng.choice(PAYMENTS), sku=sku)
+        await services.place(order_id, pays_with=rng.choice(PAYMENTS), sku=sku, suspicious=rng.random() < 0.2)
     for order_id in rng.sample(orders, ORDERS // 2):
         for _ in range(rng.randint(0, 4)):
             await broker.step()

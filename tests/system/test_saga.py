@@ -64,7 +64,7 @@ def test_the_documented_request_is_accepted_and_every_service_logs_its_steps(sho
 
 
 def _logged(shop: Shop, process: str, text: str, reference: str) -> bool:
-    """Whether a line has this event, event type and announced types, such as "processed payment.success -> order.paid"."""
+    """Whether a line has this event, event type and announced types, as in "processed a.b -> c.d"."""
     complete = shop.system.processes.log_file(process).read_text().rpartition("\n")[0]
     lines = [json.loads(line) for line in complete.splitlines()]
     shown = [
