@@ -30,7 +30,7 @@ class PromqlExpression:
 
     def metrics(self) -> set[str]:
         """Return the names of all series that it reads."""
-        return {selector.name or "" for selector in _selectors(_parse(self))}
+        return {selector.name or "" for selector in selectors(_parse(self))}
 
     def data(self) -> list[str]:
         """Return what must have data when all is well: the expression without its comparisons.
@@ -49,7 +49,7 @@ class PromqlExpression:
                 subqueries = [each for each in node.args if isinstance(each, SubqueryExpr)]
                 return subqueries[0].expr if subqueries else None
             if isinstance(node, BinaryExpr) and str(node.op) in COMPARISONS | {"and", "unless"}:
-                first, *others = [side for side in (node.lhs, node.rhs) if _selectors(side)] or [node.lhs]
+                first, *others = [side for side in (node.lhs, node.rhs) if selectors(side)] or [node.lhs]
                 further.extend(others)
                 return first
             return None
@@ -117,7 +117,8 @@ def _parse(expression: PromqlExpression) -> Expr:
         raise AssertionError(f"{expression.origin}: {error}: {expression.text}") from error
 
 
-def _selectors(expression: Expr) -> list[VectorSelector]:
+def selectors(expression: Expr) -> list[VectorSelector]:
+    """Return every selector of an expression, those of ranges and subqueries too."""
     found = []
 
     def visit(node: Expr) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import promql_parser
 
 from devtools.dashboards.registry import FOLDER
+from tests.observability import expressions
 
 WINDOWS = {"$__rate_interval": "1m1s", "$__range": "1h1s"}
 """With durations that no other window has."""
@@ -42,16 +43,8 @@ def queries(board: str) -> list[PanelQuery]:
 
 
 def selectors(expression: str) -> Iterator[promql_parser.VectorSelector]:
-    """Yield every selector of an expression. Raises ValueError if it is not PromQL."""
-    found: list[promql_parser.VectorSelector] = []
-
-    def visit(node: promql_parser.Expr) -> None:
-        if isinstance(node, promql_parser.VectorSelector):
-            found.append(node)
-        if isinstance(node, promql_parser.MatrixSelector):
-            found.append(node.vector_selector)
-
-    promql_parser.walk(promql_parser.parse(expression), visit)
+    """Yield every different selector of an expression. Raises ValueError if it is not PromQL."""
+    found = expressions.selectors(promql_parser.parse(expression))
     yield from {str(each): each for each in found}.values()
 
 
